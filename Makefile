@@ -1,0 +1,52 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+CODE := $(wildcard nas tests tools search.py train.py)
+
+.PHONY: help .venv search train test test-all lint format bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+.venv: $(STAMP) ## Make the virtual environment with the pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -qq -c constraints.txt -e '.[dev]'
+	@touch $@
+
+search: $(STAMP) ## Search for an architecture: make search ARGS="method=gdas seed=1"
+	$(BIN)/python search.py $(ARGS)
+
+train: $(STAMP) ## Train one architecture from scratch: make train ARGS="genotype=..."
+	$(BIN)/python train.py $(ARGS)
+
+test: lint ## Lint, then run the tests that need neither patience nor an accelerator
+	$(BIN)/pytest -n $(WORKERS) -m "not slow and not gpu" $(ARGS)
+
+test-all: lint ## Lint, then run every test
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+lint: $(STAMP) ## Check style, types and the house rules
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/pytest --noconftest tests/test_style.py tests/test_layers.py
+
+format: $(STAMP) ## Rewrite the code in the house format
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: $(STAMP) ## Measure speed
+	$(BIN)/python tools/bench.py $(ARGS)
+
+clean: ## Remove the virtual environment, caches and build leftovers, but no results
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find nas tests tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
