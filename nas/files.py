@@ -1,0 +1,89 @@
+"""Files that a run leaves behind, written so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from nas.cells import CellGenotype, Genotype, Link
+from nas.errors import NasError
+from nas.spaces import notations
+
+FORMAT = "nas-genotype"
+VERSION = 1
+GENOTYPE_FILE = "genotype.json"
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Writes ``data`` beside ``path`` and moves it there, so that the old file stays whole if this fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A readable JSON file, written atomically."""
+    write_atomically(path, json.dumps(value, indent=2) + "\n")
+
+
+def encode_genotype(genotype: Genotype) -> dict[str, Any]:
+    """A genotype as plain values: format, version, space, native string and the links of each cell."""
+    cells = {
+        name: {"links": [list(link) for link in cell.links], "output": list(cell.output)}
+        for name, cell in genotype.cells.items()
+    }
+    native = notations.native(genotype)
+    return {"format": FORMAT, "version": VERSION, "space": genotype.space, "native": native, "cells": cells}
+
+
+def save_genotype(genotype: Genotype, path: Path) -> None:
+    """Writes genotype.json, atomically."""
+    write_json(path, encode_genotype(genotype))
+
+
+def load_genotype(source: str | Path) -> Genotype:
+    """The genotype of a run directory, a genotype.json or a native string. Raises NasError where there is none."""
+    text = str(source).strip()
+    if text.startswith("|") or text.startswith("Genotype("):
+        return notations.parse(text)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        path = path / GENOTYPE_FILE
+    if not path.is_file():
+        looked = f"no file {path}" if path.suffix == ".json" or path.parent != Path(".") else f"nothing called '{text}'"
+        raise NasError(
+            f"genotype: {looked}; give a run directory, a genotype.json, |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
+            "or Genotype(normal=[...], reduce=[...])"
+        )
+    try:
+        value = json.loads(path.read_text())
+    except ValueError as error:
+        raise NasError(f"{path} is not JSON ({error})") from None
+    return decode_genotype(value, path)
+
+
+def decode_genotype(value: Any, path: Path) -> Genotype:
+    """The inverse of ``encode_genotype``. Raises NasError, naming ``path``, where it is not one."""
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise NasError(f"{path} is not a genotype file: its 'format' is not '{FORMAT}'")
+    if value.get("version") != VERSION:
+        raise NasError(f"{path} has version {value.get('version')}, this release reads version {VERSION}")
+    try:
+        cells = {
+            str(name): CellGenotype(
+                tuple(Link(str(op), int(source), int(target)) for op, source, target in cell["links"]),
+                tuple(int(node) for node in cell["output"]),
+            )
+            for name, cell in value["cells"].items()
+        }
+        return Genotype(str(value["space"]), cells)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise NasError(f"{path} is damaged: every cell needs 'links' [[op, source, target], ...] and 'output'") from None

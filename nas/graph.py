@@ -1,0 +1,81 @@
+"""A cell as a module: its edges, executed node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nas.cells import Cell
+from nas.edges import EdgeFactory, Row
+from nas.ops import OpOptions, strided
+
+
+class DropPath(nn.Module):
+    """Zeroes the output of an op for whole samples, and scales the others by the inverse keep probability.
+
+    From FractalNet (Larsson et al., 2017), as scheduled by Zoph et al. (2018). ``probability`` may be set
+    between epochs. [B, ...] -> [B, ...]; the identity in evaluation mode.
+    """
+
+    def __init__(self, probability: float = 0.0) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.probability == 0:
+            return x
+        keep = 1 - self.probability
+        mask = torch.empty(x.shape[0], *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
+        return x * mask / keep
+
+
+class CellGraph(nn.Module):
+    """All edges of a cell; a node is the sum of the edges that end in it.
+
+    ``stride`` maps the source node of an edge to its stride. Parameters are named
+    ``edges.<source>_<target>.<op>...``, so those of a restricted cell are a subset of the full cell's.
+    """
+
+    def __init__(
+        self, cell: Cell, channels: int, stride: Callable[[int], int], edge: EdgeFactory, options: OpOptions
+    ) -> None:
+        super().__init__()
+        self.cell = cell
+        self.edges = nn.ModuleDict()
+        self.keys: list[str] = []
+        self.drop_path = DropPath()
+        for e, (source, target) in enumerate(cell.edges):
+            ops = [op if (e, op) not in cell.excluded else None for op in cell.ops]
+            key = f"{source}_{target}"
+            while key in self.edges:
+                key += "x"
+            self.edges[key] = edge(ops, channels, stride(source), options)
+            self.keys.append(key)
+        self._into = [(node, cell.into(node)) for node in cell.nodes]
+
+    def forward(self, inputs: Sequence[Tensor], rows: Sequence[Row] | None = None) -> dict[int, Tensor]:
+        """The features of every node, inputs included. ``rows`` holds one row an edge; None runs a restricted cell.
+
+        A node that nothing reaches is zero.
+        """
+        found = dict(enumerate(inputs))
+        for node, incoming in self._into:
+            total: Tensor | None = None
+            for e in incoming:
+                edge = self.edges[self.keys[e]]
+                out = edge(found[self.cell.edges[e][0]], None if rows is None else rows[e])
+                if out is not None:
+                    out = out if self._is_identity(edge) else self.drop_path(out)
+                    total = out if total is None else total + out
+            found[node] = self._nothing(found, incoming) if total is None else total
+        return found
+
+    def _nothing(self, found: Mapping[int, Tensor], incoming: Sequence[int]) -> Tensor:
+        edge = self.edges[self.keys[incoming[0]]]
+        return torch.zeros_like(strided(found[self.cell.edges[incoming[0]][0]], edge.stride))
+
+    @staticmethod
+    def _is_identity(edge: nn.Module) -> bool:
+        return len(edge) == 1 and isinstance(next(iter(edge.values())), nn.Identity)  # type: ignore[arg-type, operator]

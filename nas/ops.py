@@ -1,0 +1,178 @@
+"""Candidate operations of the published spaces, and how batch norm and biases are set in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PoolNorm = Literal["none", "plain", "affine"]
+
+
+@dataclass(frozen=True)
+class OpOptions:
+    """What the published implementations of one op differ in.
+
+    ``affine`` and ``track`` are batch norm's. ``bias`` gives the convolutions in front of a batch norm a
+    bias. ``pool_norm`` puts a batch norm behind pooling ("plain": without affine parameters).
+    """
+
+    affine: bool = True
+    track: bool = True
+    bias: bool = False
+    pool_norm: PoolNorm = "none"
+
+    def norm(self, channels: int) -> nn.BatchNorm2d:
+        """Batch norm with these settings."""
+        return nn.BatchNorm2d(channels, affine=self.affine, track_running_stats=self.track)
+
+
+OpBuilder = Callable[[int, int, OpOptions], nn.Module]
+"""(channels, stride, options) -> an op that keeps the number of channels."""
+
+
+class ReluConvNorm(nn.Module):
+    """ReLU, convolution, batch norm (pre-activation). [B, in, H, W] -> [B, out, ceil(H/s), ceil(W/s)]."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, options: OpOptions) -> None:
+        super().__init__()
+        conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=options.bias)
+        self.op = nn.Sequential(nn.ReLU(), conv, options.norm(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)
+
+
+class SeparableConv(nn.Module):
+    """Twice ReLU, depthwise and pointwise convolution, batch norm; the stride is in the first half."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
+        super().__init__()
+        self.op = nn.Sequential(*_depthwise(channels, kernel, stride, 1, options), *_depthwise(channels, kernel, 1, 1, options))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)
+
+
+class DilatedConv(nn.Module):
+    """ReLU, depthwise convolution with dilation 2, pointwise convolution, batch norm."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
+        super().__init__()
+        self.op = nn.Sequential(*_depthwise(channels, kernel, stride, 2, options))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)
+
+
+class FactorizedReduce(nn.Module):
+    """Halves the resolution without losing pixels: two strided 1x1 convolutions, one pixel apart.
+
+    An odd map is padded by one at the right and the bottom, so that both halves have the same size.
+    """
+
+    def __init__(self, inputs: int, outputs: int, options: OpOptions) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.conv_1 = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
+        self.conv_2 = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
+        self.bn = options.norm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(x)
+        shifted = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+        return self.bn(torch.cat([self.conv_1(x), self.conv_2(shifted)], dim=1))
+
+
+class Conv7x1(nn.Module):
+    """ReLU, 1x7 and 7x1 convolution, batch norm: an op of AmoebaNet and NASNet cells."""
+
+    def __init__(self, channels: int, stride: int, options: OpOptions) -> None:
+        super().__init__()
+        self.op = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, (1, 7), stride=(1, stride), padding=(0, 3), bias=False),
+            nn.Conv2d(channels, channels, (7, 1), stride=(stride, 1), padding=(3, 0), bias=False),
+            options.norm(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)
+
+
+class Noise(nn.Module):
+    """Standard normal noise of the (strided) input's shape, whatever the input: the bad op of space S4."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.randn_like(strided(x, self.stride))
+
+
+def strided(x: Tensor, stride: int) -> Tensor:
+    """Every ``stride``-th pixel of [B, C, H, W]: the shape that an op of this stride returns."""
+    return x if stride == 1 else x[:, :, ::stride, ::stride]
+
+
+def _depthwise(channels: int, kernel: int, stride: int, dilation: int, options: OpOptions) -> list[nn.Module]:
+    padding = dilation * (kernel - 1) // 2
+    return [
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False),
+        nn.Conv2d(channels, channels, 1, bias=False),
+        options.norm(channels),
+    ]
+
+
+def _pooled(pool: nn.Module, channels: int, options: OpOptions) -> nn.Module:
+    if options.pool_norm == "none":
+        return pool
+    norm = nn.BatchNorm2d(channels, affine=options.pool_norm == "affine", track_running_stats=options.track)
+    return nn.Sequential(pool, norm)
+
+
+def _max_pool(channels: int, stride: int, options: OpOptions) -> nn.Module:
+    return _pooled(nn.MaxPool2d(3, stride, padding=1), channels, options)
+
+
+def _avg_pool(channels: int, stride: int, options: OpOptions) -> nn.Module:
+    return _pooled(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), channels, options)
+
+
+def _skip(channels: int, stride: int, options: OpOptions) -> nn.Module:
+    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, options)
+
+
+def _separable(kernel: int) -> OpBuilder:
+    return lambda channels, stride, options: SeparableConv(channels, kernel, stride, options)
+
+
+def _dilated(kernel: int) -> OpBuilder:
+    return lambda channels, stride, options: DilatedConv(channels, kernel, stride, options)
+
+
+def _relu_conv(kernel: int) -> OpBuilder:
+    return lambda channels, stride, options: ReluConvNorm(channels, channels, kernel, stride, options)
+
+
+OPS: Mapping[str, OpBuilder] = {
+    "skip_connect": _skip,
+    "max_pool_3x3": _max_pool,
+    "avg_pool_3x3": _avg_pool,
+    "sep_conv_3x3": _separable(3),
+    "sep_conv_5x5": _separable(5),
+    "sep_conv_7x7": _separable(7),
+    "dil_conv_3x3": _dilated(3),
+    "dil_conv_5x5": _dilated(5),
+    "conv_7x1_1x7": lambda channels, stride, options: Conv7x1(channels, stride, options),
+    "nor_conv_1x1": _relu_conv(1),
+    "nor_conv_3x3": _relu_conv(3),
+    "noise": lambda channels, stride, options: Noise(stride),
+}
+"""Every op but ``none``, which is the absence of an op and is never built."""

@@ -1,0 +1,1 @@
+"""Search spaces: which networks exist, and how their genotypes are written."""

@@ -1,0 +1,159 @@
+"""Networks of DARTS-like cells, CIFAR and ImageNet size: supernets and evaluation networks alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nas.cells import Architecture, Cell
+from nas.edges import EdgeFactory, Row, rows
+from nas.errors import NasError
+from nas.graph import CellGraph
+from nas.ops import FactorizedReduce, OpOptions, ReluConvNorm
+from nas.spaces.space import Network, Output, Shape
+
+Stem = Literal["cifar", "imagenet"]
+
+
+class NestedCell(nn.Module):
+    """A cell with two inputs, brought to ``channels`` first; its output concatenates nodes.
+
+    [B, before, ...], [B, last, ...] -> [B, nodes * channels, ...]. ``reduction`` halves the resolution on the
+    edges that leave the inputs; ``after_reduction`` says that the cell before did.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        edge: EdgeFactory,
+        options: OpOptions,
+        inputs: tuple[int, int],
+        channels: int,
+        reduction: bool,
+        after_reduction: bool,
+    ) -> None:
+        super().__init__()
+        self.preprocess0: nn.Module = (
+            FactorizedReduce(inputs[0], channels, options)
+            if after_reduction
+            else ReluConvNorm(inputs[0], channels, 1, 1, options)
+        )
+        self.preprocess1 = ReluConvNorm(inputs[1], channels, 1, 1, options)
+        self.graph = CellGraph(cell, channels, lambda source: 2 if reduction and source < 2 else 1, edge, options)
+
+    def forward(self, before: Tensor, last: Tensor, table: list[Row] | None) -> Tensor:
+        found = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
+        return torch.cat([found[node] for node in self.graph.cell.output], dim=1)
+
+
+class AuxiliaryHead(nn.Module):
+    """A classifier on the features after the second reduction, used in training only. [B, C, H, W] -> [B, classes].
+
+    ``norm`` is its second batch norm; the ImageNet head of the DARTS family lacks it.
+    """
+
+    def __init__(self, channels: int, classes: int, stride: int, size: int, norm: bool) -> None:
+        super().__init__()
+        published = (stride == 3 and size == 8) or (stride == 2 and size == 7)
+        pool = nn.AvgPool2d(5, stride, count_include_pad=False) if published else nn.AdaptiveAvgPool2d(2)
+        self.features = nn.Sequential(
+            nn.ReLU(),
+            pool,
+            nn.Conv2d(channels, 128, 1, bias=False),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),
+            nn.Conv2d(128, 768, 2, bias=False),
+            *([nn.BatchNorm2d(768)] if norm else []),
+            nn.ReLU(),
+        )
+        self.classifier = nn.Linear(768, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).flatten(1))
+
+
+def _conv_norm(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs)]
+
+
+class NestedCells(Network):
+    """Normal cells with a reduction cell at 1/3 and 2/3 of the depth, each fed by the two cells before it.
+
+    ``cells`` holds the whole tables in a supernet, restricted ones in a genotype's network. The ImageNet stem
+    divides the resolution by eight before the first cell, the CIFAR stem keeps it.
+    """
+
+    def __init__(
+        self,
+        cells: Mapping[str, Cell],
+        edge: EdgeFactory,
+        options: OpOptions,
+        channels: int,
+        layers: int,
+        shape: Shape,
+        classes: int,
+        stem: Stem = "cifar",
+        stem_multiplier: int = 3,
+        auxiliary: bool | None = False,
+        auxiliary_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        if layers < 3:
+            raise NasError(f"layers={layers}: the DARTS networks need at least 3 cells, to place two reductions")
+        width, after_reduction = self._stem(shape[0], channels, stem, stem_multiplier)
+        reductions = (layers // 3, 2 * layers // 3)
+        inputs = (width, width)
+        self.cells = nn.ModuleList()
+        self.kinds: list[str] = []
+        for layer in range(layers):
+            reduction = layer in reductions
+            channels = 2 * channels if reduction else channels
+            kind = "reduce" if reduction else "normal"
+            self.cells.append(NestedCell(cells[kind], edge, options, inputs, channels, reduction, after_reduction))
+            inputs, after_reduction = (inputs[1], channels * len(cells[kind].output)), reduction
+            self.kinds.append(kind)
+            if layer == reductions[1]:
+                self._auxiliary(inputs[1], classes, shape, stem, auxiliary, auxiliary_norm)
+        self.auxiliary_layer = reductions[1]
+        self.classifier = nn.Linear(inputs[1], classes)
+
+    def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
+        tables = {kind: None if arch is None else rows(arch[kind]) for kind in set(self.kinds)}
+        if hasattr(self, "stem"):
+            before = last = self.stem(x)
+        else:
+            before = self.stem0(x)
+            last = self.stem1(before)
+        auxiliary = None
+        for layer, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True)):
+            before, last = last, cell(before, last, tables[kind])
+            if layer == self.auxiliary_layer and self.training and self.auxiliary_head is not None:
+                auxiliary = self.auxiliary_head(last)
+        features = last.mean(dim=(2, 3))
+        return Output(self.classifier(features), features, auxiliary)
+
+    def _stem(self, inputs: int, channels: int, stem: Stem, multiplier: int) -> tuple[int, bool]:
+        """The width behind the stem, and whether its two outputs differ in resolution."""
+        if stem == "cifar":
+            self.stem = nn.Sequential(*_conv_norm(inputs, multiplier * channels, 1))
+            return multiplier * channels, False
+        half = channels // 2
+        self.stem0 = nn.Sequential(*_conv_norm(inputs, half, 2), nn.ReLU(), *_conv_norm(half, channels, 2))
+        self.stem1 = nn.Sequential(nn.ReLU(), *_conv_norm(channels, channels, 2))
+        return channels, True
+
+    def _auxiliary(
+        self, channels: int, classes: int, shape: Shape, stem: Stem, wanted: bool | None, norm: bool
+    ) -> None:
+        size = min(shape[1:]) // (4 if stem == "cifar" else 32)
+        if wanted and size < 2:
+            raise NasError(
+                f"auxiliary head: inputs of {shape[1]}x{shape[2]} leave maps of {size}x{size} behind the second "
+                "reduction, 2x2 are needed; use network.auxiliary=false"
+            )
+        build = size >= 2 if wanted is None else wanted
+        stride = 3 if stem == "cifar" else 2
+        self.auxiliary_head = AuxiliaryHead(channels, classes, stride, size, norm) if build else None
