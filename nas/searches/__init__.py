@@ -1,0 +1,1 @@
+"""Searches: LightningModules that produce genotypes."""

@@ -1,0 +1,205 @@
+"""Search by gradient descent on architecture parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from nas.cells import Architecture, Cell, Genotype, discretise
+from nas.edges import EdgeFactory, MixedEdge
+from nas.errors import NasError
+from nas.gradients import ArchGradient, FirstOrder, Weights
+from nas.relaxations import Relaxation
+from nas.searches.search import Batch, SupernetSearch
+from nas.spaces.space import Space
+from nas.tasks import Classification
+
+ClipScope = Literal["weights", "all", "all_stale"]
+Order = Literal["arch_first", "weights_first"]
+
+
+class GradientSearch(SupernetSearch):
+    """Alternates a step on the supernet's weights and one on the relaxation's parameters.
+
+    A batch is ``{"train": (x, y), "val": (x, y)}``. ``order`` says which step comes first. ``clip_norm``
+    bounds the norm of the weights' gradient; ``clip_scope`` says what counts towards it: the weights, "all"
+    (also the gradient that the weight loss gives alpha), or "all_stale" (and what the last architecture
+    step left there, as in AutoDL-Projects, which clears only its own gradients before each step).
+    Architecture steps begin after ``warmup_epochs``; without an ``arch_optimizer`` there are none.
+    ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        relaxation: Callable[[Mapping[str, Cell]], Relaxation],
+        weight_optimizer: Callable[[Any], Optimizer],
+        arch_optimizer: Callable[[Any], Optimizer] | None = None,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        gradient: ArchGradient | None = None,
+        edge: EdgeFactory = MixedEdge,
+        task: Classification | None = None,
+        order: Order = "arch_first",
+        clip_norm: float | None = 5.0,
+        clip_scope: ClipScope = "weights",
+        warmup_epochs: int = 0,
+        schedules: Sequence[pl.Callback] = (),
+        name: str = "gradient",
+    ) -> None:
+        super().__init__(space, name, task, edge)
+        self.relaxation = relaxation(space.cells)
+        self.gradient = FirstOrder() if gradient is None else gradient
+        self.order = order
+        self.clip_norm = clip_norm
+        self.clip_scope = clip_scope
+        self.warmup_epochs = warmup_epochs
+        self.selected: Genotype | None = None
+        self._make_weight_optimizer = weight_optimizer
+        self._make_arch_optimizer = arch_optimizer
+        self._make_scheduler = scheduler
+        self._schedules = list(schedules)
+        self._weights: dict[str, torch.nn.Parameter] = dict(self.supernet.named_parameters())
+
+    def genotype(self) -> Genotype:
+        """What a callback selected, or else the strongest ops of the relaxation."""
+        if self.selected is not None:
+            return self.selected
+        scores = self.relaxation.scores(self.masks)
+        cells = {name: discretise(cell.masked(self.masks.lists(name)), scores[name]) for name, cell in self.space.cells.items()}
+        return Genotype(self.space.notation, cells)
+
+    def diagnostics(self) -> dict[str, float]:
+        found = {"entropy": float(self.relaxation.entropy(self.masks))}
+        optimizers = self._optimizers()
+        for name, optimizer in zip(("weights_lr", "arch_lr"), optimizers, strict=False):
+            found[name] = float(optimizer.param_groups[0]["lr"])
+        if hasattr(self.relaxation, "tau"):
+            found["tau"] = float(self.relaxation.tau)
+        return found
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return self._schedules
+
+    def configure_optimizers(self) -> Any:
+        if str(self.trainer.precision) not in ("32-true", "64-true", "bf16-mixed"):
+            raise NasError(
+                f"trainer.precision={self.trainer.precision}: a gradient search runs in 32-true, bf16-mixed or 64-true; "
+                "architecture parameters stay float32 and float16's loss scaling does not reach their gradients"
+            )
+        optimizers = [self._make_weight_optimizer(self.supernet.parameters())]
+        if self._make_arch_optimizer is not None:
+            optimizers.append(self._make_arch_optimizer(self.relaxation.parameters()))
+        schedulers = [] if self._make_scheduler is None else [self._make_scheduler(optimizers[0])]
+        return optimizers, schedulers
+
+    def training_step(self, batch: Mapping[str, Batch], batch_idx: int) -> None:
+        optimizers = self._optimizers()
+        steps = [lambda: self._weight_step(batch["train"], optimizers[0])]
+        if len(optimizers) > 1 and self.current_epoch >= self.warmup_epochs:
+            steps.append(lambda: self._arch_step(batch, optimizers))
+        for step in reversed(steps) if self.order == "arch_first" else steps:
+            step()
+
+    def on_train_epoch_end(self) -> None:
+        scheduler = self.lr_schedulers()
+        if scheduler is not None:
+            scheduler.step()  # type: ignore[union-attr, call-arg]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["search"]["selected"] = None if self.selected is None else self.space.native(self.selected)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        selected = checkpoint["search"]["selected"]
+        self.selected = None if selected is None else self.space.parse(selected)
+
+    def loss(self, batch: Batch, weights: Weights | None = None) -> Tensor:
+        """The loss whose gradient moves alpha: the task's, under a fresh relaxation, plus its penalty.
+
+        With ``weights`` the batch norm statistics of the supernet stay as they are.
+        """
+        return self._arch_loss(batch, weights)[0]
+
+    def _arch_loss(self, batch: Batch, weights: Weights | None) -> tuple[Tensor, Tensor, Architecture]:
+        x, target = batch
+        arch = self.relaxation(self.masks)
+        if weights is None:
+            logits = self.supernet(x, arch)
+        else:
+            buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
+            logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
+        return self.task.loss(logits, target) + self.relaxation.penalty(), logits, arch
+
+    def _weight_step(self, batch: Batch, optimizer: Any) -> None:
+        x, target = batch
+        optimizer.zero_grad()
+        if self.clip_scope == "all":
+            self.relaxation.zero_grad()
+        arch = self.relaxation(self.masks)
+        if self.clip_scope == "weights":
+            arch = {name: weights.detach() for name, weights in arch.items()}
+        logits = self.supernet(x, arch)
+        loss = self.task.loss(logits, target)
+        self.observe("train", loss, batch, arch)
+        self.manual_backward(loss)
+        if self.clip_norm is not None:
+            counted = self.supernet.parameters() if self.clip_scope == "weights" else self.parameters()
+            clip_grad_norm_(counted, self.clip_norm)
+        optimizer.step()
+        self._record("train", loss, logits, target)
+
+    def _arch_step(self, batch: Mapping[str, Batch], optimizers: Sequence[Any]) -> None:
+        alphas = list(self.relaxation.parameters())
+        seen: dict[str, tuple[Tensor, Tensor]] = {}
+
+        def loss(part: Batch, weights: Weights | None = None) -> Tensor:
+            value, logits, arch = self._arch_loss(part, weights)
+            self.observe("arch", value, part, arch)
+            if part is batch["val"]:
+                seen["val"] = value, logits
+            return value
+
+        with self._precision():
+            grads = self.gradient(
+                loss, alphas, self._weights, batch["train"], batch["val"], optimizers[0], self._mean_over_ranks
+            )
+        for alpha, grad in zip(alphas, grads, strict=True):
+            alpha.grad = grad
+        # stepped past Lightning's wrapper, so that one bilevel step counts once in trainer.global_step
+        optimizers[1].optimizer.step()
+        self._record("arch", *seen["val"], batch["val"][1])
+
+    def _precision(self) -> Any:
+        """Differences of gradients drown in bfloat16: the unrolled gradient is computed in full precision."""
+        if getattr(self.gradient, "full_precision", False):
+            return torch.autocast(self.device.type, enabled=False)
+        return nullcontext()
+
+    def _record(self, half: str, loss: Tensor, logits: Tensor, target: Tensor) -> None:
+        values = {f"{half}/loss": loss.detach(), f"{half}/accuracy": self.task.accuracy(logits, target)}
+        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(target))
+
+    def _mean_over_ranks(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Gradients taken by autograd.grad pass by DDP's hooks: averaged here, in one message."""
+        if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+            return tensors
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        parts = flat.split([t.numel() for t in tensors])
+        return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+
+    def _optimizers(self) -> list[Any]:
+        found = self.optimizers()
+        return list(found) if isinstance(found, list) else [found]
