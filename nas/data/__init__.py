@@ -1,0 +1,1 @@
+"""Data sets: Lightning data modules that feed image classification from tensors in memory."""

@@ -1,0 +1,88 @@
+"""Augmentation of whole batches, on the device that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+
+def random_crop(x: Tensor, pad: int, generator: Generator | None = None) -> Tensor:
+    """``x`` [N, C, H, W] padded with ``pad`` black pixels a side, then cut back to H x W at one offset an image."""
+    n, _, height, width = x.shape
+    top, left = torch.randint(0, 2 * pad + 1, (2, n), generator=generator, device=x.device)
+    # All (2 pad + 1)^2 windows as a view, of which each image picks one: only the picked ones are ever copied.
+    windows = F.pad(x, (pad, pad, pad, pad)).unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(n, device=x.device), :, top, left]
+
+
+def random_flip(x: Tensor, generator: Generator | None = None) -> Tensor:
+    """``x`` [N, C, H, W] with each image mirrored left to right with probability one half."""
+    flipped = torch.rand(len(x), generator=generator, device=x.device) < 0.5
+    return torch.where(flipped.view(-1, 1, 1, 1), x.flip(-1), x)
+
+
+def cutout(x: Tensor, size: int, generator: Generator | None = None) -> Tensor:
+    """``x`` [N, C, H, W] with one square of ``size`` x ``size`` pixels set to zero in each image.
+
+    The square covers ``centre - size // 2`` up to ``centre - size // 2 + size - 1``. The centre is uniform over all
+    pixels and the square is clipped at the borders, so it may be smaller there.
+    """
+    n, _, height, width = x.shape
+    rows = _covered(height, size, n, x.device, generator)
+    columns = _covered(width, size, n, x.device, generator)
+    return x.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
+
+
+def _covered(length: int, size: int, n: int, device: torch.device, generator: Generator | None) -> Tensor:
+    """Which of ``length`` positions lie in a stretch of ``size`` around a random centre: bool [n, length]."""
+    centre = torch.randint(0, length, (n, 1), generator=generator, device=device)
+    offset = torch.arange(length, device=device) - (centre - size // 2)
+    return (offset >= 0) & (offset < size)
+
+
+def normalise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """``x`` [N, C, H, W] (uint8 in 0..255, or float in 0..1) as float32, less ``mean`` [C] and over ``std`` [C]."""
+    if not x.is_floating_point():
+        x = x.float().div_(255)
+    return x.float().sub(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
+
+
+class EvalTransform:
+    """Normalises a batch and nothing else. ``mean`` and ``std``: one value a channel, of pixels scaled to 0..1."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.mean, self.std = tuple(mean), tuple(std)
+        # Kept for each device, since a tensor built from python numbers in every step would wait for the device.
+        self._constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """``x`` [N, C, H, W], uint8 or float in 0..1, to float32 of the same shape; ``generator`` is not used."""
+        if x.device not in self._constants:
+            self._constants[x.device] = (torch.tensor(self.mean).to(x.device), torch.tensor(self.std).to(x.device))
+        return normalise(x, *self._constants[x.device])
+
+
+class TrainTransform:
+    """Random crop, random flip, normalisation, cutout: the usual augmentation of CIFAR.
+
+    ``pad``: pixels of black padding before the crop (0: no crop). ``cutout``: side of the hole in pixels (0: none);
+    it is cut after normalisation, so the hole has the mean colour.
+    """
+
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], pad: int = 4, flip: bool = True, cutout: int = 0
+    ) -> None:
+        self.pad, self.flip, self.cutout = pad, flip, cutout
+        self._normalise = EvalTransform(mean, std)
+
+    def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """``x`` [N, C, H, W], uint8 or float in 0..1, to float32 of the same shape, drawn from ``generator``."""
+        if self.pad:
+            x = random_crop(x, self.pad, generator)
+        if self.flip:
+            x = random_flip(x, generator)
+        x = self._normalise(x)
+        return cutout(x, self.cutout, generator) if self.cutout else x

@@ -1,0 +1,150 @@
+"""CIFAR-10 and CIFAR-100, from the official python archives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.data.archive import Archive
+from nas.data.images import ImageData, ImageOptions, Splits
+
+_HOME = "https://www.cs.toronto.edu/~kriz"
+
+
+class Cifar(ImageData):
+    """What CIFAR-10 and CIFAR-100 share; they differ in their archive and in the names of files and keys.
+
+    ``prepare_data`` needs the unpacked folder in ``root``, or else the archive there, which it unpacks, or else
+    downloads the archive if ``download``. A trainer calls it on one process of each machine; without a trainer, call
+    it before ``setup``.
+
+    Raises:
+        NasError: from ``prepare_data`` and ``setup``, if the files are missing and cannot be had, or are damaged.
+    """
+
+    shape = (3, 32, 32)
+    archive: ClassVar[Archive]
+    train_files: ClassVar[tuple[str, ...]]
+    test_files: ClassVar[tuple[str, ...]]
+    meta_file: ClassVar[str]
+    label_key: ClassVar[bytes]
+    names_key: ClassVar[bytes]
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        download: bool = True,
+        pad: int = 4,
+        flip: bool = True,
+        **options: Unpack[ImageOptions],
+    ) -> None:
+        super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
+        self.root, self.download = Path(root).expanduser(), download
+
+    def prepare_data(self) -> None:
+        """Unpack or download what is missing in ``root``."""
+        self.archive.prepare(self.root, self.download)
+
+    def load(self) -> Splits:
+        """Read all files, each checked by its md5 sum, and the names of the classes."""
+        if self.archive.missing(self.root):
+            raise self.archive.unavailable(self.root, "prepare_data() was not called")
+        names = self.archive.read(self.root, self.meta_file)[self.names_key]
+        self.class_names = tuple(name.decode() for name in names)
+        return Splits(*self._read(self.train_files), *self._read(self.test_files))
+
+    def _read(self, files: Sequence[str]) -> tuple[Tensor, Tensor]:
+        parts = [self.archive.read(self.root, name) for name in files]
+        images = np.concatenate([part[b"data"] for part in parts]).reshape(-1, *self.shape)
+        labels = np.concatenate([part[self.label_key] for part in parts])
+        return torch.from_numpy(images), torch.from_numpy(labels).long()
+
+
+class Cifar10(Cifar):
+    """50,000 training and 10,000 test images of 32 x 32 pixels in 10 classes.
+
+    ``root`` is the directory of ``cifar-10-batches-py``. The default normalisation is that of DARTS. See ``Cifar`` for
+    where the files come from and ``ImageData`` for the other options.
+    """
+
+    name = "cifar10"
+    classes = 10
+    train_files = tuple(f"data_batch_{number}" for number in range(1, 6))
+    test_files = ("test_batch",)
+    meta_file = "batches.meta"
+    label_key = b"labels"
+    names_key = b"label_names"
+    archive = Archive(
+        url=f"{_HOME}/cifar-10-python.tar.gz",
+        md5="c58f30108f718f92721af3b95e74349a",
+        folder="cifar-10-batches-py",
+        files={
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+            "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+        },
+    )
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        mean: Sequence[float] = (0.49139968, 0.48215827, 0.44653124),
+        std: Sequence[float] = (0.24703233, 0.24348505, 0.26158768),
+        download: bool = True,
+        pad: int = 4,
+        flip: bool = True,
+        **options: Unpack[ImageOptions],
+    ) -> None:
+        super().__init__(root, mean=mean, std=std, download=download, pad=pad, flip=flip, **options)
+
+
+class Cifar100(Cifar):
+    """50,000 training and 10,000 test images of 32 x 32 pixels in 100 (fine) classes.
+
+    ``root`` is the directory of ``cifar-100-python``. See ``Cifar`` for where the files come from and ``ImageData``
+    for the other options.
+    """
+
+    name = "cifar100"
+    classes = 100
+    train_files = ("train",)
+    test_files = ("test",)
+    meta_file = "meta"
+    label_key = b"fine_labels"
+    names_key = b"fine_label_names"
+    archive = Archive(
+        url=f"{_HOME}/cifar-100-python.tar.gz",
+        md5="eb9058c3a382ffc7106e4002c42a8d85",
+        folder="cifar-100-python",
+        files={
+            "train": "16019d7e3df5f24257cddd939b257f8d",
+            "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+            "meta": "7973b15100ade9c7d40fb424638fde48",
+        },
+    )
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        mean: Sequence[float] = (0.50705882, 0.48666667, 0.44078431),  # (129.3, 124.1, 112.4) / 255
+        std: Sequence[float] = (0.26745098, 0.25647059, 0.27607843),  # (68.2, 65.4, 70.4) / 255
+        download: bool = True,
+        pad: int = 4,
+        flip: bool = True,
+        **options: Unpack[ImageOptions],
+    ) -> None:
+        super().__init__(root, mean=mean, std=std, download=download, pad=pad, flip=flip, **options)

@@ -1,0 +1,202 @@
+"""The base of all image data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypedDict
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import CombinedLoader
+from torch import Tensor
+
+from nas.data.augment import EvalTransform, TrainTransform
+from nas.data.loader import TensorLoader, Transform
+from nas.data.split import split_indices
+from nas.errors import NasError
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set in memory: images uint8 [N, C, H, W] (or float in 0..1), labels int64 [N]."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+    def to(self, device: torch.device) -> Splits:
+        """The same on ``device``."""
+        tensors = (self.train_images, self.train_labels, self.test_images, self.test_labels)
+        return Splits(*(tensor.to(device) for tensor in tensors))
+
+
+class ImageOptions(TypedDict, total=False):
+    """The options of ``ImageData`` that mean the same, and have the same default, for every data set."""
+
+    batch_size: int
+    eval_batch_size: int
+    split: str | float
+    bilevel: bool
+    cutout: int
+    seed: int
+    resident: bool
+
+
+class _Place(NamedTuple):
+    """Which share of the data this process takes, and where it holds it."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+
+class ImageData(pl.LightningDataModule):
+    """Images with labels, held in memory. A subclass sets ``name``, ``shape``, ``classes`` and writes ``load``.
+
+    With ``bilevel`` the training batches are ``{"train": (x, y), "val": (x, y)}``, both augmented and shuffled, for
+    the weights and for the architecture; the shorter of the two parts is cycled. Validation is on the part of the
+    architecture, in order and without augmentation. Without ``bilevel`` the training batches are ``(x, y)`` from the
+    whole training set and there is no validation. In every batch x is float32 [B, C, H, W] and y int64 [B].
+
+    Args:
+        mean, std: normalisation, one value a channel, of pixels scaled to 0..1.
+        batch_size: training images a step, on each rank.
+        eval_batch_size: images a step of validation and test, on each rank.
+        split: ``"halves"``, the portion for the weights, or the path of a split file (see ``split_indices``).
+        bilevel: a search over weights and architecture, rather than the training of one network.
+        pad: pixels of black padding for the random crop; 0 for no crop.
+        flip: mirror training images at random.
+        cutout: side in pixels of the hole in each training image; 0 for none.
+        seed: of the order and of the augmentation.
+        resident: hold the whole data set on the device that trains and augment there.
+
+    Raises:
+        NasError: if a value is out of range. Also from ``train_dataloader``: if ``batch_size`` is larger than a part.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    """Channels, height and width of an image."""
+    classes: int
+    class_names: tuple[str, ...] = ()
+    """By label; empty until known (some data sets learn them in ``setup``)."""
+
+    def __init__(
+        self,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        batch_size: int = 64,
+        eval_batch_size: int = 512,
+        split: str | float = "halves",
+        bilevel: bool = True,
+        pad: int = 4,
+        flip: bool = True,
+        cutout: int = 0,
+        seed: int = 0,
+        resident: bool = True,
+    ) -> None:
+        super().__init__()
+        self.mean, self.std = tuple(float(m) for m in mean), tuple(float(s) for s in std)
+        if len(self.mean) != self.shape[0] or len(self.std) != self.shape[0] or min(self.std) <= 0:
+            raise NasError(
+                f"mean {self.mean} and std {self.std} do not fit {self.name}: "
+                f"it has {self.shape[0]} channel(s), and each needs a mean and a positive std"
+            )
+        for option, value, least in (
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size, 1),
+            ("pad", pad, 0),
+            ("cutout", cutout, 0),
+        ):
+            if value < least:
+                raise NasError(f"{option} is {value} for {self.name}: it must be at least {least}")
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.split, self.bilevel = split, bilevel
+        self.pad, self.flip, self.cutout = pad, flip, cutout
+        self.seed, self.resident = seed, resident
+        self._splits: Splits | None = None
+
+    def load(self) -> Splits:
+        """Read the data set; called once, by ``setup``, on every rank."""
+        raise NotImplementedError(f"{type(self).__name__} has no load()")
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load the data set unless that was done before; the same for every ``stage``."""
+        if self._splits is not None:
+            return
+        splits = self.load()
+        if splits.train_images.shape[1:] != self.shape or splits.test_images.shape[1:] != self.shape:
+            raise NasError(
+                f"{self.name} has images of shape {tuple(splits.train_images.shape[1:])} (train) and "
+                f"{tuple(splits.test_images.shape[1:])} (test), but declares {self.shape}"
+            )
+        self._splits = splits
+
+    @property
+    def splits(self) -> Splits:
+        """The data, loaded where that was not done yet."""
+        self.setup()
+        assert self._splits is not None
+        return self._splits
+
+    def sizes(self) -> dict[str, int]:
+        """Number of images by part: ``train``, ``val`` (only with ``bilevel``) and ``test``."""
+        parts = {part: len(indices) for part, indices in self._parts().items()}
+        return {**parts, "test": len(self.splits.test_labels)}
+
+    def train_dataloader(self) -> CombinedLoader | TensorLoader:
+        """Augmented and shuffled batches: of both parts in pairs with ``bilevel``, else of all training images."""
+        transform = TrainTransform(self.mean, self.std, self.pad, self.flip, self.cutout)
+        loaders = {}
+        for stream, (part, indices) in enumerate(self._parts().items()):
+            loader = self._loader(
+                indices=indices, transform=transform, shuffle=True, stream=stream, batch_size=self.batch_size
+            )
+            if self.batch_size > loader.share:
+                raise NasError(
+                    f"batch_size {self.batch_size} is larger than the {part} split of {self.name} "
+                    f"({len(indices)} images on {loader.world} rank(s)): use at most {loader.share}"
+                )
+            loaders[part] = loader
+        return CombinedLoader(loaders, mode="max_size_cycle") if self.bilevel else loaders["train"]
+
+    def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
+        """The part of the architecture in order, not augmented; nothing without ``bilevel``."""
+        if not self.bilevel:
+            return []
+        return self._eval_loader(indices=self._parts()["val"])
+
+    def test_dataloader(self) -> TensorLoader:
+        """The test set in order, not augmented."""
+        return self._eval_loader(test=True)
+
+    def _parts(self) -> dict[str, Tensor]:
+        """The indices of the training images by their use."""
+        size = len(self.splits.train_labels)
+        if not self.bilevel:
+            return {"train": torch.arange(size)}
+        return dict(zip(("train", "val"), split_indices(self.split, size), strict=True))
+
+    def _place(self) -> _Place:
+        if self.trainer is None:
+            return _Place(0, 1, torch.device("cpu"))
+        device = self.trainer.strategy.root_device if self.resident else torch.device("cpu")
+        return _Place(self.trainer.global_rank, self.trainer.world_size, device)
+
+    def _eval_loader(self, indices: Tensor | None = None, test: bool = False) -> TensorLoader:
+        transform: Transform = EvalTransform(self.mean, self.std)
+        return self._loader(
+            indices=indices, test=test, transform=transform, shuffle=False, batch_size=self.eval_batch_size
+        )
+
+    def _loader(self, test: bool = False, **options: Any) -> TensorLoader:
+        rank, world, device = self._place()
+        # Moved once and kept, so that the loaders share one copy on the device.
+        self._splits = splits = self.splits.to(device)
+        images, labels = (
+            (splits.test_images, splits.test_labels) if test else (splits.train_images, splits.train_labels)
+        )
+        return TensorLoader(images, labels, seed=self.seed, rank=rank, world=world, device=device, **options)
