@@ -1,0 +1,52 @@
+"""A number that changes from epoch to epoch."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import pytorch_lightning as pl
+
+from nas.errors import NasError
+
+
+class Anneal(pl.Callback):
+    """Sets the attribute at ``path`` of the search, before each epoch, on a way from ``start`` to ``end``.
+
+    Linear or cosine. With ``inclusive`` the last epoch has ``end`` (GDAS in AutoDL-Projects); without, the epoch
+    after the last would have it (DrNAS' repository). It depends on the epoch alone, so it survives a resume.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        start: float,
+        end: float,
+        shape: Literal["linear", "cosine"] = "linear",
+        inclusive: bool = True,
+    ) -> None:
+        self.path = path
+        self.start = start
+        self.end = end
+        self.shape = shape
+        self.inclusive = inclusive
+
+    def value(self, epoch: int, epochs: int) -> float:
+        """The value in ``epoch`` (from 0) of a run of ``epochs``."""
+        last = epochs - 1 if self.inclusive else epochs
+        progress = min(epoch / last, 1.0) if last > 0 else 0.0
+        if self.shape == "cosine":
+            progress = (1 - math.cos(math.pi * progress)) / 2
+        return self.start + (self.end - self.start) * progress
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        *parents, name = self.path.split(".")
+        owner: object = pl_module
+        for parent in parents:
+            owner = getattr(owner, parent, None)
+        if not hasattr(owner, name):
+            raise NasError(f"Anneal: the search has no '{self.path}' to change from {self.start} to {self.end}")
+        epochs = trainer.max_epochs
+        if epochs is None or epochs < 1:
+            raise NasError("Anneal: a schedule needs trainer.max_epochs to know where it ends")
+        setattr(owner, name, self.value(trainer.current_epoch, epochs))

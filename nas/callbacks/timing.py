@@ -1,0 +1,57 @@
+"""How long a step takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+
+class StepTimer(pl.Callback):
+    """Times whole training steps, by the device's own clock on CUDA, and drops the first ``warmup`` of them."""
+
+    def __init__(self, warmup: int = 3, keep: int = 1000) -> None:
+        self.warmup = warmup
+        self.keep = keep
+        self.seconds: list[float] = []
+        self._seen = 0
+        self._start: Any = None
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def median(self) -> float | None:
+        """The median step in seconds, None before there is one."""
+        return statistics.median(self.seconds) if self.seconds else None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._start = self._now(pl_module.device)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        end = self._now(pl_module.device)
+        self._seen += 1
+        if self._seen <= self.warmup or len(self.seconds) + len(self._events) >= self.keep:
+            return
+        if isinstance(end, float):
+            self.seconds.append(end - self._start)
+        else:
+            self._events.append((self._start, end))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._events:
+            torch.cuda.synchronize()
+            self.seconds += [start.elapsed_time(end) / 1000 for start, end in self._events]
+            self._events.clear()
+
+    @staticmethod
+    def _now(device: torch.device) -> Any:
+        if device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
