@@ -1,0 +1,1 @@
+"""The entry points' own layer: the only one that knows Hydra."""

@@ -1,0 +1,97 @@
+"""One search, from configuration to summary."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from nas.app.build import (
+    build_data,
+    build_search,
+    build_space,
+    build_trainer,
+    finish_wandb,
+    refuse_trainer_options,
+)
+from nas.app.launch import refuse_nested_ddp
+from nas.app.resume import checkpoint_file, rewind
+from nas.app.summary import cost, environment
+from nas.callbacks.timing import StepTimer
+from nas.data.images import ImageData
+from nas.files import save_genotype, write_json
+from nas.searches.search import Search
+from nas.spaces.space import Space
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Searches, writes the run directory, and returns the validation accuracy of the derived network in percent."""
+    refuse_trainer_options(cfg)
+    refuse_nested_ddp(cfg)
+    output = Path(cfg.paths.output)
+    checkpoint = checkpoint_file(cfg.ckpt_path)
+    if checkpoint is not None:
+        rewind(output, checkpoint)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    data = build_data(cfg)
+    space = build_space(cfg.space, data)
+    search = build_search(cfg.method, space)
+    try:
+        trainer = build_trainer(cfg)
+        began = time.perf_counter()
+        trainer.fit(search, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        seconds = time.perf_counter() - began
+        return _finish(cfg, trainer, search, space, data, seconds)
+    finally:
+        finish_wandb()
+
+
+def _finish(
+    cfg: DictConfig, trainer: pl.Trainer, search: Search, space: Space, data: ImageData, seconds: float
+) -> float | None:
+    accuracy = trainer.callback_metrics.get("val/accuracy")
+    if not trainer.is_global_zero:
+        return None
+    output = Path(cfg.paths.output)
+    genotype = search.genotype()
+    save_genotype(genotype, output / "genotype.json")
+    timer = next((c for c in trainer.callbacks if isinstance(c, StepTimer)), None)  # type: ignore[attr-defined]
+    summary: dict[str, Any] = {
+        "method": cfg.method.name,
+        "space": space.name,
+        "dataset": HydraConfig.get().runtime.choices.dataset,
+        "seed": cfg.seed,
+        "genotype": space.native(genotype),
+        "epochs": trainer.current_epoch,
+        "search_seconds": round(seconds, 3),
+        "step_seconds": timer.median() if timer is not None else None,
+        **cost(space, genotype),
+        "val_accuracy": None if accuracy is None else float(accuracy),
+        "val_accuracy_of": "the derived network with the supernet's weights",
+        **environment(search.device, str(trainer.precision)),
+    }
+    write_json(output / "summary.json", summary)
+    _report(summary, output)
+    return summary["val_accuracy"]
+
+
+def _report(summary: dict[str, Any], output: Path) -> None:
+    accuracy = summary["val_accuracy"]
+    log.info("genotype      %s", summary["genotype"])
+    log.info("parameters    %.3f M   MACs %.2f M", summary["parameters"] / 1e6, summary["macs"] / 1e6)
+    if accuracy is not None:
+        log.info("val accuracy  %.2f %% (with the supernet's weights; train.py trains it from scratch)", accuracy)
+    log.info("search time   %.1f s, %s", summary["search_seconds"], _steps(summary["step_seconds"]))
+    log.info("picture       %s", output / "cell.png")
+    log.info("next          python train.py genotype=%s", output)
+
+
+def _steps(seconds: float | None) -> str:
+    return "too few steps to time one" if seconds is None else f"{1000 * seconds:.0f} ms a step"

@@ -1,0 +1,68 @@
+"""summary.json: what was run, on what, and what came out."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nas.cells import Genotype
+from nas.count import macs, parameters
+from nas.spaces.space import Space
+
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
+
+
+def cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, int]:
+    """Parameters (without the auxiliary head) and multiply-adds of the derived network, as its space counts them."""
+    with torch.device("meta"):
+        network = space.network(genotype, **options)
+    return {"parameters": parameters(network), "macs": macs(network, space.shape, bias=space.counts_bias)}
+
+
+def environment(device: torch.device, precision: str) -> dict[str, Any]:
+    """Where a run took place and what it needed."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine(),
+        "accelerator": device.type,
+        "precision": precision,
+        "peak_memory_bytes": peak_memory(device),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "commit": commit(),
+        "command": shlex.join(["python", *sys.argv]),
+    }
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory held at a time, in bytes: of the device on CUDA, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def commit() -> str | None:
+    """The git commit of the code, with '+' where files differ from it; None outside a checkout."""
+    root = Path(__file__).parents[2]
+    try:
+        found = [
+            subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True, timeout=10, check=True).stdout
+            for args in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found[0].strip() + ("+" if found[1].strip() else "")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,68 @@
+"""The table at the end of a sweep."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from nas.app.launch import FAILURE_FILE
+
+COLUMNS = {
+    "search": ("method", "space", "dataset", "seed", "val_accuracy", "parameters", "macs", "search_seconds", "genotype"),
+    "train": ("space", "dataset", "seed", "test_accuracy", "parameters", "macs", "train_seconds", "genotype"),
+}
+
+
+class SweepTable(Callback):
+    """Prints one row a job when all have ended, and writes them to sweep.csv beside the jobs."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        directory = Path(config.hydra.sweep.dir)
+        jobs = sorted((p for p in directory.iterdir() if p.is_dir()), key=_number)
+        rows = [job_row(job) for job in jobs]
+        columns = COLUMNS["train" if any("test_accuracy" in row for row in rows) else "search"]
+        table = Table(title=str(directory), title_justify="left")
+        for column in ("job", *columns):
+            table.add_column(column, overflow="fold", no_wrap=column != "genotype")
+        for row in rows:
+            cells = [_text(row.get(column)) for column in columns]
+            if "failure" in row:
+                cells[-1] = f"failed: {row['failure']}"
+            table.add_row(str(row["job"]), *cells)
+        width = None if sys.stdout.isatty() else 240
+        Console(width=width, highlight=False).print(table)
+        with (directory / "sweep.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["job", *columns, "failure"], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        if any("failure" in row for row in rows):
+            raise SystemExit(1)
+
+
+def job_row(directory: Path) -> dict[str, Any]:
+    """What is known of a job: its summary, or why it has none."""
+    row: dict[str, Any] = {"job": directory.name}
+    summary, failure = directory / "summary.json", directory / FAILURE_FILE
+    if summary.exists():
+        row |= json.loads(summary.read_text())
+    elif failure.exists():
+        row["failure"] = failure.read_text().strip()
+    else:
+        row["failure"] = f"no summary; see {directory}"
+    return row
+
+
+def _number(path: Path) -> tuple[int, str]:
+    return (int(path.name), "") if path.name.isdigit() else (sys.maxsize, path.name)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else "" if value is None else str(value)

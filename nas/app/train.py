@@ -1,0 +1,141 @@
+"""Training of a genotype's network, from configuration to summary."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from nas.app.build import build_data, build_space, build_trainer, finish_wandb
+from nas.app.launch import CONF, refuse_nested_ddp
+from nas.app.resume import checkpoint_file, rewind
+from nas.app.summary import cost, environment
+from nas.callbacks.timing import StepTimer
+from nas.cells import Genotype
+from nas.data.images import ImageData
+from nas.errors import NasError, unknown
+from nas.files import encode_genotype, load_genotype, save_genotype, write_atomically, write_json
+from nas.spaces.space import Space
+from nas.training import Training
+
+log = logging.getLogger(__name__)
+MODEL_FORMAT = "nas-model"
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Trains, writes the run directory, and returns the test accuracy in percent."""
+    refuse_nested_ddp(cfg)
+    output = Path(cfg.paths.output)
+    genotype = load_genotype(cfg.genotype)
+    checkpoint = checkpoint_file(cfg.ckpt_path)
+    if checkpoint is not None:
+        rewind(output, checkpoint)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    data = build_data(cfg, bilevel=False)
+    space = space_of(genotype, data)
+    options = network_options(space, cfg.network)
+    network = space.network(genotype, **options)
+    training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
+    try:
+        trainer = build_trainer(cfg)
+        began = time.perf_counter()
+        trainer.fit(training, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        seconds = time.perf_counter() - began
+        metrics = trainer.test(training, datamodule=data, verbose=False)[0]
+        if not trainer.is_global_zero:
+            return None
+        save_genotype(genotype, output / "genotype.json")
+        save_model(training, genotype, space, options, output / "model.pt")
+        summary = _summary(cfg, trainer, training, space, genotype, options, metrics, seconds)
+        write_json(output / "summary.json", summary)
+        _report(summary, output)
+        return float(metrics["test/accuracy"])
+    finally:
+        finish_wandb()
+
+
+def space_of(genotype: Genotype, data: ImageData) -> Space:
+    """The space that a genotype names, at the data set's shape. Raises NasError where there is none."""
+    known = [path.stem for path in (CONF / "space").glob("*.yaml")]
+    if genotype.space not in known:
+        raise unknown("space of the genotype", genotype.space, known)
+    choice = compose("search", overrides=[f"space={genotype.space}"]).space
+    if genotype.space == "darts" and _ops(genotype) - set(choice.ops):
+        choice.ops = [*choice.ops, *sorted(_ops(genotype) - set(choice.ops))]
+    return build_space(choice, data)
+
+
+def network_options(space: Space, given: DictConfig) -> dict[str, Any]:
+    """The options of the network that are set. Raises NasError for one that the space's networks do not have."""
+    options = {str(name): value for name, value in given.items() if value is not None}
+    for name in options:
+        if name not in space.network_options():
+            raise NasError(
+                f"network.{name}: the networks of space '{space.name}' have {', '.join(space.network_options())}"
+            )
+    return options
+
+
+def save_model(training: Training, genotype: Genotype, space: Space, options: dict[str, Any], path: Path) -> None:
+    """Writes what is needed to build the trained network again; torch.load(weights_only=True) reads it."""
+    buffer = io.BytesIO()
+    value = {
+        "format": MODEL_FORMAT,
+        "version": 1,
+        "genotype": encode_genotype(genotype),
+        "space": space.name,
+        "options": options,
+        "shape": list(space.shape),
+        "classes": space.classes,
+        "state_dict": training.network.state_dict(),
+    }
+    torch.save(value, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def _ops(genotype: Genotype) -> set[str]:
+    return {link.op for cell in genotype.cells.values() for link in cell.links}
+
+
+def _summary(
+    cfg: DictConfig,
+    trainer: pl.Trainer,
+    training: Training,
+    space: Space,
+    genotype: Genotype,
+    options: dict[str, Any],
+    metrics: Any,
+    seconds: float,
+) -> dict[str, Any]:
+    timer = next((c for c in trainer.callbacks if isinstance(c, StepTimer)), None)  # type: ignore[attr-defined]
+    return {
+        "genotype": space.native(genotype),
+        "space": space.name,
+        "dataset": HydraConfig.get().runtime.choices.dataset,
+        "seed": cfg.seed,
+        "epochs": trainer.current_epoch,
+        "test_accuracy": float(metrics["test/accuracy"]),
+        "test_loss": float(metrics["test/loss"]),
+        **cost(space, genotype, **options),
+        "network": options,
+        "train_seconds": round(seconds, 3),
+        "step_seconds": timer.median() if timer is not None else None,
+        **environment(training.device, str(trainer.precision)),
+    }
+
+
+def _report(summary: dict[str, Any], output: Path) -> None:
+    log.info("genotype       %s", summary["genotype"])
+    log.info("parameters     %.3f M   MACs %.2f M", summary["parameters"] / 1e6, summary["macs"] / 1e6)
+    log.info("test accuracy  %.2f %% after %d epochs", summary["test_accuracy"], summary["epochs"])
+    log.info("train time     %.1f s", summary["train_seconds"])
+    log.info("network        %s", output / "model.pt")

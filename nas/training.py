@@ -1,0 +1,105 @@
+"""Training of one network from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from nas.graph import DropPath
+from nas.searches.state import random_state, restore_random_state
+from nas.spaces.space import Network
+from nas.tasks import Classification
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Training(pl.LightningModule):
+    """Trains a genotype's network by the recipe of its field, and tests it.
+
+    The loss is that of the logits plus ``auxiliary_weight`` times that of the auxiliary head, where there is
+    one. Drop path grows linearly from 0 at the first epoch towards ``drop_path`` (epoch / epochs times it, as in
+    DARTS). ``clip_norm`` bounds the gradient's norm over all parameters.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Callable[[Any], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        classes: int = 10,
+        label_smoothing: float = 0.0,
+        auxiliary_weight: float = 0.4,
+        drop_path: float = 0.0,
+        clip_norm: float | None = 5.0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.task = Classification(label_smoothing)
+        self.auxiliary_weight = auxiliary_weight
+        self.drop_path = drop_path
+        self.clip_norm = clip_norm
+        self.test_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.test_loss = MeanMetric()
+        self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
+        self._random_state: dict[str, Any] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits [B, classes]."""
+        logits: Tensor = self.network(x)
+        return logits
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._make_optimizer(self.network.parameters())
+        return [optimizer], [] if self._make_scheduler is None else [self._make_scheduler(optimizer)]
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        if self.clip_norm is not None:
+            clip_grad_norm_(self.network.parameters(), self.clip_norm)
+
+    def on_train_epoch_start(self) -> None:
+        probability = self.drop_path * self.current_epoch / (self.trainer.max_epochs or 1)
+        for module in self.network.modules():
+            if isinstance(module, DropPath):
+                module.probability = probability
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        x, target = batch
+        logits, _, auxiliary = self.network.outputs(x)
+        loss = self.task.loss(logits, target)
+        total = loss if auxiliary is None else loss + self.auxiliary_weight * self.task.loss(auxiliary, target)
+        values = {"train/loss": loss.detach(), "train/accuracy": self.task.accuracy(logits, target)}
+        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(target))
+        return total
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        x, target = batch
+        logits = self.network(x)
+        self.test_accuracy.update(logits, target)
+        self.test_loss.update(self.task.loss(logits, target, training=False), weight=len(target))
+
+    def on_test_epoch_end(self) -> None:
+        self.log_dict({"test/accuracy": 100 * self.test_accuracy.compute(), "test/loss": self.test_loss.compute()})
+        self.test_accuracy.reset()
+        self.test_loss.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["random"] = random_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._random_state = checkpoint.get("random")
+
+    def on_train_start(self) -> None:
+        if self._random_state is not None:
+            restore_random_state(self._random_state)
+            self._random_state = None
