@@ -37,7 +37,10 @@ class Row:
 def rows(weights: EdgeWeights) -> list[Row]:
     """The rows of an architecture's table. Unbinding once keeps the backward pass at one kernel a table."""
     scales = weights.edge.unbind(0) if weights.edge is not None else [None] * len(weights.active)
-    return [Row(row.unbind(0), active, s) for row, active, s in zip(weights.op.unbind(0), weights.active, scales, strict=True)]
+    return [
+        Row(row.unbind(0), active, s)
+        for row, active, s in zip(weights.op.unbind(0), weights.active, scales, strict=True)
+    ]
 
 
 class EdgeFactory(Protocol):

@@ -54,10 +54,10 @@ def load_genotype(source: str | Path) -> Genotype:
     text = str(source).strip()
     if text.startswith("|") or text.startswith("Genotype("):
         return notations.parse(text)
-    path = Path(text).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(text))
+    if os.path.isdir(path):
         path = path / GENOTYPE_FILE
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path's, false for a name that is too long for a file
         looked = f"no file {path}" if path.suffix == ".json" or path.parent != Path(".") else f"nothing called '{text}'"
         raise NasError(
             f"genotype: {looked}; give a run directory, a genotype.json, |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
@@ -65,7 +65,7 @@ def load_genotype(source: str | Path) -> Genotype:
         )
     try:
         value = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NasError(f"{path} is not JSON ({error})") from None
     return decode_genotype(value, path)
 
@@ -85,5 +85,7 @@ def decode_genotype(value: Any, path: Path) -> Genotype:
             for name, cell in value["cells"].items()
         }
         return Genotype(str(value["space"]), cells)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise NasError(f"{path} is damaged: every cell needs 'links' [[op, source, target], ...] and 'output'") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise NasError(
+            f"{path} is damaged: every cell needs 'links' [[op, source, target], ...] and 'output'"
+        ) from None

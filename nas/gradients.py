@@ -111,7 +111,7 @@ class Unrolled:
         norm = torch.stack([v.square().sum() for v in vector]).sum().sqrt()
         step = self.radius / norm
         # groups with rates of their own bend the direction; the common case keeps the authors' arithmetic
-        rate = max(rates) or 1.0
+        rate = max(rates) or 1.0  # of a group at rate 0 no direction could be told
         scaled = [v if r == rate else v * (r / rate) for v, r in zip(vector, rates, strict=True)]
         sides = []
         for sign in (1, -1):

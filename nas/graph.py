@@ -74,6 +74,7 @@ class CellGraph(nn.Module):
 
     def _nothing(self, found: Mapping[int, Tensor], incoming: Sequence[int]) -> Tensor:
         edge = self.edges[self.keys[incoming[0]]]
+        assert isinstance(edge.stride, int)
         return torch.zeros_like(strided(found[self.cell.edges[incoming[0]][0]], edge.stride))
 
     @staticmethod

@@ -52,7 +52,9 @@ class SeparableConv(nn.Module):
 
     def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
         super().__init__()
-        self.op = nn.Sequential(*_depthwise(channels, kernel, stride, 1, options), *_depthwise(channels, kernel, 1, 1, options))
+        self.op = nn.Sequential(
+            *_depthwise(channels, kernel, stride, 1, options), *_depthwise(channels, kernel, 1, 1, options)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.op(x)

@@ -33,7 +33,7 @@ def build_space(cfg: DictConfig, data: ImageData) -> Space:
 
 def build_search(cfg: DictConfig, space: Space) -> Search:
     """The search of a method on a space."""
-    method = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "epochs"])
+    method = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "epochs"])
     method._set_parent(cfg._get_parent())
     search: Search = instantiate(method, space=space, _convert_="all")
     return search
@@ -61,7 +61,9 @@ def refuse_trainer_options(cfg: DictConfig) -> None:
             f"use method.clip_norm={cfg.trainer.gradient_clip_val} (and method.clip_scope)"
         )
     if cfg.trainer.get("accumulate_grad_batches", 1) not in (None, 1):
-        raise NasError("trainer.accumulate_grad_batches: a bilevel step takes one batch of each half; use dataset.batch_size")
+        raise NasError(
+            "trainer.accumulate_grad_batches: a bilevel step takes one batch of each half; use dataset.batch_size"
+        )
 
 
 def finish_wandb() -> None:

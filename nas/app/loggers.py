@@ -38,7 +38,9 @@ class MetricsFile(CSVLogger):
         """Nothing: .hydra/config.yaml holds them."""
 
 
-def wandb_logger(project: str, save_dir: str, name: str, group: str, job_type: str, tags: list[str], offline: bool = True) -> WandbLogger:
+def wandb_logger(
+    project: str, save_dir: str, name: str, group: str, job_type: str, tags: list[str], offline: bool = True
+) -> WandbLogger:
     """A W&B logger that never prompts: offline unless told otherwise, and silent on the terminal."""
     os.environ.setdefault("WANDB_SILENT", "true")
     if offline:

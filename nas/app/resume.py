@@ -51,7 +51,9 @@ def checkpoint_file(given: str | None) -> Path | None:
     path = Path(given)
     path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
     if not path.is_file():
-        raise NasError(f"ckpt_path: there is no {path}; the run was stopped before its first epoch ended, start it anew")
+        raise NasError(
+            f"ckpt_path: there is no {path}; the run was stopped before its first epoch ended, start it anew"
+        )
     return path
 
 

@@ -19,6 +19,9 @@ def same_data(arguments: list[str]) -> list[str]:
     saved = [f"dataset={choices['dataset']}"]
     for line in yaml.safe_load((directory / ".hydra" / "overrides.yaml").read_text()) or []:
         key = line.lstrip("+~").partition("=")[0]
-        if key in ("paths.data", "dataset.root", "dataset.shape", "dataset.classes") and override(arguments, key) is None:
+        if (
+            key in ("paths.data", "dataset.root", "dataset.shape", "dataset.classes")
+            and override(arguments, key) is None
+        ):
             saved.append(line)
     return [*saved, *arguments]

@@ -66,7 +66,7 @@ def _finish(
     summary: dict[str, Any] = {
         "method": cfg.method.name,
         "space": space.name,
-        "dataset": HydraConfig.get().runtime.choices.dataset,
+        "dataset": HydraConfig.get().runtime.choices["dataset"],
         "seed": cfg.seed,
         "genotype": space.native(genotype),
         "epochs": trainer.current_epoch,

@@ -30,7 +30,9 @@ def cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, int]:
 def environment(device: torch.device, precision: str) -> dict[str, Any]:
     """Where a run took place and what it needed."""
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or platform.machine(),
         "accelerator": device.type,
         "precision": precision,
         "peak_memory_bytes": peak_memory(device),
@@ -53,7 +55,9 @@ def commit() -> str | None:
     root = Path(__file__).parents[2]
     try:
         found = [
-            subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True, timeout=10, check=True).stdout
+            subprocess.run(
+                ["git", "-C", str(root), *args], capture_output=True, text=True, timeout=10, check=True
+            ).stdout
             for args in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         ]
     except (OSError, subprocess.SubprocessError):

@@ -16,7 +16,17 @@ from rich.table import Table
 from nas.app.launch import FAILURE_FILE
 
 COLUMNS = {
-    "search": ("method", "space", "dataset", "seed", "val_accuracy", "parameters", "macs", "search_seconds", "genotype"),
+    "search": (
+        "method",
+        "space",
+        "dataset",
+        "seed",
+        "val_accuracy",
+        "parameters",
+        "macs",
+        "search_seconds",
+        "genotype",
+    ),
     "train": ("space", "dataset", "seed", "test_accuracy", "parameters", "macs", "train_seconds", "genotype"),
 }
 

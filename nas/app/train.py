@@ -120,7 +120,7 @@ def _summary(
     return {
         "genotype": space.native(genotype),
         "space": space.name,
-        "dataset": HydraConfig.get().runtime.choices.dataset,
+        "dataset": HydraConfig.get().runtime.choices["dataset"],
         "seed": cfg.seed,
         "epochs": trainer.current_epoch,
         "test_accuracy": float(metrics["test/accuracy"]),

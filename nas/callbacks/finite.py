@@ -48,7 +48,9 @@ class StopOnNonFinite(pl.Callback):
 
     def _error(self, trainer: pl.Trainer, search: SupernetSearch, step: int, seen: Observation) -> NasError:
         culprit = first_non_finite(search, seen)
-        checkpoint = next((c.best_model_path for c in trainer.checkpoint_callbacks if getattr(c, "best_model_path", "")), "")
+        checkpoint = next(
+            (c.best_model_path for c in trainer.checkpoint_callbacks if getattr(c, "best_model_path", "")), ""
+        )
         kept = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint yet"
         return NasError(
             f"{seen.half} loss is {float(seen.loss)} in epoch {trainer.current_epoch}, step {step}: {culprit}; {kept}; "

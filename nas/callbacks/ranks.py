@@ -11,7 +11,7 @@ from nas.searches.gradient import GradientSearch
 
 
 class SameOnAllRanks(pl.Callback):
-    """Raises NasError at the end of an epoch, before anything is saved, if architecture parameters differ between ranks."""
+    """Raises NasError at the end of an epoch, before it is saved, if alphas differ between ranks."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.world_size == 1 or not isinstance(pl_module, GradientSearch):
@@ -23,5 +23,5 @@ class SameOnAllRanks(pl.Callback):
         dist.all_reduce(differs)
         if float(differs) > 0:
             raise NasError(
-                f"epoch {trainer.current_epoch}: architecture parameters differ on {int(differs)} of {trainer.world_size} ranks"
+                f"epoch {trainer.current_epoch}: alphas differ on {int(differs)} of {trainer.world_size} ranks"
             )

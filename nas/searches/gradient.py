@@ -35,6 +35,8 @@ class GradientSearch(SupernetSearch):
     bounds the norm of the weights' gradient; ``clip_scope`` says what counts towards it: the weights, "all"
     (also the gradient that the weight loss gives alpha), or "all_stale" (and what the last architecture
     step left there, as in AutoDL-Projects, which clears only its own gradients before each step).
+    ``idle_decay`` lets momentum and weight decay go on moving weights that a sampled path leaves idle, once they
+    have been used: what zeroed gradients did before torch 2.0 cleared them to None.
     Architecture steps begin after ``warmup_epochs``; without an ``arch_optimizer`` there are none.
     ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
     """
@@ -53,6 +55,7 @@ class GradientSearch(SupernetSearch):
         clip_norm: float | None = 5.0,
         clip_scope: ClipScope = "weights",
         warmup_epochs: int = 0,
+        idle_decay: bool = False,
         schedules: Sequence[pl.Callback] = (),
         name: str = "gradient",
     ) -> None:
@@ -63,6 +66,7 @@ class GradientSearch(SupernetSearch):
         self.clip_norm = clip_norm
         self.clip_scope = clip_scope
         self.warmup_epochs = warmup_epochs
+        self.idle_decay = idle_decay
         self.selected: Genotype | None = None
         self._make_weight_optimizer = weight_optimizer
         self._make_arch_optimizer = arch_optimizer
@@ -75,7 +79,8 @@ class GradientSearch(SupernetSearch):
         if self.selected is not None:
             return self.selected
         scores = self.relaxation.scores(self.masks)
-        cells = {name: discretise(cell.masked(self.masks.lists(name)), scores[name]) for name, cell in self.space.cells.items()}
+        left = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
+        cells = {name: discretise(cell, scores[name]) for name, cell in left.items()}
         return Genotype(self.space.notation, cells)
 
     def diagnostics(self) -> dict[str, float]:
@@ -84,7 +89,7 @@ class GradientSearch(SupernetSearch):
         for name, optimizer in zip(("weights_lr", "arch_lr"), optimizers, strict=False):
             found[name] = float(optimizer.param_groups[0]["lr"])
         if hasattr(self.relaxation, "tau"):
-            found["tau"] = float(self.relaxation.tau)
+            found["tau"] = float(self.relaxation.tau)  # type: ignore[arg-type]
         return found
 
     def configure_callbacks(self) -> list[pl.Callback]:
@@ -93,7 +98,7 @@ class GradientSearch(SupernetSearch):
     def configure_optimizers(self) -> Any:
         if str(self.trainer.precision) not in ("32-true", "64-true", "bf16-mixed"):
             raise NasError(
-                f"trainer.precision={self.trainer.precision}: a gradient search runs in 32-true, bf16-mixed or 64-true; "
+                f"trainer.precision={self.trainer.precision}: a gradient search runs in 32-true, bf16-mixed, 64-true; "
                 "architecture parameters stay float32 and float16's loss scaling does not reach their gradients"
             )
         optimizers = [self._make_weight_optimizer(self.supernet.parameters())]
@@ -110,10 +115,18 @@ class GradientSearch(SupernetSearch):
         for step in reversed(steps) if self.order == "arch_first" else steps:
             step()
 
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        if self.idle_decay:
+            optimizer = self._optimizers()[0]
+            for weight in self._weights.values():
+                if weight.grad is None and weight in optimizer.state:
+                    weight.grad = torch.zeros_like(weight)
+
     def on_train_epoch_end(self) -> None:
         scheduler = self.lr_schedulers()
         if scheduler is not None:
-            scheduler.step()  # type: ignore[union-attr, call-arg]
+            scheduler.step()  # type: ignore[union-attr]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
@@ -143,7 +156,7 @@ class GradientSearch(SupernetSearch):
 
     def _weight_step(self, batch: Batch, optimizer: Any) -> None:
         x, target = batch
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=not self.idle_decay)
         if self.clip_scope == "all":
             self.relaxation.zero_grad()
         arch = self.relaxation(self.masks)
@@ -159,26 +172,26 @@ class GradientSearch(SupernetSearch):
         optimizer.step()
         self._record("train", loss, logits, target)
 
-    def _arch_step(self, batch: Mapping[str, Batch], optimizers: Sequence[Any]) -> None:
+    def _arch_step(self, halves: Mapping[str, Batch], optimizers: Sequence[Any]) -> None:
         alphas = list(self.relaxation.parameters())
         seen: dict[str, tuple[Tensor, Tensor]] = {}
 
-        def loss(part: Batch, weights: Weights | None = None) -> Tensor:
-            value, logits, arch = self._arch_loss(part, weights)
-            self.observe("arch", value, part, arch)
-            if part is batch["val"]:
+        def loss(batch: Batch, weights: Weights | None = None) -> Tensor:
+            value, logits, arch = self._arch_loss(batch, weights)
+            self.observe("arch", value, batch, arch)
+            if batch is halves["val"]:
                 seen["val"] = value, logits
             return value
 
         with self._precision():
             grads = self.gradient(
-                loss, alphas, self._weights, batch["train"], batch["val"], optimizers[0], self._mean_over_ranks
+                loss, alphas, self._weights, halves["train"], halves["val"], optimizers[0], self._mean_over_ranks
             )
         for alpha, grad in zip(alphas, grads, strict=True):
             alpha.grad = grad
         # stepped past Lightning's wrapper, so that one bilevel step counts once in trainer.global_step
         optimizers[1].optimizer.step()
-        self._record("arch", *seen["val"], batch["val"][1])
+        self._record("arch", *seen["val"], halves["val"][1])
 
     def _precision(self) -> Any:
         """Differences of gradients drown in bfloat16: the unrolled gradient is computed in full precision."""

@@ -65,14 +65,14 @@ class Search(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("search")
         if saved is None:
-            raise NasError("this checkpoint was not written by a search: give the last.ckpt of a search's run directory")
+            raise NasError("this checkpoint was not written by a search: give the last.ckpt of a search's directory")
         for what, mine in (("method", self.name), ("space", self.space.name)):
             if saved[what] != mine:
                 raise NasError(f"the checkpoint is of {what} '{saved[what]}', this search has {what} '{mine}'")
-        mine = {key: value.shape for key, value in self.state_dict().items() if isinstance(value, Tensor)}
+        shapes = {key: value.shape for key, value in self.state_dict().items() if isinstance(value, Tensor)}
         for key, value in checkpoint["state_dict"].items():
-            if isinstance(value, Tensor) and mine.get(key) != value.shape:
-                here = f"has shape {tuple(mine[key])}" if key in mine else "does not exist"
+            if isinstance(value, Tensor) and shapes.get(key) != value.shape:
+                here = f"has shape {tuple(shapes[key])}" if key in shapes else "does not exist"
                 raise NasError(
                     f"the checkpoint's '{key}' has shape {tuple(value.shape)}, in this search it {here}: "
                     "use the space and method options the search was started with"

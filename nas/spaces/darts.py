@@ -134,7 +134,7 @@ def native(genotype: Genotype) -> str:
     parts = []
     for kind in ("normal", "reduce"):
         links, output = genotype.cells[kind]
-        pairs = ", ".join(f"('{link.op}', {link.source})" for link in links)
+        pairs = ", ".join(f"('{op}', {source})" for op, source, _ in sorted(links, key=lambda link: link.target))
         parts.append(f"{kind}=[{pairs}], {kind}_concat={list(output)}")
     return f"Genotype({', '.join(parts)})"
 
@@ -142,12 +142,15 @@ def native(genotype: Genotype) -> str:
 def parse(text: str) -> Genotype:
     """The genotype that DARTS' notation names, read without running it. Raises NasError where it is malformed."""
     fields = _fields(text)
-    cells = {}
+    cells: dict[str, CellGenotype] = {}
     for kind in ("normal", "reduce"):
         if kind not in fields:
             raise NasError(f"'{kind}' is missing in '{text}': expected Genotype(normal=[...], reduce=[...])")
         output = fields.get(f"{kind}_concat", list(NODES))
-        cells[kind] = from_pairs(fields[kind], [int(str(node)) for node in output], text)
+        nodes = [node for node in output if isinstance(node, int)]
+        if len(nodes) != len(output):
+            raise NasError(f"{kind}_concat in '{text}' must list nodes, as in [2, 3, 4, 5]")
+        cells[kind] = from_pairs(fields[kind], nodes, text)
     return Genotype(Darts.notation, cells)
 
 
@@ -171,7 +174,7 @@ def _fields(text: str) -> dict[str, list[object]]:
     error = NasError(f"'{text}' is not a DARTS genotype: expected Genotype(normal=[('op', source), ...], reduce=[...])")
     try:
         call = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise error from None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Genotype":
         raise error
@@ -181,10 +184,18 @@ def _fields(text: str) -> dict[str, list[object]]:
 
 
 def _literal(node: ast.expr, error: NasError) -> list[object]:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("range", "list") and node.args:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("range", "list")
+        and node.args
+    ):
         if node.func.id == "list":
             return _literal(node.args[0], error)
-        return list(range(*(_integer(arg, error) for arg in node.args)))
+        bounds = [_integer(arg, error) for arg in node.args]
+        if len(bounds) > 2 or max(bounds) > 100:
+            raise error
+        return list(range(*bounds))
     try:
         return list(ast.literal_eval(node))
     except (ValueError, TypeError):
@@ -200,7 +211,7 @@ def _integer(node: ast.expr, error: NasError) -> int:
 def _excluded(ops: Sequence[str], edge_ops: OpTable | None, kind: str) -> frozenset[tuple[int, str]]:
     if edge_ops is None:
         return frozenset()
-    table = edge_ops[kind]
-    if len(table) != len(EDGES) or any(op not in ops for row in table for op in row):
+    table = edge_ops.get(kind, ())
+    if len(table) != len(EDGES) or not all(row and set(row) <= set(ops) for row in table):
         raise NasError(f"edge_ops of the {kind} cell must name ops of {', '.join(ops)} for each of {len(EDGES)} edges")
     return frozenset((e, op) for e, row in enumerate(table) for op in ops if op not in row)

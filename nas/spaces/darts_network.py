@@ -52,7 +52,8 @@ class NestedCell(nn.Module):
 class AuxiliaryHead(nn.Module):
     """A classifier on the features after the second reduction, used in training only. [B, C, H, W] -> [B, classes].
 
-    ``norm`` is its second batch norm; the ImageNet head of the DARTS family lacks it.
+    ``size`` is the side of the maps, 0 where they are not square. ``norm`` is its second batch norm; the ImageNet
+    head of the DARTS family lacks it.
     """
 
     def __init__(self, channels: int, classes: int, stride: int, size: int, norm: bool) -> None:
@@ -148,7 +149,8 @@ class NestedCells(Network):
     def _auxiliary(
         self, channels: int, classes: int, shape: Shape, stem: Stem, wanted: bool | None, norm: bool
     ) -> None:
-        size = min(shape[1:]) // (4 if stem == "cifar" else 32)
+        sides = {side // (4 if stem == "cifar" else 32) for side in shape[1:]}
+        size = min(sides)
         if wanted and size < 2:
             raise NasError(
                 f"auxiliary head: inputs of {shape[1]}x{shape[2]} leave maps of {size}x{size} behind the second "
@@ -156,4 +158,5 @@ class NestedCells(Network):
             )
         build = size >= 2 if wanted is None else wanted
         stride = 3 if stem == "cifar" else 2
-        self.auxiliary_head = AuxiliaryHead(channels, classes, stride, size, norm) if build else None
+        side = size if len(sides) == 1 else 0
+        self.auxiliary_head = AuxiliaryHead(channels, classes, stride, side, norm) if build else None

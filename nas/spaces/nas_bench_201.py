@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from torch import Tensor, nn
 
-from nas.cells import Architecture, Cell, CellGenotype, Genotype, Link
+from nas.cells import Architecture, Cell, CellGenotype, Genotype, Link, describe
 from nas.edges import EdgeFactory, MixedEdge, rows
 from nas.errors import NasError
 from nas.graph import CellGraph
@@ -107,6 +107,15 @@ class NasBench201(Space):
         cell = TABLE.restrict(genotype.cells["cell"])
         return StackedCells(cell, MixedEdge, OpOptions(), channels, cells_per_stage, self.shape, self.classes)
 
+    def check(self, genotype: Genotype) -> None:
+        super().check(genotype)
+        links = genotype.cells["cell"].links
+        if sorted((link.source, link.target) for link in links) != sorted(EDGES):
+            raise NasError(
+                f"a cell of space '{self.name}' has one op on each of its {len(EDGES)} edges, 'none' included, "
+                f"found {describe(links)}"
+            )
+
     def native(self, genotype: Genotype) -> str:
         return native(genotype)
 
@@ -137,7 +146,7 @@ def _node_ops(text: str, node: str, target: int) -> list[str]:
         op, _, source = field.partition("~")
         if op not in OPS:
             raise NasError(f"unknown op '{op}' in '{text}': NAS-Bench-201 has {', '.join(OPS)}")
-        if not source.isdigit() or int(source) >= target or int(source) in found:
+        if source not in map(str, range(target)) or int(source) in found:
             raise NasError(f"bad edge '{field}' in '{text}': node {target} reads each of the nodes before it once")
         found[int(source)] = op
     missing = [s for s in range(target) if s not in found]

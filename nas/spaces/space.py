@@ -52,7 +52,7 @@ class Space(ABC):
 
     def __init__(self, name: str, shape: Shape, classes: int) -> None:
         self.name = name
-        self.shape = shape
+        self.shape: Shape = (shape[0], shape[1], shape[2])  # a configuration gives a list
         self.classes = classes
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Space(ABC):
         """The weight-sharing network over all candidates."""
 
     @abstractmethod
-    def network(self, genotype: Genotype, **options: Any) -> Network:
+    def network(self, genotype: Genotype, *args: Any, **options: Any) -> Network:
         """The network of one genotype, at its published evaluation size unless options say otherwise."""
 
     @abstractmethod
@@ -94,6 +94,9 @@ class Space(ABC):
             self._check_cell(name, cell, genotype)
 
     def _check_cell(self, name: str, cell: Cell, genotype: Genotype) -> None:
+        output = genotype.cells[name].output
+        if not output or not set(output) <= set(cell.nodes):
+            raise NasError(f"output {output} of the {name} cell: space '{self.name}' has nodes {cell.nodes} to form it")
         for op, source, target in genotype.cells[name].links:
             if (source, target) not in cell.edges:
                 raise NasError(f"space '{self.name}' has no edge {source}->{target} in its {name} cell")

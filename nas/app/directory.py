@@ -1,0 +1,72 @@
+"""Run directories: whose they are, and whether a run may write there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from nas.errors import NasError
+
+RESULTS = ("summary.json", "genotype.json", "history.jsonl", "model.pt")
+PROBE = 1 << 16  # bytes: more than what Hydra writes at the start of a run
+
+
+def check_directory(cfg: DictConfig, sweeping: bool = False) -> None:
+    """Raises NasError where a run would write over another one, or cannot write. Ranks of a running job pass."""
+    if "LOCAL_RANK" in os.environ:
+        return
+    directory = Path(cfg.hydra.sweep.dir if sweeping else cfg.hydra.run.dir)
+    option = "hydra.sweep.dir" if sweeping else "hydra.run.dir"
+    if sweeping:
+        taken = [path for path in sorted(directory.glob("*")) if path.is_dir() and holds_run(path)]
+        if taken:
+            raise NasError(f"{directory} holds the jobs of another sweep ({taken[0].name}): choose another {option}")
+    elif (directory / "summary.json").exists():
+        raise NasError(f"{directory} holds a finished run (summary.json): choose another {option}")
+    elif holds_run(directory):
+        _check_continues(directory, cfg.ckpt_path)
+    _check_writable(directory, option)
+
+
+def holds_run(directory: Path) -> bool:
+    """Whether a run has left something there that another one would write over."""
+    return last_checkpoint(directory) is not None or any((directory / name).exists() for name in RESULTS)
+
+
+def last_checkpoint(directory: Path) -> Path | None:
+    """The checkpoint of the last whole epoch in a run directory."""
+    path = directory / "checkpoints" / "last.ckpt"
+    return path if path.is_file() else None
+
+
+def run_directory(path: Path) -> Path | None:
+    """The run directory that ``path`` is, or lies in as checkpoints/*.ckpt; None for a checkpoint elsewhere."""
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise NasError(f"ckpt_path: there is no {path}; give a run directory or a checkpoint file")
+    parent = path.parent.parent
+    return parent if (parent / ".hydra").is_dir() else None
+
+
+def _check_continues(directory: Path, given: str | None) -> None:
+    source = run_directory(Path(given).expanduser()) if given is not None else None
+    if source is not None and source.resolve() == directory.resolve():
+        return
+    if last_checkpoint(directory) is None:
+        raise NasError(f"{directory} holds the files of another run: choose another hydra.run.dir")
+    raise NasError(
+        f"{directory} holds an interrupted run: go on with ckpt_path={directory}, or choose another hydra.run.dir"
+    )
+
+
+def _check_writable(directory: Path, option: str) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"\0" * PROBE)
+    except OSError as error:
+        raise NasError(f"{option}: cannot write to {directory} ({error.strerror}): choose another one") from None
