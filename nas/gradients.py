@@ -109,7 +109,7 @@ class Unrolled:
     ) -> list[Tensor]:
         """d/d(alpha) of dL_train/dw, times the vector and the learning rates, by a central difference."""
         norm = torch.stack([v.square().sum() for v in vector]).sum().sqrt()
-        step = self.radius / norm
+        step = self.radius / norm.clamp_min(torch.finfo(norm.dtype).tiny)  # no direction, no product
         # groups with rates of their own bend the direction; the common case keeps the authors' arithmetic
         rate = max(rates) or 1.0  # of a group at rate 0 no direction could be told
         scaled = [v if r == rate else v * (r / rate) for v, r in zip(vector, rates, strict=True)]
