@@ -38,7 +38,7 @@ lint: $(STAMP) ## Check style, types and the house rules
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
-	$(BIN)/pytest --noconftest tests/test_style.py tests/test_layers.py
+	$(BIN)/pytest --noconftest -q tests/test_style.py tests/test_layers.py
 
 format: $(STAMP) ## Rewrite the code in the house format
 	$(BIN)/ruff check --fix $(CODE)

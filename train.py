@@ -1,11 +1,9 @@
 """Train the network of a genotype from scratch and test it: python train.py genotype=... (see --help)."""
 
-import sys
-
 import hydra
 from omegaconf import DictConfig
 
-from nas.app.launch import guarded, prepare
+from nas.app.launch import guarded, launch
 from nas.app.same_data import same_data
 
 
@@ -16,15 +14,5 @@ def main(cfg: DictConfig) -> float | None:
     return guarded(run, cfg)
 
 
-def continue_run(arguments: list[str]) -> list[str]:
-    """Imported only where it is needed: it needs torch, and --help should not wait for that."""
-    if not any(argument.lstrip("+").startswith("ckpt_path=") for argument in arguments):
-        return arguments
-    from nas.app.resume import continue_run as complete
-
-    return complete(arguments)
-
-
 if __name__ == "__main__":
-    prepare(sys.argv, continue_run, same_data)
-    main()
+    launch(main, "train", same_data)

@@ -56,6 +56,10 @@ class Relaxation(nn.Module, ABC):
         """How much each op matters, [edges, ops] a cell type: the softmax of alpha, 0 where masked."""
         return {name: _softmax(alpha.detach(), masks.table(name)) for name, alpha in self.alpha.items()}
 
+    def edge_scores(self, masks: Masks) -> dict[str, Tensor | None]:
+        """How much each edge matters, [edges] a cell type, where the relaxation weighs edges too; else None."""
+        return dict.fromkeys(self.alpha)
+
     def entropy(self, masks: Masks) -> Tensor:
         """The mean entropy of the edges' scores, in nats: high at the start, near 0 when decided."""
         tables = [scores.float() for scores in self.scores(masks).values()]

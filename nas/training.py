@@ -13,8 +13,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from nas.errors import NasError
 from nas.graph import DropPath
-from nas.searches.state import random_state, restore_random_state
+from nas.searches.state import check_state, random_state, restore_random_state
 from nas.spaces.space import Network
 from nas.tasks import Classification
 
@@ -97,6 +98,9 @@ class Training(pl.LightningModule):
         checkpoint["random"] = random_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "search" in checkpoint:
+            raise NasError("ckpt_path: written by a search, not by a training; give the last.ckpt of a train.py run")
+        check_state(self, checkpoint["state_dict"], "training")
         self._random_state = checkpoint.get("random")
 
     def on_train_start(self) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger, WandbLogger
 
+from nas.app.checkpoints import WholeCheckpoints
 from nas.data.images import ImageData
 from nas.errors import NasError
 from nas.searches.search import Search
@@ -39,31 +42,32 @@ def build_search(cfg: DictConfig, space: Space) -> Search:
     return search
 
 
-def build_trainer(cfg: DictConfig) -> pl.Trainer:
-    """The trainer with its loggers and callbacks."""
+def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Trainer:
+    """The trainer with its loggers and callbacks, and ``more`` of these. Raises NasError where there is no GPU."""
+    if cfg.trainer.accelerator in ("gpu", "cuda") and not (torch.cuda.is_available() or torch.mps.is_available()):
+        raise NasError(
+            f"trainer.accelerator={cfg.trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here; use "
+            "trainer=cpu, or see that the driver and a PyTorch with CUDA are installed"
+        )
     if cfg.trainer.enable_progress_bar is None:
         with open_dict(cfg):
             cfg.trainer.enable_progress_bar = sys.stderr.isatty()
     loggers: list[Logger] = [instantiate(part, _convert_="all") for part in (cfg.logger or {}).values()]
-    callbacks: list[pl.Callback] = [instantiate(part, _convert_="all") for part in cfg.callbacks.values()]
+    callbacks: list[pl.Callback] = [instantiate(part, _convert_="all") for part in cfg.callbacks.values() if part]
+    plugins = [WholeCheckpoints(), *instantiate(cfg.trainer.get("plugins") or [], _convert_="all")]
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False))  # type: ignore[arg-type]
-    trainer: pl.Trainer = instantiate(cfg.trainer, logger=loggers or False, callbacks=callbacks, _convert_="all")
+    trainer: pl.Trainer = instantiate(
+        cfg.trainer, logger=loggers or False, callbacks=[*callbacks, *more], plugins=plugins, _convert_="all"
+    )
     return trainer
 
 
-def refuse_trainer_options(cfg: DictConfig) -> None:
-    """Raises NasError for options of the trainer that a search keeps elsewhere."""
-    if cfg.trainer.get("gradient_clip_val") is not None:
-        raise NasError(
-            f"trainer.gradient_clip_val={cfg.trainer.gradient_clip_val}: a search clips in its own steps; "
-            f"use method.clip_norm={cfg.trainer.gradient_clip_val} (and method.clip_scope)"
-        )
-    if cfg.trainer.get("accumulate_grad_batches", 1) not in (None, 1):
-        raise NasError(
-            "trainer.accumulate_grad_batches: a bilevel step takes one batch of each half; use dataset.batch_size"
-        )
+def precision(cfg: DictConfig) -> str:
+    """Lightning's full name of the precision that is asked for."""
+    asked = str(cfg.trainer.get("precision") or "32-true")
+    return {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}.get(asked, asked)
 
 
 def finish_wandb() -> None:

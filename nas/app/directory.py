@@ -52,6 +52,19 @@ def run_directory(path: Path) -> Path | None:
     return parent if (parent / ".hydra").is_dir() else None
 
 
+def checkpoint_file(given: str | None) -> Path | None:
+    """The checkpoint that ``ckpt_path`` stands for, or None where it is not set."""
+    if given is None:
+        return None
+    path = Path(given).expanduser()
+    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    if not path.is_file():
+        raise NasError(
+            f"ckpt_path: there is no {path}; the run was stopped before its first epoch ended, start it anew"
+        )
+    return path
+
+
 def _check_continues(directory: Path, given: str | None) -> None:
     source = run_directory(Path(given).expanduser()) if given is not None else None
     if source is not None and source.resolve() == directory.resolve():

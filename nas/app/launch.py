@@ -15,13 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from nas.app.messages import explain
-from nas.app.overrides import CONF, check_choices, override, readable
-from nas.app.preflight import check_config, composed
 from nas.app.directory import check_directory, last_checkpoint
+from nas.app.messages import explain
+from nas.app.options import check_options
+from nas.app.overrides import check_choices, override, readable
+from nas.app.preflight import check_config, composed
+from nas.app.resume import continue_run
 from nas.errors import NasError
 
-__all__ = ["CONF", "FAILURE_FILE", "guarded", "launch", "prepare", "refuse_nested_ddp"]
 FAILURE_FILE = "failure.txt"
 INTERRUPTED = 130  # the exit code of a process that Ctrl-C stopped
 
@@ -53,6 +54,7 @@ def prepare(job: str, arguments: Sequence[str], *rewrites: Callable[[list[str]],
     custom = flags.config_dir or flags.config_path or flags.config_name or override(completed, "hydra.searchpath")
     if not custom:
         check_choices(completed)
+    completed = continue_run(completed, job)
     for rewrite in rewrites:
         completed = rewrite(completed)
     if any((flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)):
@@ -62,7 +64,7 @@ def prepare(job: str, arguments: Sequence[str], *rewrites: Callable[[list[str]],
     flags, _ = get_args_parser().parse_known_args(completed)
     cfg = composed(job, flags)
     if not flags.cfg:
-        check_config(cfg, job)
+        check_config(cfg)
         check_directory(cfg, bool(flags.multirun))
     return completed
 
@@ -74,7 +76,8 @@ def guarded(run: Callable[[DictConfig], float | None], cfg: DictConfig) -> float
     """
     _quiet()
     try:
-        check_config(cfg, str(cfg.job_type))
+        check_config(cfg)
+        check_options(cfg)
         return run(cfg)
     except (KeyboardInterrupt, SystemExit) as stop:
         if not _interrupted(stop) or full_errors():
@@ -115,8 +118,8 @@ def refuse_nested_ddp(cfg: Any) -> None:
     launched = any(name in os.environ for name in ("LOCAL_RANK", "SLURM_PROCID", "TORCHELASTIC_RUN_ID"))
     if sweeping and several and not launched:
         raise NasError(
-            "-m with a trainer of several processes would start the sweep again in each of them: run the jobs one by one "
-            "without -m (for s in 0 1 2; do python search.py seed=$s trainer=ddp; done), "
+            "-m with a trainer of several processes would start the sweep again in each of them: run the jobs one by "
+            "one without -m (for s in 0 1 2; do python search.py seed=$s trainer=ddp; done), "
             "or let hydra/launcher=submitit_slurm start the processes"
         )
 

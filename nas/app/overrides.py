@@ -109,5 +109,5 @@ def _unreadable(argument: str, error: Exception) -> NasError:
         return NasError(f"'{argument}' is not an override: write key=value (GROUP=NAME, seed=1, space.channels=8)")
     if re.search(r"[^\w.@/+~-]", key) or not key.strip("+~"):
         return NasError(f"'{argument}' is not an override: '{key}' is no key")
-    hint = f"put quotes within quotes: \"{key}={quote(value)}\""
+    hint = f'put quotes within quotes: "{key}={quote(value)}"'
     return NasError(f"'{argument}' cannot be read ({one_line(error).partition(' See ')[0]}): {hint}")

@@ -43,9 +43,9 @@ def composed(job: str, flags: argparse.Namespace) -> DictConfig:
     return cfg
 
 
-def check_config(cfg: DictConfig, job: str) -> None:
+def check_config(cfg: DictConfig) -> None:
     """Raises NasError for values that fit their keys but no run."""
-    if job == "train" and (OmegaConf.is_missing(cfg, "genotype") or cfg.genotype is None):
+    if "training" in cfg and (OmegaConf.is_missing(cfg, "genotype") or cfg.genotype is None):
         raise NasError(
             "genotype is missing: python train.py genotype=X with X a search's run directory, a genotype.json, or a "
             "native string in quotes"
@@ -55,12 +55,12 @@ def check_config(cfg: DictConfig, job: str) -> None:
     for key, value in (("epochs", cfg.epochs), ("trainer.max_epochs", cfg.trainer.max_epochs)):
         if type(value) is not int or value < 1:
             raise NasError(f"{key}={value}: give a whole number of epochs, at least 1")
-    refuse_trainer_options(cfg, job)
+    refuse_trainer_options(cfg)
 
 
-def refuse_trainer_options(cfg: DictConfig, job: str = "search") -> None:
+def refuse_trainer_options(cfg: DictConfig) -> None:
     """Raises NasError for options of the trainer that a search, or a training, keeps elsewhere."""
-    part = "method" if job == "search" else "training"
+    job, part = ("search", "method") if "method" in cfg else ("training", "training")
     clip = cfg.trainer.get("gradient_clip_val")
     if clip is not None:
         scope = " (and method.clip_scope)" if job == "search" else ""
@@ -80,7 +80,9 @@ def _first(part: Override, sweeping: bool) -> Override:
         return part
     if not sweeping:
         key, _, value = str(part.input_line).partition("=")
-        raise NasError(f"{part.input_line}: several values need -m, one job for each; a list is written {key}=[{value}]")
+        raise NasError(
+            f"{part.input_line}: several values need -m, one job for each; a list is written {key}=[{value}]"
+        )
     if not part.is_discrete_sweep():
         return part
     try:
@@ -107,7 +109,9 @@ def _apply(cfg: DictConfig, part: Override) -> None:
         return
     value: Any = part.value()
     if exists:
-        wanted = _misfit(key, OmegaConf.select(cfg, key, throw_on_missing=False, throw_on_resolution_failure=False), value)
+        wanted = _misfit(
+            key, OmegaConf.select(cfg, key, throw_on_missing=False, throw_on_resolution_failure=False), value
+        )
         if wanted:
             raise NasError(f"{line.lstrip('+')}: {key} takes {wanted}")
     try:
@@ -125,7 +129,7 @@ def _has(cfg: DictConfig, key: str) -> bool:
 
 
 def _misfit(key: str, default: Any, value: Any) -> str | None:
-    """What ``key`` takes, where a value of another type was given. The trainer's own options are Lightning's to judge."""
+    """What ``key`` takes, where a value of another type was given. The trainer's options are Lightning's to judge."""
     if value is None or default is None or (isinstance(value, str) and "${" in value):
         return None
     if key.startswith("trainer.") and key != "trainer.max_epochs":
@@ -134,12 +138,13 @@ def _misfit(key: str, default: Any, value: Any) -> str | None:
         return None if isinstance(value, bool) else "true or false"
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, int):
-        fits = number and float(value).is_integer() and not (value < 0 <= default)
-        return None if fits else f"a whole number (as {default})"
+        if number and value < 0 <= default:
+            return "a whole number, not below 0"
+        return None if number and float(value).is_integer() else f"a whole number (such as {default})"
     if isinstance(default, float):
-        return None if number else f"a number (as {default})"
+        return None if number else f"a number (such as {default})"
     if isinstance(default, ListConfig):
-        return None if isinstance(value, list) else f"a list (as {one_line(default)})"
+        return None if isinstance(value, list) else f"a list (such as {one_line(default)})"
     return None
 
 
@@ -148,7 +153,7 @@ def _unknown_key(cfg: DictConfig, key: str) -> NasError:
     parent, _, leaf = key.rpartition(".")
     siblings = OmegaConf.select(cfg, parent, throw_on_resolution_failure=False) if parent else None
     if isinstance(siblings, DictConfig) and parent:
-        return unknown("key", key, [f"{parent}.{name}" for name in siblings if not str(name).startswith("_")])
+        return unknown("key", key, [f"{parent}.{name}" for name in map(str, siblings) if not name.startswith("_")])
     known = [name for name in _keys(cfg) if not name.startswith("hydra")]
     near = [name for name in known if "." in name and name.rpartition(".")[2] == leaf][:3]
     near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
@@ -158,7 +163,7 @@ def _unknown_key(cfg: DictConfig, key: str) -> NasError:
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
-    for name in cfg:
+    for name in map(str, cfg):
         yield f"{prefix}{name}"
         node = cfg._get_node(name)
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation() and name != "hydra":

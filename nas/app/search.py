@@ -17,10 +17,12 @@ from nas.app.build import (
     build_space,
     build_trainer,
     finish_wandb,
-    refuse_trainer_options,
+    precision,
 )
+from nas.app.directory import checkpoint_file
 from nas.app.launch import refuse_nested_ddp
-from nas.app.resume import checkpoint_file, rewind
+from nas.app.preflight import refuse_trainer_options
+from nas.app.rewind import resumed
 from nas.app.summary import cost, environment
 from nas.callbacks.timing import StepTimer
 from nas.data.images import ImageData
@@ -35,16 +37,14 @@ def run(cfg: DictConfig) -> float | None:
     """Searches, writes the run directory, and returns the validation accuracy of the derived network in percent."""
     refuse_trainer_options(cfg)
     refuse_nested_ddp(cfg)
-    output = Path(cfg.paths.output)
     checkpoint = checkpoint_file(cfg.ckpt_path)
-    if checkpoint is not None:
-        rewind(output, checkpoint)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg)
     space = build_space(cfg.space, data)
     search = build_search(cfg.method, space)
+    search.check_precision(precision(cfg))  # what was asked for: on a CPU Lightning takes another one for 16-mixed
     try:
-        trainer = build_trainer(cfg)
+        trainer = build_trainer(cfg, resumed(cfg, checkpoint))
         began = time.perf_counter()
         trainer.fit(search, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         seconds = time.perf_counter() - began

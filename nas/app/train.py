@@ -16,8 +16,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from nas.app.build import build_data, build_space, build_trainer, finish_wandb
-from nas.app.launch import CONF, refuse_nested_ddp
-from nas.app.resume import checkpoint_file, rewind
+from nas.app.directory import checkpoint_file
+from nas.app.launch import refuse_nested_ddp
+from nas.app.overrides import CONF
+from nas.app.rewind import resumed
 from nas.app.summary import cost, environment
 from nas.callbacks.timing import StepTimer
 from nas.cells import Genotype
@@ -37,8 +39,6 @@ def run(cfg: DictConfig) -> float | None:
     output = Path(cfg.paths.output)
     genotype = load_genotype(cfg.genotype)
     checkpoint = checkpoint_file(cfg.ckpt_path)
-    if checkpoint is not None:
-        rewind(output, checkpoint)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg, bilevel=False)
     space = space_of(genotype, data)
@@ -46,7 +46,7 @@ def run(cfg: DictConfig) -> float | None:
     network = space.network(genotype, **options)
     training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
     try:
-        trainer = build_trainer(cfg)
+        trainer = build_trainer(cfg, resumed(cfg, checkpoint))
         began = time.perf_counter()
         trainer.fit(training, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         seconds = time.perf_counter() - began

@@ -15,10 +15,11 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from nas.cells import Architecture, Cell, Genotype, discretise
+from nas.cells import Architecture, Cell, CellGenotype, Genotype, discretise
 from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.gradients import ArchGradient, FirstOrder, Weights
+from nas.perturbations import Perturbation
 from nas.relaxations import Relaxation
 from nas.searches.search import Batch, SupernetSearch
 from nas.spaces.space import Space
@@ -26,6 +27,7 @@ from nas.tasks import Classification
 
 ClipScope = Literal["weights", "all", "all_stale"]
 Order = Literal["arch_first", "weights_first"]
+Derivation = Callable[[Cell, Tensor, Tensor | None], CellGenotype]
 
 
 class GradientSearch(SupernetSearch):
@@ -38,6 +40,8 @@ class GradientSearch(SupernetSearch):
     ``idle_decay`` lets momentum and weight decay go on moving weights that a sampled path leaves idle, once they
     have been used: what zeroed gradients did before torch 2.0 cleared them to None.
     Architecture steps begin after ``warmup_epochs``; without an ``arch_optimizer`` there are none.
+    ``single_level`` trains both on the same batch, that of the weights. ``perturbation`` changes the architecture
+    that the weights are trained on. ``derive`` makes a cell's genotype of its scores.
     ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
     """
 
@@ -56,6 +60,9 @@ class GradientSearch(SupernetSearch):
         clip_scope: ClipScope = "weights",
         warmup_epochs: int = 0,
         idle_decay: bool = False,
+        single_level: bool = False,
+        perturbation: Perturbation | None = None,
+        derive: Derivation = discretise,
         schedules: Sequence[pl.Callback] = (),
         name: str = "gradient",
     ) -> None:
@@ -67,6 +74,9 @@ class GradientSearch(SupernetSearch):
         self.clip_scope = clip_scope
         self.warmup_epochs = warmup_epochs
         self.idle_decay = idle_decay
+        self.single_level = single_level
+        self.perturbation = perturbation
+        self.derive = derive
         self.selected: Genotype | None = None
         self._make_weight_optimizer = weight_optimizer
         self._make_arch_optimizer = arch_optimizer
@@ -80,7 +90,8 @@ class GradientSearch(SupernetSearch):
             return self.selected
         scores = self.relaxation.scores(self.masks)
         left = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
-        cells = {name: discretise(cell, scores[name]) for name, cell in left.items()}
+        edges = self.relaxation.edge_scores(self.masks)
+        cells = {name: self.derive(cell, scores[name], edges[name]) for name, cell in left.items()}
         return Genotype(self.space.notation, cells)
 
     def diagnostics(self) -> dict[str, float]:
@@ -95,12 +106,15 @@ class GradientSearch(SupernetSearch):
     def configure_callbacks(self) -> list[pl.Callback]:
         return self._schedules
 
-    def configure_optimizers(self) -> Any:
-        if str(self.trainer.precision) not in ("32-true", "64-true", "bf16-mixed"):
+    def check_precision(self, precision: str) -> None:
+        if precision not in ("32-true", "64-true", "bf16-mixed"):
             raise NasError(
-                f"trainer.precision={self.trainer.precision}: a gradient search runs in 32-true, bf16-mixed, 64-true; "
+                f"trainer.precision={precision}: a gradient search runs in 32-true, bf16-mixed, 64-true; "
                 "architecture parameters stay float32 and float16's loss scaling does not reach their gradients"
             )
+
+    def configure_optimizers(self) -> Any:
+        self.check_precision(str(self.trainer.precision))
         optimizers = [self._make_weight_optimizer(self.supernet.parameters())]
         if self._make_arch_optimizer is not None:
             optimizers.append(self._make_arch_optimizer(self.relaxation.parameters()))
@@ -109,6 +123,8 @@ class GradientSearch(SupernetSearch):
 
     def training_step(self, batch: Mapping[str, Batch], batch_idx: int) -> None:
         optimizers = self._optimizers()
+        if self.single_level:
+            batch = {"train": batch["train"], "val": batch["train"]}
         steps = [lambda: self._weight_step(batch["train"], optimizers[0])]
         if len(optimizers) > 1 and self.current_epoch >= self.warmup_epochs:
             steps.append(lambda: self._arch_step(batch, optimizers))
@@ -162,6 +178,8 @@ class GradientSearch(SupernetSearch):
         arch = self.relaxation(self.masks)
         if self.clip_scope == "weights":
             arch = {name: weights.detach() for name, weights in arch.items()}
+        if self.perturbation is not None:
+            arch = self.perturbation(arch, lambda other: self.task.loss(self.supernet(x, other), target))
         logits = self.supernet(x, arch)
         loss = self.task.loss(logits, target)
         self.observe("train", loss, batch, arch)

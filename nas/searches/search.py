@@ -15,7 +15,7 @@ from nas.cells import Architecture, Genotype
 from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.masks import Masks
-from nas.searches.state import random_state, restore_random_state
+from nas.searches.state import check_state, random_state, restore_random_state
 from nas.spaces.notations import native
 from nas.spaces.space import Space
 from nas.tasks import Classification
@@ -54,6 +54,9 @@ class Search(pl.LightningModule, ABC):
         """Numbers worth a line in the history, at the end of an epoch."""
         return {}
 
+    def check_precision(self, precision: str) -> None:  # noqa: B027, a search may run in any
+        """Raises NasError for a precision, by Lightning's name, in which the search cannot run."""
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["search"] = {
             "method": self.name,
@@ -65,18 +68,14 @@ class Search(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("search")
         if saved is None:
-            raise NasError("this checkpoint was not written by a search: give the last.ckpt of a search's directory")
+            raise NasError("ckpt_path: not written by a search; give the last.ckpt of a search's run directory")
         for what, mine in (("method", self.name), ("space", self.space.name)):
             if saved[what] != mine:
-                raise NasError(f"the checkpoint is of {what} '{saved[what]}', this search has {what} '{mine}'")
-        shapes = {key: value.shape for key, value in self.state_dict().items() if isinstance(value, Tensor)}
-        for key, value in checkpoint["state_dict"].items():
-            if isinstance(value, Tensor) and shapes.get(key) != value.shape:
-                here = f"has shape {tuple(shapes[key])}" if key in shapes else "does not exist"
                 raise NasError(
-                    f"the checkpoint's '{key}' has shape {tuple(value.shape)}, in this search it {here}: "
-                    "use the space and method options the search was started with"
+                    f"ckpt_path: the checkpoint is of {what} '{saved[what]}', this search has {what} '{mine}': "
+                    f"leave out {what}={mine} to go on with it, or ckpt_path to start anew"
                 )
+        check_state(self, checkpoint["state_dict"], "search")
         self._random_state = saved["random"]
 
     def on_train_start(self) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
+from nas.errors import NasError
 
 
 def random_state() -> dict[str, Any]:
@@ -30,3 +33,16 @@ def restore_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+
+
+def check_state(module: nn.Module, saved: dict[str, Any], kind: str) -> None:
+    """Raises NasError where a checkpoint's tensors are not those of ``module``, by name and shape."""
+    mine = {key: tuple(value.shape) for key, value in module.state_dict().items() if isinstance(value, Tensor)}
+    theirs = {key: tuple(value.shape) for key, value in saved.items() if isinstance(value, Tensor)}
+    for key in [*theirs, *mine]:
+        if mine.get(key) != theirs.get(key):
+            there, here = (f"has shape {t[key]}" if key in t else "does not exist" for t in (theirs, mine))
+            raise NasError(
+                f"ckpt_path: '{key}' {there} in the checkpoint, and {here} in this {kind}: "
+                f"go on with the options that the {kind} was started with"
+            )

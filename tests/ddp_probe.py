@@ -1,0 +1,56 @@
+"""What each rank of a distributed search sees, written to a file a rank."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from nas.searches.gradient import GradientSearch
+from nas.searches.search import Observation, SupernetSearch
+
+
+def digest(tensors: Iterable[Tensor]) -> str:
+    """A short name for the exact contents of some tensors."""
+    found = hashlib.blake2b(digest_size=8)
+    for tensor in tensors:
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+class Probe(pl.Callback):
+    """Appends to ``directory``/rank<N>.jsonl a line for each loss and one for each epoch."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = Path(directory)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, SupernetSearch)
+        pl_module.observers.append(lambda seen: self._write(trainer, **self._step(seen)))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, GradientSearch)
+        alphas = {name: alpha.tolist() for name, alpha in pl_module.relaxation.alpha.items()}
+        self._write(trainer, what="epoch", alphas=alphas, weights=digest(pl_module.supernet.parameters()))
+
+    @staticmethod
+    def _step(seen: Observation) -> dict[str, Any]:
+        assert seen.batch is not None
+        return {
+            "what": seen.half,
+            "active": {name: edge.active for name, edge in seen.arch.items()},
+            "drawn": digest(edge.op for edge in seen.arch.values()),
+            "batch": digest(seen.batch),
+            "loss": float(seen.loss),
+        }
+
+    def _write(self, trainer: pl.Trainer, **line: Any) -> None:
+        line |= {"epoch": trainer.current_epoch, "world": torch.distributed.get_world_size()}
+        with (self.directory / f"rank{trainer.global_rank}.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,107 @@
+"""Sweeps from the command line, and its help."""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.compose_tools import CONF, DATA, ROOT, choices, script, small, succeeded
+
+QUICK = [*DATA, *small("nas_bench_201"), "trainer.max_epochs=1"]
+
+
+def jobs(directory: Path, count: int) -> tuple[list[Path], list[dict[str, str]]]:
+    """The job directories of the one sweep that was started in ``directory``, and the rows of its sweep.csv."""
+    (table,) = directory.rglob("sweep.csv")
+    found = sorted(path for path in table.parent.iterdir() if path.is_dir())
+    assert [path.name for path in found] == [str(number) for number in range(count)]
+    with table.open(newline="") as file:
+        return found, list(csv.DictReader(file))
+
+
+def assert_row_is_summary(row: dict[str, str], job: Path) -> None:
+    summary = json.loads((job / "summary.json").read_text())
+    assert row["job"] == job.name and row["failure"] == ""
+    told = {key: value for key, value in row.items() if key not in ("job", "failure")}
+    assert len(told) >= 8 and told == {key: str(summary[key]) for key in told}
+
+
+def test_sweep(tmp_path: Path) -> None:
+    said = succeeded(script("search", "-m", "method=darts,gdas", "seed=0,1", *QUICK, cwd=tmp_path))
+    found, rows = jobs(tmp_path, 4)
+    for job, row in zip(found, rows, strict=True):
+        assert_row_is_summary(row, job)
+        assert {path.name for path in job.iterdir()} >= {".hydra", "checkpoints", "genotype.json", "history.jsonl"}
+    assert [(row["method"], row["seed"]) for row in rows] == [(m, s) for m in ("darts", "gdas") for s in "01"]
+    assert len({(job / "history.jsonl").read_text() for job in found}) == 4
+
+    table = said[said.index(str(found[0].parent.name)) :]
+    for row in rows:
+        (line,) = [line for line in table.splitlines() if row["genotype"] in line.replace(" ", "")][:1] or [""]
+        assert line, f"the genotype of job {row['job']} is not in the table"
+    told = [line.split("│")[1:5] for line in table.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in line[:2]] for line in told] == [[row["job"], row["method"]] for row in rows]
+
+
+def test_failed_job_is_told_and_the_others_run(tmp_path: Path) -> None:
+    arguments = [part for part in QUICK if "batch_size" not in part]
+    done = script("search", "-m", "dataset.batch_size=16,100000,8", *arguments, cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr + done.stdout
+    found, rows = jobs(tmp_path, 3)
+    for number in (0, 2):
+        assert_row_is_summary(rows[number], found[number])
+    assert "batch_size 100000" in rows[1]["failure"] and rows[1]["method"] == rows[1]["genotype"] == ""
+    assert not (found[1] / "summary.json").exists()
+    (line,) = [line for line in done.stdout.splitlines() if "failed:" in line]
+    assert line.split("│")[1].strip() == "1" and "batch_size 100000" in line
+
+
+def test_joblib_runs_jobs_side_by_side(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    arguments = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1", *QUICK]
+    said = succeeded(script("search", *arguments, cwd=tmp_path))
+    found, rows = jobs(tmp_path, 2)
+    for job, row in zip(found, rows, strict=True):
+        assert_row_is_summary(row, job)
+        assert row["genotype"] in said
+    assert [row["seed"] for row in rows] == ["0", "1"]
+
+
+@pytest.mark.slow
+def test_sweep_of_trainings(tmp_path: Path) -> None:
+    nodes = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+    arguments = [*DATA, f"genotype='{nodes}'", "network.channels=4", "network.cells_per_stage=1", "epochs=1"]
+    said = succeeded(script("train", "-m", "seed=0,1", *arguments, cwd=tmp_path))
+    found, rows = jobs(tmp_path, 2)
+    for job, row in zip(found, rows, strict=True):
+        assert_row_is_summary(row, job)
+        assert f"{float(row['test_accuracy']):.2f}" in said
+
+
+@pytest.mark.parametrize("entry", ["search", "train"])
+def test_help_lists_the_choices_quickly(entry: str, tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-X", "importtime", str(ROOT / f"{entry}.py"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds < 3, f"{seconds:.1f} s of processor time"
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "hydra" in imported and not imported & {"torch", "pytorch_lightning", "numpy", "wandb", "matplotlib"}
+
+    groups = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    used = {path.name for path in CONF.iterdir() if path.is_dir()} if entry == "search" else {"dataset", "trainer"}
+    for group in used:
+        if choices(group):
+            assert groups[group].split(", ") == choices(group)
+    examples = [line for line in done.stdout.splitlines() if line.strip().startswith(f"python {entry}.py ")]
+    bare = [line for line in done.stdout.splitlines() if line.strip() == f"python {entry}.py"]
+    assert len(examples) + len(bare) == 5
+    assert list(tmp_path.iterdir()) == []
