@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nas.cells import Cell
 from nas.edges import EdgeFactory, Row
-from nas.ops import OpOptions, strided
+from nas.ops import OpOptions, Pool, strided
 
 
 class DropPath(nn.Module):
@@ -53,6 +53,8 @@ class CellGraph(nn.Module):
                 key += "x"
             self.edges[key] = edge(ops, channels, stride(source), options)
             self.keys.append(key)
+        self._memos: list[dict[tuple[str, int], tuple[Tensor, Tensor]]] = []
+        self._share_pools()
         self._into = [(node, cell.into(node)) for node in cell.nodes]
 
     def forward(self, inputs: Sequence[Tensor], rows: Sequence[Row] | None = None) -> dict[int, Tensor]:
@@ -70,7 +72,17 @@ class CellGraph(nn.Module):
                     out = out if self._is_identity(edge) else self.drop_path(out)
                     total = out if total is None else total + out
             found[node] = self._nothing(found, incoming) if total is None else total
+        for memo in self._memos:
+            memo.clear()
         return found
+
+    def _share_pools(self) -> None:
+        memos: dict[int, dict[tuple[str, int], tuple[Tensor, Tensor]]] = {}
+        for key, (source, _) in zip(self.keys, self.cell.edges, strict=True):
+            for module in self.edges[key].modules():
+                if isinstance(module, Pool):
+                    module.memo = memos.setdefault(source, {})
+        self._memos = list(memos.values())
 
     def _nothing(self, found: Mapping[int, Tensor], incoming: Sequence[int]) -> Tensor:
         edge = self.edges[self.keys[incoming[0]]]

@@ -117,6 +117,29 @@ class Noise(nn.Module):
         return torch.randn_like(strided(x, self.stride))
 
 
+class Pool(nn.Module):
+    """Pooling, [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)], computed once for all edges that leave a node.
+
+    It has no parameters, so edges that pool the same tensor pool it alike: with a ``memo`` set they share the
+    result. Whoever sets the memo empties it when the pass is over.
+    """
+
+    def __init__(self, pool: nn.Module, kind: str, stride: int) -> None:
+        super().__init__()
+        self.pool = pool
+        self.kind = (kind, stride)
+        self.memo: dict[tuple[str, int], tuple[Tensor, Tensor]] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.memo is None:
+            return self.pool(x)
+        source, found = self.memo.get(self.kind, (None, None))
+        if source is not x or found is None:
+            found = self.pool(x)
+            self.memo[self.kind] = x, found
+        return found
+
+
 def strided(x: Tensor, stride: int) -> Tensor:
     """Every ``stride``-th pixel of [B, C, H, W]: the shape that an op of this stride returns."""
     return x if stride == 1 else x[:, :, ::stride, ::stride]
@@ -140,11 +163,12 @@ def _pooled(pool: nn.Module, channels: int, options: OpOptions) -> nn.Module:
 
 
 def _max_pool(channels: int, stride: int, options: OpOptions) -> nn.Module:
-    return _pooled(nn.MaxPool2d(3, stride, padding=1), channels, options)
+    return _pooled(Pool(nn.MaxPool2d(3, stride, padding=1), "max", stride), channels, options)
 
 
 def _avg_pool(channels: int, stride: int, options: OpOptions) -> nn.Module:
-    return _pooled(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), channels, options)
+    pool = nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+    return _pooled(Pool(pool, "avg", stride), channels, options)
 
 
 def _skip(channels: int, stride: int, options: OpOptions) -> nn.Module:
