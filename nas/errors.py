@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MANY = 20  # choices that are more than a reader wants listed
+
 
 class NasError(Exception):
     """A mistake a user can mend: one line that says what was wrong, where, and what would work."""
@@ -15,9 +17,10 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> NasError:
     known = sorted(choices)
     if not known:
         return NasError(f"unknown {kind} '{name}': there is none to choose from")
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return NasError(f"unknown {kind} '{name}': {hint}choose from {', '.join(known)}")
+    near = difflib.get_close_matches(name, known, n=1 if len(known) <= MANY else 3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(repr(choice) for choice in near)}?" if near else ""
+    listed = f"choose from {', '.join(known)}" if len(known) <= MANY or not near else ""
+    return NasError(f"unknown {kind} '{name}': {hint} {listed}".replace("  ", " ").rstrip())
 
 
 def one_line(error: object) -> str:

@@ -80,7 +80,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 class KillOnce(pl.Callback):
-    """SIGKILL in the middle of an epoch, or at its end before the checkpoint is written; not again when ``flag`` exists."""
+    """SIGKILL in the middle of an epoch, or at its end before the checkpoint; not again when ``flag`` exists."""
 
     def __init__(self, flag: str, epoch: int, batch: int | None = None) -> None:
         self.flag = Path(flag)

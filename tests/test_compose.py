@@ -91,7 +91,9 @@ def test_three_bilevel_steps(method: str, space: str, tmp_path: Path, monkeypatc
 
     if isinstance(search, SupernetSearch):
         moved = watched.moved("supernet.")
-        assert moved["supernet.classifier.weight"] and any("cells" in name for name, is_moved in moved.items() if is_moved)
+        assert moved["supernet.classifier.weight"] and any(
+            "cells" in name for name, is_moved in moved.items() if is_moved
+        )
         assert len(watched.losses["train"]) == 3
         assert all(map(math.isfinite, sum(watched.losses.values(), [])))
     if isinstance(search, GradientSearch):

@@ -131,4 +131,14 @@ def test_sweep_of_distributed_searches_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 1
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     assert len(told) == 1 and "-m" in told[0] and "one by one" in told[0], told
-    assert [path.name for path in tmp_path.rglob("*") if path.name in ("checkpoints", "history.jsonl")] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_distributed_job_within_a_sweep_is_refused(tmp_path: Path) -> None:
+    """Where a trainer of one process comes first: the job fails before Lightning starts anything, the other runs."""
+    arguments = ["-m", "trainer=cpu,ddp_cpu", "trainer.max_epochs=1", *DATA, *small("nas_bench_201")]
+    done = script("search", *arguments, f"hydra.sweep.dir={tmp_path}/sweep", cwd=tmp_path)
+    assert done.returncode == 1 and "one by one" in (tmp_path / "sweep" / "1" / "failure.txt").read_text()
+    assert {path.parent for path in tmp_path.rglob("history.jsonl")} == {tmp_path / "sweep" / "0"}
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep"]

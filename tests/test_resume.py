@@ -27,7 +27,9 @@ DARTS = (
 
 def run(name: str, arguments: list[str], directory: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """One run of a script in a directory of its own."""
-    return script(name, *arguments, f"trainer.max_epochs={EPOCHS}", f"hydra.run.dir={directory}", *more, cwd=directory.parent)
+    return script(
+        name, *arguments, f"trainer.max_epochs={EPOCHS}", f"hydra.run.dir={directory}", *more, cwd=directory.parent
+    )
 
 
 def kill(name: str, arguments: list[str], directory: Path, epoch: int, batch: int | None) -> None:
@@ -77,7 +79,9 @@ def arguments_of(method: str) -> list[str]:
 
 
 def history(directory: Path) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines(directory / "history.jsonl")]
+    return [
+        {key: value for key, value in line.items() if key != "seconds"} for line in lines(directory / "history.jsonl")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +137,13 @@ def test_killed_distributed_search_goes_on(tmp_path: Path) -> None:
 def test_killed_training_goes_on(tmp_path: Path) -> None:
     """With drop path, whose draws are from the global generator."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    arguments = [*tiny()[-4:], f'genotype="{DARTS}"', "network.channels=4", "network.layers=3", "training.drop_path=0.5"]
+    arguments = [
+        *tiny()[-4:],
+        f'genotype="{DARTS}"',
+        "network.channels=4",
+        "network.layers=3",
+        "training.drop_path=0.5",
+    ]
     succeeded(run("train", arguments, whole))
     kill("train", arguments, broken, epoch=2, batch=1)
     said = succeeded(script("train", f"ckpt_path={broken}", cwd=tmp_path))
@@ -146,6 +156,10 @@ def test_killed_training_goes_on(tmp_path: Path) -> None:
 def test_differences_are_seen() -> None:
     value = {"a": [torch.zeros(2), 1], "b": "x"}
     assert_equal(value, {"a": [torch.zeros(2), 1], "b": "x"}, "value")
-    for other in ({"a": [torch.full((2,), 1e-45), 1], "b": "x"}, {"a": [torch.zeros(2)], "b": "x"}, {"b": "x", **value}):
+    for other in (
+        {"a": [torch.full((2,), 1e-45), 1], "b": "x"},
+        {"a": [torch.zeros(2)], "b": "x"},
+        {"b": "x", **value},
+    ):
         with pytest.raises(AssertionError):
             assert_equal(value, other, "value")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,4 +74,3 @@ def finish_wandb() -> None:
     wandb: Any = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=1 if sys.exc_info()[0] else 0)
-    os.environ.pop("WANDB_MODE", None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from nas.errors import NasError, one_line
 from nas.files import write_atomically
+
+UNREADABLE = (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError)
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -29,11 +33,19 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a Lightning checkpoint holds; its tensors stay on the disk until they are used."""
+    """What a Lightning checkpoint holds; its tensors stay on the disk until they are used.
+
+    Raises:
+        NasError: for a file that is no such checkpoint, or a damaged one; torch itself does not look at the checksums.
+    """
     wanted = "give the checkpoints/last.ckpt of a run, or its directory"
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged} does not fit")
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         text = one_line(error).partition(". ")[0][:200]
         raise NasError(f"ckpt_path: {path} is damaged or no checkpoint ({text}); {wanted}") from None
     if not isinstance(found, dict) or not {"epoch", "state_dict", "pytorch-lightning_version"} <= found.keys():

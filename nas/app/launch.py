@@ -48,25 +48,29 @@ def launch(main: Callable[[], Any], job: str, *rewrites: Callable[[list[str]], l
 
 
 def prepare(job: str, arguments: Sequence[str], *rewrites: Callable[[list[str]], list[str]]) -> list[str]:
-    """The command line as Hydra shall read it. Raises NasError for a mistake in it."""
-    completed = [readable(argument) for argument in arguments]
-    flags, _ = get_args_parser().parse_known_args(completed)
-    custom = flags.config_dir or flags.config_path or flags.config_name or override(completed, "hydra.searchpath")
-    if not custom:
-        check_choices(completed)
-    completed = continue_run(completed, job)
-    for rewrite in rewrites:
-        completed = rewrite(completed)
+    """The command line as Hydra shall read it: its flags, then the overrides. Raises NasError for a mistake in it."""
+    flags, unknown_flags = get_args_parser().parse_known_intermixed_args(arguments)
+    if unknown_flags:
+        raise NasError(f"unknown option {unknown_flags[0]}: overrides are key=value; --hydra-help lists the options")
+    given = list(flags.overrides)
+    options = [argument for argument in arguments if argument not in given]
+    given = [readable(argument) for argument in given]
     if any((flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)):
-        return completed
-    if flags.config_path or flags.config_name:  # another configuration altogether: it is Hydra's to judge
-        return completed
-    flags, _ = get_args_parser().parse_known_args(completed)
-    cfg = composed(job, flags)
-    if not flags.cfg:
-        check_config(cfg)
-        check_directory(cfg, bool(flags.multirun))
-    return completed
+        return options + given
+    foreign = flags.config_path or flags.config_name  # another configuration altogether: it is Hydra's to judge
+    if not (foreign or flags.config_dir or override(given, "hydra.searchpath")):
+        check_choices(given)
+    given = continue_run(given, job, bool(flags.multirun))
+    for rewrite in rewrites:
+        given = rewrite(given)
+    if not foreign:
+        cfg = composed(job, given, flags)
+        if not flags.cfg:
+            check_config(cfg)
+            if "submitit" not in cfg.hydra.launcher._target_:  # that one starts the processes of a job itself
+                refuse_nested_ddp(cfg, bool(flags.multirun))
+            check_directory(cfg, bool(flags.multirun))
+    return options + given
 
 
 def guarded(run: Callable[[DictConfig], float | None], cfg: DictConfig) -> float | None:
@@ -111,9 +115,9 @@ def full_errors() -> bool:
     return os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
 
 
-def refuse_nested_ddp(cfg: Any) -> None:
+def refuse_nested_ddp(cfg: Any, sweeping: bool | None = None) -> None:
     """Raises NasError where Lightning would start a second sweep inside each process of a sweep's job."""
-    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN if sweeping is None else sweeping
     several = cfg.trainer.devices not in (1, "1", "auto") and cfg.trainer.strategy not in ("auto", None)
     launched = any(name in os.environ for name in ("LOCAL_RANK", "SLURM_PROCID", "TORCHELASTIC_RUN_ID"))
     if sweeping and several and not launched:
@@ -125,10 +129,13 @@ def refuse_nested_ddp(cfg: Any) -> None:
 
 
 def _quiet() -> None:
-    """Leaves out what Lightning says of itself at every start."""
+    """Leaves out what Lightning says of itself at every start, and what logging says of a full disk."""
+    logging.raiseExceptions = full_errors()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message=".*passed in a `val_dataloader` but have no `validation_step`")
+    warnings.filterwarnings("ignore", message="The dirpath has changed")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 
 

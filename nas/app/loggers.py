@@ -9,6 +9,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.utilities import rank_zero_only
 
 
 class _Appending(ExperimentWriter):
@@ -41,10 +42,23 @@ class MetricsFile(CSVLogger):
 def wandb_logger(
     project: str, save_dir: str, name: str, group: str, job_type: str, tags: list[str], offline: bool = True
 ) -> WandbLogger:
-    """A W&B logger that never prompts: offline unless told otherwise, and silent on the terminal."""
-    os.environ.setdefault("WANDB_SILENT", "true")
-    if offline:
-        os.environ["WANDB_MODE"] = "offline"
+    """A W&B logger that never prompts: offline unless told otherwise, and silent on the terminal.
+
+    Both by arguments, not by environment variables, which would outlive the run. ``setup`` is told too, since what
+    W&B measures of itself goes by that one's mode: without it an offline run calls home.
+    """
+    import wandb
+
+    mode = "offline" if offline else os.environ.get("WANDB_MODE", "online")
+    settings = wandb.Settings(mode=mode, silent=os.environ.get("WANDB_SILENT", "true") == "true")
+    rank_zero_only(wandb.setup)(settings)
     return WandbLogger(
-        project=project, save_dir=save_dir, name=name, group=group, job_type=job_type, tags=list(tags), offline=offline
+        project=project,
+        save_dir=save_dir,
+        name=name,
+        group=group,
+        job_type=job_type,
+        tags=list(tags),
+        mode=mode,
+        settings=settings,
     )

@@ -72,8 +72,8 @@ def _instantiation(error: InstantiationException) -> str:
     target = re.search(r"Error (?:in call to|locating|getting \w+) (?:target )?'([^']+)'", str(error))
     cause = error.__cause__
     said = _short(cause) if cause is not None else _short(error)
-    names = [part[1] for part in (key, target) if part is not None]
-    return ": ".join([*(names if cause is not None else names[:1]), said])
+    where = key or target
+    return f"{where[1]}: {said}" if where is not None else said
 
 
 def _short(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,9 +26,14 @@ def override(arguments: Sequence[str], key: str) -> str | None:
 
 
 def merge_overrides(saved: Sequence[str], given: Sequence[str]) -> list[str]:
-    """Saved overrides, except those that the command line gives anew, then the command line."""
+    """Saved overrides, except those that the command line gives anew, then the command line.
+
+    A ``~key`` of the command line takes back a saved ``+key``: then there is nothing to delete.
+    """
     keys = {key_of(a) for a in given}
-    return [a for a in saved if key_of(a) not in keys] + list(given)
+    added = {key_of(a) for a in saved if a.startswith("+")}
+    kept = [a for a in saved if key_of(a) not in keys]
+    return kept + [a for a in given if not (a.startswith("~") and key_of(a) in added)]
 
 
 def key_of(argument: str) -> str:
@@ -46,6 +52,18 @@ def saved_overrides(directory: Path) -> list[str]:
         raise NasError(f"{path} is damaged: {one_line(error)}") from None
     if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
         raise NasError(f"{path} is damaged: it is no list of overrides")
+    return found
+
+
+def saved_choices(directory: Path) -> dict[str, Any]:
+    """Which file of each group a run was started with; none where it keeps no record."""
+    path = directory / ".hydra" / "hydra.yaml"
+    if not path.is_file():
+        return {}
+    try:
+        found: dict[str, Any] = dict(yaml.safe_load(path.read_text())["hydra"]["runtime"]["choices"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise NasError(f"{path} is damaged: {one_line(repr(error))}") from None
     return found
 
 
@@ -110,4 +128,6 @@ def _unreadable(argument: str, error: Exception) -> NasError:
     if re.search(r"[^\w.@/+~-]", key) or not key.strip("+~"):
         return NasError(f"'{argument}' is not an override: '{key}' is no key")
     hint = f'put quotes within quotes: "{key}={quote(value)}"'
+    if value[:1] in tuple("[{("):
+        hint = "see that its brackets, commas and quotes match"
     return NasError(f"'{argument}' cannot be read ({one_line(error).partition(' See ')[0]}): {hint}")

@@ -19,13 +19,13 @@ from nas.app.overrides import CONF, parse
 from nas.errors import NasError, one_line, unknown
 
 
-def composed(job: str, flags: argparse.Namespace) -> DictConfig:
+def composed(job: str, arguments: Sequence[str], flags: argparse.Namespace) -> DictConfig:
     """The configuration of a job, Hydra's own part included; of the first job where it is a sweep.
 
     Raises:
         NasError: for what cannot be composed: an unknown key or choice, a value of the wrong type.
     """
-    overrides = [_first(part, bool(flags.multirun)) for part in parse(flags.overrides)]
+    overrides = [_first(part, bool(flags.multirun)) for part in parse(arguments)]
     more = Path(flags.config_dir).absolute() if flags.config_dir else None
     if more is not None and not more.is_dir():
         raise NasError(f"--config-dir: there is no directory {more}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.app.directory import checkpoint_file, run_directory
-from nas.app.overrides import merge_overrides, override, quote, saved_overrides
+from nas.app.overrides import merge_overrides, override, quote, saved_choices, saved_overrides
 from nas.errors import NasError
 
 
-def continue_run(arguments: list[str], job: str) -> list[str]:
+def continue_run(arguments: list[str], job: str, sweeping: bool = False) -> list[str]:
     """With ``ckpt_path`` naming a run directory, or a checkpoint in one: the same run, in the same directory.
 
     Hydra's record of the run stays as it is until the checkpoint has been taken up (``Resumed``).
@@ -25,15 +25,29 @@ def continue_run(arguments: list[str], job: str) -> list[str]:
             "epochs=N and hydra.run.dir=NEW"
         )
     saved = [] if directory is None else saved_overrides(directory)
+    if directory is not None:
+        _check_choices(directory, arguments)
     file = checkpoint_file(given)
     assert file is not None
     _check_job(file, job)  # after all that can be said without reading it
     if directory is None:
         return arguments
     completed = merge_overrides(saved, arguments)
-    if here and not any(argument in ("-m", "--multirun") for argument in arguments):
+    if here and not sweeping:
         completed += [f"hydra.run.dir={quote(str(directory))}", "hydra.output_subdir=null"]
     return completed
+
+
+def _check_choices(directory: Path, arguments: list[str]) -> None:
+    """Raises NasError where the command line asks for another method or space than the run has."""
+    for group in ("method", "space"):
+        asked = override(arguments, group)
+        chosen = saved_choices(directory).get(group) if asked else None
+        if chosen is not None and asked != chosen:
+            raise NasError(
+                f"ckpt_path: {directory} is a run with {group}={chosen}, not {asked}: leave out {group}={asked} to go "
+                "on with it, or ckpt_path to start anew"
+            )
 
 
 def _check_job(path: Path, job: str) -> None:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-from nas.app.overrides import key_of, override, saved_overrides
-from nas.errors import NasError
+from nas.app.overrides import key_of, override, saved_choices, saved_overrides
 
 
 def same_data(arguments: list[str]) -> list[str]:
     """With ``genotype`` naming a search's run directory, and no ``dataset``: the data set of that search."""
     given = override(arguments, "genotype")
     directory = Path(given).expanduser() if given and not given.startswith(("|", "Genotype(")) else None
-    if directory is None or override(arguments, "dataset") or not (directory / ".hydra" / "hydra.yaml").is_file():
+    if directory is None or override(arguments, "dataset") or "dataset" not in saved_choices(directory):
         return arguments
-    record = directory / ".hydra" / "hydra.yaml"
-    try:
-        saved = [f"dataset={yaml.safe_load(record.read_text())['hydra']['runtime']['choices']['dataset']}"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise NasError(f"{record} is damaged ({error!r}): say dataset=NAME") from None
+    saved = [f"dataset={saved_choices(directory)['dataset']}"]
     for line in saved_overrides(directory):
         key = key_of(line)
         if (

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from nas.app.build import build_data, build_space, build_trainer, finish_wandb
 from nas.app.directory import checkpoint_file
 from nas.app.launch import refuse_nested_ddp
+from nas.app.options import check_arguments
 from nas.app.overrides import CONF
 from nas.app.rewind import resumed
 from nas.app.summary import cost, environment
@@ -82,6 +83,7 @@ def network_options(space: Space, given: DictConfig) -> dict[str, Any]:
             raise NasError(
                 f"network.{name}: the networks of space '{space.name}' have {', '.join(space.network_options())}"
             )
+    check_arguments("network", space.network, options)
     return options
 
 

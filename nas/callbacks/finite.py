@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -84,7 +85,7 @@ def first_non_finite(module: pl.LightningModule, seen: Observation) -> str:
     if seen.batch is None:
         return "which module produced it is not known on this device (run the step with trainer=cpu to see)"
     if not bool(seen.batch[0].isfinite().all()):
-        return "the images of the batch are not finite"
+        return "the images of the batch are not finite (see the data set, its mean and std)"
     found = _bad_outputs(module, seen, seen.batch[0])
     if found:
         return f"the first module whose output is not finite is '{found[0]}'"
@@ -128,10 +129,16 @@ def _spoiled(name: str) -> str:
 
 
 def _advice(trainer: pl.Trainer, module: pl.LightningModule, half: str) -> str:
-    kept = next((c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), "")
+    kept = next((_path(c) for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), "")
     left = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint yet"
     if isinstance(module, Training):
         return f"{left}; a lower training.optimizer.lr or a smaller training.clip_norm usually helps"
     if half == "arch":
         return f"{left}; a lower method.arch_optimizer.lr or method.weight_optimizer.lr usually helps"
     return f"{left}; a lower method.weight_optimizer.lr or a smaller method.clip_norm usually helps"
+
+
+def _path(callback: ModelCheckpoint) -> str:
+    """Where the last checkpoint lies, which is not where it says where the run directory has been moved."""
+    here = Path(callback.dirpath or "", Path(callback.best_model_path).name)
+    return str(here) if here.is_file() else callback.best_model_path

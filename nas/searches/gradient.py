@@ -134,10 +134,16 @@ class GradientSearch(SupernetSearch):
     def on_train_start(self) -> None:
         super().on_train_start()
         if self.idle_decay:
-            optimizer = self._optimizers()[0]
+            optimizer = self._optimizers()[0].optimizer  # the state of Lightning's wrapper is not the restored one
             for weight in self._weights.values():
                 if weight.grad is None and weight in optimizer.state:
                     weight.grad = torch.zeros_like(weight)
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Before a validation Lightning takes all gradients away, with which idle weights would stop decaying."""
+        self.relaxation.zero_grad()
+        if not self.idle_decay:
+            self.supernet.zero_grad()
 
     def on_train_epoch_end(self) -> None:
         scheduler = self.lr_schedulers()

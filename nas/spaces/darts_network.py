@@ -104,6 +104,8 @@ class NestedCells(Network):
         super().__init__()
         if layers < 3:
             raise NasError(f"layers={layers}: the DARTS networks need at least 3 cells, to place two reductions")
+        if min(channels, stem_multiplier) < (1 if stem == "cifar" else 2):
+            raise NasError(f"channels={channels}, stem_multiplier={stem_multiplier}: too few for the {stem} stem")
         width, after_reduction = self._stem(shape[0], channels, stem, stem_multiplier)
         reductions = (layers // 3, 2 * layers // 3)
         inputs = (width, width)

@@ -53,6 +53,8 @@ class StackedCells(Network):
         classes: int,
     ) -> None:
         super().__init__()
+        if min(channels, per_stage) < 1:
+            raise NasError(f"channels={channels}, cells_per_stage={per_stage}: both must be at least 1")
         self.stem = nn.Sequential(nn.Conv2d(shape[0], channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         self.cells = nn.ModuleList()
         for stage, width in enumerate((channels, 2 * channels, 4 * channels)):
