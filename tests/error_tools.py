@@ -129,14 +129,12 @@ class Bomb(pl.Callback):
             images: Tensor = batch["train"][0] if isinstance(batch, dict) else batch[0]
             images.fill_(float("inf"))
         else:
-            value = {"nan": float("nan"), "huge": 3e38}[self.what]
+            value = {"spoiled": float("nan"), "huge": 3e38}[self.what]
             name = next(n for n, _ in pl_module.named_parameters() if "classifier.weight" in n)
             pl_module.get_parameter(name).data.fill_(value)
 
 
 def bomb(what: str, **options: int) -> str:
     """The override that puts a ``Bomb`` into a run."""
-    return "+callbacks.bomb={_target_:tests.error_tools.Bomb,what:%s%s}" % (
-        what,
-        "".join(f",{key}:{value}" for key, value in options.items()),
-    )
+    fields = ["_target_:tests.error_tools.Bomb", f"what:{what}", *(f"{key}:{value}" for key, value in options.items())]
+    return f"+callbacks.bomb={{{','.join(fields)}}}"

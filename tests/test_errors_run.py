@@ -150,7 +150,7 @@ def test_data_that_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "phrases"),
     [
-        ("nan", ["train loss is nan", "'supernet.classifier.weight'"]),
+        ("spoiled", ["train loss is nan", "'supernet.classifier.weight'"]),
         ("huge", ["train loss is", "first module whose output is not finite is 'supernet.classifier'"]),
         ("images", ["train loss is nan", "the images of the batch are not finite"]),
     ],
@@ -193,6 +193,15 @@ def test_a_training_whose_loss_is_no_number(tmp_path: Path) -> None:
     found = run("train", *TRAIN, f"genotype={NB201}", "training.optimizer.lr=1e30", f"hydra.run.dir={tmp_path}/lr")
     found.refused("train loss is", "'network.", "there is no checkpoint yet")
     assert not (tmp_path / "lr" / "model.pt").exists()
+
+
+@pytest.mark.gpu
+def test_a_loss_that_is_no_number_on_a_gpu(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    found = run("search", *SEARCH, "epochs=2", "trainer=gpu", f"hydra.run.dir={directory}", bomb("huge"))
+    found.refused("train loss is", "epoch 1, step 1", f"last good checkpoint is {directory}/checkpoints/last.ckpt")
+    saved = torch.load(directory / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
+    assert saved["epoch"] == 0
 
 
 def test_interruptions(searched: Path, tmp_path: Path) -> None:
