@@ -54,7 +54,7 @@ def test_file_begins_with_a_comment_or_is_short(file: str) -> None:
     assert text.startswith("#") or text.count("\n") <= 30, f"{file}: say in a comment what it is and where it is from"
 
 
-@each("method", *small("nas_bench_201"))
+@each("method", *small("darts"))
 def test_method(search_config: DictConfig) -> None:
     data = build_data(search_config)
     search = build_search(search_config.method, build_space(search_config.space, data))
@@ -109,7 +109,9 @@ def test_trainer(search_config: DictConfig) -> None:
     search_config.trainer.accelerator, search_config.trainer.devices = "cpu", 1
     trainer = build_trainer(search_config)
     assert isinstance(trainer, pl.Trainer) and trainer.max_epochs == search_config.trainer.max_epochs
-    assert type(trainer.strategy).__name__ == ("DDPStrategy" if options["strategy"] != "auto" else "SingleDeviceStrategy")
+    assert type(trainer.strategy).__name__ == (
+        "DDPStrategy" if options["strategy"] != "auto" else "SingleDeviceStrategy"
+    )
 
 
 def test_trainers_ask_for_what_they_say() -> None:

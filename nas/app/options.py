@@ -26,7 +26,7 @@ def check_options(cfg: DictConfig) -> None:
             continue
         for name, value in node.items():
             option = f"{key}.{name}"
-            if name.startswith("_") or option == "method.epochs":  # the trainer's
+            if name.startswith("_") or option in ("method.epochs", "method.needs"):  # the app's own
                 continue
             if name not in accepted:
                 raise unknown("option", option, [f"{key}.{other}" for other in accepted])
