@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from nas.cells import Cell, CellGenotype, Genotype, Link
+from nas.cells import Cell, CellGenotype, Genotype, Link, describe
+from nas.derivations import alive
 from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions, PoolNorm
@@ -117,10 +119,13 @@ class Darts(Space):
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)
         for kind, cell in genotype.cells.items():
-            for node in NODES:
-                found = sum(link.target == node for link in cell.links)
-                if found != 2:
-                    raise NasError(f"node {node} of the {kind} cell has {found} links: space '{self.name}' needs 2")
+            links = Counter(link.target for link in cell.links)
+            for node in {*cell.output, *(link.source for link in cell.links)} - {0, 1}:
+                if not links[node]:
+                    raise NasError(f"node {node} of the {kind} cell has no links, but its output is used")
+            twice = [link for link, count in Counter(cell.links).items() if count > 1]
+            if twice:
+                raise NasError(f"the {kind} cell has the link {describe(twice[:1])} twice")
 
     def native(self, genotype: Genotype) -> str:
         return native(genotype)
@@ -130,12 +135,19 @@ class Darts(Space):
 
 
 def native(genotype: Genotype) -> str:
-    """``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``."""
+    """``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``.
+
+    A cell whose nodes have not exactly two links each is written as FairDARTS does: ('op', target, source).
+    """
     parts = []
     for kind in ("normal", "reduce"):
         links, output = genotype.cells[kind]
-        pairs = ", ".join(f"('{op}', {source})" for op, source, _ in sorted(links, key=lambda link: link.target))
-        parts.append(f"{kind}=[{pairs}], {kind}_concat={list(output)}")
+        ordered = sorted(links, key=lambda link: link.target)
+        if [link.target for link in ordered] == [node for node in NODES for _ in range(2)]:
+            entries = [f"('{op}', {source})" for op, source, _ in ordered]
+        else:
+            entries = [f"('{op}', {target}, {source})" for op, source, target in ordered]
+        parts.append(f"{kind}=[{', '.join(entries)}], {kind}_concat={list(output)}")
     return f"Genotype({', '.join(parts)})"
 
 
@@ -150,7 +162,8 @@ def parse(text: str) -> Genotype:
         nodes = [node for node in output if isinstance(node, int)]
         if len(nodes) != len(output):
             raise NasError(f"{kind}_concat in '{text}' must list nodes, as in [2, 3, 4, 5]")
-        cells[kind] = from_pairs(fields[kind], nodes, text)
+        read = from_triples if any(_is_triple(entry) for entry in fields[kind]) else from_pairs
+        cells[kind] = read(fields[kind], nodes, text)
     return Genotype(Darts.notation, cells)
 
 
@@ -160,13 +173,36 @@ def from_pairs(pairs: Iterable[object], output: Iterable[int], text: str = "") -
     for position, pair in enumerate(pairs):
         if not (isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[1], int)):
             raise NasError(f"'{pair}' in '{text}' is not a pair (op, source)")
-        op, source = str(pair[0]), pair[1]
-        if op not in (*OPS, "none"):
-            raise NasError(f"unknown op '{op}' in '{text}': the DARTS space has {', '.join(OPS)}")
-        links.append(Link(op, source, 2 + position // 2))
+        links.append(Link(_op(pair[0], text), pair[1], 2 + position // 2))
     if len(links) != 2 * len(NODES):
         raise NasError(f"a cell of the DARTS space has {2 * len(NODES)} links, found {len(links)} in '{text}'")
     return CellGenotype(tuple(links), tuple(output))
+
+
+def from_triples(triples: Iterable[object], output: Iterable[int], text: str = "") -> CellGenotype:
+    """The cell genotype of FairDARTS' list of (op, target, source) triples, any number a node.
+
+    As in its networks, a node without links is left out of the output, and so is what reads it. Raises NasError
+    where the list is malformed.
+    """
+    links = []
+    for triple in triples:
+        if not (isinstance(triple, Sequence) and _is_triple(triple)):
+            raise NasError(f"'{triple}' in '{text}' is not a triple (op, target, source)")
+        links.append(Link(_op(triple[0], text), triple[2], triple[1]))
+    left = alive(links)
+    targets = {link.target for link in left}
+    return CellGenotype(tuple(left), tuple(node for node in output if node in targets))
+
+
+def _is_triple(entry: object) -> bool:
+    return isinstance(entry, Sequence) and len(entry) == 3 and all(isinstance(node, int) for node in entry[1:])
+
+
+def _op(op: object, text: str) -> str:
+    if str(op) not in (*OPS, "none"):
+        raise NasError(f"unknown op '{op}' in '{text}': the DARTS space has {', '.join(OPS)}")
+    return str(op)
 
 
 def _fields(text: str) -> dict[str, list[object]]:
