@@ -20,7 +20,7 @@ from omegaconf import DictConfig, open_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
-REFUSED = {("noisy_darts", "darts_s4"): "skip_connect"}
+REFUSED = {("noisy_darts", "darts_s4"): "skip_connect", ("gdas_frc", "nas_bench_201"): "fixed_reduction"}
 """Pairs of a method and a space that mean nothing, and a part of what is said about them."""
 DATA = ["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=64", "dataset.batch_size=16"]
 

@@ -24,6 +24,12 @@ DARTS_OPS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
+AUTODL_OPS = {
+    f"{theirs}_sepc_{size}x{size}": f"{ours}_conv_{size}x{size}"
+    for theirs, ours in (("dua", "sep"), ("dil", "dil"))
+    for size in (3, 5)
+}
+"""What AutoDL-Projects calls the convolutions of this space."""
 NODES = (2, 3, 4, 5)
 EDGES = tuple((source, node) for node in NODES for source in range(node))
 
@@ -36,7 +42,9 @@ class Darts(Space):
     ``ops`` lists the candidates (DrNAS, NoisyDARTS and others leave out ``none``). ``edge_ops`` gives, for
     each cell type, the ops of each of the 14 edges where they differ (S1); all entries must be in ``ops``.
     ``pool_norm`` is the batch norm behind pools in the supernet. ``repeats`` lets a node take two ops from
-    one predecessor, as AutoDL-Projects' NASNet-like space does.
+    one predecessor, ``lastact`` puts a batch norm and a ReLU before the pooling, and ``conv_bias`` gives convolutions
+    in front of a batch norm a bias (null: where it is not affine), as AutoDL-Projects' NASNet-like space does.
+    ``fixed_reduction`` searches the normal cell alone: GDAS (FRC).
     """
 
     notation = "darts"
@@ -55,6 +63,9 @@ class Darts(Space):
         track_statistics: bool = True,
         pool_norm: PoolNorm = "plain",
         repeats: bool = False,
+        lastact: bool = False,
+        conv_bias: bool | None = False,
+        fixed_reduction: bool = False,
         name: str = "darts",
     ) -> None:
         super().__init__(name, shape, classes)
@@ -63,13 +74,14 @@ class Darts(Space):
             raise NasError(f"space '{name}' lists the unknown op '{unknown[0]}': known are none, {', '.join(OPS)}")
         self.cells = {
             kind: Cell(EDGES, tuple(ops), NODES, 2, repeats=repeats, excluded=_excluded(ops, edge_ops, kind))
-            for kind in ("normal", "reduce")
+            for kind in (("normal",) if fixed_reduction else ("normal", "reduce"))
         }
         self.channels = channels
         self.layers = layers
         self.stem: Stem = stem
         self.stem_multiplier = stem_multiplier
-        self.options = OpOptions(affine, track_statistics, False, pool_norm)
+        self.lastact = lastact
+        self.options = OpOptions(affine, track_statistics, not affine if conv_bias is None else conv_bias, pool_norm)
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
         return NestedCells(
@@ -82,6 +94,7 @@ class Darts(Space):
             self.classes,
             stem=self.stem,
             stem_multiplier=self.stem_multiplier,
+            lastact=self.lastact,
         )
 
     def network(
@@ -94,6 +107,7 @@ class Darts(Space):
         auxiliary: bool | None = None,
         auxiliary_norm: bool | None = None,
         pool_norm: PoolNorm = "none",
+        lastact: bool = False,
     ) -> Network:
         """The evaluation network: CIFAR size by default, ImageNet's with channels=48 layers=14 stem=imagenet.
 
@@ -114,6 +128,7 @@ class Darts(Space):
             stem_multiplier=stem_multiplier,
             auxiliary=auxiliary,
             auxiliary_norm=stem == "cifar" if auxiliary_norm is None else auxiliary_norm,
+            lastact=lastact,
         )
 
     def check(self, genotype: Genotype) -> None:
@@ -137,10 +152,14 @@ class Darts(Space):
 def native(genotype: Genotype) -> str:
     """``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``.
 
-    A cell whose nodes have not exactly two links each is written as FairDARTS does: ('op', target, source).
+    A cell whose nodes have not exactly two links each is written as FairDARTS does: ('op', target, source). A
+    reduction cell that is not searched is None, as GDAS (FRC) has it.
     """
     parts = []
     for kind in ("normal", "reduce"):
+        if kind not in genotype.cells:
+            parts.append(f"{kind}=None, {kind}_concat={list(NODES)}")
+            continue
         links, output = genotype.cells[kind]
         ordered = sorted(links, key=lambda link: link.target)
         if [link.target for link in ordered] == [node for node in NODES for _ in range(2)]:
@@ -152,18 +171,26 @@ def native(genotype: Genotype) -> str:
 
 
 def parse(text: str) -> Genotype:
-    """The genotype that DARTS' notation names, read without running it. Raises NasError where it is malformed."""
+    """The genotype that DARTS' notation names, read without running it. Raises NasError where it is malformed.
+
+    ``reduce=None`` is a genotype with a fixed reduction cell. Ops may have the names of AutoDL-Projects.
+    """
     fields = _fields(text)
     cells: dict[str, CellGenotype] = {}
     for kind in ("normal", "reduce"):
         if kind not in fields:
             raise NasError(f"'{kind}' is missing in '{text}': expected Genotype(normal=[...], reduce=[...])")
-        output = fields.get(f"{kind}_concat", list(NODES))
+        pairs = fields[kind]
+        if pairs is None and kind == "reduce":
+            continue
+        if pairs is None:
+            raise NasError(f"the normal cell is None in '{text}': only the reduction cell may be fixed")
+        output = fields.get(f"{kind}_concat") or list(NODES)
         nodes = [node for node in output if isinstance(node, int)]
         if len(nodes) != len(output):
             raise NasError(f"{kind}_concat in '{text}' must list nodes, as in [2, 3, 4, 5]")
-        read = from_triples if any(_is_triple(entry) for entry in fields[kind]) else from_pairs
-        cells[kind] = read(fields[kind], nodes, text)
+        read = from_triples if any(_is_triple(entry) for entry in pairs) else from_pairs
+        cells[kind] = read(pairs, nodes, text)
     return Genotype(Darts.notation, cells)
 
 
@@ -200,12 +227,13 @@ def _is_triple(entry: object) -> bool:
 
 
 def _op(op: object, text: str) -> str:
-    if str(op) not in (*OPS, "none"):
+    found = AUTODL_OPS.get(str(op), str(op))
+    if found not in (*OPS, "none"):
         raise NasError(f"unknown op '{op}' in '{text}': the DARTS space has {', '.join(OPS)}")
-    return str(op)
+    return found
 
 
-def _fields(text: str) -> dict[str, list[object]]:
+def _fields(text: str) -> dict[str, list[object] | None]:
     """The keyword arguments of ``Genotype(...)``, read without running it."""
     error = NasError(f"'{text}' is not a DARTS genotype: expected Genotype(normal=[('op', source), ...], reduce=[...])")
     try:
@@ -216,7 +244,11 @@ def _fields(text: str) -> dict[str, list[object]]:
         raise error
     names = ("normal", "normal_concat", "reduce", "reduce_concat")
     values = dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg in names}
-    return {str(name): _literal(value, error) for name, value in values.items()}
+    return {str(name): None if _is_none(value) else _literal(value, error) for name, value in values.items()}
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _literal(node: ast.expr, error: NasError) -> list[object]:
