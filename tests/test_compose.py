@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 import nas.app.search
+from nas.errors import NasError
 from nas.files import load_genotype
 from nas.searches.gradient import GradientSearch
 from nas.searches.search import Search, SupernetSearch
-from tests.compose_tools import DATA, choices, composed, lines, small
+from tests.compose_tools import DATA, REFUSED, choices, composed, lines, small
 
 METHODS, SPACES = choices("method"), choices("space")
 
@@ -25,6 +26,8 @@ def pairs() -> Iterator[Any]:
     """Every method with every space; slow where both have already been seen with something else."""
     for method in METHODS:
         for space in SPACES:
+            if (method, space) in REFUSED:
+                continue
             marks = [] if method == "gdas" or space in ("darts", "nas_bench_201") else [pytest.mark.slow]
             yield pytest.param(method, space, marks=marks)
 
@@ -102,6 +105,14 @@ def test_three_bilevel_steps(method: str, space: str, tmp_path: Path, monkeypatc
         assert list(alphas.values()) == [searched] * len(search.space.cells), alphas
         assert ("arch" in watched.losses) == ("arch/loss" in line) == searched
         assert len(watched.losses.get("arch", [])) >= 3 * searched
+
+
+@pytest.mark.parametrize(("method", "space"), REFUSED)
+def test_pairs_without_meaning_are_refused(
+    method: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NasError, match=REFUSED[method, space]):
+        run_watched(monkeypatch, tmp_path, f"method={method}", *small(space), *DATA)
 
 
 def test_a_step_that_does_nothing_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
