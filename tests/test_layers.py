@@ -12,7 +12,7 @@ FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "s
 
 # Each layer with the layers it may import; modules of one layer may import those listed before them.
 LAYERS: list[tuple[list[str], set[int]]] = [
-    (["errors", "cells", "masks"], set()),
+    (["errors", "cells", "masks", "generators"], set()),
     (["ops", "norm", "edges", "graph"], {0}),
     (["dirichlet", "relaxations", "tasks", "data"], {0}),
     (["spaces", "benchmarks"], {0, 1}),
