@@ -49,9 +49,9 @@ def test_entropy_of_each_cell() -> None:
 def test_a_monitor_ends_a_search(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Its numbers are in the record, and nothing comes after the epoch in which it ended."""
     options = ["callbacks=monitors", "~callbacks.pictures", "callbacks.entropy.limit=5", "callbacks.entropy.stop=true"]
-    with composed("search", *tiny("darts"), *options, "epochs=3", f"paths.output={tmp_path}") as cfg:
-        with caplog.at_level(logging.WARNING):
-            nas.app.search.run(cfg)
+    run = composed("search", *tiny("darts"), *options, "epochs=3", f"paths.output={tmp_path}")
+    with run as cfg, caplog.at_level(logging.WARNING):
+        nas.app.search.run(cfg)
     (line,) = lines(tmp_path / "history.jsonl")
     assert {"entropy/cell", "skip_connect/cell", "val/loss"} <= set(line)
     assert "the search ends here" in caplog.text and "entropy of cell 'cell'" in caplog.text
