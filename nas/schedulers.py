@@ -36,7 +36,7 @@ class Restarted(LRScheduler):
 
     def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
         if self.last_epoch < self.first:
-            return [_cosine(lr, self.eta_min, self.last_epoch / self.first) for lr in self.base_lrs]
+            return [_cosine(float(lr), self.eta_min, self.last_epoch / self.first) for lr in self.base_lrs]
         progress = min((self.last_epoch - self.first) / self.second, 1.0)
         return [_cosine(self.restart, self.restart_min, progress) for _ in self.base_lrs]
 

@@ -54,7 +54,7 @@ class Project(pl.Callback):
         phase = tune_epochs(trainer.max_epochs, self.supernet, self.tune)
         epoch = trainer.current_epoch - (trainer.max_epochs - phase)
         if epoch == 0:
-            pl_module._optimizers()[0].optimizer.state.clear()
+            trainer.optimizers[0].state.clear()
         for _ in range(calendar(pl_module.space.cells, phase).count(epoch)):
             for name in pl_module.space.cells:
                 self.decide(trainer, pl_module, name)
