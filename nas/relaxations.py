@@ -87,7 +87,10 @@ class Relaxation(nn.Module, ABC):
     def _active(mask: list[list[bool]], columns: list[int] | None) -> list[list[bool]]:
         if columns is None:
             return mask
-        return [[column == chosen for column in range(len(row))] for row, chosen in zip(mask, columns, strict=True)]
+        return [
+            [on and column == chosen for column, on in enumerate(row)]
+            for row, chosen in zip(mask, columns, strict=True)
+        ]
 
 
 class Softmax(Relaxation):
@@ -117,12 +120,13 @@ class Gumbel(Relaxation):
         return -exponential.clamp_min(torch.finfo(alpha.dtype).tiny).log()
 
     def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        logits = (alpha.masked_fill(~mask, -torch.inf).log_softmax(dim=-1) + self.draw(alpha.detach())) / self.tau
-        probabilities = logits.softmax(dim=-1)
+        least = torch.finfo(alpha.dtype).min
+        logits = (alpha.masked_fill(~mask, least).log_softmax(dim=-1) + self.draw(alpha.detach())) / self.tau
+        probabilities = logits.masked_fill(~mask, least).softmax(dim=-1) * mask
         if not self.hard:
             return probabilities, None
         chosen = probabilities.detach().argmax(dim=-1)
-        one_hot = F.one_hot(chosen, alpha.shape[-1]).to(alpha.dtype)
+        one_hot = F.one_hot(chosen, alpha.shape[-1]).to(alpha.dtype) * mask
         return one_hot - probabilities.detach() + probabilities, chosen
 
 
@@ -152,7 +156,8 @@ class Dirichlet(Relaxation):
 
     def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         weights = self.draw(F.elu(alpha) + 1) * mask
-        return weights / weights.sum(dim=-1, keepdim=True), None
+        total = weights.sum(dim=-1, keepdim=True)
+        return weights / total.clamp_min(torch.finfo(total.dtype).tiny), None
 
     def penalty(self) -> Tensor:
         if self.anchor == "kl":
@@ -185,7 +190,8 @@ class Uniform(Relaxation):
 
 
 def _softmax(alpha: Tensor, mask: Tensor) -> Tensor:
-    return alpha.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+    # the least number, not minus infinity: an edge that is masked as a whole has weights 0, and no NaN
+    return alpha.masked_fill(~mask, torch.finfo(alpha.dtype).min).softmax(dim=-1) * mask
 
 
 def _to_host(columns: list[Tensor | None]) -> list[list[int] | None]:

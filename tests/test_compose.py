@@ -20,6 +20,7 @@ from nas.searches.search import Search, SupernetSearch
 from tests.compose_tools import DATA, REFUSED, choices, composed, lines, small
 
 METHODS, SPACES = choices("method"), choices("space")
+LONG = {("darts_pt", "darts"), ("r_darts", "darts")}  # hundreds of passes an epoch; seen with NAS-Bench-201
 
 
 def pairs() -> Iterator[Any]:
@@ -28,7 +29,8 @@ def pairs() -> Iterator[Any]:
         for space in SPACES:
             if (method, space) in REFUSED:
                 continue
-            marks = [] if method == "gdas" or space in ("darts", "nas_bench_201") else [pytest.mark.slow]
+            quick = method == "gdas" or space in ("darts", "nas_bench_201")
+            marks = [] if quick and (method, space) not in LONG else [pytest.mark.slow]
             yield pytest.param(method, space, marks=marks)
 
 

@@ -185,7 +185,11 @@ class GradientSearch(SupernetSearch):
         if self.clip_scope == "weights":
             arch = {name: weights.detach() for name, weights in arch.items()}
         if self.perturbation is not None:
-            arch = self.perturbation(arch, lambda other: self.task.loss(self.supernet(x, other), target))
+            self.supernet.eval()
+            arch = self.perturbation(
+                arch, lambda other: self.task.loss(self.supernet(x, other), target), self._mean_over_ranks
+            )
+            self.supernet.train()
         logits = self.supernet(x, arch)
         loss = self.task.loss(logits, target)
         self.observe("train", loss, batch, arch)
