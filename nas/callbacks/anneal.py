@@ -14,7 +14,8 @@ class Anneal(pl.Callback):
     """Sets the attribute at ``path`` of the search, before each epoch, on a way from ``start`` to ``end``.
 
     Linear or cosine. With ``inclusive`` the last epoch has ``end`` (GDAS in AutoDL-Projects); without, the epoch
-    after the last would have it (DrNAS' repository). It depends on the epoch alone, so it survives a resume.
+    after the last would have it (DrNAS' repository). ``ahead`` is added to the epoch (SNAS' scheduler has made a
+    step before the first). It depends on the epoch alone, so it survives a resume.
     """
 
     def __init__(
@@ -24,17 +25,19 @@ class Anneal(pl.Callback):
         end: float,
         shape: Literal["linear", "cosine"] = "linear",
         inclusive: bool = True,
+        ahead: int = 0,
     ) -> None:
         self.path = path
         self.start = start
         self.end = end
         self.shape = shape
         self.inclusive = inclusive
+        self.ahead = ahead
 
     def value(self, epoch: int, epochs: int) -> float:
         """The value in ``epoch`` (from 0) of a run of ``epochs``."""
         last = epochs - 1 if self.inclusive else epochs
-        progress = min(epoch / last, 1.0) if last > 0 else 0.0
+        progress = min((epoch + self.ahead) / last, 1.0) if last > 0 else 0.0
         if self.shape == "cosine":
             progress = (1 - math.cos(math.pi * progress)) / 2
         return self.start + (self.end - self.start) * progress

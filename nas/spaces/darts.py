@@ -117,10 +117,10 @@ class Darts(Space):
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)
         for kind, cell in genotype.cells.items():
-            for node in NODES:
-                found = sum(link.target == node for link in cell.links)
-                if found != 2:
-                    raise NasError(f"node {node} of the {kind} cell has {found} links: space '{self.name}' needs 2")
+            filled = {0, 1, *(link.target for link in cell.links)}
+            for node in (*(link.source for link in cell.links), *cell.output):
+                if node not in filled:
+                    raise NasError(f"node {node} of the {kind} cell has no links, but is read or part of the output")
 
     def native(self, genotype: Genotype) -> str:
         return native(genotype)
@@ -130,11 +130,18 @@ class Darts(Space):
 
 
 def native(genotype: Genotype) -> str:
-    """``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``."""
+    """``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``.
+
+    Where a node has other than two links, triples ('op', target, source), as FairDARTS writes them.
+    """
     parts = []
     for kind in ("normal", "reduce"):
         links, output = genotype.cells[kind]
-        pairs = ", ".join(f"('{op}', {source})" for op, source, _ in sorted(links, key=lambda link: link.target))
+        ordered = sorted(links, key=lambda link: link.target)
+        if [link.target for link in ordered] == [node for node in NODES for _ in range(2)]:
+            pairs = ", ".join(f"('{op}', {source})" for op, source, _ in ordered)
+        else:
+            pairs = ", ".join(f"('{op}', {target}, {source})" for op, source, target in ordered)
         parts.append(f"{kind}=[{pairs}], {kind}_concat={list(output)}")
     return f"Genotype({', '.join(parts)})"
 
@@ -155,16 +162,22 @@ def parse(text: str) -> Genotype:
 
 
 def from_pairs(pairs: Iterable[object], output: Iterable[int], text: str = "") -> CellGenotype:
-    """The cell genotype of DARTS' list of (op, source) pairs, two a node. Raises NasError where it is malformed."""
+    """The cell genotype of DARTS' list of (op, source) pairs, two a node, or of (op, target, source) triples.
+
+    Raises NasError where it is malformed.
+    """
     links = []
+    pairs = list(pairs)
+    triples = bool(pairs) and all(isinstance(pair, Sequence) and len(pair) == 3 for pair in pairs)
     for position, pair in enumerate(pairs):
-        if not (isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[1], int)):
+        length = 3 if triples else 2
+        if not (isinstance(pair, Sequence) and len(pair) == length and all(isinstance(n, int) for n in pair[1:])):
             raise NasError(f"'{pair}' in '{text}' is not a pair (op, source)")
-        op, source = str(pair[0]), pair[1]
+        op, source = str(pair[0]), pair[-1]
         if op not in (*OPS, "none"):
             raise NasError(f"unknown op '{op}' in '{text}': the DARTS space has {', '.join(OPS)}")
-        links.append(Link(op, source, 2 + position // 2))
-    if len(links) != 2 * len(NODES):
+        links.append(Link(op, source, pair[1] if triples else 2 + position // 2))
+    if not triples and len(links) != 2 * len(NODES):
         raise NasError(f"a cell of the DARTS space has {2 * len(NODES)} links, found {len(links)} in '{text}'")
     return CellGenotype(tuple(links), tuple(output))
 
