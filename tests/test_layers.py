@@ -21,6 +21,7 @@ LAYERS: list[tuple[list[str], set[int]]] = [
             "files",
             "count",
             "derivations",
+            "strongest",
             "concrete",
             "resources",
             "gradients",
