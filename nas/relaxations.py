@@ -21,14 +21,14 @@ class Relaxation(nn.Module, ABC):
 
     A subclass writes ``relax``. Whatever is random is drawn from a generator of the relaxation's own, whose
     state is part of its state_dict: a resumed search draws what the uninterrupted one would have drawn, and
-    all ranks of a distributed search draw the same. ``init_std`` is the standard deviation alpha starts with.
+    all ranks of a distributed search draw the same. ``init_mean`` and ``init_std`` are those alpha starts with.
     """
 
-    def __init__(self, cells: Mapping[str, Cell], init_std: float = 1e-3) -> None:
+    def __init__(self, cells: Mapping[str, Cell], init_std: float = 1e-3, init_mean: float = 0.0) -> None:
         super().__init__()
         self.cells = dict(cells)
         self.alpha = nn.ParameterDict(
-            {name: init_std * torch.randn(len(c.edges), len(c.ops)) for name, c in self.cells.items()}
+            {name: init_mean + init_std * torch.randn(len(c.edges), len(c.ops)) for name, c in self.cells.items()}
         )
         self._seed = int(torch.randint(2**31, ()).item())
         self._generators: dict[str, torch.Generator] = {}
@@ -51,6 +51,10 @@ class Relaxation(nn.Module, ABC):
             name: EdgeWeights(op, self._active(masks.lists(name), column))
             for (name, (op, _)), column in zip(found.items(), _to_host([c for _, c in found.values()]), strict=True)
         }
+
+    def for_weights(self, masks: Masks) -> Architecture:
+        """The architecture that the weights are trained on, where it is not one like all others (SETN)."""
+        return self(masks)
 
     def scores(self, masks: Masks) -> dict[str, Tensor]:
         """How much each op matters, [edges, ops] a cell type: the softmax of alpha, 0 where masked."""
@@ -109,8 +113,15 @@ class Gumbel(Relaxation):
     above the smallest normal number, which needs no look at the device.
     """
 
-    def __init__(self, cells: Mapping[str, Cell], hard: bool = True, tau: float = 10.0, init_std: float = 1e-3) -> None:
-        super().__init__(cells, init_std)
+    def __init__(
+        self,
+        cells: Mapping[str, Cell],
+        hard: bool = True,
+        tau: float = 10.0,
+        init_std: float = 1e-3,
+        init_mean: float = 0.0,
+    ) -> None:
+        super().__init__(cells, init_std, init_mean)
         self.hard = hard
         self.tau = tau
 
@@ -180,13 +191,18 @@ class Uniform(Relaxation):
         raise TypeError("a uniform path is drawn as a whole")
 
     def forward(self, masks: Masks) -> Architecture:
-        draw = torch.randint(2**62, (), generator=self.generator(torch.device("cpu")))
-        rng = random.Random(int(draw.item()))
-        arch = {}
-        for name, cell in self.cells.items():
-            table = cell.masked(masks.lists(name))
-            arch[name] = encode(table, sample(table, rng), like=self.alpha[name])
-        return arch
+        return uniform_path(self, masks)
+
+
+def uniform_path(relaxation: Relaxation, masks: Masks) -> Architecture:
+    """A genotype drawn uniformly from what is left, by the relaxation's own generator, as one-hot weights."""
+    draw = torch.randint(2**62, (), generator=relaxation.generator(torch.device("cpu")))
+    rng = random.Random(int(draw.item()))
+    arch = {}
+    for name, cell in relaxation.cells.items():
+        table = cell.masked(masks.lists(name))
+        arch[name] = encode(table, sample(table, rng), like=relaxation.alpha[name])
+    return arch
 
 
 def _softmax(alpha: Tensor, mask: Tensor) -> Tensor:

@@ -150,7 +150,9 @@ def test_overrides_of_a_run_that_goes_on() -> None:
 
 
 def test_unknown_names_the_nearest() -> None:
-    assert str(unknown("op", "pol", ["pool", "conv"])) == "unknown op 'pol': did you mean 'pool'? choose from conv, pool"
+    assert (
+        str(unknown("op", "pol", ["pool", "conv"])) == "unknown op 'pol': did you mean 'pool'? choose from conv, pool"
+    )
     assert str(unknown("op", "x", [])) == "unknown op 'x': there is none to choose from"
     many = str(unknown("op", "conv_7", [f"conv_{i}x{i}" for i in range(30)]))
     assert many.endswith("?") and many.count("conv_") == 4

@@ -14,9 +14,15 @@ FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "s
 LAYERS: list[tuple[list[str], set[int]]] = [
     (["errors", "generators", "cells", "masks", "derivations"], set()),
     (["ops", "norm", "edges", "graph", "skips"], {0}),
-    (["dirichlet", "relaxations", "gates", "tasks", "data"], {0}),
+    (["dirichlet", "relaxations", "gates", "paths", "controller", "tasks", "data"], {0}),
     (["spaces", "benchmarks"], {0, 1}),
-    (["files", "count", "gradients", "schedulers", "curvature", "perturbations", "scores", "layout", "plot", "interop"], {0, 1, 3}),
+    (
+        [
+            *["files", "count", "strongest", "concrete", "resources", "gradients", "schedulers", "curvature"],
+            *["perturbations", "scores", "layout", "plot", "interop"],
+        ],
+        {0, 1, 3},
+    ),
     (["searches", "training"], {0, 1, 2, 3, 4}),
     (["callbacks"], {0, 1, 2, 3, 4, 5}),
     (["app", "search", "train"], {0, 1, 2, 3, 4, 5, 6}),

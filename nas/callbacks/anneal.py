@@ -17,7 +17,8 @@ class Anneal(pl.Callback):
     A part ``*`` of the path stands for every module below: ``supernet.*.beta`` is that of all edges that have one.
     Linear, cosine, or "slow_cosine", the first quarter of a cosine instead of its first half. With ``inclusive`` the
     last epoch has ``end`` (GDAS in AutoDL-Projects); without, the epoch after the last would have it (DrNAS'
-    repository). It depends on the epoch alone, so it survives a resume.
+    repository). ``ahead`` is added to the epoch (SNAS' scheduler has made a step before the first). It depends on
+    the epoch alone, so it survives a resume.
     """
 
     def __init__(
@@ -27,17 +28,19 @@ class Anneal(pl.Callback):
         end: float,
         shape: Literal["linear", "cosine", "slow_cosine"] = "linear",
         inclusive: bool = True,
+        ahead: int = 0,
     ) -> None:
         self.path = path
         self.start = start
         self.end = end
         self.shape = shape
         self.inclusive = inclusive
+        self.ahead = ahead
 
     def value(self, epoch: int, epochs: int) -> float:
         """The value in ``epoch`` (from 0) of a run of ``epochs``."""
         last = epochs - 1 if self.inclusive else epochs
-        progress = min(epoch / last, 1.0) if last > 0 else 0.0
+        progress = min((epoch + self.ahead) / last, 1.0) if last > 0 else 0.0
         if self.shape == "cosine":
             progress = (1 - math.cos(math.pi * progress)) / 2
         elif self.shape == "slow_cosine":

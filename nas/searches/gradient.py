@@ -21,6 +21,7 @@ from nas.errors import NasError
 from nas.gradients import ArchGradient, FirstOrder, Weights
 from nas.perturbations import Perturbation
 from nas.relaxations import Relaxation
+from nas.resources import ResourceFactory
 from nas.searches.search import Batch, SupernetSearch
 from nas.spaces.space import Space
 from nas.tasks import Classification
@@ -42,7 +43,8 @@ class GradientSearch(SupernetSearch):
     Architecture steps begin after ``warmup_epochs``; without an ``arch_optimizer`` there are none.
     ``single_level`` trains both on the same batch, that of the weights. ``perturbation`` changes the architecture
     that the weights are trained on. ``derive`` makes a cell's genotype of its scores.
-    ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
+    ``resource`` adds the cost of the ops to the loss of the architecture step; ``arch_clip_norm`` bounds the norm of
+    that step's gradient. ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class GradientSearch(SupernetSearch):
         idle_decay: bool = False,
         single_level: bool = False,
         perturbation: Perturbation | None = None,
+        resource: ResourceFactory | None = None,
+        arch_clip_norm: float | None = None,
         derive: Derivation = discretise,
         schedules: Sequence[pl.Callback] = (),
         name: str = "gradient",
@@ -76,6 +80,8 @@ class GradientSearch(SupernetSearch):
         self.idle_decay = idle_decay
         self.single_level = single_level
         self.perturbation = perturbation
+        self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
+        self.arch_clip_norm = arch_clip_norm
         self.derive = derive
         self.selected: Genotype | None = None
         self._make_weight_optimizer = weight_optimizer
@@ -124,7 +130,8 @@ class GradientSearch(SupernetSearch):
     def training_step(self, batch: Mapping[str, Batch], batch_idx: int) -> None:
         optimizers = self._optimizers()
         if self.single_level:
-            batch = {"train": batch["train"], "val": batch["train"]}
+            whole = batch["train"] if isinstance(batch, Mapping) else batch  # all training images: bilevel=false
+            batch = {"train": whole, "val": whole}
         steps = [lambda: self._weight_step(batch["train"], optimizers[0])]
         if len(optimizers) > 1 and self.current_epoch >= self.warmup_epochs:
             steps.append(lambda: self._arch_step(batch, optimizers))
@@ -174,14 +181,17 @@ class GradientSearch(SupernetSearch):
         else:
             buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
             logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
-        return self.task.loss(logits, target) + self.relaxation.penalty(), logits, arch
+        penalty = self.relaxation.penalty()
+        if self.resource is not None:
+            penalty = penalty + self.resource(arch, self.relaxation, self.masks)
+        return self.task.loss(logits, target) + penalty, logits, arch
 
     def _weight_step(self, batch: Batch, optimizer: Any) -> None:
         x, target = batch
         optimizer.zero_grad(set_to_none=not self.idle_decay)
         if self.clip_scope == "all":
             self.relaxation.zero_grad()
-        arch = self.relaxation(self.masks)
+        arch = self.relaxation.for_weights(self.masks)
         if self.clip_scope == "weights":
             arch = {name: weights.detach() for name, weights in arch.items()}
         if self.perturbation is not None:
@@ -217,6 +227,8 @@ class GradientSearch(SupernetSearch):
             )
         for alpha, grad in zip(alphas, grads, strict=True):
             alpha.grad = grad
+        if self.arch_clip_norm is not None:
+            clip_grad_norm_(alphas, self.arch_clip_norm)
         # stepped past Lightning's wrapper, so that one bilevel step counts once in trainer.global_step
         optimizers[1].optimizer.step()
         self._record("arch", *seen["val"], halves["val"][1])
