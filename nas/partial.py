@@ -51,5 +51,5 @@ class PartialChannels(MixedEdge):
 
 
 def shuffle(x: Tensor, groups: int) -> Tensor:
-    """Channel shuffle of [B, C, H, W] (ShuffleNet, Zhang et al., 2018): channel j of group i moves to j * groups + i."""
+    """Channel shuffle of [B, C, H, W] (Zhang et al., CVPR 2018): channel j of group i moves to j * groups + i."""
     return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)

@@ -12,11 +12,11 @@ FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "s
 
 # Each layer with the layers it may import; modules of one layer may import those listed before them.
 LAYERS: list[tuple[list[str], set[int]]] = [
-    (["errors", "cells", "masks"], set()),
-    (["ops", "norm", "edges", "partial", "graph"], {0}),
+    (["errors", "schedulers", "cells", "masks"], set()),
+    (["ops", "norm", "edges", "partial", "dropped_skip", "graph"], {0}),
     (["dirichlet", "relaxations", "edge_normalised", "tasks", "data"], {0}),
     (["spaces", "benchmarks"], {0, 1}),
-    (["files", "count", "gradients", "perturbations", "scores", "layout", "plot", "interop"], {0, 1, 3}),
+    (["files", "count", "gradients", "clipped", "widening", "skips", "perturbations", "scores", "layout", "plot", "interop"], {0, 1, 3}),
     (["searches", "training"], {0, 1, 2, 3, 4}),
     (["callbacks"], {0, 1, 2, 3, 4, 5}),
     (["app", "search", "train"], {0, 1, 2, 3, 4, 5, 6}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -30,6 +30,17 @@ Order = Literal["arch_first", "weights_first"]
 Derivation = Callable[[Cell, Tensor, Tensor | None], CellGenotype]
 
 
+@runtime_checkable
+class Staged(Protocol):
+    """A schedule that gives the search other supernets in later stages."""
+
+    def prepare(self, search: GradientSearch) -> None:
+        """Raises NasError where the search cannot go through the stages."""
+
+    def replay(self, search: GradientSearch, stage: int, state: Mapping[str, Tensor]) -> None:
+        """Gives a new search the supernet of ``stage``, so that the tensors ``state`` of a checkpoint fit it."""
+
+
 class GradientSearch(SupernetSearch):
     """Alternates a step on the supernet's weights and one on the relaxation's parameters.
 
@@ -41,7 +52,8 @@ class GradientSearch(SupernetSearch):
     have been used: what zeroed gradients did before torch 2.0 cleared them to None.
     Architecture steps begin after ``warmup_epochs``; without an ``arch_optimizer`` there are none.
     ``single_level`` trains both on the same batch, that of the weights. ``perturbation`` changes the architecture
-    that the weights are trained on. ``derive`` makes a cell's genotype of its scores.
+    that the weights are trained on. ``derive`` makes a cell's genotype of its scores, or names for some cell types
+    what does. Where a schedule divides the search into stages, the warm-up is that of each stage.
     ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
     """
 
@@ -62,7 +74,7 @@ class GradientSearch(SupernetSearch):
         idle_decay: bool = False,
         single_level: bool = False,
         perturbation: Perturbation | None = None,
-        derive: Derivation = discretise,
+        derive: Derivation | Mapping[str, Derivation] = discretise,
         schedules: Sequence[pl.Callback] = (),
         name: str = "gradient",
     ) -> None:
@@ -77,12 +89,18 @@ class GradientSearch(SupernetSearch):
         self.single_level = single_level
         self.perturbation = perturbation
         self.derive = derive
+        self.edge = edge
+        self.stage = 0
+        self.stage_began = 0
         self.selected: Genotype | None = None
         self._make_weight_optimizer = weight_optimizer
         self._make_arch_optimizer = arch_optimizer
         self._make_scheduler = scheduler
         self._schedules = list(schedules)
         self._weights: dict[str, torch.nn.Parameter] = dict(self.supernet.named_parameters())
+        for schedule in self._schedules:
+            if isinstance(schedule, Staged):
+                schedule.prepare(self)
 
     def genotype(self) -> Genotype:
         """What a callback selected, or else the strongest ops of the relaxation."""
@@ -91,7 +109,8 @@ class GradientSearch(SupernetSearch):
         scores = self.relaxation.scores(self.masks)
         left = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
         edges = self.relaxation.edge_scores(self.masks)
-        cells = {name: self.derive(cell, scores[name], edges[name]) for name, cell in left.items()}
+        derive = {name: self.derive if callable(self.derive) else self.derive.get(name, discretise) for name in left}
+        cells = {name: derive[name](cell, scores[name], edges[name]) for name, cell in left.items()}
         return Genotype(self.space.notation, cells)
 
     def diagnostics(self) -> dict[str, float]:
@@ -126,7 +145,7 @@ class GradientSearch(SupernetSearch):
         if self.single_level:
             batch = {"train": batch["train"], "val": batch["train"]}
         steps = [lambda: self._weight_step(batch["train"], optimizers[0])]
-        if len(optimizers) > 1 and self.current_epoch >= self.warmup_epochs:
+        if len(optimizers) > 1 and self.current_epoch - self.stage_began >= self.warmup_epochs:
             steps.append(lambda: self._arch_step(batch, optimizers))
         for step in reversed(steps) if self.order == "arch_first" else steps:
             step()
@@ -146,9 +165,14 @@ class GradientSearch(SupernetSearch):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
+        checkpoint["search"]["stage"] = self.stage
         checkpoint["search"]["selected"] = None if self.selected is None else self.space.native(self.selected)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.stage = checkpoint.get("search", {}).get("stage", 0)
+        for schedule in self._schedules if self.stage else ():
+            if isinstance(schedule, Staged):
+                schedule.replay(self, self.stage, checkpoint["state_dict"])
         super().on_load_checkpoint(checkpoint)
         selected = checkpoint["search"]["selected"]
         self.selected = None if selected is None else self.space.parse(selected)
