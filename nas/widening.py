@@ -14,19 +14,19 @@ from nas.partial import PartialChannels
 
 
 class Copies(NamedTuple):
-    """Which old output and input channel each new one of a tensor is a copy of, and the factor of the inputs."""
+    """Which old output and input channel each new one of a tensor is a copy of, and what the inputs are divided by."""
 
     outputs: Tensor
     inputs: Tensor | None = None
-    factor: Tensor | None = None
+    divisor: Tensor | None = None
 
     def __call__(self, old: Tensor) -> Tensor:
         """The tensor of the wider op; it is linear, so that it carries weights and their momentum alike."""
         new = old[self.outputs.to(old.device)]
         if self.inputs is not None:
             new = new[:, self.inputs.to(old.device)]
-        if self.factor is not None:
-            new = new * self.factor.to(old)[:, None, None]
+        if self.divisor is not None:
+            new = new / self.divisor.to(old)[:, None, None]
         return new
 
 
@@ -94,8 +94,8 @@ def _op(
 
 
 def _conv(name: str, outputs: Tensor, inputs: Tensor, rescale: bool) -> Iterator[tuple[str, Copies]]:
-    factor = 1 / inputs.bincount()[inputs] if rescale else None
-    yield f"{name}.weight", Copies(outputs, inputs, factor)
+    divisor = inputs.bincount()[inputs] if rescale else None
+    yield f"{name}.weight", Copies(outputs, inputs, divisor)
     yield f"{name}.bias", Copies(outputs)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -87,7 +89,10 @@ def test_what_is_pruned_never_comes_back(relaxation: Any) -> None:
         mask = search.masks.table("cell")
         assert (mask <= masks[-1]).all() and mask.sum(dim=1).tolist() == [count] * 6
         assert torch.equal(alpha[mask], before[mask]) and not alpha[~mask].any()
-        worst_kept, best_gone = before.masked_fill(~mask, torch.inf).amin(1), before.masked_fill(mask, -torch.inf).amax(1)
+        worst_kept, best_gone = (
+            before.masked_fill(~mask, torch.inf).amin(1),
+            before.masked_fill(mask, -torch.inf).amax(1),
+        )
         assert (worst_kept > best_gone).all()
         arch = search.relaxation(search.masks)["cell"]
         assert arch.active == mask.tolist() and not arch.op[~mask].any()
@@ -150,7 +155,7 @@ def test_published_copies_are_as_strong_as_their_originals() -> None:
     narrow, wide = old["nor_conv_3x3"].op[1].weight, new["nor_conv_3x3"].op[1].weight  # type: ignore[union-attr, index]
     assert wide.shape == (8, 8, 3, 3) and torch.equal(wide[:4, :4], narrow)
     copies = plan["0.nor_conv_3x3.op.1.weight"]
-    assert copies.inputs is not None and copies.factor is None
+    assert copies.inputs is not None and copies.divisor is None
     for i, source in enumerate(copies.outputs.tolist()):
         for j, channel in enumerate(copies.inputs.tolist()):
             assert torch.equal(wide[i, j], narrow[source, channel])
@@ -176,14 +181,18 @@ class Rates(pl.Callback):
         self.sizes.append(edge.processed)
 
 
-def fitted(search: GradientSearch, epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
-    """A run with one step an epoch."""
+def fitted(search: GradientSearch, epochs: int, *callbacks: pl.Callback, checkpoint: Path | None = None) -> pl.Trainer:
+    """A run with one step an epoch, the whole or from a checkpoint."""
     torch.manual_seed(1)
     images = torch.randn(4, 3, 8, 8), torch.randint(10, (4,))
-    data: Any = DataLoader([{"train": images, "val": images}], batch_size=None)  # type: ignore[arg-type]
-    quiet: dict[str, Any] = dict.fromkeys(("logger", "enable_progress_bar", "enable_checkpointing"), False)
-    trainer = pl.Trainer(accelerator="cpu", max_epochs=epochs, enable_model_summary=False, callbacks=[*callbacks], **quiet)
-    trainer.fit(search, data)
+    rows: Any = [{"train": images, "val": images}]
+    data: Any = DataLoader(rows, batch_size=None, generator=torch.Generator())  # the global one is not to be drawn from
+    quiet: dict[str, Any] = dict.fromkeys(("logger", "enable_progress_bar"), False)
+    quiet["enable_checkpointing"] = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=epochs, enable_model_summary=False, callbacks=[*callbacks], **quiet
+    )
+    trainer.fit(search, data, ckpt_path=checkpoint, weights_only=True)
     return trainer
 
 
@@ -221,7 +230,9 @@ def test_momentum_is_widened_with_its_weights(rescale: bool) -> None:
                 state = trainer.optimizers[0].state
                 weights = dict(pl_module.supernet.named_parameters())
                 assert list(weights.values()) == trainer.optimizers[0].param_groups[0]["params"]
-                seen.update({n: torch.equal(state[w]["momentum_buffer"], 2 * w) for n, w in weights.items() if w in state})
+                seen.update(
+                    {n: torch.equal(state[w]["momentum_buffer"], 2 * w) for n, w in weights.items() if w in state}
+                )
 
     search = tiny(schedules=[Progressive([5], [2], rescale=rescale)])
     assert search.stage == 0
