@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 
 from nas.cells import Cell, CellGenotype, Genotype, Link
 from nas.edges import EdgeFactory, MixedEdge
@@ -113,6 +114,12 @@ class Darts(Space):
             auxiliary=auxiliary,
             auxiliary_norm=stem == "cifar" if auxiliary_norm is None else auxiliary_norm,
         )
+
+    def deepened(self, cells: Mapping[str, Cell], more: int) -> Darts:
+        other = copy(self)
+        other.cells = dict(cells)
+        other.layers = self.layers + more
+        return other
 
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)
