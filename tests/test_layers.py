@@ -16,7 +16,11 @@ LAYERS: list[tuple[list[str], set[int]]] = [
     (["ops", "norm", "edges", "partial", "dropped_skip", "graph"], {0}),
     (["dirichlet", "relaxations", "edge_normalised", "tasks", "data"], {0}),
     (["spaces", "benchmarks"], {0, 1}),
-    (["files", "count", "gradients", "clipped", "widening", "skips", "perturbations", "scores", "layout", "plot", "interop"], {0, 1, 3}),
+    (
+        ["files", "count", "gradients", "clipped", "widening", "skips"]
+        + ["perturbations", "scores", "layout", "plot", "interop"],
+        {0, 1, 3},
+    ),
     (["searches", "training"], {0, 1, 2, 3, 4}),
     (["callbacks"], {0, 1, 2, 3, 4, 5}),
     (["app", "search", "train"], {0, 1, 2, 3, 4, 5, 6}),
