@@ -201,7 +201,7 @@ def test_experiment(name: str, tmp_path: Path) -> None:
         if entry == "train":
             assert isinstance(instantiate(cfg.training, network=pl.LightningModule(), _convert_="all"), Training)
             return
-        cfg.space.channels = 4  # its own size takes seconds to build
+        cfg.space.channels = 12 if "portion" in cfg.method.get("edge", {}) else 4  # its own size takes seconds to build
         search = build_search(cfg.method, build_space(cfg.space, data))
         assert isinstance(search, Search)
         search.space.check(search.genotype())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -31,6 +31,17 @@ Order = Literal["arch_first", "weights_first"]
 Derivation = Callable[[Cell, Tensor, Tensor | None], CellGenotype]
 
 
+@runtime_checkable
+class Staged(Protocol):
+    """A schedule that gives the search other supernets in later stages."""
+
+    def prepare(self, search: GradientSearch) -> None:
+        """Raises NasError where the search cannot go through the stages."""
+
+    def replay(self, search: GradientSearch, stage: int, state: Mapping[str, Tensor]) -> None:
+        """Gives a new search the supernet of ``stage``, so that the tensors ``state`` of a checkpoint fit it."""
+
+
 class GradientSearch(SupernetSearch):
     """Alternates a step on the supernet's weights and one on the relaxation's parameters.
 
@@ -42,7 +53,8 @@ class GradientSearch(SupernetSearch):
     have been used: what zeroed gradients did before torch 2.0 cleared them to None.
     Architecture steps begin after ``warmup_epochs``; without an ``arch_optimizer`` there are none.
     ``single_level`` trains both on the same batch, that of the weights. ``perturbation`` changes the architecture
-    that the weights are trained on. ``derive`` makes a cell's genotype of its scores.
+    that the weights are trained on. ``derive`` makes a cell's genotype of its scores, or names for some cell types
+    what does. Where a schedule divides the search into stages, the warm-up is that of each stage.
     ``resource`` adds the cost of the ops to the loss of the architecture step; ``arch_clip_norm`` bounds the norm of
     that step's gradient. ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
     """
@@ -66,7 +78,7 @@ class GradientSearch(SupernetSearch):
         perturbation: Perturbation | None = None,
         resource: ResourceFactory | None = None,
         arch_clip_norm: float | None = None,
-        derive: Derivation = discretise,
+        derive: Derivation | Mapping[str, Derivation] = discretise,
         schedules: Sequence[pl.Callback] = (),
         name: str = "gradient",
     ) -> None:
@@ -83,12 +95,18 @@ class GradientSearch(SupernetSearch):
         self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
         self.arch_clip_norm = arch_clip_norm
         self.derive = derive
+        self.edge = edge
+        self.stage = 0
+        self.stage_began = 0
         self.selected: Genotype | None = None
         self._make_weight_optimizer = weight_optimizer
         self._make_arch_optimizer = arch_optimizer
         self._make_scheduler = scheduler
         self._schedules = list(schedules)
         self._weights: dict[str, torch.nn.Parameter] = dict(self.supernet.named_parameters())
+        for schedule in self._schedules:
+            if isinstance(schedule, Staged):
+                schedule.prepare(self)
 
     def genotype(self) -> Genotype:
         """What a callback selected, or else the strongest ops of the relaxation."""
@@ -97,7 +115,8 @@ class GradientSearch(SupernetSearch):
         scores = self.relaxation.scores(self.masks)
         left = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
         edges = self.relaxation.edge_scores(self.masks)
-        cells = {name: self.derive(cell, scores[name], edges[name]) for name, cell in left.items()}
+        derive = {name: self.derive if callable(self.derive) else self.derive.get(name, discretise) for name in left}
+        cells = {name: derive[name](cell, scores[name], edges[name]) for name, cell in left.items()}
         return Genotype(self.space.notation, cells)
 
     def diagnostics(self) -> dict[str, float]:
@@ -133,7 +152,7 @@ class GradientSearch(SupernetSearch):
             whole = batch["train"] if isinstance(batch, Mapping) else batch  # all training images: bilevel=false
             batch = {"train": whole, "val": whole}
         steps = [lambda: self._weight_step(batch["train"], optimizers[0])]
-        if len(optimizers) > 1 and self.current_epoch >= self.warmup_epochs:
+        if len(optimizers) > 1 and self.current_epoch - self.stage_began >= self.warmup_epochs:
             steps.append(lambda: self._arch_step(batch, optimizers))
         for step in reversed(steps) if self.order == "arch_first" else steps:
             step()
@@ -159,9 +178,14 @@ class GradientSearch(SupernetSearch):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
+        checkpoint["search"]["stage"] = self.stage
         checkpoint["search"]["selected"] = None if self.selected is None else self.space.native(self.selected)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.stage = checkpoint.get("search", {}).get("stage", 0)
+        for schedule in self._schedules if self.stage else ():
+            if isinstance(schedule, Staged):
+                schedule.replay(self, self.stage, checkpoint["state_dict"])
         super().on_load_checkpoint(checkpoint)
         selected = checkpoint["search"]["selected"]
         self.selected = None if selected is None else self.space.parse(selected)

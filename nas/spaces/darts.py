@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 
 from nas.cells import Cell, CellGenotype, Genotype, Link, describe
 from nas.derivations import alive
@@ -130,6 +131,12 @@ class Darts(Space):
             auxiliary_norm=stem == "cifar" if auxiliary_norm is None else auxiliary_norm,
             lastact=lastact,
         )
+
+    def deepened(self, cells: Mapping[str, Cell], more: int) -> Darts:
+        other = copy(self)
+        other.cells = dict(cells)
+        other.layers = self.layers + more
+        return other
 
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)
