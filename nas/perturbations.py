@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.cells import Architecture, EdgeWeights
+from nas.errors import NasError
 from nas.generators import Generators
 from nas.gradients import Reduce
 
@@ -67,6 +68,8 @@ class Adversarial(RandomNoise):
 
     def __init__(self, eps: float = 0.3, steps: int = 7) -> None:
         super().__init__(eps)
+        if steps < 1:
+            raise NasError(f"perturbation.steps={steps}: an attack takes at least 1 step")
         self.steps = steps
 
     def forward(self, arch: Architecture, loss: ArchLoss, reduce: Reduce) -> Architecture:

@@ -20,7 +20,7 @@ from nas.searches.search import Search, SupernetSearch
 from tests.compose_tools import DATA, REFUSED, choices, composed, lines, small
 
 METHODS, SPACES = choices("method"), choices("space")
-LONG = {("darts_pt", "darts"), ("r_darts", "darts")}  # hundreds of passes an epoch; seen with NAS-Bench-201
+LONG = {("darts_pt", "darts"), ("r_darts", "darts"), ("sdarts_adv", "darts")}  # seen with NAS-Bench-201
 
 
 def pairs() -> Iterator[Any]:

@@ -28,7 +28,7 @@ from nas.spaces.nas_bench_201 import NasBench201
 from nas.spaces.space import Space
 from tests.compose_tools import composed, lines, script, succeeded, tiny
 from tests.ddp_probe import digest
-from tests.test_resume import assert_same_run, kill, run
+from tests.test_resume import assert_equal, assert_same_run, checkpoint, kill, run
 
 SPACES: dict[str, Space] = {
     "nas_bench_201": NasBench201((1, 6, 6), 3, channels=2, cells_per_stage=1),
@@ -221,7 +221,10 @@ def test_killed_after_going_back(tmp_path: Path) -> None:
     succeeded(run("search", arguments, whole))
     kill("search", arguments, broken, epoch=3, batch=1)
     succeeded(script("search", f"ckpt_path={broken}", cwd=tmp_path))
-    assert_same_run(whole, broken, "search", "callbacks")
+    assert_same_run(whole, broken, "search")
+    states = [checkpoint(directory)["callbacks"]["Curvature"] for directory in (whole, broken)]
+    assert_equal(*states, "curvature")
+    assert states[0]["epochs"] == [0, 1, 2, 3]
 
 
 def test_refusals() -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import Trainer
 from torch import Tensor, nn
 from torch.optim import SGD
 
+import nas.app.search
 from nas.callbacks.project import Project, calendar, removed
 from nas.cells import Cell, EdgeWeights, discretise, sample
 from nas.errors import NasError
@@ -23,6 +25,7 @@ from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import NasBench201
 from nas.spaces.space import Space
+from tests.compose_tools import composed, tiny
 
 Data = list[tuple[Tensor, Tensor]]
 SPACES: dict[str, Callable[[], Space]] = {
@@ -233,9 +236,45 @@ def test_a_sample_avoids_edges_without_ops() -> None:
         }
 
 
+class Phases(pl.Callback):
+    """What each epoch begins with, after its decisions."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, int, int]] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, GradientSearch)
+        decided = sum(sum(row) == 1 for row in pl_module.masks.lists("cell"))
+        optimizer = trainer.optimizers[0]
+        self.seen.append((optimizer.param_groups[0]["lr"], len(optimizer.state), decided))
+
+
+def test_a_run_has_two_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    phases, found = Phases(), []
+    build = nas.app.search.build_search
+
+    def watched(*args: Any) -> GradientSearch:
+        found.append(build(*args))
+        found[0]._schedules.append(phases)
+        return found[0]
+
+    monkeypatch.setattr(nas.app.search, "build_search", watched)
+    options = ["method.scheduler.supernet=2", "method.scheduler.tune=3", "epochs=5", "~callbacks.pictures"]
+    with composed("search", *tiny("darts_pt"), *options, f"paths.output={tmp_path}") as cfg:
+        nas.app.search.run(cfg)
+    lrs, momenta, decided = zip(*phases.seen, strict=True)
+    assert lrs[0] == 0.025 and lrs[2] == 0.0025 and list(lrs) == sorted(lrs, reverse=True)
+    assert [bool(count) for count in momenta] == [False, True, False, True, True]
+    assert decided == (0, 0, 1, 3, 6), "at 0, 1, 1, 2, 2, 2 of the three epochs: two fifths of each, rounded up"
+    chosen = [row.index(True) for row in found[0].masks.lists("cell")]
+    assert [link.op for link in found[0].genotype().cells["cell"].links] == [
+        found[0].space.cells["cell"].ops[column] for column in chosen
+    ]
+
+
 def test_trainer_is_needed_to_know_the_length() -> None:
     search, _ = setting()
     with pytest.raises(NasError, match="max_epochs"):
-        Project().on_train_epoch_start(Trainer(max_epochs=None, logger=False, enable_checkpointing=False), search)
+        Project().on_train_epoch_start(pl.Trainer(max_epochs=None, logger=False, enable_checkpointing=False), search)
     with pytest.raises(NasError, match="accuracy or loss"):
         Project(criterion="acc")  # type: ignore[arg-type]
