@@ -66,6 +66,8 @@ def run_watched(monkeypatch: pytest.MonkeyPatch, output: Path, *overrides: str) 
         for schedule in cfg.method.get("schedules", []):
             if "final" in schedule:
                 schedule.final = 3
+            if "draws" in schedule:
+                schedule.steps, schedule.draws = 2, 3
         nas.app.search.run(cfg)
     return found[0]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 
-from nas.cells import Genotype
+from nas.cells import Genotype, discretise
 from nas.searches.gradient import GradientSearch
 from nas.searches.search import Batch
 from nas.strongest import strongest
@@ -66,3 +66,14 @@ class SelectStrongest(SelectBest):
         scores = {name: table.log() for name, table in search.relaxation.scores(search.masks).items()}
         left = {name: cell.masked(search.masks.lists(name)) for name, cell in search.space.cells.items()}
         return [Genotype(search.space.notation, cells) for cells in strongest(left, scores, count)]
+
+
+class SelectDrawn(SelectBest):
+    """Tries genotypes drawn by the relaxation itself, one op an edge (ENAS, Pham et al., ICML 2018)."""
+
+    def candidates(self, search: GradientSearch, count: int) -> list[Genotype]:
+        """The genotypes of ``count`` draws."""
+        paths = [search.relaxation(search.masks) for _ in range(count)]
+        cells = search.space.cells
+        drawn = [{name: discretise(cell, path[name].op) for name, cell in cells.items()} for path in paths]
+        return [Genotype(search.space.notation, found) for found in drawn]

@@ -56,7 +56,8 @@ class GradientSearch(SupernetSearch):
     that the weights are trained on. ``derive`` makes a cell's genotype of its scores, or names for some cell types
     what does. Where a schedule divides the search into stages, the warm-up is that of each stage.
     ``resource`` adds the cost of the ops to the loss of the architecture step; ``arch_clip_norm`` bounds the norm of
-    that step's gradient. ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
+    that step's gradient. ``batch_arch_steps`` False leaves the architecture steps to a callback (ENAS).
+    ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class GradientSearch(SupernetSearch):
         perturbation: Perturbation | None = None,
         resource: ResourceFactory | None = None,
         arch_clip_norm: float | None = None,
+        batch_arch_steps: bool = True,
         derive: Derivation | Mapping[str, Derivation] = discretise,
         schedules: Sequence[pl.Callback] = (),
         name: str = "gradient",
@@ -94,6 +96,7 @@ class GradientSearch(SupernetSearch):
         self.perturbation = perturbation
         self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
         self.arch_clip_norm = arch_clip_norm
+        self.batch_arch_steps = batch_arch_steps
         self.derive = derive
         self.edge = edge
         self.stage = 0
@@ -152,7 +155,8 @@ class GradientSearch(SupernetSearch):
             whole = batch["train"] if isinstance(batch, Mapping) else batch  # all training images: bilevel=false
             batch = {"train": whole, "val": whole}
         steps = [lambda: self._weight_step(batch["train"], optimizers[0])]
-        if len(optimizers) > 1 and self.current_epoch - self.stage_began >= self.warmup_epochs:
+        warm = self.current_epoch - self.stage_began >= self.warmup_epochs
+        if len(optimizers) > 1 and self.batch_arch_steps and warm:
             steps.append(lambda: self._arch_step(batch, optimizers))
         for step in reversed(steps) if self.order == "arch_first" else steps:
             step()
