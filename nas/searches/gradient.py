@@ -175,6 +175,9 @@ class GradientSearch(SupernetSearch):
         if not self.idle_decay:
             self.supernet.zero_grad()
 
+    def on_train_epoch_start(self) -> None:
+        self.relaxation.zero_grad()  # a resumed search has no gradients of the epoch before
+
     def on_train_epoch_end(self) -> None:
         scheduler = self.lr_schedulers()
         if scheduler is not None:
