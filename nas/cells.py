@@ -142,7 +142,7 @@ def sample(cell: Cell, rng: random.Random) -> CellGenotype:
     """A cell genotype drawn uniformly: for each node which edges, for each of them which op."""
     links: list[Link] = []
     for node in cell.nodes:
-        rows = cell.into(node)
+        rows = [e for e in cell.into(node) if cell.choices(e)]
         kept = rows if cell.inputs is None else sorted(rng.sample(rows, min(cell.inputs, len(rows))))
         links += [Link(rng.choice(cell.choices(e)), cell.edges[e][0], node) for e in kept]
     return CellGenotype(tuple(links), cell.output)

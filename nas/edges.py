@@ -75,9 +75,14 @@ class MixedEdge(nn.ModuleDict):
         out: Tensor | None = None
         for name, weight, on in zip(self.names, row.weights, row.active, strict=True):
             if on and name is not None and name != NONE:
-                term = weight * self[name](x)
+                term = weight * self.compute(name, x)
                 out = term if out is None else out + term
         rest = row.rest() if self.add_inactive else None
         if rest is not None:
             out = (torch.zeros_like(strided(x, self.stride)) if out is None else out) + rest
         return out if out is None or row.scale is None else out * row.scale
+
+    def compute(self, name: str, x: Tensor) -> Tensor:
+        """The output of one candidate, before it is weighted."""
+        out: Tensor = self[name](x)
+        return out

@@ -12,6 +12,15 @@ from nas.edges import EdgeFactory, Row
 from nas.ops import OpOptions, Pool, strided
 
 
+def drop_path(x: Tensor, probability: float) -> Tensor:
+    """``x`` [B, ...] with whole samples set to zero, and the others scaled by the inverse keep probability."""
+    if probability == 0:
+        return x
+    keep = 1 - probability
+    mask = torch.empty(x.shape[0], *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
+    return x * mask / keep
+
+
 class DropPath(nn.Module):
     """Zeroes the output of an op for whole samples, and scales the others by the inverse keep probability.
 
@@ -24,11 +33,7 @@ class DropPath(nn.Module):
         self.probability = probability
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.probability == 0:
-            return x
-        keep = 1 - self.probability
-        mask = torch.empty(x.shape[0], *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
-        return x * mask / keep
+        return drop_path(x, self.probability) if self.training else x
 
 
 class CellGraph(nn.Module):

@@ -1,7 +1,8 @@
 """Weights that the authors of the methods published, brought to the names of this library.
 
-Understood are the networks of DARTS (and PC-DARTS, DrNAS, NoisyDARTS, Robust DARTS, which share its names)
-and those of NAS-Bench-201 (AutoDL-Projects, DrNAS), supernets and networks of one genotype alike. Their
+Understood are the networks of DARTS (and PC-DARTS, DrNAS, NoisyDARTS, Robust DARTS, which share its names),
+those of NAS-Bench-201 (AutoDL-Projects, DrNAS), and the NASNet-like ones of AutoDL-Projects (GDAS with searched or
+fixed reduction cells, DARTS), supernets and networks of one genotype alike. Their
 ops are numbered, ours are named, so the names follow from the network that the weights are meant for.
 """
 
@@ -19,8 +20,22 @@ from nas.spaces.space import Network
 _ARCHITECTURE = re.compile(r"_?(alphas?|betas?|arch)(_\w+)?(\.\d+)?")
 """Architecture parameters at the top of the authors' networks: they belong to a relaxation here."""
 
-_NUMBERED = re.compile(r"(cells\.\d+\.(?:_ops\.\d+(?:\._ops\.\d+)?|layers\.\d+|edges\.\d+<-\d+\.\d+))\.(.+)")
+_NUMBERED = re.compile(
+    r"(cells\.\d+\.(?:_ops\.\d+(?:\._ops\.\d+)?|layers\.\d+|edges\.\d+<-\d+(?:(?:\._ops)?\.\d+)?))\.(.+)"
+)
 """The place of an op in the authors' names, and what follows it."""
+
+_SPELLINGS = (
+    (re.compile(r"\bconvs\.0\."), "conv_1."),
+    (re.compile(r"\bconvs\.1\."), "conv_2."),
+    (re.compile(r"\bop_a\.op\."), "op."),
+    (re.compile(r"(cells\.\d+)\.ops1\."), r"\1.conv_branches."),
+    (re.compile(r"(cells\.\d+)\.ops2\."), r"\1.pool_branches."),
+)
+"""How AutoDL-Projects spells the parts of some modules, and how they are spelt here."""
+
+_SECOND_HALF = re.compile(r"\bop_b\.op\.(\d+)")
+"""The second half of its double separable convolution; here it goes on counting after the four parts of the first."""
 
 _COUNTER = "num_batches_tracked"
 _SHOWN = 5
@@ -72,8 +87,14 @@ def _names(state: Mapping[str, Tensor], network: Network) -> dict[str, str]:
     for key in state:
         plain = key.removeprefix("module.")
         if not _ARCHITECTURE.fullmatch(plain):
-            found[_rename(plain, places)] = key
+            found[_spelled(_rename(plain, places))] = key
     return found
+
+
+def _spelled(key: str) -> str:
+    for theirs, ours in _SPELLINGS:
+        key = theirs.sub(ours, key)
+    return _SECOND_HALF.sub(lambda match: f"op.{int(match[1]) + 4}", key)
 
 
 def _rename(key: str, places: Mapping[str, tuple[str, nn.Module]]) -> str:
@@ -101,9 +122,11 @@ def _places(network: Network) -> Iterator[tuple[str, tuple[str, nn.Module]]]:
                 ours = f"{path}.edges.{graph.keys[e]}.{op}", edge.get_submodule(op)
                 yield f"{cell}._ops.{e}._ops.{column}", ours
                 yield f"{cell}.edges.{target}<-{source}.{column}", ours
+                yield f"{cell}.edges.{target - 2}<-{source}._ops.{column}", ours
                 if len(ops) == 1:
                     yield f"{cell}._ops.{e}", ours
                     yield f"{cell}.layers.{e}", ours
+                    yield f"{cell}.edges.{target}<-{source}", ours
 
 
 def _shape(tensor: Tensor) -> str:

@@ -18,7 +18,7 @@ class OpOptions:
     """What the published implementations of one op differ in.
 
     ``affine`` and ``track`` are batch norm's. ``bias`` gives the convolutions in front of a batch norm a
-    bias. ``pool_norm`` puts a batch norm behind pooling ("plain": without affine parameters).
+    bias, but the depthwise ones. ``pool_norm`` puts a batch norm behind pooling ("plain": without affine parameters).
     """
 
     affine: bool = True
@@ -80,8 +80,8 @@ class FactorizedReduce(nn.Module):
     def __init__(self, inputs: int, outputs: int, options: OpOptions) -> None:
         super().__init__()
         self.relu = nn.ReLU()
-        self.conv_1 = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
-        self.conv_2 = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
+        self.conv_1 = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=options.bias)
+        self.conv_2 = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=options.bias)
         self.bn = options.norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ def _depthwise(channels: int, kernel: int, stride: int, dilation: int, options: 
     return [
         nn.ReLU(),
         nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False),
-        nn.Conv2d(channels, channels, 1, bias=False),
+        nn.Conv2d(channels, channels, 1, bias=options.bias),
         options.norm(channels),
     ]
 

@@ -21,14 +21,14 @@ class Relaxation(nn.Module, ABC):
 
     A subclass writes ``relax``. Whatever is random is drawn from a generator of the relaxation's own, whose
     state is part of its state_dict: a resumed search draws what the uninterrupted one would have drawn, and
-    all ranks of a distributed search draw the same. ``init_std`` is the standard deviation alpha starts with.
+    all ranks of a distributed search draw the same. ``init_mean`` and ``init_std`` are those alpha starts with.
     """
 
-    def __init__(self, cells: Mapping[str, Cell], init_std: float = 1e-3) -> None:
+    def __init__(self, cells: Mapping[str, Cell], init_std: float = 1e-3, init_mean: float = 0.0) -> None:
         super().__init__()
         self.cells = dict(cells)
         self.alpha = nn.ParameterDict(
-            {name: init_std * torch.randn(len(c.edges), len(c.ops)) for name, c in self.cells.items()}
+            {name: init_mean + init_std * torch.randn(len(c.edges), len(c.ops)) for name, c in self.cells.items()}
         )
         self._seed = int(torch.randint(2**31, ()).item())
         self._generators: dict[str, torch.Generator] = {}
@@ -51,6 +51,10 @@ class Relaxation(nn.Module, ABC):
             name: EdgeWeights(op, self._active(masks.lists(name), column))
             for (name, (op, _)), column in zip(found.items(), _to_host([c for _, c in found.values()]), strict=True)
         }
+
+    def for_weights(self, masks: Masks) -> Architecture:
+        """The architecture that the weights are trained on, where it is not one like all others (SETN)."""
+        return self(masks)
 
     def scores(self, masks: Masks) -> dict[str, Tensor]:
         """How much each op matters, [edges, ops] a cell type: the softmax of alpha, 0 where masked."""
@@ -87,7 +91,10 @@ class Relaxation(nn.Module, ABC):
     def _active(mask: list[list[bool]], columns: list[int] | None) -> list[list[bool]]:
         if columns is None:
             return mask
-        return [[column == chosen for column in range(len(row))] for row, chosen in zip(mask, columns, strict=True)]
+        return [
+            [on and column == chosen for column, on in enumerate(row)]
+            for row, chosen in zip(mask, columns, strict=True)
+        ]
 
 
 class Softmax(Relaxation):
@@ -106,8 +113,15 @@ class Gumbel(Relaxation):
     above the smallest normal number, which needs no look at the device.
     """
 
-    def __init__(self, cells: Mapping[str, Cell], hard: bool = True, tau: float = 10.0, init_std: float = 1e-3) -> None:
-        super().__init__(cells, init_std)
+    def __init__(
+        self,
+        cells: Mapping[str, Cell],
+        hard: bool = True,
+        tau: float = 10.0,
+        init_std: float = 1e-3,
+        init_mean: float = 0.0,
+    ) -> None:
+        super().__init__(cells, init_std, init_mean)
         self.hard = hard
         self.tau = tau
 
@@ -117,12 +131,13 @@ class Gumbel(Relaxation):
         return -exponential.clamp_min(torch.finfo(alpha.dtype).tiny).log()
 
     def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        logits = (alpha.masked_fill(~mask, -torch.inf).log_softmax(dim=-1) + self.draw(alpha.detach())) / self.tau
-        probabilities = logits.softmax(dim=-1)
+        least = torch.finfo(alpha.dtype).min
+        logits = (alpha.masked_fill(~mask, least).log_softmax(dim=-1) + self.draw(alpha.detach())) / self.tau
+        probabilities = logits.masked_fill(~mask, least).softmax(dim=-1) * mask
         if not self.hard:
             return probabilities, None
         chosen = probabilities.detach().argmax(dim=-1)
-        one_hot = F.one_hot(chosen, alpha.shape[-1]).to(alpha.dtype)
+        one_hot = F.one_hot(chosen, alpha.shape[-1]).to(alpha.dtype) * mask
         return one_hot - probabilities.detach() + probabilities, chosen
 
 
@@ -152,7 +167,8 @@ class Dirichlet(Relaxation):
 
     def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         weights = self.draw(F.elu(alpha) + 1) * mask
-        return weights / weights.sum(dim=-1, keepdim=True), None
+        total = weights.sum(dim=-1, keepdim=True)
+        return weights / total.clamp_min(torch.finfo(total.dtype).tiny), None
 
     def penalty(self) -> Tensor:
         if self.anchor == "kl":
@@ -175,17 +191,23 @@ class Uniform(Relaxation):
         raise TypeError("a uniform path is drawn as a whole")
 
     def forward(self, masks: Masks) -> Architecture:
-        draw = torch.randint(2**62, (), generator=self.generator(torch.device("cpu")))
-        rng = random.Random(int(draw.item()))
-        arch = {}
-        for name, cell in self.cells.items():
-            table = cell.masked(masks.lists(name))
-            arch[name] = encode(table, sample(table, rng), like=self.alpha[name])
-        return arch
+        return uniform_path(self, masks)
+
+
+def uniform_path(relaxation: Relaxation, masks: Masks) -> Architecture:
+    """A genotype drawn uniformly from what is left, by the relaxation's own generator, as one-hot weights."""
+    draw = torch.randint(2**62, (), generator=relaxation.generator(torch.device("cpu")))
+    rng = random.Random(int(draw.item()))
+    arch = {}
+    for name, cell in relaxation.cells.items():
+        table = cell.masked(masks.lists(name))
+        arch[name] = encode(table, sample(table, rng), like=relaxation.alpha[name])
+    return arch
 
 
 def _softmax(alpha: Tensor, mask: Tensor) -> Tensor:
-    return alpha.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+    # the least number, not minus infinity: an edge that is masked as a whole has weights 0, and no NaN
+    return alpha.masked_fill(~mask, torch.finfo(alpha.dtype).min).softmax(dim=-1) * mask
 
 
 def _to_host(columns: list[Tensor | None]) -> list[list[int] | None]:

@@ -40,6 +40,7 @@ def probed(method: str, space: str, directory: Path, *more: str) -> list[list[di
         pytest.param("gdas", "darts", marks=SLOW),
         pytest.param("darts_2nd", "nas_bench_201", marks=SLOW),
         pytest.param("one_shot", "nas_bench_201", marks=SLOW),
+        pytest.param("sdarts_adv", "nas_bench_201", marks=SLOW),
     ],
 )
 def test_two_ranks_search_one_architecture(method: str, space: str, tmp_path: Path) -> None:

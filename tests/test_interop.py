@@ -126,6 +126,24 @@ def test_names() -> None:
         assert ours in network.state_dict() or ours == "cells.1.preprocess0.op.2.weight"
 
 
+def test_names_of_nasnet_like_networks() -> None:
+    """AutoDL-Projects numbers nodes from 0 in a supernet, from 2 in a genotype's network, and halves the double ops."""
+    fixed = Darts((3, 16, 16), 10, channels=4, layers=3, fixed_reduction=True)
+    names: dict[str, tuple[Network, str]] = {
+        "cells.0.edges.1<-2._ops.4.op_a.op.1.weight": (super_darts(), "graph.edges.2_3.sep_conv_3x3.op.1.weight"),
+        "cells.0.edges.1<-2._ops.4.op_b.op.1.weight": (super_darts(), "graph.edges.2_3.sep_conv_3x3.op.5.weight"),
+        "cells.0.edges.0<-1._ops.6.op.3.running_var": (super_darts(), "graph.edges.1_2.dil_conv_3x3.op.3.running_var"),
+        "cells.1.edges.0<-1._ops.3.convs.1.weight": (super_darts(), "graph.edges.1_2.skip_connect.conv_2.weight"),
+        "cells.2.preprocess0.convs.0.weight": (super_darts(), "preprocess0.conv_1.weight"),
+        "cells.0.edges.2<-1.op_b.op.3.weight": (final_darts(), "graph.edges.1_2.sep_conv_3x3.op.7.weight"),
+        "cells.1.ops1.0.5.weight": (fixed.supernet(), "conv_branches.0.5.weight"),
+        "cells.1.ops2.1.1.running_mean": (fixed.supernet(), "pool_branches.1.1.running_mean"),
+    }
+    for theirs, (network, ours) in names.items():
+        (found,) = translate({theirs: torch.zeros(1)}, network)
+        assert found == f"{theirs[:7]}.{ours}" and found in network.state_dict()
+
+
 def test_a_pool_within_an_attribute() -> None:
     network = final_darts(pool_norm="plain")
     found = translate({"cells.0._ops.1.op.1.running_mean": torch.zeros(1)}, network)

@@ -72,6 +72,8 @@ def space_of(genotype: Genotype, data: ImageData) -> Space:
     choice = compose("search", overrides=[f"space={genotype.space}"]).space
     if genotype.space == "darts" and _ops(genotype) - set(choice.ops):
         choice.ops = [*choice.ops, *sorted(_ops(genotype) - set(choice.ops))]
+    if genotype.space == "darts" and "reduce" not in genotype.cells:
+        choice.fixed_reduction = True
     return build_space(choice, data)
 
 

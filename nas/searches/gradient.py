@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -21,6 +21,7 @@ from nas.errors import NasError
 from nas.gradients import ArchGradient, FirstOrder, Weights
 from nas.perturbations import Perturbation
 from nas.relaxations import Relaxation
+from nas.resources import ResourceFactory
 from nas.searches.search import Batch, SupernetSearch
 from nas.spaces.space import Space
 from nas.tasks import Classification
@@ -28,6 +29,17 @@ from nas.tasks import Classification
 ClipScope = Literal["weights", "all", "all_stale"]
 Order = Literal["arch_first", "weights_first"]
 Derivation = Callable[[Cell, Tensor, Tensor | None], CellGenotype]
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A schedule that gives the search other supernets in later stages."""
+
+    def prepare(self, search: GradientSearch) -> None:
+        """Raises NasError where the search cannot go through the stages."""
+
+    def replay(self, search: GradientSearch, stage: int, state: Mapping[str, Tensor]) -> None:
+        """Gives a new search the supernet of ``stage``, so that the tensors ``state`` of a checkpoint fit it."""
 
 
 class GradientSearch(SupernetSearch):
@@ -41,7 +53,10 @@ class GradientSearch(SupernetSearch):
     have been used: what zeroed gradients did before torch 2.0 cleared them to None.
     Architecture steps begin after ``warmup_epochs``; without an ``arch_optimizer`` there are none.
     ``single_level`` trains both on the same batch, that of the weights. ``perturbation`` changes the architecture
-    that the weights are trained on. ``derive`` makes a cell's genotype of its scores.
+    that the weights are trained on. ``derive`` makes a cell's genotype of its scores, or names for some cell types
+    what does. Where a schedule divides the search into stages, the warm-up is that of each stage.
+    ``resource`` adds the cost of the ops to the loss of the architecture step; ``arch_clip_norm`` bounds the norm of
+    that step's gradient. ``batch_arch_steps`` False leaves the architecture steps to a callback (ENAS).
     ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
     """
 
@@ -62,7 +77,10 @@ class GradientSearch(SupernetSearch):
         idle_decay: bool = False,
         single_level: bool = False,
         perturbation: Perturbation | None = None,
-        derive: Derivation = discretise,
+        resource: ResourceFactory | None = None,
+        arch_clip_norm: float | None = None,
+        batch_arch_steps: bool = True,
+        derive: Derivation | Mapping[str, Derivation] = discretise,
         schedules: Sequence[pl.Callback] = (),
         name: str = "gradient",
     ) -> None:
@@ -76,13 +94,22 @@ class GradientSearch(SupernetSearch):
         self.idle_decay = idle_decay
         self.single_level = single_level
         self.perturbation = perturbation
+        self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
+        self.arch_clip_norm = arch_clip_norm
+        self.batch_arch_steps = batch_arch_steps
         self.derive = derive
+        self.edge = edge
+        self.stage = 0
+        self.stage_began = 0
         self.selected: Genotype | None = None
         self._make_weight_optimizer = weight_optimizer
         self._make_arch_optimizer = arch_optimizer
         self._make_scheduler = scheduler
         self._schedules = list(schedules)
         self._weights: dict[str, torch.nn.Parameter] = dict(self.supernet.named_parameters())
+        for schedule in self._schedules:
+            if isinstance(schedule, Staged):
+                schedule.prepare(self)
 
     def genotype(self) -> Genotype:
         """What a callback selected, or else the strongest ops of the relaxation."""
@@ -91,7 +118,8 @@ class GradientSearch(SupernetSearch):
         scores = self.relaxation.scores(self.masks)
         left = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
         edges = self.relaxation.edge_scores(self.masks)
-        cells = {name: self.derive(cell, scores[name], edges[name]) for name, cell in left.items()}
+        derive = {name: self.derive if callable(self.derive) else self.derive.get(name, discretise) for name in left}
+        cells = {name: derive[name](cell, scores[name], edges[name]) for name, cell in left.items()}
         return Genotype(self.space.notation, cells)
 
     def diagnostics(self) -> dict[str, float]:
@@ -124,9 +152,11 @@ class GradientSearch(SupernetSearch):
     def training_step(self, batch: Mapping[str, Batch], batch_idx: int) -> None:
         optimizers = self._optimizers()
         if self.single_level:
-            batch = {"train": batch["train"], "val": batch["train"]}
+            whole = batch["train"] if isinstance(batch, Mapping) else batch  # all training images: bilevel=false
+            batch = {"train": whole, "val": whole}
         steps = [lambda: self._weight_step(batch["train"], optimizers[0])]
-        if len(optimizers) > 1 and self.current_epoch >= self.warmup_epochs:
+        warm = self.current_epoch - self.stage_began >= self.warmup_epochs
+        if len(optimizers) > 1 and self.batch_arch_steps and warm:
             steps.append(lambda: self._arch_step(batch, optimizers))
         for step in reversed(steps) if self.order == "arch_first" else steps:
             step()
@@ -145,6 +175,9 @@ class GradientSearch(SupernetSearch):
         if not self.idle_decay:
             self.supernet.zero_grad()
 
+    def on_train_epoch_start(self) -> None:
+        self.relaxation.zero_grad()  # a resumed search has no gradients of the epoch before
+
     def on_train_epoch_end(self) -> None:
         scheduler = self.lr_schedulers()
         if scheduler is not None:
@@ -152,9 +185,14 @@ class GradientSearch(SupernetSearch):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
+        checkpoint["search"]["stage"] = self.stage
         checkpoint["search"]["selected"] = None if self.selected is None else self.space.native(self.selected)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.stage = checkpoint.get("search", {}).get("stage", 0)
+        for schedule in self._schedules if self.stage else ():
+            if isinstance(schedule, Staged):
+                schedule.replay(self, self.stage, checkpoint["state_dict"])
         super().on_load_checkpoint(checkpoint)
         selected = checkpoint["search"]["selected"]
         self.selected = None if selected is None else self.space.parse(selected)
@@ -174,18 +212,25 @@ class GradientSearch(SupernetSearch):
         else:
             buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
             logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
-        return self.task.loss(logits, target) + self.relaxation.penalty(), logits, arch
+        penalty = self.relaxation.penalty()
+        if self.resource is not None:
+            penalty = penalty + self.resource(arch, self.relaxation, self.masks)
+        return self.task.loss(logits, target) + penalty, logits, arch
 
     def _weight_step(self, batch: Batch, optimizer: Any) -> None:
         x, target = batch
         optimizer.zero_grad(set_to_none=not self.idle_decay)
         if self.clip_scope == "all":
             self.relaxation.zero_grad()
-        arch = self.relaxation(self.masks)
+        arch = self.relaxation.for_weights(self.masks)
         if self.clip_scope == "weights":
             arch = {name: weights.detach() for name, weights in arch.items()}
         if self.perturbation is not None:
-            arch = self.perturbation(arch, lambda other: self.task.loss(self.supernet(x, other), target))
+            self.supernet.eval()
+            arch = self.perturbation(
+                arch, lambda other: self.task.loss(self.supernet(x, other), target), self._mean_over_ranks
+            )
+            self.supernet.train()
         logits = self.supernet(x, arch)
         loss = self.task.loss(logits, target)
         self.observe("train", loss, batch, arch)
@@ -213,6 +258,8 @@ class GradientSearch(SupernetSearch):
             )
         for alpha, grad in zip(alphas, grads, strict=True):
             alpha.grad = grad
+        if self.arch_clip_norm is not None:
+            clip_grad_norm_(alphas, self.arch_clip_norm)
         # stepped past Lightning's wrapper, so that one bilevel step counts once in trainer.global_step
         optimizers[1].optimizer.step()
         self._record("arch", *seen["val"], halves["val"][1])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 
-from nas.cells import Cell, CellGenotype, Genotype, Link
+from nas.cells import Cell, CellGenotype, Genotype, Link, describe
+from nas.derivations import alive
 from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions, PoolNorm
@@ -22,6 +25,12 @@ DARTS_OPS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
+AUTODL_OPS = {
+    f"{theirs}_sepc_{size}x{size}": f"{ours}_conv_{size}x{size}"
+    for theirs, ours in (("dua", "sep"), ("dil", "dil"))
+    for size in (3, 5)
+}
+"""What AutoDL-Projects calls the convolutions of this space."""
 NODES = (2, 3, 4, 5)
 EDGES = tuple((source, node) for node in NODES for source in range(node))
 
@@ -34,7 +43,9 @@ class Darts(Space):
     ``ops`` lists the candidates (DrNAS, NoisyDARTS and others leave out ``none``). ``edge_ops`` gives, for
     each cell type, the ops of each of the 14 edges where they differ (S1); all entries must be in ``ops``.
     ``pool_norm`` is the batch norm behind pools in the supernet. ``repeats`` lets a node take two ops from
-    one predecessor, as AutoDL-Projects' NASNet-like space does.
+    one predecessor, ``lastact`` puts a batch norm and a ReLU before the pooling, and ``conv_bias`` gives convolutions
+    in front of a batch norm a bias (null: where it is not affine), as AutoDL-Projects' NASNet-like space does.
+    ``fixed_reduction`` searches the normal cell alone: GDAS (FRC).
     """
 
     notation = "darts"
@@ -53,6 +64,9 @@ class Darts(Space):
         track_statistics: bool = True,
         pool_norm: PoolNorm = "plain",
         repeats: bool = False,
+        lastact: bool = False,
+        conv_bias: bool | None = False,
+        fixed_reduction: bool = False,
         name: str = "darts",
     ) -> None:
         super().__init__(name, shape, classes)
@@ -61,13 +75,14 @@ class Darts(Space):
             raise NasError(f"space '{name}' lists the unknown op '{unknown[0]}': known are none, {', '.join(OPS)}")
         self.cells = {
             kind: Cell(EDGES, tuple(ops), NODES, 2, repeats=repeats, excluded=_excluded(ops, edge_ops, kind))
-            for kind in ("normal", "reduce")
+            for kind in (("normal",) if fixed_reduction else ("normal", "reduce"))
         }
         self.channels = channels
         self.layers = layers
         self.stem: Stem = stem
         self.stem_multiplier = stem_multiplier
-        self.options = OpOptions(affine, track_statistics, False, pool_norm)
+        self.lastact = lastact
+        self.options = OpOptions(affine, track_statistics, not affine if conv_bias is None else conv_bias, pool_norm)
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
         return NestedCells(
@@ -80,6 +95,7 @@ class Darts(Space):
             self.classes,
             stem=self.stem,
             stem_multiplier=self.stem_multiplier,
+            lastact=self.lastact,
         )
 
     def network(
@@ -92,6 +108,7 @@ class Darts(Space):
         auxiliary: bool | None = None,
         auxiliary_norm: bool | None = None,
         pool_norm: PoolNorm = "none",
+        lastact: bool = False,
     ) -> Network:
         """The evaluation network: CIFAR size by default, ImageNet's with channels=48 layers=14 stem=imagenet.
 
@@ -112,15 +129,25 @@ class Darts(Space):
             stem_multiplier=stem_multiplier,
             auxiliary=auxiliary,
             auxiliary_norm=stem == "cifar" if auxiliary_norm is None else auxiliary_norm,
+            lastact=lastact,
         )
+
+    def deepened(self, cells: Mapping[str, Cell], more: int) -> Darts:
+        other = copy(self)
+        other.cells = dict(cells)
+        other.layers = self.layers + more
+        return other
 
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)
         for kind, cell in genotype.cells.items():
-            for node in NODES:
-                found = sum(link.target == node for link in cell.links)
-                if found != 2:
-                    raise NasError(f"node {node} of the {kind} cell has {found} links: space '{self.name}' needs 2")
+            links = Counter(link.target for link in cell.links)
+            for node in {*cell.output, *(link.source for link in cell.links)} - {0, 1}:
+                if not links[node]:
+                    raise NasError(f"node {node} of the {kind} cell has no links, but its output is used")
+            twice = [link for link, count in Counter(cell.links).items() if count > 1]
+            if twice:
+                raise NasError(f"the {kind} cell has the link {describe(twice[:1])} twice")
 
     def native(self, genotype: Genotype) -> str:
         return native(genotype)
@@ -130,27 +157,47 @@ class Darts(Space):
 
 
 def native(genotype: Genotype) -> str:
-    """``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``."""
+    """``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``.
+
+    A cell whose nodes have not exactly two links each is written as FairDARTS does: ('op', target, source). A
+    reduction cell that is not searched is None, as GDAS (FRC) has it.
+    """
     parts = []
     for kind in ("normal", "reduce"):
+        if kind not in genotype.cells:
+            parts.append(f"{kind}=None, {kind}_concat={list(NODES)}")
+            continue
         links, output = genotype.cells[kind]
-        pairs = ", ".join(f"('{op}', {source})" for op, source, _ in sorted(links, key=lambda link: link.target))
-        parts.append(f"{kind}=[{pairs}], {kind}_concat={list(output)}")
+        ordered = sorted(links, key=lambda link: link.target)
+        if [link.target for link in ordered] == [node for node in NODES for _ in range(2)]:
+            entries = [f"('{op}', {source})" for op, source, _ in ordered]
+        else:
+            entries = [f"('{op}', {target}, {source})" for op, source, target in ordered]
+        parts.append(f"{kind}=[{', '.join(entries)}], {kind}_concat={list(output)}")
     return f"Genotype({', '.join(parts)})"
 
 
 def parse(text: str) -> Genotype:
-    """The genotype that DARTS' notation names, read without running it. Raises NasError where it is malformed."""
+    """The genotype that DARTS' notation names, read without running it. Raises NasError where it is malformed.
+
+    ``reduce=None`` is a genotype with a fixed reduction cell. Ops may have the names of AutoDL-Projects.
+    """
     fields = _fields(text)
     cells: dict[str, CellGenotype] = {}
     for kind in ("normal", "reduce"):
         if kind not in fields:
             raise NasError(f"'{kind}' is missing in '{text}': expected Genotype(normal=[...], reduce=[...])")
-        output = fields.get(f"{kind}_concat", list(NODES))
+        pairs = fields[kind]
+        if pairs is None and kind == "reduce":
+            continue
+        if pairs is None:
+            raise NasError(f"the normal cell is None in '{text}': only the reduction cell may be fixed")
+        output = fields.get(f"{kind}_concat") or list(NODES)
         nodes = [node for node in output if isinstance(node, int)]
         if len(nodes) != len(output):
             raise NasError(f"{kind}_concat in '{text}' must list nodes, as in [2, 3, 4, 5]")
-        cells[kind] = from_pairs(fields[kind], nodes, text)
+        read = from_triples if any(_is_triple(entry) for entry in pairs) else from_pairs
+        cells[kind] = read(pairs, nodes, text)
     return Genotype(Darts.notation, cells)
 
 
@@ -160,16 +207,40 @@ def from_pairs(pairs: Iterable[object], output: Iterable[int], text: str = "") -
     for position, pair in enumerate(pairs):
         if not (isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[1], int)):
             raise NasError(f"'{pair}' in '{text}' is not a pair (op, source)")
-        op, source = str(pair[0]), pair[1]
-        if op not in (*OPS, "none"):
-            raise NasError(f"unknown op '{op}' in '{text}': the DARTS space has {', '.join(OPS)}")
-        links.append(Link(op, source, 2 + position // 2))
+        links.append(Link(_op(pair[0], text), pair[1], 2 + position // 2))
     if len(links) != 2 * len(NODES):
         raise NasError(f"a cell of the DARTS space has {2 * len(NODES)} links, found {len(links)} in '{text}'")
     return CellGenotype(tuple(links), tuple(output))
 
 
-def _fields(text: str) -> dict[str, list[object]]:
+def from_triples(triples: Iterable[object], output: Iterable[int], text: str = "") -> CellGenotype:
+    """The cell genotype of FairDARTS' list of (op, target, source) triples, any number a node.
+
+    As in its networks, a node without links is left out of the output, and so is what reads it. Raises NasError
+    where the list is malformed.
+    """
+    links = []
+    for triple in triples:
+        if not (isinstance(triple, Sequence) and _is_triple(triple)):
+            raise NasError(f"'{triple}' in '{text}' is not a triple (op, target, source)")
+        links.append(Link(_op(triple[0], text), triple[2], triple[1]))
+    left = alive(links)
+    targets = {link.target for link in left}
+    return CellGenotype(tuple(left), tuple(node for node in output if node in targets))
+
+
+def _is_triple(entry: object) -> bool:
+    return isinstance(entry, Sequence) and len(entry) == 3 and all(isinstance(node, int) for node in entry[1:])
+
+
+def _op(op: object, text: str) -> str:
+    found = AUTODL_OPS.get(str(op), str(op))
+    if found not in (*OPS, "none"):
+        raise NasError(f"unknown op '{op}' in '{text}': the DARTS space has {', '.join(OPS)}")
+    return found
+
+
+def _fields(text: str) -> dict[str, list[object] | None]:
     """The keyword arguments of ``Genotype(...)``, read without running it."""
     error = NasError(f"'{text}' is not a DARTS genotype: expected Genotype(normal=[('op', source), ...], reduce=[...])")
     try:
@@ -180,7 +251,11 @@ def _fields(text: str) -> dict[str, list[object]]:
         raise error
     names = ("normal", "normal_concat", "reduce", "reduce_concat")
     values = dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg in names}
-    return {str(name): _literal(value, error) for name, value in values.items()}
+    return {str(name): None if _is_none(value) else _literal(value, error) for name, value in values.items()}
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _literal(node: ast.expr, error: NasError) -> list[object]:

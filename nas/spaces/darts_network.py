@@ -13,6 +13,7 @@ from nas.edges import EdgeFactory, Row, rows
 from nas.errors import NasError
 from nas.graph import CellGraph
 from nas.ops import FactorizedReduce, OpOptions, ReluConvNorm
+from nas.spaces.fixed_reduction import FixedReduction
 from nas.spaces.space import Network, Output, Shape
 
 Stem = Literal["cifar", "imagenet"]
@@ -36,17 +37,24 @@ class NestedCell(nn.Module):
         after_reduction: bool,
     ) -> None:
         super().__init__()
-        self.preprocess0: nn.Module = (
-            FactorizedReduce(inputs[0], channels, options)
-            if after_reduction
-            else ReluConvNorm(inputs[0], channels, 1, 1, options)
-        )
-        self.preprocess1 = ReluConvNorm(inputs[1], channels, 1, 1, options)
+        self.preprocess0, self.preprocess1 = _preprocess(inputs, channels, after_reduction, options)
         self.graph = CellGraph(cell, channels, lambda source: 2 if reduction and source < 2 else 1, edge, options)
 
     def forward(self, before: Tensor, last: Tensor, table: list[Row] | None) -> Tensor:
         found = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
         return torch.cat([found[node] for node in self.graph.cell.output], dim=1)
+
+
+def _preprocess(
+    inputs: tuple[int, int], channels: int, after_reduction: bool, options: OpOptions
+) -> tuple[nn.Module, nn.Module]:
+    """What brings both inputs of a cell to ``channels`` and to one resolution."""
+    first = (
+        FactorizedReduce(inputs[0], channels, options)
+        if after_reduction
+        else ReluConvNorm(inputs[0], channels, 1, 1, options)
+    )
+    return first, ReluConvNorm(inputs[1], channels, 1, 1, options)
 
 
 class AuxiliaryHead(nn.Module):
@@ -83,8 +91,9 @@ def _conv_norm(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
 class NestedCells(Network):
     """Normal cells with a reduction cell at 1/3 and 2/3 of the depth, each fed by the two cells before it.
 
-    ``cells`` holds the whole tables in a supernet, restricted ones in a genotype's network. The ImageNet stem
-    divides the resolution by eight before the first cell, the CIFAR stem keeps it.
+    ``cells`` holds the whole tables in a supernet, restricted ones in a genotype's network; without a "reduce" cell
+    the reductions are fixed (GDAS FRC). The ImageNet stem divides the resolution by eight before the first cell, the
+    CIFAR stem keeps it. ``lastact`` puts a batch norm and a ReLU before the pooling, as AutoDL-Projects does.
     """
 
     def __init__(
@@ -100,6 +109,7 @@ class NestedCells(Network):
         stem_multiplier: int = 3,
         auxiliary: bool | None = False,
         auxiliary_norm: bool = True,
+        lastact: bool = False,
     ) -> None:
         super().__init__()
         if layers < 3:
@@ -115,16 +125,23 @@ class NestedCells(Network):
             reduction = layer in reductions
             channels = 2 * channels if reduction else channels
             kind = "reduce" if reduction else "normal"
-            self.cells.append(NestedCell(cells[kind], edge, options, inputs, channels, reduction, after_reduction))
-            inputs, after_reduction = (inputs[1], channels * len(cells[kind].output)), reduction
+            if kind in cells:
+                self.cells.append(NestedCell(cells[kind], edge, options, inputs, channels, reduction, after_reduction))
+                nodes = len(cells[kind].output)
+            else:
+                entries = _preprocess(inputs, channels, after_reduction, options)
+                self.cells.append(FixedReduction(*entries, channels, options))
+                nodes = FixedReduction.nodes
+            inputs, after_reduction = (inputs[1], channels * nodes), reduction
             self.kinds.append(kind)
             if layer == reductions[1]:
                 self._auxiliary(inputs[1], classes, shape, stem, auxiliary, auxiliary_norm)
         self.auxiliary_layer = reductions[1]
+        self.lastact = nn.Sequential(nn.BatchNorm2d(inputs[1]), nn.ReLU()) if lastact else nn.Identity()
         self.classifier = nn.Linear(inputs[1], classes)
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        tables = {kind: None if arch is None else rows(arch[kind]) for kind in set(self.kinds)}
+        tables = {} if arch is None else {kind: rows(weights) for kind, weights in arch.items()}
         if hasattr(self, "stem"):
             before = last = self.stem(x)
         else:
@@ -132,10 +149,10 @@ class NestedCells(Network):
             last = self.stem1(before)
         auxiliary = None
         for layer, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True)):
-            before, last = last, cell(before, last, tables[kind])
+            before, last = last, cell(before, last, tables.get(kind))
             if layer == self.auxiliary_layer and self.training and self.auxiliary_head is not None:
                 auxiliary = self.auxiliary_head(last)
-        features = last.mean(dim=(2, 3))
+        features = self.lastact(last).mean(dim=(2, 3))
         return Output(self.classifier(features), features, auxiliary)
 
     def _stem(self, inputs: int, channels: int, stem: Stem, multiplier: int) -> tuple[int, bool]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 
 from torch import Tensor, nn
@@ -101,7 +102,16 @@ class NasBench201(Space):
         self.options = OpOptions(affine, track_statistics, not affine if conv_bias is None else conv_bias)
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
-        return StackedCells(TABLE, edge, self.options, self.channels, self.cells_per_stage, self.shape, self.classes)
+        cell = self.cells["cell"]
+        return StackedCells(cell, edge, self.options, self.channels, self.cells_per_stage, self.shape, self.classes)
+
+    def deepened(self, cells: Mapping[str, Cell], more: int) -> NasBench201:
+        if more % 3:
+            raise NasError(f"{more} cells cannot be shared among the three stages of space '{self.name}'")
+        other = copy(self)
+        other.cells = dict(cells)
+        other.cells_per_stage = self.cells_per_stage + more // 3
+        return other
 
     def network(self, genotype: Genotype, channels: int = 16, cells_per_stage: int = 5) -> Network:
         """The benchmark's own network of a genotype: affine batch norm, no convolution biases."""

@@ -79,6 +79,13 @@ class Space(ABC):
         """A genotype drawn uniformly."""
         return Genotype(self.notation, {name: sample(cell, rng) for name, cell in self.cells.items()})
 
+    def deepened(self, cells: Mapping[str, Cell], more: int) -> Space:
+        """The same space with other tables of the same edges and ops, its supernet ``more`` cells deeper.
+
+        Raises NasError where it cannot be.
+        """
+        raise NasError(f"the supernet of space '{self.name}' cannot be built of other tables or deeper")
+
     def network_options(self) -> list[str]:
         """The names of what ``network`` takes beside the genotype."""
         return [name for name in inspect.signature(self.network).parameters if name != "genotype"]

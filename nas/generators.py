@@ -1,0 +1,33 @@
+"""Random numbers of a module's own, so that a run can be resumed and all ranks draw the same."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Generators(nn.Module):
+    """One generator a device, seeded alike on all ranks; their states are part of the state_dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seed = int(torch.randint(2**31, ()).item())
+        self._generators: dict[str, torch.Generator] = {}
+
+    def on(self, device: torch.device) -> torch.Generator:
+        """The generator for draws on ``device``."""
+        key = str(device)
+        if key not in self._generators:
+            self._generators[key] = torch.Generator(device=device).manual_seed(self._seed)
+        return self._generators[key]
+
+    def get_extra_state(self) -> dict[str, object]:
+        return {"seed": self._seed, "generators": {k: g.get_state() for k, g in self._generators.items()}}
+
+    def set_extra_state(self, state: dict[str, object]) -> None:
+        self._seed = int(state["seed"])  # type: ignore[call-overload]
+        generators: dict[str, Tensor] = state["generators"]  # type: ignore[assignment]
+        self._generators.clear()
+        for key, value in generators.items():
+            if torch.device(key).type == "cpu" or torch.cuda.is_available():
+                self.on(torch.device(key)).set_state(value.cpu())

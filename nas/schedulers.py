@@ -1,0 +1,76 @@
+"""Searches in phases and stages: where they begin, and learning rates that follow them."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+def tune_epochs(total: int, supernet: int, tune: int) -> int:
+    """The epochs of the second phase in a run of ``total``: its published share, at least 1."""
+    return max(1, round(total * tune / (supernet + tune)))
+
+
+class Restarted(LRScheduler):
+    """A cosine from the optimizer's rate to ``eta_min``, then one from ``restart`` to ``restart_min`` (DARTS-PT).
+
+    ``T_max`` is the length of the run; the phases share it as ``supernet`` to ``tune``.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        T_max: int,  # noqa: N803, torch's name, so that it takes the place of CosineAnnealingLR
+        supernet: int,
+        tune: int,
+        restart: float = 0.0025,
+        restart_min: float = 0.001,
+        eta_min: float = 0.001,
+    ) -> None:
+        self.second = tune_epochs(T_max, supernet, tune)
+        self.first = T_max - self.second
+        self.restart, self.restart_min, self.eta_min = restart, restart_min, eta_min
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        if self.last_epoch < self.first:
+            return [_cosine(float(lr), self.eta_min, self.last_epoch / self.first) for lr in self.base_lrs]
+        progress = min((self.last_epoch - self.first) / self.second, 1.0)
+        return [_cosine(self.restart, self.restart_min, progress) for _ in self.base_lrs]
+
+
+def _cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def stage_of(epoch: int, epochs: int, stages: int) -> int:
+    """Which of ``stages`` parts of a run of ``epochs`` an epoch belongs to, all from 0."""
+    return min(epoch * stages // epochs, stages - 1)
+
+
+def first_epoch(stage: int, epochs: int, stages: int) -> int:
+    """The epoch that a stage begins with, ``epochs`` for the one after the last."""
+    return -(-stage * epochs // stages)
+
+
+class StagedCosine(LRScheduler):
+    """A cosine from the initial rate to ``eta_min`` in each of ``stages`` equal parts of ``T_max`` epochs.
+
+    In closed form: the rate of an epoch depends on nothing but its number.
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, stages: int, eta_min: float = 0.0) -> None:  # noqa: N803
+        self.T_max = T_max
+        self.stages = stages
+        self.eta_min = eta_min
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The rates of the present epoch."""
+        stage = stage_of(self.last_epoch, self.T_max, self.stages)
+        begin, end = (first_epoch(s, self.T_max, self.stages) for s in (stage, stage + 1))
+        share = (1 + math.cos(math.pi * min((self.last_epoch - begin) / max(end - begin, 1), 1.0))) / 2
+        return [self.eta_min + (float(base) - self.eta_min) * share for base in self.base_lrs]
