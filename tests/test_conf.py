@@ -160,7 +160,7 @@ def header(text: str) -> str:
 
 
 def header_faults(text: str) -> list[str]:
-    """What the header of an experiment lacks: its source, as a publication or a repository, and the number to expect."""
+    """What the header of an experiment lacks: its source, a publication or a repository, and the number to expect."""
     head = header(text)
     faults = []
     if not re.search(r"\b[A-Z]\w+.*\b(19|20)\d\d\b|\bSource: \w+", head):

@@ -49,7 +49,7 @@ def wandb_logger(
     """
     import wandb
 
-    mode = "offline" if offline else os.environ.get("WANDB_MODE", "online")
+    mode: Any = "offline" if offline else os.environ.get("WANDB_MODE", "online")
     settings = wandb.Settings(mode=mode, silent=os.environ.get("WANDB_SILENT", "true") == "true")
     rank_zero_only(wandb.setup)(settings)
     return WandbLogger(
