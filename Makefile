@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install -qq -c constraints.txt -e '.[dev]'
 	@touch $@
 
-search: $(STAMP) ## Search for an architecture: make search ARGS="method=gdas seed=1"
-	$(BIN)/python search.py $(ARGS)
+search: $(STAMP) ## Search with a small supernet: make search ARGS="method=gdas seed=1"
+	$(BIN)/python search.py space.cells_per_stage=1 $(ARGS)
 
 train: $(STAMP) ## Train one architecture from scratch: make train ARGS="genotype=..."
 	$(BIN)/python train.py $(ARGS)

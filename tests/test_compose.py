@@ -77,7 +77,7 @@ def test_there_is_a_matrix() -> None:
     assert {"darts", "darts_s1", "darts_s2", "darts_s3", "darts_s4", "nas_bench_201"} <= set(SPACES)
 
 
-@pytest.mark.parametrize(("method", "space"), pairs())
+@pytest.mark.parametrize(("method", "space"), list(pairs()))
 def test_three_bilevel_steps(method: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     size = ["dataset.size=48", "dataset.batch_size=8", "trainer.limit_val_batches=1", "~callbacks.pictures"]

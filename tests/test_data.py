@@ -352,7 +352,9 @@ class TestSynthetic:
 
 @pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100", "synthetic"])
 def test_the_configuration_lists_every_value_with_its_default(name):
-    conf = OmegaConf.merge({"paths": {"data": "there"}, "seed": 0}, {"dataset": OmegaConf.load(CONF / f"{name}.yaml")})
+    found = OmegaConf.load(CONF / f"{name}.yaml")
+    found = found if "dataset" in found else OmegaConf.create({"dataset": found})
+    conf = OmegaConf.merge({"paths": {"data": "there"}, "seed": 0}, found)
     made = get_class(conf.dataset._target_)
     explicit = set(inspect.signature(made.__init__).parameters) - {"self", "options"}
     assert set(conf.dataset) - {"_target_"} == explicit | set(ImageOptions.__annotations__)

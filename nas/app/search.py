@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -38,6 +39,8 @@ def run(cfg: DictConfig) -> float | None:
     refuse_trainer_options(cfg)
     refuse_nested_ddp(cfg)
     checkpoint = checkpoint_file(cfg.ckpt_path)
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg)
     space = build_space(cfg.space, data)

@@ -40,6 +40,8 @@ def run(cfg: DictConfig) -> float | None:
     output = Path(cfg.paths.output)
     genotype = load_genotype(cfg.genotype)
     checkpoint = checkpoint_file(cfg.ckpt_path)
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg, bilevel=False)
     space = space_of(genotype, data)
