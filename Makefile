@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 CODE := $(wildcard nas tests tools search.py train.py)
 
-.PHONY: help .venv search train test test-all lint format bench clean
+.PHONY: help .venv search train test test-all lint format bench gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -46,6 +46,11 @@ format: $(STAMP) ## Rewrite the code in the house format
 
 bench: $(STAMP) ## Measure speed
 	$(BIN)/python tools/bench.py $(ARGS)
+
+gpu: $(STAMP) ## On a machine with a GPU: its tests, then the speed of every method on it
+	$(BIN)/pytest -m gpu $(ARGS)
+	$(BIN)/python tools/bench.py trainer=gpu
+	$(BIN)/python tools/bench.py trainer=gpu trainer.precision=bf16-mixed space=darts
 
 clean: ## Remove the virtual environment, caches and build leftovers, but no results
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nas.cells import Architecture, Cell, EdgeWeights, encode, sample
 from nas.dirichlet import dirichlet_kl, sample_dirichlet
+from nas.generators import Generators
 from nas.masks import Masks
 
 
@@ -30,8 +31,7 @@ class Relaxation(nn.Module, ABC):
         self.alpha = nn.ParameterDict(
             {name: init_mean + init_std * torch.randn(len(c.edges), len(c.ops)) for name, c in self.cells.items()}
         )
-        self._seed = int(torch.randint(2**31, ()).item())
-        self._generators: dict[str, torch.Generator] = {}
+        self.generators = Generators()
 
     @abstractmethod
     def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -71,21 +71,7 @@ class Relaxation(nn.Module, ABC):
 
     def generator(self, device: torch.device) -> torch.Generator:
         """The generator for draws on ``device``."""
-        key = str(device)
-        if key not in self._generators:
-            self._generators[key] = torch.Generator(device=device).manual_seed(self._seed)
-        return self._generators[key]
-
-    def get_extra_state(self) -> dict[str, object]:
-        return {"seed": self._seed, "generators": {k: g.get_state() for k, g in self._generators.items()}}
-
-    def set_extra_state(self, state: dict[str, object]) -> None:
-        self._seed = int(state["seed"])  # type: ignore[call-overload]
-        generators: dict[str, Tensor] = state["generators"]  # type: ignore[assignment]
-        self._generators.clear()
-        for key, value in generators.items():
-            if torch.device(key).type == "cpu" or torch.cuda.is_available():
-                self.generator(torch.device(key)).set_state(value.cpu())
+        return self.generators.on(device)
 
     @staticmethod
     def _active(mask: list[list[bool]], columns: list[int] | None) -> list[list[bool]]:

@@ -71,9 +71,9 @@ def searching(space: Any, **options: Any) -> GradientSearch:
 def test_gradient_of_a_search_is_score_times_reward(space: Any) -> None:
     search = searching(space)
     batch = torch.randn(4, *SHAPE), torch.arange(4)
-    state = search.relaxation.get_extra_state()
+    state = search.relaxation.generators.get_extra_state()
     got = torch.autograd.grad(search.loss(batch), list(search.relaxation.parameters()))
-    search.relaxation.set_extra_state(state)
+    search.relaxation.generators.set_extra_state(state)
     arch = {k: w._replace(op=w.op.detach().requires_grad_()) for k, w in search.relaxation(search.masks).items()}
     rewards = torch.autograd.grad(
         search.task.loss(search.supernet(batch[0], arch), batch[1]), [w.op for w in arch.values()]

@@ -204,9 +204,9 @@ def test_the_search_adds_the_penalty() -> None:
     search = searching(resource=lambda *given: Resource(*given, strength=3.0))
     assert not any("resource" in key for key in search.state_dict()), "tables are not part of a checkpoint"
     batch = torch.randn(4, *SHAPE), torch.zeros(4, dtype=torch.int64)
-    state = search.relaxation.get_extra_state()
+    state = search.relaxation.generators.get_extra_state()
     value = search.loss(batch)
-    search.relaxation.set_extra_state(state)
+    search.relaxation.generators.set_extra_state(state)
     arch = search.relaxation(search.masks)
     assert search.resource is not None
     bare = search.task.loss(search.supernet(batch[0], arch), batch[1])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULTS = {
-    "method": "darts,darts_2nd,gdas,drnas,one_shot",
+    "method": ",".join(sorted(path.stem for path in (ROOT / "conf" / "method").glob("*.yaml"))),
     "space": "nas_bench_201",
     "dataset": "synthetic",
     "dataset.size": "2048",
