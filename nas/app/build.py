@@ -45,7 +45,9 @@ def build_search(cfg: DictConfig, space: Space) -> Search:
 
 def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Trainer:
     """The trainer with its loggers and callbacks, and ``more`` of these. Raises NasError where there is no GPU."""
-    if cfg.trainer.accelerator in ("gpu", "cuda") and not (torch.cuda.is_available() or torch.mps.is_available()):
+    if cfg.trainer.accelerator in ("gpu", "cuda") and not (
+        torch.cuda.is_available() or torch.backends.mps.is_available()
+    ):
         raise NasError(
             f"trainer.accelerator={cfg.trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here; use "
             "trainer=cpu, or see that the driver and a PyTorch with CUDA are installed"
