@@ -23,6 +23,7 @@ SEARCHES = {
     "dataset=cifar": ["unknown dataset 'cifar'", "'cifar10'", "digits"],
     "trainer=tpu": ["unknown trainer 'tpu'", "'gpu'"],
     "logger=tensorbord": ["unknown logger 'tensorbord'", "'tensorboard'"],
+    "experiment=null": ["experiment=null", "leave experiment out"],
     "experiment=foo": ["unknown experiment 'foo'"],
     "+experiment=foo": ["unknown experiment 'foo'"],
     "hydra/launcher=foo": ["unknown hydra/launcher 'foo'", "basic"],

@@ -109,7 +109,9 @@ def check_choices(arguments: Sequence[str]) -> None:
             continue
         choices = [path.stem for path in folder.glob("*.yaml")]
         for name in value.split(","):
-            if name.strip("'\"[] ") not in (*choices, "null"):
+            if name.strip("'\"[] ") == "null":
+                raise NasError(f"{argument}: leave {group} out, or take it away by ~{group}")
+            if name.strip("'\"[] ") not in choices:
                 raise unknown(group, name, choices)
 
 
