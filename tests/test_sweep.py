@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ QUICK = [*DATA, *small("nas_bench_201"), "trainer.max_epochs=1"]
 def jobs(directory: Path, count: int) -> tuple[list[Path], list[dict[str, str]]]:
     """The job directories of the one sweep that was started in ``directory``, and the rows of its sweep.csv."""
     (table,) = directory.rglob("sweep.csv")
-    found = sorted(path for path in table.parent.iterdir() if path.is_dir())
+    found = sorted(path for path in table.parent.iterdir() if path.is_dir() and not path.name.startswith("."))
     assert [path.name for path in found] == [str(number) for number in range(count)]
     with table.open(newline="") as file:
         return found, list(csv.DictReader(file))
@@ -64,10 +65,17 @@ def test_failed_job_is_told_and_the_others_run(tmp_path: Path) -> None:
     assert told["1"] == f"failed: {rows[1]['failure']}"
 
 
-def test_joblib_runs_jobs_side_by_side(tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    arguments = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1", *QUICK]
-    said = succeeded(script("search", *arguments, cwd=tmp_path))
+@pytest.mark.parametrize(
+    ("plugin", "launcher"),
+    [
+        ("hydra_joblib_launcher", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),
+        pytest.param("hydra_submitit_launcher", ["hydra/launcher=submitit_local"], marks=pytest.mark.slow),
+    ],
+)
+def test_launchers_run_jobs_side_by_side(plugin: str, launcher: list[str], tmp_path: Path, monkeypatch: Any) -> None:
+    pytest.importorskip(f"hydra_plugins.{plugin}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # submitit's processes start elsewhere
+    said = succeeded(script("search", "-m", *launcher, "seed=0,1", *QUICK, cwd=tmp_path))
     found, rows = jobs(tmp_path, 2)
     for job, row in zip(found, rows, strict=True):
         assert_row_is_summary(row, job)

@@ -36,7 +36,7 @@ class SweepTable(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.sweep.dir)
-        jobs = sorted((p for p in directory.iterdir() if p.is_dir()), key=_number)
+        jobs = sorted((p for p in directory.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_number)
         rows = [job_row(job) for job in jobs]
         columns = COLUMNS["train" if any("test_accuracy" in row for row in rows) else "search"]
         table = Table(title=str(directory), title_justify="left")
