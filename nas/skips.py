@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.edges import MixedEdge, Row
+from nas.errors import NasError
 from nas.graph import drop_path
 from nas.ops import OPS, OpOptions
 
@@ -72,15 +73,29 @@ class NoisySkip(MixedEdge):
 class AuxiliarySkip(MixedEdge):
     """A mixture plus ``beta`` times a skip connection of its own, while it trains: DARTS- (Chu et al., ICLR 2021).
 
-    The auxiliary skip is the identity, or at stride 2 a factorized reduction. It is no candidate, so no genotype
-    has it. ``beta`` is lowered from epoch to epoch.
+    The auxiliary skip is the identity, or with ``auxiliary`` "conv" a 1x1 convolution that begins as the identity;
+    at stride 2 it is a factorized reduction either way. It is no candidate, so no genotype has it. ``beta`` is lowered
+    from epoch to epoch.
     """
 
     def __init__(
-        self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions, beta: float = 1.0
+        self,
+        ops: Sequence[str | None],
+        channels: int,
+        stride: int,
+        options: OpOptions,
+        beta: float = 1.0,
+        auxiliary: Literal["skip", "conv"] = "skip",
     ) -> None:
         super().__init__(ops, channels, stride, options)
-        self["auxiliary"] = OPS[SKIP](channels, stride, options)
+        if auxiliary not in ("skip", "conv"):
+            raise NasError(f"auxiliary={auxiliary}: the auxiliary connection of an edge is a skip or a conv")
+        if auxiliary == "conv" and stride == 1:
+            conv = nn.Conv2d(channels, channels, 1, bias=False)
+            nn.init.dirac_(conv.weight)
+            self["auxiliary"] = conv
+        else:
+            self["auxiliary"] = OPS[SKIP](channels, stride, options)
         self.beta = beta
 
     def forward(self, x: Tensor, row: Row | None = None) -> Tensor | None:

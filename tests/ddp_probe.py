@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nas.searches.gradient import GradientSearch
 from nas.searches.search import Observation, SupernetSearch
+from nas.spaces.notations import native
 
 
 def digest(tensors: Iterable[Tensor]) -> str:
@@ -37,7 +38,10 @@ class Probe(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GradientSearch)
         alphas = {name: alpha.tolist() for name, alpha in pl_module.relaxation.alpha.items()}
-        self._write(trainer, what="epoch", alphas=alphas, weights=digest(pl_module.supernet.parameters()))
+        masks = {name: pl_module.masks.lists(name) for name in pl_module.masks.cell_names}
+        weights = digest(pl_module.supernet.parameters())
+        found = native(pl_module.genotype())
+        self._write(trainer, what="epoch", alphas=alphas, masks=masks, weights=weights, genotype=found)
 
     @staticmethod
     def _step(seen: Observation) -> dict[str, Any]:

@@ -111,6 +111,14 @@ def test_training_pads_with_black_and_cuts_to_the_mean():
         assert torch.allclose(values, torch.tensor([black, 0.0, bright]), atol=1e-6)
 
 
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_an_image_has_its_hole_by_chance(probability):
+    transform = TrainTransform((0.0,), (1.0,), pad=0, flip=False, cutout=3)
+    transform.cutout_probability = probability
+    holed = (transform(torch.ones(20_000, 1, 8, 8), Generator().manual_seed(0)) == 0).flatten(1).any(1)
+    assert abs(float(holed.float().mean()) - probability) <= 4 * (probability * (1 - probability) / 20_000) ** 0.5
+
+
 def test_training_with_all_switched_off_is_evaluation():
     x = images()
     plain = TrainTransform(MEAN, STD, pad=0, flip=False, cutout=0)

@@ -16,7 +16,7 @@ from nas.gradients import FirstOrder, Unrolled
 from nas.relaxations import Dirichlet, Gumbel
 from nas.searches.gradient import GradientSearch
 from nas.spaces.nas_bench_201 import NasBench201
-from tests.compose_tools import DATA, lines, script, small, succeeded, tiny
+from tests.compose_tools import DATA, choices, lines, script, small, succeeded, tiny
 
 EPOCHS = 3
 SLOW = pytest.mark.slow
@@ -61,6 +61,21 @@ def test_two_ranks_search_one_architecture(method: str, space: str, tmp_path: Pa
     moved = [str(line["alphas"]) for line in epochs[0]]
     assert len(set(moved)) == (1 if method == "one_shot" else EPOCHS)
     assert len(lines(tmp_path / "a" / "run" / "history.jsonl")) == EPOCHS, "one rank writes"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", choices("method"))
+def test_two_ranks_agree_with_every_method(method: str, tmp_path: Path) -> None:
+    """In what is learnt, in what is masked and in what is chosen: stages, projections and selections included."""
+    first, second = probed(method, "nas_bench_201", tmp_path / "a")
+    assert {line["batch"] for line in first if "batch" in line}.isdisjoint(
+        line["batch"] for line in second if "batch" in line
+    )
+    for one, other in zip(first, second, strict=True):
+        agreed = {"what", "epoch"} | (
+            {"alphas", "masks", "weights", "genotype"} if one["what"] == "epoch" else {"drawn"}
+        )
+        assert {key for key in agreed if one[key] != other[key]} == set(), (one, other)
 
 
 def searches() -> dict[str, GradientSearch]:

@@ -20,6 +20,7 @@ SEARCHES = {
     "+method.foo=3": ["unknown option 'method.foo'", "method.clip_norm"],
     "+method.weight_optimizer.foo=1": ["unknown option 'method.weight_optimizer.foo'", "momentum"],
     "+trainer.foo=1": ["unknown option 'trainer.foo'"],
+    "+dataset.cutout=8": ["exists already", "write dataset.cutout=8"],
     "+dataset.foo=1": ["unknown option 'dataset.foo'", "dataset.cutout"],
     "method._target_=nas.searches.gradient.Foo": ["method._target_", "no nas.searches.gradient.Foo"],
     "method.order=foo": ["unknown method.order 'foo'", "arch_first, weights_first"],

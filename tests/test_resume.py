@@ -124,9 +124,11 @@ def test_search_killed_before_the_checkpoint(tmp_path: Path, uninterrupted: Call
 
 
 @pytest.mark.slow
-def test_killed_distributed_search_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["gdas", "drnas_progressive", "p_darts", "darts_pt"])
+def test_killed_distributed_search_goes_on(method: str, tmp_path: Path) -> None:
+    """With stages too, each with its own supernet, and with edges that are decided."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    arguments = [*arguments_of("gdas"), "trainer=ddp_cpu"]
+    arguments = [*arguments_of(method), "trainer=ddp_cpu"]
     succeeded(run("search", arguments, whole))
     kill("search", arguments, broken, epoch=2, batch=0)
     succeeded(script("search", f"ckpt_path={broken}", cwd=tmp_path))

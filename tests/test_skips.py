@@ -131,6 +131,20 @@ def test_auxiliary_skip(stride: int) -> None:
     assert torch.equal(edge(x, weights), expected)
 
 
+def test_auxiliary_convolution_begins_as_the_skip() -> None:
+    torch.manual_seed(0)
+    options = OpOptions(affine=False)
+    edge, skip = (AuxiliarySkip(OPS, 4, 1, options, auxiliary=kind) for kind in ("conv", "skip"))
+    skip.load_state_dict({k: v for k, v in edge.state_dict().items() if not k.startswith("auxiliary")})
+    x, weights = torch.randn(5, 4, 6, 6), row([0.1, 0.4, 0.3, 0.2])
+    torch.testing.assert_close(edge(x, weights), skip(x, weights))
+    edge(x, weights).square().sum().backward()
+    assert edge["auxiliary"].weight.grad is not None, "and learns"
+    assert isinstance(AuxiliarySkip(OPS, 4, 2, options, auxiliary="conv")["auxiliary"], FactorizedReduce)
+    with pytest.raises(NasError, match="a skip or a conv"):
+        AuxiliarySkip(OPS, 4, 1, options, auxiliary="pool")
+
+
 class Run(pl.LightningModule):
     """Something with a supernet whose edges have a beta, or not."""
 
@@ -157,6 +171,14 @@ def test_every_edge_follows_the_schedule(shape: Any, expected: Callable[[int], f
         schedule.on_train_epoch_start(trainer, run)
         assert {edge.beta for edge in edges} == {schedule.value(epoch, 50)}
         assert math.isclose(schedule.value(epoch, 50), expected(epoch), abs_tol=1e-12)
+
+
+def test_a_share_of_the_run() -> None:
+    """Over a supernet's 50 epochs as if they were alone; in the 81 of its projection the end."""
+    shared = Anneal("eps", 0.03, 0.3, inclusive=False, shares=(50, 81))
+    for epoch in range(50):
+        assert math.isclose(shared.value(epoch, 131), 0.03 + (0.3 - 0.03) * epoch / 50)
+    assert [shared.value(epoch, 131) for epoch in range(50, 131)] == pytest.approx([0.3] * 81, abs=1e-15)
 
 
 @pytest.mark.parametrize("path", ["supernet.*.beta", "supernet.beta", "nothing.*.beta", "task.*.beta"])

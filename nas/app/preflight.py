@@ -108,6 +108,8 @@ def _apply(cfg: DictConfig, part: Override) -> None:
     if part.is_delete() or part.is_sweep_override():
         return
     value: Any = part.value()
+    if exists and part.is_add() and not isinstance(value, dict):
+        raise NasError(f"{line}: {key} exists already: write {line.lstrip('+')}")
     if exists:
         wanted = _misfit(
             key, OmegaConf.select(cfg, key, throw_on_missing=False, throw_on_resolution_failure=False), value

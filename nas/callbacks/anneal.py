@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import pytorch_lightning as pl
 from torch import nn
 
 from nas.errors import NasError
+from nas.schedulers import tune_epochs
 
 
 class Anneal(pl.Callback):
@@ -18,7 +20,8 @@ class Anneal(pl.Callback):
     Linear, cosine, or "slow_cosine", the first quarter of a cosine instead of its first half. With ``inclusive`` the
     last epoch has ``end`` (GDAS in AutoDL-Projects); without, the epoch after the last would have it (DrNAS'
     repository). ``ahead`` is added to the epoch (SNAS' scheduler has made a step before the first). It depends on
-    the epoch alone, so it survives a resume.
+    the epoch alone, so it survives a resume. ``shares`` (first, second) divides the run in this proportion: the value
+    moves in the first share alone and stays at ``end`` in the second (a supernet, then its projection).
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class Anneal(pl.Callback):
         shape: Literal["linear", "cosine", "slow_cosine"] = "linear",
         inclusive: bool = True,
         ahead: int = 0,
+        shares: Sequence[int] | None = None,
     ) -> None:
         self.path = path
         self.start = start
@@ -36,9 +40,12 @@ class Anneal(pl.Callback):
         self.shape = shape
         self.inclusive = inclusive
         self.ahead = ahead
+        self.shares = shares
 
     def value(self, epoch: int, epochs: int) -> float:
         """The value in ``epoch`` (from 0) of a run of ``epochs``."""
+        if self.shares is not None:
+            epochs -= tune_epochs(epochs, *self.shares)
         last = epochs - 1 if self.inclusive else epochs
         progress = min((epoch + self.ahead) / last, 1.0) if last > 0 else 0.0
         if self.shape == "cosine":

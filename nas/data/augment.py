@@ -69,13 +69,15 @@ class TrainTransform:
     """Random crop, random flip, normalisation, cutout: the usual augmentation of CIFAR.
 
     ``pad``: pixels of black padding before the crop (0: no crop). ``cutout``: side of the hole in pixels (0: none);
-    it is cut after normalisation, so the hole has the mean colour.
+    it is cut after normalisation, so the hole has the mean colour. ``cutout_probability`` is an image's chance of it;
+    it may be changed from epoch to epoch.
     """
 
     def __init__(
         self, mean: Sequence[float], std: Sequence[float], pad: int = 4, flip: bool = True, cutout: int = 0
     ) -> None:
         self.pad, self.flip, self.cutout = pad, flip, cutout
+        self.cutout_probability = 1.0
         self._normalise = EvalTransform(mean, std)
 
     def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
@@ -85,4 +87,10 @@ class TrainTransform:
         if self.flip:
             x = random_flip(x, generator)
         x = self._normalise(x)
-        return cutout(x, self.cutout, generator) if self.cutout else x
+        if not self.cutout:
+            return x
+        holed = cutout(x, self.cutout, generator)
+        if self.cutout_probability == 1:
+            return holed
+        chosen = torch.rand(len(x), generator=generator, device=x.device) < self.cutout_probability
+        return torch.where(chosen.view(-1, 1, 1, 1), holed, x)

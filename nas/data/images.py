@@ -116,6 +116,7 @@ class ImageData(pl.LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.split, self.bilevel = split, bilevel
         self.pad, self.flip, self.cutout = pad, flip, cutout
+        self.train_transform = TrainTransform(self.mean, self.std, pad, flip, cutout)
         self.seed, self.resident = seed, resident
         self._splits: Splits | None = None
 
@@ -149,11 +150,10 @@ class ImageData(pl.LightningDataModule):
 
     def train_dataloader(self) -> CombinedLoader | TensorLoader:
         """Augmented and shuffled batches: of both parts in pairs with ``bilevel``, else of all training images."""
-        transform = TrainTransform(self.mean, self.std, self.pad, self.flip, self.cutout)
         loaders = {}
         for stream, (part, indices) in enumerate(self._parts().items()):
             loader = self._loader(
-                indices=indices, transform=transform, shuffle=True, stream=stream, batch_size=self.batch_size
+                indices=indices, transform=self.train_transform, shuffle=True, stream=stream, batch_size=self.batch_size
             )
             if self.batch_size > loader.share:
                 raise NasError(
