@@ -85,6 +85,7 @@ def _file(source: Path, columns: Columns, progress: Progress) -> list[str]:
 
         with _reading(source), _pickle(source, raw) as file:
             whole = Streaming(file, str(source), finished).load()
+            _end(source, file, raw)
     return _stated(whole, source)
 
 
@@ -113,7 +114,17 @@ def _pickle(source: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
 
 def _load(path: Path) -> Any:
     with _reading(path), bz2.open(path) as file:
-        return Plain(file, str(path)).load()
+        value = Plain(file, str(path)).load()
+        _end(path, file, None)
+        return value
+
+
+def _end(path: Path, file: IO[bytes], raw: IO[bytes] | None) -> None:
+    """Reads on to the end, where a stream proves to be whole; the older torch.save has a list of tensors there."""
+    if file is raw:
+        Plain(file, str(path)).load()
+    elif file.read(1):
+        raise NasError(f"{path} goes on after its pickle: it is not a benchmark's file")
 
 
 @contextmanager
