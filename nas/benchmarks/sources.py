@@ -23,6 +23,7 @@ VERSIONS: Mapping[str, str] = {
 """The releases that can be read, by the stem of their file's or directory's name, with the space's notation."""
 MAGIC = 0x1950A86A20F9469CFC6C
 """What a file of torch.save begins with where it is no zip archive."""
+RECORD = {"arch_index", "arch_str", "dataset_seed", "all_results"}
 Progress = Callable[[int, int], None]
 """Called with how much was read, and of how much."""
 
@@ -78,7 +79,7 @@ def _file(source: Path, columns: Columns, progress: Progress) -> list[str]:
     with source.open("rb") as raw:
 
         def finished(value: dict[Any, Any]) -> None:
-            if "all_results" in value and "arch_index" in value:
+            if value.keys() >= RECORD:
                 columns.add(value, str(source))
                 empty(value)
                 progress(min(raw.tell(), size), size)
