@@ -25,7 +25,7 @@ from nas.app.launch import refuse_nested_ddp
 from nas.app.preflight import refuse_trainer_options
 from nas.app.repeat import repeat
 from nas.app.rewind import resumed
-from nas.app.summary import cost, environment
+from nas.app.summary import cost, environment, known
 from nas.callbacks.timing import StepTimer
 from nas.data.images import ImageData
 from nas.files import save_genotype, write_json
@@ -83,6 +83,7 @@ def _finish(
         "val_accuracy": None if accuracy is None else float(accuracy),
         "val_accuracy_of": "the derived network with the supernet's weights",
         **search.results(),
+        **known(trainer.callbacks, genotype),  # type: ignore[attr-defined]
         **environment(search.device, str(trainer.precision)),
     }
     write_json(output / "summary.json", summary)
@@ -100,6 +101,9 @@ def _report(summary: dict[str, Any], output: Path) -> None:
     if "value" in summary:
         log.info("value         %s, %s", summary["value"], summary["value_of"])
         log.info("queries       %d, ended by %s", summary["queries"], summary["ended_by"])
+    for split in ("valid", "test"):
+        if f"benchmark/{split}" in summary:
+            log.info("benchmark     %s %.2f %% (%s)", split, summary[f"benchmark/{split}"], summary["benchmark_of"])
     log.info("search time   %.1f s, %s", summary["search_seconds"], _steps(summary["step_seconds"]))
     log.info("picture       %s", output / "cell.png")
     log.info("next          python train.py genotype=%s", output)

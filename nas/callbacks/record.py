@@ -97,5 +97,7 @@ def _sentence(line: dict[str, Any], epochs: int | None) -> str:
             parts.append(f"{half} {line[f'{half}/loss']:.3f} {line[f'{half}/accuracy']:.1f}%")
     if "queries" in line:
         parts.append(f"{line['queries']:.0f} queries  {line['spent']:.0f} s spent  best {line.get('best', math.nan):.4g}")
+    known = {split: line.get(f"benchmark/{split}") for split in ("valid", "test")}
+    parts += [f"benchmark {split} {value:.2f}%" for split, value in known.items() if value is not None]
     parts.append(f"{line['seconds']:.1f} s")
     return "  ".join([*parts, line.get("genotype", "")]).rstrip()
