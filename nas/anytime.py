@@ -23,6 +23,7 @@ from nas.strategies.queries import Queries
 
 Values = NDArray[np.float64]
 POINTS = 200
+COLUMNS = 3  # of the picture
 
 
 class Trace(NamedTuple):
@@ -116,9 +117,12 @@ def save_curves(bands: Mapping[str, Band], directory: Path, evaluator: Evaluator
 def curve_figure(bands: Mapping[str, Band], evaluator: Evaluator) -> Figure:
     """The value of the best genotype and, where it is known, the regret of what is reported of it: mean and band."""
     names = ["value", *(name for name in bands if name.endswith(" regret"))]
-    figure = Figure(figsize=(5.0 * len(names), 3.8), facecolor="white", layout="constrained")
+    columns = min(len(names), COLUMNS)
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(4.6 * columns, 3.5 * lines), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    for place, name in enumerate(names, 1):
+        axes = figure.add_subplot(lines, columns, place)
         one = bands[name]
         axes.step(one.grid, one.mean, where="post", color="#1565c0", lw=1.6)
         if np.isfinite(one.low).any():

@@ -110,6 +110,7 @@ class QuerySearch(Search):
         return {
             "value": best.value if math.isfinite(best.value) else None,
             "value_of": evaluator.unit,
+            "val_accuracy_of": None,
             "queries": len(queries.history),
             "genotypes": len({query.genotype for query in queries.history}),
             "query_seconds": round(queries.spent, 3),
