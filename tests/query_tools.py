@@ -44,8 +44,13 @@ def every(space: Space) -> set[Genotype]:
     for node in cell.nodes:
         rows = [e for e, (_, target) in enumerate(cell.edges) if target == node and cell.choices(e)]
         kept = [rows] if cell.inputs is None else [list(k) for k in itertools.combinations(rows, cell.inputs)]
-        per_node.append([choice for k in kept for choice in itertools.product(*([(e, op) for op in cell.choices(e)] for e in k))])
-    return {_genotype(space, name, cell, [pair for part in parts for pair in part]) for parts in itertools.product(*per_node)}
+        per_node.append(
+            [choice for k in kept for choice in itertools.product(*([(e, op) for op in cell.choices(e)] for e in k))]
+        )
+    return {
+        _genotype(space, name, cell, [pair for part in parts for pair in part])
+        for parts in itertools.product(*per_node)
+    }
 
 
 def _genotype(space: Space, name: str, cell: Cell, pairs: list[tuple[int, str]]) -> Genotype:

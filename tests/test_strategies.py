@@ -131,7 +131,7 @@ def test_the_parent_has_the_rank_that_a_tournament_gives() -> None:
     rng = random.Random(1)
     strategy = RegularizedEvolution(NB201, population=10, sample=3)
     ops = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
-    members = [NB201.parse("|{0}~0|+|{0}~0|{0}~1|+|{1}~0|{1}~1|{1}~2|".format(a, b)) for a in ops for b in ops if a != b]
+    members = [NB201.parse(f"|{a}~0|+|{a}~0|{a}~1|+|{b}~0|{b}~1|{b}~2|") for a in ops for b in ops if a != b]
     members = [m for i, m in enumerate(members) if all(distance(m, o) > 2 for o in members[:i])][:10]
     assert len(members) == 10
     for rank, member in enumerate(members):
@@ -286,7 +286,17 @@ def test_the_best_is_the_first_of_equals_and_no_number_ranks_last() -> None:
     assert [v for _, v in strategy.told] == [-math.inf, -math.inf, 3, -math.inf, 5, 5, 4]
 
 
-@pytest.mark.parametrize("options", [{"queries": 0}, {"queries": -1}, {"seconds": 0.0}, {"seconds": -5.0}, {"seconds": math.inf}])
+@pytest.mark.parametrize("kind", [RandomSearch, RegularizedEvolution, LocalSearch, Reinforce])
+def test_strategies_go_on_where_no_value_is_a_number(kind: type[Strategy]) -> None:
+    queries = Queries(kind(NB201), Budget(queries=60), random.Random(0))
+    while queries.step(lambda genotype: Evaluation(math.nan, 1.0)):
+        pass
+    assert len(queries.history) == 60 and queries.incumbents == [0]
+
+
+@pytest.mark.parametrize(
+    "options", [{"queries": 0}, {"queries": -1}, {"seconds": 0.0}, {"seconds": -5.0}, {"seconds": math.inf}]
+)
 def test_budgets_that_allow_nothing_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(NasError, match=f"budget.{next(iter(options))}="):
         Budget(**options)  # type: ignore[arg-type]

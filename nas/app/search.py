@@ -52,6 +52,8 @@ def run(cfg: DictConfig) -> float | None:
         return repeat(cfg, search, data)
     try:
         trainer = build_trainer(cfg, resumed(cfg, checkpoint))
+        if isinstance(search, QuerySearch):
+            search.check_processes(trainer.world_size)
         began = time.perf_counter()
         trainer.fit(search, datamodule=search.batches(data), ckpt_path=checkpoint, weights_only=True)
         seconds = time.perf_counter() - began

@@ -57,14 +57,14 @@ class BenchmarkQuery(Evaluator):
     ) -> None:
         if dataset not in DATASETS:
             raise NasError(
-                f"evaluator=benchmark knows the data sets {', '.join(DATASETS)}, not '{dataset}': choose dataset=cifar10, "
-                "whose images are not read, or evaluator.dataset"
+                f"evaluator=benchmark knows the data sets {', '.join(DATASETS)}, not '{dataset}': choose "
+                "dataset=cifar10, whose images are not read, or evaluator.dataset"
             )
         table = benchmarks.find(root, space.notation)
         if table is None:
             raise NasError(
-                f"evaluator=benchmark: there is no table of space '{space.notation}' in {root} or {root}/{space.notation}; "
-                "name its directory by paths.data or evaluator.root"
+                f"evaluator=benchmark: there is no table of space '{space.notation}' in {root} or "
+                f"{root}/{space.notation}; name its directory by paths.data or evaluator.root"
             )
         if isinstance(trial, str) and trial not in ("mean", "random"):
             raise NasError(f"evaluator.trial={trial}: it takes mean, random, or the number of a seed")

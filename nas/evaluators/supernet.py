@@ -29,9 +29,10 @@ class SupernetAccuracy(Evaluator):
             raise NasError(f"evaluator.batches={batches}: give a number of batches, at least 1, or null for all")
         self.search = search.to(device)
         self._like = torch.zeros((), device=device)
-        self._batches = [(x.to(device), y.to(device)) for x, y in islice(data.val_dataloader(), batches)]
-        if not self._batches:
+        valid = data.val_dataloader()
+        if isinstance(valid, list):
             raise NasError("evaluator=supernet needs validation images, and dataset.bilevel=false leaves none")
+        self._batches = [(x.to(device), y.to(device)) for x, y in islice(valid, batches)]
 
     def __call__(self, genotype: Genotype) -> Evaluation:
         began = time.perf_counter()

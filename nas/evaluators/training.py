@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning.utilities import CombinedLoader
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -44,14 +45,14 @@ class ShortTraining(Evaluator):
     ) -> None:
         if epochs < 1:
             raise NasError(f"evaluator.epochs={epochs}: give a whole number of epochs, at least 1")
-        loaders = data.train_dataloader()
-        if not isinstance(loaders, CombinedLoader):
+        loaders, valid = data.train_dataloader(), data.val_dataloader()
+        if not isinstance(loaders, CombinedLoader) or isinstance(valid, list):
             raise NasError("evaluator=training needs validation images, and dataset.bilevel=false leaves none")
         self.space, self.device, self.epochs, self.clip_norm, self.seed = space, device, epochs, clip_norm, seed
         self.network = {} if network is None else dict(network)
         self.task = Classification()
         self._train: TensorLoader = loaders.iterables["train"]
-        self._valid = [(x.to(device), y.to(device)) for x, y in data.val_dataloader()]
+        self._valid: list[tuple[Tensor, Tensor]] = [(x.to(device), y.to(device)) for x, y in valid]
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
 
     def __call__(self, genotype: Genotype) -> Evaluation:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nas.cells import Genotype
 from nas.data.draws import Draws
@@ -15,6 +16,21 @@ from nas.evaluation import Evaluation, Evaluator
 from nas.scores.score import Score
 from nas.scores.scorer import Scorer
 from nas.spaces.space import Space
+
+
+class _OnDevice:
+    """Draws of images, moved to a device."""
+
+    def __init__(self, draws: Draws, device: torch.device | None) -> None:
+        self._draws = draws
+        self._device = device
+
+    def __call__(self, count: int) -> tuple[Tensor, Tensor]:
+        x, y = self._draws(count)
+        return x.to(self._device), y.to(self._device)
+
+    def plain(self, count: int, seed: int) -> Tensor:
+        return self._draws.plain(count, seed).to(self._device)
 
 
 class ZeroCost(Evaluator):
@@ -34,14 +50,8 @@ class ZeroCost(Evaluator):
         seed: int = 0,
     ) -> None:
         assert score is not None, "the configuration names one"
-        draws = Draws(data, seed)
-
-        def batches(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-            x, y = draws(count)
-            return x.to(device), y.to(device)
-
         self.unit = score.name if score.higher_is_better else f"-{score.name}"
-        self._scorer = Scorer(space, score, batches, network, seed)
+        self._scorer = Scorer(space, score, _OnDevice(Draws(data, seed), device), network, seed)
 
     def __call__(self, genotype: Genotype) -> Evaluation:
         began = time.perf_counter()

@@ -125,10 +125,11 @@ class QuerySearch(Search):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD([self.clock], lr=0.0)
 
-    def setup(self, stage: str) -> None:
-        if self.trainer.world_size > 1:
+    def check_processes(self, count: int) -> None:
+        """Raises NasError where the trainer would run more than one process."""
+        if count > 1:
             raise NasError(
-                f"method={self.name} asks one question at a time, trainer.devices={self.trainer.world_size} processes would "
+                f"method={self.name} asks one question at a time, and the {count} processes of this trainer would all "
                 "ask the same: use trainer=cpu or trainer=gpu"
             )
 
@@ -140,7 +141,7 @@ class QuerySearch(Search):
             self.evaluator.load(self._state)
         super().on_train_start()  # after the evaluator, which may draw from the generators that it restores
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> Literal[-1] | None:  # type: ignore[override]
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> Literal[-1] | None:
         return -1 if self.queries.ended or self._epoch_is_over(batch_idx) else None
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
@@ -149,17 +150,22 @@ class QuerySearch(Search):
         self.optimizers().step()  # type: ignore[union-attr]
         best = self.queries.best
         if paid and best is not None:
-            seen = {"query/value": self.queries.history[-1].value, "query/best": best.value, "query/spent": self.queries.spent}
+            seen = {
+                "query/value": self.queries.history[-1].value,
+                "query/best": best.value,
+                "query/spent": self.queries.spent,
+            }
             self.log_dict(seen, on_step=True, on_epoch=False, batch_size=1)
         if self.queries.ended:
             self.trainer.should_stop = True
 
     def _epoch_is_over(self, step: int) -> bool:
-        """Whether this epoch's share of the seconds is spent; each has at least one query."""
-        limit = self.budget.seconds
-        if limit is None or step == 0:
-            return False
-        return self.queries.spent >= limit * (self.current_epoch + 1) / (self.trainer.max_epochs or 1)
+        """Whether this epoch's share of the budget is used; each epoch has at least one query."""
+        share = (self.current_epoch + 1) / (self.trainer.max_epochs or 1)
+        queries, seconds = self.budget.queries, self.budget.seconds
+        asked = queries is not None and len(self.queries.history) >= queries * share
+        spent = seconds is not None and self.queries.spent >= seconds * share
+        return step > 0 and (asked or spent)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

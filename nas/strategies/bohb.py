@@ -28,7 +28,7 @@ class _Bracket:
 
 
 class Bohb(Strategy):
-    """Brackets of successive halving as Hyperband plans them; new candidates by Optuna's TPE on the best rung's results.
+    """Brackets of successive halving as Hyperband plans them; new candidates by Optuna's TPE on the highest rung.
 
     An evaluator has one fidelity: a candidate that goes up a rung is evaluated again, at the full price, as in the
     published runs on NAS-Bench-201 (``cached`` searches get that for nothing). The model is that of the highest rung

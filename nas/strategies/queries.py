@@ -45,7 +45,7 @@ class Query(NamedTuple):
 
 
 class Queries:
-    """One run of a strategy: its ``history``, the seconds ``spent``, and what ``ended`` it (None as long as it goes on).
+    """One run of a strategy: its ``history``, the seconds ``spent``, and what ``ended`` it (None while it goes on).
 
     A genotype that is asked for again costs again unless ``cached``: then its first value is told once more, for
     nothing, and a run of 1,000 such answers ends the search ("repeats").
