@@ -167,7 +167,7 @@ def test_a_short_training_depends_on_the_genotype_and_the_seed_alone() -> None:
         "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
     )
     dead = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
-    easy: dict[str, Any] = {"size": 640, "noise": 0.2}
+    easy: dict[str, Any] = {"size": 320, "noise": 0.2}
     first = training(images(**easy), epochs=3)
     state = torch.get_rng_state()
     values = [first(genotype).value for genotype in (good, dead, good)]

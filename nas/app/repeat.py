@@ -24,10 +24,11 @@ from nas.app.summary import cost, environment
 from nas.cells import Genotype
 from nas.data.images import ImageData
 from nas.errors import NasError
+from nas.evaluation import Evaluator
 from nas.files import save_genotype, write_atomically, write_json
 from nas.plot import save_cell
 from nas.searches.query import QuerySearch
-from nas.strategies.queries import Queries
+from nas.strategies.queries import Queries, Query
 
 log = logging.getLogger(__name__)
 REPETITIONS_FILE = "repetitions.jsonl"
@@ -44,29 +45,10 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
     evaluator = search.open(data, device)
     output, began = Path(cfg.paths.output), time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
-    known: dict[Genotype, dict[str, float]] = {}
-    traces: list[Trace] = []
-    rows: list[dict[str, Any]] = []
-    best: tuple[float, Genotype] | None = None
-    with (output / REPETITIONS_FILE).open("w") as file:
-        for number in range(search.repetitions):
-            queries = search.begin(search.seed + number)
-            evaluator.begin(search.seed + number)
-            while queries.step(evaluator):
-                pass
-            traces.append(trace(queries, evaluator, known))
-            rows.append(_row(search, queries, number, known))
-            file.write(json.dumps(rows[-1]) + "\n")
-            found = queries.best
-            assert found is not None
-            if best is None or found.value > best[0]:
-                best = found.value, found.genotype
-            if (number + 1) % max(search.repetitions // 10, 1) == 0:
-                log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - began)
+    traces, rows, best = _run(search, evaluator, output / REPETITIONS_FILE)
     seconds = time.perf_counter() - began
-    assert best is not None
-    save_genotype(best[1], output / "genotype.json")
-    save_cell(best[1], output)
+    save_genotype(best.genotype, output / "genotype.json")
+    save_cell(best.genotype, output)
     _, picture = save_curves(summarise(traces, evaluator.optimum()), output, evaluator)
     table = averages(rows)
     write_atomically(output / "table.csv", _csv(table))
@@ -77,17 +59,40 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
         "seed": search.seed,
         "repetitions": search.repetitions,
         "value_of": evaluator.unit,
-        "genotype": search.space.native(best[1]),
+        "genotype": search.space.native(best.genotype),
         "genotype_is": "the best of all repetitions by value",
         "table": table,
         "search_seconds": round(seconds, 3),
-        **cost(search.space, best[1]),
+        **cost(search.space, best.genotype),
         **environment(device, "32-true"),
     }
     write_json(output / "summary.json", summary)
     _report(summary, picture)
     mean = table.get("value", {}).get("mean")
     return None if mean is None else float(mean)
+
+
+def _run(search: QuerySearch, evaluator: Evaluator, path: Path) -> tuple[list[Trace], list[dict[str, Any]], Query]:
+    """The curves of all repetitions, a row for each, which is written to ``path`` as it ends, and the best query."""
+    known: dict[Genotype, dict[str, float]] = {}
+    traces: list[Trace] = []
+    rows: list[dict[str, Any]] = []
+    found: list[Query] = []
+    began = time.perf_counter()
+    with path.open("w") as file:
+        for number in range(search.repetitions):
+            queries = search.begin(search.seed + number)
+            evaluator.begin(search.seed + number)
+            while queries.step(evaluator):
+                pass
+            traces.append(trace(queries, evaluator, known))
+            rows.append(_row(search, queries, number, known))
+            file.write(json.dumps(rows[-1]) + "\n")
+            assert queries.best is not None
+            found.append(queries.best)
+            if (number + 1) % max(search.repetitions // 10, 1) == 0:
+                log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - began)
+    return traces, rows, max(found, key=lambda query: query.value if math.isfinite(query.value) else -math.inf)
 
 
 def averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
