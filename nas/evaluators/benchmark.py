@@ -11,13 +11,13 @@ import torch
 
 from nas import benchmarks
 from nas.benchmarks.benchmark import Benchmark
+from nas.benchmarks.kinds import DATASETS, KINDS
 from nas.cells import Genotype
 from nas.data.images import ImageData
 from nas.errors import NasError
 from nas.evaluation import Evaluation, Evaluator
 from nas.spaces.space import Space
 
-DATASETS = ("cifar10", "cifar100", "imagenet16_120")
 SPLITS = ("valid", "test")
 
 
@@ -32,7 +32,7 @@ class BenchmarkQuery(Evaluator):
         epochs: the length of the trainings that are looked up, 12 or 200 for NAS-Bench-201.
         trial: which of the trainings with different seeds: ``mean``, the number of a seed, or ``random``, which draws
             one of those held, anew for every query.
-        report: the length of the trainings by which a found genotype is reported.
+        report: the length of the trainings by which a found genotype is reported; None: as papers on the space do.
         seed: of the draws of ``random``.
 
     Raises:
@@ -52,7 +52,7 @@ class BenchmarkQuery(Evaluator):
         split: str = "valid",
         epochs: int = 12,
         trial: str | int = "mean",
-        report: int = 200,
+        report: int | None = None,
         seed: int = 0,
     ) -> None:
         if dataset not in DATASETS:
@@ -69,7 +69,8 @@ class BenchmarkQuery(Evaluator):
         if isinstance(trial, str) and trial not in ("mean", "random"):
             raise NasError(f"evaluator.trial={trial}: it takes mean, random, or the number of a seed")
         self.table: Benchmark = table
-        self.dataset, self.split, self.epochs, self.trial, self.report = dataset, split, epochs, trial, report
+        self.dataset, self.split, self.epochs, self.trial = dataset, split, epochs, trial
+        self.report = KINDS[space.notation].epochs if report is None else report
         self.unit = f"{dataset} {split} accuracy after {epochs} epochs (%)"
         self._optimum: dict[str, float] | None = None
         self.begin(seed)
