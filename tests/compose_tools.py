@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 REFUSED = {("noisy_darts", "darts_s4"): "skip_connect", ("gdas_frc", "nas_bench_201"): "fixed_reduction"}
 """Pairs of a method and a space that mean nothing, and a part of what is said about them."""
+QUERYING = {"bohb", "local_search", "random_search", "regularized_evolution", "reinforce"}
+"""The methods that have no supernet and ask an evaluator."""
 DATA = ["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=64", "dataset.batch_size=16"]
 
 
@@ -39,7 +41,12 @@ def small(space: str) -> list[str]:
 def tiny(method: str = "gdas", space: str = "nas_bench_201") -> list[str]:
     """Overrides of a search with two bilevel steps an epoch; on DARTS' space where ``space`` means nothing."""
     space = "darts" if (method, space) in REFUSED else space
-    return [f"method={method}", *small(space), *DATA]
+    return [f"method={method}", *small(space), *DATA, *budget(method)]
+
+
+def budget(method: str) -> list[str]:
+    """Overrides that end a search by queries soon."""
+    return ["method.budget.queries=4"] if method in QUERYING else []
 
 
 @contextmanager

@@ -10,18 +10,21 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from nas.app.build import build_data, build_search, build_space, build_trainer
 from nas.data.images import ImageData
+from nas.scores.score import Score
+from nas.searches.query import QuerySearch
 from nas.searches.search import Search
 from nas.spaces.space import Space
 from nas.training import Training
 from tests.compose_tools import CONF, choices, composed, small
 
-GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "space", "trainer"}
+GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "score", "space", "trainer", "evaluator"}
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
 EXPERIMENTS = choices("experiment")
 
@@ -56,6 +59,8 @@ def test_file_begins_with_a_comment_or_is_short(file: str) -> None:
 
 @each("method", *small("darts"))
 def test_method(search_config: DictConfig) -> None:
+    if search_config.method.name == "bohb":
+        pytest.importorskip("optuna")
     data = build_data(search_config)
     search = build_search(search_config.method, build_space(search_config.space, data))
     assert isinstance(search, Search) and search.name == search_config.method.name
@@ -69,6 +74,16 @@ def test_method_has_a_published_length_and_a_source(method: str) -> None:
         assert cfg.epochs == cfg.method.epochs == cfg.trainer.max_epochs > 0
     head = header((CONF / "method" / f"{method}.yaml").read_text())
     assert re.search(r"\b(19|20)\d\d\b", head), f"conf/method/{method}.yaml: its first comment names no publication"
+
+
+@each("evaluator", "method=random_search")
+def test_evaluator(search_config: DictConfig) -> None:
+    """It is made when the search begins; until then nothing is read, nor missed."""
+    data = build_data(search_config)
+    if OmegaConf.is_missing(search_config.evaluator, "run"):
+        search_config.evaluator.run = "x"
+    search = build_search(search_config.method, build_space(search_config.space, data))
+    assert isinstance(search, QuerySearch) and search.evaluator is None
 
 
 @each("space")
@@ -130,6 +145,13 @@ def test_logger(search_config: DictConfig, tmp_path: Path) -> None:
     loggers = [instantiate(part, _convert_="all") for part in search_config.logger.values()]
     assert all(isinstance(logger, Logger) for logger in loggers)
     assert all(Path(str(logger.save_dir)).is_relative_to(tmp_path) for logger in loggers)
+
+
+@each("score")
+def test_score(search_config: DictConfig) -> None:
+    score = instantiate(search_config.score, _convert_="all")
+    assert isinstance(score, Score) and score.batch_size > 0
+    assert score.name == HydraConfig.get().runtime.choices["score"]
 
 
 @each("callbacks")
@@ -195,6 +217,8 @@ def test_experiment(name: str, tmp_path: Path) -> None:
     assert text.startswith("# @package _global_"), "its keys would land under experiment."
     chosen = yaml.safe_load(text) or {}
     entry, required = ("train", ["genotype=x"]) if {"network", "training"} & set(chosen) else ("search", [])
+    if name.startswith("bohb"):
+        pytest.importorskip("optuna")
     with composed(entry, f"experiment={name}", f"paths.output={tmp_path}", f"paths.data={tmp_path}", *required) as cfg:
         assert {key: cfg[key] for key in ("seed", "epochs") if key in chosen}.items() <= chosen.items()
         data = build_data(cfg, bilevel=entry == "search")

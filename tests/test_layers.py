@@ -12,18 +12,18 @@ FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "s
 
 # Each layer with the layers it may import; modules of one layer may import those listed before them.
 LAYERS: list[tuple[list[str], set[int]]] = [
-    (["errors", "generators", "schedulers", "cells", "masks", "derivations"], set()),
+    (["errors", "generators", "schedulers", "cells", "evaluation", "masks", "derivations"], set()),
     (["ops", "norm", "edges", "partial", "dropped_skip", "graph", "skips"], {0}),
     (["dirichlet", "relaxations", "edge_normalised", "gates", "paths", "controller", "tasks", "data"], {0}),
     (["spaces", "benchmarks"], {0, 1}),
     (
         [
             *["files", "count", "strongest", "concrete", "resources", "gradients", "curvature", "clipped", "widening"],
-            *["perturbations", "scores", "layout", "plot", "interop"],
+            *["perturbations", "scores", "layout", "plot", "interop", "strategies", "anytime"],
         ],
         {0, 1, 3},
     ),
-    (["searches", "training"], {0, 1, 2, 3, 4}),
+    (["searches", "evaluators", "training"], {0, 1, 2, 3, 4}),
     (["callbacks"], {0, 1, 2, 3, 4, 5}),
     (["app", "search", "train"], {0, 1, 2, 3, 4, 5, 6}),
 ]

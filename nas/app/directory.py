@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from nas.errors import NasError
 
-RESULTS = ("summary.json", "genotype.json", "history.jsonl", "model.pt")
+RESULTS = ("summary.json", "genotype.json", "history.jsonl", "model.pt", "repetitions.jsonl")
 PROBE = 1 << 16  # bytes: more than what Hydra writes at the start of a run
 
 

@@ -23,11 +23,13 @@ from nas.app.build import (
 from nas.app.directory import checkpoint_file
 from nas.app.launch import refuse_nested_ddp
 from nas.app.preflight import refuse_trainer_options
+from nas.app.repeat import repeat
 from nas.app.rewind import resumed
 from nas.app.summary import cost, environment, known
 from nas.callbacks.timing import StepTimer
 from nas.data.images import ImageData
 from nas.files import save_genotype, write_json
+from nas.searches.query import QuerySearch
 from nas.searches.search import Search
 from nas.spaces.space import Space
 
@@ -46,10 +48,14 @@ def run(cfg: DictConfig) -> float | None:
     space = build_space(cfg.space, data)
     search = build_search(cfg.method, space)
     search.check_precision(precision(cfg))  # what was asked for: on a CPU Lightning takes another one for 16-mixed
+    if isinstance(search, QuerySearch) and search.repetitions > 1:
+        return repeat(cfg, search, data)
     try:
         trainer = build_trainer(cfg, resumed(cfg, checkpoint))
+        if isinstance(search, QuerySearch):
+            search.check_processes(trainer.world_size)
         began = time.perf_counter()
-        trainer.fit(search, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(search, datamodule=search.batches(data), ckpt_path=checkpoint, weights_only=True)
         seconds = time.perf_counter() - began
         return _finish(cfg, trainer, search, space, data, seconds)
     finally:
@@ -78,12 +84,14 @@ def _finish(
         **cost(space, genotype),
         "val_accuracy": None if accuracy is None else float(accuracy),
         "val_accuracy_of": "the derived network with the supernet's weights",
+        **search.results(),
         **known(trainer.callbacks, genotype),  # type: ignore[attr-defined]
         **environment(search.device, str(trainer.precision)),
     }
     write_json(output / "summary.json", summary)
     _report(summary, output)
-    return summary["val_accuracy"]
+    value: float | None = summary.get("value", summary["val_accuracy"])
+    return value
 
 
 def _report(summary: dict[str, Any], output: Path) -> None:
@@ -92,6 +100,9 @@ def _report(summary: dict[str, Any], output: Path) -> None:
     log.info("parameters    %.3f M   MACs %.2f M", summary["parameters"] / 1e6, summary["macs"] / 1e6)
     if accuracy is not None:
         log.info("val accuracy  %.2f %% (with the supernet's weights; train.py trains it from scratch)", accuracy)
+    if "value" in summary:
+        log.info("value         %s, %s", summary["value"], summary["value_of"])
+        log.info("queries       %d, ended by %s", summary["queries"], summary["ended_by"])
     for split in ("valid", "test"):
         if f"benchmark/{split}" in summary:
             log.info("benchmark     %s %.2f %% (%s)", split, summary[f"benchmark/{split}"], summary["benchmark_of"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,10 @@ def _sentence(line: dict[str, Any], epochs: int | None) -> str:
     for half in ("train", "arch", "val"):
         if f"{half}/loss" in line:
             parts.append(f"{half} {line[f'{half}/loss']:.3f} {line[f'{half}/accuracy']:.1f}%")
+    if "queries" in line:
+        parts.append(
+            f"{line['queries']:.0f} queries  {line['spent']:.0f} s spent  best {line.get('best', math.nan):.4g}"
+        )
     known = {split: line.get(f"benchmark/{split}") for split in ("valid", "test")}
     parts += [f"benchmark {split} {value:.2f}%" for split, value in known.items() if value is not None]
     parts.append(f"{line['seconds']:.1f} s")

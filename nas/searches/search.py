@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from nas.cells import Architecture, Genotype
+from nas.data.images import ImageData
 from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.masks import Masks
@@ -53,6 +54,14 @@ class Search(pl.LightningModule, ABC):
     def diagnostics(self) -> dict[str, float]:
         """Numbers worth a line in the history, at the end of an epoch."""
         return {}
+
+    def results(self) -> dict[str, Any]:
+        """What the summary tells of this search beyond what it tells of every search, at the end."""
+        return {}
+
+    def batches(self, data: ImageData) -> pl.LightningDataModule:
+        """What the trainer takes its batches from: the images, unless a search has no use for them."""
+        return data
 
     def check_precision(self, precision: str) -> None:  # noqa: B027, a search may run in any
         """Raises NasError for a precision, by Lightning's name, in which the search cannot run."""

@@ -6,14 +6,15 @@ import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from typing import Any
 
 from nas.cells import Cell, CellGenotype, Genotype, Link, describe
 from nas.derivations import alive
 from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions, PoolNorm
-from nas.spaces.darts_network import NestedCells, Stem
-from nas.spaces.space import Network, Shape, Space
+from nas.spaces.darts_network import NestedCells, Stem, thin_cells
+from nas.spaces.space import Network, Probe, Shape, Space
 
 DARTS_OPS = (
     "none",
@@ -128,9 +129,18 @@ class Darts(Space):
             stem=stem,
             stem_multiplier=stem_multiplier,
             auxiliary=auxiliary,
-            auxiliary_norm=stem == "cifar" if auxiliary_norm is None else auxiliary_norm,
+            auxiliary_norm=stem != "imagenet" if auxiliary_norm is None else auxiliary_norm,
             lastact=lastact,
         )
+
+    def supernet_size(self) -> dict[str, Any]:
+        return {"auxiliary": False} | {
+            n: getattr(self, n) for n in ("channels", "layers", "stem", "stem_multiplier", "lastact")
+        }
+
+    def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
+        cells = self.cells if genotype is None else {n: c.restrict(genotype.cells[n]) for n, c in self.cells.items()}
+        return thin_cells(cells, kind, self.shape, self.classes)
 
     def deepened(self, cells: Mapping[str, Cell], more: int) -> Darts:
         other = copy(self)
@@ -259,18 +269,14 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _literal(node: ast.expr, error: NasError) -> list[object]:
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("range", "list")
-        and node.args
-    ):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
         if node.func.id == "list":
             return _literal(node.args[0], error)
-        bounds = [_integer(arg, error) for arg in node.args]
-        if len(bounds) > 2 or max(bounds) > 100:
-            raise error
-        return list(range(*bounds))
+        if node.func.id == "range":
+            bounds = [_integer(arg, error) for arg in node.args]
+            if len(bounds) > 2 or max(bounds) > 100:
+                raise error
+            return list(range(*bounds))
     try:
         return list(ast.literal_eval(node))
     except (ValueError, TypeError):

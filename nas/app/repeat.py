@@ -1,0 +1,146 @@
+"""Many independent searches by queries in one process, and what they found on average."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from nas.anytime import Trace, save_curves, summarise, trace
+from nas.app.summary import cost, environment
+from nas.cells import Genotype
+from nas.data.images import ImageData
+from nas.errors import NasError
+from nas.evaluation import Evaluator
+from nas.files import save_genotype, write_atomically, write_json
+from nas.plot import save_cell
+from nas.searches.query import QuerySearch
+from nas.strategies.queries import Queries, Query
+
+log = logging.getLogger(__name__)
+REPETITIONS_FILE = "repetitions.jsonl"
+
+
+def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | None:
+    """Repetition i searches with seed + i; writes the run directory and returns the mean value of what they found.
+
+    Raises NasError where a checkpoint is given: repetitions are not resumed.
+    """
+    if cfg.ckpt_path is not None:
+        raise NasError("ckpt_path: repetitions keep no checkpoints; start them anew in another directory")
+    device = torch.device("cuda" if cfg.trainer.accelerator in ("gpu", "cuda") else "cpu")
+    evaluator = search.open(data, device)
+    output, began = Path(cfg.paths.output), time.perf_counter()
+    output.mkdir(parents=True, exist_ok=True)
+    traces, rows, best = _run(search, evaluator, output / REPETITIONS_FILE)
+    seconds = time.perf_counter() - began
+    save_genotype(best.genotype, output / "genotype.json")
+    save_cell(best.genotype, output)
+    _, picture = save_curves(summarise(traces, evaluator.optimum()), output, evaluator)
+    table = averages(rows)
+    write_atomically(output / "table.csv", _csv(table))
+    summary = {
+        "method": cfg.method.name,
+        "space": search.space.name,
+        "dataset": HydraConfig.get().runtime.choices["dataset"],
+        "seed": search.seed,
+        "repetitions": search.repetitions,
+        "value_of": evaluator.unit,
+        "genotype": search.space.native(best.genotype),
+        "genotype_is": "the best of all repetitions by value",
+        "table": table,
+        "search_seconds": round(seconds, 3),
+        **cost(search.space, best.genotype),
+        **environment(device, "32-true"),
+    }
+    write_json(output / "summary.json", summary)
+    _report(summary, picture)
+    mean = table.get("value", {}).get("mean")
+    return None if mean is None else float(mean)
+
+
+def _run(search: QuerySearch, evaluator: Evaluator, path: Path) -> tuple[list[Trace], list[dict[str, Any]], Query]:
+    """The curves of all repetitions, a row for each, which is written to ``path`` as it ends, and the best query."""
+    known: dict[Genotype, dict[str, float]] = {}
+    traces: list[Trace] = []
+    rows: list[dict[str, Any]] = []
+    found: list[Query] = []
+    began = time.perf_counter()
+    with path.open("w") as file:
+        for number in range(search.repetitions):
+            queries = search.begin(search.seed + number)
+            evaluator.begin(search.seed + number)
+            while queries.step(evaluator):
+                pass
+            traces.append(trace(queries, evaluator, known))
+            rows.append(_row(search, queries, number, known))
+            file.write(json.dumps(rows[-1]) + "\n")
+            assert queries.best is not None
+            found.append(queries.best)
+            if (number + 1) % max(search.repetitions // 10, 1) == 0:
+                log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - began)
+    return traces, rows, max(found, key=lambda query: query.value if math.isfinite(query.value) else -math.inf)
+
+
+def averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """For each number that the rows hold: of how many rows, their mean and standard deviation (n - 1)."""
+    names = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, int | float))
+    found = {}
+    for name in names:
+        values = [float(row[name]) for row in rows if isinstance(row.get(name), int | float)]
+        std = statistics.stdev(values) if len(values) > 1 else math.nan
+        found[name] = {"n": len(values), "mean": statistics.fmean(values), "std": std}
+    return {name: one for name, one in found.items() if name not in ("repetition", "seed")}
+
+
+def _row(
+    search: QuerySearch, queries: Queries, number: int, known: Mapping[Genotype, Mapping[str, float]]
+) -> dict[str, Any]:
+    best = queries.best
+    assert best is not None
+    return {
+        "repetition": number,
+        "seed": search.seed + number,
+        "genotype": search.space.native(best.genotype),
+        "value": best.value if math.isfinite(best.value) else None,
+        "queries": len(queries.history),
+        "genotypes": len({query.genotype for query in queries.history}),
+        "spent": queries.spent,
+        "ended_by": queries.ended,
+        **known[best.genotype],
+    }
+
+
+def _csv(table: Mapping[str, Mapping[str, float]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["name", "n", "mean", "std"])
+    writer.writerows([name, one["n"], f"{one['mean']:.6g}", f"{one['std']:.6g}"] for name, one in table.items())
+    return buffer.getvalue()
+
+
+def _report(summary: Mapping[str, Any], picture: Path) -> None:
+    count, seconds = summary["repetitions"], summary["search_seconds"]
+    table = Table(title=f"{summary['method']}: {count} repetitions in {seconds:.1f} s", title_justify="left")
+    for column in ("of the best genotype of a repetition", "n", "mean", "std"):
+        table.add_column(column, justify="left" if column.startswith("of") else "right")
+    for name, one in summary["table"].items():
+        table.add_row(name, str(one["n"]), f"{one['mean']:.2f}", f"{one['std']:.2f}")
+    Console(highlight=False, width=100).print(table)
+    for name, one in summary["table"].items():
+        if one["n"] < count:
+            log.info("%s is known of %d of %d found genotypes alone: its mean is not one of all", name, one["n"], count)
+    log.info("picture       %s", picture)

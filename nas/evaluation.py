@@ -1,0 +1,47 @@
+"""What a genotype is worth and what it costs to know: the contract between strategies and what they ask."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nas.cells import Genotype
+
+
+class Evaluation(NamedTuple):
+    """The ``value`` of a genotype, bigger is better, and the ``seconds`` it cost: simulated or measured ones."""
+
+    value: float
+    seconds: float
+
+
+class Evaluator(ABC):
+    """Anything that values genotypes. A value that is not finite ranks last."""
+
+    unit: str = "value"
+    """What the value is, for the axis of a picture."""
+    simulated = False
+    """Whether its seconds are those of a table rather than of a clock."""
+
+    @abstractmethod
+    def __call__(self, genotype: Genotype) -> Evaluation:
+        """Values a genotype of the space."""
+
+    def begin(self, seed: int) -> None:  # noqa: B027, most draw nothing from query to query
+        """Begins a run: draws that go on from query to query start anew from ``seed``."""
+
+    def state(self) -> dict[str, Any]:
+        """What those draws need to go on, in primitives."""
+        return {}
+
+    def load(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """The inverse of ``state``."""
+
+    def facts(self, genotype: Genotype) -> dict[str, float]:
+        """What else is known of a found genotype, by name: the accuracies that a benchmark reports."""
+        return {}
+
+    def optimum(self) -> dict[str, float]:
+        """The best of each of the ``facts`` over the whole space, where it is known."""
+        return {}

@@ -1,0 +1,59 @@
+"""Scores of networks that are not trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas.cells import Genotype
+from nas.data.draws import Draws
+from nas.data.images import ImageData
+from nas.evaluation import Evaluation, Evaluator
+from nas.scores.score import Score
+from nas.scores.scorer import Scorer
+from nas.spaces.space import Space
+
+
+class _OnDevice:
+    """Draws of images, moved to a device."""
+
+    def __init__(self, draws: Draws, device: torch.device | None) -> None:
+        self._draws = draws
+        self._device = device
+
+    def __call__(self, count: int) -> tuple[Tensor, Tensor]:
+        x, y = self._draws(count)
+        return x.to(self._device), y.to(self._device)
+
+    def plain(self, count: int, seed: int) -> Tensor:
+        return self._draws.plain(count, seed).to(self._device)
+
+
+class ZeroCost(Evaluator):
+    """The score of a genotype's network at its initialisation, negated where lower is better; measured seconds.
+
+    The same genotype has the same score in a run: network and images are drawn from ``seed``. ``network`` are options
+    of ``space.network``; None is the size that the scorer chooses.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        data: ImageData,
+        device: torch.device | None = None,
+        score: Score | None = None,
+        network: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        assert score is not None, "the configuration names one"
+        self.unit = score.name if score.higher_is_better else f"-{score.name}"
+        self._scorer = Scorer(space, score, _OnDevice(Draws(data, seed), device), network, seed)
+
+    def __call__(self, genotype: Genotype) -> Evaluation:
+        began = time.perf_counter()
+        value = self._scorer(genotype)
+        return Evaluation(value if self._scorer.higher_is_better else -value, time.perf_counter() - began)

@@ -1,0 +1,1 @@
+"""Search strategies that see nothing of a genotype but its value: ask, evaluate, tell."""

@@ -1,0 +1,133 @@
+"""The queries of one run: asked, paid and told, until the budget is used."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from nas.cells import Genotype
+from nas.errors import NasError
+from nas.evaluation import Evaluation
+from nas.strategies.strategy import Strategy
+
+QUERIES = 100
+REPEATS = 1000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a run is: a number of ``queries``, of ``seconds``, or both; 100 queries where neither is given.
+
+    A query that would exceed the seconds is discarded and ends the run. Raises NasError for one that allows nothing.
+    """
+
+    queries: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.queries is not None and self.queries < 1:
+            raise NasError(f"budget.queries={self.queries}: give a whole number of queries, at least 1")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise NasError(f"budget.seconds={self.seconds}: give a number of seconds above 0")
+        if self.queries is None and self.seconds is None:
+            object.__setattr__(self, "queries", QUERIES)
+
+
+class Query(NamedTuple):
+    """A genotype that was paid for: its ``value`` as evaluated and the ``seconds`` it cost."""
+
+    genotype: Genotype
+    value: float
+    seconds: float
+
+
+class Queries:
+    """One run of a strategy: its ``history``, the seconds ``spent``, and what ``ended`` it (None while it goes on).
+
+    A genotype that is asked for again costs again unless ``cached``: then its first value is told once more, for
+    nothing, and a run of 1,000 such answers ends the search ("repeats").
+    """
+
+    def __init__(self, strategy: Strategy, budget: Budget, rng: random.Random, cached: bool = False) -> None:
+        self.strategy = strategy
+        self.budget = budget
+        self.cached = cached
+        self.history: list[Query] = []
+        self.incumbents: list[int] = []
+        """The queries, by number, that were better than all before them; the first query is one."""
+        self.spent = 0.0
+        self.ended: str | None = None
+        self._rng = rng
+        self._known: dict[Genotype, float] = {}
+
+    @property
+    def best(self) -> Query | None:
+        """The best of the history by value, the first of equals; None before the first query."""
+        return self.history[self.incumbents[-1]] if self.incumbents else None
+
+    def step(self, evaluate: Callable[[Genotype], Evaluation]) -> bool:
+        """One query; False where the budget does not allow it, or the run has ended before."""
+        genotype = None if self.ended else self._asked()
+        if genotype is None:
+            return False
+        value, seconds = evaluate(genotype)
+        limit = self.budget.seconds
+        if limit is not None and self.spent + seconds > limit:
+            self.ended = "seconds"
+            if not self.history:
+                raise NasError(
+                    f"budget.seconds={limit:g}: the first query alone takes {seconds:.3g} s; give more, or a number of "
+                    "queries (budget.queries)"
+                )
+            return False
+        self._take(Query(genotype, value, seconds))
+        return True
+
+    def replay(self, history: list[Query]) -> None:
+        """Asks and tells once more what ``history`` tells, so that the run goes on where that one stood.
+
+        Raises:
+            NasError: where the strategy asks for something else: it had other options.
+        """
+        for query in history:
+            genotype = self._asked()
+            if genotype != query.genotype:
+                raise NasError(
+                    f"ckpt_path: query {len(self.history)} of the checkpoint is not what this strategy asks for: go on "
+                    "with the options and the seed that the search was started with"
+                )
+            self._take(query)
+        self.ended = None
+        self._look_at_queries()
+
+    def _asked(self) -> Genotype | None:
+        """The next genotype to pay for."""
+        for _ in range(REPEATS):
+            genotype = self.strategy.ask(self._rng)
+            if not self.cached or genotype not in self._known:
+                return genotype
+            self.strategy.tell(genotype, self._known[genotype])
+        self.ended = "repeats"
+        return None
+
+    def _take(self, query: Query) -> None:
+        rank = query.value if math.isfinite(query.value) else -math.inf
+        if not self.history or rank > self._rank(self.history[self.incumbents[-1]]):
+            self.incumbents.append(len(self.history))
+        self.history.append(query)
+        self.spent += query.seconds
+        if self.cached:
+            self._known.setdefault(query.genotype, rank)
+        self.strategy.tell(query.genotype, rank)
+        self._look_at_queries()
+
+    def _look_at_queries(self) -> None:
+        if self.budget.queries is not None and len(self.history) >= self.budget.queries:
+            self.ended = "queries"
+
+    @staticmethod
+    def _rank(query: Query) -> float:
+        return query.value if math.isfinite(query.value) else -math.inf
