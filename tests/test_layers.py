@@ -14,12 +14,15 @@ FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "s
 LAYERS: list[tuple[list[str], set[int]]] = [
     (["errors", "generators", "schedulers", "cells", "masks", "derivations"], set()),
     (["ops", "norm", "edges", "partial", "dropped_skip", "graph", "skips"], {0}),
-    (["dirichlet", "relaxations", "edge_normalised", "gates", "paths", "controller", "tasks", "data"], {0}),
+    (
+        ["dirichlet", "relaxations", "block_draws", "edge_normalised", "gates", "paths", "controller", "tasks", "data"],
+        {0},
+    ),
     (["spaces", "benchmarks"], {0, 1}),
     (
         [
             *["files", "count", "strongest", "concrete", "resources", "gradients", "curvature", "clipped", "widening"],
-            *["perturbations", "scores", "layout", "plot", "interop"],
+            *["perturbations", "scores", "layout", "bars", "plot", "interop"],
         ],
         {0, 1, 3},
     ),

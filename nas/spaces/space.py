@@ -49,6 +49,8 @@ class Space(ABC):
     cells: Mapping[str, Cell]
     counts_bias = False
     """Whether the field's figures for this space add one multiply-add an output for a bias."""
+    mixes_ops = True
+    """Whether the supernet mixes candidates on edges, which an ``EdgeFactory`` builds."""
 
     def __init__(self, name: str, shape: Shape, classes: int) -> None:
         self.name = name
