@@ -212,6 +212,10 @@ def test_genotype_network_changes_channels_at_the_input_of_a_cell() -> None:
     assert net(torch.randn(2, 3, 8, 8)).shape == (2, 4)
 
 
+def add_cost(total: Tensor, layer: nn.Module, inputs: Any, output: Tensor) -> None:
+    total += torch.tensor(layer_cost(layer, output))
+
+
 def test_op_costs_are_those_of_the_blocks() -> None:
     """A width costs what its blocks' layers cost in the network with all other layers as wide as possible."""
     space = NatsSize((3, 9, 9), 4, SMALL)
