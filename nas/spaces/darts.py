@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from typing import Any
 
 from nas.cells import Cell, CellGenotype, Genotype, Link, describe
 from nas.derivations import alive
@@ -13,7 +14,7 @@ from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions, PoolNorm
 from nas.spaces.darts_network import NestedCells, Stem
-from nas.spaces.space import Network, Shape, Space
+from nas.spaces.space import PROBE_SHAPE, Network, Probe, Shape, Space
 
 DARTS_OPS = (
     "none",
@@ -128,9 +129,23 @@ class Darts(Space):
             stem=stem,
             stem_multiplier=stem_multiplier,
             auxiliary=auxiliary,
-            auxiliary_norm=stem == "cifar" if auxiliary_norm is None else auxiliary_norm,
+            auxiliary_norm=stem != "imagenet" if auxiliary_norm is None else auxiliary_norm,
             lastact=lastact,
         )
+
+    def supernet_size(self) -> dict[str, Any]:
+        size = {"channels": self.channels, "layers": self.layers, "stem": self.stem}
+        return {**size, "stem_multiplier": self.stem_multiplier, "auxiliary": False, "lastact": self.lastact}
+
+    def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
+        cells = self.cells
+        if genotype is not None:
+            self.check(genotype)
+            cells = {name: cell.restrict(genotype.cells[name]) for name, cell in self.cells.items()}
+        thin = {"stem_multiplier": 1, "lastact": True, "depth": 2}  # a normal cell and a reduction
+        if kind == "ntk":
+            return NestedCells(cells, MixedEdge, OpOptions(), 1, 3, self.shape, self.classes, **thin)
+        return NestedCells(cells, MixedEdge, OpOptions(), 1, 3, PROBE_SHAPE, self.classes, stem="none", **thin)
 
     def deepened(self, cells: Mapping[str, Cell], more: int) -> Darts:
         other = copy(self)

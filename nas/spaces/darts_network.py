@@ -16,7 +16,7 @@ from nas.ops import FactorizedReduce, OpOptions, ReluConvNorm
 from nas.spaces.fixed_reduction import FixedReduction
 from nas.spaces.space import Network, Output, Shape
 
-Stem = Literal["cifar", "imagenet"]
+Stem = Literal["cifar", "imagenet", "none"]
 
 
 class NestedCell(nn.Module):
@@ -93,7 +93,8 @@ class NestedCells(Network):
 
     ``cells`` holds the whole tables in a supernet, restricted ones in a genotype's network; without a "reduce" cell
     the reductions are fixed (GDAS FRC). The ImageNet stem divides the resolution by eight before the first cell, the
-    CIFAR stem keeps it. ``lastact`` puts a batch norm and a ReLU before the pooling, as AutoDL-Projects does.
+    CIFAR stem keeps it, and without one ("none") the cells see the input itself. ``depth`` keeps only the first so many
+    cells of all ``layers``. ``lastact`` puts a batch norm and a ReLU before the pooling, as AutoDL-Projects does.
     """
 
     def __init__(
@@ -110,18 +111,20 @@ class NestedCells(Network):
         auxiliary: bool | None = False,
         auxiliary_norm: bool = True,
         lastact: bool = False,
+        depth: int | None = None,
     ) -> None:
         super().__init__()
         if layers < 3:
             raise NasError(f"layers={layers}: the DARTS networks need at least 3 cells, to place two reductions")
-        if min(channels, stem_multiplier) < (1 if stem == "cifar" else 2):
+        if min(channels, stem_multiplier) < (2 if stem == "imagenet" else 1):
             raise NasError(f"channels={channels}, stem_multiplier={stem_multiplier}: too few for the {stem} stem")
         width, after_reduction = self._stem(shape[0], channels, stem, stem_multiplier)
         reductions = (layers // 3, 2 * layers // 3)
         inputs = (width, width)
         self.cells = nn.ModuleList()
         self.kinds: list[str] = []
-        for layer in range(layers):
+        self.auxiliary_head: AuxiliaryHead | None = None
+        for layer in range(layers if depth is None else depth):
             reduction = layer in reductions
             channels = 2 * channels if reduction else channels
             kind = "reduce" if reduction else "normal"
@@ -157,6 +160,9 @@ class NestedCells(Network):
 
     def _stem(self, inputs: int, channels: int, stem: Stem, multiplier: int) -> tuple[int, bool]:
         """The width behind the stem, and whether its two outputs differ in resolution."""
+        if stem == "none":
+            self.stem: nn.Module = nn.Identity()
+            return inputs, False
         if stem == "cifar":
             self.stem = nn.Sequential(*_conv_norm(inputs, multiplier * channels, 1))
             return multiplier * channels, False
@@ -168,7 +174,7 @@ class NestedCells(Network):
     def _auxiliary(
         self, channels: int, classes: int, shape: Shape, stem: Stem, wanted: bool | None, norm: bool
     ) -> None:
-        sides = {side // (4 if stem == "cifar" else 32) for side in shape[1:]}
+        sides = {side // (32 if stem == "imagenet" else 4) for side in shape[1:]}
         size = min(sides)
         if wanted and size < 2:
             raise NasError(
@@ -176,6 +182,6 @@ class NestedCells(Network):
                 "reduction, 2x2 are needed; use network.auxiliary=false"
             )
         build = size >= 2 if wanted is None else wanted
-        stride = 3 if stem == "cifar" else 2
+        stride = 2 if stem == "imagenet" else 3
         side = size if len(sides) == 1 else 0
         self.auxiliary_head = AuxiliaryHead(channels, classes, stride, side, norm) if build else None

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ from nas.edges import EdgeFactory, MixedEdge, rows
 from nas.errors import NasError
 from nas.graph import CellGraph
 from nas.ops import OpOptions, ReluConvNorm
-from nas.spaces.space import Network, Output, Shape, Space
+from nas.spaces.space import PROBE_SHAPE, Network, Output, Probe, Shape, Space
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -40,7 +41,8 @@ class Reduction(nn.Module):
 class StackedCells(Network):
     """Three stages of equal cells with a residual reduction between them.
 
-    ``cell`` is the whole table in a supernet, a restricted one in a genotype's network.
+    ``cell`` is the whole table in a supernet, a restricted one in a genotype's network. ``depth`` keeps only the first
+    so many cells, reductions counted; without a ``stem`` the cells see the input itself.
     """
 
     def __init__(
@@ -52,18 +54,30 @@ class StackedCells(Network):
         per_stage: int,
         shape: Shape,
         classes: int,
+        depth: int | None = None,
+        stem: bool = True,
     ) -> None:
         super().__init__()
         if min(channels, per_stage) < 1:
             raise NasError(f"channels={channels}, cells_per_stage={per_stage}: both must be at least 1")
-        self.stem = nn.Sequential(nn.Conv2d(shape[0], channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        conv = nn.Conv2d(shape[0], channels, 3, padding=1, bias=False)
+        self.stem = nn.Sequential(conv, nn.BatchNorm2d(channels)) if stem else nn.Identity()
+        plan = [
+            (stage, reduction)
+            for stage in range(3)
+            for reduction in ([True] if stage else []) + per_stage * [False]  # a reduction begins a stage
+        ]
         self.cells = nn.ModuleList()
-        for stage, width in enumerate((channels, 2 * channels, 4 * channels)):
-            if stage:
-                self.cells.append(Reduction(width // 2, width))
-            self.cells.extend(CellGraph(cell, width, lambda source: 1, edge, options) for _ in range(per_stage))
-        self.lastact = nn.Sequential(nn.BatchNorm2d(4 * channels), nn.ReLU())
-        self.classifier = nn.Linear(4 * channels, classes)
+        width = channels
+        for stage, reduction in plan[:depth]:
+            width = channels * 2**stage
+            self.cells.append(
+                Reduction(width // 2, width)
+                if reduction
+                else CellGraph(cell, width, lambda source: 1, edge, options)
+            )
+        self.lastact = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
+        self.classifier = nn.Linear(width, classes)
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
         table = None if arch is None else rows(arch["cell"])
@@ -118,6 +132,15 @@ class NasBench201(Space):
         self.check(genotype)
         cell = TABLE.restrict(genotype.cells["cell"])
         return StackedCells(cell, MixedEdge, OpOptions(), channels, cells_per_stage, self.shape, self.classes)
+
+    def supernet_size(self) -> dict[str, Any]:
+        return {"channels": self.channels, "cells_per_stage": self.cells_per_stage}
+
+    def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
+        cell = self.cells["cell"] if genotype is None else TABLE.restrict(genotype.cells["cell"])
+        if kind == "ntk":
+            return StackedCells(cell, MixedEdge, OpOptions(), 3, 1, self.shape, self.classes)
+        return StackedCells(cell, MixedEdge, OpOptions(), 1, 1, PROBE_SHAPE, self.classes, depth=1, stem=False)
 
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)

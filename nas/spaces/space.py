@@ -6,7 +6,7 @@ import inspect
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -15,6 +15,9 @@ from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 
 Shape = tuple[int, int, int]
+Probe = Literal["ntk", "regions"]
+PROBE_SHAPE: Shape = (1, 3, 3)
+"""What the thin network for linear regions takes."""
 
 
 class Output(NamedTuple):
@@ -64,6 +67,17 @@ class Space(ABC):
     @abstractmethod
     def network(self, genotype: Genotype, *args: Any, **options: Any) -> Network:
         """The network of one genotype, at its published evaluation size unless options say otherwise."""
+
+    def supernet_size(self) -> dict[str, Any]:
+        """Options of ``network`` that give a genotype the size of the supernet."""
+        return {}
+
+    def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
+        """The thin network on which TE-NAS (Chen et al., ICLR 2021) measures: the supernet, or that of a genotype.
+
+        "ntk" takes the data's images, "regions" crops [B, 1, 3, 3]. Raises NasError where the space has none.
+        """
+        raise NasError(f"space '{self.name}' has no thin networks: ntk and linear_regions are not defined on it")
 
     @abstractmethod
     def native(self, genotype: Genotype) -> str:

@@ -1,0 +1,90 @@
+"""Scores of genotypes: a fresh network for each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from nas.cells import NONE, CellGenotype, Genotype
+from nas.scores.linear_regions import crops
+from nas.scores.score import Batch, Score
+from nas.spaces.space import Space
+
+
+class Batches(Protocol):
+    """Gives the fixed mini-batch: called with a number of images, the same ones each time."""
+
+    def __call__(self, count: int) -> Batch: ...
+
+
+class Scorer:
+    """``scorer(genotype)``: the score of its network at PyTorch's default initialisation; never NaN.
+
+    It depends on the genotype, ``seed`` and the images alone. ``network`` are options for ``space.network``; None
+    gives the size of the space's supernet, or the thin network that the score is published on (ntk, linear_regions).
+    Genotypes whose output does not depend on the input, and scores that are not finite, get the worst value there is:
+    -inf where ``higher_is_better``, else inf.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        score: Score,
+        batches: Batches,
+        network: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.space = space
+        self.score = score
+        self.batches = batches
+        self.network = network
+        self.seed = seed
+        self.higher_is_better = score.higher_is_better
+        self._batch: Batch | None = None
+
+    def __call__(self, genotype: Genotype) -> float:
+        worst = -math.inf if self.higher_is_better else math.inf
+        self.space.check(genotype)
+        if not all(connected(cell) for cell in genotype.cells.values()):
+            return worst
+        batch = self.batch()
+        device = batch[0].device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(self.seed)
+            network = self._network(genotype).to(device)
+            value = self.score(network, batch, torch.Generator().manual_seed(self.seed))
+        return value if math.isfinite(value) else worst
+
+    def batch(self) -> Batch:
+        """The fixed mini-batch, drawn at the first call."""
+        if self._batch is None:
+            x, y = self.batches(self.score.batch_size)
+            if self.score.probe == "regions" and self.network is None:
+                x, y = self._crops(x), y
+            self._batch = x, y
+        return self._batch
+
+    def _crops(self, x: Tensor) -> Tensor:
+        """As many crops as the score wants, images taken again where there are fewer."""
+        return crops(x[torch.arange(self.score.batch_size) % len(x)], torch.Generator().manual_seed(self.seed))
+
+    def _network(self, genotype: Genotype) -> torch.nn.Module:
+        if self.network is not None:
+            return self.space.network(genotype, **self.network)
+        if self.score.probe is not None:
+            return self.space.probe(self.score.probe, genotype)
+        return self.space.network(genotype, **self.space.supernet_size())
+
+
+def connected(cell: CellGenotype) -> bool:
+    """Whether the output of a cell depends on any of its inputs: a chain of ops other than none leads there."""
+    targets = {link.target for link in cell.links}
+    links = [link for link in cell.links if link.op != NONE]
+    reached = {link.source for link in cell.links} - targets
+    for _ in cell.links:
+        reached |= {link.target for link in links if link.source in reached}
+    return bool(reached & set(cell.output))

@@ -1,0 +1,84 @@
+"""Zen-score (Lin et al., ICCV 2021): how far a network's features move when its input does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nas.scores.score import Batch, Score
+
+
+class Zen(Score):
+    """log E|f(x) - f(x + gamma e)| + the sum over batch norms of log sqrt(mean of the running variance).
+
+    f is the map before the global pooling, x and e are standard normal, the weights standard normal too, batch norm
+    scales 1 and shifts 0; the mean of ``repeats`` draws. This is the side of the authors' repository (idstcv/ZenNAS):
+    the sum of absolute differences of an image, the paper writes a Frobenius norm; running variances after two updates
+    with batch norm's momentum, the paper the variances themselves. Batch norms without running statistics, or
+    in parts that are not executed, count nothing. -inf where the input does not reach the map.
+    """
+
+    name = "zen"
+
+    def __init__(self, batch_size: int = 16, gamma: float = 1e-2, repeats: int = 32) -> None:
+        self.batch_size = batch_size
+        self.gamma = gamma
+        self.repeats = repeats
+
+    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
+        modes = [(module, module.training) for module in network.modules()]
+        maps: list[Tensor] = []
+
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.dim() == 4:
+                maps[:] = [output]  # the last one of a pass is the map before the pooling
+
+        hooks = [module.register_forward_hook(keep) for module in network.modules()]
+        try:
+            network.train()
+            with torch.no_grad():
+                found = [self._draw(network, batch[0], maps, generator) for _ in range(self.repeats)]
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for module, training in modes:
+                module.training = training
+        return sum(found) / len(found)
+
+    def _draw(self, network: nn.Module, like: Tensor, maps: list[Tensor], generator: torch.Generator) -> float:
+        state = _gaussian(network, generator)
+        x, e = (_normal(like, generator) for _ in range(2))
+        functional_call(network, state, (x,))
+        (before,) = maps
+        functional_call(network, state, (x + self.gamma * e,))
+        difference = (before - maps[0]).abs().sum(dim=(1, 2, 3)).mean().double()
+        scale = torch.zeros_like(difference)
+        for name, module in network.named_modules():
+            if isinstance(module, nn.BatchNorm2d) and f"{name}.running_var" in state:
+                if bool(state[f"{name}.num_batches_tracked"] > 0):
+                    scale += state[f"{name}.running_var"].double().mean().sqrt().log()
+        return float(difference.log() + scale)
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)
+
+
+def _gaussian(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    """Weights of convolutions and linear layers drawn anew, everything else as a new batch norm has it."""
+    state: dict[str, Tensor] = {}
+    for name, parameter in network.named_parameters():
+        owner, _, leaf = name.rpartition(".")
+        module = network.get_submodule(owner)
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            state[name] = _normal(parameter, generator) if leaf == "weight" else torch.zeros_like(parameter)
+        elif isinstance(module, nn.BatchNorm2d):
+            state[name] = torch.ones_like(parameter) if leaf == "weight" else torch.zeros_like(parameter)
+    for name, buffer in network.named_buffers():
+        leaf = name.rpartition(".")[2]
+        known = {"running_var": torch.ones_like, "running_mean": torch.zeros_like, "num_batches_tracked": torch.zeros_like}
+        state[name] = known[leaf](buffer) if leaf in known else buffer.clone()
+    return state

@@ -1,0 +1,44 @@
+"""TE-NAS' networks and pruning states, built of the names and numbers that its authors' program uses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nas.interop import load_published
+from nas.scores.pruned import Pruned
+from nas.spaces.darts import Darts
+from nas.spaces.nas_bench_201 import NasBench201
+from nas.spaces.space import Network, Probe, Space
+from tests.golden_tools import Golden
+
+DARTS_ORDER = ["none", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"]
+DARTS_ORDER += ["avg_pool_3x3", "max_pool_3x3"]
+
+
+def tenas_space(stored: Golden) -> Space:
+    """The space of a golden, its ops in the authors' order."""
+    shape = stored.arrays["x"].shape[-3:] if "x" in stored.arrays else (3, 32, 32)
+    if stored.entry["case"]["space"] == "darts":
+        return Darts(shape, 10, ops=DARTS_ORDER)
+    return NasBench201(shape, 10)
+
+
+def probe(stored: Golden, kind: Probe, prefix: str = "state/", dtype: torch.dtype = torch.float64) -> Network:
+    """The thin supernet with the golden's weights."""
+    network = tenas_space(stored).probe(kind)
+    state = stored.state(prefix)
+    if kind == "regions":
+        state = {key: value for key, value in state.items() if not key.startswith("stem.")}
+    load_published(network, state)
+    return network.to(dtype)
+
+
+def alive(space: Space, alphas: Tensor) -> dict[str, list[list[bool]]]:
+    """Which ops a state [cell types, edges, ops] of the authors' alphas leaves: those at 0, not at -1000."""
+    return {name: (alphas[i] > -1).tolist() for i, name in enumerate(space.cells)}
+
+
+def pruned(stored: Golden, kind: Probe, alphas: Tensor, dtype: torch.dtype = torch.float64) -> Pruned:
+    """The thin supernet of a golden in one of its pruning states."""
+    return Pruned(probe(stored, kind, dtype=dtype), alive(tenas_space(stored), alphas))
