@@ -26,7 +26,7 @@ LAYERS: list[tuple[list[str], set[int]]] = [
         ],
         {0, 1, 3},
     ),
-    (["searches", "training"], {0, 1, 2, 3, 4}),
+    (["searches", "training", "scan"], {0, 1, 2, 3, 4}),
     (["callbacks"], {0, 1, 2, 3, 4, 5}),
     (["app", "search", "train"], {0, 1, 2, 3, 4, 5, 6}),
 ]

@@ -49,6 +49,7 @@ class NatsSize(Space):
             raise NasError(f"space.widths={list(widths)}: give each width once, the smallest first")
         self.widths = tuple(widths)
         self.cells = {"cell": Cell(EDGES, tuple(map(str, widths)), output=(LAYERS,))}
+        self.members = len(self.widths) ** LAYERS
         self.mix: Mix = mix
         self.options = OpOptions(affine, track_statistics, not affine if conv_bias is None else conv_bias)
 
@@ -65,6 +66,10 @@ class NatsSize(Space):
     def network(self, genotype: Genotype) -> Network:
         """The benchmark's own network; widths that are no candidates can be built too."""
         return Chain(widths_of(genotype), OpOptions(), OpOptions(), self.shape, self.classes)
+
+    def member(self, index: int) -> Genotype:
+        """The architecture with this rank among the candidates; of the eight of the benchmark its own index."""
+        return from_index(index, self.widths)
 
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)
