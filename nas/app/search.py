@@ -26,7 +26,7 @@ from nas.app.preflight import refuse_trainer_options
 from nas.app.rewind import resumed
 from nas.app.scan import is_scan
 from nas.app.scan import run as run_scan
-from nas.app.summary import cost, environment
+from nas.app.summary import cost, environment, known
 from nas.callbacks.timing import StepTimer
 from nas.data.images import ImageData
 from nas.files import save_genotype, write_json
@@ -82,6 +82,7 @@ def _finish(
         **cost(space, genotype),
         "val_accuracy": None if accuracy is None else float(accuracy),
         "val_accuracy_of": "the derived network with the supernet's weights",
+        **known(trainer.callbacks, genotype),  # type: ignore[attr-defined]
         **environment(search.device, str(trainer.precision)),
     }
     write_json(output / "summary.json", summary)
@@ -95,6 +96,9 @@ def _report(summary: dict[str, Any], output: Path) -> None:
     log.info("parameters    %.3f M   MACs %.2f M", summary["parameters"] / 1e6, summary["macs"] / 1e6)
     if accuracy is not None:
         log.info("val accuracy  %.2f %% (with the supernet's weights; train.py trains it from scratch)", accuracy)
+    for split in ("valid", "test"):
+        if f"benchmark/{split}" in summary:
+            log.info("benchmark     %s %.2f %% (%s)", split, summary[f"benchmark/{split}"], summary["benchmark_of"])
     log.info("search time   %.1f s, %s", summary["search_seconds"], _steps(summary["step_seconds"]))
     log.info("picture       %s", output / "cell.png")
     log.info("next          python train.py genotype=%s", output)

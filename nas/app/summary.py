@@ -7,12 +7,14 @@ import resource
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nas.callbacks.benchmark import BenchmarkAccuracy
 from nas.cells import Genotype
 from nas.count import macs, parameters
 from nas.spaces.space import Space
@@ -25,6 +27,13 @@ def cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, int]:
     with torch.device("meta"):
         network = space.network(genotype, **options)
     return {"parameters": parameters(network), "macs": macs(network, space.shape, bias=space.counts_bias)}
+
+
+def known(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, Any]:
+    """What a benchmark tells of a genotype, by the names of the metrics; nothing where there is none."""
+    table = next((callback for callback in callbacks if isinstance(callback, BenchmarkAccuracy)), None)
+    found: dict[str, Any] = {} if table is None else dict(table.accuracies(genotype))
+    return {**found, "benchmark_of": table.what} if table is not None and found else {}
 
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:

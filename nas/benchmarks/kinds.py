@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from nas.cells import Genotype, describe
 from nas.errors import NasError
@@ -21,10 +23,14 @@ WIDTHS = tuple(str(8 * n) for n in range(1, 9))
 
 @dataclass(frozen=True)
 class Kind:
-    """A benchmark's space. ``edges`` are the links that every genotype has, ``ops`` what each may bear."""
+    """A benchmark's space. ``edges`` are the links that every genotype has, ``ops`` what each may bear.
+
+    ``epochs`` is the length of the trainings that papers report.
+    """
 
     notation: str
     title: str
+    epochs: int
     edges: tuple[tuple[int, int], ...]
     ops: tuple[str, ...]
     spell: Callable[[Iterable[str]], str]
@@ -34,6 +40,10 @@ class Kind:
     def size(self) -> int:
         """How many architectures the space has."""
         return len(self.ops) ** len(self.edges)
+
+    def names(self) -> Iterator[str]:
+        """The benchmark's names of all architectures, in no particular order."""
+        return map(self.spell, itertools.product(self.ops, repeat=len(self.edges)))
 
     def choice(self, genotype: Genotype) -> tuple[str, ...]:
         """The ops of a genotype in the order of ``edges``. Raises NasError where it is not of this space."""
@@ -96,6 +106,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             nas_bench_201.NasBench201.notation,
             "NAS-Bench-201",
+            200,
             nas_bench_201.EDGES,
             nas_bench_201.OPS,
             _topology,
@@ -104,6 +115,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             "nats_size",
             "the size space of NATS-Bench",
+            90,
             tuple((node, node + 1) for node in range(5)),
             WIDTHS,
             ":".join,
@@ -112,3 +124,9 @@ KINDS: Mapping[str, Kind] = {
     )
 }
 """The benchmarks' spaces by their notation."""
+
+
+def places(root: str | Path, notation: str) -> list[Path]:
+    """The directories in which a space's table is looked for: ``root`` itself and the one named after the notation."""
+    base = Path(root).expanduser()
+    return [base, base / notation]

@@ -94,5 +94,7 @@ def _sentence(line: dict[str, Any], epochs: int | None) -> str:
     for half in ("train", "arch", "val"):
         if f"{half}/loss" in line:
             parts.append(f"{half} {line[f'{half}/loss']:.3f} {line[f'{half}/accuracy']:.1f}%")
+    known = {split: line.get(f"benchmark/{split}") for split in ("valid", "test")}
+    parts += [f"benchmark {split} {value:.2f}%" for split, value in known.items() if value is not None]
     parts.append(f"{line['seconds']:.1f} s")
     return "  ".join([*parts, line.get("genotype", "")]).rstrip()

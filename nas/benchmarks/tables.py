@@ -8,23 +8,14 @@ import pyarrow.parquet as pq
 
 from nas.benchmarks.benchmark import Benchmark
 from nas.benchmarks.converted import ConvertedTable, notation_of
+from nas.benchmarks.kinds import places
 from nas.benchmarks.means import NAMES, MeansTable
 from nas.benchmarks.table import open_parquet
 from nas.errors import NasError
 
 
-def places(root: str | Path, notation: str) -> list[Path]:
-    """The directories in which ``find_table`` looks: ``root`` itself and the one named after the notation."""
-    base = Path(root).expanduser()
-    return [base, base / notation]
-
-
 def find_table(root: str | Path, notation: str) -> Benchmark | None:
-    """The benchmark of a space's notation, None where there is none.
-
-    A converted benchmark goes before the table of means. Raises NasError where there are several of one sort, and
-    where a file is named after the notation and cannot be read.
-    """
+    """As ``nas.benchmarks.find``."""
     converted: list[Path] = []
     means: list[Path] = []
     for path in (path for place in places(root, notation) for path in sorted(place.glob("*.parquet"))):
@@ -55,7 +46,7 @@ def _look(path: Path, notation: str) -> tuple[list[str], str | None]:
     try:
         schema = open_parquet(path).schema_arrow
     except NasError:
-        if notation in path.stem:
+        if notation in (path.parent.name, path.stem):
             raise
         return [], None
     return schema.names, notation_of(schema)
