@@ -146,7 +146,7 @@ def _finish(
 ) -> float | None:
     output, higher = Path(cfg.paths.output), scan.scorer.higher_is_better
     truth = report.truth(scan.space, entries)
-    found = {"score": scan.score.name, "higher_is_better": higher, "space": scan.space.name}
+    found: dict[str, Any] = {"score": scan.score.name, "higher_is_better": higher, "space": scan.space.name}
     found |= {"dataset": identity["dataset_name"], "seed": cfg.seed, **report(entries, higher, truth)}
     good = goodness([entry.score for entry in entries], higher)
     genotype = scan.space.parse(entries[best_of(good)].architecture)

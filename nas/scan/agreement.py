@@ -51,7 +51,9 @@ def kendall(x: Values, y: Values) -> float:
     """Kendall's tau-b."""
     if len(x) < 2:
         return float("nan")
-    return float(kendalltau(rankdata(x), rankdata(y), variant="b", method="asymptotic").statistic)
+    # the method is that of the p-value, which is not used: the asymptotic one is quick, and fails for two
+    method = "asymptotic" if len(x) > 2 else "auto"
+    return float(kendalltau(rankdata(x), rankdata(y), variant="b", method=method).statistic)
 
 
 def top_accuracy(x: Values, y: Values, k: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from nas.cells import Genotype
 from nas.errors import NasError
@@ -14,7 +14,8 @@ from nas.spaces.space import Space
 PATIENCE = 1000  # draws in a row that bring nothing new
 
 
-class Member(NamedTuple):
+@dataclass(frozen=True)
+class Member:
     """An architecture of the pool; ``index`` is its number in a space that can be enumerated, else None."""
 
     genotype: Genotype

@@ -10,14 +10,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nas.benchmarks
+from nas.benchmarks.kinds import KINDS
 from nas.errors import NasError
-from nas.scan.agreement import Interval, Statistic, Values, bootstrap, goodness, kendall, spearman, top_accuracy
-from nas.scan.agreement import top_overlap
+from nas.scan.agreement import (
+    Interval,
+    Statistic,
+    Values,
+    bootstrap,
+    goodness,
+    kendall,
+    spearman,
+    top_accuracy,
+    top_overlap,
+)
 from nas.scan.log import Entry, encoded
 from nas.spaces.space import Space
-
-PUBLISHED_EPOCHS = {"nas_bench_201": 200, "nats_size": 90}
-"""The length of training whose accuracies papers report."""
 
 
 class Truth(NamedTuple):
@@ -65,10 +72,12 @@ class Report:
     def truth(self, space: Space, entries: Sequence[Entry]) -> Truth:
         """The accuracies of the architectures, in their order."""
         nothing = np.full(len(entries), np.nan)
-        epochs = PUBLISHED_EPOCHS.get(space.notation) if self.epochs is None else self.epochs
+        epochs = self.epochs
+        if epochs is None:
+            epochs = KINDS[space.notation].epochs if space.notation in KINDS else 0
         try:
             benchmark = nas.benchmarks.find(self.root, space.notation)
-            if benchmark is None or epochs is None:
+            if benchmark is None:
                 return Truth(nothing, f"no benchmark of space '{space.name}' under {self.root}")
             values = benchmark.values(self.dataset, self.split, epochs, "mean")
         except NasError as error:
@@ -141,8 +150,8 @@ def text(report: Mapping[str, Any], title: str) -> str:
     best, seconds = report["best"], report["seconds"]
     known = "" if best["accuracy"] is None else f", accuracy {best['accuracy']:.2f} %"
     lines = [
-        f"scored         {title}: {report['architectures']} architectures, {report['distinct_scores']} distinct scores, "
-        f"{report['not_finite']} not finite (ranked last)",
+        f"scored         {title}: {report['architectures']} architectures, {report['distinct_scores']} distinct "
+        f"scores, {report['not_finite']} not finite (ranked last)",
         f"seconds        {seconds['median']:.3f} an architecture (median), {seconds['total']:.1f} in total",
         f"best score     {best['score']}{known}; {best['equals']} others have it too",
         f"rank, size     Spearman {_shown(report['spearman_parameters'])} with parameters, "
@@ -155,8 +164,8 @@ def text(report: Mapping[str, Any], title: str) -> str:
         lines.append(f"Kendall tau-b  {_interval(report['kendall_tau_b'])}")
         for row in report["top"]:
             lines.append(
-                f"top {row['k']:<10} best accuracy {_interval(row['accuracy'], 2)} % of {report['best_possible_accuracy']:.2f}; "
-                f"{_interval(row['overlap'], 2)} of them among the true ones"
+                f"top {row['k']:<10} best accuracy {_interval(row['accuracy'], 2)} % of "
+                f"{report['best_possible_accuracy']:.2f}; {_interval(row['overlap'], 2)} of them among the true ones"
             )
         lines.append(f"[low, high] are 95 % intervals of a bootstrap with {report['resamples']} resamples")
     return "\n".join(lines) + "\n"

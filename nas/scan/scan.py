@@ -68,11 +68,12 @@ class Scan:
 
     def measure(self, position: int) -> Entry:
         """Scores one architecture of the pool."""
-        genotype, index = self.pool[position]
+        member = self.pool[position]
         began = time.perf_counter()
-        value = self.scorer(genotype)
-        seconds = time.perf_counter() - began
-        return Entry(self.space.native(genotype), index, value, round(seconds, 6), *size(self.space, genotype))
+        value = self.scorer(member.genotype)
+        seconds = round(time.perf_counter() - began, 6)
+        name = self.space.native(member.genotype)
+        return Entry(name, member.index, value, seconds, *size(self.space, member.genotype))
 
 
 def size(space: Space, genotype: Genotype) -> tuple[int, int]:
