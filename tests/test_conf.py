@@ -10,18 +10,20 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from nas.app.build import build_data, build_search, build_space, build_trainer
 from nas.data.images import ImageData
+from nas.scores.score import Score
 from nas.searches.search import Search
 from nas.spaces.space import Space
 from nas.training import Training
 from tests.compose_tools import CONF, SIZED, choices, composed, small
 
-GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "space", "trainer"}
+GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "score", "space", "trainer"}
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
 EXPERIMENTS = choices("experiment")
 
@@ -135,6 +137,13 @@ def test_logger(search_config: DictConfig, tmp_path: Path) -> None:
     loggers = [instantiate(part, _convert_="all") for part in search_config.logger.values()]
     assert all(isinstance(logger, Logger) for logger in loggers)
     assert all(Path(str(logger.save_dir)).is_relative_to(tmp_path) for logger in loggers)
+
+
+@each("score")
+def test_score(search_config: DictConfig) -> None:
+    score = instantiate(search_config.score, _convert_="all")
+    assert isinstance(score, Score) and score.batch_size > 0
+    assert score.name == HydraConfig.get().runtime.choices["score"]
 
 
 @each("callbacks")

@@ -10,7 +10,7 @@ from torch import nn
 
 from nas.interop import load_published, translate
 from nas.scores.fisher import Fisher
-from nas.scores.gradient import Grasp, GradNorm, Snip
+from nas.scores.gradient import GradNorm, Grasp, Snip
 from nas.scores.jacob_cov import JacobCov
 from nas.scores.linear_regions import LinearRegions, distinct
 from nas.scores.naswot import Naswot
@@ -61,7 +61,9 @@ def full_network(stored: Golden) -> tuple[nn.Module, dict[str, str]]:
     own = supernet.state_dict()
     assert {k for k in own if "num_batches" not in k} == set(state)
     supernet.load_state_dict(state, strict=False)
-    layers = {name: our_name(name + ".weight").removesuffix(".weight") for name in stored.arrays["layer_names"].tolist()}
+    layers = {
+        name: our_name(name + ".weight").removesuffix(".weight") for name in stored.arrays["layer_names"].tolist()
+    }
     arch = space.encode(space.parse(given["arch"]))
     return Pruned(supernet, {name: weights.active for name, weights in arch.items()}), layers
 
@@ -104,7 +106,10 @@ def test_full_network(golden: Callable[[str], Golden], name: str) -> None:
     network, names = full_network(stored)
     batch = stored.tensor("x"), stored.tensor("y")
     score = Synflow(keep=["Reduction"]) if name == "synflow64" else SCORES[name]
-    found = {layer.removeprefix("supernet."): share for layer, share in score.layers(network, batch, torch.Generator()).items()}
+    found = {
+        layer.removeprefix("supernet."): share
+        for layer, share in score.layers(network, batch, torch.Generator()).items()
+    }
     assert set(found) == set(names.values())
     layers = f"{name.removesuffix('64')}_layers" + ("64" if name.endswith("64") else "")
     assert_golden(stored, layers, torch.stack([found[layer] for layer in names.values()]))
@@ -118,8 +123,8 @@ def test_scores_of_pairs_of_images(golden: Callable[[str], Golden], file: str) -
     batch = stored.tensor("x"), stored.tensor("y")
     assert_golden(stored, "jacob_cov", JacobCov()(network, batch, torch.Generator()))
     for dead in (False, True):
-        assert_golden(stored, "nwot_K64", Naswot(dead=dead).kernel(network, batch[0]))
-        assert_golden(stored, "nwot", Naswot(dead=dead)(network, batch, torch.Generator()))
+        assert_golden(stored, "nwot_K64", Naswot(dead=dead, also=["ReluConvNorm"]).kernel(network, batch[0]))
+        assert_golden(stored, "nwot", Naswot(dead=dead, also=["ReluConvNorm"])(network, batch, torch.Generator()))
 
 
 @pytest.mark.parametrize("rows", ["loop", "batched"])

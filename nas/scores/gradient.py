@@ -58,7 +58,9 @@ class Grasp(LayerScore):
         weights = _weights(network)
         with measured(network) as forward:
             loss = F.cross_entropy(forward(batch[0]), batch[1])
-            grads = _filled(weights, torch.autograd.grad(loss, list(weights.values()), allow_unused=True, create_graph=True))
+            grads = _filled(
+                weights, torch.autograd.grad(loss, list(weights.values()), allow_unused=True, create_graph=True)
+            )
             dead = not bool(torch.stack([grad.detach().abs().sum() for grad in grads]).sum() > 0)
             product = torch.stack([(grad.detach() * grad).sum() for grad in grads]).sum()
             if dead or not product.requires_grad:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.errors import NasError
-from nas.scores.score import Batch, Probe, Score, measured
+from nas.scores.score import Batch, Score, measured
+from nas.spaces.space import Probe
 
 SIDE = 3
 """Of the crops on which TE-NAS counts."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from nas.scores.score import Batch, Probe, Score, measured
+from nas.scores.score import Batch, Score, measured
+from nas.spaces.space import Probe
 
 Rows = Literal["auto", "loop", "batched"]
 
@@ -45,7 +47,7 @@ class Ntk(Score):
         return found @ found.T
 
 
-def gradient_rows(values: Tensor, weights: list[Tensor], rows: Rows = "auto") -> Tensor:
+def gradient_rows(values: Tensor, weights: Sequence[Tensor], rows: Rows = "auto") -> Tensor:
     """The gradients of ``values`` [N] with respect to the weights that they depend on, flattened: [N, numbers].
 
     The graph of ``values`` is used up.
@@ -68,8 +70,9 @@ def gradient_rows(values: Tensor, weights: list[Tensor], rows: Rows = "auto") ->
 
 
 def condition(kernel: Tensor) -> float:
-    """Largest by smallest eigenvalue of a symmetric matrix; infinite where it is not positive definite or not finite."""
+    """Largest by smallest eigenvalue of a symmetric matrix; infinite where it is not positive definite."""
     if not bool(kernel.isfinite().all()):
         return float("inf")
-    least, *_, most = torch.linalg.eigvalsh(kernel).tolist() * 2 if len(kernel) == 1 else torch.linalg.eigvalsh(kernel).tolist()
+    eigenvalues = torch.linalg.eigvalsh(kernel)
+    least, most = eigenvalues[[0, -1]].tolist()
     return most / least if least > 0 else float("inf")

@@ -30,7 +30,7 @@ class Score(ABC):
 
     @abstractmethod
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        """The published value for a network whose forward(x) gives logits [B, classes]; NaN or infinite where it has none.
+        """The published value for a network whose forward(x) gives logits [B, classes]; where it has none, NaN or inf.
 
         ``batch`` is (images [B, C, H, W], labels [B]); what is drawn comes from ``generator``. The network's weights,
         buffers, gradients and mode are afterwards as before.

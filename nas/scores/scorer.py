@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +19,13 @@ class Batches(Protocol):
     """Gives the fixed mini-batch: called with a number of images, the same ones each time."""
 
     def __call__(self, count: int) -> Batch: ...
+
+
+@runtime_checkable
+class PlainBatches(Protocol):
+    """Can also give any number of images without augmentation [count, C, H, W]; crops are made of these."""
+
+    def plain(self, count: int, seed: int) -> Tensor: ...
 
 
 class Scorer:
@@ -62,15 +69,19 @@ class Scorer:
     def batch(self) -> Batch:
         """The fixed mini-batch, drawn at the first call."""
         if self._batch is None:
-            x, y = self.batches(self.score.batch_size)
-            if self.score.probe == "regions" and self.network is None:
-                x, y = self._crops(x), y
-            self._batch = x, y
+            cut = self.score.probe == "regions" and self.network is None
+            self._batch = self._crops() if cut else self.batches(self.score.batch_size)
         return self._batch
 
-    def _crops(self, x: Tensor) -> Tensor:
-        """As many crops as the score wants, images taken again where there are fewer."""
-        return crops(x[torch.arange(self.score.batch_size) % len(x)], torch.Generator().manual_seed(self.seed))
+    def _crops(self) -> Batch:
+        """As many crops as the score wants, of images that come again where there are fewer. Labels are all 0."""
+        count = self.score.batch_size
+        if isinstance(self.batches, PlainBatches):
+            images = self.batches.plain(count, self.seed)
+        else:
+            images = self.batches(count)[0]
+        x = crops(images[torch.arange(count) % len(images)], torch.Generator().manual_seed(self.seed))
+        return x, torch.zeros(count, dtype=torch.int64, device=x.device)
 
     def _network(self, genotype: Genotype) -> torch.nn.Module:
         if self.network is not None:

@@ -57,9 +57,10 @@ class Zen(Score):
         difference = (before - maps[0]).abs().sum(dim=(1, 2, 3)).mean().double()
         scale = torch.zeros_like(difference)
         for name, module in network.named_modules():
-            if isinstance(module, nn.BatchNorm2d) and f"{name}.running_var" in state:
-                if bool(state[f"{name}.num_batches_tracked"] > 0):
-                    scale += state[f"{name}.running_var"].double().mean().sqrt().log()
+            variance = state.get(f"{name}.running_var")
+            executed = variance is not None and bool(state[f"{name}.num_batches_tracked"] > 0)
+            if isinstance(module, nn.BatchNorm2d) and variance is not None and executed:
+                scale += variance.double().mean().sqrt().log()
         return float(difference.log() + scale)
 
 
@@ -79,6 +80,10 @@ def _gaussian(network: nn.Module, generator: torch.Generator) -> dict[str, Tenso
             state[name] = torch.ones_like(parameter) if leaf == "weight" else torch.zeros_like(parameter)
     for name, buffer in network.named_buffers():
         leaf = name.rpartition(".")[2]
-        known = {"running_var": torch.ones_like, "running_mean": torch.zeros_like, "num_batches_tracked": torch.zeros_like}
+        known = {
+            "running_var": torch.ones_like,
+            "running_mean": torch.zeros_like,
+            "num_batches_tracked": torch.zeros_like,
+        }
         state[name] = known[leaf](buffer) if leaf in known else buffer.clone()
     return state

@@ -13,8 +13,8 @@ from nas.derivations import alive
 from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions, PoolNorm
-from nas.spaces.darts_network import NestedCells, Stem
-from nas.spaces.space import PROBE_SHAPE, Network, Probe, Shape, Space
+from nas.spaces.darts_network import NestedCells, Stem, thin_cells
+from nas.spaces.space import Network, Probe, Shape, Space
 
 DARTS_OPS = (
     "none",
@@ -134,18 +134,13 @@ class Darts(Space):
         )
 
     def supernet_size(self) -> dict[str, Any]:
-        size = {"channels": self.channels, "layers": self.layers, "stem": self.stem}
-        return {**size, "stem_multiplier": self.stem_multiplier, "auxiliary": False, "lastact": self.lastact}
+        return {"auxiliary": False} | {
+            n: getattr(self, n) for n in ("channels", "layers", "stem", "stem_multiplier", "lastact")
+        }
 
     def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
-        cells = self.cells
-        if genotype is not None:
-            self.check(genotype)
-            cells = {name: cell.restrict(genotype.cells[name]) for name, cell in self.cells.items()}
-        thin = {"stem_multiplier": 1, "lastact": True, "depth": 2}  # a normal cell and a reduction
-        if kind == "ntk":
-            return NestedCells(cells, MixedEdge, OpOptions(), 1, 3, self.shape, self.classes, **thin)
-        return NestedCells(cells, MixedEdge, OpOptions(), 1, 3, PROBE_SHAPE, self.classes, stem="none", **thin)
+        cells = self.cells if genotype is None else {n: c.restrict(genotype.cells[n]) for n, c in self.cells.items()}
+        return thin_cells(cells, kind, self.shape, self.classes)
 
     def deepened(self, cells: Mapping[str, Cell], more: int) -> Darts:
         other = copy(self)
@@ -274,18 +269,14 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _literal(node: ast.expr, error: NasError) -> list[object]:
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("range", "list")
-        and node.args
-    ):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
         if node.func.id == "list":
             return _literal(node.args[0], error)
-        bounds = [_integer(arg, error) for arg in node.args]
-        if len(bounds) > 2 or max(bounds) > 100:
-            raise error
-        return list(range(*bounds))
+        if node.func.id == "range":
+            bounds = [_integer(arg, error) for arg in node.args]
+            if len(bounds) > 2 or max(bounds) > 100:
+                raise error
+            return list(range(*bounds))
     try:
         return list(ast.literal_eval(node))
     except (ValueError, TypeError):

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from nas.cells import Architecture, Cell
-from nas.edges import EdgeFactory, Row, rows
+from nas.edges import EdgeFactory, MixedEdge, Row, rows
 from nas.errors import NasError
 from nas.graph import CellGraph
 from nas.ops import FactorizedReduce, OpOptions, ReluConvNorm
 from nas.spaces.fixed_reduction import FixedReduction
-from nas.spaces.space import Network, Output, Shape
+from nas.spaces.space import PROBE_SHAPE, Network, Output, Probe, Shape
 
 Stem = Literal["cifar", "imagenet", "none"]
 
@@ -185,3 +185,20 @@ class NestedCells(Network):
         stride = 2 if stem == "imagenet" else 3
         side = size if len(sides) == 1 else 0
         self.auxiliary_head = AuxiliaryHead(channels, classes, stride, side, norm) if build else None
+
+
+def thin_cells(cells: Mapping[str, Cell], kind: Probe, shape: Shape, classes: int) -> NestedCells:
+    """TE-NAS' network of one channel: a normal cell and a reduction, all batch norm affine; see ``Space.probe``."""
+    return NestedCells(
+        cells,
+        MixedEdge,
+        OpOptions(),
+        channels=1,
+        layers=3,
+        shape=shape if kind == "ntk" else PROBE_SHAPE,
+        classes=classes,
+        stem="cifar" if kind == "ntk" else "none",
+        stem_multiplier=1,
+        lastact=True,
+        depth=2,
+    )

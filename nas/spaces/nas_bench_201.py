@@ -72,9 +72,7 @@ class StackedCells(Network):
         for stage, reduction in plan[:depth]:
             width = channels * 2**stage
             self.cells.append(
-                Reduction(width // 2, width)
-                if reduction
-                else CellGraph(cell, width, lambda source: 1, edge, options)
+                Reduction(width // 2, width) if reduction else CellGraph(cell, width, lambda source: 1, edge, options)
             )
         self.lastact = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
         self.classifier = nn.Linear(width, classes)
