@@ -20,6 +20,7 @@ from omegaconf import DictConfig, open_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
+SCANS = ("scan",)  # methods that are no searches: they score architectures and train nothing
 SIZED = ("mask_gumbel", "tas")  # methods for widths of layers
 REFUSED = {
     ("noisy_darts", "darts_s4"): "skip_connect",
@@ -47,6 +48,11 @@ def small(space: str) -> list[str]:
         return [f"space={space}", "space.widths=[2,4,6,8]"]
     size = "space.layers=3" if space.startswith("darts") else "space.cells_per_stage=1"
     return [f"space={space}", "space.channels=4", size]
+
+
+def searches() -> list[str]:
+    """The methods that search."""
+    return [method for method in choices("method") if method not in SCANS]
 
 
 def tiny(method: str = "gdas", space: str = "nas_bench_201") -> list[str]:

@@ -17,9 +17,9 @@ from nas.errors import NasError
 from nas.files import load_genotype
 from nas.searches.gradient import GradientSearch
 from nas.searches.search import Search, SupernetSearch
-from tests.compose_tools import DATA, REFUSED, choices, composed, lines, small
+from tests.compose_tools import DATA, REFUSED, choices, composed, lines, searches, small
 
-METHODS, SPACES = choices("method"), choices("space")
+METHODS, SPACES = searches(), choices("space")
 LONG = {("darts_pt", "darts"), ("r_darts", "darts"), ("sdarts_adv", "darts")}  # seen with NAS-Bench-201
 
 

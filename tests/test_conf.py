@@ -21,7 +21,7 @@ from nas.scores.score import Score
 from nas.searches.search import Search
 from nas.spaces.space import Space
 from nas.training import Training
-from tests.compose_tools import CONF, SIZED, choices, composed, small
+from tests.compose_tools import CONF, SIZED, choices, composed, searches, small
 
 GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "score", "space", "trainer"}
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
@@ -58,8 +58,8 @@ def test_file_begins_with_a_comment_or_is_short(file: str) -> None:
 
 @pytest.mark.parametrize(
     "search_config",
-    [[f"method={m}", *small("nats_size" if m in SIZED else "darts")] for m in choices("method")],
-    ids=choices("method"),
+    [[f"method={m}", *small("nats_size" if m in SIZED else "darts")] for m in searches()],
+    ids=searches(),
     indirect=True,
 )
 def test_method(search_config: DictConfig) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.compose_tools import choices, lines, script, succeeded, tiny
+from tests.compose_tools import lines, script, searches, succeeded, tiny
 
 QUICK = ("gdas", "one_shot")
 EPOCHS = 4
@@ -98,7 +98,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
 
 @pytest.mark.parametrize(
-    "method", [pytest.param(m, marks=[] if m in QUICK else [pytest.mark.slow]) for m in choices("method")]
+    "method", [pytest.param(m, marks=[] if m in QUICK else [pytest.mark.slow]) for m in searches()]
 )
 def test_killed_search_goes_on(method: str, tmp_path: Path, uninterrupted: Callable[[str], Path]) -> None:
     whole, broken = uninterrupted(method), tmp_path / "broken"

@@ -96,10 +96,10 @@ def _identity(cfg: DictConfig, scan: Scan) -> dict[str, Any]:
     return {
         "score_name": scan.score.name,
         "dataset_name": HydraConfig.get().runtime.choices["dataset"],
+        "method": {key: plain["method"][key] for key in ("seed", "network", "count", "sample_seed")},
         "score": plain["method"]["score"],
         "space": plain["space"],
         "dataset": dataset,
-        "method": {key: plain["method"][key] for key in ("seed", "network", "count", "sample_seed")},
     }
 
 

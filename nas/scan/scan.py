@@ -60,6 +60,8 @@ class Scan:
         must have in common with this scan.
         """
         with ScoreLog(directory / LOG_FILE, {**identity, "pool": self.pool.digest()}) as log:
+            if len(log.entries) < len(self.pool):
+                self.scorer.batch()  # read before the clock runs
             told(log.entries)
             for position in range(len(log.entries), len(self.pool)):
                 log.append(self.measure(position))
