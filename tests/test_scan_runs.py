@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from nas.app.sweep import COLUMNS, TELLING, job_row
 from nas.files import load_genotype
 from nas.spaces import nas_bench_201, notations
 from tests.compose_tools import ROOT
@@ -65,6 +66,8 @@ def test_what_a_scan_leaves(whole: Path) -> None:
         assert (whole / picture).stat().st_size > 3000
     summary = json.loads((whole / "summary.json").read_text())
     assert summary["method"] == "scan" and summary["genotype"] == best["architecture"]
+    row = job_row(whole)
+    assert row[TELLING["scan"]] == 12 and set(COLUMNS["scan"]) - set(row) == {"spearman", "kendall_tau_b"}
 
 
 def test_indices_have_the_same_scores(whole: Path, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def _finish(
     save_cell(genotype, output)
     parameters, macs = size(scan.space, genotype)
     accuracy = found["best"]["accuracy"]
-    summary = {
+    summary: dict[str, Any] = {
         "method": cfg.method.name,
         **{key: found[key] for key in ("space", "dataset", "seed", "score")},
         "genotype": scan.space.native(genotype),
@@ -172,6 +172,7 @@ def _finish(
         "benchmark_accuracy": accuracy,
         **environment(device, "32-true"),
     }
+    summary |= {key: found[key]["value"] for key in ("spearman", "kendall_tau_b") if key in found}
     write_json(output / "summary.json", summary)
     log.info("%sgenotype       %s", said, summary["genotype"])
     log.info("parameters     %.3f M   MACs %.2f M", parameters / 1e6, macs / 1e6)
