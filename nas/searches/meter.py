@@ -61,7 +61,7 @@ class Meter:
     def __call__(self, alive: Alive, place: Place) -> float:
         """The score of what is left, at the place's weights and inputs."""
         self._enter(place)
-        network = Pruned(self.network(place), alive)
+        network = Pruned(self.network(place), alive, fuse=self.score.probe == "ntk")
         seed = self._seed("draw", *self._of_batch(place))
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)  # of ops that draw: the noise of space S4
