@@ -22,7 +22,7 @@ LAYERS: list[tuple[list[str], set[int]]] = [
     (
         [
             *["files", "count", "strongest", "concrete", "resources", "gradients", "curvature", "clipped", "widening"],
-            *["perturbations", "scores", "layout", "bars", "plot", "interop"],
+            *["perturbations", "scores", "layout", "bars", "plot", "trajectory", "interop"],
         ],
         {0, 1, 3},
     ),
