@@ -13,8 +13,6 @@ from nas.benchmarks import layout
 from nas.benchmarks.kinds import Kind
 from nas.errors import NasError
 
-CURVES = ("train_acc1es", "train_acc5es", "train_losses", "train_times", "eval_acc1es", "eval_losses", "eval_times")
-
 
 class Columns:
     """The numbers of all architectures seen so far, 8 bytes each, by their column in the file."""
@@ -68,12 +66,13 @@ class Columns:
         self.values[column][index] = value
 
 
-def empty(record: Mapping[str, Any]) -> None:
-    """Lets go of the curves of a record that was taken in."""
-    for trial in record["all_results"].values():
-        for name in CURVES:
-            if trial.get(name):
-                trial[name].clear()
+def empty(record: dict[str, Any]) -> None:
+    """Lets go of the trainings of a record that was taken in, though something may still hold its parts."""
+    for trial in record.pop("all_results").values():
+        for part in trial.values():
+            if isinstance(part, dict | list):
+                part.clear()
+        trial.clear()
 
 
 def check_names(kind: Kind, stated: Sequence[str], found: Mapping[int, str], where: str) -> None:

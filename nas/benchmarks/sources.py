@@ -23,6 +23,7 @@ VERSIONS: Mapping[str, str] = {
 """The releases that can be read, by the stem of their file's or directory's name, with the space's notation."""
 MAGIC = 0x1950A86A20F9469CFC6C
 """What a file of torch.save begins with where it is no zip archive."""
+RECORD = {"arch_index", "arch_str", "dataset_seed", "all_results"}
 Progress = Callable[[int, int], None]
 """Called with how much was read, and of how much."""
 
@@ -78,13 +79,14 @@ def _file(source: Path, columns: Columns, progress: Progress) -> list[str]:
     with source.open("rb") as raw:
 
         def finished(value: dict[Any, Any]) -> None:
-            if "all_results" in value and "arch_index" in value:
+            if value.keys() >= RECORD:
                 columns.add(value, str(source))
                 empty(value)
                 progress(min(raw.tell(), size), size)
 
         with _reading(source), _pickle(source, raw) as file:
             whole = Streaming(file, str(source), finished).load()
+            _end(source, file, raw)
     return _stated(whole, source)
 
 
@@ -113,7 +115,17 @@ def _pickle(source: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
 
 def _load(path: Path) -> Any:
     with _reading(path), bz2.open(path) as file:
-        return Plain(file, str(path)).load()
+        value = Plain(file, str(path)).load()
+        _end(path, file, None)
+        return value
+
+
+def _end(path: Path, file: IO[bytes], raw: IO[bytes] | None) -> None:
+    """Reads on to the end, where a stream proves to be whole; the older torch.save has a list of tensors there."""
+    if file is raw:
+        Plain(file, str(path)).load()
+    elif file.read(1):
+        raise NasError(f"{path} goes on after its pickle: it is not a benchmark's file")
 
 
 @contextmanager

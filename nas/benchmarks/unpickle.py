@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+from array import array
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import IO, Any
@@ -17,6 +18,8 @@ BROKEN = (
     *(OverflowError, struct.error, MemoryError, RecursionError),
 )
 """What reading a file that is cut off or spoiled may raise."""
+
+NOWHERE = 2**32 - 1
 
 
 class _Number:
@@ -92,6 +95,33 @@ class Plain(pickle.Unpickler):
         """A tensor's storage."""
 
 
+class Memo:
+    """What a pickle may refer to again, as a list of places: equal texts, which are most of it, take one."""
+
+    def __init__(self) -> None:
+        self._places = array("I")
+        self._objects: list[Any] = []
+        self._texts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        place = self._texts.setdefault(value, len(self._objects)) if type(value) is str else len(self._objects)
+        if place == len(self._objects):
+            self._objects.append(value)
+        if key >= len(self._places):
+            if key > len(self._places) + 1000:
+                raise pickle.UnpicklingError(f"entry {key} of the memo after {len(self._places)} entries")
+            self._places.extend([NOWHERE] * (key - len(self._places) + 1))
+        self._places[key] = place
+
+    def __getitem__(self, key: int) -> Any:
+        if not 0 <= key < len(self._places) or self._places[key] == NOWHERE:
+            raise KeyError(key)
+        return self._objects[self._places[key]]
+
+
 # The one of the standard library that is written in Python: it can be told of each dictionary.
 PYTHONS: Any = pickle._Unpickler
 
@@ -105,6 +135,7 @@ class Streaming(PYTHONS):
 
     def __init__(self, file: IO[bytes], where: str, finished: Callable[[dict[Any, Any]], None]) -> None:
         super().__init__(file)
+        self.memo = Memo()
         self.where = where
         self.finished = finished
 

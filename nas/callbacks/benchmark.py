@@ -23,7 +23,8 @@ class BenchmarkAccuracy(pl.Callback):
     the mean over seeds.
 
     On the data set searched on where the benchmark knows it, else on cifar10. The table is looked for under ``root``.
-    What it does not hold is left out. The search itself learns nothing of these numbers.
+    What it does not hold is left out. The search itself learns nothing of these numbers. The first rank alone reads
+    the table.
     """
 
     def __init__(self, root: str, dataset: str) -> None:
@@ -33,25 +34,26 @@ class BenchmarkAccuracy(pl.Callback):
         """What the numbers are of, in words."""
         self._table: Benchmark | None = None
         self._columns: dict[str, Values] = {}
+        self._splits: tuple[str, ...] = ()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         kind = KINDS.get(pl_module.space.notation) if isinstance(pl_module, Search) else None
         if kind is None:
             return
-        told = self._open(kind)
         if trainer.is_global_zero:
-            log.info("benchmark     %s", told)
+            log.info("benchmark     %s", self._open(kind))
+        self._splits = trainer.strategy.broadcast(tuple(self._columns))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._table is None or not isinstance(pl_module, Search):
+        if not self._splits or not isinstance(pl_module, Search):
             return
-        found = self.accuracies(pl_module.genotype())
-        pl_module.log_dict(found, on_step=False, on_epoch=True, batch_size=1)
-        for name in {f"benchmark/{split}" for split in self._columns} - set(found):
+        found = trainer.strategy.broadcast(self.accuracies(pl_module.genotype()))
+        pl_module.log_dict(found, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
+        for name in {f"benchmark/{split}" for split in self._splits} - set(found):
             trainer.callback_metrics.pop(name, None)  # of an earlier epoch, whose genotype is held
 
     def accuracies(self, genotype: Genotype) -> dict[str, float]:
-        """What is known of a genotype, by the names of the metrics."""
+        """What is known of a genotype, by the names of the metrics; on the first rank."""
         if self._table is None:
             return {}
         try:
