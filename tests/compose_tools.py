@@ -31,6 +31,7 @@ REFUSED = {
     ("drnas_progressive", "nats_size"): "PartialChannels",
     ("darts_minus", "nats_size"): "AuxiliarySkip",
     ("p_darts", "nats_size"): "DroppedSkip",
+    ("te_nas", "nats_size"): "thin networks",
     **{(m, s): "mix" for m in SIZED for s in ("darts", *(f"darts_s{n}" for n in range(1, 5)), "nas_bench_201")},
 }
 """Pairs of a method and a space that mean nothing, and a part of what is said about them."""

@@ -10,6 +10,7 @@ from nas.errors import NasError
 from nas.spaces.space import Space
 
 MIXED_EDGE = "nas.edges.MixedEdge"
+PRUNING = "nas.searches.pruning.PruningSearch"
 STAGED = ("nas.callbacks.progressive.Progressive", "nas.callbacks.restarts.Restarts")
 
 
@@ -38,6 +39,11 @@ def refuse_unmet_needs(method: DictConfig, options: DictConfig, space: Space) ->
 
 def _refuse_edges(method: DictConfig, space: Space) -> None:
     """Raises NasError for a method of edges or stages of its own, where the space has no edges that mix ops."""
+    if method.get("_target_") == PRUNING:
+        raise NasError(
+            f"method={method.name} prunes the ops of edges by measuring thin networks of all that are left; what space "
+            f"'{space.name}' searches are widths, it has no such networks"
+        )
     edge = method.get("edge") or {}
     kind = str(edge.get("_target_", MIXED_EDGE))
     if kind != MIXED_EDGE or edge.get("add_inactive"):
