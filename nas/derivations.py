@@ -25,7 +25,8 @@ def threshold(
     "sparse": of each node the ``cell.inputs`` strongest edges, each with its best op, as far as those reach it.
     "edge": the best two ops of every edge that reach it. Nodes that get no link drop out of the output, and with
     them what they would have fed. Where nothing is left, the strongest link of an input is kept: a cell must
-    compute something. In a space whose edges may choose ``none`` an edge keeps one op, or ``none``.
+    compute something. In a space whose edges may choose ``none`` an edge keeps one op, or ``none``; the only edge
+    into a node, as in a chain of layers, keeps its best op whatever that scores.
     """
     table = (scores if edge_scores is None else scores * edge_scores[:, None]).detach().cpu().tolist()
     kept: Ranked = []
@@ -38,8 +39,9 @@ def threshold(
         every += [ranked[0] for ranked in edges if cell.edges[ranked[0][1]][0] not in cell.nodes]
         if rule == "sparse" and cell.inputs is not None:
             edges = sorted(edges, key=lambda ranked: -ranked[0][0])[: cell.inputs]
-        most = 2 if rule == "edge" and not cell.keeps_none else 1
-        kept += [entry for ranked in edges for entry in ranked[:most] if entry[0] >= least]
+        alone = len(cell.into(node)) == 1 and not cell.keeps_none
+        most = 2 if rule == "edge" and not (cell.keeps_none or alone) else 1
+        kept += [entry for ranked in edges for entry in ranked[:most] if entry[0] >= least or alone]
     if cell.keeps_none:
         ops = {e: op for _, e, op in kept}
         links = [Link(ops.get(e, NONE), *edge) for e, edge in enumerate(cell.edges)]

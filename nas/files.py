@@ -52,17 +52,14 @@ def save_genotype(genotype: Genotype, path: Path) -> None:
 def load_genotype(source: str | Path) -> Genotype:
     """The genotype of a run directory, a genotype.json or a native string. Raises NasError where there is none."""
     text = str(source).strip()
-    if text.startswith("|") or text.startswith("Genotype("):
+    if notations.is_native(text):
         return notations.parse(text)
     path = Path(os.path.expanduser(text))
     if os.path.isdir(path):
         path = path / GENOTYPE_FILE
     if not os.path.isfile(path):  # unlike Path's, false for a name that is too long for a file
         looked = f"no file {path}" if path.suffix == ".json" or path.parent != Path(".") else f"nothing called '{text}'"
-        raise NasError(
-            f"genotype: {looked}; give a run directory, a genotype.json, |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
-            "or Genotype(normal=[...], reduce=[...])"
-        )
+        raise NasError(f"genotype: {looked}; give a run directory, a genotype.json, {notations.LOOKS}")
     try:
         value = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:

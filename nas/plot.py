@@ -18,9 +18,11 @@ from matplotlib.path import Path as Curve
 from matplotlib.textpath import TextPath
 from torch import Tensor
 
+from nas.bars import widths_figure
 from nas.cells import NONE, Cell, CellGenotype, Genotype, Link
 from nas.files import write_atomically
 from nas.layout import Arrow, Box, Layout, Route, layered
+from nas.spaces import nats_size
 
 MARGIN, TITLE = 0.2, 0.35  # inches, as all lengths here
 PAGE = 14.0  # what is wider goes below instead of beside
@@ -53,8 +55,11 @@ class _Drawing(NamedTuple):
 def cell_figure(genotype: Genotype) -> Figure:
     """Every cell type of a genotype as a graph: boxes are nodes, arrows are links with the names of their ops.
 
-    Links with ``none`` are dotted. Cell types stand side by side, or one below the other where they are wide.
+    Links with ``none`` are dotted. Cell types stand side by side, or one below the other where they are wide. A
+    genotype of widths is drawn as bars.
     """
+    if genotype.space == nats_size.NOTATION:
+        return widths_figure(nats_size.widths_of(genotype))
     drawings = {name: _drawing(cell) for name, cell in genotype.cells.items()}
     widths, heights = zip(*(drawing.size for drawing in drawings.values()), strict=True)
     beside = sum(widths) <= PAGE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,15 @@ class Relaxed(Protocol):
     """What a penalty needs of a relaxation."""
 
     alpha: nn.ParameterDict
+
+
+@runtime_checkable
+class Costed(Protocol):
+    """A supernet that knows the costs of its candidates: they are no modules of their own."""
+
+    def op_costs(self) -> Tensor:
+        """[3, cells, edges, ops] as ``op_costs`` below gives them, of its only cell type."""
+        ...
 
 
 class ResourceFactory(Protocol):
@@ -106,6 +115,8 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
     is read and written: inputs, outputs and weights of convolutions, inputs and outputs of pools and skips.
     Measured in one pass of a single image; the network and the random state stay as they were.
     """
+    if isinstance(network, Costed):
+        return dict.fromkeys(cells, network.op_costs())
     graphs = [module for module in network.modules() if isinstance(module, CellGraph)]
     tables: dict[str, list[Tensor]] = {name: [] for name in cells}
     hooks = []

@@ -20,7 +20,20 @@ from omegaconf import DictConfig, open_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
-REFUSED = {("noisy_darts", "darts_s4"): "skip_connect", ("gdas_frc", "nas_bench_201"): "fixed_reduction"}
+SCANS = ("scan",)  # methods that are no searches: they score architectures and train nothing
+SIZED = ("mask_gumbel", "tas")  # methods for widths of layers
+REFUSED = {
+    ("noisy_darts", "darts_s4"): "skip_connect",
+    ("noisy_darts", "nats_size"): "skip_connect",
+    ("gdas_frc", "nas_bench_201"): "fixed_reduction",
+    ("gdas_frc", "nats_size"): "fixed_reduction",
+    ("pc_darts", "nats_size"): "PartialChannels",
+    ("drnas_progressive", "nats_size"): "PartialChannels",
+    ("darts_minus", "nats_size"): "AuxiliarySkip",
+    ("p_darts", "nats_size"): "DroppedSkip",
+    ("te_nas", "nats_size"): "thin networks",
+    **{(m, s): "mix" for m in SIZED for s in ("darts", *(f"darts_s{n}" for n in range(1, 5)), "nas_bench_201")},
+}
 """Pairs of a method and a space that mean nothing, and a part of what is said about them."""
 QUERYING = {"bohb", "local_search", "random_search", "regularized_evolution", "reinforce"}
 """The methods that have no supernet and ask an evaluator."""
@@ -34,13 +47,21 @@ def choices(group: str) -> list[str]:
 
 def small(space: str) -> list[str]:
     """Overrides that make a space's supernet as small as it may be."""
+    if space == "nats_size":
+        return [f"space={space}", "space.widths=[2,4,6,8]"]
     size = "space.layers=3" if space.startswith("darts") else "space.cells_per_stage=1"
     return [f"space={space}", "space.channels=4", size]
 
 
+def searches() -> list[str]:
+    """The methods that search."""
+    return [method for method in choices("method") if method not in SCANS]
+
+
 def tiny(method: str = "gdas", space: str = "nas_bench_201") -> list[str]:
-    """Overrides of a search with two bilevel steps an epoch; on DARTS' space where ``space`` means nothing."""
-    space = "darts" if (method, space) in REFUSED else space
+    """Overrides of a search with two bilevel steps an epoch; on another space where ``space`` means nothing."""
+    if (method, space) in REFUSED:
+        space = "nats_size" if method in SIZED else "darts"
     return [f"method={method}", *small(space), *DATA, *budget(method)]
 
 

@@ -39,6 +39,8 @@ def alive(space: Space, alphas: Tensor) -> dict[str, list[list[bool]]]:
     return {name: (alphas[i] > -1).tolist() for i, name in enumerate(space.cells)}
 
 
-def pruned(stored: Golden, kind: Probe, alphas: Tensor, dtype: torch.dtype = torch.float64) -> Pruned:
+def pruned(
+    stored: Golden, kind: Probe, alphas: Tensor, dtype: torch.dtype = torch.float64, fuse: bool = False
+) -> Pruned:
     """The thin supernet of a golden in one of its pruning states."""
-    return Pruned(probe(stored, kind, dtype=dtype), alive(tenas_space(stored), alphas))
+    return Pruned(probe(stored, kind, dtype=dtype), alive(tenas_space(stored), alphas), fuse)

@@ -17,9 +17,9 @@ from nas.errors import NasError
 from nas.files import load_genotype
 from nas.searches.gradient import GradientSearch
 from nas.searches.search import Search, SupernetSearch
-from tests.compose_tools import DATA, REFUSED, budget, choices, composed, lines, small
+from tests.compose_tools import DATA, REFUSED, SIZED, budget, choices, composed, lines, searches, small
 
-METHODS, SPACES = choices("method"), choices("space")
+METHODS, SPACES = searches(), choices("space")
 LONG = {("darts_pt", "darts"), ("r_darts", "darts"), ("sdarts_adv", "darts")}  # seen with NAS-Bench-201
 
 
@@ -29,7 +29,7 @@ def pairs() -> Iterator[Any]:
         for space in SPACES:
             if (method, space) in REFUSED:
                 continue
-            quick = method == "gdas" or space in ("darts", "nas_bench_201")
+            quick = method in ("gdas", *SIZED) or space in ("darts", "nas_bench_201")
             marks = [] if quick and (method, space) not in LONG else [pytest.mark.slow]
             yield pytest.param(method, space, marks=marks)
 

@@ -22,7 +22,7 @@ from nas.searches.query import QuerySearch
 from nas.searches.search import Search
 from nas.spaces.space import Space
 from nas.training import Training
-from tests.compose_tools import CONF, choices, composed, small
+from tests.compose_tools import CONF, SIZED, choices, composed, searches, small
 
 GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "score", "space", "trainer", "evaluator"}
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
@@ -57,7 +57,12 @@ def test_file_begins_with_a_comment_or_is_short(file: str) -> None:
     assert text.startswith("#") or text.count("\n") <= 30, f"{file}: say in a comment what it is and where it is from"
 
 
-@each("method", *small("darts"))
+@pytest.mark.parametrize(
+    "search_config",
+    [[f"method={m}", *small("nats_size" if m in SIZED else "darts")] for m in searches()],
+    ids=searches(),
+    indirect=True,
+)
 def test_method(search_config: DictConfig) -> None:
     if search_config.method.name == "bohb":
         pytest.importorskip("optuna")
@@ -225,7 +230,8 @@ def test_experiment(name: str, tmp_path: Path) -> None:
         if entry == "train":
             assert isinstance(instantiate(cfg.training, network=pl.LightningModule(), _convert_="all"), Training)
             return
-        cfg.space.channels = 12 if "portion" in cfg.method.get("edge", {}) else 4  # its own size takes seconds to build
+        if "channels" in cfg.space:  # its own size takes seconds to build
+            cfg.space.channels = 12 if "portion" in cfg.method.get("edge", {}) else 4
         search = build_search(cfg.method, build_space(cfg.space, data))
         assert isinstance(search, Search)
         search.space.check(search.genotype())

@@ -14,16 +14,19 @@ FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "s
 LAYERS: list[tuple[list[str], set[int]]] = [
     (["errors", "generators", "schedulers", "cells", "evaluation", "masks", "derivations"], set()),
     (["ops", "norm", "edges", "partial", "dropped_skip", "graph", "skips"], {0}),
-    (["dirichlet", "relaxations", "edge_normalised", "gates", "paths", "controller", "tasks", "data"], {0}),
+    (
+        ["dirichlet", "relaxations", "block_draws", "edge_normalised", "gates", "paths", "controller", "tasks", "data"],
+        {0},
+    ),
     (["spaces", "benchmarks"], {0, 1}),
     (
         [
             *["files", "count", "strongest", "concrete", "resources", "gradients", "curvature", "clipped", "widening"],
-            *["perturbations", "scores", "layout", "plot", "interop", "strategies", "anytime"],
+            *["perturbations", "scores", "layout", "bars", "plot", "trajectory", "interop", "strategies", "anytime"],
         ],
         {0, 1, 3},
     ),
-    (["searches", "evaluators", "training"], {0, 1, 2, 3, 4}),
+    (["searches", "evaluators", "training", "scan"], {0, 1, 2, 3, 4}),
     (["callbacks"], {0, 1, 2, 3, 4, 5}),
     (["app", "search", "train"], {0, 1, 2, 3, 4, 5, 6}),
 ]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.compose_tools import QUERYING, choices, lines, script, succeeded, tiny
+from tests.compose_tools import QUERYING, lines, script, searches, succeeded, tiny
 
 QUICK = ("gdas", "one_shot")
 EPOCHS = 4
@@ -99,7 +99,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
 @pytest.mark.parametrize(
     "method",
-    [pytest.param(m, marks=[] if m in QUICK else [pytest.mark.slow]) for m in choices("method") if m not in QUERYING],
+    [pytest.param(m, marks=[] if m in QUICK else [pytest.mark.slow]) for m in searches() if m not in QUERYING],
 )
 def test_killed_search_goes_on(method: str, tmp_path: Path, uninterrupted: Callable[[str], Path]) -> None:
     whole, broken = uninterrupted(method), tmp_path / "broken"

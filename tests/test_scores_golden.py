@@ -129,11 +129,12 @@ def test_scores_of_pairs_of_images(golden: Callable[[str], Golden], file: str) -
 
 @pytest.mark.parametrize("rows", ["loop", "batched"])
 @pytest.mark.parametrize("file", ["tenas_kappa_nb201", "tenas_kappa_darts"])
-def test_kappa(golden: Callable[[str], Golden], file: str, rows: Rows) -> None:
+@pytest.mark.parametrize("fuse", [False, True])
+def test_kappa(golden: Callable[[str], Golden], file: str, rows: Rows, fuse: bool) -> None:
     stored = golden(file)
     x = stored.tensor("x", torch.float64)
     kernels = torch.stack(
-        [Ntk(rows=rows).kernel(pruned(stored, "ntk", alphas), x) for alphas in stored.tensor("alphas")]
+        [Ntk(rows=rows).kernel(pruned(stored, "ntk", alphas, fuse=fuse), x) for alphas in stored.tensor("alphas")]
     )
     assert_golden(stored, "ntk64", kernels)
     assert_golden(stored, "eigenvalues64", torch.linalg.eigvalsh(kernels))

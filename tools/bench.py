@@ -16,8 +16,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+ELSEWHERE = ("scan", "mask_gumbel", "tas")  # without steps, or for widths alone
 DEFAULTS = {
-    "method": ",".join(sorted(path.stem for path in (ROOT / "conf" / "method").glob("*.yaml"))),
+    "method": ",".join(sorted({path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")} - set(ELSEWHERE))),
     "space": "nas_bench_201",
     "dataset": "synthetic",
     "dataset.size": "2048",

@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 
 from nas.errors import NasError
 
-RESULTS = ("summary.json", "genotype.json", "history.jsonl", "model.pt", "repetitions.jsonl")
+SCORES = "scores.jsonl"  # the log of a scan, which goes on without a checkpoint
+RESULTS = ("summary.json", "genotype.json", "history.jsonl", "model.pt", "repetitions.jsonl", SCORES)
 PROBE = 1 << 16  # bytes: more than what Hydra writes at the start of a run
 
 
@@ -42,6 +43,11 @@ def last_checkpoint(directory: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+def holds_scan(directory: Path) -> bool:
+    """Whether a scan has begun there."""
+    return (directory / SCORES).is_file()
+
+
 def run_directory(path: Path) -> Path | None:
     """The run directory that ``path`` is, or lies in as checkpoints/*.ckpt; None for a checkpoint elsewhere."""
     if path.is_dir():
@@ -69,7 +75,7 @@ def _check_continues(directory: Path, given: str | None) -> None:
     source = run_directory(Path(given).expanduser()) if given is not None else None
     if source is not None and source.resolve() == directory.resolve():
         return
-    if last_checkpoint(directory) is None:
+    if last_checkpoint(directory) is None and not holds_scan(directory):
         raise NasError(f"{directory} holds the files of another run: choose another hydra.run.dir")
     raise NasError(
         f"{directory} holds an interrupted run: go on with ckpt_path={directory}, or choose another hydra.run.dir"

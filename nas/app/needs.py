@@ -9,6 +9,10 @@ from omegaconf import DictConfig
 from nas.errors import NasError
 from nas.spaces.space import Space
 
+MIXED_EDGE = "nas.edges.MixedEdge"
+PRUNING = "nas.searches.pruning.PruningSearch"
+STAGED = ("nas.callbacks.progressive.Progressive", "nas.callbacks.restarts.Restarts")
+
 
 def refuse_unmet_needs(method: DictConfig, options: DictConfig, space: Space) -> None:
     """Raises NasError where a method means nothing on a space.
@@ -29,3 +33,29 @@ def refuse_unmet_needs(method: DictConfig, options: DictConfig, space: Space) ->
             )
         if options[key] != value:
             raise NasError(f"method={method.name} needs space.{key}={value}, not {options[key]}")
+    if not space.mixes_ops:
+        _refuse_edges(method, space)
+
+
+def _refuse_edges(method: DictConfig, space: Space) -> None:
+    """Raises NasError for a method of edges or stages of its own, where the space has no edges that mix ops."""
+    if method.get("_target_") == PRUNING:
+        raise NasError(
+            f"method={method.name} prunes the ops of edges by measuring thin networks of all that are left; what space "
+            f"'{space.name}' searches are widths, it has no such networks"
+        )
+    edge = method.get("edge") or {}
+    kind = str(edge.get("_target_", MIXED_EDGE))
+    if kind != MIXED_EDGE or edge.get("add_inactive"):
+        what = kind.rpartition(".")[2] if kind != MIXED_EDGE else "add_inactive"
+        raise NasError(
+            f"method={method.name} changes how an edge mixes its ops (method.edge: {what}); what space '{space.name}' "
+            "searches are widths, it has no such edges"
+        )
+    for schedule in method.get("schedules") or []:
+        kind = str(schedule.get("_target_"))
+        if kind in STAGED:
+            raise NasError(
+                f"method={method.name} widens or deepens its supernet in stages ({kind.rpartition('.')[2]}), which "
+                f"space '{space.name}' cannot"
+            )

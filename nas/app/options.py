@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from nas.errors import NasError, one_line, unknown
 
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false"}
-ELSEWHERE = ("method.epochs", "method.needs")  # stands in a part, and is read by another one
+ELSEWHERE = ("method.epochs", "method.needs", "method.report")  # stands in a part, and is read by another one
 
 
 def check_options(cfg: DictConfig) -> None:

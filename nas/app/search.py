@@ -25,6 +25,8 @@ from nas.app.launch import refuse_nested_ddp
 from nas.app.preflight import refuse_trainer_options
 from nas.app.repeat import repeat
 from nas.app.rewind import resumed
+from nas.app.scan import is_scan
+from nas.app.scan import run as run_scan
 from nas.app.summary import cost, environment, known
 from nas.callbacks.timing import StepTimer
 from nas.data.images import ImageData
@@ -40,6 +42,8 @@ def run(cfg: DictConfig) -> float | None:
     """Searches, writes the run directory, and returns the validation accuracy of the derived network in percent."""
     refuse_trainer_options(cfg)
     refuse_nested_ddp(cfg)
+    if is_scan(cfg):
+        return run_scan(cfg)
     checkpoint = checkpoint_file(cfg.ckpt_path)
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)

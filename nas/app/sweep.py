@@ -27,8 +27,23 @@ COLUMNS = {
         "search_seconds",
         "genotype",
     ),
+    "scan": (
+        "score",
+        "space",
+        "dataset",
+        "seed",
+        "architectures",
+        "spearman",
+        "kendall_tau_b",
+        "benchmark_accuracy",
+        "search_seconds",
+        "genotype",
+    ),
     "train": ("space", "dataset", "seed", "test_accuracy", "parameters", "macs", "train_seconds", "genotype"),
 }
+
+TELLING = {"train": "test_accuracy", "scan": "architectures"}
+"""The key of a summary that tells which kind of job it is of."""
 
 
 class SweepTable(Callback):
@@ -38,7 +53,7 @@ class SweepTable(Callback):
         directory = Path(config.hydra.sweep.dir)
         jobs = sorted((p for p in directory.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_number)
         rows = [job_row(job) for job in jobs]
-        columns = COLUMNS["train" if any("test_accuracy" in row for row in rows) else "search"]
+        columns = COLUMNS[next((kind for kind, key in TELLING.items() if any(key in row for row in rows)), "search")]
         table = Table(title=str(directory), title_justify="left")
         for column in ("job", *columns):
             table.add_column(column, overflow="fold", no_wrap=column != "genotype")

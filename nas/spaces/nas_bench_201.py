@@ -95,6 +95,7 @@ class NasBench201(Space):
 
     notation = "nas_bench_201"
     counts_bias = True
+    members = len(OPS) ** len(EDGES)
 
     def __init__(
         self,
@@ -130,6 +131,10 @@ class NasBench201(Space):
         self.check(genotype)
         cell = TABLE.restrict(genotype.cells["cell"])
         return StackedCells(cell, MixedEdge, OpOptions(), channels, cells_per_stage, self.shape, self.classes)
+
+    def member(self, index: int) -> Genotype:
+        """The architecture with an index of the benchmark."""
+        return from_index(index)
 
     def supernet_size(self) -> dict[str, Any]:
         return {"channels": self.channels, "cells_per_stage": self.cells_per_stage}

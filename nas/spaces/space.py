@@ -52,6 +52,11 @@ class Space(ABC):
     cells: Mapping[str, Cell]
     counts_bias = False
     """Whether the field's figures for this space add one multiply-add an output for a bias."""
+    mixes_ops = True
+    """Whether the supernet mixes candidates on edges, which an ``EdgeFactory`` builds."""
+
+    members: int | None = None
+    """How many genotypes the space has, where they are numbered."""
 
     def __init__(self, name: str, shape: Shape, classes: int) -> None:
         self.name = name
@@ -92,6 +97,10 @@ class Space(ABC):
     def sample(self, rng: random.Random) -> Genotype:
         """A genotype drawn uniformly."""
         return Genotype(self.notation, {name: sample(cell, rng) for name, cell in self.cells.items()})
+
+    def member(self, index: int) -> Genotype:
+        """The genotype with a number below ``members``. Raises NasError where they are not numbered."""
+        raise NasError(f"the genotypes of space '{self.name}' are not numbered")
 
     def deepened(self, cells: Mapping[str, Cell], more: int) -> Space:
         """The same space with other tables of the same edges and ops, its supernet ``more`` cells deeper.

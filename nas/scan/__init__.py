@@ -1,0 +1,1 @@
+"""A score of every architecture of a space, and how well it ranks them."""

@@ -1,0 +1,268 @@
+"""TE-NAS: the supernet is pruned by what the removal of each op does to scores that need no training."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from nas.cells import NONE, Genotype, discretise
+from nas.data.draws import Draws
+from nas.errors import NasError, unknown
+from nas.masks import Masks
+from nas.scores.linear_regions import SIDE
+from nas.scores.pruned import Alive, equal_weights
+from nas.scores.score import Score
+from nas.searches.meter import Init, Meter, Place
+from nas.searches.ranking import (
+    Candidate,
+    change,
+    crowded,
+    first_of_edges,
+    ranked,
+    removable,
+    without,
+)
+from nas.searches.search import Search
+from nas.spaces.space import Space
+
+log = logging.getLogger(__name__)
+PerSpace = int | Mapping[str, int]
+
+
+class Measured(NamedTuple):
+    """The scores of the supernet and of what a candidate's removal leaves: one list a score, one number a repeat."""
+
+    before: list[list[float]]
+    after: list[list[float]]
+
+
+class PruningSearch(Search):
+    """TE-NAS (Chen et al., ICLR 2021) with any scores: an epoch is a round, a step measures some of its candidates.
+
+    A round measures the supernet without each op that is left (``none`` is gone from the start), ranks the relative
+    changes of each of ``scores``, and prunes on each edge the ``prune_number`` ops with the smallest sum of ranks.
+    When each edge has one op, and nodes keep fewer edges than they have, a last round prunes edges node by node.
+    A reference in ``stale`` (names of scores) is not updated within that round, as the kernel's is not in the authors'
+    code. ``repeats`` measurements are averaged. ``ntk_batch`` is the number of images for the kernel; it and
+    ``prune_number`` may be given by notation of the space. For ``init`` and ``share_reference`` see ``Meter``.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        scores: Sequence[Score],
+        repeats: int = 3,
+        prune_number: PerSpace = 1,
+        ntk_batch: PerSpace = 72,
+        init: Init = "paper",
+        share_reference: bool = True,
+        stale: Sequence[str] = ("ntk",),
+        schedules: Sequence[pl.Callback] = (),
+        name: str = "te_nas",
+    ) -> None:
+        super().__init__(space, name)
+        if not scores or repeats < 1:
+            raise NasError(f"{name}: {len(scores)} scores, repeats={repeats}: give at least one of each")
+        if init not in ("paper", "reference_code"):
+            raise unknown("method.init", init, ["paper", "reference_code"])
+        self.scores = list(scores)
+        self.repeats = repeats
+        self.prune_number = _of_space(prune_number, space, "method.prune_number")
+        self.ntk_batch = _of_space(ntk_batch, space, "method.ntk_batch")
+        self.init: Init = init
+        self.share_reference = share_reference
+        self.stale = tuple(stale)
+        self.masks = Masks(space.cells)
+        for cell_name, cell in space.cells.items():
+            keep = torch.tensor([op != NONE for op in cell.ops])
+            self.masks.restrict(cell_name, keep.expand(len(cell.edges), -1))
+        self.trajectory: list[dict[str, float]] = []
+        self.not_finite = 0
+        self._schedules = list(schedules)
+        self._meters: list[Meter] = []
+        self._begin_round()
+        self.register_buffer("seed", torch.randint(2**31, ()))
+        self.idle = nn.Parameter(torch.zeros(1))  # Lightning counts an optimizer's steps: this one has nothing to do
+        for score in self.scores:
+            self._check(score)
+
+    def alive(self) -> dict[str, list[list[bool]]]:
+        """Which ops are left on each edge of each cell type."""
+        return {name: [list(row) for row in self.masks.lists(name)] for name in self.space.cells}
+
+    def genotype(self) -> Genotype:
+        """What is left; where several ops still are, the first of them."""
+        weights = equal_weights(self.alive(), torch.zeros(()))
+        left = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
+        cells = {name: discretise(cell, weights[name].op) for name, cell in left.items()}
+        return Genotype(self.space.notation, cells)
+
+    def diagnostics(self) -> dict[str, float]:
+        last = {name: value for name, value in (self.trajectory or [{}])[-1].items() if math.isfinite(value)}
+        left = sum(sum(map(sum, rows)) for rows in self.alive().values())
+        return {**last, "ops_left": float(left), "not_finite": float(self.not_finite)}
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return self._schedules
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD([self.idle], lr=0.0)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        seed = int(self.get_buffer("seed"))
+        self._meters = [
+            Meter(self.space, s, Draws(data, seed), seed, self.init, self.share_reference, self._images(s), self.device)
+            for s in self.scores
+        ]
+
+    def on_train_epoch_start(self) -> None:
+        self._begin_round()
+        if not self._groups:
+            self.trainer.should_stop = True
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        return -1 if batch_idx >= self._steps() else None
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        work = [(group, candidate) for group in self._groups for candidate in group]
+        steps = self._steps()
+        for i in range(batch_idx * len(work) // steps, (batch_idx + 1) * len(work) // steps):
+            group, candidate = work[i]
+            self._found.append(self._measure(candidate, i))
+            if candidate is group[-1]:
+                self._conclude(group)
+        self.optimizers().step()  # type: ignore[union-attr]
+        if batch_idx == steps - 1:
+            self._end_round()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["search"] |= {"trajectory": self.trajectory, "not_finite": self.not_finite}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        saved = checkpoint["search"]
+        self.trajectory, self.not_finite = list(saved["trajectory"]), saved["not_finite"]
+
+    def _begin_round(self) -> None:
+        self._begun = self.alive()
+        candidates = removable(self._begun)
+        self._of_edges = not candidates
+        self._groups = [candidates] if candidates else crowded(self.space.cells, self._begun)
+        self._found: list[Measured] = []
+        self._before: list[Measured] = []
+
+    def _steps(self) -> int:
+        """How many steps the round has: as many as candidates, or as the loader has batches."""
+        return min(sum(map(len, self._groups)), int(self.trainer.num_training_batches))
+
+    def _measure(self, candidate: Candidate, number: int) -> Measured:
+        alive = self.alive()
+        places = [Place(self.current_epoch, number, repeat) for repeat in range(self.repeats)]
+        found = Measured([], [])
+        for meter in self._meters:
+            reference = self._begun if meter.score.name in self.stale else alive
+            found.before.append([meter.reference(reference, place) for place in places])
+            found.after.append([meter(without(alive, [candidate]), place) for place in places])
+        self.not_finite += sum(not math.isfinite(value) for values in found.after for value in values)
+        return found
+
+    def _conclude(self, group: list[Candidate]) -> None:
+        """Ranks the candidates that were just measured, and prunes."""
+        gone = decide(group, self._found, self.scores, self.alive(), self._kept(group), self.prune_number)
+        self._before += self._found
+        self._found = []
+        for name, rows in without(self.alive(), gone).items():
+            self.masks.restrict(name, torch.tensor(rows))
+        what = ", ".join(f"{name} {_edge(self.space, name, e)} {self.space.cells[name].ops[o]}" for name, e, o in gone)
+        log.info("round %d prunes %s", self.current_epoch + 1, what)
+
+    def _kept(self, group: list[Candidate]) -> int | None:
+        """How many edges of a node a group is to keep; None where it is a round of ops."""
+        return self.space.cells[group[0].cell].inputs if self._of_edges else None
+
+    def _end_round(self) -> None:
+        """Notes the supernet that the round began with and, after the last round, what is left of it."""
+        point = {"round": float(self.current_epoch)}
+        for i, score in enumerate(self.scores):
+            point[score.name] = _mean([value for found in self._before for value in found.before[i]])
+        self._say(point)
+        if not removable(self.alive()) and not crowded(self.space.cells, self.alive()):
+            end = {"round": self.current_epoch + 1.0}
+            places = [Place(self.current_epoch + 1, 0, repeat) for repeat in range(self.repeats)]
+            for meter in self._meters:
+                end[meter.score.name] = _mean([meter(self.alive(), place) for place in places])
+            self._say(end)
+            self.trainer.should_stop = True
+
+    def _say(self, point: dict[str, float]) -> None:
+        self.trajectory.append(point)
+        values = ", ".join(f"{name} {value:.5g}" for name, value in point.items() if name != "round")
+        log.info("after %d rounds  %s", point["round"], values)
+
+    def _images(self, score: Score) -> int:
+        return self.ntk_batch if score.probe == "ntk" else score.batch_size
+
+    def _check(self, score: Score) -> None:
+        """Raises NasError where a score is not defined on the space or the data."""
+        if score.probe == "regions" and min(self.space.shape[1:]) < SIDE:
+            size = "x".join(map(str, self.space.shape[1:]))
+            raise NasError(
+                f"method={self.name}: {score.name} takes crops of {SIDE}x{SIDE} pixels, the images have {size}: choose "
+                "another data set, or method.scores without it"
+            )
+        if score.probe is not None:
+            with torch.device("meta"):
+                self.space.probe(score.probe)
+
+
+def decide(
+    group: Sequence[Candidate],
+    found: Sequence[Measured],
+    scores: Sequence[Score],
+    alive: Alive,
+    keep: int | None,
+    number: int,
+) -> list[Candidate]:
+    """What is pruned of measured candidates: ``number`` ops of each edge, or all but ``keep`` of the group."""
+    order = ranked(
+        [
+            [change(measured.before[i], measured.after[i], score.higher_is_better) for measured in found]
+            for i, score in enumerate(scores)
+        ],
+        [score.higher_is_better for score in scores],
+    )
+    if keep is not None:
+        return [group[i] for i in order[:-keep]]
+    return first_of_edges(group, order, alive, number)
+
+
+def _of_space(value: PerSpace, space: Space, option: str) -> int:
+    """A number that may depend on the space's notation."""
+    if isinstance(value, Mapping):
+        if space.notation not in value:
+            raise NasError(
+                f"{option} says nothing of space '{space.name}' (notation '{space.notation}'): it knows "
+                f"{', '.join(value)}; give one whole number"
+            )
+        value = value[space.notation]
+    if not isinstance(value, int) or value < 1:
+        raise NasError(f"{option}={value}: give a whole number, at least 1")
+    return value
+
+
+def _edge(space: Space, name: str, edge: int) -> str:
+    source, target = space.cells[name].edges[edge]
+    return f"{source}->{target}"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
