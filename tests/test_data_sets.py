@@ -74,7 +74,7 @@ class TestSynthetic:
             Synthetic(**options)
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100", "synthetic"])
+@pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100", "imagenet16_120", "synthetic"])
 def test_the_configuration_lists_every_value_with_its_default(name):
     found = OmegaConf.load(CONF / f"{name}.yaml")
     found = found if "dataset" in found else OmegaConf.create({"dataset": found})

@@ -129,6 +129,7 @@ class _ArrayUnpickler(pickle.Unpickler):
             # Asked of an array, as numpy 2 has moved this function and warns where it is called by its old name.
             ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
             ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+            ("_codecs", "encode"): _latin1_bytes,  # how Python 3 writes bytes for readers of Python 2
         }
         if (module, name) not in allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only arrays and plain values belong")
@@ -145,6 +146,12 @@ def unpickle_arrays(content: bytes, path: Path, encoding: str) -> Any:
         return _ArrayUnpickler(io.BytesIO(content), encoding=encoding).load()
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise NasError(f"refused to open {path}: {one_line(error) or type(error).__name__}") from error
+
+
+def _latin1_bytes(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}, where bytes are written as latin1")
+    return text.encode("latin1")
 
 
 def _md5(content: bytes = b"") -> Any:

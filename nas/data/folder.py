@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from PIL import Image
@@ -21,6 +21,17 @@ from nas.errors import NasError, one_line
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GREY_MEAN, GREY_STD = (0.449,), (0.226,)
+
+
+class FolderOptions(TypedDict, total=False):
+    """The options that ``Folder`` shares with ``ImageData``."""
+
+    batch_size: int
+    eval_batch_size: int
+    bilevel: bool
+    flip: bool
+    cutout: int
+    seed: int
 
 
 class Folder(ImageData):
@@ -65,19 +76,14 @@ class Folder(ImageData):
         crop: Crop = "random",
         scale: Sequence[float] = (0.08, 1.0),
         color_jitter: Sequence[float] = (0.4, 0.4, 0.4, 0.2),
-        flip: bool = True,
         pad: int = 0,
-        cutout: int = 0,
         portions: Sequence[float] = (0.5, 0.5),
         subset: str | Path | None = None,
         subset_seed: int = 0,
         subset_file: str | Path | None = None,
         broken: Broken = "stop",
         workers: int | None = None,
-        batch_size: int = 64,
-        eval_batch_size: int = 256,
-        bilevel: bool = True,
-        seed: int = 0,
+        **options: Unpack[FolderOptions],
     ) -> None:
         if root is None:
             raise NasError("dataset.root is missing: give the folder that holds train/CLASS/ and val/CLASS/")
@@ -91,18 +97,10 @@ class Folder(ImageData):
             )
         self.classes = len(class_folders(self.root / "train")) if classes is None else classes
         self.shape = (channels, side, side)
-        super().__init__(
-            mean=(GREY_MEAN if channels == 1 else IMAGENET_MEAN) if mean is None else mean,
-            std=(GREY_STD if channels == 1 else IMAGENET_STD) if std is None else std,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            bilevel=bilevel,
-            pad=pad,
-            flip=flip,
-            cutout=cutout,
-            seed=seed,
-            resident=False,
-        )
+        mean = (GREY_MEAN if channels == 1 else IMAGENET_MEAN) if mean is None else mean
+        std = (GREY_STD if channels == 1 else IMAGENET_STD) if std is None else std
+        options.setdefault("eval_batch_size", 256)
+        super().__init__(mean=mean, std=std, pad=pad, resident=False, **options)
         self.crop: Crop = crop
         self.scale, self.color_jitter = tuple(scale), tuple(color_jitter)
         self.portions, self.subset, self.subset_seed = tuple(portions), subset, subset_seed
