@@ -13,8 +13,11 @@ from tests.error_tools import NB201, run
 from tests.folder_tools import spoil, tree
 from tests.test_resume import DARTS, assert_equal, checkpoint
 
-SMALL = ("network.channels=4", "network.cells_per_stage=1", "dataset.workers=0")
-SEARCH = ("method=gdas", "space.channels=4", "space.cells_per_stage=1", "dataset.batch_size=4", "dataset.workers=0")
+SMALL = ("network.channels=4", "network.cells_per_stage=1")
+SEARCH = (
+    "method=gdas", "space.channels=4", "space.cells_per_stage=1", "dataset.batch_size=4", "dataset.workers=0",
+    "dataset.image_size=8",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,8 @@ def test_search_then_training_on_own_images(root: Path, tmp_path: Path) -> None:
     found.succeeded()
     listed = json.loads((search / "subset.json").read_text())
     assert (len(listed["train"]), len(listed["valid"])) == (24, 24) and lines(search / "history.jsonl")
-    found = run("train", *SMALL, f"genotype={search}", "epochs=2", "dataset.batch_size=8", f"hydra.run.dir={train}")
+    more = ["epochs=2", "dataset.batch_size=8", "dataset.workers=0", f"hydra.run.dir={train}"]
+    found = run("train", *SMALL, f"genotype={search}", *more)
     found.succeeded()
     summary = json.loads((train / "summary.json").read_text())
     assert summary["dataset"] == "folder" and summary["best_test_accuracy"] >= summary["test_accuracy"] > 0
@@ -46,7 +50,7 @@ def test_imagenet_takes_its_folder_and_protocol(root: Path, tmp_path: Path) -> N
     """The whole protocol at 32 pixels, on a network of three cells with the stem of ImageNet and no auxiliary head."""
     arguments = [
         f'genotype="{DARTS}"', "protocol=pc_darts_imagenet", f"dataset.root={root}", "dataset.classes=3", "epochs=2",
-        "dataset.image_size=32", "dataset.batch_size=16", "dataset.workers=0", "network.channels=4", "network.layers=3",
+        "dataset.image_size=32", "dataset.batch_size=24", "dataset.workers=0", "network.channels=4", "network.layers=3",
         "network.auxiliary=false", f"hydra.run.dir={tmp_path}/run",
     ]  # fmt: skip
     run("train", *arguments).succeeded()
@@ -79,6 +83,7 @@ def test_broken_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 2), (2, None)])
+@pytest.mark.slow
 def test_killed_training_with_everything_on_goes_on(epoch: int, batch: int | None, root: Path, tmp_path: Path) -> None:
     """Workers, moving average, accumulated gradients, decay groups, drop path, label smoothing, warm-up."""
     arguments = [
@@ -109,7 +114,7 @@ def test_killed_training_with_everything_on_goes_on(epoch: int, batch: int | Non
 @pytest.mark.slow
 def test_two_ranks_share_out_the_images(root: Path, tmp_path: Path) -> None:
     probe = ["+callbacks.probe._target_=tests.ddp_probe.Probe", f"+callbacks.probe.directory={tmp_path}"]
-    arguments = ["dataset=folder", f"dataset.root={root}", "dataset.image_size=8", *SEARCH, "epochs=2", *probe]
+    arguments = ["dataset=folder", f"dataset.root={root}", *SEARCH, "epochs=2", *probe]
     done = script("search", *arguments, "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
     succeeded(done)
     first, second = (lines(tmp_path / f"rank{rank}.jsonl") for rank in (0, 1))
