@@ -149,6 +149,6 @@ def test_a_protocol_takes_the_place_of_the_searchs_data_set(tmp_path: Path) -> N
 def test_mistakes(tmp_path: Path) -> None:
     place = f"hydra.run.dir={tmp_path}/run"
     run("train", f"genotype={NB201}", "protocol=dart_cifar10", place).refused("unknown protocol", "'darts_cifar10'")
-    run("search", "protocol=darts_cifar10", place).refused("protocol")
+    run("search", "protocol=darts_cifar10", place).refused("train.py", "experiment=NAME")
     found = run("train", *TRAIN, f"genotype={NB201}", "ema=1.5", place)
     found.refused("ema=1.5", "0.9999")
