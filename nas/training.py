@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
@@ -18,8 +19,10 @@ from nas.graph import DropPath
 from nas.searches.state import check_state, random_state, restore_random_state
 from nas.spaces.space import Network
 from nas.tasks import Classification
+from nas.weight_decay import groups
 
 Batch = tuple[Tensor, Tensor]
+MANY_CLASSES = 100  # from here on the field also quotes the five best
 
 
 class Training(pl.LightningModule):
@@ -27,7 +30,11 @@ class Training(pl.LightningModule):
 
     The loss is that of the logits plus ``auxiliary_weight`` times that of the auxiliary head, where there is
     one. Drop path grows linearly from 0 at the first epoch towards ``drop_path`` (epoch / epochs times it, as in
-    DARTS). ``clip_norm`` bounds the gradient's norm over all parameters.
+    DARTS). ``clip_norm`` bounds the gradient's norm over all parameters. Without ``decay_norm_and_bias`` scales and
+    shifts of norms, and biases, do not decay. ``channels_last`` is the memory format of network and images.
+
+    Where the data set gives the test images for validation, ``best`` is the best test accuracy in percent and the
+    number of epochs that it took.
     """
 
     def __init__(
@@ -40,14 +47,20 @@ class Training(pl.LightningModule):
         auxiliary_weight: float = 0.4,
         drop_path: float = 0.0,
         clip_norm: float | None = 5.0,
+        decay_norm_and_bias: bool = True,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.task = Classification(label_smoothing)
         self.auxiliary_weight = auxiliary_weight
         self.drop_path = drop_path
         self.clip_norm = clip_norm
+        self.decay_norm_and_bias = decay_norm_and_bias
+        self.best: tuple[float, int] | None = None
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.test_top5 = MulticlassAccuracy(classes, top_k=5, average="micro") if classes >= MANY_CLASSES else None
         self.test_loss = MeanMetric()
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
@@ -59,7 +72,7 @@ class Training(pl.LightningModule):
         return logits
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer(self.network.parameters())
+        optimizer = self._make_optimizer(groups(self.network, self.decay_norm_and_bias))
         return [optimizer], [] if self._make_scheduler is None else [self._make_scheduler(optimizer)]
 
     def configure_gradient_clipping(
@@ -76,32 +89,54 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, target = batch
-        logits, _, auxiliary = self.network.outputs(x)
+        logits, _, auxiliary = self.network.outputs(x.contiguous(memory_format=self.memory_format))
         loss = self.task.loss(logits, target)
         total = loss if auxiliary is None else loss + self.auxiliary_weight * self.task.loss(auxiliary, target)
         values = {"train/loss": loss.detach(), "train/accuracy": self.task.accuracy(logits, target)}
         self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(target))
         return total
 
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.test_step(batch, batch_idx)
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         x, target = batch
-        logits = self.network(x)
+        logits = self.network(x.contiguous(memory_format=self.memory_format))
         self.test_accuracy.update(logits, target)
+        if self.test_top5 is not None:
+            self.test_top5.update(logits, target)
         self.test_loss.update(self.task.loss(logits, target, training=False), weight=len(target))
 
+    def on_validation_epoch_end(self) -> None:
+        accuracy = float(self._log_test())
+        if not self.trainer.sanity_checking and (self.best is None or accuracy > self.best[0]):
+            self.best = (accuracy, self.current_epoch + 1)
+
     def on_test_epoch_end(self) -> None:
-        self.log_dict({"test/accuracy": 100 * self.test_accuracy.compute(), "test/loss": self.test_loss.compute()})
+        self._log_test()
+
+    def _log_test(self) -> Tensor:
+        """Logs what was found on the test images, forgets it, and returns the accuracy in percent."""
+        found = {"test/accuracy": 100 * self.test_accuracy.compute(), "test/loss": self.test_loss.compute()}
         self.test_accuracy.reset()
         self.test_loss.reset()
+        if self.test_top5 is not None:
+            found["test/top5_accuracy"] = 100 * self.test_top5.compute()
+            self.test_top5.reset()
+        self.log_dict(found)
+        return found["test/accuracy"]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["random"] = random_state()
+        checkpoint["best"] = None if self.best is None else list(self.best)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "search" in checkpoint:
             raise NasError("ckpt_path: written by a search, not by a training; give the last.ckpt of a train.py run")
         check_state(self, checkpoint["state_dict"], "training")
         self._random_state = checkpoint.get("random")
+        best = checkpoint.get("best")
+        self.best = None if best is None else (best[0], best[1])
 
     def on_train_start(self) -> None:
         if self._random_state is not None:

@@ -24,7 +24,11 @@ from nas.spaces.space import Space
 from nas.training import Training
 from tests.compose_tools import CONF, SIZED, choices, composed, searches, small
 
-GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "score", "space", "trainer", "evaluator"}
+GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "protocol", "space", "trainer"}
+GROUPS |= {"evaluator", "score"}
+DATASETS = [
+    name for name in choices("dataset") if name != "folder"
+]  # that one looks at its images: test_data_folder_runs
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
 EXPERIMENTS = choices("experiment")
 
@@ -38,7 +42,7 @@ def search_config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Di
 
 def each(group: str, *overrides: str) -> Any:
     """A decorator: the test once for each choice of a group."""
-    names = choices(group)
+    names = DATASETS if group == "dataset" else choices(group)
     return pytest.mark.parametrize(
         "search_config", [[f"{group}={name}", *overrides] for name in names], ids=names, indirect=True
     )
@@ -165,7 +169,7 @@ def test_callbacks(search_config: DictConfig) -> None:
     assert found and all(isinstance(callback, pl.Callback) for callback in found)
 
 
-@pytest.mark.parametrize("dataset", choices("dataset"))
+@pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("trainer", choices("trainer"))
 def test_train(trainer: str, dataset: str, tmp_path: Path) -> None:
     with composed("train", f"trainer={trainer}", f"dataset={dataset}", f"paths.output={tmp_path}", "genotype=x") as cfg:

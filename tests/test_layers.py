@@ -12,7 +12,13 @@ FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "s
 
 # Each layer with the layers it may import; modules of one layer may import those listed before them.
 LAYERS: list[tuple[list[str], set[int]]] = [
-    (["errors", "generators", "schedulers", "cells", "evaluation", "masks", "derivations"], set()),
+    (
+        [
+            *["errors", "generators", "schedulers", "rates", "weight_decay"],
+            *["cells", "evaluation", "masks", "derivations"],
+        ],
+        set(),
+    ),
     (["ops", "norm", "edges", "partial", "dropped_skip", "graph", "skips"], {0}),
     (
         ["dirichlet", "relaxations", "block_draws", "edge_normalised", "gates", "paths", "controller", "tasks", "data"],

@@ -16,7 +16,8 @@ from nas.errors import NasError, one_line, unknown
 
 CONF = Path(__file__).parents[2] / "conf"
 PATHS = ("ckpt_path", "hydra.run.dir", "hydra.sweep.dir")
-TEXTS = ("genotype", "dataset.root", "dataset.split", "paths.data", "paths.benchmark", *PATHS)
+FILES = ("dataset.root", "dataset.split", "dataset.subset", "dataset.test_split", "paths.data", "paths.benchmark")
+TEXTS = ("genotype", *FILES, *PATHS)
 
 
 def override(arguments: Sequence[str], key: str) -> str | None:

@@ -26,6 +26,8 @@ def composed(job: str, arguments: Sequence[str], flags: argparse.Namespace) -> D
         NasError: for what cannot be composed: an unknown key or choice, a value of the wrong type.
     """
     overrides = [_first(part, bool(flags.multirun)) for part in parse(arguments)]
+    if job == "search" and any(part.key_or_group == "protocol" for part in overrides):
+        raise NasError("protocol: protocols are those of train.py; published searches are experiment=NAME")
     more = Path(flags.config_dir).absolute() if flags.config_dir else None
     if more is not None and not more.is_dir():
         raise NasError(f"--config-dir: there is no directory {more}")

@@ -14,6 +14,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pytorch_lightning.callbacks import EMAWeightAveraging
 
 from nas.app.build import build_data, build_space, build_trainer, finish_wandb
 from nas.app.directory import checkpoint_file
@@ -44,12 +45,13 @@ def run(cfg: DictConfig) -> float | None:
         torch.set_num_threads(cfg.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg, bilevel=False)
+    data.watch_test = True
     space = space_of(genotype, data)
     options = network_options(space, cfg.network)
     network = space.network(genotype, **options)
     training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
     try:
-        trainer = build_trainer(cfg, resumed(cfg, checkpoint))
+        trainer = build_trainer(cfg, [*averaging(cfg.ema), *resumed(cfg, checkpoint)])
         began = time.perf_counter()
         trainer.fit(training, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         seconds = time.perf_counter() - began
@@ -64,6 +66,15 @@ def run(cfg: DictConfig) -> float | None:
         return float(metrics["test/accuracy"])
     finally:
         finish_wandb()
+
+
+def averaging(decay: float | None) -> list[pl.Callback]:
+    """What keeps an exponential moving average of the weights, which is then tested and saved; none where not asked."""
+    if decay is None:
+        return []
+    if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 < decay < 1:
+        raise NasError(f"ema={decay}: give the share of the average that each step keeps, such as 0.9999, or null")
+    return [EMAWeightAveraging(decay=float(decay))]
 
 
 def space_of(genotype: Genotype, data: ImageData) -> Space:
@@ -131,6 +142,9 @@ def _summary(
         "epochs": trainer.current_epoch,
         "test_accuracy": float(metrics["test/accuracy"]),
         "test_loss": float(metrics["test/loss"]),
+        **({"test_top5_accuracy": float(metrics["test/top5_accuracy"])} if "test/top5_accuracy" in metrics else {}),
+        "best_test_accuracy": None if training.best is None else training.best[0],
+        "best_epochs": None if training.best is None else training.best[1],
         **cost(space, genotype, **options),
         "network": options,
         "train_seconds": round(seconds, 3),
@@ -142,6 +156,12 @@ def _summary(
 def _report(summary: dict[str, Any], output: Path) -> None:
     log.info("genotype       %s", summary["genotype"])
     log.info("parameters     %.3f M   MACs %.2f M", summary["parameters"] / 1e6, summary["macs"] / 1e6)
-    log.info("test accuracy  %.2f %% after %d epochs", summary["test_accuracy"], summary["epochs"])
+    log.info("test accuracy  %.2f %% after %d epochs%s", summary["test_accuracy"], summary["epochs"], _best(summary))
     log.info("train time     %.1f s", summary["train_seconds"])
     log.info("network        %s", output / "model.pt")
+
+
+def _best(summary: dict[str, Any]) -> str:
+    if summary["best_test_accuracy"] is None:
+        return ""
+    return f" (best {summary['best_test_accuracy']:.2f} % after {summary['best_epochs']})"

@@ -92,7 +92,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 def _sentence(line: dict[str, Any], epochs: int | None) -> str:
     parts = [f"epoch {line['epoch'] + 1}/{epochs}"]
-    for half in ("train", "arch", "val"):
+    for half in ("train", "arch", "val", "test"):
         if f"{half}/loss" in line:
             parts.append(f"{half} {line[f'{half}/loss']:.3f} {line[f'{half}/accuracy']:.1f}%")
     if "queries" in line:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.errors import NasError
+from nas.errors import NasError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +84,7 @@ class Archive:
         except OSError as error:
             raise self.unavailable(root, f"{name} cannot be read ({error})") from error
         _check(path, _md5(content).hexdigest(), self.files[name])
-        try:
-            return _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-        except pickle.UnpicklingError as error:
-            raise NasError(f"refused to open {path}: {error}") from error
+        return unpickle_arrays(content, path, "bytes")
 
     def _download(self, root: Path) -> None:
         """Download to a name of its own, and rename once whole: another process never sees half an archive."""
@@ -115,7 +112,7 @@ class Archive:
                 for member in tar:
                     stream = tar.extractfile(member) if member.name in wanted and member.isreg() else None
                     if stream is not None:
-                        _write(wanted.pop(member.name), stream.read())
+                        write_whole(wanted.pop(member.name), stream.read())
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
             raise NasError(f"cannot unpack {packed}: {error!r}; delete it to download again") from error
         if wanted:
@@ -132,10 +129,29 @@ class _ArrayUnpickler(pickle.Unpickler):
             # Asked of an array, as numpy 2 has moved this function and warns where it is called by its old name.
             ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
             ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+            ("_codecs", "encode"): _latin1_bytes,  # how Python 3 writes bytes for readers of Python 2
         }
         if (module, name) not in allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only arrays and plain values belong")
         return allowed[module, name]
+
+
+def unpickle_arrays(content: bytes, path: Path, encoding: str) -> Any:
+    """What is pickled in the ``content`` of ``path``; ``encoding`` is that of strings written by Python 2.
+
+    Raises:
+        NasError: if it asks for more than arrays and plain values, or is no pickle.
+    """
+    try:
+        return _ArrayUnpickler(io.BytesIO(content), encoding=encoding).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+        raise NasError(f"refused to open {path}: {one_line(error) or type(error).__name__}") from error
+
+
+def _latin1_bytes(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}, where bytes are written as latin1")
+    return text.encode("latin1")
 
 
 def _md5(content: bytes = b"") -> Any:
@@ -153,7 +169,7 @@ def _check(path: Path, found: str, expected: str) -> None:
         raise NasError(f"{path} is damaged (md5 {found}, expected {expected}): delete it to download again")
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write under a name of its own, and rename once whole."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:

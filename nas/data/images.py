@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 
 from nas.data.augment import EvalTransform, TrainTransform
-from nas.data.loader import TensorLoader, Transform
+from nas.data.loader import Loader, TensorLoader, Transform
 from nas.data.split import split_indices
 from nas.errors import NasError
 
@@ -82,6 +82,8 @@ class ImageData(pl.LightningDataModule):
     classes: int
     class_names: tuple[str, ...] = ()
     """By label; empty until known (some data sets learn them in ``setup``)."""
+    watch_test = False
+    """Whether the training of one network is tested after each epoch."""
 
     def __init__(
         self,
@@ -148,12 +150,12 @@ class ImageData(pl.LightningDataModule):
         parts = {part: len(indices) for part, indices in self._parts().items()}
         return {**parts, "test": len(self.splits.test_labels)}
 
-    def train_dataloader(self) -> CombinedLoader | TensorLoader:
+    def train_dataloader(self) -> CombinedLoader | Loader:
         """Augmented and shuffled batches: of both parts in pairs with ``bilevel``, else of all training images."""
         loaders = {}
         for stream, (part, indices) in enumerate(self._parts().items()):
             loader = self._loader(
-                indices=indices, transform=self.train_transform, shuffle=True, stream=stream, batch_size=self.batch_size
+                indices=indices, augment=True, shuffle=True, stream=stream, batch_size=self.batch_size
             )
             if self.batch_size > loader.share:
                 raise NasError(
@@ -163,13 +165,16 @@ class ImageData(pl.LightningDataModule):
             loaders[part] = loader
         return CombinedLoader(loaders, mode="max_size_cycle") if self.bilevel else loaders["train"]
 
-    def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
-        """The part of the architecture in order, not augmented; nothing without ``bilevel``."""
+    def val_dataloader(self) -> Loader | list[Loader]:
+        """The part of the architecture in order, not augmented.
+
+        Without ``bilevel`` there is none: the test images with ``watch_test``, else nothing.
+        """
         if not self.bilevel:
-            return []
+            return self.test_dataloader() if self.watch_test else []
         return self._eval_loader(indices=self._parts()["val"])
 
-    def test_dataloader(self) -> TensorLoader:
+    def test_dataloader(self) -> Loader:
         """The test set in order, not augmented."""
         return self._eval_loader(test=True)
 
@@ -186,17 +191,18 @@ class ImageData(pl.LightningDataModule):
         device = self.trainer.strategy.root_device if self.resident else torch.device("cpu")
         return _Place(self.trainer.global_rank, self.trainer.world_size, device)
 
-    def _eval_loader(self, indices: Tensor | None = None, test: bool = False) -> TensorLoader:
-        transform: Transform = EvalTransform(self.mean, self.std)
-        return self._loader(
-            indices=indices, test=test, transform=transform, shuffle=False, batch_size=self.eval_batch_size
-        )
+    def _eval_loader(self, indices: Tensor | None = None, test: bool = False) -> Loader:
+        return self._loader(indices=indices, test=test, shuffle=False, batch_size=self.eval_batch_size)
 
-    def _loader(self, test: bool = False, **options: Any) -> TensorLoader:
+    def _loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
+        """A loader of the test images, or of the training images, on this process's share and device."""
         rank, world, device = self._place()
+        transform: Transform = self.train_transform if augment else EvalTransform(self.mean, self.std)
         # Moved once and kept, so that the loaders share one copy on the device.
         self._splits = splits = self.splits.to(device)
         images, labels = (
             (splits.test_images, splits.test_labels) if test else (splits.train_images, splits.train_labels)
         )
-        return TensorLoader(images, labels, seed=self.seed, rank=rank, world=world, device=device, **options)
+        return TensorLoader(
+            images, labels, transform=transform, seed=self.seed, rank=rank, world=world, device=device, **options
+        )

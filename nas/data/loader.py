@@ -1,9 +1,10 @@
-"""Batches from tensors in memory, whose every random number follows from where in the run they are drawn."""
+"""Batches whose every random number follows from where in the run they are drawn."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,28 +15,25 @@ from nas.errors import NasError
 Transform = Callable[[Tensor, Generator | None], Tensor]
 
 
-class TensorLoader:
-    """Yields ``(x, y)``: images through ``transform`` (float32 [B, C, H, W]) and their labels (int64 [B]).
+class Loader(ABC):
+    """Yields ``(x, y)``: images (float32 [B, C, H, W]) and their labels (int64 [B]).
 
-    The order is drawn from (``seed``, ``stream``, epoch, pass), the same on every rank; the augmentation from those,
-    the rank and the number of the batch. A pass is one iteration; an epoch has several where a loader is cycled. So a
-    resumed run sees the batches that the first one would have seen, and the global generators are never touched.
+    The order is drawn from (``seed``, ``stream``, epoch, pass), the same on every rank. A pass is one iteration; an
+    epoch has several where a loader is cycled. So a resumed run sees the batches that the first one would have seen,
+    and the global generators are never touched. A subclass makes the batches, in ``_batches``.
 
     Args:
-        images: [N, C, H, W], uint8 or float; moved to ``device`` at once.
-        labels: int64 [N].
+        size: number of images there are.
         indices: the images to use (int64 [M]), all if ``None``.
         batch_size: images a batch on each rank.
-        transform: is called with a batch and a generator on its device.
         shuffle: a new order in every pass; otherwise that of ``indices``.
         drop_last: leave out a last batch that is not full.
         stream: keeps loaders of one run with the same ``seed`` apart.
         rank, world: this process takes every ``world``-th image from ``rank`` on. The order wraps round until it
             divides, so that all ranks have as many batches and of the same sizes.
-        device: where the images lie and the transform runs.
 
     Raises:
-        NasError: if images and labels differ in number, there is nothing to load, or a number is out of range.
+        NasError: if there is nothing to load, or a number is out of range.
     """
 
     # Lightning reads this of whatever has a ``sampler``.
@@ -43,33 +41,26 @@ class TensorLoader:
 
     def __init__(
         self,
-        images: Tensor,
-        labels: Tensor,
+        size: int,
         indices: Tensor | None = None,
         *,
         batch_size: int,
-        transform: Transform,
         shuffle: bool,
         drop_last: bool = False,
         seed: int = 0,
         stream: int = 0,
         rank: int = 0,
         world: int = 1,
-        device: torch.device | str = "cpu",
     ) -> None:
-        if len(images) != len(labels):
-            raise NasError(f"a loader got {len(images)} images and {len(labels)} labels: it needs as many of both")
         if batch_size < 1 or not 0 <= rank < world:
             raise NasError(
                 f"a loader got batch_size {batch_size}, rank {rank}, world {world}: "
                 "batch_size must be at least 1 and rank in 0..world-1"
             )
-        self.device = torch.device(device)
-        self.images, self.labels = images.to(self.device), labels.to(self.device)
-        self.indices = torch.arange(len(images)) if indices is None else indices.cpu()
+        self.indices = torch.arange(size) if indices is None else indices.cpu()
         if not len(self.indices):
             raise NasError("a loader got no images: its part of the data set is empty")
-        self.batch_size, self.transform, self.shuffle, self.drop_last = batch_size, transform, shuffle, drop_last
+        self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
         self.seed, self.stream, self.rank, self.world = seed, stream, rank, world
         self._epoch = 0
         self._next_pass = 0  # the number of the pass that the next iterator makes
@@ -78,7 +69,7 @@ class TensorLoader:
         self._restored = False
 
     @property
-    def sampler(self) -> TensorLoader:
+    def sampler(self) -> Loader:
         """Itself: Lightning announces each epoch through ``loader.sampler.set_epoch``."""
         return self
 
@@ -106,22 +97,27 @@ class TensorLoader:
         self._next_pass, self._skip, self._restored = number + 1, 0, False
         place = (self.seed, self.stream, self._epoch, number)
         order = self._order(place)
-        generator = Generator(self.device)
-        for batch in range(start, len(self)):
-            picked = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            generator.manual_seed(_seed(*place, self.rank, batch))
-            x = self.transform(self.images.index_select(0, picked), generator)
-            self._position = (number, batch + 1)
-            yield x, self.labels.index_select(0, picked)
+        batches = [order[b * self.batch_size : (b + 1) * self.batch_size] for b in range(start, len(self))]
+        for done, batch in self._batches(place, start, batches):
+            self._position = (number, done)
+            yield batch
+
+    @abstractmethod
+    def _batches(
+        self, place: tuple[int, ...], start: int, batches: Sequence[Tensor]
+    ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+        """The batches of the images ``batches`` of a pass, of which the first has the number ``start``.
+
+        Each with the number of batches that are done once it is handed out.
+        """
 
     def _order(self, place: tuple[int, ...]) -> Tensor:
-        """The images of this rank in the order of one pass: int64 [share] on the device."""
+        """The images of this rank in the order of one pass: int64 [share]."""
         size = len(self.indices)
         order = self.indices
         if self.shuffle:
-            order = order[torch.randperm(size, generator=Generator().manual_seed(_seed(*place)))]
-        # Copied to the device once a pass, so that no step waits for it.
-        return order[torch.arange(self.rank, self.share * self.world, self.world) % size].to(self.device)
+            order = order[torch.randperm(size, generator=Generator().manual_seed(seed_of(*place)))]
+        return order[torch.arange(self.rank, self.share * self.world, self.world) % size]
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration stands. Lightning stores it, so that a run goes on in the middle of an epoch."""
@@ -134,6 +130,53 @@ class TensorLoader:
         self._position, self._restored = (state["pass"], state["batch"]), True
 
 
-def _seed(*place: int) -> int:
+class TensorLoader(Loader):
+    """Batches from tensors in memory, augmented as a whole.
+
+    The augmentation is drawn from the place of the pass, the rank and the number of the batch.
+
+    Args:
+        images: [N, C, H, W], uint8 or float; moved to ``device`` at once.
+        labels: int64 [N].
+        indices: the images to use (int64 [M]), all if ``None``.
+        transform: is called with a batch and a generator on its device.
+        device: where the images lie and the transform runs.
+        options: those of ``Loader``.
+
+    Raises:
+        NasError: if images and labels differ in number, there is nothing to load, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        indices: Tensor | None = None,
+        *,
+        transform: Transform,
+        device: torch.device | str = "cpu",
+        **options: Any,
+    ) -> None:
+        if len(images) != len(labels):
+            raise NasError(f"a loader got {len(images)} images and {len(labels)} labels: it needs as many of both")
+        super().__init__(len(images), indices, **options)
+        self.device, self.transform = torch.device(device), transform
+        self.images, self.labels = images.to(self.device), labels.to(self.device)
+
+    def _batches(
+        self, place: tuple[int, ...], start: int, batches: Sequence[Tensor]
+    ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+        if not batches:
+            return
+        # Copied to the device once a pass, so that no step waits for it.
+        order = torch.cat(list(batches)).to(self.device)
+        generator = Generator(self.device)
+        for number, picked in enumerate(order.split(self.batch_size), start):
+            generator.manual_seed(seed_of(*place, self.rank, number))
+            x = self.transform(self.images.index_select(0, picked), generator)
+            yield number + 1, (x, self.labels.index_select(0, picked))
+
+
+def seed_of(*place: int | str) -> int:
     """A 63-bit seed for a place in the run; hashed, since sums of small numbers meet each other."""
     return int.from_bytes(hashlib.blake2b(repr(place).encode(), digest_size=8).digest(), "big") >> 1

@@ -1,0 +1,167 @@
+"""ImageNet16-120: the first 120 classes of ImageNet at 16 x 16 pixels, as NAS-Bench-201 uses them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.data.archive import unpickle_arrays
+from nas.data.images import ImageData, ImageOptions, Splits
+from nas.errors import NasError, one_line
+
+log = logging.getLogger(__name__)
+
+Md5 = Literal["warn", "stop", "skip"]
+FOLDER = "ImageNet16"
+MD5 = {
+    "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
+    "train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
+    "train_data_batch_3": "4333d3df2e5ffb114b05d2ffc19b1e87",
+    "train_data_batch_4": "1620cdf193304f4a92677b695d70d10f",
+    "train_data_batch_5": "348b3c2fdbb3940c4e9e834affd3b18d",
+    "train_data_batch_6": "6e765307c242a1b3d7d5ef9139b48945",
+    "train_data_batch_7": "564926d8cbf8fc4818ba23d2faac7564",
+    "train_data_batch_8": "f4755871f718ccb653440b9dd0ebac66",
+    "train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
+    "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
+    "val_data": "3410e3017fdaefba8d5073aaa65e4bd6",
+}
+"""The sums of the files that NAS-Bench-201 was made with."""
+TRAIN_FILES, VAL_FILE = tuple(MD5)[:-1], "val_data"
+
+
+class ImageNet16(ImageData):
+    """151,700 training and 6,000 validation images of 16 x 16 pixels in 120 classes.
+
+    ``root`` holds ``train_data_batch_1`` to ``_10`` and ``val_data`` of the downsampled ImageNet (Chrabaszcz et al.,
+    2017), or the folder ``ImageNet16`` with them. Images of labels 1 to 120 are kept.
+
+    Args:
+        root: see above.
+        split: ``"xvalid"``, as in NAS-Bench-201: all training images train the weights, half of the validation images
+            the architecture, and the other half is the test set, in a training too. Otherwise as everywhere (see
+            ``ImageData``): parts of the training images, and all validation images are tested on.
+        test_split: the published ``imagenet-16-120-test-split.txt``, whose ``xvalid`` and ``xtest`` are those halves;
+            ``None``: the first and the second half of the validation images in their order.
+        md5: what is done about a file of another sum than the published one.
+        options: those of ``ImageData``.
+
+    Raises:
+        NasError: from ``setup``, if files are missing or are not what they should be.
+    """
+
+    name = "imagenet16_120"
+    shape = (3, 16, 16)
+    classes = 120
+    sums: Mapping[str, str] = MD5
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        mean: Sequence[float] = (0.48109804, 0.45749020, 0.40788235),  # (122.68, 116.66, 104.01) / 255
+        std: Sequence[float] = (0.24792157, 0.24023529, 0.25525490),  # (63.22, 61.26, 65.09) / 255
+        test_split: str | Path | None = None,
+        md5: Md5 = "warn",
+        pad: int = 2,
+        flip: bool = True,
+        **options: Unpack[ImageOptions],
+    ) -> None:
+        options.setdefault("split", "xvalid")
+        super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
+        if test_split is not None and self.split != "xvalid":
+            raise NasError(f"test_split says what split=xvalid means, but split is {self.split}: leave one of them out")
+        if md5 not in ("warn", "stop", "skip"):
+            raise NasError(f"md5 is '{md5}' for {self.name}: choose from skip, stop, warn")
+        self.root, self.test_split, self.md5 = Path(root).expanduser(), test_split, md5
+        self._weights = 0  # training images, which the images for the architecture follow
+
+    def load(self) -> Splits:
+        """Read all files; with ``split="xvalid"`` the images for the architecture follow those for the weights."""
+        train = [self._read(name) for name in TRAIN_FILES]
+        images, labels = (torch.cat(part) for part in zip(*train, strict=True))
+        test_images, test_labels = self._read(VAL_FILE)
+        self._weights = len(labels)
+        if self.split != "xvalid":
+            return Splits(images, labels, test_images, test_labels)
+        xvalid, xtest = self._halves(len(test_labels))
+        if self.bilevel:
+            images = torch.cat([images, test_images[xvalid]])
+            labels = torch.cat([labels, test_labels[xvalid]])
+        return Splits(images, labels, test_images[xtest], test_labels[xtest])
+
+    def _parts(self) -> dict[str, Tensor]:
+        if self.split != "xvalid" or not self.bilevel:
+            return super()._parts()
+        every = torch.arange(len(self.splits.train_labels))
+        return {"train": every[: self._weights], "val": every[self._weights :]}
+
+    def _halves(self, size: int) -> tuple[Tensor, Tensor]:
+        if self.test_split is None:
+            return torch.arange(size // 2), torch.arange(size // 2, size)
+        path = Path(self.test_split).expanduser()
+        wanted = "give imagenet-16-120-test-split.txt of NAS-Bench-201 (JSON with 'xvalid' and 'xtest')"
+        try:
+            content = json.loads(path.read_text())
+            # ["int", ["1", "2", ...]] in the published file
+            parts = [content[key][1] if content[key][0] == "int" else content[key] for key in ("xvalid", "xtest")]
+            xvalid, xtest = (torch.tensor([int(number) for number in part], dtype=torch.int64) for part in parts)
+        except FileNotFoundError:
+            raise NasError(f"no split file at {path.absolute()}: {wanted}") from None
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise NasError(f"cannot read the split file {path} ({one_line(repr(error))}): {wanted}") from error
+        if not torch.equal(torch.cat([xvalid, xtest]).sort().values, torch.arange(size)):
+            raise NasError(f"the split file {path} does not fit the {size} validation images: {wanted}")
+        return xvalid, xtest
+
+    def _read(self, name: str) -> tuple[Tensor, Tensor]:
+        """The images (uint8 [N, 3, 16, 16]) and labels of one file, as far as they are of the first 120 classes."""
+        path = self._file(name)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise NasError(f"cannot read {path}: {one_line(error)}") from error
+        self._check(path, content)
+        entry = unpickle_arrays(content, path, "latin1")
+        side = self.shape[1]
+        try:
+            labels = torch.tensor([int(label) for label in entry["labels"]], dtype=torch.int64)
+            pixels = torch.from_numpy(np.ascontiguousarray(entry["data"])).view(len(labels), *self.shape)
+            if pixels.dtype != torch.uint8 or min(labels.tolist()) < 1:
+                raise ValueError("pixels are not 8-bit, or labels do not begin at 1")
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise NasError(
+                f"{path} holds no images of {side} x {side} pixels with labels from 1 on ({one_line(repr(error))}): "
+                "it should be a file of the downsampled ImageNet"
+            ) from error
+        kept = labels <= self.classes
+        return pixels[kept], labels[kept] - 1
+
+    def _file(self, name: str) -> Path:
+        for folder in (self.root / FOLDER, self.root):
+            if (folder / name).is_file():
+                return folder / name
+        raise NasError(
+            f"{(self.root / FOLDER).absolute()} has no {name}, nor has {self.root.absolute()}: get the downsampled "
+            "ImageNet (16 x 16, train and val) from https://image-net.org/download-images and put its files there"
+        )
+
+    def _check(self, path: Path, content: bytes) -> None:
+        known = self.sums[path.name]
+        if self.md5 == "skip":
+            return
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if found == known:
+            return
+        text = f"{path} has md5 {found}, the file of NAS-Bench-201 has {known}"
+        if self.md5 == "stop":
+            raise NasError(f"{text}: get that one, or use dataset.md5=warn")
+        log.warning("%s: results will not be comparable", text)
