@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 from nas.cells import Genotype
 from nas.errors import NasError
-from nas.spaces import darts, nas_bench_201
+from nas.spaces import darts, darts_notation, nas_bench_201
 
 NATIVE: Mapping[str, Callable[[Genotype], str]] = {
     nas_bench_201.NasBench201.notation: nas_bench_201.native,
-    darts.Darts.notation: darts.native,
+    darts.Darts.notation: darts_notation.native,
 }
 
 
@@ -20,7 +20,7 @@ def parse(text: str) -> Genotype:
     if text.startswith("|"):
         return nas_bench_201.parse(text)
     if text.startswith("Genotype("):
-        return darts.parse(text)
+        return darts_notation.parse(text)
     raise NasError(
         f"'{text}' is no genotype: expected a run directory, a genotype.json, |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
         "or Genotype(normal=[...], reduce=[...])"
