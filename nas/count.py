@@ -15,8 +15,8 @@ from nas.spaces.space import Shape
 COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
 
-Rule = Callable[[nn.Module, Tensor, Tensor], int]
-"""(layer, its input, its output) -> the operations that the layer is said to spend."""
+Rule = Callable[[nn.Module, torch.Size, torch.Size], int]
+"""(layer, the shapes of its input and output without the batch) -> the operations that the layer is said to spend."""
 
 
 def parameters(network: nn.Module, auxiliary: bool = False) -> int:
@@ -37,58 +37,69 @@ def operations(network: nn.Module, shape: Shape, rule: str) -> int:
     """What one image (C, H, W) costs in a genotype's network by one of ``RULES``.
 
     Layers are counted as they are executed, in evaluation mode, so without the auxiliary head. The network keeps its
-    mode, its buffers and its device, and the global random state stays as it was; on the meta device nothing is
-    computed at all. Raises NasError for an unknown rule.
+    mode, its buffers and its device (which may be meta), and the global random state stays as it was. Raises NasError
+    for an unknown rule.
     """
     if rule not in RULES:
         raise unknown("counting rule", rule, RULES)
     count = RULES[rule]
-    total = 0
+    found: list[int] = []
 
     def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
         # what shares its result among edges is counted once an edge, as it is written
-        total += count(layer.pool if isinstance(layer, Pool) else layer, inputs[0], output)
+        found.append(count(layer.pool if isinstance(layer, Pool) else layer, inputs[0].shape[1:], output.shape[1:]))
 
-    like = next(network.parameters())
-    image = torch.zeros(1, *shape, dtype=like.dtype, device=like.device)
-    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     modes = [(module, module.training) for module in network.modules()]
     shared = {module.pool for module in network.modules() if isinstance(module, Pool)}
     leaves = [module for module, _ in modes if module not in shared and (isinstance(module, Pool) or _is_leaf(module))]
     hooks = [module.register_forward_hook(add) for module in leaves]
     try:
         network.eval()
-        with torch.no_grad(), torch.random.fork_rng([like.device] if like.is_cuda else []):
-            functional_call(network, buffers, (image,))
+        try:
+            _run(network, shape, batch=0)  # shapes without arithmetic
+        except RuntimeError:  # not every module takes an empty batch
+            found.clear()
+            _run(network, shape, batch=1)
     finally:
         for hook in hooks:
             hook.remove()
         for module, training in modes:
             module.training = training
-    return total
+    return sum(found)
+
+
+def _run(network: nn.Module, shape: Shape, batch: int) -> None:
+    """One pass that leaves no trace: on copies of the buffers, and on empty tensors where there are only meta ones."""
+    state = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    like = next(network.parameters())
+    if like.is_meta:
+        state |= dict(network.named_parameters())
+        state = {name: torch.empty_like(tensor, device="cpu") for name, tensor in state.items()}
+    device = torch.device("cpu") if like.is_meta else like.device
+    with torch.no_grad(), torch.random.fork_rng([device] if like.is_cuda else []):
+        functional_call(network, state, (torch.zeros(batch, *shape, dtype=like.dtype, device=device),))
 
 
 def _is_leaf(module: nn.Module) -> bool:
     return next(module.children(), None) is None and not isinstance(module, nn.Identity)
 
 
-def _macs(layer: nn.Module, x: Tensor, output: Tensor) -> int:
+def _macs(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
     if not isinstance(layer, COUNTED):
         return 0
     # of the weight's dimensions the first one is that of the output: the rest is summed over
     return output.numel() * layer.weight[0].numel()
 
 
-def _bias(layer: nn.Module, output: Tensor) -> int:
+def _bias(layer: nn.Module, output: torch.Size) -> int:
     return output.numel() if isinstance(layer, COUNTED) and layer.bias is not None else 0
 
 
-def _macs_bias(layer: nn.Module, x: Tensor, output: Tensor) -> int:
+def _macs_bias(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
     return _macs(layer, x, output) + _bias(layer, output)
 
 
-def _thop_2019(layer: nn.Module, x: Tensor, output: Tensor) -> int:
+def _thop_2019(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
     if isinstance(layer, nn.BatchNorm2d):
         return 4 * x.numel()
     if isinstance(layer, nn.AvgPool2d):  # the length of the window's side, where that is one number, and a division
@@ -99,11 +110,11 @@ def _thop_2019(layer: nn.Module, x: Tensor, output: Tensor) -> int:
     return _macs_bias(layer, x, output) + _global_pool(layer, x, output)
 
 
-def _thop_2019_without_norm(layer: nn.Module, x: Tensor, output: Tensor) -> int:
+def _thop_2019_without_norm(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
     return 0 if isinstance(layer, nn.BatchNorm2d) else _thop_2019(layer, x, output)
 
 
-def _thop_2020(layer: nn.Module, x: Tensor, output: Tensor) -> int:
+def _thop_2020(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
     if isinstance(layer, nn.BatchNorm2d):
         return 2 * x.numel()
     if isinstance(layer, nn.AvgPool2d):
@@ -113,7 +124,7 @@ def _thop_2020(layer: nn.Module, x: Tensor, output: Tensor) -> int:
     return _macs_bias(layer, x, output) + _global_pool(layer, x, output)
 
 
-def _ptflops(layer: nn.Module, x: Tensor, output: Tensor) -> int:
+def _ptflops(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
     if isinstance(layer, nn.BatchNorm2d):
         return (2 if layer.affine else 1) * x.numel()
     if isinstance(layer, (nn.ReLU, GlobalPool, *POOLS)):
@@ -121,7 +132,7 @@ def _ptflops(layer: nn.Module, x: Tensor, output: Tensor) -> int:
     return _macs_bias(layer, x, output)
 
 
-def _global_pool(layer: nn.Module, x: Tensor, output: Tensor) -> int:
+def _global_pool(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
     return x.numel() + output.numel() if isinstance(layer, GlobalPool) else 0
 
 

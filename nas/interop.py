@@ -2,8 +2,9 @@
 
 Understood are the networks of DARTS (and PC-DARTS, DrNAS, NoisyDARTS, Robust DARTS, which share its names),
 those of NAS-Bench-201 (AutoDL-Projects, DrNAS), and the NASNet-like ones of AutoDL-Projects (GDAS with searched or
-fixed reduction cells, DARTS), supernets and networks of one genotype alike; NoisyDARTS-A as timm names it, and the
-single-path networks of DSNAS and Single Path One-Shot. Their ops are numbered, ours are named, so the names follow from the network that the weights are meant for.
+fixed reduction cells, DARTS), supernets and networks of one genotype alike; NoisyDARTS-A as timm names it; the
+single-path networks of DSNAS and Single Path One-Shot. Their ops are numbered, ours are named, so the names follow
+from the network that the weights are meant for.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from nas.spaces.mobile import Mobile
 from nas.spaces.shufflenet import ShuffleNet
 from nas.spaces.space import Space
 from nas.training import Training
+from nas.zoo.table import said
 
 log = logging.getLogger(__name__)
 MODEL_FORMAT = "nas-model"
@@ -75,7 +76,10 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def space_of(genotype: Genotype, data: ImageData) -> Space:
-    """The space that a genotype names, at the data set's shape, with what its cells need. Raises NasError without one."""
+    """The space that a genotype names, at the data set's shape, with what its cells need.
+
+    Raises NasError where there is none.
+    """
     if genotype.space in CHAINS:
         return CHAINS[genotype.space](data.shape, data.classes)
     known = [path.stem for path in (CONF / "space").glob("*.yaml")]
@@ -93,7 +97,7 @@ def space_of(genotype: Genotype, data: ImageData) -> Space:
 
 
 def network_options(space: Space, given: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are set, over those ``published``. Raises NasError for one that the space's networks do not have."""
+    """The options that are set, over those ``published``. Raises NasError for one that the space's networks lack."""
     options = {**published, **{str(name): value for name, value in given.items() if value is not None}}
     for name in options:
         if name not in space.network_options():
@@ -154,8 +158,7 @@ def _report(summary: dict[str, Any], output: Path) -> None:
     macs = ", ".join(f"{value / 1e6:.2f} M ({rule})" for rule, value in counted.items())
     log.info("parameters     %.3f M   MACs %s", summary["parameters"] / 1e6, macs)
     for data, figures in summary.get("published", {}).get("reported", {}).items():
-        said = ", ".join(f"{name} {value}" for name, value in figures.items())
-        log.info("reported       %s: %s", data, said)
+        log.info("reported       %s on %s", said(figures), data)
     log.info("test accuracy  %.2f %% after %d epochs", summary["test_accuracy"], summary["epochs"])
     log.info("train time     %.1f s", summary["train_seconds"])
     log.info("network        %s", output / "model.pt")

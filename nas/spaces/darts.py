@@ -10,8 +10,8 @@ from nas.cells import Cell, Genotype, describe
 from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions, PoolNorm
-from nas.spaces.darts_notation import NODES, NOTATION, native, nodes_of, parse
 from nas.spaces.darts_network import NestedCells, Stem
+from nas.spaces.darts_notation import NODES, NOTATION, native, nodes_of, parse
 from nas.spaces.space import Network, Shape, Space
 
 DARTS_OPS = (
@@ -42,10 +42,10 @@ class Darts(Space):
     ``ops`` lists the candidates (DrNAS, NoisyDARTS and others leave out ``none``). ``edge_ops`` gives, for
     each cell type, the ops of each of the 14 edges where they differ (S1); all entries must be in ``ops``.
     ``pool_norm`` is the batch norm behind pools in the supernet. ``repeats`` lets a node take two ops from
-    one predecessor, in a genotype even the same one twice, ``lastact`` puts a batch norm and a ReLU before the pooling, and ``conv_bias`` gives convolutions
-    in front of a batch norm a bias (null: where it is not affine), as AutoDL-Projects' NASNet-like space does.
-    ``fixed_reduction`` searches the normal cell alone: GDAS (FRC). ``nodes`` is the number of nodes a cell computes, 5 in
-    NASNet and its successors. With ``keeps_none`` a genotype may have ``none`` on a link, as in SNAS.
+    one predecessor (a genotype may even have one link twice), ``lastact`` puts a batch norm and a ReLU before the
+    pooling, and ``conv_bias`` gives convolutions in front of a batch norm a bias (null: where it is not affine), as
+    AutoDL-Projects' NASNet-like space does. ``fixed_reduction`` searches the normal cell alone: GDAS (FRC). ``nodes``
+    is how many nodes a cell computes, 5 in NASNet and its like; ``keeps_none`` allows ``none`` on links, as SNAS does.
     """
 
     notation = NOTATION

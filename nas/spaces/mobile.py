@@ -26,15 +26,13 @@ _TOKEN = re.compile(r"k(\d)e(\d)")
 
 
 class Mobile(Chain):
-    """21 blocks in six stages; ops are inverted residuals (kernel 3, 5, 7, expansion 3, 6), or a skip within a stage."""
+    """21 blocks in six stages: inverted residuals (kernel 3, 5, 7, expansion 3, 6), or a skip within a stage."""
 
     notation = "mobile"
     length = len(SLOTS)
     ops = OPS
 
-    def network(
-        self, genotype: Genotype, squeeze: float = 0.25, head: int = 1280, dropout: float = 0.0
-    ) -> Network:
+    def network(self, genotype: Genotype, squeeze: float = 0.25, head: int = 1280, dropout: float = 0.0) -> Network:
         """The network that is trained: ``squeeze`` is the ratio of squeeze-and-excitation, 0 for none."""
         self.check(genotype)
         return MobileNetwork(blocks(genotype), self.shape[0], self.classes, squeeze, head, dropout)
@@ -44,7 +42,9 @@ class Mobile(Chain):
         width = 16
         for position, (op, (outputs, stride)) in enumerate(zip(ops_of(genotype), SLOTS, strict=True)):
             if op == SKIP and (stride > 1 or outputs != width):
-                raise NasError(f"block {position} of space '{self.name}' changes the maps' shape, so it cannot be a skip")
+                raise NasError(
+                    f"block {position} of space '{self.name}' changes the maps' shape, so it cannot be a skip"
+                )
             width = outputs
 
     def native(self, genotype: Genotype) -> str:
@@ -71,7 +71,9 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """The architecture that ``mobile:k3e6-...`` names. Raises NasError where it is malformed."""
-    ops = [SKIP if word == "skip" else _TOKEN.sub(r"mbconv\2_\1x\1", word) for word in tokens(text, "mobile", len(SLOTS))]
+    ops = [
+        SKIP if word == "skip" else _TOKEN.sub(r"mbconv\2_\1x\1", word) for word in tokens(text, "mobile", len(SLOTS))
+    ]
     for op in ops:
         if op not in OPS:
             raise NasError(f"unknown block '{op}' in '{text}': write skip or k3e6 (kernel 3, 5, 7, expansion 3, 6)")

@@ -64,7 +64,7 @@ class _Parts(NamedTuple):
 
 
 class ShuffleNetwork(Network):
-    """Stem (stride 2, 16 wide), the units, a pointwise convolution to 1024, pooling, dropout, a classifier without bias."""
+    """Stem (stride 2, 16 wide), units, a pointwise convolution to 1024, pooling, dropout, a classifier without bias."""
 
     def __init__(self, units: Sequence[Unit], inputs: int, classes: int, eps: float, dropout: float) -> None:
         super().__init__()
@@ -72,9 +72,7 @@ class ShuffleNetwork(Network):
             nn.Conv2d(inputs, 16, 3, 2, padding=1, bias=False), nn.BatchNorm2d(16, eps=eps), nn.ReLU()
         )
         widths = [16, *(unit.outputs for unit in units)]
-        self.features = nn.ModuleList(
-            ShuffleUnit(width, unit, eps) for width, unit in zip(widths, units, strict=False)
-        )
+        self.features = nn.ModuleList(ShuffleUnit(width, unit, eps) for width, unit in zip(widths, units, strict=False))
         self.conv_last = nn.Sequential(*_Parts(eps).point(widths[-1], 1024))
         self.pool = GlobalPool()
         self.dropout = nn.Dropout(dropout)

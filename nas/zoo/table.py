@@ -31,8 +31,8 @@ class Entry:
 
     ``genotype`` is its native string, ``space`` where it was found. ``network`` holds the options in which its authors'
     network differs from the space's default, ``imagenet`` those in which the ImageNet one differs besides.
-    ``reported`` has, for a data set, what was published: ``params_M`` (in millions; with ``auxiliary`` the head is in it),
-    ``macs_M`` (in millions, counted by ``rule``), ``top1`` or ``error`` in percent. ``not_reproduced`` lists, as
+    ``reported`` has, for a data set, what was published: ``params_M`` (millions; with ``auxiliary`` the head is in it),
+    ``macs_M`` (millions, counted by ``rule``), ``top1`` or ``error`` (percent). ``not_reproduced`` lists, as
     dataset.field, figures that do not follow from the published architecture.
     """
 
@@ -57,17 +57,37 @@ class Entry:
     def options(self, sides: tuple[int, int]) -> dict[str, Any]:
         """The options of the authors' network for images with these sides."""
         large = min(sides) >= LARGE
-        return {**self.network, **(IMAGENET.get(self.notation, {}) if large else {}), **(self.imagenet if large else {})}
+        return {
+            **self.network,
+            **(IMAGENET.get(self.notation, {}) if large else {}),
+            **(self.imagenet if large else {}),
+        }
+
+
+def said(figures: Reported) -> str:
+    """What was reported on one data set, as text."""
+    head = " with the auxiliary head" if figures.get("auxiliary") else ""
+    texts = {
+        "params_M": f"{{}} M parameters{head}",
+        "macs_M": f"{{}} M MACs ({figures.get('rule', 'rule unknown')})",
+        "top1": "{} % accuracy",
+        "top5": "{} % top-5",
+        "error": "{} % error",
+        "top5_error": "{} % top-5 error",
+    }
+    return ", ".join(text.format(figures[key]) for key, text in texts.items() if key in figures)
 
 
 @lru_cache(maxsize=1)
 def entries() -> tuple[Entry, ...]:
     """All published architectures, in the order of the file."""
-    rows = json.loads(resources.files("nas.zoo").joinpath(FILE).read_text(encoding="utf-8"))
-    return tuple(
-        Entry(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
-        for row in rows
-    )
+    rows: list[dict[str, Any]] = json.loads(resources.files("nas.zoo").joinpath(FILE).read_text(encoding="utf-8"))
+    return tuple(_entry(row) for row in rows)
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Entry(**values)
 
 
 def fold(name: str) -> str:
@@ -76,7 +96,7 @@ def fold(name: str) -> str:
 
 
 def search(name: str) -> Entry | None:
-    """The entry called ``name`` or so in a paper, as it is written or else whatever its capitals; None for an unknown name.
+    """The entry called ``name``, or so in a paper: as it is written, else whatever its capitals. None where none is.
 
     Raises NasError where capitals decide and fit none: NoisyDARTS-a and NoisyDARTS-A are two networks.
     """
@@ -85,7 +105,9 @@ def search(name: str) -> Entry | None:
         return exact[name.strip()]
     found = folded.get(fold(name), ())
     if len(found) > 1:
-        raise NasError(f"genotype: '{name}' may be any of {', '.join(entry.name for entry in found)}: write one of these")
+        raise NasError(
+            f"genotype: '{name}' may be any of {', '.join(entry.name for entry in found)}: write one of these"
+        )
     return found[0] if found else None
 
 
