@@ -45,7 +45,9 @@ def operations(network: nn.Module, shape: Shape, rule: str) -> int:
     count = RULES[rule]
     found: list[int] = []
 
-    def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None) -> None:
+        if output is None:  # an edge without an op
+            return
         # what shares its result among edges is counted once an edge, as it is written
         found.append(count(layer.pool if isinstance(layer, Pool) else layer, inputs[0].shape[1:], output.shape[1:]))
 
