@@ -14,7 +14,7 @@ FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "s
 LAYERS: list[tuple[list[str], set[int]]] = [
     (
         [
-            *["errors", "generators", "schedulers", "rates", "weight_decay"],
+            *["errors", "zoo", "generators", "schedulers", "rates", "weight_decay"],
             *["cells", "evaluation", "masks", "derivations"],
         ],
         set(),

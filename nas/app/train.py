@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +23,30 @@ from nas.app.launch import refuse_nested_ddp
 from nas.app.options import check_arguments
 from nas.app.overrides import CONF
 from nas.app.rewind import resumed
-from nas.app.summary import cost, environment
+from nas.app.summary import as_published, cost, environment
 from nas.callbacks.timing import StepTimer
-from nas.cells import Genotype
+from nas.cells import NONE, Genotype
 from nas.data.images import ImageData
 from nas.errors import NasError, unknown
-from nas.files import encode_genotype, load_genotype, save_genotype, write_atomically, write_json
+from nas.files import encode_genotype, load_genotype, published, save_genotype, write_atomically, write_json
+from nas.spaces.chain import Chain
+from nas.spaces.mobile import Mobile
+from nas.spaces.shufflenet import ShuffleNet
 from nas.spaces.space import Space
 from nas.training import Training
+from nas.zoo.table import said
 
 log = logging.getLogger(__name__)
 MODEL_FORMAT = "nas-model"
+CHAINS: Mapping[str, type[Chain]] = {space.notation: space for space in (Mobile, ShuffleNet)}
+"""Spaces that are trained only: no supernet, no file under conf/space."""
 
 
 def run(cfg: DictConfig) -> float | None:
     """Trains, writes the run directory, and returns the test accuracy in percent."""
     refuse_nested_ddp(cfg)
     output = Path(cfg.paths.output)
-    genotype = load_genotype(cfg.genotype)
+    entry, genotype = published(cfg.genotype), load_genotype(cfg.genotype)
     checkpoint = checkpoint_file(cfg.ckpt_path)
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
@@ -47,7 +54,7 @@ def run(cfg: DictConfig) -> float | None:
     data = build_data(cfg, bilevel=False)
     data.watch_test = True
     space = space_of(genotype, data)
-    options = network_options(space, cfg.network)
+    options = network_options(space, cfg.network, {} if entry is None else entry.options(space.shape[1:]))
     network = space.network(genotype, **options)
     training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
     try:
@@ -61,6 +68,8 @@ def run(cfg: DictConfig) -> float | None:
         save_genotype(genotype, output / "genotype.json")
         save_model(training, genotype, space, options, output / "model.pt")
         summary = _summary(cfg, trainer, training, space, genotype, options, metrics, seconds)
+        if entry is not None:
+            summary["published"] = as_published(entry, space, genotype, **options)
         write_json(output / "summary.json", summary)
         _report(summary, output)
         return float(metrics["test/accuracy"])
@@ -78,21 +87,29 @@ def averaging(decay: float | None) -> list[pl.Callback]:
 
 
 def space_of(genotype: Genotype, data: ImageData) -> Space:
-    """The space that a genotype names, at the data set's shape. Raises NasError where there is none."""
+    """The space that a genotype names, at the data set's shape, with what its cells need.
+
+    Raises NasError where there is none.
+    """
+    if genotype.space in CHAINS:
+        return CHAINS[genotype.space](data.shape, data.classes)
     known = [path.stem for path in (CONF / "space").glob("*.yaml")]
     if genotype.space not in known:
-        raise unknown("space of the genotype", genotype.space, known)
+        raise unknown("space of the genotype", genotype.space, [*known, *CHAINS])
     choice = compose("search", overrides=[f"space={genotype.space}"]).space
-    if genotype.space == "darts" and _ops(genotype) - set(choice.ops):
-        choice.ops = [*choice.ops, *sorted(_ops(genotype) - set(choice.ops))]
-    if genotype.space == "darts" and "reduce" not in genotype.cells:
-        choice.fixed_reduction = True
+    if genotype.space == "darts":
+        links = [link for cell in genotype.cells.values() for link in cell.links]
+        choice.ops = [*choice.ops, *sorted({link.op for link in links} - set(choice.ops))]
+        choice.nodes = max([choice.nodes, *(link.target - 1 for link in links)])
+        choice.repeats = True
+        choice.keeps_none = any(link.op == NONE for link in links)
+        choice.fixed_reduction = "reduce" not in genotype.cells
     return build_space(choice, data)
 
 
-def network_options(space: Space, given: DictConfig) -> dict[str, Any]:
-    """The options of the network that are set. Raises NasError for one that the space's networks do not have."""
-    options = {str(name): value for name, value in given.items() if value is not None}
+def network_options(space: Space, given: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are set, over those ``published``. Raises NasError for one that the space's networks lack."""
+    options = {**published, **{str(name): value for name, value in given.items() if value is not None}}
     for name in options:
         if name not in space.network_options():
             raise NasError(
@@ -117,10 +134,6 @@ def save_model(training: Training, genotype: Genotype, space: Space, options: di
     }
     torch.save(value, buffer)
     write_atomically(path, buffer.getvalue())
-
-
-def _ops(genotype: Genotype) -> set[str]:
-    return {link.op for cell in genotype.cells.values() for link in cell.links}
 
 
 def _summary(
@@ -155,7 +168,11 @@ def _summary(
 
 def _report(summary: dict[str, Any], output: Path) -> None:
     log.info("genotype       %s", summary["genotype"])
-    log.info("parameters     %.3f M   MACs %.2f M", summary["parameters"] / 1e6, summary["macs"] / 1e6)
+    counted = {summary["macs_rule"]: summary["macs"], **summary.get("published", {}).get("counted", {})}
+    macs = ", ".join(f"{value / 1e6:.2f} M ({rule})" for rule, value in counted.items())
+    log.info("parameters     %.3f M   MACs %s", summary["parameters"] / 1e6, macs)
+    for data, figures in summary.get("published", {}).get("reported", {}).items():
+        log.info("reported       %s on %s", said(figures), data)
     log.info("test accuracy  %.2f %% after %d epochs%s", summary["test_accuracy"], summary["epochs"], _best(summary))
     log.info("train time     %.1f s", summary["train_seconds"])
     log.info("network        %s", output / "model.pt")

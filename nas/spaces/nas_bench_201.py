@@ -15,7 +15,7 @@ from nas.cells import Architecture, Cell, CellGenotype, Genotype, Link, describe
 from nas.edges import EdgeFactory, MixedEdge, rows
 from nas.errors import NasError
 from nas.graph import CellGraph
-from nas.ops import OpOptions, ReluConvNorm
+from nas.ops import GlobalPool, OpOptions, ReluConvNorm
 from nas.spaces.space import PROBE_SHAPE, Network, Output, Probe, Shape, Space
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -75,6 +75,7 @@ class StackedCells(Network):
                 Reduction(width // 2, width) if reduction else CellGraph(cell, width, lambda source: 1, edge, options)
             )
         self.lastact = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
+        self.pool = GlobalPool()
         self.classifier = nn.Linear(width, classes)
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
@@ -82,7 +83,7 @@ class StackedCells(Network):
         x = self.stem(x)
         for cell in self.cells:
             x = cell([x], table)[3] if isinstance(cell, CellGraph) else cell(x)
-        features = self.lastact(x).mean(dim=(2, 3))
+        features = self.pool(self.lastact(x))
         return Output(self.classifier(features), features)
 
 

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from nas.cells import Genotype
 from nas.errors import NasError
-from nas.spaces import darts, nas_bench_201, nats_size
+from nas.spaces import darts_notation, mobile, nas_bench_201, nats_size, shufflenet
 
 NATIVE: Mapping[str, Callable[[Genotype], str]] = {
     nas_bench_201.NasBench201.notation: nas_bench_201.native,
-    darts.Darts.notation: darts.native,
+    darts_notation.NOTATION: darts_notation.native,
     nats_size.NOTATION: nats_size.native,
+    mobile.Mobile.notation: mobile.native,
+    shufflenet.ShuffleNet.notation: shufflenet.native,
 }
+PARSERS: Mapping[re.Pattern[str], Callable[[str], Genotype]] = {
+    re.compile(r"\|"): nas_bench_201.parse,
+    re.compile(r"Genotype\("): darts_notation.parse,
+    re.compile(f"(?:{nats_size.LOOK.pattern})$"): nats_size.parse,
+    re.compile(f"{mobile.Mobile.notation}:"): mobile.parse,
+    re.compile(f"{shufflenet.ShuffleNet.notation}:"): shufflenet.parse,
+}
+"""How a native string begins, and what reads it."""
 LOOKS = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|, 8:16:24:32:40 or Genotype(normal=[...], reduce=[...])"
-"""Examples of all notations, for messages."""
+"""Examples of the notations that are written by hand, for messages."""
 
 
 def is_native(text: str) -> bool:
-    """Whether a text looks like a genotype in one of the notations, rather than like a path."""
-    return text.strip().startswith(("|", "Genotype(")) or nats_size.LOOK.fullmatch(text) is not None
+    """Whether ``text`` looks like a genotype in one of the notations, rather than like a path or a name."""
+    return any(look.match(text.strip()) for look in PARSERS)
 
 
 def parse(text: str) -> Genotype:
     """The genotype that a native string stands for. Raises NasError where no notation fits."""
     text = text.strip()
-    if text.startswith("|"):
-        return nas_bench_201.parse(text)
-    if text.startswith("Genotype("):
-        return darts.parse(text)
-    if is_native(text):
-        return nats_size.parse(text)
+    for look, read in PARSERS.items():
+        if look.match(text):
+            return read(text)
     raise NasError(f"'{text}' is no genotype: expected a run directory, a genotype.json, {LOOKS}")
 
 
