@@ -20,7 +20,12 @@ from nas.searches.search import Search, SupernetSearch
 from tests.compose_tools import DATA, REFUSED, choices, composed, lines, small
 
 METHODS, SPACES = choices("method"), choices("space")
-LONG = {("darts_pt", "darts"), ("r_darts", "darts"), ("sdarts_adv", "darts")}  # seen with NAS-Bench-201
+LONG = {
+    ("darts_pt", "darts"),
+    ("r_darts", "darts"),
+    ("sdarts_adv", "darts"),
+    ("te_nas", "darts"),
+}  # seen with NAS-Bench-201
 
 
 def pairs() -> Iterator[Any]:
@@ -68,6 +73,9 @@ def run_watched(monkeypatch: pytest.MonkeyPatch, output: Path, *overrides: str) 
                 schedule.final = 3
             if "draws" in schedule:
                 schedule.steps, schedule.draws = 2, 3
+        if "repeats" in cfg.method:
+            cfg.method.repeats, cfg.method.ntk_batch = 1, 2
+            cfg.method.scores[1].batch_size = 50
         nas.app.search.run(cfg)
     return found[0]
 
@@ -93,10 +101,11 @@ def test_three_bilevel_steps(method: str, space: str, tmp_path: Path, monkeypatc
 
     (line,) = lines(tmp_path / "history.jsonl")
     numbers = {name: value for name, value in line.items() if isinstance(value, float)}
-    assert line["genotype"] == summary["genotype"] and {"train/loss", "val/loss"} <= set(numbers)
+    assert line["genotype"] == summary["genotype"]
     assert all(map(math.isfinite, numbers.values())), numbers
 
     if isinstance(search, SupernetSearch):
+        assert {"train/loss", "val/loss"} <= set(numbers)
         moved = watched.moved("supernet.")
         assert moved["supernet.classifier.weight"] and any(
             "cells" in name for name, is_moved in moved.items() if is_moved
