@@ -49,8 +49,8 @@ def ours() -> Callable[[int], None]:
     return measure
 
 
-def theirs(checkout: Path) -> Callable[[int], None]:
-    """The authors' networks, kernel and region counter on the CPU, measuring one candidate as their round does."""
+def stand_ins() -> None:
+    """What the authors' program imports and does not need here, and what it calls that a CPU or torch of today lacks."""
     for name in ("torchvision", "torchvision.transforms", "torchvision.datasets"):
         sys.modules.setdefault(name, ModuleType(name))
     sys.modules["torchvision"].transforms = sys.modules["torchvision.transforms"]  # type: ignore[attr-defined]
@@ -61,6 +61,11 @@ def theirs(checkout: Path) -> Callable[[int], None]:
     sys.modules["datasets"] = stub
     torch.Tensor.cuda = lambda self, *args, **kwargs: self  # type: ignore[method-assign]
     torch.symeig = lambda matrix: torch.linalg.eigh(matrix)  # type: ignore[attr-defined]
+
+
+def theirs(checkout: Path) -> Callable[[int], None]:
+    """The authors' networks, kernel and region counter on the CPU, measuring one candidate as their round does."""
+    stand_ins()
     sys.path.insert(0, str(checkout / "lib"))
     from models import get_cell_based_tiny_net, get_search_spaces  # type: ignore[import-not-found]
     from procedures.linear_region_counter import Linear_Region_Collector  # type: ignore[import-not-found]
