@@ -50,7 +50,7 @@ def ours() -> Callable[[int], None]:
 
 
 def stand_ins() -> None:
-    """What the authors' program imports and does not need here, and what it calls that a CPU or torch of today lacks."""
+    """What the authors' program imports and does not need here, or calls and does not find on a CPU."""
     for name in ("torchvision", "torchvision.transforms", "torchvision.datasets"):
         sys.modules.setdefault(name, ModuleType(name))
     sys.modules["torchvision"].transforms = sys.modules["torchvision.transforms"]  # type: ignore[attr-defined]
