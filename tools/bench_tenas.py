@@ -60,6 +60,7 @@ def stand_ins() -> None:
         setattr(stub, name, None)
     sys.modules["datasets"] = stub
     torch.Tensor.cuda = lambda self, *args, **kwargs: self  # type: ignore[method-assign]
+    torch.Tensor.T = property(lambda self: self.transpose(0, 1).clone())  # type: ignore[assignment, misc]
     torch.symeig = lambda matrix: torch.linalg.eigh(matrix)  # type: ignore[attr-defined]
 
 
