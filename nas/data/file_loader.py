@@ -118,7 +118,30 @@ class FileLoader(Loader):
         self, place: tuple[int, ...], start: int, batches: Sequence[Tensor]
     ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
         keys = [[(index, seed_of(*place, index)) for index in batch.tolist()] for batch in batches]
-        loader: DataLoader[Any] = DataLoader(
+        for number, (x, y, broken) in enumerate(self._decoded(keys), start):
+            self._tell(broken)
+            if len(y):
+                yield number + 1, (x, y)
+            elif self.dataset.refill:
+                raise NasError(f"{_TRIES} image files in a row cannot be read, the last of them {broken[-1][0]}")
+
+    def drawn(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        keys = [(index, seed_of(seed, place, index)) for place, index in enumerate(picked.tolist())]
+        parts = []
+        for x, y, broken in self._decoded(
+            [keys[at : at + self.batch_size] for at in range(0, len(keys), self.batch_size)]
+        ):
+            self._tell(broken)
+            if len(y):
+                parts.append((x, y))
+        if not parts:
+            raise NasError(f"none of {len(keys)} image files can be read, the first of them {broken[0][0]}")
+        images, labels = zip(*parts, strict=True)
+        return torch.cat(images), torch.cat(labels)
+
+    def _decoded(self, keys: Sequence[Sequence[Key]]) -> DataLoader[Any]:
+        """What ``collate`` makes of each batch of ``keys``."""
+        return DataLoader(
             self.dataset,
             batch_sampler=keys,
             num_workers=min(self.workers, len(keys)),
@@ -126,12 +149,6 @@ class FileLoader(Loader):
             pin_memory=self.pinned,
             generator=Generator(),  # else the global one would be drawn from
         )
-        for number, (x, y, broken) in enumerate(loader, start):
-            self._tell(broken)
-            if len(y):
-                yield number + 1, (x, y)
-            elif self.dataset.refill:
-                raise NasError(f"{_TRIES} image files in a row cannot be read, the last of them {broken[-1][0]}")
 
     def _tell(self, broken: Sequence[tuple[str, str]]) -> None:
         for path, why in broken:

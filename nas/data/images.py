@@ -178,6 +178,12 @@ class ImageData(pl.LightningDataModule):
         """The test set in order, not augmented."""
         return self._eval_loader(test=True)
 
+    def weights_loader(self, augment: bool) -> Loader:
+        """The images that train weights, in order, augmented or not: for measurements."""
+        return self._loader(
+            indices=self._parts()["train"], augment=augment, shuffle=False, batch_size=self.eval_batch_size
+        )
+
     def _parts(self) -> dict[str, Tensor]:
         """The indices of the training images by their use."""
         size = len(self.splits.train_labels)

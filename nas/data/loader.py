@@ -111,6 +111,10 @@ class Loader(ABC):
         Each with the number of batches that are done once it is handed out.
         """
 
+    @abstractmethod
+    def drawn(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """The images ``picked`` (int64 [B], of all there are) and their labels, their augmentation from ``seed``."""
+
     def _order(self, place: tuple[int, ...]) -> Tensor:
         """The images of this rank in the order of one pass: int64 [share]."""
         size = len(self.indices)
@@ -175,6 +179,11 @@ class TensorLoader(Loader):
             generator.manual_seed(seed_of(*place, self.rank, number))
             x = self.transform(self.images.index_select(0, picked), generator)
             yield number + 1, (x, self.labels.index_select(0, picked))
+
+    def drawn(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        picked = picked.to(self.device)
+        x = self.transform(self.images.index_select(0, picked), Generator(self.device).manual_seed(seed))
+        return x, self.labels.index_select(0, picked)
 
 
 def seed_of(*place: int | str) -> int:

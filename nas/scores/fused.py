@@ -39,7 +39,13 @@ def fused(network: StackedCells, x: Tensor, alive: Mapping[str, Rows]) -> Tensor
 
 
 def _plain(op: nn.Module) -> bool:
-    return not isinstance(op, ReluConvNorm) or op.op[1].bias is None
+    return not isinstance(op, ReluConvNorm) or _parts(op)[0].bias is None
+
+
+def _parts(op: ReluConvNorm) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    _, conv, norm = op.op
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    return conv, norm
 
 
 def _cell(graph: CellGraph, x: Tensor, alive: Rows) -> Tensor:
@@ -79,11 +85,11 @@ def _convolved(x: Tensor, convs: Sequence[tuple[int, float, ReluConvNorm]]) -> l
     """Relu, convolution and batch norm of all ``convs`` (target, weight, op) at once."""
     if not convs:
         return []
-    side = max(op.op[1].kernel_size[0] for _, _, op in convs)
-    kernels = [F.pad(op.op[1].weight, [(side - op.op[1].kernel_size[0]) // 2] * 4) for _, _, op in convs]
-    scale = torch.cat([share * op.op[2].weight for _, share, op in convs])
-    shift = torch.cat([share * op.op[2].bias for _, share, op in convs])
+    parts = [(share, *_parts(op)) for _, share, op in convs]
+    side = max(conv.kernel_size[0] for _, conv, _ in parts)
+    kernels = [F.pad(conv.weight, [(side - conv.kernel_size[0]) // 2] * 4) for _, conv, _ in parts]
+    scale = torch.cat([share * norm.weight for share, _, norm in parts])
+    shift = torch.cat([share * norm.bias for share, _, norm in parts])
     y = F.conv2d(F.relu(x), torch.cat(kernels), padding=side // 2)
-    y = F.batch_norm(y, None, None, scale, shift, training=True, eps=convs[0][2].op[2].eps)
-    parts = y.split(x.shape[1], dim=1)
-    return [(target, part) for (target, _, _), part in zip(convs, parts, strict=True)]
+    y = F.batch_norm(y, None, None, scale, shift, training=True, eps=parts[0][2].eps)
+    return [(target, part) for (target, _, _), part in zip(convs, y.split(x.shape[1], dim=1), strict=True)]

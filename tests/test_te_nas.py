@@ -1,0 +1,82 @@
+"""TE-NAS as a user runs it: what it leaves behind, how it goes on after a kill, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nas.files import load_genotype
+from tests.compose_tools import lines, script, succeeded
+from tests.error_tools import run
+
+QUICK = [
+    *["method=te_nas", "space=nas_bench_201", "method.repeats=1", "method.ntk_batch=3", "threads=1"],
+    *["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=64", "dataset.batch_size=16", "epochs=9"],
+    *["method.scores.1.batch_size=60", "callbacks.pictures.every=100"],
+]
+
+
+def kill(flag: Path, epoch: int, batch: int) -> str:
+    return f"+callbacks.kill={{_target_:tests.compose_tools.KillOnce,flag:{flag},epoch:{epoch},batch:{batch}}}"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a search that ran to its end."""
+    folder = tmp_path_factory.mktemp("whole")
+    said = succeeded(script("search", *QUICK, "hydra.run.dir=run", cwd=folder))
+    assert all(f"round {i} prunes cell" in said for i in (1, 2, 3)) and "after 3 rounds  ntk" in said
+    return folder / "run"
+
+
+def test_a_search_ends_by_itself(whole: Path) -> None:
+    """After three rounds, though nine were allowed: one op is left on each edge, and none of them is none."""
+    history = lines(whole / "history.jsonl")
+    assert [line["ops_left"] for line in history] == [18, 12, 6]
+    genotype = load_genotype(whole)
+    assert len(genotype.cells["cell"].links) == 6 and all(link.op != "none" for link in genotype.cells["cell"].links)
+    assert json.loads((whole / "summary.json").read_text())["epochs"] == 3
+    assert {"trajectory.png", "trajectory.svg", "cell.png"} <= {path.name for path in whole.iterdir()}
+
+
+def test_a_killed_search_goes_on_bit_for_bit(whole: Path, tmp_path: Path) -> None:
+    """In the middle of the second round."""
+    env = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    first = script("search", *QUICK, "hydra.run.dir=run", kill(tmp_path / "flag", 1, 0), cwd=tmp_path, env=env)
+    assert first.returncode != 0 and (tmp_path / "flag").exists()
+    succeeded(script("search", "ckpt_path=run", cwd=tmp_path, env=env))
+    one, other = lines(whole / "history.jsonl"), lines(tmp_path / "run" / "history.jsonl")
+    for line in (*one, *other):
+        del line["seconds"]
+    assert one == other
+    assert load_genotype(whole) == load_genotype(tmp_path / "run")
+    assert (whole / "trajectory.png").read_bytes() == (tmp_path / "run" / "trajectory.png").read_bytes()
+
+
+def test_any_score_can_prune(tmp_path: Path) -> None:
+    scores = "[{_target_:nas.scores.synflow.Synflow},{_target_:nas.scores.naswot.Naswot,batch_size:8}]"
+    small = [*QUICK[:-2], "space.channels=4", "space.cells_per_stage=1", f"method.scores={scores}"]
+    done = run("search", *small, "callbacks.pictures.every=100", f"hydra.run.dir={tmp_path / 'run'}")
+    done.succeeded()
+    last = lines(tmp_path / "run" / "history.jsonl")[-1]
+    assert last["ops_left"] == 6 and last["synflow"] > 0 and last["naswot"] > 0
+
+
+def test_small_images_are_refused(tmp_path: Path) -> None:
+    arguments = [part for part in QUICK if not part.startswith("dataset.shape")]
+    done = run("search", *arguments, "dataset.shape=[3,2,8]", f"hydra.run.dir={tmp_path / 'run'}")
+    done.refused("te_nas", "3x3", "2x8")
+
+
+@pytest.mark.parametrize(
+    ("override", "phrase"),
+    [
+        ("method.init=kaiming", "paper, reference_code"),
+        ("method.repeats=0", "repeats=0"),
+        ("method.prune_number=0", "at least 1"),
+    ],
+)
+def test_bad_options_are_refused(tmp_path: Path, override: str, phrase: str) -> None:
+    run("search", *QUICK, override, f"hydra.run.dir={tmp_path / 'run'}").refused(phrase)
