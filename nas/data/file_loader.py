@@ -127,10 +127,8 @@ class FileLoader(Loader):
 
     def drawn(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         keys = [(index, seed_of(seed, place, index)) for place, index in enumerate(picked.tolist())]
-        parts = []
-        for x, y, broken in self._decoded(
-            [keys[at : at + self.batch_size] for at in range(0, len(keys), self.batch_size)]
-        ):
+        size, parts = self.batch_size, []
+        for x, y, broken in self._decoded([keys[at : at + size] for at in range(0, len(keys), size)]):
             self._tell(broken)
             if len(y):
                 parts.append((x, y))
@@ -139,7 +137,7 @@ class FileLoader(Loader):
         images, labels = zip(*parts, strict=True)
         return torch.cat(images), torch.cat(labels)
 
-    def _decoded(self, keys: Sequence[Sequence[Key]]) -> DataLoader[Any]:
+    def _decoded(self, keys: list[list[Key]]) -> DataLoader[Any]:
         """What ``collate`` makes of each batch of ``keys``."""
         return DataLoader(
             self.dataset,
