@@ -19,7 +19,7 @@ LAYERS: list[tuple[list[str], set[int]]] = [
     (
         [
             *["files", "count", "strongest", "concrete", "resources", "gradients", "curvature", "clipped", "widening"],
-            *["perturbations", "scores", "layout", "plot", "interop"],
+            *["perturbations", "scores", "layout", "plot", "interop", "deploy"],
         ],
         {0, 1, 3},
     ),

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from nas.errors import NasError
 
-RESULTS = ("summary.json", "genotype.json", "history.jsonl", "model.pt")
+RESULTS = ("summary.json", "genotype.json", "history.jsonl", "model.pt", "model.onnx", "model.pt2", "confusion.png")
 PROBE = 1 << 16  # bytes: more than what Hydra writes at the start of a run
 
 

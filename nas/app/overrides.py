@@ -16,7 +16,7 @@ from nas.errors import NasError, one_line, unknown
 
 CONF = Path(__file__).parents[2] / "conf"
 PATHS = ("ckpt_path", "hydra.run.dir", "hydra.sweep.dir")
-TEXTS = ("genotype", "dataset.root", "dataset.split", "paths.data", *PATHS)
+TEXTS = ("genotype", "weights", "export.file", "dataset.root", "dataset.split", "paths.data", *PATHS)
 
 
 def override(arguments: Sequence[str], key: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 from pathlib import Path
@@ -25,13 +24,13 @@ from nas.app.summary import cost, environment
 from nas.callbacks.timing import StepTimer
 from nas.cells import Genotype
 from nas.data.images import ImageData
+from nas.deploy.model import MODEL_FILE, Model, save_model
 from nas.errors import NasError, unknown
-from nas.files import encode_genotype, load_genotype, save_genotype, write_atomically, write_json
+from nas.files import load_genotype, save_genotype, write_json
 from nas.spaces.space import Space
 from nas.training import Training
 
 log = logging.getLogger(__name__)
-MODEL_FORMAT = "nas-model"
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -57,7 +56,7 @@ def run(cfg: DictConfig) -> float | None:
         if not trainer.is_global_zero:
             return None
         save_genotype(genotype, output / "genotype.json")
-        save_model(training, genotype, space, options, output / "model.pt")
+        save_model(_model(training, data, genotype, options), output / MODEL_FILE)
         summary = _summary(cfg, trainer, training, space, genotype, options, metrics, seconds)
         write_json(output / "summary.json", summary)
         _report(summary, output)
@@ -91,21 +90,9 @@ def network_options(space: Space, given: DictConfig) -> dict[str, Any]:
     return options
 
 
-def save_model(training: Training, genotype: Genotype, space: Space, options: dict[str, Any], path: Path) -> None:
-    """Writes what is needed to build the trained network again; torch.load(weights_only=True) reads it."""
-    buffer = io.BytesIO()
-    value = {
-        "format": MODEL_FORMAT,
-        "version": 1,
-        "genotype": encode_genotype(genotype),
-        "space": space.name,
-        "options": options,
-        "shape": list(space.shape),
-        "classes": space.classes,
-        "state_dict": training.network.state_dict(),
-    }
-    torch.save(value, buffer)
-    write_atomically(path, buffer.getvalue())
+def _model(training: Training, data: ImageData, genotype: Genotype, options: dict[str, Any]) -> Model:
+    state, dataset = training.network.state_dict(), HydraConfig.get().runtime.choices["dataset"]
+    return Model(genotype, options, data.shape, data.classes, state, data.mean, data.std, data.class_names, dataset)
 
 
 def _ops(genotype: Genotype) -> set[str]:
