@@ -68,9 +68,7 @@ def made(text: str = NB201, shape: tuple[int, int, int] = (3, 8, 8), classes: in
             value.copy_(torch.randn(value.shape, generator=generator) / max(1, value[0].numel()) ** 0.5)
     channels = shape[0]
     names = tuple(f"kind {k}" for k in range(classes))
-    return Model(
-        genotype, SIZES[text], shape, classes, state, (0.4,) * channels, (0.2,) * channels, names, "synthetic"
-    )
+    return Model(genotype, SIZES[text], shape, classes, state, (0.4,) * channels, (0.2,) * channels, names, "synthetic")
 
 
 def written(path: Path, **options: Any) -> Path:

@@ -19,7 +19,7 @@ from nas.app.summary import cost, environment
 from nas.app.trained import trained
 from nas.data.images import ImageData
 from nas.deploy.confusion import save_confusion
-from nas.deploy.evaluation import ClassResult, Evaluation, Tester
+from nas.deploy.evaluation import ClassResult, Evaluation, Measurement
 from nas.deploy.resolve import Found
 from nas.deploy.timing import Timing
 from nas.errors import NasError
@@ -41,15 +41,17 @@ def run(cfg: DictConfig) -> float:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg, bilevel=False)
     found = trained(cfg, data)
-    tester = Tester(found.model.network(auxiliary=False), data.classes, cfg.evaluation.logits, cfg.evaluation.runs)
+    measurement = Measurement(
+        found.model.network(auxiliary=False), data.classes, cfg.evaluation.logits, cfg.evaluation.runs
+    )
     with open_dict(cfg):
         cfg.callbacks, cfg.logger = {}, {}  # those of a training
     trainer = build_trainer(cfg)
     if trainer.world_size > 1:
         raise NasError(f"mode=eval runs on one device, not on {trainer.world_size}: use trainer.devices=1")
-    trainer.test(tester, datamodule=data, verbose=False)
+    trainer.test(measurement, datamodule=data, verbose=False)
     names = data.class_names or found.model.class_names
-    result = tester.result
+    result = measurement.result
     table = result.by_class(names)
     summary = _summary(cfg, trainer, found, data, result)
     _write(output, result, table, names)

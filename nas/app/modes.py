@@ -27,8 +27,8 @@ def check_mode(arguments: Sequence[str]) -> None:
         )
     if asked != ["train"] and override(arguments, "genotype") is None and weights in (None, "null"):
         raise NasError(
-            f"weights is missing: python train.py mode={asked[0]} weights=X with X the run directory of a training, its "
-            "model.pt, or a published state_dict together with its genotype=..."
+            f"weights is missing: python train.py mode={asked[0]} weights=X with X the run directory of a training, "
+            "its model.pt, or a published state_dict together with its genotype=..."
         )
     if asked != ["train"] and override(arguments, "ckpt_path") not in (None, "null"):
         raise NasError(

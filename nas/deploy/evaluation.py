@@ -64,7 +64,7 @@ class Evaluation:
         return [(at // len(wrong), at % len(wrong), images) for images, at in pairs if images]
 
 
-class Tester(pl.LightningModule):
+class Measurement(pl.LightningModule):
     """Tests a network, then times it; ``result`` holds what was found once the test is over.
 
     Raises NasError for outputs that are not finite. ``keep`` keeps the logits of all images, in the order of the test
