@@ -1,10 +1,13 @@
 """Train the network of a genotype from scratch, or evaluate or export a trained one: python train.py genotype=..."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
 from nas.app.launch import guarded, launch
 from nas.app.modes import complete
+from nas.zoo.listing import listed
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -15,4 +18,7 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    code = listed(sys.argv[1:])
+    if code is not None:
+        raise SystemExit(code)
     launch(main, "train", complete)

@@ -10,6 +10,7 @@ from typing import Any
 from nas.cells import CellGenotype, Genotype, Link
 from nas.errors import NasError
 from nas.spaces import notations
+from nas.zoo import table
 
 FORMAT = "nas-genotype"
 VERSION = 1
@@ -49,25 +50,43 @@ def save_genotype(genotype: Genotype, path: Path) -> None:
     write_json(path, encode_genotype(genotype))
 
 
-def load_genotype(source: str | Path) -> Genotype:
-    """The genotype of a run directory, a genotype.json or a native string. Raises NasError where there is none."""
+def published(source: str | Path) -> table.Entry | None:
+    """The published architecture that ``source`` names; None for a native string, or where there is such a file."""
     text = str(source).strip()
-    if text.startswith("|") or text.startswith("Genotype("):
+    return None if notations.is_native(text) or os.path.isfile(_genotype_file(text)) else table.search(text)
+
+
+def load_genotype(source: str | Path) -> Genotype:
+    """The genotype of a run directory, a genotype.json, a native string or the name of a published architecture.
+
+    Raises NasError where there is none.
+    """
+    text = str(source).strip()
+    if notations.is_native(text):
         return notations.parse(text)
-    path = Path(os.path.expanduser(text))
-    if os.path.isdir(path):
-        path = path / GENOTYPE_FILE
+    entry = published(text)
+    if entry is not None:
+        return notations.parse(entry.genotype)
+    path = _genotype_file(text)
     if not os.path.isfile(path):  # unlike Path's, false for a name that is too long for a file
-        looked = f"no file {path}" if path.suffix == ".json" or path.parent != Path(".") else f"nothing called '{text}'"
+        bare = path.suffix != ".json" and path.parent == Path(".")
+        near = table.similar(text) if bare else []
+        looked = f"nothing called '{text}'" if bare else f"no file {path}"
+        hint = f", did you mean {' or '.join(near)}?" if near else ";"
         raise NasError(
-            f"genotype: {looked}; give a run directory, a genotype.json, |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
-            "or Genotype(normal=[...], reduce=[...])"
+            f"genotype: {looked}{hint} give a run directory, a genotype.json, a published name (train.py --list), "
+            "|op~0|+|op~0|op~1|+|op~0|op~1|op~2| or Genotype(normal=[...], reduce=[...])"
         )
     try:
         value = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
         raise NasError(f"{path} is not JSON ({error})") from None
     return decode_genotype(value, path)
+
+
+def _genotype_file(text: str) -> Path:
+    path = Path(os.path.expanduser(text))
+    return path / GENOTYPE_FILE if os.path.isdir(path) else path
 
 
 def decode_genotype(value: Any, path: Path) -> Genotype:

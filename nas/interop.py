@@ -2,8 +2,9 @@
 
 Understood are the networks of DARTS (and PC-DARTS, DrNAS, NoisyDARTS, Robust DARTS, which share its names),
 those of NAS-Bench-201 (AutoDL-Projects, DrNAS), and the NASNet-like ones of AutoDL-Projects (GDAS with searched or
-fixed reduction cells, DARTS), supernets and networks of one genotype alike. Their
-ops are numbered, ours are named, so the names follow from the network that the weights are meant for.
+fixed reduction cells, DARTS), supernets and networks of one genotype alike; NoisyDARTS-A as timm names it; the
+single-path networks of DSNAS and Single Path One-Shot. Their ops are numbered, ours are named, so the names follow
+from the network that the weights are meant for.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from nas.errors import NasError
 from nas.graph import CellGraph
 from nas.spaces.space import Network
 
-_ARCHITECTURE = re.compile(r"_?(alphas?|betas?|arch)(_\w+)?(\.\d+)?")
+_ARCHITECTURE = re.compile(r"_?(log_alpha|alphas?|betas?|arch)(_\w+)?(\.\d+)?")
 """Architecture parameters at the top of the authors' networks: they belong to a relaxation here."""
 
 _NUMBERED = re.compile(
@@ -31,8 +32,13 @@ _SPELLINGS = (
     (re.compile(r"\bop_a\.op\."), "op."),
     (re.compile(r"(cells\.\d+)\.ops1\."), r"\1.conv_branches."),
     (re.compile(r"(cells\.\d+)\.ops2\."), r"\1.pool_branches."),
+    (re.compile(r"^(features\.\d+)\.\d+\.(branch_)"), r"\1.\2"),
+    (re.compile(r"^classifier\.0\."), "classifier."),
 )
-"""How AutoDL-Projects spells the parts of some modules, and how they are spelt here."""
+"""How AutoDL-Projects and DSNAS spell the parts of some modules, and how they are spelt here."""
+
+_STAGED = re.compile(r"blocks\.(\d+)\.(\d+)\.(.+)")
+"""A block of a chain by stage and place, as timm has it; here blocks are counted through."""
 
 _SECOND_HALF = re.compile(r"\bop_b\.op\.(\d+)")
 """The second half of its double separable convolution; here it goes on counting after the four parts of the first."""
@@ -83,11 +89,15 @@ def load_published(network: Network, state: Mapping[str, Tensor]) -> None:
 def _names(state: Mapping[str, Tensor], network: Network) -> dict[str, str]:
     """Our name -> the published name, in the order of ``state``."""
     places = dict(_places(network))
+    plain = {key.removeprefix("module."): key for key in state}
+    staged = sorted({(int(match[1]), int(match[2])) for match in map(_STAGED.fullmatch, plain) if match})
     found: dict[str, str] = {}
-    for key in state:
-        plain = key.removeprefix("module.")
-        if not _ARCHITECTURE.fullmatch(plain):
-            found[_spelled(_rename(plain, places))] = key
+    for name, key in plain.items():
+        match = _STAGED.fullmatch(name)
+        if match:
+            name = f"blocks.{staged.index((int(match[1]), int(match[2])))}.{match[3]}"
+        if not _ARCHITECTURE.fullmatch(name):
+            found[_spelled(_rename(name, places))] = key
     return found
 
 

@@ -90,20 +90,28 @@ class FactorizedReduce(nn.Module):
         return self.bn(torch.cat([self.conv_1(x), self.conv_2(shifted)], dim=1))
 
 
-class Conv7x1(nn.Module):
-    """ReLU, 1x7 and 7x1 convolution, batch norm: an op of AmoebaNet and NASNet cells."""
+class FactorizedConv(nn.Module):
+    """ReLU, a 1xk and a kx1 convolution over all channels, batch norm: an op of AmoebaNet (k = 7) and SETN (k = 3)."""
 
-    def __init__(self, channels: int, stride: int, options: OpOptions) -> None:
+    def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
         super().__init__()
+        half = kernel // 2
         self.op = nn.Sequential(
             nn.ReLU(),
-            nn.Conv2d(channels, channels, (1, 7), stride=(1, stride), padding=(0, 3), bias=False),
-            nn.Conv2d(channels, channels, (7, 1), stride=(stride, 1), padding=(3, 0), bias=False),
+            nn.Conv2d(channels, channels, (1, kernel), stride=(1, stride), padding=(0, half), bias=False),
+            nn.Conv2d(channels, channels, (kernel, 1), stride=(stride, 1), padding=(half, 0), bias=False),
             options.norm(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.op(x)
+
+
+class GlobalPool(nn.Module):
+    """The mean over all pixels, [B, C, H, W] -> [B, C]. A module, so that what counts operations meets it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
 
 
 class Noise(nn.Module):
@@ -183,6 +191,10 @@ def _dilated(kernel: int) -> OpBuilder:
     return lambda channels, stride, options: DilatedConv(channels, kernel, stride, options)
 
 
+def _factorized(kernel: int) -> OpBuilder:
+    return lambda channels, stride, options: FactorizedConv(channels, kernel, stride, options)
+
+
 def _relu_conv(kernel: int) -> OpBuilder:
     return lambda channels, stride, options: ReluConvNorm(channels, channels, kernel, stride, options)
 
@@ -196,7 +208,8 @@ OPS: Mapping[str, OpBuilder] = {
     "sep_conv_7x7": _separable(7),
     "dil_conv_3x3": _dilated(3),
     "dil_conv_5x5": _dilated(5),
-    "conv_7x1_1x7": lambda channels, stride, options: Conv7x1(channels, stride, options),
+    "conv_3x1_1x3": _factorized(3),
+    "conv_7x1_1x7": _factorized(7),
     "nor_conv_1x1": _relu_conv(1),
     "nor_conv_3x3": _relu_conv(3),
     "noise": lambda channels, stride, options: Noise(stride),

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas.cells import Genotype
 from nas.count import macs, parameters
 from nas.ops import OPS, OpOptions
-from nas.spaces import darts, nas_bench_201
+from nas.spaces import darts, darts_notation, nas_bench_201
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import NasBench201, benchmark_order, cost, from_index, from_ops
 from nas.spaces.space import Network, Shape, Space
@@ -143,7 +143,10 @@ def test_darts_v2_has_the_published_size() -> None:
 )
 def test_published_genotypes_have_the_published_size(shared: Path, name: str) -> None:
     entry = json.loads((shared / "specs" / "genotypes.json").read_text())[name]
-    cells = {kind: darts.from_pairs(map(tuple, entry[kind]), entry[f"{kind}_concat"]) for kind in ("normal", "reduce")}
+    cells = {
+        kind: darts_notation.from_pairs(map(tuple, entry[kind]), entry[f"{kind}_concat"])
+        for kind in ("normal", "reduce")
+    }
     options: dict[str, dict[str, Any]] = {
         "DrNAS_cifar10": {"pool_norm": "plain"},
         "TENAS_imagenet": {"pool_norm": "plain"},

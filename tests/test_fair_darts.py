@@ -18,7 +18,7 @@ from nas.derivations import threshold
 from nas.errors import NasError
 from nas.gates import Sigmoid
 from nas.masks import Masks
-from nas.spaces import darts, nas_bench_201
+from nas.spaces import darts, darts_notation, nas_bench_201
 from nas.spaces.darts import DARTS_OPS, EDGES, NODES, Darts
 
 TABLE = Cell(EDGES, DARTS_OPS, NODES, 2)
@@ -181,7 +181,7 @@ def test_supernet_evaluates_nodes_without_links() -> None:
 def test_published_networks_have_the_published_size(letter: str, shared: Path) -> None:
     """README of FairDARTS: parameters include the auxiliary head but in c; some figures are truncated, some rounded."""
     entry = json.loads((shared / "specs" / "genotypes.json").read_text())[f"FairDARTS_{letter}"]
-    cells = {kind: darts.from_triples(entry[kind], entry[f"{kind}_concat"]) for kind in ("normal", "reduce")}
+    cells = {kind: darts_notation.from_triples(entry[kind], entry[f"{kind}_concat"]) for kind in ("normal", "reduce")}
     with torch.device("meta"):
         network = Darts((3, 32, 32), 10).network(Genotype("darts", cells))
     reported = entry["reported"]

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from nas.cells import Genotype
 from nas.interop import load_published
-from nas.spaces.darts import Darts, from_pairs
+from nas.spaces.darts import Darts
+from nas.spaces.darts_notation import from_pairs
 from nas.spaces.space import Network
 from tests.golden_tools import Golden
 from tests.test_golden_common import Comparison

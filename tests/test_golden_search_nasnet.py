@@ -14,7 +14,8 @@ from nas.interop import load_published
 from nas.masks import Masks
 from nas.relaxations import Gumbel, Relaxation, Softmax
 from nas.searches.gradient import GradientSearch
-from nas.spaces.darts import AUTODL_OPS, Darts
+from nas.spaces.darts import Darts
+from nas.spaces.darts_notation import AUTODL_OPS
 from nas.spaces.space import Network
 from tests.golden_tools import Golden
 from tests.test_golden_common import Comparison

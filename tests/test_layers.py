@@ -12,7 +12,7 @@ FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "s
 
 # Each layer with the layers it may import; modules of one layer may import those listed before them.
 LAYERS: list[tuple[list[str], set[int]]] = [
-    (["errors", "generators", "schedulers", "cells", "masks", "derivations"], set()),
+    (["errors", "zoo", "generators", "schedulers", "cells", "masks", "derivations"], set()),
     (["ops", "norm", "edges", "partial", "dropped_skip", "graph", "skips"], {0}),
     (["dirichlet", "relaxations", "edge_normalised", "gates", "paths", "controller", "tasks", "data"], {0}),
     (["spaces", "benchmarks"], {0, 1}),

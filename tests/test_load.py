@@ -12,14 +12,17 @@ import pytest
 import torch
 
 import nas
-from nas.app.train import space_of as configured
+from nas.app.build import build_space
+from nas.cells import Genotype
 from nas.data.synthetic import Synthetic
 from nas.deploy.load import TrainedNetwork
+from nas.deploy.model import Model, save_model
 from nas.errors import NasError
 from nas.files import save_genotype
 from nas.spaces.notations import parse
 from nas.spaces.of_genotype import space_of
-from tests.compose_tools import ROOT, composed
+from nas.zoo.table import entries
+from tests.compose_tools import DATA, ROOT, composed
 from tests.deploy_tools import DARTS, NB201, SIZES, made, written
 
 X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -92,20 +95,38 @@ def test_what_is_no_trained_network(tmp_path: Path) -> None:
         nas.load(tmp_path / "nowhere.pt")
 
 
-@pytest.mark.parametrize("text", [NB201, DARTS, DARTS.replace("sep_conv_5x5", "conv_7x1_1x7")])
+@pytest.mark.parametrize("text", [NB201, DARTS])
 def test_the_space_is_that_of_the_configuration(text: str) -> None:
     genotype = parse(text)
-    with composed("train", "genotype=x", "dataset=synthetic", "dataset.shape=[3,8,8]"):
-        expected = configured(genotype, Synthetic(shape=(3, 8, 8)))
-    found = space_of(genotype, (3, 8, 8), 10)
-    size = SIZES.get(text, SIZES[DARTS])
-    networks = [str(space.network(genotype, **size)) for space in (found, expected)]
-    assert networks[0] == networks[1] and type(found) is type(expected) and found.notation == expected.notation
+    data = Synthetic(shape=(3, 8, 8))
+    with composed("search", f"space={genotype.space}", *DATA) as cfg:
+        expected = build_space(cfg.space, data)
+    found = space_of(genotype, data.shape, data.classes)
+    networks = [str(space.network(genotype, **SIZES[text])) for space in (found, expected)]
+    assert networks[0] == networks[1] and type(found) is type(expected) and found.name == expected.name
+
+
+@pytest.mark.parametrize("name", ["AmoebaNet", "noisy_darts_A_mobile", "SPOS", "GDAS_F1", "SNAS_mild", "DARTS_V2"])
+def test_published_architectures_are_saved_and_loaded(name: str, tmp_path: Path) -> None:
+    """Those beyond the usual cells: more nodes, fixed reductions, none on a link, chains."""
+    entry = next((entry for entry in entries() if entry.name == name or name in entry.aliases), None)
+    if entry is None:
+        pytest.skip(f"the table has no {name}")
+    genotype = parse(entry.genotype)
+    space = space_of(genotype, (3, 32, 32), 10)
+    small = {"channels": 8, "layers": 3} if entry.notation == "darts" else {}
+    options = {**entry.options((32, 32)), **small}
+    network = space.network(genotype, **options).eval()
+    save_model(Model(genotype, options, space.shape, 10, network.state_dict()), tmp_path / "model.pt")
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(nas.load(tmp_path)(x), network(x), rtol=0, atol=0)
+        torch.save(network.state_dict(), tmp_path / "weights.pt")
+        by_name = nas.load(tmp_path / "weights.pt", genotype=name)
+        torch.testing.assert_close(by_name(x), network(x), rtol=0, atol=0)
 
 
 def test_unknown_space() -> None:
-    from nas.cells import Genotype
-
     with pytest.raises(NasError, match="unknown space of the genotype 'foo'"):
         space_of(Genotype("foo", {}), (3, 8, 8), 10)
 
@@ -123,8 +144,14 @@ import nas
 assert 'torch' not in sys.modules and 'hydra' not in sys.modules, 'import nas is to be fast'
 network = nas.load('model.pt', normalise=True)
 assert nas.__file__.startswith(sys.path[0]), nas.__file__
+import nas.errors
 assert not {'hydra', 'omegaconf', 'pytorch_lightning'} & set(sys.modules)
 import torch
+torch.save(network.state_dict(), 'weights.pt')
+try:
+    nas.load('weights.pt', genotype='DARTS_V2')
+except nas.errors.NasError as error:
+    assert 'belong to another architecture' in str(error) or 'classifier' in str(error), error
 print(tuple(network(torch.rand(2, *network.shape)).shape), network.classes)
 """
 

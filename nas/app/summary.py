@@ -14,17 +14,37 @@ from typing import Any
 import torch
 
 from nas.cells import Genotype
-from nas.count import macs, parameters
+from nas.count import operations, parameters
 from nas.spaces.space import Space
+from nas.zoo.table import Entry
 
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
 
-def cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, int]:
+def cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
     """Parameters (without the auxiliary head) and multiply-adds of the derived network, as its space counts them."""
     with torch.device("meta"):
         network = space.network(genotype, **options)
-    return {"parameters": parameters(network), "macs": macs(network, space.shape, bias=space.counts_bias)}
+    rule = "macs_bias" if space.counts_bias else "macs"
+    return {
+        "parameters": parameters(network),
+        "macs": operations(network, space.shape, rule),
+        "macs_rule": rule,
+    }
+
+
+def as_published(entry: Entry, space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
+    """What was reported of an architecture, and what its network as it is here costs by the rules of its authors."""
+    rules = {str(figures["rule"]) for figures in entry.reported.values() if "rule" in figures}
+    with torch.device("meta"):
+        network = space.network(genotype, **options)
+    return {
+        "name": entry.name,
+        "source": entry.source,
+        "reported": {data: dict(figures) for data, figures in entry.reported.items()},
+        "reported_in": entry.reported_in,
+        "counted": {rule: operations(network, space.shape, rule) for rule in sorted(rules)},
+    }
 
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:

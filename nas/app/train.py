@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from nas.app.build import build_data, build_space, build_trainer, finish_wandb
+from nas.app.build import build_data, build_trainer, finish_wandb
 from nas.app.directory import checkpoint_file
 from nas.app.launch import refuse_nested_ddp
 from nas.app.options import check_arguments
-from nas.app.overrides import CONF
 from nas.app.rewind import resumed
-from nas.app.summary import cost, environment
+from nas.app.summary import as_published, cost, environment
 from nas.callbacks.timing import StepTimer
 from nas.cells import Genotype
 from nas.data.images import ImageData
 from nas.deploy.model import MODEL_FILE, Model, save_model
-from nas.errors import NasError, unknown
-from nas.files import load_genotype, save_genotype, write_json
+from nas.errors import NasError
+from nas.files import load_genotype, published, save_genotype, write_json
+from nas.spaces.of_genotype import space_of
 from nas.spaces.space import Space
 from nas.training import Training
+from nas.zoo.table import said
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +38,14 @@ def run(cfg: DictConfig) -> float | None:
     """Trains, writes the run directory, and returns the test accuracy in percent."""
     refuse_nested_ddp(cfg)
     output = Path(cfg.paths.output)
-    genotype = load_genotype(cfg.genotype)
+    entry, genotype = published(cfg.genotype), load_genotype(cfg.genotype)
     checkpoint = checkpoint_file(cfg.ckpt_path)
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg, bilevel=False)
-    space = space_of(genotype, data)
-    options = network_options(space, cfg.network)
+    space = space_of(genotype, data.shape, data.classes)
+    options = network_options(space, cfg.network, {} if entry is None else entry.options(space.shape[1:]))
     network = space.network(genotype, **options)
     training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
     try:
@@ -58,6 +59,8 @@ def run(cfg: DictConfig) -> float | None:
         save_genotype(genotype, output / "genotype.json")
         save_model(_model(training, data, genotype, options), output / MODEL_FILE)
         summary = _summary(cfg, trainer, training, space, genotype, options, metrics, seconds)
+        if entry is not None:
+            summary["published"] = as_published(entry, space, genotype, **options)
         write_json(output / "summary.json", summary)
         _report(summary, output)
         return float(metrics["test/accuracy"])
@@ -65,22 +68,9 @@ def run(cfg: DictConfig) -> float | None:
         finish_wandb()
 
 
-def space_of(genotype: Genotype, data: ImageData) -> Space:
-    """The space that a genotype names, at the data set's shape. Raises NasError where there is none."""
-    known = [path.stem for path in (CONF / "space").glob("*.yaml")]
-    if genotype.space not in known:
-        raise unknown("space of the genotype", genotype.space, known)
-    choice = compose("search", overrides=[f"space={genotype.space}"]).space
-    if genotype.space == "darts" and _ops(genotype) - set(choice.ops):
-        choice.ops = [*choice.ops, *sorted(_ops(genotype) - set(choice.ops))]
-    if genotype.space == "darts" and "reduce" not in genotype.cells:
-        choice.fixed_reduction = True
-    return build_space(choice, data)
-
-
-def network_options(space: Space, given: DictConfig) -> dict[str, Any]:
-    """The options of the network that are set. Raises NasError for one that the space's networks do not have."""
-    options = {str(name): value for name, value in given.items() if value is not None}
+def network_options(space: Space, given: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are set, over those ``published``. Raises NasError for one that the space's networks lack."""
+    options = {**published, **{str(name): value for name, value in given.items() if value is not None}}
     for name in options:
         if name not in space.network_options():
             raise NasError(
@@ -93,10 +83,6 @@ def network_options(space: Space, given: DictConfig) -> dict[str, Any]:
 def _model(training: Training, data: ImageData, genotype: Genotype, options: dict[str, Any]) -> Model:
     state, dataset = training.network.state_dict(), HydraConfig.get().runtime.choices["dataset"]
     return Model(genotype, options, data.shape, data.classes, state, data.mean, data.std, data.class_names, dataset)
-
-
-def _ops(genotype: Genotype) -> set[str]:
-    return {link.op for cell in genotype.cells.values() for link in cell.links}
 
 
 def _summary(
@@ -128,7 +114,11 @@ def _summary(
 
 def _report(summary: dict[str, Any], output: Path) -> None:
     log.info("genotype       %s", summary["genotype"])
-    log.info("parameters     %.3f M   MACs %.2f M", summary["parameters"] / 1e6, summary["macs"] / 1e6)
+    counted = {summary["macs_rule"]: summary["macs"], **summary.get("published", {}).get("counted", {})}
+    macs = ", ".join(f"{value / 1e6:.2f} M ({rule})" for rule, value in counted.items())
+    log.info("parameters     %.3f M   MACs %s", summary["parameters"] / 1e6, macs)
+    for data, figures in summary.get("published", {}).get("reported", {}).items():
+        log.info("reported       %s on %s", said(figures), data)
     log.info("test accuracy  %.2f %% after %d epochs", summary["test_accuracy"], summary["epochs"])
     log.info("train time     %.1f s", summary["train_seconds"])
     log.info("network        %s", output / "model.pt")

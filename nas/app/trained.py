@@ -23,7 +23,7 @@ def trained(cfg: DictConfig, data: ImageData) -> Found:
     Raises NasError where there is none, or it is for other images or classes than those of ``data``.
     """
     genotype = None if OmegaConf.is_missing(cfg, "genotype") else cfg.genotype
-    found = find(genotype, cfg.weights, lambda space: network_options(space, cfg.network), data.shape, data.classes)
+    found = find(genotype, cfg.weights, lambda space: network_options(space, cfg.network, {}), data.shape, data.classes)
     model, name = found.model, HydraConfig.get().runtime.choices["dataset"]
     hint = f" (it was trained on {model.dataset})" if model.dataset else ""
     if model.classes != data.classes:

@@ -15,7 +15,7 @@ from nas.deploy.model import MODEL_FILE, Model, decode_model, is_model
 from nas.deploy.sizes import classes_of, options_of
 from nas.deploy.weights import read_file, unwrap
 from nas.errors import NasError
-from nas.files import GENOTYPE_FILE, load_genotype
+from nas.files import GENOTYPE_FILE, load_genotype, published
 from nas.interop import load_published
 from nas.spaces.of_genotype import space_of
 from nas.spaces.space import Shape, Space
@@ -66,8 +66,11 @@ def find(
         _check_options(options(model.space), model, path)
         return Found(model, path, f"model.pt, version {value['version']}")
     state, key = unwrap(value, path)
-    chosen = _genotype(genotype if weights is not None else None, path)
-    model = adopt(state, chosen, options, shape or (3, 32, 32), path, classes)
+    named = genotype if weights is not None else None
+    entry = None if named is None or isinstance(named, Genotype) else published(named)
+    shape = shape or (3, 32, 32)
+    usual = {} if entry is None else entry.options(shape[1:])
+    model = adopt(state, _genotype(named, path), options, shape, path, classes, usual)
     return Found(model, path, f"a state_dict under '{key}'" if key else "a state_dict")
 
 
@@ -78,8 +81,11 @@ def adopt(
     shape: Shape,
     path: Path,
     classes: int | None = None,
+    usual: Mapping[str, Any] | None = None,
 ) -> Model:
     """Published weights as a model. An auxiliary head is left out: only training needs it.
+
+    Options that are neither given nor read off the weights are as ``usual`` for the architecture.
 
     Raises NasError, naming ``path``, where they do not fit the genotype's network.
     """
@@ -90,7 +96,7 @@ def adopt(
     if inputs != shape[0]:
         raise NasError(f"weights: {path} is for images of {inputs} channels, not of {shape[0]}: choose another dataset")
     space = space_of(genotype, shape, found)
-    complete = {**options_of(state, genotype.space), **options(space)}
+    complete = {**(usual or {}), **options_of(state, genotype.space), **options(space)}
     if "auxiliary" in space.network_options():
         complete["auxiliary"] = False
     network = space.network(genotype, **complete)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 
-from nas.cells import Cell, CellGenotype, Genotype, Link, describe
-from nas.derivations import alive
+from nas.cells import Cell, Genotype, describe
 from nas.edges import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions, PoolNorm
 from nas.spaces.darts_network import NestedCells, Stem
+from nas.spaces.darts_notation import NODES, NOTATION, native, nodes_of, parse
 from nas.spaces.space import Network, Shape, Space
 
 DARTS_OPS = (
@@ -25,14 +24,14 @@ DARTS_OPS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
-AUTODL_OPS = {
-    f"{theirs}_sepc_{size}x{size}": f"{ours}_conv_{size}x{size}"
-    for theirs, ours in (("dua", "sep"), ("dil", "dil"))
-    for size in (3, 5)
-}
-"""What AutoDL-Projects calls the convolutions of this space."""
-NODES = (2, 3, 4, 5)
-EDGES = tuple((source, node) for node in NODES for source in range(node))
+
+
+def edges_of(nodes: int) -> tuple[tuple[int, int], ...]:
+    """All edges (source, target) of a cell that computes ``nodes`` nodes: each reads all before it."""
+    return tuple((source, node) for node in nodes_of(nodes) for source in range(node))
+
+
+EDGES = edges_of(len(NODES))
 
 OpTable = Mapping[str, Sequence[Sequence[str]]]
 
@@ -43,12 +42,13 @@ class Darts(Space):
     ``ops`` lists the candidates (DrNAS, NoisyDARTS and others leave out ``none``). ``edge_ops`` gives, for
     each cell type, the ops of each of the 14 edges where they differ (S1); all entries must be in ``ops``.
     ``pool_norm`` is the batch norm behind pools in the supernet. ``repeats`` lets a node take two ops from
-    one predecessor, ``lastact`` puts a batch norm and a ReLU before the pooling, and ``conv_bias`` gives convolutions
-    in front of a batch norm a bias (null: where it is not affine), as AutoDL-Projects' NASNet-like space does.
-    ``fixed_reduction`` searches the normal cell alone: GDAS (FRC).
+    one predecessor (a genotype may even have one link twice), ``lastact`` puts a batch norm and a ReLU before the
+    pooling, and ``conv_bias`` gives convolutions in front of a batch norm a bias (null: where it is not affine), as
+    AutoDL-Projects' NASNet-like space does. ``fixed_reduction`` searches the normal cell alone: GDAS (FRC). ``nodes``
+    is how many nodes a cell computes, 5 in NASNet and its like; ``keeps_none`` allows ``none`` on links, as SNAS does.
     """
 
-    notation = "darts"
+    notation = NOTATION
 
     def __init__(
         self,
@@ -67,15 +67,21 @@ class Darts(Space):
         lastact: bool = False,
         conv_bias: bool | None = False,
         fixed_reduction: bool = False,
+        nodes: int = len(NODES),
+        keeps_none: bool = False,
         name: str = "darts",
     ) -> None:
         super().__init__(name, shape, classes)
         unknown = [op for op in ops if op not in (*OPS, "none")]
         if unknown:
             raise NasError(f"space '{name}' lists the unknown op '{unknown[0]}': known are none, {', '.join(OPS)}")
+        if nodes < 1:
+            raise NasError(f"space '{name}': nodes={nodes}, a cell computes at least 1")
+        edges = edges_of(nodes)
+        kinds = ("normal",) if fixed_reduction else ("normal", "reduce")
+        excluded = {kind: _excluded(ops, edge_ops, kind, len(edges)) for kind in kinds}
         self.cells = {
-            kind: Cell(EDGES, tuple(ops), NODES, 2, repeats=repeats, excluded=_excluded(ops, edge_ops, kind))
-            for kind in (("normal",) if fixed_reduction else ("normal", "reduce"))
+            kind: Cell(edges, tuple(ops), nodes_of(nodes), 2, keeps_none, repeats, excluded[kind]) for kind in kinds
         }
         self.channels = channels
         self.layers = layers
@@ -146,7 +152,7 @@ class Darts(Space):
                 if not links[node]:
                     raise NasError(f"node {node} of the {kind} cell has no links, but its output is used")
             twice = [link for link, count in Counter(cell.links).items() if count > 1]
-            if twice:
+            if twice and not self.cells[kind].repeats:
                 raise NasError(f"the {kind} cell has the link {describe(twice[:1])} twice")
 
     def native(self, genotype: Genotype) -> str:
@@ -156,137 +162,10 @@ class Darts(Space):
         return parse(text)
 
 
-def native(genotype: Genotype) -> str:
-    """``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``.
-
-    A cell whose nodes have not exactly two links each is written as FairDARTS does: ('op', target, source). A
-    reduction cell that is not searched is None, as GDAS (FRC) has it.
-    """
-    parts = []
-    for kind in ("normal", "reduce"):
-        if kind not in genotype.cells:
-            parts.append(f"{kind}=None, {kind}_concat={list(NODES)}")
-            continue
-        links, output = genotype.cells[kind]
-        ordered = sorted(links, key=lambda link: link.target)
-        if [link.target for link in ordered] == [node for node in NODES for _ in range(2)]:
-            entries = [f"('{op}', {source})" for op, source, _ in ordered]
-        else:
-            entries = [f"('{op}', {target}, {source})" for op, source, target in ordered]
-        parts.append(f"{kind}=[{', '.join(entries)}], {kind}_concat={list(output)}")
-    return f"Genotype({', '.join(parts)})"
-
-
-def parse(text: str) -> Genotype:
-    """The genotype that DARTS' notation names, read without running it. Raises NasError where it is malformed.
-
-    ``reduce=None`` is a genotype with a fixed reduction cell. Ops may have the names of AutoDL-Projects.
-    """
-    fields = _fields(text)
-    cells: dict[str, CellGenotype] = {}
-    for kind in ("normal", "reduce"):
-        if kind not in fields:
-            raise NasError(f"'{kind}' is missing in '{text}': expected Genotype(normal=[...], reduce=[...])")
-        pairs = fields[kind]
-        if pairs is None and kind == "reduce":
-            continue
-        if pairs is None:
-            raise NasError(f"the normal cell is None in '{text}': only the reduction cell may be fixed")
-        output = fields.get(f"{kind}_concat") or list(NODES)
-        nodes = [node for node in output if isinstance(node, int)]
-        if len(nodes) != len(output):
-            raise NasError(f"{kind}_concat in '{text}' must list nodes, as in [2, 3, 4, 5]")
-        read = from_triples if any(_is_triple(entry) for entry in pairs) else from_pairs
-        cells[kind] = read(pairs, nodes, text)
-    return Genotype(Darts.notation, cells)
-
-
-def from_pairs(pairs: Iterable[object], output: Iterable[int], text: str = "") -> CellGenotype:
-    """The cell genotype of DARTS' list of (op, source) pairs, two a node. Raises NasError where it is malformed."""
-    links = []
-    for position, pair in enumerate(pairs):
-        if not (isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[1], int)):
-            raise NasError(f"'{pair}' in '{text}' is not a pair (op, source)")
-        links.append(Link(_op(pair[0], text), pair[1], 2 + position // 2))
-    if len(links) != 2 * len(NODES):
-        raise NasError(f"a cell of the DARTS space has {2 * len(NODES)} links, found {len(links)} in '{text}'")
-    return CellGenotype(tuple(links), tuple(output))
-
-
-def from_triples(triples: Iterable[object], output: Iterable[int], text: str = "") -> CellGenotype:
-    """The cell genotype of FairDARTS' list of (op, target, source) triples, any number a node.
-
-    As in its networks, a node without links is left out of the output, and so is what reads it. Raises NasError
-    where the list is malformed.
-    """
-    links = []
-    for triple in triples:
-        if not (isinstance(triple, Sequence) and _is_triple(triple)):
-            raise NasError(f"'{triple}' in '{text}' is not a triple (op, target, source)")
-        links.append(Link(_op(triple[0], text), triple[2], triple[1]))
-    left = alive(links)
-    targets = {link.target for link in left}
-    return CellGenotype(tuple(left), tuple(node for node in output if node in targets))
-
-
-def _is_triple(entry: object) -> bool:
-    return isinstance(entry, Sequence) and len(entry) == 3 and all(isinstance(node, int) for node in entry[1:])
-
-
-def _op(op: object, text: str) -> str:
-    found = AUTODL_OPS.get(str(op), str(op))
-    if found not in (*OPS, "none"):
-        raise NasError(f"unknown op '{op}' in '{text}': the DARTS space has {', '.join(OPS)}")
-    return found
-
-
-def _fields(text: str) -> dict[str, list[object] | None]:
-    """The keyword arguments of ``Genotype(...)``, read without running it."""
-    error = NasError(f"'{text}' is not a DARTS genotype: expected Genotype(normal=[('op', source), ...], reduce=[...])")
-    try:
-        call = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise error from None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Genotype":
-        raise error
-    names = ("normal", "normal_concat", "reduce", "reduce_concat")
-    values = dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg in names}
-    return {str(name): None if _is_none(value) else _literal(value, error) for name, value in values.items()}
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
-
-
-def _literal(node: ast.expr, error: NasError) -> list[object]:
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("range", "list")
-        and node.args
-    ):
-        if node.func.id == "list":
-            return _literal(node.args[0], error)
-        bounds = [_integer(arg, error) for arg in node.args]
-        if len(bounds) > 2 or max(bounds) > 100:
-            raise error
-        return list(range(*bounds))
-    try:
-        return list(ast.literal_eval(node))
-    except (ValueError, TypeError):
-        raise error from None
-
-
-def _integer(node: ast.expr, error: NasError) -> int:
-    if isinstance(node, ast.Constant) and isinstance(node.value, int):
-        return node.value
-    raise error
-
-
-def _excluded(ops: Sequence[str], edge_ops: OpTable | None, kind: str) -> frozenset[tuple[int, str]]:
+def _excluded(ops: Sequence[str], edge_ops: OpTable | None, kind: str, edges: int) -> frozenset[tuple[int, str]]:
     if edge_ops is None:
         return frozenset()
     table = edge_ops.get(kind, ())
-    if len(table) != len(EDGES) or not all(row and set(row) <= set(ops) for row in table):
-        raise NasError(f"edge_ops of the {kind} cell must name ops of {', '.join(ops)} for each of {len(EDGES)} edges")
+    if len(table) != edges or not all(row and set(row) <= set(ops) for row in table):
+        raise NasError(f"edge_ops of the {kind} cell must name ops of {', '.join(ops)} for each of {edges} edges")
     return frozenset((e, op) for e, row in enumerate(table) for op in ops if op not in row)

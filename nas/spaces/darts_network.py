@@ -12,7 +12,7 @@ from nas.cells import Architecture, Cell
 from nas.edges import EdgeFactory, Row, rows
 from nas.errors import NasError
 from nas.graph import CellGraph
-from nas.ops import FactorizedReduce, OpOptions, ReluConvNorm
+from nas.ops import FactorizedReduce, GlobalPool, OpOptions, ReluConvNorm
 from nas.spaces.fixed_reduction import FixedReduction
 from nas.spaces.space import Network, Output, Shape
 
@@ -138,6 +138,7 @@ class NestedCells(Network):
                 self._auxiliary(inputs[1], classes, shape, stem, auxiliary, auxiliary_norm)
         self.auxiliary_layer = reductions[1]
         self.lastact = nn.Sequential(nn.BatchNorm2d(inputs[1]), nn.ReLU()) if lastact else nn.Identity()
+        self.pool = GlobalPool()
         self.classifier = nn.Linear(inputs[1], classes)
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
@@ -152,7 +153,7 @@ class NestedCells(Network):
             before, last = last, cell(before, last, tables.get(kind))
             if layer == self.auxiliary_layer and self.training and self.auxiliary_head is not None:
                 auxiliary = self.auxiliary_head(last)
-        features = self.lastact(last).mean(dim=(2, 3))
+        features = self.pool(self.lastact(last))
         return Output(self.classifier(features), features, auxiliary)
 
     def _stem(self, inputs: int, channels: int, stem: Stem, multiplier: int) -> tuple[int, bool]:

@@ -14,7 +14,7 @@ from nas.cells import Architecture, Cell, CellGenotype, Genotype, Link, describe
 from nas.edges import EdgeFactory, MixedEdge, rows
 from nas.errors import NasError
 from nas.graph import CellGraph
-from nas.ops import OpOptions, ReluConvNorm
+from nas.ops import GlobalPool, OpOptions, ReluConvNorm
 from nas.spaces.space import Network, Output, Shape, Space
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -63,6 +63,7 @@ class StackedCells(Network):
                 self.cells.append(Reduction(width // 2, width))
             self.cells.extend(CellGraph(cell, width, lambda source: 1, edge, options) for _ in range(per_stage))
         self.lastact = nn.Sequential(nn.BatchNorm2d(4 * channels), nn.ReLU())
+        self.pool = GlobalPool()
         self.classifier = nn.Linear(4 * channels, classes)
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
@@ -70,7 +71,7 @@ class StackedCells(Network):
         x = self.stem(x)
         for cell in self.cells:
             x = cell([x], table)[3] if isinstance(cell, CellGraph) else cell(x)
-        features = self.lastact(x).mean(dim=(2, 3))
+        features = self.pool(self.lastact(x))
         return Output(self.classifier(features), features)
 
 

@@ -6,21 +6,34 @@ from collections.abc import Callable, Mapping
 
 from nas.cells import Genotype
 from nas.errors import NasError
-from nas.spaces import darts, nas_bench_201
+from nas.spaces import darts_notation, mobile, nas_bench_201, shufflenet
 
 NATIVE: Mapping[str, Callable[[Genotype], str]] = {
     nas_bench_201.NasBench201.notation: nas_bench_201.native,
-    darts.Darts.notation: darts.native,
+    darts_notation.NOTATION: darts_notation.native,
+    mobile.Mobile.notation: mobile.native,
+    shufflenet.ShuffleNet.notation: shufflenet.native,
 }
+PARSERS: Mapping[str, Callable[[str], Genotype]] = {
+    "|": nas_bench_201.parse,
+    "Genotype(": darts_notation.parse,
+    f"{mobile.Mobile.notation}:": mobile.parse,
+    f"{shufflenet.ShuffleNet.notation}:": shufflenet.parse,
+}
+"""How a native string begins, and what reads it."""
+
+
+def is_native(text: str) -> bool:
+    """Whether ``text`` begins like a native string."""
+    return text.strip().startswith(tuple(PARSERS))
 
 
 def parse(text: str) -> Genotype:
     """The genotype that a native string stands for. Raises NasError where no notation fits."""
     text = text.strip()
-    if text.startswith("|"):
-        return nas_bench_201.parse(text)
-    if text.startswith("Genotype("):
-        return darts.parse(text)
+    for beginning, read in PARSERS.items():
+        if text.startswith(beginning):
+            return read(text)
     raise NasError(
         f"'{text}' is no genotype: expected a run directory, a genotype.json, |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
         "or Genotype(normal=[...], reduce=[...])"

@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nas.cells import Genotype
+from nas.cells import NONE, Genotype
 from nas.errors import unknown
 from nas.spaces.darts import DARTS_OPS, Darts
+from nas.spaces.darts_notation import NODES
+from nas.spaces.mobile import Mobile
 from nas.spaces.nas_bench_201 import NasBench201
+from nas.spaces.shufflenet import ShuffleNet
 from nas.spaces.space import Shape, Space
 
 
 def _darts(genotype: Genotype, shape: Shape, classes: int) -> Space:
-    """The published candidates and those that the genotype has beside them; without a reduction cell a fixed one."""
-    found = {link.op for cell in genotype.cells.values() for link in cell.links}
-    ops = (*DARTS_OPS, *sorted(found - set(DARTS_OPS)))
-    return Darts(shape, classes, ops=ops, fixed_reduction="reduce" not in genotype.cells)
+    """The published space with what the cells need beside: more ops or nodes, none on a link, a fixed reduction."""
+    links = [link for cell in genotype.cells.values() for link in cell.links]
+    found = {link.op for link in links}
+    return Darts(
+        shape,
+        classes,
+        ops=(*DARTS_OPS, *sorted(found - set(DARTS_OPS))),
+        nodes=max([len(NODES), *(link.target - 1 for link in links)]),
+        repeats=True,
+        keeps_none=NONE in found,
+        fixed_reduction="reduce" not in genotype.cells,
+    )
 
 
-_SPACES: Mapping[str, Callable[[Genotype, Shape, int], Space]] = {
+SPACES: Mapping[str, Callable[[Genotype, Shape, int], Space]] = {
     Darts.notation: _darts,
     NasBench201.notation: lambda genotype, shape, classes: NasBench201(shape, classes),
+    Mobile.notation: lambda genotype, shape, classes: Mobile(shape, classes),
+    ShuffleNet.notation: lambda genotype, shape, classes: ShuffleNet(shape, classes),
 }
+"""How the space of a notation is made."""
 
 
 def space_of(genotype: Genotype, shape: Shape, classes: int) -> Space:
@@ -29,6 +43,6 @@ def space_of(genotype: Genotype, shape: Shape, classes: int) -> Space:
 
     Raises NasError where there is none.
     """
-    if genotype.space not in _SPACES:
-        raise unknown("space of the genotype", genotype.space, _SPACES)
-    return _SPACES[genotype.space](genotype, shape, classes)
+    if genotype.space not in SPACES:
+        raise unknown("space of the genotype", genotype.space, SPACES)
+    return SPACES[genotype.space](genotype, shape, classes)

@@ -1,0 +1,1 @@
+"""Published architectures by name, with what was reported of them."""
