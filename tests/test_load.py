@@ -106,7 +106,7 @@ def test_the_space_is_that_of_the_configuration(text: str) -> None:
     assert networks[0] == networks[1] and type(found) is type(expected) and found.name == expected.name
 
 
-@pytest.mark.parametrize("name", ["AmoebaNet", "noisy_darts_A_mobile", "SPOS", "GDAS_F1", "SNAS_mild", "DARTS_V2"])
+@pytest.mark.parametrize("name", ["AmoebaNet", "NoisyDARTS_A", "SPOS", "GDAS_F1", "SNAS_mild", "DARTS_V2"])
 def test_published_architectures_are_saved_and_loaded(name: str, tmp_path: Path) -> None:
     """Those beyond the usual cells: more nodes, fixed reductions, none on a link, chains."""
     entry = next((entry for entry in entries() if entry.name == name or name in entry.aliases), None)
