@@ -1,4 +1,4 @@
-"""Train the network of a genotype from scratch and test it: python train.py genotype=... (see --help)."""
+"""Train the network of a genotype from scratch, or evaluate or export a trained one: python train.py genotype=..."""
 
 import sys
 
@@ -6,13 +6,13 @@ import hydra
 from omegaconf import DictConfig
 
 from nas.app.launch import guarded, launch
-from nas.app.same_data import same_data
+from nas.app.modes import complete
 from nas.zoo.listing import listed
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float | None:
-    from nas.app.train import run
+    from nas.app.modes import run
 
     return guarded(run, cfg)
 
@@ -21,4 +21,4 @@ if __name__ == "__main__":
     code = listed(sys.argv[1:])
     if code is not None:
         raise SystemExit(code)
-    launch(main, "train", same_data)
+    launch(main, "train", complete)

@@ -24,7 +24,7 @@ from torch import Tensor
 import search
 import train
 from nas.app.launch import launch
-from nas.app.same_data import same_data
+from nas.app.modes import complete
 
 TINY = (
     "dataset=synthetic",
@@ -67,7 +67,7 @@ def run(script: str, *arguments: str | Path) -> Outcome:
     """
     if "space.channels=4" in arguments and not any(str(a).startswith(("method=", "metod=")) for a in arguments):
         arguments = ("method=gdas", *arguments)
-    main, rewrites = (search.main, ()) if script == "search" else (train.main, (same_data,))
+    main, rewrites = (search.main, ()) if script == "search" else (train.main, (complete,))
     said, erred = io.StringIO(), io.StringIO()
     code: Any = 0
     with _undone([f"{script}.py", *map(str, arguments)]), redirect_stdout(said), redirect_stderr(erred):

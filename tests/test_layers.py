@@ -29,6 +29,7 @@ LAYERS: list[tuple[list[str], set[int]]] = [
         [
             *["files", "count", "strongest", "concrete", "resources", "gradients", "curvature", "clipped", "widening"],
             *["perturbations", "scores", "layout", "bars", "plot", "trajectory", "interop", "strategies", "anytime"],
+            *["deploy"],
         ],
         {0, 1, 3},
     ),

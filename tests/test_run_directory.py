@@ -135,7 +135,7 @@ def test_training_takes_the_data_set_of_the_search(searched: Path, trained: Path
 def rebuilt(directory: Path) -> Network:
     """The network of a model.pt, from nothing but that file."""
     model = torch.load(directory / "model.pt", weights_only=True)
-    assert (model["format"], model["version"]) == ("nas-model", 1)
+    assert (model["format"], model["version"]) == ("nas-model", 2)
     genotype = decode_genotype(model["genotype"], directory / "model.pt")
     spaces: dict[str, Any] = {"nas_bench_201": NasBench201, "darts": Darts}
     space: Space = spaces[model["space"]](tuple(model["shape"]), model["classes"])

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from nas.errors import NasError
 
 SCORES = "scores.jsonl"  # the log of a scan, which goes on without a checkpoint
-RESULTS = ("summary.json", "genotype.json", "history.jsonl", "model.pt", "repetitions.jsonl", SCORES)
+SEARCHED = ("summary.json", "genotype.json", "history.jsonl", "repetitions.jsonl", SCORES)
+RESULTS = (*SEARCHED, "model.pt", "model.onnx", "model.pt2", "confusion.png")
 PROBE = 1 << 16  # bytes: more than what Hydra writes at the start of a run
 
 

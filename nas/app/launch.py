@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from nas.app.directory import check_directory, holds_scan, last_checkpoint
 from nas.app.messages import explain
+from nas.app.modes import check_mode
 from nas.app.options import check_options
 from nas.app.overrides import check_choices, override, readable
 from nas.app.preflight import check_config, composed
@@ -60,6 +61,8 @@ def prepare(job: str, arguments: Sequence[str], *rewrites: Callable[[list[str]],
     foreign = flags.config_path or flags.config_name  # another configuration altogether: it is Hydra's to judge
     if not (foreign or flags.config_dir or override(given, "hydra.searchpath")):
         check_choices(given)
+    if job == "train":
+        check_mode(given)
     given = continue_run(given, job, bool(flags.multirun))
     for rewrite in rewrites:
         given = rewrite(given)

@@ -47,7 +47,8 @@ def composed(job: str, arguments: Sequence[str], flags: argparse.Namespace) -> D
 
 def check_config(cfg: DictConfig) -> None:
     """Raises NasError for values that fit their keys but no run."""
-    if "training" in cfg and (OmegaConf.is_missing(cfg, "genotype") or cfg.genotype is None):
+    unnamed = "training" in cfg and (OmegaConf.is_missing(cfg, "genotype") or cfg.genotype is None)
+    if unnamed and cfg.get("weights") is None:
         raise NasError(
             "genotype is missing: python train.py genotype=X with X a search's run directory, a genotype.json, or a "
             "native string in quotes"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 from collections.abc import Mapping
@@ -11,35 +10,29 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
-from nas.app.build import build_data, build_space, build_trainer, finish_wandb
+from nas.app.build import build_data, build_trainer, finish_wandb
 from nas.app.directory import checkpoint_file
 from nas.app.launch import refuse_nested_ddp
 from nas.app.options import check_arguments
-from nas.app.overrides import CONF
 from nas.app.rewind import resumed
 from nas.app.summary import as_published, cost, environment
 from nas.callbacks.timing import StepTimer
-from nas.cells import NONE, Genotype
+from nas.cells import Genotype
 from nas.data.images import ImageData
-from nas.errors import NasError, unknown
-from nas.files import encode_genotype, load_genotype, published, save_genotype, write_atomically, write_json
-from nas.spaces.chain import Chain
-from nas.spaces.mobile import Mobile
-from nas.spaces.shufflenet import ShuffleNet
+from nas.deploy.model import MODEL_FILE, Model, save_model
+from nas.errors import NasError
+from nas.files import load_genotype, published, save_genotype, write_json
+from nas.spaces.of_genotype import space_of
 from nas.spaces.space import Space
 from nas.training import Training
 from nas.zoo.table import said
 
 log = logging.getLogger(__name__)
-MODEL_FORMAT = "nas-model"
-CHAINS: Mapping[str, type[Chain]] = {space.notation: space for space in (Mobile, ShuffleNet)}
-"""Spaces that are trained only: no supernet, no file under conf/space."""
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -53,7 +46,7 @@ def run(cfg: DictConfig) -> float | None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg, bilevel=False)
     data.watch_test = True
-    space = space_of(genotype, data)
+    space = space_of(genotype, data.shape, data.classes)
     options = network_options(space, cfg.network, {} if entry is None else entry.options(space.shape[1:]))
     network = space.network(genotype, **options)
     training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
@@ -66,7 +59,7 @@ def run(cfg: DictConfig) -> float | None:
         if not trainer.is_global_zero:
             return None
         save_genotype(genotype, output / "genotype.json")
-        save_model(training, genotype, space, options, output / "model.pt")
+        save_model(_model(training, data, genotype, options), output / MODEL_FILE)
         summary = _summary(cfg, trainer, training, space, genotype, options, metrics, seconds)
         if entry is not None:
             summary["published"] = as_published(entry, space, genotype, **options)
@@ -86,27 +79,6 @@ def averaging(decay: float | None) -> list[pl.Callback]:
     return [EMAWeightAveraging(decay=float(decay))]
 
 
-def space_of(genotype: Genotype, data: ImageData) -> Space:
-    """The space that a genotype names, at the data set's shape, with what its cells need.
-
-    Raises NasError where there is none.
-    """
-    if genotype.space in CHAINS:
-        return CHAINS[genotype.space](data.shape, data.classes)
-    known = [path.stem for path in (CONF / "space").glob("*.yaml")]
-    if genotype.space not in known:
-        raise unknown("space of the genotype", genotype.space, [*known, *CHAINS])
-    choice = compose("search", overrides=[f"space={genotype.space}"]).space
-    if genotype.space == "darts":
-        links = [link for cell in genotype.cells.values() for link in cell.links]
-        choice.ops = [*choice.ops, *sorted({link.op for link in links} - set(choice.ops))]
-        choice.nodes = max([choice.nodes, *(link.target - 1 for link in links)])
-        choice.repeats = True
-        choice.keeps_none = any(link.op == NONE for link in links)
-        choice.fixed_reduction = "reduce" not in genotype.cells
-    return build_space(choice, data)
-
-
 def network_options(space: Space, given: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are set, over those ``published``. Raises NasError for one that the space's networks lack."""
     options = {**published, **{str(name): value for name, value in given.items() if value is not None}}
@@ -119,21 +91,9 @@ def network_options(space: Space, given: DictConfig, published: Mapping[str, Any
     return options
 
 
-def save_model(training: Training, genotype: Genotype, space: Space, options: dict[str, Any], path: Path) -> None:
-    """Writes what is needed to build the trained network again; torch.load(weights_only=True) reads it."""
-    buffer = io.BytesIO()
-    value = {
-        "format": MODEL_FORMAT,
-        "version": 1,
-        "genotype": encode_genotype(genotype),
-        "space": space.name,
-        "options": options,
-        "shape": list(space.shape),
-        "classes": space.classes,
-        "state_dict": training.network.state_dict(),
-    }
-    torch.save(value, buffer)
-    write_atomically(path, buffer.getvalue())
+def _model(training: Training, data: ImageData, genotype: Genotype, options: dict[str, Any]) -> Model:
+    state, dataset = training.network.state_dict(), HydraConfig.get().runtime.choices["dataset"]
+    return Model(genotype, options, data.shape, data.classes, state, data.mean, data.std, data.class_names, dataset)
 
 
 def _summary(

@@ -1,54 +1,50 @@
-"""The supernet of a finished search, to be asked by another one."""
+"""The trained network that a configuration names, and the data that it is looked at with."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+from dataclasses import replace
 
-import torch
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
-from nas.app.build import build_search, build_space
-from nas.app.checkpoints import read_checkpoint
-from nas.app.directory import last_checkpoint
-from nas.app.overrides import saved_choices
+from nas.app.overrides import override
+from nas.app.train import network_options
 from nas.data.images import ImageData
+from nas.deploy.resolve import Found, find
 from nas.errors import NasError
-from nas.evaluators.supernet import SupernetAccuracy
-from nas.searches.search import SupernetSearch
-from nas.spaces.space import Space
+
+log = logging.getLogger(__name__)
 
 
-def supernet_accuracy(
-    space: Space, data: ImageData, device: torch.device, run: str, batches: int | None = None
-) -> SupernetAccuracy:
-    """The evaluator of the supernet that the search in the directory ``run`` has trained.
+def trained(cfg: DictConfig, data: ImageData) -> Found:
+    """The network with its weights; ``data`` then normalises as in its training, unless the command line says how.
 
-    Raises:
-        NasError: where there is none, or it is not of this space and data set.
+    Raises NasError where there is none, or it is for other images or classes than those of ``data``.
     """
-    directory = Path(run).expanduser()
-    checkpoint = last_checkpoint(directory)
-    config = directory / ".hydra" / "config.yaml"
-    wanted = "give the run directory of a search with a supernet (python search.py method=one_shot)"
-    if checkpoint is None or not config.is_file():
-        raise NasError(f"evaluator.run={run}: there is no checkpoints/last.ckpt and .hydra/config.yaml; {wanted}")
-    cfg = OmegaConf.load(config)
-    kind = data.name
-    if cfg.space.name != space.name:
-        raise NasError(f"evaluator.run={run}: it searched space '{cfg.space.name}', this one is '{space.name}'")
-    choice = saved_choices(directory).get("dataset")
-    theirs = build_space(cfg.space, data)
-    search = build_search(cfg.method, theirs)
-    if not isinstance(search, SupernetSearch):
-        raise NasError(f"evaluator.run={run}: method '{cfg.method.name}' has no supernet; {wanted}")
-    state = read_checkpoint(checkpoint)["state_dict"]
-    prefix = "supernet."
-    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    try:
-        search.supernet.load_state_dict(weights)
-    except RuntimeError:
+    genotype = None if OmegaConf.is_missing(cfg, "genotype") else cfg.genotype
+    found = find(genotype, cfg.weights, lambda space: network_options(space, cfg.network, {}), data.shape, data.classes)
+    model, name = found.model, HydraConfig.get().runtime.choices["dataset"]
+    hint = f" (it was trained on {model.dataset})" if model.dataset else ""
+    if model.classes != data.classes:
         raise NasError(
-            f"evaluator.run={run}: its supernet (dataset={choice}) does not fit images of {kind}, or a stage of its "
-            "method has changed its cells: choose the data set of the run, and a method whose supernet stays as it is"
-        ) from None
-    return SupernetAccuracy(search, data, device, batches)
+            f"weights: {found.path} tells {model.classes} classes apart, dataset={name} has {data.classes}: choose the "
+            f"data set that it was trained on{hint}"
+        )
+    if model.shape[0] != data.shape[0]:
+        raise NasError(
+            f"weights: {found.path} is for images of {_sides(model.shape)}, dataset={name} has {_sides(data.shape)}: "
+            f"choose the data set that it was trained on{hint}"
+        )
+    given = HydraConfig.get().overrides.task
+    asked = any(override(given, f"dataset.{key}") for key in ("mean", "std"))
+    if asked or model.mean is None or model.std is None:
+        return Found(replace(model, mean=data.mean, std=data.std), found.path, found.kind)
+    if (model.mean, model.std) != (data.mean, data.std):
+        log.info("normalisation  that of the training, mean %s std %s", list(model.mean), list(model.std))
+        data.mean, data.std = model.mean, model.std
+    return found
+
+
+def _sides(shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, shape))

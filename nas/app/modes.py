@@ -1,0 +1,59 @@
+"""What train.py does: train a network, or evaluate or export a trained one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+
+from nas.app.overrides import override
+from nas.app.same_data import same_data
+from nas.app.same_test import same_test
+from nas.errors import NasError, unknown
+
+MODES = ("train", "eval", "export")
+
+
+def check_mode(arguments: Sequence[str]) -> None:
+    """Raises NasError for an unknown mode, and for what means nothing in the chosen one."""
+    asked = (override(arguments, "mode") or "train").split(",")
+    for mode in asked:
+        if mode not in MODES:
+            raise unknown("mode", mode, MODES)
+    weights = override(arguments, "weights")
+    if "train" in asked and weights not in (None, "null"):
+        raise NasError(
+            f"weights={weights}: a training begins with new weights; mode=eval evaluates and mode=export exports these"
+        )
+    if asked != ["train"] and override(arguments, "genotype") is None and weights in (None, "null"):
+        raise NasError(
+            f"weights is missing: python train.py mode={asked[0]} weights=X with X the run directory of a training, "
+            "its model.pt, or a published state_dict together with its genotype=..."
+        )
+    if asked != ["train"] and override(arguments, "ckpt_path") not in (None, "null"):
+        raise NasError(
+            f"mode={','.join(asked)} does not go on with a run: give its directory as weights=..., not as ckpt_path"
+        )
+
+
+def complete(arguments: list[str]) -> list[str]:
+    """The command line with the data set that follows from the run it names, where it chooses none."""
+    mode = override(arguments, "mode") or "train"
+    return same_data(arguments) if mode == "train" else same_test(arguments)
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Does what ``mode`` says; the test accuracy in percent, None of an export."""
+    # each imported only where it is wanted: an evaluation needs nothing of a training
+    if cfg.mode == "eval":
+        from nas.app.evaluate import run as evaluate
+
+        return evaluate(cfg)
+    if cfg.mode == "export":
+        from nas.app.export import run as export
+
+        export(cfg)
+        return None
+    from nas.app.train import run as train
+
+    return train(cfg)

@@ -1,0 +1,54 @@
+"""The supernet of a finished search, to be asked by another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from nas.app.build import build_search, build_space
+from nas.app.checkpoints import read_checkpoint
+from nas.app.directory import last_checkpoint
+from nas.app.overrides import saved_choices
+from nas.data.images import ImageData
+from nas.errors import NasError
+from nas.evaluators.supernet import SupernetAccuracy
+from nas.searches.search import SupernetSearch
+from nas.spaces.space import Space
+
+
+def supernet_accuracy(
+    space: Space, data: ImageData, device: torch.device, run: str, batches: int | None = None
+) -> SupernetAccuracy:
+    """The evaluator of the supernet that the search in the directory ``run`` has trained.
+
+    Raises:
+        NasError: where there is none, or it is not of this space and data set.
+    """
+    directory = Path(run).expanduser()
+    checkpoint = last_checkpoint(directory)
+    config = directory / ".hydra" / "config.yaml"
+    wanted = "give the run directory of a search with a supernet (python search.py method=one_shot)"
+    if checkpoint is None or not config.is_file():
+        raise NasError(f"evaluator.run={run}: there is no checkpoints/last.ckpt and .hydra/config.yaml; {wanted}")
+    cfg = OmegaConf.load(config)
+    kind = data.name
+    if cfg.space.name != space.name:
+        raise NasError(f"evaluator.run={run}: it searched space '{cfg.space.name}', this one is '{space.name}'")
+    choice = saved_choices(directory).get("dataset")
+    theirs = build_space(cfg.space, data)
+    search = build_search(cfg.method, theirs)
+    if not isinstance(search, SupernetSearch):
+        raise NasError(f"evaluator.run={run}: method '{cfg.method.name}' has no supernet; {wanted}")
+    state = read_checkpoint(checkpoint)["state_dict"]
+    prefix = "supernet."
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    try:
+        search.supernet.load_state_dict(weights)
+    except RuntimeError:
+        raise NasError(
+            f"evaluator.run={run}: its supernet (dataset={choice}) does not fit images of {kind}, or a stage of its "
+            "method has changed its cells: choose the data set of the run, and a method whose supernet stays as it is"
+        ) from None
+    return SupernetAccuracy(search, data, device, batches)

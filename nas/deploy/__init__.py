@@ -1,0 +1,1 @@
+"""What happens to a trained network: its file, loading it again, measuring it, exporting it."""
