@@ -55,7 +55,7 @@ SEARCHES = {
     "--foo": ["unknown option --foo", "--hydra-help"],
     "--config-dir=/nonexistent": ["--config-dir", "/nonexistent"],
     "trainer.gradient_clip_val=5": ["trainer.gradient_clip_val=5", "method.clip_norm=5", "method.clip_scope"],
-    "+trainer.gradient_clip_val=5": ["method.clip_norm=5"],
+    "+trainer.gradient_clip_val=5": ["exists already"],
     "trainer.accumulate_grad_batches=2": ["trainer.accumulate_grad_batches=2", "dataset.batch_size"],
     "hydra.job.num=abc": ["hydra.job.num=abc", "Integer"],
     "ckpt_path=/nonexistent/last.ckpt": ["ckpt_path", "there is no /nonexistent/last.ckpt", "run directory"],

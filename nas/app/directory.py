@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -84,9 +85,15 @@ def _check_continues(directory: Path, given: str | None) -> None:
 
 
 def _check_writable(directory: Path, option: str) -> None:
+    """Leaves nothing behind: the run itself may get another directory, whose name says a later time."""
+    absent = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory) as file:
             file.write(b"\0" * PROBE)
     except OSError as error:
         raise NasError(f"{option}: cannot write to {directory} ({error.strerror}): choose another one") from None
+    finally:
+        for path in absent:
+            with suppress(OSError):  # not made, or another run has written there by now
+                path.rmdir()
