@@ -133,6 +133,8 @@ def refuse_nested_ddp(cfg: Any, sweeping: bool | None = None) -> None:
 
 def _quiet() -> None:
     """Leaves out what Lightning says of itself at every start, and what logging says of a full disk."""
+    import pytorch_lightning  # noqa: F401, its import sets the level anew
+
     logging.raiseExceptions = full_errors()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
