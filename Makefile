@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 WORKERS ?= 2
 ARGS ?=
+DATA ?= data
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -47,10 +48,15 @@ format: $(STAMP) ## Rewrite the code in the house format
 bench: $(STAMP) ## Measure speed
 	$(BIN)/python tools/bench.py $(ARGS)
 
-gpu: $(STAMP) ## On a machine with a GPU: its tests, then the speed of every method on it
+gpu: $(STAMP) ## On a machine with a GPU: its tests, the speed of every method, and with CIFAR-10 in DATA two whole runs
 	$(BIN)/pytest -m gpu $(ARGS)
 	$(BIN)/python tools/bench.py trainer=gpu
 	$(BIN)/python tools/bench.py trainer=gpu trainer.precision=bf16-mixed space=darts
+	@if [ -e $(DATA)/cifar-10-batches-py ] || [ -e $(DATA)/cifar-10-python.tar.gz ]; then set -x; \
+	  $(BIN)/python search.py experiment=te_nas_nas_bench_201_cifar10 trainer=gpu paths.data=$(DATA) && \
+	  $(BIN)/python train.py genotype=DARTS_V2 protocol=darts_cifar10 epochs=20 trainer=gpu trainer.precision=bf16-mixed \
+	    training.channels_last=true paths.data=$(DATA); \
+	else echo "no CIFAR-10 in $(DATA): make gpu DATA=DIR also runs TE-NAS and 20 epochs of a published training"; fi
 
 clean: ## Remove the virtual environment, caches and build leftovers, but no results
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
