@@ -86,6 +86,7 @@ class Training(pl.LightningModule):
         for module in self.network.modules():
             if isinstance(module, DropPath):
                 module.probability = probability
+        self.log("train/learning_rate", float(self.trainer.optimizers[0].param_groups[0]["lr"]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, target = batch

@@ -149,6 +149,23 @@ def test_any_mode_becomes_what_the_network_sees(mode: str, tmp_path: Path) -> No
     assert Decode(16, (0.4,), (0.2,), augment=True)(str(path), 0).shape == (1, 16, 16)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_sixteen_bits_are_scaled_not_cut_off(suffix: str, tmp_path: Path) -> None:
+    levels = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(levels).save(path)
+    found = Decode(16, (0.0,), (1.0,), crop="resize")(str(path), 0)[0]
+    np.testing.assert_allclose(found.numpy(), levels / 65535, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_pixels_of_an_unknown_range_are_refused(kind: type, tmp_path: Path) -> None:
+    path = tmp_path / "a.tiff"
+    Image.fromarray(np.full((16, 16), 300, kind)).save(path)
+    with pytest.raises(ValueError, match="32 bits"):
+        Decode(16, (0.0,), (1.0,))(str(path), 0)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -75,11 +75,17 @@ class TestImageData:
         with pytest.raises(NasError, match=r"10 images on 2 rank\(s\)\): use at most 5"):
             data.train_dataloader()
 
+    def test_the_largest_hole_that_leaves_something(self):
+        data = Synthetic(shape=(1, 8, 8), size=64, batch_size=64, cutout=14, bilevel=False, seed=1)
+        x, _ = next(iter(data.train_dataloader()))
+        assert 0 < (x != 0).sum() < x.numel() / 4
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [
             ({"batch_size": 0}, "batch_size is 0 for digits"),
             ({"pad": -1}, "pad is -1"),
+            ({"cutout": 16}, "cutout 16 leaves nothing of digits, whose images are 8x8"),
             ({"mean": (0.5, 0.5, 0.5)}, "has 1 channel"),
             ({"std": (0.0,)}, "positive std"),
         ],

@@ -88,6 +88,14 @@ def test_auxiliary_head_needs_room(tmp_path: Path) -> None:
     found.refused("auxiliary head", "4x4", "network.auxiliary=false")
 
 
+def test_a_last_batch_of_one_image(tmp_path: Path) -> None:
+    """Behind its 2x2 convolution the auxiliary head has a batch norm on maps of 1x1."""
+    arguments = [a for a in TRAIN if "cells_per_stage" not in a]
+    more = (f"genotype={DARTS}", "network.layers=3", "dataset.size=17", f"hydra.run.dir={tmp_path}")
+    found = run("train", *arguments, *more)
+    found.refused("a batch of one image", "dataset.batch_size", "network.auxiliary=false")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 @pytest.mark.parametrize("script", ["search", "train"])
 def test_no_gpu(script: str, tmp_path: Path) -> None:

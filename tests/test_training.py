@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from nas.data.synthetic import Synthetic
 from nas.files import load_genotype
 from nas.graph import DropPath
 from nas.ops import OpOptions
+from nas.rates import Decay
 from nas.spaces.darts import Darts
 from nas.spaces.space import Network, Output
 from nas.training import Training
@@ -68,6 +70,19 @@ class Watch(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.accuracies.append(float(trainer.callback_metrics["test/accuracy"]))
+
+
+def test_the_rate_of_each_epoch_is_logged() -> None:
+    class Rates(pl.Callback):
+        def __init__(self) -> None:
+            self.seen: list[float] = []
+
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            self.seen.append(float(trainer.callback_metrics["train/learning_rate"]))
+
+    rates = Rates()
+    fit(Training(Small(), SGD, partial(Decay, T_max=4), classes=5), 4, rates)
+    assert rates.seen == pytest.approx([0.05 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(4)])
 
 
 def test_drop_path_grows_linearly_from_zero() -> None:

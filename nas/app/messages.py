@@ -50,6 +50,12 @@ def _told(error: BaseException) -> str | None:
         return f"the device has too little memory ({text}): use a smaller dataset.batch_size, or a smaller space"
     if "PytorchStreamReader" in str(error):
         return f"ckpt_path: the checkpoint is damaged ({one_line(error)}); give an older one"
+    if isinstance(error, ValueError) and str(error).startswith("Expected more than 1 value per channel"):
+        return (
+            "a batch of one image came to a batch norm on maps of 1x1, which has no spread to divide by: choose a "
+            "dataset.batch_size above 1 that does not leave a single image for the last batch, or, where it is the "
+            "auxiliary head's, network.auxiliary=false"
+        )
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, ValueError) and frames and re.search(r"torch.optim\W", frames[-1].filename):
         return f"an optimizer or its scheduler refuses its options: {one_line(error)}"

@@ -72,7 +72,7 @@ class Decode:
     def __call__(self, path: str, seed: int) -> Tensor:
         """The image in ``path``; its augmentation is a function of ``seed``. Raises OSError and others if broken."""
         with Image.open(path) as file:
-            image = file.convert(self.mode)
+            image = eight_bits(file).convert(self.mode)
         generator = Generator().manual_seed(seed)
         draws = torch.rand(_DRAWS, generator=generator).tolist() if self.augment else []
         if self.crop == "resize":
@@ -91,6 +91,18 @@ class Decode:
             x = random_crop(x, self.pad, generator)
         x = normalise(x, self.mean, self.std)
         return (cutout(x, self.cutout, generator) if self.augment and self.cutout else x)[0]
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """An image whose levels are in 0..255: grey ones of 16 bits are scaled, where Pillow would cut them off at 255.
+
+    Raises ValueError for pixels of 32 bits, integer or float, whose range no file tells.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):  # as older Pillow has them
+        return Image.fromarray(np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its pixels are of 32 bits (mode {image.mode}), of an unknown range: save it with 8 or 16")
+    return image
 
 
 def tensor(image: Image.Image) -> Tensor:

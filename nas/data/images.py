@@ -115,6 +115,11 @@ class ImageData(pl.LightningDataModule):
         ):
             if value < least:
                 raise NasError(f"{option} is {value} for {self.name}: it must be at least {least}")
+        if cutout // 2 >= max(self.shape[1:]) - 1 and cutout - cutout // 2 >= max(self.shape[1:]):
+            raise NasError(
+                f"cutout {cutout} leaves nothing of {self.name}, whose images are {self.shape[1]}x{self.shape[2]}: "
+                "give a smaller hole, or dataset.cutout=0"
+            )
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.split, self.bilevel = split, bilevel
         self.pad, self.flip, self.cutout = pad, flip, cutout
@@ -175,8 +180,8 @@ class ImageData(pl.LightningDataModule):
         return self._eval_loader(indices=self._parts()["val"])
 
     def test_dataloader(self) -> Loader:
-        """The test set in order, not augmented."""
-        return self._eval_loader(test=True)
+        """The test set in order, not augmented; distributed, each image is on one rank, so ranks may have one less."""
+        return self._eval_loader(test=True, once=True)
 
     def weights_loader(self, augment: bool) -> Loader:
         """The images that train weights, in order, augmented or not: for measurements."""
@@ -197,8 +202,8 @@ class ImageData(pl.LightningDataModule):
         device = self.trainer.strategy.root_device if self.resident else torch.device("cpu")
         return _Place(self.trainer.global_rank, self.trainer.world_size, device)
 
-    def _eval_loader(self, indices: Tensor | None = None, test: bool = False) -> Loader:
-        return self._loader(indices=indices, test=test, shuffle=False, batch_size=self.eval_batch_size)
+    def _eval_loader(self, **options: Any) -> Loader:
+        return self._loader(shuffle=False, batch_size=self.eval_batch_size, **options)
 
     def _loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
         """A loader of the test images, or of the training images, on this process's share and device."""

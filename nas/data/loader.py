@@ -31,6 +31,7 @@ class Loader(ABC):
         stream: keeps loaders of one run with the same ``seed`` apart.
         rank, world: this process takes every ``world``-th image from ``rank`` on. The order wraps round until it
             divides, so that all ranks have as many batches and of the same sizes.
+        once: it does not wrap round, for results that are sums over images: each image is seen on one rank.
 
     Raises:
         NasError: if there is nothing to load, or a number is out of range.
@@ -51,6 +52,7 @@ class Loader(ABC):
         stream: int = 0,
         rank: int = 0,
         world: int = 1,
+        once: bool = False,
     ) -> None:
         if batch_size < 1 or not 0 <= rank < world:
             raise NasError(
@@ -62,6 +64,7 @@ class Loader(ABC):
             raise NasError("a loader got no images: its part of the data set is empty")
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
         self.seed, self.stream, self.rank, self.world = seed, stream, rank, world
+        self.once = once and len(self.indices) >= world  # a rank without a batch would leave the others waiting
         self._epoch = 0
         self._next_pass = 0  # the number of the pass that the next iterator makes
         self._skip = 0  # batches of it to leave out, as they came before the checkpoint
@@ -76,6 +79,8 @@ class Loader(ABC):
     @property
     def share(self) -> int:
         """Images that each rank sees in a pass."""
+        if self.once:
+            return len(range(self.rank, len(self.indices), self.world))
         return -(-len(self.indices) // self.world)
 
     def __len__(self) -> int:
@@ -121,7 +126,7 @@ class Loader(ABC):
         order = self.indices
         if self.shuffle:
             order = order[torch.randperm(size, generator=Generator().manual_seed(seed_of(*place)))]
-        return order[torch.arange(self.rank, self.share * self.world, self.world) % size]
+        return order[(self.rank + self.world * torch.arange(self.share)) % size]
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration stands. Lightning stores it, so that a run goes on in the middle of an epoch."""

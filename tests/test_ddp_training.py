@@ -1,0 +1,25 @@
+"""A training on two processes is tested on each image once, also where their number is odd."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.compose_tools import script, succeeded
+from tests.error_tools import NB201, TRAIN
+
+
+@pytest.mark.slow
+def test_the_test_of_two_ranks_is_that_of_one(tmp_path: Path) -> None:
+    arguments = [a for a in TRAIN if "test_size" not in a]
+    run = f"hydra.run.dir={tmp_path}/run"
+    more = ("dataset.test_size=5", "dataset.eval_batch_size=2", "trainer=ddp_cpu", run)
+    succeeded(script("train", *arguments, f"genotype='{NB201}'", *more, cwd=tmp_path))
+    run = f"hydra.run.dir={tmp_path}/eval"
+    succeeded(script("train", "mode=eval", f"weights={tmp_path}/run", "trainer=cpu", run, cwd=tmp_path))
+    trained, evaluated = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("run", "eval"))
+    assert evaluated["images"] == 5
+    for name in ("test_accuracy", "test_loss"):
+        assert trained[name] == pytest.approx(evaluated[name], rel=1e-5), name
