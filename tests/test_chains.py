@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+import nas
 from nas.cells import Genotype
 from nas.count import macs, parameters
 from nas.errors import NasError
+from nas.files import load_genotype
 from nas.interop import load_published
 from nas.spaces import mobile, notations, shufflenet
 from nas.spaces.chain import Chain, of_ops, ops_of
@@ -121,3 +124,10 @@ def test_weights_under_the_names_of_dsnas_and_single_path() -> None:
     load_published(target, state)
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in target.state_dict().items())
     assert parameters(target) == parameters(source)
+
+
+def test_the_classes_of_such_weights_are_read_off(tmp_path: Path) -> None:
+    network = ShuffleNet((3, 32, 32), 7).network(load_genotype("DSNAS"))
+    state = {name.replace("classifier.", "classifier.0."): value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "weights.pt")
+    assert nas.load(tmp_path / "weights.pt", genotype="DSNAS").classes == 7

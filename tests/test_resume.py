@@ -137,8 +137,11 @@ def test_killed_distributed_search_goes_on(method: str, tmp_path: Path) -> None:
     assert len(history(whole)) == EPOCHS and history(whole) == history(broken)
 
 
-def test_killed_training_goes_on(tmp_path: Path) -> None:
-    """With drop path, whose draws are from the global generator."""
+@pytest.mark.parametrize(
+    "more", [(), pytest.param(("ema=0.7", "trainer.accumulate_grad_batches=2"), marks=pytest.mark.slow)]
+)
+def test_killed_training_goes_on(more: tuple[str, ...], tmp_path: Path) -> None:
+    """With drop path, whose draws are from the global generator; and with an average of the weights."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     arguments = [
         *tiny()[-4:],
@@ -146,6 +149,7 @@ def test_killed_training_goes_on(tmp_path: Path) -> None:
         "network.channels=4",
         "network.layers=3",
         "training.drop_path=0.5",
+        *more,
     ]
     succeeded(run("train", arguments, whole))
     kill("train", arguments, broken, epoch=2, batch=1)

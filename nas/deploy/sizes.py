@@ -10,11 +10,13 @@ from torch import Tensor
 
 _POOL_NORM = re.compile(r"(cells\.\d+\.(?:_ops\.\d+|edges\.\d+<-\d+|graph\.edges\.\w+\.\w+))\.(?:op\.)?1\.running_mean")
 """The batch norm that stands where an op would have its convolution: the op is a pool."""
+_CLASSIFIER = re.compile(r"\bclassifier\.(?:0\.)?weight$")
+"""The classifier, which DSNAS and Single Path One-Shot keep in a sequence."""
 
 
 def classes_of(state: Mapping[str, Tensor]) -> int | None:
     """The number of classes that a state_dict of any supported network tells apart; None where that is not seen."""
-    weights = [v for k, v in state.items() if k.endswith("classifier.weight") and "auxiliary" not in k]
+    weights = [v for k, v in state.items() if _CLASSIFIER.search(k) and "auxiliary" not in k]
     return weights[0].shape[0] if len(weights) == 1 and weights[0].dim() == 2 else None
 
 
