@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from nas.data.loader import seed_of
 from nas.errors import NasError
 from nas.graph import DropPath
 from nas.searches.state import check_state, random_state, restore_random_state
@@ -32,6 +33,8 @@ class Training(pl.LightningModule):
     one. Drop path grows linearly from 0 at the first epoch towards ``drop_path`` (epoch / epochs times it, as in
     DARTS). ``clip_norm`` bounds the gradient's norm over all parameters. Without ``decay_norm_and_bias`` scales and
     shifts of norms, and biases, do not decay. ``channels_last`` is the memory format of network and images.
+    Distributed, the ranks draw their drop paths and dropouts from (``seed``, epoch, rank): apart from each other, and
+    the same again in a run that goes on.
 
     Where the data set gives the test images for validation, ``best`` is the best test accuracy in percent and the
     number of epochs that it took.
@@ -49,6 +52,7 @@ class Training(pl.LightningModule):
         clip_norm: float | None = 5.0,
         decay_norm_and_bias: bool = True,
         channels_last: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -58,6 +62,7 @@ class Training(pl.LightningModule):
         self.drop_path = drop_path
         self.clip_norm = clip_norm
         self.decay_norm_and_bias = decay_norm_and_bias
+        self.seed = seed
         self.best: tuple[float, int] | None = None
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_top5 = MulticlassAccuracy(classes, top_k=5, average="micro") if classes >= MANY_CLASSES else None
@@ -82,6 +87,8 @@ class Training(pl.LightningModule):
             clip_grad_norm_(self.network.parameters(), self.clip_norm)
 
     def on_train_epoch_start(self) -> None:
+        if self.trainer.world_size > 1:  # all ranks begin with the same seed, and would drop the same places
+            torch.manual_seed(seed_of("training", self.seed, self.current_epoch, self.trainer.global_rank))
         probability = self.drop_path * self.current_epoch / (self.trainer.max_epochs or 1)
         for module in self.network.modules():
             if isinstance(module, DropPath):

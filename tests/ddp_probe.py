@@ -58,3 +58,17 @@ class Probe(pl.Callback):
         line |= {"epoch": trainer.current_epoch, "world": torch.distributed.get_world_size()}
         with (self.directory / f"rank{trainer.global_rank}.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+
+class Draws(pl.Callback):
+    """Writes to ``directory``/draws<N>.json a number that each rank would draw in each epoch, without drawing it."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = Path(directory)
+        self.seen: list[float] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0:
+            with torch.random.fork_rng([]):
+                self.seen.append(float(torch.rand(())))
+            (self.directory / f"draws{trainer.global_rank}.json").write_text(json.dumps(self.seen))

@@ -75,6 +75,10 @@ class TestImageData:
         with pytest.raises(NasError, match=r"10 images on 2 rank\(s\)\): use at most 5"):
             data.train_dataloader()
 
+    def test_a_single_class(self):
+        with pytest.raises(NasError, match=r"synthetic has 1 class.*two to tell apart"):
+            Synthetic(classes=1)
+
     def test_the_largest_hole_that_leaves_something(self):
         data = Synthetic(shape=(1, 8, 8), size=64, batch_size=64, cutout=14, bilevel=False, seed=1)
         x, _ = next(iter(data.train_dataloader()))

@@ -1,4 +1,4 @@
-"""A training on two processes is tested on each image once, also where their number is odd."""
+"""A training on two processes: tested on each image once, and dropping paths apart on both."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from tests.error_tools import NB201, TRAIN
 
 
 @pytest.mark.slow
-def test_the_test_of_two_ranks_is_that_of_one(tmp_path: Path) -> None:
-    arguments = [a for a in TRAIN if "test_size" not in a]
+def test_two_ranks_are_tested_as_one_and_draw_apart(tmp_path: Path) -> None:
+    arguments = [a for a in TRAIN if "test_size" not in a and "epochs" not in a]
+    arguments += [
+        "epochs=2",
+        "+callbacks.draws._target_=tests.ddp_probe.Draws",
+        f"+callbacks.draws.directory={tmp_path}",
+    ]
     run = f"hydra.run.dir={tmp_path}/run"
     more = ("dataset.test_size=5", "dataset.eval_batch_size=2", "trainer=ddp_cpu", run)
     succeeded(script("train", *arguments, f"genotype='{NB201}'", *more, cwd=tmp_path))
+    draws = [json.loads((tmp_path / f"draws{rank}.json").read_text()) for rank in (0, 1)]
+    assert len({*draws[0], *draws[1]}) == 4, draws
     run = f"hydra.run.dir={tmp_path}/eval"
     succeeded(script("train", "mode=eval", f"weights={tmp_path}/run", "trainer=cpu", run, cwd=tmp_path))
     trained, evaluated = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("run", "eval"))

@@ -67,6 +67,9 @@ def test_a_name_builds_the_authors_network(tmp_path: Path) -> None:
         means = [key for key in model["state_dict"] if "max_pool_3x3" in key and key.endswith("running_mean")]
         assert bool(means) == (value == "plain")
         assert summary["genotype"] == find("DrNAS").genotype
+        sizes = {k: v.numel() for k, v in model["state_dict"].items() if "running" not in k and "batches" not in k}
+        head = sum(size for name, size in sizes.items() if name.startswith("auxiliary_head."))
+        assert summary["parameters_with_auxiliary"] == sum(sizes.values()) == summary["parameters"] + head > head > 0
 
 
 @pytest.mark.parametrize("name", ["nasnet", "SNAS_aggressive", "SETN", "GDAS_F1", "DCO_EDGE_BS_64", "darts_pt_s4_1"])

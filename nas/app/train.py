@@ -23,6 +23,7 @@ from nas.app.rewind import resumed
 from nas.app.summary import as_published, cost, environment
 from nas.callbacks.timing import StepTimer
 from nas.cells import Genotype
+from nas.count import parameters
 from nas.data.images import ImageData
 from nas.deploy.model import MODEL_FILE, Model, save_model
 from nas.errors import NasError
@@ -119,6 +120,7 @@ def _summary(
         "best_test_accuracy": None if training.best is None else training.best[0],
         "best_epochs": None if training.best is None else training.best[1],
         **cost(space, genotype, **options),
+        "parameters_with_auxiliary": parameters(training.network, auxiliary=True),
         "network": options,
         "train_seconds": round(seconds, 3),
         "step_seconds": timer.median() if timer is not None else None,
@@ -130,7 +132,9 @@ def _report(summary: dict[str, Any], output: Path) -> None:
     log.info("genotype       %s", summary["genotype"])
     counted = {summary["macs_rule"]: summary["macs"], **summary.get("published", {}).get("counted", {})}
     macs = ", ".join(f"{value / 1e6:.2f} M ({rule})" for rule, value in counted.items())
-    log.info("parameters     %.3f M   MACs %s", summary["parameters"] / 1e6, macs)
+    more = summary["parameters_with_auxiliary"]
+    head = f" ({more / 1e6:.3f} M with the auxiliary head)" if more > summary["parameters"] else ""
+    log.info("parameters     %.3f M%s   MACs %s", summary["parameters"] / 1e6, head, macs)
     for data, figures in summary.get("published", {}).get("reported", {}).items():
         log.info("reported       %s on %s", said(figures), data)
     log.info("test accuracy  %.2f %% after %d epochs%s", summary["test_accuracy"], summary["epochs"], _best(summary))

@@ -115,6 +115,8 @@ class ImageData(pl.LightningDataModule):
         ):
             if value < least:
                 raise NasError(f"{option} is {value} for {self.name}: it must be at least {least}")
+        if self.classes < 2:
+            raise NasError(f"{self.name} has {self.classes} class(es): it takes two to tell apart")
         if cutout // 2 >= max(self.shape[1:]) - 1 and cutout - cutout // 2 >= max(self.shape[1:]):
             raise NasError(
                 f"cutout {cutout} leaves nothing of {self.name}, whose images are {self.shape[1]}x{self.shape[2]}: "
