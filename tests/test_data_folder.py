@@ -136,6 +136,10 @@ class TestSubset:
         with pytest.raises(NasError, match=message):
             data(root, subset=tmp_path / "b.json").setup()
 
+    def test_a_list_that_nothing_would_read(self, root: Path, tmp_path: Path) -> None:
+        with pytest.raises(NasError, match="without bilevel, as in a training, all images are used"):
+            data(root, subset=tmp_path / "subset.json", bilevel=False)
+
     def test_no_list_and_bad_portions(self, root: Path, tmp_path: Path) -> None:
         (tmp_path / "cut.json").write_text("{")
         for name, message in (("nowhere.json", "no file list at"), ("cut.json", "cannot read the file list")):

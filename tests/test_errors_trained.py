@@ -128,6 +128,15 @@ def test_runs_without_weights(tmp_path: Path) -> None:
     evaluate(tmp_path, f"genotype={directory}").refused("no file", "genotype.json")
 
 
+@pytest.mark.parametrize("more", [{}, {"relaxation": {"tau": 1.0}}])
+def test_the_checkpoint_of_a_search(more: dict[str, object], tmp_path: Path) -> None:
+    """Also where its state holds more than tensors, as that of a relaxation does."""
+    value = {"pytorch-lightning_version": "2", "search": {}, "state_dict": {"supernet.x": torch.zeros(1), **more}}
+    torch.save(value, tmp_path / "last.ckpt")
+    found = evaluate(tmp_path, f"weights={tmp_path}/last.ckpt", f"genotype={NB201}")
+    found.refused("is the checkpoint of a search", "supernet")
+
+
 @pytest.mark.parametrize(
     ("arguments", "phrases"),
     [

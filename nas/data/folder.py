@@ -108,6 +108,8 @@ class Folder(ImageData):
         self.broken: Broken = broken
         self.workers = workers
         self._decode(True)  # its values are looked at now rather than in the first step
+        if subset is not None and not self.bilevel:
+            raise NasError(f"subset {subset}: without bilevel, as in a training, all images are used: leave it out")
         self._index: dict[str, FolderIndex] = {}
         self._chosen: dict[str, Tensor] = {}
 

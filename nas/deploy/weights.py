@@ -58,6 +58,8 @@ def unwrap(value: Any, path: Path) -> tuple[dict[str, Tensor], str]:
     """
     if _is_state(value):
         return dict(value), ""
+    if isinstance(value, Mapping) and "search" in value and "pytorch-lightning_version" in value:
+        raise NasError(f"weights: {path} is the checkpoint of a search: its weights are those of a supernet")
     found = [key for key in WRAPPERS if isinstance(value, Mapping) and _is_state(value.get(key))]
     if not found:
         held = f"a mapping with {_some(value)}" if isinstance(value, Mapping) else f"a {type(value).__name__}"
@@ -67,9 +69,8 @@ def unwrap(value: Any, path: Path) -> tuple[dict[str, Tensor], str]:
         )
     state = dict(value[found[0]])
     if "pytorch-lightning_version" in value:
-        state = {key.removeprefix("network."): part for key, part in state.items() if key.startswith("network.")}
-        if not state:
-            raise NasError(f"weights: {path} is the checkpoint of a search: its weights are those of a supernet")
+        own = {key.removeprefix("network."): part for key, part in state.items() if key.startswith("network.")}
+        state = own or state
     return state, found[0]
 
 
