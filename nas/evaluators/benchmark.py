@@ -64,7 +64,7 @@ class BenchmarkQuery(Evaluator):
         if table is None:
             raise NasError(
                 f"evaluator=benchmark: there is no table of space '{space.notation}' in {root} or "
-                f"{root}/{space.notation}; name its directory by paths.data or evaluator.root"
+                f"{root}/{space.notation}; name its directory by paths.benchmark or paths.data"
             )
         if isinstance(trial, str) and trial not in ("mean", "random"):
             raise NasError(f"evaluator.trial={trial}: it takes mean, random, or the number of a seed")
