@@ -116,6 +116,8 @@ def test_mistakes(whole: Path, tmp_path: Path) -> None:
     scan(new, "trainer=ddp_cpu").refused("method=scan scores in one process", "trainer=cpu")
     scan(new, "method.count=3", "method.indices=[1]").refused("one of them")
     scan(new, "method.count=99999").refused("method.count=99999", "15625")
+    scan(new, "method.count=0").refused("method.count=0: give a whole number, at least 1 and at most 15625")
+    scan(new, "score.batch_size=0").refused("naswot of a batch of 0")
     scan(new, "method.counts=3").refused("method.count")
     scan(new, "method.report.top=[0]").refused("top")
     scan(new, "method.report.tops=[1]").refused("method.report.top")

@@ -45,13 +45,8 @@ def build_search(cfg: DictConfig, space: Space) -> Search:
 
 def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Trainer:
     """The trainer with its loggers and callbacks, and ``more`` of these. Raises NasError where there is no GPU."""
-    if cfg.trainer.accelerator in ("gpu", "cuda") and not (
-        torch.cuda.is_available() or torch.backends.mps.is_available()
-    ):
-        raise NasError(
-            f"trainer.accelerator={cfg.trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here; use "
-            "trainer=cpu, or see that the driver and a PyTorch with CUDA are installed"
-        )
+    if cfg.trainer.accelerator in ("gpu", "cuda") and not torch.backends.mps.is_available():
+        _need_cuda(cfg)
     if cfg.trainer.enable_progress_bar is None:
         with open_dict(cfg):
             cfg.trainer.enable_progress_bar = sys.stderr.isatty()
@@ -65,6 +60,22 @@ def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Train
         cfg.trainer, logger=loggers or False, callbacks=[*callbacks, *more], plugins=plugins, _convert_="all"
     )
     return trainer
+
+
+def device_alone(cfg: DictConfig) -> torch.device:
+    """Where a job computes that has no trainer: CUDA's device or the CPU. Raises NasError where there is no CUDA."""
+    if cfg.trainer.accelerator not in ("gpu", "cuda"):
+        return torch.device("cpu")
+    _need_cuda(cfg)
+    return torch.device("cuda")
+
+
+def _need_cuda(cfg: DictConfig) -> None:
+    if not torch.cuda.is_available():
+        raise NasError(
+            f"trainer.accelerator={cfg.trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here; use "
+            "trainer=cpu, or see that the driver and a PyTorch with CUDA are installed"
+        )
 
 
 def precision(cfg: DictConfig) -> str:

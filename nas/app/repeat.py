@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from nas.anytime import Trace, save_curves, summarise, trace
+from nas.app.build import device_alone
 from nas.app.summary import cost, environment
 from nas.cells import Genotype
 from nas.data.images import ImageData
@@ -41,7 +41,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
     """
     if cfg.ckpt_path is not None:
         raise NasError("ckpt_path: repetitions keep no checkpoints; start them anew in another directory")
-    device = torch.device("cuda" if cfg.trainer.accelerator in ("gpu", "cuda") else "cpu")
+    device = device_alone(cfg)
     evaluator = search.open(data, device)
     output, began = Path(cfg.paths.output), time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
