@@ -142,6 +142,21 @@ def test_the_benchmark_says_what_it_lacks(tmp_path: Path) -> None:
     run("search", *elsewhere).refused(f"no table of space 'nas_bench_201' in {tmp_path}/tables")
 
 
+def test_a_fact_known_of_one_repetition_has_no_deviation(tmp_path: Path) -> None:
+    """JSON has no NaN, and other programs than Python refuse it."""
+    facts = iter([{"fact": 1.0, "rare": 2.0}])
+    with mock.patch.object(Formula, "facts", lambda self, genotype: next(facts, {"fact": 1.0})):
+        more = ["method.repetitions=3", "method.budget.queries=1", f"hydra.run.dir={tmp_path}/r"]
+        run("search", *COMMAND, *more).succeeded()
+
+    def strange(name: str) -> None:
+        raise AssertionError(name)
+
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text(), parse_constant=strange)
+    assert summary["table"]["rare"] == {"n": 1, "mean": 2.0, "std": None}
+    assert summary["table"]["fact"] == {"n": 3, "mean": 1.0, "std": 0.0}
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_repetitions_without_the_gpu_that_is_asked_for(tmp_path: Path) -> None:
     command = ["method=random_search", *small("nas_bench_201"), *DATA, "method.repetitions=2", "trainer=gpu"]
