@@ -119,6 +119,8 @@ REFUSED = {
     "evaluator=benchmrk": ["unknown evaluator 'benchmrk'", "'benchmark'"],
     "evaluator=supernet": ["evaluator.run is missing", "method=one_shot"],
     "evaluator.network.channels=4": ["evaluator.network is null", "'evaluator.network={channels: VALUE}'"],
+    "evaluator.network={chanels:4}": ["evaluator.network.chanels", "channels, cells_per_stage"],
+    "evaluator.network={channels:four}": ["evaluator.network.channels=four", "a whole number"],
     "trainer=ddp_cpu": ["the 2 processes of this trainer", "trainer=cpu"],
 }
 

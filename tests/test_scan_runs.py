@@ -118,6 +118,7 @@ def test_mistakes(whole: Path, tmp_path: Path) -> None:
     scan(new, "method.count=99999").refused("method.count=99999", "15625")
     scan(new, "method.count=0").refused("method.count=0: give a whole number, at least 1 and at most 15625")
     scan(new, "score.batch_size=0").refused("naswot of a batch of 0")
+    scan(new, "method.network={chanels:3}").refused("method.network.chanels", "channels, cells_per_stage")
     scan(new, "method.counts=3").refused("method.count")
     scan(new, "method.report.top=[0]").refused("top")
     scan(new, "method.report.tops=[1]").refused("method.report.top")

@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 
 from nas.app.checkpoints import WholeCheckpoints
 from nas.app.needs import refuse_unmet_needs
+from nas.app.options import check_network
 from nas.data.images import ImageData
 from nas.errors import NasError
 from nas.searches.search import Search
@@ -37,6 +38,9 @@ def build_space(cfg: DictConfig, data: ImageData) -> Space:
 def build_search(cfg: DictConfig, space: Space) -> Search:
     """The search of a method on a space. Raises NasError where the method means nothing there."""
     refuse_unmet_needs(cfg, cfg._get_parent()["space"], space)  # type: ignore[index]
+    network = (cfg.get("evaluator") or {}).get("network")
+    if network is not None:
+        check_network("evaluator.network", space, network)
     method = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in ("epochs", "needs")])
     method._set_parent(cfg._get_parent())
     search: Search = instantiate(method, space=space, _convert_="all")
