@@ -62,7 +62,7 @@ def test_a_search_without_a_table(tmp_path: Path) -> None:
     done = run("search", *TWO, f"paths.data={tmp_path / 'data'}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     place = tmp_path / "data"
-    assert done.said.count("benchmark") == 1
+    assert done.said.count("benchmark  ") == 1 and "paths.benchmark says where" in done.said
     assert f"benchmark     none of NAS-Bench-201 in {place} or {place / 'nas_bench_201'}: " in done.said
     assert not [key for line in lines(tmp_path / "run" / "history.jsonl") for key in line if "benchmark" in key]
     assert "benchmark_of" not in json.loads((tmp_path / "run" / "summary.json").read_text())

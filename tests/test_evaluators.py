@@ -92,6 +92,9 @@ def test_what_a_benchmark_cannot_answer_is_said(table: None, options: dict[str, 
 def test_a_space_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NasError, match="there is no table of space 'nas_bench_201'"):
         BenchmarkQuery(SPACE, root=str(tmp_path))
+    (tmp_path / "download.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(NasError, match="download.parquet there cannot be read"):
+        BenchmarkQuery(SPACE, root=str(tmp_path))
 
 
 @pytest.mark.data
@@ -111,7 +114,7 @@ def test_the_shared_table_by_its_own_columns(shared: Path) -> None:
     assert math.isclose(evaluator.optimum()["cifar10/test"], 94.3733, abs_tol=1e-3)
     assert math.isclose(evaluator.optimum()["cifar10/valid"], 91.6067, abs_tol=1e-3)
     assert "cifar100/valid" not in evaluator.optimum(), "it is held of few"
-    with pytest.raises(NasError):
+    with pytest.raises(NasError, match=r"evaluator.trial=random: .* the mean over seeds alone"):
         BenchmarkQuery(SPACE, root=str(shared / "data"), trial="random")(genotype)
     with pytest.raises(NasError):
         BenchmarkQuery(SPACE, root=str(shared / "data"), epochs=13)(genotype)

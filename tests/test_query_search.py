@@ -117,13 +117,19 @@ REFUSED = {
     "method.strategy.populatoin=5": ["method.strategy.populatoin", "method.strategy.population"],
     "budget.queries=5": ["budget.queries", "method.budget.queries"],
     "evaluator=benchmrk": ["unknown evaluator 'benchmrk'", "'benchmark'"],
+    "evaluator=supernet": ["evaluator.run is missing", "method=one_shot"],
+    "evaluator.network.channels=4": ["evaluator.network is null", "'evaluator.network={channels: VALUE}'"],
+    "evaluator.network={chanels:4}": ["evaluator.network.chanels", "channels, cells_per_stage"],
+    "evaluator.network={channels:four}": ["evaluator.network.channels=four", "a whole number"],
     "trainer=ddp_cpu": ["the 2 processes of this trainer", "trainer=cpu"],
 }
 
 
 @pytest.mark.parametrize("argument", REFUSED)
 def test_mistakes_end_in_one_line(argument: str, tmp_path: Path) -> None:
-    arguments = [a for a in COMMAND if not a.startswith(argument.partition("=")[0] + "=")]
+    arguments = [a for a in COMMAND if not a.startswith(argument.partition("=")[0])]
+    if argument.startswith("evaluator"):
+        arguments = [a for a in arguments if not a.startswith("evaluator")]
     run("search", *arguments, argument, f"hydra.run.dir={tmp_path}/r").refused(*REFUSED[argument])
     assert not (tmp_path / "r" / "summary.json").exists()
 
@@ -134,6 +140,45 @@ def test_the_benchmark_says_what_it_lacks(tmp_path: Path) -> None:
     there = [*command, "dataset=cifar10", f"hydra.run.dir={tmp_path}/b"]
     run("search", *there).refused("there is no table of space 'nas_bench_201'", str(tmp_path))
     run("search", *there, "method.repetitions=3").refused("there is no table of space 'nas_bench_201'")
+    elsewhere = [*there[:-1], f"paths.benchmark={tmp_path}/tables", f"hydra.run.dir={tmp_path}/c"]
+    run("search", *elsewhere).refused(f"no table of space 'nas_bench_201' in {tmp_path}/tables")
+
+
+def test_a_fact_known_of_one_repetition_has_no_deviation(tmp_path: Path) -> None:
+    """JSON has no NaN, and other programs than Python refuse it."""
+    facts = iter([{"fact": 1.0, "rare": 2.0}])
+    with mock.patch.object(Formula, "facts", lambda self, genotype: next(facts, {"fact": 1.0})):
+        more = ["method.repetitions=3", "method.budget.queries=1", f"hydra.run.dir={tmp_path}/r"]
+        run("search", *COMMAND, *more).succeeded()
+
+    def strange(name: str) -> None:
+        raise AssertionError(name)
+
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text(), parse_constant=strange)
+    assert summary["table"]["rare"] == {"n": 1, "mean": 2.0, "std": None}
+    assert summary["table"]["fact"] == {"n": 3, "mean": 1.0, "std": 0.0}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_repetitions_without_the_gpu_that_is_asked_for(tmp_path: Path) -> None:
+    command = ["method=random_search", *small("nas_bench_201"), *DATA, "method.repetitions=2", "trainer=gpu"]
+    run("search", *command, f"hydra.run.dir={tmp_path}/r").refused("finds no GPU here", "trainer=cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "phrase"),
+    [
+        (["score=naswot", "score.batch_size=0"], "naswot of a batch of 0: it is defined on at least 2 images"),
+        (["score=jacob_cov", "score.batch_size=1"], "jacob_cov of a batch of 1"),
+        (["score=snip", "score.batch_size=0"], "snip of a batch of 0: it is defined on at least 1 image"),
+        (["score=linear_regions", "score.chunk=0"], "linear_regions: chunk=0"),
+        (["score=zen", "score.repeats=0"], "zen: repeats=0"),
+    ],
+)
+def test_scores_of_nothing_are_refused(options: list[str], phrase: str, tmp_path: Path) -> None:
+    """An empty batch used to give a value, the same for every genotype."""
+    command = ["method=random_search", *small("nas_bench_201"), *DATA, *options]
+    run("search", *command, f"hydra.run.dir={tmp_path}/r").refused(phrase)
 
 
 def test_repetitions_are_the_single_searches(tmp_path: Path) -> None:
@@ -185,6 +230,10 @@ def test_a_trained_supernet_can_be_asked(tmp_path: Path) -> None:
         run("search", *ask, argument, f"hydra.run.dir={tmp_path}/w{number}").refused(phrase)
     other = ["method=random_search", *DATA, *small("darts"), "evaluator=supernet", f"evaluator.run={tmp_path}/net"]
     run("search", *other, f"hydra.run.dir={tmp_path}/w9").refused("it searched space 'nas_bench_201'")
+    split = [*ask, f"evaluator.run={tmp_path}/net", "dataset.split=0.25", f"hydra.run.dir={tmp_path}/w6"]
+    run("search", *split).refused("trained on dataset.split=halves", "dataset.split=0.25")
+    digits = [a for a in ask if not a.startswith("dataset")] + ["dataset=digits", f"evaluator.run={tmp_path}/net"]
+    run("search", *digits, f"hydra.run.dir={tmp_path}/w7").refused("trained on dataset=synthetic", "has digits")
     channels = [a for a in ask if not a.startswith("dataset.shape")] + ["dataset.shape=[1,8,8]"]
     run("search", *channels, f"evaluator.run={tmp_path}/net", f"hydra.run.dir={tmp_path}/w8").refused("does not fit")
 
@@ -201,7 +250,9 @@ def test_values_that_are_no_numbers_do_not_stop_a_search(tmp_path: Path) -> None
 
     with mock.patch.object(Formula, "__call__", nothing):
         command = ["method=reinforce", *COMMAND[1:], "method.budget.queries=4", "epochs=2"]
-        run("search", *command, f"hydra.run.dir={tmp_path}/r").succeeded()
+        done = run("search", *command, f"hydra.run.dir={tmp_path}/r")
+    done.succeeded()
+    assert "value         none, " in done.said
     assert json.loads((tmp_path / "r" / "summary.json").read_text())["value"] is None
     assert {line["value"] for line in lines(tmp_path / "r" / "queries.jsonl")} == {None}
 

@@ -51,6 +51,17 @@ def test_sweep(tmp_path: Path) -> None:
         assert cells[:2] == [row["job"], row["method"]] and cells[-1] == row["genotype"]
 
 
+def test_searches_by_queries_show_what_they_found(tmp_path: Path) -> None:
+    """Single ones their value, repetitions the mean of theirs."""
+    command = ["method=random_search", "score=params", "method.budget.queries=2", *QUICK]
+    succeeded(script("search", "-m", *command, "method.repetitions=1,3", cwd=tmp_path))
+    found, rows = jobs(tmp_path, 2)
+    assert rows[0]["value"] == str(json.loads((found[0] / "summary.json").read_text())["value"])
+    values = [json.loads(line)["value"] for line in (found[1] / "repetitions.jsonl").read_text().splitlines()]
+    assert len(values) == 3 and float(rows[1]["value"]) == pytest.approx(sum(values) / 3)
+    assert "cifar10/test" not in rows[0]
+
+
 def test_failed_job_is_told_and_the_others_run(tmp_path: Path) -> None:
     arguments = [part for part in QUICK if "batch_size" not in part]
     done = script("search", "-m", "dataset.batch_size=16,100000,8", *arguments, cwd=tmp_path)

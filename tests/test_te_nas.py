@@ -55,6 +55,22 @@ def test_a_killed_search_goes_on_bit_for_bit(whole: Path, tmp_path: Path) -> Non
     assert (whole / "trajectory.png").read_bytes() == (tmp_path / "run" / "trajectory.png").read_bytes()
 
 
+@pytest.mark.parametrize(("epochs", "left"), [(1, True), (2, False), (3, False)])
+def test_a_search_that_ends_too_early_says_so(epochs: int, left: bool, tmp_path: Path) -> None:
+    """With one op an edge and round, DARTS' S2 has a round of ops and one of edges; one more changes nothing."""
+    small = [
+        "space=darts_s2",
+        "space.channels=2",
+        "space.layers=3",
+        "method.scores=[{_target_:nas.scores.size.Params}]",
+    ]
+    quick = [part for part in QUICK if not part.startswith(("space=", "method.scores", "epochs="))]
+    done = run("search", *quick, *small, f"epochs={epochs}", f"hydra.run.dir={tmp_path / 'run'}")
+    done.succeeded()
+    assert ("no score has chosen" in done.said) == left
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == min(epochs, 2)
+
+
 def test_any_score_can_prune(tmp_path: Path) -> None:
     scores = "[{_target_:nas.scores.synflow.Synflow},{_target_:nas.scores.naswot.Naswot,batch_size:8}]"
     small = [*QUICK[:-2], "space.channels=4", "space.cells_per_stage=1", f"method.scores={scores}"]
@@ -76,6 +92,10 @@ def test_small_images_are_refused(tmp_path: Path) -> None:
         ("method.init=kaiming", "paper, reference_code"),
         ("method.repeats=0", "repeats=0"),
         ("method.prune_number=0", "at least 1"),
+        ("method.scores=[naswot]", "naswot is no score"),
+        ("method.ntk_batch=1", "ntk of a batch of 1: it is defined on at least 2 images"),
+        ("method.scores.1.chunk=0", "chunk=0"),
+        ("method.scores.1.batch_size=0", "linear_regions of a batch of 0"),
     ],
 )
 def test_bad_options_are_refused(tmp_path: Path, override: str, phrase: str) -> None:

@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 
 from nas.app.checkpoints import WholeCheckpoints
 from nas.app.needs import refuse_unmet_needs
+from nas.app.options import check_network
 from nas.data.images import ImageData
 from nas.errors import NasError
 from nas.searches.search import Search
@@ -37,6 +38,9 @@ def build_space(cfg: DictConfig, data: ImageData) -> Space:
 def build_search(cfg: DictConfig, space: Space) -> Search:
     """The search of a method on a space. Raises NasError where the method means nothing there."""
     refuse_unmet_needs(cfg, cfg._get_parent()["space"], space)  # type: ignore[index]
+    network = (cfg.get("evaluator") or {}).get("network")
+    if network is not None:
+        check_network("evaluator.network", space, network)
     method = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in ("epochs", "needs")])
     method._set_parent(cfg._get_parent())
     search: Search = instantiate(method, space=space, _convert_="all")
@@ -45,13 +49,8 @@ def build_search(cfg: DictConfig, space: Space) -> Search:
 
 def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Trainer:
     """The trainer with its loggers and callbacks, and ``more`` of these. Raises NasError where there is no GPU."""
-    if cfg.trainer.accelerator in ("gpu", "cuda") and not (
-        torch.cuda.is_available() or torch.backends.mps.is_available()
-    ):
-        raise NasError(
-            f"trainer.accelerator={cfg.trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here; use "
-            "trainer=cpu, or see that the driver and a PyTorch with CUDA are installed"
-        )
+    if cfg.trainer.accelerator in ("gpu", "cuda") and not torch.backends.mps.is_available():
+        _need_cuda(cfg)
     if cfg.trainer.enable_progress_bar is None:
         with open_dict(cfg):
             cfg.trainer.enable_progress_bar = sys.stderr.isatty()
@@ -65,6 +64,22 @@ def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Train
         cfg.trainer, logger=loggers or False, callbacks=[*callbacks, *more], plugins=plugins, _convert_="all"
     )
     return trainer
+
+
+def device_alone(cfg: DictConfig) -> torch.device:
+    """Where a job computes that has no trainer: CUDA's device or the CPU. Raises NasError where there is no CUDA."""
+    if cfg.trainer.accelerator not in ("gpu", "cuda"):
+        return torch.device("cpu")
+    _need_cuda(cfg)
+    return torch.device("cuda")
+
+
+def _need_cuda(cfg: DictConfig) -> None:
+    if not torch.cuda.is_available():
+        raise NasError(
+            f"trainer.accelerator={cfg.trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here; use "
+            "trainer=cpu, or see that the driver and a PyTorch with CUDA are installed"
+        )
 
 
 def precision(cfg: DictConfig) -> str:

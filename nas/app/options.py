@@ -6,11 +6,14 @@ import inspect
 import pydoc
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from nas.errors import NasError, one_line, unknown
+
+if TYPE_CHECKING:  # a mistake on the command line is told before torch is imported
+    from nas.spaces.space import Space
 
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false"}
 ELSEWHERE = ("method.epochs", "method.needs", "method.report")  # stands in a part, and is read by another one
@@ -44,6 +47,15 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
             raise unknown(option, str(value), map(str, typing.get_args(hint)))
         if hint in SCALARS and not _fits(hint, value):
             raise NasError(f"{option}={value}: it takes {SCALARS[hint]}")
+
+
+def check_network(key: str, space: Space, options: Mapping[str, Any]) -> None:
+    """Raises NasError for options that the networks of a space do not have, or values that they do not take."""
+    known = space.network_options()
+    for name in options:
+        if name not in known:
+            raise NasError(f"{key}.{name}: the networks of space '{space.name}' have {', '.join(known) or 'none'}")
+    check_arguments(key, space.network, options)
 
 
 def parameters(target: Callable[..., Any]) -> dict[str, Any] | None:

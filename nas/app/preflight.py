@@ -157,6 +157,8 @@ def _unknown_key(cfg: DictConfig, key: str) -> NasError:
     """The error for a key that does not exist, with the nearest of its siblings, or of all keys."""
     parent, _, leaf = key.rpartition(".")
     siblings = OmegaConf.select(cfg, parent, throw_on_resolution_failure=False) if parent else None
+    if parent and siblings is None and _has(cfg, parent):
+        return NasError(f"unknown key '{key}': {parent} is null, so give it whole: '{parent}={{{leaf}: VALUE}}'")
     if isinstance(siblings, DictConfig) and parent:
         return unknown("key", key, [f"{parent}.{name}" for name in map(str, siblings) if not name.startswith("_")])
     known = [name for name in _keys(cfg) if not name.startswith("hydra")]

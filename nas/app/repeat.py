@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from nas.anytime import Trace, save_curves, summarise, trace
+from nas.app.build import device_alone
 from nas.app.summary import cost, environment
 from nas.cells import Genotype
 from nas.data.images import ImageData
@@ -41,7 +41,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
     """
     if cfg.ckpt_path is not None:
         raise NasError("ckpt_path: repetitions keep no checkpoints; start them anew in another directory")
-    device = torch.device("cuda" if cfg.trainer.accelerator in ("gpu", "cuda") else "cpu")
+    device = device_alone(cfg)
     evaluator = search.open(data, device)
     output, began = Path(cfg.paths.output), time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
@@ -61,13 +61,13 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
         "value_of": evaluator.unit,
         "genotype": search.space.native(best.genotype),
         "genotype_is": "the best of all repetitions by value",
-        "table": table,
+        "table": {name: {key: _number(value) for key, value in one.items()} for name, one in table.items()},
         "search_seconds": round(seconds, 3),
         **cost(search.space, best.genotype),
         **environment(device, "32-true"),
     }
     write_json(output / "summary.json", summary)
-    _report(summary, picture)
+    _report(summary, table, picture)
     mean = table.get("value", {}).get("mean")
     return None if mean is None else float(mean)
 
@@ -132,15 +132,20 @@ def _csv(table: Mapping[str, Mapping[str, float]]) -> str:
     return buffer.getvalue()
 
 
-def _report(summary: Mapping[str, Any], picture: Path) -> None:
+def _number(value: float) -> float | None:
+    """JSON has no NaN: the standard deviation of one."""
+    return value if math.isfinite(value) else None
+
+
+def _report(summary: Mapping[str, Any], found: Mapping[str, Mapping[str, float]], picture: Path) -> None:
     count, seconds = summary["repetitions"], summary["search_seconds"]
     table = Table(title=f"{summary['method']}: {count} repetitions in {seconds:.1f} s", title_justify="left")
     for column in ("of the best genotype of a repetition", "n", "mean", "std"):
         table.add_column(column, justify="left" if column.startswith("of") else "right")
-    for name, one in summary["table"].items():
+    for name, one in found.items():
         table.add_row(name, str(one["n"]), f"{one['mean']:.2f}", f"{one['std']:.2f}")
     Console(highlight=False, width=100).print(table)
-    for name, one in summary["table"].items():
+    for name, one in found.items():
         if one["n"] < count:
             log.info("%s is known of %d of %d found genotypes alone: its mean is not one of all", name, one["n"], count)
     log.info("picture       %s", picture)

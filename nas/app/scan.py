@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nas.app.build import build_data, build_space
+from nas.app.build import build_data, build_space, device_alone
+from nas.app.options import check_network
 from nas.app.summary import environment
 from nas.data.draws import Draws
 from nas.data.images import ImageData
@@ -70,6 +71,7 @@ def build_scan(cfg: DictConfig, space: Space, data: ImageData, device: torch.dev
         x, y = drawn[0](count)
         return x.to(device), y.to(device)
 
+    check_network("method.network", space, cfg.method.network or {})
     options = OmegaConf.masked_copy(cfg.method, [str(k) for k in cfg.method if k not in ("epochs", "needs", "report")])
     options._set_parent(cfg)
     scan: Scan = instantiate(options, space=space, batches=batches, _convert_="all")
@@ -82,11 +84,7 @@ def _device(cfg: DictConfig) -> torch.device:
             "method=scan scores in one process: use trainer=cpu or trainer=gpu, and method.indices to share a space "
             "among several runs"
         )
-    if cfg.trainer.accelerator not in ("gpu", "cuda"):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise NasError(f"trainer.accelerator={cfg.trainer.accelerator}: PyTorch finds no GPU here; use trainer=cpu")
-    return torch.device("cuda")
+    return device_alone(cfg)
 
 
 def _identity(cfg: DictConfig, scan: Scan) -> dict[str, Any]:

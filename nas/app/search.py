@@ -105,7 +105,8 @@ def _report(summary: dict[str, Any], output: Path) -> None:
     if accuracy is not None:
         log.info("val accuracy  %.2f %% (with the supernet's weights; train.py trains it from scratch)", accuracy)
     if "value" in summary:
-        log.info("value         %.6g, %s", summary["value"], summary["value_of"])
+        value = "none" if summary["value"] is None else f"{summary['value']:.6g}"
+        log.info("value         %s, %s", value, summary["value_of"])
         log.info("queries       %d, ended by %s", summary["queries"], summary["ended_by"])
     for split in ("valid", "test"):
         if f"benchmark/{split}" in summary:

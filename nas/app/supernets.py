@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
 from nas.app.build import build_search, build_space
 from nas.app.checkpoints import read_checkpoint
@@ -19,17 +20,19 @@ from nas.spaces.space import Space
 
 
 def supernet_accuracy(
-    space: Space, data: ImageData, device: torch.device, run: str, batches: int | None = None
+    space: Space, data: ImageData, device: torch.device, run: str | None = None, batches: int | None = None
 ) -> SupernetAccuracy:
     """The evaluator of the supernet that the search in the directory ``run`` has trained.
 
     Raises:
         NasError: where there is none, or it is not of this space and data set.
     """
+    wanted = "give the run directory of a search with a supernet (python search.py method=one_shot)"
+    if run is None:
+        raise NasError(f"evaluator.run is missing: {wanted}")
     directory = Path(run).expanduser()
     checkpoint = last_checkpoint(directory)
     config = directory / ".hydra" / "config.yaml"
-    wanted = "give the run directory of a search with a supernet (python search.py method=one_shot)"
     if checkpoint is None or not config.is_file():
         raise NasError(f"evaluator.run={run}: there is no checkpoints/last.ckpt and .hydra/config.yaml; {wanted}")
     cfg = OmegaConf.load(config)
@@ -37,6 +40,7 @@ def supernet_accuracy(
     if cfg.space.name != space.name:
         raise NasError(f"evaluator.run={run}: it searched space '{cfg.space.name}', this one is '{space.name}'")
     choice = saved_choices(directory).get("dataset")
+    _refuse_other_images(run, choice, cfg.dataset, data)
     theirs = build_space(cfg.space, data)
     search = build_search(cfg.method, theirs)
     if not isinstance(search, SupernetSearch):
@@ -52,3 +56,16 @@ def supernet_accuracy(
             "method has changed its cells: choose the data set of the run, and a method whose supernet stays as it is"
         ) from None
     return SupernetAccuracy(search, data, device, batches)
+
+
+def _refuse_other_images(run: str, choice: str | None, theirs: DictConfig, data: ImageData) -> None:
+    """Raises NasError where the supernet was trained on other images, or on those that are to judge its genotypes."""
+    mine = HydraConfig.get().runtime.choices["dataset"]
+    if choice is not None and choice != mine:
+        raise NasError(f"evaluator.run={run}: it was trained on dataset={choice}, this search has {mine}: choose that")
+    split = theirs.get("split")
+    if split is not None and str(split) != str(data.split):
+        raise NasError(
+            f"evaluator.run={run}: it was trained on dataset.split={split}, and some of the validation images of "
+            f"dataset.split={data.split} with it: choose that split"
+        )

@@ -15,6 +15,8 @@ from rich.table import Table
 
 from nas.app.launch import FAILURE_FILE
 
+OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
+"""Columns that stand there where a job has them: what searches by queries found, what a benchmark knows of it."""
 COLUMNS = {
     "search": (
         "method",
@@ -22,6 +24,7 @@ COLUMNS = {
         "dataset",
         "seed",
         "val_accuracy",
+        *OPTIONAL,
         "parameters",
         "macs",
         "search_seconds",
@@ -54,6 +57,7 @@ class SweepTable(Callback):
         jobs = sorted((p for p in directory.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_number)
         rows = [job_row(job) for job in jobs]
         columns = COLUMNS[next((kind for kind, key in TELLING.items() if any(key in row for row in rows)), "search")]
+        columns = tuple(name for name in columns if name not in OPTIONAL or any(name in row for row in rows))
         table = Table(title=str(directory), title_justify="left")
         for column in ("job", *columns):
             table.add_column(column, overflow="fold", no_wrap=column != "genotype")
@@ -73,11 +77,12 @@ class SweepTable(Callback):
 
 
 def job_row(directory: Path) -> dict[str, Any]:
-    """What is known of a job: its summary, or why it has none."""
+    """What is known of a job: its summary, with means where it has repetitions, or why there is none."""
     row: dict[str, Any] = {"job": directory.name}
     summary, failure = directory / "summary.json", directory / FAILURE_FILE
     if summary.exists():
-        row |= json.loads(summary.read_text())
+        found = json.loads(summary.read_text())
+        row |= {name: one["mean"] for name, one in found.get("table", {}).items()} | found
     elif failure.exists():
         row["failure"] = failure.read_text().strip()
     else:

@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from nas.app.build import build_data, build_trainer, finish_wandb
 from nas.app.directory import checkpoint_file
 from nas.app.launch import refuse_nested_ddp
-from nas.app.options import check_arguments
+from nas.app.options import check_network
 from nas.app.rewind import resumed
 from nas.app.summary import as_published, cost, environment
 from nas.callbacks.timing import StepTimer
@@ -83,12 +83,7 @@ def averaging(decay: float | None) -> list[pl.Callback]:
 def network_options(space: Space, given: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are set, over those ``published``. Raises NasError for one that the space's networks lack."""
     options = {**published, **{str(name): value for name, value in given.items() if value is not None}}
-    for name in options:
-        if name not in space.network_options():
-            raise NasError(
-                f"network.{name}: the networks of space '{space.name}' have {', '.join(space.network_options())}"
-            )
-    check_arguments("network", space.network, options)
+    check_network("network", space, options)
     return options
 
 

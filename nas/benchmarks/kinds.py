@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nas.cells import Genotype, describe
 from nas.errors import NasError
-from nas.spaces import nas_bench_201
+from nas.spaces import nas_bench_201, nats_size
 from nas.spaces.space import Shape
 
 DATASETS: Mapping[str, tuple[Shape, int]] = {
@@ -18,7 +18,6 @@ DATASETS: Mapping[str, tuple[Shape, int]] = {
     "imagenet16_120": ((3, 16, 16), 120),
 }
 """The data sets of the benchmarks, with the shape of an image and the number of classes."""
-WIDTHS = tuple(str(8 * n) for n in range(1, 9))
 
 
 @dataclass(frozen=True)
@@ -74,30 +73,7 @@ def _topology_cost(ops: tuple[str, ...], shape: Shape, classes: int) -> tuple[in
 
 
 def _size_cost(ops: tuple[str, ...], shape: Shape, classes: int) -> tuple[int, int]:
-    """Three cells of five 3x3 convolutions and a skip connection, which is a 1x1 convolution where the width changes.
-
-    Between them stand residual blocks that halve the sides. The stem is as wide as the first cell.
-    """
-    widths = [int(op) for op in ops]
-    pixels = shape[1] * shape[2]
-    parts = [_convolution(3, shape[0], widths[0], pixels)]
-    for layer, (inputs, outputs) in enumerate(zip([widths[0], *widths], widths, strict=False)):
-        if layer in (1, 3):
-            pixels //= 4
-            shortcut = inputs * outputs  # without batch norm
-            parts += [_convolution(3, n, outputs, pixels) for n in (inputs, outputs)] + [(shortcut, shortcut * pixels)]
-        else:
-            parts += [_convolution(3, inputs, outputs, pixels)] * 2 + [_convolution(3, outputs, outputs, pixels)] * 3
-            parts += [_convolution(1, inputs, outputs, pixels)] if inputs != outputs else []
-    linear = (widths[-1] + 1) * classes
-    parts += [(2 * widths[-1], 0), (linear, linear)]
-    return sum(p for p, _ in parts), sum(m for _, m in parts)
-
-
-def _convolution(kernel: int, inputs: int, outputs: int, pixels: int) -> tuple[int, int]:
-    """Parameters, with those of the batch norm behind it, and multiply-adds."""
-    weights = kernel**2 * inputs * outputs
-    return weights + 2 * outputs, weights * pixels
+    return nats_size.cost(nats_size.from_widths([int(op) for op in ops]), shape, classes)
 
 
 KINDS: Mapping[str, Kind] = {
@@ -113,11 +89,11 @@ KINDS: Mapping[str, Kind] = {
             _topology_cost,
         ),
         Kind(
-            "nats_size",
+            nats_size.NOTATION,
             "the size space of NATS-Bench",
             90,
-            tuple((node, node + 1) for node in range(5)),
-            WIDTHS,
+            nats_size.EDGES,
+            tuple(map(str, nats_size.WIDTHS)),
             ":".join,
             _size_cost,
         ),

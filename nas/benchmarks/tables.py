@@ -41,6 +41,17 @@ def open_table(path: str | Path) -> Benchmark:
     return MeansTable(path, file) if notation_of(file.schema_arrow) is None else ConvertedTable(path, file)
 
 
+def unreadable(root: str | Path, notation: str) -> list[Path]:
+    """The Parquet files that cannot be read where a space's table is looked for: one of them may be it."""
+    found = []
+    for path in (path for place in places(root, notation) for path in sorted(place.glob("*.parquet"))):
+        try:
+            open_parquet(path)
+        except NasError:
+            found.append(path)
+    return found
+
+
 def _look(path: Path, notation: str) -> tuple[list[str], str | None]:
     """The columns of a file and the notation that it says it is of; other people's files may be unreadable."""
     try:

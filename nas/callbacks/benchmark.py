@@ -71,7 +71,7 @@ class BenchmarkAccuracy(pl.Callback):
             return f"none: {error}"
         if table is None:
             looked = " or ".join(map(str, places(self.root, kind.notation)))
-            return f"none of {kind.title} in {looked}: genotypes are not looked up (paths.data says where)"
+            return f"none of {kind.title} in {looked}: genotypes are not looked up (paths.benchmark says where)"
         dataset = self.dataset if self.dataset in DATASETS else "cifar10"
         columns = {}
         for split in ("valid", "test"):

@@ -62,10 +62,7 @@ class BenchmarkQuery(Evaluator):
             )
         table = benchmarks.find(root, space.notation)
         if table is None:
-            raise NasError(
-                f"evaluator=benchmark: there is no table of space '{space.notation}' in {root} or "
-                f"{root}/{space.notation}; name its directory by paths.data or evaluator.root"
-            )
+            raise self._no_table(root, space.notation)
         if isinstance(trial, str) and trial not in ("mean", "random"):
             raise NasError(f"evaluator.trial={trial}: it takes mean, random, or the number of a seed")
         self.table: Benchmark = table
@@ -74,6 +71,16 @@ class BenchmarkQuery(Evaluator):
         self.unit = f"{dataset} {split} accuracy after {epochs} epochs (%)"
         self._optimum: dict[str, float] | None = None
         self.begin(seed)
+
+    @staticmethod
+    def _no_table(root: str, notation: str) -> NasError:
+        from nas.benchmarks.tables import unreadable  # pyarrow takes its time to import
+
+        broken = "".join(f"; {path.name} there cannot be read" for path in unreadable(root, notation))
+        return NasError(
+            f"evaluator=benchmark: there is no table of space '{notation}' in {root} or {root}/{notation}{broken}; "
+            "name its directory by paths.benchmark or paths.data"
+        )
 
     def begin(self, seed: int) -> None:
         self._rng = random.Random(seed)
@@ -88,12 +95,14 @@ class BenchmarkQuery(Evaluator):
 
     def __call__(self, genotype: Genotype) -> Evaluation:
         seconds = self.table.seconds(genotype, self.dataset, self.epochs)
-        if self.trial == "random":
-            value = self._rng.choice(self.table.accuracy(genotype, self.dataset, self.split, self.epochs, "each"))
-        else:
-            policy: Any = self.trial
-            value = self.table.accuracy(genotype, self.dataset, self.split, self.epochs, policy)
-        return Evaluation(value, seconds)
+        policy: Any = "each" if self.trial == "random" else self.trial
+        try:
+            found = self.table.accuracy(genotype, self.dataset, self.split, self.epochs, policy)
+        except NasError as error:
+            if self.trial == "mean":
+                raise
+            raise NasError(f"evaluator.trial={self.trial}: {error}") from None
+        return Evaluation(self._rng.choice(found) if self.trial == "random" else found, seconds)
 
     def facts(self, genotype: Genotype) -> dict[str, float]:
         """Validation and test accuracy on each data set after ``report`` epochs, mean over seeds, where held."""

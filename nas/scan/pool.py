@@ -42,7 +42,10 @@ class Pool:
                 "method.sample_seed"
             )
         if count is not None and (count < 1 or (size is not None and count > size)):
-            raise NasError(f"method.count={count}: space '{space.name}' has {size or 'endless'} architectures")
+            raise NasError(
+                f"method.count={count}: give a whole number, at least 1"
+                + ("" if size is None else f" and at most {size}, the architectures of space '{space.name}'")
+            )
         self._drawn: list[Member] | None = None
         if size is None:
             assert count is not None

@@ -16,6 +16,7 @@ class JacobCov(Score):
     """
 
     name = "jacob_cov"
+    least = 2
 
     def __init__(self, batch_size: int = 64, k: float = 1e-5) -> None:
         self.batch_size = batch_size
@@ -32,6 +33,8 @@ class JacobCov(Score):
 
     def of_rows(self, rows: Tensor) -> float:
         """The score of gradients [images, pixels]."""
+        if len(rows) < 2:
+            return float("nan")
         correlation = torch.corrcoef(rows.double())
         if not bool(correlation.isfinite().all()):
             return float("nan")

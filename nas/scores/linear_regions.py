@@ -28,6 +28,8 @@ class LinearRegions(Score):
     probe: Probe | None = "regions"
 
     def __init__(self, batch_size: int = 3000, chunk: int = 1000) -> None:
+        if chunk < 1:
+            raise NasError(f"linear_regions: chunk={chunk}: give a whole number of inputs, at least 1")
         self.batch_size = batch_size
         self.chunk = chunk
 

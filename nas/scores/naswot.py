@@ -21,6 +21,7 @@ class Naswot(Score):
     """
 
     name = "naswot"
+    least = 2
 
     def __init__(self, batch_size: int = 128, dead: bool = False, also: Sequence[str] = ()) -> None:
         self.batch_size = batch_size

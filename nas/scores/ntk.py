@@ -26,6 +26,7 @@ class Ntk(Score):
 
     name = "ntk"
     higher_is_better = False
+    least = 2
     probe: Probe | None = "ntk"
 
     def __init__(self, batch_size: int = 32, rows: Rows = "auto", float64: bool = True) -> None:

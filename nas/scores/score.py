@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nas.errors import NasError
 from nas.spaces.space import Probe
 
 Batch = tuple[Tensor, Tensor]
@@ -19,13 +20,17 @@ Forward = Callable[[Tensor], Tensor]
 class Score(ABC):
     """A number that says something of a network at initialisation.
 
-    ``higher_is_better`` is the direction in which the paper uses it. ``batch_size`` is how many images it wants.
+    ``higher_is_better`` is the direction in which the paper uses it. ``batch_size`` is how many images it wants,
+    ``least`` how many it is defined on. ``of_signal`` says that it measures what the input does to the output: it says
+    nothing of a network where that is nothing.
     ``probe`` names the thin network that the score is defined on (see ``Space.probe``), None for any network.
     """
 
     name: str
     higher_is_better: bool = True
     batch_size: int = 64
+    least: int = 1
+    of_signal: bool = True
     probe: Probe | None = None
 
     @abstractmethod
@@ -47,6 +52,13 @@ class LayerScore(Score):
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
         found = self.layers(network, batch, generator)
         return float(torch.stack([share.double() for share in found.values()]).sum()) if found else float("nan")
+
+
+def check_images(score: Score, count: int) -> None:
+    """Raises NasError where a score would be measured on fewer images than say anything."""
+    if count < score.least:
+        what = "image" if score.least == 1 else "images"
+        raise NasError(f"{score.name} of a batch of {count}: it is defined on at least {score.least} {what}")
 
 
 def weighted(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

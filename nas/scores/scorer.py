@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nas.cells import NONE, CellGenotype, Genotype
 from nas.scores.linear_regions import crops
-from nas.scores.score import Batch, Score
+from nas.scores.score import Batch, Score, check_images
 from nas.spaces.space import Space
 
 
@@ -33,8 +33,9 @@ class Scorer:
 
     It depends on the genotype, ``seed`` and the images alone. ``network`` are options for ``space.network``; None
     gives the size of the space's supernet, or the thin network that the score is published on (ntk, linear_regions).
-    Genotypes whose output does not depend on the input, and scores that are not finite, get the worst value there is:
-    -inf where ``higher_is_better``, else inf.
+    Scores that are not finite, and those of genotypes whose output does not depend on the input, get the worst value
+    there is, -inf where ``higher_is_better``, else inf; the size of such a network is a number like any other. Raises
+    NasError for a batch on which the score is not defined.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Scorer:
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
+        check_images(score, score.batch_size)
         self.space = space
         self.score = score
         self.batches = batches
@@ -56,7 +58,7 @@ class Scorer:
     def __call__(self, genotype: Genotype) -> float:
         worst = -math.inf if self.higher_is_better else math.inf
         self.space.check(genotype)
-        if not all(connected(cell) for cell in genotype.cells.values()):
+        if self.score.of_signal and not all(connected(cell) for cell in genotype.cells.values()):
             return worst
         batch = self.batch()
         device = batch[0].device

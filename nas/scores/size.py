@@ -13,6 +13,7 @@ class Params(Score):
     """The number of parameters, without an auxiliary head."""
 
     name = "params"
+    of_signal = False
     batch_size = 1
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
@@ -23,6 +24,7 @@ class Macs(Score):
     """The multiply-adds of one image; ``bias`` counts one more an output where a layer has a bias."""
 
     name = "macs"
+    of_signal = False
     batch_size = 1
 
     def __init__(self, bias: bool = False) -> None:

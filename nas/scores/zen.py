@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nas.errors import NasError
 from nas.scores.score import Batch, Score
 
 
@@ -24,6 +25,8 @@ class Zen(Score):
     name = "zen"
 
     def __init__(self, batch_size: int = 16, gamma: float = 1e-2, repeats: int = 32) -> None:
+        if repeats < 1 or gamma <= 0:
+            raise NasError(f"zen: repeats={repeats}, gamma={gamma}: give at least 1 repeat, and a gamma above 0")
         self.batch_size = batch_size
         self.gamma = gamma
         self.repeats = repeats

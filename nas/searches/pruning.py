@@ -17,7 +17,7 @@ from nas.errors import NasError, unknown
 from nas.masks import Masks
 from nas.scores.linear_regions import SIDE
 from nas.scores.pruned import Alive, equal_weights
-from nas.scores.score import Score
+from nas.scores.score import Score, check_images
 from nas.searches.meter import Init, Meter, Place
 from nas.searches.ranking import (
     Candidate,
@@ -69,6 +69,12 @@ class PruningSearch(Search):
         super().__init__(space, name)
         if not scores or repeats < 1:
             raise NasError(f"{name}: {len(scores)} scores, repeats={repeats}: give at least one of each")
+        strange = [score for score in scores if not isinstance(score, Score)]
+        if strange:
+            raise NasError(
+                f"method.scores: {strange[0]} is no score: write 'method.scores=[${{score}}]' score=NAME, or each as "
+                "{_target_:nas.scores.naswot.Naswot}"
+            )
         if init not in ("paper", "reference_code"):
             raise unknown("method.init", init, ["paper", "reference_code"])
         self.scores = list(scores)
@@ -95,6 +101,10 @@ class PruningSearch(Search):
     def alive(self) -> dict[str, list[list[bool]]]:
         """Which ops are left on each edge of each cell type."""
         return {name: [list(row) for row in self.masks.lists(name)] for name in self.space.cells}
+
+    def decided(self) -> bool:
+        """Whether one op is left on each edge, and nodes have no more edges than they keep."""
+        return not removable(self.alive()) and not crowded(self.space.cells, self.alive())
 
     def genotype(self) -> Genotype:
         """What is left; where several ops still are, the first of them."""
@@ -142,6 +152,15 @@ class PruningSearch(Search):
         self.optimizers().step()  # type: ignore[union-attr]
         if batch_idx == steps - 1:
             self._end_round()
+
+    def on_train_end(self) -> None:
+        if not self.decided():
+            log.warning(
+                "%s ended after %d rounds with ops or edges left to prune: the genotype has the first of them, which "
+                "no score has chosen; give it more rounds (epochs=N)",
+                self.name,
+                len(self.trajectory),
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
@@ -195,7 +214,7 @@ class PruningSearch(Search):
         for i, score in enumerate(self.scores):
             point[score.name] = _mean([value for found in self._before for value in found.before[i]])
         self._say(point)
-        if not removable(self.alive()) and not crowded(self.space.cells, self.alive()):
+        if self.decided():
             end = {"round": self.current_epoch + 1.0}
             places = [Place(self.current_epoch + 1, 0, repeat) for repeat in range(self.repeats)]
             for meter in self._meters:
@@ -212,7 +231,8 @@ class PruningSearch(Search):
         return self.ntk_batch if score.probe == "ntk" else score.batch_size
 
     def _check(self, score: Score) -> None:
-        """Raises NasError where a score is not defined on the space or the data."""
+        """Raises NasError where a score is not defined on the space, the data or so few images."""
+        check_images(score, self._images(score))
         if score.probe == "regions" and min(self.space.shape[1:]) < SIDE:
             size = "x".join(map(str, self.space.shape[1:]))
             raise NasError(
