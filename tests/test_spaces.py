@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import torch
 from torch import nn
 
 from nas.cells import CellGenotype, Genotype, Link, discretise
+from nas.count import parameters
 from nas.edges import MixedEdge
 from nas.errors import NasError
 from nas.graph import CellGraph, DropPath
 from nas.masks import Masks
 from nas.ops import OPS, FactorizedReduce, OpOptions
+from nas.partial import PartialChannels
 from nas.relaxations import Softmax
 from nas.spaces import darts
 from nas.spaces.darts import DARTS_OPS, Darts
@@ -253,3 +256,11 @@ def test_the_strongest_links_are_chosen(repeats: bool) -> None:
             pairs = [(a, b) for a in links for b in links if a > b and (repeats or a[2] != b[2])]
             best = max(pairs, key=lambda pair: pair[0][0] + pair[1][0])
             assert [link[:2] for link in chosen if link.target == node] == [link[1:] for link in best]
+
+
+def test_size_of_the_supernet_for_imagenet() -> None:
+    """PC-DARTS, 1,000 classes, half of the channels: 956,512 parameters, its stem being 48 wide."""
+    space = Darts((3, 224, 224), 1000, stem="imagenet", stem_multiplier=3)
+    assert parameters(space.supernet(partial(PartialChannels, portion=2))) == 956_512
+    assert space.supernet().stem1[1].out_channels == 48
+    assert Darts((3, 224, 224), 1000, stem="imagenet").supernet().stem1[1].out_channels == 16

@@ -93,7 +93,8 @@ class NestedCells(Network):
 
     ``cells`` holds the whole tables in a supernet, restricted ones in a genotype's network; without a "reduce" cell
     the reductions are fixed (GDAS FRC). The ImageNet stem divides the resolution by eight before the first cell, the
-    CIFAR stem keeps it, and without one ("none") the cells see the input itself. ``depth`` keeps only the first so many
+    CIFAR stem keeps it, and without one ("none") the cells see the input itself. A stem is ``stem_multiplier`` times as
+    wide as the first cell: 3 for CIFAR and 1 for ImageNet where None. ``depth`` keeps only the first so many
     cells of all ``layers``. ``lastact`` puts a batch norm and a ReLU before the pooling, as AutoDL-Projects does.
     """
 
@@ -107,7 +108,7 @@ class NestedCells(Network):
         shape: Shape,
         classes: int,
         stem: Stem = "cifar",
-        stem_multiplier: int = 3,
+        stem_multiplier: int | None = None,
         auxiliary: bool | None = False,
         auxiliary_norm: bool = True,
         lastact: bool = False,
@@ -116,9 +117,10 @@ class NestedCells(Network):
         super().__init__()
         if layers < 3:
             raise NasError(f"layers={layers}: the DARTS networks need at least 3 cells, to place two reductions")
-        if min(channels, stem_multiplier) < (2 if stem == "imagenet" else 1):
-            raise NasError(f"channels={channels}, stem_multiplier={stem_multiplier}: too few for the {stem} stem")
-        width, after_reduction = self._stem(shape[0], channels, stem, stem_multiplier)
+        multiplier = (3 if stem == "cifar" else 1) if stem_multiplier is None else stem_multiplier
+        if min(channels, multiplier) < 1 or (stem == "imagenet" and multiplier * channels < 2):
+            raise NasError(f"channels={channels}, stem_multiplier={multiplier}: too few for the {stem} stem")
+        width, after_reduction = self._stem(shape[0], multiplier * channels, stem)
         reductions = (layers // 3, 2 * layers // 3)
         inputs = (width, width)
         self.cells = nn.ModuleList()
@@ -159,18 +161,18 @@ class NestedCells(Network):
         features = self.pool(self.lastact(last))
         return Output(self.classifier(features), features, auxiliary)
 
-    def _stem(self, inputs: int, channels: int, stem: Stem, multiplier: int) -> tuple[int, bool]:
+    def _stem(self, inputs: int, width: int, stem: Stem) -> tuple[int, bool]:
         """The width behind the stem, and whether its two outputs differ in resolution."""
         if stem == "none":
             self.stem: nn.Module = nn.Identity()
             return inputs, False
         if stem == "cifar":
-            self.stem = nn.Sequential(*_conv_norm(inputs, multiplier * channels, 1))
-            return multiplier * channels, False
-        half = channels // 2
-        self.stem0 = nn.Sequential(*_conv_norm(inputs, half, 2), nn.ReLU(), *_conv_norm(half, channels, 2))
-        self.stem1 = nn.Sequential(nn.ReLU(), *_conv_norm(channels, channels, 2))
-        return channels, True
+            self.stem = nn.Sequential(*_conv_norm(inputs, width, 1))
+            return width, False
+        half = width // 2
+        self.stem0 = nn.Sequential(*_conv_norm(inputs, half, 2), nn.ReLU(), *_conv_norm(half, width, 2))
+        self.stem1 = nn.Sequential(nn.ReLU(), *_conv_norm(width, width, 2))
+        return width, True
 
     def _auxiliary(
         self, channels: int, classes: int, shape: Shape, stem: Stem, wanted: bool | None, norm: bool
