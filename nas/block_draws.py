@@ -10,7 +10,7 @@ from torch import Tensor
 from nas.cells import Architecture, Cell, EdgeWeights
 from nas.errors import NasError
 from nas.masks import Masks
-from nas.relaxations import Gumbel
+from nas.relaxations.gumbel import Gumbel
 
 LEAST = 1e-7  # added to the probabilities that a pair is drawn by, as in AutoDL-Projects
 

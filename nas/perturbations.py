@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nas.cells import Architecture, EdgeWeights
 from nas.errors import NasError
 from nas.generators import Generators
-from nas.gradients import Reduce
+from nas.gradients.gradient import Reduce
 
 ArchLoss = Callable[[Architecture], Tensor]
 

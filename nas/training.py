@@ -15,8 +15,8 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from nas.data.loader import seed_of
+from nas.drop_path import DropPath
 from nas.errors import NasError
-from nas.graph import DropPath
 from nas.searches.state import check_state, random_state, restore_random_state
 from nas.spaces.space import Network
 from nas.tasks import Classification

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nas.edges.partial import PartialChannels
 from nas.errors import NasError
 from nas.ops import FactorizedReduce
-from nas.partial import PartialChannels
 
 
 class Copies(NamedTuple):

@@ -21,7 +21,7 @@ from nas.callbacks.curvature import Curvature
 from nas.cells import EdgeWeights
 from nas.curvature import Sharpening, hessian, largest_eigenvalue
 from nas.errors import NasError
-from nas.relaxations import Softmax
+from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import NasBench201

@@ -12,8 +12,11 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from nas.gradients import FirstOrder, Unrolled
-from nas.relaxations import Dirichlet, Gumbel
+from nas.gradients.first_order import FirstOrder
+from nas.gradients.gradient import BilevelStep
+from nas.gradients.unrolled import Unrolled
+from nas.relaxations.dirichlet import Dirichlet
+from nas.relaxations.gumbel import Gumbel
 from nas.searches.gradient import GradientSearch
 from nas.spaces.nas_bench_201 import NasBench201
 from tests.compose_tools import DATA, QUERYING, lines, script, searches, small, succeeded, tiny
@@ -103,7 +106,8 @@ def gradients(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], reduced:
         alphas = list(search.relaxation.parameters())
         optimizer = torch.optim.SGD(search.supernet.parameters(), 0.5)
         reduce = search._mean_over_ranks if reduced else lambda tensors: tensors
-        parts = search.gradient(search.loss, alphas, search._weights, train, val, optimizer, reduce)
+        step = BilevelStep(search.loss, alphas, search._weights, train, val, optimizer, reduce)
+        parts = search.gradient(step)
         found[name] = torch.cat([part.detach().reshape(-1) for part in parts])
     return found
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from nas.callbacks.fix import FixDecided
 from nas.cells import Cell
 from nas.masks import Masks
-from nas.paths import ScoredPath
+from nas.relaxations.paths import ScoredPath
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import NasBench201

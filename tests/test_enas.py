@@ -14,9 +14,9 @@ from torch import Tensor
 from nas.callbacks.reinforce import Reinforce
 from nas.callbacks.select import SelectDrawn
 from nas.cells import Cell
-from nas.controller import Controller, Written
 from nas.errors import NasError
 from nas.masks import Masks
+from nas.relaxations.controller import Controller, Written
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import TABLE, NasBench201

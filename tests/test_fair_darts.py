@@ -16,8 +16,8 @@ from nas.cells import Cell, CellGenotype, Genotype, Link
 from nas.count import macs, parameters
 from nas.derivations import threshold
 from nas.errors import NasError
-from nas.gates import Sigmoid
 from nas.masks import Masks
+from nas.relaxations.gates import Sigmoid
 from nas.spaces import darts, darts_notation, nas_bench_201
 from nas.spaces.darts import DARTS_OPS, EDGES, NODES, Darts
 
@@ -170,7 +170,7 @@ def test_supernet_evaluates_nodes_without_links() -> None:
     assert [sum(row) for row in arch["normal"].active].count(1) == 3
     assert network(torch.randn(2, 3, 8, 8), arch).isfinite().all()
     cell = network.get_submodule("cells.0.graph")
-    from nas.edges import rows
+    from nas.edges.mixed import rows
 
     nodes = cell([torch.randn(2, 4, 8, 8)] * 2, rows(arch["normal"]))
     assert [node for node, value in nodes.items() if (value == 0).all()] == [3]

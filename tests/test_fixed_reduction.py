@@ -10,8 +10,8 @@ import torch
 
 from nas.cells import Genotype
 from nas.count import parameters
+from nas.drop_path import DropPath
 from nas.errors import NasError
-from nas.graph import DropPath
 from nas.spaces import darts
 from nas.spaces.darts import Darts
 from nas.spaces.fixed_reduction import FixedReduction

@@ -12,9 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import SGD
 
-from nas.gradients import ArchGradient, Batch, FirstOrder, Unrolled, Weights
+from nas.gradients.first_order import FirstOrder
+from nas.gradients.gradient import ArchGradient, Batch, BilevelStep, Weights
+from nas.gradients.unrolled import Unrolled
 from nas.interop import load_published, translate
-from nas.relaxations import Softmax
+from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
 from tests.golden_tools import Golden
@@ -94,7 +96,7 @@ class Gradient:
 
         alphas = [search.relaxation.alpha[kind] for kind in ALPHAS]
         train, val = load(stored, "train", dtype), load(stored, "val", dtype)
-        self.found = method(loss, alphas, weights, train, val, optimizer, reduce)
+        self.found = method(BilevelStep(loss, alphas, weights, train, val, optimizer, reduce))
         assert all(torch.equal(old, new) for old, new in zip(before, weights.values(), strict=True))
 
 

@@ -12,7 +12,9 @@ from torch.optim import SGD
 
 from nas.interop import load_published
 from nas.masks import Masks
-from nas.relaxations import Gumbel, Relaxation, Softmax
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.relaxation import Relaxation
+from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
 from nas.spaces.darts_notation import AUTODL_OPS

@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.cells import Genotype, discretise
-from nas.dirichlet import pathwise
-from nas.edges import EdgeFactory, MixedEdge
+from nas.edges.mixed import EdgeFactory, MixedEdge
 from nas.interop import load_published
 from nas.masks import Masks
-from nas.relaxations import Dirichlet, Gumbel, Relaxation, Softmax
+from nas.relaxations.dirichlet import Dirichlet, pathwise
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.relaxation import Relaxation
+from nas.relaxations.softmax import Softmax
 from nas.spaces.nas_bench_201 import NasBench201
 from nas.spaces.space import Network
 from tests.golden_tools import Golden, assert_golden

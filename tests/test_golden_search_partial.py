@@ -13,11 +13,10 @@ from torch.optim import SGD
 
 from nas.callbacks.stages import prune
 from nas.cells import CellGenotype, Genotype
-from nas.dirichlet import pathwise
-from nas.edge_normalised import EdgeNormalised
+from nas.edges.partial import PartialChannels
 from nas.interop import load_published
-from nas.partial import PartialChannels
-from nas.relaxations import Dirichlet
+from nas.relaxations.dirichlet import Dirichlet, pathwise
+from nas.relaxations.edge_normalised import EdgeNormalised
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import DARTS_OPS, Darts
 from nas.spaces.nas_bench_201 import NasBench201

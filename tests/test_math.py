@@ -15,12 +15,16 @@ from torch.func import functional_call, grad, jvp
 from torch.optim import SGD
 
 from nas.cells import Cell, EdgeWeights
-from nas.dirichlet import dirichlet_kl, sample_dirichlet
-from nas.edges import MixedEdge, Row
-from nas.gradients import Batch, FirstOrder, Unrolled
+from nas.edges.mixed import MixedEdge, Row
+from nas.gradients.first_order import FirstOrder
+from nas.gradients.gradient import Batch, BilevelStep
+from nas.gradients.unrolled import Unrolled
 from nas.masks import Masks
 from nas.ops import OpOptions
-from nas.relaxations import Dirichlet, Gumbel, Softmax, Uniform
+from nas.relaxations.dirichlet import Dirichlet, dirichlet_kl, sample_dirichlet
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.softmax import Softmax
+from nas.relaxations.uniform import Uniform
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import OPS, NasBench201
@@ -85,8 +89,10 @@ class Bilevel:
     def gradient(self, rule: FirstOrder | Unrolled) -> dict[str, Tensor]:
         alphas = list(self.search.relaxation.parameters())
         before = [p.detach().clone() for p in self.weights.values()]
-        args = (self.search.loss, alphas, self.weights, self.train, self.val, self.optimizer, lambda tensors: tensors)
-        found = rule(*args)
+        step = BilevelStep(
+            self.search.loss, alphas, self.weights, self.train, self.val, self.optimizer, lambda tensors: tensors
+        )
+        found = rule(step)
         assert all(torch.equal(p, old) for p, old in zip(self.weights.values(), before, strict=True))
         return dict(zip(self.alphas, found, strict=True))
 

@@ -12,7 +12,7 @@ from torch.optim import SGD
 
 import nas.app.search
 from nas.callbacks.monitors import EntropyCollapse, SkipCollapse
-from nas.relaxations import Softmax
+from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import NasBench201

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from nas.bars import widths_figure
 from nas.cells import Architecture, Cell, EdgeWeights, Genotype, op_counts
 from nas.count import macs, parameters
-from nas.edges import MixedEdge
+from nas.edges.mixed import MixedEdge
+from nas.edges.partial import PartialChannels
 from nas.errors import NasError
 from nas.files import load_genotype
-from nas.partial import PartialChannels
 from nas.resources import layer_cost, op_costs
 from nas.spaces import nas_bench_201, notations
 from nas.spaces.nats_size import NatsSize, cost, from_index, from_widths, parse, to_index, widths_of

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.cells import Cell, EdgeWeights, discretise
-from nas.edge_normalised import EdgeNormalised
-from nas.edges import MixedEdge, Row, rows
+from nas.edges.mixed import MixedEdge, Row, rows
+from nas.edges.partial import PartialChannels, shuffle
 from nas.errors import NasError
 from nas.masks import Masks
 from nas.ops import OpOptions
-from nas.partial import PartialChannels, shuffle
-from nas.relaxations import Gumbel
+from nas.relaxations.edge_normalised import EdgeNormalised
+from nas.relaxations.gumbel import Gumbel
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import TABLE
 

@@ -14,7 +14,7 @@ import nas.perturbations
 from nas.callbacks.anneal import Anneal
 from nas.cells import Architecture, EdgeWeights
 from nas.perturbations import Adversarial, Perturbation, RandomNoise, clip
-from nas.relaxations import Softmax
+from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import NasBench201

@@ -19,7 +19,11 @@ from nas.callbacks.project import Project, calendar, removed
 from nas.cells import Cell, EdgeWeights, discretise, sample
 from nas.errors import NasError
 from nas.masks import Masks
-from nas.relaxations import Dirichlet, Gumbel, Relaxation, Softmax, Uniform
+from nas.relaxations.dirichlet import Dirichlet
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.relaxation import Relaxation
+from nas.relaxations.softmax import Softmax
+from nas.relaxations.uniform import Uniform
 from nas.schedulers import Restarted
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts

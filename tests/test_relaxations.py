@@ -13,7 +13,11 @@ from torch import Tensor
 
 from nas.cells import Architecture, Cell
 from nas.masks import Masks
-from nas.relaxations import Dirichlet, Gumbel, Relaxation, Softmax, Uniform
+from nas.relaxations.dirichlet import Dirichlet
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.relaxation import Relaxation
+from nas.relaxations.softmax import Softmax
+from nas.relaxations.uniform import Uniform
 
 CELLS: dict[str, Cell] = {
     "normal": Cell(((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)), ("none", "a", "b", "c"), (2, 3), inputs=2),

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from nas.callbacks.restarts import DropSkips, Restarts
 from nas.cells import Cell, CellGenotype, discretise
-from nas.clipped import Clipped
 from nas.derivations import restricted
-from nas.dropped_skip import DroppedSkip, SkipDropout
+from nas.edges.dropped_skip import DroppedSkip, SkipDropout
 from nas.errors import NasError
-from nas.gradients import Batch, Weights
+from nas.gradients.clipped import Clipped
+from nas.gradients.gradient import Batch, BilevelStep, Weights
 from nas.graph import CellGraph
 from nas.ops import FactorizedReduce, OpOptions
 from nas.schedulers import StagedCosine
@@ -205,7 +205,8 @@ def test_clipping_as_torch_does_it(norm: float) -> None:
         return torch.stack([a.pow(3).sum() for a in alphas]).sum()
 
     batch = torch.zeros(1), torch.zeros(1)
-    found = Clipped(norm)(loss, alphas, {}, batch, batch, torch.optim.SGD(alphas, lr=0.1), lambda tensors: tensors)
+    step = BilevelStep(loss, alphas, {}, batch, batch, torch.optim.SGD(alphas, lr=0.1), lambda tensors: tensors)
+    found = Clipped(norm)(step)
     loss(batch).backward()
     nn.utils.clip_grad_norm_(alphas, norm)
     for got, alpha in zip(found, alphas, strict=True):

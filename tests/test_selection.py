@@ -14,8 +14,8 @@ from torch import Tensor
 from nas.callbacks.select import SelectBest, SelectStrongest
 from nas.cells import Architecture, Cell, CellGenotype, Genotype, Link
 from nas.masks import Masks
-from nas.paths import UniformWeights
-from nas.relaxations import Uniform
+from nas.relaxations.paths import UniformWeights
+from nas.relaxations.uniform import Uniform
 from nas.searches.gradient import GradientSearch
 from nas.searches.search import Batch, Observation
 from nas.spaces.darts import Darts

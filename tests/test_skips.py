@@ -14,10 +14,10 @@ from scipy import stats
 from torch import Tensor, nn
 
 from nas.callbacks.anneal import Anneal
-from nas.edges import MixedEdge, Row
+from nas.edges.mixed import MixedEdge, Row
+from nas.edges.skips import AuxiliarySkip, NoisySkip, skip_noise
 from nas.errors import NasError
 from nas.ops import FactorizedReduce, OpOptions
-from nas.skips import AuxiliarySkip, NoisySkip, skip_noise
 from nas.spaces.nas_bench_201 import NasBench201
 from tests.golden_tools import Golden
 from tests.test_golden_common import Comparison

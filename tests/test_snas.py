@@ -18,7 +18,8 @@ from nas.count import macs
 from nas.derivations import edge_all
 from nas.errors import NasError
 from nas.masks import Masks
-from nas.relaxations import Gumbel, Softmax
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.softmax import Softmax
 from nas.resources import KINDS, Resource, op_costs
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts, parse

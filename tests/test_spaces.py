@@ -12,13 +12,14 @@ from torch import nn
 
 from nas.cells import CellGenotype, Genotype, Link, discretise
 from nas.count import parameters
-from nas.edges import MixedEdge
+from nas.drop_path import DropPath
+from nas.edges.mixed import MixedEdge
+from nas.edges.partial import PartialChannels
 from nas.errors import NasError
-from nas.graph import CellGraph, DropPath
+from nas.graph import CellGraph
 from nas.masks import Masks
 from nas.ops import OPS, FactorizedReduce, OpOptions
-from nas.partial import PartialChannels
-from nas.relaxations import Softmax
+from nas.relaxations.softmax import Softmax
 from nas.spaces import darts
 from nas.spaces.darts import DARTS_OPS, Darts
 from nas.spaces.darts_network import NestedCell, NestedCells

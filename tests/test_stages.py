@@ -19,10 +19,11 @@ from torch.utils.data import DataLoader
 from nas.callbacks.progressive import Progressive
 from nas.callbacks.stages import prune, strongest
 from nas.cells import NONE, Cell
+from nas.edges.partial import PartialChannels
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions
-from nas.partial import PartialChannels
-from nas.relaxations import Dirichlet, Softmax
+from nas.relaxations.dirichlet import Dirichlet
+from nas.relaxations.softmax import Softmax
 from nas.schedulers import StagedCosine, first_epoch, stage_of
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts import Darts
@@ -259,7 +260,7 @@ def test_warm_up_begins_anew_in_each_stage() -> None:
     ],
 )
 def test_stages_that_cannot_be(schedule: Progressive, edge: str | None, message: str) -> None:
-    from nas.edges import MixedEdge
+    from nas.edges.mixed import MixedEdge
 
     with pytest.raises(NasError, match=message):
         tiny(edge=None if edge is None else MixedEdge, schedules=[schedule])

@@ -11,8 +11,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from nas.callbacks.progressive import Progressive
 from nas.callbacks.restarts import DropSkips, Restarts
-from nas.dropped_skip import DroppedSkip
-from nas.relaxations import Dirichlet
+from nas.edges.dropped_skip import DroppedSkip
+from nas.relaxations.dirichlet import Dirichlet
 from nas.searches.gradient import GradientSearch
 from tests.compose_tools import script, succeeded
 from tests.test_ddp import probed

@@ -14,8 +14,8 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import Tensor, nn
 
 from nas.data.synthetic import Synthetic
+from nas.drop_path import DropPath
 from nas.files import load_genotype
-from nas.graph import DropPath
 from nas.ops import OpOptions
 from nas.rates import Decay
 from nas.spaces.darts import Darts

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from nas.errors import NasError
 from nas.spaces.space import Space
 
-MIXED_EDGE = "nas.edges.MixedEdge"
+MIXED_EDGE = "nas.edges.mixed.MixedEdge"
 PRUNING = "nas.searches.pruning.PruningSearch"
 STAGED = ("nas.callbacks.progressive.Progressive", "nas.callbacks.restarts.Restarts")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 
-from nas.graph import DropPath
+from nas.drop_path import DropPath
 from nas.searches.search import SupernetSearch
 
 

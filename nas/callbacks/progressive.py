@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from nas.callbacks.stages import Stages, prune, replace_supernet
+from nas.edges.partial import PartialChannels
 from nas.errors import NasError
-from nas.partial import PartialChannels
 from nas.searches.gradient import GradientSearch
 from nas.spaces.space import Network
 from nas.widening import carry, widening

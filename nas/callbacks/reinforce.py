@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from nas.cells import Architecture
-from nas.controller import Controller
 from nas.errors import NasError
+from nas.relaxations.controller import Controller
 from nas.searches.gradient import GradientSearch
 from nas.searches.search import Batch
 

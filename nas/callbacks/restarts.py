@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nas.callbacks.stages import Stages, prune, replace_supernet
-from nas.dropped_skip import SkipDropout
+from nas.edges.dropped_skip import SkipDropout
 from nas.errors import NasError
 from nas.schedulers import first_epoch, stage_of
 from nas.searches.gradient import GradientSearch

@@ -16,11 +16,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nas.cells import Architecture, Cell, CellGenotype, Genotype, discretise
-from nas.edges import EdgeFactory, MixedEdge
+from nas.edges.mixed import EdgeFactory, MixedEdge
 from nas.errors import NasError
-from nas.gradients import ArchGradient, FirstOrder, Weights
+from nas.gradients.first_order import FirstOrder
+from nas.gradients.gradient import ArchGradient, BilevelStep, Weights
 from nas.perturbations import Perturbation
-from nas.relaxations import Relaxation
+from nas.relaxations.relaxation import Relaxation
 from nas.resources import ResourceFactory
 from nas.searches.search import Batch, SupernetSearch
 from nas.spaces.space import Space
@@ -253,9 +254,10 @@ class GradientSearch(SupernetSearch):
             return value
 
         with self._precision():
-            grads = self.gradient(
+            step = BilevelStep(
                 loss, alphas, self._weights, halves["train"], halves["val"], optimizers[0], self._mean_over_ranks
             )
+            grads = self.gradient(step)
         for alpha, grad in zip(alphas, grads, strict=True):
             alpha.grad = grad
         if self.arch_clip_norm is not None:

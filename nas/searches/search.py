@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from nas.cells import Architecture, Genotype
 from nas.data.images import ImageData
-from nas.edges import EdgeFactory, MixedEdge
+from nas.edges.mixed import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.masks import Masks
 from nas.searches.state import check_state, random_state, restore_random_state

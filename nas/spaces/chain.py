@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from nas.cells import Cell, CellGenotype, Genotype, Link
-from nas.edges import EdgeFactory, MixedEdge
+from nas.edges.mixed import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.spaces.space import Network, Shape, Space
 

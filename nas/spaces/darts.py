@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any
 
 from nas.cells import Cell, Genotype, describe
-from nas.edges import EdgeFactory, MixedEdge
+from nas.edges.mixed import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions, PoolNorm
 from nas.spaces.darts_network import NestedCells, Stem, thin_cells

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.cells import Architecture, Cell
-from nas.edges import EdgeFactory, MixedEdge, Row, rows
+from nas.edges.mixed import EdgeFactory, MixedEdge, Row, rows
 from nas.errors import NasError
 from nas.graph import CellGraph
 from nas.ops import FactorizedReduce, GlobalPool, OpOptions, ReluConvNorm

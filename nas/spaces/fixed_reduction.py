@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nas.drop_path import DropPath
 from nas.errors import NasError
-from nas.graph import DropPath
 from nas.ops import OpOptions
 
 GROUPS = 8

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from nas.cells import Architecture, Cell, CellGenotype, Genotype, Link, describe
-from nas.edges import EdgeFactory, MixedEdge, rows
+from nas.edges.mixed import EdgeFactory, MixedEdge, rows
 from nas.errors import NasError
 from nas.graph import CellGraph
 from nas.ops import GlobalPool, OpOptions, ReluConvNorm

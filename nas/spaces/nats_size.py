@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nas.cells import Cell, CellGenotype, Genotype, Link, describe
-from nas.edges import EdgeFactory, MixedEdge
+from nas.edges.mixed import EdgeFactory, MixedEdge
 from nas.errors import NasError
 from nas.ops import OpOptions
 from nas.spaces.sized_networks import Chain, Mix, SizedSupernet, convolutions

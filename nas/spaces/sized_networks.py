@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.cells import Architecture, EdgeWeights
-from nas.graph import DropPath
+from nas.drop_path import DropPath
 from nas.ops import OpOptions, ReluConvNorm
 from nas.spaces.nas_bench_201 import EDGES, Reduction
 from nas.spaces.space import Network, Output, Shape

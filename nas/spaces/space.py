@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor, nn
 
 from nas.cells import Architecture, Cell, Genotype, encode, sample
-from nas.edges import EdgeFactory, MixedEdge
+from nas.edges.mixed import EdgeFactory, MixedEdge
 from nas.errors import NasError
 
 Shape = tuple[int, int, int]

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from nas.cells import Architecture, Cell
 from nas.masks import Masks
-from nas.relaxations import Relaxation, Softmax
+from nas.relaxations.relaxation import Relaxation
+from nas.relaxations.softmax import Softmax
 
 
 class EdgeNormalised(Relaxation):

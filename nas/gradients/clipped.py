@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
-from nas.gradients import ArchGradient, Batch, FirstOrder, Loss, Reduce, Weights
+from nas.gradients.first_order import FirstOrder
+from nas.gradients.gradient import ArchGradient, BilevelStep
 
 
 class Clipped:
@@ -22,17 +20,8 @@ class Clipped:
         self.gradient = FirstOrder() if gradient is None else gradient
         self.full_precision: bool = getattr(self.gradient, "full_precision", False)
 
-    def __call__(
-        self,
-        loss: Loss,
-        alphas: Sequence[Tensor],
-        weights: Weights,
-        train: Batch,
-        val: Batch,
-        optimizer: Optimizer,
-        reduce: Reduce,
-    ) -> list[Tensor]:
-        found = self.gradient(loss, alphas, weights, train, val, optimizer, reduce)
+    def __call__(self, step: BilevelStep) -> list[Tensor]:
+        found = self.gradient(step)
         total = torch.stack([grad.square().sum() for grad in found]).sum().sqrt()
         factor = (self.norm / (total + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
         return [grad * factor for grad in found]

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from nas.cells import Architecture
 from nas.masks import Masks
-from nas.relaxations import Relaxation, Softmax, uniform_path
+from nas.relaxations.relaxation import Relaxation
+from nas.relaxations.softmax import Softmax
+from nas.relaxations.uniform import uniform_path
 
 
 class ScoredPath(Relaxation):

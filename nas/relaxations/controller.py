@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nas.cells import Architecture, Cell, EdgeWeights
 from nas.masks import Masks
-from nas.relaxations import Relaxation
+from nas.relaxations.relaxation import Relaxation
 
 
 class Written(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.edges import MixedEdge
+from nas.edges.mixed import MixedEdge
 from nas.ops import OpOptions
 
 

@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nas.edges import MixedEdge, Row
+from nas.drop_path import drop_path
+from nas.edges.mixed import MixedEdge, Row
 from nas.errors import NasError
-from nas.graph import drop_path
 from nas.ops import OPS, OpOptions
 
 SKIP = "skip_connect"

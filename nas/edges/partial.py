@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.edges import MixedEdge, Row
+from nas.edges.mixed import MixedEdge, Row
 from nas.errors import NasError
 from nas.ops import OpOptions
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nas.cells import Cell
 from nas.masks import Masks
-from nas.relaxations import Relaxation
+from nas.relaxations.relaxation import Relaxation
 
 
 class Sigmoid(Relaxation):

@@ -1,0 +1,1 @@
+"""How an edge mixes its candidate ops: the edges of the published methods."""

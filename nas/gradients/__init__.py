@@ -1,0 +1,1 @@
+"""Gradients of the validation loss with respect to the architecture parameters."""

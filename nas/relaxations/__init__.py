@@ -1,0 +1,1 @@
+"""How architecture parameters become the weights of ops: the relaxations of the published methods."""
