@@ -21,13 +21,17 @@ LAYERS: list[tuple[list[str], set[int]]] = [
     ),
     (["ops", "norm", "edges", "partial", "dropped_skip", "graph", "skips"], {0}),
     (
-        ["dirichlet", "relaxations", "block_draws", "edge_normalised", "gates", "paths", "controller", "tasks", "data"],
+        [
+            *["dirichlet", "relaxations", "warm_widths", "block_draws", "edge_normalised", "gates", "paths"],
+            *["controller", "tasks", "data"],
+        ],
         {0},
     ),
     (["spaces", "benchmarks"], {0, 1}),
     (
         [
-            *["files", "count", "strongest", "concrete", "resources", "gradients", "curvature", "clipped", "widening"],
+            *["files", "count", "strongest", "concrete", "resources", "rewards", "gradients", "curvature"],
+            *["clipped", "widening"],
             *["perturbations", "scores", "layout", "bars", "plot", "trajectory", "interop", "strategies", "anytime"],
             *["deploy"],
         ],
