@@ -38,7 +38,7 @@ def searching(relaxation: Callable[[Any], Relaxation]) -> GradientSearch:
 
 
 def at(epoch: int, epochs: int) -> Any:
-    return SimpleNamespace(current_epoch=epoch, max_epochs=epochs)
+    return SimpleNamespace(current_epoch=epoch, max_epochs=epochs, is_global_zero=True)
 
 
 def test_probability_of_the_full_width() -> None:
@@ -119,7 +119,9 @@ def test_alphas_are_frozen_and_then_learn(method: str, tmp_path: Path) -> None:
         "method.warmup_ratio=0.5",
         f"hydra.run.dir={tmp_path}/run",
     ]
-    run("search", *options, *seen).succeeded()
+    done = run("search", *options, *seen)
+    done.succeeded()
+    assert "alphas are frozen in the first 2 of 4 epochs" in done.said
     found = lines(tmp_path / "seen.jsonl")
     alphas = [line["alpha"] for line in found if line["what"] == "epoch"]
     assert alphas[0] == alphas[1] == alphas[2] and alphas[2] != alphas[3] != alphas[4]

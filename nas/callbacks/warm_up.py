@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytorch_lightning as pl
 
 from nas.errors import NasError
 from nas.searches.gradient import GradientSearch
+
+log = logging.getLogger(__name__)
 
 
 class WarmUp(pl.Callback):
@@ -46,6 +50,8 @@ class WarmUp(pl.Callback):
                 f"method.warmup_ratio={self.ratio}: {type(pl_module.relaxation).__name__} draws no widths for blocks"
             )
         pl_module.warmup_epochs = max(pl_module.warmup_epochs, warm)
+        if warm and trainer.is_global_zero:
+            log.info("warm-up       alphas are frozen in the first %d of %d epochs", warm, epochs)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.ratio is not None and isinstance(pl_module, GradientSearch) and trainer.max_epochs is not None:
