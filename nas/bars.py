@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from nas.spaces.sized_networks import REDUCTIONS
 
@@ -26,6 +27,7 @@ def widths_figure(widths: Sequence[int]) -> Figure:
     names = [f"{layer}\n{'reduction' if layer + 1 in REDUCTIONS else 'cell'}" for layer in range(len(widths))]
     axes.set_xticks(range(len(widths)), names, fontsize=FONT, color=INK)
     axes.set(xlim=(-0.6, len(widths) - 0.4), ylim=(0, 1.15 * max(widths)))
+    axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 4, 5, 10], integer=True))  # whole channels
     axes.set_ylabel("output channels", fontsize=FONT, color=INK)
     axes.set_title("widths", loc="left", fontsize=FONT + 3, fontweight="bold", color=INK)
     axes.tick_params(axis="x", length=0)

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, open_dict
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 SCANS = ("scan",)  # methods that are no searches: they score architectures and train nothing
-SIZED = ("mask_gumbel", "tas")  # methods for widths of layers
+SIZED = ("mask_gumbel", "mask_rl", "tas")  # methods for widths of layers
 REFUSED = {
     ("noisy_darts", "darts_s4"): "skip_connect",
     ("noisy_darts", "nats_size"): "skip_connect",

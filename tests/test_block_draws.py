@@ -7,10 +7,10 @@ import itertools
 import pytest
 import torch
 
-from nas.block_draws import BlockGumbel
 from nas.cells import Cell
 from nas.errors import NasError
 from nas.masks import Masks
+from nas.relaxations.block_draws import BlockGumbel
 
 CELLS = {"cell": Cell(((0, 1), (1, 2)), ("a", "b", "c"), (2,))}
 ROWS = (0, 0, 1)

@@ -20,11 +20,11 @@ LAYERS: list[tuple[list[str], set[int]]] = [
         set(),
     ),
     (["drop_path", "ops", "norm", "edges", "graph"], {0}),
-    (["relaxations", "block_draws", "tasks", "data"], {0}),
+    (["relaxations", "tasks", "data"], {0}),
     (["spaces", "benchmarks"], {0, 1}),
     (
         [
-            *["files", "count", "strongest", "concrete", "resources", "gradients", "curvature", "widening"],
+            *["files", "count", "strongest", "concrete", "resources", "rewards", "gradients", "curvature", "widening"],
             *["perturbations", "scores", "layout", "bars", "plot", "trajectory", "interop", "strategies", "anytime"],
             *["deploy"],
         ],

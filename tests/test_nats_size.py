@@ -243,6 +243,9 @@ def test_edges_of_their_own_are_refused() -> None:
 
 
 def test_picture_is_a_bar_a_layer() -> None:
+    for narrow in ((8, 12, 16, 16, 16), (1, 2, 1, 2, 1)):
+        ticks = widths_figure(narrow).axes[0].get_yticks()
+        assert len(ticks) > 2 and all(tick == int(tick) for tick in ticks), "channels are whole"
     axes = widths_figure((8, 64, 24, 8, 40)).axes[0]
     assert [round(patch.get_height()) for patch in axes.patches] == [8, 64, 24, 8, 40]  # type: ignore[attr-defined]
     assert [text.get_text() for text in axes.texts] == ["8", "64", "24", "8", "40"]

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ELSEWHERE = ("scan", "mask_gumbel", "tas")  # without steps, or for widths alone
+ELSEWHERE = ("scan", "mask_gumbel", "mask_rl", "tas")  # without steps, or for widths alone
 DEFAULTS = {
     "method": ",".join(sorted({path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")} - set(ELSEWHERE))),
     "space": "nas_bench_201",

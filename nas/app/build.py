@@ -21,6 +21,9 @@ from nas.errors import NasError
 from nas.searches.search import Search
 from nas.spaces.space import Space
 
+NOT_OPTIONS = ("epochs", "needs", "warmup_ratio")
+"""The keys of a method that its search is not made from."""
+
 
 def build_data(cfg: DictConfig, **options: Any) -> ImageData:
     """The data set; nothing is read yet."""
@@ -41,7 +44,7 @@ def build_search(cfg: DictConfig, space: Space) -> Search:
     network = (cfg.get("evaluator") or {}).get("network")
     if network is not None:
         check_network("evaluator.network", space, network)
-    method = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in ("epochs", "needs")])
+    method = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in NOT_OPTIONS])
     method._set_parent(cfg._get_parent())
     search: Search = instantiate(method, space=space, _convert_="all")
     return search

@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # a mistake on the command line is told before torch is impor
     from nas.spaces.space import Space
 
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false"}
-ELSEWHERE = ("method.epochs", "method.needs", "method.report")  # stands in a part, and is read by another one
+ELSEWHERE = ("method.epochs", "method.needs", "method.report", "method.warmup_ratio")
+"""What stands in a part, and is read by another one."""
 
 
 def check_options(cfg: DictConfig) -> None:

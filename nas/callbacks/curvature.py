@@ -68,6 +68,8 @@ class Curvature(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, GradientSearch) or len(trainer.optimizers) < 2:
             raise NasError("Curvature: this search trains no architecture parameters; give method.arch_optimizer")
+        if pl_module.reward is not None:
+            raise NasError("Curvature: alphas learn from a reward here, and the loss has no curvature in them")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

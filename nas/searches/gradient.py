@@ -23,6 +23,7 @@ from nas.gradients.gradient import ArchGradient, BilevelStep, Weights
 from nas.perturbations import Perturbation
 from nas.relaxations.relaxation import Relaxation
 from nas.resources import ResourceFactory
+from nas.rewards import Reinforce
 from nas.searches.search import Batch, SupernetSearch
 from nas.spaces.space import Space
 from nas.tasks import Classification
@@ -57,7 +58,8 @@ class GradientSearch(SupernetSearch):
     that the weights are trained on. ``derive`` makes a cell's genotype of its scores, or names for some cell types
     what does. Where a schedule divides the search into stages, the warm-up is that of each stage.
     ``resource`` adds the cost of the ops to the loss of the architecture step; ``arch_clip_norm`` bounds the norm of
-    that step's gradient. ``batch_arch_steps`` False leaves the architecture steps to a callback (ENAS).
+    that step's gradient. ``reward`` takes the place of the loss's gradient where draws have none; it watches in the
+    warm-up too. ``batch_arch_steps`` False leaves the architecture steps to a callback (ENAS).
     ``schedules`` are callbacks that belong to the method, such as the annealing of a temperature.
     """
 
@@ -79,6 +81,7 @@ class GradientSearch(SupernetSearch):
         single_level: bool = False,
         perturbation: Perturbation | None = None,
         resource: ResourceFactory | None = None,
+        reward: Reinforce | None = None,
         arch_clip_norm: float | None = None,
         batch_arch_steps: bool = True,
         derive: Derivation | Mapping[str, Derivation] = discretise,
@@ -89,19 +92,18 @@ class GradientSearch(SupernetSearch):
         self.relaxation = relaxation(space.cells)
         self.gradient = FirstOrder() if gradient is None else gradient
         self.order = order
-        self.clip_norm = clip_norm
-        self.clip_scope = clip_scope
+        self.clip_norm, self.clip_scope = clip_norm, clip_scope
         self.warmup_epochs = warmup_epochs
         self.idle_decay = idle_decay
         self.single_level = single_level
         self.perturbation = perturbation
         self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
+        self.reward = reward
         self.arch_clip_norm = arch_clip_norm
         self.batch_arch_steps = batch_arch_steps
         self.derive = derive
         self.edge = edge
-        self.stage = 0
-        self.stage_began = 0
+        self.stage = self.stage_began = 0
         self.selected: Genotype | None = None
         self._make_weight_optimizer = weight_optimizer
         self._make_arch_optimizer = arch_optimizer
@@ -156,9 +158,9 @@ class GradientSearch(SupernetSearch):
             whole = batch["train"] if isinstance(batch, Mapping) else batch  # all training images: bilevel=false
             batch = {"train": whole, "val": whole}
         steps = [lambda: self._weight_step(batch["train"], optimizers[0])]
-        warm = self.current_epoch - self.stage_began >= self.warmup_epochs
-        if len(optimizers) > 1 and self.batch_arch_steps and warm:
-            steps.append(lambda: self._arch_step(batch, optimizers))
+        learns = self.current_epoch - self.stage_began >= self.warmup_epochs
+        if len(optimizers) > 1 and self.batch_arch_steps and (learns or self.reward is not None):
+            steps.append(lambda: self._arch_step(batch, optimizers, learns))
         for step in reversed(steps) if self.order == "arch_first" else steps:
             step()
 
@@ -216,7 +218,11 @@ class GradientSearch(SupernetSearch):
         penalty = self.relaxation.penalty()
         if self.resource is not None:
             penalty = penalty + self.resource(arch, self.relaxation, self.masks)
-        return self.task.loss(logits, target) + penalty, logits, arch
+        loss = self.task.loss(logits, target)
+        if self.reward is not None:
+            accuracy = self.task.accuracy(logits, target)
+            loss = self.reward(self.relaxation, self.masks, arch, loss, accuracy, self._mean_over_ranks)
+        return loss + penalty, logits, arch
 
     def _weight_step(self, batch: Batch, optimizer: Any) -> None:
         x, target = batch
@@ -242,7 +248,7 @@ class GradientSearch(SupernetSearch):
         optimizer.step()
         self._record("train", loss, logits, target)
 
-    def _arch_step(self, halves: Mapping[str, Batch], optimizers: Sequence[Any]) -> None:
+    def _arch_step(self, halves: Mapping[str, Batch], optimizers: Sequence[Any], learns: bool = True) -> None:
         alphas = list(self.relaxation.parameters())
         seen: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -258,12 +264,13 @@ class GradientSearch(SupernetSearch):
                 loss, alphas, self._weights, halves["train"], halves["val"], optimizers[0], self._mean_over_ranks
             )
             grads = self.gradient(step)
-        for alpha, grad in zip(alphas, grads, strict=True):
-            alpha.grad = grad
-        if self.arch_clip_norm is not None:
-            clip_grad_norm_(alphas, self.arch_clip_norm)
-        # stepped past Lightning's wrapper, so that one bilevel step counts once in trainer.global_step
-        optimizers[1].optimizer.step()
+        if learns:
+            for alpha, grad in zip(alphas, grads, strict=True):
+                alpha.grad = grad
+            if self.arch_clip_norm is not None:
+                clip_grad_norm_(alphas, self.arch_clip_norm)
+            # stepped past Lightning's wrapper, so that one bilevel step counts once in trainer.global_step
+            optimizers[1].optimizer.step()
         self._record("arch", *seen["val"], halves["val"][1])
 
     def _precision(self) -> Any:
