@@ -73,6 +73,19 @@ IMAGENETS = {
     "darts_pt_imagenet": (128, 0.1, False, "exponential", 0, 48, False, None),
     "darts_minus_imagenet": (256, 0.1, False, "linear", 0, 48, True, None),
 }
+# What test_protocols_by_step.py looks at: channels, cells, drop path, batch norm behind the last cell
+AUTODL = {
+    "gdas_autodl_cifar10": (33, 18, 0.0, True),
+    "gdas_autodl_cifar100": (33, 18, 0.0, True),
+    "gdas_autodl_20_cells_cifar10": (36, 20, 0.2, False),
+    "gdas_autodl_20_cells_cifar100": (36, 20, 0.2, False),
+    "gdas_autodl_imagenet": (50, 14, 0.0, False),
+}
+# Rate, its law, colour jitter, dropout
+ONE_SHOT = {
+    "spos_imagenet": (0.5, "spos", [0.4, 0.4, 0.4, 0.0], 0.1),
+    "dsnas_imagenet": (0.34, "dsnas", [0.0, 0.0, 0.0, 0.0], 0.0),
+}
 BENCHMARK = [f"nas_bench_201_{e}_{d}" for e in (200, 12) for d in ("cifar10", "cifar100", "imagenet16_120")]
 
 
@@ -90,7 +103,7 @@ def rates_of(cfg) -> list[float]:
 
 
 def test_every_protocol_is_tested() -> None:
-    assert set(choices("protocol")) == {*CIFARS, *IMAGENETS, *BENCHMARK}
+    assert set(choices("protocol")) == {*CIFARS, *IMAGENETS, *AUTODL, *ONE_SHOT, *BENCHMARK}
 
 
 @pytest.mark.parametrize("name", choices("protocol"))
