@@ -86,7 +86,9 @@ ONE_SHOT = {
     "spos_imagenet": (0.5, "spos", [0.4, 0.4, 0.4, 0.0], 0.1),
     "dsnas_imagenet": (0.34, "dsnas", [0.0, 0.0, 0.0, 0.0], 0.0),
 }
-BENCHMARK = [f"nas_bench_201_{e}_{d}" for e in (200, 12) for d in ("cifar10", "cifar100", "imagenet16_120")]
+BENCHMARK = [
+    f"nas_bench_201_{e}_{d}" for e in (200, 12) for d in ("cifar10", "cifar10_valid", "cifar100", "imagenet16_120")
+]
 
 
 def optimizer_of(cfg) -> tuple[float, float, float, bool]:
@@ -166,9 +168,12 @@ def test_nas_bench_201(name: str) -> None:
         assert cfg.training.clip_norm is None and cfg.training.label_smoothing == cfg.dataset.cutout == 0
         assert cfg.dataset.pad == (2 if "imagenet16" in name else 4) and cfg.training.decay_norm_and_bias
         assert (cfg.network.channels, cfg.network.cells_per_stage) == (16, 5)
+        data = name.removeprefix(f"nas_bench_201_{epochs}_")
+        assert cfg.dataset.hold_out == (data == "cifar10_valid")
+        assert cfg.dataset.split == ("xvalid" if "imagenet16" in name else "halves")
         mean = {"cifar10": (125.3, 123.0, 113.9), "cifar100": (129.3, 124.1, 112.4)}
         found = [255 * value for value in cfg.dataset.mean]
-        assert found == pytest.approx(mean.get(name.split("_")[-1], (122.68, 116.66, 104.01)), abs=1e-4)
+        assert found == pytest.approx(mean.get(data.removesuffix("_valid"), (122.68, 116.66, 104.01)), abs=1e-4)
         expected = [0.05 * (1 + math.cos(math.pi * e / epochs)) for e in range(epochs)]
         assert rates_of(cfg) == pytest.approx(expected, rel=1e-9)
 
