@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +13,33 @@ from nas.drop_path import DropPath
 from nas.edges.mixed import EdgeFactory, Row
 from nas.ops import OpOptions, Pool, strided
 
+Dropped = Literal["op", "node"]
+"""What drop path zeroes: the output of each op but identities (DARTS), or the sum of a node (FairDARTS)."""
+
 
 class CellGraph(nn.Module):
     """All edges of a cell; a node is the sum of the edges that end in it.
 
     ``stride`` maps the source node of an edge to its stride. Parameters are named
     ``edges.<source>_<target>.<op>...``, so those of a restricted cell are a subset of the full cell's.
+    ``drop_path_on`` says what drop path acts on.
     """
 
     def __init__(
-        self, cell: Cell, channels: int, stride: Callable[[int], int], edge: EdgeFactory, options: OpOptions
+        self,
+        cell: Cell,
+        channels: int,
+        stride: Callable[[int], int],
+        edge: EdgeFactory,
+        options: OpOptions,
+        drop_path_on: Dropped = "op",
     ) -> None:
         super().__init__()
         self.cell = cell
         self.edges = nn.ModuleDict()
         self.keys: list[str] = []
         self.drop_path = DropPath()
+        self.drop_path_on = drop_path_on
         for e, (source, target) in enumerate(cell.edges):
             ops = [op if (e, op) not in cell.excluded else None for op in cell.ops]
             key = f"{source}_{target}"
@@ -51,9 +63,11 @@ class CellGraph(nn.Module):
                 edge = self.edges[self.keys[e]]
                 out = edge(found[self.cell.edges[e][0]], None if rows is None else rows[e])
                 if out is not None:
-                    out = out if self._is_identity(edge) else self.drop_path(out)
+                    out = out if self.drop_path_on == "node" or self._is_identity(edge) else self.drop_path(out)
                     total = out if total is None else total + out
-            found[node] = self._nothing(found, incoming) if total is None else total
+            if total is None:
+                total = self._nothing(found, incoming)
+            found[node] = self.drop_path(total) if self.drop_path_on == "node" else total
         for memo in self._memos:
             memo.clear()
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from nas.data.loader import seed_of
 from nas.drop_path import DropPath
 from nas.errors import NasError
+from nas.rates import Decay
 from nas.searches.state import check_state, random_state, restore_random_state
 from nas.spaces.space import Network
 from nas.tasks import Classification
@@ -78,7 +80,18 @@ class Training(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self._make_optimizer(groups(self.network, self.decay_norm_and_bias))
-        return [optimizer], [] if self._make_scheduler is None else [self._make_scheduler(optimizer)]
+        if self._make_scheduler is None:
+            return [optimizer], []
+        scheduler = self._make_scheduler(optimizer)
+        if not isinstance(scheduler, Decay) or scheduler.by == "epoch":
+            return [optimizer], [scheduler]
+        scheduler.count_steps(self._steps_of_an_epoch())
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def _steps_of_an_epoch(self) -> int:
+        trainer = self.trainer
+        assert trainer.estimated_stepping_batches  # asking for it makes the loader, whose batches are counted
+        return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.data.halves import halves
 from nas.data.imagenet16 import MD5, TRAIN_FILES, ImageNet16
 from nas.errors import NasError
 from tests.data_tools import labels
@@ -101,9 +102,9 @@ def test_split_file(published: bool, root: Path, tmp_path: Path) -> None:
 @pytest.mark.data
 @pytest.mark.skipif(not SPLITS.exists(), reason="the official split files are not beside the repository")
 def test_official_split_file(root: Path) -> None:
-    xvalid, xtest = made(root, test_split=SPLITS)._halves(6000)
+    xvalid, xtest = halves(SPLITS, 6000, "it")
     assert xvalid[:4].tolist() == [1, 2, 3, 6] and xvalid.sum() == 9_093_224 and len(xvalid) == len(xtest) == 3000
-    with pytest.raises(NasError, match="does not fit the 23 validation images"):
+    with pytest.raises(NasError, match="does not fit the 23 test images: give imagenet-16-120"):
         made(root, test_split=SPLITS).setup()
 
 

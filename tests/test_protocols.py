@@ -17,26 +17,48 @@ from tests.error_tools import NB201, TRAIN, run
 from tests.test_conf import header_faults
 
 SGD = (0.025, 0.9, 3e-4, False)  # rate, momentum, weight decay, Nesterov
-CIFAR = {"epochs": 600, "batch": 96, "sgd": SGD, "drop": 0.2, "size": (36, 20), "pool": None, "eta": 0.0}
+CIFAR = {
+    "epochs": 600,
+    "batch": 96,
+    "sgd": SGD,
+    "drop": 0.2,
+    "drop_on": None,
+    "size": (36, 20),
+    "pool": None,
+    "eta": 0.0,
+    "stats": None,
+}
+STATS_10 = ([0.49139968, 0.48215827, 0.44653124], [0.24703233, 0.24348505, 0.26158768])
+STATS_100 = ([129.3 / 255, 124.1 / 255, 112.4 / 255], [68.2 / 255, 65.4 / 255, 70.4 / 255])
+ROUNDED = ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762])  # RobustDARTS and what is made from it
+FAIR = ([0.50707519, 0.48654887, 0.44091785], [0.26733428, 0.25643846, 0.27615049])
 # What differs from DARTS on CIFAR: space_darts.md section 7, methods_gdas_nasnet.md section 6 and the other cards.
 CIFARS = {
     "darts_cifar10": {},
     "noisy_darts_cifar10": {},
-    "fair_darts_cifar10": {},
+    "fair_darts_cifar10": {"drop_on": "node"},
     "darts_pt_cifar10": {},
-    "darts_pt_cifar100": {"size": (16, 8)},
+    "darts_pt_cifar100": {"size": (16, 8), "stats": ROUNDED},
     "darts_minus_cifar10": {},
-    "darts_minus_cifar100": {},
+    "darts_minus_cifar100": {"stats": ROUNDED},
     "sdarts_cifar10": {},
     "r_darts_cifar10": {"size": (16, 8)},
     "pc_darts_cifar10": {"drop": 0.3},
     "drnas_cifar10": {"drop": 0.3, "batch": 64, "pool": "plain"},
     "te_nas_cifar10": {"drop": 0.3, "epochs": 800, "pool": "plain"},
     "p_darts_cifar10": {"drop": 0.3, "batch": 128},
-    "p_darts_cifar100": {"drop": 0.3, "batch": 128},
+    "p_darts_cifar100": {"drop": 0.3, "batch": 128, "stats": STATS_10},
     "snas_cifar10": {"pool": "affine"},
     "gdas_cifar10": {"pool": "plain", "eta": 1e-4},
     "gdas_cifar100": {"pool": "plain", "eta": 1e-4},
+    "darts_cifar100": {},
+    "noisy_darts_cifar100": {},
+    "fair_darts_cifar100": {"drop_on": "node", "stats": FAIR},
+    "sdarts_cifar100": {"stats": ROUNDED},
+    "r_darts_cifar100": {"size": (16, 8), "stats": ROUNDED},
+    "pc_darts_cifar100": {"drop": 0.3, "stats": STATS_10},
+    "drnas_cifar100": {"drop": 0.3, "batch": 64, "pool": "plain", "stats": STATS_10},
+    "te_nas_cifar100": {"drop": 0.3, "epochs": 800, "pool": "plain", "stats": STATS_10},
 }
 # batch, rate, Nesterov, law, warm-up, channels, second norm of the auxiliary head, norm behind pools
 IMAGENETS = {
@@ -47,8 +69,26 @@ IMAGENETS = {
     "p_darts_imagenet": (256, 0.1, False, "linear", 0, 48, True, None),
     "snas_imagenet": (128, 0.1, False, "exponential", 0, 50, True, "affine"),
     "gdas_imagenet": (128, 0.1, True, "exponential", 0, 50, False, "plain"),
+    "sdarts_imagenet": (1024, 0.5, False, "linear", 5, 48, False, None),
+    "darts_pt_imagenet": (128, 0.1, False, "exponential", 0, 48, False, None),
+    "darts_minus_imagenet": (256, 0.1, False, "linear", 0, 48, True, None),
 }
-BENCHMARK = [f"nas_bench_201_{e}_{d}" for e in (200, 12) for d in ("cifar10", "cifar100", "imagenet16_120")]
+# What test_protocols_by_step.py looks at: channels, cells, drop path, batch norm behind the last cell
+AUTODL = {
+    "gdas_autodl_cifar10": (33, 18, 0.0, True),
+    "gdas_autodl_cifar100": (33, 18, 0.0, True),
+    "gdas_autodl_20_cells_cifar10": (36, 20, 0.2, False),
+    "gdas_autodl_20_cells_cifar100": (36, 20, 0.2, False),
+    "gdas_autodl_imagenet": (50, 14, 0.0, False),
+}
+# Rate, its law, colour jitter, dropout
+ONE_SHOT = {
+    "spos_imagenet": (0.5, "spos", [0.4, 0.4, 0.4, 0.0], 0.1),
+    "dsnas_imagenet": (0.34, "dsnas", [0.0, 0.0, 0.0, 0.0], 0.0),
+}
+BENCHMARK = [
+    f"nas_bench_201_{e}_{d}" for e in (200, 12) for d in ("cifar10", "cifar10_valid", "cifar100", "imagenet16_120")
+]
 
 
 def optimizer_of(cfg) -> tuple[float, float, float, bool]:
@@ -65,7 +105,7 @@ def rates_of(cfg) -> list[float]:
 
 
 def test_every_protocol_is_tested() -> None:
-    assert set(choices("protocol")) == {*CIFARS, *IMAGENETS, *BENCHMARK}
+    assert set(choices("protocol")) == {*CIFARS, *IMAGENETS, *AUTODL, *ONE_SHOT, *BENCHMARK}
 
 
 @pytest.mark.parametrize("name", choices("protocol"))
@@ -90,6 +130,10 @@ def test_cifar(name: str) -> None:
         assert (cfg.dataset.cutout, cfg.dataset.pad, cfg.dataset.flip) == (16, 4, True)
         assert (cfg.network.channels, cfg.network.layers) == want["size"] and cfg.network.auxiliary is True
         assert cfg.network.pool_norm == want["pool"] and cfg.training.label_smoothing == 0
+        assert cfg.network.drop_path_on == want["drop_on"] and cfg.training.decay_norm_and_bias is True
+        mean, std = want["stats"] or (STATS_100 if name.endswith("100") else STATS_10)
+        assert list(cfg.dataset.mean) == pytest.approx(mean, abs=1e-8)
+        assert list(cfg.dataset.std) == pytest.approx(std, abs=1e-8)
         eta, epochs = want["eta"], want["epochs"]
         expected = [eta + (0.025 - eta) * (1 + math.cos(math.pi * e / epochs)) / 2 for e in range(epochs)]
         assert rates_of(cfg) == pytest.approx(expected, rel=1e-9)
@@ -124,9 +168,12 @@ def test_nas_bench_201(name: str) -> None:
         assert cfg.training.clip_norm is None and cfg.training.label_smoothing == cfg.dataset.cutout == 0
         assert cfg.dataset.pad == (2 if "imagenet16" in name else 4) and cfg.training.decay_norm_and_bias
         assert (cfg.network.channels, cfg.network.cells_per_stage) == (16, 5)
+        data = name.removeprefix(f"nas_bench_201_{epochs}_")
+        assert cfg.dataset.hold_out == (data == "cifar10_valid")
+        assert cfg.dataset.split == ("xvalid" if "imagenet16" in name else "halves")
         mean = {"cifar10": (125.3, 123.0, 113.9), "cifar100": (129.3, 124.1, 112.4)}
         found = [255 * value for value in cfg.dataset.mean]
-        assert found == pytest.approx(mean.get(name.split("_")[-1], (122.68, 116.66, 104.01)), abs=1e-4)
+        assert found == pytest.approx(mean.get(data.removesuffix("_valid"), (122.68, 116.66, 104.01)), abs=1e-4)
         expected = [0.05 * (1 + math.cos(math.pi * e / epochs)) for e in range(epochs)]
         assert rates_of(cfg) == pytest.approx(expected, rel=1e-9)
 

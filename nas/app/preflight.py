@@ -18,6 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from nas.app.overrides import CONF, parse
 from nas.errors import NasError, one_line, unknown
 
+PER_CHANNEL = ("dataset.mean", "dataset.std")  # of made-up images: one number for all channels, or one for each
+
 
 def composed(job: str, arguments: Sequence[str], flags: argparse.Namespace) -> DictConfig:
     """The configuration of a job, Hydra's own part included; of the first job where it is a sweep.
@@ -138,6 +140,8 @@ def _misfit(key: str, default: Any, value: Any) -> str | None:
     if value is None or default is None or (isinstance(value, str) and "${" in value):
         return None
     if key.startswith("trainer.") and key != "trainer.max_epochs":
+        return None
+    if key in PER_CHANNEL and isinstance(value, list):
         return None
     if isinstance(default, bool):
         return None if isinstance(value, bool) else "true or false"

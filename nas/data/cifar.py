@@ -123,6 +123,7 @@ class Cifar100(Cifar):
     train_files = ("train",)
     test_files = ("test",)
     meta_file = "meta"
+    published_test_split = "cifar100-test-split.txt"
     label_key = b"fine_labels"
     names_key = b"fine_label_names"
     archive = Archive(

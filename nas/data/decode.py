@@ -12,6 +12,7 @@ from PIL import Image, ImageEnhance
 from torch import Generator, Tensor
 
 from nas.data.augment import cutout, normalise, random_crop
+from nas.data.lighting import lighting
 from nas.errors import NasError
 
 Box = tuple[int, int, int, int]
@@ -26,9 +27,9 @@ class Decode:
     """One image file to a normalised float32 tensor [C, S, S].
 
     Training (``augment``) with ``crop="random"``: a random part of the area, of random proportions, resized to S x S
-    (Szegedy et al., 2015); flip; colour jitter; normalisation; cutout. Evaluation: the shorter side resized to
-    256 / 224 S, then the middle. ``crop="resize"`` brings the whole image to S x S instead, and training crops it after
-    padding it with ``pad`` black pixels, as is usual for small images (TE-NAS on ImageNet).
+    (Szegedy et al., 2015); flip; colour jitter; lighting; normalisation; cutout. Evaluation: the shorter side resized
+    to 256 / 224 S, then the middle. ``crop="resize"`` brings the whole image to S x S instead, and training crops it
+    after padding it with ``pad`` black pixels, as is usual for small images (TE-NAS on ImageNet).
 
     Args:
         size: S.
@@ -37,6 +38,7 @@ class Decode:
         scale: least and greatest share of the area.
         color_jitter: strengths of brightness, contrast, saturation and hue, applied in random order; the last two do
             nothing to a grey image.
+        lighting: standard deviation of the shift along the main colours, see ``nas.data.lighting``; 0 for none.
 
     Raises:
         NasError: if a value is out of range.
@@ -54,6 +56,7 @@ class Decode:
         flip: bool = True,
         pad: int = 0,
         cutout: int = 0,
+        lighting: float = 0.0,
     ) -> None:
         if len(scale) != 2 or not 0 < scale[0] <= scale[1] <= 1:
             raise NasError(f"scale {list(scale)}: give the least and the greatest share of the area, in 0..1")
@@ -64,6 +67,12 @@ class Decode:
             )
         if pad and crop == "random":
             raise NasError(f"pad {pad}: only crop=resize pads; crop=random cuts without")
+        if lighting < 0 or (lighting and len(mean) != 3):
+            raise NasError(
+                f"lighting {lighting} for images of {len(mean)} channel(s): it shifts the colours of those with three, "
+                "and is not below 0"
+            )
+        self.lighting = lighting
         self.size, self.augment, self.crop, self.scale = size, augment, crop, (scale[0], scale[1])
         self.mode = "L" if len(mean) == 1 else "RGB"
         self.mean, self.std = torch.tensor(tuple(mean)), torch.tensor(tuple(std))
@@ -87,6 +96,8 @@ class Decode:
         if self.augment and any(self.color_jitter):
             image = jitter(image, self.color_jitter, draws[4 * ATTEMPTS + 1 :])
         x = tensor(image)[None]
+        if self.augment and self.lighting:
+            x = lighting(x.float().div_(255), self.lighting, generator)
         if self.augment and self.pad:
             x = random_crop(x, self.pad, generator)
         x = normalise(x, self.mean, self.std)

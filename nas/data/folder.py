@@ -49,7 +49,7 @@ class Folder(ImageData):
         image_size: side of the images that networks see; ``None``: the shorter side of the first training image.
         channels: 3, 1 for grey images; ``None``: those of the first training image.
         mean, std: of pixels scaled to 0..1; ``None``: those of ImageNet.
-        crop, scale, color_jitter, flip, pad, cutout: of the training images, see ``Decode``.
+        crop, scale, color_jitter, lighting, flip, pad, cutout: of the training images, see ``Decode``.
         portions: of each class for the weights and for the architecture.
         subset: a file list from which the two parts are taken instead.
         subset_seed: which images the portions are.
@@ -76,6 +76,7 @@ class Folder(ImageData):
         crop: Crop = "random",
         scale: Sequence[float] = (0.08, 1.0),
         color_jitter: Sequence[float] = (0.4, 0.4, 0.4, 0.2),
+        lighting: float = 0.0,
         pad: int = 0,
         portions: Sequence[float] = (0.5, 0.5),
         subset: str | Path | None = None,
@@ -102,7 +103,7 @@ class Folder(ImageData):
         options.setdefault("eval_batch_size", 256)
         super().__init__(mean=mean, std=std, pad=pad, resident=False, **options)
         self.crop: Crop = crop
-        self.scale, self.color_jitter = tuple(scale), tuple(color_jitter)
+        self.scale, self.color_jitter, self.lighting = tuple(scale), tuple(color_jitter), lighting
         self.portions, self.subset, self.subset_seed = tuple(portions), subset, subset_seed
         self.subset_file = None if subset_file is None else Path(subset_file)
         self.broken: Broken = broken
@@ -171,6 +172,7 @@ class Folder(ImageData):
             flip=self.flip,
             pad=self.pad if augment else 0,
             cutout=self.cutout,
+            lighting=self.lighting,
         )
 
     def _loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nas.data.archive import unpickle_arrays
-from nas.data.images import ImageData, ImageOptions, Splits
+from nas.data.images import XVALID, ImageData, ImageOptions, Splits
 from nas.errors import NasError, one_line
 
 log = logging.getLogger(__name__)
@@ -46,13 +45,9 @@ class ImageNet16(ImageData):
 
     Args:
         root: see above.
-        split: ``"xvalid"``, as in NAS-Bench-201: all training images train the weights, half of the validation images
-            the architecture, and the other half is the test set, in a training too. Otherwise as everywhere (see
-            ``ImageData``): parts of the training images, and all validation images are tested on.
-        test_split: the published ``imagenet-16-120-test-split.txt``, whose ``xvalid`` and ``xtest`` are those halves;
-            ``None``: the first and the second half of the validation images in their order.
         md5: what is done about a file of another sum than the published one.
-        options: those of ``ImageData``.
+        options: those of ``ImageData``; ``split`` is ``"xvalid"`` by default, and otherwise all validation images are
+            tested on.
 
     Raises:
         NasError: from ``setup``, if files are missing or are not what they should be.
@@ -62,6 +57,7 @@ class ImageNet16(ImageData):
     shape = (3, 16, 16)
     classes = 120
     sums: Mapping[str, str] = MD5
+    published_test_split = "imagenet-16-120-test-split.txt"
 
     def __init__(
         self,
@@ -69,58 +65,22 @@ class ImageNet16(ImageData):
         *,
         mean: Sequence[float] = (0.48109804, 0.45749020, 0.40788235),  # (122.68, 116.66, 104.01) / 255
         std: Sequence[float] = (0.24792157, 0.24023529, 0.25525490),  # (63.22, 61.26, 65.09) / 255
-        test_split: str | Path | None = None,
         md5: Md5 = "warn",
         pad: int = 2,
         flip: bool = True,
         **options: Unpack[ImageOptions],
     ) -> None:
-        options.setdefault("split", "xvalid")
+        options.setdefault("split", XVALID)
         super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
-        if test_split is not None and self.split != "xvalid":
-            raise NasError(f"test_split says what split=xvalid means, but split is {self.split}: leave one of them out")
         if md5 not in ("warn", "stop", "skip"):
             raise NasError(f"md5 is '{md5}' for {self.name}: choose from skip, stop, warn")
-        self.root, self.test_split, self.md5 = Path(root).expanduser(), test_split, md5
-        self._weights = 0  # training images, which the images for the architecture follow
+        self.root, self.md5 = Path(root).expanduser(), md5
 
     def load(self) -> Splits:
-        """Read all files; with ``split="xvalid"`` the images for the architecture follow those for the weights."""
+        """Read all files."""
         train = [self._read(name) for name in TRAIN_FILES]
         images, labels = (torch.cat(part) for part in zip(*train, strict=True))
-        test_images, test_labels = self._read(VAL_FILE)
-        self._weights = len(labels)
-        if self.split != "xvalid":
-            return Splits(images, labels, test_images, test_labels)
-        xvalid, xtest = self._halves(len(test_labels))
-        if self.bilevel:
-            images = torch.cat([images, test_images[xvalid]])
-            labels = torch.cat([labels, test_labels[xvalid]])
-        return Splits(images, labels, test_images[xtest], test_labels[xtest])
-
-    def _parts(self) -> dict[str, Tensor]:
-        if self.split != "xvalid" or not self.bilevel:
-            return super()._parts()
-        every = torch.arange(len(self.splits.train_labels))
-        return {"train": every[: self._weights], "val": every[self._weights :]}
-
-    def _halves(self, size: int) -> tuple[Tensor, Tensor]:
-        if self.test_split is None:
-            return torch.arange(size // 2), torch.arange(size // 2, size)
-        path = Path(self.test_split).expanduser()
-        wanted = "give imagenet-16-120-test-split.txt of NAS-Bench-201 (JSON with 'xvalid' and 'xtest')"
-        try:
-            content = json.loads(path.read_text())
-            # ["int", ["1", "2", ...]] in the published file
-            parts = [content[key][1] if content[key][0] == "int" else content[key] for key in ("xvalid", "xtest")]
-            xvalid, xtest = (torch.tensor([int(number) for number in part], dtype=torch.int64) for part in parts)
-        except FileNotFoundError:
-            raise NasError(f"no split file at {path.absolute()}: {wanted}") from None
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise NasError(f"cannot read the split file {path} ({one_line(repr(error))}): {wanted}") from error
-        if not torch.equal(torch.cat([xvalid, xtest]).sort().values, torch.arange(size)):
-            raise NasError(f"the split file {path} does not fit the {size} validation images: {wanted}")
-        return xvalid, xtest
+        return Splits(images, labels, *self._read(VAL_FILE))
 
     def _read(self, name: str) -> tuple[Tensor, Tensor]:
         """The images (uint8 [N, 3, 16, 16]) and labels of one file, as far as they are of the first 120 classes."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypedDict
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypedDict
 
 import pytorch_lightning as pl
 import torch
@@ -12,9 +14,14 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 
 from nas.data.augment import EvalTransform, TrainTransform
+from nas.data.halves import halves
 from nas.data.loader import Loader, TensorLoader, Transform
 from nas.data.split import split_indices
 from nas.errors import NasError
+
+log = logging.getLogger(__name__)
+XVALID = "xvalid"
+"""The split of NAS-Bench-201 for CIFAR-100 and ImageNet16-120."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class ImageOptions(TypedDict, total=False):
     batch_size: int
     eval_batch_size: int
     split: str | float
+    test_split: str | Path | None
+    hold_out: bool
     bilevel: bool
     cutout: int
     seed: int
@@ -60,11 +69,18 @@ class ImageData(pl.LightningDataModule):
     architecture, in order and without augmentation. Without ``bilevel`` the training batches are ``(x, y)`` from the
     whole training set and there is no validation. In every batch x is float32 [B, C, H, W] and y int64 [B].
 
+    With ``split="xvalid"``, as in NAS-Bench-201, all training images train the weights, half of the test images the
+    architecture, and the other half is the test set, in a training too. With ``hold_out`` a training uses the weights'
+    part of ``split`` alone and is tested on the other one (cifar10-valid of NAS-Bench-201).
+
     Args:
         mean, std: normalisation, one value a channel, of pixels scaled to 0..1.
         batch_size: training images a step, on each rank.
         eval_batch_size: images a step of validation and test, on each rank.
-        split: ``"halves"``, the portion for the weights, or the path of a split file (see ``split_indices``).
+        split: ``"halves"``, the portion for the weights, or the path of a split file (see ``split_indices``); or
+            ``"xvalid"``, see above.
+        test_split: a published file that says what the halves of ``"xvalid"`` are (see ``halves``).
+        hold_out: see above.
         bilevel: a search over weights and architecture, rather than the training of one network.
         pad: pixels of black padding for the random crop; 0 for no crop.
         flip: mirror training images at random.
@@ -75,6 +91,9 @@ class ImageData(pl.LightningDataModule):
     Raises:
         NasError: if a value is out of range. Also from ``train_dataloader``: if ``batch_size`` is larger than a part.
     """
+
+    published_test_split: ClassVar[str] = "a file"
+    """The name of the published ``test_split``."""
 
     name: str
     shape: tuple[int, int, int]
@@ -93,6 +112,8 @@ class ImageData(pl.LightningDataModule):
         batch_size: int = 64,
         eval_batch_size: int = 512,
         split: str | float = "halves",
+        test_split: str | Path | None = None,
+        hold_out: bool = False,
         bilevel: bool = True,
         pad: int = 4,
         flip: bool = True,
@@ -122,12 +143,15 @@ class ImageData(pl.LightningDataModule):
                 f"cutout {cutout} leaves nothing of {self.name}, whose images are {self.shape[1]}x{self.shape[2]}: "
                 "give a smaller hole, or dataset.cutout=0"
             )
+        _check_parts(split, test_split, hold_out, bilevel)
+        self.test_split, self.hold_out = test_split, hold_out
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.split, self.bilevel = split, bilevel
         self.pad, self.flip, self.cutout = pad, flip, cutout
         self.train_transform = TrainTransform(self.mean, self.std, pad, flip, cutout)
         self.seed, self.resident = seed, resident
         self._splits: Splits | None = None
+        self._weights = 0  # training images with split=xvalid, which the images for the architecture follow
 
     def load(self) -> Splits:
         """Read the data set; called once, by ``setup``, on every rank."""
@@ -143,7 +167,31 @@ class ImageData(pl.LightningDataModule):
                 f"{self.name} has images of shape {tuple(splits.train_images.shape[1:])} (train) and "
                 f"{tuple(splits.test_images.shape[1:])} (test), but declares {self.shape}"
             )
-        self._splits = splits
+        self._splits = self._shared_out(splits)
+
+    def _shared_out(self, splits: Splits) -> Splits:
+        """What is trained and tested on by the rule of ``split`` or ``hold_out``, where it is not what was loaded."""
+        images, labels, test_images, test_labels = vars(splits).values()
+        self._weights, size = len(labels), len(test_labels)
+        if self.hold_out:
+            first, second = split_indices(self.split, self._weights)
+            log.info(
+                "hold-out       trained on %d of %d training images, tested on the other %d (dataset.split=%s)",
+                *(len(first), self._weights, len(second), self.split),
+            )
+            return Splits(images[first], labels[first], images[second], labels[second])
+        if self.split != XVALID:
+            return splits
+        xvalid, xtest = halves(self.test_split, size, self.published_test_split)
+        if self.test_split is None:
+            log.info(
+                "xvalid         tested on the second half of the %d test images, in their order; for the halves of "
+                "NAS-Bench-201: dataset.test_split=%s",
+                *(size, self.published_test_split),
+            )
+        if self.bilevel:
+            images, labels = torch.cat([images, test_images[xvalid]]), torch.cat([labels, test_labels[xvalid]])
+        return Splits(images, labels, test_images[xtest], test_labels[xtest])
 
     @property
     def splits(self) -> Splits:
@@ -196,6 +244,8 @@ class ImageData(pl.LightningDataModule):
         size = len(self.splits.train_labels)
         if not self.bilevel:
             return {"train": torch.arange(size)}
+        if self.split == XVALID:
+            return {"train": torch.arange(self._weights), "val": torch.arange(self._weights, size)}
         return dict(zip(("train", "val"), split_indices(self.split, size), strict=True))
 
     def _place(self) -> _Place:
@@ -218,4 +268,15 @@ class ImageData(pl.LightningDataModule):
         )
         return TensorLoader(
             images, labels, transform=transform, seed=self.seed, rank=rank, world=world, device=device, **options
+        )
+
+
+def _check_parts(split: str | float, test_split: str | Path | None, hold_out: bool, bilevel: bool) -> None:
+    """Raises NasError where options ask for different parts of the images."""
+    if test_split is not None and split != XVALID:
+        raise NasError(f"test_split says what split=xvalid means, but split is {split}: leave one of them out")
+    if hold_out and (bilevel or split == XVALID):
+        raise NasError(
+            f"hold_out=true with split={split}: it lets a training be tested on what the weights' part of the training "
+            "images leaves; a search, and split=xvalid, use these images otherwise"
         )

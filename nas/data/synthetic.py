@@ -22,7 +22,7 @@ class Synthetic(ImageData):
         classes: number of classes; the patterns are drawn independently.
         size, test_size: number of training and of test images, each class equally often (up to one image).
         noise: standard deviation of the noise, in units of that of the patterns.
-        mean, std: normalisation, one value for all channels.
+        mean, std: normalisation, one value for all channels, or one for each as a training protocol gives them.
         options: those of ``ImageData``.
 
     Raises:
@@ -39,8 +39,8 @@ class Synthetic(ImageData):
         size: int = 1024,
         test_size: int = 256,
         noise: float = 1.0,
-        mean: float = 0.5,
-        std: float = 0.25,
+        mean: float | Sequence[float] = 0.5,
+        std: float | Sequence[float] = 0.25,
         pad: int = 0,
         flip: bool = False,
         **options: Unpack[ImageOptions],
@@ -53,7 +53,8 @@ class Synthetic(ImageData):
             )
         self.shape = (sides[0], sides[1], sides[2])
         self.classes, self.size, self.test_size, self.noise = classes, size, test_size, noise
-        super().__init__(mean=(mean,) * sides[0], std=(std,) * sides[0], pad=pad, flip=flip, **options)
+        means, stds = ((value,) * sides[0] if isinstance(value, int | float) else value for value in (mean, std))
+        super().__init__(mean=means, std=stds, pad=pad, flip=flip, **options)
 
     def load(self) -> Splits:
         """Draw the patterns, then the training and the test images."""

@@ -10,6 +10,7 @@ from typing import Any
 from nas.cells import Cell, Genotype, describe
 from nas.edges.mixed import EdgeFactory, MixedEdge
 from nas.errors import NasError
+from nas.graph import Dropped
 from nas.ops import OPS, OpOptions, PoolNorm
 from nas.spaces.darts_network import NestedCells, Stem, thin_cells
 from nas.spaces.darts_notation import NODES, NOTATION, native, nodes_of, parse
@@ -116,11 +117,13 @@ class Darts(Space):
         auxiliary_norm: bool | None = None,
         pool_norm: PoolNorm = "none",
         lastact: bool = False,
+        drop_path_on: Dropped = "op",
     ) -> Network:
         """The evaluation network: CIFAR size by default, ImageNet's with channels=48 layers=14 stem=imagenet.
 
         ``auxiliary`` None adds the auxiliary head where the maps are large enough for it.
         ``auxiliary_norm`` None puts its second batch norm in the CIFAR head only, as the DARTS family does.
+        ``drop_path_on`` is what drop path acts on: ``op`` or, as in FairDARTS, the sum of a ``node``.
         """
         self.check(genotype)
         cells = {kind: cell.restrict(genotype.cells[kind]) for kind, cell in self.cells.items()}
@@ -137,6 +140,7 @@ class Darts(Space):
             auxiliary=auxiliary,
             auxiliary_norm=stem != "imagenet" if auxiliary_norm is None else auxiliary_norm,
             lastact=lastact,
+            drop_path_on=drop_path_on,
         )
 
     def supernet_size(self) -> dict[str, Any]:

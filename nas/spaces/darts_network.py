@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nas.cells import Architecture, Cell
 from nas.edges.mixed import EdgeFactory, MixedEdge, Row, rows
 from nas.errors import NasError
-from nas.graph import CellGraph
+from nas.graph import CellGraph, Dropped
 from nas.ops import FactorizedReduce, GlobalPool, OpOptions, ReluConvNorm
 from nas.spaces.fixed_reduction import FixedReduction
 from nas.spaces.space import PROBE_SHAPE, Network, Output, Probe, Shape
@@ -35,10 +35,12 @@ class NestedCell(nn.Module):
         channels: int,
         reduction: bool,
         after_reduction: bool,
+        drop_path_on: Dropped = "op",
     ) -> None:
         super().__init__()
         self.preprocess0, self.preprocess1 = _preprocess(inputs, channels, after_reduction, options)
-        self.graph = CellGraph(cell, channels, lambda source: 2 if reduction and source < 2 else 1, edge, options)
+        strides = (2 if reduction else 1, 1)
+        self.graph = CellGraph(cell, channels, lambda source: strides[source >= 2], edge, options, drop_path_on)
 
     def forward(self, before: Tensor, last: Tensor, table: list[Row] | None) -> Tensor:
         found = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
@@ -96,6 +98,7 @@ class NestedCells(Network):
     CIFAR stem keeps it, and without one ("none") the cells see the input itself. A stem is ``stem_multiplier`` times as
     wide as the first cell: 3 for CIFAR and 1 for ImageNet where None. ``depth`` keeps only the first so many
     cells of all ``layers``. ``lastact`` puts a batch norm and a ReLU before the pooling, as AutoDL-Projects does.
+    ``drop_path_on`` is what drop path acts on in the cells of ``cells``.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class NestedCells(Network):
         auxiliary_norm: bool = True,
         lastact: bool = False,
         depth: int | None = None,
+        drop_path_on: Dropped = "op",
     ) -> None:
         super().__init__()
         if layers < 3:
@@ -131,7 +135,8 @@ class NestedCells(Network):
             channels = 2 * channels if reduction else channels
             kind = "reduce" if reduction else "normal"
             if kind in cells:
-                self.cells.append(NestedCell(cells[kind], edge, options, inputs, channels, reduction, after_reduction))
+                place = (inputs, channels, reduction, after_reduction)
+                self.cells.append(NestedCell(cells[kind], edge, options, *place, drop_path_on))
                 nodes = len(cells[kind].output)
             else:
                 entries = _preprocess(inputs, channels, after_reduction, options)
