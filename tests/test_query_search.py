@@ -48,7 +48,7 @@ def test_what_a_search_leaves(tmp_path: Path) -> None:
     assert truth.best is not None and load_genotype(directory) == truth.best.genotype
     queries, space = lines(directory / "queries.jsonl"), NasBench201((3, 32, 32), 10)
     assert [space.parse(line["genotype"]) for line in queries] == [q.genotype for q in truth.history]
-    assert [(line["value"], line["seconds"]) for line in queries] == [q[1:] for q in truth.history]
+    assert [(line["value"], line["seconds"]) for line in queries] == [q[1:3] for q in truth.history]
     assert queries[-1]["spent"] == pytest.approx(truth.spent) and truth.spent <= 700
     summary = json.loads((directory / "summary.json").read_text())
     assert (summary["value"], summary["queries"], summary["ended_by"]) == (truth.best.value, len(queries), "seconds")

@@ -92,7 +92,7 @@ def _run(search: QuerySearch, evaluator: Evaluator, path: Path) -> tuple[list[Tr
             found.append(queries.best)
             if (number + 1) % max(search.repetitions // 10, 1) == 0:
                 log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - began)
-    return traces, rows, max(found, key=lambda query: query.value if math.isfinite(query.value) else -math.inf)
+    return traces, rows, max(found, key=lambda query: query.rank)
 
 
 def averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -120,6 +120,7 @@ def _row(
         "genotypes": len({query.genotype for query in queries.history}),
         "spent": queries.spent,
         "ended_by": queries.ended,
+        **({"fidelity": best.fidelity} if best.fidelity is not None else {}),
         **known[best.genotype],
     }
 

@@ -30,12 +30,14 @@ class Bohb(Strategy):
     """Brackets of successive halving as Hyperband plans them; new candidates by the model of the highest rung.
 
     Each rung has a model of its results; candidates come from that of the highest rung that has enough of them, and
-    until there is one they are random. Where the evaluator has one fidelity, a candidate that goes up a rung is
-    evaluated again, at the full price, as in the published runs on NAS-Bench-201 (``cached`` searches get that for
-    nothing). ``random_fraction=1`` is Hyperband (Li et al., JMLR 2018).
+    until there is one they are random. A rung stands for one of the evaluator's fidelities, where it has several, and
+    is paid for as that. Where it has one, a candidate that goes up a rung is evaluated again, at the full price, as in
+    the published runs on NAS-Bench-201 (``cached`` searches get that for nothing). ``random_fraction=1`` is Hyperband
+    (Li et al., JMLR 2018).
 
     Args:
-        rungs: fidelities of Hyperband; 3 stands for budgets from 12 to 200.
+        rungs: fidelities of Hyperband, as many as the evaluator has where it has several; 3 is that of budgets from 12
+            to 200.
         eta: the share that goes up a rung is 1 / eta.
         model: ``kernels``, the authors' (nas/strategies/kernels.py), or ``optuna``, Optuna's TPE.
         num_samples: candidates among which the model chooses one.
@@ -89,6 +91,7 @@ class Bohb(Strategy):
             plan = [(self.rungs - 1 - left + i, max(first // self.eta**i, 1)) for i in range(left + 1)]
             self._bracket = _Bracket(plan)
             self._number += 1
+        self.rung = self._bracket.rungs[0][0]
         waiting = self._bracket.waiting
         self._asked = waiting.pop(0) if waiting else self._candidate(rng)
         return self._asked[0]
