@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
+import signal
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from nas.cells import Cell, Genotype
@@ -95,6 +98,20 @@ class Formula(Evaluator):
 
     def optimum(self) -> dict[str, float]:
         return {"fact": 100.0}
+
+
+class Killing(Formula):
+    """That evaluator, which kills its process as the run with the seed ``at`` begins; not where ``flag`` exists."""
+
+    def __init__(self, flag: str, at: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.flag, self.at = Path(flag), at
+
+    def begin(self, seed: int) -> None:
+        super().begin(seed)
+        if seed == self.at and not self.flag.exists():
+            self.flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Lengths(Formula):
