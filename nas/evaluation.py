@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nas.cells import Genotype
+from nas.errors import NasError
 
 
 class Evaluation(NamedTuple):
@@ -23,10 +24,12 @@ class Evaluator(ABC):
     """What the value is, for the axis of a picture."""
     simulated = False
     """Whether its seconds are those of a table rather than of a clock."""
+    fidelities: Sequence[int] = ()
+    """The lengths of training, in epochs, among which a query chooses; empty where there is one fidelity."""
 
     @abstractmethod
-    def __call__(self, genotype: Genotype) -> Evaluation:
-        """Values a genotype of the space."""
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
+        """Values a genotype of the space, at one of the ``fidelities``; None where there is one."""
 
     def begin(self, seed: int) -> None:  # noqa: B027, most draw nothing from query to query
         """Begins a run: draws that go on from query to query start anew from ``seed``."""
@@ -45,3 +48,19 @@ class Evaluator(ABC):
     def optimum(self) -> dict[str, float]:
         """The best of each of the ``facts`` over the whole space, where it is known."""
         return {}
+
+
+def growing(fidelities: Sequence[int] | None) -> tuple[int, ...]:
+    """Lengths of training as they were given, none for None.
+
+    Raises:
+        NasError: where they are no whole numbers, at least 1, each above the one before.
+    """
+    given = () if fidelities is None else fidelities
+    whole = isinstance(given, Sequence) and all(type(epochs) is int and epochs >= 1 for epochs in given)
+    if not whole or any(second <= first for first, second in zip(given, given[1:], strict=False)):
+        raise NasError(
+            f"evaluator.fidelities={given}: give the lengths of training in epochs, whole numbers, each above the one "
+            "before, such as [1,3,9]"
+        )
+    return tuple(given)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from nas.cells import Cell, Genotype
@@ -95,6 +98,35 @@ class Formula(Evaluator):
 
     def optimum(self) -> dict[str, float]:
         return {"fact": 100.0}
+
+
+class Killing(Formula):
+    """That evaluator, which kills its process as the run with the seed ``at`` begins; not where ``flag`` exists."""
+
+    def __init__(self, flag: str, at: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.flag, self.at = Path(flag), at
+
+    def begin(self, seed: int) -> None:
+        super().begin(seed)
+        if seed == self.at and not self.flag.exists():
+            self.flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Lengths(Formula):
+    """That evaluator at several lengths of training: ``value_of`` differs between them, seconds grow with them."""
+
+    def __init__(self, fidelities: Sequence[int], **options: Any) -> None:
+        super().__init__(**options)
+        self.fidelities = fidelities
+        self.lengths: list[int] = []
+
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
+        assert fidelity in self.fidelities
+        self.lengths.append(fidelity)
+        value, seconds = super().__call__(genotype)
+        return Evaluation(0.9 * value + 0.1 * value_of(genotype, str(fidelity)), seconds * fidelity)
 
 
 def darts(name: str = "darts", **options: Any) -> Darts:

@@ -85,8 +85,6 @@ def test_there_is_a_matrix() -> None:
 def test_three_bilevel_steps(method: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     size = ["dataset.size=48", "dataset.batch_size=8", "trainer.limit_val_batches=1", "~callbacks.pictures"]
-    if method == "bohb":
-        pytest.importorskip("optuna")
     given = [f"method={method}", *small(space), *DATA, *size, *budget(method)]
     watched = run_watched(monkeypatch, tmp_path, *given)
     search = watched.search

@@ -68,8 +68,6 @@ def test_file_begins_with_a_comment_or_is_short(file: str) -> None:
     indirect=True,
 )
 def test_method(search_config: DictConfig) -> None:
-    if search_config.method.name == "bohb":
-        pytest.importorskip("optuna")
     data = build_data(search_config)
     search = build_search(search_config.method, build_space(search_config.space, data))
     assert isinstance(search, Search) and search.name == search_config.method.name
@@ -226,8 +224,6 @@ def test_experiment(name: str, tmp_path: Path) -> None:
     assert text.startswith("# @package _global_"), "its keys would land under experiment."
     chosen = yaml.safe_load(text) or {}
     entry, required = ("train", ["genotype=x"]) if {"network", "training"} & set(chosen) else ("search", [])
-    if name.startswith("bohb"):
-        pytest.importorskip("optuna")
     with composed(entry, f"experiment={name}", f"paths.output={tmp_path}", f"paths.data={tmp_path}", *required) as cfg:
         assert {key: cfg[key] for key in ("seed", "epochs") if key in chosen}.items() <= chosen.items()
         data = build_data(cfg, bilevel=entry == "search")

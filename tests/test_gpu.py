@@ -85,7 +85,7 @@ def test_te_nas_prunes_on_the_device(space: str, tmp_path: Path) -> None:
     assert summary["accelerator"] == "cuda"
 
 
-@pytest.mark.parametrize("method", sorted(QUERYING - {"bohb"}))
+@pytest.mark.parametrize("method", sorted(QUERYING))
 def test_queries_are_scored_on_the_device(method: str, tmp_path: Path) -> None:
     search(tmp_path / "run", "trainer=gpu", f"method={method}", "space.cells_per_stage=1", *budget(method))
 

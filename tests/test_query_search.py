@@ -48,7 +48,7 @@ def test_what_a_search_leaves(tmp_path: Path) -> None:
     assert truth.best is not None and load_genotype(directory) == truth.best.genotype
     queries, space = lines(directory / "queries.jsonl"), NasBench201((3, 32, 32), 10)
     assert [space.parse(line["genotype"]) for line in queries] == [q.genotype for q in truth.history]
-    assert [(line["value"], line["seconds"]) for line in queries] == [q[1:] for q in truth.history]
+    assert [(line["value"], line["seconds"]) for line in queries] == [q[1:3] for q in truth.history]
     assert queries[-1]["spent"] == pytest.approx(truth.spent) and truth.spent <= 700
     summary = json.loads((directory / "summary.json").read_text())
     assert (summary["value"], summary["queries"], summary["ended_by"]) == (truth.best.value, len(queries), "seconds")
@@ -238,10 +238,14 @@ def test_a_trained_supernet_can_be_asked(tmp_path: Path) -> None:
     run("search", *channels, f"evaluator.run={tmp_path}/net", f"hydra.run.dir={tmp_path}/w8").refused("does not fit")
 
 
-def test_bohb_without_optuna_is_one_line(tmp_path: Path) -> None:
+def test_bohb_needs_optuna_for_its_model_alone(tmp_path: Path) -> None:
     with mock.patch.dict("sys.modules", {"optuna": None}):
-        found = run("search", "method=bohb", *COMMAND[1:], f"hydra.run.dir={tmp_path}/r")
-    found.refused("BOHB needs Optuna", "pip install 'nas-compose[bohb]'")
+        bohb = ["method=bohb", *COMMAND[1:], *QUICK, "method.budget.queries=30"]
+        found = run("search", *bohb, "method.strategy.model=optuna", f"hydra.run.dir={tmp_path}/a")
+        found.refused("strategy.model=optuna needs Optuna", "pip install 'nas-compose[bohb]'", "model=kernels")
+        run("search", *bohb, f"hydra.run.dir={tmp_path}/b").succeeded()
+    found = run("search", *bohb, "method.strategy.model=kernel", f"hydra.run.dir={tmp_path}/c")
+    found.refused("unknown method.strategy.model 'kernel'", "kernels")
 
 
 def test_values_that_are_no_numbers_do_not_stop_a_search(tmp_path: Path) -> None:
@@ -259,13 +263,14 @@ def test_values_that_are_no_numbers_do_not_stop_a_search(tmp_path: Path) -> None
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["random_search", "regularized_evolution", "reinforce"])
+@pytest.mark.parametrize("method", ["random_search", "regularized_evolution", "reinforce", "bohb"])
 def test_the_published_table(method: str, shared: Path, tmp_path: Path) -> None:
     """The means and standard deviations over 500 runs of 12,000 s that NAS-Bench-201 prints; here over 200."""
     published = {
         "regularized_evolution": (91.19, 0.31, 93.92, 0.30),
         "random_search": (90.93, 0.36, 93.70, 0.36),
         "reinforce": (91.09, 0.37, 93.85, 0.37),
+        "bohb": (90.82, 0.53, 93.61, 0.52),
     }
     command = [f"experiment={method}_nas_bench_201_cifar10", f"paths.data={shared}/data", "method.repetitions=200"]
     run("search", *command, f"hydra.run.dir={tmp_path}/r").succeeded()

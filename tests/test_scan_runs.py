@@ -123,6 +123,8 @@ def test_mistakes(whole: Path, tmp_path: Path) -> None:
     scan(new, "method.report.top=[0]").refused("top")
     scan(new, "method.report.tops=[1]").refused("method.report.top")
     scan(new, "score=synflw").refused("synflow")
+    scan(new, "method.report.split=tst").refused("unknown method.report.split 'tst'", "'test'")
+    scan(new, "method.report.dataset=cifar").refused("unknown method.report.dataset 'cifar'", "'cifar10'")
     run("search", "method=scan", "space=darts", *TINY, f"hydra.run.dir={new}").refused(
         "cannot be enumerated", "count=N"
     )

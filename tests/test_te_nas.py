@@ -93,6 +93,7 @@ def test_small_images_are_refused(tmp_path: Path) -> None:
         ("method.repeats=0", "repeats=0"),
         ("method.prune_number=0", "at least 1"),
         ("method.scores=[naswot]", "naswot is no score"),
+        ("method.stale=[ntkk]", "unknown method.stale 'ntkk': did you mean 'ntk'? choose from linear_regions, ntk"),
         ("method.ntk_batch=1", "ntk of a batch of 1: it is defined on at least 2 images"),
         ("method.scores.1.chunk=0", "chunk=0"),
         ("method.scores.1.batch_size=0", "linear_regions of a batch of 0"),

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from nas.errors import NasError
 
 SCORES = "scores.jsonl"  # the log of a scan, which goes on without a checkpoint
-SEARCHED = ("summary.json", "genotype.json", "history.jsonl", "repetitions.jsonl", SCORES)
+REPETITIONS = "repetitions.jsonl"  # a line for each search that has ended, and that is not made again
+SEARCHED = ("summary.json", "genotype.json", "history.jsonl", REPETITIONS, SCORES)
 RESULTS = (*SEARCHED, "model.pt", "model.onnx", "model.pt2", "confusion.png")
 PROBE = 1 << 16  # bytes: more than what Hydra writes at the start of a run
 
@@ -50,6 +51,11 @@ def holds_scan(directory: Path) -> bool:
     return (directory / SCORES).is_file()
 
 
+def holds_repetitions(directory: Path) -> bool:
+    """Whether a run of many searches has begun there."""
+    return (directory / REPETITIONS).is_file()
+
+
 def run_directory(path: Path) -> Path | None:
     """The run directory that ``path`` is, or lies in as checkpoints/*.ckpt; None for a checkpoint elsewhere."""
     if path.is_dir():
@@ -77,7 +83,7 @@ def _check_continues(directory: Path, given: str | None) -> None:
     source = run_directory(Path(given).expanduser()) if given is not None else None
     if source is not None and source.resolve() == directory.resolve():
         return
-    if last_checkpoint(directory) is None and not holds_scan(directory):
+    if last_checkpoint(directory) is None and not holds_scan(directory) and not holds_repetitions(directory):
         raise NasError(f"{directory} holds the files of another run: choose another hydra.run.dir")
     raise NasError(
         f"{directory} holds an interrupted run: go on with ckpt_path={directory}, or choose another hydra.run.dir"

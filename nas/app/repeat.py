@@ -18,12 +18,13 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from nas.anytime import Trace, save_curves, summarise, trace
+from nas.anytime import save_curves, summarise, trace
 from nas.app.build import device_alone
+from nas.app.directory import REPETITIONS
+from nas.app.repetitions import curve, finished, trace_of
 from nas.app.summary import cost, environment
 from nas.cells import Genotype
 from nas.data.images import ImageData
-from nas.errors import NasError
 from nas.evaluation import Evaluator
 from nas.files import save_genotype, write_atomically, write_json
 from nas.plot import save_cell
@@ -31,25 +32,24 @@ from nas.searches.query import QuerySearch
 from nas.strategies.queries import Queries, Query
 
 log = logging.getLogger(__name__)
-REPETITIONS_FILE = "repetitions.jsonl"
 
 
 def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | None:
     """Repetition i searches with seed + i; writes the run directory and returns the mean value of what they found.
 
-    Raises NasError where a checkpoint is given: repetitions are not resumed.
+    With ``ckpt_path``, the directory of an interrupted run, those that it has finished are not made again.
     """
-    if cfg.ckpt_path is not None:
-        raise NasError("ckpt_path: repetitions keep no checkpoints; start them anew in another directory")
+    rows = finished(cfg)[: search.repetitions]
     device = device_alone(cfg)
     evaluator = search.open(data, device)
     output, began = Path(cfg.paths.output), time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
-    traces, rows, best = _run(search, evaluator, output / REPETITIONS_FILE)
+    _run(search, evaluator, rows, output / REPETITIONS)
+    best = max((_query(search, row) for row in rows), key=lambda query: query.rank)
     seconds = time.perf_counter() - began
     save_genotype(best.genotype, output / "genotype.json")
     save_cell(best.genotype, output)
-    _, picture = save_curves(summarise(traces, evaluator.optimum()), output, evaluator)
+    _, picture = save_curves(summarise([trace_of(row) for row in rows], evaluator.optimum()), output, evaluator)
     table = averages(rows)
     write_atomically(output / "table.csv", _csv(table))
     summary = {
@@ -72,27 +72,31 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
     return None if mean is None else float(mean)
 
 
-def _run(search: QuerySearch, evaluator: Evaluator, path: Path) -> tuple[list[Trace], list[dict[str, Any]], Query]:
-    """The curves of all repetitions, a row for each, which is written to ``path`` as it ends, and the best query."""
+def _run(search: QuerySearch, evaluator: Evaluator, rows: list[dict[str, Any]], path: Path) -> None:
+    """Makes the repetitions that ``rows`` lacks: a row is added for each, and a line of ``path``, as it ends."""
     known: dict[Genotype, dict[str, float]] = {}
-    traces: list[Trace] = []
-    rows: list[dict[str, Any]] = []
-    found: list[Query] = []
     began = time.perf_counter()
-    with path.open("w") as file:
-        for number in range(search.repetitions):
+    if rows:
+        log.info("goes on after %d of %d repetitions", len(rows), search.repetitions)
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
+    with path.open("a") as file:
+        for number in range(len(rows), search.repetitions):
             queries = search.begin(search.seed + number)
             evaluator.begin(search.seed + number)
             while queries.step(evaluator):
                 pass
-            traces.append(trace(queries, evaluator, known))
-            rows.append(_row(search, queries, number, known))
+            found = curve(trace(queries, evaluator, known))
+            rows.append({**_row(search, queries, number, known), "curve": found})
             file.write(json.dumps(rows[-1]) + "\n")
-            assert queries.best is not None
-            found.append(queries.best)
+            file.flush()
             if (number + 1) % max(search.repetitions // 10, 1) == 0:
                 log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - began)
-    return traces, rows, max(found, key=lambda query: query.value if math.isfinite(query.value) else -math.inf)
+
+
+def _query(search: QuerySearch, row: Mapping[str, Any]) -> Query:
+    """The best query of a repetition."""
+    value = math.nan if row["value"] is None else row["value"]
+    return Query(search.space.parse(row["genotype"]), value, math.nan, row.get("fidelity"))
 
 
 def averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -120,6 +124,7 @@ def _row(
         "genotypes": len({query.genotype for query in queries.history}),
         "spent": queries.spent,
         "ended_by": queries.ended,
+        **({"fidelity": best.fidelity} if best.fidelity is not None else {}),
         **known[best.genotype],
     }
 

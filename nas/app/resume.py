@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.app.directory import checkpoint_file, holds_scan, run_directory
+from nas.app.directory import checkpoint_file, holds_repetitions, holds_scan, run_directory
 from nas.app.overrides import merge_overrides, override, quote, saved_choices, saved_overrides
 from nas.errors import NasError
 
@@ -27,7 +27,7 @@ def continue_run(arguments: list[str], job: str, sweeping: bool = False) -> list
     saved = [] if directory is None else saved_overrides(directory)
     if directory is not None:
         _check_choices(directory, arguments)
-    if directory is None or not holds_scan(directory) or job != "search":
+    if directory is None or not (holds_scan(directory) or holds_repetitions(directory)) or job != "search":
         file = checkpoint_file(given)
         assert file is not None
         _check_job(file, job)  # after all that can be said without reading it

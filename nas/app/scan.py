@@ -54,6 +54,9 @@ def run(cfg: DictConfig) -> float | None:
     data = build_data(cfg)
     space = build_space(cfg.space, data)
     report: Report = instantiate(cfg.method.report, _convert_="all")
+    lacking = report.check(space, HydraConfig.get().runtime.choices["dataset"])
+    if lacking is not None:
+        log.info("benchmark      %s", lacking)
     scan = build_scan(cfg, space, data, device)
     identity = _identity(cfg, scan)
     with _Progress(len(scan.pool), scan.score.name) as progress:

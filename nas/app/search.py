@@ -44,7 +44,8 @@ def run(cfg: DictConfig) -> float | None:
     refuse_nested_ddp(cfg)
     if is_scan(cfg):
         return run_scan(cfg)
-    checkpoint = checkpoint_file(cfg.ckpt_path)
+    repeated = (cfg.method.get("repetitions") or 1) > 1
+    checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path)
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)

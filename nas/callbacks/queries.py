@@ -55,13 +55,14 @@ def _lines(search: QuerySearch, start: int = 0) -> list[str]:
     spent = list(accumulate(query.seconds for query in history))
     found = []
     for number in range(start, len(history)):
-        genotype, value, seconds = history[number]
+        genotype, value, seconds, fidelity = history[number]
         line: dict[str, Any] = {
             "query": number,
             "genotype": search.space.native(genotype),
             "value": value if math.isfinite(value) else None,
             "seconds": seconds,
             "spent": spent[number],
+            **({"fidelity": fidelity} if fidelity is not None else {}),
         }
         found.append(json.dumps(line) + "\n")
     return found

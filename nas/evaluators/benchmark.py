@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from nas.benchmarks.kinds import DATASETS, KINDS
 from nas.cells import Genotype
 from nas.data.images import ImageData
 from nas.errors import NasError
-from nas.evaluation import Evaluation, Evaluator
+from nas.evaluation import Evaluation, Evaluator, growing
 from nas.spaces.space import Space
 
 SPLITS = ("valid", "test")
@@ -34,6 +34,7 @@ class BenchmarkQuery(Evaluator):
             one of those held, anew for every query.
         report: the length of the trainings by which a found genotype is reported; None: as papers on the space do.
         seed: of the draws of ``random``.
+        fidelities: several lengths of training, growing, instead of ``epochs``; each query says which.
 
     Raises:
         NasError: where there is no table of the space, or it does not hold what is asked for.
@@ -54,6 +55,7 @@ class BenchmarkQuery(Evaluator):
         trial: str | int = "mean",
         report: int | None = None,
         seed: int = 0,
+        fidelities: Sequence[int] | None = None,
     ) -> None:
         if dataset not in DATASETS:
             raise NasError(
@@ -68,9 +70,21 @@ class BenchmarkQuery(Evaluator):
         self.table: Benchmark = table
         self.dataset, self.split, self.epochs, self.trial = dataset, split, epochs, trial
         self.report = KINDS[space.notation].epochs if report is None else report
-        self.unit = f"{dataset} {split} accuracy after {epochs} epochs (%)"
+        self.fidelities = growing(fidelities)
+        lengths = " or ".join(map(str, self.fidelities or [epochs]))
+        self.unit = f"{dataset} {split} accuracy after {lengths} epochs (%)"
         self._optimum: dict[str, float] | None = None
         self.begin(seed)
+        self._try_fidelities(space)
+        self.begin(seed)
+
+    def _try_fidelities(self, space: Space) -> None:
+        """Raises NasError for a length that the table does not hold: a search would come to it late."""
+        for epochs in self.fidelities:
+            try:
+                self(space.parse(self.table.architecture(0)), epochs)
+            except NasError as error:
+                raise NasError(f"evaluator.fidelities={list(self.fidelities)}: {error}") from None
 
     @staticmethod
     def _no_table(root: str, notation: str) -> NasError:
@@ -93,11 +107,12 @@ class BenchmarkQuery(Evaluator):
         version, internal, gauss = state["rng"]
         self._rng.setstate((version, tuple(internal), gauss))
 
-    def __call__(self, genotype: Genotype) -> Evaluation:
-        seconds = self.table.seconds(genotype, self.dataset, self.epochs)
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
+        epochs = self.epochs if fidelity is None else fidelity
+        seconds = self.table.seconds(genotype, self.dataset, epochs)
         policy: Any = "each" if self.trial == "random" else self.trial
         try:
-            found = self.table.accuracy(genotype, self.dataset, self.split, self.epochs, policy)
+            found = self.table.accuracy(genotype, self.dataset, self.split, epochs, policy)
         except NasError as error:
             if self.trial == "mean":
                 raise

@@ -34,7 +34,7 @@ class SupernetAccuracy(Evaluator):
             raise NasError("evaluator=supernet needs validation images, and dataset.bilevel=false leaves none")
         self._batches = [(x.to(device), y.to(device)) for x, y in islice(valid, batches)]
 
-    def __call__(self, genotype: Genotype) -> Evaluation:
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         began = time.perf_counter()
         arch = self.search.space.encode(genotype, like=self._like)
         images = sum(len(y) for _, y in self._batches)

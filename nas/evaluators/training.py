@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from nas.cells import Genotype
 from nas.data.images import ImageData
 from nas.data.loader import TensorLoader
 from nas.errors import NasError
-from nas.evaluation import Evaluation, Evaluator
+from nas.evaluation import Evaluation, Evaluator, growing
 from nas.spaces.space import Network, Space
 from nas.tasks import Classification
 
@@ -27,6 +28,14 @@ class ShortTraining(Evaluator):
 
     Weights and the order of the images follow from ``seed`` alone, so that a genotype has the same accuracy whenever
     it is asked for. ``network`` are options of ``space.network``; None leaves its published size. Measured seconds.
+
+    With ``fidelities`` (epochs, growing) each query says for how long, and it is a training of its own from the first
+    epoch on, with a schedule of that length: ``length`` names the scheduler's option that takes the number of epochs,
+    None where it has none.
+
+    Raises:
+        NasError: for lengths that make no sense, a ``length`` that the scheduler does not know, or where there are no
+            validation images.
     """
 
     unit = "validation accuracy after a short training (%)"
@@ -37,12 +46,21 @@ class ShortTraining(Evaluator):
         data: ImageData,
         optimizer: Callable[[Any], Optimizer],
         device: torch.device | None = None,
-        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
         epochs: int = 1,
         clip_norm: float | None = 5.0,
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
+        fidelities: Sequence[int] | None = None,
+        length: str | None = "T_max",
     ) -> None:
+        self.fidelities, self._length = growing(fidelities), None if scheduler is None else length
+        known = () if scheduler is None else inspect.signature(scheduler).parameters
+        if self.fidelities and self._length is not None and length not in known:
+            raise NasError(
+                f"evaluator.length={length}: evaluator.scheduler has no such option; name the one that takes the "
+                "number of epochs, or null"
+            )
         if epochs < 1:
             raise NasError(f"evaluator.epochs={epochs}: give a whole number of epochs, at least 1")
         loaders, valid = data.train_dataloader(), data.val_dataloader()
@@ -55,20 +73,21 @@ class ShortTraining(Evaluator):
         self._valid: list[tuple[Tensor, Tensor]] = [(x.to(device), y.to(device)) for x, y in valid]
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
 
-    def __call__(self, genotype: Genotype) -> Evaluation:
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         began = time.perf_counter()
         cuda = [self.device] if self.device is not None and self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda), torch.enable_grad():
             torch.manual_seed(self.seed)
             network = self.space.network(genotype, **self.network).to(self.device)
-            self._fit(network)
+            self._fit(network, fidelity)
         return Evaluation(self._accuracy(network), time.perf_counter() - began)
 
-    def _fit(self, network: Network) -> None:
+    def _fit(self, network: Network, fidelity: int | None) -> None:
         optimizer = self._make_optimizer(network.parameters())
-        scheduler = None if self._make_scheduler is None else self._make_scheduler(optimizer)
+        options = {} if fidelity is None or self._length is None else {self._length: fidelity}
+        scheduler = None if self._make_scheduler is None else self._make_scheduler(optimizer, **options)
         network.train()
-        for epoch in range(self.epochs):
+        for epoch in range(self.epochs if fidelity is None else fidelity):
             self._train.set_epoch(epoch)
             for x, target in self._train:
                 loss = self.task.loss(network(x.to(self.device)), target.to(self.device))

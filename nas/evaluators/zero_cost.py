@@ -53,7 +53,7 @@ class ZeroCost(Evaluator):
         self.unit = score.name if score.higher_is_better else f"-{score.name}"
         self._scorer = Scorer(space, score, _OnDevice(Draws(data, seed), device), network, seed)
 
-    def __call__(self, genotype: Genotype) -> Evaluation:
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         began = time.perf_counter()
         value = self._scorer(genotype)
         return Evaluation(value if self._scorer.higher_is_better else -value, time.perf_counter() - began)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nas.benchmarks
-from nas.benchmarks.kinds import KINDS
-from nas.errors import NasError
+from nas.benchmarks.kinds import DATASETS, KINDS
+from nas.errors import NasError, unknown
 from nas.scan.agreement import (
     Interval,
     Statistic,
@@ -25,6 +25,8 @@ from nas.scan.agreement import (
 )
 from nas.scan.log import Entry, encoded
 from nas.spaces.space import Space
+
+SPLITS = ("valid", "test", "train", "valtest", "test_of_valid_run", "train_of_valid_run")
 
 
 class Truth(NamedTuple):
@@ -69,12 +71,36 @@ class Report:
         self.top = tuple(top)
         self.resamples = resamples
 
+    def check(self, space: Space, dataset: str) -> str | None:
+        """Why there will be no accuracies, where what is asked for was not chosen: ``dataset`` is that of the scan.
+
+        Raises:
+            NasError: where it was chosen, and there is no such data set or split, or the table does not hold it.
+        """
+        if self.split not in SPLITS:
+            raise unknown("method.report.split", self.split, SPLITS)
+        if self.dataset != dataset and self.dataset not in DATASETS:
+            raise unknown("method.report.dataset", self.dataset, DATASETS)
+        benchmark = nas.benchmarks.find(self.root, space.notation)
+        if benchmark is None:
+            return f"no benchmark of space '{space.name}' under {self.root}"
+        try:
+            benchmark.values(self.dataset, self.split, self._epochs(space), "mean")
+        except NasError as error:
+            if (self.dataset, self.split, self.epochs) == (dataset, "test", None):
+                return f"no accuracies: {error}"
+            raise NasError(f"method.report: {error}") from None
+        return None
+
+    def _epochs(self, space: Space) -> int:
+        if self.epochs is not None:
+            return self.epochs
+        return KINDS[space.notation].epochs if space.notation in KINDS else 0
+
     def truth(self, space: Space, entries: Sequence[Entry]) -> Truth:
         """The accuracies of the architectures, in their order."""
         nothing = np.full(len(entries), np.nan)
-        epochs = self.epochs
-        if epochs is None:
-            epochs = KINDS[space.notation].epochs if space.notation in KINDS else 0
+        epochs = self._epochs(space)
         try:
             benchmark = nas.benchmarks.find(self.root, space.notation)
             if benchmark is None:

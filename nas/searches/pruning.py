@@ -33,6 +33,7 @@ from nas.spaces.space import Space
 
 log = logging.getLogger(__name__)
 PerSpace = int | Mapping[str, int]
+STALE = ("ntk",)  # may stand there though the scores are others: it is the default
 
 
 class Measured(NamedTuple):
@@ -62,7 +63,7 @@ class PruningSearch(Search):
         ntk_batch: PerSpace = 72,
         init: Init = "paper",
         share_reference: bool = True,
-        stale: Sequence[str] = ("ntk",),
+        stale: Sequence[str] = STALE,
         schedules: Sequence[pl.Callback] = (),
         name: str = "te_nas",
     ) -> None:
@@ -80,6 +81,9 @@ class PruningSearch(Search):
         self.scores = list(scores)
         self.repeats = repeats
         self.prune_number = _of_space(prune_number, space, "method.prune_number")
+        for given in stale:
+            if given not in {*STALE, *(score.name for score in scores)}:
+                raise unknown("method.stale", str(given), [score.name for score in scores])
         self.ntk_batch = _of_space(ntk_batch, space, "method.ntk_batch")
         self.init: Init = init
         self.share_reference = share_reference

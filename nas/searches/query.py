@@ -13,7 +13,7 @@ import torch
 from nas.cells import Genotype
 from nas.data.images import ImageData
 from nas.errors import NasError
-from nas.evaluation import Evaluator
+from nas.evaluation import Evaluator, growing
 from nas.searches.search import Search
 from nas.spaces.space import Space
 from nas.strategies.queries import Budget, Queries, Query
@@ -49,6 +49,7 @@ class QuerySearch(Search):
         seed: of all draws of the strategy.
         cached: whether a genotype that was evaluated before is answered from the history, for nothing.
         repetitions: how many independent searches are made, without the trainer where there are several.
+        fidelities: those of the evaluator, in epochs, one for each rung of the strategy; None where it has one.
         schedules: callbacks that belong to the method.
     """
 
@@ -61,6 +62,7 @@ class QuerySearch(Search):
         seed: int = 0,
         cached: bool = False,
         repetitions: int = 1,
+        fidelities: Sequence[int] | None = None,
         schedules: Sequence[pl.Callback] = (),
         name: str = "query",
     ) -> None:
@@ -71,6 +73,7 @@ class QuerySearch(Search):
         self.seed = seed
         self.cached = cached
         self.repetitions = repetitions
+        self.fidelities = growing(fidelities)
         self.queries = self.begin(seed, strategy)
         # Lightning counts the steps of an optimizer, and saves no checkpoint where they do not grow.
         self.clock = torch.nn.Parameter(torch.zeros(()))
@@ -84,11 +87,17 @@ class QuerySearch(Search):
     def begin(self, seed: int, strategy: Callable[[Space], Strategy] | None = None) -> Queries:
         """A run of the strategy from its first query on."""
         make = self._make_strategy if strategy is None else strategy
-        return Queries(make(self.space), self.budget, random.Random(seed), self.cached)
+        return Queries(make(self.space), self.budget, random.Random(seed), self.cached, self.fidelities)
 
     def open(self, data: ImageData, device: torch.device) -> Evaluator:
-        """The evaluator; it may read the images."""
-        return self._make_evaluator(space=self.space, data=data, device=device)
+        """The evaluator; it may read the images. Raises NasError where it has other fidelities than the search."""
+        evaluator = self._make_evaluator(space=self.space, data=data, device=device)
+        if tuple(evaluator.fidelities) != self.fidelities:
+            raise NasError(
+                f"method.fidelities={list(self.fidelities)}: those of the evaluator are "
+                f"{list(evaluator.fidelities)}: choose them by evaluator.fidelities"
+            )
+        return evaluator
 
     def batches(self, data: ImageData) -> Turns:
         self._images = data
@@ -113,6 +122,7 @@ class QuerySearch(Search):
             "val_accuracy_of": None,
             "queries": len(queries.history),
             "genotypes": len({query.genotype for query in queries.history}),
+            **({"fidelity": best.fidelity} if best.fidelity is not None else {}),
             "query_seconds": round(queries.spent, 3),
             "query_seconds_are": "simulated" if evaluator.simulated else "measured",
             "ended_by": queries.ended or "epochs",
@@ -172,11 +182,17 @@ class QuerySearch(Search):
         checkpoint["queries"] = {
             "history": [[self.space.native(q.genotype), q.value, q.seconds] for q in self.queries.history],
             "evaluator": self.evaluator.state() if self.evaluator is not None else {},
+            "fidelities": list(self.fidelities),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         saved = checkpoint["queries"]
+        if tuple(saved.get("fidelities", self.fidelities)) != self.fidelities:
+            raise NasError(
+                f"ckpt_path: the search was started with evaluator.fidelities={saved['fidelities']}, not "
+                f"{list(self.fidelities)}: go on with those"
+            )
         self.queries = self.begin(self.seed)
         self.queries.replay([Query(self.space.parse(text), value, spent) for text, value, spent in saved["history"]])
         self._state = saved["evaluator"]

@@ -1,20 +1,19 @@
-"""BOHB (Falkner et al., ICML 2018): Hyperband's brackets with candidates from a tree-structured Parzen estimator."""
+"""BOHB (Falkner et al., ICML 2018): Hyperband's brackets with candidates from a model of the results so far."""
 
 from __future__ import annotations
 
-import math
 import random
-import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
 
 from nas.cells import Genotype
 from nas.errors import NasError
 from nas.spaces.space import Space
 from nas.strategies.decisions import Decisions
+from nas.strategies.kernels import KernelModel
+from nas.strategies.models import Choices, Model
 from nas.strategies.strategy import Strategy
-
-Choices = dict[str, int]
+from nas.strategies.tpe import OptunaModel
 
 
 @dataclass
@@ -28,25 +27,27 @@ class _Bracket:
 
 
 class Bohb(Strategy):
-    """Brackets of successive halving as Hyperband plans them; new candidates by Optuna's TPE on the highest rung.
+    """Brackets of successive halving as Hyperband plans them; new candidates by the model of the highest rung.
 
-    An evaluator has one fidelity: a candidate that goes up a rung is evaluated again, at the full price, as in the
-    published runs on NAS-Bench-201 (``cached`` searches get that for nothing). The model is that of the highest rung
-    with ``min_points`` results (by default one more than there are decisions); until then candidates are random.
-
-    It differs from hpbandster's BOHB in the density estimator: Optuna's product of categorical kernels with a uniform
-    prior instead of Aitchison-Aitken kernels with fitted bandwidths, and candidates drawn from that density itself
-    instead of from a widened copy of it (``bandwidth_factor``, ``min_bandwidth``).
+    Each rung has a model of its results; candidates come from that of the highest rung that has enough of them, and
+    until there is one they are random. A rung stands for one of the evaluator's fidelities, where it has several, and
+    is paid for as that. Where it has one, a candidate that goes up a rung is evaluated again, at the full price, as in
+    the published runs on NAS-Bench-201 (``cached`` searches get that for nothing). ``random_fraction=1`` is Hyperband
+    (Li et al., JMLR 2018).
 
     Args:
-        rungs: fidelities of Hyperband; 3 stands for budgets from 12 to 200.
+        rungs: fidelities of Hyperband, as many as the evaluator has where it has several; 3 is that of budgets from 12
+            to 200.
         eta: the share that goes up a rung is 1 / eta.
+        model: ``kernels``, the authors' (nas/strategies/kernels.py), or ``optuna``, Optuna's TPE.
         num_samples: candidates among which the model chooses one.
         random_fraction: of the candidates that are drawn without the model.
         top: the share of the results that counts as good, though at least ``min_points`` of them.
+        min_points: by default one more than there are decisions. ``kernels`` need as many bad ones beside them.
+        min_bandwidth: of ``kernels``.
 
     Raises:
-        NasError: where Optuna is not installed, or an option is out of range.
+        NasError: where Optuna is asked for and not installed, or an option is out of range.
     """
 
     def __init__(
@@ -54,10 +55,12 @@ class Bohb(Strategy):
         space: Space,
         rungs: int = 3,
         eta: int = 3,
+        model: Literal["kernels", "optuna"] = "kernels",
         num_samples: int = 4,
         random_fraction: float = 0.0,
         top: float = 0.15,
         min_points: int | None = None,
+        min_bandwidth: float = 0.3,
     ) -> None:
         super().__init__(space)
         if rungs < 1 or eta < 2 or num_samples < 1 or not 0 <= random_fraction <= 1 or not 0 < top < 1:
@@ -65,26 +68,30 @@ class Bohb(Strategy):
                 f"rungs={rungs}, eta={eta}, num_samples={num_samples}, random_fraction={random_fraction}, top={top}: "
                 "rungs and num_samples must be at least 1, eta at least 2, random_fraction from 0 to 1, top between"
             )
-        self.optuna = _optuna()
+        if (min_points is not None and min_points < 1) or not 0 < min_bandwidth <= 1:
+            raise NasError(
+                f"min_points={min_points}, min_bandwidth={min_bandwidth}: min_points must be at least 1, min_bandwidth "
+                "above 0 and at most 1"
+            )
         self.decisions = Decisions(space)
-        self.rungs, self.eta, self.num_samples = rungs, eta, num_samples
-        self.random_fraction, self.top = random_fraction, top
-        self.min_points = len(self.decisions.all) + 1 if min_points is None else min_points
-        self._studies: list[Any] = []
-        self._points = [0] * rungs
+        self.rungs, self.eta, self.random_fraction = rungs, eta, random_fraction
+        points = len(self.decisions.all) + 1 if min_points is None else min_points
+        common = (self.decisions, num_samples, top, points)
+        self.models: list[Model] = [
+            OptunaModel(*common) if model == "optuna" else KernelModel(*common, min_bandwidth) for _ in range(rungs)
+        ]
         self._bracket = _Bracket([])
         self._number = 0
         self._asked: tuple[Genotype, Choices] | None = None
 
     def ask(self, rng: random.Random) -> Genotype:
-        if not self._studies:
-            self._studies = [self._study(rng.randrange(2**31)) for _ in range(self.rungs)]
         if not self._bracket.rungs:
             left = self.rungs - 1 - self._number % self.rungs
             first = self.rungs // (left + 1) * self.eta**left
             plan = [(self.rungs - 1 - left + i, max(first // self.eta**i, 1)) for i in range(left + 1)]
             self._bracket = _Bracket(plan)
             self._number += 1
+        self.rung = self._bracket.rungs[0][0]
         waiting = self._bracket.waiting
         self._asked = waiting.pop(0) if waiting else self._candidate(rng)
         return self._asked[0]
@@ -93,11 +100,7 @@ class Bohb(Strategy):
         assert self._asked is not None
         choices, bracket = self._asked[1], self._bracket
         rung, size = bracket.rungs[0]
-        if math.isfinite(value):
-            self._studies[rung].add_trial(
-                self.optuna.trial.create_trial(value=value, params=choices, distributions=self._distributions(choices))
-            )
-            self._points[rung] += 1
+        self.models[rung].tell(choices, value)
         bracket.results.append((value, genotype, choices))
         if len(bracket.results) < size:
             return
@@ -108,49 +111,14 @@ class Bohb(Strategy):
         bracket.results = []
 
     def _candidate(self, rng: random.Random) -> tuple[Genotype, Choices]:
-        choices: Choices = {}
-        ready = [rung for rung in range(self.rungs) if self._points[rung] >= self.min_points]
-        if not ready or rng.random() < self.random_fraction:
+        ready = [model for model in self.models if model.ready]
+        drawn: Choices = {}
+        if ready and rng.random() >= self.random_fraction:
+            drawn = ready[-1].draw(rng)
+        choices: dict[int, int] = {}
 
-            def pick(number: int) -> int:
-                name, size = self.decisions.all[number]
-                return choices.setdefault(name, rng.randrange(size))
+        def pick(number: int) -> int:
+            choice = drawn[number] if drawn else rng.randrange(self.decisions.all[number].size)
+            return choices.setdefault(number, choice)
 
-            return self.decisions.genotype(pick), choices
-        study = self._studies[ready[-1]]
-        trial = study.ask()
-
-        def suggest(number: int) -> int:
-            name, size = self.decisions.all[number]
-            return choices.setdefault(name, int(trial.suggest_categorical(name, range(size))))
-
-        genotype = self.decisions.genotype(suggest)
-        # The result goes to the study of its rung as a trial of its own; this one is only a draw from the model.
-        study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
-        return genotype, choices
-
-    def _study(self, seed: int) -> Any:
-        with warnings.catch_warnings():
-            # Optuna 5 means to take `gamma` away in 6; its own rule counts one result in ten as good, BOHB more.
-            warnings.simplefilter("ignore", FutureWarning)
-            sampler = self.optuna.samplers.TPESampler(
-                n_startup_trials=0,
-                n_ei_candidates=self.num_samples,
-                gamma=lambda count: max(self.min_points, int(self.top * count)),
-                constant_liar=False,
-                seed=seed,
-            )
-        return self.optuna.create_study(direction="maximize", sampler=sampler)
-
-    def _distributions(self, choices: Choices) -> dict[str, Any]:
-        sizes = dict(self.decisions.all)
-        return {name: self.optuna.distributions.CategoricalDistribution(range(sizes[name])) for name in choices}
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise NasError("BOHB needs Optuna, which is not installed: pip install 'nas-compose[bohb]'") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
+        return self.decisions.genotype(pick), choices

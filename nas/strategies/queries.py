@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from nas.cells import Genotype
 from nas.errors import NasError
-from nas.evaluation import Evaluation
+from nas.evaluation import Evaluation, growing
 from nas.strategies.strategy import Strategy
 
 QUERIES = 100
@@ -37,11 +37,20 @@ class Budget:
 
 
 class Query(NamedTuple):
-    """A genotype that was paid for: its ``value`` as evaluated and the ``seconds`` it cost."""
+    """A genotype that was paid for: its ``value`` as evaluated and the ``seconds`` it cost.
+
+    ``fidelity`` is the length of its training in epochs, where that is one of several.
+    """
 
     genotype: Genotype
     value: float
     seconds: float
+    fidelity: int | None = None
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """What is best: a number, at the highest fidelity, the highest one."""
+        return (self.fidelity or 0, self.value) if math.isfinite(self.value) else (-1, -math.inf)
 
 
 class Queries:
@@ -49,9 +58,25 @@ class Queries:
 
     A genotype that is asked for again costs again unless ``cached``: then its first value is told once more, for
     nothing, and a run of 1,000 such answers ends the search ("repeats").
+
+    With several ``fidelities`` (epochs, growing) each rung of the strategy is evaluated at its own: a longer training
+    is another one to pay for, and only results of the longest so far can be the best.
+
+    Raises:
+        NasError: where the strategy has not as many rungs.
     """
 
-    def __init__(self, strategy: Strategy, budget: Budget, rng: random.Random, cached: bool = False) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        budget: Budget,
+        rng: random.Random,
+        cached: bool = False,
+        fidelities: Sequence[int] | None = None,
+    ) -> None:
+        self.fidelities = growing(fidelities)
+        if self.fidelities and len(self.fidelities) != strategy.rungs:
+            raise self._other_rungs(strategy)
         self.strategy = strategy
         self.budget = budget
         self.cached = cached
@@ -61,19 +86,27 @@ class Queries:
         self.spent = 0.0
         self.ended: str | None = None
         self._rng = rng
-        self._known: dict[Genotype, float] = {}
+        self._known: dict[tuple[Genotype, int | None], float] = {}
+
+    def _other_rungs(self, strategy: Strategy) -> NasError:
+        kind, count = type(strategy).__name__, len(self.fidelities)
+        return NasError(
+            f"evaluator.fidelities={list(self.fidelities)}: lengths of training for {count} rungs, and {kind} has "
+            f"{strategy.rungs}: leave them out, or choose method=bohb with method.strategy.rungs={count}"
+        )
 
     @property
     def best(self) -> Query | None:
-        """The best of the history by value, the first of equals; None before the first query."""
+        """The best of the history by value, at the highest fidelity there; the first of equals, None before any."""
         return self.history[self.incumbents[-1]] if self.incumbents else None
 
-    def step(self, evaluate: Callable[[Genotype], Evaluation]) -> bool:
+    def step(self, evaluate: Callable[..., Evaluation]) -> bool:
         """One query; False where the budget does not allow it, or the run has ended before."""
         genotype = None if self.ended else self._asked()
         if genotype is None:
             return False
-        value, seconds = evaluate(genotype)
+        fidelity = self._fidelity
+        value, seconds = evaluate(genotype) if fidelity is None else evaluate(genotype, fidelity)
         limit = self.budget.seconds
         if limit is not None and self.spent + seconds > limit:
             self.ended = "seconds"
@@ -83,7 +116,7 @@ class Queries:
                     "queries (budget.queries)"
                 )
             return False
-        self._take(Query(genotype, value, seconds))
+        self._take(Query(genotype, value, seconds, fidelity))
         return True
 
     def replay(self, history: list[Query]) -> None:
@@ -99,35 +132,37 @@ class Queries:
                     f"ckpt_path: query {len(self.history)} of the checkpoint is not what this strategy asks for: go on "
                     "with the options and the seed that the search was started with"
                 )
-            self._take(query)
+            self._take(query._replace(fidelity=self._fidelity))
         self.ended = None
         self._look_at_queries()
+
+    @property
+    def _fidelity(self) -> int | None:
+        """That of the genotype asked for last."""
+        return self.fidelities[self.strategy.rung] if self.fidelities else None
 
     def _asked(self) -> Genotype | None:
         """The next genotype to pay for."""
         for _ in range(REPEATS):
             genotype = self.strategy.ask(self._rng)
-            if not self.cached or genotype not in self._known:
+            known = self._known.get((genotype, self._fidelity)) if self.cached else None
+            if known is None:
                 return genotype
-            self.strategy.tell(genotype, self._known[genotype])
+            self.strategy.tell(genotype, known)
         self.ended = "repeats"
         return None
 
     def _take(self, query: Query) -> None:
-        rank = query.value if math.isfinite(query.value) else -math.inf
-        if not self.history or rank > self._rank(self.history[self.incumbents[-1]]):
+        told = query.value if math.isfinite(query.value) else -math.inf
+        if not self.history or query.rank > self.history[self.incumbents[-1]].rank:
             self.incumbents.append(len(self.history))
         self.history.append(query)
         self.spent += query.seconds
         if self.cached:
-            self._known.setdefault(query.genotype, rank)
-        self.strategy.tell(query.genotype, rank)
+            self._known.setdefault((query.genotype, query.fidelity), told)
+        self.strategy.tell(query.genotype, told)
         self._look_at_queries()
 
     def _look_at_queries(self) -> None:
         if self.budget.queries is not None and len(self.history) >= self.budget.queries:
             self.ended = "queries"
-
-    @staticmethod
-    def _rank(query: Query) -> float:
-        return query.value if math.isfinite(query.value) else -math.inf

@@ -15,6 +15,11 @@ class Strategy(ABC):
     So a strategy needs no state of its own in a checkpoint: asked and told the same again, it is the same again.
     """
 
+    rungs: int = 1
+    """How many fidelities it asks for, where the evaluator has several."""
+    rung: int = 0
+    """That of the genotype asked for last, 0 being the cheapest."""
+
     def __init__(self, space: Space) -> None:
         self.space = space
 
