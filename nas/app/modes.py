@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
+from nas.app.own_data import complete_sweep, with_own_data
 from nas.app.overrides import override
 from nas.app.same_data import same_data
 from nas.app.same_test import same_test
@@ -37,13 +38,18 @@ def check_mode(arguments: Sequence[str]) -> None:
 
 
 def complete(arguments: list[str]) -> list[str]:
-    """The command line with the data set that follows from the run it names, where it chooses none."""
+    """The command line with the data set that follows from the run it names, or the runs, where it chooses none."""
+    return complete_sweep(arguments, _complete)
+
+
+def _complete(arguments: list[str]) -> list[str]:
     mode = override(arguments, "mode") or "train"
     return same_data(arguments) if mode == "train" else same_test(arguments)
 
 
 def run(cfg: DictConfig) -> float | None:
     """Does what ``mode`` says; the test accuracy in percent, None of an export."""
+    cfg = with_own_data(cfg, _complete)
     # each imported only where it is wanted: an evaluation needs nothing of a training
     if cfg.mode == "eval":
         from nas.app.evaluate import run as evaluate

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from nas.app.overrides import CONF, override, quote, saved_choices
@@ -62,7 +64,8 @@ def _differences(directory: Path) -> list[str]:
         dataset, seed, data = saved["dataset"], saved["seed"], saved["paths"]["data"]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise NasError(f"{file} is damaged: {one_line(repr(error))}") from None
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    within = GlobalHydra.instance().is_initialized()  # in a job of a sweep
+    with nullcontext() if within else initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", overrides=[f"dataset={choice}"])
     usual: Any = OmegaConf.to_container(cfg, resolve=False)
     data_set, folder = usual["dataset"], usual["paths"]["data"]
