@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from nas.app.own_data import complete_sweep, with_own_data
 from nas.app.overrides import override
+from nas.app.own_data import complete_sweep, with_own_data
 from nas.app.same_data import same_data
 from nas.app.same_test import same_test
 from nas.errors import NasError, unknown
