@@ -24,7 +24,8 @@ def check_mode(arguments: Sequence[str]) -> None:
     weights = override(arguments, "weights")
     if "train" in asked and weights not in (None, "null"):
         raise NasError(
-            f"weights={weights}: a training begins with new weights; mode=eval evaluates and mode=export exports these"
+            f"weights={weights}: a training begins with new weights; mode=eval evaluates, mode=export exports these; "
+            "initial=... trains them further"
         )
     if asked != ["train"] and override(arguments, "genotype") is None and weights in (None, "null"):
         raise NasError(

@@ -25,7 +25,7 @@ FILES = (
     "paths.data",
     "paths.benchmark",
 )
-TEXTS = ("genotype", "weights", "export.file", *FILES, *PATHS)
+TEXTS = ("genotype", "weights", "initial", "export.file", *FILES, *PATHS)
 
 
 def override(arguments: Sequence[str], key: str) -> str | None:
