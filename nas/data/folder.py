@@ -92,18 +92,15 @@ class Folder(ImageData):
         if root is None:
             raise NasError("dataset.root is missing: give the folder that holds train/CLASS/ and val/CLASS/")
         self.root, self.name = Path(root).expanduser(), name
-        listed = None if class_list is None else _listed(Path(class_list).expanduser(), self.root / "train")
-        self._listed = listed
-        first = _first_image(self.root / "train", listed) if None in (image_size, channels) else (0, 0)
+        self._listed = None if class_list is None else _listed(Path(class_list).expanduser(), self.root / "train")
+        first = _first_image(self.root / "train", self._listed) if None in (image_size, channels) else (0, 0)
         side, channels = image_size or first[0], channels or first[1]
         if side < 8 or channels not in (1, 3) or (workers or 0) < 0:
             raise NasError(
                 f"{name}: image_size={side}, channels={channels}, workers={workers}: images need at least 8 pixels a "
                 "side and 1 or 3 channels; workers are not below 0"
             )
-        if listed is not None:
-            classes = len(listed.folders)
-        self.classes = len(class_folders(self.root / "train")) if classes is None else classes
+        self.classes = _count(self.root / "train", self._listed, classes)
         self.shape = (channels, side, side)
         mean = (GREY_MEAN if channels == 1 else IMAGENET_MEAN) if mean is None else mean
         std = (GREY_STD if channels == 1 else IMAGENET_STD) if std is None else std
@@ -113,8 +110,7 @@ class Folder(ImageData):
         self.scale, self.color_jitter = tuple(scale), tuple(color_jitter)
         self.portions, self.subset, self.subset_seed = tuple(portions), subset, subset_seed
         self.subset_file = None if subset_file is None else Path(subset_file)
-        self.broken: Broken = broken
-        self.workers = workers
+        self.broken, self.workers = broken, workers
         self._decode(True)  # its values are looked at now rather than in the first step
         if subset is not None and not self.bilevel:
             raise NasError(f"subset {subset}: without bilevel, as in a training, all images are used: leave it out")
@@ -204,6 +200,13 @@ class Folder(ImageData):
 
 def _listed(path: Path, root: Path) -> ClassList:
     return read_class_list(path, class_folders(root))
+
+
+def _count(root: Path, listed: ClassList | None, given: int | None) -> int:
+    """The number of classes: of those in a list, or else as it is given, or else of the folders that there are."""
+    if listed is not None:
+        return len(listed.folders)
+    return len(class_folders(root)) if given is None else given
 
 
 def _first_image(root: Path, listed: ClassList | None) -> tuple[int, int]:

@@ -112,25 +112,19 @@ class ImageData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.held = self.shape
-        self.resize = None if image_size is None else Resize(image_size, resize)
-        if image_size is not None:
-            self.shape = (self.held[0], image_size, image_size)
-        elif resize is not None:
-            raise NasError(f"resize={resize} for {self.name}: give image_size too, the side that is cut out of it")
+        self.resize = self._resize(image_size, resize)
+        if self.resize is not None:
+            self.shape = (self.held[0], self.resize.size, self.resize.size)
         self.mean, self.std = tuple(float(m) for m in mean), tuple(float(s) for s in std)
         if len(self.mean) != self.shape[0] or len(self.std) != self.shape[0] or min(self.std) <= 0:
             raise NasError(
                 f"mean {self.mean} and std {self.std} do not fit {self.name}: "
                 f"it has {self.shape[0]} channel(s), and each needs a mean and a positive std"
             )
-        for option, value, least in (
-            ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-            ("pad", pad, 0),
-            ("cutout", cutout, 0),
-        ):
-            if value < least:
-                raise NasError(f"{option} is {value} for {self.name}: it must be at least {least}")
+        least = {"batch_size": (batch_size, 1), "eval_batch_size": (eval_batch_size, 1), "pad": (pad, 0)}
+        for option, (value, bound) in {**least, "cutout": (cutout, 0)}.items():
+            if value < bound:
+                raise NasError(f"{option} is {value} for {self.name}: it must be at least {bound}")
         if self.classes < 2:
             raise NasError(f"{self.name} has {self.classes} class(es): it takes two to tell apart")
         if cutout // 2 >= max(self.shape[1:]) - 1 and cutout - cutout // 2 >= max(self.shape[1:]):
@@ -144,6 +138,13 @@ class ImageData(pl.LightningDataModule):
         self.train_transform = TrainTransform(self.mean, self.std, pad, flip, cutout, self.resize)
         self.seed, self.resident = seed, resident
         self._splits: Splits | None = None
+
+    def _resize(self, size: int | None, side: int | None) -> Resize | None:
+        if size is not None:
+            return Resize(size, side)
+        if side is not None:
+            raise NasError(f"resize={side} for {self.name}: give image_size too, the side that is cut out of it")
+        return None
 
     def load(self) -> Splits:
         """Read the data set; called once, by ``setup``, on every rank."""
