@@ -33,9 +33,9 @@ _SPELLINGS = (
     (re.compile(r"(cells\.\d+)\.ops1\."), r"\1.conv_branches."),
     (re.compile(r"(cells\.\d+)\.ops2\."), r"\1.pool_branches."),
     (re.compile(r"^(features\.\d+)\.\d+\.(branch_)"), r"\1.\2"),
-    (re.compile(r"^classifier\.0\."), "classifier."),
+    (re.compile(r"^classifier\.[01]\."), "classifier."),
 )
-"""How AutoDL-Projects and DSNAS spell the parts of some modules, and how they are spelt here."""
+"""How AutoDL-Projects, DSNAS and the fine-tuned NoisyDARTS-A spell some parts, and how they are spelt here."""
 
 _STAGED = re.compile(r"blocks\.(\d+)\.(\d+)\.(.+)")
 """A block of a chain by stage and place, as timm has it; here blocks are counted through."""

@@ -102,11 +102,14 @@ class Training(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         if self.trainer.world_size > 1:  # all ranks begin with the same seed, and would drop the same places
             torch.manual_seed(seed_of("training", self.seed, self.current_epoch, self.trainer.global_rank))
+        self._set_drop_path()
+        self.log("train/learning_rate", float(self.trainer.optimizers[0].param_groups[0]["lr"]))
+
+    def _set_drop_path(self) -> None:
         probability = self.drop_path * self.current_epoch / (self.trainer.max_epochs or 1)
         for module in self.network.modules():
             if isinstance(module, DropPath):
                 module.probability = probability
-        self.log("train/learning_rate", float(self.trainer.optimizers[0].param_groups[0]["lr"]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, target = batch
@@ -160,6 +163,7 @@ class Training(pl.LightningModule):
         self.best = None if best is None else (best[0], best[1])
 
     def on_train_start(self) -> None:
+        self._set_drop_path()  # a run that goes on within an epoch does not start that epoch
         if self._random_state is not None:
             restore_random_state(self._random_state)
             self._random_state = None

@@ -123,7 +123,7 @@ class Trap:
 def test_runs_without_weights(tmp_path: Path) -> None:
     directory = tmp_path / "search"
     directory.mkdir()
-    evaluate(tmp_path, f"weights={directory}").refused("no model.pt in", "only a finished training")
+    evaluate(tmp_path, f"weights={directory}").refused("no model.pt in", "of a finished training")
     evaluate(tmp_path, f"genotype={NB201}").refused("is a genotype without weights", "python train.py genotype=")
     evaluate(tmp_path, f"genotype={directory}").refused("no file", "genotype.json")
 

@@ -88,8 +88,12 @@ def test_weights_with_their_genotype(tmp_path: Path) -> None:
 
 def test_what_is_no_trained_network(tmp_path: Path) -> None:
     save_genotype(made().genotype, tmp_path / "genotype.json")
-    for source in (NB201, tmp_path, tmp_path / "genotype.json"):
-        with pytest.raises(NasError, match="is a genotype without weights: give weights=FILE, or train it"):
+    for source, said in (
+        (NB201, "is a genotype without weights: give it as genotype"),
+        (tmp_path, "is the run of a search, which trains no network: python train.py genotype="),
+        (tmp_path / "genotype.json", "genotype.json holds no weights"),
+    ):
+        with pytest.raises(NasError, match=f"weights: .*{said}"):
             nas.load(source)
     with pytest.raises(NasError, match="no file .*nowhere.pt"):
         nas.load(tmp_path / "nowhere.pt")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from nas.app.overrides import override
+from nas.app.own_data import complete_sweep, with_own_data
 from nas.app.same_data import same_data
 from nas.app.same_test import same_test
 from nas.errors import NasError, unknown
@@ -23,7 +24,8 @@ def check_mode(arguments: Sequence[str]) -> None:
     weights = override(arguments, "weights")
     if "train" in asked and weights not in (None, "null"):
         raise NasError(
-            f"weights={weights}: a training begins with new weights; mode=eval evaluates and mode=export exports these"
+            f"weights={weights}: a training begins with new weights; mode=eval evaluates, mode=export exports these; "
+            "initial=... trains them further"
         )
     if asked != ["train"] and override(arguments, "genotype") is None and weights in (None, "null"):
         raise NasError(
@@ -37,13 +39,18 @@ def check_mode(arguments: Sequence[str]) -> None:
 
 
 def complete(arguments: list[str]) -> list[str]:
-    """The command line with the data set that follows from the run it names, where it chooses none."""
+    """The command line with the data set that follows from the run it names, or the runs, where it chooses none."""
+    return complete_sweep(arguments, _complete)
+
+
+def _complete(arguments: list[str]) -> list[str]:
     mode = override(arguments, "mode") or "train"
     return same_data(arguments) if mode == "train" else same_test(arguments)
 
 
 def run(cfg: DictConfig) -> float | None:
     """Does what ``mode`` says; the test accuracy in percent, None of an export."""
+    cfg = with_own_data(cfg, _complete)
     # each imported only where it is wanted: an evaluation needs nothing of a training
     if cfg.mode == "eval":
         from nas.app.evaluate import run as evaluate

@@ -16,8 +16,16 @@ from nas.errors import NasError, one_line, unknown
 
 CONF = Path(__file__).parents[2] / "conf"
 PATHS = ("ckpt_path", "hydra.run.dir", "hydra.sweep.dir")
-FILES = ("dataset.root", "dataset.split", "dataset.subset", "dataset.test_split", "paths.data", "paths.benchmark")
-TEXTS = ("genotype", "weights", "export.file", *FILES, *PATHS)
+FILES = (
+    "dataset.root",
+    "dataset.class_list",
+    "dataset.split",
+    "dataset.subset",
+    "dataset.test_split",
+    "paths.data",
+    "paths.benchmark",
+)
+TEXTS = ("genotype", "weights", "initial", "export.file", *FILES, *PATHS)
 
 
 def override(arguments: Sequence[str], key: str) -> str | None:

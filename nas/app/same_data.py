@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas.app.overrides import key_of, override, saved_choices, saved_overrides
 
-INPUT = ("root", "shape", "classes", "channels", "image_size", "scale", "color_jitter")
+INPUT = ("root", "shape", "classes", "class_list", "channels", "image_size", "resize", "scale", "color_jitter")
 
 
 def same_data(arguments: list[str]) -> list[str]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from nas.app.overrides import CONF, override, quote, saved_choices
+from nas.app.overrides import CONF, key_of, override, quote, saved_choices, saved_overrides
 from nas.errors import NasError, one_line
 
 
 def same_test(arguments: list[str]) -> list[str]:
     """With ``weights`` or ``genotype`` naming a run, and no ``dataset``: the data set of that run, options included.
 
-    A model.pt outside of its run still knows the name of its data set.
+    A model.pt outside of its run still knows the name of its data set. The checkpoint of a training that has not ended
+    gets the genotype and the network's options of that run too.
     """
+    arguments = [*_network(arguments), *arguments]
     if override(arguments, "dataset"):
         return arguments
     named = [Path(given).expanduser() for key in ("weights", "genotype") if (given := override(arguments, key))]
@@ -30,6 +34,18 @@ def same_test(arguments: list[str]) -> list[str]:
             return [*(line for line in found if line.partition("=")[0] not in keys), *arguments]
     dataset = _stored(named[0]) if named else None
     return arguments if dataset is None else [f"dataset={dataset}", *arguments]
+
+
+def _network(arguments: list[str]) -> list[str]:
+    """What a run was started to train, where ``weights`` is its checkpoint and it has left no genotype.json yet."""
+    given = override(arguments, "weights")
+    path = Path(given or "").expanduser()
+    directory = _run_of(path) if given and path.suffix == ".ckpt" else None
+    if directory is None or (directory / "genotype.json").is_file() or override(arguments, "genotype") is not None:
+        return []
+    keys = {key_of(line) for line in arguments}
+    saved = [line for line in saved_overrides(directory) if key_of(line) not in keys]
+    return [line for line in saved if key_of(line) == "genotype" or key_of(line).startswith("network.")]
 
 
 def _run_of(path: Path) -> Path | None:
@@ -62,7 +78,8 @@ def _differences(directory: Path) -> list[str]:
         dataset, seed, data = saved["dataset"], saved["seed"], saved["paths"]["data"]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise NasError(f"{file} is damaged: {one_line(repr(error))}") from None
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    within = GlobalHydra.instance().is_initialized()  # in a job of a sweep
+    with nullcontext() if within else initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", overrides=[f"dataset={choice}"])
     usual: Any = OmegaConf.to_container(cfg, resolve=False)
     data_set, folder = usual["dataset"], usual["paths"]["data"]

@@ -42,11 +42,29 @@ COLUMNS = {
         "search_seconds",
         "genotype",
     ),
+    "eval": (
+        "weights",
+        "dataset",
+        "images",
+        "test_accuracy",
+        "test_top5_accuracy",
+        "test_loss",
+        "calibration_error",
+        "parameters",
+        "images_per_second",
+        "genotype",
+    ),
+    "export": ("weights", "format", "bytes", "parameters", "macs", "file", "genotype"),
     "train": ("space", "dataset", "seed", "test_accuracy", "parameters", "macs", "train_seconds", "genotype"),
 }
 
-TELLING = {"train": "test_accuracy", "scan": "architectures"}
-"""The key of a summary that tells which kind of job it is of."""
+TELLING = {
+    "eval": "calibration_error",
+    "export": "max_difference",
+    "train": "test_accuracy",
+    "scan": "architectures",
+}
+"""The key of a summary that tells which kind of job it is of; the first of these that there is."""
 
 
 class SweepTable(Callback):
@@ -56,7 +74,8 @@ class SweepTable(Callback):
         directory = Path(config.hydra.sweep.dir)
         jobs = sorted((p for p in directory.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_number)
         rows = [job_row(job) for job in jobs]
-        columns = COLUMNS[next((kind for kind, key in TELLING.items() if any(key in row for row in rows)), "search")]
+        usual = config.get("mode", "search")
+        columns = COLUMNS[next((kind for kind, key in TELLING.items() if any(key in row for row in rows)), usual)]
         columns = tuple(name for name in columns if name not in OPTIONAL or any(name in row for row in rows))
         table = Table(title=str(directory), title_justify="left")
         for column in ("job", *columns):

@@ -25,6 +25,7 @@ from nas.callbacks.timing import StepTimer
 from nas.cells import Genotype
 from nas.count import parameters
 from nas.data.images import ImageData
+from nas.deploy.initial import begin_with
 from nas.deploy.model import MODEL_FILE, Model, save_model
 from nas.errors import NasError
 from nas.files import load_genotype, published, save_genotype, write_json
@@ -50,6 +51,9 @@ def run(cfg: DictConfig) -> float | None:
     space = space_of(genotype, data.shape, data.classes)
     options = network_options(space, cfg.network, {} if entry is None else entry.options(space.shape[1:]))
     network = space.network(genotype, **options)
+    if cfg.initial is not None and checkpoint is None:
+        new = begin_with(network, genotype, cfg.initial)
+        log.info("begins with    %s%s", cfg.initial, f" (new: {', '.join(new)})" if new else "")
     training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
     try:
         trainer = build_trainer(cfg, [*averaging(cfg.ema), *resumed(cfg, checkpoint)])

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from nas.data.resize import Resize
+
 
 def random_crop(x: Tensor, pad: int, generator: Generator | None = None) -> Tensor:
     """``x`` [N, C, H, W] padded with ``pad`` black pixels a side, then cut back to H x W at one offset an image."""
@@ -51,15 +53,18 @@ def normalise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 class EvalTransform:
-    """Normalises a batch and nothing else. ``mean`` and ``std``: one value a channel, of pixels scaled to 0..1."""
+    """Resizes a batch where asked to, then normalises it by ``mean`` and ``std``: one value a channel, of 0..1."""
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float], resize: Resize | None = None) -> None:
         self.mean, self.std = tuple(mean), tuple(std)
+        self.resize = resize
         # Kept for each device, since a tensor built from python numbers in every step would wait for the device.
         self._constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """``x`` [N, C, H, W], uint8 or float in 0..1, to float32 of the same shape; ``generator`` is not used."""
+        """``x`` [N, C, H, W], uint8 or float in 0..1, to float32; ``generator`` is not used."""
+        if self.resize is not None:
+            x = self.resize(x)
         if x.device not in self._constants:
             self._constants[x.device] = (torch.tensor(self.mean).to(x.device), torch.tensor(self.std).to(x.device))
         return normalise(x, *self._constants[x.device])
@@ -70,22 +75,30 @@ class TrainTransform:
 
     ``pad``: pixels of black padding before the crop (0: no crop). ``cutout``: side of the hole in pixels (0: none);
     it is cut after normalisation, so the hole has the mean colour. ``cutout_probability`` is an image's chance of it;
-    it may be changed from epoch to epoch.
+    it may be changed from epoch to epoch. ``resize`` follows the flip, with a part at random.
     """
 
     def __init__(
-        self, mean: Sequence[float], std: Sequence[float], pad: int = 4, flip: bool = True, cutout: int = 0
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        pad: int = 4,
+        flip: bool = True,
+        cutout: int = 0,
+        resize: Resize | None = None,
     ) -> None:
-        self.pad, self.flip, self.cutout = pad, flip, cutout
+        self.pad, self.flip, self.cutout, self.resize = pad, flip, cutout, resize
         self.cutout_probability = 1.0
         self._normalise = EvalTransform(mean, std)
 
     def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """``x`` [N, C, H, W], uint8 or float in 0..1, to float32 of the same shape, drawn from ``generator``."""
+        """``x`` [N, C, H, W], uint8 or float in 0..1, to float32, drawn from ``generator``."""
         if self.pad:
             x = random_crop(x, self.pad, generator)
         if self.flip:
             x = random_flip(x, generator)
+        if self.resize is not None:
+            x = self.resize.random(x, generator)
         x = self._normalise(x)
         if not self.cutout:
             return x

@@ -63,7 +63,7 @@ class Cifar(ImageData):
 
     def _read(self, files: Sequence[str]) -> tuple[Tensor, Tensor]:
         parts = [self.archive.read(self.root, name) for name in files]
-        images = np.concatenate([part[b"data"] for part in parts]).reshape(-1, *self.shape)
+        images = np.concatenate([part[b"data"] for part in parts]).reshape(-1, *self.held)
         labels = np.concatenate([part[self.label_key] for part in parts])
         return torch.from_numpy(images), torch.from_numpy(labels).long()
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nas.data import subset as subsets
 from nas.data.archive import write_whole
+from nas.data.class_list import ClassList, read_class_list
 from nas.data.decode import Crop, Decode
 from nas.data.file_loader import UNREADABLE, Broken, FileLoader
 from nas.data.folder_index import FolderIndex, check_classes, class_folders, images_in, index_folder
@@ -46,6 +47,8 @@ class Folder(ImageData):
         root: the folder above ``train`` and ``val``.
         name: what the data set is called.
         classes: how many there are; ``None``: as many as folders in ``train``, which is looked at at once.
+        class_list: a file of the classes to use, in the order of their labels (see ``read_class_list``), which then
+            tells how many there are; ``None``: all folders, sorted.
         image_size: side of the images that networks see; ``None``: the shorter side of the first training image.
         channels: 3, 1 for grey images; ``None``: those of the first training image.
         mean, std: of pixels scaled to 0..1; ``None``: those of ImageNet.
@@ -69,6 +72,7 @@ class Folder(ImageData):
         *,
         name: str = "folder",
         classes: int | None = None,
+        class_list: str | Path | None = None,
         image_size: int | None = None,
         channels: int | None = None,
         mean: Sequence[float] | None = None,
@@ -89,14 +93,15 @@ class Folder(ImageData):
         if root is None:
             raise NasError("dataset.root is missing: give the folder that holds train/CLASS/ and val/CLASS/")
         self.root, self.name = Path(root).expanduser(), name
-        first = _first_image(self.root / "train") if None in (image_size, channels) else (0, 0)
+        self._listed = None if class_list is None else _listed(Path(class_list).expanduser(), self.root / "train")
+        first = _first_image(self.root / "train", self._listed) if None in (image_size, channels) else (0, 0)
         side, channels = image_size or first[0], channels or first[1]
         if side < 8 or channels not in (1, 3) or (workers or 0) < 0:
             raise NasError(
                 f"{name}: image_size={side}, channels={channels}, workers={workers}: images need at least 8 pixels a "
                 "side and 1 or 3 channels; workers are not below 0"
             )
-        self.classes = len(class_folders(self.root / "train")) if classes is None else classes
+        self.classes = _count(self.root / "train", self._listed, classes)
         self.shape = (channels, side, side)
         mean = (GREY_MEAN if channels == 1 else IMAGENET_MEAN) if mean is None else mean
         std = (GREY_STD if channels == 1 else IMAGENET_STD) if std is None else std
@@ -106,8 +111,7 @@ class Folder(ImageData):
         self.scale, self.color_jitter, self.lighting = tuple(scale), tuple(color_jitter), lighting
         self.portions, self.subset, self.subset_seed = tuple(portions), subset, subset_seed
         self.subset_file = None if subset_file is None else Path(subset_file)
-        self.broken: Broken = broken
-        self.workers = workers
+        self.broken, self.workers = broken, workers
         self._decode(True)  # its values are looked at now rather than in the first step
         if subset is not None and not self.bilevel:
             raise NasError(f"subset {subset}: without bilevel, as in a training, all images are used: leave it out")
@@ -122,14 +126,15 @@ class Folder(ImageData):
         """Look at all folders, and share out the training images; the same for every ``stage``."""
         if self._index:
             return
-        train, val = (index_folder(self.root / part) for part in ("train", "val"))
+        folders = None if self._listed is None else self._listed.folders
+        train, val = (index_folder(self.root / part, folders) for part in ("train", "val"))
         check_classes(train.classes, val.classes, self.root)
         if len(train.classes) != self.classes:
             raise NasError(
                 f"{self.root.absolute()} has {len(train.classes)} classes, where dataset.classes={self.classes}: "
                 "give the number that there are"
             )
-        self.class_names = train.classes
+        self.class_names = train.classes if self._listed is None else self._listed.names
         if self.bilevel:
             self._chosen = self._choose(train)
         else:
@@ -195,9 +200,20 @@ class Folder(ImageData):
         )
 
 
-def _first_image(root: Path) -> tuple[int, int]:
+def _listed(path: Path, root: Path) -> ClassList:
+    return read_class_list(path, class_folders(root))
+
+
+def _count(root: Path, listed: ClassList | None, given: int | None) -> int:
+    """The number of classes: of those in a list, or else as it is given, or else of the folders that there are."""
+    if listed is not None:
+        return len(listed.folders)
+    return len(class_folders(root)) if given is None else given
+
+
+def _first_image(root: Path, listed: ClassList | None) -> tuple[int, int]:
     """The shorter side of the first training image, and its number of channels. Raises NasError where there is none."""
-    folder = root / class_folders(root)[0]
+    folder = root / (class_folders(root) if listed is None else listed.folders)[0]
     names = images_in(folder)
     if not names:
         raise NasError(f"class folder {folder.absolute()} holds no images: remove it or fill it")

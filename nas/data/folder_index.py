@@ -49,16 +49,25 @@ def images_in(folder: Path) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
 
 
-def index_folder(root: Path) -> FolderIndex:
-    """Everything in the class folders of ``root``. Raises NasError for a missing folder or a class without images."""
+def index_folder(root: Path, listed: Sequence[str] | None = None) -> FolderIndex:
+    """Everything in the class folders of ``root``: in all of them, or in those ``listed``, whose order labels follow.
+
+    Raises NasError for a missing folder or a class without images.
+    """
     classes = class_folders(root)
+    if listed is not None:
+        absent = [name for name in listed if name not in classes]
+        if absent:
+            raise NasError(f"there is no folder {(root / absent[0]).absolute()} of the listed class '{absent[0]}'")
+        classes = tuple(listed)
     files: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         found = images_in(root / name)
         if not found:
             raise NasError(
-                f"class folder {(root / name).absolute()} holds no images ({', '.join(SUFFIXES)}): remove it or fill it"
+                f"class folder {(root / name).absolute()} holds no images ({', '.join(SUFFIXES)}): remove it or "
+                "fill it, or leave it out of a dataset.class_list"
             )
         files += [f"{name}/{file}" for file in found]
         labels += [label] * len(found)
@@ -72,5 +81,6 @@ def check_classes(train: Sequence[str], val: Sequence[str], root: Path) -> None:
         if alone:
             more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
             raise NasError(
-                f"{root.absolute()}: class '{alone[0]}'{more} is in {here}/ and not in {there}/: give both the same"
+                f"{root.absolute()}: class '{alone[0]}'{more} is in {here}/ and not in {there}/: give both the same, "
+                "or those to use as dataset.class_list"
             )

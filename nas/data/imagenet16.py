@@ -91,10 +91,10 @@ class ImageNet16(ImageData):
             raise NasError(f"cannot read {path}: {one_line(error)}") from error
         self._check(path, content)
         entry = unpickle_arrays(content, path, "latin1")
-        side = self.shape[1]
+        side = self.held[1]
         try:
             labels = torch.tensor([int(label) for label in entry["labels"]], dtype=torch.int64)
-            pixels = torch.from_numpy(np.ascontiguousarray(entry["data"])).view(len(labels), *self.shape)
+            pixels = torch.from_numpy(np.ascontiguousarray(entry["data"])).view(len(labels), *self.held)
             if pixels.dtype != torch.uint8 or min(labels.tolist()) < 1:
                 raise ValueError("pixels are not 8-bit, or labels do not begin at 1")
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -16,6 +16,7 @@ from torch import Tensor
 from nas.data.augment import EvalTransform, TrainTransform
 from nas.data.halves import halves
 from nas.data.loader import Loader, TensorLoader, Transform
+from nas.data.resize import Resize
 from nas.data.split import split_indices
 from nas.errors import NasError
 
@@ -51,6 +52,8 @@ class ImageOptions(TypedDict, total=False):
     cutout: int
     seed: int
     resident: bool
+    image_size: int | None
+    resize: int | None
 
 
 class _Place(NamedTuple):
@@ -87,6 +90,9 @@ class ImageData(pl.LightningDataModule):
         cutout: side in pixels of the hole in each training image; 0 for none.
         seed: of the order and of the augmentation.
         resident: hold the whole data set on the device that trains and augment there.
+        image_size: side of the images that networks see; as they are held if ``None``.
+        resize: side that images are brought to, of which ``image_size`` is then cut out: the middle, or in training a
+            part at random; ``image_size`` if ``None``.
 
     Raises:
         NasError: if a value is out of range. Also from ``train_dataloader``: if ``batch_size`` is larger than a part.
@@ -97,7 +103,9 @@ class ImageData(pl.LightningDataModule):
 
     name: str
     shape: tuple[int, int, int]
-    """Channels, height and width of an image."""
+    """Channels, height and width of an image, as networks see it."""
+    held: tuple[int, int, int]
+    """The same of the images in memory."""
     classes: int
     class_names: tuple[str, ...] = ()
     """By label; empty until known (some data sets learn them in ``setup``)."""
@@ -120,22 +128,24 @@ class ImageData(pl.LightningDataModule):
         cutout: int = 0,
         seed: int = 0,
         resident: bool = True,
+        image_size: int | None = None,
+        resize: int | None = None,
     ) -> None:
         super().__init__()
+        self.held = self.shape
+        self.resize = self._resize(image_size, resize)
+        if self.resize is not None:
+            self.shape = (self.held[0], self.resize.size, self.resize.size)
         self.mean, self.std = tuple(float(m) for m in mean), tuple(float(s) for s in std)
         if len(self.mean) != self.shape[0] or len(self.std) != self.shape[0] or min(self.std) <= 0:
             raise NasError(
                 f"mean {self.mean} and std {self.std} do not fit {self.name}: "
                 f"it has {self.shape[0]} channel(s), and each needs a mean and a positive std"
             )
-        for option, value, least in (
-            ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-            ("pad", pad, 0),
-            ("cutout", cutout, 0),
-        ):
-            if value < least:
-                raise NasError(f"{option} is {value} for {self.name}: it must be at least {least}")
+        least = {"batch_size": (batch_size, 1), "eval_batch_size": (eval_batch_size, 1), "pad": (pad, 0)}
+        for option, (value, bound) in {**least, "cutout": (cutout, 0)}.items():
+            if value < bound:
+                raise NasError(f"{option} is {value} for {self.name}: it must be at least {bound}")
         if self.classes < 2:
             raise NasError(f"{self.name} has {self.classes} class(es): it takes two to tell apart")
         if cutout // 2 >= max(self.shape[1:]) - 1 and cutout - cutout // 2 >= max(self.shape[1:]):
@@ -148,10 +158,17 @@ class ImageData(pl.LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.split, self.bilevel = split, bilevel
         self.pad, self.flip, self.cutout = pad, flip, cutout
-        self.train_transform = TrainTransform(self.mean, self.std, pad, flip, cutout)
+        self.train_transform = TrainTransform(self.mean, self.std, pad, flip, cutout, self.resize)
         self.seed, self.resident = seed, resident
         self._splits: Splits | None = None
         self._weights = 0  # training images with split=xvalid, which the images for the architecture follow
+
+    def _resize(self, size: int | None, side: int | None) -> Resize | None:
+        if size is not None:
+            return Resize(size, side)
+        if side is not None:
+            raise NasError(f"resize={side} for {self.name}: give image_size too, the side that is cut out of it")
+        return None
 
     def load(self) -> Splits:
         """Read the data set; called once, by ``setup``, on every rank."""
@@ -162,10 +179,10 @@ class ImageData(pl.LightningDataModule):
         if self._splits is not None:
             return
         splits = self.load()
-        if splits.train_images.shape[1:] != self.shape or splits.test_images.shape[1:] != self.shape:
+        if splits.train_images.shape[1:] != self.held or splits.test_images.shape[1:] != self.held:
             raise NasError(
                 f"{self.name} has images of shape {tuple(splits.train_images.shape[1:])} (train) and "
-                f"{tuple(splits.test_images.shape[1:])} (test), but declares {self.shape}"
+                f"{tuple(splits.test_images.shape[1:])} (test), but declares {self.held}"
             )
         self._splits = self._shared_out(splits)
 
@@ -260,7 +277,7 @@ class ImageData(pl.LightningDataModule):
     def _loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
         """A loader of the test images, or of the training images, on this process's share and device."""
         rank, world, device = self._place()
-        transform: Transform = self.train_transform if augment else EvalTransform(self.mean, self.std)
+        transform: Transform = self.train_transform if augment else EvalTransform(self.mean, self.std, self.resize)
         # Moved once and kept, so that the loaders share one copy on the device.
         self._splits = splits = self.splits.to(device)
         images, labels = (

@@ -59,14 +59,14 @@ class Synthetic(ImageData):
     def load(self) -> Splits:
         """Draw the patterns, then the training and the test images."""
         generator = Generator().manual_seed(self.seed)
-        patterns = torch.randn(self.classes, *self.shape, generator=generator)
+        patterns = torch.randn(self.classes, *self.held, generator=generator)
         train = self._draw(patterns, self.size, generator)
         return Splits(*train, *self._draw(patterns, self.test_size, generator))
 
     def _draw(self, patterns: Tensor, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Images uint8 [size, C, H, W] and labels int64 [size], in random order."""
         labels = torch.arange(size)[torch.randperm(size, generator=generator)] % self.classes
-        images = torch.empty(size, *self.shape, dtype=torch.uint8)
+        images = torch.empty(size, *self.held, dtype=torch.uint8)
         scale = 64 / (1 + self.noise**2) ** 0.5  # a quarter of the range, which makes mean and std fit by default
         for start in range(0, size, _CHUNK):
             pattern = patterns[labels[start : start + _CHUNK]]

@@ -85,5 +85,4 @@ def load(
                 raise unknown("option of the network", name, space.network_options())
         return options
 
-    weights = None if genotype is None else source
-    return TrainedNetwork(find(source if genotype is None else genotype, weights, checked, shape).model, normalise)
+    return TrainedNetwork(find(genotype, source, checked, shape).model, normalise)

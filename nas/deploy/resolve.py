@@ -11,12 +11,14 @@ from typing import Any
 from torch import Tensor
 
 from nas.cells import Genotype
+from nas.deploy.missing import why_no_model
 from nas.deploy.model import MODEL_FILE, Model, decode_model, is_model
 from nas.deploy.sizes import classes_of, options_of
 from nas.deploy.weights import read_file, unwrap
 from nas.errors import NasError
 from nas.files import GENOTYPE_FILE, load_genotype, published
 from nas.interop import load_published
+from nas.spaces.notations import is_native
 from nas.spaces.of_genotype import space_of
 from nas.spaces.space import Shape, Space
 
@@ -111,14 +113,17 @@ def _path(genotype: str | Path | Genotype | None, weights: str | Path | None) ->
     """The file of weights. Raises NasError, with what would work, where nothing names one."""
     if weights is not None:
         found = weights_file(weights)
-        if found is None and os.path.isdir(Path(str(weights)).expanduser()):
-            raise NasError(
-                f"weights: there is no {MODEL_FILE} in {weights}: only a finished training has one, an interrupted one "
-                f"has {weights}/checkpoints/last.ckpt"
-            )
+        place = Path(str(weights)).expanduser()
+        if found is None and os.path.isdir(place):
+            raise NasError(f"weights: {why_no_model(place)}")
         if found is None and str(weights).endswith(".json"):
             raise NasError(f"weights: {weights} holds no weights; give a run directory, a model.pt or a state_dict")
-        return found or Path(str(weights)).expanduser()  # reading it tells that there is none
+        if found is None and (is_native(str(weights)) or published(weights) is not None):
+            raise NasError(
+                f"weights: '{weights}' is a genotype without weights: give it as genotype, and as weights a run "
+                "directory, a model.pt or a file of weights"
+            )
+        return found or place  # reading it tells that there is none
     if genotype is None:
         raise NasError("weights: give a run directory, a model.pt, or a file of weights with its genotype")
     found = None if isinstance(genotype, Genotype) else weights_file(genotype)

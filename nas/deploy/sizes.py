@@ -10,8 +10,8 @@ from torch import Tensor
 
 _POOL_NORM = re.compile(r"(cells\.\d+\.(?:_ops\.\d+|edges\.\d+<-\d+|graph\.edges\.\w+\.\w+))\.(?:op\.)?1\.running_mean")
 """The batch norm that stands where an op would have its convolution: the op is a pool."""
-_CLASSIFIER = re.compile(r"\bclassifier\.(?:0\.)?weight$")
-"""The classifier, which DSNAS and Single Path One-Shot keep in a sequence."""
+_CLASSIFIER = re.compile(r"\bclassifier\.(?:[01]\.)?weight$")
+"""The classifier, which DSNAS and Single Path One-Shot keep in a sequence, and NoisyDARTS-A behind a dropout."""
 
 
 def classes_of(state: Mapping[str, Tensor]) -> int | None:

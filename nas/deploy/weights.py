@@ -21,6 +21,9 @@ from nas.errors import NasError, one_line
 WRAPPERS = ("state_dict", "model_state", "model_state_dict", "base-model", "model", "network", "net")
 """Where published checkpoints keep the weights, beside epochs, optimizers and arguments."""
 
+PREFIXES = ("module.", "_orig_mod.", "network.", "model.", "net.")
+"""What DataParallel, torch.compile, and modules that hold the network put in front of the names of its weights."""
+
 UNREADABLE = (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError)
 
 
@@ -40,10 +43,10 @@ def read_file(path: Path) -> Any:
         with torch.serialization.safe_globals(list(_accepted())):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
-        foreign = re.search(r"GLOBAL (\S+) was not|Unsupported (?:class|global) (\S+)", str(error))
+        foreign = re.search(r"GLOBAL (\w[\w.]*)|Unsupported (?:class|global) (\w[\w.]*)", str(error))
         if foreign is not None:
             raise NasError(
-                f"weights: {path} holds a Python object ({(foreign[1] or foreign[2]).strip(' .')}) that may run "
+                f"weights: {path} holds a Python object ({(foreign[1] or foreign[2]).strip('.')}) that may run "
                 "anything when it is read: save the state_dict alone, torch.save(network.state_dict(), FILE), "
                 "where you trust it"
             ) from None
@@ -53,14 +56,20 @@ def read_file(path: Path) -> Any:
 def unwrap(value: Any, path: Path) -> tuple[dict[str, Tensor], str]:
     """The state_dict in what a checkpoint holds, and the key it was found under ("" where it is the whole).
 
-    The ``network.`` in front of the names of a training's own checkpoint is taken away, with all that is not of the
-    network. Raises NasError where there is no mapping of names to tensors.
+    What wrappers put in front of all names (``PREFIXES``) is taken away; of Lightning's checkpoints, which hold the
+    weights of losses and metrics too, with all that is not of the network.
+
+    Raises NasError where there is no mapping of names to tensors.
     """
     if _is_state(value):
-        return dict(value), ""
+        return bare(value), ""
     if isinstance(value, Mapping) and "search" in value and "pytorch-lightning_version" in value:
         raise NasError(f"weights: {path} is the checkpoint of a search: its weights are those of a supernet")
     found = [key for key in WRAPPERS if isinstance(value, Mapping) and _is_state(value.get(key))]
+    inner = [key for key in WRAPPERS if isinstance(value, Mapping) and _wraps(value.get(key))]
+    if not found and inner:
+        state, key = unwrap(value[inner[0]], path)
+        return state, f"{inner[0]}.{key}"
     if not found:
         held = f"a mapping with {_some(value)}" if isinstance(value, Mapping) else f"a {type(value).__name__}"
         raise NasError(
@@ -69,13 +78,25 @@ def unwrap(value: Any, path: Path) -> tuple[dict[str, Tensor], str]:
         )
     state = dict(value[found[0]])
     if "pytorch-lightning_version" in value:
-        own = {key.removeprefix("network."): part for key, part in state.items() if key.startswith("network.")}
-        state = own or state
-    return state, found[0]
+        parts = ({k: v for k, v in state.items() if k.startswith(prefix)} for prefix in PREFIXES)
+        state = next(filter(None, parts), state)
+    return bare(state), found[0]
+
+
+def bare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state_dict without the prefixes that all of its names have in common."""
+    prefix = next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in state)), None)
+    return dict(state) if prefix is None else bare({key.removeprefix(prefix): value for key, value in state.items()})
 
 
 def _is_state(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(isinstance(part, Tensor) for part in value.values())
+    """Whether it is a mapping of names to tensors."""
+    named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    return named and bool(value) and all(isinstance(part, Tensor) for part in value.values())
+
+
+def _wraps(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(_is_state(value.get(key)) for key in WRAPPERS)
 
 
 def _some(value: Mapping[Any, Any]) -> str:
@@ -118,4 +139,8 @@ def _what_it_is(path: Path, error: Exception) -> str:
         return "is a program of torch.export: give the model.pt that it was exported from"
     if not head:
         return "is empty"
+    if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+        return "is cut off: the end of the file is missing"
+    if not head.startswith((b"PK", b"\x80")):
+        return "is no file of torch.save"
     return f"is damaged, cut off or no file of torch.save ({one_line(error).partition('. ')[0][:160]})"

@@ -1,0 +1,83 @@
+"""In a sweep over several runs, each job has the data set of the run that it names."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from nas.app.options import check_options
+from nas.app.overrides import key_of, override, parse
+from nas.app.preflight import check_config
+from nas.files import write_atomically
+
+Complete = Callable[[list[str]], list[str]]
+NAMING = ("mode", "weights", "genotype")  # what names the run of a job
+MARK = "own_data"  # the key of the configuration that has each job look for its own
+
+
+def complete_sweep(arguments: list[str], complete: Complete) -> list[str]:
+    """``complete`` for a command line of several jobs: what it adds to all of them, and a mark where that differs.
+
+    Hydra reads the command line once for all jobs, so that only the job itself (``with_own_data``) can add the rest.
+    """
+    swept = _swept(arguments)
+    if not swept:
+        return complete(arguments)
+    rest = [line for line in arguments if key_of(line) not in swept]
+    added = []
+    for values in itertools.product(*swept.values()):
+        job = [*rest, *(f"{key}={value}" for key, value in zip(swept, values, strict=True))]
+        added.append([line for line in complete(job) if line not in job])
+    shared = [line for line in added[0] if all(line in other for other in added)]
+    if override(shared, "dataset") is None:
+        shared = []  # options of a data set mean nothing without it
+    own = any(lines != shared for lines in added)
+    return [*shared, *([f"{MARK}=true"] if own else []), *arguments]
+
+
+def with_own_data(cfg: DictConfig, complete: Complete) -> DictConfig:
+    """The configuration of a job that ``complete_sweep`` has marked, completed; Hydra's record of it is written anew.
+
+    Raises NasError where the completed configuration is none.
+    """
+    if not cfg[MARK]:
+        return cfg
+    hydra = HydraConfig.get()
+    task = [line for line in hydra.overrides.task if key_of(line) not in ("dataset", MARK)]
+    lines = complete(task)
+    if len(lines) == len(task):
+        return cfg
+    completed = compose(hydra.job.config_name, lines, return_hydra_config=True)
+    with read_write(hydra):
+        hydra.runtime.choices = completed.hydra.runtime.choices
+        hydra.overrides.task = lines
+    with open_dict(completed):
+        del completed["hydra"]
+    _record(completed, hydra)
+    check_config(completed)
+    check_options(completed)
+    return completed
+
+
+def _swept(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """The values of the keys that name runs, where there are several."""
+    naming = parse([line for line in arguments if key_of(line) in NAMING])
+    return {
+        str(part.key_or_group): list(map(str, part.sweep_string_iterator()))
+        for part in naming
+        if part.is_discrete_sweep()
+    }
+
+
+def _record(cfg: DictConfig, hydra: DictConfig) -> None:
+    if hydra.output_subdir is None:
+        return
+    directory = Path(hydra.runtime.output_dir) / hydra.output_subdir
+    write_atomically(directory / "config.yaml", OmegaConf.to_yaml(cfg))
+    write_atomically(directory / "hydra.yaml", OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
+    write_atomically(directory / "overrides.yaml", OmegaConf.to_yaml(hydra.overrides.task))
