@@ -135,7 +135,8 @@ def _stages(op: nn.Module) -> list[Stage]:
         assert isinstance(relu, nn.ReLU) and isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
         return [Stage(relu, conv.weight, 1, conv.stride[0], norm)]
     assert isinstance(op, SeparableConv | DilatedConv)
-    return [_depthwise(list(op.op[i : i + 4])) for i in range(0, len(op.op), 4)]
+    parts = list(op.op)
+    return [_depthwise(parts[i : i + 4]) for i in range(0, len(parts), 4)]
 
 
 def _depthwise(parts: Sequence[nn.Module]) -> Stage:
