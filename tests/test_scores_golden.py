@@ -149,4 +149,6 @@ def test_regions(golden: Callable[[str], Golden], file: str, dtype: torch.dtype)
     score = LinearRegions(chunk=stored.entry["case"]["batch"])
     patterns = [score.patterns(pruned(stored, "regions", a, dtype), x) for a in stored.tensor("alphas")]
     assert_golden(stored, "neurons", [rows.shape[1] for rows in patterns])
-    assert [distinct(rows) for rows in patterns] == stored.tensor("regions").round().int().tolist()
+    fused = [score.patterns(pruned(stored, "regions", a, dtype, fuse=True), x) for a in stored.tensor("alphas")]
+    for found in (patterns, fused):
+        assert [distinct(rows) for rows in found] == stored.tensor("regions").round().int().tolist()

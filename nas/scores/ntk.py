@@ -12,6 +12,8 @@ from nas.scores.score import Batch, Score, measured
 from nas.spaces.space import Probe
 
 Rows = Literal["auto", "loop", "batched"]
+WIDE, NARROW = 72 * 72, 256
+"""How many images, counted once for each backward pass that they are in, are worth one pass on a GPU and on a CPU."""
 
 
 class Ntk(Score):
@@ -19,9 +21,9 @@ class Ntk(Score):
 
     The gradient is with respect to the parameters with "weight" in their name (batch norm's too, no biases) that
     take part; in training mode batch norm couples the images. ``rows`` says how G is computed: one backward pass an
-    image ("loop"), all at once ("batched"), or what is faster on the device ("auto"). ``float64`` is the precision
-    of G G^T and its eigenvalues. Infinite where the smallest eigenvalue is not positive: the authors' code then gives
-    a huge or a negative number.
+    image ("loop"), all at once ("batched"), or so many at once as is fast on the device ("auto"). ``float64`` is the
+    precision of G G^T and its eigenvalues. Infinite where the smallest eigenvalue is not positive: the authors' code
+    then gives a huge or a negative number.
     """
 
     name = "ntk"
@@ -55,23 +57,36 @@ def gradient_rows(values: Tensor, weights: Sequence[Tensor], rows: Rows = "auto"
     """
     if not values.requires_grad:
         return values.new_zeros(len(values), 1)
-    first = torch.autograd.grad(values[0], weights, retain_graph=True, allow_unused=True)
-    used = [weight for weight, grad in zip(weights, first, strict=True) if grad is not None]
-    if not used:
-        return values.new_zeros(len(values), 1)
-    if rows == "batched" or (rows == "auto" and values.is_cuda):
-        basis = torch.eye(len(values), dtype=values.dtype, device=values.device)
-        grads = torch.autograd.grad(values, used, basis, is_grads_batched=True)
-        return torch.cat([grad.flatten(1) for grad in grads], dim=1)
-    found = values.new_empty(len(values), sum(weight.numel() for weight in used))
-    for i, value in enumerate(values):
-        grads = torch.autograd.grad(value, used, retain_graph=i + 1 < len(values))
-        torch.cat([grad.reshape(-1) for grad in grads], out=found[i])
-    return found
+    count, size = len(values), _at_once(values, rows)
+    basis = torch.eye(count, dtype=values.dtype, device=values.device)
+    found = []
+    for i in range(0, count, size):
+        towards = basis[i : i + size] if size > 1 else basis[i]
+        grads = torch.autograd.grad(
+            values, weights, towards, retain_graph=i + size < count, allow_unused=True, is_grads_batched=size > 1
+        )
+        used = [grad.reshape(min(size, count - i), -1) for grad in grads if grad is not None]
+        if not used:
+            return values.new_zeros(count, 1)
+        found.append(torch.cat(used, dim=1))
+    return torch.cat(found)
+
+
+def _at_once(values: Tensor, rows: Rows) -> int:
+    """How many images' backward passes are one."""
+    count = len(values)
+    if rows == "auto":
+        return max(1, min(count, WIDE // count)) if values.is_cuda else count if count**2 <= NARROW else 1
+    return 1 if rows == "loop" else count
 
 
 def condition(kernel: Tensor) -> float:
-    """Largest by smallest eigenvalue of a symmetric matrix; infinite where it is not positive definite."""
+    """Largest by smallest eigenvalue of a symmetric matrix; infinite where it is not positive definite.
+
+    Computed on the CPU: for a matrix as small as a batch LAPACK takes about a millisecond, less than a GPU's solver,
+    and the matrix is the only thing that is transferred.
+    """
+    kernel = kernel.cpu()
     if not bool(kernel.isfinite().all()):
         return float("inf")
     eigenvalues = torch.linalg.eigvalsh(kernel)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.cells import Architecture, EdgeWeights
-from nas.scores.fused import fused, fusible
-from nas.spaces.nas_bench_201 import StackedCells
+from nas.scores.fused import fused
 from nas.spaces.space import Network
 
 Alive = Mapping[str, Sequence[Sequence[bool]]]
@@ -20,18 +19,19 @@ class Pruned(nn.Module):
     """``supernet`` as a function of images alone: each edge is the mean of the ops that ``alive`` leaves it.
 
     [B, C, H, W] -> [B, classes]. An edge without any op gives nothing. ``fuse`` computes the same with fewer
-    convolutions, in training mode alone, where the supernet allows it (``nas.scores.fused``); hooks on ops see nothing.
+    convolutions, in training mode alone; the supernet must be ``fusible`` (``nas.scores.fused``). Hooks on ops then see
+    nothing, those on ReLUs each pattern once.
     """
 
     def __init__(self, supernet: Network, alive: Alive, fuse: bool = False) -> None:
         super().__init__()
         self.supernet = supernet
-        self._fuse = fuse and fusible(supernet)
+        self._fuse = fuse
         self.alive = {name: [list(row) for row in rows] for name, rows in alive.items()}
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._fuse and isinstance(self.supernet, StackedCells):
-            return fused(self.supernet, x if x.is_cuda else x.contiguous(memory_format=torch.channels_last), self.alive)
+        if self._fuse:
+            return fused(self.supernet, x, self.alive)
         logits: Tensor = self.supernet(x, equal_weights(self.alive, x))
         return logits
 

@@ -70,16 +70,22 @@ def weighted(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
 def measured(network: nn.Module) -> Iterator[Forward]:
     """The network in training mode as a function of images whose batch norm statistics stay as they are."""
     modes = [(module, module.training) for module in network.modules()]
-    network.train()
+    norms = {n: m for n, m in network.named_modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats}
+    others = [name for name, _ in network.named_buffers() if name.rpartition(".")[0] not in norms]
 
     def forward(x: Tensor) -> Tensor:
-        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        buffers = {name: network.get_buffer(name).clone() for name in others}
         logits: Tensor = functional_call(network, buffers, (x,))
         return logits
 
+    network.train()
+    for norm in norms.values():
+        norm.track_running_stats = False  # statistics are those of the batch anyway, and now nothing is noted
     try:
         with torch.enable_grad():
             yield forward
     finally:
+        for norm in norms.values():
+            norm.track_running_stats = True
         for module, training in modes:
             module.training = training

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.draws import Draws
+from nas.scores.fused import fusible
 from nas.scores.linear_regions import crops
 from nas.scores.pruned import Alive, Pruned
 from nas.scores.score import Batch, Score
@@ -57,11 +58,15 @@ class Meter:
         self._batches: dict[tuple[int | None, ...], Batch] = {}
         self._references: dict[object, float] = {}
         self._where: tuple[int, int | None] = (-1, None)
+        self._fuse: bool | None = None  # all networks of a space are alike
 
     def __call__(self, alive: Alive, place: Place) -> float:
         """The score of what is left, at the place's weights and inputs."""
         self._enter(place)
-        network = Pruned(self.network(place), alive, fuse=self.score.probe == "ntk")
+        supernet = self.network(place)
+        if self._fuse is None:
+            self._fuse = self.score.probe is not None and fusible(supernet)
+        network = Pruned(supernet, alive, self._fuse)
         seed = self._seed("draw", *self._of_batch(place))
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)  # of ops that draw: the noise of space S4

@@ -1,0 +1,154 @@
+"""A cell under equal weights, source by source: convolutions of one tensor at once, and so their batch norms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas.graph import CellGraph
+from nas.ops import DilatedConv, FactorizedReduce, Pool, ReluConvNorm, SeparableConv, strided
+
+Rows = Sequence[Sequence[bool]]
+
+
+class Stage(NamedTuple):
+    """ReLU, a convolution with ``kernel`` [out, in, k, k] and batch norm: an op, or half of one."""
+
+    relu: nn.ReLU
+    kernel: Tensor
+    dilation: int
+    stride: int
+    norm: nn.BatchNorm2d
+
+
+class Term(NamedTuple):
+    """An op on its way to node ``target``: its weight there, and the stages that are left of it."""
+
+    target: int
+    share: float
+    stages: list[Stage]
+
+
+Carried = tuple[int, float, Tensor]
+"""What an edge adds to a node: the node, a weight, and the features."""
+
+
+def known(op: nn.Module) -> bool:
+    """Whether ``nodes`` can compute an op."""
+    if not isinstance(op, nn.Identity | Pool | ReluConvNorm | SeparableConv | DilatedConv | FactorizedReduce):
+        return False
+    biased = (isinstance(m, nn.Conv2d) and m.bias is not None for m in op.modules())
+    bare = (isinstance(m, nn.BatchNorm2d) and not m.affine for m in op.modules())
+    return not any(biased) and not any(bare)
+
+
+def nodes(graph: CellGraph, inputs: Sequence[Tensor], alive: Rows) -> dict[int, Tensor]:
+    """The features of every node where each edge is the mean of the ops in ``alive``; no running statistics.
+
+    Convolutions of a few channels cost as much as those of many: all that read one node are one convolution for each
+    dilation (a small kernel is a large one with a border of zeros), and their batch norms are one.
+    """
+    found = dict(enumerate(inputs))
+    for source in range(len(inputs) + len(graph.cell.nodes)):
+        if source not in found:
+            found[source] = _nothing(graph, source, found)
+        edges = [e for e, (start, _) in enumerate(graph.cell.edges) if start == source]
+        for target, share, part in _leave(graph, edges, found[source], alive):
+            found[target] = torch.add(found[target], part, alpha=share) if target in found else share * part
+    return found
+
+
+def _nothing(graph: CellGraph, node: int, found: dict[int, Tensor]) -> Tensor:
+    e = graph.cell.into(node)[0]
+    stride = graph.edges[graph.keys[e]].stride
+    assert isinstance(stride, int)
+    return torch.zeros_like(strided(found[graph.cell.edges[e][0]], stride))
+
+
+def _leave(graph: CellGraph, edges: Sequence[int], x: Tensor, alive: Rows) -> list[Carried]:
+    """What ``edges``, which all leave ``x``, carry to the nodes they lead to."""
+    terms: list[Term] = []
+    carried: list[Carried] = []
+    pooled: dict[tuple[str, int], Tensor] = {}
+    for e in edges:
+        target, share = graph.cell.edges[e][1], 1 / max(sum(alive[e]), 1)
+        edge = graph.edges[graph.keys[e]]
+        for name, on in zip(graph.cell.ops, alive[e], strict=True):
+            if not on or name not in edge:  # type: ignore[operator]
+                continue
+            op = edge[name]  # type: ignore[index]
+            if isinstance(op, Pool):
+                if op.kind not in pooled:
+                    pooled[op.kind] = op.pool(x)
+                carried.append((target, share, pooled[op.kind]))
+            elif isinstance(op, nn.Identity):
+                carried.append((target, share, x))
+            else:
+                terms.append(Term(target, share, _stages(op)))
+    while terms:
+        x, done, terms = _stage(x, terms)
+        carried += done
+    return carried
+
+
+def _stage(x: Tensor, terms: Sequence[Term]) -> tuple[Tensor, list[Carried], list[Term]]:
+    """The first stages of ``terms`` at once: features for those that go on, what is done, and those that go on.
+
+    ``x`` is what all of them read, or has their channels side by side.
+    """
+    apart = x.shape[1] // terms[0].stages[0].kernel.shape[1]
+    groups: dict[int, list[Term]] = {}
+    for term in terms if apart == 1 else ():
+        groups.setdefault(term.stages[0].dilation, []).append(term)
+    order = [term for group in groups.values() for term in group] or list(terms)
+    x = order[0].stages[0].relu(x)
+    made = [_conv(x, [term.stages[0] for term in group], apart) for group in groups.values() or [order]]
+    norms = [term.stages[0].norm for term in order]
+    scale, shift = torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
+    y = F.batch_norm(torch.cat(made, dim=1), None, None, scale, shift, training=True, eps=norms[0].eps)
+    parts = list(zip(order, y.split(y.shape[1] // len(order), dim=1), strict=True))
+    done = [(term.target, term.share, part) for term, part in parts if len(term.stages) == 1]
+    more = [(term, part) for term, part in parts if len(term.stages) > 1]
+    x = torch.cat([part for _, part in more], dim=1) if more else y
+    return x, done, [term._replace(stages=term.stages[1:]) for term, _ in more]
+
+
+def _conv(x: Tensor, parts: Sequence[Stage], groups: int) -> Tensor:
+    """The convolutions of ``parts``, of one dilation and stride, side by side."""
+    side = max(part.kernel.shape[-1] for part in parts)
+    kernels = torch.cat([F.pad(part.kernel, [(side - part.kernel.shape[-1]) // 2] * 4) for part in parts])
+    _, _, dilation, stride, _ = parts[0]
+    if not x.is_cuda:  # see ``fused``; the parts of a batch norm have another layout
+        x = x.contiguous(memory_format=torch.channels_last)
+    return F.conv2d(x, kernels, None, stride, dilation * (side // 2), dilation, groups)
+
+
+def _stages(op: nn.Module) -> list[Stage]:
+    if isinstance(op, FactorizedReduce):
+        return [_reduce(op)]
+    if isinstance(op, ReluConvNorm):
+        relu, conv, norm = op.op
+        assert isinstance(relu, nn.ReLU) and isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        return [Stage(relu, conv.weight, 1, conv.stride[0], norm)]
+    assert isinstance(op, SeparableConv | DilatedConv)
+    parts = list(op.op)
+    return [_depthwise(parts[i : i + 4]) for i in range(0, len(parts), 4)]
+
+
+def _depthwise(parts: Sequence[nn.Module]) -> Stage:
+    """Nothing stands between the two convolutions: their product is one kernel."""
+    relu, depthwise, pointwise, norm = parts
+    assert isinstance(relu, nn.ReLU) and isinstance(norm, nn.BatchNorm2d)
+    assert isinstance(depthwise, nn.Conv2d) and isinstance(pointwise, nn.Conv2d)
+    kernel = pointwise.weight * depthwise.weight.transpose(0, 1)
+    return Stage(relu, kernel, depthwise.dilation[0], depthwise.stride[0], norm)
+
+
+def _reduce(op: FactorizedReduce) -> Stage:
+    """The pixels at even places are the middle of a 3x3 kernel with stride 2, those at odd places its last corner."""
+    first, second = F.pad(op.conv_1.weight, [1, 1, 1, 1]), F.pad(op.conv_2.weight, [2, 0, 2, 0])
+    return Stage(op.relu, torch.cat([first, second]), 1, 2, op.bn)
