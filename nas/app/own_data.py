@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
@@ -47,7 +48,7 @@ def with_own_data(cfg: DictConfig, complete: Complete) -> DictConfig:
     """
     if not cfg[MARK]:
         return cfg
-    hydra = HydraConfig.get()
+    hydra = cast(DictConfig, HydraConfig.get())
     task = [line for line in hydra.overrides.task if key_of(line) not in ("dataset", MARK)]
     lines = complete(task)
     if len(lines) == len(task):
