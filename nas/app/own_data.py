@@ -5,16 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 
 from nas.app.options import check_options
 from nas.app.overrides import key_of, override, parse
 from nas.app.preflight import check_config
-from nas.files import write_atomically
 
 Complete = Callable[[list[str]], list[str]]
 NAMING = ("mode", "weights", "genotype")  # what names the run of a job
@@ -48,7 +47,7 @@ def with_own_data(cfg: DictConfig, complete: Complete) -> DictConfig:
     """
     if not cfg[MARK]:
         return cfg
-    hydra = cast(DictConfig, HydraConfig.get())
+    hydra: Any = HydraConfig.get()
     task = [line for line in hydra.overrides.task if key_of(line) not in ("dataset", MARK)]
     lines = complete(task)
     if len(lines) == len(task):
@@ -59,7 +58,11 @@ def with_own_data(cfg: DictConfig, complete: Complete) -> DictConfig:
         hydra.overrides.task = lines
     with open_dict(completed):
         del completed["hydra"]
-    _record(completed, hydra)
+    # imported only here: it needs torch, and a command line is looked at without
+    from nas.app.rewind import save_record
+
+    if hydra.output_subdir is not None:
+        save_record(Path(hydra.runtime.output_dir) / hydra.output_subdir, completed)
     check_config(completed)
     check_options(completed)
     return completed
@@ -73,12 +76,3 @@ def _swept(arguments: Sequence[str]) -> dict[str, list[str]]:
         for part in naming
         if part.is_discrete_sweep()
     }
-
-
-def _record(cfg: DictConfig, hydra: DictConfig) -> None:
-    if hydra.output_subdir is None:
-        return
-    directory = Path(hydra.runtime.output_dir) / hydra.output_subdir
-    write_atomically(directory / "config.yaml", OmegaConf.to_yaml(cfg))
-    write_atomically(directory / "hydra.yaml", OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
-    write_atomically(directory / "overrides.yaml", OmegaConf.to_yaml(hydra.overrides.task))

@@ -33,7 +33,7 @@ class Resumed(pl.Callback):
         if trainer.is_global_zero:
             rewind(self.directory, self.epochs)
             if (self.directory / ".hydra").is_dir():
-                _save_record(self.directory / ".hydra", self._cfg)
+                save_record(self.directory / ".hydra", self._cfg)
 
 
 def resumed(cfg: DictConfig, checkpoint: Path | None) -> list[pl.Callback]:
@@ -58,7 +58,8 @@ def rewind(directory: Path, epochs: int) -> None:
             write_atomically(metrics, _table(reader.fieldnames or [], rows))
 
 
-def _save_record(folder: Path, cfg: DictConfig) -> None:
+def save_record(folder: Path, cfg: DictConfig) -> None:
+    """Writes Hydra's record of this job anew: its configuration, its choices and its overrides as they are now."""
     hydra = HydraConfig.get()
     record: dict[str, Any] = {"config": cfg, "hydra": {"hydra": hydra}, "overrides": hydra.overrides.task}
     for name, value in record.items():

@@ -69,6 +69,9 @@ class EpochLine(pl.Callback):
     def __init__(self) -> None:
         self._began = 0.0
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = time.perf_counter()  # where a run goes on within an epoch, that one does not start
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()
 
