@@ -143,6 +143,32 @@ def test_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         assert torch.equal(resumed.network.state_dict()[name], value), name
 
 
+@pytest.mark.parametrize(("epochs", "steps"), [(12, 4), (8, 2), (8, 6)])
+def test_goes_on_along_the_curve_of_its_own_configuration(epochs: int, steps: int) -> None:
+    """With epochs added, and with other numbers of steps: what comes is what a whole run has there."""
+    options = {"law": "cosine", "by": "step", "warmup": 2, "start": 0.01}
+
+    def begun(epochs: int, steps: int) -> tuple[torch.optim.Optimizer, Decay]:
+        optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+        scheduler = Decay(optimizer, epochs, **options)
+        scheduler.count_steps(steps)
+        return optimizer, scheduler
+
+    optimizer, scheduler = begun(8, 4)
+    for _ in range(3 * 4):
+        optimizer.step()
+        scheduler.step()
+    other, resumed = begun(epochs, steps)
+    other.load_state_dict(optimizer.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    found = []
+    for _ in range((epochs - 3) * steps - 1):
+        other.step()
+        resumed.step()
+        found.append(other.param_groups[0]["lr"])
+    assert found == pytest.approx(stepped(0.1, epochs, steps, options)[3 * steps + 1 :], rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -150,6 +176,7 @@ def test_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         ({"by": "step", "warmup": 5}, "start=0.0"),
         ({"by": "warmup", "warmup": 5}, "start=0.0"),
         ({"rest": -1}, "rest=-1"),
+        ({"rest": 10}, "rest=10 of T_max=10 epochs leaves none"),
     ],
 )
 def test_bad_values(options: dict[str, Any], words: str) -> None:
