@@ -35,11 +35,13 @@ class Training(pl.LightningModule):
     one. Drop path grows linearly from 0 at the first epoch towards ``drop_path`` (epoch / epochs times it, as in
     DARTS). ``clip_norm`` bounds the gradient's norm over all parameters. Without ``decay_norm_and_bias`` scales and
     shifts of norms, and biases, do not decay. ``channels_last`` is the memory format of network and images.
-    Distributed, the ranks draw their drop paths and dropouts from (``seed``, epoch, rank): apart from each other, and
-    the same again in a run that goes on.
+    Distributed, the ranks draw their drop paths and dropouts from (``seed``, epoch, batch, rank): apart from each
+    other, and the same again in a run that goes on, within an epoch too.
 
     Where the data set gives the test images for validation, ``best`` is the best test accuracy in percent and the
     number of epochs that it took.
+
+    Raises NasError for a ``drop_path`` where the network has none to drop.
     """
 
     def __init__(
@@ -57,6 +59,10 @@ class Training(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if drop_path and not any(isinstance(module, DropPath) for module in network.modules()):
+            raise NasError(
+                f"training.drop_path={drop_path}: this network has no paths to drop; use training.drop_path=0"
+            )
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.task = Classification(label_smoothing)
@@ -90,7 +96,7 @@ class Training(pl.LightningModule):
 
     def _steps_of_an_epoch(self) -> int:
         trainer = self.trainer
-        assert trainer.estimated_stepping_batches  # asking for it makes the loader, whose batches are counted
+        _ = trainer.estimated_stepping_batches  # asking for it makes the loader, whose batches are counted
         return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
     def configure_gradient_clipping(
@@ -100,8 +106,6 @@ class Training(pl.LightningModule):
             clip_grad_norm_(self.network.parameters(), self.clip_norm)
 
     def on_train_epoch_start(self) -> None:
-        if self.trainer.world_size > 1:  # all ranks begin with the same seed, and would drop the same places
-            torch.manual_seed(seed_of("training", self.seed, self.current_epoch, self.trainer.global_rank))
         self._set_drop_path()
         self.log("train/learning_rate", float(self.trainer.optimizers[0].param_groups[0]["lr"]))
 
@@ -110,6 +114,12 @@ class Training(pl.LightningModule):
         for module in self.network.modules():
             if isinstance(module, DropPath):
                 module.probability = probability
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if self.trainer.world_size > 1:
+            # All ranks begin with the same seed, and would drop the same places; a checkpoint knows the generator of
+            # one rank alone, so that what the others draw must not follow from their earlier steps.
+            torch.manual_seed(seed_of("training", self.seed, self.current_epoch, batch_idx, self.trainer.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, target = batch
