@@ -106,10 +106,12 @@ class Steps(pl.Callback):
             trainer.should_stop = True
 
 
-def fitted(steps: Steps, accumulated: int, checkpoint: Path | None = None) -> tuple[pl.Trainer, Training]:
+def fitted(
+    steps: Steps, accumulated: int, checkpoint: Path | None = None, warmup: int = 2
+) -> tuple[pl.Trainer, Training]:
     torch.manual_seed(0)
     sgd = partial(torch.optim.SGD, lr=0.1)
-    scheduler = partial(Decay, T_max=8, law="cosine", by="step", warmup=2, start=0.01)
+    scheduler = partial(Decay, T_max=8, law="cosine", by="step", warmup=warmup, start=0.01)
     training = Training(Small(), sgd, scheduler, classes=5)
     trainer = pl.Trainer(
         max_epochs=8, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
@@ -188,3 +190,10 @@ def test_a_run_shorter_than_its_warm_up_and_rest() -> None:
     """What a trial of two epochs sees: the beginning of the warm-up."""
     assert stepped(0.1, 2, 2, AUTODL) == pytest.approx([0.0, 0.01, 0.02, 0.03])
     assert stepped(0.1, 5, 1, AUTODL) == pytest.approx([0.0, 0.02, 0.04, 0.06, 0.08])
+
+
+@pytest.mark.parametrize(("warmup", "said"), [(8, True), (7, False)])
+def test_a_warm_up_without_an_end_is_told(warmup: int, said: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "nas.training"):
+        fitted(Steps(stop=1), 1, warmup=warmup)
+    assert any("rises in all 8 and never falls" in line for line in caplog.messages) == said

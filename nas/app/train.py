@@ -115,7 +115,7 @@ def _summary(
         "seed": cfg.seed,
         "epochs": trainer.current_epoch,
         "tested_on": data.tested_on,
-        "images": data.sizes()["test"],
+        "images": training.tested,
         "test_accuracy": float(metrics["test/accuracy"]),
         "test_loss": float(metrics["test/loss"]),
         **({"test_top5_accuracy": float(metrics["test/top5_accuracy"])} if "test/top5_accuracy" in metrics else {}),
