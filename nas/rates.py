@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -13,6 +13,8 @@ from nas.errors import NasError
 
 Law = Literal["cosine", "linear", "exponential"]
 By = Literal["epoch", "step", "warmup"]
+OWN = ("T_max", "law", "warmup", "eta_min", "tail", "gamma", "by", "start", "rest")
+"""The options that the schedule of a run that goes on has from its own configuration, not from the checkpoint."""
 
 
 class Decay(LRScheduler):
@@ -38,8 +40,12 @@ class Decay(LRScheduler):
             begins behind it, with the epochs that are left. None: as under ``warmup``, the law running from epoch 0.
         rest: the last so many epochs are at ``eta_min``, the law ending where it is then (AutoDL-Projects).
 
+    A run that goes on from a checkpoint with more epochs, or with another number of steps an epoch (other batches, more
+    ranks), follows its new curve from the epoch on that was reached.
+
     Raises:
-        NasError: if a number of epochs is below 1, or another one below 0, or a warm-up by steps has no ``start``.
+        NasError: if a number of epochs is below 1, or another one below 0, a warm-up by steps has no ``start``, or no
+            epoch is left that is not at ``eta_min``.
     """
 
     def __init__(
@@ -68,6 +74,10 @@ class Decay(LRScheduler):
             raise NasError(
                 f"scheduler: by={by} with warmup={warmup} rises step by step: say from which rate, start=0.0"
             )
+        if rest >= T_max and not warmup:
+            raise NasError(
+                f"scheduler: rest={rest} of T_max={T_max} epochs leaves none that is not at eta_min={eta_min}"
+            )
         self.T_max, self.law, self.warmup = T_max, law, warmup
         self.eta_min, self.tail, self.gamma = eta_min, tail, gamma
         self.by, self.start, self.rest = by, start, rest
@@ -77,6 +87,12 @@ class Decay(LRScheduler):
     def count_steps(self, steps: int) -> None:
         """From now on ``step`` is called after each of the ``steps`` of an epoch."""
         self.steps = steps
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Where the schedule stands; see above for what is its own."""
+        steps, before = self.steps, state_dict.get("steps", 1)
+        super().load_state_dict({**state_dict, **{name: getattr(self, name) for name in OWN}, "steps": steps})
+        self.last_epoch = round(self.last_epoch * steps / before)
 
     def get_lr(self) -> list[float | Tensor]:
         """The rates of the present epoch, or step."""

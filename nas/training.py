@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from nas.data.loader import seed_of
@@ -23,6 +24,8 @@ from nas.searches.state import check_state, random_state, restore_random_state
 from nas.spaces.space import Network
 from nas.tasks import Classification
 from nas.weight_decay import groups
+
+log = logging.getLogger(__name__)
 
 Batch = tuple[Tensor, Tensor]
 MANY_CLASSES = 100  # from here on the field also quotes the five best
@@ -35,11 +38,13 @@ class Training(pl.LightningModule):
     one. Drop path grows linearly from 0 at the first epoch towards ``drop_path`` (epoch / epochs times it, as in
     DARTS). ``clip_norm`` bounds the gradient's norm over all parameters. Without ``decay_norm_and_bias`` scales and
     shifts of norms, and biases, do not decay. ``channels_last`` is the memory format of network and images.
-    Distributed, the ranks draw their drop paths and dropouts from (``seed``, epoch, rank): apart from each other, and
-    the same again in a run that goes on.
+    Distributed, the ranks draw their drop paths and dropouts from (``seed``, epoch, batch, rank): apart from each
+    other, and the same again in a run that goes on, within an epoch too.
 
     Where the data set gives the test images for validation, ``best`` is the best test accuracy in percent and the
-    number of epochs that it took.
+    number of epochs that it took. ``tested`` is how many images the last test was on, those of all ranks together.
+
+    Raises NasError for a ``drop_path`` where the network has none to drop.
     """
 
     def __init__(
@@ -57,6 +62,10 @@ class Training(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if drop_path and not any(isinstance(module, DropPath) for module in network.modules()):
+            raise NasError(
+                f"training.drop_path={drop_path}: this network has no paths to drop; use training.drop_path=0"
+            )
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.task = Classification(label_smoothing)
@@ -69,6 +78,8 @@ class Training(pl.LightningModule):
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_top5 = MulticlassAccuracy(classes, top_k=5, average="micro") if classes >= MANY_CLASSES else None
         self.test_loss = MeanMetric()
+        self.test_images = SumMetric()
+        self.tested = 0
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self._random_state: dict[str, Any] | None = None
@@ -90,7 +101,7 @@ class Training(pl.LightningModule):
 
     def _steps_of_an_epoch(self) -> int:
         trainer = self.trainer
-        assert trainer.estimated_stepping_batches  # asking for it makes the loader, whose batches are counted
+        _ = trainer.estimated_stepping_batches  # asking for it makes the loader, whose batches are counted
         return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
     def configure_gradient_clipping(
@@ -100,8 +111,6 @@ class Training(pl.LightningModule):
             clip_grad_norm_(self.network.parameters(), self.clip_norm)
 
     def on_train_epoch_start(self) -> None:
-        if self.trainer.world_size > 1:  # all ranks begin with the same seed, and would drop the same places
-            torch.manual_seed(seed_of("training", self.seed, self.current_epoch, self.trainer.global_rank))
         self._set_drop_path()
         self.log("train/learning_rate", float(self.trainer.optimizers[0].param_groups[0]["lr"]))
 
@@ -110,6 +119,12 @@ class Training(pl.LightningModule):
         for module in self.network.modules():
             if isinstance(module, DropPath):
                 module.probability = probability
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if self.trainer.world_size > 1:
+            # All ranks begin with the same seed, and would drop the same places; a checkpoint knows the generator of
+            # one rank alone, so that what the others draw must not follow from their earlier steps.
+            torch.manual_seed(seed_of("training", self.seed, self.current_epoch, batch_idx, self.trainer.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, target = batch
@@ -129,6 +144,7 @@ class Training(pl.LightningModule):
         self.test_accuracy.update(logits, target)
         if self.test_top5 is not None:
             self.test_top5.update(logits, target)
+        self.test_images.update(len(target))
         self.test_loss.update(self.task.loss(logits, target, training=False), weight=len(target))
 
     def on_validation_epoch_end(self) -> None:
@@ -142,8 +158,9 @@ class Training(pl.LightningModule):
     def _log_test(self) -> Tensor:
         """Logs what was found on the test images, forgets it, and returns the accuracy in percent."""
         found = {"test/accuracy": 100 * self.test_accuracy.compute(), "test/loss": self.test_loss.compute()}
-        self.test_accuracy.reset()
-        self.test_loss.reset()
+        self.tested = int(self.test_images.compute())
+        for metric in (self.test_accuracy, self.test_loss, self.test_images):
+            metric.reset()
         if self.test_top5 is not None:
             found["test/top5_accuracy"] = 100 * self.test_top5.compute()
             self.test_top5.reset()
@@ -163,6 +180,11 @@ class Training(pl.LightningModule):
         self.best = None if best is None else (best[0], best[1])
 
     def on_train_start(self) -> None:
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, Decay) and scheduler.warmup >= scheduler.T_max and self.trainer.is_global_zero:
+            log.info(
+                "warm-up        %d epochs: the rate rises in all %d and never falls", scheduler.warmup, scheduler.T_max
+            )
         self._set_drop_path()  # a run that goes on within an epoch does not start that epoch
         if self._random_state is not None:
             restore_random_state(self._random_state)

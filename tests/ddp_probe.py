@@ -61,13 +61,16 @@ class Probe(pl.Callback):
 
 
 class Draws(pl.Callback):
-    """Writes to ``directory``/draws<N>.json a number that each rank would draw in each epoch, without drawing it."""
+    """Writes to ``directory``/draws<N>.json a number that each rank would draw after each epoch's first step.
+
+    Without drawing it.
+    """
 
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
         self.seen: list[float] = []
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if batch_idx == 0:
             with torch.random.fork_rng([]):
                 self.seen.append(float(torch.rand(())))

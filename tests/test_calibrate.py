@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 
 from nas.callbacks.calibrate import CalibrateNorm
@@ -22,19 +25,26 @@ from tests.test_training import SGD, data
 class Normed(Network):
     """A batch norm on the images themselves, so that its statistics are those of the data."""
 
-    def __init__(self) -> None:
+    def __init__(self, norm: nn.Module) -> None:
         super().__init__()
-        self.norm, self.head = nn.BatchNorm2d(3), nn.Linear(12, 5)
+        self.norm, self.head = norm, nn.Linear(12, 5)
 
     def outputs(self, x: Tensor, arch: Any = None) -> Output:
         features = self.norm(x).flatten(1)
         return Output(self.head(features), features)
 
 
+def reverted() -> nn.Module:
+    """What stands in the place of a batch norm after a training with trainer.sync_batchnorm=true."""
+    found: nn.Module = TorchSyncBatchNorm().revert(nn.SyncBatchNorm(3))
+    return found
+
+
 @pytest.mark.parametrize("batches", [3, 6])  # there are four in a pass
-def test_means_over_the_batches(batches: int) -> None:
+@pytest.mark.parametrize("norm", [partial(nn.BatchNorm2d, 3), reverted])
+def test_means_over_the_batches(norm: Callable[[], nn.Module], batches: int) -> None:
     torch.manual_seed(0)
-    training, images = Training(Normed(), SGD, classes=5), data()
+    training, images = Training(Normed(norm()), SGD, classes=5), data()
     trainer = pl.Trainer(
         max_epochs=2, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
@@ -50,10 +60,10 @@ def test_means_over_the_batches(batches: int) -> None:
     seen = [x.double() for _ in range(2) for x, _ in loader][:batches]
     mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
     var = torch.stack([x.var((0, 2, 3), unbiased=True) for x in seen]).mean(0)
-    norm = training.network.norm
-    torch.testing.assert_close(norm.running_mean.double(), mean, rtol=0, atol=1e-6)
-    torch.testing.assert_close(norm.running_var.double(), var, rtol=0, atol=1e-6)
-    assert norm.momentum == 0.1
+    found = training.network.norm
+    torch.testing.assert_close(found.running_mean.double(), mean, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.running_var.double(), var, rtol=0, atol=1e-6)
+    assert found.momentum == 0.1
     for name, value in training.named_parameters():
         assert torch.equal(value, weights[name]), "nothing is trained by it"
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from nas.app.same_data import same_data
 from nas.data.halves import halves
 from nas.data.split import split_indices
 from nas.data.synthetic import Synthetic
@@ -133,10 +134,13 @@ def test_cifar10_valid_through_the_front_door(tmp_path: Path) -> None:
         in found.said
     )
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    held = "training images that split=halves holds out"
+    assert (summary["tested_on"], summary["images"]) == (held, 32) and f"tested on      32 {held}" in found.said
     for name, more, images in (("same", (), 32), ("official", ("dataset.hold_out=false",), 20)):
         run("train", "mode=eval", f"weights={tmp_path}/run", *more, f"hydra.run.dir={tmp_path}/{name}").succeeded()
         evaluated = json.loads((tmp_path / name / "summary.json").read_text())
         assert evaluated["images"] == images
+        assert evaluated["tested_on"] == (held if images == 32 else "test images")
         if images == 32:
             assert evaluated["test_accuracy"] == pytest.approx(summary["test_accuracy"])
 
@@ -154,3 +158,24 @@ def test_x_test_through_the_front_door(tmp_path: Path) -> None:
     run("train", *arguments, "dataset.test_split=nowhere.txt", f"hydra.run.dir={tmp_path}/no").refused(
         "no split file at", "xtest"
     )
+
+
+def test_a_training_is_not_tested_on_the_images_of_its_search(tmp_path: Path) -> None:
+    """The halves of split=xvalid are taken over from the search, and nothing else of how it shared images out."""
+    record = tmp_path / "run" / ".hydra"
+    record.mkdir(parents=True)
+    (record / "hydra.yaml").write_text("hydra: {runtime: {choices: {dataset: cifar100}}}\n")
+    halved, given = ["dataset.split=xvalid", "dataset.test_split=x.txt"], [f"genotype={tmp_path}/run"]
+    (record / "overrides.yaml").write_text(json.dumps([*halved, "dataset.bilevel=true"]))
+    assert same_data(given) == ["dataset=cifar100", *halved, *given]
+    for more in ("dataset.split=halves", "dataset.hold_out=true"):
+        assert same_data([*given, more]) == ["dataset=cifar100", *given, more]
+    (record / "overrides.yaml").write_text(json.dumps(["dataset.split=0.8"]))
+    assert same_data(given) == ["dataset=cifar100", *given]
+
+
+def test_what_is_tested_on(files: Path) -> None:
+    named = files / "test.txt"
+    found = [made(**o).tested_on for o in ({}, {"split": "xvalid"}, {"split": "xvalid", "test_split": named})]
+    half = "half of the test images"
+    assert found == ["test images", f"{half} (the second half, in their order)", f"{half} (xtest of {named})"]

@@ -27,6 +27,6 @@ def test_two_ranks_are_tested_as_one_and_draw_apart(tmp_path: Path) -> None:
     run = f"hydra.run.dir={tmp_path}/eval"
     succeeded(script("train", "mode=eval", f"weights={tmp_path}/run", "trainer=cpu", run, cwd=tmp_path))
     trained, evaluated = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("run", "eval"))
-    assert evaluated["images"] == 5
+    assert evaluated["images"] == trained["images"] == 5, "on two ranks, each once"
     for name in ("test_accuracy", "test_loss"):
         assert trained[name] == pytest.approx(evaluated[name], rel=1e-5), name

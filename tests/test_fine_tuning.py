@@ -82,4 +82,16 @@ def test_through_the_front_door(tmp_path: Path) -> None:
     assert len(taken) > 20 and all(torch.equal(found["state_dict"][name], model.state[name]) for name in taken)
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 1
     missing = run("train", *arguments[:-1], "initial=nowhere.pt", f"hydra.run.dir={tmp_path}/none")
-    missing.refused("there is no file nowhere.pt")
+    missing.refused("initial: there is no file nowhere.pt")
+    (tmp_path / "text.pt").write_text("no weights")
+    with pytest.raises(NasError, match="initial: .* is no file of torch.save"):
+        begin_with(model.network(), model.genotype, tmp_path / "text.pt")
+    torch.save([1], tmp_path / "list.pt")
+    with pytest.raises(NasError, match="initial: .* holds a list, no state_dict"):
+        begin_with(model.network(), model.genotype, tmp_path / "list.pt")
+
+
+def test_where_it_means_nothing(tmp_path: Path) -> None:
+    written(tmp_path / "model.pt")
+    arguments = ["mode=eval", f"weights={tmp_path}/model.pt", f"initial={tmp_path}/model.pt"]
+    run("train", *arguments, f"hydra.run.dir={tmp_path}/run").refused("initial=", "mode=train")

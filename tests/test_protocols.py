@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 
@@ -15,6 +14,7 @@ from nas.training import Training
 from tests.compose_tools import CONF, choices, composed
 from tests.error_tools import NB201, TRAIN, run
 from tests.test_conf import header_faults
+from tests.test_training import Small
 
 SGD = (0.025, 0.9, 3e-4, False)  # rate, momentum, weight decay, Nesterov
 CIFAR = {
@@ -116,7 +116,7 @@ def test_header_and_composition(name: str, tmp_path: Path) -> None:
         "train", f"protocol={name}", "genotype=x", f"paths.data={tmp_path}", f"paths.output={tmp_path}"
     ) as cfg:
         data = build_data(cfg, bilevel=False)
-        training = instantiate(cfg.training, network=pl.LightningModule(), classes=data.classes, _convert_="all")
+        training = instantiate(cfg.training, network=Small(), classes=data.classes, _convert_="all")
         assert isinstance(training, Training) and data.name in name
         assert cfg.trainer.max_epochs == cfg.epochs and list(tmp_path.iterdir()) == []
 

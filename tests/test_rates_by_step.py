@@ -106,10 +106,12 @@ class Steps(pl.Callback):
             trainer.should_stop = True
 
 
-def fitted(steps: Steps, accumulated: int, checkpoint: Path | None = None) -> tuple[pl.Trainer, Training]:
+def fitted(
+    steps: Steps, accumulated: int, checkpoint: Path | None = None, warmup: int = 2
+) -> tuple[pl.Trainer, Training]:
     torch.manual_seed(0)
     sgd = partial(torch.optim.SGD, lr=0.1)
-    scheduler = partial(Decay, T_max=8, law="cosine", by="step", warmup=2, start=0.01)
+    scheduler = partial(Decay, T_max=8, law="cosine", by="step", warmup=warmup, start=0.01)
     training = Training(Small(), sgd, scheduler, classes=5)
     trainer = pl.Trainer(
         max_epochs=8, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
@@ -143,6 +145,32 @@ def test_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         assert torch.equal(resumed.network.state_dict()[name], value), name
 
 
+@pytest.mark.parametrize(("epochs", "steps"), [(12, 4), (8, 2), (8, 6)])
+def test_goes_on_along_the_curve_of_its_own_configuration(epochs: int, steps: int) -> None:
+    """With epochs added, and with other numbers of steps: what comes is what a whole run has there."""
+    options = {"law": "cosine", "by": "step", "warmup": 2, "start": 0.01}
+
+    def begun(epochs: int, steps: int) -> tuple[torch.optim.Optimizer, Decay]:
+        optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+        scheduler = Decay(optimizer, epochs, **options)
+        scheduler.count_steps(steps)
+        return optimizer, scheduler
+
+    optimizer, scheduler = begun(8, 4)
+    for _ in range(3 * 4):
+        optimizer.step()
+        scheduler.step()
+    other, resumed = begun(epochs, steps)
+    other.load_state_dict(optimizer.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    found = []
+    for _ in range((epochs - 3) * steps - 1):
+        other.step()
+        resumed.step()
+        found.append(other.param_groups[0]["lr"])
+    assert found == pytest.approx(stepped(0.1, epochs, steps, options)[3 * steps + 1 :], rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -150,6 +178,7 @@ def test_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         ({"by": "step", "warmup": 5}, "start=0.0"),
         ({"by": "warmup", "warmup": 5}, "start=0.0"),
         ({"rest": -1}, "rest=-1"),
+        ({"rest": 10}, "rest=10 of T_max=10 epochs leaves none"),
     ],
 )
 def test_bad_values(options: dict[str, Any], words: str) -> None:
@@ -161,3 +190,10 @@ def test_a_run_shorter_than_its_warm_up_and_rest() -> None:
     """What a trial of two epochs sees: the beginning of the warm-up."""
     assert stepped(0.1, 2, 2, AUTODL) == pytest.approx([0.0, 0.01, 0.02, 0.03])
     assert stepped(0.1, 5, 1, AUTODL) == pytest.approx([0.0, 0.02, 0.04, 0.06, 0.08])
+
+
+@pytest.mark.parametrize(("warmup", "said"), [(8, True), (7, False)])
+def test_a_warm_up_without_an_end_is_told(warmup: int, said: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "nas.training"):
+        fitted(Steps(stop=1), 1, warmup=warmup)
+    assert any("rises in all 8 and never falls" in line for line in caplog.messages) == said

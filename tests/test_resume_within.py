@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 
+from nas.app.rewind import whole_epochs
+from nas.training import Training
 from tests.compose_tools import script, succeeded, tiny
 from tests.test_resume import DARTS, assert_equal, checkpoint, run
+from tests.test_training import SGD, Small, data
 
 
 @pytest.mark.slow
@@ -37,3 +43,34 @@ def test_from_a_checkpoint_within_the_epoch(more: tuple[str, ...], steps: int, t
         assert_equal(one[key], other[key], key)
     first, second = (torch.load(place / "model.pt", weights_only=True) for place in (whole, broken))
     assert_equal(first, second, "model.pt")
+
+
+@pytest.mark.parametrize(("every", "within", "at_the_end"), [({"every_n_train_steps": 3}, 1, 2), ({}, 2, 3)])
+def test_whole_epochs(every: dict[str, int], within: int, at_the_end: int, tmp_path: Path) -> None:
+    """Four batches an epoch: step 6 is within the second one, step 9 within the third; else each epoch's end."""
+    saved = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, save_on_train_epoch_end=True, **every)
+    trainer = pl.Trainer(
+        max_epochs=3, accelerator="cpu", devices=1, logger=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, callbacks=[saved],
+    )  # fmt: skip
+    trainer.fit(Training(Small(), SGD, classes=5), datamodule=data())
+    steps = (6, 9) if every else (8, 12)
+    for step, epochs in zip(steps, (within, at_the_end), strict=True):
+        found = torch.load(tmp_path / f"step={step}.ckpt", weights_only=True)
+        assert whole_epochs(found) == epochs and found["epoch"] == int((step - 1) / 4)
+
+
+def test_ranks_draw_by_epoch_and_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a checkpoint, which has the generator of one rank, does for all of them."""
+    training = Training(Small(), SGD, classes=5)
+    batch = (torch.zeros(1, 3, 2, 2), torch.zeros(1, dtype=torch.int64))
+    drawn = {}
+    for place in [(epoch, number, rank) for epoch in (0, 1) for number in (0, 1) for rank in (0, 1)] * 2:
+        epoch, number, rank = place
+        trainer = SimpleNamespace(world_size=2, global_rank=rank, current_epoch=epoch)
+        monkeypatch.setattr(Training, "trainer", trainer)
+        monkeypatch.setattr(Training, "current_epoch", epoch)
+        training.on_train_batch_start(batch, number)
+        value = float(torch.rand(()))
+        assert drawn.setdefault(place, value) == value
+    assert len(set(drawn.values())) == 8

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from nas.data.synthetic import Synthetic
 from nas.drop_path import DropPath
+from nas.errors import NasError
 from nas.files import load_genotype
 from nas.ops import OpOptions
 from nas.rates import Decay
@@ -256,3 +257,11 @@ def test_five_best_where_the_field_quotes_them() -> None:
     training.test_step((scores, torch.arange(10)), 0)
     assert training.test_top5 is not None
     assert (float(training.test_accuracy.compute()), float(training.test_top5.compute())) == pytest.approx((0.1, 0.5))
+
+
+def test_no_paths_to_drop() -> None:
+    network = Small()
+    del network.drop_path
+    Training(network, SGD, classes=5)
+    with pytest.raises(NasError, match="training.drop_path=0.2: this network has no paths"):
+        Training(network, SGD, classes=5, drop_path=0.2)

@@ -70,6 +70,7 @@ def _summary(cfg: DictConfig, trainer: pl.Trainer, found: Found, data: ImageData
         "weights": str(found.path),
         "dataset": HydraConfig.get().runtime.choices["dataset"],
         "seed": cfg.seed,
+        "tested_on": data.tested_on,
         "images": result.images,
         "test_accuracy": result.top1,
         "test_top5_accuracy": result.top5,
@@ -122,6 +123,7 @@ def _report(summary: dict[str, Any], found: Found, table: list[ClassResult], res
     log.info(
         "test accuracy  top-1 %.2f %%%s   on %d images of %s", result.top1, top5, result.images, summary["dataset"]
     )
+    log.info("tested on      %s", summary["tested_on"])
     log.info("test loss      %.4f   expected calibration error %.2f %%", result.loss, result.calibration_error)
     batched, single = result.batched, result.single
     where = f"{summary['device']}, {summary['precision']}"

@@ -32,6 +32,11 @@ def check_mode(arguments: Sequence[str]) -> None:
             f"weights is missing: python train.py mode={asked[0]} weights=X with X the run directory of a training, "
             "its model.pt, or a published state_dict together with its genotype=..."
         )
+    initial = override(arguments, "initial")
+    if asked != ["train"] and initial not in (None, "null"):
+        raise NasError(
+            f"initial={initial}: weights to train further, with mode=train; for mode={asked[0]} give weights=..."
+        )
     if asked != ["train"] and override(arguments, "ckpt_path") not in (None, "null"):
         raise NasError(
             f"mode={','.join(asked)} does not go on with a run: give its directory as weights=..., not as ckpt_path"

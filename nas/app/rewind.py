@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,14 @@ def resumed(cfg: DictConfig, checkpoint: Path | None) -> list[pl.Callback]:
     """The callback that a run needs which goes on from ``checkpoint``; none where it begins."""
     if checkpoint is None:
         return []
-    epochs = int(read_checkpoint(checkpoint)["epoch"]) + 1
-    return [Resumed(Path(cfg.paths.output), epochs, cfg)]
+    return [Resumed(Path(cfg.paths.output), whole_epochs(read_checkpoint(checkpoint)), cfg)]
+
+
+def whole_epochs(checkpoint: Mapping[str, Any]) -> int:
+    """How many epochs had ended when a checkpoint was taken: its "epoch" is the same within an epoch and at its end."""
+    if "loops" not in checkpoint:
+        return int(checkpoint["epoch"]) + 1
+    return int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
 
 def rewind(directory: Path, epochs: int) -> None:

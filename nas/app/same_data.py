@@ -12,7 +12,8 @@ INPUT = ("root", "shape", "classes", "class_list", "channels", "image_size", "re
 def same_data(arguments: list[str]) -> list[str]:
     """With ``genotype`` naming a search's run directory, and no ``dataset`` or ``protocol``: that search's data set.
 
-    A protocol names its own data set; where data lie is taken over in any case.
+    A protocol names its own data set; where data lie is taken over in any case. Of a search that had half of the test
+    images (dataset.split=xvalid) which ones they were is taken over: the network is tested on the others.
     """
     given = override(arguments, "genotype")
     directory = Path(given).expanduser() if given and not given.startswith(("|", "Genotype(")) else None
@@ -21,5 +22,18 @@ def same_data(arguments: list[str]) -> list[str]:
     protocol = override(arguments, "protocol") is not None
     saved = [] if protocol else [f"dataset={saved_choices(directory)['dataset']}"]
     taken = ("paths.data",) if protocol else ("paths.data", *(f"dataset.{name}" for name in INPUT))
-    saved += [line for line in saved_overrides(directory) if key_of(line) in taken]
+    lines = saved_overrides(directory)
+    saved += [line for line in lines if key_of(line) in taken]
+    if (
+        not protocol
+        and override(arguments, "dataset.split") is None
+        and override(arguments, "dataset.hold_out") is None
+    ):
+        saved += [line for line in lines if _is_of_the_test_images(line)]
     return [*(line for line in saved if override(arguments, key_of(line)) is None), *arguments]
+
+
+def _is_of_the_test_images(line: str) -> bool:
+    """Whether an override says which half of the test images a search had."""
+    key, value = key_of(line), line.partition("=")[2].strip("'\"")
+    return key == "dataset.test_split" or (key == "dataset.split" and value == "xvalid")

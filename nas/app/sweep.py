@@ -45,6 +45,7 @@ COLUMNS = {
     "eval": (
         "weights",
         "dataset",
+        "tested_on",
         "images",
         "test_accuracy",
         "test_top5_accuracy",
@@ -55,7 +56,17 @@ COLUMNS = {
         "genotype",
     ),
     "export": ("weights", "format", "bytes", "parameters", "macs", "file", "genotype"),
-    "train": ("space", "dataset", "seed", "test_accuracy", "parameters", "macs", "train_seconds", "genotype"),
+    "train": (
+        "space",
+        "dataset",
+        "tested_on",
+        "seed",
+        "test_accuracy",
+        "parameters",
+        "macs",
+        "train_seconds",
+        "genotype",
+    ),
 }
 
 TELLING = {

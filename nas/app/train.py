@@ -65,7 +65,7 @@ def run(cfg: DictConfig) -> float | None:
             return None
         save_genotype(genotype, output / "genotype.json")
         save_model(_model(training, data, genotype, options), output / MODEL_FILE)
-        summary = _summary(cfg, trainer, training, space, genotype, options, metrics, seconds)
+        summary = _summary(cfg, trainer, training, data, genotype, options, metrics, seconds)
         if entry is not None:
             summary["published"] = as_published(entry, space, genotype, **options)
         write_json(output / "summary.json", summary)
@@ -100,12 +100,13 @@ def _summary(
     cfg: DictConfig,
     trainer: pl.Trainer,
     training: Training,
-    space: Space,
+    data: ImageData,
     genotype: Genotype,
     options: dict[str, Any],
     metrics: Any,
     seconds: float,
 ) -> dict[str, Any]:
+    space = space_of(genotype, data.shape, data.classes)
     timer = next((c for c in trainer.callbacks if isinstance(c, StepTimer)), None)  # type: ignore[attr-defined]
     return {
         "genotype": space.native(genotype),
@@ -113,6 +114,8 @@ def _summary(
         "dataset": HydraConfig.get().runtime.choices["dataset"],
         "seed": cfg.seed,
         "epochs": trainer.current_epoch,
+        "tested_on": data.tested_on,
+        "images": training.tested,
         "test_accuracy": float(metrics["test/accuracy"]),
         "test_loss": float(metrics["test/loss"]),
         **({"test_top5_accuracy": float(metrics["test/top5_accuracy"])} if "test/top5_accuracy" in metrics else {}),
@@ -137,6 +140,7 @@ def _report(summary: dict[str, Any], output: Path) -> None:
     for data, figures in summary.get("published", {}).get("reported", {}).items():
         log.info("reported       %s on %s", said(figures), data)
     log.info("test accuracy  %.2f %% after %d epochs%s", summary["test_accuracy"], summary["epochs"], _best(summary))
+    log.info("tested on      %d %s", summary["images"], summary["tested_on"])
     log.info("train time     %.1f s", summary["train_seconds"])
     log.info("network        %s", output / "model.pt")
 

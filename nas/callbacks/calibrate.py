@@ -6,7 +6,7 @@ from itertools import chain, islice, repeat
 
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.data.loader import Loader, seed_of
 from nas.errors import NasError
@@ -30,7 +30,8 @@ class CalibrateNorm(pl.Callback):
         self.batches, self.seed = batches, seed
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        norms = [m for m in pl_module.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+        # not BatchNorm2d alone: Lightning has a kind of its own in its place where trainer.sync_batchnorm was on
+        norms = [m for m in pl_module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
         if not isinstance(pl_module, Training) or not norms:
             return
         momenta = [norm.momentum for norm in norms]

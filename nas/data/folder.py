@@ -107,11 +107,10 @@ class Folder(ImageData):
         std = (GREY_STD if channels == 1 else IMAGENET_STD) if std is None else std
         options.setdefault("eval_batch_size", 256)
         super().__init__(mean=mean, std=std, pad=pad, resident=False, **options)
-        self.crop: Crop = crop
+        self.crop, self.broken, self.workers = crop, broken, workers
         self.scale, self.color_jitter, self.lighting = tuple(scale), tuple(color_jitter), lighting
         self.portions, self.subset, self.subset_seed = tuple(portions), subset, subset_seed
         self.subset_file = None if subset_file is None else Path(subset_file)
-        self.broken, self.workers = broken, workers
         self._decode(True)  # its values are looked at now rather than in the first step
         if subset is not None and not self.bilevel:
             raise NasError(f"subset {subset}: without bilevel, as in a training, all images are used: leave it out")

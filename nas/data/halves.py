@@ -1,4 +1,4 @@
-"""The halves of a test set: for the architecture, and to test."""
+"""The halves of a test set, for the architecture and to test; and what else a test may be on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from nas.errors import NasError, one_line
+
+XVALID = "xvalid"
+"""The split of NAS-Bench-201 for CIFAR-100 and ImageNet16-120."""
 
 
 def halves(path: str | Path | None, size: int, published: str) -> tuple[Tensor, Tensor]:
@@ -39,3 +42,24 @@ def halves(path: str | Path | None, size: int, published: str) -> tuple[Tensor, 
     if not torch.equal(torch.cat([xvalid, xtest]).sort().values, torch.arange(size)):
         raise NasError(f"the split file {path} does not fit the {size} test images: {wanted}")
     return xvalid, xtest
+
+
+def tested_on(split: str | float, test_split: str | Path | None, hold_out: bool) -> str:
+    """In words, what the options of a data set make its test images."""
+    if hold_out:
+        return f"training images that split={split} holds out"
+    if split != XVALID:
+        return "test images"
+    which = "the second half, in their order" if test_split is None else f"xtest of {test_split}"
+    return f"half of the test images ({which})"
+
+
+def check_parts(split: str | float, test_split: str | Path | None, hold_out: bool, bilevel: bool) -> None:
+    """Raises NasError where options ask for different parts of the images."""
+    if test_split is not None and split != XVALID:
+        raise NasError(f"test_split says what split=xvalid means, but split is {split}: leave one of them out")
+    if hold_out and (bilevel or split == XVALID):
+        raise NasError(
+            f"hold_out=true with split={split}: it lets a training be tested on what the weights' part of the training "
+            "images leaves; a search, and split=xvalid, use these images otherwise"
+        )

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from nas.data.archive import unpickle_arrays
-from nas.data.images import XVALID, ImageData, ImageOptions, Splits
+from nas.data.halves import XVALID
+from nas.data.images import ImageData, ImageOptions, Splits
 from nas.errors import NasError, one_line
 
 log = logging.getLogger(__name__)

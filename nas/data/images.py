@@ -14,15 +14,13 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 
 from nas.data.augment import EvalTransform, TrainTransform
-from nas.data.halves import halves
+from nas.data.halves import XVALID, check_parts, halves, tested_on
 from nas.data.loader import Loader, TensorLoader, Transform
 from nas.data.resize import Resize
 from nas.data.split import split_indices
 from nas.errors import NasError
 
 log = logging.getLogger(__name__)
-XVALID = "xvalid"
-"""The split of NAS-Bench-201 for CIFAR-100 and ImageNet16-120."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ class ImageData(pl.LightningDataModule):
                 f"cutout {cutout} leaves nothing of {self.name}, whose images are {self.shape[1]}x{self.shape[2]}: "
                 "give a smaller hole, or dataset.cutout=0"
             )
-        _check_parts(split, test_split, hold_out, bilevel)
+        check_parts(split, test_split, hold_out, bilevel)
         self.test_split, self.hold_out = test_split, hold_out
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.split, self.bilevel = split, bilevel
@@ -209,6 +207,11 @@ class ImageData(pl.LightningDataModule):
         if self.bilevel:
             images, labels = torch.cat([images, test_images[xvalid]]), torch.cat([labels, test_labels[xvalid]])
         return Splits(images, labels, test_images[xtest], test_labels[xtest])
+
+    @property
+    def tested_on(self) -> str:
+        """What the images of ``test_dataloader`` are, in words."""
+        return tested_on(self.split, self.test_split, self.hold_out)
 
     @property
     def splits(self) -> Splits:
@@ -285,15 +288,4 @@ class ImageData(pl.LightningDataModule):
         )
         return TensorLoader(
             images, labels, transform=transform, seed=self.seed, rank=rank, world=world, device=device, **options
-        )
-
-
-def _check_parts(split: str | float, test_split: str | Path | None, hold_out: bool, bilevel: bool) -> None:
-    """Raises NasError where options ask for different parts of the images."""
-    if test_split is not None and split != XVALID:
-        raise NasError(f"test_split says what split=xvalid means, but split is {split}: leave one of them out")
-    if hold_out and (bilevel or split == XVALID):
-        raise NasError(
-            f"hold_out=true with split={split}: it lets a training be tested on what the weights' part of the training "
-            "images leaves; a search, and split=xvalid, use these images otherwise"
         )

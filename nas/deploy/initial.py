@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from nas.cells import Genotype
 from nas.deploy.missing import why_no_model
@@ -31,7 +33,7 @@ def begin_with(network: Network, genotype: Genotype, source: str | Path) -> list
         if not (path / MODEL_FILE).is_file():
             raise NasError(f"initial: {why_no_model(path)}")
         path = path / MODEL_FILE
-    value = read_file(path)
+    value = read_file(path, "initial")
     if is_model(value):
         model = decode_model(value, path)
         if model.genotype != genotype:
@@ -40,7 +42,7 @@ def begin_with(network: Network, genotype: Genotype, source: str | Path) -> list
             )
         found = dict(model.state)
     else:
-        found = translate(unwrap(value, path)[0], network)
+        found = _translated(value, path, network)
     own = network.state_dict()
     fits = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     new = [name for name in own if name not in fits and not name.endswith("num_batches_tracked")]
@@ -54,3 +56,12 @@ def begin_with(network: Network, genotype: Genotype, source: str | Path) -> list
     with torch.no_grad():
         network.load_state_dict(fits, strict=False)
     return new
+
+
+def _translated(value: Any, path: Path, network: Network) -> dict[str, Tensor]:
+    """A published state_dict by the names of ``network``."""
+    state = unwrap(value, path, "initial")[0]
+    try:
+        return translate(state, network)
+    except NasError as error:
+        raise NasError(f"initial: {path}: {error}") from None

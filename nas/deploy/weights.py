@@ -27,16 +27,17 @@ PREFIXES = ("module.", "_orig_mod.", "network.", "model.", "net.")
 UNREADABLE = (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError)
 
 
-def read_file(path: Path) -> Any:
+def read_file(path: Path, option: str = "weights") -> Any:
     """What a file written by ``torch.save`` holds; it is unpickled with ``weights_only``.
 
-    Beside tensors and plain values it may hold ``argparse.Namespace`` and NumPy's numbers and arrays.
+    Beside tensors and plain values it may hold ``argparse.Namespace`` and NumPy's numbers and arrays. ``option`` is
+    what an error is said of.
 
     Raises:
         NasError: if there is no file, it is damaged or of another kind, or it holds any other Python object.
     """
     if not path.is_file():
-        raise NasError(f"weights: there is no file {path}; give a run directory, a model.pt or a file of weights")
+        raise NasError(f"{option}: there is no file {path}; give a run directory, a model.pt or a file of weights")
     try:
         if zipfile.is_zipfile(path):
             _check_archive(path)
@@ -46,14 +47,14 @@ def read_file(path: Path) -> Any:
         foreign = re.search(r"GLOBAL (\w[\w.]*)|Unsupported (?:class|global) (\w[\w.]*)", str(error))
         if foreign is not None:
             raise NasError(
-                f"weights: {path} holds a Python object ({(foreign[1] or foreign[2]).strip('.')}) that may run "
+                f"{option}: {path} holds a Python object ({(foreign[1] or foreign[2]).strip('.')}) that may run "
                 "anything when it is read: save the state_dict alone, torch.save(network.state_dict(), FILE), "
                 "where you trust it"
             ) from None
-        raise NasError(f"weights: {path} {_what_it_is(path, error)}") from None
+        raise NasError(f"{option}: {path} {_what_it_is(path, error)}") from None
 
 
-def unwrap(value: Any, path: Path) -> tuple[dict[str, Tensor], str]:
+def unwrap(value: Any, path: Path, option: str = "weights") -> tuple[dict[str, Tensor], str]:
     """The state_dict in what a checkpoint holds, and the key it was found under ("" where it is the whole).
 
     What wrappers put in front of all names (``PREFIXES``) is taken away; of Lightning's checkpoints, which hold the
@@ -64,16 +65,16 @@ def unwrap(value: Any, path: Path) -> tuple[dict[str, Tensor], str]:
     if _is_state(value):
         return bare(value), ""
     if isinstance(value, Mapping) and "search" in value and "pytorch-lightning_version" in value:
-        raise NasError(f"weights: {path} is the checkpoint of a search: its weights are those of a supernet")
+        raise NasError(f"{option}: {path} is the checkpoint of a search: its weights are those of a supernet")
     found = [key for key in WRAPPERS if isinstance(value, Mapping) and _is_state(value.get(key))]
     inner = [key for key in WRAPPERS if isinstance(value, Mapping) and _wraps(value.get(key))]
     if not found and inner:
-        state, key = unwrap(value[inner[0]], path)
+        state, key = unwrap(value[inner[0]], path, option)
         return state, f"{inner[0]}.{key}"
     if not found:
         held = f"a mapping with {_some(value)}" if isinstance(value, Mapping) else f"a {type(value).__name__}"
         raise NasError(
-            f"weights: {path} holds {held}, no state_dict (names and their tensors), neither by itself nor under "
+            f"{option}: {path} holds {held}, no state_dict (names and their tensors), neither by itself nor under "
             f"{', '.join(WRAPPERS)}"
         )
     state = dict(value[found[0]])
