@@ -23,6 +23,16 @@ class Scored(Protocol):
         """The log-probability of an architecture, a scalar that is differentiable in alpha."""
 
 
+def scored(relaxation: nn.Module) -> Scored:
+    """That relaxation. Raises NasError where it does not know how probable its draws are."""
+    if not isinstance(relaxation, Scored):
+        raise NasError(
+            f"method.reward: {type(relaxation).__name__} does not tell how probable what it draws is; use "
+            "relaxation._target_=nas.relaxations.block_draws.BlockCategorical, or reward=null"
+        )
+    return relaxation
+
+
 class Reinforce(nn.Module):
     """REINFORCE (Williams, 1992) on the accuracy of the batch, as TuNAS' searches in AutoDL-Projects have it.
 
@@ -53,10 +63,5 @@ class Reinforce(nn.Module):
         self, relaxation: nn.Module, masks: Masks, arch: Architecture, loss: Tensor, accuracy: Tensor, reduce: Reduce
     ) -> Tensor:
         """The value of the task's ``loss`` with REINFORCE's gradient. Raises NasError for draws without probability."""
-        if not isinstance(relaxation, Scored):
-            raise NasError(
-                f"method.reward: {type(relaxation).__name__} does not tell how probable what it draws is; use "
-                "relaxation._target_=nas.relaxations.block_draws.BlockCategorical, or reward=null"
-            )
-        surrogate = -self.advantage(reduce([accuracy])[0]) * relaxation.log_p(arch, masks)
+        surrogate = -self.advantage(reduce([accuracy])[0]) * scored(relaxation).log_p(arch, masks)
         return loss.detach() + (surrogate - surrogate.detach())

@@ -187,5 +187,4 @@ def test_mistakes_about_lengths_are_one_line(options: list[str], phrases: list[s
         base = [a for a in base if not a.startswith("evaluator.")]
         base = [*(a for a in base if not a.startswith("dataset=")), *small("nas_bench_201"), *DATA]
     run("search", *base, *options, f"hydra.run.dir={tmp_path}/r").refused(*phrases)
-    written = tmp_path / "r" / "queries.jsonl"
-    assert not written.exists() or written.read_text() == "", "nothing was asked"
+    assert not (tmp_path / "r" / "queries.jsonl").exists(), "nothing was asked"

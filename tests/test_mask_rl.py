@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,16 @@ from torch import Tensor
 
 from nas.cells import Architecture, Cell, EdgeWeights
 from nas.errors import NasError
+from nas.gradients.clipped import Clipped
+from nas.gradients.unrolled import Unrolled
 from nas.masks import Masks
 from nas.relaxations.block_draws import BlockCategorical
 from nas.relaxations.softmax import Softmax
+from nas.resources import Resource
 from nas.rewards import Reinforce
 from nas.searches.gradient import GradientSearch
 from nas.spaces.nats_size import NatsSize
+from tests.compose_tools import tiny
 from tests.error_tools import run
 
 CELLS = {"cell": Cell(((0, 1), (1, 2)), ("2", "4", "8"), (2,))}
@@ -202,6 +207,38 @@ def test_frozen_step_moves_the_baseline_alone(monkeypatch: pytest.MonkeyPatch) -
     search._arch_step({"train": batch, "val": batch}, [None, optimizer], learns=False)
     assert torch.equal(before, search.relaxation.alpha["cell"]) and not optimizer.state
     assert search.reward is not None and float(search.reward.weight) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "phrase"),
+    [
+        ({"reward": None}, "method.reward=null: what BlockCategorical draws has no gradient"),
+        ({"arch_optimizer": None}, "there are no architecture steps"),
+        ({"batch_arch_steps": False}, "there are no architecture steps"),
+        ({"gradient": Unrolled()}, "has no second order"),
+        ({"gradient": Clipped(1.0, Unrolled())}, "has no second order"),
+        ({"resource": Resource}, "draws for 6 blocks, and costs are those of ops of edges"),
+        ({"resource": Resource, "arch_optimizer": None, "reward": None}, "nothing learns what ops cost"),
+        ({"relaxation": Softmax}, "Softmax does not tell how probable"),
+    ],
+)
+def test_parts_that_mean_nothing_together_are_refused_at_the_start(options: dict[str, Any], phrase: str) -> None:
+    rl: dict[str, Any] = {
+        "relaxation": lambda cells: BlockCategorical(cells, (0, 0, 1, 2, 3, 4)),
+        "weight_optimizer": lambda p: torch.optim.SGD(p, 0.1),
+        "arch_optimizer": lambda p: torch.optim.SGD(p, 0.1),
+        "reward": Reinforce(),
+    }
+    space = NatsSize((3, 8, 8), 4, (2, 3, 5, 8))
+    GradientSearch(space, **rl)
+    GradientSearch(space, **{**rl, "gradient": Clipped(1.0)})
+    GradientSearch(space, **{**rl, "reward": None, "arch_optimizer": None})
+    with pytest.raises(NasError, match=phrase):
+        GradientSearch(space, **{**rl, **options})
+
+
+def test_a_search_without_its_reward_is_refused(tmp_path: Path) -> None:
+    run("search", *tiny("mask_rl"), "method.reward=null", f"hydra.run.dir={tmp_path}/r").refused("method.reward=null")
 
 
 def test_what_means_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,12 +64,53 @@ def test_a_directory_without_repetitions_is_refused(tmp_path: Path) -> None:
     run("search", *command, f"ckpt_path={begun}", *again).refused("what its repetitions were made with is not known")
 
 
+def test_finished_repetitions_are_never_lost(tmp_path: Path) -> None:
+    """An interrupted run that was asked for more remembers how many, and refuses to end with fewer than it has."""
+    here, file = tmp_path / "run", tmp_path / "run" / "repetitions.jsonl"
+    command = [*COMMAND, *QUICK, "method.budget.queries=3", "method.repetitions=2", f"hydra.run.dir={here}"]
+    early = [a for a in command if "queries" not in a] + ["method.budget.seconds=5"]
+    run("search", *early).refused("the first query alone takes")
+    assert not file.exists(), "there is nothing to go on with, and the directory is free"
+    run("search", *command).succeeded()
+    (here / "summary.json").unlink()
+    run("search", f"ckpt_path={here}", "method.repetitions=4").succeeded()
+    (here / "summary.json").unlink()
+    written = file.read_text()
+    for fewer in ("2", "3"):
+        found = run("search", f"ckpt_path={here}", f"method.repetitions={fewer}")
+        found.refused("has 4 finished repetitions", f"method.repetitions={fewer}")
+    run("search", f"ckpt_path={here}", "method.repetitions=1").refused("no checkpoint", "as many of them, or more")
+    run("search", f"ckpt_path={here}").succeeded()
+    assert file.read_text() == written and written.count("\n") == 4, "four were asked for last"
+    (here / "summary.json").unlink()
+    first, *rest = written.splitlines(keepends=True)
+    row = json.loads(first)
+    del row["curve"]
+    for other in (json.dumps(row) + "\n", "[]\n", rest[0]):
+        file.write_text("".join([other, *rest]))
+        run("search", f"ckpt_path={here}").refused("line 1 of", "not what this version writes of repetition 0")
+        assert file.read_text() == "".join([other, *rest])
+
+
 def test_curves_come_back_as_they_were() -> None:
     found = Trace([1.5, 2.1], {"value": [math.nan, 0.1 + 0.2], "fact": [1.0, 1 / 3]}, 9.75)
     again = trace_of({"curve": json.loads(json.dumps(curve(found), allow_nan=False))})
     assert again.spent == found.spent and again.end == found.end
     assert math.isnan(again.values["value"][0]) and again.values["value"][1] == found.values["value"][1]
     assert again.values["fact"] == found.values["fact"]
+
+
+def test_a_benchmark_that_cannot_be_read_stops_only_a_scan_that_asks_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(root: str, notation: str) -> None:
+        raise NasError("two tables")
+
+    monkeypatch.setattr("nas.benchmarks.find", find)
+    space = NasBench201((3, 32, 32), 10)
+    assert Report(str(tmp_path), "digits").check(space, "digits") == "no accuracies: two tables"
+    with pytest.raises(NasError, match="method.report: two tables"):
+        Report(str(tmp_path), "cifar10", split="valid").check(space, "cifar10")
 
 
 @pytest.mark.data

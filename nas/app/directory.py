@@ -72,6 +72,11 @@ def checkpoint_file(given: str | None) -> Path | None:
         return None
     path = Path(given).expanduser()
     path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    if not path.is_file() and holds_repetitions(Path(given).expanduser()):
+        raise NasError(
+            f"ckpt_path: {given} holds {REPETITIONS} of a search.py with method.repetitions=N, and no checkpoint: it "
+            "goes on with as many of them, or more"
+        )
     if not path.is_file():
         raise NasError(
             f"ckpt_path: there is no {path}; the run was stopped before its first epoch ended, start it anew"

@@ -22,6 +22,7 @@ from nas.anytime import save_curves, summarise, trace
 from nas.app.build import device_alone
 from nas.app.directory import REPETITIONS
 from nas.app.repetitions import curve, finished, trace_of
+from nas.app.rewind import save_record
 from nas.app.summary import cost, environment
 from nas.cells import Genotype
 from nas.data.images import ImageData
@@ -39,11 +40,13 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
 
     With ``ckpt_path``, the directory of an interrupted run, those that it has finished are not made again.
     """
-    rows = finished(cfg)[: search.repetitions]
+    rows = finished(cfg)
     device = device_alone(cfg)
     evaluator = search.open(data, device)
     output, began = Path(cfg.paths.output), time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
+    if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
+        save_record(output / ".hydra", cfg)  # to go on once more with as many repetitions as now
     _run(search, evaluator, rows, output / REPETITIONS)
     best = max((_query(search, row) for row in rows), key=lambda query: query.rank)
     seconds = time.perf_counter() - began
@@ -73,24 +76,27 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
 
 
 def _run(search: QuerySearch, evaluator: Evaluator, rows: list[dict[str, Any]], path: Path) -> None:
-    """Makes the repetitions that ``rows`` lacks: a row is added for each, and a line of ``path``, as it ends."""
+    """Makes the repetitions that ``rows`` lacks: a row is added for each, and a line of ``path``, as it ends.
+
+    Before the first has ended there is no file: a mistake that its first query shows leaves nothing to go on with.
+    """
     known: dict[Genotype, dict[str, float]] = {}
     began = time.perf_counter()
     if rows:
         log.info("goes on after %d of %d repetitions", len(rows), search.repetitions)
-    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
-    with path.open("a") as file:
-        for number in range(len(rows), search.repetitions):
-            queries = search.begin(search.seed + number)
-            evaluator.begin(search.seed + number)
-            while queries.step(evaluator):
-                pass
-            found = curve(trace(queries, evaluator, known))
-            rows.append({**_row(search, queries, number, known), "curve": found})
+    if rows or path.exists():  # without a line that was cut off
+        write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
+    for number in range(len(rows), search.repetitions):
+        queries = search.begin(search.seed + number)
+        evaluator.begin(search.seed + number)
+        while queries.step(evaluator):
+            pass
+        found = curve(trace(queries, evaluator, known))
+        rows.append({**_row(search, queries, number, known), "curve": found})
+        with path.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
-            file.flush()
-            if (number + 1) % max(search.repetitions // 10, 1) == 0:
-                log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - began)
+        if (number + 1) % max(search.repetitions // 10, 1) == 0:
+            log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - began)
 
 
 def _query(search: QuerySearch, row: Mapping[str, Any]) -> Query:

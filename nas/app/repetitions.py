@@ -21,13 +21,16 @@ INCIDENTAL = {
     ("evaluator", "root"),
 }
 """Options on which a repetition does not depend."""
+NEEDED = {"seed", "genotype", "value", "queries", "spent", "curve"}
+"""What a line must have to be gone on from."""
 
 
 def finished(cfg: DictConfig) -> list[dict[str, Any]]:
     """The lines of the run that ``ckpt_path`` names, none where it is not set; one that was cut off is left out.
 
     Raises:
-        NasError: where there is no such run, or it was made with other options.
+        NasError: where there is no such run, it was made with other options or by another version, or it has finished
+            more repetitions than are asked for.
     """
     if cfg.ckpt_path is None:
         return []
@@ -41,7 +44,22 @@ def finished(cfg: DictConfig) -> list[dict[str, Any]]:
             rows.append(json.loads(line))
         except json.JSONDecodeError:
             break
+    _check_rows(rows, cfg.method.repetitions, directory / REPETITIONS)
     return rows
+
+
+def _check_rows(rows: list[dict[str, Any]], wanted: int, path: Path) -> None:
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict) or row.get("repetition") != number or not row.keys() >= NEEDED:
+            raise NasError(
+                f"ckpt_path: line {number + 1} of {path} is not what this version writes of repetition {number}: "
+                "start anew in another directory"
+            )
+    if len(rows) > wanted:
+        raise NasError(
+            f"ckpt_path: {path} has {len(rows)} finished repetitions, more than method.repetitions={wanted}: ask for "
+            "as many, or start anew in another directory"
+        )
 
 
 def _refuse_other_options(cfg: DictConfig, directory: Path) -> None:
@@ -61,7 +79,7 @@ def _parts(cfg: Any) -> dict[str, Any]:
     """What repetitions depend on, by the name of the option."""
     found: dict[str, Any] = {}
     for part in PARTS:
-        value = cfg[part]
+        value = cfg.get(part)  # None in a record of a version without it
         if isinstance(value, DictConfig):
             value = cast(dict[str, Any], OmegaConf.to_container(value, resolve=True))
             found |= {f"{part}.{key}": one for key, one in value.items() if (part, key) not in INCIDENTAL}

@@ -20,7 +20,7 @@ QUERIES_FILE = "queries.jsonl"
 class QueryFiles(pl.Callback):
     """Writes one line a query to queries.jsonl in ``directory``, after each epoch, and the anytime curve at the end.
 
-    A resumed search first writes the file anew from its checkpoint.
+    A resumed search first writes the file anew from its checkpoint. There is none before a first query.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -31,7 +31,8 @@ class QueryFiles(pl.Callback):
         assert isinstance(pl_module, QuerySearch)
         self.directory.mkdir(parents=True, exist_ok=True)
         found = _lines(pl_module)
-        write_atomically(self.directory / QUERIES_FILE, "".join(found))
+        if found or (self.directory / QUERIES_FILE).exists():
+            write_atomically(self.directory / QUERIES_FILE, "".join(found))
         self._written = len(found)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

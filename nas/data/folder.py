@@ -101,8 +101,7 @@ class Folder(ImageData):
                 f"{name}: image_size={side}, channels={channels}, workers={workers}: images need at least 8 pixels a "
                 "side and 1 or 3 channels; workers are not below 0"
             )
-        self.classes = _count(self.root / "train", self._listed, classes)
-        self.shape = (channels, side, side)
+        self.classes, self.shape = _count(self.root / "train", self._listed, classes), (channels, side, side)
         mean = (GREY_MEAN if channels == 1 else IMAGENET_MEAN) if mean is None else mean
         std = (GREY_STD if channels == 1 else IMAGENET_STD) if std is None else std
         options.setdefault("eval_batch_size", 256)

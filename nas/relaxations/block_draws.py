@@ -77,6 +77,7 @@ class BlockCategorical(Relaxation):
     the reward of a draw (nas/rewards.py).
     """
 
+    differentiable = False
     full: float | None = None
 
     def __init__(

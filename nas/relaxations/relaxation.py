@@ -21,6 +21,9 @@ class Relaxation(nn.Module, ABC):
     all ranks of a distributed search draw the same. ``init_mean`` and ``init_std`` are those alpha starts with.
     """
 
+    differentiable = True
+    """Whether alpha has a gradient through the weights; else it needs a reward."""
+
     def __init__(self, cells: Mapping[str, Cell], init_std: float = 1e-3, init_mean: float = 0.0) -> None:
         super().__init__()
         self.cells = dict(cells)

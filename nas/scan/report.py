@@ -81,10 +81,10 @@ class Report:
             raise unknown("method.report.split", self.split, SPLITS)
         if self.dataset != dataset and self.dataset not in DATASETS:
             raise unknown("method.report.dataset", self.dataset, DATASETS)
-        benchmark = nas.benchmarks.find(self.root, space.notation)
-        if benchmark is None:
-            return f"no benchmark of space '{space.name}' under {self.root}"
         try:
+            benchmark = nas.benchmarks.find(self.root, space.notation)
+            if benchmark is None:
+                return f"no benchmark of space '{space.name}' under {self.root}"
             benchmark.values(self.dataset, self.split, self._epochs(space), "mean")
         except NasError as error:
             if (self.dataset, self.split, self.epochs) == (dataset, "test", None):

@@ -24,6 +24,7 @@ from nas.perturbations import Perturbation
 from nas.relaxations.relaxation import Relaxation
 from nas.resources import ResourceFactory
 from nas.rewards import Reinforce
+from nas.searches.coherence import refuse_incoherent
 from nas.searches.search import Batch, SupernetSearch
 from nas.spaces.space import Space
 from nas.tasks import Classification
@@ -95,21 +96,20 @@ class GradientSearch(SupernetSearch):
         self.clip_norm, self.clip_scope = clip_norm, clip_scope
         self.warmup_epochs = warmup_epochs
         self.idle_decay = idle_decay
-        self.single_level = single_level
-        self.perturbation = perturbation
+        self.single_level, self.perturbation = single_level, perturbation
         self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
         self.reward = reward
         self.arch_clip_norm = arch_clip_norm
         self.batch_arch_steps = batch_arch_steps
-        self.derive = derive
-        self.edge = edge
+        self.derive, self.edge = derive, edge
         self.stage = self.stage_began = 0
         self.selected: Genotype | None = None
-        self._make_weight_optimizer = weight_optimizer
-        self._make_arch_optimizer = arch_optimizer
+        self._make_weight_optimizer, self._make_arch_optimizer = weight_optimizer, arch_optimizer
         self._make_scheduler = scheduler
         self._schedules = list(schedules)
         self._weights: dict[str, torch.nn.Parameter] = dict(self.supernet.named_parameters())
+        learns = arch_optimizer is not None
+        refuse_incoherent(self.relaxation, self.gradient, self.resource, reward, learns, batch_arch_steps)
         for schedule in self._schedules:
             if isinstance(schedule, Staged):
                 schedule.prepare(self)
