@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-MANY = 30  # choices that are more than a reader wants listed
+MANY = 40  # choices that are more than a reader wants listed
 
 
 class NasError(Exception):

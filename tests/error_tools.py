@@ -129,6 +129,7 @@ class Bomb(pl.Callback):
         if (trainer.current_epoch, batch_idx) != self.place:
             return
         if self.what == "interrupt":
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
             os.kill(os.getpid(), signal.SIGINT)
         elif self.what == "images":
             images: Tensor = batch["train"][0] if isinstance(batch, dict) else batch[0]
