@@ -73,7 +73,10 @@ def nodes(graph: CellGraph, inputs: Sequence[Tensor], alive: Rows) -> dict[int, 
             found[source] = _nothing(graph, source, found)
         edges = [e for e, (start, _) in enumerate(graph.cell.edges) if start == source]
         for target, share, part in _leave(graph, edges, found[source], alive):
-            found[target] = torch.add(found[target], part, alpha=share) if target in found else share * part
+            if target in found:
+                found[target] = torch.add(found[target], part, alpha=share)
+            else:
+                found[target] = part if share == 1 else share * part
     return found
 
 
@@ -122,11 +125,9 @@ def _stage(x: Tensor, terms: Sequence[Term]) -> tuple[Tensor, list[Carried], lis
     order = [term for group in groups.values() for term in group] or list(terms)
     x = order[0].stages[0].relu(x)
     made = [_conv(x, [term.stages[0] for term in group], apart) for group in groups.values() or [order]]
-    norms = [term.stages[0].norm for term in order]
-    scale, shift = torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
-    y = F.batch_norm(torch.cat(made, dim=1), None, None, scale, shift, training=True, eps=norms[0].eps)
+    y = _norm(torch.cat(made, dim=1), order)
     parts = list(zip(order, y.split(y.shape[1] // len(order), dim=1), strict=True))
-    done = [(term.target, term.share, part) for term, part in parts if len(term.stages) == 1]
+    done = [(term.target, 1.0, part) for term, part in parts if len(term.stages) == 1]
     more = [(term, part) for term, part in parts if len(term.stages) > 1]
     x = torch.cat([part for _, part in more], dim=1) if more else y
     return x, done, [term._replace(stages=term.stages[1:]) for term, _ in more]
@@ -141,6 +142,15 @@ def _conv(x: Tensor, parts: Sequence[Stage], groups: int) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
     dilation = parts[0].dilation
     return F.conv2d(x, kernels, None, parts[0].stride, dilation * (side // 2), dilation, groups)
+
+
+def _norm(y: Tensor, terms: Sequence[Term]) -> Tensor:
+    """The batch norms of the first stages; where nothing follows, the weight of the edge is a factor of theirs."""
+    norms = [term.stages[0].norm for term in terms]
+    scale, shift = torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
+    shares = [1.0 if len(term.stages) > 1 else term.share for term in terms for _ in range(y.shape[1] // len(terms))]
+    factor = torch.tensor(shares, dtype=y.dtype).to(y.device, non_blocking=True)
+    return F.batch_norm(y, None, None, factor * scale, factor * shift, training=True, eps=norms[0].eps)
 
 
 def _kernel(parts: Sequence[Stage]) -> Tensor:
