@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -44,3 +49,19 @@ def pruned(
 ) -> Pruned:
     """The thin supernet of a golden in one of its pruning states."""
     return Pruned(probe(stored, kind, dtype=dtype), alive(tenas_space(stored), alphas), fuse)
+
+
+class StepsSeen(pl.Callback):
+    """Appends to ``file`` how many steps each epoch had, and how many a progress bar shows."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+        self.steps = 0
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        self.steps += 1
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        with self.file.open("a") as file:
+            file.write(json.dumps({"steps": self.steps, "bar": int(trainer.num_training_batches)}) + "\n")
+        self.steps = 0

@@ -7,10 +7,13 @@ import random
 import pytest
 import torch
 
+from nas.data.draws import Draws
+from nas.data.synthetic import Synthetic
 from nas.scores.fused import fusible
 from nas.scores.linear_regions import LinearRegions, distinct
-from nas.scores.ntk import gradient_rows
+from nas.scores.ntk import Ntk, gradient_rows
 from nas.scores.pruned import Pruned
+from nas.searches.meter import Meter, Place
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import NasBench201
 from nas.spaces.space import Network, Probe, Space
@@ -94,3 +97,14 @@ def test_rows_in_parts_are_rows(count: int) -> None:
         torch.testing.assert_close(rows, (x @ weight).detach()[:, None] * x)
     nothing = gradient_rows((x @ weight).square(), [unused])
     assert nothing.shape == (count, 1) and not nothing.any()
+
+
+@pytest.mark.parametrize("score", [Ntk(rows="loop"), LinearRegions(chunk=10)], ids=["ntk", "linear_regions"])
+def test_a_trainer_of_low_precision_measures_in_float32(score: Ntk | LinearRegions) -> None:
+    """What bf16-mixed does around a step changes nothing."""
+    draws = Draws(Synthetic(shape=[3, 8, 8], size=64, mean=0.5, std=0.25), 0)
+    space, place = spaces()["nas_bench_201"], Place(0, 0, 0)
+    left = alive(space, 0, 1.0)
+    plain = Meter(space, score, draws, 0, "paper", True, 10)(left, place)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert Meter(space, score, draws, 0, "paper", True, 10)(left, place) == plain

@@ -32,6 +32,7 @@ from nas.scan.log import Entry
 from nas.scan.report import Report, Truth, best_of, text
 from nas.scan.scan import Scan, size
 from nas.scan.table import PICTURE_FILE, TABLE_FILE, save_picture, scatter, write_table
+from nas.searches.rounds import duration
 from nas.spaces.space import Space
 
 log = logging.getLogger(__name__)
@@ -133,13 +134,8 @@ class _Progress:
         elif now - self._told >= PAUSE and done < self.total:
             self._told = now
             each = (now - self._begun[0]) / (done - self._begun[1])
-            left = _duration(each * (self.total - done))
+            left = duration(each * (self.total - done))
             log.info("%d/%d  %s  %.3f s each  %s left", done, self.total, self.name, each, left)
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 100 else f"{minutes} min" if minutes < 100 else f"{seconds / 3600:.1f} h"
 
 
 def _finish(

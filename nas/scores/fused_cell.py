@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,13 +17,27 @@ Rows = Sequence[Sequence[bool]]
 
 
 class Stage(NamedTuple):
-    """ReLU, a convolution with ``kernel`` [out, in, k, k] and batch norm: an op, or half of one."""
+    """ReLU, a convolution and batch norm: an op, or half of one.
+
+    The convolution has ``kernel`` [out, in, k, k], or a depthwise ``kernel`` [in, 1, k, k] with ``pointwise``
+    [out, in, 1, 1] behind it.
+    """
 
     relu: nn.ReLU
     kernel: Tensor
+    pointwise: Tensor | None
     dilation: int
     stride: int
     norm: nn.BatchNorm2d
+
+    @property
+    def kind(self) -> tuple[int, bool]:
+        """The side of the kernel, and whether it is depthwise."""
+        return self.kernel.shape[-1], self.pointwise is not None
+
+    @property
+    def inputs(self) -> int:
+        return (self.kernel if self.pointwise is None else self.pointwise).shape[1]
 
 
 class Term(NamedTuple):
@@ -58,7 +73,10 @@ def nodes(graph: CellGraph, inputs: Sequence[Tensor], alive: Rows) -> dict[int, 
             found[source] = _nothing(graph, source, found)
         edges = [e for e, (start, _) in enumerate(graph.cell.edges) if start == source]
         for target, share, part in _leave(graph, edges, found[source], alive):
-            found[target] = torch.add(found[target], part, alpha=share) if target in found else share * part
+            if target in found:
+                found[target] = torch.add(found[target], part, alpha=share)
+            else:
+                found[target] = part if share == 1 else share * part
     return found
 
 
@@ -100,18 +118,16 @@ def _stage(x: Tensor, terms: Sequence[Term]) -> tuple[Tensor, list[Carried], lis
 
     ``x`` is what all of them read, or has their channels side by side.
     """
-    apart = x.shape[1] // terms[0].stages[0].kernel.shape[1]
+    apart = x.shape[1] // terms[0].stages[0].inputs
     groups: dict[int, list[Term]] = {}
-    for term in terms if apart == 1 else ():
+    for term in sorted(terms, key=lambda term: term.stages[0].kind) if apart == 1 else ():
         groups.setdefault(term.stages[0].dilation, []).append(term)
     order = [term for group in groups.values() for term in group] or list(terms)
     x = order[0].stages[0].relu(x)
     made = [_conv(x, [term.stages[0] for term in group], apart) for group in groups.values() or [order]]
-    norms = [term.stages[0].norm for term in order]
-    scale, shift = torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
-    y = F.batch_norm(torch.cat(made, dim=1), None, None, scale, shift, training=True, eps=norms[0].eps)
+    y = _norm(torch.cat(made, dim=1), order)
     parts = list(zip(order, y.split(y.shape[1] // len(order), dim=1), strict=True))
-    done = [(term.target, term.share, part) for term, part in parts if len(term.stages) == 1]
+    done = [(term.target, 1.0, part) for term, part in parts if len(term.stages) == 1]
     more = [(term, part) for term, part in parts if len(term.stages) > 1]
     x = torch.cat([part for _, part in more], dim=1) if more else y
     return x, done, [term._replace(stages=term.stages[1:]) for term, _ in more]
@@ -120,11 +136,30 @@ def _stage(x: Tensor, terms: Sequence[Term]) -> tuple[Tensor, list[Carried], lis
 def _conv(x: Tensor, parts: Sequence[Stage], groups: int) -> Tensor:
     """The convolutions of ``parts``, of one dilation and stride, side by side."""
     side = max(part.kernel.shape[-1] for part in parts)
-    kernels = torch.cat([F.pad(part.kernel, [(side - part.kernel.shape[-1]) // 2] * 4) for part in parts])
-    _, _, dilation, stride, _ = parts[0]
+    alike = itertools.groupby(parts, key=lambda part: part.kind)
+    kernels = torch.cat([F.pad(_kernel(list(some)), [(side - size) // 2] * 4) for (size, _), some in alike])
     if not x.is_cuda:  # see ``fused``; the parts of a batch norm have another layout
         x = x.contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x, kernels, None, stride, dilation * (side // 2), dilation, groups)
+    dilation = parts[0].dilation
+    return F.conv2d(x, kernels, None, parts[0].stride, dilation * (side // 2), dilation, groups)
+
+
+def _norm(y: Tensor, terms: Sequence[Term]) -> Tensor:
+    """The batch norms of the first stages; where nothing follows, the weight of the edge is a factor of theirs."""
+    norms = [term.stages[0].norm for term in terms]
+    scale, shift = torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
+    shares = [1.0 if len(term.stages) > 1 else term.share for term in terms for _ in range(y.shape[1] // len(terms))]
+    factor = torch.tensor(shares, dtype=y.dtype).to(y.device, non_blocking=True)
+    return F.batch_norm(y, None, None, factor * scale, factor * shift, training=True, eps=norms[0].eps)
+
+
+def _kernel(parts: Sequence[Stage]) -> Tensor:
+    """The kernels of like stages; nothing stands between a depthwise and a pointwise convolution: their product."""
+    kernels = torch.cat([part.kernel for part in parts])
+    points = [part.pointwise for part in parts if part.pointwise is not None]
+    if not points:
+        return kernels
+    return (torch.stack(points) * kernels.view(len(parts), 1, -1, *kernels.shape[2:])).flatten(0, 1)
 
 
 def _stages(op: nn.Module) -> list[Stage]:
@@ -133,22 +168,20 @@ def _stages(op: nn.Module) -> list[Stage]:
     if isinstance(op, ReluConvNorm):
         relu, conv, norm = op.op
         assert isinstance(relu, nn.ReLU) and isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        return [Stage(relu, conv.weight, 1, conv.stride[0], norm)]
+        return [Stage(relu, conv.weight, None, 1, conv.stride[0], norm)]
     assert isinstance(op, SeparableConv | DilatedConv)
     parts = list(op.op)
     return [_depthwise(parts[i : i + 4]) for i in range(0, len(parts), 4)]
 
 
 def _depthwise(parts: Sequence[nn.Module]) -> Stage:
-    """Nothing stands between the two convolutions: their product is one kernel."""
     relu, depthwise, pointwise, norm = parts
     assert isinstance(relu, nn.ReLU) and isinstance(norm, nn.BatchNorm2d)
     assert isinstance(depthwise, nn.Conv2d) and isinstance(pointwise, nn.Conv2d)
-    kernel = pointwise.weight * depthwise.weight.transpose(0, 1)
-    return Stage(relu, kernel, depthwise.dilation[0], depthwise.stride[0], norm)
+    return Stage(relu, depthwise.weight, pointwise.weight, depthwise.dilation[0], depthwise.stride[0], norm)
 
 
 def _reduce(op: FactorizedReduce) -> Stage:
     """The pixels at even places are the middle of a 3x3 kernel with stride 2, those at odd places its last corner."""
     first, second = F.pad(op.conv_1.weight, [1, 1, 1, 1]), F.pad(op.conv_2.weight, [2, 0, 2, 0])
-    return Stage(op.relu, torch.cat([first, second]), 1, 2, op.bn)
+    return Stage(op.relu, torch.cat([first, second]), None, 1, 2, op.bn)

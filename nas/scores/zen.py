@@ -49,11 +49,12 @@ class Zen(Score):
                 hook.remove()
             for module, training in modes:
                 module.training = training
-        return sum(found) / len(found)
+        values = torch.stack(found).tolist()
+        return float(sum(values) / len(values))
 
-    def _draw(self, network: nn.Module, like: Tensor, maps: list[Tensor], generator: torch.Generator) -> float:
+    def _draw(self, network: nn.Module, like: Tensor, maps: list[Tensor], generator: torch.Generator) -> Tensor:
         state = _gaussian(network, generator)
-        x, e = (_normal(like, generator) for _ in range(2))
+        x, e = (_normal(like, generator).to(like.device) for _ in range(2))
         functional_call(network, state, (x,))
         (before,) = maps
         functional_call(network, state, (x + self.gamma * e,))
@@ -61,26 +62,31 @@ class Zen(Score):
         scale = torch.zeros_like(difference)
         for name, module in network.named_modules():
             variance = state.get(f"{name}.running_var")
-            executed = variance is not None and bool(state[f"{name}.num_batches_tracked"] > 0)
-            if isinstance(module, nn.BatchNorm2d) and variance is not None and executed:
-                scale += variance.double().mean().sqrt().log()
-        return float(difference.log() + scale)
+            if isinstance(module, nn.BatchNorm2d) and variance is not None:
+                executed = state[f"{name}.num_batches_tracked"] > 0
+                scale += torch.where(executed, variance.double().mean().sqrt().log(), 0.0)
+        return difference.log() + scale
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)
+    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype)
 
 
 def _gaussian(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
     """Weights of convolutions and linear layers drawn anew, everything else as a new batch norm has it."""
     state: dict[str, Tensor] = {}
+    drawn: dict[str, Tensor] = {}
     for name, parameter in network.named_parameters():
         owner, _, leaf = name.rpartition(".")
         module = network.get_submodule(owner)
         if isinstance(module, nn.Conv2d | nn.Linear):
-            state[name] = _normal(parameter, generator) if leaf == "weight" else torch.zeros_like(parameter)
+            if leaf == "weight":
+                drawn[name] = _normal(parameter, generator)
+            else:
+                state[name] = torch.zeros_like(parameter)
         elif isinstance(module, nn.BatchNorm2d):
             state[name] = torch.ones_like(parameter) if leaf == "weight" else torch.zeros_like(parameter)
+    state |= _moved(drawn, next(network.parameters()).device) if drawn else {}
     for name, buffer in network.named_buffers():
         leaf = name.rpartition(".")[2]
         known = {
@@ -90,3 +96,13 @@ def _gaussian(network: nn.Module, generator: torch.Generator) -> dict[str, Tenso
         }
         state[name] = known[leaf](buffer) if leaf in known else buffer.clone()
     return state
+
+
+def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The tensors on a device, in one transfer."""
+    parts = (
+        torch.cat([tensor.flatten() for tensor in tensors.values()])
+        .to(device)
+        .split([tensor.numel() for tensor in tensors.values()])
+    )
+    return {name: part.view_as(tensor) for (name, tensor), part in zip(tensors.items(), parts, strict=True)}

@@ -29,6 +29,8 @@ class Place(NamedTuple):
 class Meter:
     """``meter(alive, place)``: the score of the supernet that ``alive`` leaves. All randomness follows from the place.
 
+    Scores are measured in float32, whatever the precision of the trainer.
+
     ``init`` "paper" draws the weights anew for each repeat, Kaiming normal by fan-out for the kernel's network and by
     fan-in for others; "reference_code" is what the released code does: PyTorch's initialisation, one network a round
     for the kernel and one a candidate for the regions. With ``share`` all candidates of a round see the
@@ -68,7 +70,8 @@ class Meter:
             self._fuse = self.score.probe is not None and fusible(supernet)
         network = Pruned(supernet, alive, self._fuse)
         seed = self._seed("draw", *self._of_batch(place))
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), torch.autocast(self.device.type, enabled=False):
             torch.manual_seed(seed)  # of ops that draw: the noise of space S4
             return self.score(network, self.batch(place), torch.Generator().manual_seed(seed))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -13,12 +14,14 @@ from torch import nn
 
 from nas.cells import NONE, Genotype, discretise
 from nas.data.draws import Draws
+from nas.data.images import ImageData
 from nas.errors import NasError, unknown
 from nas.masks import Masks
 from nas.scores.linear_regions import SIDE
 from nas.scores.pruned import Alive, equal_weights
 from nas.scores.score import Score, check_images
 from nas.searches.meter import Init, Meter, Place
+from nas.searches.per_space import PerSpace, of_space
 from nas.searches.ranking import (
     Candidate,
     change,
@@ -28,11 +31,11 @@ from nas.searches.ranking import (
     removable,
     without,
 )
+from nas.searches.rounds import Pace, Rounds
 from nas.searches.search import Search
 from nas.spaces.space import Space
 
 log = logging.getLogger(__name__)
-PerSpace = int | Mapping[str, int]
 STALE = ("ntk",)  # may stand there though the scores are others: it is the default
 
 
@@ -80,11 +83,11 @@ class PruningSearch(Search):
             raise unknown("method.init", init, ["paper", "reference_code"])
         self.scores = list(scores)
         self.repeats = repeats
-        self.prune_number = _of_space(prune_number, space, "method.prune_number")
         for given in stale:
             if given not in {*STALE, *(score.name for score in scores)}:
                 raise unknown("method.stale", str(given), [score.name for score in scores])
-        self.ntk_batch = _of_space(ntk_batch, space, "method.ntk_batch")
+        self.prune_number = of_space(prune_number, space, "method.prune_number")
+        self.ntk_batch = of_space(ntk_batch, space, "method.ntk_batch")
         self.init: Init = init
         self.share_reference = share_reference
         self.stale = tuple(stale)
@@ -125,12 +128,18 @@ class PruningSearch(Search):
     def configure_callbacks(self) -> list[pl.Callback]:
         return self._schedules
 
+    def batches(self, data: ImageData) -> Rounds:
+        return Rounds(data, lambda: sum(map(len, self._candidates())))
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD([self.idle], lr=0.0)
 
+    def setup(self, stage: str) -> None:
+        self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]  # rounds differ in length
+
     def on_train_start(self) -> None:
         super().on_train_start()
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.trainer.datamodule.data  # type: ignore[attr-defined]
         seed = int(self.get_buffer("seed"))
         self._meters = [
             Meter(self.space, s, Draws(data, seed), seed, self.init, self.share_reference, self._images(s), self.device)
@@ -141,6 +150,8 @@ class PruningSearch(Search):
         self._begin_round()
         if not self._groups:
             self.trainer.should_stop = True
+        total = sum(map(len, self._groups)) * len(self.scores) * self.repeats
+        self._pace = Pace(self.current_epoch + 1, total)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         return -1 if batch_idx >= self._steps() else None
@@ -177,11 +188,16 @@ class PruningSearch(Search):
 
     def _begin_round(self) -> None:
         self._begun = self.alive()
-        candidates = removable(self._begun)
-        self._of_edges = not candidates
-        self._groups = [candidates] if candidates else crowded(self.space.cells, self._begun)
+        self._of_edges = not removable(self._begun)
+        self._groups = self._candidates()
         self._found: list[Measured] = []
         self._before: list[Measured] = []
+
+    def _candidates(self) -> list[list[Candidate]]:
+        """What the coming round measures, by the groups that are ranked together."""
+        alive = self.alive()
+        ops = removable(alive)
+        return [ops] if ops else crowded(self.space.cells, alive)
 
     def _steps(self) -> int:
         """How many steps the round has: as many as candidates, or as the loader has batches."""
@@ -193,8 +209,14 @@ class PruningSearch(Search):
         found = Measured([], [])
         for meter in self._meters:
             reference = self._begun if meter.score.name in self.stale else alive
-            found.before.append([meter.reference(reference, place) for place in places])
-            found.after.append([meter(without(alive, [candidate]), place) for place in places])
+            found.before.append([])
+            found.after.append([])
+            for place in places:
+                began = time.perf_counter()
+                found.before[-1].append(meter.reference(reference, place))
+                began = time.perf_counter() if self.share_reference else began
+                found.after[-1].append(meter(without(alive, [candidate]), place))
+                self._pace(meter.score.name, time.perf_counter() - began)
         self.not_finite += sum(not math.isfinite(value) for values in found.after for value in values)
         return found
 
@@ -267,20 +289,6 @@ def decide(
     if keep is not None:
         return [group[i] for i in order[:-keep]]
     return first_of_edges(group, order, alive, number)
-
-
-def _of_space(value: PerSpace, space: Space, option: str) -> int:
-    """A number that may depend on the space's notation."""
-    if isinstance(value, Mapping):
-        if space.notation not in value:
-            raise NasError(
-                f"{option} says nothing of space '{space.name}' (notation '{space.notation}'): it knows "
-                f"{', '.join(value)}; give one whole number"
-            )
-        value = value[space.notation]
-    if not isinstance(value, int) or value < 1:
-        raise NasError(f"{option}={value}: give a whole number, at least 1")
-    return value
 
 
 def _edge(space: Space, name: str, edge: int) -> str:
