@@ -155,6 +155,6 @@ def test_unknown_names_the_nearest() -> None:
         str(unknown("op", "pol", ["pool", "conv"])) == "unknown op 'pol': did you mean 'pool'? choose from conv, pool"
     )
     assert str(unknown("op", "x", [])) == "unknown op 'x': there is none to choose from"
-    many = str(unknown("op", "conv_7", [f"conv_{i}x{i}" for i in range(40)]))
+    many = str(unknown("op", "conv_7", [f"conv_{i}x{i}" for i in range(50)]))
     assert many.endswith("?") and many.count("conv_") == 4
     assert isinstance(unknown("op", "x", ["y"]), NasError)

@@ -202,7 +202,7 @@ def test_alpha_moves_along_its_clipped_gradient(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_search_adds_the_penalty() -> None:
-    search = searching(resource=lambda *given: Resource(*given, strength=3.0))
+    search = searching(resource=lambda *given: Resource(*given, strength=3.0), arch_optimizer=torch.optim.Adam)
     assert not any("resource" in key for key in search.state_dict()), "tables are not part of a checkpoint"
     batch = torch.randn(4, *SHAPE), torch.zeros(4, dtype=torch.int64)
     state = search.relaxation.generators.get_extra_state()
