@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -24,6 +25,7 @@ from nas.strategies.queries import Queries
 Values = NDArray[np.float64]
 POINTS = 200
 COLUMNS = 3  # of the picture
+LABEL = 32  # characters of a label beside an axis
 
 
 class Trace(NamedTuple):
@@ -128,7 +130,8 @@ def curve_figure(bands: Mapping[str, Band], evaluator: Evaluator) -> Figure:
         if np.isfinite(one.low).any():
             axes.fill_between(one.grid, one.low, one.high, step="post", color="#1565c0", alpha=0.25, lw=0)
         axes.set_xlabel("simulated seconds" if evaluator.simulated else "queries")
-        axes.set_ylabel(evaluator.unit if name == "value" else f"{name} (%)")
+        label = evaluator.unit if name == "value" else f"{name} (%)"
+        axes.set_ylabel(textwrap.fill(label, LABEL))
         if name != "value" and (one.mean > 0).all():
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
