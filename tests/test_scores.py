@@ -204,6 +204,33 @@ def test_zen_by_its_formula() -> None:
     assert found == pytest.approx(math.log(F.conv2d(0.5 * e, kernel).abs().sum((1, 2, 3)).mean()), rel=1e-4)
 
 
+@pytest.mark.parametrize("carry", [True, False])
+def test_zen_of_a_network_that_keeps_its_statistics(carry: bool) -> None:
+    """The modules themselves are drawn anew and count their variances, as in the authors' program, or begin anew."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 1, bias=False))
+    net.extend([nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)])
+    net[5] = nn.Identity()  # the last map is that of the second batch norm
+    net[7] = nn.Linear(4 * 16, 2)
+    x = torch.zeros(4, 3, 6, 6)
+    found = Zen(repeats=5, carry=carry)(net, (x, x), torch.Generator().manual_seed(3))
+
+    generator = torch.Generator().manual_seed(3)
+    values = []
+    norms = [m for m in net if isinstance(m, nn.BatchNorm2d)]
+    for _ in range(5):
+        for layer in weighted(net).values():
+            layer.weight.data = torch.randn(layer.weight.shape, generator=generator)
+            if layer.bias is not None:
+                layer.bias.data.zero_()
+        for norm in norms if not carry else ():
+            norm.reset_running_stats()
+        x, e = (torch.randn(x.shape, generator=generator) for _ in range(2))
+        moved = (net[:5](x) - net[:5](x + 0.01 * e)).detach().abs().sum((1, 2, 3)).mean()
+        values.append(math.log(moved) + sum(math.log(norm.running_var.mean().sqrt()) for norm in norms))
+    assert found == pytest.approx(np.mean(values), rel=1e-4)
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_score_leaves_no_trace(file: Path) -> None:
     net = NasBench201((3, 8, 8), 10).network(from_ops(CELL), channels=4, cells_per_stage=1).eval()
