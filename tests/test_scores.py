@@ -23,6 +23,7 @@ from nas.scores.jacob_cov import JacobCov
 from nas.scores.linear_regions import LinearRegions, crops, distinct
 from nas.scores.naswot import Naswot
 from nas.scores.ntk import gradient_rows
+from nas.scores.precision import in_float32
 from nas.scores.pruned import Pruned
 from nas.scores.score import Batch, Score, weighted
 from nas.scores.scorer import Scorer
@@ -264,6 +265,32 @@ def test_scorer(file: Path) -> None:
             assert sign * scorer(genotype) < min(sign * value for value in values)
     if not scorer.score.of_signal:  # what the others have to beat knows nothing of paths
         assert scorer(empty) == scorer(from_ops([SKIP] * 6)) < scorer(blind) < scorer(second)
+
+
+@pytest.mark.parametrize("name", ["synflow", "grad_norm", "ntk", "zen"])
+def test_scorer_measures_in_float32_whatever_the_trainer_does(name: str) -> None:
+    """What Lightning's bf16-mixed, bf16-true and 64-true do around a step."""
+    space = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1)
+    one = score(CONF / "score" / f"{name}.yaml")
+    images = draws()
+    plain = Scorer(space, one, images)(from_ops(CELL))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert Scorer(space, one, images)(from_ops(CELL)) == plain
+    for dtype in (torch.bfloat16, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            assert Scorer(space, one, images)(from_ops(CELL)) == plain
+            assert torch.get_default_dtype() == dtype
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
+def test_convolutions_of_a_gpu_do_not_round() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    with pytest.raises(ValueError), in_float32(torch.device("cpu")):
+        assert not torch.backends.cudnn.allow_tf32
+        raise ValueError
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_scorer_takes_options_of_the_network() -> None:
