@@ -72,12 +72,18 @@ def test_a_search_that_ends_too_early_says_so(epochs: int, left: bool, tmp_path:
 
 
 def test_any_score_can_prune(tmp_path: Path) -> None:
-    scores = "[{_target_:nas.scores.synflow.Synflow},{_target_:nas.scores.naswot.Naswot,batch_size:8}]"
+    """One that is never finite says nothing of the others' candidates, and each of its measurements is counted."""
+    scores = (
+        "[{_target_:nas.scores.synflow.Synflow},{_target_:nas.scores.naswot.Naswot,batch_size:8},"
+        "{_target_:tests.tenas_tools.Endless}]"
+    )
     small = [*QUICK[:-2], "space.channels=4", "space.cells_per_stage=1", f"method.scores={scores}"]
     done = run("search", *small, "callbacks.pictures.every=100", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
-    last = lines(tmp_path / "run" / "history.jsonl")[-1]
-    assert last["ops_left"] == 6 and last["synflow"] > 0 and last["naswot"] > 0
+    history = lines(tmp_path / "run" / "history.jsonl")
+    assert history[-1]["ops_left"] == 6 and history[-1]["synflow"] > 0 and history[-1]["naswot"] > 0
+    # a reference and its candidates in each round, and at last what is left
+    assert [line["not_finite"] for line in history] == [25, 25 + 19, 25 + 19 + 13 + 1]
 
 
 def test_small_images_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -62,11 +63,19 @@ class Meter:
         self._references: dict[object, float] = {}
         self._where: tuple[int, int | None] = (-1, None)
         self._fuse: bool | None = None  # all networks of a space are alike
+        self._not_finite = 0
 
     def __call__(self, alive: Alive, place: Place) -> float:
         """The score of what is left, at the place's weights and inputs."""
         with in_float32(self.device):
-            return self._measured(alive, place)
+            value = self._measured(alive, place)
+        self._not_finite += not math.isfinite(value)
+        return value
+
+    def not_finite(self) -> int:
+        """How many of the scores measured since this was last asked were not finite."""
+        found, self._not_finite = self._not_finite, 0
+        return found
 
     def _measured(self, alive: Alive, place: Place) -> float:
         self._enter(place)
