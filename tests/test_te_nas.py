@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from nas.app.build import build_data, build_search, build_space
 from nas.files import load_genotype
-from tests.compose_tools import lines, script, succeeded
+from nas.searches.pruning import PruningSearch
+from nas.searches.ranking import crowded, first_of_edges, removable, without
+from tests.compose_tools import choices, composed, lines, script, succeeded
 from tests.error_tools import run
 
 QUICK = [
@@ -84,6 +87,20 @@ def test_any_score_can_prune(tmp_path: Path) -> None:
     assert history[-1]["ops_left"] == 6 and history[-1]["synflow"] > 0 and history[-1]["naswot"] > 0
     # a reference and its candidates in each round, and at last what is left
     assert [line["not_finite"] for line in history] == [25, 25 + 19, 25 + 19 + 13 + 1]
+
+
+@pytest.mark.parametrize("name", [name for name in choices("experiment") if name.startswith("te_nas")])
+def test_published_protocols_have_as_many_epochs_as_rounds(name: str, tmp_path: Path) -> None:
+    """Whatever is pruned: ops until one is left on each edge, then edges."""
+    with composed("search", f"experiment={name}", f"paths.output={tmp_path}", f"paths.data={tmp_path}") as cfg:
+        search = build_search(cfg.method, build_space(cfg.space, build_data(cfg)))
+        assert isinstance(search, PruningSearch)
+        alive, rounds = search.alive(), 0
+        while group := removable(alive):
+            alive = without(alive, first_of_edges(group, range(len(group)), alive, search.prune_number))
+            rounds += 1
+        rounds += bool(crowded(search.space.cells, alive))
+        assert cfg.epochs >= rounds == {"imagenet": 4}.get(name.rpartition("_")[2], 3)
 
 
 def test_small_images_are_refused(tmp_path: Path) -> None:
