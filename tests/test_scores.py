@@ -174,6 +174,29 @@ def test_crops_are_windows_of_their_images() -> None:
         crops(torch.zeros(1, 1, 2, 9), torch.Generator())
 
 
+@pytest.mark.parametrize("file", ["params", "macs"])
+@pytest.mark.parametrize("space", [NasBench201((3, 8, 8), 10), Darts((3, 8, 8), 10)], ids=["nas_bench_201", "darts"])
+def test_the_size_of_a_pruned_supernet_is_that_of_what_is_left(space: Space, file: str) -> None:
+    """Each op that goes takes its own convolutions and batch norms along, as many as the cells that have it."""
+    net = space.probe("ntk")
+    alive = {name: [[op != NONE for op in cell.ops] for _ in cell.edges] for name, cell in space.cells.items()}
+    one, x = score(CONF / "score" / f"{file}.yaml"), torch.zeros(1, 3, 8, 8)
+
+    def size() -> float:
+        return one(Pruned(net, alive), (x, x), torch.Generator())
+
+    whole, name, sizes = size(), next(iter(alive)), []
+    for column, op in enumerate(space.cells[name].ops):
+        alive[name][0][column] = False
+        mine = [(n, p) for n, p in net.named_parameters() if f".0_{space.cells[name].edges[0][1]}.{op}." in n]
+        kind = [(n, p) for n, p in mine if len(space.cells) == 1 or n.startswith("cells.0.")]
+        gone = sum(p.numel() for _, p in kind)
+        sizes.append(gone)
+        assert whole - size() == gone if file == "params" else (whole > size()) == (gone > 0)
+        alive[name][0][column] = op != NONE
+    assert size() == whole and max(sizes) > 0 == min(sizes)
+
+
 @pytest.mark.parametrize("space", [NasBench201((3, 8, 8), 10), Darts((3, 8, 8), 10)], ids=["nas_bench_201", "darts"])
 def test_rows_of_the_kernel_agree(space: Space) -> None:
     """One backward pass an image, all at once, and with fused convolutions: the same rows in float64."""
