@@ -8,10 +8,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.interop import load_published
 from nas.scores.pruned import Pruned
+from nas.scores.score import Batch, Score
 from nas.spaces.darts import Darts
 from nas.spaces.nas_bench_201 import NasBench201
 from nas.spaces.space import Network, Probe, Space
@@ -49,6 +50,17 @@ def pruned(
 ) -> Pruned:
     """The thin supernet of a golden in one of its pruning states."""
     return Pruned(probe(stored, kind, dtype=dtype), alive(tenas_space(stored), alphas), fuse)
+
+
+class Endless(Score):
+    """A score that no network has."""
+
+    name = "endless"
+    higher_is_better = False
+    batch_size = 1
+
+    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
+        return float("inf")
 
 
 class StepsSeen(pl.Callback):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,33 @@ def test_other_logs_are_refused(tmp_path: Path) -> None:
         path.write_bytes(other)
         with pytest.raises(NasError, match="no log of scores"):
             ScoreLog(path, {})
+
+
+def test_a_log_out_of_order_is_refused(tmp_path: Path) -> None:
+    """A line twice, left out, or too many: what follows would be scores of others, or none at all."""
+    scan().run(tmp_path, {})
+    log = tmp_path / LOG_FILE
+    whole = log.read_bytes().splitlines(keepends=True)
+    for lines, number in (
+        ([*whole[:2], *whole[1:]], 3),
+        ([whole[0], *whole[2:]], 2),
+        ([*whole, whole[-1]], 6),
+    ):
+        log.write_bytes(b"".join(lines))
+        with pytest.raises(NasError, match=f"damaged in line {number}.*delete the line"):
+            scan().run(tmp_path, {})
+        assert log.read_bytes() == b"".join(lines)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_two_processes_do_not_write_one_log(tmp_path: Path) -> None:
+    with ScoreLog(tmp_path / "log", {}) as log:
+        log.append(entry(1.0))
+        with pytest.raises(NasError, match="written by another process"):
+            ScoreLog(tmp_path / "log", {})
+        log.append(entry(2.0, 1))
+    with ScoreLog(tmp_path / "log", {}) as log:
+        assert [e.score for e in log.entries] == [1.0, 2.0]
 
 
 def test_parquet(tmp_path: Path) -> None:

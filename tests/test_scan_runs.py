@@ -13,11 +13,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
+from nas.app.build import build_data, build_space
+from nas.app.scan import build_scan
 from nas.app.sweep import COLUMNS, TELLING, job_row
+from nas.data.draws import Draws
+from nas.evaluators.zero_cost import ZeroCost
 from nas.files import load_genotype
 from nas.spaces import nas_bench_201, notations
-from tests.compose_tools import ROOT
+from tests.compose_tools import ROOT, composed
 from tests.error_tools import TINY, Outcome, run, snapshot
 
 SCAN = ("method=scan", *TINY, "space.channels=2", "space.cells_per_stage=1", "method.report.resamples=20")
@@ -135,6 +140,19 @@ def test_mistakes(whole: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_regions_are_counted_on_crops_of_images_as_they_are(tmp_path: Path) -> None:
+    """Not of augmented ones, whose borders are padded with zeros; the same as a black-box search asks for."""
+    small = ["score=linear_regions", "score.batch_size=40", "method.count=1", "dataset.pad=4", "dataset.size=40"]
+    with composed("search", *SCAN, *small, f"paths.output={tmp_path}") as cfg:
+        data = build_data(cfg)
+        space = build_space(cfg.space, data)
+        scan = build_scan(cfg, space, data, torch.device("cpu"))
+        found = scan.scorer.batch()[0]
+        assert torch.equal(found, ZeroCost(space, data, score=scan.score, seed=cfg.seed)._scorer.batch()[0])
+        windows = Draws(data, cfg.seed).plain(40, cfg.seed).unfold(2, 3, 1).unfold(3, 3, 1)
+        assert all((windows[i] == crop).all((-1, -2)).any() for i, crop in enumerate(found))
+
+
 def test_a_sample_of_darts(tmp_path: Path) -> None:
     small = ("space=darts", "space.layers=3", "space.channels=4", "score=params", "method.count=3")
     run("search", "method=scan", *TINY, *small, f"hydra.run.dir={tmp_path / 'a'}").succeeded()

@@ -23,6 +23,7 @@ from nas.scores.jacob_cov import JacobCov
 from nas.scores.linear_regions import LinearRegions, crops, distinct
 from nas.scores.naswot import Naswot
 from nas.scores.ntk import gradient_rows
+from nas.scores.precision import in_float32
 from nas.scores.pruned import Pruned
 from nas.scores.score import Batch, Score, weighted
 from nas.scores.scorer import Scorer
@@ -173,6 +174,29 @@ def test_crops_are_windows_of_their_images() -> None:
         crops(torch.zeros(1, 1, 2, 9), torch.Generator())
 
 
+@pytest.mark.parametrize("file", ["params", "macs"])
+@pytest.mark.parametrize("space", [NasBench201((3, 8, 8), 10), Darts((3, 8, 8), 10)], ids=["nas_bench_201", "darts"])
+def test_the_size_of_a_pruned_supernet_is_that_of_what_is_left(space: Space, file: str) -> None:
+    """Each op that goes takes its own convolutions and batch norms along, as many as the cells that have it."""
+    net = space.probe("ntk")
+    alive = {name: [[op != NONE for op in cell.ops] for _ in cell.edges] for name, cell in space.cells.items()}
+    one, x = score(CONF / "score" / f"{file}.yaml"), torch.zeros(1, 3, 8, 8)
+
+    def size() -> float:
+        return one(Pruned(net, alive), (x, x), torch.Generator())
+
+    whole, name, sizes = size(), next(iter(alive)), []
+    for column, op in enumerate(space.cells[name].ops):
+        alive[name][0][column] = False
+        mine = [(n, p) for n, p in net.named_parameters() if f".0_{space.cells[name].edges[0][1]}.{op}." in n]
+        kind = [(n, p) for n, p in mine if len(space.cells) == 1 or n.startswith("cells.0.")]
+        gone = sum(p.numel() for _, p in kind)
+        sizes.append(gone)
+        assert whole - size() == gone if file == "params" else (whole > size()) == (gone > 0)
+        alive[name][0][column] = op != NONE
+    assert size() == whole and max(sizes) > 0 == min(sizes)
+
+
 @pytest.mark.parametrize("space", [NasBench201((3, 8, 8), 10), Darts((3, 8, 8), 10)], ids=["nas_bench_201", "darts"])
 def test_rows_of_the_kernel_agree(space: Space) -> None:
     """One backward pass an image, all at once, and with fused convolutions: the same rows in float64."""
@@ -202,6 +226,33 @@ def test_zen_by_its_formula() -> None:
     torch.randn(x.shape, generator=generator)
     e = torch.randn(x.shape, generator=generator)
     assert found == pytest.approx(math.log(F.conv2d(0.5 * e, kernel).abs().sum((1, 2, 3)).mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("carry", [True, False])
+def test_zen_of_a_network_that_keeps_its_statistics(carry: bool) -> None:
+    """The modules themselves are drawn anew and count their variances, as in the authors' program, or begin anew."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 1, bias=False))
+    net.extend([nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)])
+    net[5] = nn.Identity()  # the last map is that of the second batch norm
+    net[7] = nn.Linear(4 * 16, 2)
+    x = torch.zeros(4, 3, 6, 6)
+    found = Zen(repeats=5, carry=carry)(net, (x, x), torch.Generator().manual_seed(3))
+
+    generator = torch.Generator().manual_seed(3)
+    values = []
+    norms = [m for m in net if isinstance(m, nn.BatchNorm2d)]
+    for _ in range(5):
+        for layer in weighted(net).values():
+            layer.weight.data = torch.randn(layer.weight.shape, generator=generator)
+            if layer.bias is not None:
+                layer.bias.data.zero_()
+        for norm in norms if not carry else ():
+            norm.reset_running_stats()
+        x, e = (torch.randn(x.shape, generator=generator) for _ in range(2))
+        moved = (net[:5](x) - net[:5](x + 0.01 * e)).detach().abs().sum((1, 2, 3)).mean()
+        values.append(math.log(moved) + sum(math.log(norm.running_var.mean().sqrt()) for norm in norms))
+    assert found == pytest.approx(np.mean(values), rel=1e-4)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -237,6 +288,32 @@ def test_scorer(file: Path) -> None:
             assert sign * scorer(genotype) < min(sign * value for value in values)
     if not scorer.score.of_signal:  # what the others have to beat knows nothing of paths
         assert scorer(empty) == scorer(from_ops([SKIP] * 6)) < scorer(blind) < scorer(second)
+
+
+@pytest.mark.parametrize("name", ["synflow", "grad_norm", "ntk", "zen"])
+def test_scorer_measures_in_float32_whatever_the_trainer_does(name: str) -> None:
+    """What Lightning's bf16-mixed, bf16-true and 64-true do around a step."""
+    space = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1)
+    one = score(CONF / "score" / f"{name}.yaml")
+    images = draws()
+    plain = Scorer(space, one, images)(from_ops(CELL))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert Scorer(space, one, images)(from_ops(CELL)) == plain
+    for dtype in (torch.bfloat16, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            assert Scorer(space, one, images)(from_ops(CELL)) == plain
+            assert torch.get_default_dtype() == dtype
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
+def test_convolutions_of_a_gpu_do_not_round() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    with pytest.raises(ValueError), in_float32(torch.device("cpu")):
+        assert not torch.backends.cudnn.allow_tf32
+        raise ValueError
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_scorer_takes_options_of_the_network() -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from nas.app.build import build_data, build_search, build_space
 from nas.files import load_genotype
-from tests.compose_tools import lines, script, succeeded
+from nas.searches.pruning import PruningSearch
+from nas.searches.ranking import crowded, first_of_edges, removable, without
+from tests.compose_tools import choices, composed, lines, script, succeeded
 from tests.error_tools import run
 
 QUICK = [
@@ -72,12 +75,32 @@ def test_a_search_that_ends_too_early_says_so(epochs: int, left: bool, tmp_path:
 
 
 def test_any_score_can_prune(tmp_path: Path) -> None:
-    scores = "[{_target_:nas.scores.synflow.Synflow},{_target_:nas.scores.naswot.Naswot,batch_size:8}]"
+    """One that is never finite says nothing of the others' candidates, and each of its measurements is counted."""
+    scores = (
+        "[{_target_:nas.scores.synflow.Synflow},{_target_:nas.scores.naswot.Naswot,batch_size:8},"
+        "{_target_:tests.tenas_tools.Endless}]"
+    )
     small = [*QUICK[:-2], "space.channels=4", "space.cells_per_stage=1", f"method.scores={scores}"]
     done = run("search", *small, "callbacks.pictures.every=100", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
-    last = lines(tmp_path / "run" / "history.jsonl")[-1]
-    assert last["ops_left"] == 6 and last["synflow"] > 0 and last["naswot"] > 0
+    history = lines(tmp_path / "run" / "history.jsonl")
+    assert history[-1]["ops_left"] == 6 and history[-1]["synflow"] > 0 and history[-1]["naswot"] > 0
+    # a reference and its candidates in each round, and at last what is left
+    assert [line["not_finite"] for line in history] == [25, 25 + 19, 25 + 19 + 13 + 1]
+
+
+@pytest.mark.parametrize("name", [name for name in choices("experiment") if name.startswith("te_nas")])
+def test_published_protocols_have_as_many_epochs_as_rounds(name: str, tmp_path: Path) -> None:
+    """Whatever is pruned: ops until one is left on each edge, then edges."""
+    with composed("search", f"experiment={name}", f"paths.output={tmp_path}", f"paths.data={tmp_path}") as cfg:
+        search = build_search(cfg.method, build_space(cfg.space, build_data(cfg)))
+        assert isinstance(search, PruningSearch)
+        alive, rounds = search.alive(), 0
+        while group := removable(alive):
+            alive = without(alive, first_of_edges(group, range(len(group)), alive, search.prune_number))
+            rounds += 1
+        rounds += bool(crowded(search.space.cells, alive))
+        assert cfg.epochs >= rounds == {"imagenet": 4}.get(name.rpartition("_")[2], 3)
 
 
 def test_small_images_are_refused(tmp_path: Path) -> None:

@@ -1,49 +1,82 @@
-"""Rows for BENCHMARKS.md of the scans below a directory, beside published values: python tools/scans.py DIRECTORY"""
+"""Rows for BENCHMARKS.md of the finished scans below a directory, beside published values.
+
+    python tools/scans.py DIRECTORY
+    python tools/scans.py DIRECTORY --split test_of_valid_run --benchmark DIR     the same scores, other accuracies
+
+Published values are of test_of_valid_run on CIFAR-10.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Spearman over all architectures of NAS-Bench-201 (Abdelfattah et al., ICLR 2021).
+import pyarrow.parquet as pq
+
+from nas.errors import NasError
+from nas.scan.log import Entry
+from nas.scan.report import SPLITS, Report
+from nas.scan.table import TABLE_FILE
+from nas.spaces.nas_bench_201 import NasBench201
+from nas.spaces.nats_size import NatsSize
+from nas.spaces.space import Space
+
+SPACES: dict[str, Space] = {space.name: space for space in (NasBench201((3, 32, 32), 10), NatsSize((3, 32, 32), 10))}
+NAMES = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
+# |Spearman| over all 15,625 architectures of NAS-Bench-201 (Abdelfattah et al., ICLR 2021), as the authors' notebook
+# notebooks/nasbench201_correlations.ipynb prints it: test accuracy, on CIFAR-10 of the networks trained on half of it;
+# architectures without a score left out.
 PUBLISHED = {
-    ("nas_bench_201", "cifar10"): {
-        "grad_norm": 0.58,
-        "snip": 0.58,
-        "grasp": 0.48,
-        "fisher": 0.36,
-        "synflow": 0.74,
-        "jacob_cov": 0.73,
-    },
-    ("nas_bench_201", "cifar100"): {
-        "grad_norm": 0.64,
-        "snip": 0.63,
-        "grasp": 0.54,
-        "fisher": 0.39,
-        "synflow": 0.76,
-        "jacob_cov": 0.71,
-    },
-    ("nas_bench_201", "imagenet16_120"): {
-        "grad_norm": 0.58,
-        "snip": 0.58,
-        "grasp": 0.56,
-        "fisher": 0.33,
-        "synflow": 0.75,
-        "jacob_cov": 0.71,
-    },
+    ("nas_bench_201", "cifar10", "test_of_valid_run"): (0.594, 0.596, 0.514, 0.360, 0.737, 0.731),
+    ("nas_bench_201", "cifar100", "test"): (0.637, 0.637, 0.547, 0.385, 0.763, 0.704),
+    ("nas_bench_201", "imagenet16_120", "test"): (0.578, 0.578, 0.549, 0.327, 0.751, 0.701),
 }
 
 
-def main(directory: Path) -> None:
+def published(report: dict[str, Any]) -> float | None:
+    """The published value that a report's can be compared with, of the same space, data set and accuracies."""
+    of = report.get("accuracies_of", report["dataset"])
+    values = PUBLISHED.get((report["space"], of, report.get("split", "test"))) if of == report["dataset"] else None
+    return None if values is None else dict(zip(NAMES, values, strict=True)).get(report["score"])
+
+
+def compared(file: Path, split: str | None, benchmark: Path | None) -> dict[str, Any]:
+    """A scan's report; with ``split`` its scores against those accuracies of the tables under ``benchmark``."""
+    report: dict[str, Any] = json.loads(file.read_text())
+    if split is None or report["space"] not in SPACES:
+        return report
+    entries = [Entry(**row) for row in pq.read_table(file.with_name(TABLE_FILE)).to_pylist()]
+    options = {"top": [row["k"] for row in report["top"]], "resamples": report["resamples"]} if "top" in report else {}
+    again = Report(str(benchmark), report["dataset"], split, **options)
+    truth = again.truth(SPACES[report["space"]], entries)
+    if not truth.known.any():
+        raise NasError(truth.said)
+    return {**report, **again(entries, report["higher_is_better"], truth)}
+
+
+def main(directory: Path, split: str | None = None, benchmark: Path | None = None) -> None:
     """Prints a table of all finished scans, the best correlation first."""
-    reports = [json.loads(path.read_text()) for path in sorted(directory.rglob("report.json"))]
+    reports = [compared(path, split, benchmark) for path in sorted(directory.rglob("report.json"))]
     reports = [report for report in reports if "spearman" in report]
     if not reports:
         raise SystemExit(f"error: there is no finished scan with a benchmark below {directory}")
     tops = sorted({row["k"] for report in reports for row in report["top"]})
-    heads = ["score", "space", "data", "architectures", "not finite", "Spearman", "published", "Kendall tau-b"]
+    heads = [
+        "score",
+        "space",
+        "data",
+        "accuracy",
+        "architectures",
+        "not finite",
+        "Spearman",
+        "published",
+        "Kendall tau-b",
+    ]
+    heads += ["Spearman", "published", "Kendall tau-b"]
     heads += [f"best of top {k}, %" for k in tops] + ["s each"]
     print("| " + " | ".join(heads) + " |")
     print("|" + "---|" * len(heads))
@@ -52,16 +85,17 @@ def main(directory: Path) -> None:
 
 
 def _cells(report: dict[str, Any], tops: list[int]) -> list[str]:
-    published = PUBLISHED.get((report["space"], report["dataset"]), {}).get(report["score"])
+    value = published(report)
     found = {row["k"]: row["accuracy"] for row in report["top"]}
     return [
         report["score"],
         report["space"],
         report["dataset"],
+        report.get("split", "test"),
         f"{report['with_accuracy']:,}",
         f"{report['not_finite']:,}",
         _interval(report["spearman"]),
-        "" if published is None else f"{published:.2f}",
+        "" if value is None else f"{value:.3f}",
         _interval(report["kendall_tau_b"]),
         *("" if k not in found else _interval(found[k], 2) for k in tops),
         f"{report['seconds']['median']:.3f}",
@@ -74,7 +108,20 @@ def _interval(found: dict[str, Any], digits: int = 3) -> str:
     return f"{value} [{low}, {high}]"
 
 
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--split", choices=SPLITS)
+    parser.add_argument("--benchmark", type=Path, help="where the tables of trained architectures lie")
+    found = parser.parse_args(given)
+    if found.split is not None and found.benchmark is None:
+        parser.error(f"--split {found.split}: give --benchmark DIR, where its accuracies are")
+    return found
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("error: python tools/scans.py DIRECTORY")
-    main(Path(sys.argv[1]))
+    options = arguments(sys.argv[1:])
+    try:
+        main(options.directory, options.split, options.benchmark)
+    except NasError as error:
+        raise SystemExit(f"error: {error}") from None

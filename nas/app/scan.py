@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nas.app.build import build_data, build_space, device_alone
 from nas.app.options import check_network
 from nas.app.summary import environment
-from nas.data.draws import Draws
+from nas.data.draws import Draws, DrawsOn
 from nas.data.images import ImageData
 from nas.errors import NasError
 from nas.files import save_genotype, write_atomically, write_json
@@ -67,14 +67,7 @@ def run(cfg: DictConfig) -> float | None:
 
 def build_scan(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> Scan:
     """The scan of a configuration; images are drawn at its first score."""
-    drawn: list[Draws] = []
-
-    def batches(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        if not drawn:
-            drawn.append(Draws(data, cfg.method.seed))
-        x, y = drawn[0](count)
-        return x.to(device), y.to(device)
-
+    batches = DrawsOn(lambda: Draws(data, cfg.method.seed), device)
     check_network("method.network", space, cfg.method.network or {})
     options = OmegaConf.masked_copy(cfg.method, [str(k) for k in cfg.method if k not in ("epochs", "needs", "report")])
     options._set_parent(cfg)

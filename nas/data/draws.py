@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
@@ -42,3 +43,25 @@ class Draws:
         if len(order) < count:
             log.warning("a batch of %d images was asked for, there are %d: all are taken", count, len(order))
         return indices[order]
+
+
+class DrawsOn:
+    """Draws whose tensors are moved to a device, made by ``draws`` when they are first asked for."""
+
+    def __init__(self, draws: Callable[[], Draws], device: torch.device | None) -> None:
+        self._make = draws
+        self._made: Draws | None = None
+        self.device = device
+
+    def __call__(self, count: int) -> tuple[Tensor, Tensor]:
+        x, y = self._draws()(count)
+        return x.to(self.device), y.to(self.device)
+
+    def plain(self, count: int, seed: int) -> Tensor:
+        """As ``Draws.plain``."""
+        return self._draws().plain(count, seed).to(self.device)
+
+    def _draws(self) -> Draws:
+        if self._made is None:
+            self._made = self._make()
+        return self._made

@@ -7,30 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nas.cells import Genotype
-from nas.data.draws import Draws
+from nas.data.draws import Draws, DrawsOn
 from nas.data.images import ImageData
 from nas.evaluation import Evaluation, Evaluator
 from nas.scores.score import Score
 from nas.scores.scorer import Scorer
 from nas.spaces.space import Space
-
-
-class _OnDevice:
-    """Draws of images, moved to a device."""
-
-    def __init__(self, draws: Draws, device: torch.device | None) -> None:
-        self._draws = draws
-        self._device = device
-
-    def __call__(self, count: int) -> tuple[Tensor, Tensor]:
-        x, y = self._draws(count)
-        return x.to(self._device), y.to(self._device)
-
-    def plain(self, count: int, seed: int) -> Tensor:
-        return self._draws.plain(count, seed).to(self._device)
 
 
 class ZeroCost(Evaluator):
@@ -51,7 +35,8 @@ class ZeroCost(Evaluator):
     ) -> None:
         assert score is not None, "the configuration names one"
         self.unit = score.name if score.higher_is_better else f"-{score.name}"
-        self._scorer = Scorer(space, score, _OnDevice(Draws(data, seed), device), network, seed)
+        draws = Draws(data, seed)
+        self._scorer = Scorer(space, score, DrawsOn(lambda: draws, device), network, seed)
 
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         began = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from nas.files import write_atomically
 
 LOG_FILE = "scores.jsonl"
 FORMAT, VERSION = "nas-scores", 1
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @dataclass(frozen=True)
@@ -35,21 +39,33 @@ class ScoreLog:
 
     Opened on an existing file it goes on there: what was scored stays, and a last line that was cut off is dropped.
     Each line is written by one call and handed to the operating system, so that a kill costs at most the architecture
-    in work. Numbers that are not finite are written as text: JSON has none.
+    in work. Numbers that are not finite are written as text: JSON has none. One process writes at a time, where the
+    file system knows locks.
 
     Raises:
-        NasError: if the file is of another scan (``identity`` differs), or damaged elsewhere than at its end.
+        NasError: if the file is of another scan (``identity`` differs), damaged elsewhere than at its end, or being
+            written by another process.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
         self.identity = json.loads(json.dumps(identity))
-        self.entries = self._take_up() if path.exists() else self._begin()
+        if not path.exists():
+            write_atomically(path, _line({"format": FORMAT, "version": VERSION, **self.identity}))
         self._file = path.open("ab", buffering=0)
+        try:
+            self._lock()
+            self.entries = self._take_up()
+        except BaseException:
+            self._file.close()
+            raise
 
     def append(self, entry: Entry) -> None:
-        """Adds a score."""
-        self._file.write(_line({**asdict(entry), "score": encoded(entry.score)}))
+        """Adds a score. Raises OSError where it cannot be written whole, as on a full disk."""
+        line = _line({**asdict(entry), "score": encoded(entry.score)})
+        written = self._file.write(line)
+        if written < len(line):  # the rest would begin the next line
+            self._file.write(line[written:])
         self.entries.append(entry)
 
     def __enter__(self) -> Self:
@@ -61,9 +77,18 @@ class ScoreLog:
         os.fsync(self._file.fileno())
         self._file.close()
 
-    def _begin(self) -> list[Entry]:
-        write_atomically(self.path, _line({"format": FORMAT, "version": VERSION, **self.identity}))
-        return []
+    def _lock(self) -> None:
+        """Until the file is closed, or the process ends in whatever way."""
+        if sys.platform == "win32":
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NasError(
+                f"{self.path} is being written by another process: the scan goes on there; wait for it, or end it first"
+            ) from None
+        except OSError:  # a file system without locks
+            return
 
     def _take_up(self) -> list[Entry]:
         data = self.path.read_bytes()

@@ -129,6 +129,8 @@ class Report:
             "spearman_macs": _number(spearman(good, np.array([float(e.macs) for e in entries]))),
             "best": self._best(entries, good, truth),
             "benchmark": truth.said,
+            "accuracies_of": self.dataset,
+            "split": self.split,
             "with_accuracy": int(truth.known.sum()),
         }
         if truth.known.any():

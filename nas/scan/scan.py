@@ -9,6 +9,7 @@ from typing import Any
 
 from nas.cells import Genotype
 from nas.count import macs, parameters
+from nas.errors import NasError
 from nas.scan.log import LOG_FILE, Entry, ScoreLog
 from nas.scan.pool import Pool
 from nas.scores.score import Score
@@ -60,6 +61,7 @@ class Scan:
         must have in common with this scan.
         """
         with ScoreLog(directory / LOG_FILE, {**identity, "pool": self.pool.digest()}) as log:
+            self._compare(log)
             if len(log.entries) < len(self.pool):
                 self.scorer.batch()  # read before the clock runs
             told(log.entries)
@@ -67,6 +69,19 @@ class Scan:
                 log.append(self.measure(position))
                 told(log.entries)
             return log.entries
+
+    def _compare(self, log: ScoreLog) -> None:
+        """Raises NasError where the log is not the beginning of the pool: scores of the rest would be missing."""
+        for position, entry in enumerate(log.entries):
+            member = self.pool[position] if position < len(self.pool) else None
+            if member is None or (entry.architecture, entry.index) != (
+                self.space.native(member.genotype),
+                member.index,
+            ):
+                raise NasError(
+                    f"{log.path} is damaged in line {position + 2}: {entry.architecture} does not come there; delete "
+                    "the line and what follows, and go on"
+                )
 
     def measure(self, position: int) -> Entry:
         """Scores one architecture of the pool."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas.cells import NONE, CellGenotype, Genotype
 from nas.scores.linear_regions import crops
+from nas.scores.precision import in_float32
 from nas.scores.score import Batch, Score, check_images
 from nas.spaces.space import Space
 
@@ -62,7 +63,7 @@ class Scorer:
             return worst
         batch = self.batch()
         device = batch[0].device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with in_float32(device), torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
             network = self._network(genotype).to(device)
             value = self.score(network, batch, torch.Generator().manual_seed(self.seed))
@@ -72,7 +73,8 @@ class Scorer:
         """The fixed mini-batch, drawn at the first call."""
         if self._batch is None:
             cut = self.score.probe == "regions" and self.network is None
-            self._batch = self._crops() if cut else self.batches(self.score.batch_size)
+            with in_float32(torch.device("cpu")):  # augmentations make new tensors, and cast nothing
+                self._batch = self._crops() if cut else self.batches(self.score.batch_size)
         return self._batch
 
     def _crops(self) -> Batch:

@@ -17,19 +17,22 @@ class Zen(Score):
 
     f is the map before the global pooling, x and e are standard normal, the weights standard normal too, batch norm
     scales 1 and shifts 0; the mean of ``repeats`` draws. This is the side of the authors' repository (idstcv/ZenNAS):
-    the sum of absolute differences of an image, the paper writes a Frobenius norm; running variances after two updates
-    with batch norm's momentum, the paper the variances themselves. Batch norms without running statistics, or
+    the sum of absolute differences of an image, the paper writes a Frobenius norm; running variances, which a draw
+    updates twice with batch norm's momentum, the paper the variances themselves. With ``carry`` they go on from one
+    draw to the next, as in the authors' program of that many repeats; without they begin at 1 in each draw, so that
+    draws are independent, as in the authors' search, which makes one. Batch norms without running statistics, or
     in parts that are not executed, count nothing. -inf where the input does not reach the map.
     """
 
     name = "zen"
 
-    def __init__(self, batch_size: int = 16, gamma: float = 1e-2, repeats: int = 32) -> None:
+    def __init__(self, batch_size: int = 16, gamma: float = 1e-2, repeats: int = 32, carry: bool = True) -> None:
         if repeats < 1 or gamma <= 0:
             raise NasError(f"zen: repeats={repeats}, gamma={gamma}: give at least 1 repeat, and a gamma above 0")
         self.batch_size = batch_size
         self.gamma = gamma
         self.repeats = repeats
+        self.carry = carry
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
         modes = [(module, module.training) for module in network.modules()]
@@ -43,7 +46,11 @@ class Zen(Score):
         try:
             network.train()
             with torch.no_grad():
-                found = [self._draw(network, batch[0], maps, generator) for _ in range(self.repeats)]
+                found: list[Tensor] = []
+                buffers = _as_new(network)
+                for _ in range(self.repeats):
+                    found.append(self._draw(network, batch[0], maps, generator, buffers))
+                    buffers = buffers if self.carry else _as_new(network)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -52,9 +59,18 @@ class Zen(Score):
         values = torch.stack(found).tolist()
         return float(sum(values) / len(values))
 
-    def _draw(self, network: nn.Module, like: Tensor, maps: list[Tensor], generator: torch.Generator) -> Tensor:
-        state = _gaussian(network, generator)
+    def _draw(
+        self,
+        network: nn.Module,
+        like: Tensor,
+        maps: list[Tensor],
+        generator: torch.Generator,
+        buffers: dict[str, Tensor],
+    ) -> Tensor:
+        state = _gaussian(network, generator) | buffers
         x, e = (_normal(like, generator).to(like.device) for _ in range(2))
+        if not x.is_cuda:  # pools and batch norms of a CPU are faster so
+            x, e = (part.contiguous(memory_format=torch.channels_last) for part in (x, e))
         functional_call(network, state, (x,))
         (before,) = maps
         functional_call(network, state, (x + self.gamma * e,))
@@ -73,7 +89,7 @@ def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _gaussian(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-    """Weights of convolutions and linear layers drawn anew, everything else as a new batch norm has it."""
+    """Weights of convolutions and linear layers drawn anew, other parameters as a new batch norm has them."""
     state: dict[str, Tensor] = {}
     drawn: dict[str, Tensor] = {}
     for name, parameter in network.named_parameters():
@@ -86,16 +102,13 @@ def _gaussian(network: nn.Module, generator: torch.Generator) -> dict[str, Tenso
                 state[name] = torch.zeros_like(parameter)
         elif isinstance(module, nn.BatchNorm2d):
             state[name] = torch.ones_like(parameter) if leaf == "weight" else torch.zeros_like(parameter)
-    state |= _moved(drawn, next(network.parameters()).device) if drawn else {}
-    for name, buffer in network.named_buffers():
-        leaf = name.rpartition(".")[2]
-        known = {
-            "running_var": torch.ones_like,
-            "running_mean": torch.zeros_like,
-            "num_batches_tracked": torch.zeros_like,
-        }
-        state[name] = known[leaf](buffer) if leaf in known else buffer.clone()
-    return state
+    return state | (_moved(drawn, next(network.parameters()).device) if drawn else {})
+
+
+def _as_new(network: nn.Module) -> dict[str, Tensor]:
+    """The buffers of a network, statistics of batch norms as if nothing had been seen."""
+    known = {"running_var": torch.ones_like, "running_mean": torch.zeros_like, "num_batches_tracked": torch.zeros_like}
+    return {name: known.get(name.rpartition(".")[2], torch.clone)(buffer) for name, buffer in network.named_buffers()}
 
 
 def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from nas.data.draws import Draws
 from nas.scores.fused import fusible
 from nas.scores.linear_regions import crops
+from nas.scores.precision import in_float32
 from nas.scores.pruned import Alive, Pruned
 from nas.scores.score import Batch, Score
 from nas.spaces.space import Network, Space
@@ -61,9 +63,21 @@ class Meter:
         self._references: dict[object, float] = {}
         self._where: tuple[int, int | None] = (-1, None)
         self._fuse: bool | None = None  # all networks of a space are alike
+        self._not_finite = 0
 
     def __call__(self, alive: Alive, place: Place) -> float:
         """The score of what is left, at the place's weights and inputs."""
+        with in_float32(self.device):
+            value = self._measured(alive, place)
+        self._not_finite += not math.isfinite(value)
+        return value
+
+    def not_finite(self) -> int:
+        """How many of the scores measured since this was last asked were not finite."""
+        found, self._not_finite = self._not_finite, 0
+        return found
+
+    def _measured(self, alive: Alive, place: Place) -> float:
         self._enter(place)
         supernet = self.network(place)
         if self._fuse is None:
@@ -71,7 +85,7 @@ class Meter:
         network = Pruned(supernet, alive, self._fuse)
         seed = self._seed("draw", *self._of_batch(place))
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), torch.autocast(self.device.type, enabled=False):
+        with torch.random.fork_rng(devices):
             torch.manual_seed(seed)  # of ops that draw: the noise of space S4
             return self.score(network, self.batch(place), torch.Generator().manual_seed(seed))
 

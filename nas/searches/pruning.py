@@ -217,7 +217,6 @@ class PruningSearch(Search):
                 began = time.perf_counter() if self.share_reference else began
                 found.after[-1].append(meter(without(alive, [candidate]), place))
                 self._pace(meter.score.name, time.perf_counter() - began)
-        self.not_finite += sum(not math.isfinite(value) for values in found.after for value in values)
         return found
 
     def _conclude(self, group: list[Candidate]) -> None:
@@ -250,6 +249,7 @@ class PruningSearch(Search):
 
     def _say(self, point: dict[str, float]) -> None:
         self.trajectory.append(point)
+        self.not_finite += sum(meter.not_finite() for meter in self._meters)
         values = ", ".join(f"{name} {value:.5g}" for name, value in point.items() if name != "round")
         log.info("after %d rounds  %s", point["round"], values)
 

@@ -14,7 +14,7 @@ from nas.scores.pruned import Alive
 DIGITS = 3
 """Changes are rounded to this many decimals, and sorted by as many significant digits."""
 LARGE = 1e6
-"""The relative change that stands for one from or to a score that is not finite."""
+"""The relative change that stands for one from or to a score that is not finite; none counts more."""
 
 
 class Candidate(NamedTuple):
@@ -65,7 +65,7 @@ def change(before: Sequence[float], after: Sequence[float], higher_is_better: bo
     for one, other in zip(before, after, strict=True):
         if math.isfinite(one) and math.isfinite(other):
             relative = (one - other) / abs(one) if one else (one - other) * LARGE
-            found.append(round(relative, DIGITS))
+            found.append(round(max(-LARGE, min(relative, LARGE)), DIGITS))
         else:
             found.append(worse * LARGE * (math.isfinite(one) - math.isfinite(other)))
     return float(np.mean(found))

@@ -1,0 +1,25 @@
+"""Measurements in float32, whatever precision a trainer runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def in_float32(device: torch.device) -> Iterator[None]:
+    """New tensors are float32, nothing is cast down, and convolutions of a GPU do not round to TF32.
+
+    Lightning's "bf16-mixed" casts within a step, its "bf16-true" and "64-true" change what new tensors are.
+    """
+    default, tf32 = torch.get_default_dtype(), torch.backends.cudnn.allow_tf32
+    torch.set_default_dtype(torch.float32)
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.set_default_dtype(default)
