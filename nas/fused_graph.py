@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from nas.cells import NONE, Cell
 from nas.edges.mixed import EdgeFactory, MixedEdge, Row
 from nas.edges.partial import PartialChannels, shuffle
-from nas.fused_ops import Term, convolve, in_order, known, plain_norm, shared_norm
+from nas.fused_ops import Term, convolve, in_order, known, plain_norm, shared_norm, term
 from nas.graph import CellGraph, Dropped
 from nas.ops import OpOptions, Pool
 
@@ -29,6 +30,8 @@ class Plan(NamedTuple):
     convs: list[Term]
     alike: list[list[Term]]
     others: list[Term]
+    mixes: bool
+    """Whether each group of ``alike`` leads to the same nodes, so that they mix by one product of matrices."""
 
 
 class Sums(NamedTuple):
@@ -91,12 +94,16 @@ class FusedGraph(CellGraph):
             for terms, y in convolve(part, plan.convs, self._scale(plan.convs, rows)):
                 for target, total in _by_target(terms, y):
                     sums[target].mixed.append((total, None))
-        for group in plan.alike:
-            for term, y in zip(group, _outputs(part, [term.op for term in group]), strict=True):
-                sums[term.target].mixed.append((y, rows[term.row].weight(term.column)))
-        for term in plan.others:
-            y = self._edge(term.row).compute(self.cell.ops[term.column], part)
-            sums[term.target].mixed.append((y, rows[term.row].weight(term.column)))
+        made = [_outputs(part, [term.op for term in group]) for group in plan.alike]
+        if plan.mixes and all(y is ys[0] for ys in made for y in ys):
+            for one, y in zip(plan.alike[0], _mixtures([ys[0] for ys in made], plan.alike, rows), strict=True):
+                sums[one.target].mixed.append((y, None))
+        else:
+            for one, y in zip(chain(*plan.alike), chain(*made), strict=True):
+                sums[one.target].mixed.append((y, rows[one.row].weight(one.column)))
+        for one in plan.others:
+            y = self._edge(one.row).compute(self.cell.ops[one.column], part)
+            sums[one.target].mixed.append((y, rows[one.row].weight(one.column)))
         self._besides(source, x, part, rows, sums)
 
     def _besides(self, source: int, x: Tensor, part: Tensor, rows: Sequence[Row], sums: Mapping[int, Sums]) -> None:
@@ -146,16 +153,18 @@ class FusedGraph(CellGraph):
             for column, (name, on) in enumerate(zip(edge.names, rows[e].active, strict=True)):
                 if not on or name is None or name == NONE:
                     continue
-                term = Term(e, column, self.cell.edges[e][1], edge[name])
+                found = term(e, column, self.cell.edges[e][1], edge[name])
                 if not edge.is_plain(name):
-                    others.append(term)
-                elif known(term.op):
-                    convs.append(term)
-                elif _likeness(term.op) is not None:
-                    alike.setdefault(_likeness(term.op), []).append(term)
+                    others.append(found)
+                elif known(found.op):
+                    convs.append(found)
+                elif _likeness(found.op) is not None:
+                    alike.setdefault(_likeness(found.op), []).append(found)
                 else:
-                    others.append(term)
-        return Plan(in_order(convs), list(alike.values()), others)
+                    others.append(found)
+        targets = [[found.target for found in group] for group in alike.values()]
+        mixes = sum(map(len, targets)) > 2 and all(group == targets[0] for group in targets)
+        return Plan(in_order(convs), list(alike.values()), others, mixes)
 
     def _scale(self, terms: Sequence[Term], rows: Sequence[Row]) -> Tensor:
         """The weight of each term, once a channel: [terms * C]. Cells of one width make it once a forward pass."""
@@ -203,6 +212,17 @@ def _outputs(x: Tensor, ops: Sequence[nn.Module]) -> list[Tensor]:
     if not isinstance(first, nn.Sequential):
         return [first(x)] * len(ops)
     return shared_norm(first[0](x), [op[1] for op in ops])  # type: ignore[index]
+
+
+def _mixtures(features: Sequence[Tensor], groups: Sequence[Sequence[Term]], rows: Sequence[Row]) -> list[Tensor]:
+    """For each node that all ``groups`` lead to, in order, the weighted sum of their ``features`` [B, C, H, W]."""
+    memo, key = rows[0].memo, ("mixture", *((term.row, term.column) for group in groups for term in group))
+    if key not in memo:
+        weights = [rows[term.row].weight(term.column) for group in groups for term in group]
+        memo[key] = torch.stack(weights).view(len(groups), -1)
+    stacked = torch.stack(list(features))
+    mixed = memo[key].t().to(stacked.dtype) @ stacked.flatten(1)
+    return list(mixed.view(-1, *features[0].shape).unbind(0))
 
 
 def _by_target(terms: Sequence[Term], y: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -12,14 +12,34 @@ from torch import Tensor, nn
 
 from nas.ops import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv
 
+FORMS: Sequence[type[nn.Module]] = (ReluConvNorm, FactorizedReduce, DilatedConv, SeparableConv)
+
 
 class Term(NamedTuple):
-    """An op on its way from a node: the edge's row and the op's column in the table, and the node it leads to."""
+    """An op on its way from a node: the edge's row and the op's column in the table, and the node it leads to.
+
+    ``convs`` and ``norms`` are its convolutions and batch norms in the order of execution.
+    """
 
     row: int
     column: int
     target: int
     op: nn.Module
+    convs: tuple[nn.Conv2d, ...]
+    norms: tuple[nn.BatchNorm2d, ...]
+
+    @property
+    def kind(self) -> tuple[int, int]:
+        """What terms have in common that are one convolution: form and kernel. Those with a second half come last."""
+        form = FORMS.index(type(self.op))
+        return form, self.convs[0].kernel_size[0]
+
+
+def term(row: int, column: int, target: int, op: nn.Module) -> Term:
+    """The term of an op."""
+    parts = list(op.modules())
+    convs = tuple(m for m in parts if isinstance(m, nn.Conv2d))
+    return Term(row, column, target, op, convs, tuple(m for m in parts if isinstance(m, nn.BatchNorm2d)))
 
 
 def known(op: nn.Module) -> bool:
@@ -36,7 +56,7 @@ def plain_norm(module: nn.Module) -> bool:
 
 def in_order(terms: Sequence[Term]) -> list[Term]:
     """``terms`` as ``convolve`` wants them: by kind of op, those that are done after one half first."""
-    return sorted(terms, key=lambda term: (_kind(term.op), term.target))
+    return sorted(terms, key=lambda term: (term.kind, term.target))
 
 
 def convolve(x: Tensor, terms: Sequence[Term], scale: Tensor) -> Iterator[tuple[list[Term], Tensor]]:
@@ -48,21 +68,20 @@ def convolve(x: Tensor, terms: Sequence[Term], scale: Tensor) -> Iterator[tuple[
     x = F.relu(x)
     twice = [term for term in terms if isinstance(term.op, SeparableConv)]
     once = list(terms[: len(terms) - len(twice)])
-    made = [_first(x, [term.op for term in some]) for _, some in groupby(terms, key=lambda term: _kind(term.op)[0])]
-    norms = [_norm_of(term.op, 0) for term in terms]
+    made = [_first(x, list(some)) for _, some in groupby(terms, key=lambda term: term.kind[0])]
     width = scale.numel() // len(terms)
     ends = len(once) * width
     first = torch.cat([scale[:ends], torch.ones_like(scale[ends:])]) if twice else scale
-    y = batch_norms(_join(made), norms, first if once else None)
+    y = batch_norms(_join(made), [term.norms[0] for term in terms], first if once else None)
     if once:
         yield once, y[:, :ends] if twice else y
     if twice:
         z = F.relu(y[:, ends:] if once else y)
-        halves = [[_convs(term.op)[2:] for term in some] for _, some in groupby(twice, key=lambda t: _kind(t.op))]
-        parts = z.split([len(some) * width for some in halves], dim=1)
-        z = _join([_convolved(part, [d for d, _ in some]) for part, some in zip(parts, halves, strict=True)])
-        z = _convolved(z, [point for some in halves for _, point in some])
-        yield twice, batch_norms(z, [_norm_of(term.op, 1) for term in twice], scale[ends:])
+        groups = [list(some) for _, some in groupby(twice, key=lambda term: term.kind)]
+        parts = z.split([len(some) * width for some in groups], dim=1)
+        z = _join([_convolved(part, [t.convs[2] for t in some]) for part, some in zip(parts, groups, strict=True)])
+        z = _convolved(z, [term.convs[3] for term in twice])
+        yield twice, batch_norms(z, [term.norms[1] for term in twice], scale[ends:])
 
 
 def batch_norms(y: Tensor, norms: Sequence[nn.BatchNorm2d], scale: Tensor | None = None) -> Tensor:
@@ -117,32 +136,16 @@ def _count(norms: Sequence[nn.BatchNorm2d]) -> None:
     torch._foreach_add_([n.num_batches_tracked for n in norms if n.num_batches_tracked is not None], 1)
 
 
-def _kind(op: nn.Module) -> tuple[int, int]:
-    """What ops have in common that are one convolution: its form and its kernel. Those with a second half come last."""
-    form = [ReluConvNorm, FactorizedReduce, DilatedConv, SeparableConv].index(type(op))
-    return form, 0 if isinstance(op, FactorizedReduce) else _convs(op)[0].kernel_size[0]
-
-
-def _convs(op: nn.Module) -> list[nn.Conv2d]:
-    return [module for module in op.op if isinstance(module, nn.Conv2d)]  # type: ignore[union-attr]
-
-
-def _norm_of(op: nn.Module, half: int) -> nn.BatchNorm2d:
-    found = [module for module in op.modules() if isinstance(module, nn.BatchNorm2d)]
-    return found[half]
-
-
-def _first(x: Tensor, ops: Sequence[nn.Module]) -> Tensor:
-    """The first convolutions of ops of one form, sorted by kernel: [B, ops * C, H/s, W/s] before batch norm."""
-    if isinstance(ops[0], FactorizedReduce):
-        return _reduced(x, [op for op in ops if isinstance(op, FactorizedReduce)])
+def _first(x: Tensor, terms: Sequence[Term]) -> Tensor:
+    """The first convolutions of terms of one form, sorted by kernel: [B, terms * C, H/s, W/s] before batch norm."""
+    dense = isinstance(terms[0].op, ReluConvNorm)
+    if isinstance(terms[0].op, FactorizedReduce):
+        return _reduced(x, terms)
     made = []
-    for _, some in groupby(ops, key=_kind):
-        convs = [_convs(op) for op in some]
-        wide = x if isinstance(ops[0], ReluConvNorm) or len(convs) == 1 else x.repeat(1, len(convs), 1, 1)
-        made.append(_convolved(wide, [found[0] for found in convs]))
-    y = _join(made)
-    return y if isinstance(ops[0], ReluConvNorm) else _convolved(y, [_convs(op)[1] for op in ops])
+    for _, some in groupby(terms, key=lambda term: term.kind):
+        convs = [term.convs[0] for term in some]
+        made.append(_convolved(x if dense or len(convs) == 1 else x.repeat(1, len(convs), 1, 1), convs))
+    return _join(made) if dense else _convolved(_join(made), [term.convs[1] for term in terms])
 
 
 def _convolved(x: Tensor, convs: Sequence[nn.Conv2d]) -> Tensor:
@@ -164,12 +167,12 @@ def _matmul(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + bias[:, None, None]
 
 
-def _reduced(x: Tensor, ops: Sequence[FactorizedReduce]) -> Tensor:
+def _reduced(x: Tensor, terms: Sequence[Term]) -> Tensor:
     shifted = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
-    sides = _convolved(x, [op.conv_1 for op in ops]), _convolved(shifted, [op.conv_2 for op in ops])
-    if len(ops) == 1:
+    sides = [_convolved(side, [term.convs[i] for term in terms]) for i, side in enumerate((x, shifted))]
+    if len(terms) == 1:
         return torch.cat(sides, dim=1)
-    halves = [side.split(side.shape[1] // len(ops), dim=1) for side in sides]
+    halves = [side.split(side.shape[1] // len(terms), dim=1) for side in sides]
     return torch.cat([half for pair in zip(*halves, strict=True) for half in pair], dim=1)
 
 
