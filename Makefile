@@ -51,6 +51,7 @@ bench: $(STAMP) ## Measure speed
 gpu: $(STAMP) ## On a machine with a GPU: its tests, the speed of every method, and with CIFAR-10 in DATA four whole runs
 	$(BIN)/pytest -m gpu $(ARGS)
 	$(BIN)/python tools/bench.py trainer=gpu
+	$(BIN)/python tools/bench.py trainer=gpu space=nas_bench_201,darts space.fused=true method=darts,drnas,pc_darts,snas
 	$(BIN)/python tools/bench.py trainer=gpu trainer.precision=bf16-mixed space=darts
 	@if [ -e $(DATA)/cifar-10-batches-py ] || [ -e $(DATA)/cifar-10-python.tar.gz ]; then set -x; \
 	  $(BIN)/python search.py experiment=te_nas_nas_bench_201_cifar10 trainer=gpu paths.data=$(DATA) && \

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from nas.cells import Architecture, Cell, EdgeWeights
 from nas.concrete import concrete_log_density
 from nas.errors import NasError
+from nas.fused_graph import op_by_op
 from nas.graph import CellGraph
 from nas.masks import Masks
 from nas.ops import Pool
@@ -135,7 +136,7 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
     training = network.training
     try:
         network.eval()
-        with torch.no_grad(), torch.random.fork_rng([like.device] if like.is_cuda else []):
+        with op_by_op(network), torch.no_grad(), torch.random.fork_rng([like.device] if like.is_cuda else []):
             functional_call(network, buffers, (torch.zeros(1, *shape).to(like), arch))
     finally:
         network.train(training)

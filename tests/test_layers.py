@@ -19,7 +19,7 @@ LAYERS: list[tuple[list[str], set[int]]] = [
         ],
         set(),
     ),
-    (["drop_path", "ops", "norm", "edges", "graph"], {0}),
+    (["drop_path", "ops", "norm", "edges", "graph", "fused_ops", "fused_graph"], {0}),
     (["relaxations", "tasks", "data"], {0}),
     (["spaces", "benchmarks"], {0, 1}),
     (

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.errors import NasError
+from nas.fused_graph import op_by_op
 from nas.searches.search import Batch, Observation, SupernetSearch
 from nas.training import Training
 
@@ -108,7 +109,7 @@ def _bad_outputs(module: pl.LightningModule, seen: Observation, x: Tensor) -> li
     leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
     handles = [leaf.register_forward_hook(watch(name)) for name, leaf in leaves]
     try:
-        with torch.no_grad():
+        with op_by_op(network), torch.no_grad():
             buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
             functional_call(network, buffers, (x, seen.arch or None))
     finally:

@@ -40,14 +40,17 @@ class PartialChannels(MixedEdge):
         if self.portion == 1:
             return super().forward(x, row)
         mixed = super().forward(x[:, : self.processed], row)
-        rest = x[:, self.processed :]
-        if self.stride > 1:
-            rest = F.max_pool2d(rest, self.stride, self.stride, ceil_mode=True)
+        rest = self.bypass(x)
         if row is not None and row.scale is not None:
             rest = rest * row.scale
         if mixed is None:
             mixed = rest.new_zeros(rest.shape[0], self.processed, *rest.shape[2:])
         return shuffle(torch.cat([mixed, rest], dim=1), self.portion)
+
+    def bypass(self, x: Tensor) -> Tensor:
+        """The channels that no op sees, at the resolution of the output."""
+        rest = x[:, self.processed :]
+        return rest if self.stride == 1 else F.max_pool2d(rest, self.stride, self.stride, ceil_mode=True)
 
 
 def shuffle(x: Tensor, groups: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.drop_path import drop_path
-from nas.edges.mixed import MixedEdge, Row
+from nas.edges.mixed import MixedEdge
 from nas.errors import NasError
 from nas.ops import OPS, OpOptions
 
@@ -69,6 +69,9 @@ class NoisySkip(MixedEdge):
         noisy = skip_noise(out, self.law, self.mixing, self.factor, self.mean, self.decay)
         return drop_path(noisy, self.drop)
 
+    def is_plain(self, name: str) -> bool:
+        return name != SKIP
+
 
 class AuxiliarySkip(MixedEdge):
     """A mixture plus ``beta`` times a skip connection of its own, while it trains: DARTS- (Chu et al., ICLR 2021).
@@ -98,12 +101,8 @@ class AuxiliarySkip(MixedEdge):
             self["auxiliary"] = OPS[SKIP](channels, stride, options)
         self.beta = beta
 
-    def forward(self, x: Tensor, row: Row | None = None) -> Tensor | None:
-        out = super().forward(x, row)
-        if self.beta == 0 or not _learns(self):
-            return out
-        skip = self.beta * self["auxiliary"](x)
-        return skip if out is None else out + skip
+    def beside(self, x: Tensor) -> Tensor | None:
+        return None if self.beta == 0 or not _learns(self) else self.beta * self["auxiliary"](x)
 
 
 def _learns(edge: MixedEdge) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 from nas.cells import Cell, Genotype, describe
 from nas.edges.mixed import EdgeFactory, MixedEdge
 from nas.errors import NasError
-from nas.graph import Dropped
+from nas.fused_graph import FusedGraph
+from nas.graph import CellGraph, Dropped
 from nas.ops import OPS, OpOptions, PoolNorm
 from nas.spaces.darts_network import NestedCells, Stem, thin_cells
 from nas.spaces.darts_notation import NODES, NOTATION, native, nodes_of, parse
@@ -48,6 +49,7 @@ class Darts(Space):
     pooling, and ``conv_bias`` gives convolutions in front of a batch norm a bias (null: where it is not affine), as
     AutoDL-Projects' NASNet-like space does. ``fixed_reduction`` searches the normal cell alone: GDAS (FRC). ``nodes``
     is how many nodes a cell computes, 5 in NASNet and its like; ``keeps_none`` allows ``none`` on links, as SNAS does.
+    ``fused`` executes the supernet's cells node by node.
     """
 
     notation = NOTATION
@@ -71,6 +73,7 @@ class Darts(Space):
         fixed_reduction: bool = False,
         nodes: int = len(NODES),
         keeps_none: bool = False,
+        fused: bool = False,
         name: str = "darts",
     ) -> None:
         super().__init__(name, shape, classes)
@@ -85,6 +88,7 @@ class Darts(Space):
         self.cells = {
             kind: Cell(edges, tuple(ops), nodes_of(nodes), 2, keeps_none, repeats, excluded[kind]) for kind in kinds
         }
+        self.graph = FusedGraph if fused else CellGraph
         self.channels = channels
         self.layers = layers
         self.stem: Stem = stem
@@ -104,6 +108,7 @@ class Darts(Space):
             stem=self.stem,
             stem_multiplier=self.stem_multiplier,
             lastact=self.lastact,
+            graph=self.graph,
         )
 
     def network(

@@ -36,11 +36,12 @@ class NestedCell(nn.Module):
         reduction: bool,
         after_reduction: bool,
         drop_path_on: Dropped = "op",
+        graph: type[CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
         self.preprocess0, self.preprocess1 = _preprocess(inputs, channels, after_reduction, options)
         strides = (2 if reduction else 1, 1)
-        self.graph = CellGraph(cell, channels, lambda source: strides[source >= 2], edge, options, drop_path_on)
+        self.graph = graph(cell, channels, lambda source: strides[source >= 2], edge, options, drop_path_on)
 
     def forward(self, before: Tensor, last: Tensor, table: list[Row] | None) -> Tensor:
         found = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
@@ -98,7 +99,7 @@ class NestedCells(Network):
     CIFAR stem keeps it, and without one ("none") the cells see the input itself. A stem is ``stem_multiplier`` times as
     wide as the first cell: 3 for CIFAR and 1 for ImageNet where None. ``depth`` keeps only the first so many
     cells of all ``layers``. ``lastact`` puts a batch norm and a ReLU before the pooling, as AutoDL-Projects does.
-    ``drop_path_on`` is what drop path acts on in the cells of ``cells``.
+    ``drop_path_on`` is what drop path acts on in the cells of ``cells``, ``graph`` what executes one.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class NestedCells(Network):
         lastact: bool = False,
         depth: int | None = None,
         drop_path_on: Dropped = "op",
+        graph: type[CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
         if layers < 3:
@@ -136,7 +138,7 @@ class NestedCells(Network):
             kind = "reduce" if reduction else "normal"
             if kind in cells:
                 place = (inputs, channels, reduction, after_reduction)
-                self.cells.append(NestedCell(cells[kind], edge, options, *place, drop_path_on))
+                self.cells.append(NestedCell(cells[kind], edge, options, *place, drop_path_on, graph))
                 nodes = len(cells[kind].output)
             else:
                 entries = _preprocess(inputs, channels, after_reduction, options)

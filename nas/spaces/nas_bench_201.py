@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nas.cells import Architecture, Cell, CellGenotype, Genotype, Link, describe
 from nas.edges.mixed import EdgeFactory, MixedEdge, rows
 from nas.errors import NasError
+from nas.fused_graph import FusedGraph
 from nas.graph import CellGraph
 from nas.ops import GlobalPool, OpOptions, ReluConvNorm
 from nas.spaces.space import PROBE_SHAPE, Network, Output, Probe, Shape, Space
@@ -42,7 +43,7 @@ class StackedCells(Network):
     """Three stages of equal cells with a residual reduction between them.
 
     ``cell`` is the whole table in a supernet, a restricted one in a genotype's network. ``depth`` keeps only the first
-    so many cells, reductions counted; without a ``stem`` the cells see the input itself.
+    so many cells, reductions counted; without a ``stem`` the cells see the input itself. ``graph`` executes a cell.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class StackedCells(Network):
         classes: int,
         depth: int | None = None,
         stem: bool = True,
+        graph: type[CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
         if min(channels, per_stage) < 1:
@@ -72,7 +74,7 @@ class StackedCells(Network):
         for stage, reduction in plan[:depth]:
             width = channels * 2**stage
             self.cells.append(
-                Reduction(width // 2, width) if reduction else CellGraph(cell, width, lambda source: 1, edge, options)
+                Reduction(width // 2, width) if reduction else graph(cell, width, lambda source: 1, edge, options)
             )
         self.lastact = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
         self.pool = GlobalPool()
@@ -91,7 +93,7 @@ class NasBench201(Space):
     """The space of the benchmark. Supernet: ``channels`` wide, ``cells_per_stage`` cells in each of three stages.
 
     ``conv_bias`` None gives convolutions a bias where batch norm is not affine, as AutoDL-Projects does
-    since July 2020; DrNAS and the code of the paper have none.
+    since July 2020; DrNAS and the code of the paper have none. ``fused`` executes the supernet's cells node by node.
     """
 
     notation = "nas_bench_201"
@@ -107,17 +109,19 @@ class NasBench201(Space):
         affine: bool = False,
         track_statistics: bool = True,
         conv_bias: bool | None = None,
+        fused: bool = False,
         name: str = "nas_bench_201",
     ) -> None:
         super().__init__(name, shape, classes)
         self.cells = {"cell": TABLE}
         self.channels = channels
         self.cells_per_stage = cells_per_stage
+        self.graph = FusedGraph if fused else CellGraph
         self.options = OpOptions(affine, track_statistics, not affine if conv_bias is None else conv_bias)
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
-        cell = self.cells["cell"]
-        return StackedCells(cell, edge, self.options, self.channels, self.cells_per_stage, self.shape, self.classes)
+        size = (self.channels, self.cells_per_stage, self.shape, self.classes)
+        return StackedCells(self.cells["cell"], edge, self.options, *size, graph=self.graph)
 
     def deepened(self, cells: Mapping[str, Cell], more: int) -> NasBench201:
         if more % 3:
