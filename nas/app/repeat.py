@@ -53,7 +53,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
     save_genotype(best.genotype, output / "genotype.json")
     save_cell(best.genotype, output)
     _, picture = save_curves(summarise([trace_of(row) for row in rows], evaluator.optimum()), output, evaluator)
-    table = averages(rows)
+    table, lengths = averages(rows), {row.get("fidelity") for row in rows}
     write_atomically(output / "table.csv", _csv(table))
     summary = {
         "method": cfg.method.name,
@@ -61,7 +61,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
         "dataset": HydraConfig.get().runtime.choices["dataset"],
         "seed": search.seed,
         "repetitions": search.repetitions,
-        "value_of": evaluator.unit,
+        "value_of": evaluator.unit_at(lengths.pop() if len(lengths) == 1 else None),
         "genotype": search.space.native(best.genotype),
         "genotype_is": "the best of all repetitions by value",
         "table": {name: {key: _number(value) for key, value in one.items()} for name, one in table.items()},

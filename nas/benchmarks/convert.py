@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from nas.benchmarks import layout, sources
 from nas.benchmarks.collect import Columns
-from nas.errors import NasError
+from nas.errors import NasError, one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.filename or given.destination}: {os.strerror(error.errno or 0).lower()}", file=sys.stderr)
+        why = os.strerror(error.errno).lower() if error.errno else one_line(error)
+        print(f"error: {error.filename or given.destination}: {why}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"interrupted: {given.destination} was not written", file=sys.stderr)

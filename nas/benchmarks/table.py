@@ -114,7 +114,7 @@ class Table(Benchmark):
         if column is None:
             self._held(dataset, "valid", epochs)
             column = self._timed[dataset, epochs] = self._seconds(dataset, epochs)
-        return self._known_number(column, self.row(genotype), f"times of {dataset}")
+        return self._known_number(column, self.row(genotype), f"times of {dataset} after {epochs} epochs")
 
     def latency(self, genotype: Genotype, dataset: str) -> float:
         if dataset not in DATASETS:

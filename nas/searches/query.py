@@ -118,7 +118,7 @@ class QuerySearch(Search):
         assert best is not None and evaluator is not None
         return {
             "value": best.value if math.isfinite(best.value) else None,
-            "value_of": evaluator.unit,
+            "value_of": evaluator.unit_at(best.fidelity),
             "val_accuracy_of": None,
             "queries": len(queries.history),
             "genotypes": len({query.genotype for query in queries.history}),
