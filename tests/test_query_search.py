@@ -140,8 +140,42 @@ def test_the_benchmark_says_what_it_lacks(tmp_path: Path) -> None:
     there = [*command, "dataset=cifar10", f"hydra.run.dir={tmp_path}/b"]
     run("search", *there).refused("there is no table of space 'nas_bench_201'", str(tmp_path))
     run("search", *there, "method.repetitions=3").refused("there is no table of space 'nas_bench_201'")
+    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists(), "nothing was written"
     elsewhere = [*there[:-1], f"paths.benchmark={tmp_path}/tables", f"hydra.run.dir={tmp_path}/c"]
     run("search", *elsewhere).refused(f"no table of space 'nas_bench_201' in {tmp_path}/tables")
+
+
+ASKED = {
+    "evaluator.epochs=13": ["evaluator=benchmark: epochs=13: of cifar10 valid", "has trainings of 12, 200 epochs"],
+    "evaluator.split=vald": ["unknown split of cifar10 'vald': did you mean 'valid'?"],
+    "evaluator.trial=random": ["evaluator.trial=random: seed=each", "the mean over seeds alone"],
+    "evaluator.epoch=12": ["evaluator.epoch", "evaluator.epochs"],
+    "space=darts": ["there is no benchmark of space 'darts', only of nas_bench_201 and nats_size"],
+}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("argument", ASKED)
+def test_what_the_table_lacks_is_told_before_anything_is_written(argument: str, shared: Path, tmp_path: Path) -> None:
+    command = ["method=random_search", "evaluator=benchmark", "dataset=cifar10", f"paths.benchmark={shared}/data"]
+    run("search", *command, argument, f"hydra.run.dir={tmp_path}/r").refused(*ASKED[argument])
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.data
+def test_jobs_of_a_sweep_tell_what_the_table_lacks_each_for_itself(shared: Path, tmp_path: Path) -> None:
+    command = ["method=random_search", "evaluator=benchmark", "dataset=cifar10", f"paths.benchmark={shared}/data"]
+    swept = [
+        "-m",
+        *QUICK,
+        *command,
+        "method.budget.queries=3",
+        "evaluator.epochs=13,12",
+        f"hydra.sweep.dir={tmp_path}/s",
+    ]
+    run("search", *swept)
+    assert "epochs=13" in (tmp_path / "s/0/failure.txt").read_text()
+    assert json.loads((tmp_path / "s/1/summary.json").read_text())["queries"] == 3
 
 
 def test_a_fact_known_of_one_repetition_has_no_deviation(tmp_path: Path) -> None:

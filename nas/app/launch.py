@@ -21,6 +21,7 @@ from nas.app.modes import check_mode
 from nas.app.options import check_options
 from nas.app.overrides import check_choices, override, readable
 from nas.app.preflight import check_config, composed
+from nas.app.queried import check_queries
 from nas.app.resume import continue_run
 from nas.errors import NasError
 
@@ -73,6 +74,8 @@ def prepare(job: str, arguments: Sequence[str], *rewrites: Callable[[list[str]],
             if "submitit" not in cfg.hydra.launcher._target_:  # that one starts the processes of a job itself
                 refuse_nested_ddp(cfg, bool(flags.multirun))
             check_directory(cfg, bool(flags.multirun))
+            if not flags.multirun:  # each job of a sweep tells its own
+                check_queries(cfg)
     return options + given
 
 
