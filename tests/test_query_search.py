@@ -58,7 +58,10 @@ def test_what_a_search_leaves(tmp_path: Path) -> None:
     assert len(history) == 5 and [h["spent"] >= 140 * (i + 1) for i, h in enumerate(history[:-1])] == [True] * 4
     assert history[-1]["queries"] == len(queries) and f"{len(queries)} queries" in found.said
     for name in ("cell.png", "anytime.png"):
-        assert (directory / name).read_bytes().startswith(b"\x89PNG")
+        assert (directory / name).read_bytes().startswith(
+            b"\x89PNG"
+        ) and f"picture       {directory / name}" in found.said
+    assert f"queries       {len(queries)} in {truth.spent:.0f} simulated s, ended by seconds" in found.said
     rows = list(csv.DictReader((directory / "anytime.csv").open()))
     assert {row["name"] for row in rows} == {"value", "fact", "fact regret"}
     assert float(rows[199]["mean"]) == pytest.approx(truth.best.value, rel=1e-5)
@@ -68,7 +71,9 @@ def test_what_a_search_leaves(tmp_path: Path) -> None:
 def test_a_number_of_queries_is_shared_out_among_the_epochs(tmp_path: Path) -> None:
     run("search", *COMMAND, *QUICK, "method.budget.queries=10", "epochs=4", f"hydra.run.dir={tmp_path}/a").succeeded()
     assert [line["queries"] for line in lines(tmp_path / "a" / "history.jsonl")] == [3, 5, 8, 10]
-    run("search", *COMMAND, *QUICK, "method.budget.queries=3", "epochs=30", f"hydra.run.dir={tmp_path}/b").succeeded()
+    few = run("search", *COMMAND, *QUICK, "method.budget.queries=3", "epochs=30", f"hydra.run.dir={tmp_path}/b")
+    few.succeeded()
+    assert "anytime.png" in few.said and "cell.png" not in few.said, "QUICK draws no cell"
     assert [line["queries"] for line in lines(tmp_path / "b" / "history.jsonl")] == [1, 2, 3]
 
 

@@ -107,10 +107,12 @@ class BenchmarkQuery(Evaluator):
             raise self._of_trial(error) from None
         known = np.isfinite(values[self._places()])
         if not known.all():
-            seeds = "" if self.trial in ("mean", "random") else f" with seed {self.trial} (evaluator.trial)"
+            one = self.trial not in ("mean", "random")
+            seeds = f" with seed {self.trial} (evaluator.trial)" if one else ""
+            better = "evaluator.trial=random draws of those that there are" if one else "choose another split or length"
             raise NasError(
                 f"the table holds {self.dataset} {self.split} after {epochs} epochs{seeds} of {known.sum():,} of the "
-                f"{known.size:,} architectures of space '{self.space.name}', and a search may ask for any"
+                f"{known.size:,} architectures of space '{self.space.name}', and a search may ask for any: {better}"
             )
         first = self.space.parse(self.table.architecture(int(self._places()[0])))
         self.table.seconds(first, self.dataset, epochs)
