@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import io
 import os
 import pickle
@@ -315,12 +316,28 @@ def test_destination(tss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         ([str(tss), str(tmp_path)], "is a directory"),
         ([str(tss), str(tmp_path / "no" / "out.parquet")], "there is no directory"),
         ([str(tmp_path / "no"), str(tmp_path / "new.parquet")], "there is nothing at"),
+        ([str(tss), str(tmp_path / "nas_bench_201")], "is not named *.parquet, by which a search finds it"),
     ):
         assert convert.main(given) == 1
         assert phrase in capsys.readouterr().err
     assert destination.read_bytes() == b"mine"
     assert convert.main([str(tss), str(destination), "--force"]) == 0
     assert len(open_table(destination)) == 64 and not list(tmp_path.glob(".*"))
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_source_is_read(
+    tss: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sources, "read", None)
+    monkeypatch.setattr(Path, "open", refuse)
+    assert convert.main([str(tss), str(tmp_path / "out.parquet")]) == 1
+    erred = capsys.readouterr().err
+    assert erred.startswith("error: ") and erred.endswith("permission denied\n") and str(tmp_path) in erred
+
+
+def refuse(path: Path, mode: str = "r") -> None:
+    """As a directory does that one may not write to."""
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
 def test_a_table_of_another_version(tss: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
