@@ -156,7 +156,9 @@ def test_repetitions_of_several_lengths_are_the_single_searches(tmp_path: Path) 
     said = run("search", *arguments, f"hydra.run.dir={tmp_path}/one")
     said.succeeded()
     assert re.search(r"value +[\d.]+, formula at 9\n", said.said), said.said
-    run("search", *arguments, "method.repetitions=3", f"hydra.run.dir={tmp_path}/many").succeeded()
+    many = run("search", *arguments, "method.repetitions=3", f"hydra.run.dir={tmp_path}/many")
+    many.succeeded()
+    assert "value: formula at 9 " in many.said, many.said
     rows, one = lines(tmp_path / "many" / "repetitions.jsonl"), json.loads((tmp_path / "one/summary.json").read_text())
     assert {row["fidelity"] for row in rows} == {9}
     for key in ("genotype", "value", "queries", "fidelity"):

@@ -19,7 +19,11 @@ def check_queries(cfg: DictConfig) -> None:
 
     ``cfg`` holds Hydra's part too. Other mistakes are left to the run, which tells them as any other.
     """
-    if "method" not in cfg or "evaluator" not in cfg.method or cfg.method.evaluator.get("_target_") != QUERY:
+    try:
+        asks = OmegaConf.select(cfg, "method.evaluator._target_") == QUERY
+    except OmegaConfBaseException:
+        return
+    if not asks:
         return
     # imported only here: it needs torch, and other mistakes should not wait for that
     from nas.app.build import build_data, build_space

@@ -154,7 +154,8 @@ def _report(summary: Mapping[str, Any], found: Mapping[str, Mapping[str, float]]
     for column in ("of the best genotype of a repetition", "n", "mean", "std"):
         table.add_column(column, justify="left" if column.startswith("of") else "right")
     for name, one in found.items():
-        table.add_row(name, str(one["n"]), f"{one['mean']:.2f}", f"{one['std']:.2f}")
+        said = f"{name}: {summary['value_of']}" if name == "value" else name
+        table.add_row(said, str(one["n"]), f"{one['mean']:.2f}", f"{one['std']:.2f}")
     Console(highlight=False, width=100).print(table)
     for name, one in found.items():
         if one["n"] < count:
