@@ -126,6 +126,8 @@ REFUSED = {
     "evaluator.network.channels=4": ["evaluator.network is null", "'evaluator.network={channels: VALUE}'"],
     "evaluator.network={chanels:4}": ["evaluator.network.chanels", "channels, cells_per_stage"],
     "evaluator.network={channels:four}": ["evaluator.network.channels=four", "a whole number"],
+    "trainer.precision=16-mixed": ["trainer.precision=16-mixed", "in 32-true or bf16-mixed; float16's loss scaling"],
+    "trainer.precision=64": ["trainer.precision=64-true", "in 32-true or bf16-mixed"],
     "trainer=ddp_cpu": ["the 2 processes of this trainer", "trainer=cpu"],
 }
 
@@ -148,6 +150,13 @@ def test_the_benchmark_says_what_it_lacks(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists(), "nothing was written"
     elsewhere = [*there[:-1], f"paths.benchmark={tmp_path}/tables", f"hydra.run.dir={tmp_path}/c"]
     run("search", *elsewhere).refused(f"no table of space 'nas_bench_201' in {tmp_path}/tables")
+
+
+def test_repetitions_do_not_pass_over_a_precision(tmp_path: Path) -> None:
+    asked = ["trainer.precision=bf16-mixed", "method.repetitions=2", f"hydra.run.dir={tmp_path}/r"]
+    run("search", *COMMAND, *asked).refused(
+        "trainer.precision=bf16-mixed", "repetitions have no trainer", "method.repetitions=1"
+    )
 
 
 ASKED = {

@@ -135,6 +135,18 @@ class QuerySearch(Search):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD([self.clock], lr=0.0)
 
+    def check_precision(self, precision: str) -> None:
+        if self.repetitions > 1 and precision != "32-true":
+            raise NasError(
+                f"trainer.precision={precision}: repetitions have no trainer, and value genotypes in 32-true: leave it "
+                "out, or use method.repetitions=1"
+            )
+        if precision not in ("32-true", "bf16-mixed"):
+            raise NasError(
+                f"trainer.precision={precision}: a search by queries values genotypes in 32-true or bf16-mixed; "
+                "float16's loss scaling does not reach what an evaluator trains"
+            )
+
     def check_processes(self, count: int) -> None:
         """Raises NasError where the trainer would run more than one process."""
         if count > 1:
