@@ -155,6 +155,7 @@ def test_repetitions_of_several_lengths_are_the_single_searches(tmp_path: Path) 
     arguments = [*BOHB, "evaluator.fidelities=[1,3,9]", "method.budget.seconds=900", "seed=4"]
     said = run("search", *arguments, f"hydra.run.dir={tmp_path}/one")
     said.succeeded()
+    assert re.search(r"s spent  best [\d.]+ after 9 epochs  ", said.said), said.said
     assert re.search(r"value +[\d.]+, formula at 9\n", said.said), said.said
     many = run("search", *arguments, "method.repetitions=3", f"hydra.run.dir={tmp_path}/many")
     many.succeeded()

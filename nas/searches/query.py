@@ -111,7 +111,9 @@ class QuerySearch(Search):
     def diagnostics(self) -> dict[str, float]:
         best = self.queries.best
         found = {"queries": float(len(self.queries.history)), "spent": self.queries.spent}
-        return found if best is None or not math.isfinite(best.value) else {**found, "best": best.value}
+        if best is None or not math.isfinite(best.value):
+            return found
+        return {**found, "best": best.value, **({"fidelity": float(best.fidelity)} if best.fidelity else {})}
 
     def results(self) -> dict[str, Any]:
         best, queries, evaluator = self.queries.best, self.queries, self.evaluator
