@@ -17,7 +17,7 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> NasError:
     known = sorted(choices)
     if not known:
         return NasError(f"unknown {kind} '{name}': there is none to choose from")
-    near = difflib.get_close_matches(name, known, n=1 if len(known) <= MANY else 3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), known, n=1 if len(known) <= MANY else 3, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(choice) for choice in near)}?" if near else ""
     listed = f"choose from {', '.join(known)}" if len(known) <= MANY or not near else ""
     return NasError(f"unknown {kind} '{name}': {hint} {listed}".replace("  ", " ").rstrip())

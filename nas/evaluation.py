@@ -31,6 +31,10 @@ class Evaluator(ABC):
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         """Values a genotype of the space, at one of the ``fidelities``; None where there is one."""
 
+    def unit_at(self, fidelity: int | None) -> str:
+        """What a value at one of the ``fidelities`` is; None: at any of them, or where there is one."""
+        return self.unit
+
     def begin(self, seed: int) -> None:  # noqa: B027, most draw nothing from query to query
         """Begins a run: draws that go on from query to query start anew from ``seed``."""
 

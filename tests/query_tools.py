@@ -123,10 +123,13 @@ class Lengths(Formula):
         self.lengths: list[int] = []
 
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
-        assert fidelity in self.fidelities
+        assert fidelity is not None and fidelity in self.fidelities
         self.lengths.append(fidelity)
         value, seconds = super().__call__(genotype)
         return Evaluation(0.9 * value + 0.1 * value_of(genotype, str(fidelity)), seconds * fidelity)
+
+    def unit_at(self, fidelity: int | None) -> str:
+        return self.unit if fidelity is None else f"{self.unit} at {fidelity}"
 
 
 def darts(name: str = "darts", **options: Any) -> Darts:

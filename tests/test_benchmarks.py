@@ -125,6 +125,8 @@ def test_single_seeds(means: Benchmark) -> None:
     assert means.accuracy(g, "cifar100", "test", 200, 888) == pytest.approx(53.68, abs=1e-4)  # of the genuine record
     assert means.accuracy(g, "cifar10", "test_of_valid_run", 200, 888) == pytest.approx(81.9, abs=1e-4)
     one = means.accuracy(g, "cifar10", "test", 12, 111)
+    assert means.accuracy(g, "cifar10", "test", 12, np.int64(111)) == one  # type: ignore[call-overload]
+    assert means.values("cifar100", "valid", 12, np.int32(111))[0] > 0  # type: ignore[arg-type]
     assert means.accuracy(g, "cifar10", "test", 12, "each") == (one,)
     assert means.accuracy(g, "cifar10", "test", 12, "mean") == one == pytest.approx(69.55, abs=1e-4)
 
@@ -144,10 +146,16 @@ def test_single_seeds(means: Benchmark) -> None:
         (("cifar100", "test", 200, "each"), ["seed=each", "has the mean and seed 888"]),
         (("cifar10", "test", 12, "random"), ["seed=random", "has the mean and each of seed 111"]),
         (("cifar10", "test", 12, True), ["seed=True"]),
+        (("cifar10", "test", 12, "111"), ["seed='111'", "has the mean and each of seed 111"]),
+        (("cifar10", "test", 12, None), ["seed=None", "has the mean and each of seed 111"]),
+        (("cifar10", None, 12, "mean"), ["unknown split of cifar10 'None'", "choose from test,"]),
+        ((None, "test", 12, "mean"), ["unknown dataset of the benchmark 'None'", "choose from cifar10,"]),
+        (("cifar10", "test", "12", "mean"), ["epochs='12'", "has trainings of 12, 200 epochs"]),
+        (("cifar10", "test", 11, "mean"), ["epochs=11", "of each what its last epoch gave"]),
         (("cifar100", "valid", 200, "mean"), ["does not hold cifar100 valid after 200 epochs for |avg_pool_3x3~0|+"]),
     ],
 )
-def test_what_is_not_held(query: tuple[str, str, int, object], phrases: list[str], means: Benchmark) -> None:
+def test_what_is_not_held(query: tuple[object, ...], phrases: list[str], means: Benchmark) -> None:
     with pytest.raises(NasError) as error:
         means.accuracy(nas_bench_201.from_index(0), *query)  # type: ignore[call-overload]
     for phrase in phrases:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import random
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from nas import benchmarks
 from nas.cells import Genotype
@@ -22,8 +25,8 @@ from nas.evaluators.zero_cost import ZeroCost
 from nas.scores.naswot import Naswot
 from nas.scores.size import Params
 from nas.searches.search import SupernetSearch
-from nas.spaces.nas_bench_201 import NasBench201, from_index
-from tests.query_tools import sampled
+from nas.spaces.nas_bench_201 import OPS, NasBench201, from_index, native
+from tests.query_tools import darts, sampled
 
 SPACE = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1)
 SMALL = {"channels": 4, "cells_per_stage": 1}
@@ -46,8 +49,17 @@ class Table(benchmarks.Benchmark):  # type: ignore[name-defined, misc]
         each = (10.0, 20.0, 60.0)
         return each if seed == "each" else 30.0 if seed == "mean" else each[seed]
 
+    def values(self, dataset: str, split: str, epochs: int, seed: Any) -> Any:
+        return np.full(len(self), self.accuracy(from_index(0), dataset, split, epochs, seed))
+
     def seconds(self, genotype: Genotype, dataset: str, epochs: int) -> float:
         return 7.0 * epochs
+
+    def architecture(self, row: int) -> str:
+        return native(from_index(row))
+
+    def __len__(self) -> int:
+        return 5**6
 
 
 @pytest.fixture
@@ -89,6 +101,14 @@ def test_what_a_benchmark_cannot_answer_is_said(table: None, options: dict[str, 
     assert all(phrase in str(error.value) for phrase in phrases)
 
 
+def test_a_seed_that_some_lack_is_told_before_the_search(table: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = np.full(5**6, 60.0)
+    held[:4] = math.nan
+    monkeypatch.setattr(Table, "values", lambda *query: held)
+    with pytest.raises(NasError, match=r"12 epochs with seed 2 \(evaluator.trial\) of 15,621 of the 15,625 architect"):
+        BenchmarkQuery(SPACE, trial=2)
+
+
 def test_a_space_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NasError, match="there is no table of space 'nas_bench_201'"):
         BenchmarkQuery(SPACE, root=str(tmp_path))
@@ -114,10 +134,44 @@ def test_the_shared_table_by_its_own_columns(shared: Path) -> None:
     assert math.isclose(evaluator.optimum()["cifar10/test"], 94.3733, abs_tol=1e-3)
     assert math.isclose(evaluator.optimum()["cifar10/valid"], 91.6067, abs_tol=1e-3)
     assert "cifar100/valid" not in evaluator.optimum(), "it is held of few"
-    with pytest.raises(NasError, match=r"evaluator.trial=random: .* the mean over seeds alone"):
-        BenchmarkQuery(SPACE, root=str(shared / "data"), trial="random")(genotype)
-    with pytest.raises(NasError):
-        BenchmarkQuery(SPACE, root=str(shared / "data"), epochs=13)(genotype)
+
+
+NOT_HELD: list[tuple[dict[str, Any], str]] = [
+    ({"trial": "random"}, "evaluator=benchmark: evaluator.trial=random: .* the mean over seeds alone"),
+    ({"trial": 888}, "evaluator.trial=888: seed=888: of cifar10 valid after 12 epochs .* the mean over seeds alone"),
+    ({"epochs": 13}, "evaluator=benchmark: epochs=13: of cifar10 valid .* has trainings of 12, 200 epochs"),
+    ({"fidelities": [12, 50]}, r"evaluator.fidelities=\[12, 50\]: epochs=50: .* trainings of 12, 200 epochs"),
+    ({"split": "vald"}, "unknown split of cifar10 'vald': did you mean 'valid'"),
+    (
+        {"dataset": "cifar100", "epochs": 200},
+        "holds cifar100 valid after 200 epochs of 289 of the 15,625 architectures",
+    ),
+    ({"report": 50}, "evaluator.report=50: epochs=50: of cifar10 test .* trainings of 12, 200 epochs"),
+]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("options", "said"), NOT_HELD)
+def test_what_the_table_lacks_is_said_before_the_first_query(options: dict[str, Any], said: str, shared: Path) -> None:
+    with pytest.raises(NasError, match=said):
+        BenchmarkQuery(SPACE, root=str(shared / "data"), **options)
+
+
+def test_a_space_without_a_benchmark_is_told_what_else_there_is(tmp_path: Path) -> None:
+    with pytest.raises(
+        NasError, match=r"no benchmark of space 'darts', only of nas_bench_201 and nats_size; .*zero_cost"
+    ):
+        BenchmarkQuery(darts(), root=str(tmp_path))
+
+
+def test_seeds_are_drawn_independently_of_the_strategy(table: None) -> None:
+    """A strategy draws from Random(seed) too: the same stream would tie the seed to the genotype's first op."""
+    evaluator, counts = BenchmarkQuery(SPACE, trial="random"), np.zeros((5, 3))
+    for seed in range(600):
+        evaluator.begin(seed)
+        first = SPACE.sample(random.Random(seed)).cells["cell"].links[0].op
+        counts[OPS.index(first), (10.0, 20.0, 60.0).index(evaluator(from_index(0)).value)] += 1
+    assert stats.chi2_contingency(counts).pvalue > 1e-3
 
 
 def test_zero_cost_is_the_score_at_its_initialisation() -> None:

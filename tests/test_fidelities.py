@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -121,7 +122,8 @@ def test_the_table_is_asked_at_both_of_its_lengths(shared: Path) -> None:
         value, seconds = evaluator(genotype, length)
         assert math.isclose(value, row[f"cifar10valid_valid_acc_{length}"], rel_tol=1e-6)
         assert (value, seconds) == BenchmarkQuery(NB201, root=root, epochs=length)(genotype)
-    assert evaluator.unit == "cifar10 valid accuracy after 12 or 200 epochs (%)"
+    assert evaluator.unit == evaluator.unit_at(None) == "cifar10 valid accuracy after 12 or 200 epochs (%)"
+    assert evaluator.unit_at(200) == "cifar10 valid accuracy after 200 epochs (%)"
     with pytest.raises(NasError, match=r"evaluator.fidelities=\[12, 50\]: .*trainings of 12, 200 epochs"):
         BenchmarkQuery(NB201, root=root, fidelities=[12, 50])
 
@@ -151,12 +153,18 @@ def test_a_killed_search_of_several_lengths_goes_on_bit_for_bit(tmp_path: Path) 
 
 def test_repetitions_of_several_lengths_are_the_single_searches(tmp_path: Path) -> None:
     arguments = [*BOHB, "evaluator.fidelities=[1,3,9]", "method.budget.seconds=900", "seed=4"]
-    run("search", *arguments, f"hydra.run.dir={tmp_path}/one").succeeded()
-    run("search", *arguments, "method.repetitions=3", f"hydra.run.dir={tmp_path}/many").succeeded()
+    said = run("search", *arguments, f"hydra.run.dir={tmp_path}/one")
+    said.succeeded()
+    assert re.search(r"s spent  best [\d.]+ after 9 epochs  ", said.said), said.said
+    assert re.search(r"value +[\d.]+, formula at 9\n", said.said), said.said
+    many = run("search", *arguments, "method.repetitions=3", f"hydra.run.dir={tmp_path}/many")
+    many.succeeded()
+    assert "value: formula at 9 " in many.said, many.said
     rows, one = lines(tmp_path / "many" / "repetitions.jsonl"), json.loads((tmp_path / "one/summary.json").read_text())
     assert {row["fidelity"] for row in rows} == {9}
     for key in ("genotype", "value", "queries", "fidelity"):
         assert rows[0][key] == one[key]
+    assert one["value_of"] == json.loads((tmp_path / "many/summary.json").read_text())["value_of"] == "formula at 9"
 
 
 def test_trainings_of_growing_length(tmp_path: Path) -> None:

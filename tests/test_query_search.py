@@ -58,7 +58,10 @@ def test_what_a_search_leaves(tmp_path: Path) -> None:
     assert len(history) == 5 and [h["spent"] >= 140 * (i + 1) for i, h in enumerate(history[:-1])] == [True] * 4
     assert history[-1]["queries"] == len(queries) and f"{len(queries)} queries" in found.said
     for name in ("cell.png", "anytime.png"):
-        assert (directory / name).read_bytes().startswith(b"\x89PNG")
+        assert (directory / name).read_bytes().startswith(
+            b"\x89PNG"
+        ) and f"picture       {directory / name}" in found.said
+    assert f"queries       {len(queries)} in {truth.spent:.0f} simulated s, ended by seconds" in found.said
     rows = list(csv.DictReader((directory / "anytime.csv").open()))
     assert {row["name"] for row in rows} == {"value", "fact", "fact regret"}
     assert float(rows[199]["mean"]) == pytest.approx(truth.best.value, rel=1e-5)
@@ -68,7 +71,9 @@ def test_what_a_search_leaves(tmp_path: Path) -> None:
 def test_a_number_of_queries_is_shared_out_among_the_epochs(tmp_path: Path) -> None:
     run("search", *COMMAND, *QUICK, "method.budget.queries=10", "epochs=4", f"hydra.run.dir={tmp_path}/a").succeeded()
     assert [line["queries"] for line in lines(tmp_path / "a" / "history.jsonl")] == [3, 5, 8, 10]
-    run("search", *COMMAND, *QUICK, "method.budget.queries=3", "epochs=30", f"hydra.run.dir={tmp_path}/b").succeeded()
+    few = run("search", *COMMAND, *QUICK, "method.budget.queries=3", "epochs=30", f"hydra.run.dir={tmp_path}/b")
+    few.succeeded()
+    assert "anytime.png" in few.said and "cell.png" not in few.said, "QUICK draws no cell"
     assert [line["queries"] for line in lines(tmp_path / "b" / "history.jsonl")] == [1, 2, 3]
 
 
@@ -121,6 +126,8 @@ REFUSED = {
     "evaluator.network.channels=4": ["evaluator.network is null", "'evaluator.network={channels: VALUE}'"],
     "evaluator.network={chanels:4}": ["evaluator.network.chanels", "channels, cells_per_stage"],
     "evaluator.network={channels:four}": ["evaluator.network.channels=four", "a whole number"],
+    "trainer.precision=16-mixed": ["trainer.precision=16-mixed", "in 32-true or bf16-mixed; float16's loss scaling"],
+    "trainer.precision=64": ["trainer.precision=64-true", "in 32-true or bf16-mixed"],
     "trainer=ddp_cpu": ["the 2 processes of this trainer", "trainer=cpu"],
 }
 
@@ -140,8 +147,49 @@ def test_the_benchmark_says_what_it_lacks(tmp_path: Path) -> None:
     there = [*command, "dataset=cifar10", f"hydra.run.dir={tmp_path}/b"]
     run("search", *there).refused("there is no table of space 'nas_bench_201'", str(tmp_path))
     run("search", *there, "method.repetitions=3").refused("there is no table of space 'nas_bench_201'")
+    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists(), "nothing was written"
     elsewhere = [*there[:-1], f"paths.benchmark={tmp_path}/tables", f"hydra.run.dir={tmp_path}/c"]
     run("search", *elsewhere).refused(f"no table of space 'nas_bench_201' in {tmp_path}/tables")
+
+
+def test_repetitions_do_not_pass_over_a_precision(tmp_path: Path) -> None:
+    asked = ["trainer.precision=bf16-mixed", "method.repetitions=2", f"hydra.run.dir={tmp_path}/r"]
+    run("search", *COMMAND, *asked).refused(
+        "trainer.precision=bf16-mixed", "repetitions have no trainer", "method.repetitions=1"
+    )
+
+
+ASKED = {
+    "evaluator.epochs=13": ["evaluator=benchmark: epochs=13: of cifar10 valid", "has trainings of 12, 200 epochs"],
+    "evaluator.split=vald": ["unknown split of cifar10 'vald': did you mean 'valid'?"],
+    "evaluator.trial=random": ["evaluator.trial=random: seed=each", "the mean over seeds alone"],
+    "evaluator.epoch=12": ["evaluator.epoch", "evaluator.epochs"],
+    "space=darts": ["there is no benchmark of space 'darts', only of nas_bench_201 and nats_size"],
+}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("argument", ASKED)
+def test_what_the_table_lacks_is_told_before_anything_is_written(argument: str, shared: Path, tmp_path: Path) -> None:
+    command = ["method=random_search", "evaluator=benchmark", "dataset=cifar10", f"paths.benchmark={shared}/data"]
+    run("search", *command, argument, f"hydra.run.dir={tmp_path}/r").refused(*ASKED[argument])
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.data
+def test_jobs_of_a_sweep_tell_what_the_table_lacks_each_for_itself(shared: Path, tmp_path: Path) -> None:
+    command = ["method=random_search", "evaluator=benchmark", "dataset=cifar10", f"paths.benchmark={shared}/data"]
+    swept = [
+        "-m",
+        *QUICK,
+        *command,
+        "method.budget.queries=3",
+        "evaluator.epochs=13,12",
+        f"hydra.sweep.dir={tmp_path}/s",
+    ]
+    run("search", *swept)
+    assert "epochs=13" in (tmp_path / "s/0/failure.txt").read_text()
+    assert json.loads((tmp_path / "s/1/summary.json").read_text())["queries"] == 3
 
 
 def test_a_fact_known_of_one_repetition_has_no_deviation(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import signal
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -16,6 +17,7 @@ from nas.scan.report import Report
 from nas.spaces.nas_bench_201 import NasBench201
 from tests.compose_tools import lines, script
 from tests.error_tools import run
+from tests.query_tools import Formula
 from tests.test_query_search import COMMAND, QUICK
 
 FILES = ("repetitions.jsonl", "table.csv", "anytime.csv", "genotype.json")
@@ -50,6 +52,21 @@ def test_killed_repetitions_go_on_where_they_stood(tmp_path: Path) -> None:
     run("search", f"ckpt_path={broken}", "method.repetitions=8", f"hydra.run.dir={more}").succeeded()
     assert lines(more / "repetitions.jsonl")[:6] == lines(whole / "repetitions.jsonl")
     assert [row["seed"] for row in lines(more / "repetitions.jsonl")] == list(range(5, 13))
+
+
+def test_interrupted_repetitions_are_kept(tmp_path: Path) -> None:
+    def begin(self: Formula, seed: int) -> None:
+        if seed == 2:
+            raise KeyboardInterrupt
+        self.draws = 1000 * seed
+
+    command = [*COMMAND, *QUICK, "method.budget.queries=3", "method.repetitions=4", f"hydra.run.dir={tmp_path}/r"]
+    with mock.patch.object(Formula, "begin", begin):
+        stopped = run("search", *command)
+    stopped.refused("all repetitions that have ended are kept; go on with ckpt_path=", code=130)
+    assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1]
+    run("search", f"ckpt_path={tmp_path}/r").succeeded()
+    assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1, 2, 3]
 
 
 def test_a_directory_without_repetitions_is_refused(tmp_path: Path) -> None:

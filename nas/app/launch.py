@@ -15,12 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from nas.app.directory import check_directory, holds_scan, last_checkpoint
+from nas.app.directory import check_directory, holds_repetitions, holds_scan, last_checkpoint
 from nas.app.messages import explain
 from nas.app.modes import check_mode
 from nas.app.options import check_options
 from nas.app.overrides import check_choices, override, readable
 from nas.app.preflight import check_config, composed
+from nas.app.queried import check_queries
 from nas.app.resume import continue_run
 from nas.errors import NasError
 
@@ -73,6 +74,8 @@ def prepare(job: str, arguments: Sequence[str], *rewrites: Callable[[list[str]],
             if "submitit" not in cfg.hydra.launcher._target_:  # that one starts the processes of a job itself
                 refuse_nested_ddp(cfg, bool(flags.multirun))
             check_directory(cfg, bool(flags.multirun))
+            if not flags.multirun:  # each job of a sweep tells its own
+                check_queries(cfg)
     return options + given
 
 
@@ -158,6 +161,8 @@ def _how_to_go_on(cfg: DictConfig) -> str:
     output = Path(cfg.paths.output)
     if holds_scan(output):
         return f"interrupted: all scores so far are kept; go on with ckpt_path={output}"
+    if holds_repetitions(output):
+        return f"interrupted: all repetitions that have ended are kept; go on with ckpt_path={output}"
     if last_checkpoint(output) is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}; start it anew"
     return f"interrupted: the last whole epoch is kept; go on with ckpt_path={output}"

@@ -53,7 +53,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
     save_genotype(best.genotype, output / "genotype.json")
     save_cell(best.genotype, output)
     _, picture = save_curves(summarise([trace_of(row) for row in rows], evaluator.optimum()), output, evaluator)
-    table = averages(rows)
+    table, lengths = averages(rows), {row.get("fidelity") for row in rows}
     write_atomically(output / "table.csv", _csv(table))
     summary = {
         "method": cfg.method.name,
@@ -61,7 +61,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
         "dataset": HydraConfig.get().runtime.choices["dataset"],
         "seed": search.seed,
         "repetitions": search.repetitions,
-        "value_of": evaluator.unit,
+        "value_of": evaluator.unit_at(lengths.pop() if len(lengths) == 1 else None),
         "genotype": search.space.native(best.genotype),
         "genotype_is": "the best of all repetitions by value",
         "table": {name: {key: _number(value) for key, value in one.items()} for name, one in table.items()},
@@ -154,7 +154,8 @@ def _report(summary: Mapping[str, Any], found: Mapping[str, Mapping[str, float]]
     for column in ("of the best genotype of a repetition", "n", "mean", "std"):
         table.add_column(column, justify="left" if column.startswith("of") else "right")
     for name, one in found.items():
-        table.add_row(name, str(one["n"]), f"{one['mean']:.2f}", f"{one['std']:.2f}")
+        said = f"{name}: {summary['value_of']}" if name == "value" else name
+        table.add_row(said, str(one["n"]), f"{one['mean']:.2f}", f"{one['std']:.2f}")
     Console(highlight=False, width=100).print(table)
     for name, one in found.items():
         if one["n"] < count:

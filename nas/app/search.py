@@ -108,12 +108,14 @@ def _report(summary: dict[str, Any], output: Path) -> None:
     if "value" in summary:
         value = "none" if summary["value"] is None else f"{summary['value']:.6g}"
         log.info("value         %s, %s", value, summary["value_of"])
-        log.info("queries       %d, ended by %s", summary["queries"], summary["ended_by"])
+        spent = f"{summary['query_seconds']:.0f} {summary['query_seconds_are']} s"
+        log.info("queries       %d in %s, ended by %s", summary["queries"], spent, summary["ended_by"])
     for split in ("valid", "test"):
         if f"benchmark/{split}" in summary:
             log.info("benchmark     %s %.2f %% (%s)", split, summary[f"benchmark/{split}"], summary["benchmark_of"])
     log.info("search time   %.1f s, %s", summary["search_seconds"], _steps(summary["step_seconds"]))
-    log.info("picture       %s", output / "cell.png")
+    for picture in filter(Path.is_file, (output / "cell.png", output / "anytime.png")):
+        log.info("picture       %s", picture)
     log.info("next          python train.py genotype=%s", output)
 
 

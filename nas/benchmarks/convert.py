@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from nas.benchmarks import layout, sources
 from nas.benchmarks.collect import Columns
-from nas.errors import NasError
+from nas.errors import NasError, one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.filename or given.destination}: {os.strerror(error.errno or 0).lower()}", file=sys.stderr)
+        why = os.strerror(error.errno).lower() if error.errno else one_line(error)
+        print(f"error: {error.filename or given.destination}: {why}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"interrupted: {given.destination} was not written", file=sys.stderr)
@@ -61,6 +62,9 @@ def convert(
         raise NasError(f"DEST: {destination} exists; choose another name, or --force to replace it")
     if not destination.parent.is_dir():
         raise NasError(f"DEST: there is no directory {destination.parent}")
+    if destination.suffix != ".parquet":
+        raise NasError(f"DEST: {destination} is not named *.parquet, by which a search finds it")
+    write(pa.table({}), destination, keep=False)  # what cannot be written is told before minutes of reading
     release = sources.release(source, name)
     bar = Progress(
         *(TextColumn(release), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()),
@@ -93,15 +97,19 @@ def to_table(columns: Columns, release: str) -> pa.Table:
     return pa.table(arrays).replace_schema_metadata(metadata)
 
 
-def write(table: pa.Table, destination: Path) -> None:
-    """Writes beside the destination and moves there, so that an old file stays whole if this fails."""
+def write(table: pa.Table, destination: Path, keep: bool = True) -> None:
+    """Writes beside the destination and moves there, so that an old file stays whole if this fails.
+
+    Without ``keep`` nothing is moved, nor left: it is tried whether that can be written.
+    """
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             pq.write_table(table, file, compression="zstd", use_dictionary=False)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, destination)
+        if keep:
+            os.replace(temporary, destination)
     finally:
         temporary.unlink(missing_ok=True)
 

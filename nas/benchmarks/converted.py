@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,15 +40,20 @@ class ConvertedTable(Table):
                 f"{layout.VERSION} of {', '.join(KINDS)}: convert the benchmark again"
             )
         names = file.schema_arrow.names
+        self._names = set(names)
         super().__init__(path, file, KINDS[notation], _held(names), (layout.INDEX, layout.ARCHITECTURE))
 
     def _seconds(self, dataset: str, epochs: int) -> Values:
         run, part = layout.SPLITS[dataset]["valid"]
-        train = self.column(layout.seconds_column(epochs, run, "train"))
-        return epochs * train + self.column(layout.seconds_column(epochs, run, part))
+        train = self._if_held(layout.seconds_column(epochs, run, "train"))
+        return epochs * train + self._if_held(layout.seconds_column(epochs, run, part))
 
     def _latency(self, dataset: str) -> Values:
-        return self.column(layout.latency_column(layout.SPLITS[dataset]["test"][0]))
+        return self._if_held(layout.latency_column(layout.SPLITS[dataset]["test"][0]))
+
+    def _if_held(self, name: str) -> Values:
+        """A column, NaN where there is none: a source without times of any architecture gives none."""
+        return self.column(name) if name in self._names else np.full(len(self), np.nan)
 
 
 def _held(names: list[str]) -> dict[tuple[str, str, int], Held]:

@@ -57,7 +57,8 @@ def read(source: Path, name: str, partial: bool, progress: Progress) -> Columns:
 
 
 def _directory(source: Path, columns: Columns, partial: bool, progress: Progress) -> list[str]:
-    meta = _load(source / "meta.pickle.pbz2")
+    stated = _stated(_load(source / "meta.pickle.pbz2"), source / "meta.pickle.pbz2")
+    check_names(columns.kind, stated, {}, str(source))  # before minutes are spent on the records
     files = [source / f"{index:06d}.pickle.pbz2" for index in range(columns.kind.size)]
     there = {path.name for path in source.iterdir()}
     absent = [index for index, path in enumerate(files) if path.name not in there]
@@ -71,7 +72,7 @@ def _directory(source: Path, columns: Columns, partial: bool, progress: Progress
         for results in record.values():
             columns.add(results, str(path))
         progress(done, len(files))
-    return _stated(meta, source / "meta.pickle.pbz2")
+    return stated
 
 
 def _file(source: Path, columns: Columns, progress: Progress) -> list[str]:

@@ -101,11 +101,14 @@ class Table(Benchmark):
         return value
 
     def values(self, dataset: str, split: str, epochs: int, seed: Seed) -> Values:
+        seed = int(seed) if isinstance(seed, np.integer) else seed
         key = (dataset, split, epochs, seed)
         if key not in self._columns:
             held = self._held(dataset, split, epochs)
             if seed != "mean" and (type(seed) is not int or seed not in held.seeds):
-                raise NasError(f"seed={seed}: of {_words(dataset, split, epochs)} {self.path} has {_seeds(held)}")
+                raise NasError(
+                    f"seed={_quoted(seed)}: of {_words(dataset, split, epochs)} {self.path} has {_seeds(held)}"
+                )
             self._columns[key] = self._mean(held) if seed == "mean" else self.column(held.seeds[seed])
         return self._columns[key]
 
@@ -114,7 +117,7 @@ class Table(Benchmark):
         if column is None:
             self._held(dataset, "valid", epochs)
             column = self._timed[dataset, epochs] = self._seconds(dataset, epochs)
-        return self._known_number(column, self.row(genotype), f"times of {dataset}")
+        return self._known_number(column, self.row(genotype), f"times of {dataset} after {epochs} epochs")
 
     def latency(self, genotype: Genotype, dataset: str) -> float:
         if dataset not in DATASETS:
@@ -179,7 +182,8 @@ class Table(Benchmark):
             raise unknown(f"split of {dataset}", split, splits)
         lengths = sorted(n for d, s, n in self.held if (d, s) == (dataset, split))
         raise NasError(
-            f"epochs={epochs}: of {dataset} {split} {self.path} has trainings of {', '.join(map(str, lengths))} epochs"
+            f"epochs={_quoted(epochs)}: of {dataset} {split} {self.path} has trainings of "
+            f"{', '.join(map(str, lengths))} epochs, and of each what its last epoch gave"
         )
 
     def _mean(self, held: Held) -> Values:
@@ -218,6 +222,11 @@ class Table(Benchmark):
         if math.isnan(value):
             raise NasError(f"benchmark: {self.path} does not hold {what} for {self.architecture(row)}")
         return value
+
+
+def _quoted(value: object) -> str:
+    """A value as it was given: a text of digits is no number."""
+    return repr(value) if isinstance(value, str) and value.isdigit() else str(value)
 
 
 def _words(dataset: str, split: str, epochs: int) -> str:

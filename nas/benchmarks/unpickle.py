@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import zlib
 from array import array
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
@@ -14,10 +15,10 @@ import numpy as np
 from nas.errors import NasError
 
 BROKEN = (
-    *(EOFError, OSError, pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError),
-    *(OverflowError, struct.error, MemoryError, RecursionError),
+    *(EOFError, OSError, pickle.UnpicklingError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
+    *(ArithmeticError, struct.error, MemoryError, RuntimeError, zlib.error),
 )
-"""What reading a file that is cut off or spoiled may raise."""
+"""What reading a file that is cut off, spoiled or made up may raise: a pickle also chooses what it calls with what."""
 
 NOWHERE = 2**32 - 1
 

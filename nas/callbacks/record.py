@@ -99,9 +99,9 @@ def _sentence(line: dict[str, Any], epochs: int | None) -> str:
         if f"{half}/loss" in line:
             parts.append(f"{half} {line[f'{half}/loss']:.3f} {line[f'{half}/accuracy']:.1f}%")
     if "queries" in line:
-        parts.append(
-            f"{line['queries']:.0f} queries  {line['spent']:.0f} s spent  best {line.get('best', math.nan):.4g}"
-        )
+        length = f" after {line['fidelity']:.0f} epochs" if "fidelity" in line else ""
+        best = f"best {line.get('best', math.nan):.4g}{length}"
+        parts.append(f"{line['queries']:.0f} queries  {line['spent']:.0f} s spent  {best}")
     known = {split: line.get(f"benchmark/{split}") for split in ("valid", "test")}
     parts += [f"benchmark {split} {value:.2f}%" for split, value in known.items() if value is not None]
     parts.append(f"{line['seconds']:.1f} s")

@@ -73,6 +73,9 @@ class ShortTraining(Evaluator):
         self._valid: list[tuple[Tensor, Tensor]] = [(x.to(device), y.to(device)) for x, y in valid]
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
 
+    def unit_at(self, fidelity: int | None) -> str:
+        return self.unit if fidelity is None else f"validation accuracy after a training of {fidelity} epochs (%)"
+
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         began = time.perf_counter()
         cuda = [self.device] if self.device is not None and self.device.type == "cuda" else []

@@ -11,6 +11,7 @@ from torch import Tensor
 from nas.cells import Architecture, Cell, EdgeWeights
 from nas.errors import NasError
 from nas.masks import Masks
+from nas.relaxations.draws import drawn
 from nas.relaxations.gumbel import Gumbel
 from nas.relaxations.relaxation import Relaxation
 from nas.relaxations.warm_widths import warm_widths
@@ -29,6 +30,7 @@ class BlockGumbel(Gumbel):
     """
 
     full: float | None = None
+    places: Tensor  # the rows on the device: a list as index would make the device wait for its transfer
 
     def __init__(
         self,
@@ -45,29 +47,30 @@ class BlockGumbel(Gumbel):
             if pair and len(cell.ops) < 2:
                 raise NasError(f"relaxation.pair: cell '{name}' has one op, {cell.ops[0]}, and no two to draw")
         self.rows = list(rows)
+        self.register_buffer("places", torch.tensor(self.rows), persistent=False)
         self.pair = pair
 
     def forward(self, masks: Masks) -> Architecture:
         if self.full is not None:
             return _warm(self, self.rows, self.full, masks)
         mix = self._pairs if self.pair else self._soft
-        return {name: mix(name, alpha[self.rows], masks) for name, alpha in self.alpha.items()}
+        return {name: mix(name, alpha[self.places], masks) for name, alpha in self.alpha.items()}
 
     def _soft(self, name: str, alpha: Tensor, masks: Masks) -> EdgeWeights:
-        weights, _ = self.relax(name, alpha, masks.table(name)[self.rows])
+        weights, _ = self.relax(name, alpha, masks.table(name)[self.places])
         return EdgeWeights(weights, _lists(name, self.rows, masks))
 
     def _pairs(self, name: str, alpha: Tensor, masks: Masks) -> EdgeWeights:
-        mask, allowed = masks.table(name)[self.rows], _lists(name, self.rows, masks)
+        mask, allowed = masks.table(name)[self.places], _lists(name, self.rows, masks)
         least = torch.finfo(alpha.dtype).min
         logits = (alpha.masked_fill(~mask, least).log_softmax(dim=-1) + self.draw(alpha.detach())) / self.tau
         logits = logits.masked_fill(~mask, least)
         # where one op is left, one that is masked has to be drawn beside it: it gets weight 0
         floor = torch.where(mask, LEAST, torch.finfo(alpha.dtype).tiny)
-        pair = torch.multinomial(logits.detach().softmax(dim=-1) + floor, 2, generator=self.generator(alpha.device))
+        pair = drawn(logits.detach().softmax(dim=-1) + floor, self.generator(alpha.device), 2)
         weights = torch.zeros_like(logits).scatter(-1, pair, logits.gather(-1, pair).softmax(dim=-1)) * mask
-        drawn = zip(allowed, pair.tolist(), strict=True)
-        return EdgeWeights(weights, [[on and c in columns for c, on in enumerate(row)] for row, columns in drawn])
+        chosen = zip(allowed, pair.tolist(), strict=True)
+        return EdgeWeights(weights, [[on and c in columns for c, on in enumerate(row)] for row, columns in chosen])
 
 
 class BlockCategorical(Relaxation):
@@ -79,6 +82,7 @@ class BlockCategorical(Relaxation):
 
     differentiable = False
     full: float | None = None
+    places: Tensor  # the rows on the device: a list as index would make the device wait for its transfer
 
     def __init__(
         self, cells: Mapping[str, Cell], rows: Sequence[int], init_std: float = 1e-3, init_mean: float = 0.0
@@ -86,10 +90,11 @@ class BlockCategorical(Relaxation):
         super().__init__(cells, init_std, init_mean)
         _check_rows(cells, rows)
         self.rows = list(rows)
+        self.register_buffer("places", torch.tensor(self.rows), persistent=False)
 
     def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         probabilities = _log_p(alpha.detach(), mask).exp()
-        chosen = torch.multinomial(probabilities, 1, generator=self.generator(alpha.device)).squeeze(-1)
+        chosen = drawn(probabilities, self.generator(alpha.device)).squeeze(-1)
         return F.one_hot(chosen, alpha.shape[-1]).to(alpha.dtype) * mask, chosen
 
     def forward(self, masks: Masks) -> Architecture:
@@ -97,7 +102,7 @@ class BlockCategorical(Relaxation):
             return _warm(self, self.rows, self.full, masks)
         found = {}
         for name, alpha in self.alpha.items():
-            weights, _ = self.relax(name, alpha[self.rows], masks.table(name)[self.rows])
+            weights, _ = self.relax(name, alpha[self.places], masks.table(name)[self.places])
             found[name] = EdgeWeights(weights, weights.bool().tolist())
         return found
 
@@ -105,7 +110,7 @@ class BlockCategorical(Relaxation):
         """The log-probability of drawing these one-hot weights, the sum over blocks."""
         terms = []
         for name, alpha in self.alpha.items():
-            log_p = _log_p(alpha[self.rows], masks.table(name)[self.rows])
+            log_p = _log_p(alpha[self.places], masks.table(name)[self.places])
             terms.append(log_p.masked_fill(arch[name].op == 0, 0.0).sum())
         return torch.stack(terms).sum()
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nas.cells import Architecture, Cell, EdgeWeights
 from nas.masks import Masks
+from nas.relaxations.draws import drawn
 from nas.relaxations.relaxation import Relaxation
 
 
@@ -74,6 +75,8 @@ class Controller(Relaxation):
             choosable = torch.tensor([[op in cell.choices(e) for op in cell.ops] for e in range(len(cell.edges))])
             self.register_buffer(f"columns_{name}", columns, persistent=False)
             self.register_buffer(f"choosable_{name}", choosable, persistent=False)
+            for node in cell.nodes:
+                self.register_buffer(f"rows_{name}_{node}", torch.tensor(cell.into(node)), persistent=False)
 
     def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         raise TypeError("a controller writes all cells in turn")
@@ -110,7 +113,7 @@ class Controller(Relaxation):
         edges: list[Tensor] = []
         picked: list[Tensor] = []
         for node in cell.nodes:
-            rows = torch.tensor(cell.into(node), device=table.device)
+            rows = self.get_buffer(f"rows_{name}_{node}")
             free = table.index_select(0, rows).any(-1)
             links = len(rows) if cell.inputs is None else min(cell.inputs, len(rows))
             for link in range(links):
@@ -129,7 +132,7 @@ class Controller(Relaxation):
         hidden, pen.state = self.lstm(pen.input[None], pen.state)
         logits = self.bound * torch.tanh(head(hidden[0, 0]).index_select(0, outputs) / self.temperature)
         log_p = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
-        chosen = torch.multinomial(log_p.detach().exp(), 1, generator=self.generator(log_p.device))
+        chosen = drawn(log_p.detach().exp(), self.generator(log_p.device))
         pen.log_p = pen.log_p + log_p.gather(0, chosen).sum()
         pen.entropy = pen.entropy - (log_p.exp() * log_p.masked_fill(~allowed, 0.0)).sum()
         token = outputs.index_select(0, chosen) + (0 if head is self.op_head else len(self.tokens))

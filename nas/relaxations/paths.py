@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nas.cells import Architecture
 from nas.masks import Masks
+from nas.relaxations.draws import drawn
 from nas.relaxations.relaxation import Relaxation
 from nas.relaxations.softmax import Softmax
 from nas.relaxations.uniform import uniform_path
@@ -24,7 +25,7 @@ class ScoredPath(Relaxation):
     def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         log_p = alpha.masked_fill(~mask, -torch.inf).log_softmax(dim=-1)
         generator = self.generator(alpha.device)
-        chosen = torch.multinomial(log_p.detach().exp(), 1, generator=generator)
+        chosen = drawn(log_p.detach().exp(), generator)
         score = log_p.gather(-1, chosen)
         one_hot = F.one_hot(chosen.squeeze(-1), alpha.shape[-1]).to(alpha.dtype)
         return one_hot * (1 + (score - score.detach())), chosen.squeeze(-1)

@@ -111,14 +111,16 @@ class QuerySearch(Search):
     def diagnostics(self) -> dict[str, float]:
         best = self.queries.best
         found = {"queries": float(len(self.queries.history)), "spent": self.queries.spent}
-        return found if best is None or not math.isfinite(best.value) else {**found, "best": best.value}
+        if best is None or not math.isfinite(best.value):
+            return found
+        return {**found, "best": best.value, **({"fidelity": float(best.fidelity)} if best.fidelity else {})}
 
     def results(self) -> dict[str, Any]:
         best, queries, evaluator = self.queries.best, self.queries, self.evaluator
         assert best is not None and evaluator is not None
         return {
             "value": best.value if math.isfinite(best.value) else None,
-            "value_of": evaluator.unit,
+            "value_of": evaluator.unit_at(best.fidelity),
             "val_accuracy_of": None,
             "queries": len(queries.history),
             "genotypes": len({query.genotype for query in queries.history}),
@@ -134,6 +136,18 @@ class QuerySearch(Search):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD([self.clock], lr=0.0)
+
+    def check_precision(self, precision: str) -> None:
+        if self.repetitions > 1 and precision != "32-true":
+            raise NasError(
+                f"trainer.precision={precision}: repetitions have no trainer, and value genotypes in 32-true: leave it "
+                "out, or use method.repetitions=1"
+            )
+        if precision not in ("32-true", "bf16-mixed"):
+            raise NasError(
+                f"trainer.precision={precision}: a search by queries values genotypes in 32-true or bf16-mixed; "
+                "float16's loss scaling does not reach what an evaluator trains"
+            )
 
     def check_processes(self, count: int) -> None:
         """Raises NasError where the trainer would run more than one process."""
