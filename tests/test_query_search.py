@@ -118,6 +118,7 @@ REFUSED = {
     "method.budget.seconds=soon": ["method.budget.seconds=soon", "a number"],
     "method.budget.seconds=5": ["budget.seconds=5: the first query alone takes", "budget.queries"],
     "method.repetitions=0": ["repetitions=0", "at least 1"],
+    "method.evaluator=null": ["method.evaluator=null", "evaluator=NAME"],
     "method.strategy.population=0": ["population=0"],
     "method.strategy.populatoin=5": ["method.strategy.populatoin", "method.strategy.population"],
     "budget.queries=5": ["budget.queries", "method.budget.queries"],
