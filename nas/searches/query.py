@@ -71,7 +71,7 @@ class QuerySearch(Search):
             raise NasError(f"method.repetitions={repetitions}: give a whole number of repetitions, at least 1")
         if evaluator is None:  # a configuration may say so
             raise NasError(
-                "method.evaluator=null: a search by queries asks an evaluator; leave it out, and choose one by evaluator=NAME"
+                "method.evaluator=null: a search by queries asks an evaluator: leave it out, choose by evaluator=NAME"
             )
         self.budget = Budget() if budget is None else budget
         self.seed = seed
