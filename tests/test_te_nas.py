@@ -10,7 +10,7 @@ import pytest
 from nas.app.build import build_data, build_search, build_space
 from nas.files import load_genotype
 from nas.searches.pruning import PruningSearch
-from nas.searches.ranking import crowded, first_of_edges, removable, without
+from nas.searches.ranking import crowded, first_of_edges, removable, rounds_left, without
 from tests.compose_tools import choices, composed, lines, script, succeeded
 from tests.error_tools import run
 
@@ -100,7 +100,17 @@ def test_published_protocols_have_as_many_epochs_as_rounds(name: str, tmp_path: 
             alive = without(alive, first_of_edges(group, range(len(group)), alive, search.prune_number))
             rounds += 1
         rounds += bool(crowded(search.space.cells, alive))
+        assert rounds_left(search.space.cells, search.alive(), search.prune_number) == rounds
+        assert rounds_left(search.space.cells, alive, search.prune_number) == bool(crowded(search.space.cells, alive))
         assert cfg.epochs >= rounds == {"imagenet": 4}.get(name.rpartition("_")[2], 3)
+
+
+def test_too_few_rounds_are_told_at_the_start_and_at_the_end(tmp_path: Path) -> None:
+    arguments = [part for part in QUICK if not part.startswith("epochs=")]
+    done = script("search", *arguments, "epochs=1", "hydra.run.dir=run", cwd=tmp_path)
+    said = succeeded(done) + done.stderr
+    assert said.index("3 rounds are left, of which epochs allow 1: epochs=3 is enough") < said.index("round 1 prunes")
+    assert "ended after 1 rounds with ops or edges left to prune" in said
 
 
 def test_small_images_are_refused(tmp_path: Path) -> None:

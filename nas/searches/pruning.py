@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -22,15 +23,7 @@ from nas.scores.pruned import Alive, equal_weights
 from nas.scores.score import Score, check_images
 from nas.searches.meter import Init, Meter, Place
 from nas.searches.per_space import PerSpace, of_space
-from nas.searches.ranking import (
-    Candidate,
-    change,
-    crowded,
-    first_of_edges,
-    ranked,
-    removable,
-    without,
-)
+from nas.searches.ranking import Candidate, change, crowded, first_of_edges, ranked, removable, rounds_left, without
 from nas.searches.rounds import Pace, Rounds
 from nas.searches.search import Search
 from nas.spaces.space import Space
@@ -145,6 +138,11 @@ class PruningSearch(Search):
             Meter(self.space, s, Draws(data, seed), seed, self.init, self.share_reference, self._images(s), self.device)
             for s in self.scores
         ]
+        allowed = (self.trainer.max_epochs or 0) - self.current_epoch
+        needed = rounds_left(self.space.cells, self.alive(), self.prune_number)
+        if 0 <= allowed < needed:
+            enough = self.current_epoch + needed
+            log.warning("%d rounds are left, of which epochs allow %d: epochs=%d is enough", needed, allowed, enough)
 
     def on_train_epoch_start(self) -> None:
         self._begin_round()
@@ -237,13 +235,13 @@ class PruningSearch(Search):
         """Notes the supernet that the round began with and, after the last round, what is left of it."""
         point = {"round": float(self.current_epoch)}
         for i, score in enumerate(self.scores):
-            point[score.name] = _mean([value for found in self._before for value in found.before[i]])
+            point[score.name] = fmean([value for found in self._before for value in found.before[i]])
         self._say(point)
         if self.decided():
             end = {"round": self.current_epoch + 1.0}
             places = [Place(self.current_epoch + 1, 0, repeat) for repeat in range(self.repeats)]
             for meter in self._meters:
-                end[meter.score.name] = _mean([meter(self.alive(), place) for place in places])
+                end[meter.score.name] = fmean([meter(self.alive(), place) for place in places])
             self._say(end)
             self.trainer.should_stop = True
 
@@ -294,7 +292,3 @@ def decide(
 def _edge(space: Space, name: str, edge: int) -> str:
     source, target = space.cells[name].edges[edge]
     return f"{source}->{target}"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

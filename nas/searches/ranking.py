@@ -47,6 +47,12 @@ def crowded(cells: Mapping[str, Cell], alive: Alive) -> list[list[Candidate]]:
     return found
 
 
+def rounds_left(cells: Mapping[str, Cell], alive: Alive, number: int) -> int:
+    """How many rounds decide every edge where each prunes ``number`` ops of it, one of edges included."""
+    most = max(sum(row) for rows in alive.values() for row in rows)
+    return math.ceil(max(0, most - 1) / number) + bool(crowded(cells, alive))
+
+
 def without(alive: Alive, gone: Sequence[Candidate]) -> dict[str, list[list[bool]]]:
     """What is left when ``gone`` are pruned."""
     left = {name: [list(row) for row in rows] for name, rows in alive.items()}
