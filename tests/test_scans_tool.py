@@ -59,6 +59,8 @@ def test_published_values_stand_beside_their_own_accuracies(
     assert published({"space": "nas_bench_201", "dataset": "cifar100", "score": "synflow"}) == 0.763
     main(scanned, "test_of_valid_run", scanned)
     assert "| test_of_valid_run | 5 |" in (said := capsys.readouterr().out) and "| 0.360 |" in said
+    head, rule, row = ([cell.strip() for cell in line.split("|")] for line in said.splitlines())
+    assert len(head) == len(rule) == len(row) and dict(zip(head, row, strict=True))["published"] == "0.360"
     monkeypatch.setattr(nas.benchmarks, "find", lambda root, notation: None)
     with pytest.raises(NasError, match="no benchmark of space"):
         main(scanned, "valid", scanned)

@@ -65,17 +65,7 @@ def main(directory: Path, split: str | None = None, benchmark: Path | None = Non
     if not reports:
         raise SystemExit(f"error: there is no finished scan with a benchmark below {directory}")
     tops = sorted({row["k"] for report in reports for row in report["top"]})
-    heads = [
-        "score",
-        "space",
-        "data",
-        "accuracy",
-        "architectures",
-        "not finite",
-        "Spearman",
-        "published",
-        "Kendall tau-b",
-    ]
+    heads = ["score", "space", "data", "accuracy", "architectures", "not finite"]
     heads += ["Spearman", "published", "Kendall tau-b"]
     heads += [f"best of top {k}, %" for k in tops] + ["s each"]
     print("| " + " | ".join(heads) + " |")
