@@ -3,12 +3,12 @@
 import hydra
 from omegaconf import DictConfig
 
-from nas.app.launch import guarded, launch
+from nas.cli.main import guarded, launch
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="search")
 def main(cfg: DictConfig) -> float | None:
-    from nas.app.search import run
+    from nas.cli.jobs.search import run
 
     return guarded(run, cfg)
 

@@ -5,14 +5,14 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from nas.app.launch import guarded, launch
-from nas.app.modes import complete
+from nas.cli.jobs.dispatch import complete
+from nas.cli.main import guarded, launch
 from nas.zoo.listing import listed
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float | None:
-    from nas.app.modes import run
+    from nas.cli.jobs.dispatch import run
 
     return guarded(run, cfg)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nas.cells import Genotype
+    from nas.architecture.cell import Genotype
     from nas.deploy.load import TrainedNetwork
 
 __version__ = "0.1.0"
@@ -18,10 +18,10 @@ def load(
     *,
     genotype: str | Path | Genotype | None = None,
     shape: tuple[int, int, int] | None = None,
-    normalise: bool = False,
+    normalize: bool = False,
     **options: Any,
 ) -> TrainedNetwork:
     """The trained network of a run directory, a model.pt, or a published state_dict: see ``nas.deploy.load.load``."""
     from nas.deploy.load import load as loaded  # torch is imported only where it is needed
 
-    return loaded(source, genotype=genotype, shape=shape, normalise=normalise, **options)
+    return loaded(source, genotype=genotype, shape=shape, normalize=normalize, **options)

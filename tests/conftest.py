@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.golden_tools import Golden, load_golden, shared_folder
+from tests.support.golden_tools import Golden, load_golden, shared_folder
 
 # Tests run side by side on few cores: more than one thread each makes them many times slower.
 torch.set_num_threads(1)

@@ -1,107 +1,174 @@
-"""Imports within nas point downwards: through the layers, and within a layer to what stands before."""
+"""Check the imports of the package: rooms depend downward only, and no two modules import each other in a circle."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = [*sorted((ROOT / "nas").rglob("*.py")), *filter(Path.is_file, (ROOT / "search.py", ROOT / "train.py"))]
+FILES = sorted((ROOT / "nas").rglob("*.py"))
+ENTRY_POINTS = [ROOT / "search.py", ROOT / "train.py"]
 
-# Each layer with the layers it may import; modules of one layer may import those listed before them.
-LAYERS: list[tuple[list[str], set[int]]] = [
-    (
-        [
-            *["errors", "zoo", "generators", "schedulers", "rates", "weight_decay"],
-            *["cells", "evaluation", "masks", "derivations"],
-        ],
-        set(),
+# Each folder of nas/ with the folders it may import, the lowest first.
+ROOMS: dict[str, str] = {
+    "utils": "",
+    "zoo": "utils",
+    "architecture": "utils",
+    "gradients": "utils",
+    "nn": "utils architecture",
+    "relaxations": "utils architecture",
+    "data": "utils",
+    "spaces": "utils zoo architecture nn",
+    "objectives": "utils architecture nn relaxations gradients spaces",
+    "benchmarks": "utils architecture spaces",
+    "deploy": "utils architecture nn spaces",
+    "plotting": "utils architecture spaces",
+    "proxies": "utils architecture nn spaces benchmarks deploy plotting",
+    "searches": "utils architecture nn gradients relaxations objectives data spaces proxies",
+    "blackbox": "utils architecture objectives data spaces benchmarks plotting proxies searches",
+    "training": "utils nn objectives data spaces searches",
+    "callbacks": (
+        "utils architecture nn gradients relaxations data spaces benchmarks plotting searches blackbox training"
     ),
-    (["drop_path", "ops", "norm", "edges", "graph", "fused_ops", "fused_graph"], {0}),
-    (["relaxations", "tasks", "data"], {0}),
-    (["spaces", "benchmarks"], {0, 1}),
-    (
-        [
-            *["files", "count", "strongest", "concrete", "resources", "rewards", "gradients", "curvature", "widening"],
-            *["perturbations", "scores", "layout", "bars", "plot", "trajectory", "interop", "strategies", "anytime"],
-            *["deploy"],
-        ],
-        {0, 1, 3},
-    ),
-    (["searches", "evaluators", "training", "scan"], {0, 1, 2, 3, 4}),
-    (["callbacks"], {0, 1, 2, 3, 4, 5}),
-    (["app", "search", "train"], {0, 1, 2, 3, 4, 5, 6}),
-]
-PLACE = {module: (layer, row) for layer, (modules, _) in enumerate(LAYERS) for row, module in enumerate(modules)}
+}
+ALLOWED = {room: frozenset(below.split()) for room, below in ROOMS.items()}
+ALLOWED["cli"] = frozenset(ROOMS)  # the command line composes everything
+
+Graph = Mapping[str, set[str]]
 
 
-def top_level(dotted: str) -> str:
-    """``nas.spaces.darts`` -> ``spaces``; ``search`` stays; the package itself is ``nas``."""
-    parts = dotted.split(".")
-    return parts[1] if parts[0] == "nas" and len(parts) > 1 else parts[0]
+def module_name(file: Path) -> str:
+    """Return the dotted name of a file of the package: nas/spaces/__init__.py is ``nas.spaces``."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def targets(source: str) -> tuple[set[str], list[int]]:
-    """The top-level modules of nas that a source imports, and the lines with relative imports."""
-    found: set[str] = set()
-    relative: list[int] = []
+def imports(source: str) -> Iterator[str]:
+    """Yield the dotted names of nas that a source imports, imports inside functions included."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {top_level(alias.name) for alias in node.names if alias.name.split(".")[0] == "nas"}
-        elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                relative.append(node.lineno)
-            elif node.module == "nas":
-                found |= {alias.name for alias in node.names if alias.name in PLACE}
-            elif node.module and node.module.startswith("nas."):
-                found.add(top_level(node.module))
-    return found, relative
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "nas")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nas":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def violations(module: str, source: str) -> list[str]:
-    """What is wrong with the imports of ``source``, a file of the top-level ``module``."""
-    imports, relative = targets(source)
-    found = [f"line {line}: write imports within nas absolutely" for line in relative]
-    unlisted = sorted(name for name in imports | {module} if name not in PLACE)
-    if unlisted:
-        return found + [f"{name} has no layer: add it to LAYERS in {Path(__file__).name}" for name in unlisted]
-    layer, row = PLACE[module]
-    for name in sorted(imports - {module}):
-        below, place = PLACE[name]
-        if not (place < row if below == layer else below in LAYERS[layer][1]):
-            found.append(f"{module} (layer {layer}) imports {name} (layer {below})")
+def relative_imports(source: str) -> list[int]:
+    """Return the lines with relative imports."""
+    return [n.lineno for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and n.level]
+
+
+def resolve(name: str, modules: frozenset[str]) -> str:
+    """Return the module that holds a dotted name: ``nas.spaces.base.Space`` is in ``nas.spaces.base``."""
+    while name not in modules:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def room_of(module: str) -> str:
+    """Return the folder directly below nas/ that holds a module, "" for the package itself."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def violations(room: str, source: str) -> list[str]:
+    """List the imports of a file of ``room`` that do not point downward."""
+    found = [f"line {line}: relative import, write it absolutely" for line in relative_imports(source)]
+    if room not in ALLOWED:
+        return [*found, f"nas/{room} is missing from ROOMS in {Path(__file__).name}"]
+    used = {room_of(name) for name in imports(source)} - {room}
+    return found + [f"nas/{room} must not import nas/{other}" for other in sorted(used) if other not in ALLOWED[room]]
+
+
+def cycles(graph: Graph) -> list[list[str]]:
+    """Return every group of nodes that reach each other (Tarjan's strongly connected components above one node)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph.get(node, ())):
+            if other not in index:
+                visit(other)
+            if other in stack:
+                low[node] = min(low[node], low[other])
+        if low[node] == index[node]:
+            group = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
     return found
 
 
+def module_graph() -> dict[str, set[str]]:
+    modules = frozenset(module_name(file) for file in FILES)
+    return {
+        module_name(file): {resolve(name, modules) for name in imports(file.read_text())} - {module_name(file)}
+        for file in FILES
+    }
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_imports_point_downwards(file: Path) -> None:
-    module = top_level(".".join(file.relative_to(ROOT).with_suffix("").parts))
-    if module == "__init__":
+def test_imports_point_downward(file: Path) -> None:
+    room = room_of(module_name(file))
+    if not room:  # nas/__init__.py offers the public functions
         return
-    found = violations(module, file.read_text())
+    found = violations(room, file.read_text())
     assert not found, f"{file.relative_to(ROOT)}: " + "; ".join(found)
 
 
-def test_no_module_is_listed_twice() -> None:
-    assert len(PLACE) == sum(len(modules) for modules, _ in LAYERS)
+@pytest.mark.xfail(reason="train.py lists the zoo before it reads the command line", strict=False)
+@pytest.mark.parametrize("file", ENTRY_POINTS, ids=lambda file: file.name)
+def test_entry_points_import_the_command_line_only(file: Path) -> None:
+    assert {room_of(name) for name in imports(file.read_text())} <= {"cli"}
+
+
+def test_package_has_no_loose_modules() -> None:
+    assert [file.name for file in sorted((ROOT / "nas").glob("*.py"))] == ["__init__.py"]
+
+
+@pytest.mark.xfail(reason="train.py and the jobs of nas.cli import each other")
+def test_modules_have_no_import_cycle() -> None:
+    assert cycles(module_graph()) == []
+
+
+def test_rooms_are_listed_lowest_first() -> None:
+    rooms = list(ALLOWED)
+    for position, room in enumerate(rooms):
+        assert ALLOWED[room] <= set(rooms[:position]), room
+    assert sum(map(len, ALLOWED.values())) < 100
 
 
 @pytest.mark.parametrize(
-    ("module", "source", "expected"),
+    ("room", "source", "expected"),
     [
-        ("cells", "from nas.errors import NasError", ""),
-        ("errors", "from nas.cells import Cell", "errors (layer 0) imports cells (layer 0)"),
-        ("spaces", "from nas.spaces.space import Space\nfrom nas import ops", ""),
-        ("spaces", "def f():\n    import nas.searches.search", "spaces (layer 3) imports searches (layer 5)"),
-        ("scores", "from nas.relaxations.softmax import Softmax", "scores (layer 4) imports relaxations (layer 2)"),
-        ("ops", "from .cells import Cell", "absolutely"),
-        ("ops", "from nas.newcomer import x", "newcomer has no layer: add it to LAYERS"),
-        ("newcomer", "", "newcomer has no layer: add it to LAYERS"),
-        ("app", "import nas.callbacks\nimport torch", ""),
+        ("spaces", "from nas.utils.errors import NasError", ""),
+        ("spaces", "from nas.spaces.base import Space\nfrom nas.nn import ops", ""),
+        ("spaces", "def f():\n    import nas.searches.base", "nas/spaces must not import nas/searches"),
+        ("nn", "from .ops import OPS", "line 1: relative import"),
+        ("newcomer", "", "nas/newcomer is missing from ROOMS"),
+        ("cli", "import nas.callbacks\nimport torch", ""),
     ],
 )
-def test_violations_are_found(module: str, source: str, expected: str) -> None:
-    found = violations(module, source)
+def test_violations_finds_upward_imports(room: str, source: str, expected: str) -> None:
+    found = violations(room, source)
     assert expected in found[0] if expected else not found
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        ({"a": {"b"}, "b": {"c"}}, []),
+        ({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}, [["a", "b", "c"]]),
+        ({"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"c"}}, [["a", "b"], ["c", "d"]]),
+    ],
+)
+def test_cycles_finds_every_circle(graph: Graph, expected: list[list[str]]) -> None:
+    assert sorted(cycles(graph)) == expected

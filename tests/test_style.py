@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = sorted((ROOT / "nas").rglob("*.py"))
 SCRIPTS = [*filter(Path.is_file, (ROOT / "search.py", ROOT / "train.py")), *sorted((ROOT / "tools").glob("*.py"))]
-APP = ROOT / "nas" / "app"
+COMMAND_LINE = ROOT / "nas" / "cli"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -98,7 +98,7 @@ def test_house_style(file: Path) -> None:
     found = long_parts(source) + smells(source)
     if file in LIBRARY:
         found += untyped(source)
-        if APP not in file.parents:
+        if COMMAND_LINE not in file.parents:
             found += [f"imports {name}" for name in sorted(imported(source) & {"hydra", "omegaconf"})]
     assert not found, f"{file.relative_to(ROOT)}: " + "; ".join(found)
 

@@ -24,13 +24,13 @@ from unittest import mock
 
 import torch
 
-from nas.data.draws import Draws
+from nas.data.proxy_batches import Draws
 from nas.data.synthetic import Synthetic
-from nas.scores.linear_regions import LinearRegions
-from nas.scores.ntk import Ntk
-from nas.searches.meter import Meter, Place
-from nas.searches.ranking import removable, without
-from nas.spaces.nas_bench_201 import OPS, NasBench201
+from nas.proxies.linear_regions import LinearRegions
+from nas.proxies.ntk import Ntk
+from nas.searches.pruning.measure import Meter, Place
+from nas.searches.pruning.ranking import removable, without
+from nas.spaces.nas_bench_201.space import OPS, NasBench201
 
 REPEATS, IMAGES, CHUNK, EDGES = 3, 72, 1000, 6
 PRUNED = ("none", "skip_connect", "avg_pool_3x3")

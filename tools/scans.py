@@ -17,13 +17,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from nas.errors import NasError
-from nas.scan.log import Entry
-from nas.scan.report import SPLITS, Report
-from nas.scan.table import TABLE_FILE
-from nas.spaces.nas_bench_201 import NasBench201
-from nas.spaces.nats_size import NatsSize
-from nas.spaces.space import Space
+from nas.proxies.scan.log import Entry
+from nas.proxies.scan.report import SPLITS, Report
+from nas.proxies.scan.table import TABLE_FILE
+from nas.spaces.base import Space
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.nats_size.space import NatsSize
+from nas.utils.errors import NasError
 
 SPACES: dict[str, Space] = {space.name: space for space in (NasBench201((3, 32, 32), 10), NatsSize((3, 32, 32), 10))}
 NAMES = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")

@@ -8,7 +8,7 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.cells import Genotype
+from nas.architecture.cell import Genotype
 
 Seed = Literal["mean", "each"] | int
 Values = NDArray[np.float64]

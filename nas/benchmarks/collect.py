@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nas.benchmarks import layout
 from nas.benchmarks.kinds import Kind
-from nas.errors import NasError
+from nas.utils.errors import NasError
 
 
 class Columns:

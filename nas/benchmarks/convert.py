@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from nas.benchmarks import layout, sources
 from nas.benchmarks.collect import Columns
-from nas.errors import NasError, one_line
+from nas.utils.errors import NasError, one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from nas.benchmarks import layout
 from nas.benchmarks.benchmark import Values
 from nas.benchmarks.kinds import KINDS
 from nas.benchmarks.table import Held, Table, open_parquet
-from nas.errors import NasError
+from nas.utils.errors import NasError
 
 
 def notation_of(schema: pa.Schema) -> str | None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.cells import Genotype, describe
-from nas.errors import NasError
-from nas.spaces import nas_bench_201, nats_size
-from nas.spaces.space import Shape
+from nas.architecture.cell import Genotype, describe
+from nas.spaces.base import Shape
+from nas.spaces.nas_bench_201 import space as nas_bench_201
+from nas.spaces.nats_size import space as nats_size
+from nas.utils.errors import NasError
 
 DATASETS: Mapping[str, tuple[Shape, int]] = {
     "cifar10": ((3, 32, 32), 10),

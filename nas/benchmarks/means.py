@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from nas.benchmarks.benchmark import Values
 from nas.benchmarks.kinds import KINDS
 from nas.benchmarks.table import Held, Table, open_parquet
-from nas.errors import NasError
+from nas.utils.errors import NasError
 
 HELD = {
     ("cifar10", "valid", 200): Held({}, "cifar10valid_valid_acc_200", every=False),

@@ -12,7 +12,7 @@ from typing import IO, Any
 from nas.benchmarks.collect import Columns, check_names, empty
 from nas.benchmarks.kinds import KINDS, Kind
 from nas.benchmarks.unpickle import BROKEN, Plain, Streaming
-from nas.errors import NasError, one_line
+from nas.utils.errors import NasError, one_line
 
 VERSIONS: Mapping[str, str] = {
     "NATS-tss-v1_0-3ffb9": "nas_bench_201",

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nas.architecture.cell import CellGenotype, Genotype
 from nas.benchmarks.benchmark import Benchmark, Seed, Values
 from nas.benchmarks.kinds import DATASETS, Kind
-from nas.cells import CellGenotype, Genotype
-from nas.errors import NasError, unknown
+from nas.utils.errors import NasError, unknown
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from nas.benchmarks.converted import ConvertedTable, notation_of
 from nas.benchmarks.kinds import places
 from nas.benchmarks.means import NAMES, MeansTable
 from nas.benchmarks.table import open_parquet
-from nas.errors import NasError
+from nas.utils.errors import NasError
 
 
 def find_table(root: str | Path, notation: str) -> Benchmark | None:

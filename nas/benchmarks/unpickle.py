@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from nas.errors import NasError
+from nas.utils.errors import NasError
 
 BROKEN = (
     *(EOFError, OSError, pickle.UnpicklingError, ValueError, TypeError, LookupError, AttributeError, AssertionError),

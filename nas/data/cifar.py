@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data.archive import Archive
-from nas.data.images import ImageData, ImageOptions, Splits
+from nas.data.base import ImageData, ImageOptions, Splits
+from nas.data.pipeline.archive import Archive
 
 _HOME = "https://www.cs.toronto.edu/~kriz"
 
@@ -71,7 +71,7 @@ class Cifar(ImageData):
 class Cifar10(Cifar):
     """50,000 training and 10,000 test images of 32 x 32 pixels in 10 classes.
 
-    ``root`` is the directory of ``cifar-10-batches-py``. The default normalisation is that of DARTS. See ``Cifar`` for
+    ``root`` is the directory of ``cifar-10-batches-py``. The default normalization is that of DARTS. See ``Cifar`` for
     where the files come from and ``ImageData`` for the other options.
     """
 

@@ -7,11 +7,11 @@ from typing import Unpack
 
 import torch
 
-from nas.data.images import ImageData, ImageOptions, Splits
+from nas.data.base import ImageData, ImageOptions, Splits
 
 
 class Digits(ImageData):
-    """The 1,797 grey images of scikit-learn's ``load_digits``: every fifth is a test image, the others train.
+    """The 1,797 gray images of scikit-learn's ``load_digits``: every fifth is a test image, the others train.
 
     The options are those of ``ImageData``.
     """

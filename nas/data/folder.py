@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nas.data import subset as subsets
-from nas.data.archive import write_whole
-from nas.data.class_list import ClassList, read_class_list
-from nas.data.decode import Crop, Decode
-from nas.data.file_loader import UNREADABLE, Broken, FileLoader
-from nas.data.folder_index import FolderIndex, check_classes, class_folders, images_in, index_folder
-from nas.data.images import ImageData, Splits
-from nas.data.loader import Loader
-from nas.errors import NasError, one_line
+from nas.data.base import ImageData, Splits
+from nas.data.pipeline.archive import write_whole
+from nas.data.pipeline.decode import Crop, Decode
+from nas.data.pipeline.file_loader import UNREADABLE, Broken, FileLoader
+from nas.data.pipeline.loader import Loader
+from nas.data.splits import class_subset as subsets
+from nas.data.splits.class_list import ClassList, read_class_list
+from nas.data.splits.folder_index import FolderIndex, check_classes, class_folders, images_in, index_folder
+from nas.utils.errors import NasError, one_line
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GREY_MEAN, GREY_STD = (0.449,), (0.226,)
@@ -50,7 +50,7 @@ class Folder(ImageData):
         class_list: a file of the classes to use, in the order of their labels (see ``read_class_list``), which then
             tells how many there are; ``None``: all folders, sorted.
         image_size: side of the images that networks see; ``None``: the shorter side of the first training image.
-        channels: 3, 1 for grey images; ``None``: those of the first training image.
+        channels: 3, 1 for gray images; ``None``: those of the first training image.
         mean, std: of pixels scaled to 0..1; ``None``: those of ImageNet.
         crop, scale, color_jitter, lighting, flip, pad, cutout: of the training images, see ``Decode``.
         portions: of each class for the weights and for the architecture.

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data.archive import unpickle_arrays
-from nas.data.halves import XVALID
-from nas.data.images import ImageData, ImageOptions, Splits
-from nas.errors import NasError, one_line
+from nas.data.base import ImageData, ImageOptions, Splits
+from nas.data.pipeline.archive import unpickle_arrays
+from nas.data.splits.test_halves import XVALID
+from nas.utils.errors import NasError, one_line
 
 log = logging.getLogger(__name__)
 

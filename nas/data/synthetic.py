@@ -8,8 +8,8 @@ from typing import Unpack
 import torch
 from torch import Generator, Tensor
 
-from nas.data.images import ImageData, ImageOptions, Splits
-from nas.errors import NasError
+from nas.data.base import ImageData, ImageOptions, Splits
+from nas.utils.errors import NasError
 
 _CHUNK = 1024  # images drawn at a time, since a draw needs four times the memory of its images
 
@@ -22,7 +22,7 @@ class Synthetic(ImageData):
         classes: number of classes; the patterns are drawn independently.
         size, test_size: number of training and of test images, each class equally often (up to one image).
         noise: standard deviation of the noise, in units of that of the patterns.
-        mean, std: normalisation, one value for all channels, or one for each as a training protocol gives them.
+        mean, std: normalization, one value for all channels, or one for each as a training protocol gives them.
         options: those of ``ImageData``.
 
     Raises:

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassConfusionMatrix
 
-from nas.deploy.timing import Timing, time_passes
-from nas.errors import NasError
+from nas.deploy.latency import Timing, time_passes
+from nas.utils.errors import NasError
 
 BINS = 15
 TOP = 5
 
 
 class ClassResult(NamedTuple):
-    """A class: its images in the test set, and how many of them were recognised; ``accuracy`` in percent, None of 0."""
+    """A class: its images in the test set, and how many of them were recognized; ``accuracy`` in percent, None of 0."""
 
     name: str
     images: int

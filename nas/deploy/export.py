@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from nas.deploy.load import TrainedNetwork
-from nas.errors import NasError
-from nas.files import encode_genotype
+from nas.spaces.genotype_file import encode_genotype
+from nas.utils.errors import NasError
 
 Format = Literal["onnx", "torch_export"]
 SUFFIXES: Mapping[Format, str] = {"onnx": ".onnx", "torch_export": ".pt2"}
@@ -37,12 +37,12 @@ def check_installed(form: Format) -> None:
 def metadata(trained: TrainedNetwork) -> dict[str, Any]:
     """What a user of the exported file must know: plain values for JSON.
 
-    ``input`` tells whether images come in normalised by ``mean`` and ``std``, or as pixels in 0..1.
+    ``input`` tells whether images come in normalized by ``mean`` and ``std``, or as pixels in 0..1.
     """
     return {
         "format": EXPORT_FORMAT,
         "version": EXPORT_VERSION,
-        "input": "pixels" if trained.normalise else "normalised",
+        "input": "pixels" if trained.normalize else "normalized",
         "shape": list(trained.shape),
         "classes": trained.classes,
         "class_names": list(trained.class_names),

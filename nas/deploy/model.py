@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.cells import Genotype
-from nas.errors import NasError, one_line
-from nas.files import decode_genotype, encode_genotype, write_atomically
-from nas.spaces.of_genotype import space_of
-from nas.spaces.space import Network, Shape, Space
+from nas.architecture.cell import Genotype
+from nas.spaces.base import Network, Shape, Space
+from nas.spaces.genotype_file import decode_genotype, encode_genotype
+from nas.spaces.registry import space_of
+from nas.utils.errors import NasError, one_line
+from nas.utils.io import write_atomically
 
 FORMAT = "nas-model"
-VERSION = 2  # 1 had no normalisation, class names or data set
+VERSION = 2  # 1 had no normalization, class names or data set
 MODEL_FILE = "model.pt"
 
 
@@ -26,7 +27,7 @@ MODEL_FILE = "model.pt"
 class Model:
     """A trained network of ``genotype``, built with ``options``, for images ``shape`` (C, H, W) in ``classes`` classes.
 
-    ``state`` is its state_dict. ``mean`` and ``std`` normalised its images, one value a channel, of pixels in 0..1;
+    ``state`` is its state_dict. ``mean`` and ``std`` normalized its images, one value a channel, of pixels in 0..1;
     None where that is not known. ``class_names`` are by label, empty where not known; ``dataset`` trained it.
     """
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from torch import Tensor
 
-from nas.cells import Genotype
-from nas.deploy.missing import why_no_model
+from nas.architecture.cell import Genotype
+from nas.deploy.infer_options import classes_of, options_of
 from nas.deploy.model import MODEL_FILE, Model, decode_model, is_model
-from nas.deploy.sizes import classes_of, options_of
+from nas.deploy.not_a_model import why_no_model
+from nas.deploy.published_weights import load_published
 from nas.deploy.weights import read_file, unwrap
-from nas.errors import NasError
-from nas.files import GENOTYPE_FILE, load_genotype, published
-from nas.interop import load_published
-from nas.spaces.notations import is_native
-from nas.spaces.of_genotype import space_of
-from nas.spaces.space import Shape, Space
+from nas.spaces.base import Shape, Space
+from nas.spaces.genotype_file import GENOTYPE_FILE, load_genotype, published
+from nas.spaces.notation import is_native
+from nas.spaces.registry import space_of
+from nas.utils.errors import NasError
 
 
 @dataclass(frozen=True)

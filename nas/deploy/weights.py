@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.errors import NasError, one_line
+from nas.utils.errors import NasError, one_line
 
 WRAPPERS = ("state_dict", "model_state", "model_state_dict", "base-model", "model", "network", "net")
 """Where published checkpoints keep the weights, beside epochs, optimizers and arguments."""

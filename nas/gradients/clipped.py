@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nas.gradients.base import ArchGradient, BilevelStep
 from nas.gradients.first_order import FirstOrder
-from nas.gradients.gradient import ArchGradient, BilevelStep
 
 
 class Clipped:

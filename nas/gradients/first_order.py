@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nas.gradients.gradient import BilevelStep, slopes
+from nas.gradients.base import BilevelStep, slopes
 
 
 class FirstOrder:

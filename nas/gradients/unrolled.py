@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nas.gradients.gradient import BilevelStep, Weights, slopes
+from nas.gradients.base import BilevelStep, Weights, slopes
 
 
 class Unrolled:

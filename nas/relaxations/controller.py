@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nas.cells import Architecture, Cell, EdgeWeights
-from nas.masks import Masks
-from nas.relaxations.draws import drawn
-from nas.relaxations.relaxation import Relaxation
+from nas.architecture.cell import Architecture, Cell, EdgeWeights
+from nas.architecture.masks import Masks
+from nas.relaxations.base import Relaxation
+from nas.relaxations.sampling import drawn
 
 
 class Written(NamedTuple):
@@ -39,7 +39,7 @@ class Controller(Relaxation):
     Its input is a learned vector at first, then the embedding of the last decision; logits are divided by
     ``temperature`` and squashed to ``bound`` * tanh. Where a node keeps only some of its edges, each of its links
     is two decisions, an edge that is still free and an op; else each edge is one. All parameters the reference
-    initialises start uniform within ``spread``. Cells are written in turn, so that later ones know of earlier ones.
+    initializes start uniform within ``spread``. Cells are written in turn, so that later ones know of earlier ones.
 
     ``alpha`` is not trained: it counts the ops of the paths in ``remember``, so that scores and entropy, as of any
     relaxation, tell what the controller prefers.

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nas.cells import Cell
-from nas.relaxations.relaxation import Relaxation
+from nas.architecture.cell import Cell
+from nas.relaxations.base import Relaxation
 
 
 class Dirichlet(Relaxation):

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.cells import Cell
-from nas.relaxations.relaxation import Relaxation
+from nas.architecture.cell import Cell
+from nas.relaxations.base import Relaxation
 
 
 class Gumbel(Relaxation):

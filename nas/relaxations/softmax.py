@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nas.relaxations.relaxation import Relaxation, masked_softmax
+from nas.relaxations.base import Relaxation, masked_softmax
 
 
 class Softmax(Relaxation):

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nas.cells import Architecture, Cell, encode, sample
-from nas.masks import Masks
-from nas.relaxations.relaxation import Relaxation
+from nas.architecture.cell import Architecture, Cell, encode, sample
+from nas.architecture.masks import Masks
+from nas.relaxations.base import Relaxation
 
 
 class Uniform(Relaxation):

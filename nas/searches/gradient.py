@@ -15,19 +15,19 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from nas.cells import Architecture, Cell, CellGenotype, Genotype, discretise
-from nas.edges.mixed import EdgeFactory, MixedEdge
-from nas.errors import NasError
+from nas.architecture.cell import Architecture, Cell, CellGenotype, Genotype, discretize
+from nas.gradients.base import ArchGradient, BilevelStep, Weights
 from nas.gradients.first_order import FirstOrder
-from nas.gradients.gradient import ArchGradient, BilevelStep, Weights
-from nas.perturbations import Perturbation
-from nas.relaxations.relaxation import Relaxation
-from nas.resources import ResourceFactory
-from nas.rewards import Reinforce
-from nas.searches.coherence import refuse_incoherent
-from nas.searches.search import Batch, SupernetSearch
-from nas.spaces.space import Space
-from nas.tasks import Classification
+from nas.nn.edges.mixed import EdgeFactory, MixedEdge
+from nas.objectives.classification import Classification
+from nas.objectives.perturbation import Perturbation
+from nas.objectives.reinforce import Reinforce
+from nas.objectives.resource_penalty import ResourceFactory
+from nas.relaxations.base import Relaxation
+from nas.searches.base import Batch, SupernetSearch
+from nas.searches.compatibility import refuse_incoherent
+from nas.spaces.base import Space
+from nas.utils.errors import NasError
 
 ClipScope = Literal["weights", "all", "all_stale"]
 Order = Literal["arch_first", "weights_first"]
@@ -85,7 +85,7 @@ class GradientSearch(SupernetSearch):
         reward: Reinforce | None = None,
         arch_clip_norm: float | None = None,
         batch_arch_steps: bool = True,
-        derive: Derivation | Mapping[str, Derivation] = discretise,
+        derive: Derivation | Mapping[str, Derivation] = discretize,
         schedules: Sequence[pl.Callback] = (),
         name: str = "gradient",
     ) -> None:
@@ -121,7 +121,7 @@ class GradientSearch(SupernetSearch):
         scores = self.relaxation.scores(self.masks)
         left = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
         edges = self.relaxation.edge_scores(self.masks)
-        derive = {name: self.derive if callable(self.derive) else self.derive.get(name, discretise) for name in left}
+        derive = {name: self.derive if callable(self.derive) else self.derive.get(name, discretize) for name in left}
         cells = {name: derive[name](cell, scores[name], edges[name]) for name, cell in left.items()}
         return Genotype(self.space.notation, cells)
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from nas.errors import NasError
+from nas.utils.errors import NasError
 
 FILE = "architectures.json"
 LARGE = 128

@@ -1,0 +1,18 @@
+"""Random search."""
+
+from __future__ import annotations
+
+import random
+
+from nas.architecture.cell import Genotype
+from nas.blackbox.strategies.base import Strategy
+
+
+class RandomSearch(Strategy):
+    """Genotypes drawn uniformly, with replacement."""
+
+    def ask(self, rng: random.Random) -> Genotype:
+        return self.space.sample(rng)
+
+    def tell(self, genotype: Genotype, value: float) -> None:
+        pass

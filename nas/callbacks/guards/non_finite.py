@@ -1,0 +1,145 @@
+"""Stops a run when its loss, or what its last step made, is no longer a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nas.nn.fused_graph import op_by_op
+from nas.searches.base import Batch, Observation, SupernetSearch
+from nas.training.module import Training
+from nas.utils.errors import NasError
+
+
+class StopOnNonFinite(pl.Callback):
+    """Raises NasError on a NaN or infinite loss, naming the step and the first module that produced it.
+
+    On the CPU each loss is looked at before its step is taken, so that nothing is spoiled. On other devices a
+    look would stall the queue: they are looked at together every ``every`` steps and at the end of an epoch.
+    There the parameters are looked at too, before anything is saved: the checkpoint and the genotype of the last
+    whole epoch stay as they are.
+    """
+
+    def __init__(self, every: int = 50) -> None:
+        if every < 1:
+            raise NasError(f"callbacks.finite.every={every}: give a number of steps, at least 1")
+        self.every = every
+        self._pending: list[tuple[int, Observation]] = []
+        self._batch: Batch | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if isinstance(pl_module, SupernetSearch):
+            pl_module.observers.append(lambda seen: self._observe(trainer, pl_module, seen))
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._batch = batch if isinstance(pl_module, Training) else None
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        if isinstance(pl_module, Training):
+            self._observe(trainer, pl_module, Observation("train", loss.detach(), self._batch, {}))
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._batch = None
+        last = trainer.is_last_batch
+        if self._pending and ((batch_idx + 1) % self.every == 0 or last):
+            finite = torch.stack([seen.loss for _, seen in self._pending]).isfinite().tolist()
+            bad = next((entry for entry, ok in zip(self._pending, finite, strict=True) if not ok), None)
+            self._pending.clear()
+            if bad is not None:
+                raise _error(trainer, pl_module, *bad)
+        if last and (spoiled := non_finite_parameter(pl_module)) is not None:
+            half = "train" if isinstance(pl_module, Training) or spoiled.startswith("supernet.") else "arch"
+            where = f"epoch {trainer.current_epoch}, step {batch_idx}, its last"
+            raise NasError(f"{where}: {_spoiled(spoiled)}; {_advice(trainer, pl_module, half)}")
+
+    def _observe(self, trainer: pl.Trainer, module: pl.LightningModule, seen: Observation) -> None:
+        step = trainer.fit_loop.epoch_loop.batch_idx
+        if seen.loss.device.type != "cpu":
+            self._pending.append((step, seen._replace(batch=None, arch={})))
+        elif not bool(seen.loss.isfinite()):
+            raise _error(trainer, module, step, seen)
+
+
+def non_finite_parameter(module: nn.Module) -> str | None:
+    """The name of the first parameter with a NaN or an infinity; where there is none the device is waited for once."""
+    named = list(module.named_parameters())
+    if not named or bool(torch.stack([parameter.detach().isfinite().all() for _, parameter in named]).all()):
+        return None
+    return next(name for name, parameter in named if not bool(parameter.isfinite().all()))
+
+
+def first_non_finite(module: pl.LightningModule, seen: Observation) -> str:
+    """Which module turned finite inputs into something else, in the order of execution."""
+    spoiled = non_finite_parameter(module)
+    if spoiled is not None:
+        return _spoiled(spoiled)
+    if seen.batch is None:
+        return "which module produced it is not known on this device (run the step with trainer=cpu to see)"
+    if not bool(seen.batch[0].isfinite().all()):
+        return "the images of the batch are not finite (see the data set, its mean and std)"
+    found = _bad_outputs(module, seen, seen.batch[0])
+    if found:
+        return f"the first module whose output is not finite is '{found[0]}'"
+    return "every module's output is finite, the loss itself is not"
+
+
+def _bad_outputs(module: pl.LightningModule, seen: Observation, x: Tensor) -> list[str]:
+    """The leaves of the network whose outputs are not finite, in the order of execution, in one more forward pass."""
+    prefix = "supernet" if isinstance(module, SupernetSearch) else "network"
+    network: nn.Module = getattr(module, prefix)
+    found: list[str] = []
+
+    def watch(name: str) -> Any:
+        def hook(leaf: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and not bool(output.isfinite().all()):
+                found.append(f"{prefix}.{name}")
+
+        return hook
+
+    leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
+    handles = [leaf.register_forward_hook(watch(name)) for name, leaf in leaves]
+    try:
+        with op_by_op(network), torch.no_grad():
+            buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+            functional_call(network, buffers, (x, seen.arch or None))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _error(trainer: pl.Trainer, module: pl.LightningModule, step: int, seen: Observation) -> NasError:
+    return NasError(
+        f"{seen.half} loss is {float(seen.loss)} in epoch {trainer.current_epoch}, step {step}: "
+        f"{first_non_finite(module, seen)}; {_advice(trainer, module, seen.half)}"
+    )
+
+
+def _spoiled(name: str) -> str:
+    return f"the first parameter that is not finite is '{name}'"
+
+
+def _advice(trainer: pl.Trainer, module: pl.LightningModule, half: str) -> str:
+    kept = next((_path(c) for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), "")
+    left = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint yet"
+    if isinstance(module, Training):
+        return f"{left}; a lower training.optimizer.lr or a smaller training.clip_norm usually helps"
+    if half == "arch":
+        return f"{left}; a lower method.arch_optimizer.lr or method.weight_optimizer.lr usually helps"
+    return f"{left}; a lower method.weight_optimizer.lr or a smaller method.clip_norm usually helps"
+
+
+def _path(callback: ModelCheckpoint) -> str:
+    """Where the last checkpoint lies, which is not where it says where the run directory has been moved."""
+    here = Path(callback.dirpath or "", Path(callback.best_model_path).name)
+    return str(here) if here.is_file() else callback.best_model_path

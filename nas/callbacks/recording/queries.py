@@ -1,0 +1,69 @@
+"""What a search by queries leaves behind beside its history of epochs."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from nas.blackbox.anytime import Trace, save_curves, summarize, trace
+from nas.blackbox.search import QuerySearch
+from nas.utils.io import write_atomically
+
+QUERIES_FILE = "queries.jsonl"
+
+
+class QueryFiles(pl.Callback):
+    """Writes one line a query to queries.jsonl in ``directory``, after each epoch, and the anytime curve at the end.
+
+    A resumed search first writes the file anew from its checkpoint. There is none before a first query.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self._written = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, QuerySearch)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        found = _lines(pl_module)
+        if found or (self.directory / QUERIES_FILE).exists():
+            write_atomically(self.directory / QUERIES_FILE, "".join(found))
+        self._written = len(found)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, QuerySearch)
+        found = _lines(pl_module, self._written)
+        with (self.directory / QUERIES_FILE).open("a") as file:
+            file.writelines(found)
+        self._written += len(found)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, QuerySearch)
+        evaluator = pl_module.evaluator
+        if evaluator is None or not pl_module.queries.history:
+            return
+        found: Trace = trace(pl_module.queries, evaluator)
+        save_curves(summarize([found], evaluator.optimum()), self.directory, evaluator)
+
+
+def _lines(search: QuerySearch, start: int = 0) -> list[str]:
+    history = search.queries.history
+    spent = list(accumulate(query.seconds for query in history))
+    found = []
+    for number in range(start, len(history)):
+        genotype, value, seconds, fidelity = history[number]
+        line: dict[str, Any] = {
+            "query": number,
+            "genotype": search.space.native(genotype),
+            "value": value if math.isfinite(value) else None,
+            "seconds": seconds,
+            "spent": spent[number],
+            **({"fidelity": fidelity} if fidelity is not None else {}),
+        }
+        found.append(json.dumps(line) + "\n")
+    return found

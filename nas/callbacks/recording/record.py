@@ -1,0 +1,109 @@
+"""What a search leaves behind after each epoch: its genotype and a line of history."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
+
+from nas.architecture.cell import op_counts
+from nas.searches.base import Search
+from nas.spaces.genotype_file import GENOTYPE_FILE, save_genotype
+from nas.spaces.notation import native
+from nas.utils.io import write_atomically
+
+log = logging.getLogger(__name__)
+HISTORY_FILE = "history.jsonl"
+
+
+class Record(pl.Callback):
+    """Writes genotype.json (atomically) and one line of history.jsonl in ``directory`` at the end of each epoch.
+
+    A resumed search first drops the lines of epochs that it will repeat.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self._began = 0.0
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        history = self.directory / HISTORY_FILE
+        lines = read_history(history)
+        kept = [line for line in lines if line["epoch"] < trainer.current_epoch]
+        if len(kept) < len(lines):
+            write_atomically(history, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not isinstance(pl_module, Search):
+            return
+        genotype = pl_module.genotype()
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        line: dict[str, Any] = {
+            "epoch": trainer.current_epoch,
+            **metrics,
+            **pl_module.diagnostics(),
+            "genotype": native(genotype),
+            "ops": op_counts(genotype),
+            "seconds": round(time.perf_counter() - self._began, 3),
+        }
+        if trainer.is_global_zero:
+            save_genotype(genotype, self.directory / GENOTYPE_FILE)
+            with (self.directory / HISTORY_FILE).open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            log.info(_sentence(line, trainer.max_epochs))
+
+
+class EpochLine(pl.Callback):
+    """Says a line an epoch."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = time.perf_counter()  # where a run goes on within an epoch, that one does not start
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            line = {"epoch": trainer.current_epoch, **metrics, "seconds": time.perf_counter() - self._began}
+            log.info(_sentence(line, trainer.max_epochs))
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a history file; one that was cut off by a kill is left out."""
+    lines = []
+    for text in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines
+
+
+def _sentence(line: dict[str, Any], epochs: int | None) -> str:
+    parts = [f"epoch {line['epoch'] + 1}/{epochs}"]
+    for half in ("train", "arch", "val", "test"):
+        if f"{half}/loss" in line:
+            parts.append(f"{half} {line[f'{half}/loss']:.3f} {line[f'{half}/accuracy']:.1f}%")
+    if "queries" in line:
+        length = f" after {line['fidelity']:.0f} epochs" if "fidelity" in line else ""
+        best = f"best {line.get('best', math.nan):.4g}{length}"
+        parts.append(f"{line['queries']:.0f} queries  {line['spent']:.0f} s spent  {best}")
+    known = {split: line.get(f"benchmark/{split}") for split in ("valid", "test")}
+    parts += [f"benchmark {split} {value:.2f}%" for split, value in known.items() if value is not None]
+    parts.append(f"{line['seconds']:.1f} s")
+    return "  ".join([*parts, line.get("genotype", "")]).rstrip()

@@ -1,0 +1,58 @@
+"""The warm-up of a search over the widths of layers."""
+
+from __future__ import annotations
+
+import logging
+
+import pytorch_lightning as pl
+
+from nas.searches.gradient import GradientSearch
+from nas.utils.errors import NasError
+
+log = logging.getLogger(__name__)
+
+
+class WarmUp(pl.Callback):
+    """Trains the weights alone in the first share ``ratio`` of the epochs, on widths that alpha has no part in.
+
+    In epoch e of E, while e / E is below ``ratio``, each block has its full width with probability 1 - e / (E ratio),
+    and else one drawn uniformly (NATS-Bench, Dong et al., TPAMI 2021; AutoDL-Projects, exps/NATS-algos/search-size.py).
+    None: no warm-up. It depends on the epoch alone, so it survives a resume.
+    """
+
+    def __init__(self, ratio: float | None = None) -> None:
+        if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio < 1):
+            raise NasError(
+                f"method.warmup_ratio={ratio}: give the share of the epochs, from 0 to below 1, or null for none"
+            )
+        self.ratio = ratio
+
+    def full(self, epoch: int, epochs: int) -> float | None:
+        """The probability of the full width in ``epoch`` (from 0) of ``epochs``; None when the warm-up is over."""
+        if self.ratio is None or self.ratio <= epoch / epochs:
+            return None
+        return 1 - epoch / epochs / self.ratio
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self.ratio is None or not isinstance(pl_module, GradientSearch):
+            return
+        epochs = trainer.max_epochs
+        if epochs is None or epochs < 1:
+            raise NasError("method.warmup_ratio: a share of the epochs needs trainer.max_epochs to know how many")
+        warm = sum(self.full(epoch, epochs) is not None for epoch in range(epochs))
+        if warm == epochs:
+            raise NasError(
+                f"method.warmup_ratio={self.ratio}: alphas would be frozen in every epoch of {epochs}, and nothing "
+                "searched; use more epochs or a smaller share"
+            )
+        if not hasattr(pl_module.relaxation, "full"):
+            raise NasError(
+                f"method.warmup_ratio={self.ratio}: {type(pl_module.relaxation).__name__} draws no widths for blocks"
+            )
+        pl_module.warmup_epochs = max(pl_module.warmup_epochs, warm)
+        if warm and trainer.is_global_zero:
+            log.info("warm-up       alphas are frozen in the first %d of %d epochs", warm, epochs)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.ratio is not None and isinstance(pl_module, GradientSearch) and trainer.max_epochs is not None:
+            pl_module.relaxation.full = self.full(trainer.current_epoch, trainer.max_epochs)  # type: ignore[assignment]

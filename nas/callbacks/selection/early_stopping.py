@@ -1,0 +1,136 @@
+"""RobustDARTS: stop, or regularize, where the architecture parameters reach a sharp minimum."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+
+from nas.callbacks.recording.record import Record
+from nas.callbacks.selection.snapshots import Snapshot, restore, snapshot
+from nas.gradients.hessian import Sharpening, hessian, largest_eigenvalue
+from nas.searches.gradient import GradientSearch
+from nas.spaces.notation import native
+from nas.utils.errors import NasError
+
+log = logging.getLogger(__name__)
+Action = Literal["watch", "stop", "regularize"]
+
+
+class Curvature(pl.Callback):
+    """The largest eigenvalue of alpha's Hessian of the validation loss, logged as ``eigenvalue`` (Zela et al., 2020).
+
+    Taken after the last step of every ``every``-th epoch and of the last one, on that step's validation minibatch
+    with the supernet in training mode, over all alphas jointly and with their weight decay on the diagonal. Where the
+    eigenvalue has grown too much (``Sharpening``) the search, by ``action``,
+    "stop": ends, with the genotype of the epoch before the growth (DARTS-ES); "regularize": goes back to that epoch
+    with the weight decay of the supernet times ``multiply``, as long as that is at most ``limit`` (DARTS-ADA);
+    "watch": goes on. The last epoch is measured but not judged.
+    """
+
+    def __init__(
+        self,
+        action: Action = "stop",
+        every: int = 2,
+        window: int = 5,
+        factor: float = 1.3,
+        delta: int = 4,
+        first: int = 10,
+        multiply: float = 10.0,
+        limit: float = 0.03,
+    ) -> None:
+        if action not in ("watch", "stop", "regularize") or every < 1 or window % 2 == 0 or multiply <= 1:
+            raise NasError(
+                f"Curvature: action={action}, every={every}, window={window}, multiply={multiply}: give watch, stop or "
+                "regularize; at least 1; an odd number; more than 1"
+            )
+        self.action = action
+        self.every = every
+        self.rule = Sharpening(window, factor, delta, first)
+        self.multiply = multiply
+        self.limit = limit
+        self.epochs: list[int] = []
+        self.values: list[float] = []
+        self.genotypes: list[str] = []
+        self.snapshots: dict[int, Snapshot] = {}
+        self.back_to: int | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        names = ("epochs", "values", "genotypes", "snapshots")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not isinstance(pl_module, GradientSearch) or len(trainer.optimizers) < 2:
+            raise NasError("Curvature: this search trains no architecture parameters; give method.arch_optimizer")
+        if pl_module.reward is not None:
+            raise NasError("Curvature: alphas learn from a reward here, and the loss has no curvature in them")
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        if not trainer.is_last_batch or not (trainer.current_epoch % self.every == 0 or last):
+            return
+        assert isinstance(pl_module, GradientSearch)
+        self.epochs.append(trainer.current_epoch)
+        self.values.append(self.measure(trainer, pl_module, batch["val"]))
+        self.genotypes.append(native(pl_module.genotype()))
+        pl_module.log("eigenvalue", self.values[-1], on_step=False, on_epoch=True, batch_size=1)
+        entry = None if last else self.rule.stop_entry(self.epochs, self.values)
+        if entry is not None and self.action == "stop":
+            log.info("the eigenvalue has grown: the search ends with the genotype of epoch %d", self.epochs[entry])
+            pl_module.selected = pl_module.space.parse(self.genotypes[entry])
+            trainer.should_stop = True
+        elif entry is not None and self.action == "regularize":
+            self.back_to = self.epochs[entry] if self._times_left(trainer) else None
+
+    def measure(self, trainer: pl.Trainer, search: GradientSearch, batch: tuple[torch.Tensor, torch.Tensor]) -> float:
+        """The largest eigenvalue on one batch; the mean Hessian over ranks. Nothing in the supernet moves."""
+        alphas = list(search.relaxation.alpha.values())
+        masks = torch.cat([search.masks.table(name).flatten() for name in search.relaxation.alpha])
+        with torch.autocast(search.device.type, enabled=False):
+            matrix = hessian(lambda: search.loss(batch, search._weights), alphas, masks.nonzero().flatten())
+        (mean,) = search._mean_over_ranks([matrix])
+        decay = float(trainer.optimizers[1].param_groups[0].get("weight_decay", 0.0))
+        return float(largest_eigenvalue(mean, decay))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.action != "regularize" or not isinstance(pl_module, GradientSearch):
+            return
+        if self.back_to is not None:
+            self._go_back(trainer, pl_module, self.back_to)
+        elif self.epochs and self.epochs[-1] == trainer.current_epoch >= self.rule.first:
+            self.snapshots[trainer.current_epoch] = snapshot(trainer, pl_module)
+            # the next judgements look that far back, and again after each time that the search went back
+            reach = (self.rule.delta + self.rule.window // 2) * self._times_left(trainer)
+            self.snapshots = {e: s for e, s in self.snapshots.items() if e in self.epochs[len(self.epochs) - reach :]}
+
+    def _times_left(self, trainer: pl.Trainer) -> int:
+        """How often the weight decay may still be multiplied."""
+        decay, times = max(group["weight_decay"] for group in trainer.optimizers[0].param_groups), 0
+        while 0 < decay * self.multiply <= self.limit * (1 + 1e-9):
+            decay, times = decay * self.multiply, times + 1
+        return times
+
+    def _go_back(self, trainer: pl.Trainer, search: GradientSearch, epoch: int) -> None:
+        decays = [group["weight_decay"] * self.multiply for group in trainer.optimizers[0].param_groups]
+        restore(trainer, search, self.snapshots[epoch], epoch)
+        for group, decay in zip(trainer.optimizers[0].param_groups, decays, strict=True):
+            group["weight_decay"] = decay
+        kept = self.epochs.index(epoch) + 1
+        self.epochs, self.values, self.genotypes = self.epochs[:kept], self.values[:kept], self.genotypes[:kept]
+        self.snapshots = {e: s for e, s in self.snapshots.items() if e <= epoch}
+        log.info("the eigenvalue has grown: back to epoch %d with weight decay %g", epoch, max(decays))
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.back_to is not None:
+            self.back_to = None
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, Record):
+                    callback.on_train_start(trainer, pl_module)

@@ -1,0 +1,109 @@
+"""Options compared with the signatures of what they configure."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from nas.utils.errors import NasError, one_line, unknown
+
+if TYPE_CHECKING:  # a mistake on the command line is told before torch is imported
+    from nas.spaces.base import Space
+
+SCALARS = {int: "a whole number", float: "a number", bool: "true or false"}
+ELSEWHERE = ("method.epochs", "method.needs", "method.report", "method.warmup_ratio")
+"""What stands in a part, and is read by another one."""
+
+
+def check_options(cfg: DictConfig) -> None:
+    """Raises NasError for an option that its target does not take, or a value that is not of its type."""
+    for key, node in _targets(OmegaConf.to_container(cfg, resolve=False), ""):
+        try:
+            target: Any = pydoc.locate(node["_target_"])
+        except pydoc.ErrorDuringImport as error:
+            raise NasError(f"{key}._target_: cannot import {node['_target_']} ({one_line(error)})") from error
+        if target is None:
+            raise NasError(f"{key}._target_: there is no {node['_target_']} that can be imported")
+        given = {name: value for name, value in node.items() if not name.startswith("_")}
+        check_arguments(key, target, {name: v for name, v in given.items() if f"{key}.{name}" not in ELSEWHERE})
+
+
+def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Raises NasError for a name that ``target`` does not take, or a value outside its Literal or of another type."""
+    accepted = parameters(target)
+    for name, value in given.items() if accepted is not None else ():
+        assert accepted is not None
+        option = f"{key}.{name}"
+        if name not in accepted:
+            raise unknown("option", option, [f"{key}.{other}" for other in accepted])
+        hint = accepted[name]
+        if value is None or (isinstance(value, str) and "${" in value):
+            continue
+        if typing.get_origin(hint) is typing.Literal and value not in typing.get_args(hint):
+            raise unknown(option, str(value), map(str, typing.get_args(hint)))
+        if hint in SCALARS and not _fits(hint, value):
+            raise NasError(f"{option}={value}: it takes {SCALARS[hint]}")
+
+
+def check_network(key: str, space: Space, options: Mapping[str, Any]) -> None:
+    """Raises NasError for options that the networks of a space do not have, or values that they do not take."""
+    known = space.network_options()
+    for name in options:
+        if name not in known:
+            raise NasError(f"{key}.{name}: the networks of space '{space.name}' have {', '.join(known) or 'none'}")
+    check_arguments(key, space.network, options)
+
+
+def parameters(target: Callable[..., Any]) -> dict[str, Any] | None:
+    """The names that a callable takes with their types, where known, less None; None if it takes any name."""
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    try:
+        hints = typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):
+        hints = {}
+    found: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind == parameter.VAR_KEYWORD:
+            table = next(iter(typing.get_args(hints.get(name))), None)
+            if table is None or not typing.is_typeddict(table):
+                return None
+            found |= {option: _plain(hint) for option, hint in typing.get_type_hints(table).items()}
+        elif parameter.kind != parameter.VAR_POSITIONAL and name != "self":
+            found[name] = _plain(hints.get(name))
+    return found
+
+
+def _plain(hint: Any) -> Any:
+    """The one type that a union with None leaves; None where there are several."""
+    parts = [part for part in typing.get_args(hint) if part is not type(None)]
+    if typing.get_origin(hint) is typing.Literal or not parts:
+        return hint
+    return parts[0] if len(parts) == 1 and type(None) in typing.get_args(hint) else None
+
+
+def _fits(kind: type, value: Any) -> bool:
+    if kind is bool or isinstance(value, bool):
+        return kind is bool and isinstance(value, bool)
+    if not isinstance(value, int | float):
+        return False
+    return kind is float or float(value).is_integer()
+
+
+def _targets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(node, dict):
+        if isinstance(node.get("_target_"), str):
+            yield key, node
+        for name, value in node.items():
+            yield from _targets(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from _targets(value, f"{key}.{position}")

@@ -1,0 +1,128 @@
+"""The table at the end of a sweep."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from nas.cli.main import FAILURE_FILE
+
+OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
+"""Columns that stand there where a job has them: what searches by queries found, what a benchmark knows of it."""
+COLUMNS = {
+    "search": (
+        "method",
+        "space",
+        "dataset",
+        "seed",
+        "val_accuracy",
+        *OPTIONAL,
+        "parameters",
+        "macs",
+        "search_seconds",
+        "genotype",
+    ),
+    "scan": (
+        "score",
+        "space",
+        "dataset",
+        "seed",
+        "architectures",
+        "spearman",
+        "kendall_tau_b",
+        "benchmark_accuracy",
+        "search_seconds",
+        "genotype",
+    ),
+    "eval": (
+        "weights",
+        "dataset",
+        "tested_on",
+        "images",
+        "test_accuracy",
+        "test_top5_accuracy",
+        "test_loss",
+        "calibration_error",
+        "parameters",
+        "images_per_second",
+        "genotype",
+    ),
+    "export": ("weights", "format", "bytes", "parameters", "macs", "file", "genotype"),
+    "train": (
+        "space",
+        "dataset",
+        "tested_on",
+        "seed",
+        "test_accuracy",
+        "parameters",
+        "macs",
+        "train_seconds",
+        "genotype",
+    ),
+}
+
+TELLING = {
+    "eval": "calibration_error",
+    "export": "max_difference",
+    "train": "test_accuracy",
+    "scan": "architectures",
+}
+"""The key of a summary that tells which kind of job it is of; the first of these that there is."""
+
+
+class SweepTable(Callback):
+    """Prints one row a job when all have ended, and writes them to sweep.csv beside the jobs."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        directory = Path(config.hydra.sweep.dir)
+        jobs = sorted((p for p in directory.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_number)
+        rows = [job_row(job) for job in jobs]
+        usual = config.get("mode", "search")
+        columns = COLUMNS[next((kind for kind, key in TELLING.items() if any(key in row for row in rows)), usual)]
+        columns = tuple(name for name in columns if name not in OPTIONAL or any(name in row for row in rows))
+        table = Table(title=str(directory), title_justify="left")
+        for column in ("job", *columns):
+            table.add_column(column, overflow="fold", no_wrap=column != "genotype")
+        for row in rows:
+            cells = [_text(row.get(column)) for column in columns]
+            if "failure" in row:
+                cells[-1] = f"failed: {row['failure']}"
+            table.add_row(str(row["job"]), *cells)
+        width = None if sys.stdout.isatty() else 240
+        Console(width=width, highlight=False).print(table)
+        with (directory / "sweep.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["job", *columns, "failure"], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        if any("failure" in row for row in rows):
+            raise SystemExit(1)
+
+
+def job_row(directory: Path) -> dict[str, Any]:
+    """What is known of a job: its summary, with means where it has repetitions, or why there is none."""
+    row: dict[str, Any] = {"job": directory.name}
+    summary, failure = directory / "summary.json", directory / FAILURE_FILE
+    if summary.exists():
+        found = json.loads(summary.read_text())
+        row |= {name: one["mean"] for name, one in found.get("table", {}).items()} | found
+    elif failure.exists():
+        row["failure"] = failure.read_text().strip()
+    else:
+        row["failure"] = f"no summary; see {directory}"
+    return row
+
+
+def _number(path: Path) -> tuple[int, str]:
+    return (int(path.name), "") if path.name.isdigit() else (sys.maxsize, path.name)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else "" if value is None else str(value)

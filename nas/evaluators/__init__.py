@@ -1,5 +1,0 @@
-"""What strategies may ask: a benchmark's table, a score, a supernet, a short training."""
-
-from nas.evaluation import Evaluation, Evaluator
-
-__all__ = ["Evaluation", "Evaluator"]

@@ -1,0 +1,90 @@
+"""A cell as a module: its edges, executed node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nas.architecture.cell import Cell
+from nas.nn.drop_path import DropPath
+from nas.nn.edges.mixed import EdgeFactory, Row
+from nas.nn.ops import OpOptions, Pool, strided
+
+Dropped = Literal["op", "node"]
+"""What drop path zeroes: the output of each op but identities (DARTS), or the sum of a node (FairDARTS)."""
+
+
+class CellGraph(nn.Module):
+    """All edges of a cell; a node is the sum of the edges that end in it.
+
+    ``stride`` maps the source node of an edge to its stride. Parameters are named
+    ``edges.<source>_<target>.<op>...``, so those of a restricted cell are a subset of the full cell's.
+    ``drop_path_on`` says what drop path acts on.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        channels: int,
+        stride: Callable[[int], int],
+        edge: EdgeFactory,
+        options: OpOptions,
+        drop_path_on: Dropped = "op",
+    ) -> None:
+        super().__init__()
+        self.cell = cell
+        self.edges = nn.ModuleDict()
+        self.keys: list[str] = []
+        self.drop_path = DropPath()
+        self.drop_path_on = drop_path_on
+        for e, (source, target) in enumerate(cell.edges):
+            ops = [op if (e, op) not in cell.excluded else None for op in cell.ops]
+            key = f"{source}_{target}"
+            while key in self.edges:
+                key += "x"
+            self.edges[key] = edge(ops, channels, stride(source), options)
+            self.keys.append(key)
+        self._memos: list[dict[tuple[str, int], tuple[Tensor, Tensor]]] = []
+        self._share_pools()
+        self._into = [(node, cell.into(node)) for node in cell.nodes]
+
+    def forward(self, inputs: Sequence[Tensor], rows: Sequence[Row] | None = None) -> dict[int, Tensor]:
+        """The features of every node, inputs included. ``rows`` holds one row an edge; None runs a restricted cell.
+
+        A node that nothing reaches is zero.
+        """
+        found = dict(enumerate(inputs))
+        for node, incoming in self._into:
+            total: Tensor | None = None
+            for e in incoming:
+                edge = self.edges[self.keys[e]]
+                out = edge(found[self.cell.edges[e][0]], None if rows is None else rows[e])
+                if out is not None:
+                    out = out if self.drop_path_on == "node" or self._is_identity(edge) else self.drop_path(out)
+                    total = out if total is None else total + out
+            if total is None:
+                total = self._nothing(found, incoming)
+            found[node] = self.drop_path(total) if self.drop_path_on == "node" else total
+        for memo in self._memos:
+            memo.clear()
+        return found
+
+    def _share_pools(self) -> None:
+        memos: dict[int, dict[tuple[str, int], tuple[Tensor, Tensor]]] = {}
+        for key, (source, _) in zip(self.keys, self.cell.edges, strict=True):
+            for module in self.edges[key].modules():
+                if isinstance(module, Pool):
+                    module.memo = memos.setdefault(source, {})
+        self._memos = list(memos.values())
+
+    def _nothing(self, found: Mapping[int, Tensor], incoming: Sequence[int]) -> Tensor:
+        edge = self.edges[self.keys[incoming[0]]]
+        assert isinstance(edge.stride, int)
+        return torch.zeros_like(strided(found[self.cell.edges[incoming[0]][0]], edge.stride))
+
+    @staticmethod
+    def _is_identity(edge: nn.Module) -> bool:
+        return len(edge) == 1 and isinstance(next(iter(edge.values())), nn.Identity)  # type: ignore[arg-type, operator]

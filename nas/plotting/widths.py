@@ -1,0 +1,42 @@
+"""The picture of a genotype that is a row of widths: a bar a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from nas.spaces.nats_size.network import REDUCTIONS
+
+INK, GREY = "#263238", "#78909c"
+COLOURS = {"cell": "#1565c0", "reduction": "#d84315"}
+FONT = 9.0
+
+
+def widths_figure(widths: Sequence[int]) -> Figure:
+    """A bar a layer of NATS-Bench's size space, as high as its output channels, which stand above it."""
+    figure = Figure(figsize=(1.0 * len(widths) + 1.2, 3.0), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for layer, width in enumerate(widths):
+        kind = "reduction" if layer + 1 in REDUCTIONS else "cell"
+        _bar(axes, layer, width, max(widths), COLOURS[kind])
+    names = [f"{layer}\n{'reduction' if layer + 1 in REDUCTIONS else 'cell'}" for layer in range(len(widths))]
+    axes.set_xticks(range(len(widths)), names, fontsize=FONT, color=INK)
+    axes.set(xlim=(-0.6, len(widths) - 0.4), ylim=(0, 1.15 * max(widths)))
+    axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 4, 5, 10], integer=True))  # whole channels
+    axes.set_ylabel("output channels", fontsize=FONT, color=INK)
+    axes.set_title("widths", loc="left", fontsize=FONT + 3, fontweight="bold", color=INK)
+    axes.tick_params(axis="x", length=0)
+    axes.tick_params(axis="y", labelsize=FONT, colors=GREY)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    return figure
+
+
+def _bar(axes: Axes, layer: int, width: int, highest: int, color: str) -> None:
+    axes.bar(layer, width, 0.62, color=color, alpha=0.9, zorder=2)
+    axes.text(layer, width + 0.02 * highest, str(width), fontsize=FONT + 2, color=INK, ha="center", va="bottom")

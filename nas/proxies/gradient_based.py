@@ -1,0 +1,85 @@
+"""Scores from the gradient of the loss: grad_norm, snip, grasp (Abdelfattah et al., ICLR 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas.proxies.proxy import Batch, LayerScore, measured, weighted
+
+
+class GradNorm(LayerScore):
+    """The sum of the layers' gradient norms (not the norm of the whole gradient)."""
+
+    name = "grad_norm"
+
+    def __init__(self, batch_size: int = 64) -> None:
+        self.batch_size = batch_size
+
+    def layers(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        weights, grads = _gradients(network, batch)
+        return {name: grad.norm() for name, grad in zip(weights, grads, strict=True)}
+
+
+class Snip(LayerScore):
+    """SNIP (Lee et al., ICLR 2019): the sum of |g * w|, what the loss would feel of each weight's removal.
+
+    ``signed`` leaves the sign of g * w: the measure "plain".
+    """
+
+    name = "snip"
+
+    def __init__(self, batch_size: int = 64, signed: bool = False) -> None:
+        self.batch_size = batch_size
+        self.signed = signed
+
+    def layers(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        weights, grads = _gradients(network, batch)
+        products = {n: g * w.detach() for (n, w), g in zip(weights.items(), grads, strict=True)}
+        return {name: (product if self.signed else product.abs()).sum() for name, product in products.items()}
+
+
+class Grasp(LayerScore):
+    """GraSP (Wang et al., ICLR 2020): the sum of -w * (Hg), with the sign that zero-cost-nas gives it.
+
+    H is the Hessian of the loss, g its gradient on the same batch; temperature 1, one iteration. NaN where no weight
+    gets a gradient: 0 would be an average value.
+    """
+
+    name = "grasp"
+
+    def __init__(self, batch_size: int = 64) -> None:
+        self.batch_size = batch_size
+
+    def layers(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        weights = _weights(network)
+        with measured(network) as forward:
+            loss = F.cross_entropy(forward(batch[0]), batch[1])
+            grads = _filled(
+                weights, torch.autograd.grad(loss, list(weights.values()), allow_unused=True, create_graph=True)
+            )
+            dead = not bool(torch.stack([grad.detach().abs().sum() for grad in grads]).sum() > 0)
+            product = torch.stack([(grad.detach() * grad).sum() for grad in grads]).sum()
+            if dead or not product.requires_grad:
+                return {name: torch.full((), float("nan")) for name in weights}
+            second = _filled(weights, torch.autograd.grad(product, list(weights.values()), allow_unused=True))
+        return {n: -(w.detach() * h).sum() for (n, w), h in zip(weights.items(), second, strict=True)}
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: layer.weight for name, layer in weighted(network).items()}
+
+
+def _gradients(network: nn.Module, batch: Batch) -> tuple[Mapping[str, Tensor], list[Tensor]]:
+    weights = _weights(network)
+    with measured(network) as forward:
+        loss = F.cross_entropy(forward(batch[0]), batch[1])
+        return weights, _filled(weights, torch.autograd.grad(loss, list(weights.values()), allow_unused=True))
+
+
+def _filled(weights: Mapping[str, Tensor], grads: Sequence[Tensor | None]) -> list[Tensor]:
+    """Zeros for the weights that the loss does not depend on."""
+    return [torch.zeros_like(w) if g is None else g for w, g in zip(weights.values(), grads, strict=True)]

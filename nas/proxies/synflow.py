@@ -1,0 +1,69 @@
+"""Synaptic flow (Tanaka et al., NeurIPS 2020), as zero-cost-nas uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nas.proxies.proxy import Batch, LayerScore, weighted
+
+
+class Synflow(LayerScore):
+    """The sum of |w * dR/dw| in float64; R is the sum of the logits for an image of ones, all tensors made positive.
+
+    ``bn`` keeps batch norm (the measure "synflow_bn"); otherwise it is left out, but in modules whose class is named
+    in ``keep``: zero-cost-nas keeps that of NAS-Bench-201's residual blocks, ["Reduction"]. There is no logarithm:
+    values reach 1e55.
+    """
+
+    name = "synflow"
+    batch_size = 1
+
+    def __init__(self, bn: bool = False, keep: Sequence[str] = ()) -> None:
+        self.bn = bn
+        self.keep = tuple(keep)
+
+    def layers(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        state = {
+            name: value.detach().abs().double() if value.is_floating_point() else value.clone()
+            for name, value in (*network.named_parameters(), *network.named_buffers())
+        }
+        keys = {name: f"{name}.weight" for name in weighted(network)}
+        weights = [state[key].requires_grad_() for key in keys.values()]
+        ones = torch.ones_like(batch[0][:1], dtype=torch.float64)
+        modes = [(module, module.training) for module in network.modules()]
+        try:
+            network.train()
+            with torch.enable_grad(), _without_norm(network, () if self.bn else self._removed(network)):
+                logits = functional_call(network, state, (ones,))
+                grads = torch.autograd.grad(logits.sum(), weights, allow_unused=True)
+        finally:
+            for module, training in modes:
+                module.training = training
+        zero = torch.zeros((), dtype=torch.float64, device=ones.device)
+        pairs = zip(keys, weights, grads, strict=True)
+        return {name: zero if g is None else (w.detach() * g).abs().sum() for name, w, g in pairs}
+
+    def _removed(self, network: nn.Module) -> list[nn.Module]:
+        kept = {m for block in network.modules() if type(block).__name__ in self.keep for m in block.modules()}
+        return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m not in kept]
+
+
+@contextmanager
+def _without_norm(network: nn.Module, norms: Sequence[nn.Module]) -> Iterator[None]:
+    """Lets ``norms`` pass their input through."""
+    for norm in norms:
+        norm.forward = _identity
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x

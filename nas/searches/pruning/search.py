@@ -1,0 +1,300 @@
+"""TE-NAS: the supernet is pruned by what the removal of each op does to scores that need no training."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from nas.architecture.cell import NONE, Genotype, discretize
+from nas.architecture.masks import Masks
+from nas.data.base import ImageData
+from nas.data.proxy_batches import Draws
+from nas.proxies.linear_regions import SIDE
+from nas.proxies.proxy import Score, check_images
+from nas.proxies.pruned import Alive, equal_weights
+from nas.searches.base import Search
+from nas.searches.pruning.measure import Init, Meter, Place
+from nas.searches.pruning.per_space import PerSpace, of_space
+from nas.searches.pruning.ranking import (
+    Candidate,
+    change,
+    crowded,
+    first_of_edges,
+    ranked,
+    removable,
+    rounds_left,
+    without,
+)
+from nas.searches.pruning.rounds import Pace, Rounds
+from nas.spaces.base import Space
+from nas.utils.errors import NasError, unknown
+
+log = logging.getLogger(__name__)
+STALE = ("ntk",)  # may stand there though the scores are others: it is the default
+
+
+class Measured(NamedTuple):
+    """The scores of the supernet and of what a candidate's removal leaves: one list a score, one number a repeat."""
+
+    before: list[list[float]]
+    after: list[list[float]]
+
+
+class PruningSearch(Search):
+    """TE-NAS (Chen et al., ICLR 2021) with any scores: an epoch is a round, a step measures some of its candidates.
+
+    A round measures the supernet without each remaining op, ranks the changes of each score, and prunes on each edge
+    the ``prune_number`` ops with the smallest sum of ranks. A last round prunes edges node by node. ``stale`` names
+    the scores whose reference is not updated within that round. See ``Meter`` for ``init`` and ``share_reference``.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        scores: Sequence[Score],
+        repeats: int = 3,
+        prune_number: PerSpace = 1,
+        ntk_batch: PerSpace = 72,
+        init: Init = "paper",
+        share_reference: bool = True,
+        stale: Sequence[str] = STALE,
+        schedules: Sequence[pl.Callback] = (),
+        name: str = "te_nas",
+    ) -> None:
+        super().__init__(space, name)
+        if not scores or repeats < 1:
+            raise NasError(f"{name}: {len(scores)} scores, repeats={repeats}: give at least one of each")
+        strange = [score for score in scores if not isinstance(score, Score)]
+        if strange:
+            raise NasError(
+                f"method.scores: {strange[0]} is no score: write 'method.scores=[${{score}}]' score=NAME, or each as "
+                "{_target_:nas.proxies.naswot.Naswot}"
+            )
+        if init not in ("paper", "reference_code"):
+            raise unknown("method.init", init, ["paper", "reference_code"])
+        self.scores = list(scores)
+        self.repeats = repeats
+        for given in stale:
+            if given not in {*STALE, *(score.name for score in scores)}:
+                raise unknown("method.stale", str(given), [score.name for score in scores])
+        self.prune_number = of_space(prune_number, space, "method.prune_number")
+        self.ntk_batch = of_space(ntk_batch, space, "method.ntk_batch")
+        self.init: Init = init
+        self.share_reference = share_reference
+        self.stale = tuple(stale)
+        self.masks = Masks(space.cells)
+        for cell_name, cell in space.cells.items():
+            keep = torch.tensor([op != NONE for op in cell.ops])
+            self.masks.restrict(cell_name, keep.expand(len(cell.edges), -1))
+        self.trajectory: list[dict[str, float]] = []
+        self.not_finite = 0
+        self._schedules = list(schedules)
+        self._meters: list[Meter] = []
+        self._begin_round()
+        self.register_buffer("seed", torch.randint(2**31, ()))
+        self.idle = nn.Parameter(torch.zeros(1))  # Lightning counts an optimizer's steps: this one has nothing to do
+        for score in self.scores:
+            self._check(score)
+
+    def alive(self) -> dict[str, list[list[bool]]]:
+        """Which ops are left on each edge of each cell type."""
+        return {name: [list(row) for row in self.masks.lists(name)] for name in self.space.cells}
+
+    def decided(self) -> bool:
+        """Whether one op is left on each edge, and nodes have no more edges than they keep."""
+        return not removable(self.alive()) and not crowded(self.space.cells, self.alive())
+
+    def genotype(self) -> Genotype:
+        """What is left; where several ops still are, the first of them."""
+        weights = equal_weights(self.alive(), torch.zeros(()))
+        left = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
+        cells = {name: discretize(cell, weights[name].op) for name, cell in left.items()}
+        return Genotype(self.space.notation, cells)
+
+    def diagnostics(self) -> dict[str, float]:
+        last = {name: value for name, value in (self.trajectory or [{}])[-1].items() if math.isfinite(value)}
+        left = sum(sum(map(sum, rows)) for rows in self.alive().values())
+        return {**last, "ops_left": float(left), "not_finite": float(self.not_finite)}
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return self._schedules
+
+    def batches(self, data: ImageData) -> Rounds:
+        return Rounds(data, lambda: sum(map(len, self._candidates())))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD([self.idle], lr=0.0)
+
+    def setup(self, stage: str) -> None:
+        self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]  # rounds differ in length
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        data = self.trainer.datamodule.data  # type: ignore[attr-defined]
+        seed = int(self.get_buffer("seed"))
+        self._meters = [
+            Meter(self.space, s, Draws(data, seed), seed, self.init, self.share_reference, self._images(s), self.device)
+            for s in self.scores
+        ]
+        allowed = (self.trainer.max_epochs or 0) - self.current_epoch
+        needed = rounds_left(self.space.cells, self.alive(), self.prune_number)
+        if 0 <= allowed < needed:
+            enough = self.current_epoch + needed
+            log.warning("%d rounds are left, of which epochs allow %d: epochs=%d is enough", needed, allowed, enough)
+
+    def on_train_epoch_start(self) -> None:
+        self._begin_round()
+        if not self._groups:
+            self.trainer.should_stop = True
+        total = sum(map(len, self._groups)) * len(self.scores) * self.repeats
+        self._pace = Pace(self.current_epoch + 1, total)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        return -1 if batch_idx >= self._steps() else None
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        work = [(group, candidate) for group in self._groups for candidate in group]
+        steps = self._steps()
+        for i in range(batch_idx * len(work) // steps, (batch_idx + 1) * len(work) // steps):
+            group, candidate = work[i]
+            self._found.append(self._measure(candidate, i))
+            if candidate is group[-1]:
+                self._conclude(group)
+        self.optimizers().step()  # type: ignore[union-attr]
+        if batch_idx == steps - 1:
+            self._end_round()
+
+    def on_train_end(self) -> None:
+        if not self.decided():
+            log.warning(
+                "%s ended after %d rounds with ops or edges left to prune: the genotype has the first of them, which "
+                "no score has chosen; give it more rounds (epochs=N)",
+                self.name,
+                len(self.trajectory),
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["search"] |= {"trajectory": self.trajectory, "not_finite": self.not_finite}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        saved = checkpoint["search"]
+        self.trajectory, self.not_finite = list(saved["trajectory"]), saved["not_finite"]
+
+    def _begin_round(self) -> None:
+        self._begun = self.alive()
+        self._of_edges = not removable(self._begun)
+        self._groups = self._candidates()
+        self._found: list[Measured] = []
+        self._before: list[Measured] = []
+
+    def _candidates(self) -> list[list[Candidate]]:
+        """What the coming round measures, by the groups that are ranked together."""
+        alive = self.alive()
+        ops = removable(alive)
+        return [ops] if ops else crowded(self.space.cells, alive)
+
+    def _steps(self) -> int:
+        """How many steps the round has: as many as candidates, or as the loader has batches."""
+        return min(sum(map(len, self._groups)), int(self.trainer.num_training_batches))
+
+    def _measure(self, candidate: Candidate, number: int) -> Measured:
+        alive = self.alive()
+        places = [Place(self.current_epoch, number, repeat) for repeat in range(self.repeats)]
+        found = Measured([], [])
+        for meter in self._meters:
+            reference = self._begun if meter.score.name in self.stale else alive
+            found.before.append([])
+            found.after.append([])
+            for place in places:
+                began = time.perf_counter()
+                found.before[-1].append(meter.reference(reference, place))
+                began = time.perf_counter() if self.share_reference else began
+                found.after[-1].append(meter(without(alive, [candidate]), place))
+                self._pace(meter.score.name, time.perf_counter() - began)
+        return found
+
+    def _conclude(self, group: list[Candidate]) -> None:
+        """Ranks the candidates that were just measured, and prunes."""
+        gone = decide(group, self._found, self.scores, self.alive(), self._kept(group), self.prune_number)
+        self._before += self._found
+        self._found = []
+        for name, rows in without(self.alive(), gone).items():
+            self.masks.restrict(name, torch.tensor(rows))
+        what = ", ".join(f"{name} {_edge(self.space, name, e)} {self.space.cells[name].ops[o]}" for name, e, o in gone)
+        log.info("round %d prunes %s", self.current_epoch + 1, what)
+
+    def _kept(self, group: list[Candidate]) -> int | None:
+        """How many edges of a node a group is to keep; None where it is a round of ops."""
+        return self.space.cells[group[0].cell].inputs if self._of_edges else None
+
+    def _end_round(self) -> None:
+        """Notes the supernet that the round began with and, after the last round, what is left of it."""
+        point = {"round": float(self.current_epoch)}
+        for i, score in enumerate(self.scores):
+            point[score.name] = fmean([value for found in self._before for value in found.before[i]])
+        self._say(point)
+        if self.decided():
+            end = {"round": self.current_epoch + 1.0}
+            places = [Place(self.current_epoch + 1, 0, repeat) for repeat in range(self.repeats)]
+            for meter in self._meters:
+                end[meter.score.name] = fmean([meter(self.alive(), place) for place in places])
+            self._say(end)
+            self.trainer.should_stop = True
+
+    def _say(self, point: dict[str, float]) -> None:
+        self.trajectory.append(point)
+        self.not_finite += sum(meter.not_finite() for meter in self._meters)
+        values = ", ".join(f"{name} {value:.5g}" for name, value in point.items() if name != "round")
+        log.info("after %d rounds  %s", point["round"], values)
+
+    def _images(self, score: Score) -> int:
+        return self.ntk_batch if score.probe == "ntk" else score.batch_size
+
+    def _check(self, score: Score) -> None:
+        """Raises NasError where a score is not defined on the space, the data or so few images."""
+        check_images(score, self._images(score))
+        if score.probe == "regions" and min(self.space.shape[1:]) < SIDE:
+            size = "x".join(map(str, self.space.shape[1:]))
+            raise NasError(
+                f"method={self.name}: {score.name} takes crops of {SIDE}x{SIDE} pixels, the images have {size}: choose "
+                "another data set, or method.scores without it"
+            )
+        if score.probe is not None:
+            with torch.device("meta"):
+                self.space.probe(score.probe)
+
+
+def decide(
+    group: Sequence[Candidate],
+    found: Sequence[Measured],
+    scores: Sequence[Score],
+    alive: Alive,
+    keep: int | None,
+    number: int,
+) -> list[Candidate]:
+    """What is pruned of measured candidates: ``number`` ops of each edge, or all but ``keep`` of the group."""
+    order = ranked(
+        [
+            [change(measured.before[i], measured.after[i], score.higher_is_better) for measured in found]
+            for i, score in enumerate(scores)
+        ],
+        [score.higher_is_better for score in scores],
+    )
+    if keep is not None:
+        return [group[i] for i in order[:-keep]]
+    return first_of_edges(group, order, alive, number)
+
+
+def _edge(space: Space, name: str, edge: int) -> str:
+    source, target = space.cells[name].edges[edge]
+    return f"{source}->{target}"

@@ -1,0 +1,191 @@
+"""Training of one network from scratch."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric, SumMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from nas.data.pipeline.loader import seed_of
+from nas.nn.drop_path import DropPath
+from nas.objectives.classification import Classification
+from nas.searches.random_state import check_state, random_state, restore_random_state
+from nas.spaces.base import Network
+from nas.training.lr_decay import Decay
+from nas.training.param_groups import groups
+from nas.utils.errors import NasError
+
+log = logging.getLogger(__name__)
+
+Batch = tuple[Tensor, Tensor]
+MANY_CLASSES = 100  # from here on the field also quotes the five best
+
+
+class Training(pl.LightningModule):
+    """Trains a genotype's network by the recipe of its field, and tests it.
+
+    The loss is that of the logits plus ``auxiliary_weight`` times that of the auxiliary head, where there is
+    one. Drop path grows linearly from 0 at the first epoch towards ``drop_path`` (epoch / epochs times it, as in
+    DARTS). ``clip_norm`` bounds the gradient's norm over all parameters. Without ``decay_norm_and_bias`` scales and
+    shifts of norms, and biases, do not decay. ``channels_last`` is the memory format of network and images.
+    Distributed, the ranks draw their drop paths and dropouts from (``seed``, epoch, batch, rank): apart from each
+    other, and the same again in a run that goes on, within an epoch too.
+
+    Where the data set gives the test images for validation, ``best`` is the best test accuracy in percent and the
+    number of epochs that it took. ``tested`` is how many images the last test was on, those of all ranks together.
+
+    Raises NasError for a ``drop_path`` where the network has none to drop.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Callable[[Any], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        classes: int = 10,
+        label_smoothing: float = 0.0,
+        auxiliary_weight: float = 0.4,
+        drop_path: float = 0.0,
+        clip_norm: float | None = 5.0,
+        decay_norm_and_bias: bool = True,
+        channels_last: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if drop_path and not any(isinstance(module, DropPath) for module in network.modules()):
+            raise NasError(
+                f"training.drop_path={drop_path}: this network has no paths to drop; use training.drop_path=0"
+            )
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.task = Classification(label_smoothing)
+        self.auxiliary_weight = auxiliary_weight
+        self.drop_path = drop_path
+        self.clip_norm = clip_norm
+        self.decay_norm_and_bias = decay_norm_and_bias
+        self.seed = seed
+        self.best: tuple[float, int] | None = None
+        self.test_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.test_top5 = MulticlassAccuracy(classes, top_k=5, average="micro") if classes >= MANY_CLASSES else None
+        self.test_loss = MeanMetric()
+        self.test_images = SumMetric()
+        self.tested = 0
+        self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
+        self._random_state: dict[str, Any] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits [B, classes]."""
+        logits: Tensor = self.network(x)
+        return logits
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._make_optimizer(groups(self.network, self.decay_norm_and_bias))
+        if self._make_scheduler is None:
+            return [optimizer], []
+        scheduler = self._make_scheduler(optimizer)
+        if not isinstance(scheduler, Decay) or scheduler.by == "epoch":
+            return [optimizer], [scheduler]
+        scheduler.count_steps(self._steps_of_an_epoch())
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def _steps_of_an_epoch(self) -> int:
+        trainer = self.trainer
+        _ = trainer.estimated_stepping_batches  # asking for it makes the loader, whose batches are counted
+        return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        if self.clip_norm is not None:
+            clip_grad_norm_(self.network.parameters(), self.clip_norm)
+
+    def on_train_epoch_start(self) -> None:
+        self._set_drop_path()
+        self.log("train/learning_rate", float(self.trainer.optimizers[0].param_groups[0]["lr"]))
+
+    def _set_drop_path(self) -> None:
+        probability = self.drop_path * self.current_epoch / (self.trainer.max_epochs or 1)
+        for module in self.network.modules():
+            if isinstance(module, DropPath):
+                module.probability = probability
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if self.trainer.world_size > 1:
+            # All ranks begin with the same seed, and would drop the same places; a checkpoint knows the generator of
+            # one rank alone, so that what the others draw must not follow from their earlier steps.
+            torch.manual_seed(seed_of("training", self.seed, self.current_epoch, batch_idx, self.trainer.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        x, target = batch
+        logits, _, auxiliary = self.network.outputs(x.contiguous(memory_format=self.memory_format))
+        loss = self.task.loss(logits, target)
+        total = loss if auxiliary is None else loss + self.auxiliary_weight * self.task.loss(auxiliary, target)
+        values = {"train/loss": loss.detach(), "train/accuracy": self.task.accuracy(logits, target)}
+        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(target))
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.test_step(batch, batch_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        x, target = batch
+        logits = self.network(x.contiguous(memory_format=self.memory_format))
+        self.test_accuracy.update(logits, target)
+        if self.test_top5 is not None:
+            self.test_top5.update(logits, target)
+        self.test_images.update(len(target))
+        self.test_loss.update(self.task.loss(logits, target, training=False), weight=len(target))
+
+    def on_validation_epoch_end(self) -> None:
+        accuracy = float(self._log_test())
+        if not self.trainer.sanity_checking and (self.best is None or accuracy > self.best[0]):
+            self.best = (accuracy, self.current_epoch + 1)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_test()
+
+    def _log_test(self) -> Tensor:
+        """Logs what was found on the test images, forgets it, and returns the accuracy in percent."""
+        found = {"test/accuracy": 100 * self.test_accuracy.compute(), "test/loss": self.test_loss.compute()}
+        self.tested = int(self.test_images.compute())
+        for metric in (self.test_accuracy, self.test_loss, self.test_images):
+            metric.reset()
+        if self.test_top5 is not None:
+            found["test/top5_accuracy"] = 100 * self.test_top5.compute()
+            self.test_top5.reset()
+        self.log_dict(found)
+        return found["test/accuracy"]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["random"] = random_state()
+        checkpoint["best"] = None if self.best is None else list(self.best)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "search" in checkpoint:
+            raise NasError("ckpt_path: written by a search, not by a training; give the last.ckpt of a train.py run")
+        check_state(self, checkpoint["state_dict"], "training")
+        self._random_state = checkpoint.get("random")
+        best = checkpoint.get("best")
+        self.best = None if best is None else (best[0], best[1])
+
+    def on_train_start(self) -> None:
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, Decay) and scheduler.warmup >= scheduler.T_max and self.trainer.is_global_zero:
+            log.info(
+                "warm-up        %d epochs: the rate rises in all %d and never falls", scheduler.warmup, scheduler.T_max
+            )
+        self._set_drop_path()  # a run that goes on within an epoch does not start that epoch
+        if self._random_state is not None:
+            restore_random_state(self._random_state)
+            self._random_state = None

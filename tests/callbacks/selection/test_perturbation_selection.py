@@ -1,0 +1,284 @@
+"""DARTS-PT: scores against removals written out here, calendars, and edges that are gone altogether."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import SGD
+
+import nas.cli.jobs.search
+from nas.architecture.cell import Cell, EdgeWeights, discretize, sample
+from nas.architecture.masks import Masks
+from nas.callbacks.selection.perturbation_selection import Project, calendar, removed
+from nas.relaxations.base import Relaxation
+from nas.relaxations.dirichlet import Dirichlet
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.softmax import Softmax
+from nas.relaxations.uniform import Uniform
+from nas.searches.gradient import GradientSearch
+from nas.spaces.base import Space
+from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.training.staged_lr import Restarted
+from nas.utils.errors import NasError
+from tests.support.compose_tools import composed, tiny
+
+Data = list[tuple[Tensor, Tensor]]
+SPACES: dict[str, Callable[[], Space]] = {
+    "darts": lambda: Darts((1, 6, 6), 3, channels=2, layers=3, ops=("none", "skip_connect", "dil_conv_3x3")),
+    "nas_bench_201": lambda: NasBench201((1, 8, 8), 3, channels=3, cells_per_stage=1),
+}
+
+
+class Still:
+    """What ``Project`` needs of a trainer: validation batches, and one process."""
+
+    def __init__(self, data: Data) -> None:
+        self.datamodule = self.strategy = self
+        self.data = data
+
+    def val_dataloader(self) -> Data:
+        return self.data
+
+    @staticmethod
+    def reduce(value: Tensor, reduce_op: str) -> Tensor:
+        return value
+
+
+def setting(space: str = "darts", sizes: tuple[int, ...] = (7, 4)) -> tuple[GradientSearch, Any]:
+    """A search in double precision with alphas of some size, and its validation data."""
+    torch.manual_seed(0)
+    search = GradientSearch(SPACES[space](), lambda c: Softmax(c, init_std=1.0), lambda p: SGD(p, lr=0.1)).double()
+    data = [(torch.randn(n, *search.space.shape).double(), torch.randint(3, (n,))) for n in sizes]
+    return search, Still(data)
+
+
+def brute_harm(search: GradientSearch, data: Data, name: str, edge: int, op: int | None, criterion: str) -> float:
+    """The validation loss, or minus the accuracy, with weights set to 0 in a copy of the softmax."""
+    arch = {}
+    for kind, alpha in search.relaxation.alpha.items():
+        table = torch.zeros_like(alpha)
+        for e, row in enumerate(search.masks.table(kind).tolist()):
+            on = [c for c, there in enumerate(row) if there]
+            if on:
+                table[e, on] = alpha.detach()[e, on].softmax(0)
+        if kind == name:
+            table[edge, slice(None) if op is None else op] = 0
+        arch[kind] = EdgeWeights(table, [[True] * table.shape[1]] * table.shape[0])
+    right = loss = 0.0
+    count = sum(len(y) for _, y in data)
+    for layer in search.supernet.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.track_running_stats = False
+    for x, y in data:
+        with torch.no_grad():
+            logits = search.supernet.train()(x, arch)
+        loss += float(F.cross_entropy(logits, y, reduction="sum"))
+        right += float((logits.argmax(1) == y).sum())
+    return loss / count if criterion == "loss" else -100 * right / count
+
+
+@pytest.mark.parametrize("criterion", ["loss", "accuracy"])
+@pytest.mark.parametrize("space", SPACES)
+def test_an_edge_keeps_the_op_whose_removal_hurts_most(space: str, criterion: Any) -> None:
+    search, trainer = setting(space)
+    before = {key: value.clone() for key, value in search.supernet.state_dict().items()}
+    for name, cell in search.space.cells.items():
+        old = torch.tensor(search.masks.lists(name))
+        Project(criterion=criterion).decide(trainer, search, name)
+        assert all(torch.equal(value, before[key]) for key, value in search.supernet.state_dict().items())
+        new = search.masks.table(name).clone()
+        (edge,) = [e for e in range(len(cell.edges)) if new[e].sum() == 1]
+        assert torch.equal(new[torch.arange(len(new)) != edge], old[torch.arange(len(new)) != edge])
+
+        fresh, _ = setting(space)
+        for other in search.space.cells:
+            if other != name:
+                fresh.masks.restrict(other, search.masks.table(other))
+        harm = {
+            op: brute_harm(fresh, trainer.data, name, edge, cell.ops.index(op), criterion) for op in cell.choices(edge)
+        }
+        (kept,) = [op for op, on in zip(cell.ops, new[edge].tolist(), strict=True) if on]
+        assert harm[kept] == pytest.approx(max(harm.values()), rel=1e-9)
+        assert criterion == "accuracy" or len(set(harm.values())) > 1
+
+
+def test_scores_of_removals_are_not_renormalized() -> None:
+    search, trainer = setting()
+    name, edge = "normal", 3
+    for column in (0, 1, 2):
+        found = Project(criterion="loss").harm(trainer, search, [removed(search, name, edge, column)])
+        fresh, _ = setting()
+        assert found == pytest.approx([brute_harm(fresh, trainer.data, name, edge, column, "loss")], rel=1e-9)
+    arch = removed(search, name, edge, 1)[name]
+    assert arch.op[edge].sum() < 1 and arch.active[edge] == [True, False, True]
+
+
+def test_a_node_keeps_the_two_edges_whose_removal_hurts_most() -> None:
+    search, trainer = setting()
+    project = Project(criterion="loss")
+    for _ in range(14):
+        for name in search.space.cells:
+            project.decide(trainer, search, name)
+    assert all(sum(row) == 1 for name in search.space.cells for row in search.masks.lists(name))
+    for step in range(3):
+        before = {name: search.masks.table(name).clone() for name in search.space.cells}
+        project.decide(trainer, search, "normal")
+        gone = (before["normal"] & ~search.masks.table("normal")).any(-1).nonzero().flatten().tolist()
+        (node,) = {search.space.cells["normal"].edges[e][1] for e in gone}
+        rows = search.space.cells["normal"].into(node)
+        assert len(rows) - len(gone) == 2
+        fresh, _ = setting()
+        for name, mask in before.items():
+            fresh.masks.restrict(name, mask)
+        harm = {e: brute_harm(fresh, trainer.data, "normal", e, None, "loss") for e in rows}
+        assert min(harm[e] for e in rows if e not in gone) >= max(harm[e] for e in gone) - 1e-12, step
+    project.decide(trainer, search, "normal")  # nothing is left to decide
+    for _ in range(3):
+        project.decide(trainer, search, "reduce")
+    search.space.check(search.genotype())
+    chosen = {(link.source, link.target) for link in search.genotype().cells["normal"].links}
+    assert chosen == {
+        search.space.cells["normal"].edges[e] for e, row in enumerate(search.masks.lists("normal")) if any(row)
+    }
+    assert search.loss(trainer.data[0]).isfinite() and search.relaxation.entropy(search.masks).isfinite()
+
+
+def test_decisions_survive_a_checkpoint() -> None:
+    (search, trainer), (again, _) = setting(), setting()
+    for _ in range(6):
+        Project(batches=1).decide(trainer, search, "normal")
+    again.load_state_dict(search.state_dict())
+    for _ in range(11):
+        for made in (search, again):
+            Project(batches=1).decide(trainer, made, "normal")
+    assert search.masks.lists("normal") == again.masks.lists("normal") and search.genotype() == again.genotype()
+
+
+def test_limited_batches_are_the_first() -> None:
+    search, trainer = setting()
+    variants = [removed(search, "normal", 0, 1)]
+    assert Project(criterion="loss", batches=1).harm(trainer, search, variants) == pytest.approx(
+        [brute_harm(search, trainer.data[:1], "normal", 0, 1, "loss")]
+    )
+
+
+def test_published_calendars() -> None:
+    darts, nb201 = SPACES["darts"]().cells, SPACES["nas_bench_201"]().cells
+    assert calendar(darts, 81) == list(range(0, 81, 5)) and len(calendar(darts, 81)) == 14 + 3
+    assert calendar(nb201, 25) == [0, 5, 10, 15, 20, 24]
+    for tune in (1, 2, 7, 300):
+        found = calendar(darts, tune)
+        assert len(found) == 17 and found == sorted(found) and {found[0], found[-1]} == {0, tune - 1}
+
+
+def test_learning_rate_restarts() -> None:
+    """Against torch's cosine over each phase."""
+
+    def rates(schedule: Callable[[SGD], Any], lr: float, epochs: int) -> list[float]:
+        optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=lr)
+        scheduler, found = schedule(optimizer), []
+        for _ in range(epochs):
+            found.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        return found
+
+    def cosine(epochs: int) -> Callable[[SGD], Any]:
+        return lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs, eta_min=0.001)
+
+    found = rates(lambda optimizer: Restarted(optimizer, 131, supernet=50, tune=81), 0.025, 131)
+    assert found == pytest.approx(rates(cosine(50), 0.025, 50) + rates(cosine(81), 0.0025, 81), rel=1e-9)
+    flat = rates(lambda optimizer: Restarted(optimizer, 125, 100, 25, restart_min=0.0025), 0.025, 125)
+    assert flat == pytest.approx(rates(cosine(100), 0.025, 100) + [0.0025] * 25, rel=1e-9)
+    short = rates(lambda optimizer: Restarted(optimizer, 13, supernet=50, tune=81), 0.025, 13)
+    assert short[5] == 0.0025 < min(short[:5]) and short[0] == 0.025
+
+
+@pytest.mark.parametrize(
+    "relaxation",
+    [Softmax, lambda c: Gumbel(c, hard=True), lambda c: Gumbel(c, hard=False, tau=0.1), Dirichlet, Uniform],
+    ids=["softmax", "gdas", "snas", "drnas", "uniform"],
+)
+def test_edges_without_ops(relaxation: Callable[[Any], Relaxation]) -> None:
+    """They have weight 0 and run nothing; what is left is as before; nothing is NaN, forwards or backwards."""
+    cell = Darts((1, 6, 6), 3).cells["normal"]
+    torch.manual_seed(0)
+    made, masks = relaxation({"normal": cell}), Masks({"normal": cell})
+    keep = torch.ones(14, 8, dtype=torch.bool)
+    keep[[4, 5, 9]], keep[0, 1:] = False, False
+    keep[1, 2:] = False
+    masks.restrict("normal", keep)
+    weights = made(masks)["normal"]
+    assert not weights.op[[4, 5, 9]].any() and not any(any(weights.active[e]) for e in (4, 5, 9))
+    assert weights.op.isfinite().all() and not weights.op[~keep].any()
+    if not isinstance(made, Uniform):
+        assert torch.allclose(weights.op.sum(-1), keep.any(-1).float()) and weights.op[0, 0] == 1
+        (weights.op * torch.randn(14, 8)).sum().backward()
+        grad = made.alpha["normal"].grad
+        assert grad is not None and grad.isfinite().all() and not grad[~keep].any() and grad[6].any()
+    scores = made.scores(masks)["normal"]
+    assert torch.allclose(scores.sum(-1), keep.any(-1).float()) and made.entropy(masks).isfinite()
+    genotype = discretize(cell.masked(masks.lists("normal")), scores)
+    assert {cell.edges.index((link.source, link.target)) for link in genotype.links}.isdisjoint({4, 5, 9})
+
+
+def test_a_sample_avoids_edges_without_ops() -> None:
+    cell = Cell(((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)), ("a", "b"), (2, 3), inputs=2)
+    left = cell.masked([[True, True], [True, False], [False, False], [True, True], [False, True]])
+    for seed in range(20):
+        assert {(link.source, link.target) for link in sample(left, random.Random(seed)).links} == set(cell.edges) - {
+            (0, 3)
+        }
+
+
+class Phases(pl.Callback):
+    """What each epoch begins with, after its decisions."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, int, int]] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, GradientSearch)
+        decided = sum(sum(row) == 1 for row in pl_module.masks.lists("cell"))
+        optimizer = trainer.optimizers[0]
+        self.seen.append((optimizer.param_groups[0]["lr"], len(optimizer.state), decided))
+
+
+def test_a_run_has_two_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    phases, found = Phases(), []
+    build = nas.cli.jobs.search.build_search
+
+    def watched(*args: Any) -> GradientSearch:
+        found.append(build(*args))
+        found[0]._schedules.append(phases)
+        return found[0]
+
+    monkeypatch.setattr(nas.cli.jobs.search, "build_search", watched)
+    options = ["method.scheduler.supernet=2", "method.scheduler.tune=3", "epochs=5", "~callbacks.pictures"]
+    with composed("search", *tiny("darts_pt"), *options, f"paths.output={tmp_path}") as cfg:
+        nas.cli.jobs.search.run(cfg)
+    lrs, momenta, decided = zip(*phases.seen, strict=True)
+    assert lrs[0] == 0.025 and lrs[2] == 0.0025 and list(lrs) == sorted(lrs, reverse=True)
+    assert [bool(count) for count in momenta] == [False, True, False, True, True]
+    assert decided == (0, 0, 1, 3, 6), "at 0, 1, 1, 2, 2, 2 of the three epochs: two fifths of each, rounded up"
+    chosen = [row.index(True) for row in found[0].masks.lists("cell")]
+    assert [link.op for link in found[0].genotype().cells["cell"].links] == [
+        found[0].space.cells["cell"].ops[column] for column in chosen
+    ]
+
+
+def test_trainer_is_needed_to_know_the_length() -> None:
+    search, _ = setting()
+    with pytest.raises(NasError, match="max_epochs"):
+        Project().on_train_epoch_start(pl.Trainer(max_epochs=None, logger=False, enable_checkpointing=False), search)
+    with pytest.raises(NasError, match="accuracy or loss"):
+        Project(criterion="acc")  # type: ignore[arg-type]

@@ -1,0 +1,274 @@
+"""ENAS: the controller's law by enumeration, REINFORCE against the exact gradient, the baseline value by value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nas.architecture.cell import Cell
+from nas.architecture.masks import Masks
+from nas.callbacks.enas_controller import Reinforce
+from nas.callbacks.selection.select import SelectDrawn
+from nas.relaxations.controller import Controller, Written
+from nas.searches.gradient import GradientSearch
+from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.space import TABLE, NasBench201
+from nas.utils.errors import NasError
+
+SHAPE = (3, 8, 8)
+FLAT = {"cell": Cell(((0, 1), (0, 2)), ("a", "b", "c"), (2,), excluded=frozenset({(1, "b")}))}
+NESTED = {
+    "normal": Cell(
+        ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)),
+        ("none", "a", "b"),
+        (3,),
+        inputs=2,
+        excluded=frozenset((e, "b") for e in range(4)),
+    ),
+    "reduce": Cell(((0, 1),), ("b", "a"), (1,), inputs=2),
+}
+
+
+class OpenError(Exception):
+    """The script has run out of decisions."""
+
+    def __init__(self, choices: list[int]) -> None:
+        self.choices = choices
+
+
+def controller(cells: dict[str, Cell], spread: float = 1.0) -> Controller:
+    torch.manual_seed(0)
+    return Controller(cells, hidden=4, spread=spread, temperature=1.0).double()
+
+
+def every_path(monkeypatch: pytest.MonkeyPatch, written_by: Controller) -> list[Written]:
+    """All sequences of decisions with probability, each forced in turn."""
+    masks, found, scripts = Masks(written_by.cells), [], [[]]
+    while scripts:
+        script: list[int] = scripts.pop()
+        left = iter(script)
+
+        def forced(p: Tensor, generator: object, left: Any = left) -> Tensor:
+            chosen = next(left, None)
+            if chosen is None:
+                raise OpenError(p.nonzero().flatten().tolist())
+            return torch.tensor([chosen])
+
+        with monkeypatch.context() as patch:
+            patch.setattr("nas.relaxations.controller.drawn", forced)
+            try:
+                found.append(written_by.write(masks))
+            except OpenError as more:
+                scripts += [[*script, choice] for choice in more.choices]
+    return found
+
+
+@pytest.mark.parametrize(("cells", "count"), [(FLAT, 3 * 2), (NESTED, (3 * 2 + 4) * 2)])
+def test_probabilities_of_all_paths_sum_to_one(
+    monkeypatch: pytest.MonkeyPatch, cells: dict[str, Cell], count: int
+) -> None:
+    paths = every_path(monkeypatch, controller(cells))
+    assert len(paths) == count
+    torch.testing.assert_close(torch.stack([path.log_p for path in paths]).exp().sum().item(), 1.0)
+    for path in paths:
+        for name, cell in cells.items():
+            active = torch.tensor(path.arch[name].active)
+            assert torch.equal(path.arch[name].op, active.double()) and not active[~cell.allowed()].any()
+            for node in cell.nodes:
+                rows = cell.into(node)
+                assert int(active[rows].sum()) == min(cell.inputs or len(rows), len(rows))
+            assert "none" not in cell.ops or not active[:, 0].any()
+
+
+def test_entropy_of_the_first_decisions_is_that_of_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean over paths of the sum of the decisions' entropies is the entropy of the whole path (chain rule)."""
+    paths = every_path(monkeypatch, controller(NESTED))
+    p = torch.stack([path.log_p for path in paths]).exp()
+    mean = (p * torch.stack([path.entropy for path in paths])).sum()
+    torch.testing.assert_close(mean, torch.special.entr(p).sum())
+
+
+def test_draws_have_the_probabilities_of_their_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, masks = controller(FLAT), Masks(FLAT)
+    law = {str(path.arch["cell"].active): path.log_p.exp().item() for path in every_path(monkeypatch, writer)}
+    drawn = [str(writer(masks)["cell"].active) for _ in range(600)]
+    for path, p in law.items():
+        assert drawn.count(path) / 600 == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 600))
+
+
+@pytest.mark.parametrize("cells", [FLAT, NESTED])
+def test_reinforce_is_the_gradient_of_the_expected_reward(
+    monkeypatch: pytest.MonkeyPatch, cells: dict[str, Cell]
+) -> None:
+    """The mean of the update over all paths against a finite difference of E[reward], whatever the baseline."""
+    writer = controller(cells)
+    rewards = torch.rand(200, dtype=torch.float64)
+    reinforce = Reinforce(entropy=0.0)
+    reinforce.baseline = 0.3
+    paths = every_path(monkeypatch, writer)
+    losses = [
+        p.log_p.detach().exp() * reinforce.surrogate(p.log_p, p.entropy, r)[0]
+        for p, r in zip(paths, rewards, strict=False)
+    ]
+    torch.stack(losses).sum().backward()
+
+    def value() -> float:
+        found = every_path(monkeypatch, writer)
+        return float(sum(p.log_p.detach().exp() * r for p, r in zip(found, rewards, strict=False)))
+
+    names = [n for n, p in writer.named_parameters() if p.grad is not None]
+    assert {"first", "embedding.weight", "lstm.weight_hh_l1", "op_head.weight"} <= set(names)
+    for name in (
+        "first",
+        "embedding.weight",
+        "lstm.weight_ih_l0",
+        "lstm.weight_hh_l1",
+        "op_head.weight",
+        "op_head.bias",
+    ):
+        weight = writer.get_parameter(name)
+        assert weight.grad is not None
+        flat = weight.grad.flatten()
+        at = int(flat.abs().argmax())
+        sides = []
+        for step in (1e-5, -2e-5):
+            weight.data.view(-1)[at] += step
+            sides.append(value())
+        weight.data.view(-1)[at] += 1e-5
+        slope = (sides[0] - sides[1]) / 2e-5
+        assert abs(slope) > 1e-6
+        assert float(flat[at]) == pytest.approx(-0.99 * slope, rel=1e-4), name
+
+
+def test_surrogate_with_its_entropy_and_in_the_first_epoch() -> None:
+    log_p, entropy = torch.tensor(-2.0, requires_grad=True), torch.tensor(1.5, requires_grad=True)
+    reinforce = Reinforce(entropy=0.1, decay=0.9)
+    loss, baseline = reinforce.surrogate(log_p, entropy, torch.tensor(0.4))
+    assert float(baseline) == pytest.approx(0.4)
+    slopes = torch.autograd.grad(loss, (log_p, entropy))
+    assert [float(s) for s in slopes] == pytest.approx([-0.1 * 1.5, 2.0 * 0.1])  # the entropy alone
+    reinforce.baseline = 0.2
+    loss, baseline = reinforce.surrogate(log_p, entropy, torch.tensor(0.4))
+    assert float(baseline) == pytest.approx(0.2 - 0.1 * (0.2 - 0.55))
+    slopes = torch.autograd.grad(loss, (log_p, entropy))
+    assert [float(s) for s in slopes] == pytest.approx([-0.9 * (0.55 - 0.2), 2.0 * 0.9 * 0.1])
+
+
+class Stage:
+    """A search with a controller, evaluated by a function of the path, and a trainer at the end of an epoch."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, accuracy: Callable[[int, Tensor], float]) -> None:
+        torch.manual_seed(0)
+        self.search = GradientSearch(
+            NasBench201(SHAPE, 10, channels=2, cells_per_stage=1),
+            Controller,
+            lambda p: torch.optim.SGD(p, 0.1),
+            lambda p: torch.optim.Adam(p, 0.05, (0.0, 0.999), 1e-3),
+            batch_arch_steps=False,
+        )
+        self.seen: list[int] = []
+        calls = iter(range(10**6))
+
+        def evaluate(batch: Any, arch: Any) -> tuple[Tensor, Tensor]:
+            self.seen.append(int(batch[0]))
+            return torch.tensor(1.0), torch.tensor(100 * accuracy(next(calls), arch["cell"].op))
+
+        adam = self.search._make_arch_optimizer(self.search.relaxation.parameters())  # type: ignore[misc]
+        self.logged: dict[str, Tensor] = {}
+        monkeypatch.setattr(self.search, "evaluate", evaluate)
+        monkeypatch.setattr(self.search, "optimizers", lambda: [None, SimpleNamespace(optimizer=adam)])
+        monkeypatch.setattr(self.search, "log_dict", lambda values, **k: self.logged.update(values))
+        loader = SimpleNamespace(set_epoch=lambda epoch: None)
+        batches = [(torch.tensor(i), torch.tensor(0)) for i in range(3)]
+        loader = type("Loader", (), {"set_epoch": lambda self, e: None, "__iter__": lambda self: iter(batches)})()
+        self.trainer: Any = SimpleNamespace(
+            is_last_batch=True,
+            current_epoch=0,
+            datamodule=SimpleNamespace(train_dataloader=lambda: SimpleNamespace(iterables={"val": loader})),
+            strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor),
+        )
+
+    def train(self, reinforce: Reinforce) -> None:
+        reinforce.on_train_batch_end(self.trainer, self.search, None, None, 0)
+
+
+def test_baseline_value_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    accuracies = [0.1, 0.5, 0.3, 0.7, 0.9, 0.2, 0.6, 0.4]
+    stage = Stage(monkeypatch, lambda call, op: accuracies[call])
+    reinforce = Reinforce(steps=2, draws=2, entropy=0.0, decay=0.9)
+    used: list[tuple[float, float]] = []
+    inner = reinforce.surrogate
+
+    def watched(log_p: Tensor, entropy: Tensor, accuracy: Tensor) -> tuple[Tensor, Tensor]:
+        loss, baseline = inner(log_p, entropy, accuracy)
+        used.append((float(accuracy), float(baseline)))
+        return loss, baseline
+
+    monkeypatch.setattr(reinforce, "surrogate", watched)
+    before = [p.detach().clone() for p in stage.search.relaxation.parameters()]
+    stage.train(reinforce)
+    assert [b for _, b in used] == pytest.approx(accuracies[:4]) and reinforce.baseline == pytest.approx(0.7)
+    after = list(stage.search.relaxation.named_parameters())
+    moved = {name for old, (name, new) in zip(before, after, strict=True) if not torch.equal(old, new)}
+    assert moved == {"alpha.cell"}, "without entropy and baseline the first epoch teaches nothing"
+
+    copy = Reinforce()
+    copy.load_state_dict(reinforce.state_dict())
+    assert copy.baseline == reinforce.baseline
+    stage.train(reinforce)
+    expected = [0.7 - 0.1 * (0.7 - a) for a in accuracies[4:]]
+    assert [b for _, b in used[4:]] == pytest.approx(expected) and reinforce.baseline == pytest.approx(expected[-1])
+    assert stage.seen == [0, 1, 2, 0, 0, 1, 2, 0]
+    assert float(stage.logged["arch/accuracy"]) == pytest.approx(52.5)
+
+
+def test_controller_learns_what_is_rewarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, lambda call, op: float(op[:, 3].mean()))
+    reinforce = Reinforce(steps=25, draws=4)
+    scores = []
+    for _ in range(3):
+        stage.train(reinforce)
+        scores.append(float(stage.search.relaxation.scores(stage.search.masks)["cell"][:, 3].mean()))
+    assert scores[-1] > max(0.3, scores[0])
+    assert [link.op for link in stage.search.genotype().cells["cell"].links].count("nor_conv_3x3") >= 3
+    drawn = SelectDrawn().candidates(stage.search, 30)
+    ops = [link.op for genotype in drawn for link in genotype.cells["cell"].links]
+    assert ops.count("nor_conv_3x3") / len(ops) > 0.4
+
+
+def test_draws_on_nested_cells_are_genotypes_and_go_on_after_a_reload() -> None:
+    space = Darts(SHAPE, 10, channels=2, layers=3)
+    torch.manual_seed(0)
+    search = GradientSearch(space, Controller, lambda p: torch.optim.SGD(p, 0.1), batch_arch_steps=False)
+    keep = torch.ones(14, 8, dtype=torch.bool)
+    keep[:, 3] = False
+    search.masks.restrict("normal", keep)
+    for genotype in SelectDrawn().candidates(search, 20):
+        space.check(genotype)
+        assert "skip_connect" not in [link.op for link in genotype.cells["normal"].links]
+    state = search.relaxation.state_dict()
+    expected = [search.relaxation(search.masks)["reduce"].active for _ in range(3)]
+    search.relaxation.load_state_dict(state)
+    assert [search.relaxation(search.masks)["reduce"].active for _ in range(3)] == expected
+    assert len({str(active) for active in expected}) == 3
+
+
+def test_parameters_start_as_in_the_reference() -> None:
+    torch.manual_seed(0)
+    found = Controller({"cell": TABLE})
+    assert found.edge_head is None and found.embedding.weight.shape == (5, 32)
+    for weight in (found.first, found.embedding.weight, found.op_head.weight, found.lstm.weight_ih_l0):
+        assert 0.05 < float(weight.abs().max()) <= 0.1
+    assert float(found.lstm.weight_ih_l1.abs().max()) > 0.1  # torch's own, 1 / sqrt(32)
+
+
+def test_needs_a_validation_part() -> None:
+    trainer: Any = SimpleNamespace(datamodule=SimpleNamespace(bilevel=False))
+    with pytest.raises(NasError, match="bilevel"):
+        Reinforce().setup(trainer, None, "fit")  # type: ignore[arg-type]

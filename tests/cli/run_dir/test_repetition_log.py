@@ -1,0 +1,144 @@
+"""Many searches in one run: they go on after a kill, and only as what they were."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from nas.blackbox.anytime import Trace
+from nas.cli.run_dir.repetition_log import curve, trace_of
+from nas.proxies.scan.report import Report
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.utils.errors import NasError
+from tests.blackbox.test_search import COMMAND, QUICK
+from tests.support.compose_tools import lines, script
+from tests.support.error_tools import run
+from tests.support.query_tools import Formula
+
+FILES = ("repetitions.jsonl", "table.csv", "anytime.csv", "genotype.json")
+
+
+def test_killed_repetitions_go_on_where_they_stood(tmp_path: Path) -> None:
+    flag, whole, broken = tmp_path / "killed", tmp_path / "whole", tmp_path / "broken"
+    killing = ["evaluator._target_=tests.support.query_tools.Killing", f"+evaluator.flag={flag}", "+evaluator.at=9"]
+    common = ["method.budget.queries=15", "method.repetitions=6", "seed=5"]
+    command = [*(a for a in COMMAND if "_target_" not in a), *QUICK, *killing, *common]
+    died = script("search", *command, f"hydra.run.dir={broken}", cwd=tmp_path, env={"PYTHONPATH": "."})
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    before = (broken / "repetitions.jsonl").read_text()
+    assert before.count("\n") == 4
+    with (broken / "repetitions.jsonl").open("a") as file:
+        file.write('{"repetition": 4, "cut off in the mid')
+    run("search", *command, f"hydra.run.dir={broken}").refused("holds an interrupted run", f"ckpt_path={broken}")
+    other = run("search", f"ckpt_path={broken}", "method.strategy.population=5")
+    other.refused("were made with another method.strategy", "start anew in another directory")
+    run("search", f"ckpt_path={broken}", "seed=6").refused("were made with another", "method.seed, seed: leave")
+    found = run("search", f"ckpt_path={broken}")
+    found.succeeded()
+    assert "goes on after 4 of 6 repetitions" in found.said
+    run("search", *command, f"hydra.run.dir={whole}").succeeded()
+    for name in FILES:
+        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    assert (broken / "repetitions.jsonl").read_text().startswith(before)
+    one, two = (json.loads((d / "summary.json").read_text()) for d in (whole, broken))
+    assert one["table"] == two["table"] and one["genotype"] == two["genotype"]
+    run("search", f"ckpt_path={broken}").refused("holds a finished run")
+    more = tmp_path / "more"
+    run("search", f"ckpt_path={broken}", "method.repetitions=8", f"hydra.run.dir={more}").succeeded()
+    assert lines(more / "repetitions.jsonl")[:6] == lines(whole / "repetitions.jsonl")
+    assert [row["seed"] for row in lines(more / "repetitions.jsonl")] == list(range(5, 13))
+
+
+def test_interrupted_repetitions_are_kept(tmp_path: Path) -> None:
+    def begin(self: Formula, seed: int) -> None:
+        if seed == 2:
+            raise KeyboardInterrupt
+        self.draws = 1000 * seed
+
+    command = [*COMMAND, *QUICK, "method.budget.queries=3", "method.repetitions=4", f"hydra.run.dir={tmp_path}/r"]
+    with mock.patch.object(Formula, "begin", begin):
+        stopped = run("search", *command)
+    stopped.refused("all repetitions that have ended are kept; go on with ckpt_path=", code=130)
+    assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1]
+    run("search", f"ckpt_path={tmp_path}/r").succeeded()
+    assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1, 2, 3]
+
+
+def test_a_directory_without_repetitions_is_refused(tmp_path: Path) -> None:
+    single, begun = tmp_path / "single", tmp_path / "begun"
+    command = [*COMMAND, *QUICK, "method.budget.queries=3", "epochs=1"]
+    run("search", *command, f"hydra.run.dir={single}").succeeded()
+    again = ["method.repetitions=3", f"hydra.run.dir={tmp_path}/new"]
+    run("search", f"ckpt_path={single}", *again).refused(f"there is no repetitions.jsonl in {single}")
+    (begun / ".hydra").mkdir(parents=True)
+    (begun / ".hydra" / "overrides.yaml").write_text("[]")
+    (begun / "repetitions.jsonl").touch()
+    run("search", *command, f"ckpt_path={begun}", *again).refused("what its repetitions were made with is not known")
+
+
+def test_finished_repetitions_are_never_lost(tmp_path: Path) -> None:
+    """An interrupted run that was asked for more remembers how many, and refuses to end with fewer than it has."""
+    here, file = tmp_path / "run", tmp_path / "run" / "repetitions.jsonl"
+    command = [*COMMAND, *QUICK, "method.budget.queries=3", "method.repetitions=2", f"hydra.run.dir={here}"]
+    early = [a for a in command if "queries" not in a] + ["method.budget.seconds=5"]
+    run("search", *early).refused("the first query alone takes")
+    assert not file.exists(), "there is nothing to go on with, and the directory is free"
+    run("search", *command).succeeded()
+    (here / "summary.json").unlink()
+    run("search", f"ckpt_path={here}", "method.repetitions=4").succeeded()
+    (here / "summary.json").unlink()
+    written = file.read_text()
+    for fewer in ("2", "3"):
+        found = run("search", f"ckpt_path={here}", f"method.repetitions={fewer}")
+        found.refused("has 4 finished repetitions", f"method.repetitions={fewer}")
+    run("search", f"ckpt_path={here}", "method.repetitions=1").refused("no checkpoint", "as many of them, or more")
+    run("search", f"ckpt_path={here}").succeeded()
+    assert file.read_text() == written and written.count("\n") == 4, "four were asked for last"
+    (here / "summary.json").unlink()
+    first, *rest = written.splitlines(keepends=True)
+    row = json.loads(first)
+    del row["curve"]
+    for other in (json.dumps(row) + "\n", "[]\n", rest[0]):
+        file.write_text("".join([other, *rest]))
+        run("search", f"ckpt_path={here}").refused("line 1 of", "not what this version writes of repetition 0")
+        assert file.read_text() == "".join([other, *rest])
+
+
+def test_curves_come_back_as_they_were() -> None:
+    found = Trace([1.5, 2.1], {"value": [math.nan, 0.1 + 0.2], "fact": [1.0, 1 / 3]}, 9.75)
+    again = trace_of({"curve": json.loads(json.dumps(curve(found), allow_nan=False))})
+    assert again.spent == found.spent and again.end == found.end
+    assert math.isnan(again.values["value"][0]) and again.values["value"][1] == found.values["value"][1]
+    assert again.values["fact"] == found.values["fact"]
+
+
+def test_a_benchmark_that_cannot_be_read_stops_only_a_scan_that_asks_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(root: str, notation: str) -> None:
+        raise NasError("two tables")
+
+    monkeypatch.setattr("nas.benchmarks.find", find)
+    space = NasBench201((3, 32, 32), 10)
+    assert Report(str(tmp_path), "digits").check(space, "digits") == "no accuracies: two tables"
+    with pytest.raises(NasError, match="method.report: two tables"):
+        Report(str(tmp_path), "cifar10", split="valid").check(space, "cifar10")
+
+
+@pytest.mark.data
+def test_a_scan_is_told_before_it_begins_what_the_table_lacks(shared: Path) -> None:
+    root, space = str(shared / "data"), NasBench201((3, 32, 32), 10)
+    assert Report(root, "cifar10").check(space, "cifar10") is None
+    assert "no accuracies" in str(Report(root, "digits").check(space, "digits"))
+    assert "no benchmark of space" in str(Report("/nowhere", "cifar10", epochs=7).check(space, "cifar10"))
+    with pytest.raises(NasError, match=r"method.report: epochs=13: .* has trainings of .*200 epochs"):
+        Report(root, "cifar10", epochs=13).check(space, "cifar10")
+    with pytest.raises(NasError, match="unknown method.report.split"):
+        Report(root, "cifar10", split="vald").check(space, "cifar10")
+    with pytest.raises(NasError, match="unknown method.report.dataset 'cifr10'"):
+        Report("/nowhere", "cifr10").check(space, "digits")

@@ -1,0 +1,140 @@
+"""Mistakes in going on with a run: one line, and the run that was to go on stays as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.error_tools import NB201, SEARCH, TRAIN, run, snapshot, unfinished
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of a GDAS search of one epoch."""
+    directory = tmp_path_factory.mktemp("searched") / "run"
+    run("search", *SEARCH, f"hydra.run.dir={directory}").succeeded()
+    return directory
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of a training of one epoch."""
+    directory = tmp_path_factory.mktemp("trained") / "run"
+    run("train", *TRAIN, f"genotype={NB201}", f"hydra.run.dir={directory}").succeeded()
+    return directory
+
+
+@pytest.fixture
+def broken(searched: Path, tmp_path: Path) -> Path:
+    """A search that was interrupted after the first of its two epochs."""
+    return unfinished(searched, tmp_path / "broken")
+
+
+def refused(directory: Path, script: str, *arguments: str | Path, phrases: list[str]) -> None:
+    """Asserts that a command is refused with these phrases and leaves all files of ``directory`` alone."""
+    before = snapshot(directory)
+    run(script, *arguments).refused(*phrases)
+    assert snapshot(directory) == before
+
+
+@pytest.mark.parametrize(
+    ("argument", "phrases"),
+    [
+        ("method=drnas", ["is a run with method=gdas, not drnas", "leave out method=drnas", "start anew"]),
+        ("space=darts", ["is a run with space=nas_bench_201, not darts", "leave out space=darts"]),
+        ("space.channels=8", ["'supernet.stem.0.weight' has shape (4, 3, 3, 3) in the checkpoint", "(8, 3, 3, 3)"]),
+        ("space.cells_per_stage=2", ["does not exist in this search", "the options that the search was started with"]),
+        ("space.affine=true", ["in the checkpoint", "in this search"]),
+        ("space.chanels=8", ["did you mean 'space.channels'?"]),
+        ("epochs=-1", ["whole number"]),
+    ],
+)
+@pytest.mark.parametrize("named", ["", "checkpoints/last.ckpt"], ids=["directory", "file"])
+def test_other_options(argument: str, phrases: list[str], named: str, broken: Path) -> None:
+    refused(broken, "search", f"ckpt_path={broken / named}", argument, phrases=phrases)
+
+
+@pytest.mark.parametrize(
+    ("script", "phrases"),
+    [
+        ("search", ["holds a finished run", "epochs=N and hydra.run.dir=NEW"]),
+        ("train", ["holds a finished run", "epochs=N and hydra.run.dir=NEW"]),
+    ],
+)
+def test_a_finished_run(script: str, phrases: list[str], searched: Path, trained: Path) -> None:
+    directory = searched if script == "search" else trained
+    refused(directory, script, f"ckpt_path={directory}", phrases=phrases)
+    refused(directory, script, f"ckpt_path={directory}/checkpoints/last.ckpt", phrases=phrases)
+
+
+def test_a_checkpoint_of_the_other_script(broken: Path, trained: Path, tmp_path: Path) -> None:
+    other = unfinished(trained, tmp_path / "training")
+    file = other / "checkpoints" / "last.ckpt"
+    words = ["was written by train.py", "python train.py ckpt_path="]
+    refused(other, "search", f"ckpt_path={other}", phrases=words)
+    alone = tmp_path / "alone.ckpt"
+    alone.write_bytes(file.read_bytes())
+    refused(tmp_path, "search", *SEARCH, f"ckpt_path={alone}", phrases=words)
+    refused(broken, "train", f"ckpt_path={broken}", phrases=["was written by search.py", "python search.py ckpt_path="])
+    refused(other, "train", f"ckpt_path={other}", "network.channels=8", phrases=["'network.stem.0.weight'", "training"])
+
+
+def test_a_checkpoint_alone_of_another_method(broken: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.ckpt"
+    alone.write_bytes((broken / "checkpoints" / "last.ckpt").read_bytes())
+    words = ["the checkpoint is of method 'gdas', this search has method 'darts'"]
+    new = [f"hydra.run.dir={tmp_path}/new", "epochs=2"]
+    refused(broken, "search", *SEARCH, *new, f"ckpt_path={alone}", "method=darts", phrases=words)
+    darts = [argument for argument in SEARCH if "cells_per_stage" not in argument]
+    words = ["the checkpoint is of space 'nas_bench_201', this search has space 'darts'"]
+    refused(broken, "search", *darts, *new, f"ckpt_path={alone}", "space=darts", "space.layers=3", phrases=words)
+
+
+def test_what_is_no_checkpoint(broken: Path) -> None:
+    file = broken / "checkpoints" / "last.ckpt"
+    whole = file.read_bytes()
+    third = len(whole) // 3
+    damaged = whole[:third] + bytes(64) + whole[third + 64 :]
+    for content in (b"hello\n", b"", whole[: len(whole) // 2], whole[:-100], damaged):
+        file.write_bytes(content)
+        refused(broken, "search", f"ckpt_path={broken}", phrases=[f"{file} is damaged or no checkpoint", "or its dir"])
+    torch.save({"a": 1}, file)
+    refused(broken, "search", f"ckpt_path={file}", phrases=[f"{file} is not a checkpoint of a run"])
+    file.unlink()
+    words = [f"there is no {file}", "before its first epoch ended"]
+    refused(broken, "search", f"ckpt_path={broken}", phrases=words)
+
+
+def test_what_is_no_run_directory(broken: Path, tmp_path: Path) -> None:
+    words = ["is not a run directory", "overrides.yaml"]
+    refused(tmp_path, "search", f"ckpt_path={tmp_path}", phrases=words)
+    (broken / ".hydra" / "overrides.yaml").write_text("{a: [")
+    refused(broken, "search", f"ckpt_path={broken}", phrases=["overrides.yaml is damaged"])
+    (broken / ".hydra" / "overrides.yaml").write_text("a: 1")
+    refused(broken, "search", f"ckpt_path={broken}", phrases=["overrides.yaml is damaged"])
+
+
+def test_another_run_is_not_written_over(broken: Path, searched: Path, tmp_path: Path) -> None:
+    other = unfinished(searched, tmp_path / "other")
+    words = [f"{other} holds an interrupted run", f"ckpt_path={other}"]
+    refused(other, "search", *SEARCH, f"hydra.run.dir={other}", phrases=words)
+    refused(other, "search", f"ckpt_path={broken}", f"hydra.run.dir={other}", phrases=words)
+    refused(searched, "search", *SEARCH, f"hydra.run.dir={searched}", phrases=["holds a finished run"])
+    refused(searched, "train", *TRAIN, f"genotype={searched}", f"hydra.run.dir={searched}", phrases=["finished run"])
+
+
+def test_hydras_record_follows_the_run_that_goes_on(broken: Path) -> None:
+    run("search", f"ckpt_path={broken}", "epochs=3").succeeded()
+    record = (broken / ".hydra" / "overrides.yaml").read_text()
+    assert "epochs=3" in record and "epochs=2" not in record and "space.channels=4" in record
+    assert "max_epochs" in (broken / ".hydra" / "config.yaml").read_text()
+    assert "choices" in (broken / ".hydra" / "hydra.yaml").read_text()
+    assert len((broken / "history.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_run_that_only_lacks_its_summary(broken: Path, searched: Path, tmp_path: Path) -> None:
+    complete = unfinished(searched, tmp_path / "complete", epochs=1)
+    run("search", f"ckpt_path={complete}").succeeded()
+    assert (complete / "summary.json").is_file()

@@ -1,0 +1,95 @@
+"""The counting rules of the field: figures that their tools print, and rules worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.deploy.complexity import RULES, macs, operations, parameters
+from nas.nn.ops import GlobalPool
+from nas.spaces.nas_bench_201.space import NasBench201, from_index
+from nas.utils.errors import NasError
+from nas.zoo.table import find
+from tests.support.zoo_tools import DATA, built
+
+CIFAR, _ = DATA["cifar10"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "millions"), [("macs_bias", 15.64737), ("thop_2020", 16.4646), ("ptflops", 16.8106), ("macs", 15.64736)]
+)
+def test_what_tools_say_of_the_first_architecture_of_the_benchmark(rule: str, millions: float) -> None:
+    """thop and ptflops as quoted by users of NATS-Bench (issue 24), the benchmark's own figure as it is stored."""
+    network = NasBench201(CIFAR, 10).network(from_index(0))
+    places = len(str(millions).partition(".")[2])
+    assert round(operations(network, CIFAR, rule) / 1e6, places) == millions
+
+
+def test_one_layer_of_each_kind() -> None:
+    """By hand: 8x8 images of 3 channels, a 3x3 convolution to 4 with a bias, and what follows."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),  # 256 outputs of 27 products
+        nn.BatchNorm2d(4),  # 256
+        nn.ReLU(),
+        nn.AvgPool2d(3, 2, padding=1),  # 64 of 256
+        nn.MaxPool2d(2),  # 16 of 64
+        GlobalPool(),  # 4 of 16
+        nn.Linear(4, 5),  # 5 outputs of 4 products
+    )
+    expected = {
+        "macs": 256 * 27 + 20,
+        "macs_bias": 256 * 28 + 25,
+        "flops": 2 * (256 * 27 + 20),
+        "thop_2019": 256 * 28 + 4 * 256 + 4 * 64 + 20 + 5 * 8,
+        "thop_2019_without_norm": 256 * 28 + 4 * 64 + 20 + 5 * 8,
+        "thop_2020": 256 * 28 + 2 * 256 + 64 + 20 + 20,
+        "ptflops": 256 * 28 + 2 * 256 + 256 + 256 + 64 + 16 + 25,
+    }
+    assert {rule: operations(network, (3, 8, 8), rule) for rule in RULES} == expected
+
+
+@pytest.mark.parametrize("name", ["nasnet", "fairdarts_a", "SETN", "SNAS_aggressive", "GDAS_F1"])
+def test_flops_are_those_of_pytorch(name: str) -> None:
+    network = built(find(name), "cifar10", channels=8, layers=3).to_empty(device="cpu")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(torch.zeros(1, *CIFAR))
+    assert operations(network, CIFAR, "flops") == counter.get_total_flops() == 2 * macs(network, CIFAR)
+
+
+def test_a_figure_of_fairdarts_table_about_another_method() -> None:
+    """558 M for PC-DARTS; a pool that edges share is counted once an edge."""
+    network = built(find("PC-DARTS"), "cifar10")
+    assert round(operations(network, CIFAR, "thop_2019_without_norm") / 1e6, 2) == 558.26
+
+
+def test_meta_and_real_networks_count_alike() -> None:
+    meta = built(find("DARTS"), "cifar10", channels=8, layers=3)
+    real = built(find("DARTS"), "cifar10", channels=8, layers=3).to_empty(device="cpu")
+    for rule in RULES:
+        assert operations(meta, CIFAR, rule) == operations(real, CIFAR, rule)
+    assert all(p.is_meta for p in meta.parameters()) and parameters(meta) == parameters(real)
+
+
+class Stubborn(nn.Module):
+    """Cannot tell how long the rows of an empty batch are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+        self.linear = nn.Linear(2 * 4 * 4, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.linear(self.conv(x).view(len(x), -1))
+        return out
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_networks_that_take_no_empty_batch(device: str) -> None:
+    assert macs(Stubborn().to(device), (3, 4, 4)) == 2 * 16 * 3 + 32 * 7
+
+
+def test_unknown_rule() -> None:
+    with pytest.raises(NasError, match="unknown counting rule 'thop': did you mean .*thop_2020"):
+        operations(Stubborn(), (3, 4, 4), "thop")

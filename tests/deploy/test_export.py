@@ -1,0 +1,136 @@
+"""Exported files run without this library and give the same logits, at any batch size."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import nas
+from nas.deploy.export import differences, exported
+from nas.deploy.load import TrainedNetwork
+from nas.spaces.genotype_file import encode_genotype
+from nas.spaces.notation import parse
+from nas.utils.errors import NasError
+from tests.support.deploy_tools import DARTS, NB201, made, written
+from tests.support.error_tools import TINY, run
+
+DATA = [a for a in TINY if "batch_size" not in a]
+X = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def export(tmp_path: Path, *arguments: str) -> tuple[Path, dict[str, Any], str]:
+    """The directory of an export, its summary and what it said."""
+    output = tmp_path / "out"
+    run("train", "mode=export", *DATA, *arguments, f"hydra.run.dir={output}").succeeded()
+    return output, json.loads((output / "summary.json").read_text()), (output / "train.log").read_text()
+
+
+def check_metadata(found: dict[str, Any], taken: str) -> None:
+    assert (found["format"], int(found["version"]), found["input"]) == ("nas-export", 1, taken)
+    assert found["shape"] == [3, 8, 8] and found["classes"] == 10 and found["class_names"][9] == "kind 9"
+    assert found["mean"] == [0.4] * 3 and found["std"] == [0.2] * 3 and found["dataset"] == "synthetic"
+    assert found["genotype"] == encode_genotype(made().genotype)
+
+
+def test_onnx(tmp_path: Path) -> None:
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = written(tmp_path / "model.pt")
+    output, summary, said = export(tmp_path, f"weights={model}", "format=onnx")
+    assert {p.name for p in output.iterdir() if p.is_file()} == {"model.onnx", "summary.json", "train.log"}
+    assert set(summary["max_difference"]) == {"random", "real"} and "real images" in said
+    assert all(0 <= worst < 1e-4 for worst in summary["max_difference"].values())
+    graph = onnx.load(output / "model.onnx")
+    onnx.checker.check_model(graph, full_check=True)
+    values = {entry.key: entry.value for entry in graph.metadata_props}
+    texts = ("format", "input", "dataset")
+    check_metadata({key: v if key in texts else json.loads(v) for key, v in values.items()}, "normalized")
+    session = onnxruntime.InferenceSession(str(output / "model.onnx"), providers=["CPUExecutionProvider"])
+    network = nas.load(model)
+    for batch in (X, X[:1], X[:4]):
+        got = torch.from_numpy(session.run(None, {"images": batch.numpy()})[0])
+        with torch.no_grad():
+            torch.testing.assert_close(got, network(batch), rtol=1e-4, atol=1e-5)
+    content = (output / "model.onnx").read_bytes()
+    assert str(Path(nas.__file__).parent).encode() not in content, "no paths of here"
+    damaged = onnx.load(output / "model.onnx")
+    weight = next(part for part in damaged.graph.initializer if part.name.endswith("classifier.weight"))
+    weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) + 1, weight.name))
+    with pytest.raises(NasError, match="disagrees with the network by .* on given input: not written"):
+        differences(network, "onnx", damaged.SerializeToString(), {"given": X})
+
+
+def test_torch_export(tmp_path: Path) -> None:
+    model = written(tmp_path / "model.pt")
+    file = tmp_path / "elsewhere" / "net.pt2"
+    more = ["format=torch_export", "export.normalize=true", f"export.file={file}"]
+    output, summary, said = export(tmp_path, f"weights={model}", *more)
+    assert not (output / "model.pt2").exists() and summary["file"] == str(file) and "pixels in 0..1" in said
+    assert set(summary["max_difference"]) == {"random", "real"} and max(summary["max_difference"].values()) < 1e-4
+    extra = {"nas.json": ""}
+    program = torch.export.load(file, extra_files=extra).module()
+    check_metadata(json.loads(extra["nas.json"]), "pixels")
+    network = nas.load(model, normalize=True)
+    with torch.no_grad():
+        for batch in (X, X[:1], X[:4]):
+            torch.testing.assert_close(program(batch), network(batch), rtol=1e-4, atol=1e-5)
+    with zipfile.ZipFile(file) as archive:
+        here = str(Path(nas.__file__).parent).encode()
+        assert not any(here in archive.read(name) for name in archive.namelist()), "no paths of here"
+    before = file.read_bytes()
+    again = run("train", "mode=export", *DATA, f"weights={model}", *more, f"hydra.run.dir={tmp_path}/again")
+    again.refused("exists already")
+    assert file.read_bytes() == before
+    finished = run("train", "mode=export", *DATA, f"weights={model}", more[0], f"hydra.run.dir={output}")
+    finished.refused("holds a finished run")
+
+
+def test_real_images_that_are_not_there(tmp_path: Path) -> None:
+    """An export goes on without them, and fetches nothing."""
+    model = written(tmp_path / "model.pt", shape=(3, 32, 32))
+    arguments = ["dataset=cifar10", f"paths.data={tmp_path}", f"weights={model}", "format=torch_export"]
+    output = tmp_path / "out"
+    run("train", "mode=export", *arguments, f"hydra.run.dir={output}").succeeded()
+    assert "not compared on real images: " in (text := (output / "train.log").read_text()) and "download is off" in text
+    assert set(json.loads((output / "summary.json").read_text())["max_difference"]) == {"random"}
+    assert (output / "model.pt2").is_file()
+
+
+def test_darts_with_an_auxiliary_head() -> None:
+    """The head is for training: it is not in the file."""
+    trained = TrainedNetwork(made(DARTS, shape=(3, 16, 16)), auxiliary=False)
+    data = exported(trained, "torch_export")
+    assert b"auxiliary_head" not in data
+    assert differences(trained, "torch_export", data, {"given": torch.rand(3, 3, 16, 16)})["given"] < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("normalize", [False, True])
+def test_darts_as_onnx(normalize: bool) -> None:
+    pytest.importorskip("onnxscript")
+    trained = TrainedNetwork(made(DARTS, shape=(3, 16, 16)), normalize, auxiliary=False)
+    data = exported(trained, "onnx")
+    assert b"auxiliary_head" not in data
+    assert differences(trained, "onnx", data, {"given": torch.rand(3, 3, 16, 16)})["given"] < 1e-4
+
+
+def test_random_networks_are_refused() -> None:
+    noisy = parse(DARTS.replace("max_pool_3x3", "noise"))
+    network = TrainedNetwork(made())
+    network.genotype = noisy
+    with pytest.raises(NasError, match="'noise': its outputs are random"):
+        exported(network, "torch_export")
+
+
+def test_outputs_that_are_not_finite_do_not_pass() -> None:
+    network = TrainedNetwork(made(NB201))
+    data = exported(network, "torch_export")
+    assert math.isfinite(differences(network, "torch_export", data, {"given": X})["given"])
+    with pytest.raises(NasError, match="disagrees"):
+        differences(network, "torch_export", data, {"given": X * float("nan")})

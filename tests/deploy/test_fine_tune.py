@@ -1,0 +1,97 @@
+"""A training that begins with weights there are: which are taken, which stay new, and what does not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.deploy.fine_tune import begin_with
+from nas.spaces.notation import parse
+from nas.spaces.registry import space_of
+from nas.spaces.single_path.mobile import Mobile
+from nas.utils.errors import NasError
+from nas.zoo import table
+from tests.support.deploy_tools import DARTS, NB201, SIZES, made, written
+from tests.support.error_tools import TINY, run
+
+
+def test_all_but_the_classifier_of_other_classes(tmp_path: Path) -> None:
+    model = made()
+    written(tmp_path / "model.pt")
+    for classes, new in ((10, []), (7, ["classifier.weight", "classifier.bias"])):
+        network = space_of(model.genotype, (3, 16, 16), classes).network(model.genotype, **SIZES[NB201])
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        assert begin_with(network, model.genotype, tmp_path) == new
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, before[name] if name in new else model.state[name]), name
+
+
+def test_published_weights_with_and_without_an_auxiliary_head(tmp_path: Path) -> None:
+    model = made(DARTS)
+    state = {f"module.{name}": value for name, value in model.state.items() if "auxiliary" not in name}
+    torch.save({"state_dict": state}, tmp_path / "w.pth")
+    network = model.space.network(model.genotype, **SIZES[DARTS])
+    new = begin_with(network, model.genotype, tmp_path / "w.pth")
+    assert new and all(name.startswith("auxiliary_head.") for name in new)
+    own = network.state_dict()
+    assert all(torch.equal(own[name.removeprefix("module.")], value) for name, value in state.items())
+
+
+def test_the_network_for_imagenet_begins_one_for_cifar(tmp_path: Path) -> None:
+    """NoisyDARTS-A, its blocks named by stage and place as its authors' program has them."""
+    genotype = parse(table.find("NoisyDARTS_A").genotype)
+    source = Mobile((3, 64, 64), 20).network(genotype)
+    torch.save(source.state_dict(), tmp_path / "w.pt")
+    network = Mobile((3, 32, 32), 10).network(genotype)
+    assert begin_with(network, genotype, tmp_path / "w.pt") == ["classifier.weight", "classifier.bias"]
+    assert torch.equal(network.get_parameter("conv_stem.weight"), source.get_parameter("conv_stem.weight"))
+
+
+def test_what_does_not_fit(tmp_path: Path) -> None:
+    model = made()
+    written(tmp_path / "model.pt")
+    torch.save(model.state, tmp_path / "w.pt")
+    wide = space_of(model.genotype, (3, 8, 8), 10).network(model.genotype, channels=8, cells_per_stage=1)
+    before = {name: value.clone() for name, value in wide.state_dict().items()}
+    for source in ("model.pt", "w.pt"):
+        with pytest.raises(NasError, match="does not fit this network, which differs in stem.0.weight, .* more"):
+            begin_with(wide, model.genotype, tmp_path / source)
+    assert all(torch.equal(value, before[name]) for name, value in wide.state_dict().items())
+    other = parse(NB201.replace("avg_pool_3x3~1", "skip_connect~1"))
+    with pytest.raises(NasError, match="is a network of .*, not of this genotype"):
+        begin_with(wide, other, tmp_path / "model.pt")
+    with pytest.raises(NasError, match="initial: there is no model.pt in"):
+        (tmp_path / "empty").mkdir()
+        begin_with(wide, model.genotype, tmp_path / "empty")
+
+
+def test_through_the_front_door(tmp_path: Path) -> None:
+    """With a rate of zero the weights that are taken stay as they were."""
+    model = made()
+    written(tmp_path / "model.pt")
+    arguments = [*TINY, "dataset.classes=7", f"genotype={NB201}", "network.channels=4", "network.cells_per_stage=1"]
+    arguments += ["epochs=1", "training.optimizer.lr=0.0", f"initial={tmp_path}/model.pt"]
+    done = run("train", *arguments, f"hydra.run.dir={tmp_path}/run")
+    done.succeeded()
+    assert f"begins with    {tmp_path}/model.pt (new: classifier.weight, classifier.bias)" in done.said
+    found = torch.load(tmp_path / "run" / "model.pt", weights_only=True)
+    taken = [name for name in model.state if not name.startswith("classifier") and name.endswith("weight")]
+    assert len(taken) > 20 and all(torch.equal(found["state_dict"][name], model.state[name]) for name in taken)
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 1
+    missing = run("train", *arguments[:-1], "initial=nowhere.pt", f"hydra.run.dir={tmp_path}/none")
+    missing.refused("initial: there is no file nowhere.pt")
+    (tmp_path / "text.pt").write_text("no weights")
+    with pytest.raises(NasError, match="initial: .* is no file of torch.save"):
+        begin_with(model.network(), model.genotype, tmp_path / "text.pt")
+    torch.save([1], tmp_path / "list.pt")
+    with pytest.raises(NasError, match="initial: .* holds a list, no state_dict"):
+        begin_with(model.network(), model.genotype, tmp_path / "list.pt")
+
+
+def test_where_it_means_nothing(tmp_path: Path) -> None:
+    written(tmp_path / "model.pt")
+    arguments = ["mode=eval", f"weights={tmp_path}/model.pt", f"initial={tmp_path}/model.pt"]
+    run("train", *arguments, f"hydra.run.dir={tmp_path}/run").refused("initial=", "mode=train")

@@ -1,0 +1,118 @@
+"""What the comparisons with reference networks share, and tests that they can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nas.architecture.cell import Architecture
+from nas.deploy.published_weights import translate
+from nas.spaces.base import Network, Output
+from tests.support.golden_tools import Golden, assert_golden
+
+
+class Comparison:
+    """Compares results with a golden and remembers which: of its ``outputs`` (None: all) none may be left out."""
+
+    def __init__(self, golden: Golden, outputs: Sequence[str] | None = None) -> None:
+        self.golden = golden
+        self.left = set(golden.entry["outputs"] if outputs is None else outputs)
+        assert self.left <= set(golden.entry["outputs"])
+
+    def equal(self, name: str, got: object) -> None:
+        """The result must agree with the output ``name``, which was not compared before."""
+        self.left.remove(name)
+        assert_golden(self.golden, name, got)
+
+    def gradients(self, network: Network, prefix: str = "", unlisted: str | None = None) -> None:
+        """The norms of the gradients that a backward pass left in all parameters, -1 where it left none.
+
+        The reference does not list parameters whose name ends with ``unlisted``, biases that a batch norm
+        cancels: their gradients must vanish.
+        """
+        self.left.remove(f"{prefix}param_names")
+        names = our_names(self.golden.arrays[f"{prefix}param_names"].tolist(), network)
+        norms = {name: norm(p.grad) for name, p in network.named_parameters()}
+        rest = set(norms) - set(names)
+        assert set(names) <= set(norms) and all(unlisted and name.endswith(unlisted) for name in rest)
+        assert all(norms[name] < 1e-5 for name in rest)
+        self.equal(f"{prefix}grad_l2", np.array([norms[name] for name in names], dtype=np.float32))
+
+    def finish(self) -> None:
+        """Every output must have been compared."""
+        assert not self.left, f"not compared: {sorted(self.left)}"
+
+
+def norm(gradient: Tensor | None) -> float:
+    """The L2 norm, -1 for no gradient."""
+    return -1.0 if gradient is None else gradient.norm().item()
+
+
+def our_names(names: Sequence[str], network: Network) -> list[str]:
+    """The names in ``network`` of the parameters that the reference calls ``names``, in the same order."""
+    found = translate({name: torch.tensor(i) for i, name in enumerate(names)}, network)
+    assert [int(i) for i in found.values()] == list(range(len(names)))
+    return list(found)
+
+
+class Tiny(Network):
+    """Two parameters, one of them with a gradient of norm 5."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used = nn.Parameter(torch.zeros(2))
+        self.idle = nn.Parameter(torch.zeros(2))
+        self.used.grad = torch.tensor([3.0, 4.0])
+
+    def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
+        raise NotImplementedError
+
+
+def comparison(names: Sequence[str], norms: Sequence[float], more: Sequence[str] = ()) -> Comparison:
+    arrays = {"param_names": np.array(names), "grad_l2": np.array(norms, dtype=np.float32)}
+    arrays |= {name: np.zeros(1) for name in more}
+    return Comparison(Golden({"outputs": list(arrays), "tolerance": {"grad_l2": {"atol": 1e-6, "rtol": 0}}}, arrays))
+
+
+class TestComparison:
+    def test_agreement(self) -> None:
+        found = comparison(["idle", "used"], [-1, 5])
+        found.gradients(Tiny())
+        found.finish()
+
+    @pytest.mark.parametrize(
+        ("names", "norms"),
+        [
+            (["idle", "used"], [-1, 4.9]),
+            (["idle", "used"], [0, 5]),
+            (["used"], [5]),
+            (["idle", "used", "more"], [-1, 5, -1]),
+            (["used", "used"], [5, 5]),
+        ],
+    )
+    def test_gradients_that_differ(self, names: list[str], norms: list[float]) -> None:
+        with pytest.raises(AssertionError):
+            comparison(names, norms).gradients(Tiny())
+
+    def test_a_gradient_that_should_vanish(self) -> None:
+        comparison(["used"], [5]).gradients(Tiny(), unlisted="idle")
+        with pytest.raises(AssertionError):
+            comparison(["idle"], [-1]).gradients(Tiny(), unlisted="used")
+
+    def test_an_output_left_out(self) -> None:
+        found = comparison(["idle", "used"], [-1, 5], more=["logits"])
+        found.gradients(Tiny())
+        with pytest.raises(AssertionError, match="not compared.*logits"):
+            found.finish()
+        found.equal("logits", torch.zeros(1))
+        found.finish()
+
+    def test_an_output_compared_twice(self) -> None:
+        found = comparison([], [], more=["logits"])
+        found.equal("logits", torch.zeros(1))
+        with pytest.raises(KeyError):
+            found.equal("logits", torch.zeros(1))

@@ -1,0 +1,39 @@
+"""Networks of NAS-Bench-201 architectures against the benchmark's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch.nn.functional as F
+
+from nas.deploy.published_weights import load_published
+from nas.spaces.nas_bench_201.space import NasBench201
+from tests.golden.test_common import Comparison
+from tests.support.golden_tools import Golden
+
+pytestmark = pytest.mark.data
+
+
+@pytest.mark.parametrize("name", ["final_nb201_a", "final_nb201_b"])
+def test_final_network(golden: Callable[[str], Golden], name: str) -> None:
+    stored = golden(name)
+    compare = Comparison(stored)
+    given = stored.entry["constructor"]
+    x, y = stored.tensor("x"), stored.tensor("y")
+    space = NasBench201(stored.arrays["x"].shape[1:], given["num_classes"])
+    network = space.network(space.parse(given["arch"]), channels=given["C"], cells_per_stage=given["N"])
+    load_published(network, stored.state())
+
+    out = network.eval().outputs(x)
+    compare.equal("eval_logits", out.logits)
+    compare.equal("eval_features", out.features)
+
+    logits = network.train()(x)
+    loss = F.cross_entropy(logits, y)
+    loss.backward()
+    compare.equal("train_logits", logits)
+    compare.equal("train_loss", loss)
+    compare.equal("grad_stem_conv", network.get_parameter("stem.0.weight").grad)
+    compare.gradients(network)
+    compare.finish()

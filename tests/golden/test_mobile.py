@@ -1,0 +1,69 @@
+"""NoisyDARTS-A, the mobile network: names, shapes and logits of the authors', for weights that a formula gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nas.deploy.complexity import parameters
+from nas.deploy.published_weights import load_published, translate
+from nas.spaces.notation import parse
+from nas.spaces.single_path.mobile import Mobile
+from nas.zoo import table
+from tests.golden.test_common import Comparison
+from tests.support.golden_tools import Golden
+
+pytestmark = pytest.mark.data
+
+
+def filled(shape: tuple[int, ...], t: int, name: str, phase: float) -> Tensor:
+    """The t-th tensor of the rule in the manifest's entry."""
+    i = np.arange(int(np.prod(shape)), dtype=np.float64)
+    if len(shape) > 1:
+        values = np.sqrt(3 / np.prod(shape[1:])) * np.sin(((0.7 * i * i) % 1000) + 0.9 * i + t + phase)
+    elif name.endswith("running_var"):
+        values = 1 + 0.4 * np.sin(1.1 * i + t + phase)
+    elif name.endswith("running_mean"):
+        values = 0.1 * np.sin(1.3 * i + t + phase)
+    elif name.endswith("weight"):
+        values = 1 + 0.3 * np.sin(1.7 * i + t + phase)
+    else:
+        values = 0.1 * np.sin(1.9 * i + t + phase)
+    return torch.from_numpy(values.reshape(shape).astype(np.float32))
+
+
+def test_noisydarts_a(golden: Callable[[str], Golden]) -> None:
+    stored = golden("mobile_noisydarts_a_se")
+    compare = Comparison(stored)
+    names = [str(name) for name in stored.arrays["state_names"]]
+    shapes = [tuple(int(n) for n in row if n > 0) for row in stored.arrays["state_shapes"]]
+    phase = stored.entry["case"]["phase"]
+    state = {n: filled(s, t, n, phase) for t, (n, s) in enumerate(zip(names, shapes, strict=True))}
+
+    x = stored.tensor("x")
+    network = Mobile(x.shape[1:], 1000).network(parse(table.find("NoisyDARTS-A").genotype))
+    load_published(network, state)  # refuses names or shapes that differ, either way
+    own = {name for name, _ in network.named_parameters()}
+    parts = dict(zip(names, stored.arrays["is_parameter"], strict=True))
+    assert sum(parts.values()) == len(own)
+    ours = translate(state, network)
+    assert [name in own for name in ours] == [bool(is_parameter) for is_parameter in parts.values()]
+    compare.left -= {"state_names", "state_shapes", "is_parameter"}
+    compare.equal("num_parameters", np.int64(parameters(network)))
+
+    means: list[list[float]] = []
+
+    def note(module: torch.nn.Module, inputs: object, output: Tensor) -> None:
+        means.append([float(output.mean()), float(output.double().std())])
+
+    for block in network.get_submodule("blocks"):  # type: ignore[attr-defined]
+        block.register_forward_hook(note)
+    with torch.no_grad():
+        logits = network.eval()(x)
+    compare.equal("block_mean_std", np.array(means, dtype=np.float32))
+    compare.equal("logits", logits)
+    compare.finish()

@@ -1,0 +1,144 @@
+"""TE-NAS' ranking and its pruning rounds against those of the authors' program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from nas.proxies.linear_regions import LinearRegions
+from nas.proxies.ntk import Ntk
+from nas.proxies.proxy import Batch, Score
+from nas.searches.pruning.measure import Meter, Place
+from nas.searches.pruning.ranking import Candidate, change, crowded, ranked, ranks, removable, without
+from nas.searches.pruning.search import Measured, decide
+from nas.spaces.base import Network, Space
+from tests.support.golden_tools import Golden, assert_golden
+from tests.support.tenas_tools import alive, probe, tenas_space
+
+pytestmark = pytest.mark.data
+SCORES: list[Score] = [Ntk(), LinearRegions()]
+TABLES = ("kappa_change64", "regions_change64")
+
+
+class Changes:
+    """The golden's tables filled with what was computed, to be compared with it."""
+
+    def __init__(self, stored: Golden) -> None:
+        self.stored = stored
+        self.space = tenas_space(stored)
+        self.kinds = list(self.space.cells)
+        self.found: dict[str, NDArray[Any]] = {}
+        for name in (*TABLES, "kappa_rank", "regions_rank"):
+            like = stored.arrays[name]
+            self.found[name] = np.full_like(like, -9999 if name in TABLES else -1)
+        self.order: list[list[int]] = []
+
+    def place(self, candidate: Candidate) -> tuple[int, int, int]:
+        return self.kinds.index(candidate.cell), candidate.edge, candidate.op
+
+    def add(self, group: list[Candidate], found: list[Measured]) -> None:
+        values = [
+            [change(m.before[i], m.after[i], score.higher_is_better) for m in found] for i, score in enumerate(SCORES)
+        ]
+        for table, score, column in zip(("kappa", "regions"), SCORES, values, strict=True):
+            for candidate, value, rank in zip(group, column, ranks(column, score.higher_is_better)[1], strict=True):
+                self.found[f"{table}_change64"][self.place(candidate)] = value
+                self.found[f"{table}_rank"][self.place(candidate)] = rank
+        self.order += [[*self.place(group[i])] for i in ranked(values, [False, True])]
+
+    def compare(self, left: dict[str, list[list[bool]]]) -> None:
+        for name, values in self.found.items():
+            assert_golden(self.stored, name, values)
+        assert self.order == self.stored.arrays["order"][:, :3].tolist()
+        after = [[[0.0 if on else -1000.0 for on in row] for row in left[kind]] for kind in self.kinds]
+        assert_golden(self.stored, "alphas_after", np.array(after, dtype=np.float32))
+
+
+def run_round(
+    stored: Golden, measure: Callable[[int, dict[str, Any], Candidate], tuple[list[float], list[float]]]
+) -> None:
+    """One call of the authors' pruning function, whose measurements ``measure`` gives for each score."""
+    tables = Changes(stored)
+    given = stored.entry["constructor"]
+    left = alive(tables.space, stored.tensor("alphas_before"))
+    keep = given["num_per_group"]
+    groups = [removable(left)] if keep is None else crowded(tables.space.cells, left)
+    assert groups and all(groups)
+    for group in groups:
+        found = []
+        for candidate in group:
+            pairs = [measure(i, left, candidate) for i in range(len(SCORES))]
+            found.append(Measured([before for before, _ in pairs], [after for _, after in pairs]))
+        tables.add(group, found)
+        gone = decide(group, found, SCORES, left, keep, given["prune_number"])
+        if "choices_in_order" in stored.arrays:
+            assert [list(tables.place(c)) for c in gone] == stored.arrays["choices_in_order"].tolist()
+        left = without(left, gone)
+    tables.compare(left)
+
+
+@pytest.mark.parametrize("file", ["tenas_ranking_nb201", "tenas_ranking_darts", "tenas_ranking_darts_groups"])
+def test_ranking(golden: Callable[[str], Golden], file: str) -> None:
+    stored = golden(file)
+    kinds = list(tenas_space(stored).cells)
+
+    def measure(score: int, left: dict[str, Any], c: Candidate) -> tuple[list[float], list[float]]:
+        name = ("kappa", "regions")[score]
+        place = kinds.index(c.cell), c.edge, c.op
+        before, after = (stored.arrays[f"{name}_{which}64"][place].tolist() for which in ("origin", "pruned"))
+        return before, after
+
+    run_round(stored, measure)
+
+
+class StoredMeter(Meter):
+    """A meter with the golden's weights and inputs, whatever the place."""
+
+    def __init__(self, stored: Golden, space: Space, score: Score) -> None:
+        super().__init__(space, score, None, 0, "paper", True, 0)  # type: ignore[arg-type]
+        kind = score.probe
+        assert kind is not None
+        self.stored_network = probe(stored, kind, "state/" if kind == "ntk" else "thin_state/")
+        x = stored.tensor("x" if kind == "ntk" else "x_regions", torch.float64)
+        x = x if kind == "ntk" else x.flatten(0, 1)
+        self.stored_batch = x, torch.zeros(len(x), dtype=torch.int64)
+
+    def network(self, place: Place) -> Network:
+        return self.stored_network
+
+    def batch(self, place: Place) -> Batch:
+        return self.stored_batch
+
+
+@pytest.mark.parametrize("file", ["tenas_round_nb201", "tenas_round_darts_groups"])
+def test_round(golden: Callable[[str], Golden], file: str) -> None:
+    """Measured with real networks in float64; the stale reference of the edges' round included."""
+    stored = golden(file)
+    space = tenas_space(stored)
+    regions = LinearRegions(chunk=stored.entry["case"]["rbatch"])
+    meters = [StoredMeter(stored, space, score) for score in (Ntk(), regions)]
+    kinds, begun = list(space.cells), alive(space, stored.tensor("alphas_before"))
+    seen = {
+        name: np.full_like(stored.arrays[name], -9999)
+        for name in stored.arrays
+        if name.endswith(("origin64", "pruned64"))
+    }
+
+    def measure(score: int, left: dict[str, Any], c: Candidate) -> tuple[list[float], list[float]]:
+        where = Place(0, 0, 0)
+        before = meters[score].reference(begun if score == 0 else left, where)
+        after = meters[score](without(left, [c]), where)
+        for which, value in (("origin64", before), ("pruned64", after)):
+            seen[f"{('kappa', 'regions')[score]}_{which}"][kinds.index(c.cell), c.edge, c.op] = value
+        return [before], [after]
+
+    run_round(stored, measure)
+    for name, values in seen.items():
+        exact = name.startswith("kappa")
+        stored_values = stored.arrays[name]
+        np.testing.assert_allclose(values, stored_values if exact else stored_values.round(), rtol=1e-6)

@@ -1,0 +1,138 @@
+"""What only an accelerator shows. Run by ``make gpu``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.compose_tools import QUERYING, ROOT, SIZED, budget, choices, searches
+
+METHODS = [method for method in searches() if method not in {*QUERYING, *SIZED, "gdas_frc", "te_nas"}]
+DATA = ["dataset=synthetic", "dataset.size=256", "dataset.batch_size=32"]
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+def run(name: str, directory: Path, *overrides: str) -> dict[str, object]:
+    command = [sys.executable, str(ROOT / f"{name}.py"), *overrides, f"hydra.run.dir={directory}"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HYDRA_FULL_ERROR": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, object] = json.loads((directory / "summary.json").read_text())
+    return found
+
+
+def search(directory: Path, *overrides: str) -> dict[str, object]:
+    return run("search", directory, *DATA, "space.channels=4", *overrides)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_every_method_searches_on_the_device_and_keeps_alphas_in_float32(
+    method: str, precision: str, tmp_path: Path
+) -> None:
+    overrides = ["trainer=gpu", f"method={method}", f"trainer.precision={precision}", "epochs=1"]
+    overrides += ["method.schedules.0.steps=3", "method.schedules.0.draws=4"] if method == "enas" else []
+    summary = search(tmp_path / "run", *overrides, "space.cells_per_stage=1")
+    assert summary["accelerator"] == "cuda"
+    assert int(str(summary["peak_memory_bytes"])) > 0
+    state = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    alphas = [value for name, value in state.items() if name.startswith("relaxation.alpha")]
+    assert alphas
+    assert all(alpha.dtype == torch.float32 and bool(alpha.isfinite().all()) for alpha in alphas)
+
+
+@pytest.mark.parametrize("method", ["darts", "drnas"])
+def test_a_dense_step_never_waits_for_the_device(method: str, tmp_path: Path) -> None:
+    search(
+        tmp_path / "run",
+        *["trainer=gpu", f"method={method}", "epochs=1", "space.cells_per_stage=1", "trainer.limit_val_batches=0"],
+        "+callbacks.probe._target_=tests.support.gpu_probe.NoSynchronization",
+    )
+
+
+def test_the_device_computes_what_the_cpu_computes() -> None:
+    from nas.architecture.cell import EdgeWeights
+    from nas.spaces.nas_bench_201.space import NasBench201
+
+    torch.manual_seed(0)
+    network = NasBench201((3, 16, 16), 10, channels=4, cells_per_stage=1).supernet().double()
+    x, op = torch.randn(4, 3, 16, 16).double(), torch.rand(6, 5).double().softmax(dim=-1)
+    active = [[True] * 5 for _ in range(6)]
+    expected = network(x, {"cell": EdgeWeights(op, active)})
+    got = network.to("cuda")(x.to("cuda"), {"cell": EdgeWeights(op.to("cuda"), active)})
+    torch.testing.assert_close(got.to("cpu"), expected)
+
+
+@pytest.mark.parametrize("method", SIZED)
+def test_widths_are_searched_on_the_device(method: str, tmp_path: Path) -> None:
+    options = ["trainer=gpu", f"method={method}", "space=nats_size", "space.widths=[4,8]", "epochs=1"]
+    assert run("search", tmp_path / "run", *DATA, *options)["accelerator"] == "cuda"
+
+
+@pytest.mark.parametrize("space", ["nas_bench_201", "darts"])
+def test_te_nas_prunes_on_the_device(space: str, tmp_path: Path) -> None:
+    small = ["method.repeats=1", "method.ntk_batch=4", "method.scores.1.batch_size=50"]
+    summary = search(tmp_path / "run", "trainer=gpu", "method=te_nas", f"space={space}", *small)
+    assert summary["accelerator"] == "cuda"
+
+
+@pytest.mark.parametrize("method", sorted(QUERYING))
+def test_queries_are_scored_on_the_device(method: str, tmp_path: Path) -> None:
+    search(tmp_path / "run", "trainer=gpu", f"method={method}", "space.cells_per_stage=1", *budget(method))
+
+
+@pytest.mark.parametrize("name", choices("score"))
+def test_scores_are_those_of_the_cpu(name: str, tmp_path: Path) -> None:
+    """Of sixteen architectures, to three digits: float32 sums differ in their order."""
+    options = ["method=scan", f"score={name}", "method.count=16", "space.cells_per_stage=1"]
+    found = []
+    for trainer in ("cpu", "gpu"):
+        search(tmp_path / trainer, f"trainer={trainer}", *options)
+        lines = (tmp_path / trainer / "scores.jsonl").read_text().splitlines()[1:]
+        found.append([json.loads(line)["score"] for line in lines])
+    finite = [(one, other) for one, other in zip(*found, strict=True) if one is not None and abs(one) < float("inf")]
+    assert len(finite) > 8
+    loose = (
+        0.2 if name in ("ntk", "jacob_cov", "zen") else 1e-3
+    )  # a quotient of eigenvalues; logarithms near zero; noise
+    for one, other in finite:
+        assert other == pytest.approx(one, rel=loose, abs=1e-6)
+
+
+def test_kernel_rows_at_once_are_those_one_by_one() -> None:
+    from nas.architecture.cell import EdgeWeights
+    from nas.proxies.ntk import gradient_rows
+    from nas.spaces.nas_bench_201.space import EDGES, OPS, NasBench201
+
+    torch.manual_seed(0)
+    network = NasBench201((3, 16, 16), 10).probe("ntk").double().to("cuda")
+    op = torch.full((len(EDGES), len(OPS)), 1 / len(OPS), dtype=torch.float64, device="cuda")
+    arch = {"cell": EdgeWeights(op, [[True] * len(OPS) for _ in EDGES])}
+    x = torch.randn(6, 3, 16, 16, dtype=torch.float64, device="cuda")
+    weights = [p for name, p in network.named_parameters() if "weight" in name]
+    rows = [gradient_rows(network(x, arch).sum(dim=1), weights, how) for how in ("loop", "batched")]
+    torch.testing.assert_close(rows[0], rows[1])
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_a_network_is_trained_evaluated_and_exported(precision: str, tmp_path: Path) -> None:
+    small = ["genotype=DARTS_V2", "network.channels=4", "network.layers=3", *DATA, "trainer=gpu"]
+    options = ["epochs=2", f"trainer.precision={precision}", "training.channels_last=true", "ema=0.9"]
+    trained = run("train", tmp_path / "run", *small, *options)
+    assert trained["accelerator"] == "cuda"
+    tested = run("train", tmp_path / "eval", "mode=eval", f"weights={tmp_path}/run", *DATA, "trainer=gpu")
+    assert tested["test_accuracy"] == pytest.approx(trained["test_accuracy"], abs=2)
+    assert float(str(tested["images_per_second"])) > 0
+    file = f"export.file={tmp_path}/model.pt2"
+    command = ["mode=export", "format=torch_export", f"weights={tmp_path}/run", *DATA, file]
+    done = subprocess.run([sys.executable, str(ROOT / "train.py"), *command], capture_output=True, text=True)
+    assert done.returncode == 0 and (tmp_path / "model.pt2").is_file(), done.stdout + done.stderr

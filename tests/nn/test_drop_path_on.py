@@ -1,0 +1,102 @@
+"""Drop path on the output of each op, or on the sum of each node (FairDARTS), against cells computed by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nas.nn.cell_graph import CellGraph
+from nas.nn.drop_path import DropPath
+from nas.spaces.darts import space as darts
+from nas.spaces.darts.space import Darts
+from tests.support.error_tools import NB201, TRAIN, run
+
+KEEP = 0.6
+SPACE = Darts((3, 16, 16), 10)
+# Node 2 reads an identity and a convolution, node 3 only an identity, node 4 nothing, node 5 what node 2 and 3 are.
+NORMAL = (
+    "[('skip_connect', 2, 0), ('sep_conv_3x3', 2, 1), ('skip_connect', 3, 1), ('skip_connect', 5, 2), "
+    "('dil_conv_3x3', 5, 3)]"
+)
+FAIR = darts.parse(f"Genotype(normal={NORMAL}, reduce={NORMAL})")
+
+
+def network(**options: Any) -> nn.Module:
+    torch.manual_seed(0)
+    found = SPACE.network(FAIR, channels=4, layers=3, auxiliary=False, **options).double().train()
+    for module in found.modules():
+        if isinstance(module, DropPath):
+            module.probability = 1 - KEEP
+    return found
+
+
+def by_hand(graph: CellGraph, inputs: list[Tensor], on: str) -> dict[int, Tensor]:
+    """The nodes of a cell, its masks drawn in the order of its nodes (and of their edges)."""
+
+    def dropped(x: Tensor) -> Tensor:
+        mask = torch.bernoulli(torch.full((len(x), 1, 1, 1), KEEP, dtype=x.dtype))
+        return x * mask / KEEP
+
+    found = dict(enumerate(inputs))
+    for node in (2, 3, 4, 5):
+        parts = []
+        for key, (source, target) in zip(graph.keys, graph.cell.edges, strict=True):
+            if target != node:
+                continue
+            (op,) = graph.edges[key].values()
+            out = op(found[source])
+            parts.append(out if on == "node" or isinstance(op, nn.Identity) else dropped(out))
+        if parts:
+            total = torch.stack(parts).sum(0)
+            found[node] = dropped(total) if on == "node" else total
+    return found
+
+
+@pytest.mark.parametrize("on", ["op", "node"])
+@pytest.mark.parametrize("cell", [0, 1])
+def test_cells_against_brute_force(on: str, cell: int) -> None:
+    graph = network(drop_path_on=on).get_submodule(f"cells.{cell}.graph")
+    assert isinstance(graph, CellGraph)
+    x = torch.randn(2, 64, 8 if cell else 4, 8, 8, dtype=torch.float64)
+    torch.manual_seed(1)
+    found = graph(list(x))
+    torch.manual_seed(1)
+    truth = by_hand(graph, list(x), on)
+    assert set(truth) == {0, 1, 2, 3, 5}
+    for node, value in truth.items():
+        torch.testing.assert_close(found[node], value, rtol=0, atol=1e-12)
+    gone = {node: int((found[node].flatten(1) == 0).all(1).sum()) for node in (2, 3)}
+    if on == "node":
+        assert gone[2] > 10 and gone[3] > 10, "whole nodes are zero for about 40 % of the images, identities included"
+    elif cell == 0:
+        assert gone == {2: 0, 3: 0}, "an identity is never dropped"
+
+
+def test_a_node_keeps_its_mean() -> None:
+    """The scale by the inverse keep probability, over 20,000 images: four standard errors."""
+    graph = network(drop_path_on="node").get_submodule("cells.0.graph")
+    images = 20_000
+    x = torch.ones(images, 4, 1, 1, dtype=torch.float64)
+    with torch.no_grad():
+        found = graph([x, x])[3][:, 0, 0, 0]
+    assert set(found.tolist()) == {0.0, 1 / KEEP}
+    assert abs(float(found.mean()) - 1) < 4 * ((1 - KEEP) / KEEP / images) ** 0.5
+
+
+def test_nothing_is_dropped_in_evaluation_and_weights_fit_both() -> None:
+    one, other = network(), network(drop_path_on="node")
+    other.load_state_dict(one.state_dict())
+    x = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    assert torch.equal(one.eval()(x), other.eval()(x))
+
+
+def test_mistakes(tmp_path: Any) -> None:
+    place = f"hydra.run.dir={tmp_path}/run"
+    found = run("train", *TRAIN, f"genotype={NB201}", "network.drop_path_on=node", place)
+    found.refused("network.drop_path_on", "channels, cells_per_stage")
+    wanted = "genotype=darts_v2"
+    arguments = [a for a in TRAIN if "cells_per_stage" not in a]
+    run("train", *arguments, wanted, "network.drop_path_on=cell", place).refused("network.drop_path_on", "node")

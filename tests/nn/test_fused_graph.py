@@ -1,0 +1,198 @@
+"""Cells executed node by node compute what cells executed op by op do: outputs, gradients, running statistics."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nas.architecture.cell import Architecture, EdgeWeights
+from nas.nn.cell_graph import CellGraph
+from nas.nn.edges.mixed import EdgeFactory, MixedEdge
+from nas.nn.edges.partial_channels import PartialChannels
+from nas.nn.edges.skip_dropout import DroppedSkip
+from nas.nn.edges.skips import AuxiliarySkip, NoisySkip
+from nas.nn.fused_graph import FusedGraph, op_by_op
+from nas.spaces.base import Network, Space
+from nas.spaces.darts.space import DARTS_OPS, Darts
+from nas.spaces.nas_bench_201.space import NasBench201
+
+SHAPE = (3, 10, 10)  # odd maps behind the reductions
+EDGES: dict[str, EdgeFactory] = {
+    "mixed": MixedEdge,
+    "gdas": partial(MixedEdge, add_inactive=True),
+    "partial": partial(PartialChannels, portion=2),
+    "auxiliary": AuxiliarySkip,
+    "auxiliary_conv": partial(AuxiliarySkip, auxiliary="conv"),
+    "dropped": DroppedSkip,
+    "noisy": partial(NoisySkip, factor=0.0, mean=0.0, drop=0.0),
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "affine": {"affine": True},
+    "untracked": {"track_statistics": False},
+    "biased": {"conv_bias": True},
+}
+MORE_OPS = (*DARTS_OPS, "sep_conv_7x7", "conv_3x1_1x3")
+
+
+def space(name: str, fused: bool, **options: Any) -> Space:
+    if name == "nas_bench_201":
+        return NasBench201(SHAPE, 5, channels=4, cells_per_stage=1, fused=fused, **options)
+    return Darts(SHAPE, 5, channels=4, layers=3, fused=fused, **options)
+
+
+def pair(name: str, edge: EdgeFactory = MixedEdge, **options: Any) -> tuple[Space, Network, Network]:
+    """A space and its supernet op by op and node by node, in float64, with the same weights."""
+    torch.manual_seed(0)
+    plain, fused = (space(name, on, **options).supernet(edge).double() for on in (False, True))
+    for value in plain.state_dict().values():
+        if value.is_floating_point():
+            value.add_(0.1 * torch.rand_like(value))
+    fused.load_state_dict(plain.state_dict())
+    return space(name, True, **options), plain, fused
+
+
+def weights(space: Space, density: float = 1.0, edge: bool = False) -> Architecture:
+    """Random weights, those of unchosen ops too; a part of the ops is executed."""
+    generator = torch.Generator().manual_seed(1)
+    found = {}
+    for name, cell in space.cells.items():
+        op = torch.rand(len(cell.edges), len(cell.ops), generator=generator, dtype=torch.float64).requires_grad_()
+        active = (cell.allowed() & (torch.rand(op.shape, generator=generator) < density)).tolist()
+        scale = torch.rand(len(cell.edges), generator=generator, dtype=torch.float64).requires_grad_() if edge else None
+        found[name] = EdgeWeights(op, active, scale)
+    return found
+
+
+def images() -> Tensor:
+    return torch.randn(6, *SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
+def computed(network: nn.Module, arch: Architecture) -> dict[str, Tensor]:
+    """The logits, the gradients of everything, and the buffers behind one training pass."""
+    alphas = {
+        f"{name}.{part}": value
+        for name, weight in arch.items()
+        for part, value in (("op", weight.op), ("edge", weight.edge))
+        if value is not None
+    }
+    inputs = {**alphas, **dict(network.named_parameters())}
+    torch.manual_seed(3)
+    logits = network(images(), arch)
+    loss = logits.square().sum()
+    grads = torch.autograd.grad(loss, list(inputs.values()), allow_unused=True)
+    found = {f"grad of {name}": g for name, g in zip(inputs, grads, strict=True) if g is not None}
+    return {"logits": logits.detach(), **found, **{k: v.clone() for k, v in network.named_buffers()}}
+
+
+def assert_same(plain: nn.Module, fused: nn.Module, arch: Architecture) -> None:
+    expected, got = computed(plain, arch), computed(fused, arch)
+    assert expected.keys() == got.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(
+            got[name], value, rtol=1e-9, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+@pytest.mark.parametrize("scaled", [False, True], ids=["", "edge weights"])
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
+def test_every_edge(name: str, edge: str, scaled: bool) -> None:
+    target, plain, fused = pair(name, EDGES[edge])
+    assert_same(plain, fused, weights(target, edge=scaled))
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
+def test_every_option(name: str, options: str) -> None:
+    target, plain, fused = pair(name, **OPTIONS[options])
+    assert_same(plain, fused, weights(target))
+
+
+@pytest.mark.parametrize("norm", ["none", "plain", "affine"])
+def test_pools_and_other_ops(norm: str) -> None:
+    target, plain, fused = pair("darts", pool_norm=norm, ops=MORE_OPS)
+    assert_same(plain, fused, weights(target))
+
+
+@pytest.mark.parametrize("edge", ["mixed", "gdas", "partial"])
+@pytest.mark.parametrize("density", [0.0, 0.15, 0.5])
+@pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
+def test_some_ops(name: str, density: float, edge: str) -> None:
+    target, plain, fused = pair(name, EDGES[edge])
+    assert_same(plain, fused, weights(target, density))
+
+
+@pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
+def test_running_statistics_are_used_in_evaluation_mode(name: str) -> None:
+    target, plain, fused = pair(name)
+    assert_same(plain.eval(), fused.eval(), weights(target))
+
+
+def test_excluded_ops_and_repeated_passes() -> None:
+    choices = [["skip_connect", "dil_conv_3x3"] if e % 2 else ["max_pool_3x3", "sep_conv_3x3"] for e in range(14)]
+    target, plain, fused = pair("darts", edge_ops={"normal": choices, "reduce": choices})
+    for density in (1.0, 0.5, 1.0):
+        assert_same(plain, fused, weights(target, density))
+
+
+def test_other_tensors_in_place_of_the_parameters() -> None:
+    target, plain, fused = pair("darts")
+    state = {name: value + 0.01 for name, value in plain.state_dict().items() if value.is_floating_point()}
+    before = {name: value.clone() for name, value in fused.named_buffers()}
+    got = functional_call(fused, {n: v.clone() for n, v in state.items()}, (images(), weights(target)))
+    expected = functional_call(plain, {n: v.clone() for n, v in state.items()}, (images(), weights(target)))
+    torch.testing.assert_close(got, expected)
+    counted = [name for name in before if not name.endswith("num_batches_tracked")]
+    assert all(torch.equal(before[name], dict(fused.named_buffers())[name]) for name in counted)
+
+
+def test_fewer_convolutions_are_called() -> None:
+    target, plain, fused = pair("nas_bench_201")
+
+    def calls(network: nn.Module) -> int:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+            network(images(), weights(target))
+        return sum(row.count for row in seen.key_averages() if row.key in ("aten::conv2d", "aten::batch_norm"))
+
+    fixed = 1 + 1 + 2 * (2 * 2 + 1) + 1  # stem, reductions, the last batch norm
+    assert (calls(plain) - fixed, calls(fused) - fixed) == (3 * 6 * 4, 3 * 3 * 3)
+
+
+def test_hooks_see_ops_one_by_one_on_demand() -> None:
+    target, _, fused = pair("nas_bench_201")
+    called: list[str] = []
+    for name, module in fused.named_modules():
+        if isinstance(module, nn.Conv2d) and "edges" in name:
+            module.register_forward_hook(lambda m, i, o, name=name: called.append(name))
+    fused(images(), weights(target))
+    assert not called
+    with op_by_op(fused):
+        fused(images(), weights(target))
+    assert len(called) == 3 * 6 * 2
+    fused(images(), weights(target))
+    assert len(called) == 3 * 6 * 2
+
+
+def test_synchronized_batch_norm_is_left_alone() -> None:
+    target, _, fused = pair("nas_bench_201")
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(fused)
+    plain = space("nas_bench_201", False).supernet().double()
+    plain.load_state_dict(fused.state_dict())
+    graphs = [module for module in converted.modules() if isinstance(module, FusedGraph)]
+    arch = weights(target)
+    assert_same(nn.SyncBatchNorm.convert_sync_batchnorm(plain).eval(), converted.eval(), arch)
+    assert graphs and all(not plan.convs for graph in graphs for plan in graph._plans.values())
+
+
+def test_the_option_chooses_the_cells() -> None:
+    for name in ("nas_bench_201", "darts"):
+        kinds = [
+            {type(m) for m in space(name, on).supernet().modules() if isinstance(m, CellGraph)} for on in (False, True)
+        ]
+        assert kinds == [{CellGraph}, {FusedGraph}]

@@ -1,0 +1,40 @@
+"""Searches with ``space.fused=true`` through the code that search.py runs: the same losses, to rounding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nas.nn.fused_graph import FusedGraph
+from nas.searches.base import SupernetSearch
+from tests.cli.test_every_method_every_space import run_watched
+from tests.support.compose_tools import DATA, QUERYING, REFUSED, SIZED, searches, small
+
+SUPERNETS = [method for method in searches() if method not in (*QUERYING, *SIZED, "te_nas")]
+OTHER_DRAWS = ("noisy_darts", "p_darts")  # one generator for all edges, asked in another order
+SPACES = {"nas_bench_201": [], "darts": [pytest.mark.slow]}
+PAIRS = [
+    pytest.param(method, space, marks=marks)
+    for method in SUPERNETS
+    for space, marks in SPACES.items()
+    if (method, space) not in REFUSED
+]
+
+
+@pytest.mark.parametrize(("method", "space"), PAIRS)
+def test_every_method(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, space: str) -> None:
+    losses = []
+    for fused in ("false", "true"):
+        given = [f"method={method}", *small(space), *DATA, f"space.fused={fused}", "epochs=1"]
+        with monkeypatch.context() as patch:
+            watched = run_watched(patch, tmp_path / fused, *given)
+        assert isinstance(watched.search, SupernetSearch)
+        graphs = [module for module in watched.search.supernet.modules() if isinstance(module, FusedGraph)]
+        assert bool(graphs) == (fused == "true") and all(graph.fits for graph in graphs)
+        losses.append(watched.losses)
+    assert losses[0].keys() == losses[1].keys() and losses[0]
+    for half, expected in losses[0].items():
+        assert len(losses[1][half]) == len(expected)
+        if method not in OTHER_DRAWS:
+            assert losses[1][half] == pytest.approx(expected, rel=2e-4), half

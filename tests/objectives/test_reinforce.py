@@ -1,0 +1,254 @@
+"""REINFORCE on widths: its baseline by hand, its gradient in closed form and in expectation, its draws, a search."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nas.architecture.cell import Architecture, Cell, EdgeWeights
+from nas.architecture.masks import Masks
+from nas.gradients.clipped import Clipped
+from nas.gradients.unrolled import Unrolled
+from nas.objectives.reinforce import Reinforce
+from nas.objectives.resource_penalty import Resource
+from nas.relaxations.block_gumbel import BlockCategorical
+from nas.relaxations.softmax import Softmax
+from nas.searches.gradient import GradientSearch
+from nas.spaces.nats_size.space import NatsSize
+from nas.utils.errors import NasError
+from tests.support.compose_tools import tiny
+from tests.support.error_tools import run
+
+CELLS = {"cell": Cell(((0, 1), (1, 2)), ("2", "4", "8"), (2,))}
+ROWS = (0, 0, 1)
+ALPHA = torch.tensor([[0.3, 1.2, -0.4], [0.0, -1.0, 0.7]], dtype=torch.float64)
+
+
+def made() -> tuple[BlockCategorical, Masks]:
+    torch.manual_seed(0)
+    relaxation = BlockCategorical(CELLS, ROWS).double()
+    with torch.no_grad():
+        relaxation.alpha["cell"].copy_(ALPHA)
+    return relaxation, Masks(CELLS)
+
+
+def drawn(columns: Sequence[int]) -> Architecture:
+    one_hot = F.one_hot(torch.tensor(columns), 3).double()
+    return {"cell": EdgeWeights(one_hot, one_hot.bool().tolist())}
+
+
+def alone(tensors: list[Tensor]) -> list[Tensor]:
+    return tensors
+
+
+def test_baseline_by_hand() -> None:
+    reward = Reinforce(momentum=0.95).double()
+    means = [10.0, (0.95 * 10 + 40) / 1.95, (0.9025 * 10 + 0.95 * 40 + 25) / 2.8525]
+    means.append((0.857375 * 10 + 0.9025 * 40 + 0.95 * 25 + 0) / 3.709875)
+    for accuracy, mean in zip([10.0, 40.0, 25.0, 0.0], means, strict=True):
+        found = reward.advantage(torch.tensor(accuracy, dtype=torch.float64))
+        assert float(found) == pytest.approx(accuracy - mean, abs=1e-12)
+    again = Reinforce(momentum=0.95).double()
+    again.load_state_dict(reward.state_dict())
+    assert float(again.advantage(torch.tensor(7.0))) == float(reward.advantage(torch.tensor(7.0)))
+
+
+def test_gradient_of_a_draw_in_closed_form() -> None:
+    relaxation, masks = made()
+    reward, columns = Reinforce().double(), (1, 2, 0)
+    reward.advantage(torch.tensor(30.0))
+    loss = torch.tensor(2.5, dtype=torch.float64, requires_grad=True)
+    value = reward(relaxation, masks, drawn(columns), loss, torch.tensor(50.0), alone)
+    assert value.item() == 2.5, "the value is the loss, to be logged and looked at"
+    (found,) = torch.autograd.grad(value, relaxation.alpha["cell"])
+    advantage = 50 - (0.95 * 30 + 50) / 1.95
+    scores = F.one_hot(torch.tensor(columns), 3) - ALPHA[list(ROWS)].softmax(-1)
+    expected = -advantage * torch.stack([scores[0] + scores[1], scores[2]])  # stem and first cell share a row
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_expected_gradient_is_that_of_the_expected_accuracy() -> None:
+    """Over all 27 draws. The baseline has a share of the accuracy itself, which makes the step shorter and no other."""
+    relaxation, masks = made()
+    torch.manual_seed(1)
+    table = 100 * torch.rand(3, 3, 3, dtype=torch.float64)
+    before = Reinforce().double()
+    for accuracy in (20.0, 60.0):
+        before.advantage(torch.tensor(accuracy))
+    alpha = relaxation.alpha["cell"]
+    mean, expected = torch.zeros_like(ALPHA), torch.zeros((), dtype=torch.float64)
+    p = alpha[list(ROWS)].softmax(-1)
+    for columns in itertools.product(range(3), repeat=3):
+        reward = Reinforce().double()
+        reward.load_state_dict(before.state_dict())
+        loss = torch.zeros((), dtype=torch.float64)
+        value = reward(relaxation, masks, drawn(columns), loss, table[columns], alone)
+        probability = p[0, columns[0]] * p[1, columns[1]] * p[2, columns[2]]
+        mean += probability.detach() * torch.autograd.grad(value, alpha)[0]
+        expected = expected + probability * table[columns]
+    (slope,) = torch.autograd.grad(expected, alpha)
+    share = 0.05 / (1 - 0.95**3)
+    torch.testing.assert_close(mean, -(1 - share) * slope, rtol=1e-10, atol=1e-10)
+    assert slope.abs().max() > 1
+
+
+def test_ranks_take_the_mean_reward() -> None:
+    """Two ranks with accuracies 20 and 60 take the step of one that has seen 40."""
+    found = []
+    for accuracies in ((20.0, 60.0), (60.0, 20.0), (40.0, 40.0)):
+        relaxation, masks = made()
+        reward, others = Reinforce(), [10.0, accuracies[1]]
+        for mine in (10.0, accuracies[0]):
+            other = others.pop(0)
+            mean = lambda tensors, other=other: [(t + other) / 2 for t in tensors]  # noqa: E731
+            value = reward(relaxation, masks, drawn((0, 1, 2)), torch.zeros(()), torch.tensor(mine), mean)
+        found.append(torch.autograd.grad(value, relaxation.alpha["cell"])[0])
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2]) and found[0].abs().max() > 1
+
+
+def test_each_block_draws_for_itself() -> None:
+    relaxation, masks = made()
+    found = [relaxation(masks)["cell"] for _ in range(4000)]
+    draws = torch.stack([weights.op for weights in found])
+    assert torch.equal(draws, F.one_hot(draws.argmax(-1), 3).double()) and not draws.requires_grad
+    assert [weights.op.bool().tolist() for weights in found] == [weights.active for weights in found]
+    p = ALPHA.softmax(-1)
+    assert (draws.mean(0) - p[list(ROWS)]).abs().max() < 0.03  # 4 standard errors
+    both = torch.einsum("ni,nj->ij", draws[:, 0], draws[:, 1]) / 4000
+    assert (both - p[0][:, None] * p[0]).abs().max() < 0.03, "stem and first cell share a row, and no draw"
+
+
+def test_what_is_masked_is_never_drawn() -> None:
+    relaxation, masks = made()
+    masks.restrict("cell", torch.tensor([[False, True, False], [True, False, True]]))
+    arch = {tuple(map(tuple, relaxation(masks)["cell"].active)) for _ in range(100)}
+    one, first, last = (False, True, False), (True, False, False), (False, False, True)
+    assert arch == {(one, one, first), (one, one, last)}
+    value = relaxation.log_p(drawn((1, 1, 2)), masks)
+    (slope,) = torch.autograd.grad(value, relaxation.alpha["cell"])
+    assert float(value.detach()) == pytest.approx(float(torch.tensor(0.7).sigmoid().log()), rel=1e-6)
+    assert torch.isfinite(slope).all() and (slope[0] == 0).all() and slope[1, 1] == 0
+
+
+def test_a_restored_state_draws_the_same() -> None:
+    (relaxation, masks), (other, _) = made(), made()
+    for _ in range(5):
+        relaxation(masks)
+    other.load_state_dict(relaxation.state_dict())
+    first = [relaxation(masks)["cell"].active for _ in range(10)]
+    assert first == [other(masks)["cell"].active for _ in range(10)] and len({str(a) for a in first}) > 1
+
+
+def searching(monkeypatch: pytest.MonkeyPatch) -> GradientSearch:
+    torch.manual_seed(0)
+    search = GradientSearch(
+        NatsSize((3, 8, 8), 4, (2, 3, 5, 8)),
+        lambda cells: BlockCategorical(cells, (0, 0, 1, 2, 3, 4), init_std=1.0),
+        lambda p: torch.optim.SGD(p, 0.1),
+        lambda p: torch.optim.SGD(p, 0.1),
+        reward=Reinforce(),
+    )
+    monkeypatch.setattr(search, "log_dict", lambda *args, **options: None)
+    return search
+
+
+def test_step_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against prefix masks of the supernet's features, an accuracy that is counted, and the closed form."""
+    search = searching(monkeypatch)
+    assert search.reward is not None
+    torch.manual_seed(2)
+    batches = [(torch.randn(8, 3, 8, 8), torch.randint(4, (8,))) for _ in range(2)]
+    optimizer: Any = torch.optim.SGD(search.relaxation.parameters(), 0.1)
+    optimizer.optimizer = optimizer
+    accuracies = []
+    for number, batch in enumerate(batches):
+        seen: list[Architecture] = []
+        search.observers = [lambda found, seen=seen: seen.append(found.arch)]
+        before = search.relaxation.alpha["cell"].detach().clone()
+        search._arch_step({"train": batch, "val": batch}, [None, optimizer])
+        moved = search.relaxation.alpha["cell"].detach() - before
+        chosen = [row.index(True) for row in seen[0]["cell"].active]
+        accuracies.append(counted(search, batch, [(2, 3, 5, 8)[c] for c in chosen]))
+        assert float(search.reward.weight) == pytest.approx(1 - 0.95 ** (number + 1))
+        past = sum(0.95 ** (number - i) * a for i, a in enumerate(accuracies))
+        advantage = accuracies[-1] - past / sum(0.95**i for i in range(number + 1))
+        scores = F.one_hot(torch.tensor(chosen), 4) - before[[0, 0, 1, 2, 3, 4]].softmax(-1)
+        by_row = torch.stack([scores[0] + scores[1], *scores[2:]])
+        torch.testing.assert_close(moved, 0.1 * advantage * by_row, rtol=1e-4, atol=1e-4)
+    assert accuracies[0] != accuracies[1], "the second step has something to learn"
+
+
+def counted(search: GradientSearch, batch: tuple[Tensor, Tensor], widths: list[int]) -> float:
+    """The percentage of right answers where each block hands on its first channels alone."""
+    net: Any = search.supernet
+    x = batch[0]
+    with torch.no_grad():
+        for module, width in zip([net.stem, *net.cells], widths, strict=True):
+            x = module(x)
+            x[:, width:] = 0
+        logits = net.classifier(net.lastact(x).mean((2, 3)))
+    return 100 * sum(int(row.argmax()) == int(y) for row, y in zip(logits, batch[1], strict=True)) / len(batch[1])
+
+
+def test_frozen_step_moves_the_baseline_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in AutoDL-Projects, where the moving average goes on in the warm-up."""
+    search = searching(monkeypatch)
+    optimizer: Any = torch.optim.Adam(search.relaxation.parameters(), 0.1)
+    optimizer.optimizer = optimizer
+    before = search.relaxation.alpha["cell"].detach().clone()
+    batch = torch.randn(8, 3, 8, 8), torch.randint(4, (8,))
+    search._arch_step({"train": batch, "val": batch}, [None, optimizer], learns=False)
+    assert torch.equal(before, search.relaxation.alpha["cell"]) and not optimizer.state
+    assert search.reward is not None and float(search.reward.weight) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "phrase"),
+    [
+        ({"reward": None}, "method.reward=null: what BlockCategorical draws has no gradient"),
+        ({"arch_optimizer": None}, "there are no architecture steps"),
+        ({"batch_arch_steps": False}, "there are no architecture steps"),
+        ({"gradient": Unrolled()}, "has no second order"),
+        ({"gradient": Clipped(1.0, Unrolled())}, "has no second order"),
+        ({"resource": Resource}, "draws for 6 blocks, and costs are those of ops of edges"),
+        ({"resource": Resource, "arch_optimizer": None, "reward": None}, "nothing learns what ops cost"),
+        ({"relaxation": Softmax}, "Softmax does not tell how probable"),
+    ],
+)
+def test_parts_that_mean_nothing_together_are_refused_at_the_start(options: dict[str, Any], phrase: str) -> None:
+    rl: dict[str, Any] = {
+        "relaxation": lambda cells: BlockCategorical(cells, (0, 0, 1, 2, 3, 4)),
+        "weight_optimizer": lambda p: torch.optim.SGD(p, 0.1),
+        "arch_optimizer": lambda p: torch.optim.SGD(p, 0.1),
+        "reward": Reinforce(),
+    }
+    space = NatsSize((3, 8, 8), 4, (2, 3, 5, 8))
+    GradientSearch(space, **rl)
+    GradientSearch(space, **{**rl, "gradient": Clipped(1.0)})
+    GradientSearch(space, **{**rl, "reward": None, "arch_optimizer": None})
+    with pytest.raises(NasError, match=phrase):
+        GradientSearch(space, **{**rl, **options})
+
+
+def test_a_search_without_its_reward_is_refused(tmp_path: Path) -> None:
+    run("search", *tiny("mask_rl"), "method.reward=null", f"hydra.run.dir={tmp_path}/r").refused("method.reward=null")
+
+
+def test_what_means_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NasError, match="has 2 rows"):
+        BlockCategorical(CELLS, [0, 2])
+    with pytest.raises(NasError, match="reward.momentum"):
+        Reinforce(momentum=1.0)
+    soft = Softmax(CELLS)
+    with pytest.raises(NasError, match="Softmax does not tell"):
+        Reinforce()(soft, Masks(CELLS), soft(Masks(CELLS)), torch.zeros(()), torch.zeros(()), alone)
+    for space in ("nas_bench_201", "darts"):
+        run("search", "method=mask_rl", f"space={space}").refused("space.mix=mask", space)
+    run("search", "method=mask_rl", "space=nats_size", "space.mix=interpolate").refused("space.mix=mask")

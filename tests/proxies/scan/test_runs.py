@@ -1,0 +1,174 @@
+"""python search.py method=scan ...: its files, a kill at any moment, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from nas.blackbox.evaluators.zero_cost import ZeroCost
+from nas.cli.build import build_data, build_space
+from nas.cli.jobs.scan import build_scan
+from nas.cli.run_dir.sweep_table import COLUMNS, TELLING, job_row
+from nas.data.proxy_batches import Draws
+from nas.spaces import notation as notations
+from nas.spaces.genotype_file import load_genotype
+from nas.spaces.nas_bench_201 import space as nas_bench_201
+from tests.support.compose_tools import ROOT, composed
+from tests.support.error_tools import TINY, Outcome, run, snapshot
+
+SCAN = ("method=scan", *TINY, "space.channels=2", "space.cells_per_stage=1", "method.report.resamples=20")
+NETWORK = "score=jacob_cov"
+
+
+def scan(directory: Path, *more: str) -> Outcome:
+    return run("search", *SCAN, *more, f"hydra.run.dir={directory}")
+
+
+def rows(directory: Path) -> list[dict[str, Any]]:
+    """The table less the times."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in table(directory).to_pylist()]
+
+
+def table(directory: Path) -> Any:
+    return pq.read_table(directory / "scores.parquet")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scan of twelve architectures."""
+    directory = tmp_path_factory.mktemp("scan") / "run"
+    scan(directory, NETWORK, "method.count=12", "seed=3").succeeded()
+    return directory
+
+
+def test_what_a_scan_leaves(whole: Path) -> None:
+    found = rows(whole)
+    assert len(found) == 12 and len({row["index"] for row in found}) == 12
+    for row in found:
+        genotype = nas_bench_201.from_index(row["index"])
+        assert row["architecture"] == nas_bench_201.native(genotype)
+        assert (row["parameters"], row["macs"]) == nas_bench_201.cost(genotype, (3, 8, 8), 10)
+    told = {key.decode(): value.decode() for key, value in table(whole).schema.metadata.items()}
+    assert (told["score_name"], told["seed"], told["dataset_name"]) == ("jacob_cov", "3", "synthetic")
+    assert json.loads(told["space"])["channels"] == 2 and json.loads(told["score"])["k"] == 1e-5
+    best = max(found, key=lambda row: row["score"])
+    assert notations.native(load_genotype(whole)) == best["architecture"]
+    report = json.loads((whole / "report.json").read_text())
+    assert report["best"]["architecture"] == best["architecture"] and report["architectures"] == 12
+    assert "no benchmark" in report["benchmark"] or "no accuracies" in report["benchmark"]
+    said = (whole / "report.txt").read_text()
+    assert said in (whole / "search.log").read_text() and "12 architectures" in said
+    for picture in ("scatter.png", "cell.png"):
+        assert (whole / picture).stat().st_size > 3000
+    summary = json.loads((whole / "summary.json").read_text())
+    assert summary["method"] == "scan" and summary["genotype"] == best["architecture"]
+    row = job_row(whole)
+    assert row[TELLING["scan"]] == 12 and set(COLUMNS["scan"]) - set(row) == {"spearman", "kendall_tau_b"}
+
+
+def test_indices_have_the_same_scores(whole: Path, tmp_path: Path) -> None:
+    """Whatever else is scored, and with whatever batches the data set would train."""
+    expected = {row["index"]: row["score"] for row in rows(whole)}
+    some = list(expected)[7:3:-2]
+    scan(tmp_path / "some", NETWORK, f"method.indices={some}".replace(" ", ""), "seed=3").succeeded()
+    assert [(row["index"], row["score"]) for row in rows(tmp_path / "some")] == [(i, expected[i]) for i in some]
+
+
+def start(directory: Path, *more: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(ROOT / "search.py"), *SCAN, *more, f"hydra.run.dir={directory}"]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, cwd=directory.parent, env={**os.environ, "OMP_NUM_THREADS": "1"}, **quiet)  # type: ignore[call-overload, no-any-return]
+
+
+def test_killed_and_continued(whole: Path, tmp_path: Path) -> None:
+    """A SIGKILL in the middle of the scores: nothing is lost, nothing is scored twice."""
+    directory = tmp_path / "killed"
+    process, log = start(directory, NETWORK, "method.count=12", "seed=3"), directory / "scores.jsonl"
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if log.exists() and log.read_bytes().count(b"\n") >= 4:
+            break
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL and not (directory / "summary.json").exists()
+    before = log.read_bytes()
+    kept = before[: before.rfind(b"\n") + 1]
+    assert 4 <= kept.count(b"\n") < 13
+    scan(directory, NETWORK, "method.count=12", "seed=3").refused("interrupted run", "ckpt_path=")
+    run("search", f"ckpt_path={directory}", "seed=4").refused("method.seed=3, not 4", "hydra.run.dir")
+    assert log.read_bytes() == before
+    outcome = run("search", f"ckpt_path={directory}")
+    outcome.succeeded()
+    assert f"goes on after {kept.count(10) - 1} of 12" in outcome.said
+    assert log.read_bytes().startswith(kept) and log.read_bytes().count(b"\n") == 13
+    assert rows(directory) == rows(whole)
+    report = [json.loads((d / "report.json").read_text()) for d in (directory, whole)]
+    assert all(report[0][key] == report[1][key] for key in report[1] if key != "seconds")
+    run("search", f"ckpt_path={directory}").refused("finished run")
+
+
+def test_mistakes(whole: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    scan(new, "trainer=ddp_cpu").refused("method=scan scores in one process", "trainer=cpu")
+    scan(new, "method.count=3", "method.indices=[1]").refused("one of them")
+    scan(new, "method.count=99999").refused("method.count=99999", "15625")
+    scan(new, "method.count=0").refused("method.count=0: give a whole number, at least 1 and at most 15625")
+    scan(new, "score.batch_size=0").refused("naswot of a batch of 0")
+    scan(new, "method.network={chanels:3}").refused("method.network.chanels", "channels, cells_per_stage")
+    scan(new, "method.counts=3").refused("method.count")
+    scan(new, "method.report.top=[0]").refused("top")
+    scan(new, "method.report.tops=[1]").refused("method.report.top")
+    scan(new, "score=synflw").refused("synflow")
+    scan(new, "method.report.split=tst").refused("unknown method.report.split 'tst'", "'test'")
+    scan(new, "method.report.dataset=cifar").refused("unknown method.report.dataset 'cifar'", "'cifar10'")
+    run("search", "method=scan", "space=darts", *TINY, f"hydra.run.dir={new}").refused(
+        "cannot be enumerated", "count=N"
+    )
+    before = snapshot(whole)
+    scan(whole, NETWORK).refused("finished run")
+    assert snapshot(whole) == before
+    assert not (new / "summary.json").exists() and not (new / "scores.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_regions_are_counted_on_crops_of_images_as_they_are(tmp_path: Path) -> None:
+    """Not of augmented ones, whose borders are padded with zeros; the same as a black-box search asks for."""
+    small = ["score=linear_regions", "score.batch_size=40", "method.count=1", "dataset.pad=4", "dataset.size=40"]
+    with composed("search", *SCAN, *small, f"paths.output={tmp_path}") as cfg:
+        data = build_data(cfg)
+        space = build_space(cfg.space, data)
+        scan = build_scan(cfg, space, data, torch.device("cpu"))
+        found = scan.scorer.batch()[0]
+        assert torch.equal(found, ZeroCost(space, data, score=scan.score, seed=cfg.seed)._scorer.batch()[0])
+        windows = Draws(data, cfg.seed).plain(40, cfg.seed).unfold(2, 3, 1).unfold(3, 3, 1)
+        assert all((windows[i] == crop).all((-1, -2)).any() for i, crop in enumerate(found))
+
+
+def test_a_sample_of_darts(tmp_path: Path) -> None:
+    small = ("space=darts", "space.layers=3", "space.channels=4", "score=params", "method.count=3")
+    run("search", "method=scan", *TINY, *small, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
+    found = rows(tmp_path / "a")
+    assert len({row["architecture"] for row in found}) == 3 and {row["index"] for row in found} == {None}
+    assert all(row["parameters"] > row["score"] > 0 for row in found), "the published network is larger than the scored"
+    assert notations.native(load_genotype(tmp_path / "a")) in {row["architecture"] for row in found}
+
+
+def test_widths(tmp_path: Path) -> None:
+    """The scores of parameters are those of the closed form; nothing ranks better than the widest."""
+    size = ("space=nats_size", "space.widths=[2,4]", "score=params")
+    run("search", "method=scan", *TINY, *size, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
+    found = rows(tmp_path / "a")
+    assert len(found) == 32 and all(row["score"] == row["parameters"] for row in found)
+    assert notations.native(load_genotype(tmp_path / "a")) == "4:4:4:4:4"
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    assert report["spearman_parameters"] == pytest.approx(1) and report["best"]["equals"] == 0

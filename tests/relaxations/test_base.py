@@ -1,0 +1,189 @@
+"""Relaxations: generators of their own that survive a checkpoint, and masks that hold."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nas.architecture.cell import Architecture, Cell
+from nas.architecture.masks import Masks
+from nas.relaxations.base import Relaxation
+from nas.relaxations.dirichlet import Dirichlet
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.softmax import Softmax
+from nas.relaxations.uniform import Uniform
+
+CELLS: dict[str, Cell] = {
+    "normal": Cell(((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)), ("none", "a", "b", "c"), (2, 3), inputs=2),
+    "reduce": Cell(((0, 1), (0, 2), (1, 2)), ("a", "b", "c"), (2,), excluded=frozenset({(0, "b"), (2, "a"), (2, "b")})),
+}
+RELAXATIONS: dict[str, Callable[[Mapping[str, Cell]], Relaxation]] = {
+    "softmax": lambda cells: Softmax(cells, init_std=0.3),
+    "gumbel_hard": lambda cells: Gumbel(cells, hard=True, tau=0.5, init_std=0.3),
+    "gumbel_soft": lambda cells: Gumbel(cells, hard=False, tau=0.5, init_std=0.3),
+    "dirichlet": lambda cells: Dirichlet(cells, init_std=0.3),
+    "uniform": Uniform,
+}
+every_relaxation = pytest.mark.parametrize("name", RELAXATIONS)
+every_random_relaxation = pytest.mark.parametrize("name", [name for name in RELAXATIONS if name != "softmax"])
+
+
+def build(name: str, seed: int) -> Relaxation:
+    torch.manual_seed(seed)
+    return RELAXATIONS[name](CELLS)
+
+
+def through_file(value: object) -> dict[str, object]:
+    """As a checkpoint returns it: only tensors and primitives survive."""
+    file = io.BytesIO()
+    torch.save(value, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def values(arch: Architecture) -> dict[str, object]:
+    return {name: (weights.op.tolist(), weights.active) for name, weights in arch.items()}
+
+
+@every_relaxation
+def test_draws_go_on_after_a_reload(name: str) -> None:
+    masks, first = Masks(CELLS), build(name, 0)
+    for _ in range(3):
+        first(masks)
+    state = through_file(first.state_dict())
+    expected = [values(first(masks)) for _ in range(3)]
+    second = build(name, 1)
+    second(masks)
+    second.load_state_dict(state)
+    assert [values(second(masks)) for _ in range(3)] == expected
+    # back to the same point in the run that went on
+    first.load_state_dict(state)
+    assert [values(first(masks)) for _ in range(3)] == expected
+
+
+@every_random_relaxation
+def test_draws_begin_again_from_a_state_before_the_first(name: str) -> None:
+    masks, relaxation = Masks(CELLS), build(name, 0)
+    state = through_file(relaxation.state_dict())
+    expected = [values(relaxation(masks)) for _ in range(3)]
+    relaxation.load_state_dict(state)
+    assert [values(relaxation(masks)) for _ in range(3)] == expected
+
+
+@every_random_relaxation
+def test_draws_depend_on_the_seed_and_on_time(name: str) -> None:
+    masks = Masks(CELLS)
+    state = build(name, 0).state_dict()
+    runs = []
+    for seed in (0, 1):
+        relaxation = build(name, seed)
+        relaxation.load_state_dict({key: value for key, value in state.items() if "alpha" in key}, strict=False)
+        runs.append([str(values(relaxation(masks))) for _ in range(8)])
+    assert len(set(runs[0])) > 4 and runs[0] != runs[1]
+    again = build(name, 0)
+    assert [str(values(again(masks))) for _ in range(8)] == runs[0]
+
+
+@every_relaxation
+def test_draws_leave_the_global_generators_alone(name: str) -> None:
+    relaxation, masks = build(name, 0), Masks(CELLS)
+    random.seed(0)
+    np.random.seed(0)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    for _ in range(5):
+        relaxation(masks)
+        relaxation.scores(masks)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
+
+
+def narrowed() -> tuple[Masks, dict[str, Tensor]]:
+    """Masks narrowed in two steps, and the tables that should be left."""
+    masks = Masks(CELLS)
+    keep = torch.ones(5, 4, dtype=torch.bool)
+    keep[0] = torch.tensor([False, False, True, False])
+    keep[3, 1] = False
+    masks.restrict("normal", keep)
+    keep = torch.ones(5, 4, dtype=torch.bool)
+    keep[2, 3] = False
+    masks.restrict("normal", keep)
+    normal = [[0, 0, 1, 0], [1, 1, 1, 1], [1, 1, 1, 0], [1, 0, 1, 1], [1, 1, 1, 1]]
+    reduce = [[1, 0, 1], [1, 1, 1], [0, 0, 1]]
+    return masks, {"normal": torch.tensor(normal).bool(), "reduce": torch.tensor(reduce).bool()}
+
+
+@every_relaxation
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_what_is_masked_has_no_weight(name: str, reloaded: bool) -> None:
+    masks, left = narrowed()
+    if reloaded:
+        state = through_file(masks.state_dict())
+        masks = Masks(CELLS)
+        masks.load_state_dict(state)
+    relaxation = build(name, 0)
+    seen = {cell: torch.zeros_like(table) for cell, table in left.items()}
+    for _ in range(100):
+        for cell, weights in relaxation(masks).items():
+            active = torch.tensor(weights.active)
+            assert torch.isfinite(weights.op).all()
+            assert (weights.op[~left[cell]] == 0).all() and not active[~left[cell]].any()
+            assert (weights.op[~active] == 0).all()
+            total = weights.op.sum(-1)
+            switched_off = total == 0
+            assert name == "uniform" or not switched_off.any()
+            torch.testing.assert_close(total[~switched_off], torch.ones_like(total[~switched_off]))
+            seen[cell] |= weights.op != 0
+    allowed = {cell: table.clone() for cell, table in left.items()}
+    if name == "uniform":
+        allowed["normal"][:, 0] = False  # 'none' is no choice of a genotype there
+    assert all(torch.equal(seen[cell], allowed[cell]) for cell in seen)
+
+
+@every_relaxation
+def test_what_is_masked_has_no_score_and_no_gradient(name: str) -> None:
+    masks, left = narrowed()
+    relaxation = build(name, 0)
+    for cell, scores in relaxation.scores(masks).items():
+        assert (scores[~left[cell]] == 0).all() and (scores[left[cell]] > 0).all()
+        torch.testing.assert_close(scores.sum(-1), torch.ones(len(scores)))
+    if name == "uniform":
+        assert not any(p.requires_grad for p in relaxation.parameters())
+        return
+    for cell, weights in relaxation(masks).items():
+        (slope,) = torch.autograd.grad((weights.op * torch.randn_like(weights.op)).sum(), relaxation.alpha[cell])
+        assert torch.isfinite(slope).all()
+        single = left[cell].sum(-1) == 1
+        assert single.any() and slope[~left[cell]].abs().max() < 1e-6 and slope[single].abs().max() < 1e-6
+        assert (slope[~single] != 0).any(-1).all()
+
+
+def test_hard_gumbel_executes_one_op_an_edge_and_soft_ones_all_that_are_left() -> None:
+    masks, left = narrowed()
+    for name in RELAXATIONS:
+        for cell, weights in build(name, 0)(masks).items():
+            active = torch.tensor(weights.active)
+            if name == "gumbel_hard":
+                assert (active.sum(-1) == 1).all() and torch.equal(weights.op, active.float())
+            elif name != "uniform":
+                assert torch.equal(active, left[cell])
+
+
+def test_entropy_counts_what_is_left() -> None:
+    masks, left = narrowed()
+    relaxation = Softmax(CELLS, init_std=0.0)
+    sizes = torch.cat([table.sum(-1) for table in left.values()]).float()
+    torch.testing.assert_close(relaxation.entropy(masks), sizes.log().mean())
+
+
+def test_masks_only_narrow() -> None:
+    masks, left = narrowed()
+    masks.restrict("normal", torch.ones(5, 4, dtype=torch.bool))
+    assert torch.equal(masks.table("normal"), left["normal"])
+    assert masks.lists("normal") == left["normal"].tolist() and not masks.full("normal")
+    assert Masks(CELLS).full("normal") and not Masks(CELLS).full("reduce")

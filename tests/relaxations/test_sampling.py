@@ -1,0 +1,85 @@
+"""Draws of columns: those of torch.multinomial, by their law, and without an op that waits for the device."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from nas.architecture.cell import Cell
+from nas.architecture.masks import Masks
+from nas.relaxations.block_gumbel import BlockCategorical, BlockGumbel
+from nas.relaxations.controller import Controller, _Pen
+from nas.relaxations.sampling import drawn
+from nas.relaxations.single_path import ScoredPath
+
+CELLS = {"cell": Cell(((0, 1), (0, 2), (1, 2), (0, 3)), ("none", "a", "b"), output=(3,), keeps_none=True, inputs=1)}
+CHAIN = {"cell": Cell(((0, 1), (1, 2)), ("a", "b", "c"), output=(2,))}
+LAW = torch.tensor([0.5, 0.0, 0.2, 0.05, 0.25], dtype=torch.float64)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(5,), (1, 1), (6, 8), (200, 7)])
+@pytest.mark.parametrize("count", [1, 2])
+def test_they_are_those_of_torch(shape: tuple[int, ...], count: int, dtype: torch.dtype) -> None:
+    p = torch.rand(shape, dtype=dtype, generator=generator(1))
+    p = p.masked_fill(p < 0.2, 0.0 if count == 1 else 1e-7)
+    p[..., 0] += 0.1
+    count = min(count, shape[-1])
+    mine, theirs = generator(), generator()
+    for _ in range(20):
+        assert torch.equal(drawn(p, mine, count), torch.multinomial(p, count, generator=theirs))
+    assert torch.equal(mine.get_state(), theirs.get_state())
+
+
+def test_single_draws_follow_the_law() -> None:
+    found = drawn(LAW.expand(40_000, 5), generator()).flatten().bincount(minlength=5)
+    assert found[1] == 0
+    held = LAW > 0
+    assert stats.chisquare(found[held], LAW[held] * 40_000).pvalue > 1e-3
+
+
+def test_draws_without_replacement_follow_the_law() -> None:
+    """The second is drawn from what the first leaves: P(i, j) = p_i p_j / (1 - p_i), in this order."""
+    p = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+    pairs = list(permutations(range(3), 2))
+    found = [tuple(pair) for pair in drawn(p.expand(40_000, 3), generator(), 2).tolist()]
+    expected = [40_000 * float(p[i] * p[j] / (1 - p[i])) for i, j in pairs]
+    assert stats.chisquare([found.count(pair) for pair in pairs], expected).pvalue > 1e-3
+
+
+class Waits(TorchDispatchMode):
+    """Raises for an op that on CUDA waits for the device: one that reads it, or brings Python's numbers there."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name
+        assert name not in ("aten::multinomial", "aten::_local_scalar_dense", "aten::lift_fresh", "aten::nonzero"), name
+        return func(*args, **(kwargs or {}))
+
+
+def one_hot(columns: Tensor, count: int) -> Tensor:
+    """As torch's, which looks at its input, though not on CUDA."""
+    return columns.new_zeros(*columns.shape, count).scatter(-1, columns[..., None], 1)
+
+
+def test_a_path_is_drawn_without_waiting_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.nn.functional.one_hot", one_hot)
+    path, block = ScoredPath(CELLS), BlockCategorical(CHAIN, (0, 0, 1))
+    soft, masks, whole = BlockGumbel(CHAIN, (0, 0, 1)), Masks(CHAIN), CELLS["cell"].allowed()
+    controller = Controller(CELLS, hidden=4)
+    for module in (path, block, soft, controller):
+        module.generator(torch.device("cpu"))  # made at the first draw
+    with Waits():
+        path.relax("cell", path.alpha["cell"], whole)
+        block.relax("cell", block.alpha["cell"], masks.table("cell"))
+        soft(masks)
+        controller._write_cell(_Pen(controller.first), "cell", CELLS["cell"], whole)

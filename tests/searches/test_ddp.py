@@ -1,0 +1,165 @@
+"""A search on two processes is one search: its own batches on each, the same architecture on both."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from nas.gradients.base import BilevelStep
+from nas.gradients.first_order import FirstOrder
+from nas.gradients.unrolled import Unrolled
+from nas.relaxations.dirichlet import Dirichlet
+from nas.relaxations.gumbel import Gumbel
+from nas.searches.gradient import GradientSearch
+from nas.spaces.nas_bench_201.space import NasBench201
+from tests.support.compose_tools import DATA, QUERYING, lines, script, searches, small, succeeded, tiny
+
+EPOCHS = 3
+SLOW = pytest.mark.slow
+
+
+def probed(method: str, space: str, directory: Path, *more: str) -> list[list[dict[str, Any]]]:
+    """What both ranks of a search saw."""
+    directory.mkdir()
+    probe = ["+callbacks.probe._target_=tests.support.ddp_probe.Probe", f"+callbacks.probe.directory={directory}"]
+    arguments = [*tiny(method, space), "dataset.size=128", "trainer=ddp_cpu", f"trainer.max_epochs={EPOCHS}", *probe]
+    succeeded(script("search", *arguments, *more, f"hydra.run.dir={directory}/run", cwd=directory))
+    assert sorted(path.name for path in directory.iterdir()) == ["rank0.jsonl", "rank1.jsonl", "run"]
+    return [lines(directory / f"rank{rank}.jsonl") for rank in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("method", "space"),
+    [
+        ("gdas", "nas_bench_201"),
+        ("drnas", "nas_bench_201"),
+        pytest.param("gdas", "darts", marks=SLOW),
+        pytest.param("darts_2nd", "nas_bench_201", marks=SLOW),
+        pytest.param("one_shot", "nas_bench_201", marks=SLOW),
+        pytest.param("sdarts_adv", "nas_bench_201", marks=SLOW),
+    ],
+)
+def test_two_ranks_search_one_architecture(method: str, space: str, tmp_path: Path) -> None:
+    first, second = probed(method, space, tmp_path / "a")
+    steps = [[line for line in rank if line["what"] != "epoch"] for rank in (first, second)]
+    epochs = [[line for line in rank if line["what"] == "epoch"] for rank in (first, second)]
+    assert {line["world"] for line in first} == {2}
+
+    assert len(steps[0]) == len(steps[1]) >= 2 * EPOCHS * (1 if method == "one_shot" else 2)
+    for one, other in zip(*steps, strict=True):
+        same = {key for key in one if one[key] == other[key]}
+        assert {"what", "epoch", "active", "drawn"} <= same and not {"batch", "loss"} & same
+    if method != "darts_2nd":
+        assert len({line["drawn"] for line in steps[0]}) > EPOCHS, "drawn anew, so that two equal draws say something"
+
+    assert len(epochs[0]) == EPOCHS and epochs[0] == epochs[1]
+    assert len({line["weights"] for line in epochs[0]}) == EPOCHS
+    moved = [str(line["alphas"]) for line in epochs[0]]
+    assert len(set(moved)) == (1 if method == "one_shot" else EPOCHS)
+    assert len(lines(tmp_path / "a" / "run" / "history.jsonl")) == EPOCHS, "one rank writes"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [m for m in searches() if m not in {*QUERYING, "te_nas"}])
+def test_two_ranks_agree_with_every_method(method: str, tmp_path: Path) -> None:
+    """In what is learnt, in what is masked and in what is chosen: stages, projections and selections included."""
+    fewer = ["method.schedules.0.steps=3", "method.schedules.0.draws=4"] if method == "enas" else []
+    first, second = probed(method, "nas_bench_201", tmp_path / "a", *fewer)
+    assert {line["batch"] for line in first if "batch" in line}.isdisjoint(
+        line["batch"] for line in second if "batch" in line
+    )
+    for one, other in zip(first, second, strict=True):
+        agreed = {"what", "epoch"} | (
+            {"alphas", "masks", "weights", "genotype"} if one["what"] == "epoch" else {"drawn"}
+        )
+        assert {key for key in agreed if one[key] != other[key]} == set(), (one, other)
+
+
+def searches() -> dict[str, GradientSearch]:
+    """Searches in double precision whose supernet normalizes by fixed statistics, so that images do not meet in it."""
+    space = NasBench201((3, 8, 8), 10, channels=2, cells_per_stage=1)
+    found = {}
+    for name, relaxation, gradient in (
+        ("first order", lambda cells: Gumbel(cells, hard=False, tau=1.0, init_std=1.0), FirstOrder()),
+        ("first order, one path", lambda cells: Gumbel(cells, init_std=1.0), FirstOrder()),
+        ("unrolled", lambda cells: Dirichlet(cells, init_std=1.0), Unrolled()),
+        ("unrolled, exact", lambda cells: Dirichlet(cells, init_std=1.0), Unrolled(exact=True)),
+    ):
+        torch.manual_seed(0)
+        search = GradientSearch(space, relaxation, lambda p: torch.optim.SGD(p, 0.5), gradient=gradient).double()
+        search.supernet.eval()
+        found[name] = search
+    return found
+
+
+def gradients(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], reduced: bool = True) -> dict[str, Tensor]:
+    """The gradient that an architecture step of each search uses."""
+    found = {}
+    for name, search in searches().items():
+        alphas = list(search.relaxation.parameters())
+        optimizer = torch.optim.SGD(search.supernet.parameters(), 0.5)
+        reduce = search._mean_over_ranks if reduced else lambda tensors: tensors
+        step = BilevelStep(search.loss, alphas, search._weights, train, val, optimizer, reduce)
+        parts = search.gradient(step)
+        found[name] = torch.cat([part.detach().reshape(-1) for part in parts])
+    return found
+
+
+def batches() -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(2, 8, 3, 8, 8, generator=generator, dtype=torch.float64)
+    return list(zip(images, torch.randint(10, (2, 8), generator=generator), strict=True))
+
+
+def halve(batch: tuple[Tensor, Tensor], rank: int) -> tuple[Tensor, Tensor]:
+    return batch[0][4 * rank : 4 * rank + 4], batch[1][4 * rank : 4 * rank + 4]
+
+
+def on_rank(rank: int, port: int, directory: str) -> None:
+    """One of two processes, with its half of each batch."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    train, val = (halve(batch, rank) for batch in batches())
+    torch.save((gradients(train, val), gradients(train, val, reduced=False)), f"{directory}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_mean_gradient_is_that_of_the_whole_batch(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(on_rank, (port, str(tmp_path)), nprocs=2)
+    whole = gradients(*batches())
+    (first, alone), (second, _) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    for name, expected in whole.items():
+        assert float(expected.norm()) > 1e-4
+        assert torch.equal(first[name], second[name]), f"{name}: the ranks disagree"
+        assert not torch.allclose(alone[name], expected, rtol=1e-2), f"{name}: half a batch gives the same"
+        if name != "unrolled, exact":  # each rank looks ahead along its own gradient, as documented
+            torch.testing.assert_close(first[name], expected, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_sweep_of_distributed_searches_is_refused(tmp_path: Path) -> None:
+    arguments = ["-m", "trainer=ddp_cpu", "seed=0,1", *DATA, *small("nas_bench_201")]
+    done = script("search", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    assert len(told) == 1 and "-m" in told[0] and "one by one" in told[0], told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_distributed_job_within_a_sweep_is_refused(tmp_path: Path) -> None:
+    """Where a trainer of one process comes first: the job fails before Lightning starts anything, the other runs."""
+    arguments = ["-m", "trainer=cpu,ddp_cpu", "trainer.max_epochs=1", *DATA, *small("nas_bench_201")]
+    done = script("search", *arguments, f"hydra.sweep.dir={tmp_path}/sweep", cwd=tmp_path)
+    assert done.returncode == 1 and "one by one" in (tmp_path / "sweep" / "1" / "failure.txt").read_text()
+    assert {path.parent for path in tmp_path.rglob("history.jsonl")} == {tmp_path / "sweep" / "0"}
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep"]

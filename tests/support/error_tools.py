@@ -1,0 +1,150 @@
+"""Command lines run in this process, mistakes included: what a user would see, and what is left of the files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import re
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+import search
+import train
+from nas.cli.jobs.dispatch import complete
+from nas.cli.main import launch
+
+TINY = (
+    "dataset=synthetic",
+    "dataset.shape=[3,8,8]",
+    "dataset.size=64",
+    "dataset.test_size=16",
+    "dataset.batch_size=16",
+)
+SEARCH = (*TINY, "space.channels=4", "space.cells_per_stage=1", "epochs=1")
+TRAIN = (*TINY, "network.channels=4", "network.cells_per_stage=1", "epochs=1")
+NB201 = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a process of the same command line would have said."""
+
+    code: int
+    said: str
+    erred: str
+
+    def refused(self, *phrases: str, code: int = 1) -> None:
+        """Asserts that there was one line on stderr, with these phrases, and the exit code of a mistake."""
+        assert self.code == code, f"exit code {self.code}\n{self.said}\n{self.erred}"
+        lines = self.erred.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("error: "), self.erred
+        assert "Traceback" not in self.said and "Error executing job" not in self.said
+        for phrase in phrases:
+            assert phrase in lines[0], f"{phrase!r} is not in {lines[0]!r}"
+
+    def succeeded(self) -> None:
+        """Asserts that nothing was wrong."""
+        assert self.code == 0 and not self.erred, self.erred
+
+
+def run(script: str, *arguments: str | Path) -> Outcome:
+    """``python SCRIPT.py arguments...`` in this process, which is left as it was.
+
+    A small search is GDAS unless the arguments name a method.
+    """
+    if "space.channels=4" in arguments and not any(str(a).startswith(("method=", "metod=")) for a in arguments):
+        arguments = ("method=gdas", *arguments)
+    main, rewrites = (search.main, ()) if script == "search" else (train.main, (complete,))
+    said, erred = io.StringIO(), io.StringIO()
+    code: Any = 0
+    with _undone([f"{script}.py", *map(str, arguments)]), redirect_stdout(said), redirect_stderr(erred):
+        try:
+            launch(main, script, *rewrites)
+        except SystemExit as stop:
+            code = stop.code
+    return Outcome(0 if code is None else int(code), said.getvalue(), erred.getvalue())
+
+
+@contextmanager
+def _undone(argv: list[str]) -> Iterator[None]:
+    """Puts back what a run changes of the process: environment, signals, loggers, generators."""
+    root, state, raising = logging.getLogger(), torch.get_rng_state(), logging.raiseExceptions
+    handlers, level, handled = list(root.handlers), root.level, signal.getsignal(signal.SIGINT)
+    environment = {**os.environ, "HYDRA_MAIN_MODULE": "__main__"}
+    try:
+        with (
+            mock.patch.dict(os.environ, environment),
+            mock.patch.object(sys, "argv", argv),
+            warnings.catch_warnings(),
+        ):
+            yield
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            handler.close()
+        root.handlers[:], root.level, logging.raiseExceptions = handlers, level, raising
+        signal.signal(signal.SIGINT, handled)
+        torch.set_rng_state(state)
+
+
+def snapshot(directory: Path) -> dict[str, str]:
+    """The files of a directory by their checksums; its log, which may grow, left out."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix != ".log")
+    return {str(path.relative_to(directory)): hashlib.md5(path.read_bytes()).hexdigest() for path in files}
+
+
+def unfinished(finished: Path, directory: Path, epochs: int = 2) -> Path:
+    """A copy of a run of one epoch as a run that was interrupted after it, of ``epochs``."""
+    for path in (path for path in finished.rglob("*") if path.is_file() and path.name != "summary.json"):
+        copy = directory / path.relative_to(finished)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    overrides = directory / ".hydra" / "overrides.yaml"
+    overrides.write_text(re.sub(r"epochs=\d+", f"epochs={epochs}", overrides.read_text()))
+    return directory
+
+
+class Bomb(pl.Callback):
+    """Spoils a run on purpose before a step: its weights, its images, or by a signal."""
+
+    def __init__(self, what: str, epoch: int = 1, step: int = 1) -> None:
+        self.what = what
+        self.place = (epoch, step)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if (trainer.current_epoch, batch_idx) != self.place:
+            return
+        if self.what == "interrupt":
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
+            os.kill(os.getpid(), signal.SIGINT)
+        elif self.what == "images":
+            images: Tensor = batch["train"][0] if isinstance(batch, dict) else batch[0]
+            images.fill_(float("inf"))
+        else:
+            value = {"spoiled": float("nan"), "huge": 3e38}[self.what]
+            name = next(n for n, _ in pl_module.named_parameters() if "classifier.weight" in n)
+            pl_module.get_parameter(name).data.fill_(value)
+
+
+def bomb(what: str, **options: int) -> str:
+    """The override that puts a ``Bomb`` into a run."""
+    fields = [
+        "_target_:tests.support.error_tools.Bomb",
+        f"what:{what}",
+        *(f"{key}:{value}" for key, value in options.items()),
+    ]
+    return f"+callbacks.bomb={{{','.join(fields)}}}"

@@ -1,0 +1,53 @@
+"""Networks of published architectures for tests, as train.py would build them, without memory or arithmetic."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from nas.architecture.cell import NONE, Genotype
+from nas.nn.ops import OPS
+from nas.spaces import notation as notations
+from nas.spaces.base import Network, Shape, Space
+from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.single_path.mobile import Mobile
+from nas.spaces.single_path.shufflenet import ShuffleNet
+from nas.zoo.table import Entry
+
+DATA: dict[str, tuple[Shape, int]] = {
+    "cifar10": ((3, 32, 32), 10),
+    "cifar100": ((3, 32, 32), 100),
+    "svhn": ((3, 32, 32), 10),
+    "imagenet16_120": ((3, 16, 16), 120),
+    "imagenet": ((3, 224, 224), 1000),
+}
+
+
+def space_for(genotype: Genotype, shape: Shape, classes: int) -> Space:
+    """A space whose networks a genotype may have."""
+    if genotype.space != "darts":
+        kinds: dict[str, type[Space]] = {space.notation: space for space in (Mobile, ShuffleNet, NasBench201)}
+        return kinds[genotype.space](shape, classes)  # type: ignore[arg-type]
+    nodes = max(link.target - 1 for cell in genotype.cells.values() for link in cell.links)
+    fixed = "reduce" not in genotype.cells
+    return Darts(
+        shape, classes, ops=[NONE, *OPS], nodes=max(nodes, 4), repeats=True, keeps_none=True, fixed_reduction=fixed
+    )
+
+
+def built(entry: Entry, data: str, **options: Any) -> Network:
+    """The authors' network of an entry for a data set, on the meta device."""
+    shape, classes = DATA[data]
+    genotype = notations.parse(entry.genotype)
+    with torch.device("meta"):
+        return space_for(genotype, shape, classes).network(genotype, **{**entry.options(shape[1:]), **options})
+
+
+def agrees(counted: int, reported: float) -> bool:
+    """Whether a count is the reported figure in millions, which may be rounded or truncated."""
+    places = len(repr(reported).partition(".")[2]) if isinstance(reported, float) else 0
+    value = round(counted / 1e6 * 10**places, 6)
+    return round(reported * 10**places) in (math.floor(value), math.floor(value + 0.5))

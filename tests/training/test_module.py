@@ -1,0 +1,267 @@
+"""One network's training, value by value: drop path, losses, weight decay groups, averages, the best epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EMAWeightAveraging
+from torch import Tensor, nn
+
+from nas.data.synthetic import Synthetic
+from nas.nn.drop_path import DropPath
+from nas.nn.ops import OpOptions
+from nas.spaces.base import Network, Output
+from nas.spaces.darts.space import Darts
+from nas.spaces.genotype_file import load_genotype
+from nas.training.lr_decay import Decay
+from nas.training.module import Training
+from nas.utils.errors import NasError
+from tests.cli.test_resume import DARTS
+
+SGD = partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)
+
+
+class Small(Network):
+    """Two linear heads, so that gradients are known; the second one is auxiliary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.auxiliary_head = nn.Linear(12, 5), nn.Linear(12, 5)
+        self.drop_path = DropPath()
+
+    def outputs(self, x: Tensor, arch: Any = None) -> Output:
+        features = x.flatten(1)
+        return Output(self.head(features), features, self.auxiliary_head(features) if self.training else None)
+
+
+def data(**options: Any) -> Synthetic:
+    made = Synthetic(shape=(3, 2, 2), classes=5, size=32, test_size=20, batch_size=8, bilevel=False, **options)
+    made.watch_test = True
+    return made
+
+
+def fit(training: Training, epochs: int, *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
+    trainer = pl.Trainer(
+        max_epochs=epochs, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, callbacks=list(callbacks),
+        **options,
+    )  # fmt: skip
+    trainer.fit(training, datamodule=data())
+    return trainer
+
+
+class Watch(pl.Callback):
+    """The drop-path probability and the test accuracy of each epoch."""
+
+    def __init__(self) -> None:
+        self.probabilities: list[set[float]] = []
+        self.accuracies: list[float] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        found = {m.probability for m in module.modules() if isinstance(m, DropPath)}
+        if batch_idx == 0:
+            self.probabilities.append(found)
+        assert self.probabilities[-1] == found
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.accuracies.append(float(trainer.callback_metrics["test/accuracy"]))
+
+
+def test_the_rate_of_each_epoch_is_logged() -> None:
+    class Rates(pl.Callback):
+        def __init__(self) -> None:
+            self.seen: list[float] = []
+
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            self.seen.append(float(trainer.callback_metrics["train/learning_rate"]))
+
+    rates = Rates()
+    fit(Training(Small(), SGD, partial(Decay, T_max=4), classes=5), 4, rates)
+    assert rates.seen == pytest.approx([0.05 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(4)])
+
+
+def test_drop_path_grows_linearly_from_zero() -> None:
+    watch = Watch()
+    fit(Training(Small(), SGD, classes=5, drop_path=0.3), 6, watch)
+    assert [round(p, 12) for (p,) in watch.probabilities] == [0.0, 0.05, 0.1, 0.15, 0.2, 0.25]
+
+
+@pytest.mark.parametrize(("cell", "dropped"), [(0, 6), (1, 5)])
+def test_drop_path_leaves_identities_alone(cell: int, dropped: int) -> None:
+    """Of eight links two are identities in the normal cell and three in the other, where a skip of stride 2 is none."""
+    network = Darts((3, 8, 8), 10).network(load_genotype(DARTS), channels=4, layers=3)
+    calls: list[int] = []
+    network.cells[cell].graph.drop_path.register_forward_hook(lambda *args: calls.append(1))
+    network(torch.randn(2, 3, 8, 8))
+    assert len(calls) == dropped
+
+
+def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    kept = DropPath(0.25).train()(torch.ones(10_000, 2, 1, 1))
+    assert kept.unique().tolist() == pytest.approx([0.0, 4 / 3]) and torch.equal(kept[:, 0], kept[:, 1])
+    assert (kept[:, 0] > 0).float().mean() == pytest.approx(0.75, abs=0.015)
+
+
+@pytest.mark.parametrize(("weight", "smoothing"), [(0.4, 0.0), (0.4, 0.1), (0.0, 0.1)])
+def test_loss_against_its_definition(weight: float, smoothing: float) -> None:
+    """Cross-entropy to (1 - s) onehot + s / K, the mean over the batch, plus that of the auxiliary head."""
+    network = Small().double()
+    training = Training(network, SGD, classes=5, auxiliary_weight=weight, label_smoothing=smoothing)
+    training.log_dict = lambda *args, **kwargs: None  # type: ignore[assignment]
+    x, y = torch.randn(8, 3, 2, 2, dtype=torch.float64), torch.randint(5, (8,))
+    found = training.training_step((x, y), 0)
+
+    def loss(logits: Tensor) -> float:
+        total = 0.0
+        for row, label in zip(logits.tolist(), y.tolist(), strict=True):
+            norm = torch.logsumexp(torch.tensor(row, dtype=torch.float64), 0).item()
+            for k, value in enumerate(row):
+                total -= ((1 - smoothing) * (k == label) + smoothing / 5) * (value - norm)
+        return total / len(y)
+
+    features = x.flatten(1)
+    assert float(found.detach()) == pytest.approx(
+        loss(network.head(features)) + weight * loss(network.auxiliary_head(features))
+    )
+
+
+def test_test_loss_is_not_smoothed() -> None:
+    training = Training(Small(), SGD, classes=5, label_smoothing=0.1).eval()
+    x, y = torch.randn(8, 3, 2, 2), torch.randint(5, (8,))
+    training.test_step((x, y), 0)
+    expected = nn.functional.cross_entropy(training.network(x), y)
+    assert float(training.test_loss.compute()) == pytest.approx(float(expected.detach()))
+
+
+def test_decay_groups() -> None:
+    network = Darts((3, 8, 8), 10).network(load_genotype(DARTS), channels=4, layers=3)
+    everything = Training(network, SGD).configure_optimizers()[0][0]
+    assert [len(group["params"]) for group in everything.param_groups] == [len(list(network.parameters()))]
+    optimizer = Training(network, SGD, decay_norm_and_bias=False).configure_optimizers()[0][0]
+    decayed, free = optimizer.param_groups
+    assert (decayed["weight_decay"], free["weight_decay"], free["lr"], free["momentum"]) == (0.01, 0.0, 0.1, 0.9)
+    norms = {id(p) for m in network.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
+    biases = {id(m.bias) for m in network.modules() if getattr(m, "bias", None) is not None}
+    assert {id(p) for p in free["params"]} == norms | biases
+    kernels = {id(m.weight) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    assert {id(p) for p in decayed["params"]} == kernels and OpOptions().affine
+
+
+def manual(network: Small, batches: Iterator[tuple[Tensor, Tensor]], every: int = 1) -> list[dict[str, Tensor]]:
+    """SGD with momentum and clipping, step by step, as the optimizer's documentation has it."""
+    state = {name: p.detach().clone() for name, p in network.named_parameters()}
+    speed = {name: torch.zeros_like(p) for name, p in state.items()}
+    seen = []
+    gradients = {name: torch.zeros_like(p) for name, p in state.items()}
+    for number, (x, y) in enumerate(batches, 1):
+        weights = {name: p.clone().requires_grad_() for name, p in state.items()}
+        features = x.flatten(1)
+        heads = [nn.functional.linear(features, weights[f"{h}.weight"], weights[f"{h}.bias"])
+                 for h in ("head", "auxiliary_head")]  # fmt: skip
+        loss = nn.functional.cross_entropy(heads[0], y) + 0.4 * nn.functional.cross_entropy(heads[1], y)
+        found = torch.autograd.grad(loss / every, list(weights.values()))
+        gradients = {name: gradients[name] + g for name, g in zip(weights, found, strict=True)}
+        if number % every:
+            continue
+        norm = torch.cat([g.flatten() for g in gradients.values()]).norm()
+        factor = min(1.0, 0.5 / float(norm + 1e-6))
+        for name in state:
+            step = factor * gradients[name] + 0.01 * state[name]
+            speed[name] = step if len(seen) == 0 else 0.9 * speed[name] + step
+            state[name] = state[name] - 0.1 * speed[name]
+        seen.append(dict(state))
+        gradients = {name: torch.zeros_like(p) for name, p in state.items()}
+    return seen
+
+
+def batches_of(epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
+    loader = data().train_dataloader()
+    for epoch in range(epochs):
+        loader.set_epoch(epoch)
+        yield from loader
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_steps_and_accumulated_steps_against_sgd_by_hand(every: int) -> None:
+    """The clipped gradient is that of the accumulated loss."""
+    torch.manual_seed(0)
+    network = Small()
+    expected = manual(network, batches_of(2), every)
+    trainer = fit(Training(network, SGD, classes=5, clip_norm=0.5), 2, accumulate_grad_batches=every)
+    assert trainer.global_step == len(expected) == 8 // every
+    for name, value in network.named_parameters():
+        torch.testing.assert_close(value.detach(), expected[-1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_moving_average_by_hand() -> None:
+    """The average begins as a copy after the first step, and is what is tested and left behind."""
+    torch.manual_seed(0)
+    network = Small()
+    steps = manual(network, batches_of(2))
+    watch = Watch()
+    fit(Training(network, SGD, classes=5, clip_norm=0.5), 2, EMAWeightAveraging(decay=0.9), watch)
+    for name, value in network.named_parameters():
+        average = steps[0][name]
+        for step in steps[1:]:
+            average = 0.9 * average + 0.1 * step[name]
+        torch.testing.assert_close(value.detach(), average, rtol=1e-4, atol=1e-6)
+    found = data().splits
+    x = (found.test_images / 255 - 0.5) / 0.25
+    accuracy = 100 * float((network.eval()(x).argmax(1) == found.test_labels).float().mean())
+    assert watch.accuracies[-1] == pytest.approx(accuracy)
+
+
+def test_best_epoch_is_the_first_of_the_highest_accuracy() -> None:
+    torch.manual_seed(1)
+    watch = Watch()
+    training = Training(Small(), partial(torch.optim.SGD, lr=0.6), classes=5)
+    fit(training, 6, watch)
+    assert len(watch.accuracies) == 6 and len(set(watch.accuracies)) > 1
+    best = max(watch.accuracies)
+    assert training.best == (best, watch.accuracies.index(best) + 1)
+    checkpoint: dict[str, Any] = {}
+    training.on_save_checkpoint(checkpoint)
+    other = Training(Small(), SGD, classes=5)
+    other.on_load_checkpoint({"state_dict": training.state_dict(), **checkpoint})
+    assert other.best == training.best
+
+
+def test_channels_last_computes_the_same() -> None:
+    found = []
+    for last in (False, True):
+        torch.manual_seed(0)
+        network = Darts((3, 16, 16), 10).network(load_genotype(DARTS), channels=4, layers=3).double()
+        training = Training(network, SGD, channels_last=last)
+        training.log_dict = lambda *args, **kwargs: None  # type: ignore[assignment]
+        x = torch.randn(4, 3, 16, 16, dtype=torch.float64)
+        loss = training.training_step((x, torch.arange(4)), 0)
+        loss.backward()
+        norm = torch.stack([p.grad.norm() for p in network.parameters() if p.grad is not None]).norm()
+        found.append((float(loss.detach()), float(norm)))
+        kernel = network.stem[0].weight
+        assert kernel.is_contiguous(memory_format=torch.channels_last) is last
+    assert found[0] == pytest.approx(found[1], rel=1e-10)
+
+
+def test_five_best_where_the_field_quotes_them() -> None:
+    assert Training(Small(), SGD, classes=5).test_top5 is None
+    training = Training(nn.Flatten(), SGD, classes=100)  # type: ignore[arg-type]
+    scores = torch.arange(100.0).flip(0).repeat(10, 1).view(10, 100, 1, 1)  # class 0 first, then 1, ...
+    training.test_step((scores, torch.arange(10)), 0)
+    assert training.test_top5 is not None
+    assert (float(training.test_accuracy.compute()), float(training.test_top5.compute())) == pytest.approx((0.1, 0.5))
+
+
+def test_no_paths_to_drop() -> None:
+    network = Small()
+    del network.drop_path
+    Training(network, SGD, classes=5)
+    with pytest.raises(NasError, match="training.drop_path=0.2: this network has no paths"):
+        Training(network, SGD, classes=5, drop_path=0.2)

@@ -1,0 +1,233 @@
+"""Published architectures: the table, its names, and the figures that were reported of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.cli.build import build_space
+from nas.deploy.complexity import operations, parameters
+from nas.spaces import notation as notations
+from nas.spaces.base import Network, Space
+from nas.spaces.darts import notation as darts_notation
+from nas.spaces.genotype_file import load_genotype
+from nas.spaces.nas_bench_201.space import cost
+from nas.utils.errors import NasError
+from nas.zoo.table import Entry, entries, find, search, similar
+from tests.support.compose_tools import composed
+from tests.support.zoo_tools import DATA, agrees, built, space_for
+
+ALL = entries()
+QUICK = ("darts_pt", "blank_pt")  # told by their size alone, and too many to build each time
+COUNTED = [
+    pytest.param(entry, data, id=f"{entry.name}-{data}", marks=[pytest.mark.slow] * entry.name.startswith(QUICK))
+    for entry in ALL
+    for data, figures in entry.reported.items()
+    if entry.space != "nas_bench_201" and {"params_M", "macs_M"} & set(figures)
+]
+
+
+def test_table() -> None:
+    names = [entry.name for entry in ALL]
+    assert len(set(names)) == len(names) > 300
+    for entry in ALL:
+        assert entry.source and entry.paper, entry.name
+        figures = {f"{data}.{key}" for data, known in entry.reported.items() for key in known}
+        assert set(entry.not_reproduced) <= figures, entry.name
+        assert not entry.reported or entry.reported_in, entry.name
+
+
+def test_every_architecture_can_be_written() -> None:
+    for entry in ALL:
+        genotype = notations.parse(entry.genotype)
+        assert notations.native(genotype) == entry.genotype or "FairDARTS" in entry.source, entry.name
+        assert notations.parse(notations.native(genotype)) == genotype, entry.name
+        assert genotype.space == entry.notation, entry.name
+
+
+@pytest.mark.parametrize("repeated", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_every_architecture_can_be_built(repeated: bool) -> None:
+    """Those of repeated runs are many and alike, so they are built at leisure."""
+    built = 0
+    for entry in ALL:
+        if (re.search(r"_(run)?\d$|_c100_|_svhn_|_cifar100_", entry.name) is not None) == repeated:
+            genotype = notations.parse(entry.genotype)
+            size = {"channels": 8, "layers": 3} if genotype.space == "darts" else {}
+            with torch.device("meta"):
+                network = space_for(genotype, (3, 32, 32), 10).network(genotype, **{**entry.network, **size})
+            assert parameters(network) > 1000, entry.name
+            built += 1
+    assert built > 60
+
+
+@pytest.mark.parametrize("space", ["darts_s1", "darts_s2", "darts_s3", "darts_s4", "darts"])
+def test_architectures_are_members_of_the_space_they_were_found_in(space: str) -> None:
+    """But SNAS' with none on links, and SETN's with an op of its own."""
+    members = [entry for entry in ALL if entry.space == space and not entry.name.startswith(("SNAS", "SETN"))]
+    assert len(members) > 25
+    spaces: dict[bool, Space] = {}
+    for fixed in (False, True):
+        with composed("search", f"space={space}", "dataset=synthetic") as cfg:
+            cfg.space.fixed_reduction = fixed
+            spaces[fixed] = build_space(cfg.space, _Shape())  # type: ignore[arg-type]
+    for entry in members:
+        genotype = notations.parse(entry.genotype)
+        spaces["reduce" not in genotype.cells].check(genotype)
+
+
+class _Shape:
+    """What a space asks of a data set."""
+
+    shape, classes = (3, 32, 32), 10
+
+
+@pytest.mark.parametrize(("entry", "data"), COUNTED)
+def test_reported_figures_are_reproduced(entry: Entry, data: str) -> None:
+    """By the rule that the authors used; what is listed as not reproduced must indeed be off."""
+    network, figures = built(entry, data), entry.reported[data]
+    if "params_M" in figures:
+        counted = parameters(network, auxiliary=bool(figures.get("auxiliary")))
+        expected = f"{data}.params_M" not in entry.not_reproduced
+        assert agrees(counted, figures["params_M"]) == expected, f"{counted / 1e6} for {figures}"
+    if "macs_M" in figures:
+        counted = operations(network, DATA[data][0], figures.get("rule", "macs"))
+        expected = f"{data}.macs_M" not in entry.not_reproduced
+        assert agrees(counted, figures["macs_M"]) == expected, f"{counted / 1e6} for {figures}"
+
+
+def test_reported_figures_of_the_benchmark() -> None:
+    for entry in (entry for entry in ALL if entry.space == "nas_bench_201"):
+        for data, figures in entry.reported.items():
+            found = cost(notations.parse(entry.genotype), *DATA[data])
+            assert found == (round(figures["params_M"] * 1e6), round(figures["macs_M"] * 1e6)), (entry.name, data)
+
+
+def sizes(network: Network, data: str) -> tuple[float, float, float]:
+    """Parameters without and with the auxiliary head, and multiply-adds, in millions."""
+    counts = parameters(network), parameters(network, auxiliary=True), operations(network, DATA[data][0], "macs")
+    return (round(counts[0] / 1e6, 4), round(counts[1] / 1e6, 4), round(counts[2] / 1e6, 3))
+
+
+@pytest.mark.data
+def test_architectures_are_those_of_their_authors(shared: Path) -> None:
+    published = json.loads((shared / "specs" / "genotypes.json").read_text())
+    compared = 0
+    for entry in ALL:
+        given = published.get(entry.name)
+        if given is None or "cost" in given:
+            assert entry.name == "SPOS" or given["arch_str"] == entry.genotype
+            continue
+        compared += 1
+        found = notations.parse(entry.genotype).cells
+        if "arch" in given:
+            assert entry.genotype == f"shufflenet:{'-'.join(map(str, given['arch']))}"
+        for kind in ("normal", "reduce"):
+            if given.get(kind) is not None:
+                triples = given["format"] == "op_to_from"
+                read = darts_notation.from_triples if triples else darts_notation.from_pairs
+                assert found[kind] == read(map(tuple, given[kind]), given[f"{kind}_concat"]), entry.name
+    assert compared > 280
+
+
+@pytest.mark.data
+def test_sizes_measured_with_the_authors_code(shared: Path) -> None:
+    """Networks of the zoo at the size of CIFAR-10 and of ImageNet, with the options of their entries."""
+    published = json.loads((shared / "specs" / "genotypes.json").read_text())
+    compared = 0
+    for entry in ALL:
+        for size, figures in published.get(entry.name, {}).get("computed", {}).items():
+            if not isinstance(figures, dict):
+                continue
+            data = "imagenet" if size.startswith("imagenet") else "cifar10"
+            network = built(entry, data)
+            keys = ("params_M_without_aux", "params_M_with_aux", "madds_M_conv_plus_linear")
+            assert sizes(network, data) == tuple(figures[key] for key in keys), (entry.name, size)
+            if "madds_M_thop_0_0_31_post1910280903_rules" in figures:
+                thop = operations(network, DATA[data][0], "thop_2019") / 1e6
+                assert round(thop, 3) == figures["madds_M_thop_0_0_31_post1910280903_rules"]
+            compared += 1
+    assert compared == 15
+    for size, figures in published["GDAS_F1"]["measured"].items():
+        data = size.split("_")[2]
+        network = built(find("GDAS_F1"), data, channels=int(size.split("_")[3].removeprefix("C")))
+        macs = operations(network, DATA[data][0], "macs_bias")
+        counts = [n / 1e6 for n in (parameters(network, auxiliary=True), parameters(network), macs)]
+        assert counts == [figures[key] for key in ("params_total_M", "params_no_aux_M", "flops_eval_M")], size
+    mobile, given = built(find("NoisyDARTS_A"), "imagenet"), published["NoisyDARTS_A"]["computed"]
+    without = built(find("NoisyDARTS_A"), "imagenet", squeeze=0)
+    assert [round(parameters(n) / 1e6, 3) for n in (mobile, without)] == [
+        given["params_M"],
+        given["params_M_without_se"],
+    ]
+    macs_of = [round(operations(n, DATA["imagenet"][0], "macs") / 1e6, 1) for n in (mobile, without)]
+    assert macs_of == [given["madds_M_224_conv_linear"], given["madds_M_without_se"]]
+
+
+AUTODL = [
+    ("GDAS_V1", 3.368782, 519.43),
+    ("GDAS_GF", 2.999638, 482.30),
+    ("GDAS_FG", 2.912158, 439.91),
+    ("SETN", 4.619206, 722.39),
+]
+
+
+@pytest.mark.parametrize(("name", "params_m", "macs_m"), AUTODL)
+def test_sizes_measured_with_autodl(name: str, params_m: float, macs_m: float) -> None:
+    network = built(find(name), "cifar10")
+    assert parameters(network) == round(params_m * 1e6)
+    assert round(operations(network, DATA["cifar10"][0], "macs_bias") / 1e6, 2) == macs_m
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("DARTS_V2", "DARTS_V2"),
+        ("darts_v2", "DARTS_V2"),
+        ("darts-V2", "DARTS_V2"),
+        ("PC-DARTS", "PC_DARTS_cifar"),
+        ("p-darts", "PDARTS"),
+        ("fairdarts-B", "FairDARTS_b"),
+        ("gdas (frc)", "GDAS_F1"),
+        ("NoisyDARTS-a", "noisy_darts_a"),
+        ("NoisyDARTS-A", "NoisyDARTS_A"),
+        ("noisydarts-b", "noisy_darts_b"),
+        ("enas", "ENASNet"),
+    ],
+)
+def test_names(name: str, expected: str) -> None:
+    assert find(name).name == expected
+    assert load_genotype(name) == notations.parse(find(expected).genotype)
+
+
+def test_unknown_names() -> None:
+    assert search("foo") is None and similar("foo") == []
+    with pytest.raises(NasError, match="'nosy_darts_a': did you mean noisy_darts_a"):
+        find("nosy_darts_a")
+    with pytest.raises(NasError, match="'foo'; python train.py --list"):
+        find("foo")
+    with pytest.raises(NasError, match="'noisydarts-A' may be any of noisy_darts_a, NoisyDARTS_A"):
+        search("noisydarts-A")
+
+
+def test_a_file_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nas.spaces.genotype_file import published, save_genotype
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pdarts").mkdir()
+    assert published("pdarts") is find("PDARTS"), "a directory without a genotype is none"
+    other = load_genotype("DARTS_V1")
+    save_genotype(other, tmp_path / "pdarts" / "genotype.json")
+    assert published("pdarts") is None and load_genotype("pdarts") == other
+    assert published(find("PDARTS").genotype) is None
+
+
+def test_options_follow_the_size_of_the_images() -> None:
+    drnas, gdas, mobile = find("DrNAS_imagenet"), find("GDAS_F1"), find("NoisyDARTS_A")
+    assert drnas.options((32, 32)) == {"pool_norm": "plain"}
+    assert drnas.options((224, 224)) == {"pool_norm": "plain", "channels": 48, "layers": 14, "stem": "imagenet"}
+    assert gdas.options((224, 224))["channels"] == 52
+    assert mobile.options((224, 224)) == {}
