@@ -3,7 +3,7 @@
     python tools/scans.py DIRECTORY
     python tools/scans.py DIRECTORY --split test_of_valid_run --benchmark DIR     the same scores, other accuracies
 
-Published values are of test_of_valid_run on CIFAR-10.
+Published values come from nas/zoo/results.yaml; on CIFAR-10 they are of the split test_of_valid_run.
 """
 
 from __future__ import annotations
@@ -24,24 +24,23 @@ from nas.spaces.base import Space
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
+from nas.zoo.results import load_results
 
 SPACES: dict[str, Space] = {space.name: space for space in (NasBench201((3, 32, 32), 10), NatsSize((3, 32, 32), 10))}
-NAMES = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
-# |Spearman| over all 15,625 architectures of NAS-Bench-201 (Abdelfattah et al., ICLR 2021), as the authors' notebook
-# notebooks/nasbench201_correlations.ipynb prints it: test accuracy, on CIFAR-10 of the networks trained on half of it;
-# architectures without a score left out.
-PUBLISHED = {
-    ("nas_bench_201", "cifar10", "test_of_valid_run"): (0.594, 0.596, 0.514, 0.360, 0.737, 0.731),
-    ("nas_bench_201", "cifar100", "test"): (0.637, 0.637, 0.547, 0.385, 0.763, 0.704),
-    ("nas_bench_201", "imagenet16_120", "test"): (0.578, 0.578, 0.549, 0.327, 0.751, 0.701),
-}
+HALF = "networks trained on half of CIFAR-10"
+"""Variant of the published correlations whose accuracies are those of the split test_of_valid_run."""
 
 
 def published(report: dict[str, Any]) -> float | None:
-    """The published value that a report's can be compared with, of the same space, data set and accuracies."""
-    of = report.get("accuracies_of", report["dataset"])
-    values = PUBLISHED.get((report["space"], of, report.get("split", "test"))) if of == report["dataset"] else None
-    return None if values is None else dict(zip(NAMES, values, strict=True)).get(report["score"])
+    """Return the published correlation of the same proxy, space, data set and accuracies; None if there is none."""
+    if report.get("accuracies_of", report["dataset"]) != report["dataset"]:
+        return None
+    variant = {"test": None, "test_of_valid_run": HALF}.get(report.get("split", "test"), "unpublished")
+    same = (report["score"], report["space"], report["dataset"], "spearman", variant)
+    for row in load_results():
+        if row.published and (row.proxy, row.space, row.dataset, row.metric.name, row.variant) == same:
+            return float(row.published.value)
+    return None
 
 
 def compared(file: Path, split: str | None, benchmark: Path | None) -> dict[str, Any]:

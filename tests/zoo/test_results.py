@@ -1,0 +1,157 @@
+"""The data file of published and measured results, its loader, and the page generated from it."""
+
+from __future__ import annotations
+
+import shlex
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from nas.utils.errors import NasError
+from nas.zoo.results import load_results, load_sources
+from nas.zoo.table import entries, search
+from tests.support.compose_tools import CONF, ROOT, composed
+from tools.results import PAGE, main, render
+
+RESULTS = load_results()
+PROXY = "proxy" if (CONF / "proxy").is_dir() else "score"
+GROUPED = pytest.mark.skipif(not (CONF / "experiment" / "gdas").is_dir(), reason="experiments have no folders")
+COMMANDS = sorted({result.command for result in RESULTS if (result.command or "").startswith("nas-")})
+GROUPS = {"method", "space", "dataset", "experiment", "protocol", PROXY, "evaluator", "trainer"}
+NATIVE = ("|", "Genotype(", "shufflenet:", "mobile:")
+ROW = """\
+metrics:
+  test_accuracy: {title: Test accuracy, unit: '%', direction: higher}
+sources:
+  a paper: 'Authors, Title, Venue'
+results:
+- kind: search
+  method: gdas
+  space: nas_bench_201
+  dataset: cifar10
+  metric: test_accuracy
+  published: {value: 93.60, spread: 0.10, runs: 3, source: a paper}
+  ours: {value: 93, interval: [92.5, 94], date: 2026-11-21}
+"""
+
+
+def names(group: str) -> set[str]:
+    """Choices of a configuration group, with those of its folders as folder/name."""
+    return {path.relative_to(CONF / group).with_suffix("").as_posix() for path in (CONF / group).rglob("*.yaml")}
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "results.yaml"
+    file.write_text(text)
+    return file
+
+
+def overrides(command: str) -> list[str]:
+    """Overrides of a command; of a sweep the first job's."""
+    words = [word for word in shlex.split(command)[1:] if word != "-m"]
+    return [word if "[" in word else word.split(",")[0] for word in words]
+
+
+def test_load_results_keeps_digits_and_types(tmp_path: Path) -> None:
+    (result,) = load_results(written(tmp_path, ROW))
+    assert result.published is not None and result.ours is not None
+    assert str(result.published.value) == "93.60" and result.published.runs == 3
+    assert result.ours.value == Decimal(93) and result.ours.interval == (Decimal("92.5"), Decimal(94))
+    assert result.metric.direction == "higher" and result.name == "gdas" and result.command is None
+    assert load_sources(tmp_path / "results.yaml") == {"a paper": "Authors, Title, Venue"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  method: gdas", "  methode: gdas", r"results\[0\]: unknown field 'methode'"),
+        ("spread: 0.10", "sprad: 0.10", r"results\[0\]\.published: unknown field 'sprad'"),
+        ("value: 93.60", "value: high", r"results\[0\]\.published\.value: 'high' is not of type decimal"),
+        ("runs: 3", "runs: 3.5", r"published\.runs: Decimal\('3.5'\) is not of type int"),
+        ("space: nas_bench_201", "space: 201", r"space: 201 is not of type str"),
+        ("  dataset: cifar10\n", "", r"results\[0\]: dataset missing"),
+        ("value: 93, ", "", r"results\[0\]\.ours: value missing"),
+        ("date: 2026-11-21", "date: yesterday", r"ours\.date: 'yesterday' is not of type date"),
+        ("kind: search", "kind: guess", r"kind: unknown name 'guess'. Use search, training, proxy"),
+        ("metric: test_accuracy", "metric: accuracy", r"metric: unknown name 'accuracy'"),
+        ("source: a paper", "source: another", r"published\.source: unknown name 'another'"),
+        ("direction: higher", "direction: up", r"metrics\.test_accuracy\.direction: unknown name 'up'"),
+        ("  method: gdas\n", "", r"nothing to call it by"),
+        (
+            "  published: {value: 93.60, spread: 0.10, runs: 3, source: a paper}\n",
+            "  published: [93.60]\n",
+            "not a mapping",
+        ),
+        ("metrics:", "metric:", "metrics is missing"),
+        ("results:\n", "results: [\n", "not valid YAML"),
+    ],
+)
+def test_load_results_refuses_malformed_row(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in ROW
+    with pytest.raises(NasError, match=message) as raised:
+        load_results(written(tmp_path, ROW.replace(old, new)))
+    assert "\n" not in str(raised.value)
+
+
+def test_load_results_refuses_row_without_figure_and_repeated_row(tmp_path: Path) -> None:
+    head, row = ROW.split("results:\n")
+    bare = "".join(line for line in row.splitlines(keepends=True) if "value" not in line)
+    with pytest.raises(NasError, match="no figure"):
+        load_results(written(tmp_path, f"{head}results:\n{bare}"))
+    with pytest.raises(NasError, match=r"results\[1\]: repeats results\[0\]"):
+        load_results(written(tmp_path, f"{head}results:\n{row}{row}"))
+
+
+@GROUPED
+@pytest.mark.parametrize("group", ["method", "proxy", "space", "dataset", "experiment", "protocol"])
+def test_results_name_existing_configurations(group: str) -> None:
+    found = {getattr(result, group) for result in RESULTS} - {None}
+    if group == "dataset":
+        found |= {result.search_dataset for result in RESULTS} - {None}
+    known = names(PROXY if group == "proxy" else group) | (
+        {entry.space for entry in entries()} if group == "space" else set()
+    )
+    assert found and found <= known, f"{group}: {', '.join(sorted(found - known))}"
+
+
+def test_results_name_existing_genotypes() -> None:
+    given = {result.genotype for result in RESULTS if result.genotype} - {"8:12:16:16:16"}
+    assert [name for name in given if not name.startswith(NATIVE) and search(name) is None] == []
+
+
+def test_sources_are_all_cited() -> None:
+    assert {result.published.source for result in RESULTS if result.published} == set(load_sources())
+
+
+@GROUPED
+def test_commands_name_existing_configurations() -> None:
+    known = {group: names(group) for group in GROUPS}
+    pairs = [word.partition("=") for command in COMMANDS for word in overrides(command)]
+    assert [f"{key}={value}" for key, _, value in pairs if key in GROUPS and value not in known[key]] == []
+
+
+@GROUPED
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_compose(command: str, tmp_path: Path) -> None:
+    given = [word.replace("=DIR", f"={tmp_path}") for word in overrides(command)]
+    quoted = [word if "|" not in word and "(" not in word else word.replace("=", "='", 1) + "'" for word in given]
+    with composed(command.split()[0].removeprefix("nas-"), *quoted):
+        pass
+
+
+def test_page_equals_data_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert PAGE == ROOT / "docs" / "results.md"
+    assert main(["--check"]) == 0, "run python tools/results.py"
+    page = tmp_path / "results.md"
+    assert main(["--check"], page) == 1 and "out of date" in capsys.readouterr().err
+    assert main([], page) == 0 and main(["--check"], page) == 0
+    assert page.read_text() == PAGE.read_text() == render(RESULTS, load_sources())
+
+
+def test_page_shows_published_beside_ours(tmp_path: Path) -> None:
+    file = written(tmp_path, ROW)
+    text = render(load_results(file), load_sources(file))
+    assert "| `gdas` | 93.60 ± 0.10 (3) | 93 [92.5, 94] | a paper |" in text
+    assert "Ours: 2026-11-21." in text and "- **a paper**: Authors, Title, Venue" in text
