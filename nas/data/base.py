@@ -16,8 +16,13 @@ from torch import Tensor
 from nas.data.pipeline.augment import EvalTransform, TrainTransform
 from nas.data.pipeline.loader import Loader, TensorLoader, Transform
 from nas.data.pipeline.resize import Resize
-from nas.data.splits.split import split_indices
-from nas.data.splits.test_halves import XVALID, check_parts, halves, tested_on
+from nas.data.splits.nas_bench_201 import (
+    NAS_BENCH_201,
+    check_split_options,
+    describe_test_images,
+    split_test_images,
+)
+from nas.data.splits.train_split import split_train_images
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -49,7 +54,7 @@ class ImageOptions(TypedDict, total=False):
     bilevel: bool
     cutout: int
     seed: int
-    resident: bool
+    on_device: bool
     image_size: int | None
     resize: int | None
 
@@ -70,24 +75,24 @@ class ImageData(pl.LightningDataModule):
     architecture, in order and without augmentation. Without ``bilevel`` the training batches are ``(x, y)`` from the
     whole training set and there is no validation. In every batch x is float32 [B, C, H, W] and y int64 [B].
 
-    With ``split="xvalid"``, as in NAS-Bench-201, all training images train the weights, half of the test images the
-    architecture, and the other half is the test set, in a training too. With ``hold_out`` a training uses the weights'
-    part of ``split`` alone and is tested on the other one (cifar10-valid of NAS-Bench-201).
+    With ``split="nas_bench_201"`` all training images train the weights, half of the test images train the
+    architecture, and the other half is the test set. A training is tested on that half too. With ``hold_out`` a
+    training uses only the weights' part of ``split`` and is tested on the other part (cifar10-valid of NAS-Bench-201).
 
     Args:
         mean, std: normalization, one value a channel, of pixels scaled to 0..1.
         batch_size: training images a step, on each rank.
         eval_batch_size: images a step of validation and test, on each rank.
-        split: ``"halves"``, the portion for the weights, or the path of a split file (see ``split_indices``); or
-            ``"xvalid"``, see above.
-        test_split: a published file that says what the halves of ``"xvalid"`` are (see ``halves``).
+        split: ``"halves"``, the portion for the weights, or the path of a split file (see ``split_train_images``); or
+            ``"nas_bench_201"``, see above.
+        test_split: a published file that says what the halves of ``"nas_bench_201"`` are (see ``split_test_images``).
         hold_out: see above.
         bilevel: a search over weights and architecture, rather than the training of one network.
         pad: pixels of black padding for the random crop; 0 for no crop.
         flip: mirror training images at random.
         cutout: side in pixels of the hole in each training image; 0 for none.
         seed: of the order and of the augmentation.
-        resident: hold the whole data set on the device that trains and augment there.
+        on_device: hold the whole data set on the device that trains and augment there.
         image_size: side of the images that networks see; as they are held if ``None``.
         resize: side that images are brought to, of which ``image_size`` is then cut out: the middle, or in training a
             part at random; ``image_size`` if ``None``.
@@ -125,7 +130,7 @@ class ImageData(pl.LightningDataModule):
         flip: bool = True,
         cutout: int = 0,
         seed: int = 0,
-        resident: bool = True,
+        on_device: bool = True,
         image_size: int | None = None,
         resize: int | None = None,
     ) -> None:
@@ -151,15 +156,15 @@ class ImageData(pl.LightningDataModule):
                 f"cutout {cutout} leaves nothing of {self.name}, whose images are {self.shape[1]}x{self.shape[2]}: "
                 "give a smaller hole, or dataset.cutout=0"
             )
-        check_parts(split, test_split, hold_out, bilevel)
+        check_split_options(split, test_split, hold_out, bilevel)
         self.test_split, self.hold_out = test_split, hold_out
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.split, self.bilevel = split, bilevel
         self.pad, self.flip, self.cutout = pad, flip, cutout
         self.train_transform = TrainTransform(self.mean, self.std, pad, flip, cutout, self.resize)
-        self.seed, self.resident = seed, resident
+        self.seed, self.on_device = seed, on_device
         self._splits: Splits | None = None
-        self._weights = 0  # training images with split=xvalid, which the images for the architecture follow
+        self._weights = 0  # training images with split=nas_bench_201, which the images for the architecture follow
 
     def _resize(self, size: int | None, side: int | None) -> Resize | None:
         if size is not None:
@@ -189,19 +194,19 @@ class ImageData(pl.LightningDataModule):
         images, labels, test_images, test_labels = vars(splits).values()
         self._weights, size = len(labels), len(test_labels)
         if self.hold_out:
-            first, second = split_indices(self.split, self._weights)
+            first, second = split_train_images(self.split, self._weights)
             log.info(
-                "hold-out       trained on %d of %d training images, tested on the other %d (dataset.split=%s)",
+                "hold-out       training on %d of %d training images, testing on the other %d (dataset.split=%s)",
                 *(len(first), self._weights, len(second), self.split),
             )
             return Splits(images[first], labels[first], images[second], labels[second])
-        if self.split != XVALID:
+        if self.split != NAS_BENCH_201:
             return splits
-        xvalid, xtest = halves(self.test_split, size, self.published_test_split)
+        xvalid, xtest = split_test_images(self.test_split, size, self.published_test_split)
         if self.test_split is None:
             log.info(
-                "xvalid         tested on the second half of the %d test images, in their order; for the halves of "
-                "NAS-Bench-201: dataset.test_split=%s",
+                "test split     the second half of the %d test images in their order; for the halves of NAS-Bench-201 "
+                "set dataset.test_split=%s",
                 *(size, self.published_test_split),
             )
         if self.bilevel:
@@ -211,7 +216,7 @@ class ImageData(pl.LightningDataModule):
     @property
     def tested_on(self) -> str:
         """What the images of ``test_dataloader`` are, in words."""
-        return tested_on(self.split, self.test_split, self.hold_out)
+        return describe_test_images(self.split, self.test_split, self.hold_out)
 
     @property
     def splits(self) -> Splits:
@@ -264,14 +269,14 @@ class ImageData(pl.LightningDataModule):
         size = len(self.splits.train_labels)
         if not self.bilevel:
             return {"train": torch.arange(size)}
-        if self.split == XVALID:
+        if self.split == NAS_BENCH_201:
             return {"train": torch.arange(self._weights), "val": torch.arange(self._weights, size)}
-        return dict(zip(("train", "val"), split_indices(self.split, size), strict=True))
+        return dict(zip(("train", "val"), split_train_images(self.split, size), strict=True))
 
     def _place(self) -> _Place:
         if self.trainer is None:
             return _Place(0, 1, torch.device("cpu"))
-        device = self.trainer.strategy.root_device if self.resident else torch.device("cpu")
+        device = self.trainer.strategy.root_device if self.on_device else torch.device("cpu")
         return _Place(self.trainer.global_rank, self.trainer.world_size, device)
 
     def _eval_loader(self, **options: Any) -> Loader:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from nas.data.base import ImageData, ImageOptions, Splits
 from nas.data.pipeline.archive import Archive
+from nas.data.splits.nas_bench_201 import NAS_BENCH_201
+from nas.utils.errors import NasError
 
 _HOME = "https://www.cs.toronto.edu/~kriz"
 
@@ -108,6 +110,11 @@ class Cifar10(Cifar):
         flip: bool = True,
         **options: Unpack[ImageOptions],
     ) -> None:
+        if options.get("split") == NAS_BENCH_201:
+            raise NasError(
+                "dataset.split=nas_bench_201: NAS-Bench-201 halves the training images of CIFAR-10 as listed in its "
+                "file cifar-split.txt. Set dataset.split=PATH/cifar-split.txt."
+            )
         super().__init__(root, mean=mean, std=std, download=download, pad=pad, flip=flip, **options)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from nas.data.base import ImageData, Splits
 from nas.data.pipeline.archive import write_whole
 from nas.data.pipeline.decode import Crop, Decode
-from nas.data.pipeline.file_loader import UNREADABLE, Broken, FileLoader
+from nas.data.pipeline.file_loader import UNREADABLE, FileLoader, OnBrokenImage
 from nas.data.pipeline.loader import Loader
 from nas.data.splits import class_subset as subsets
 from nas.data.splits.class_list import ClassList, read_class_list
@@ -53,12 +53,12 @@ class Folder(ImageData):
         channels: 3, 1 for gray images; ``None``: those of the first training image.
         mean, std: of pixels scaled to 0..1; ``None``: those of ImageNet.
         crop, scale, color_jitter, lighting, flip, pad, cutout: of the training images, see ``Decode``.
-        portions: of each class for the weights and for the architecture.
+        subset_fractions: of each class for the weights and for the architecture.
         subset: a file list from which the two parts are taken instead.
-        subset_seed: which images the portions are.
+        subset_seed: selects the images of ``subset_fractions``.
         subset_file: where the list of them is written.
-        broken: ``stop`` at an image that cannot be read, or ``skip`` and name it.
-        workers: processes that decode images; ``None``: one a core, at most 8.
+        on_broken_image: ``stop`` at an image that cannot be read, or ``skip`` and name it.
+        num_workers: processes that decode images; ``None``: one a core, at most 8.
         batch_size, eval_batch_size, bilevel, seed: see ``ImageData``.
 
     Raises:
@@ -82,12 +82,12 @@ class Folder(ImageData):
         color_jitter: Sequence[float] = (0.4, 0.4, 0.4, 0.2),
         lighting: float = 0.0,
         pad: int = 0,
-        portions: Sequence[float] = (0.5, 0.5),
+        subset_fractions: Sequence[float] = (0.5, 0.5),
         subset: str | Path | None = None,
         subset_seed: int = 0,
         subset_file: str | Path | None = None,
-        broken: Broken = "stop",
-        workers: int | None = None,
+        on_broken_image: OnBrokenImage = "stop",
+        num_workers: int | None = None,
         **options: Unpack[FolderOptions],
     ) -> None:
         if root is None:
@@ -96,19 +96,19 @@ class Folder(ImageData):
         self._listed = None if class_list is None else _listed(Path(class_list).expanduser(), self.root / "train")
         first = _first_image(self.root / "train", self._listed) if None in (image_size, channels) else (0, 0)
         side, channels = image_size or first[0], channels or first[1]
-        if side < 8 or channels not in (1, 3) or (workers or 0) < 0:
+        if side < 8 or channels not in (1, 3) or (num_workers or 0) < 0:
             raise NasError(
-                f"{name}: image_size={side}, channels={channels}, workers={workers}: images need at least 8 pixels a "
-                "side and 1 or 3 channels; workers are not below 0"
+                f"dataset={name}: image_size={side}, channels={channels}, num_workers={num_workers} are out of range. "
+                "Set image_size to at least 8, channels to 1 or 3 and num_workers to at least 0."
             )
         self.classes, self.shape = _count(self.root / "train", self._listed, classes), (channels, side, side)
         mean = (GREY_MEAN if channels == 1 else IMAGENET_MEAN) if mean is None else mean
         std = (GREY_STD if channels == 1 else IMAGENET_STD) if std is None else std
         options.setdefault("eval_batch_size", 256)
-        super().__init__(mean=mean, std=std, pad=pad, resident=False, **options)
-        self.crop, self.broken, self.workers = crop, broken, workers
+        super().__init__(mean=mean, std=std, pad=pad, on_device=False, **options)
+        self.crop, self.on_broken_image, self.num_workers = crop, on_broken_image, num_workers
         self.scale, self.color_jitter, self.lighting = tuple(scale), tuple(color_jitter), lighting
-        self.portions, self.subset, self.subset_seed = tuple(portions), subset, subset_seed
+        self.subset_fractions, self.subset, self.subset_seed = tuple(subset_fractions), subset, subset_seed
         self.subset_file = None if subset_file is None else Path(subset_file)
         self._decode(True)  # its values are looked at now rather than in the first step
         if subset is not None and not self.bilevel:
@@ -145,7 +145,7 @@ class Folder(ImageData):
 
     def _choose(self, train: FolderIndex) -> dict[str, Tensor]:
         if self.subset is None:
-            weights, architecture = subsets.choose(train, self.portions, self.subset_seed)
+            weights, architecture = subsets.choose(train, self.subset_fractions, self.subset_seed)
         else:
             weights, architecture = subsets.read(Path(self.subset).expanduser(), train)
         if self.subset_file is not None and (self.trainer is None or self.trainer.is_global_zero):
@@ -188,8 +188,8 @@ class Folder(ImageData):
             index.files,
             index.labels,
             decode=self._decode(augment),
-            broken=self.broken,
-            workers=self.workers,
+            on_broken_image=self.on_broken_image,
+            num_workers=self.num_workers,
             pinned=device is not None and device.type == "cuda",
             seed=self.seed,
             rank=rank,

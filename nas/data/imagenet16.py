@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nas.data.base import ImageData, ImageOptions, Splits
 from nas.data.pipeline.archive import unpickle_arrays
-from nas.data.splits.test_halves import XVALID
+from nas.data.splits.nas_bench_201 import NAS_BENCH_201
 from nas.utils.errors import NasError, one_line
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class ImageNet16(ImageData):
     Args:
         root: see above.
         md5: what is done about a file of another sum than the published one.
-        options: those of ``ImageData``; ``split`` is ``"xvalid"`` by default, and otherwise all validation images are
-            tested on.
+        options: options of ``ImageData``. ``split`` is ``"nas_bench_201"`` by default. With another split, all
+            validation images are the test set.
 
     Raises:
         NasError: from ``setup``, if files are missing or are not what they should be.
@@ -71,7 +71,7 @@ class ImageNet16(ImageData):
         flip: bool = True,
         **options: Unpack[ImageOptions],
     ) -> None:
-        options.setdefault("split", XVALID)
+        options.setdefault("split", NAS_BENCH_201)
         super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
         if md5 not in ("warn", "stop", "skip"):
             raise NasError(f"md5 is '{md5}' for {self.name}: choose from skip, stop, warn")

@@ -1,9 +1,9 @@
-"""Learning rates of trainings from scratch, in closed form."""
+"""Learning-rate decay for training from scratch, in closed form and with warm-up."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -11,113 +11,125 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from nas.utils.errors import NasError
 
-Law = Literal["cosine", "linear", "exponential"]
-By = Literal["epoch", "step", "warmup"]
-OWN = ("T_max", "law", "warmup", "eta_min", "tail", "gamma", "by", "start", "rest")
-"""The options that the schedule of a run that goes on has from its own configuration, not from the checkpoint."""
+Schedule = Literal["cosine", "linear", "exponential"]
+Interval = Literal["epoch", "step", "warmup"]
+LENGTHS = ("warmup_epochs", "slow_tail_epochs", "final_epochs_at_min")
+OPTIONS = ("T_max", "schedule", "eta_min", "gamma", "interval", "warmup_start_lr", *LENGTHS)
+"""Options that a resumed run takes from its own configuration, not from the checkpoint."""
 
 
-class Decay(LRScheduler):
-    """The rate of epoch e of ``T_max``, from the optimizer's rate on, after ``warmup`` epochs below it.
+class LRDecay(LRScheduler):
+    """Cosine, linear or exponential decay over ``T_max`` epochs, with an optional warm-up.
 
-    The rate of an epoch depends on nothing but its number, so that a warm-up leaves no trace in later epochs: chained
-    schedules, whose rates the published ImageNet scripts overwrite, stay above their curve for the rest of the run.
-    Where rates change within an epoch, ``count_steps`` says how many steps it has, and ``step`` is called after each.
+    The learning rate depends on the number of the epoch alone. A warm-up therefore leaves no trace in later epochs,
+    unlike chained schedulers, which stay above their curve when a script overwrites the rate during the warm-up.
+    If the rate changes within epochs, ``set_steps_per_epoch`` sets their length and ``step`` is called after each step.
+    A resumed run with another ``T_max`` or another number of steps per epoch follows its new curve.
 
     Args:
-        optimizer: its rates are those that the laws begin with.
+        optimizer: its learning rates are the initial rates of the schedule.
         T_max: epochs of the run.
-        law: ``cosine``: a half wave down to ``eta_min``. ``linear``: down to 0 in two slopes, the last ``tail`` epochs
-            being slower (P-DARTS, PC-DARTS, DrNAS on ImageNet); one slope where the run is not longer than that.
-            ``exponential``: times ``gamma`` an epoch (DARTS on ImageNet).
-        warmup: in epoch e before this one the rate is (e + 1) / warmup of the optimizer's.
-        eta_min: the end of the cosine.
-        tail: epochs of the second slope.
-        gamma: factor an epoch.
-        by: when the rate changes: after each ``epoch``, after each ``step``, or after each step of the ``warmup`` and
-            after each epoch then.
-        start: the rate with which the warm-up begins; it rises in a straight line up to the optimizer's, and the law
-            begins behind it, with the epochs that are left. None: as under ``warmup``, the law running from epoch 0.
-        rest: the last so many epochs are at ``eta_min``, the law ending where it is then (AutoDL-Projects).
-
-    A run that goes on from a checkpoint with more epochs, or with another number of steps an epoch (other batches, more
-    ranks), follows its new curve from the epoch on that was reached.
+        schedule: ``cosine`` decays to ``eta_min``. ``linear`` decays to 0 in two slopes, the second one over the last
+            ``slow_tail_epochs`` (P-DARTS, PC-DARTS and DrNAS on ImageNet); a run of at most that many epochs has one
+            slope. ``exponential`` multiplies the rate by ``gamma`` per epoch (DARTS on ImageNet).
+        warmup_epochs: epochs of the warm-up. Without ``warmup_start_lr``, epoch e has (e + 1) / ``warmup_epochs`` of
+            the initial rate.
+        eta_min: final rate of the cosine.
+        slow_tail_epochs: epochs of the second slope of ``linear``.
+        gamma: factor per epoch of ``exponential``.
+        interval: the rate changes after each ``epoch``, after each ``step``, or after each step of the warm-up and
+            then after each epoch (``warmup``).
+        warmup_start_lr: first rate of a linear warm-up to the initial rate. The schedule then begins after the warm-up
+            and takes the remaining epochs. None: the schedule counts from epoch 0.
+        final_epochs_at_min: number of last epochs at ``eta_min``, after the schedule is cut off (AutoDL-Projects).
 
     Raises:
-        NasError: if a number of epochs is below 1, or another one below 0, a warm-up by steps has no ``start``, or no
-            epoch is left that is not at ``eta_min``.
+        NasError: if a number of epochs is out of range, an option is unknown, a warm-up by steps has no
+            ``warmup_start_lr``, or all epochs are at ``eta_min``.
     """
 
     def __init__(
         self,
         optimizer: Optimizer,
-        T_max: int,  # noqa: N803, torch's name, so that it takes the place of CosineAnnealingLR
-        law: Law = "cosine",
-        warmup: int = 0,
+        T_max: int,  # noqa: N803, as in torch, so that the class can replace CosineAnnealingLR
+        schedule: Schedule = "cosine",
+        warmup_epochs: int = 0,
         eta_min: float = 0.0,
-        tail: int = 5,
+        slow_tail_epochs: int = 5,
         gamma: float = 0.97,
-        by: By = "epoch",
-        start: float | None = None,
-        rest: int = 0,
+        interval: Interval = "epoch",
+        warmup_start_lr: float | None = None,
+        final_epochs_at_min: int = 0,
     ) -> None:
-        if T_max < 1 or min(warmup, tail, rest) < 0:
-            raise NasError(
-                f"scheduler: T_max={T_max}, warmup={warmup}, tail={tail}, rest={rest}: give epochs, T_max at least 1, "
-                "the others 0"
-            )
-        if law not in ("cosine", "linear", "exponential"):
-            raise NasError(f"scheduler: unknown law '{law}': choose from cosine, exponential, linear")
-        if by not in ("epoch", "step", "warmup"):
-            raise NasError(f"scheduler: unknown by '{by}': choose from epoch, step, warmup")
-        if by != "epoch" and warmup and start is None:
-            raise NasError(
-                f"scheduler: by={by} with warmup={warmup} rises step by step: say from which rate, start=0.0"
-            )
-        if rest >= T_max and not warmup:
-            raise NasError(
-                f"scheduler: rest={rest} of T_max={T_max} epochs leaves none that is not at eta_min={eta_min}"
-            )
-        self.T_max, self.law, self.warmup = T_max, law, warmup
-        self.eta_min, self.tail, self.gamma = eta_min, tail, gamma
-        self.by, self.start, self.rest = by, start, rest
-        self.steps = 1  # of an epoch, as far as they change the rate
+        self.T_max, self.schedule, self.warmup_epochs = T_max, schedule, warmup_epochs
+        self.eta_min, self.slow_tail_epochs, self.gamma = eta_min, slow_tail_epochs, gamma
+        self.interval, self.warmup_start_lr = interval, warmup_start_lr
+        self.final_epochs_at_min = final_epochs_at_min
+        self._check_options()
+        self.steps_per_epoch = 1  # calls of ``step`` per epoch
         super().__init__(optimizer)
 
-    def count_steps(self, steps: int) -> None:
-        """From now on ``step`` is called after each of the ``steps`` of an epoch."""
-        self.steps = steps
+    def _check_options(self) -> None:
+        if self.T_max < 1:
+            raise NasError(f"scheduler.T_max={self.T_max}: the run has no epochs. Set at least 1.")
+        for name in LENGTHS:
+            if getattr(self, name) < 0:
+                raise NasError(f"scheduler.{name}={getattr(self, name)}: must not be negative. Set 0 or more epochs.")
+        for name, choices in (("schedule", get_args(Schedule)), ("interval", get_args(Interval))):
+            if getattr(self, name) not in choices:
+                raise NasError(f"scheduler.{name}={getattr(self, name)}: unknown. Choose from {', '.join(choices)}.")
+        if self.interval != "epoch" and self.warmup_epochs and self.warmup_start_lr is None:
+            raise NasError(
+                f"scheduler.interval={self.interval}: a warm-up by steps needs its first learning rate. "
+                "Set scheduler.warmup_start_lr=0.0."
+            )
+        if self.final_epochs_at_min >= self.T_max and not self.warmup_epochs:
+            raise NasError(
+                f"scheduler.final_epochs_at_min={self.final_epochs_at_min}: all {self.T_max} epochs would have the "
+                f"learning rate eta_min={self.eta_min}. Set it below T_max."
+            )
+
+    def set_steps_per_epoch(self, steps: int) -> None:
+        """Declare that ``step`` is called ``steps`` times per epoch from now on."""
+        self.steps_per_epoch = steps
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Where the schedule stands; see above for what is its own."""
-        steps, before = self.steps, state_dict.get("steps", 1)
-        super().load_state_dict({**state_dict, **{name: getattr(self, name) for name in OWN}, "steps": steps})
-        self.last_epoch = round(self.last_epoch * steps / before)
+        """Restore the position in the schedule; the options and the steps per epoch stay those of this instance."""
+        saved_steps = state_dict.get("steps_per_epoch", state_dict.get("steps", 1))  # "steps" in version 0.1.0
+        own = {*OPTIONS, "steps_per_epoch"}
+        super().load_state_dict({name: value for name, value in state_dict.items() if name not in own})
+        self.last_epoch = round(self.last_epoch * self.steps_per_epoch / saved_steps)
 
     def get_lr(self) -> list[float | Tensor]:
-        """The rates of the present epoch, or step."""
-        return [self.rate(float(base), self.last_epoch / self.steps) for base in self.base_lrs]
+        """Return the current learning rate of each parameter group."""
+        return [self.rate(float(base), self.last_epoch / self.steps_per_epoch) for base in self.base_lrs]
 
     def rate(self, base: float, epoch: float) -> float:
-        """The rate at ``epoch``, counted from 0 and with its share that is over, where ``base`` is the optimizer's."""
-        if self.by == "epoch" or (self.by == "warmup" and epoch >= self.warmup):
-            epoch = math.floor(epoch)
-        if epoch < self.warmup:
-            if self.start is None:
-                return base * (epoch + 1) / self.warmup
-            return self.start + (base - self.start) * epoch / self.warmup
-        if self.rest and epoch >= self.T_max - self.rest:
-            return self.eta_min
-        before = 0 if self.start is None else self.warmup
-        return self._law(base, epoch - before, max(self.T_max - before, 1))
+        """Return the learning rate at ``epoch`` for the initial rate ``base``.
 
-    def _law(self, base: float, epoch: float, epochs: int) -> float:
-        if self.law == "exponential":
+        Args:
+            base: learning rate of the optimizer.
+            epoch: number of epochs passed since the start of the run, including the fraction of the current one.
+        """
+        if self.interval == "epoch" or (self.interval == "warmup" and epoch >= self.warmup_epochs):
+            epoch = math.floor(epoch)
+        if epoch < self.warmup_epochs:
+            if self.warmup_start_lr is None:
+                return base * (epoch + 1) / self.warmup_epochs
+            return self.warmup_start_lr + (base - self.warmup_start_lr) * epoch / self.warmup_epochs
+        if self.final_epochs_at_min and epoch >= self.T_max - self.final_epochs_at_min:
+            return self.eta_min
+        first = 0 if self.warmup_start_lr is None else self.warmup_epochs
+        return self._decayed(base, epoch - first, max(self.T_max - first, 1))
+
+    def _decayed(self, base: float, epoch: float, epochs: int) -> float:
+        if self.schedule == "exponential":
             return base * self.gamma**epoch
-        left = max(epochs - epoch, 0)
-        if self.law == "cosine":
-            return self.eta_min + (base - self.eta_min) * (1 - math.cos(math.pi * left / epochs)) / 2
-        first = epochs - self.tail
-        if first <= 0 or not self.tail:
-            return base * left / epochs
-        return base * (left - self.tail) / first if left > self.tail else base * left / (first * self.tail)
+        remaining = max(epochs - epoch, 0)
+        if self.schedule == "cosine":
+            return self.eta_min + (base - self.eta_min) * (1 - math.cos(math.pi * remaining / epochs)) / 2
+        tail = self.slow_tail_epochs
+        fast = epochs - tail
+        if fast <= 0 or not tail:
+            return base * remaining / epochs
+        return base * (remaining - tail) / fast if remaining > tail else base * remaining / (fast * tail)

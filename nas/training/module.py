@@ -21,7 +21,7 @@ from nas.nn.drop_path import DropPath
 from nas.objectives.classification import Classification
 from nas.searches.random_state import check_state, random_state, restore_random_state
 from nas.spaces.base import Network
-from nas.training.lr_decay import Decay
+from nas.training.lr_decay import LRDecay
 from nas.training.param_groups import groups
 from nas.utils.errors import NasError
 
@@ -94,9 +94,9 @@ class Training(pl.LightningModule):
         if self._make_scheduler is None:
             return [optimizer], []
         scheduler = self._make_scheduler(optimizer)
-        if not isinstance(scheduler, Decay) or scheduler.by == "epoch":
+        if not isinstance(scheduler, LRDecay) or scheduler.interval == "epoch":
             return [optimizer], [scheduler]
-        scheduler.count_steps(self._steps_of_an_epoch())
+        scheduler.set_steps_per_epoch(self._steps_of_an_epoch())
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
     def _steps_of_an_epoch(self) -> int:
@@ -181,9 +181,14 @@ class Training(pl.LightningModule):
 
     def on_train_start(self) -> None:
         scheduler = self.lr_schedulers()
-        if isinstance(scheduler, Decay) and scheduler.warmup >= scheduler.T_max and self.trainer.is_global_zero:
+        if (
+            isinstance(scheduler, LRDecay)
+            and scheduler.warmup_epochs >= scheduler.T_max
+            and self.trainer.is_global_zero
+        ):
             log.info(
-                "warm-up        %d epochs: the rate rises in all %d and never falls", scheduler.warmup, scheduler.T_max
+                "warm-up        %d epochs: the learning rate rises in all %d epochs of the run and never decays",
+                *(scheduler.warmup_epochs, scheduler.T_max),
             )
         self._set_drop_path()  # a run that goes on within an epoch does not start that epoch
         if self._random_state is not None:

@@ -170,7 +170,7 @@ def test_nas_bench_201(name: str) -> None:
         assert (cfg.network.channels, cfg.network.cells_per_stage) == (16, 5)
         data = name.removeprefix(f"nas_bench_201_{epochs}_")
         assert cfg.dataset.hold_out == (data == "cifar10_valid")
-        assert cfg.dataset.split == ("xvalid" if "imagenet16" in name else "halves")
+        assert cfg.dataset.split == ("nas_bench_201" if "imagenet16" in name else "halves")
         mean = {"cifar10": (125.3, 123.0, 113.9), "cifar100": (129.3, 124.1, 112.4)}
         found = [255 * value for value in cfg.dataset.mean]
         assert found == pytest.approx(mean.get(data.removesuffix("_valid"), (122.68, 116.66, 104.01)), abs=1e-4)

@@ -12,7 +12,7 @@ from nas.deploy.complexity import macs, parameters
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.registry import space_of
-from nas.training.lr_decay import Decay
+from nas.training.lr_decay import LRDecay
 from nas.training.param_groups import groups
 from tests.conf.test_protocols import AUTODL, ONE_SHOT, optimizer_of
 from tests.support.compose_tools import composed
@@ -22,7 +22,7 @@ from tests.training.test_lr_decay_by_step import autodl, dsnas, spos
 def rates(cfg: Any, steps: int) -> list[float]:
     optimizer = instantiate(cfg.training.optimizer)([torch.nn.Parameter(torch.zeros(1))])
     scheduler = instantiate(cfg.training.scheduler)(optimizer)
-    assert isinstance(scheduler, Decay) and scheduler.by != "epoch"
+    assert isinstance(scheduler, LRDecay) and scheduler.interval != "epoch"
     base = optimizer.param_groups[0]["initial_lr"]
     return [scheduler.rate(base, t / steps) for t in range(cfg.epochs * steps)]
 

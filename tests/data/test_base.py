@@ -67,10 +67,10 @@ class TestImageData:
             return data
 
         assert attached(0).train_dataloader().iterables["train"].device.type == "meta"
-        ranks = [attached(rank, resident=False).train_dataloader().iterables["val"] for rank in range(2)]
+        ranks = [attached(rank, on_device=False).train_dataloader().iterables["val"] for rank in range(2)]
         orders = [loader._order((0, 1, 0, 0)).tolist() for loader in ranks]
         assert sorted(orders[0] + orders[1]) == list(range(10, 20)) and ranks[0].device.type == "cpu"
-        data = attached(1, resident=False)
+        data = attached(1, on_device=False)
         data.batch_size = 6
         with pytest.raises(NasError, match=r"10 images on 2 rank\(s\)\): use at most 5"):
             data.train_dataloader()

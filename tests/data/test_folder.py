@@ -23,7 +23,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def data(root: Path, **options) -> Folder:
-    return Folder(root, **{"image_size": 8, "channels": 3, "batch_size": 4, "workers": 0, **options})
+    return Folder(root, **{"image_size": 8, "channels": 3, "batch_size": 4, "num_workers": 0, **options})
 
 
 def fake(counts: dict[str, int]) -> FolderIndex:
@@ -105,7 +105,7 @@ class TestSubset:
         assert times.min() > 60 and times.max() < 145  # 100 expected, standard deviation 8.7
 
     def test_the_list_gives_the_same_images_again(self, root: Path, tmp_path: Path) -> None:
-        first = data(root, portions=(0.25, 0.125), subset_seed=3, subset_file=tmp_path / "run" / "subset.json")
+        first = data(root, subset_fractions=(0.25, 0.125), subset_seed=3, subset_file=tmp_path / "run" / "subset.json")
         assert first.sizes() == {"train": 12, "val": 6, "test": 12}
         other = data(root, subset=tmp_path / "run" / "subset.json", subset_seed=4)
         assert {k: v.tolist() for k, v in other._parts().items()} == {k: v.tolist() for k, v in first._parts().items()}
@@ -145,9 +145,9 @@ class TestSubset:
         for name, message in (("nowhere.json", "no file list at"), ("cut.json", "cannot read the file list")):
             with pytest.raises(NasError, match=message):
                 data(root, subset=tmp_path / name).setup()
-        for portions in ((0.5,), (0.9, 0.2), (0.0, 0.1)):
-            with pytest.raises(NasError, match="portions"):
-                data(root, portions=portions).setup()
+        for fractions in ((0.5,), (0.9, 0.2), (0.0, 0.1)):
+            with pytest.raises(NasError, match="subset_fractions"):
+                data(root, subset_fractions=fractions).setup()
         with pytest.raises(NasError, match="it takes 2 to share out"):
             subset.choose(fake({"a": 1}), (0.1, 0.1), 0)
 
@@ -176,19 +176,19 @@ class TestBatches:
             ]
 
         expected = of()
-        assert of(workers=2) == expected and of(batch_size=7) == expected
+        assert of(num_workers=2) == expected and of(batch_size=7) == expected
         ranks = of(0, 2) + of(1, 2)
         assert sorted(ranks) == sorted(expected) and of(0, 2) == expected[::2]
         assert sorted(of(seed=1)) != sorted(expected)
 
     def test_the_global_generator_is_left_alone(self, root: Path) -> None:
         before = torch.get_rng_state()
-        pixels(data(root, workers=2).val_dataloader())
+        pixels(data(root, num_workers=2).val_dataloader())
         assert torch.equal(torch.get_rng_state(), before)
 
-    @pytest.mark.parametrize("workers", [0, 2])
-    def test_goes_on_in_the_middle_of_an_epoch(self, workers: int, root: Path) -> None:
-        whole, first, second = (data(root, bilevel=False, workers=workers).train_dataloader() for _ in range(3))
+    @pytest.mark.parametrize("num_workers", [0, 2])
+    def test_goes_on_in_the_middle_of_an_epoch(self, num_workers: int, root: Path) -> None:
+        whole, first, second = (data(root, bilevel=False, num_workers=num_workers).train_dataloader() for _ in range(3))
         for loader in (whole, first):
             loader.set_epoch(3)
         expected = [x for x, _ in whole]
@@ -203,12 +203,12 @@ class TestBatches:
         assert len(got) == len(expected) == 12 and all(map(torch.equal, got, expected))
 
     def test_bilevel_parts(self, root: Path) -> None:
-        made = data(root, portions=(0.5, 0.25))
+        made = data(root, subset_fractions=(0.5, 0.25))
         batches = [batch for batch, _, _ in made.train_dataloader()]
         assert len(batches) == 6 and {*batches[0]} == {"train", "val"}
         assert len(labels(made.val_dataloader())) == 12
         with pytest.raises(NasError, match="batch_size 13 .* val split of folder .*use at most 12"):
-            data(root, portions=(0.5, 0.25), batch_size=13).train_dataloader()
+            data(root, subset_fractions=(0.5, 0.25), batch_size=13).train_dataloader()
 
 
 class TestBroken:
@@ -219,23 +219,23 @@ class TestBroken:
         (tmp_path / "val" / "cat" / "cat_2.JPEG").write_text("no image")
         return tmp_path
 
-    @pytest.mark.parametrize("workers", [0, 2])
-    def test_stops_with_one_line(self, workers: int, spoiled: Path) -> None:
-        made = data(spoiled, bilevel=False, workers=workers)
+    @pytest.mark.parametrize("num_workers", [0, 2])
+    def test_stops_with_one_line(self, num_workers: int, spoiled: Path) -> None:
+        made = data(spoiled, bilevel=False, num_workers=num_workers)
         for loader, name in ((made.train_dataloader(), "bee/bee_1.JPEG"), (made.test_dataloader(), "cat/cat_2.JPEG")):
-            with pytest.raises(NasError, match="dataset.broken=skip") as caught:
+            with pytest.raises(NasError, match="dataset.on_broken_image=skip") as caught:
                 labels(loader)
             assert name in str(caught.value) and "\n" not in str(caught.value)
 
     def test_is_named_once_and_replaced_in_training(self, spoiled: Path, caplog: pytest.LogCaptureFixture) -> None:
-        loader = data(spoiled, bilevel=False, broken="skip", batch_size=3).train_dataloader()
+        loader = data(spoiled, bilevel=False, on_broken_image="skip", batch_size=3).train_dataloader()
         with caplog.at_level(logging.WARNING):
             sizes = [len(y) for _ in range(2) for _, y in loader]
         assert sizes == [3] * 12, "batches keep their size"
         assert [record.getMessage().count("bee_1.JPEG") for record in caplog.records] == [1]
 
     def test_is_left_out_of_a_test(self, spoiled: Path, caplog: pytest.LogCaptureFixture) -> None:
-        loader = data(spoiled, bilevel=False, broken="skip", eval_batch_size=1).test_dataloader()
+        loader = data(spoiled, bilevel=False, on_broken_image="skip", eval_batch_size=1).test_dataloader()
         assert labels(loader) == [0] * 3 + [1] * 3 + [2] * 2 and "cat_2.JPEG" in caplog.text
 
     def test_nothing_can_be_read(self, tmp_path: Path) -> None:
@@ -243,4 +243,4 @@ class TestBroken:
         for path in (tmp_path / "train").rglob("*.JPEG"):
             spoil(path)
         with pytest.raises(NasError, match="in a row cannot be read"):
-            labels(data(tmp_path, bilevel=False, broken="skip", batch_size=2).train_dataloader())
+            labels(data(tmp_path, bilevel=False, on_broken_image="skip", batch_size=2).train_dataloader())

@@ -15,7 +15,7 @@ from tests.support.folder_tools import spoil, tree
 
 SMALL = ("network.channels=4", "network.cells_per_stage=1")
 SEARCH = (
-    "method=gdas", "space.channels=4", "space.cells_per_stage=1", "dataset.batch_size=4", "dataset.workers=0",
+    "method=gdas", "space.channels=4", "space.cells_per_stage=1", "dataset.batch_size=4", "dataset.num_workers=0",
     "dataset.image_size=8",
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ def test_search_then_training_on_own_images(root: Path, tmp_path: Path) -> None:
     found.succeeded()
     listed = json.loads((search / "subset.json").read_text())
     assert (len(listed["train"]), len(listed["valid"])) == (24, 24) and lines(search / "history.jsonl")
-    more = ["epochs=2", "dataset.batch_size=8", "dataset.workers=0", f"hydra.run.dir={train}"]
+    more = ["epochs=2", "dataset.batch_size=8", "dataset.num_workers=0", f"hydra.run.dir={train}"]
     found = run("train", *SMALL, f"genotype={search}", *more)
     found.succeeded()
     summary = json.loads((train / "summary.json").read_text())
@@ -50,8 +50,8 @@ def test_imagenet_takes_its_folder_and_protocol(root: Path, tmp_path: Path) -> N
     """The whole protocol at 32 pixels, on a network of three cells with the stem of ImageNet and no auxiliary head."""
     arguments = [
         f'genotype="{DARTS}"', "protocol=pc_darts_imagenet", f"dataset.root={root}", "dataset.classes=3", "epochs=2",
-        "dataset.image_size=32", "dataset.batch_size=24", "dataset.workers=0", "network.channels=4", "network.layers=3",
-        "network.auxiliary=false", f"hydra.run.dir={tmp_path}/run",
+        "dataset.image_size=32", "dataset.batch_size=24", "dataset.num_workers=0", "network.channels=4",
+        "network.layers=3", "network.auxiliary=false", f"hydra.run.dir={tmp_path}/run",
     ]  # fmt: skip
     run("train", *arguments).succeeded()
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 2
@@ -68,7 +68,12 @@ def test_mistakes(root: Path, tmp_path: Path) -> None:
     refused("dataset=folder", phrases=["dataset.root is missing"])
     refused("dataset=imagenet", f"paths.data={tmp_path}", phrases=[f"there is no folder {tmp_path}/imagenet/train"])
     refused("dataset=imagenet", f"dataset.root={root}", phrases=["has 3 classes", "dataset.classes=1000"])
-    refused("dataset=folder", f"dataset.root={root}", "dataset.broken=go", phrases=["dataset.broken", "skip, stop"])
+    refused(
+        "dataset=folder",
+        f"dataset.root={root}",
+        "dataset.on_broken_image=go",
+        phrases=["dataset.on_broken_image", "skip, stop"],
+    )
     refused("dataset=folder", f"dataset.root={root}", "dataset.split=halves", phrases=["dataset.split"])
     refused("dataset=imagenet16_120", f"paths.data={tmp_path}", phrases=["has no train_data_batch_1"])
 
@@ -76,9 +81,9 @@ def test_mistakes(root: Path, tmp_path: Path) -> None:
 def test_broken_images(tmp_path: Path) -> None:
     bad = spoil(tree(tmp_path / "images", 6, 2) / "train" / "bee" / "bee_2.JPEG")
     arguments = [*SMALL, f"genotype={NB201}", "dataset=folder", f"dataset.root={tmp_path}/images", "epochs=1"]
-    arguments += ["dataset.workers=1", "dataset.batch_size=4"]
-    run("train", *arguments, f"hydra.run.dir={tmp_path}/a").refused(str(bad), "dataset.broken=skip")
-    found = run("train", *arguments, "dataset.broken=skip", f"hydra.run.dir={tmp_path}/b")
+    arguments += ["dataset.num_workers=1", "dataset.batch_size=4"]
+    run("train", *arguments, f"hydra.run.dir={tmp_path}/a").refused(str(bad), "dataset.on_broken_image=skip")
+    found = run("train", *arguments, "dataset.on_broken_image=skip", f"hydra.run.dir={tmp_path}/b")
     assert found.code == 0 and found.said.count(str(bad)) == 1
 
 
@@ -87,10 +92,11 @@ def test_broken_images(tmp_path: Path) -> None:
 def test_killed_training_with_everything_on_goes_on(epoch: int, batch: int | None, root: Path, tmp_path: Path) -> None:
     """Workers, moving average, accumulated gradients, decay groups, drop path, label smoothing, warm-up."""
     arguments = [
-        f'genotype="{DARTS}"', "dataset=folder", f"dataset.root={root}", "dataset.image_size=8", "dataset.workers=1",
-        "dataset.batch_size=8", "dataset.cutout=4", "network.channels=4", "network.layers=3", "training.drop_path=0.4",
+        f'genotype="{DARTS}"', "dataset=folder", f"dataset.root={root}", "dataset.image_size=8",
+        "dataset.num_workers=1", "dataset.batch_size=8", "dataset.cutout=4", "network.channels=4",
+        "network.layers=3", "training.drop_path=0.4",
         "ema=0.9", "trainer.accumulate_grad_batches=2", "training.decay_norm_and_bias=false", "epochs=4",
-        "training.label_smoothing=0.1", "training.scheduler.law=linear", "training.scheduler.warmup=2",
+        "training.label_smoothing=0.1", "training.scheduler.schedule=linear", "training.scheduler.warmup_epochs=2",
         "training.channels_last=true", "trainer.precision=bf16-mixed",
     ]  # fmt: skip
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from nas.data.imagenet16 import MD5, TRAIN_FILES, ImageNet16
-from nas.data.splits.test_halves import halves
+from nas.data.splits.nas_bench_201 import split_test_images
 from nas.utils.errors import NasError
 from tests.support.data_tools import labels
 from tests.support.golden_tools import shared_folder
@@ -102,9 +102,9 @@ def test_split_file(published: bool, root: Path, tmp_path: Path) -> None:
 @pytest.mark.data
 @pytest.mark.skipif(not SPLITS.exists(), reason="the official split files are not beside the repository")
 def test_official_split_file(root: Path) -> None:
-    xvalid, xtest = halves(SPLITS, 6000, "it")
+    xvalid, xtest = split_test_images(SPLITS, 6000, "it")
     assert xvalid[:4].tolist() == [1, 2, 3, 6] and xvalid.sum() == 9_093_224 and len(xvalid) == len(xtest) == 3000
-    with pytest.raises(NasError, match="does not fit the 23 test images: give imagenet-16-120"):
+    with pytest.raises(NasError, match="each of the 23 test images once. Set the path of imagenet-16-120"):
         made(root, test_split=SPLITS).setup()
 
 
@@ -137,11 +137,11 @@ def test_mistakes(tmp_path: Path) -> None:
         return str(caught.value)
 
     assert "has no train_data_batch_1" in told() and "image-net.org" in told()
-    assert "test_split says what split=xvalid means" in told(split="halves", test_split="x")
+    assert "dataset.test_split=x: has no effect" in told(split="halves", test_split="x")
     assert "md5 is 'no'" in told(md5="no")
     files(tmp_path)  # without their folder
     assert made(tmp_path).sizes()["train"] > 200
-    assert "no split file at" in told(test_split=tmp_path / "nowhere")
+    assert "nowhere: file not found" in told(test_split=tmp_path / "nowhere")
     (tmp_path / "split.txt").write_text("{}")
     assert "cannot read the split file" in told(test_split=tmp_path / "split.txt")
     (tmp_path / "val_data").write_bytes(pickle.dumps(print))

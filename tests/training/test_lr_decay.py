@@ -9,14 +9,14 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
-from nas.training.lr_decay import Decay
+from nas.training.lr_decay import LRDecay
 from nas.utils.errors import NasError
 
 
 def stepped(lr: float, epochs: int, **options) -> list[float]:
     """The rates under which an optimizer takes its steps, epoch by epoch."""
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=lr)
-    scheduler = Decay(optimizer, epochs, **options)
+    scheduler = LRDecay(optimizer, epochs, **options)
     found = []
     for _ in range(epochs):
         found.append(optimizer.param_groups[0]["lr"])
@@ -53,24 +53,24 @@ def test_linear_has_two_slopes_and_a_warm_up_that_leaves_no_trace() -> None:
             return 0.5 * (e + 1) / 5
         return 0.5 * (250 - 5 - e) / (250 - 5) if 250 - e > 5 else 0.5 * (250 - e) / ((250 - 5) * 5)
 
-    found = stepped(0.5, 250, law="linear", warmup=5)
+    found = stepped(0.5, 250, schedule="linear", warmup_epochs=5)
     assert found == pytest.approx([card(e) for e in range(250)], rel=1e-12)
     by_hand = {0: 0.1, 4: 0.5, 5: 0.5 * 240 / 245, 244: 0.5 / 245, 245: 0.5 * 5 / 1225, 249: 0.5 / 1225}
     assert {e: found[e] for e in by_hand} == pytest.approx(by_hand)
 
 
 def test_linear_without_warm_up_begins_at_the_rate() -> None:
-    found = stepped(0.1, 250, law="linear")
+    found = stepped(0.1, 250, schedule="linear")
     assert found[:2] == pytest.approx([0.1, 0.1 * 244 / 245]) and min(found) > 0
 
 
 @pytest.mark.parametrize("epochs", [1, 4, 5])
 def test_linear_in_a_run_not_longer_than_its_tail(epochs: int) -> None:
-    assert stepped(1.0, epochs, law="linear") == pytest.approx([(epochs - e) / epochs for e in range(epochs)])
+    assert stepped(1.0, epochs, schedule="linear") == pytest.approx([(epochs - e) / epochs for e in range(epochs)])
 
 
 def test_exponential_is_a_step_of_three_percent_an_epoch() -> None:
-    found = stepped(0.1, 250, law="exponential")
+    found = stepped(0.1, 250, schedule="exponential")
     assert found == pytest.approx([0.1 * 0.97**e for e in range(250)], rel=1e-12)
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
     theirs = StepLR(optimizer, 1, 0.97)
@@ -82,24 +82,26 @@ def test_exponential_is_a_step_of_three_percent_an_epoch() -> None:
 
 def test_cosine_after_warm_up_is_where_it_would_be_without() -> None:
     """TE-NAS on ImageNet."""
-    plain, warmed = stepped(0.5, 250), stepped(0.5, 250, warmup=5)
+    plain, warmed = stepped(0.5, 250), stepped(0.5, 250, warmup_epochs=5)
     assert warmed[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5]) and warmed[5:] == plain[5:]
 
 
 def test_goes_on_from_its_state() -> None:
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.5)
-    first = Decay(optimizer, 250, law="linear", warmup=5)
+    first = LRDecay(optimizer, 250, schedule="linear", warmup_epochs=5)
     for _ in range(100):
         optimizer.step()
         first.step()
-    second = Decay(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.5), 250, law="linear", warmup=5)
+    second = LRDecay(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.5), 250, schedule="linear", warmup_epochs=5)
     second.load_state_dict(first.state_dict())
     second.optimizer.step()
     second.step()
     assert second.get_last_lr() == [0.5 * (245 - 101) / 245]
 
 
-@pytest.mark.parametrize("options", [{"T_max": 0}, {"warmup": -1}, {"tail": -1}, {"law": "steps"}])
+@pytest.mark.parametrize(
+    "options", [{"T_max": 0}, {"warmup_epochs": -1}, {"slow_tail_epochs": -1}, {"schedule": "steps"}]
+)
 def test_bad_values(options: dict[str, object]) -> None:
     with pytest.raises(NasError, match="scheduler"):
-        Decay(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), **{"T_max": 10, **options})  # type: ignore[arg-type]
+        LRDecay(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), **{"T_max": 10, **options})  # type: ignore[arg-type]

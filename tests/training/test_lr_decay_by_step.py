@@ -12,14 +12,20 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from nas.training.lr_decay import Decay
+from nas.training.lr_decay import LRDecay
 from nas.training.module import Training
 from nas.utils.errors import NasError
 from tests.training.test_module import Small, data
 
-AUTODL = {"law": "cosine", "by": "warmup", "warmup": 5, "start": 0.0, "rest": 5}
-DSNAS = {"law": "cosine", "by": "step", "warmup": 5, "start": 1e-4}
-SPOS = {"law": "linear", "by": "step", "tail": 0}
+AUTODL = {
+    "schedule": "cosine",
+    "interval": "warmup",
+    "warmup_epochs": 5,
+    "warmup_start_lr": 0.0,
+    "final_epochs_at_min": 5,
+}
+DSNAS = {"schedule": "cosine", "interval": "step", "warmup_epochs": 5, "warmup_start_lr": 1e-4}
+SPOS = {"schedule": "linear", "interval": "step", "slow_tail_epochs": 0}
 
 
 def autodl(lr: float, epochs: int, steps: int) -> list[float]:
@@ -53,8 +59,8 @@ def spos(lr: float, epochs: int, steps: int) -> list[float]:
 
 def stepped(lr: float, epochs: int, steps: int, options: dict[str, Any]) -> list[float]:
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=lr)
-    scheduler = Decay(optimizer, epochs, **options)
-    scheduler.count_steps(steps)
+    scheduler = LRDecay(optimizer, epochs, **options)
+    scheduler.set_steps_per_epoch(steps)
     found = []
     for _ in range(epochs * steps):
         found.append(optimizer.param_groups[0]["lr"])
@@ -111,7 +117,9 @@ def fitted(
 ) -> tuple[pl.Trainer, Training]:
     torch.manual_seed(0)
     sgd = partial(torch.optim.SGD, lr=0.1)
-    scheduler = partial(Decay, T_max=8, law="cosine", by="step", warmup=warmup, start=0.01)
+    scheduler = partial(
+        LRDecay, T_max=8, schedule="cosine", interval="step", warmup_epochs=warmup, warmup_start_lr=0.01
+    )
     training = Training(Small(), sgd, scheduler, classes=5)
     trainer = pl.Trainer(
         max_epochs=8, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
@@ -148,12 +156,12 @@ def test_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("epochs", "steps"), [(12, 4), (8, 2), (8, 6)])
 def test_goes_on_along_the_curve_of_its_own_configuration(epochs: int, steps: int) -> None:
     """With epochs added, and with other numbers of steps: what comes is what a whole run has there."""
-    options = {"law": "cosine", "by": "step", "warmup": 2, "start": 0.01}
+    options = {"schedule": "cosine", "interval": "step", "warmup_epochs": 2, "warmup_start_lr": 0.01}
 
-    def begun(epochs: int, steps: int) -> tuple[torch.optim.Optimizer, Decay]:
+    def begun(epochs: int, steps: int) -> tuple[torch.optim.Optimizer, LRDecay]:
         optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
-        scheduler = Decay(optimizer, epochs, **options)
-        scheduler.count_steps(steps)
+        scheduler = LRDecay(optimizer, epochs, **options)
+        scheduler.set_steps_per_epoch(steps)
         return optimizer, scheduler
 
     optimizer, scheduler = begun(8, 4)
@@ -174,16 +182,16 @@ def test_goes_on_along_the_curve_of_its_own_configuration(epochs: int, steps: in
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"by": "steps"}, "unknown by 'steps'"),
-        ({"by": "step", "warmup": 5}, "start=0.0"),
-        ({"by": "warmup", "warmup": 5}, "start=0.0"),
-        ({"rest": -1}, "rest=-1"),
-        ({"rest": 10}, "rest=10 of T_max=10 epochs leaves none"),
+        ({"interval": "steps"}, "interval=steps: unknown"),
+        ({"interval": "step", "warmup_epochs": 5}, "warmup_start_lr=0.0"),
+        ({"interval": "warmup", "warmup_epochs": 5}, "warmup_start_lr=0.0"),
+        ({"final_epochs_at_min": -1}, "final_epochs_at_min=-1"),
+        ({"final_epochs_at_min": 10}, "final_epochs_at_min=10: all 10 epochs"),
     ],
 )
 def test_bad_values(options: dict[str, Any], words: str) -> None:
     with pytest.raises(NasError, match=words):
-        Decay(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), 10, **options)
+        LRDecay(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), 10, **options)
 
 
 def test_a_run_shorter_than_its_warm_up_and_rest() -> None:
@@ -196,4 +204,4 @@ def test_a_run_shorter_than_its_warm_up_and_rest() -> None:
 def test_a_warm_up_without_an_end_is_told(warmup: int, said: bool, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "nas.training.module"):
         fitted(Steps(stop=1), 1, warmup=warmup)
-    assert any("rises in all 8 and never falls" in line for line in caplog.messages) == said
+    assert any("rises in all 8 epochs" in line for line in caplog.messages) == said

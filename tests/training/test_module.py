@@ -19,7 +19,7 @@ from nas.nn.ops import OpOptions
 from nas.spaces.base import Network, Output
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
-from nas.training.lr_decay import Decay
+from nas.training.lr_decay import LRDecay
 from nas.training.module import Training
 from nas.utils.errors import NasError
 from tests.cli.test_resume import DARTS
@@ -82,7 +82,7 @@ def test_the_rate_of_each_epoch_is_logged() -> None:
             self.seen.append(float(trainer.callback_metrics["train/learning_rate"]))
 
     rates = Rates()
-    fit(Training(Small(), SGD, partial(Decay, T_max=4), classes=5), 4, rates)
+    fit(Training(Small(), SGD, partial(LRDecay, T_max=4), classes=5), 4, rates)
     assert rates.seen == pytest.approx([0.05 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(4)])
 
 

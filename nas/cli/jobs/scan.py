@@ -38,7 +38,7 @@ from nas.utils.io import write_atomically, write_json
 
 log = logging.getLogger(__name__)
 PAUSE = 30.0  # seconds between two lines of progress
-INCIDENTAL = ("root", "download", "resident", "eval_batch_size", "batch_size", "name")
+INCIDENTAL = ("root", "download", "on_device", "eval_batch_size", "batch_size", "name")
 """Options of a data set on which the images of a score do not depend."""
 
 

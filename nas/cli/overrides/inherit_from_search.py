@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from nas.cli.overrides.parse import key_of, override, saved_choices, saved_overrides
@@ -13,7 +14,7 @@ def same_data(arguments: list[str]) -> list[str]:
     """With ``genotype`` naming a search's run directory, and no ``dataset`` or ``protocol``: that search's data set.
 
     A protocol names its own data set; where data lie is taken over in any case. Of a search that had half of the test
-    images (dataset.split=xvalid) which ones they were is taken over: the network is tested on the others.
+    images (dataset.split=nas_bench_201) which ones they were is taken over: the network is tested on the others.
     """
     given = override(arguments, "genotype")
     directory = Path(given).expanduser() if given and not given.startswith(("|", "Genotype(")) else None
@@ -29,11 +30,12 @@ def same_data(arguments: list[str]) -> list[str]:
         and override(arguments, "dataset.split") is None
         and override(arguments, "dataset.hold_out") is None
     ):
-        saved += [line for line in lines if _is_of_the_test_images(line)]
+        renamed = (re.sub(r"^(dataset\.split=.?)xvalid\b", r"\1nas_bench_201", line) for line in lines)  # of 0.1.0
+        saved += [line for line in renamed if _is_of_the_test_images(line)]
     return [*(line for line in saved if override(arguments, key_of(line)) is None), *arguments]
 
 
 def _is_of_the_test_images(line: str) -> bool:
     """Whether an override says which half of the test images a search had."""
     key, value = key_of(line), line.partition("=")[2].strip("'\"")
-    return key == "dataset.test_split" or (key == "dataset.split" and value == "xvalid")
+    return key == "dataset.test_split" or (key == "dataset.split" and value == "nas_bench_201")

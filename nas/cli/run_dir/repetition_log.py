@@ -17,7 +17,7 @@ from nas.utils.errors import NasError
 PARTS = ("seed", "space", "dataset", "score", "evaluator", "method")
 INCIDENTAL = {
     *(("method", key) for key in ("repetitions", "epochs", "schedules", "evaluator")),  # the evaluator is a part itself
-    *(("dataset", key) for key in ("root", "download", "resident")),
+    *(("dataset", key) for key in ("root", "download", "on_device")),
     ("evaluator", "root"),
 }
 """Options on which a repetition does not depend."""

@@ -21,10 +21,10 @@ from nas.utils.errors import NasError, one_line
 
 log = logging.getLogger(__name__)
 
-Broken = Literal["stop", "skip"]
+OnBrokenImage = Literal["stop", "skip"]
 Key = tuple[int, int]
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 _TRIES = 100  # files one after the other that may be broken before a folder is given up
 
 
@@ -83,10 +83,10 @@ class FileLoader(Loader):
         labels: int64 [N].
         indices: the images to use (int64 [M]), all if ``None``.
         decode: makes the tensor of an image.
-        broken: ``stop`` at a file that cannot be read, or ``skip`` it with a warning that names it: in training the
-            next readable file takes its place, so that batches keep their size on all ranks; in evaluation it is left
-            out.
-        workers: processes that decode; 0: this one; ``None``: one a core, at most 8.
+        on_broken_image: ``stop`` raises at a file that cannot be read. ``skip`` logs a warning with its name. In
+            training the next readable file replaces it, so that batches keep their size on all ranks. In evaluation it
+            is left out.
+        num_workers: processes that decode; 0: this one; ``None``: one a core, at most 8.
         pinned: into memory from which a GPU copies faster.
         options: those of ``Loader``.
 
@@ -102,15 +102,15 @@ class FileLoader(Loader):
         indices: Tensor | None = None,
         *,
         decode: Decode,
-        broken: Broken = "stop",
-        workers: int | None = None,
+        on_broken_image: OnBrokenImage = "stop",
+        num_workers: int | None = None,
         pinned: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(len(files), indices, **options)
-        self.dataset = Files(root, files, labels, decode, refill=decode.augment and broken == "skip")
-        self.broken = broken
-        self.workers = min(MOST_WORKERS, len(os.sched_getaffinity(0))) if workers is None else workers
+        self.dataset = Files(root, files, labels, decode, refill=decode.augment and on_broken_image == "skip")
+        self.on_broken_image = on_broken_image
+        self.num_workers = min(MAX_WORKERS, len(os.sched_getaffinity(0))) if num_workers is None else num_workers
         self.pinned = pinned
         self._named: set[str] = set()
 
@@ -142,7 +142,7 @@ class FileLoader(Loader):
         return DataLoader(
             self.dataset,
             batch_sampler=keys,
-            num_workers=min(self.workers, len(keys)),
+            num_workers=min(self.num_workers, len(keys)),
             collate_fn=collate,
             pin_memory=self.pinned,
             generator=Generator(),  # else the global one would be drawn from
@@ -150,8 +150,8 @@ class FileLoader(Loader):
 
     def _tell(self, broken: Sequence[tuple[str, str]]) -> None:
         for path, why in broken:
-            if self.broken == "stop":
-                raise NasError(f"cannot read {path} ({why}): mend or remove it, or use dataset.broken=skip")
+            if self.on_broken_image == "stop":
+                raise NasError(f"cannot read {path} ({why}): mend or remove it, or use dataset.on_broken_image=skip")
             if path not in self._named:
                 self._named.add(path)
                 log.warning("left out, as it cannot be read: %s (%s)", path, why)

@@ -18,25 +18,25 @@ from nas.utils.errors import NasError, one_line
 FORMAT = "nas-subset"
 
 
-def choose(index: FolderIndex, portions: Sequence[float], seed: int) -> tuple[Tensor, Tensor]:
-    """Indices (int64, in order) of ``portions[0]`` of each class's images, and of ``portions[1]`` of others of it.
+def choose(index: FolderIndex, fractions: Sequence[float], seed: int) -> tuple[Tensor, Tensor]:
+    """Indices (int64, in order) of ``fractions[0]`` of each class's images, and of ``fractions[1]`` of others of it.
 
     PC-DARTS and DrNAS search on 10 % and 2.5 % of ImageNet; no list of theirs is published. What a class gives depends
-    on ``seed``, its name and the number of its images alone. Portions are rounded down, but to at least one image.
+    on ``seed``, its name and the number of its images alone. Fractions are rounded down, but to at least one image.
 
     Raises:
-        NasError: if the portions are no two positive numbers of sum at most 1, or a class has too few images.
+        NasError: if the fractions are no two positive numbers of sum at most 1, or a class has too few images.
     """
-    if len(portions) != 2 or min(portions) <= 0 or sum(map(_exact, portions)) > 1:
+    if len(fractions) != 2 or min(fractions) <= 0 or sum(map(_exact, fractions)) > 1:
         raise NasError(
-            f"portions {list(portions)}: give two positive numbers, of sum at most 1: each class's share of images for "
-            "the weights and for the architecture"
+            f"dataset.subset_fractions={list(fractions)}: not two positive numbers of sum at most 1. "
+            "Set the fractions of each class for the weights and for the architecture, such as [0.1,0.025]."
         )
     parts: tuple[list[Tensor], list[Tensor]] = ([], [])
     counts = torch.bincount(index.labels, minlength=len(index.classes)).tolist()
     first = 0
     for name, count in zip(index.classes, counts, strict=True):
-        wanted = [max(1, int(_exact(portion) * count)) for portion in portions]
+        wanted = [max(1, int(_exact(fraction) * count)) for fraction in fractions]
         if sum(wanted) > count:
             raise NasError(f"class '{name}' has {count} image(s) in {index.root}: it takes {sum(wanted)} to share out")
         order = torch.randperm(count, generator=Generator().manual_seed(seed_of(seed, name))) + first
@@ -83,6 +83,6 @@ def _numbers(entry: Any, key: str, numbers: dict[str, int], path: Path, root: Pa
     return found
 
 
-def _exact(portion: float) -> Fraction:
+def _exact(fraction: float) -> Fraction:
     """The decimal that was written: 0.29 of 100 images are 29, not 28."""
-    return Fraction(str(portion))
+    return Fraction(str(fraction))

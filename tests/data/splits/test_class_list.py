@@ -15,7 +15,7 @@ from nas.utils.errors import NasError
 from tests.support.error_tools import NB201, run
 from tests.support.folder_tools import COLORS, tree
 
-SMALL = ("image_size", 8), ("channels", 3), ("batch_size", 4), ("workers", 0)
+SMALL = ("image_size", 8), ("channels", 3), ("batch_size", 4), ("num_workers", 0)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from nas.utils.errors import NasError
 _CHOICES = "give 'halves', a portion between 0 and 1, or the path of a split file (JSON with 'train' and 'valid')"
 
 
-def split_indices(split: str | float, size: int) -> tuple[Tensor, Tensor]:
+def split_train_images(split: str | float, size: int) -> tuple[Tensor, Tensor]:
     """The indices (int64, in order) of the images for the weights and of those for the architecture.
 
     Args:

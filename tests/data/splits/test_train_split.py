@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nas.data.splits.split import split_indices
+from nas.data.splits.train_split import split_train_images
 from nas.utils.errors import NasError
 from tests.support.golden_tools import shared_folder
 
@@ -14,19 +14,19 @@ SPLIT_FILE = shared_folder() / "data" / "splits" / "cifar-split.txt"
 class TestSplit:
     @pytest.mark.parametrize(("split", "size", "first"), [("halves", 7, 3), (0.8, 10, 8), (0.25, 7, 1)])
     def test_by_index(self, split, size, first):
-        train, val = split_indices(split, size)
+        train, val = split_train_images(split, size)
         assert train.tolist() == list(range(first)) and val.tolist() == list(range(first, size))
 
     @pytest.mark.parametrize("split", [0.0, 1.0, 1, -0.5, 0.01, float("nan")])
     def test_an_empty_part(self, split):
         with pytest.raises(NasError, match="leaves a part of the 10 training images empty"):
-            split_indices(split, 10)
+            split_train_images(split, 10)
 
     @pytest.mark.parametrize("parts", [[[3, 0], [2, 1]], [["int", ["3", "0"]], ["int", ["2", "1"]]]])
     def test_file(self, tmp_path, parts):
         path = tmp_path / "split.txt"
         path.write_text(json.dumps(dict(zip(("train", "valid"), parts, strict=True))))
-        train, val = split_indices(str(path), 4)
+        train, val = split_train_images(str(path), 4)
         assert train.tolist() == [3, 0] and val.tolist() == [2, 1]
 
     @pytest.mark.parametrize(
@@ -45,19 +45,19 @@ class TestSplit:
         path = tmp_path / "split.txt"
         path.write_text(content)
         with pytest.raises(NasError, match=message) as caught:
-            split_indices(str(path), 4)
+            split_train_images(str(path), 4)
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
     def test_missing_file(self):
         with pytest.raises(NasError, match="no split file at .*nowhere.txt: give 'halves'"):
-            split_indices("nowhere.txt", 4)
+            split_train_images("nowhere.txt", 4)
 
     @pytest.mark.data
     @pytest.mark.skipif(not SPLIT_FILE.exists(), reason="the official split files are not beside the repository")
     def test_official_file(self):
-        train, val = split_indices(str(SPLIT_FILE), 50_000)
+        train, val = split_train_images(str(SPLIT_FILE), 50_000)
         # First indices and sums as published with the benchmark's split.
         assert train[:4].tolist() == [0, 5, 7, 11] and train.sum() == 623_618_849
         assert val[:4].tolist() == [1, 2, 3, 4] and val.sum() == 626_356_151
         with pytest.raises(NasError, match="does not fit the 1437 training images"):
-            split_indices(str(SPLIT_FILE), 1437)
+            split_train_images(str(SPLIT_FILE), 1437)

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from nas.cli.overrides.inherit_from_search import same_data
-from nas.data.splits.split import split_indices
-from nas.data.splits.test_halves import halves
+from nas.data.cifar import Cifar10
+from nas.data.splits.nas_bench_201 import split_test_images
+from nas.data.splits.train_split import split_train_images
 from nas.data.synthetic import Synthetic
 from nas.utils.errors import NasError
 from tests.support.data_tools import labels
@@ -66,7 +67,7 @@ def test_hold_out(split: Any, files: Path) -> None:
 def test_xvalid(bilevel: bool, published: bool, files: Path) -> None:
     valid = list(range(1, TESTED, 2)) if published else list(range(TESTED // 2))
     tested = [i for i in range(TESTED) if i not in valid]
-    data = made(split="xvalid", bilevel=bilevel, test_split=files / "test.txt" if published else None)
+    data = made(split="nas_bench_201", bilevel=bilevel, test_split=files / "test.txt" if published else None)
     want = {"train": SIZE, "val": len(valid), "test": len(tested)}
     assert data.sizes() == (want if bilevel else {k: v for k, v in want.items() if k != "val"})
     assert torch.equal(data.splits.test_images, ALL.test_images[tested])
@@ -85,11 +86,11 @@ def test_xvalid(bilevel: bool, published: bool, files: Path) -> None:
 def test_what_is_said(caplog: pytest.LogCaptureFixture, files: Path) -> None:
     with caplog.at_level(logging.INFO):
         made(hold_out=True).setup()
-        made(split="xvalid").setup()
-        made(split="xvalid", test_split=files / "test.txt").setup()
+        made(split="nas_bench_201").setup()
+        made(split="nas_bench_201", test_split=files / "test.txt").setup()
         made().setup()
     first, second = (record.getMessage() for record in caplog.records)
-    assert "trained on 20 of 40 training images, tested on the other 20 (dataset.split=halves)" in first
+    assert "training on 20 of 40 training images, testing on the other 20 (dataset.split=halves)" in first
     assert "second half of the 18 test images" in second and "dataset.test_split=" in second
 
 
@@ -97,10 +98,17 @@ def test_what_is_said(caplog: pytest.LogCaptureFixture, files: Path) -> None:
     ("options", "words"),
     [
         ({"hold_out": True, "bilevel": True}, "hold_out=true"),
-        ({"hold_out": True, "split": "xvalid"}, "hold_out=true with split=xvalid"),
-        ({"test_split": "x"}, "test_split says what split=xvalid means, but split is halves"),
-        ({"split": "xvalid", "test_split": "nowhere.txt"}, "no split file at .*nowhere.txt: give a file"),
+        (
+            {"hold_out": True, "split": "nas_bench_201"},
+            "dataset.hold_out=true: dataset.split=nas_bench_201 holds out no",
+        ),
+        ({"test_split": "x"}, "dataset.test_split=x: has no effect with dataset.split=halves"),
+        (
+            {"split": "nas_bench_201", "test_split": "nowhere.txt"},
+            "dataset.test_split=nowhere.txt: file not found .* Set the path of a file",
+        ),
         ({"hold_out": True, "split": "nowhere.txt"}, "no split file at"),
+        ({"split": "xvalid"}, "dataset.split=xvalid: this value was renamed. Set dataset.split=nas_bench_201"),
     ],
 )
 def test_mistakes(options: dict[str, Any], words: str) -> None:
@@ -109,13 +117,18 @@ def test_mistakes(options: dict[str, Any], words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_cifar10_has_no_halves_of_test_images() -> None:
+    with pytest.raises(NasError, match=r"dataset.split=nas_bench_201: .* Set dataset.split=PATH/cifar-split.txt"):
+        Cifar10("nowhere", split="nas_bench_201")
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not SPLITS.exists(), reason="the official split files are not beside the repository")
 def test_official_files() -> None:
     """First indices and sums of space_nas_bench_201.md, section 5."""
-    train, valid = split_indices(str(SPLITS / "cifar-split.txt"), 50_000)
+    train, valid = split_train_images(str(SPLITS / "cifar-split.txt"), 50_000)
     assert train[:4].tolist() == [0, 5, 7, 11] and (int(train.sum()), int(valid.sum())) == (623_618_849, 626_356_151)
-    xvalid, xtest = halves(SPLITS / "cifar100-test-split.txt", 10_000, "it")
+    xvalid, xtest = split_test_images(SPLITS / "cifar100-test-split.txt", 10_000, "it")
     assert xvalid[:4].tolist() == [1, 3, 4, 5] and (int(xvalid.sum()), int(xtest.sum())) == (25_109_591, 24_885_409)
     assert len(train) == len(valid) == 25_000 and len(xvalid) == len(xtest) == 5_000
 
@@ -130,11 +143,11 @@ def test_cifar10_valid_through_the_front_door(tmp_path: Path) -> None:
     found = run("train", f"genotype={NB201}", "protocol=nas_bench_201_200_cifar10_valid", *TRAIN, *SMALL, place)
     found.succeeded()
     assert (
-        "hold-out       trained on 32 of 64 training images, tested on the other 32 (dataset.split=halves)"
+        "hold-out       training on 32 of 64 training images, testing on the other 32 (dataset.split=halves)"
         in found.said
     )
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    held = "training images that split=halves holds out"
+    held = "training images held out by split=halves"
     assert (summary["tested_on"], summary["images"]) == (held, 32) and f"tested on      32 {held}" in found.said
     for name, more, images in (("same", (), 32), ("official", ("dataset.hold_out=false",), 20)):
         run("train", "mode=eval", f"weights={tmp_path}/run", *more, f"hydra.run.dir={tmp_path}/{name}").succeeded()
@@ -148,15 +161,21 @@ def test_cifar10_valid_through_the_front_door(tmp_path: Path) -> None:
 def test_x_test_through_the_front_door(tmp_path: Path) -> None:
     parts = {"xvalid": list(range(0, 20, 2)), "xtest": list(range(1, 20, 2))}
     (tmp_path / "test.txt").write_text(json.dumps(parts))
-    arguments = (f"genotype={NB201}", "protocol=nas_bench_201_12_cifar100", *TRAIN, *SMALL, "dataset.split=xvalid")
+    arguments = (
+        f"genotype={NB201}",
+        "protocol=nas_bench_201_12_cifar100",
+        *TRAIN,
+        *SMALL,
+        "dataset.split=nas_bench_201",
+    )
     given = f"dataset.test_split={tmp_path}/test.txt"
     found = run("train", *arguments, given, f"hydra.run.dir={tmp_path}/two")
     found.succeeded()
-    assert "xvalid  " not in found.said
+    assert "test split  " not in found.said
     run("train", "mode=eval", f"weights={tmp_path}/two", f"hydra.run.dir={tmp_path}/eval").succeeded()
     assert json.loads((tmp_path / "eval" / "summary.json").read_text())["images"] == 10
     run("train", *arguments, "dataset.test_split=nowhere.txt", f"hydra.run.dir={tmp_path}/no").refused(
-        "no split file at", "xtest"
+        "file not found", "xtest"
     )
 
 
@@ -165,17 +184,21 @@ def test_a_training_is_not_tested_on_the_images_of_its_search(tmp_path: Path) ->
     record = tmp_path / "run" / ".hydra"
     record.mkdir(parents=True)
     (record / "hydra.yaml").write_text("hydra: {runtime: {choices: {dataset: cifar100}}}\n")
-    halved, given = ["dataset.split=xvalid", "dataset.test_split=x.txt"], [f"genotype={tmp_path}/run"]
+    halved, given = ["dataset.split=nas_bench_201", "dataset.test_split=x.txt"], [f"genotype={tmp_path}/run"]
     (record / "overrides.yaml").write_text(json.dumps([*halved, "dataset.bilevel=true"]))
     assert same_data(given) == ["dataset=cifar100", *halved, *given]
     for more in ("dataset.split=halves", "dataset.hold_out=true"):
         assert same_data([*given, more]) == ["dataset=cifar100", *given, more]
+    (record / "overrides.yaml").write_text(json.dumps(["dataset.split=xvalid"]))  # of version 0.1.0
+    assert same_data(given) == ["dataset=cifar100", "dataset.split=nas_bench_201", *given]
     (record / "overrides.yaml").write_text(json.dumps(["dataset.split=0.8"]))
     assert same_data(given) == ["dataset=cifar100", *given]
 
 
 def test_what_is_tested_on(files: Path) -> None:
     named = files / "test.txt"
-    found = [made(**o).tested_on for o in ({}, {"split": "xvalid"}, {"split": "xvalid", "test_split": named})]
+    found = [
+        made(**o).tested_on for o in ({}, {"split": "nas_bench_201"}, {"split": "nas_bench_201", "test_split": named})
+    ]
     half = "half of the test images"
     assert found == ["test images", f"{half} (the second half, in their order)", f"{half} (xtest of {named})"]

@@ -1,0 +1,79 @@
+"""The split of NAS-Bench-201 for CIFAR-100 and ImageNet16-120: half of the test images for the architecture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nas.utils.errors import NasError, one_line
+
+NAS_BENCH_201 = "nas_bench_201"
+"""Value of ``split``: all training images train the weights, and the test images are halved.
+
+NAS-Bench-201 halves the training images of CIFAR-10 instead. Its file ``cifar-split.txt`` lists the halves.
+"""
+
+
+def split_test_images(path: str | Path | None, size: int, published: str) -> tuple[Tensor, Tensor]:
+    """Return the indices (int64) of the test images for the architecture and of the final test.
+
+    Args:
+        path: a split file of NAS-Bench-201 (JSON with the keys ``xvalid`` and ``xtest``). None: the first half of the
+            test images is for the architecture, and the second half is the final test.
+        size: number of test images.
+        published: name of the published file, for error messages.
+
+    Raises:
+        NasError: if the file is missing, unreadable or does not list each of ``size`` images once.
+    """
+    if path is None:
+        return torch.arange(size // 2), torch.arange(size // 2, size)
+    path = Path(path).expanduser()
+    option = f"dataset.test_split={path}"
+    fix = f"Set the path of {published} of NAS-Bench-201 (JSON with 'xvalid' and 'xtest')."
+    try:
+        content = json.loads(path.read_text())
+        # ["int", ["1", "2", ...]] in the published file
+        parts = [content[key][1] if content[key][0] == "int" else content[key] for key in ("xvalid", "xtest")]
+        xvalid, xtest = (torch.tensor([int(number) for number in part], dtype=torch.int64) for part in parts)
+    except FileNotFoundError:
+        raise NasError(f"{option}: file not found ({path.absolute()}). {fix}") from None
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise NasError(f"{option}: not a split file ({one_line(repr(error))}). {fix}") from error
+    if not torch.equal(torch.cat([xvalid, xtest]).sort().values, torch.arange(size)):
+        raise NasError(f"{option}: does not list each of the {size} test images once. {fix}")
+    return xvalid, xtest
+
+
+def describe_test_images(split: str | float, test_split: str | Path | None, hold_out: bool) -> str:
+    """Describe the test images that the split options of a data set select."""
+    if hold_out:
+        return f"training images held out by split={split}"
+    if split != NAS_BENCH_201:
+        return "test images"
+    half = "the second half, in their order" if test_split is None else f"xtest of {test_split}"
+    return f"half of the test images ({half})"
+
+
+def check_split_options(split: str | float, test_split: str | Path | None, hold_out: bool, bilevel: bool) -> None:
+    """Raise NasError if the split options of a data set contradict each other."""
+    if split == "xvalid":
+        raise NasError("dataset.split=xvalid: this value was renamed. Set dataset.split=nas_bench_201.")
+    if test_split is not None and split != NAS_BENCH_201:
+        raise NasError(
+            f"dataset.test_split={test_split}: has no effect with dataset.split={split}. "
+            "Set dataset.split=nas_bench_201, or leave out dataset.test_split."
+        )
+    if hold_out and bilevel:
+        raise NasError(
+            "dataset.hold_out=true: a search already uses both parts of the training images. "
+            "Leave out dataset.hold_out, or set dataset.bilevel=false."
+        )
+    if hold_out and split == NAS_BENCH_201:
+        raise NasError(
+            f"dataset.hold_out=true: dataset.split={split} holds out no training images. "
+            "Set dataset.split=halves, a fraction or a split file."
+        )
