@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas.cli.overrides.parse import CONF, parse
+from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.utils.errors import NasError, one_line, unknown
 
 PER_CHANNEL = ("dataset.mean", "dataset.std")  # of made-up images: one number for all channels, or one for each
@@ -44,6 +45,7 @@ def composed(job: str, arguments: Sequence[str], flags: argparse.Namespace) -> D
         raise _not_composed(error) from None
     for part in values:
         _apply(cfg, part)
+    refuse_renamed(cfg)
     return cfg
 
 
@@ -109,7 +111,7 @@ def _apply(cfg: DictConfig, part: Override) -> None:
     key, line = part.key_or_group, str(part.input_line)
     exists = _has(cfg, key)
     if not exists and not (part.is_add() or part.is_force_add()):
-        raise _unknown_key(cfg, key)
+        raise renamed(key, line.partition("=")[2] or None, cfg) or _unknown_key(cfg, key)
     if part.is_delete() or part.is_sweep_override():
         return
     value: Any = part.value()
@@ -187,10 +189,14 @@ def _not_composed(error: Exception) -> NasError:
     missing = getattr(error, "missing_cfg_file", None)
     if missing and options:
         group, _, name = str(missing).rpartition("/")
-        return unknown(group, name, options)
+        return renamed(group, name) or unknown(group, name, options)
     text = one_line(error) if str(error) else one_line(error.__cause__ or type(error).__name__)
     if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
         text = f"{text} {one_line(error.__cause__)}"
+    absent = re.match(r"Could not override '([^']+)'", text)
+    old = renamed(absent[1]) if absent else None
+    if old is not None:
+        return old
     doubled = re.match(r"Multiple values for (\S+)\.", text)
     if doubled:
         return NasError(f"{doubled[1]} is chosen more than once: write {doubled[1]}=NAME, once and without +")

@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from nas.cli.overrides.renamed import renamed
 from nas.utils.errors import NasError, one_line, unknown
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -121,7 +122,7 @@ def check_choices(arguments: Sequence[str]) -> None:
             if name.strip("'\"[] ") == "null":
                 raise NasError(f"{argument}: leave {group} out, or take it away by ~{group}")
             if name.strip("'\"[] ") not in choices:
-                raise unknown(group, name, choices)
+                raise renamed(group, name.strip("'\"[] ")) or unknown(group, name, choices)
 
 
 def _parses(argument: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from nas.cli.overrides.renamed import renamed
 from nas.utils.errors import NasError, one_line, unknown
 
 if TYPE_CHECKING:  # a mistake on the command line is told before torch is imported
@@ -40,7 +41,7 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
         assert accepted is not None
         option = f"{key}.{name}"
         if name not in accepted:
-            raise unknown("option", option, [f"{key}.{other}" for other in accepted])
+            raise renamed(option) or unknown("option", option, [f"{key}.{other}" for other in accepted])
         hint = accepted[name]
         if value is None or (isinstance(value, str) and "${" in value):
             continue
