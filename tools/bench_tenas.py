@@ -66,7 +66,7 @@ def ours() -> Measure:
     def measure(number: int, candidate: int | None) -> None:
         alive = {"cell": left_in(number)}
         if candidate is None:  # weights and inputs are drawn anew
-            meters[:] = [Meter(space, score, draws, 0, "paper", True, size) for score, size in sizes]
+            meters[:] = [Meter(space, proxy, draws, 0, "paper", True, size) for proxy, size in sizes]
         left = alive if candidate is None else without(alive, [removable(alive)[candidate]])
         for meter in meters:
             for repeat in range(REPEATS):

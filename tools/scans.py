@@ -17,9 +17,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from nas.proxies.scan.log import Entry
-from nas.proxies.scan.report import SPLITS, Report
-from nas.proxies.scan.table import TABLE_FILE
+from nas.proxies.ranking.log import Entry
+from nas.proxies.ranking.outputs import TABLE_FILE
+from nas.proxies.ranking.report import SPLITS, RankingReport
 from nas.spaces.base import Space
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
@@ -36,7 +36,7 @@ def published(report: dict[str, Any]) -> float | None:
     if report.get("accuracies_of", report["dataset"]) != report["dataset"]:
         return None
     variant = {"test": None, "test_of_valid_run": HALF}.get(report.get("split", "test"), "unpublished")
-    same = (report["score"], report["space"], report["dataset"], "spearman", variant)
+    same = (report["proxy"], report["space"], report["dataset"], "spearman", variant)
     for row in load_results():
         if row.published and (row.proxy, row.space, row.dataset, row.metric.name, row.variant) == same:
             return float(row.published.value)
@@ -46,11 +46,12 @@ def published(report: dict[str, Any]) -> float | None:
 def compared(file: Path, split: str | None, benchmark: Path | None) -> dict[str, Any]:
     """A scan's report; with ``split`` its scores against those accuracies of the tables under ``benchmark``."""
     report: dict[str, Any] = json.loads(file.read_text())
+    report.setdefault("proxy", report.get("score"))  # the key of version 0.1.0
     if split is None or report["space"] not in SPACES:
         return report
     entries = [Entry(**row) for row in pq.read_table(file.with_name(TABLE_FILE)).to_pylist()]
     options = {"top": [row["k"] for row in report["top"]], "resamples": report["resamples"]} if "top" in report else {}
-    again = Report(str(benchmark), report["dataset"], split, **options)
+    again = RankingReport(str(benchmark), report["dataset"], split, **options)
     truth = again.truth(SPACES[report["space"]], entries)
     if not truth.known.any():
         raise NasError(truth.said)
@@ -64,7 +65,7 @@ def main(directory: Path, split: str | None = None, benchmark: Path | None = Non
     if not reports:
         raise SystemExit(f"error: there is no finished scan with a benchmark below {directory}")
     tops = sorted({row["k"] for report in reports for row in report["top"]})
-    heads = ["score", "space", "data", "accuracy", "architectures", "not finite"]
+    heads = ["proxy", "space", "data", "accuracy", "architectures", "not finite"]
     heads += ["Spearman", "published", "Kendall tau-b"]
     heads += [f"best of top {k}, %" for k in tops] + ["s each"]
     print("| " + " | ".join(heads) + " |")
@@ -77,7 +78,7 @@ def _cells(report: dict[str, Any], tops: list[int]) -> list[str]:
     value = published(report)
     found = {row["k"]: row["accuracy"] for row in report["top"]}
     return [
-        report["score"],
+        report["proxy"],
         report["space"],
         report["dataset"],
         report.get("split", "test"),

@@ -12,7 +12,7 @@ from torch import Tensor
 from nas.architecture.cell import NONE, CellGenotype, Genotype
 from nas.proxies.linear_regions import crops
 from nas.proxies.precision import in_float32
-from nas.proxies.proxy import Batch, Score, check_images
+from nas.proxies.proxy import Batch, Proxy, check_images
 from nas.spaces.base import Space
 
 
@@ -29,57 +29,66 @@ class PlainBatches(Protocol):
     def plain(self, count: int, seed: int) -> Tensor: ...
 
 
-class Scorer:
-    """``scorer(genotype)``: the score of its network at PyTorch's default initialization; never NaN.
+class ProxyEvaluator:
+    """Evaluate a proxy on genotypes: ``evaluator(genotype)`` -> float, never NaN.
 
-    It depends on the genotype, ``seed`` and the images alone. ``network`` are options for ``space.network``; None
-    gives the size of the space's supernet, or the thin network that the score is published on (ntk, linear_regions).
-    Scores that are not finite, and those of genotypes whose output does not depend on the input, get the worst value
-    there is, -inf where ``higher_is_better``, else inf; the size of such a network is a number like any other. Raises
-    NasError for a batch on which the score is not defined.
+    The value depends on the genotype, ``seed`` and the images alone. It is the worst possible value (-inf if
+    ``higher_is_better``, else inf) if it is not finite, or if the network's output does not depend on its input. The
+    latter does not apply to proxies of the network's size.
+
+    Args:
+        space: Space of the genotypes.
+        proxy: Proxy to evaluate, on a new network at PyTorch's default initialization.
+        batches: Source of the fixed mini-batch.
+        network: Options for ``space.network``. None selects the thin network that the proxy is published on (ntk,
+            linear_regions), for other proxies the size of the space's supernet.
+        seed: Seed of the weights and of the crops.
+
+    Raises:
+        NasError: If the proxy is not defined on so few images.
     """
 
     def __init__(
         self,
         space: Space,
-        score: Score,
+        proxy: Proxy,
         batches: Batches,
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        check_images(score, score.batch_size)
+        check_images(proxy, proxy.batch_size)
         self.space = space
-        self.score = score
+        self.proxy = proxy
         self.batches = batches
         self.network = network
         self.seed = seed
-        self.higher_is_better = score.higher_is_better
+        self.higher_is_better = proxy.higher_is_better
         self._batch: Batch | None = None
 
     def __call__(self, genotype: Genotype) -> float:
         worst = -math.inf if self.higher_is_better else math.inf
         self.space.check(genotype)
-        if self.score.of_signal and not all(connected(cell) for cell in genotype.cells.values()):
+        if self.proxy.of_signal and not all(connected(cell) for cell in genotype.cells.values()):
             return worst
         batch = self.batch()
         device = batch[0].device
         with in_float32(device), torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
             network = self._network(genotype).to(device)
-            value = self.score(network, batch, torch.Generator().manual_seed(self.seed))
+            value = self.proxy(network, batch, torch.Generator().manual_seed(self.seed))
         return value if math.isfinite(value) else worst
 
     def batch(self) -> Batch:
         """The fixed mini-batch, drawn at the first call."""
         if self._batch is None:
-            cut = self.score.probe == "regions" and self.network is None
+            cut = self.proxy.probe == "regions" and self.network is None
             with in_float32(torch.device("cpu")):  # augmentations make new tensors, and cast nothing
-                self._batch = self._crops() if cut else self.batches(self.score.batch_size)
+                self._batch = self._crops() if cut else self.batches(self.proxy.batch_size)
         return self._batch
 
     def _crops(self) -> Batch:
-        """As many crops as the score wants, of images that come again where there are fewer. Labels are all 0."""
-        count = self.score.batch_size
+        """As many crops as the proxy wants, of images that come again where there are fewer. Labels are all 0."""
+        count = self.proxy.batch_size
         if isinstance(self.batches, PlainBatches):
             images = self.batches.plain(count, self.seed)
         else:
@@ -90,8 +99,8 @@ class Scorer:
     def _network(self, genotype: Genotype) -> torch.nn.Module:
         if self.network is not None:
             return self.space.network(genotype, **self.network)
-        if self.score.probe is not None:
-            return self.space.probe(self.score.probe, genotype)
+        if self.proxy.probe is not None:
+            return self.space.probe(self.proxy.probe, genotype)
         return self.space.network(genotype, **self.space.supernet_size())
 
 

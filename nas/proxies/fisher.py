@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.proxies.proxy import Batch, LayerScore, measured, weighted
+from nas.proxies.proxy import Batch, LayerwiseProxy, measured, weighted
 
 
-class Fisher(LayerScore):
+class Fisher(LayerwiseProxy):
     """Per output channel half the mean over images of (sum over pixels of a * dL/da)^2; a is the layer's output.
 
     In the sum each channel counts as often as it has weights, as in zero-cost-nas.

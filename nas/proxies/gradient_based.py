@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.proxies.proxy import Batch, LayerScore, measured, weighted
+from nas.proxies.proxy import Batch, LayerwiseProxy, measured, weighted
 
 
-class GradNorm(LayerScore):
+class GradNorm(LayerwiseProxy):
     """The sum of the layers' gradient norms (not the norm of the whole gradient)."""
 
     name = "grad_norm"
@@ -24,7 +24,7 @@ class GradNorm(LayerScore):
         return {name: grad.norm() for name, grad in zip(weights, grads, strict=True)}
 
 
-class Snip(LayerScore):
+class Snip(LayerwiseProxy):
     """SNIP (Lee et al., ICLR 2019): the sum of |g * w|, what the loss would feel of each weight's removal.
 
     ``signed`` leaves the sign of g * w: the measure "plain".
@@ -42,7 +42,7 @@ class Snip(LayerScore):
         return {name: (product if self.signed else product.abs()).sum() for name, product in products.items()}
 
 
-class Grasp(LayerScore):
+class Grasp(LayerwiseProxy):
     """GraSP (Wang et al., ICLR 2020): the sum of -w * (Hg), with the sign that zero-cost-nas gives it.
 
     H is the Hessian of the loss, g its gradient on the same batch; temperature 1, one iteration. NaN where no weight

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nas.proxies.proxy import Batch, Score, measured
+from nas.proxies.proxy import Batch, Proxy, measured
 
 
-class JacobCov(Score):
+class JacobCov(Proxy):
     """-sum(log(v + k) + 1 / (v + k)) over the eigenvalues v of the correlation of the images' gradients.
 
     The gradient is that of the sum of all logits; in training mode batch norm couples the images. NaN where a

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.proxies.proxy import Batch, Score, measured
+from nas.proxies.proxy import Batch, Proxy, measured
 from nas.spaces.base import Probe
 from nas.utils.errors import NasError
 
@@ -17,7 +17,7 @@ SIDE = 3
 """Of the crops on which TE-NAS counts."""
 
 
-class LinearRegions(Score):
+class LinearRegions(Proxy):
     """How many different patterns of active ReLUs a set of inputs has; exact, at most the number of inputs.
 
     Every ReLU with a 4-D input that is executed counts, a unit is on where its output is above 0. Batch norm uses

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas.proxies.proxy import Batch, Score, measured
+from nas.proxies.proxy import Batch, Proxy, measured
 
 
-class Naswot(Score):
+class Naswot(Proxy):
     """log|det K|, K[i, j] being the number of units that images i and j switch alike, over all ReLU layers.
 
     A unit is on where the ReLU's input is above 0. ``dead`` counts ReLUs that the output does not depend on too, as

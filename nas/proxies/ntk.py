@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nas.proxies.proxy import Batch, Score, measured
+from nas.proxies.proxy import Batch, Proxy, measured
 from nas.spaces.base import Probe
 
 Rows = Literal["auto", "loop", "batched"]
@@ -16,7 +16,7 @@ WIDE, NARROW = 72 * 72, 256
 """How many images, counted once for each backward pass that they are in, are worth one pass on a GPU and on a CPU."""
 
 
-class Ntk(Score):
+class Ntk(Proxy):
     """Largest by smallest eigenvalue of G G^T; row i of G is the gradient of the sum of image i's logits.
 
     The gradient is with respect to the parameters with "weight" in their name (batch norm's too, no biases) that

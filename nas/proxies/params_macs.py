@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from nas.deploy.complexity import macs, parameters
-from nas.proxies.proxy import Batch, Score, measured
+from nas.proxies.proxy import Batch, Proxy, measured
 from nas.proxies.pruned import Pruned
 
 
-class Params(Score):
+class Params(Proxy):
     """The number of parameters, without an auxiliary head; of a pruned supernet those of what is left."""
 
     name = "params"
@@ -23,7 +23,7 @@ class Params(Score):
         return float(_executed(network, batch[0]) if isinstance(network, Pruned) else parameters(network))
 
 
-class Macs(Score):
+class Macs(Proxy):
     """The multiply-adds of one image; ``bias`` counts one more an output where a layer has a bias."""
 
     name = "macs"

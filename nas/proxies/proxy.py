@@ -1,4 +1,4 @@
-"""What a training-free score is, and how a network is measured without leaving a trace in it."""
+"""What a training-free proxy is, and how a network is measured without leaving a trace in it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Batch = tuple[Tensor, Tensor]
 Forward = Callable[[Tensor], Tensor]
 
 
-class Score(ABC):
+class Proxy(ABC):
     """A number that says something of a network at initialization.
 
     ``higher_is_better`` is the direction in which the paper uses it. ``batch_size`` is how many images it wants,
     ``least`` how many it is defined on. ``of_signal`` says that it measures what the input does to the output: it says
     nothing of a network where that is nothing.
-    ``probe`` names the thin network that the score is defined on (see ``Space.probe``), None for any network.
+    ``probe`` names the thin network that the proxy is defined on (see ``Space.probe``), None for any network.
     """
 
     name: str
@@ -42,8 +42,8 @@ class Score(ABC):
         """
 
 
-class LayerScore(Score):
-    """A score that is a sum over the convolutions and linear layers."""
+class LayerwiseProxy(Proxy):
+    """A proxy that is a sum over the convolutions and linear layers."""
 
     @abstractmethod
     def layers(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -54,11 +54,11 @@ class LayerScore(Score):
         return float(torch.stack([share.double() for share in found.values()]).sum()) if found else float("nan")
 
 
-def check_images(score: Score, count: int) -> None:
-    """Raises NasError where a score would be measured on fewer images than say anything."""
-    if count < score.least:
-        what = "image" if score.least == 1 else "images"
-        raise NasError(f"{score.name} of a batch of {count}: it is defined on at least {score.least} {what}")
+def check_images(proxy: Proxy, count: int) -> None:
+    """Raises NasError where a proxy would be measured on fewer images than say anything."""
+    if count < proxy.least:
+        what = "image" if proxy.least == 1 else "images"
+        raise NasError(f"{proxy.name} of a batch of {count}: it is defined on at least {proxy.least} {what}")
 
 
 def weighted(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

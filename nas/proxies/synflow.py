@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nas.proxies.proxy import Batch, LayerScore, weighted
+from nas.proxies.proxy import Batch, LayerwiseProxy, weighted
 
 
-class Synflow(LayerScore):
+class Synflow(LayerwiseProxy):
     """The sum of |w * dR/dw| in float64; R is the sum of the logits for an image of ones, all tensors made positive.
 
     ``bn`` keeps batch norm (the measure "synflow_bn"); otherwise it is left out, but in modules whose class is named

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nas.proxies.proxy import Batch, Score
+from nas.proxies.proxy import Batch, Proxy
 from nas.utils.errors import NasError
 
 
-class Zen(Score):
+class Zen(Proxy):
     """log E|f(x) - f(x + gamma e)| + the sum over batch norms of log sqrt(mean of the running variance).
 
     f is the map before the global pooling, x and e are standard normal, the weights standard normal too, batch norm

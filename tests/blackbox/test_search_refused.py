@@ -105,11 +105,11 @@ def test_repetitions_without_the_gpu_that_is_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "phrase"),
     [
-        (["score=naswot", "score.batch_size=0"], "naswot of a batch of 0: it is defined on at least 2 images"),
-        (["score=jacob_cov", "score.batch_size=1"], "jacob_cov of a batch of 1"),
-        (["score=snip", "score.batch_size=0"], "snip of a batch of 0: it is defined on at least 1 image"),
-        (["score=linear_regions", "score.chunk=0"], "linear_regions: chunk=0"),
-        (["score=zen", "score.repeats=0"], "zen: repeats=0"),
+        (["proxy=naswot", "proxy.batch_size=0"], "naswot of a batch of 0: it is defined on at least 2 images"),
+        (["proxy=jacob_cov", "proxy.batch_size=1"], "jacob_cov of a batch of 1"),
+        (["proxy=snip", "proxy.batch_size=0"], "snip of a batch of 0: it is defined on at least 1 image"),
+        (["proxy=linear_regions", "proxy.chunk=0"], "linear_regions: chunk=0"),
+        (["proxy=zen", "proxy.repeats=0"], "zen: repeats=0"),
     ],
 )
 def test_scores_of_nothing_are_refused(options: list[str], phrase: str, tmp_path: Path) -> None:

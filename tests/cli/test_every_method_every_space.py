@@ -71,7 +71,7 @@ def run_watched(monkeypatch: pytest.MonkeyPatch, output: Path, *overrides: str) 
                 schedule.steps, schedule.draws = 2, 3
         if "repeats" in cfg.method:
             cfg.method.repeats, cfg.method.ntk_batch = 1, 2
-            cfg.method.scores[1].batch_size = 50
+            cfg.method.proxies[1].batch_size = 50
         nas.cli.jobs.search.run(cfg)
     return found[0]
 

@@ -53,7 +53,7 @@ def test_sweep(tmp_path: Path) -> None:
 
 def test_searches_by_queries_show_what_they_found(tmp_path: Path) -> None:
     """Single ones their value, repetitions the mean of theirs."""
-    command = ["method=random_search", "score=params", "method.budget.queries=2", *QUICK]
+    command = ["method=random_search", "proxy=params", "method.budget.queries=2", *QUICK]
     succeeded(script("search", "-m", *command, "method.repetitions=1,3", cwd=tmp_path))
     found, rows = jobs(tmp_path, 2)
     assert rows[0]["value"] == str(json.loads((found[0] / "summary.json").read_text())["value"])

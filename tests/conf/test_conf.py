@@ -18,14 +18,14 @@ from pytorch_lightning.loggers import Logger
 from nas.blackbox.search import QuerySearch
 from nas.cli.build import build_data, build_search, build_space, build_trainer
 from nas.data.base import ImageData
-from nas.proxies.proxy import Score
+from nas.proxies.proxy import Proxy
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.training.module import Training
 from tests.support.compose_tools import CONF, SIZED, choices, composed, searches, small
 
 GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "protocol", "space", "trainer"}
-GROUPS |= {"evaluator", "score"}
+GROUPS |= {"evaluator", "proxy"}
 DATASETS = [
     name for name in choices("dataset") if name != "folder"
 ]  # that one looks at its images: test_data_folder_runs
@@ -154,11 +154,11 @@ def test_logger(search_config: DictConfig, tmp_path: Path) -> None:
     assert all(Path(str(logger.save_dir)).is_relative_to(tmp_path) for logger in loggers)
 
 
-@each("score")
+@each("proxy")
 def test_score(search_config: DictConfig) -> None:
-    score = instantiate(search_config.score, _convert_="all")
-    assert isinstance(score, Score) and score.batch_size > 0
-    assert score.name == HydraConfig.get().runtime.choices["score"]
+    proxy = instantiate(search_config.proxy, _convert_="all")
+    assert isinstance(proxy, Proxy) and proxy.batch_size > 0
+    assert proxy.name == HydraConfig.get().runtime.choices["proxy"]
 
 
 @each("callbacks")

@@ -15,7 +15,7 @@ from nas.proxies.jacob_cov import JacobCov
 from nas.proxies.linear_regions import LinearRegions, distinct
 from nas.proxies.naswot import Naswot
 from nas.proxies.ntk import Ntk, Rows, condition
-from nas.proxies.proxy import LayerScore
+from nas.proxies.proxy import LayerwiseProxy
 from nas.proxies.pruned import Pruned
 from nas.proxies.synflow import Synflow
 from nas.spaces.base import Network
@@ -25,7 +25,7 @@ from tests.support.tenas_tools import pruned
 
 pytestmark = pytest.mark.data
 
-SCORES: dict[str, LayerScore] = {
+PROXIES: dict[str, LayerwiseProxy] = {
     "grad_norm": GradNorm(),
     "snip": Snip(),
     "plain": Snip(signed=True),
@@ -87,33 +87,33 @@ def our_name(key: str) -> str:
     return f"cells.{6 * (int(head[-1]) - 1) + int(cell)}.edges.{ROWS[edge]}.{OPS[op]}.{inner}"
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", PROXIES)
 def test_tiny_network(golden: Callable[[str], Golden], name: str) -> None:
     stored = golden("zero_cost_nb201_tinynetwork")
     network, batch = tiny_network(stored), (stored.tensor("x"), stored.tensor("y"))
-    found = SCORES[name].layers(network, batch, torch.Generator())
+    found = PROXIES[name].layers(network, batch, torch.Generator())
     keys = [f"{name.removeprefix('net.')}.weight" for name in stored.arrays["layer_names"].tolist()]
     assert [f"{layer}.weight" for layer in found] == list(translate(dict.fromkeys(keys, stored.tensor("x")), network))
     layers = f"{name.removesuffix('64')}_layers" + ("64" if name.endswith("64") else "")
     assert_golden(stored, layers, torch.stack(list(found.values())))
-    assert_golden(stored, name, SCORES[name](network, batch, torch.Generator()))
+    assert_golden(stored, name, PROXIES[name](network, batch, torch.Generator()))
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", PROXIES)
 def test_full_network(golden: Callable[[str], Golden], name: str) -> None:
     """With all five ops on every edge, and batch norm kept in the residual blocks where synflow has none."""
     stored = golden("zero_cost_nb201_nas201model")
     network, names = full_network(stored)
     batch = stored.tensor("x"), stored.tensor("y")
-    score = Synflow(keep=["Reduction"]) if name == "synflow64" else SCORES[name]
+    proxy = Synflow(keep=["Reduction"]) if name == "synflow64" else PROXIES[name]
     found = {
         layer.removeprefix("supernet."): share
-        for layer, share in score.layers(network, batch, torch.Generator()).items()
+        for layer, share in proxy.layers(network, batch, torch.Generator()).items()
     }
     assert set(found) == set(names.values())
     layers = f"{name.removesuffix('64')}_layers" + ("64" if name.endswith("64") else "")
     assert_golden(stored, layers, torch.stack([found[layer] for layer in names.values()]))
-    assert_golden(stored, name, score(network, batch, torch.Generator()))
+    assert_golden(stored, name, proxy(network, batch, torch.Generator()))
 
 
 @pytest.mark.parametrize("file", ["tinynetwork", "nas201model"])
@@ -146,9 +146,9 @@ def test_kappa(golden: Callable[[str], Golden], file: str, rows: Rows, fuse: boo
 def test_regions(golden: Callable[[str], Golden], file: str, dtype: torch.dtype) -> None:
     stored = golden(file)
     x = stored.tensor("x", dtype).flatten(0, 1)
-    score = LinearRegions(chunk=stored.entry["case"]["batch"])
-    patterns = [score.patterns(pruned(stored, "regions", a, dtype), x) for a in stored.tensor("alphas")]
+    proxy = LinearRegions(chunk=stored.entry["case"]["batch"])
+    patterns = [proxy.patterns(pruned(stored, "regions", a, dtype), x) for a in stored.tensor("alphas")]
     assert_golden(stored, "neurons", [rows.shape[1] for rows in patterns])
-    fused = [score.patterns(pruned(stored, "regions", a, dtype, fuse=True), x) for a in stored.tensor("alphas")]
+    fused = [proxy.patterns(pruned(stored, "regions", a, dtype, fuse=True), x) for a in stored.tensor("alphas")]
     for found in (patterns, fused):
         assert [distinct(rows) for rows in found] == stored.tensor("regions").round().int().tolist()

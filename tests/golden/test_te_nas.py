@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nas.proxies.linear_regions import LinearRegions
 from nas.proxies.ntk import Ntk
-from nas.proxies.proxy import Batch, Score
+from nas.proxies.proxy import Batch, Proxy
 from nas.searches.pruning.measure import Meter, Place
 from nas.searches.pruning.ranking import Candidate, change, crowded, ranked, ranks, removable, without
 from nas.searches.pruning.search import Measured, decide
@@ -21,7 +21,7 @@ from tests.support.golden_tools import Golden, assert_golden
 from tests.support.tenas_tools import alive, probe, tenas_space
 
 pytestmark = pytest.mark.data
-SCORES: list[Score] = [Ntk(), LinearRegions()]
+PROXIES: list[Proxy] = [Ntk(), LinearRegions()]
 TABLES = ("kappa_change64", "regions_change64")
 
 
@@ -43,10 +43,10 @@ class Changes:
 
     def add(self, group: list[Candidate], found: list[Measured]) -> None:
         values = [
-            [change(m.before[i], m.after[i], score.higher_is_better) for m in found] for i, score in enumerate(SCORES)
+            [change(m.before[i], m.after[i], proxy.higher_is_better) for m in found] for i, proxy in enumerate(PROXIES)
         ]
-        for table, score, column in zip(("kappa", "regions"), SCORES, values, strict=True):
-            for candidate, value, rank in zip(group, column, ranks(column, score.higher_is_better)[1], strict=True):
+        for table, proxy, column in zip(("kappa", "regions"), PROXIES, values, strict=True):
+            for candidate, value, rank in zip(group, column, ranks(column, proxy.higher_is_better)[1], strict=True):
                 self.found[f"{table}_change64"][self.place(candidate)] = value
                 self.found[f"{table}_rank"][self.place(candidate)] = rank
         self.order += [[*self.place(group[i])] for i in ranked(values, [False, True])]
@@ -62,7 +62,7 @@ class Changes:
 def run_round(
     stored: Golden, measure: Callable[[int, dict[str, Any], Candidate], tuple[list[float], list[float]]]
 ) -> None:
-    """One call of the authors' pruning function, whose measurements ``measure`` gives for each score."""
+    """One call of the authors' pruning function, whose measurements ``measure`` gives for each proxy."""
     tables = Changes(stored)
     given = stored.entry["constructor"]
     left = alive(tables.space, stored.tensor("alphas_before"))
@@ -72,10 +72,10 @@ def run_round(
     for group in groups:
         found = []
         for candidate in group:
-            pairs = [measure(i, left, candidate) for i in range(len(SCORES))]
+            pairs = [measure(i, left, candidate) for i in range(len(PROXIES))]
             found.append(Measured([before for before, _ in pairs], [after for _, after in pairs]))
         tables.add(group, found)
-        gone = decide(group, found, SCORES, left, keep, given["prune_number"])
+        gone = decide(group, found, PROXIES, left, keep, given["prune_number"])
         if "choices_in_order" in stored.arrays:
             assert [list(tables.place(c)) for c in gone] == stored.arrays["choices_in_order"].tolist()
         left = without(left, gone)
@@ -87,8 +87,8 @@ def test_ranking(golden: Callable[[str], Golden], file: str) -> None:
     stored = golden(file)
     kinds = list(tenas_space(stored).cells)
 
-    def measure(score: int, left: dict[str, Any], c: Candidate) -> tuple[list[float], list[float]]:
-        name = ("kappa", "regions")[score]
+    def measure(proxy: int, left: dict[str, Any], c: Candidate) -> tuple[list[float], list[float]]:
+        name = ("kappa", "regions")[proxy]
         place = kinds.index(c.cell), c.edge, c.op
         before, after = (stored.arrays[f"{name}_{which}64"][place].tolist() for which in ("origin", "pruned"))
         return before, after
@@ -99,9 +99,9 @@ def test_ranking(golden: Callable[[str], Golden], file: str) -> None:
 class StoredMeter(Meter):
     """A meter with the golden's weights and inputs, whatever the place."""
 
-    def __init__(self, stored: Golden, space: Space, score: Score) -> None:
-        super().__init__(space, score, None, 0, "paper", True, 0)  # type: ignore[arg-type]
-        kind = score.probe
+    def __init__(self, stored: Golden, space: Space, proxy: Proxy) -> None:
+        super().__init__(space, proxy, None, 0, "paper", True, 0)  # type: ignore[arg-type]
+        kind = proxy.probe
         assert kind is not None
         self.stored_network = probe(stored, kind, "state/" if kind == "ntk" else "thin_state/")
         x = stored.tensor("x" if kind == "ntk" else "x_regions", torch.float64)
@@ -121,7 +121,7 @@ def test_round(golden: Callable[[str], Golden], file: str) -> None:
     stored = golden(file)
     space = tenas_space(stored)
     regions = LinearRegions(chunk=stored.entry["case"]["rbatch"])
-    meters = [StoredMeter(stored, space, score) for score in (Ntk(), regions)]
+    meters = [StoredMeter(stored, space, proxy) for proxy in (Ntk(), regions)]
     kinds, begun = list(space.cells), alive(space, stored.tensor("alphas_before"))
     seen = {
         name: np.full_like(stored.arrays[name], -9999)
@@ -129,12 +129,12 @@ def test_round(golden: Callable[[str], Golden], file: str) -> None:
         if name.endswith(("origin64", "pruned64"))
     }
 
-    def measure(score: int, left: dict[str, Any], c: Candidate) -> tuple[list[float], list[float]]:
+    def measure(proxy: int, left: dict[str, Any], c: Candidate) -> tuple[list[float], list[float]]:
         where = Place(0, 0, 0)
-        before = meters[score].reference(begun if score == 0 else left, where)
-        after = meters[score](without(left, [c]), where)
+        before = meters[proxy].reference(begun if proxy == 0 else left, where)
+        after = meters[proxy](without(left, [c]), where)
         for which, value in (("origin64", before), ("pruned64", after)):
-            seen[f"{('kappa', 'regions')[score]}_{which}"][kinds.index(c.cell), c.edge, c.op] = value
+            seen[f"{('kappa', 'regions')[proxy]}_{which}"][kinds.index(c.cell), c.edge, c.op] = value
         return [before], [after]
 
     run_round(stored, measure)

@@ -80,7 +80,7 @@ def test_widths_are_searched_on_the_device(method: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("space", ["nas_bench_201", "darts"])
 def test_te_nas_prunes_on_the_device(space: str, tmp_path: Path) -> None:
-    small = ["method.repeats=1", "method.ntk_batch=4", "method.scores.1.batch_size=50"]
+    small = ["method.repeats=1", "method.ntk_batch=4", "method.proxies.1.batch_size=50"]
     summary = search(tmp_path / "run", "trainer=gpu", "method=te_nas", f"space={space}", *small)
     assert summary["accelerator"] == "cuda"
 
@@ -90,10 +90,10 @@ def test_queries_are_scored_on_the_device(method: str, tmp_path: Path) -> None:
     search(tmp_path / "run", "trainer=gpu", f"method={method}", "space.cells_per_stage=1", *budget(method))
 
 
-@pytest.mark.parametrize("name", choices("score"))
+@pytest.mark.parametrize("name", choices("proxy"))
 def test_scores_are_those_of_the_cpu(name: str, tmp_path: Path) -> None:
     """Of sixteen architectures, to three digits: float32 sums differ in their order."""
-    options = ["method=scan", f"score={name}", "method.count=16", "space.cells_per_stage=1"]
+    options = ["method=scan", f"proxy={name}", "ranking.count=16", "space.cells_per_stage=1"]
     found = []
     for trainer in ("cpu", "gpu"):
         search(tmp_path / trainer, f"trainer={trainer}", *options)

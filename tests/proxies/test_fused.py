@@ -99,19 +99,19 @@ def test_rows_in_parts_are_rows(count: int) -> None:
     assert nothing.shape == (count, 1) and not nothing.any()
 
 
-@pytest.mark.parametrize("score", [Ntk(rows="loop"), LinearRegions(chunk=10)], ids=["ntk", "linear_regions"])
-def test_a_trainer_of_low_precision_measures_in_float32(score: Ntk | LinearRegions) -> None:
+@pytest.mark.parametrize("proxy", [Ntk(rows="loop"), LinearRegions(chunk=10)], ids=["ntk", "linear_regions"])
+def test_a_trainer_of_low_precision_measures_in_float32(proxy: Ntk | LinearRegions) -> None:
     """What bf16-mixed, bf16-true and 64-true do around a step changes nothing."""
     draws = Draws(Synthetic(shape=[3, 8, 8], size=64, mean=0.5, std=0.25), 0)
     space, place = spaces()["nas_bench_201"], Place(0, 0, 0)
     left = alive(space, 0, 1.0)
-    plain = Meter(space, score, draws, 0, "paper", True, 10)(left, place)
+    plain = Meter(space, proxy, draws, 0, "paper", True, 10)(left, place)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert Meter(space, score, draws, 0, "paper", True, 10)(left, place) == plain
+        assert Meter(space, proxy, draws, 0, "paper", True, 10)(left, place) == plain
     for dtype in (torch.bfloat16, torch.float64):
         torch.set_default_dtype(dtype)
         try:
-            assert Meter(space, score, draws, 0, "paper", True, 10)(left, place) == plain
+            assert Meter(space, proxy, draws, 0, "paper", True, 10)(left, place) == plain
             assert torch.get_default_dtype() == dtype
         finally:
             torch.set_default_dtype(torch.float32)

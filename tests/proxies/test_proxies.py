@@ -1,4 +1,4 @@
-"""Training-free scores against closed forms and brute force, and the scorer of genotypes."""
+"""Zero-cost proxies against closed forms and brute force."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nas.proxies.jacob_cov import JacobCov
 from nas.proxies.linear_regions import LinearRegions, crops, distinct
 from nas.proxies.naswot import Naswot
 from nas.proxies.ntk import gradient_rows
-from nas.proxies.proxy import Batch, Score, weighted
+from nas.proxies.proxy import Batch, Proxy, weighted
 from nas.proxies.pruned import Pruned
 from nas.proxies.synflow import Synflow
 from nas.proxies.zen import Zen
@@ -32,7 +32,7 @@ from nas.spaces.nas_bench_201.space import NasBench201, StackedCells, from_ops
 from nas.utils.errors import NasError
 from tests.support.compose_tools import CONF
 
-FILES = sorted((CONF / "score").glob("*.yaml"))
+FILES = sorted((CONF / "proxy").glob("*.yaml"))
 CELL = ["nor_conv_3x3", "skip_connect", "nor_conv_1x1", "avg_pool_3x3", "none", "nor_conv_3x3"]
 
 
@@ -53,10 +53,10 @@ def draws() -> Draws:
     return Draws(Synthetic(shape=[3, 8, 8], size=300, mean=0.5, std=0.25, batch_size=8), 0)
 
 
-def score(file: Path) -> Score:
+def proxy(file: Path) -> Proxy:
     """As configured, with fewer repeats."""
     options = {"repeats": 2} if file.stem == "zen" else {}
-    found: Score = instantiate(OmegaConf.load(file), **options)
+    found: Proxy = instantiate(OmegaConf.load(file), **options)
     return found
 
 
@@ -148,10 +148,10 @@ def test_regions_are_distinct_rows() -> None:
     assert distinct(rows) == len({tuple(row) for row in rows.tolist()}) == len(torch.unique(rows, dim=0))
     net = NasBench201((3, 8, 8), 10).probe("regions")
     x = torch.randn(300, 1, 3, 3)
-    score = LinearRegions(chunk=100)
-    assert score(net, (x, x), torch.Generator()) == len(torch.unique(score.patterns(net, x), dim=0))
+    proxy = LinearRegions(chunk=100)
+    assert proxy(net, (x, x), torch.Generator()) == len(torch.unique(proxy.patterns(net, x), dim=0))
     one_batch = LinearRegions(chunk=300).patterns(net, x)
-    assert not torch.equal(one_batch, score.patterns(net, x)), "batch norm takes the statistics of a chunk"
+    assert not torch.equal(one_batch, proxy.patterns(net, x)), "batch norm takes the statistics of a chunk"
 
 
 def test_crops_are_windows_of_their_images() -> None:
@@ -177,7 +177,7 @@ def test_the_size_of_a_pruned_supernet_is_that_of_what_is_left(space: Space, fil
     """Each op that goes takes its own convolutions and batch norms along, as many as the cells that have it."""
     net = space.probe("ntk")
     alive = {name: [[op != NONE for op in cell.ops] for _ in cell.edges] for name, cell in space.cells.items()}
-    one, x = score(CONF / "score" / f"{file}.yaml"), torch.zeros(1, 3, 8, 8)
+    one, x = proxy(CONF / "proxy" / f"{file}.yaml"), torch.zeros(1, 3, 8, 8)
 
     def size() -> float:
         return one(Pruned(net, alive), (x, x), torch.Generator())
@@ -211,7 +211,7 @@ def test_rows_of_the_kernel_agree(space: Space) -> None:
 
 
 def test_zen_by_its_formula() -> None:
-    """A network without batch norm is linear: the score is the log of the distance of its features."""
+    """A network without batch norm is linear: the proxy is the log of the distance of its features."""
     net = nn.Sequential(nn.Conv2d(3, 5, 3, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2))
     x = torch.zeros(4, 3, 6, 6)
     net[1] = nn.Identity()  # the last map is that of the convolution
@@ -255,7 +255,7 @@ def test_zen_of_a_network_that_keeps_its_statistics(carry: bool) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_score_leaves_no_trace(file: Path) -> None:
     net = NasBench201((3, 8, 8), 10).network(from_ops(CELL), channels=4, cells_per_stage=1).eval()
-    one = score(file)
+    one = proxy(file)
     x = torch.randn(30, 1, 3, 3) if one.probe == "regions" else batch(6, torch.float32)[0]
     if one.probe == "regions":
         net = NasBench201((3, 8, 8), 10).probe("regions", from_ops(CELL)).eval()

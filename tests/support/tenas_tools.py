@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.deploy.published_weights import load_published
-from nas.proxies.proxy import Batch, Score
+from nas.proxies.proxy import Batch, Proxy
 from nas.proxies.pruned import Pruned
 from nas.spaces.base import Network, Probe, Space
 from nas.spaces.darts.space import Darts
@@ -52,7 +52,7 @@ def pruned(
     return Pruned(probe(stored, kind, dtype=dtype), alive(tenas_space(stored), alphas), fuse)
 
 
-class Endless(Score):
+class Endless(Proxy):
     """A score that no network has."""
 
     name = "endless"

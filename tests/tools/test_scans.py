@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 import nas.benchmarks
-from nas.proxies.scan.log import Entry
-from nas.proxies.scan.report import Report
-from nas.proxies.scan.table import TABLE_FILE, write_table
+from nas.proxies.ranking.log import Entry
+from nas.proxies.ranking.outputs import TABLE_FILE, write_table
+from nas.proxies.ranking.report import RankingReport
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
 from tools.scans import arguments, compared, main, published
@@ -37,7 +37,7 @@ class Table:
 def scanned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished scan of fisher."""
     monkeypatch.setattr(nas.benchmarks, "find", lambda root, notation: Table())
-    report = Report("data", "cifar10", top=(1,), resamples=5)
+    report = RankingReport("data", "cifar10", top=(1,), resamples=5)
     found = {"score": "fisher", "higher_is_better": True, "space": "nas_bench_201", "dataset": "cifar10"}
     found |= report(ENTRIES, True, report.truth(SPACE, ENTRIES))
     (tmp_path / "report.json").write_text(json.dumps(found))
@@ -56,7 +56,7 @@ def test_published_values_stand_beside_their_own_accuracies(
         assert report["spearman"]["value"] == pytest.approx(stats.spearmanr(scores, ACCURACIES[split]).statistic)
     assert published(plain) is None and published(half) == 0.36
     assert published({**half, "accuracies_of": "cifar100"}) is None
-    assert published({"space": "nas_bench_201", "dataset": "cifar100", "score": "synflow"}) == 0.763
+    assert published({"space": "nas_bench_201", "dataset": "cifar100", "proxy": "synflow"}) == 0.763
     main(scanned, "test_of_valid_run", scanned)
     assert "| test_of_valid_run | 5 |" in (said := capsys.readouterr().out) and "| 0.360 |" in said
     head, rule, row = ([cell.strip() for cell in line.split("|")] for line in said.splitlines())

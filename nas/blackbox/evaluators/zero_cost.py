@@ -12,16 +12,16 @@ from nas.architecture.cell import Genotype
 from nas.blackbox.evaluator import Evaluation, Evaluator
 from nas.data.base import ImageData
 from nas.data.proxy_batches import Draws, DrawsOn
-from nas.proxies.evaluate import Scorer
-from nas.proxies.proxy import Score
+from nas.proxies.evaluate import ProxyEvaluator
+from nas.proxies.proxy import Proxy
 from nas.spaces.base import Space
 
 
 class ZeroCost(Evaluator):
-    """The score of a genotype's network at its initialization, negated where lower is better; measured seconds.
+    """A zero-cost proxy of a genotype's network at its initialization, negated where lower is better; measured seconds.
 
-    The same genotype has the same score in a run: network and images are drawn from ``seed``. ``network`` are options
-    of ``space.network``; None is the size that the scorer chooses.
+    The same genotype has the same value in a run: network and images are drawn from ``seed``. ``network`` are options
+    of ``space.network``; None is the size that ``ProxyEvaluator`` chooses.
     """
 
     def __init__(
@@ -29,16 +29,16 @@ class ZeroCost(Evaluator):
         space: Space,
         data: ImageData,
         device: torch.device | None = None,
-        score: Score | None = None,
+        proxy: Proxy | None = None,
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        assert score is not None, "the configuration names one"
-        self.unit = score.name if score.higher_is_better else f"-{score.name}"
+        assert proxy is not None, "the configuration names one"
+        self.unit = proxy.name if proxy.higher_is_better else f"-{proxy.name}"
         draws = Draws(data, seed)
-        self._scorer = Scorer(space, score, DrawsOn(lambda: draws, device), network, seed)
+        self._evaluate = ProxyEvaluator(space, proxy, DrawsOn(lambda: draws, device), network, seed)
 
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         began = time.perf_counter()
-        value = self._scorer(genotype)
-        return Evaluation(value if self._scorer.higher_is_better else -value, time.perf_counter() - began)
+        value = self._evaluate(genotype)
+        return Evaluation(value if self._evaluate.higher_is_better else -value, time.perf_counter() - began)

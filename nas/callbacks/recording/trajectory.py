@@ -18,5 +18,5 @@ class Trajectory(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero and isinstance(pl_module, PruningSearch) and pl_module.trajectory:
-            names = [score.name for score in pl_module.scores][:2]
+            names = [proxy.name for proxy in pl_module.proxies][:2]
             save_trajectory(pl_module.trajectory, names, self.directory)

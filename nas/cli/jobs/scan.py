@@ -25,11 +25,11 @@ from nas.cli.run_dir.summary import environment
 from nas.data.base import ImageData
 from nas.data.proxy_batches import Draws, DrawsOn
 from nas.plotting.cell import save_cell
-from nas.proxies.scan.correlation import Values, goodness
-from nas.proxies.scan.log import Entry
-from nas.proxies.scan.report import Report, Truth, best_of, text
-from nas.proxies.scan.scan import Scan, size
-from nas.proxies.scan.table import PICTURE_FILE, TABLE_FILE, save_picture, scatter, write_table
+from nas.proxies.ranking.correlation import Values, to_higher_is_better
+from nas.proxies.ranking.log import Entry
+from nas.proxies.ranking.outputs import PICTURE_FILE, TABLE_FILE, save_picture, scatter, write_table
+from nas.proxies.ranking.ranking import ProxyRanking, size
+from nas.proxies.ranking.report import RankingReport, Truth, best_of, text
 from nas.searches.pruning.rounds import duration
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
@@ -44,7 +44,7 @@ INCIDENTAL = ("root", "download", "on_device", "eval_batch_size", "batch_size", 
 
 def is_scan(cfg: DictConfig) -> bool:
     """Whether the method of a configuration is a scan."""
-    return str(cfg.method.get("_target_")) == f"{Scan.__module__}.{Scan.__qualname__}"
+    return str(cfg.method.get("_target_")) == f"{ProxyRanking.__module__}.{ProxyRanking.__qualname__}"
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -55,45 +55,45 @@ def run(cfg: DictConfig) -> float | None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg)
     space = build_space(cfg.space, data)
-    report: Report = instantiate(cfg.method.report, _convert_="all")
+    report: RankingReport = instantiate(cfg.ranking.report, _convert_="all")
     lacking = report.check(space, HydraConfig.get().runtime.choices["dataset"])
     if lacking is not None:
         log.info("benchmark      %s", lacking)
     scan = build_scan(cfg, space, data, device)
     identity = _identity(cfg, scan)
-    with _Progress(len(scan.pool), scan.score.name) as progress:
+    with _Progress(len(scan.pool), scan.proxy.name) as progress:
         entries = scan.run(Path(cfg.paths.output), identity, progress)
     return _finish(cfg, scan, report, entries, identity, device)
 
 
-def build_scan(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> Scan:
+def build_scan(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
     """The scan of a configuration; images are drawn at its first score."""
-    batches = DrawsOn(lambda: Draws(data, cfg.method.seed), device)
-    check_network("method.network", space, cfg.method.network or {})
-    options = OmegaConf.masked_copy(cfg.method, [str(k) for k in cfg.method if k not in ("epochs", "needs", "report")])
+    batches = DrawsOn(lambda: Draws(data, cfg.ranking.seed), device)
+    check_network("ranking.network", space, cfg.ranking.network or {})
+    options = OmegaConf.masked_copy(cfg.ranking, [str(k) for k in cfg.ranking if k != "report"])
     options._set_parent(cfg)
-    scan: Scan = instantiate(options, space=space, batches=batches, _convert_="all")
+    scan: ProxyRanking = instantiate(options, space=space, batches=batches, _convert_="all")
     return scan
 
 
 def _device(cfg: DictConfig) -> torch.device:
     if cfg.trainer.devices not in (1, "1", "auto") or cfg.trainer.strategy not in ("auto", None):
         raise NasError(
-            "method=scan scores in one process: use trainer=cpu or trainer=gpu, and method.indices to share a space "
-            "among several runs"
+            "a ranking runs in one process. Set trainer=cpu or trainer=gpu; split a space among several runs by "
+            "ranking.indices."
         )
     return device_alone(cfg)
 
 
-def _identity(cfg: DictConfig, scan: Scan) -> dict[str, Any]:
+def _identity(cfg: DictConfig, scan: ProxyRanking) -> dict[str, Any]:
     """What scores depend on, and so what an interrupted scan must have in common with what goes on."""
     plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
     dataset = {key: value for key, value in plain["dataset"].items() if key not in INCIDENTAL}
     return {
-        "score_name": scan.score.name,
+        "proxy_name": scan.proxy.name,
         "dataset_name": HydraConfig.get().runtime.choices["dataset"],
-        "method": {key: plain["method"][key] for key in ("seed", "network", "count", "sample_seed")},
-        "score": plain["method"]["score"],
+        "ranking": {key: plain["ranking"][key] for key in ("seed", "network", "count", "sample_seed")},
+        "proxy": plain["ranking"]["proxy"],
         "space": plain["space"],
         "dataset": dataset,
     }
@@ -133,15 +133,20 @@ class _Progress:
 
 
 def _finish(
-    cfg: DictConfig, scan: Scan, report: Report, entries: list[Entry], identity: dict[str, Any], device: torch.device
+    cfg: DictConfig,
+    scan: ProxyRanking,
+    report: RankingReport,
+    entries: list[Entry],
+    identity: dict[str, Any],
+    device: torch.device,
 ) -> float | None:
-    output, higher = Path(cfg.paths.output), scan.scorer.higher_is_better
+    output, higher = Path(cfg.paths.output), scan.evaluator.higher_is_better
     truth = report.truth(scan.space, entries)
-    found: dict[str, Any] = {"score": scan.score.name, "higher_is_better": higher, "space": scan.space.name}
+    found: dict[str, Any] = {"proxy": scan.proxy.name, "higher_is_better": higher, "space": scan.space.name}
     found |= {"dataset": identity["dataset_name"], "seed": cfg.seed, **report(entries, higher, truth)}
-    good = goodness([entry.score for entry in entries], higher)
+    good = to_higher_is_better([entry.score for entry in entries], higher)
     genotype = scan.space.parse(entries[best_of(good)].architecture)
-    title = f"{scan.score.name} on {scan.space.name}, {identity['dataset_name']}"
+    title = f"{scan.proxy.name} on {scan.space.name}, {identity['dataset_name']}"
     write_table(entries, {**identity, "seed": str(cfg.seed), "higher_is_better": higher}, output / TABLE_FILE)
     write_json(output / "report.json", found)
     said = text(found, title)
@@ -153,7 +158,7 @@ def _finish(
     accuracy = found["best"]["accuracy"]
     summary: dict[str, Any] = {
         "method": cfg.method.name,
-        **{key: found[key] for key in ("space", "dataset", "seed", "score")},
+        **{key: found[key] for key in ("space", "dataset", "seed", "proxy")},
         "genotype": scan.space.native(genotype),
         "value": found["best"]["score"],
         "architectures": len(entries),
@@ -172,7 +177,7 @@ def _finish(
 
 
 def _picture(good: Values, entries: Sequence[Entry], truth: Truth, title: str) -> Figure:
-    x = "rank by score (best at the right)"
+    x = "rank by proxy (best at the right)"
     if truth.known.any():
         return scatter(good[truth.known], truth.accuracies[truth.known], x, "accuracy in percent", title)
     millions = np.array([entry.parameters / 1e6 for entry in entries])

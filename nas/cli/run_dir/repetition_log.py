@@ -14,7 +14,7 @@ from nas.blackbox.anytime import Trace
 from nas.cli.run_dir.layout import REPETITIONS, holds_repetitions, run_directory
 from nas.utils.errors import NasError
 
-PARTS = ("seed", "space", "dataset", "score", "evaluator", "method")
+PARTS = ("seed", "space", "dataset", "proxy", "evaluator", "method")
 INCIDENTAL = {
     *(("method", key) for key in ("repetitions", "epochs", "schedules", "evaluator")),  # the evaluator is a part itself
     *(("dataset", key) for key in ("root", "download", "on_device")),

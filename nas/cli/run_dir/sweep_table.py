@@ -31,7 +31,7 @@ COLUMNS = {
         "genotype",
     ),
     "scan": (
-        "score",
+        "proxy",
         "space",
         "dataset",
         "seed",

@@ -1,4 +1,4 @@
-"""One score of a pruned supernet, at drawn weights and on drawn inputs."""
+"""One proxy of a pruned supernet, at drawn weights and on drawn inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.data.proxy_batches import Draws
 from nas.proxies.fused import fusible
 from nas.proxies.linear_regions import crops
 from nas.proxies.precision import in_float32
-from nas.proxies.proxy import Batch, Score
+from nas.proxies.proxy import Batch, Proxy
 from nas.proxies.pruned import Alive, Pruned
 from nas.spaces.base import Network, Space
 
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
 
 class Meter:
-    """``meter(alive, place)``: the score of the supernet that ``alive`` leaves. All randomness follows from the place.
+    """``meter(alive, place)``: the proxy of the supernet that ``alive`` leaves. All randomness follows from the place.
 
     Scores are measured in float32, whatever the precision of the trainer.
 
@@ -42,7 +42,7 @@ class Meter:
     def __init__(
         self,
         space: Space,
-        score: Score,
+        proxy: Proxy,
         draws: Draws,
         seed: int,
         init: Init,
@@ -51,7 +51,7 @@ class Meter:
         device: torch.device | None = None,
     ) -> None:
         self.space = space
-        self.score = score
+        self.proxy = proxy
         self.draws = draws
         self.seed = seed
         self.init = init
@@ -66,7 +66,7 @@ class Meter:
         self._not_finite = 0
 
     def __call__(self, alive: Alive, place: Place) -> float:
-        """The score of what is left, at the place's weights and inputs."""
+        """The proxy of what is left, at the place's weights and inputs."""
         with in_float32(self.device):
             value = self._measured(alive, place)
         self._not_finite += not math.isfinite(value)
@@ -81,13 +81,13 @@ class Meter:
         self._enter(place)
         supernet = self.network(place)
         if self._fuse is None:
-            self._fuse = self.score.probe is not None and fusible(supernet)
+            self._fuse = self.proxy.probe is not None and fusible(supernet)
         network = Pruned(supernet, alive, self._fuse)
         seed = self._seed("draw", *self._of_batch(place))
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)  # of ops that draw: the noise of space S4
-            return self.score(network, self.batch(place), torch.Generator().manual_seed(seed))
+            return self.proxy(network, self.batch(place), torch.Generator().manual_seed(seed))
 
     def reference(self, alive: Alive, place: Place) -> float:
         """The same, remembered as long as weights and inputs stay."""
@@ -103,9 +103,9 @@ class Meter:
         if key not in self._networks:
             with torch.random.fork_rng([]):
                 torch.manual_seed(self._seed("weights", *key))
-                network = self.space.supernet() if self.score.probe is None else self.space.probe(self.score.probe)
+                network = self.space.supernet() if self.proxy.probe is None else self.space.probe(self.proxy.probe)
                 if self.init == "paper":
-                    kaiming(network, "fan_out" if self.score.probe == "ntk" else "fan_in")
+                    kaiming(network, "fan_out" if self.proxy.probe == "ntk" else "fan_in")
             self._networks[key] = network.to(self.device)
         return self._networks[key]
 
@@ -114,7 +114,7 @@ class Meter:
         key = self._of_batch(place)
         if key not in self._batches:
             seed = self._seed("batch", *key)
-            if self.score.probe == "regions":
+            if self.proxy.probe == "regions":
                 images = self.draws.plain(self.batch_size, seed)
                 x = crops(images, torch.Generator().manual_seed(seed))
                 y = torch.zeros(len(x), dtype=torch.int64)
@@ -129,7 +129,7 @@ class Meter:
     def _of_network(self, place: Place) -> tuple[int | None, ...]:
         if self.init == "paper":
             return self._of_batch(place)
-        per_round = self.share or self.score.probe == "ntk"
+        per_round = self.share or self.proxy.probe == "ntk"
         return place.round, None if per_round else place.candidate, None
 
     def _enter(self, place: Place) -> None:
@@ -143,7 +143,7 @@ class Meter:
             self._where = where
 
     def _seed(self, what: str, *place: int | None) -> int:
-        text = f"{self.seed} {self.score.name} {what} {place}"
+        text = f"{self.seed} {self.proxy.name} {what} {place}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
 
 

@@ -1,4 +1,4 @@
-"""TE-NAS: the supernet is pruned by what the removal of each op does to scores that need no training."""
+"""TE-NAS: the supernet is pruned by what the removal of each op does to proxies that need no training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas.architecture.masks import Masks
 from nas.data.base import ImageData
 from nas.data.proxy_batches import Draws
 from nas.proxies.linear_regions import SIDE
-from nas.proxies.proxy import Score, check_images
+from nas.proxies.proxy import Proxy, check_images
 from nas.proxies.pruned import Alive, equal_weights
 from nas.searches.base import Search
 from nas.searches.pruning.measure import Init, Meter, Place
@@ -38,28 +38,28 @@ from nas.spaces.base import Space
 from nas.utils.errors import NasError, unknown
 
 log = logging.getLogger(__name__)
-STALE = ("ntk",)  # may stand there though the scores are others: it is the default
+STALE = ("ntk",)  # may stand there though the proxies are others: it is the default
 
 
 class Measured(NamedTuple):
-    """The scores of the supernet and of what a candidate's removal leaves: one list a score, one number a repeat."""
+    """The proxies of the supernet and of what a candidate's removal leaves: one list a proxy, one number a repeat."""
 
     before: list[list[float]]
     after: list[list[float]]
 
 
 class PruningSearch(Search):
-    """TE-NAS (Chen et al., ICLR 2021) with any scores: an epoch is a round, a step measures some of its candidates.
+    """TE-NAS (Chen et al., ICLR 2021) with any proxies: an epoch is a round, a step measures some of its candidates.
 
-    A round measures the supernet without each remaining op, ranks the changes of each score, and prunes on each edge
+    A round measures the supernet without each remaining op, ranks the changes of each proxy, and prunes on each edge
     the ``prune_number`` ops with the smallest sum of ranks. A last round prunes edges node by node. ``stale`` names
-    the scores whose reference is not updated within that round. See ``Meter`` for ``init`` and ``share_reference``.
+    the proxies whose reference is not updated within that round. See ``Meter`` for ``init`` and ``share_reference``.
     """
 
     def __init__(
         self,
         space: Space,
-        scores: Sequence[Score],
+        proxies: Sequence[Proxy],
         repeats: int = 3,
         prune_number: PerSpace = 1,
         ntk_batch: PerSpace = 72,
@@ -70,21 +70,21 @@ class PruningSearch(Search):
         name: str = "te_nas",
     ) -> None:
         super().__init__(space, name)
-        if not scores or repeats < 1:
-            raise NasError(f"{name}: {len(scores)} scores, repeats={repeats}: give at least one of each")
-        strange = [score for score in scores if not isinstance(score, Score)]
+        if not proxies or repeats < 1:
+            raise NasError(f"{name}: {len(proxies)} proxies, repeats={repeats}: give at least one of each")
+        strange = [proxy for proxy in proxies if not isinstance(proxy, Proxy)]
         if strange:
             raise NasError(
-                f"method.scores: {strange[0]} is no score: write 'method.scores=[${{score}}]' score=NAME, or each as "
+                f"method.proxies: {strange[0]} is no proxy: write 'method.proxies=[${{proxy}}]' proxy=NAME, or each as "
                 "{_target_:nas.proxies.naswot.Naswot}"
             )
         if init not in ("paper", "reference_code"):
             raise unknown("method.init", init, ["paper", "reference_code"])
-        self.scores = list(scores)
+        self.proxies = list(proxies)
         self.repeats = repeats
         for given in stale:
-            if given not in {*STALE, *(score.name for score in scores)}:
-                raise unknown("method.stale", str(given), [score.name for score in scores])
+            if given not in {*STALE, *(proxy.name for proxy in proxies)}:
+                raise unknown("method.stale", str(given), [proxy.name for proxy in proxies])
         self.prune_number = of_space(prune_number, space, "method.prune_number")
         self.ntk_batch = of_space(ntk_batch, space, "method.ntk_batch")
         self.init: Init = init
@@ -101,8 +101,8 @@ class PruningSearch(Search):
         self._begin_round()
         self.register_buffer("seed", torch.randint(2**31, ()))
         self.idle = nn.Parameter(torch.zeros(1))  # Lightning counts an optimizer's steps: this one has nothing to do
-        for score in self.scores:
-            self._check(score)
+        for proxy in self.proxies:
+            self._check(proxy)
 
     def alive(self) -> dict[str, list[list[bool]]]:
         """Which ops are left on each edge of each cell type."""
@@ -142,7 +142,7 @@ class PruningSearch(Search):
         seed = int(self.get_buffer("seed"))
         self._meters = [
             Meter(self.space, s, Draws(data, seed), seed, self.init, self.share_reference, self._images(s), self.device)
-            for s in self.scores
+            for s in self.proxies
         ]
         allowed = (self.trainer.max_epochs or 0) - self.current_epoch
         needed = rounds_left(self.space.cells, self.alive(), self.prune_number)
@@ -154,7 +154,7 @@ class PruningSearch(Search):
         self._begin_round()
         if not self._groups:
             self.trainer.should_stop = True
-        total = sum(map(len, self._groups)) * len(self.scores) * self.repeats
+        total = sum(map(len, self._groups)) * len(self.proxies) * self.repeats
         self._pace = Pace(self.current_epoch + 1, total)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
@@ -176,7 +176,7 @@ class PruningSearch(Search):
         if not self.decided():
             log.warning(
                 "%s ended after %d rounds with ops or edges left to prune: the genotype has the first of them, which "
-                "no score has chosen; give it more rounds (epochs=N)",
+                "no proxy has chosen; give it more rounds (epochs=N)",
                 self.name,
                 len(self.trajectory),
             )
@@ -212,7 +212,7 @@ class PruningSearch(Search):
         places = [Place(self.current_epoch, number, repeat) for repeat in range(self.repeats)]
         found = Measured([], [])
         for meter in self._meters:
-            reference = self._begun if meter.score.name in self.stale else alive
+            reference = self._begun if meter.proxy.name in self.stale else alive
             found.before.append([])
             found.after.append([])
             for place in places:
@@ -220,12 +220,12 @@ class PruningSearch(Search):
                 found.before[-1].append(meter.reference(reference, place))
                 began = time.perf_counter() if self.share_reference else began
                 found.after[-1].append(meter(without(alive, [candidate]), place))
-                self._pace(meter.score.name, time.perf_counter() - began)
+                self._pace(meter.proxy.name, time.perf_counter() - began)
         return found
 
     def _conclude(self, group: list[Candidate]) -> None:
         """Ranks the candidates that were just measured, and prunes."""
-        gone = decide(group, self._found, self.scores, self.alive(), self._kept(group), self.prune_number)
+        gone = decide(group, self._found, self.proxies, self.alive(), self._kept(group), self.prune_number)
         self._before += self._found
         self._found = []
         for name, rows in without(self.alive(), gone).items():
@@ -240,14 +240,14 @@ class PruningSearch(Search):
     def _end_round(self) -> None:
         """Notes the supernet that the round began with and, after the last round, what is left of it."""
         point = {"round": float(self.current_epoch)}
-        for i, score in enumerate(self.scores):
-            point[score.name] = fmean([value for found in self._before for value in found.before[i]])
+        for i, proxy in enumerate(self.proxies):
+            point[proxy.name] = fmean([value for found in self._before for value in found.before[i]])
         self._say(point)
         if self.decided():
             end = {"round": self.current_epoch + 1.0}
             places = [Place(self.current_epoch + 1, 0, repeat) for repeat in range(self.repeats)]
             for meter in self._meters:
-                end[meter.score.name] = fmean([meter(self.alive(), place) for place in places])
+                end[meter.proxy.name] = fmean([meter(self.alive(), place) for place in places])
             self._say(end)
             self.trainer.should_stop = True
 
@@ -257,27 +257,27 @@ class PruningSearch(Search):
         values = ", ".join(f"{name} {value:.5g}" for name, value in point.items() if name != "round")
         log.info("after %d rounds  %s", point["round"], values)
 
-    def _images(self, score: Score) -> int:
-        return self.ntk_batch if score.probe == "ntk" else score.batch_size
+    def _images(self, proxy: Proxy) -> int:
+        return self.ntk_batch if proxy.probe == "ntk" else proxy.batch_size
 
-    def _check(self, score: Score) -> None:
-        """Raises NasError where a score is not defined on the space, the data or so few images."""
-        check_images(score, self._images(score))
-        if score.probe == "regions" and min(self.space.shape[1:]) < SIDE:
+    def _check(self, proxy: Proxy) -> None:
+        """Raises NasError where a proxy is not defined on the space, the data or so few images."""
+        check_images(proxy, self._images(proxy))
+        if proxy.probe == "regions" and min(self.space.shape[1:]) < SIDE:
             size = "x".join(map(str, self.space.shape[1:]))
             raise NasError(
-                f"method={self.name}: {score.name} takes crops of {SIDE}x{SIDE} pixels, the images have {size}: choose "
-                "another data set, or method.scores without it"
+                f"method={self.name}: {proxy.name} takes crops of {SIDE}x{SIDE} pixels, the images have {size}: choose "
+                "another data set, or method.proxies without it"
             )
-        if score.probe is not None:
+        if proxy.probe is not None:
             with torch.device("meta"):
-                self.space.probe(score.probe)
+                self.space.probe(proxy.probe)
 
 
 def decide(
     group: Sequence[Candidate],
     found: Sequence[Measured],
-    scores: Sequence[Score],
+    proxies: Sequence[Proxy],
     alive: Alive,
     keep: int | None,
     number: int,
@@ -285,10 +285,10 @@ def decide(
     """What is pruned of measured candidates: ``number`` ops of each edge, or all but ``keep`` of the group."""
     order = ranked(
         [
-            [change(measured.before[i], measured.after[i], score.higher_is_better) for measured in found]
-            for i, score in enumerate(scores)
+            [change(measured.before[i], measured.after[i], proxy.higher_is_better) for measured in found]
+            for i, proxy in enumerate(proxies)
         ],
-        [score.higher_is_better for score in scores],
+        [proxy.higher_is_better for proxy in proxies],
     )
     if keep is not None:
         return [group[i] for i in order[:-keep]]

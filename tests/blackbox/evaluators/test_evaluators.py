@@ -176,14 +176,14 @@ def test_seeds_are_drawn_independently_of_the_strategy(table: None) -> None:
 
 def test_zero_cost_is_the_score_at_its_initialization() -> None:
     data, genotype = images(), from_index(11)
-    evaluator = ZeroCost(SPACE, data, score=Naswot(batch_size=16), network=SMALL, seed=5)
+    evaluator = ZeroCost(SPACE, data, proxy=Naswot(batch_size=16), network=SMALL, seed=5)
     first, second = evaluator(genotype), evaluator(from_index(12))
     assert evaluator(genotype).value == first.value != second.value and first.seconds > 0
     torch.manual_seed(5)
     network = SPACE.network(genotype, **SMALL)
     expected = Naswot(batch_size=16)(network, Draws(data, 5)(16), torch.Generator().manual_seed(5))
     assert first.value == expected
-    params = ZeroCost(SPACE, data, score=Params(), network=SMALL)
+    params = ZeroCost(SPACE, data, proxy=Params(), network=SMALL)
     sign = 1 if Params().higher_is_better else -1
     assert params(genotype).value == sign * sum(p.numel() for p in network.parameters())
 

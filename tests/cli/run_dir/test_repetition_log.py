@@ -12,7 +12,7 @@ import pytest
 
 from nas.blackbox.anytime import Trace
 from nas.cli.run_dir.repetition_log import curve, trace_of
-from nas.proxies.scan.report import Report
+from nas.proxies.ranking.report import RankingReport
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
 from tests.blackbox.test_search import COMMAND, QUICK
@@ -125,20 +125,20 @@ def test_a_benchmark_that_cannot_be_read_stops_only_a_scan_that_asks_for_more(
 
     monkeypatch.setattr("nas.benchmarks.find", find)
     space = NasBench201((3, 32, 32), 10)
-    assert Report(str(tmp_path), "digits").check(space, "digits") == "no accuracies: two tables"
-    with pytest.raises(NasError, match="method.report: two tables"):
-        Report(str(tmp_path), "cifar10", split="valid").check(space, "cifar10")
+    assert RankingReport(str(tmp_path), "digits").check(space, "digits") == "no accuracies: two tables"
+    with pytest.raises(NasError, match="ranking.report: two tables"):
+        RankingReport(str(tmp_path), "cifar10", split="valid").check(space, "cifar10")
 
 
 @pytest.mark.data
 def test_a_scan_is_told_before_it_begins_what_the_table_lacks(shared: Path) -> None:
     root, space = str(shared / "data"), NasBench201((3, 32, 32), 10)
-    assert Report(root, "cifar10").check(space, "cifar10") is None
-    assert "no accuracies" in str(Report(root, "digits").check(space, "digits"))
-    assert "no benchmark of space" in str(Report("/nowhere", "cifar10", epochs=7).check(space, "cifar10"))
-    with pytest.raises(NasError, match=r"method.report: epochs=13: .* has trainings of .*200 epochs"):
-        Report(root, "cifar10", epochs=13).check(space, "cifar10")
-    with pytest.raises(NasError, match="unknown method.report.split"):
-        Report(root, "cifar10", split="vald").check(space, "cifar10")
-    with pytest.raises(NasError, match="unknown method.report.dataset 'cifr10'"):
-        Report("/nowhere", "cifr10").check(space, "digits")
+    assert RankingReport(root, "cifar10").check(space, "cifar10") is None
+    assert "no accuracies" in str(RankingReport(root, "digits").check(space, "digits"))
+    assert "no benchmark of space" in str(RankingReport("/nowhere", "cifar10", epochs=7).check(space, "cifar10"))
+    with pytest.raises(NasError, match=r"ranking.report: epochs=13: .* has trainings of .*200 epochs"):
+        RankingReport(root, "cifar10", epochs=13).check(space, "cifar10")
+    with pytest.raises(NasError, match="unknown ranking.report.split"):
+        RankingReport(root, "cifar10", split="vald").check(space, "cifar10")
+    with pytest.raises(NasError, match="unknown ranking.report.dataset 'cifr10'"):
+        RankingReport("/nowhere", "cifr10").check(space, "digits")

@@ -36,8 +36,8 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_a_step_is_a_candidate(tmp_path: Path) -> None:
     """However many batches the images fill: 24, 18 and 12 steps, and what a bar shows of each round."""
-    params = "method.scores=[{_target_:nas.proxies.params_macs.Params}]"
-    quick = [part for part in QUICK if not part.startswith("method.scores")]
+    params = "method.proxies=[{_target_:nas.proxies.params_macs.Params}]"
+    quick = [part for part in QUICK if not part.startswith("method.proxies")]
     watch = "+callbacks.watch={_target_:tests.support.tenas_tools.StepsSeen,file:" + str(tmp_path / "seen.jsonl") + "}"
     run("search", *quick, params, watch, f"hydra.run.dir={tmp_path / 'run'}").succeeded()
     assert lines(tmp_path / "seen.jsonl") == [{"steps": n, "bar": n} for n in (24, 18, 12)]

@@ -17,7 +17,7 @@ from tests.support.error_tools import run
 QUICK = [
     *["method=te_nas", "space=nas_bench_201", "method.repeats=1", "method.ntk_batch=3", "threads=1"],
     *["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=64", "dataset.batch_size=16", "epochs=9"],
-    *["method.scores.1.batch_size=60", "callbacks.pictures.every=100"],
+    *["method.proxies.1.batch_size=60", "callbacks.pictures.every=100"],
 ]
 
 
@@ -65,9 +65,9 @@ def test_a_search_that_ends_too_early_says_so(epochs: int, left: bool, tmp_path:
         "space=darts_s2",
         "space.channels=2",
         "space.layers=3",
-        "method.scores=[{_target_:nas.proxies.params_macs.Params}]",
+        "method.proxies=[{_target_:nas.proxies.params_macs.Params}]",
     ]
-    quick = [part for part in QUICK if not part.startswith(("space=", "method.scores", "epochs="))]
+    quick = [part for part in QUICK if not part.startswith(("space=", "method.proxies", "epochs="))]
     done = run("search", *quick, *small, f"epochs={epochs}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     assert ("no score has chosen" in done.said) == left
@@ -80,7 +80,7 @@ def test_any_score_can_prune(tmp_path: Path) -> None:
         "[{_target_:nas.proxies.synflow.Synflow},{_target_:nas.proxies.naswot.Naswot,batch_size:8},"
         "{_target_:tests.support.tenas_tools.Endless}]"
     )
-    small = [*QUICK[:-2], "space.channels=4", "space.cells_per_stage=1", f"method.scores={scores}"]
+    small = [*QUICK[:-2], "space.channels=4", "space.cells_per_stage=1", f"method.proxies={scores}"]
     done = run("search", *small, "callbacks.pictures.every=100", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     history = lines(tmp_path / "run" / "history.jsonl")
@@ -125,11 +125,11 @@ def test_small_images_are_refused(tmp_path: Path) -> None:
         ("method.init=kaiming", "paper, reference_code"),
         ("method.repeats=0", "repeats=0"),
         ("method.prune_number=0", "at least 1"),
-        ("method.scores=[naswot]", "naswot is no score"),
+        ("method.proxies=[naswot]", "naswot is no score"),
         ("method.stale=[ntkk]", "unknown method.stale 'ntkk': did you mean 'ntk'? choose from linear_regions, ntk"),
         ("method.ntk_batch=1", "ntk of a batch of 1: it is defined on at least 2 images"),
-        ("method.scores.1.chunk=0", "chunk=0"),
-        ("method.scores.1.batch_size=0", "linear_regions of a batch of 0"),
+        ("method.proxies.1.chunk=0", "chunk=0"),
+        ("method.proxies.1.batch_size=0", "linear_regions of a batch of 0"),
     ],
 )
 def test_bad_options_are_refused(tmp_path: Path, override: str, phrase: str) -> None:

@@ -15,8 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from nas.proxies.scan.correlation import Values
-from nas.proxies.scan.log import Entry
+from nas.proxies.ranking.correlation import Values
+from nas.proxies.ranking.log import Entry
 from nas.utils.io import write_atomically
 
 TABLE_FILE, PICTURE_FILE = "scores.parquet", "scatter.png"
@@ -36,7 +36,7 @@ def write_table(entries: Sequence[Entry], identity: Mapping[str, Any], path: Pat
     """Writes the scores, one row an architecture; ``identity`` becomes the file's metadata, each value as JSON."""
     columns = {name: [getattr(entry, name) for entry in entries] for name in SCHEMA.names}
     told = {key: value if isinstance(value, str) else json.dumps(value) for key, value in identity.items()}
-    table = pa.table(columns, schema=SCHEMA.with_metadata({"format": "nas-scores", "version": "1", **told}))
+    table = pa.table(columns, schema=SCHEMA.with_metadata({"format": "nas-scores", "version": "2", **told}))
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     write_atomically(path, buffer.getvalue())

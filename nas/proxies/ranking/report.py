@@ -11,18 +11,18 @@ import numpy as np
 
 import nas.benchmarks
 from nas.benchmarks.kinds import DATASETS, KINDS
-from nas.proxies.scan.correlation import (
+from nas.proxies.ranking.correlation import (
     Interval,
     Statistic,
     Values,
     bootstrap,
-    goodness,
     kendall,
     spearman,
+    to_higher_is_better,
     top_accuracy,
     top_overlap,
 )
-from nas.proxies.scan.log import Entry, encoded
+from nas.proxies.ranking.log import Entry, encoded
 from nas.spaces.base import Space
 from nas.utils.errors import NasError, unknown
 
@@ -41,7 +41,7 @@ class Truth(NamedTuple):
         return np.isfinite(self.accuracies)
 
 
-class Report:
+class RankingReport:
     """Compares scores with a benchmark.
 
     Args:
@@ -63,7 +63,7 @@ class Report:
         resamples: int = 1000,
     ) -> None:
         if not top or any(type(k) is not int or k < 1 for k in top) or resamples < 1:
-            raise NasError(f"method.report: top={list(top)}, resamples={resamples}: give whole numbers, at least 1")
+            raise NasError(f"ranking.report: top={list(top)}, resamples={resamples}: give whole numbers, at least 1")
         self.root = root
         self.dataset = dataset
         self.split = split
@@ -78,9 +78,9 @@ class Report:
             NasError: where it was chosen, and there is no such data set or split, or the table does not hold it.
         """
         if self.split not in SPLITS:
-            raise unknown("method.report.split", self.split, SPLITS)
+            raise unknown("ranking.report.split", self.split, SPLITS)
         if self.dataset != dataset and self.dataset not in DATASETS:
-            raise unknown("method.report.dataset", self.dataset, DATASETS)
+            raise unknown("ranking.report.dataset", self.dataset, DATASETS)
         try:
             benchmark = nas.benchmarks.find(self.root, space.notation)
             if benchmark is None:
@@ -89,7 +89,7 @@ class Report:
         except NasError as error:
             if (self.dataset, self.split, self.epochs) == (dataset, "test", None):
                 return f"no accuracies: {error}"
-            raise NasError(f"method.report: {error}") from None
+            raise NasError(f"ranking.report: {error}") from None
         return None
 
     def _epochs(self, space: Space) -> int:
@@ -118,7 +118,7 @@ class Report:
 
     def __call__(self, entries: Sequence[Entry], higher_is_better: bool, truth: Truth) -> dict[str, Any]:
         """The report as plain values; intervals are [low, high]."""
-        good = goodness([entry.score for entry in entries], higher_is_better)
+        good = to_higher_is_better([entry.score for entry in entries], higher_is_better)
         seconds = [entry.seconds for entry in entries]
         found: dict[str, Any] = {
             "architectures": len(entries),

@@ -9,10 +9,10 @@ from typing import Any
 
 from nas.architecture.cell import Genotype
 from nas.deploy.complexity import macs, parameters
-from nas.proxies.evaluate import Batches, Scorer
-from nas.proxies.proxy import Score
-from nas.proxies.scan.candidates import Pool
-from nas.proxies.scan.log import LOG_FILE, Entry, ScoreLog
+from nas.proxies.evaluate import Batches, ProxyEvaluator
+from nas.proxies.proxy import Proxy
+from nas.proxies.ranking.candidates import Candidates
+from nas.proxies.ranking.log import LOG_FILE, Entry, ScoreLog
 from nas.spaces.base import Space
 from nas.spaces.nas_bench_201 import space as nas_bench_201
 from nas.spaces.nats_size import space as nats_size
@@ -22,22 +22,22 @@ CLOSED_FORMS = {nas_bench_201.NasBench201.notation: nas_bench_201.cost, nats_siz
 """Costs of the published network without building it."""
 
 
-class Scan:
-    """Every architecture of a pool with its score (Abdelfattah et al., ICLR 2021, do so on NAS-Bench-201).
+class ProxyRanking:
+    """Every architecture of a pool with its proxy (Abdelfattah et al., ICLR 2021, do so on NAS-Bench-201).
 
     Args:
         space: of the architectures.
-        score: what is measured; ``batches`` gives the images for it.
+        proxy: what is measured; ``batches`` gives the images for it.
         network: options of the networks that are scored; None gives the size of the space's supernet.
         seed: of the networks' weights and of the images.
-        count, indices, sample_seed: which architectures (``Pool``).
+        count, indices, sample_seed: which architectures (``Candidates``).
         name: of the method.
     """
 
     def __init__(
         self,
         space: Space,
-        score: Score,
+        proxy: Proxy,
         batches: Batches,
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -47,11 +47,11 @@ class Scan:
         name: str = "scan",
     ) -> None:
         self.space = space
-        self.score = score
+        self.proxy = proxy
         self.seed = seed
         self.name = name
-        self.pool = Pool(space, count, indices, sample_seed)
-        self.scorer = Scorer(space, score, batches, network, seed)
+        self.pool = Candidates(space, count, indices, sample_seed)
+        self.evaluator = ProxyEvaluator(space, proxy, batches, network, seed)
 
     def run(
         self, directory: Path, identity: Mapping[str, Any], told: Callable[[list[Entry]], None] = lambda entries: None
@@ -64,7 +64,7 @@ class Scan:
         with ScoreLog(directory / LOG_FILE, {**identity, "pool": self.pool.digest()}) as log:
             self._compare(log)
             if len(log.entries) < len(self.pool):
-                self.scorer.batch()  # read before the clock runs
+                self.evaluator.batch()  # read before the clock runs
             told(log.entries)
             for position in range(len(log.entries), len(self.pool)):
                 log.append(self.measure(position))
@@ -88,7 +88,7 @@ class Scan:
         """Scores one architecture of the pool."""
         member = self.pool[position]
         began = time.perf_counter()
-        value = self.scorer(member.genotype)
+        value = self.evaluator(member.genotype)
         seconds = round(time.perf_counter() - began, 6)
         name = self.space.native(member.genotype)
         return Entry(name, member.index, value, seconds, *size(self.space, member.genotype))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nas.proxies.scan.log import LOG_FILE, ScoreLog
+from nas.proxies.ranking.log import LOG_FILE, ScoreLog
 from nas.utils.errors import NasError
-from tests.proxies.scan.test_scan import entry, scan
+from tests.proxies.ranking.test_ranking import entry, scan
 
 
 def test_numbers_survive_the_log(tmp_path: Path) -> None:
@@ -28,22 +28,25 @@ def test_numbers_survive_the_log(tmp_path: Path) -> None:
 
 def test_other_logs_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    with ScoreLog(path, {"score": {"bn": False, "keep": ("a",)}, "seed": 1}) as log:
+    with ScoreLog(path, {"proxy": {"bn": False, "keep": ("a",)}, "seed": 1}) as log:
         log.append(entry(1.0))
-    ScoreLog(path, {"score": {"bn": False, "keep": ["a"]}, "seed": 1}).__exit__(None, None, None)
+    ScoreLog(path, {"proxy": {"bn": False, "keep": ["a"]}, "seed": 1}).__exit__(None, None, None)
     before = path.read_bytes()
-    with pytest.raises(NasError, match=r"score\.bn=False, not True"):
-        ScoreLog(path, {"score": {"bn": True, "keep": ["a"]}, "seed": 1})
+    with pytest.raises(NasError, match=r"proxy\.bn=False, not True"):
+        ScoreLog(path, {"proxy": {"bn": True, "keep": ["a"]}, "seed": 1})
     with pytest.raises(NasError, match="seed=1, not 2"):
-        ScoreLog(path, {"score": {"bn": False, "keep": ["a"]}, "seed": 2})
+        ScoreLog(path, {"proxy": {"bn": False, "keep": ["a"]}, "seed": 2})
     assert path.read_bytes() == before
     path.write_bytes(before.replace(b'"index"', b'"idx"'))
     with pytest.raises(NasError, match="damaged in line 2"):
         ScoreLog(path, {"seed": 1})
     for other in (b"", b"[]\n", b'{"format": "x"}\n', b"no JSON\n"):
         path.write_bytes(other)
-        with pytest.raises(NasError, match="no log of scores"):
+        with pytest.raises(NasError, match="is not a log of scores"):
             ScoreLog(path, {})
+    path.write_bytes(b'{"format": "nas-scores", "version": 1, "score_name": "naswot"}\n')
+    with pytest.raises(NasError, match="written by an older version of nas and cannot be resumed. Start"):
+        ScoreLog(path, {})
 
 
 def test_a_log_out_of_order_is_refused(tmp_path: Path) -> None:

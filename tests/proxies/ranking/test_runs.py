@@ -26,8 +26,8 @@ from nas.spaces.nas_bench_201 import space as nas_bench_201
 from tests.support.compose_tools import ROOT, composed
 from tests.support.error_tools import TINY, Outcome, run, snapshot
 
-SCAN = ("method=scan", *TINY, "space.channels=2", "space.cells_per_stage=1", "method.report.resamples=20")
-NETWORK = "score=jacob_cov"
+SCAN = ("method=scan", *TINY, "space.channels=2", "space.cells_per_stage=1", "ranking.report.resamples=20")
+NETWORK = "proxy=jacob_cov"
 
 
 def scan(directory: Path, *more: str) -> Outcome:
@@ -47,7 +47,7 @@ def table(directory: Path) -> Any:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scan of twelve architectures."""
     directory = tmp_path_factory.mktemp("scan") / "run"
-    scan(directory, NETWORK, "method.count=12", "seed=3").succeeded()
+    scan(directory, NETWORK, "ranking.count=12", "seed=3").succeeded()
     return directory
 
 
@@ -59,8 +59,8 @@ def test_what_a_scan_leaves(whole: Path) -> None:
         assert row["architecture"] == nas_bench_201.native(genotype)
         assert (row["parameters"], row["macs"]) == nas_bench_201.cost(genotype, (3, 8, 8), 10)
     told = {key.decode(): value.decode() for key, value in table(whole).schema.metadata.items()}
-    assert (told["score_name"], told["seed"], told["dataset_name"]) == ("jacob_cov", "3", "synthetic")
-    assert json.loads(told["space"])["channels"] == 2 and json.loads(told["score"])["k"] == 1e-5
+    assert (told["proxy_name"], told["seed"], told["dataset_name"]) == ("jacob_cov", "3", "synthetic")
+    assert json.loads(told["space"])["channels"] == 2 and json.loads(told["proxy"])["k"] == 1e-5
     best = max(found, key=lambda row: row["score"])
     assert notations.native(load_genotype(whole)) == best["architecture"]
     report = json.loads((whole / "report.json").read_text())
@@ -80,7 +80,7 @@ def test_indices_have_the_same_scores(whole: Path, tmp_path: Path) -> None:
     """Whatever else is scored, and with whatever batches the data set would train."""
     expected = {row["index"]: row["score"] for row in rows(whole)}
     some = list(expected)[7:3:-2]
-    scan(tmp_path / "some", NETWORK, f"method.indices={some}".replace(" ", ""), "seed=3").succeeded()
+    scan(tmp_path / "some", NETWORK, f"ranking.indices={some}".replace(" ", ""), "seed=3").succeeded()
     assert [(row["index"], row["score"]) for row in rows(tmp_path / "some")] == [(i, expected[i]) for i in some]
 
 
@@ -93,7 +93,7 @@ def start(directory: Path, *more: str) -> subprocess.Popen[bytes]:
 def test_killed_and_continued(whole: Path, tmp_path: Path) -> None:
     """A SIGKILL in the middle of the scores: nothing is lost, nothing is scored twice."""
     directory = tmp_path / "killed"
-    process, log = start(directory, NETWORK, "method.count=12", "seed=3"), directory / "scores.jsonl"
+    process, log = start(directory, NETWORK, "ranking.count=12", "seed=3"), directory / "scores.jsonl"
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         if log.exists() and log.read_bytes().count(b"\n") >= 4:
@@ -104,8 +104,8 @@ def test_killed_and_continued(whole: Path, tmp_path: Path) -> None:
     before = log.read_bytes()
     kept = before[: before.rfind(b"\n") + 1]
     assert 4 <= kept.count(b"\n") < 13
-    scan(directory, NETWORK, "method.count=12", "seed=3").refused("interrupted run", "ckpt_path=")
-    run("search", f"ckpt_path={directory}", "seed=4").refused("method.seed=3, not 4", "hydra.run.dir")
+    scan(directory, NETWORK, "ranking.count=12", "seed=3").refused("interrupted run", "ckpt_path=")
+    run("search", f"ckpt_path={directory}", "seed=4").refused("ranking.seed=3, not 4", "hydra.run.dir")
     assert log.read_bytes() == before
     outcome = run("search", f"ckpt_path={directory}")
     outcome.succeeded()
@@ -119,18 +119,18 @@ def test_killed_and_continued(whole: Path, tmp_path: Path) -> None:
 
 def test_mistakes(whole: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
-    scan(new, "trainer=ddp_cpu").refused("method=scan scores in one process", "trainer=cpu")
-    scan(new, "method.count=3", "method.indices=[1]").refused("one of them")
-    scan(new, "method.count=99999").refused("method.count=99999", "15625")
-    scan(new, "method.count=0").refused("method.count=0: give a whole number, at least 1 and at most 15625")
-    scan(new, "score.batch_size=0").refused("naswot of a batch of 0")
-    scan(new, "method.network={chanels:3}").refused("method.network.chanels", "channels, cells_per_stage")
-    scan(new, "method.counts=3").refused("method.count")
-    scan(new, "method.report.top=[0]").refused("top")
-    scan(new, "method.report.tops=[1]").refused("method.report.top")
-    scan(new, "score=synflw").refused("synflow")
-    scan(new, "method.report.split=tst").refused("unknown method.report.split 'tst'", "'test'")
-    scan(new, "method.report.dataset=cifar").refused("unknown method.report.dataset 'cifar'", "'cifar10'")
+    scan(new, "trainer=ddp_cpu").refused("a ranking runs in one process", "trainer=cpu")
+    scan(new, "ranking.count=3", "ranking.indices=[1]").refused("Set one of them")
+    scan(new, "ranking.count=99999").refused("ranking.count=99999", "15625")
+    scan(new, "ranking.count=0").refused("ranking.count=0: give a whole number, at least 1 and at most 15625")
+    scan(new, "proxy.batch_size=0").refused("naswot of a batch of 0")
+    scan(new, "ranking.network={chanels:3}").refused("ranking.network.chanels", "channels, cells_per_stage")
+    scan(new, "ranking.counts=3").refused("ranking.count")
+    scan(new, "ranking.report.top=[0]").refused("top")
+    scan(new, "ranking.report.tops=[1]").refused("ranking.report.top")
+    scan(new, "proxy=synflw").refused("synflow")
+    scan(new, "ranking.report.split=tst").refused("unknown ranking.report.split 'tst'", "'test'")
+    scan(new, "ranking.report.dataset=cifar").refused("unknown ranking.report.dataset 'cifar'", "'cifar10'")
     run("search", "method=scan", "space=darts", *TINY, f"hydra.run.dir={new}").refused(
         "cannot be enumerated", "count=N"
     )
@@ -143,19 +143,19 @@ def test_mistakes(whole: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_regions_are_counted_on_crops_of_images_as_they_are(tmp_path: Path) -> None:
     """Not of augmented ones, whose borders are padded with zeros; the same as a black-box search asks for."""
-    small = ["score=linear_regions", "score.batch_size=40", "method.count=1", "dataset.pad=4", "dataset.size=40"]
+    small = ["proxy=linear_regions", "proxy.batch_size=40", "ranking.count=1", "dataset.pad=4", "dataset.size=40"]
     with composed("search", *SCAN, *small, f"paths.output={tmp_path}") as cfg:
         data = build_data(cfg)
         space = build_space(cfg.space, data)
         scan = build_scan(cfg, space, data, torch.device("cpu"))
-        found = scan.scorer.batch()[0]
-        assert torch.equal(found, ZeroCost(space, data, score=scan.score, seed=cfg.seed)._scorer.batch()[0])
+        found = scan.evaluator.batch()[0]
+        assert torch.equal(found, ZeroCost(space, data, proxy=scan.proxy, seed=cfg.seed)._evaluate.batch()[0])
         windows = Draws(data, cfg.seed).plain(40, cfg.seed).unfold(2, 3, 1).unfold(3, 3, 1)
         assert all((windows[i] == crop).all((-1, -2)).any() for i, crop in enumerate(found))
 
 
 def test_a_sample_of_darts(tmp_path: Path) -> None:
-    small = ("space=darts", "space.layers=3", "space.channels=4", "score=params", "method.count=3")
+    small = ("space=darts", "space.layers=3", "space.channels=4", "proxy=params", "ranking.count=3")
     run("search", "method=scan", *TINY, *small, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
     found = rows(tmp_path / "a")
     assert len({row["architecture"] for row in found}) == 3 and {row["index"] for row in found} == {None}
@@ -165,7 +165,7 @@ def test_a_sample_of_darts(tmp_path: Path) -> None:
 
 def test_widths(tmp_path: Path) -> None:
     """The scores of parameters are those of the closed form; nothing ranks better than the widest."""
-    size = ("space=nats_size", "space.widths=[2,4]", "score=params")
+    size = ("space=nats_size", "space.widths=[2,4]", "proxy=params")
     run("search", "method=scan", *TINY, *size, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
     found = rows(tmp_path / "a")
     assert len(found) == 32 and all(row["score"] == row["parameters"] for row in found)

@@ -16,7 +16,7 @@ from nas.utils.errors import NasError
 from nas.utils.io import write_atomically
 
 LOG_FILE = "scores.jsonl"
-FORMAT, VERSION = "nas-scores", 1
+FORMAT, VERSION = "nas-scores", 2
 
 if sys.platform != "win32":
     import fcntl
@@ -96,7 +96,9 @@ class ScoreLog:
         lines = whole.splitlines()
         header = _decoded(lines[0]) if lines else None
         if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
-            raise NasError(f"{self.path} is no log of scores of version {VERSION}: move it away to scan anew")
+            old = isinstance(header, dict) and header.get("format") == FORMAT
+            what = "was written by an older version of nas and cannot be resumed" if old else "is not a log of scores"
+            raise NasError(f"{self.path} {what}. Start the ranking in another hydra.run.dir.")
         for key, mine in self.identity.items():
             theirs = header.get(key)
             if theirs != mine:

@@ -22,7 +22,7 @@ class Member:
     index: int | None
 
 
-class Pool:
+class Candidates:
     """The whole of a space, the given ``indices`` of it, or ``count`` different architectures drawn from ``seed``.
 
     A drawn pool depends on space, count and seed alone; its order is that of the draws. Raises NasError where a space
@@ -35,15 +35,15 @@ class Pool:
         self.space = space
         size = space.members
         if count is not None and indices is not None:
-            raise NasError("method.count and method.indices are two ways to say which architectures: give one of them")
+            raise NasError("ranking.count, ranking.indices: both select the architectures. Set one of them.")
         if size is None and (count is None or indices is not None):
             raise NasError(
-                f"space '{space.name}' cannot be enumerated: give method.count=N to score N architectures drawn from "
-                "method.sample_seed"
+                f"space '{space.name}' cannot be enumerated: give ranking.count=N to score N architectures drawn from "
+                "ranking.sample_seed"
             )
         if count is not None and (count < 1 or (size is not None and count > size)):
             raise NasError(
-                f"method.count={count}: give a whole number, at least 1"
+                f"ranking.count={count}: give a whole number, at least 1"
                 + ("" if size is None else f" and at most {size}, the architectures of space '{space.name}'")
             )
         self._drawn: list[Member] | None = None
@@ -61,7 +61,7 @@ class Pool:
         wrong = [i for i in indices if type(i) is not int or not 0 <= i < size]
         if wrong or not indices or len(set(indices)) < len(indices):
             what = f"{wrong[0]} is none of them" if wrong else "give at least one, and each once"
-            raise NasError(f"method.indices: space '{self.space.name}' has indices 0 to {size - 1}; {what}")
+            raise NasError(f"ranking.indices: space '{self.space.name}' has indices 0 to {size - 1}; {what}")
         return indices
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ def _different(space: Space, count: int, rng: random.Random) -> Iterator[Member]
         genotype = space.sample(rng)
         idle = idle + 1 if genotype in seen else 0
         if idle > PATIENCE:
-            raise NasError(f"method.count={count}: no more than {len(seen)} were found in space '{space.name}'")
+            raise NasError(f"ranking.count={count}: no more than {len(seen)} were found in space '{space.name}'")
         if idle == 0:
             seen.add(genotype)
             yield Member(genotype, None)

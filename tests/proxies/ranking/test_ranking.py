@@ -17,15 +17,15 @@ from scipy import stats
 from torch import Tensor, nn
 
 import nas.benchmarks
-import nas.proxies.scan.report
+import nas.proxies.ranking.report
 from nas.architecture.cell import Genotype
 from nas.deploy.complexity import macs, parameters
-from nas.proxies.proxy import Score
-from nas.proxies.scan.candidates import Pool
-from nas.proxies.scan.log import LOG_FILE, Entry
-from nas.proxies.scan.report import Report, text
-from nas.proxies.scan.scan import Scan, size
-from nas.proxies.scan.table import scatter, write_table
+from nas.proxies.proxy import Proxy
+from nas.proxies.ranking.candidates import Candidates
+from nas.proxies.ranking.log import LOG_FILE, Entry
+from nas.proxies.ranking.outputs import scatter, write_table
+from nas.proxies.ranking.ranking import ProxyRanking, size
+from nas.proxies.ranking.report import RankingReport, text
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201 import space as nas_bench_201
 from nas.spaces.nas_bench_201.space import NasBench201
@@ -37,7 +37,7 @@ SPACE = NasBench201((3, 8, 8), 4, channels=2, cells_per_stage=1)
 NATIVE = [nas_bench_201.native(nas_bench_201.from_index(index)) for index in range(6)]
 
 
-class Weights(Score):
+class Weights(Proxy):
     """The sum of a network's first weights: another number for every seed, and none for some."""
 
     name = "weights"
@@ -56,43 +56,45 @@ def batches(count: int) -> tuple[Tensor, Tensor]:
     return torch.ones(count, 3, 8, 8), torch.zeros(count, dtype=torch.long)
 
 
-def scan(score: Score | None = None, **options: Any) -> Scan:
-    return Scan(SPACE, Weights() if score is None else score, batches, **{"indices": [5, 3, 900, 77], **options})
+def scan(proxy: Proxy | None = None, **options: Any) -> ProxyRanking:
+    return ProxyRanking(
+        SPACE, Weights() if proxy is None else proxy, batches, **{"indices": [5, 3, 900, 77], **options}
+    )
 
 
 def test_pools() -> None:
-    everything = Pool(SPACE)
+    everything = Candidates(SPACE)
     assert len(everything) == 15625 and everything[7].genotype == nas_bench_201.from_index(7)
-    drawn = Pool(SPACE, count=40, seed=1)
+    drawn = Candidates(SPACE, count=40, seed=1)
     indices = [drawn[i].index for i in range(40)]
-    assert len(set(indices)) == 40 and indices == [Pool(SPACE, count=40, seed=1)[i].index for i in range(40)]
-    assert indices != [Pool(SPACE, count=40, seed=2)[i].index for i in range(40)]
-    assert drawn.digest() == Pool(SPACE, indices=indices).digest() != everything.digest()  # type: ignore[arg-type]
-    sizes = Pool(NatsSize((3, 8, 8), 4, (2, 4)))
+    assert len(set(indices)) == 40 and indices == [Candidates(SPACE, count=40, seed=1)[i].index for i in range(40)]
+    assert indices != [Candidates(SPACE, count=40, seed=2)[i].index for i in range(40)]
+    assert drawn.digest() == Candidates(SPACE, indices=indices).digest() != everything.digest()  # type: ignore[arg-type]
+    sizes = Candidates(NatsSize((3, 8, 8), 4, (2, 4)))
     assert len(sizes) == 32 and len({sizes[i].genotype for i in range(32)}) == 32
 
 
 def test_pools_of_a_space_without_numbers() -> None:
     space = Darts((3, 8, 8), 4)
-    pool, again = Pool(space, count=30, seed=1), Pool(space, count=30, seed=1)
+    pool, again = Candidates(space, count=30, seed=1), Candidates(space, count=30, seed=1)
     assert len(pool) == 30 and len({pool[i].genotype for i in range(30)}) == 30 and pool[0].index is None
     assert [pool[i] for i in range(30)] == [again[i] for i in range(30)] and pool.digest() == again.digest()
-    assert Pool(space, count=10, seed=1)[9] == pool[9], "a longer sample begins with the shorter"
+    assert Candidates(space, count=10, seed=1)[9] == pool[9], "a longer sample begins with the shorter"
 
     class Few(Darts):
         def sample(self, rng: random.Random) -> Genotype:
             return super().sample(random.Random(rng.randrange(3)))
 
-    assert len(Pool(Few((3, 8, 8), 4), count=3)) == 3
+    assert len(Candidates(Few((3, 8, 8), 4), count=3)) == 3
     with pytest.raises(NasError, match="no more than 3"):
-        Pool(Few((3, 8, 8), 4), count=4)
+        Candidates(Few((3, 8, 8), 4), count=4)
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"count": 3, "indices": [1]}, "one of them"),
-        ({"count": 0}, "method.count=0"),
+        ({"count": 3, "indices": [1]}, "Set one of them"),
+        ({"count": 0}, "ranking.count=0"),
         ({"count": 15626}, "15625"),
         ({"indices": []}, "at least one"),
         ({"indices": [3, 3]}, "each once"),
@@ -102,17 +104,17 @@ def test_pools_of_a_space_without_numbers() -> None:
 )
 def test_pools_that_cannot_be(options: dict[str, Any], said: str) -> None:
     with pytest.raises(NasError, match=said):
-        Pool(SPACE, **options)
+        Candidates(SPACE, **options)
     for other in ({}, {"indices": [1]}):
-        with pytest.raises(NasError, match="method.count=N"):
-            Pool(Darts((3, 8, 8), 4), **other)
+        with pytest.raises(NasError, match="ranking.count=N"):
+            Candidates(Darts((3, 8, 8), 4), **other)
 
 
 def test_scores_do_not_depend_on_the_run(tmp_path: Path) -> None:
     """Nor on what was scored before: the same seed, the same network."""
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    first = scan().run(tmp_path / "a", {"score": 1})
-    second = scan(indices=[77, 5]).run(tmp_path / "b", {"score": 1})
+    first = scan().run(tmp_path / "a", {"proxy": 1})
+    second = scan(indices=[77, 5]).run(tmp_path / "b", {"proxy": 1})
     assert [e.index for e in first] == [5, 3, 900, 77]
     assert {e.index: e.score for e in second} == {e.index: e.score for e in first if e.index in (77, 5)}
     assert scan(seed=1).measure(0).score != first[0].score == scan().measure(0).score
@@ -146,9 +148,9 @@ def test_goes_on_where_it_stopped(done: int, torn: bytes, tmp_path: Path) -> Non
         scan().run(tmp_path / "cut", {"kind": "a"}, stop_after(done))
     with (tmp_path / "cut" / LOG_FILE).open("ab") as file:
         file.write(torn)
-    score = Weights()
-    found = scan(score).run(tmp_path / "cut", {"kind": "a"})
-    assert score.calls == 4 - done
+    proxy = Weights()
+    found = scan(proxy).run(tmp_path / "cut", {"kind": "a"})
+    assert proxy.calls == 4 - done
     assert [(e.architecture, e.score) for e in found] == [(e.architecture, e.score) for e in expected]
     lines = (tmp_path / "cut" / LOG_FILE).read_text().splitlines()
     assert len(lines) == 5 and all(map(json.loads, lines))
@@ -160,13 +162,13 @@ def entry(score: float, index: int = 0) -> Entry:
 
 def test_parquet(tmp_path: Path) -> None:
     entries = [entry(math.nan, 0), entry(2.5, 1), Entry(NATIVE[2], None, -math.inf, 0.1, 1, 2)]
-    write_table(entries, {"score_name": "weights", "space": {"channels": 2}}, tmp_path / "s.parquet")
+    write_table(entries, {"proxy_name": "weights", "space": {"channels": 2}}, tmp_path / "s.parquet")
     table = pq.read_table(tmp_path / "s.parquet")
     assert table.column_names == ["architecture", "index", "score", "seconds", "parameters", "macs"]
     assert table["index"].to_pylist() == [0, 1, None] and table["architecture"].to_pylist() == NATIVE[:3]
     assert repr(table["score"].to_pylist()) == "[nan, 2.5, -inf]"
     told = table.schema.metadata
-    assert told[b"score_name"] == b"weights" and json.loads(told[b"space"]) == {"channels": 2}
+    assert told[b"proxy_name"] == b"weights" and json.loads(told[b"space"]) == {"channels": 2}
 
 
 class Held:
@@ -200,7 +202,7 @@ ENTRIES = [entry(score, i) for i, score in enumerate([5.0, 4.0, 9.0, math.nan, 4
 @pytest.mark.usefixtures("held")
 @pytest.mark.parametrize("higher", [True, False])
 def test_report(higher: bool) -> None:
-    report = Report("data", "cifar10", top=(1, 2, 9), resamples=50)
+    report = RankingReport("data", "cifar10", top=(1, 2, 9), resamples=50)
     truth = report.truth(SPACE, ENTRIES)
     found = report(ENTRIES, higher, truth)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -225,14 +227,14 @@ def test_report_without_accuracies(monkeypatch: pytest.MonkeyPatch) -> None:
     for dataset, reason in (("digits", "no digits: there is cifar10"), ("cifar10", "no benchmark of space")):
         if dataset == "cifar10":
             monkeypatch.setattr(nas.benchmarks, "find", lambda root, notation: None)
-        report = Report("data", dataset)
+        report = RankingReport("data", dataset)
         found = report(ENTRIES, True, report.truth(SPACE, ENTRIES))
         assert reason in found["benchmark"] and found["with_accuracy"] == 0 and "spearman" not in found
-        goodness = [5, 4, 9, -100, 4, 1]
-        assert found["spearman_parameters"] == pytest.approx(stats.spearmanr(goodness, range(6)).statistic)
+        to_higher_is_better = [5, 4, 9, -100, 4, 1]
+        assert found["spearman_parameters"] == pytest.approx(stats.spearmanr(to_higher_is_better, range(6)).statistic)
         assert reason in text(found, "weights") and "Kendall" not in text(found, "weights")
     with pytest.raises(NasError, match="top"):
-        Report("data", "cifar10", top=(0,))
+        RankingReport("data", "cifar10", top=(0,))
 
 
 def test_picture_shows_all_points() -> None:
@@ -256,7 +258,7 @@ def test_parameters_against_the_table() -> None:
     entries = [
         Entry(row["arch_str"], i, float(p), 0.1, p, m) for i, (row, (p, m)) in enumerate(zip(rows, sizes, strict=True))
     ]
-    report = Report(str(shared_folder() / "data"), "cifar10", resamples=20)
+    report = RankingReport(str(shared_folder() / "data"), "cifar10", resamples=20)
     found = report(entries, True, report.truth(space, entries))
     expected = stats.spearmanr(
         [row["cifar10_params_M_formula"] for row in rows], [row["cifar10_test_acc_200"] for row in rows]

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nas.proxies.scan.correlation import Values, bootstrap, goodness, kendall, spearman, top_accuracy, top_overlap
+from nas.proxies.ranking.correlation import (
+    Values,
+    bootstrap,
+    kendall,
+    spearman,
+    to_higher_is_better,
+    top_accuracy,
+    top_overlap,
+)
 
 SMALL = st.integers(0, 4).map(float)
 PAIRS = st.lists(st.tuples(SMALL, st.integers(0, 30).map(float)), min_size=2, max_size=9)
@@ -58,13 +66,15 @@ def test_the_first_k_are_a_mean_over_all_orders_of_equals(pairs: list[tuple[floa
 
 def test_what_is_not_finite_shares_the_last_rank() -> None:
     scores = [3.0, math.nan, 1.0, math.inf, 2.0, -math.inf]
-    assert goodness(scores, True).tolist() == [3.0, -math.inf, 1.0, -math.inf, 2.0, -math.inf]
-    assert goodness(scores, False).tolist() == [-3.0, -math.inf, -1.0, -math.inf, -2.0, -math.inf]
+    assert to_higher_is_better(scores, True).tolist() == [3.0, -math.inf, 1.0, -math.inf, 2.0, -math.inf]
+    assert to_higher_is_better(scores, False).tolist() == [-3.0, -math.inf, -1.0, -math.inf, -2.0, -math.inf]
     y = np.array([6.0, 2.0, 4.0, 1.0, 5.0, 3.0])
     by_hand = stats.spearmanr([6, 2, 4, 2, 5, 2], y).statistic
-    assert math.isclose(spearman(goodness(scores, True), y), by_hand)
-    assert math.isclose(kendall(goodness(scores, True), y), stats.kendalltau([6, 2, 4, 2, 5, 2], y).statistic)
-    huge = goodness([1e55, 2e55, math.nan], True)
+    assert math.isclose(spearman(to_higher_is_better(scores, True), y), by_hand)
+    assert math.isclose(
+        kendall(to_higher_is_better(scores, True), y), stats.kendalltau([6, 2, 4, 2, 5, 2], y).statistic
+    )
+    huge = to_higher_is_better([1e55, 2e55, math.nan], True)
     assert spearman(huge, np.array([1.0, 2.0, 0.0])) == pytest.approx(1)
 
 

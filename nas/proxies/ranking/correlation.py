@@ -33,7 +33,7 @@ class Top(NamedTuple):
     overlap: Interval
 
 
-def goodness(scores: Sequence[float] | Values, higher_is_better: bool) -> Values:
+def to_higher_is_better(scores: Sequence[float] | Values, higher_is_better: bool) -> Values:
     """Scores so that higher is better; what is not finite becomes -inf and so shares the last rank."""
     values = np.asarray(scores, dtype=np.float64)
     return np.where(np.isfinite(values), values if higher_is_better else -values, -np.inf)
