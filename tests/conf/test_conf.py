@@ -25,7 +25,7 @@ from nas.training.module import Training
 from tests.support.compose_tools import CONF, SIZED, choices, composed, searches, small
 
 GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "protocol", "space", "trainer"}
-GROUPS |= {"evaluator", "proxy"}
+GROUPS |= {"evaluator", "proxy", "ranking"}
 DATASETS = [
     name for name in choices("dataset") if name != "folder"
 ]  # that one looks at its images: test_data_folder_runs
@@ -155,7 +155,7 @@ def test_logger(search_config: DictConfig, tmp_path: Path) -> None:
 
 
 @each("proxy")
-def test_score(search_config: DictConfig) -> None:
+def test_proxy_preset(search_config: DictConfig) -> None:
     proxy = instantiate(search_config.proxy, _convert_="all")
     assert isinstance(proxy, Proxy) and proxy.batch_size > 0
     assert proxy.name == HydraConfig.get().runtime.choices["proxy"]
