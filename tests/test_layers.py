@@ -26,7 +26,7 @@ ROOMS: dict[str, str] = {
     "benchmarks": "utils architecture spaces",
     "deploy": "utils architecture nn spaces",
     "plotting": "utils architecture spaces",
-    "proxies": "utils architecture nn spaces benchmarks deploy plotting",
+    "proxies": "utils architecture nn spaces benchmarks plotting",
     "searches": "utils architecture nn gradients relaxations objectives data spaces proxies",
     "blackbox": "utils architecture objectives data spaces benchmarks plotting proxies searches",
     "training": "utils nn objectives data spaces searches",

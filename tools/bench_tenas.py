@@ -24,7 +24,7 @@ from unittest import mock
 
 import torch
 
-from nas.data.proxy_batches import Draws
+from nas.data.proxy_batches import ProxyBatches
 from nas.data.synthetic import Synthetic
 from nas.proxies.linear_regions import LinearRegions
 from nas.proxies.ntk import Ntk
@@ -59,7 +59,7 @@ def spread(turns: int) -> list[Where]:
 
 def ours() -> Measure:
     data = Synthetic(shape=[3, 32, 32], size=8192, mean=0.5, std=0.25)
-    space, draws = NasBench201((3, 32, 32), 10), Draws(data, 0)
+    space, draws = NasBench201((3, 32, 32), 10), ProxyBatches(data, 0)
     sizes = ((Ntk(), IMAGES), (LinearRegions(chunk=CHUNK), 3 * CHUNK))
     meters: list[Meter] = []
 

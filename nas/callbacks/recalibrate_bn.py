@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nas.data.pipeline.loader import Loader, seed_of
+from nas.data.pipeline.loader import Loader, derive_seed
 from nas.training.module import Training
 from nas.utils.errors import NasError
 
@@ -52,7 +52,7 @@ class CalibrateNorm(pl.Callback):
         training.network.train()
         device = training.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
-            torch.manual_seed(seed_of("calibration", self.seed, trainer.global_rank))
+            torch.manual_seed(derive_seed("calibration", self.seed, trainer.global_rank))
             for batch in islice(chain.from_iterable(repeat(loader)), self.batches):
                 x = trainer.strategy.batch_to_device(batch)[0].contiguous(memory_format=training.memory_format)
                 with trainer.precision_plugin.forward_context():

@@ -13,7 +13,7 @@ from nas.data.base import ImageData
 log = logging.getLogger(__name__)
 
 
-class Draws:
+class ProxyBatches:
     """Images of the weights' part of a data set: the same ones for the same ``seed``, whenever they are asked for.
 
     Called with a number it gives that many different images, augmented as for training, and their labels. Where the
@@ -29,11 +29,11 @@ class Draws:
 
     def augmented(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """``count`` images [B, C, H, W], augmented and normalized, and labels [B], drawn from ``seed`` alone."""
-        return self._augmented.drawn(self._pick(count, seed, repeat=False), seed)
+        return self._augmented.load_images(self._pick(count, seed, repeat=False), seed)
 
     def plain(self, count: int, seed: int) -> Tensor:
         """``count`` normalized images [count, C, H, W], not augmented; again from the first where there are fewer."""
-        return self._plain.drawn(self._pick(count, seed, repeat=True), seed)[0]
+        return self._plain.load_images(self._pick(count, seed, repeat=True), seed)[0]
 
     def _pick(self, count: int, seed: int, repeat: bool) -> Tensor:
         indices = self._augmented.indices
@@ -45,12 +45,12 @@ class Draws:
         return indices[order]
 
 
-class DrawsOn:
+class LazyProxyBatches:
     """Draws whose tensors are moved to a device, made by ``draws`` when they are first asked for."""
 
-    def __init__(self, draws: Callable[[], Draws], device: torch.device | None) -> None:
+    def __init__(self, draws: Callable[[], ProxyBatches], device: torch.device | None) -> None:
         self._make = draws
-        self._made: Draws | None = None
+        self._made: ProxyBatches | None = None
         self.device = device
 
     def __call__(self, count: int) -> tuple[Tensor, Tensor]:
@@ -61,7 +61,7 @@ class DrawsOn:
         """As ``Draws.plain``."""
         return self._draws().plain(count, seed).to(self.device)
 
-    def _draws(self) -> Draws:
+    def _draws(self) -> ProxyBatches:
         if self._made is None:
             self._made = self._make()
         return self._made

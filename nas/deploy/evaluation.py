@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassConfusionMatrix
 
-from nas.deploy.latency import Timing, time_passes
+from nas.deploy.latency import Latency, measure_latency
 from nas.utils.errors import NasError
 
 BINS = 15
 TOP = 5
 
 
-class ClassResult(NamedTuple):
+class ClassAccuracy(NamedTuple):
     """A class: its images in the test set, and how many of them were recognized; ``accuracy`` in percent, None of 0."""
 
     name: str
@@ -32,7 +32,7 @@ class ClassResult(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationReport:
     """``top1`` and ``top5`` in percent (``top5`` None of up to five classes), the mean cross-entropy ``loss``.
 
     ``calibration_error`` is the expected one (Guo et al., ICML 2017) in percent, in 15 bins of the confidence.
@@ -46,17 +46,17 @@ class Evaluation:
     loss: float
     calibration_error: float
     confusion: Tensor
-    batched: Timing
-    single: Timing
+    batched: Latency
+    single: Latency
     logits: Tensor | None = None
     labels: Tensor | None = None
 
-    def by_class(self, names: tuple[str, ...]) -> list[ClassResult]:
+    def per_class(self, names: tuple[str, ...]) -> list[ClassAccuracy]:
         """The result of each class; labels stand for names that are not known."""
         rows = zip(self.confusion.sum(1).tolist(), self.confusion.diag().tolist(), strict=True)
-        return [ClassResult(names[k] if names else str(k), *row) for k, row in enumerate(rows)]
+        return [ClassAccuracy(names[k] if names else str(k), *row) for k, row in enumerate(rows)]
 
-    def confused(self, count: int = 3) -> list[tuple[int, int, int]]:
+    def top_confusions(self, count: int = 3) -> list[tuple[int, int, int]]:
         """(class, taken for, images) of the most frequent mistakes; fewer where there are fewer."""
         wrong = self.confusion - torch.diag(self.confusion.diag())
         found = wrong.flatten().sort(descending=True, stable=True)
@@ -64,14 +64,14 @@ class Evaluation:
         return [(at // len(wrong), at % len(wrong), images) for images, at in pairs if images]
 
 
-class Measurement(pl.LightningModule):
+class EvaluationModule(pl.LightningModule):
     """Tests a network, then times it; ``result`` holds what was found once the test is over.
 
     Raises NasError for outputs that are not finite. ``keep`` keeps the logits of all images, in the order of the test
     set. ``runs`` is the number of timed passes over one image.
     """
 
-    result: Evaluation
+    result: EvaluationReport
 
     def __init__(self, network: nn.Module, classes: int, keep: bool = False, runs: int = 100) -> None:
         super().__init__()
@@ -109,10 +109,10 @@ class Measurement(pl.LightningModule):
         assert self._batch is not None
         x = self._batch
         with self.trainer.precision_plugin.forward_context():
-            batched = time_passes(self.network, x, warmup=2, runs=10, seconds=3.0)
-            single = time_passes(self.network, x[:1].clone(), runs=self.runs)
+            batched = measure_latency(self.network, x, warmup=2, runs=10, seconds=3.0)
+            single = measure_latency(self.network, x[:1].clone(), runs=self.runs)
         kept: Any = [] if self._kept is None else [torch.cat(parts).cpu() for parts in zip(*self._kept, strict=True)]
-        self.result = Evaluation(
+        self.result = EvaluationReport(
             len(finite),
             100 * float(self.top1.compute()),
             None if self.top5 is None else 100 * float(self.top5.compute()),

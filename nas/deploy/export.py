@@ -27,14 +27,14 @@ METADATA = "nas.json"  # the extra file of a program of torch.export
 TOLERANCE = 1e-3  # of the largest logit
 
 
-def check_installed(form: Format) -> None:
+def check_export_packages(form: Format) -> None:
     """Raises NasError, with what to install, where the packages of a format are missing."""
     missing = [name for name in NEEDED[form] if importlib.util.find_spec(name) is None]
     if missing:
         raise NasError(f"format={form} needs {', '.join(missing)}: pip install 'nas-compose[export]'")
 
 
-def metadata(trained: TrainedNetwork) -> dict[str, Any]:
+def export_metadata(trained: TrainedNetwork) -> dict[str, Any]:
     """What a user of the exported file must know: plain values for JSON.
 
     ``input`` tells whether images come in normalized by ``mean`` and ``std``, or as pixels in 0..1.
@@ -54,7 +54,7 @@ def metadata(trained: TrainedNetwork) -> dict[str, Any]:
     }
 
 
-def exported(trained: TrainedNetwork, form: Format) -> bytes:
+def export_network(trained: TrainedNetwork, form: Format) -> bytes:
     """The file: one graph from images [B, C, H, W] of any B to logits [B, classes], with ``metadata``.
 
     In ONNX the input is called ``images`` and the output ``logits``, and each entry of the metadata is a property (JSON
@@ -68,7 +68,9 @@ def exported(trained: TrainedNetwork, form: Format) -> bytes:
         return (_onnx if form == "onnx" else _program)(trained, example)
 
 
-def differences(trained: TrainedNetwork, form: Format, data: bytes, batches: Mapping[str, Tensor]) -> dict[str, float]:
+def verify_export(
+    trained: TrainedNetwork, form: Format, data: bytes, batches: Mapping[str, Tensor]
+) -> dict[str, float]:
     """The largest difference between the logits of the exported file and of ``trained``, for each batch of images.
 
     Raises NasError where one is larger than rounding explains.
@@ -93,7 +95,7 @@ def _program(trained: nn.Module, example: Tensor) -> bytes:
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # the paths of this machine
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={METADATA: json.dumps(metadata(trained))})
+    torch.export.save(program, buffer, extra_files={METADATA: json.dumps(export_metadata(trained))})
     return buffer.getvalue()
 
 
@@ -124,7 +126,7 @@ def _onnx(trained: TrainedNetwork, example: Tensor) -> bytes:
     model = program.model_proto
     for node in model.graph.node:
         del node.metadata_props[:]  # the paths of this machine
-    values = metadata(trained)
+    values = export_metadata(trained)
     set_model_props(model, {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()})
     content: bytes = model.SerializeToString()
     return content

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from nas.architecture.cell import Genotype
 from nas.deploy.model import MODEL_FILE, decode_model, is_model
-from nas.deploy.not_a_model import why_no_model
-from nas.deploy.published_weights import translate
-from nas.deploy.weights import read_file, unwrap
+from nas.deploy.not_a_model import explain_missing_model
+from nas.deploy.published_weights import translate_state_dict
+from nas.deploy.weights_file import extract_state_dict, read_weights_file
 from nas.spaces.base import Network
 from nas.utils.errors import NasError
 
@@ -21,7 +21,7 @@ NEW = ("classifier.", "auxiliary_head.")
 _SHOWN = 5
 
 
-def begin_with(network: Network, genotype: Genotype, source: str | Path) -> list[str]:
+def load_initial_weights(network: Network, genotype: Genotype, source: str | Path) -> list[str]:
     """Copies the weights of a run directory, a model.pt or a published state_dict into ``network``.
 
     Returns the names of the weights that stay new, of classifiers for another number of classes. Raises NasError,
@@ -31,9 +31,9 @@ def begin_with(network: Network, genotype: Genotype, source: str | Path) -> list
     path = Path(str(source)).expanduser()
     if path.is_dir():
         if not (path / MODEL_FILE).is_file():
-            raise NasError(f"initial: {why_no_model(path)}")
+            raise NasError(f"initial: {explain_missing_model(path)}")
         path = path / MODEL_FILE
-    value = read_file(path, "initial")
+    value = read_weights_file(path, "initial")
     if is_model(value):
         model = decode_model(value, path)
         if model.genotype != genotype:
@@ -60,8 +60,8 @@ def begin_with(network: Network, genotype: Genotype, source: str | Path) -> list
 
 def _translated(value: Any, path: Path, network: Network) -> dict[str, Tensor]:
     """A published state_dict by the names of ``network``."""
-    state = unwrap(value, path, "initial")[0]
+    state = extract_state_dict(value, path, "initial")[0]
     try:
-        return translate(state, network)
+        return translate_state_dict(state, network)
     except NasError as error:
         raise NasError(f"initial: {path}: {error}") from None

@@ -14,13 +14,13 @@ _CLASSIFIER = re.compile(r"\bclassifier\.(?:[01]\.)?weight$")
 """The classifier, which DSNAS and Single Path One-Shot keep in a sequence, and NoisyDARTS-A behind a dropout."""
 
 
-def classes_of(state: Mapping[str, Tensor]) -> int | None:
+def infer_classes(state: Mapping[str, Tensor]) -> int | None:
     """The number of classes that a state_dict of any supported network tells apart; None where that is not seen."""
     weights = [v for k, v in state.items() if _CLASSIFIER.search(k) and "auxiliary" not in k]
     return weights[0].shape[0] if len(weights) == 1 and weights[0].dim() == 2 else None
 
 
-def options_of(state: Mapping[str, Tensor], notation: str) -> dict[str, Any]:
+def infer_options(state: Mapping[str, Tensor], notation: str) -> dict[str, Any]:
     """The options of a space's network that follow from the weights; none where they are of an unknown kind."""
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     read = {"darts": _nested, "nas_bench_201": _stacked}.get(notation)

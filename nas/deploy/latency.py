@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Timing:
+class Latency:
     """Seconds of one pass over ``batch`` images, after a warm-up: the median, and between what 80 % of ``runs`` lie."""
 
     batch: int
@@ -27,9 +27,9 @@ class Timing:
         return self.batch / self.median
 
 
-def time_passes(
+def measure_latency(
     network: Callable[[Tensor], object], x: Tensor, warmup: int = 10, runs: int = 100, seconds: float = 5.0
-) -> Timing:
+) -> Latency:
     """Passes over ``x`` [B, C, H, W], one by one, each waited for on an accelerator.
 
     Warm-up and measurement end early, but after one and three passes, where they take longer than ``seconds``.
@@ -37,7 +37,7 @@ def time_passes(
     _passes(network, x, warmup, 1, seconds)
     taken = _passes(network, x, runs, 3, seconds)
     deciles = statistics.quantiles(taken, n=10, method="inclusive")
-    return Timing(len(x), statistics.median(taken), deciles[0], deciles[-1], len(taken))
+    return Latency(len(x), statistics.median(taken), deciles[0], deciles[-1], len(taken))
 
 
 def _passes(network: Callable[[Tensor], object], x: Tensor, most: int, least: int, seconds: float) -> list[float]:

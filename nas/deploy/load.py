@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import Genotype
 from nas.deploy.model import Model
-from nas.deploy.resolve import find
+from nas.deploy.resolve import resolve_model
 from nas.spaces.base import Shape, Space
 from nas.utils.errors import NasError, unknown
 
@@ -85,4 +85,4 @@ def load(
                 raise unknown("option of the network", name, space.network_options())
         return options
 
-    return TrainedNetwork(find(genotype, source, checked, shape).model, normalize)
+    return TrainedNetwork(resolve_model(genotype, source, checked, shape).model, normalize)

@@ -11,7 +11,7 @@ CHECKPOINT = Path("checkpoints", "last.ckpt")
 HISTORY = "history.jsonl"  # of a search, epoch by epoch
 
 
-def why_no_model(directory: Path) -> str:
+def explain_missing_model(directory: Path) -> str:
     """One sentence for a directory without model.pt."""
     jobs = sorted(path.parent.name for path in directory.glob(f"*/{MODEL_FILE}"))
     none = f"there is no {MODEL_FILE} in {directory}"

@@ -47,7 +47,7 @@ _COUNTER = "num_batches_tracked"
 _SHOWN = 5
 
 
-def translate(state: Mapping[str, Tensor], network: Network) -> dict[str, Tensor]:
+def translate_state_dict(state: Mapping[str, Tensor], network: Network) -> dict[str, Tensor]:
     """The tensors of a published state_dict under the names that they have in ``network``.
 
     Architecture parameters are left out and the ``module.`` of DataParallel is stripped. A name that fits
@@ -56,7 +56,7 @@ def translate(state: Mapping[str, Tensor], network: Network) -> dict[str, Tensor
     return {ours: state[theirs] for ours, theirs in _names(state, network).items()}
 
 
-def load_published(network: Network, state: Mapping[str, Tensor]) -> None:
+def load_published_weights(network: Network, state: Mapping[str, Tensor]) -> None:
     """Loads a published state_dict into ``network``, a supernet or the network of a genotype.
 
     Batch counters (``num_batches_tracked``) may be absent: no published network reads them. Raises NasError,

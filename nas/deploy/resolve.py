@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
-from nas.deploy.infer_options import classes_of, options_of
+from nas.deploy.infer_options import infer_classes, infer_options
 from nas.deploy.model import MODEL_FILE, Model, decode_model, is_model
-from nas.deploy.not_a_model import why_no_model
-from nas.deploy.published_weights import load_published
-from nas.deploy.weights import read_file, unwrap
+from nas.deploy.not_a_model import explain_missing_model
+from nas.deploy.published_weights import load_published_weights
+from nas.deploy.weights_file import extract_state_dict, read_weights_file
 from nas.spaces.base import Shape, Space
 from nas.spaces.genotype_file import GENOTYPE_FILE, load_genotype, published
 from nas.spaces.notation import is_native
@@ -24,7 +24,7 @@ from nas.utils.errors import NasError
 
 
 @dataclass(frozen=True)
-class Found:
+class ResolvedModel:
     """A trained network, the file it came from, and what that file is, in words."""
 
     model: Model
@@ -32,7 +32,7 @@ class Found:
     kind: str
 
 
-def weights_file(source: str | Path) -> Path | None:
+def find_weights_file(source: str | Path) -> Path | None:
     """The file of weights that ``source`` names: itself, or the model.pt of a run directory; None where it is neither.
 
     Native strings and genotype.json name none.
@@ -43,13 +43,13 @@ def weights_file(source: str | Path) -> Path | None:
     return path if os.path.isfile(path) and path.suffix != ".json" else None
 
 
-def find(
+def resolve_model(
     genotype: str | Path | Genotype | None,
     weights: str | Path | None,
     options: Callable[[Space], Mapping[str, Any]] = lambda space: {},
     shape: Shape | None = None,
     classes: int | None = None,
-) -> Found:
+) -> ResolvedModel:
     """The trained network that ``weights``, or else ``genotype``, names.
 
     A model.pt says everything by itself; ``genotype`` and ``options`` may be given if they agree with it. Weights
@@ -60,23 +60,23 @@ def find(
         NasError: where there are no weights, they cannot be read, or they do not fit.
     """
     path = _path(genotype, weights)
-    value = read_file(path)
+    value = read_weights_file(path)
     if is_model(value):
         model = decode_model(value, path)
         if weights is not None and genotype is not None:
             _check_genotype(genotype, model, path)
         _check_options(options(model.space), model, path)
-        return Found(model, path, f"model.pt, version {value['version']}")
-    state, key = unwrap(value, path)
+        return ResolvedModel(model, path, f"model.pt, version {value['version']}")
+    state, key = extract_state_dict(value, path)
     named = genotype if weights is not None else None
     entry = None if named is None or isinstance(named, Genotype) else published(named)
     shape = shape or (3, 32, 32)
     usual = {} if entry is None else entry.options(shape[1:])
-    model = adopt(state, _genotype(named, path), options, shape, path, classes, usual)
-    return Found(model, path, f"a state_dict under '{key}'" if key else "a state_dict")
+    model = model_from_state_dict(state, _genotype(named, path), options, shape, path, classes, usual)
+    return ResolvedModel(model, path, f"a state_dict under '{key}'" if key else "a state_dict")
 
 
-def adopt(
+def model_from_state_dict(
     state: Mapping[str, Tensor],
     genotype: Genotype,
     options: Callable[[Space], Mapping[str, Any]],
@@ -91,19 +91,19 @@ def adopt(
 
     Raises NasError, naming ``path``, where they do not fit the genotype's network.
     """
-    found = classes_of(state) or classes
+    found = infer_classes(state) or classes
     if found is None:
         raise NasError(f"weights: {path} has no classifier.weight: it is no classifier of this genotype's space")
     inputs = next((value.shape[1] for value in state.values() if value.dim() == 4), shape[0])
     if inputs != shape[0]:
         raise NasError(f"weights: {path} is for images of {inputs} channels, not of {shape[0]}: choose another dataset")
     space = space_of(genotype, shape, found)
-    complete = {**(usual or {}), **options_of(state, genotype.space), **options(space)}
+    complete = {**(usual or {}), **infer_options(state, genotype.space), **options(space)}
     if "auxiliary" in space.network_options():
         complete["auxiliary"] = False
     network = space.network(genotype, **complete)
     try:
-        load_published(network, {name: value for name, value in state.items() if "auxiliary" not in name})
+        load_published_weights(network, {name: value for name, value in state.items() if "auxiliary" not in name})
     except NasError as error:
         raise NasError(f"weights: {path}: {error}") from None
     return Model(genotype, complete, shape, found, network.state_dict())
@@ -112,10 +112,10 @@ def adopt(
 def _path(genotype: str | Path | Genotype | None, weights: str | Path | None) -> Path:
     """The file of weights. Raises NasError, with what would work, where nothing names one."""
     if weights is not None:
-        found = weights_file(weights)
+        found = find_weights_file(weights)
         place = Path(str(weights)).expanduser()
         if found is None and os.path.isdir(place):
-            raise NasError(f"weights: {why_no_model(place)}")
+            raise NasError(f"weights: {explain_missing_model(place)}")
         if found is None and str(weights).endswith(".json"):
             raise NasError(f"weights: {weights} holds no weights; give a run directory, a model.pt or a state_dict")
         if found is None and (is_native(str(weights)) or published(weights) is not None):
@@ -126,7 +126,7 @@ def _path(genotype: str | Path | Genotype | None, weights: str | Path | None) ->
         return found or place  # reading it tells that there is none
     if genotype is None:
         raise NasError("weights: give a run directory, a model.pt, or a file of weights with its genotype")
-    found = None if isinstance(genotype, Genotype) else weights_file(genotype)
+    found = None if isinstance(genotype, Genotype) else find_weights_file(genotype)
     if found is None:
         name = "it"
         if not isinstance(genotype, Genotype):
@@ -154,8 +154,8 @@ def _genotype(given: str | Path | Genotype | None, path: Path) -> Genotype:
 def _read_genotype(given: str | Path | Genotype) -> Genotype:
     if isinstance(given, Genotype):
         return given
-    file = weights_file(given)
-    return decode_model(read_file(file), file).genotype if file is not None else load_genotype(given)
+    file = find_weights_file(given)
+    return decode_model(read_weights_file(file), file).genotype if file is not None else load_genotype(given)
 
 
 def _check_genotype(given: str | Path | Genotype, model: Model, path: Path) -> None:

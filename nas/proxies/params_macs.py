@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas.deploy.complexity import macs, parameters
+from nas.nn.macs import count_macs, count_parameters
 from nas.proxies.proxy import Batch, Proxy, measured
 from nas.proxies.pruned import Pruned
 
@@ -20,7 +20,7 @@ class Params(Proxy):
     batch_size = 1
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        return float(_executed(network, batch[0]) if isinstance(network, Pruned) else parameters(network))
+        return float(_executed(network, batch[0]) if isinstance(network, Pruned) else count_parameters(network))
 
 
 class Macs(Proxy):
@@ -35,7 +35,7 @@ class Macs(Proxy):
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
         _, channels, height, width = batch[0].shape
-        return float(macs(network, (channels, height, width), bias=self.bias))
+        return float(count_macs(network, (channels, height, width), bias=self.bias))
 
 
 def _executed(network: nn.Module, images: Tensor) -> int:

@@ -16,13 +16,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from nas.data.pipeline.loader import seed_of
+from nas.data.pipeline.loader import derive_seed
 from nas.nn.drop_path import DropPath
 from nas.objectives.classification import Classification
 from nas.searches.random_state import check_state, random_state, restore_random_state
 from nas.spaces.base import Network
 from nas.training.lr_decay import LRDecay
-from nas.training.param_groups import groups
+from nas.training.param_groups import parameter_groups
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Training(pl.LightningModule):
         return logits
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer(groups(self.network, self.decay_norm_and_bias))
+        optimizer = self._make_optimizer(parameter_groups(self.network, self.decay_norm_and_bias))
         if self._make_scheduler is None:
             return [optimizer], []
         scheduler = self._make_scheduler(optimizer)
@@ -124,7 +124,9 @@ class Training(pl.LightningModule):
         if self.trainer.world_size > 1:
             # All ranks begin with the same seed, and would drop the same places; a checkpoint knows the generator of
             # one rank alone, so that what the others draw must not follow from their earlier steps.
-            torch.manual_seed(seed_of("training", self.seed, self.current_epoch, batch_idx, self.trainer.global_rank))
+            torch.manual_seed(
+                derive_seed("training", self.seed, self.current_epoch, batch_idx, self.trainer.global_rank)
+            )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, target = batch

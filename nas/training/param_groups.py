@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 
-def groups(network: nn.Module, norm_and_bias: bool) -> list[Any]:
+def parameter_groups(network: nn.Module, norm_and_bias: bool) -> list[Any]:
     """What an optimizer takes: all parameters, or two groups of which the second does not decay.
 
     Without ``norm_and_bias`` that second group holds every vector and scalar: scales and shifts of norms, and biases.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from nas.deploy.export import check_installed
+from nas.deploy.export import check_export_packages
 from nas.utils.errors import NasError
 from tests.support.deploy_tools import DARTS, NB201, made, written
 from tests.support.error_tools import TINY, Outcome, run
@@ -174,5 +174,5 @@ def test_refused(arguments: str, phrases: list[str], tmp_path: Path) -> None:
 def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(NasError, match=r"format=onnx needs onnxruntime: pip install 'nas-compose\[export\]'"):
-        check_installed("onnx")
-    check_installed("torch_export")
+        check_export_packages("onnx")
+    check_export_packages("torch_export")

@@ -8,12 +8,12 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from nas.deploy.complexity import macs, parameters
+from nas.nn.macs import count_macs, count_parameters
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.registry import space_of
 from nas.training.lr_decay import LRDecay
-from nas.training.param_groups import groups
+from nas.training.param_groups import parameter_groups
 from tests.conf.test_protocols import AUTODL, ONE_SHOT, optimizer_of
 from tests.support.compose_tools import composed
 from tests.training.test_lr_decay_by_step import autodl, dsnas, spos
@@ -67,7 +67,7 @@ def test_their_networks_have_the_cards_size(name: str, channels: int, total: int
         options = {k: v for k, v in cfg.network.items() if v is not None} | {"channels": channels}
     with torch.device("meta"):
         network = Darts((3, 32, 32), 10).network(load_genotype("GDAS_V1"), **options)
-    assert (parameters(network, auxiliary=True), parameters(network)) == (total, without)
+    assert (count_parameters(network, auxiliary=True), count_parameters(network)) == (total, without)
     assert network.auxiliary_layer == (12 if options["layers"] == 18 else 13)
 
 
@@ -92,7 +92,7 @@ def test_single_path_networks(name: str) -> None:
     genotype = load_genotype("DSNAS_imagenet")
     with torch.device("meta"):
         network = space_of(genotype, (3, 224, 224), 1000).network(genotype, **options)
-    decayed, spared = (group["params"] for group in groups(network, norm_and_bias=False))
+    decayed, spared = (group["params"] for group in parameter_groups(network, norm_and_bias=False))
     kinds = {p: module for module in network.modules() for p in module.parameters(recurse=False)}
     assert {type(kinds[p]) for p in spared} == {torch.nn.BatchNorm2d}, "batch norm alone: nothing else has a bias"
     assert {type(kinds[p]) for p in decayed} == {torch.nn.Conv2d, torch.nn.Linear}
@@ -105,4 +105,4 @@ def test_the_architecture_that_the_head_quotes_has_its_size() -> None:
     genotype = load_genotype("shufflenet:2-1-0-1-2-0-2-0-2-0-2-3-0-0-0-0-3-2-3-3")
     with torch.device("meta"):
         network = space_of(genotype, (3, 224, 224), 1000).network(genotype)
-    assert int(parameters(network) / 1e5) == 35 and round(macs(network, (3, 224, 224)) / 1e6) == 323
+    assert int(count_parameters(network) / 1e5) == 35 and round(count_macs(network, (3, 224, 224)) / 1e6) == 323

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nas
-from nas.deploy.export import differences, exported
+from nas.deploy.export import export_network, verify_export
 from nas.deploy.load import TrainedNetwork
 from nas.spaces.genotype_file import encode_genotype
 from nas.spaces.notation import parse
@@ -63,7 +63,7 @@ def test_onnx(tmp_path: Path) -> None:
     weight = next(part for part in damaged.graph.initializer if part.name.endswith("classifier.weight"))
     weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) + 1, weight.name))
     with pytest.raises(NasError, match="disagrees with the network by .* on given input: not written"):
-        differences(network, "onnx", damaged.SerializeToString(), {"given": X})
+        verify_export(network, "onnx", damaged.SerializeToString(), {"given": X})
 
 
 def test_torch_export(tmp_path: Path) -> None:
@@ -105,9 +105,9 @@ def test_real_images_that_are_not_there(tmp_path: Path) -> None:
 def test_darts_with_an_auxiliary_head() -> None:
     """The head is for training: it is not in the file."""
     trained = TrainedNetwork(made(DARTS, shape=(3, 16, 16)), auxiliary=False)
-    data = exported(trained, "torch_export")
+    data = export_network(trained, "torch_export")
     assert b"auxiliary_head" not in data
-    assert differences(trained, "torch_export", data, {"given": torch.rand(3, 3, 16, 16)})["given"] < 1e-4
+    assert verify_export(trained, "torch_export", data, {"given": torch.rand(3, 3, 16, 16)})["given"] < 1e-4
 
 
 @pytest.mark.slow
@@ -115,9 +115,9 @@ def test_darts_with_an_auxiliary_head() -> None:
 def test_darts_as_onnx(normalize: bool) -> None:
     pytest.importorskip("onnxscript")
     trained = TrainedNetwork(made(DARTS, shape=(3, 16, 16)), normalize, auxiliary=False)
-    data = exported(trained, "onnx")
+    data = export_network(trained, "onnx")
     assert b"auxiliary_head" not in data
-    assert differences(trained, "onnx", data, {"given": torch.rand(3, 3, 16, 16)})["given"] < 1e-4
+    assert verify_export(trained, "onnx", data, {"given": torch.rand(3, 3, 16, 16)})["given"] < 1e-4
 
 
 def test_random_networks_are_refused() -> None:
@@ -125,12 +125,12 @@ def test_random_networks_are_refused() -> None:
     network = TrainedNetwork(made())
     network.genotype = noisy
     with pytest.raises(NasError, match="'noise': its outputs are random"):
-        exported(network, "torch_export")
+        export_network(network, "torch_export")
 
 
 def test_outputs_that_are_not_finite_do_not_pass() -> None:
     network = TrainedNetwork(made(NB201))
-    data = exported(network, "torch_export")
-    assert math.isfinite(differences(network, "torch_export", data, {"given": X})["given"])
+    data = export_network(network, "torch_export")
+    assert math.isfinite(verify_export(network, "torch_export", data, {"given": X})["given"])
     with pytest.raises(NasError, match="disagrees"):
-        differences(network, "torch_export", data, {"given": X * float("nan")})
+        verify_export(network, "torch_export", data, {"given": X * float("nan")})

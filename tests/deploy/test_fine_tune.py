@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.deploy.fine_tune import begin_with
+from nas.deploy.fine_tune import load_initial_weights
 from nas.spaces.notation import parse
 from nas.spaces.registry import space_of
 from nas.spaces.single_path.mobile import Mobile
@@ -24,7 +24,7 @@ def test_all_but_the_classifier_of_other_classes(tmp_path: Path) -> None:
     for classes, new in ((10, []), (7, ["classifier.weight", "classifier.bias"])):
         network = space_of(model.genotype, (3, 16, 16), classes).network(model.genotype, **SIZES[NB201])
         before = {name: value.clone() for name, value in network.state_dict().items()}
-        assert begin_with(network, model.genotype, tmp_path) == new
+        assert load_initial_weights(network, model.genotype, tmp_path) == new
         for name, value in network.state_dict().items():
             assert torch.equal(value, before[name] if name in new else model.state[name]), name
 
@@ -34,7 +34,7 @@ def test_published_weights_with_and_without_an_auxiliary_head(tmp_path: Path) ->
     state = {f"module.{name}": value for name, value in model.state.items() if "auxiliary" not in name}
     torch.save({"state_dict": state}, tmp_path / "w.pth")
     network = model.space.network(model.genotype, **SIZES[DARTS])
-    new = begin_with(network, model.genotype, tmp_path / "w.pth")
+    new = load_initial_weights(network, model.genotype, tmp_path / "w.pth")
     assert new and all(name.startswith("auxiliary_head.") for name in new)
     own = network.state_dict()
     assert all(torch.equal(own[name.removeprefix("module.")], value) for name, value in state.items())
@@ -46,7 +46,7 @@ def test_the_network_for_imagenet_begins_one_for_cifar(tmp_path: Path) -> None:
     source = Mobile((3, 64, 64), 20).network(genotype)
     torch.save(source.state_dict(), tmp_path / "w.pt")
     network = Mobile((3, 32, 32), 10).network(genotype)
-    assert begin_with(network, genotype, tmp_path / "w.pt") == ["classifier.weight", "classifier.bias"]
+    assert load_initial_weights(network, genotype, tmp_path / "w.pt") == ["classifier.weight", "classifier.bias"]
     assert torch.equal(network.get_parameter("conv_stem.weight"), source.get_parameter("conv_stem.weight"))
 
 
@@ -58,14 +58,14 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in wide.state_dict().items()}
     for source in ("model.pt", "w.pt"):
         with pytest.raises(NasError, match="does not fit this network, which differs in stem.0.weight, .* more"):
-            begin_with(wide, model.genotype, tmp_path / source)
+            load_initial_weights(wide, model.genotype, tmp_path / source)
     assert all(torch.equal(value, before[name]) for name, value in wide.state_dict().items())
     other = parse(NB201.replace("avg_pool_3x3~1", "skip_connect~1"))
     with pytest.raises(NasError, match="is a network of .*, not of this genotype"):
-        begin_with(wide, other, tmp_path / "model.pt")
+        load_initial_weights(wide, other, tmp_path / "model.pt")
     with pytest.raises(NasError, match="initial: there is no model.pt in"):
         (tmp_path / "empty").mkdir()
-        begin_with(wide, model.genotype, tmp_path / "empty")
+        load_initial_weights(wide, model.genotype, tmp_path / "empty")
 
 
 def test_through_the_front_door(tmp_path: Path) -> None:
@@ -85,10 +85,10 @@ def test_through_the_front_door(tmp_path: Path) -> None:
     missing.refused("initial: there is no file nowhere.pt")
     (tmp_path / "text.pt").write_text("no weights")
     with pytest.raises(NasError, match="initial: .* is no file of torch.save"):
-        begin_with(model.network(), model.genotype, tmp_path / "text.pt")
+        load_initial_weights(model.network(), model.genotype, tmp_path / "text.pt")
     torch.save([1], tmp_path / "list.pt")
     with pytest.raises(NasError, match="initial: .* holds a list, no state_dict"):
-        begin_with(model.network(), model.genotype, tmp_path / "list.pt")
+        load_initial_weights(model.network(), model.genotype, tmp_path / "list.pt")
 
 
 def test_where_it_means_nothing(tmp_path: Path) -> None:

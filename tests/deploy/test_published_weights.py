@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.deploy.published_weights import load_published, translate
+from nas.deploy.published_weights import load_published_weights, translate_state_dict
 from nas.nn.cell_graph import CellGraph
 from nas.spaces.base import Network
 from nas.spaces.darts.space import Darts
@@ -96,7 +96,7 @@ def test_round_trip(kind: str, prefix: str) -> None:
     state = {prefix + name: value for name, value in published(kind, source).items()}
     numbered = [name for name in state if re.search(r"\._ops\.|\.layers\.|<-", name)]
     assert len(numbered) > 20
-    load_published(target, state)
+    load_published_weights(target, state)
     expected = source.state_dict()
     for name, value in target.state_dict().items():
         assert torch.equal(value, expected[name]), name
@@ -122,7 +122,7 @@ def test_names() -> None:
     }
     for theirs, (build, ours) in names.items():
         network = build()
-        assert list(translate({theirs: one}, network)) == [ours]
+        assert list(translate_state_dict({theirs: one}, network)) == [ours]
         assert ours in network.state_dict() or ours == "cells.1.preprocess0.op.2.weight"
 
 
@@ -140,13 +140,13 @@ def test_names_of_nasnet_like_networks() -> None:
         "cells.1.ops2.1.1.running_mean": (fixed.supernet(), "pool_branches.1.1.running_mean"),
     }
     for theirs, (network, ours) in names.items():
-        (found,) = translate({theirs: torch.zeros(1)}, network)
+        (found,) = translate_state_dict({theirs: torch.zeros(1)}, network)
         assert found == f"{theirs[:7]}.{ours}" and found in network.state_dict()
 
 
 def test_a_pool_within_an_attribute() -> None:
     network = final_darts(pool_norm="plain")
-    found = translate({"cells.0._ops.1.op.1.running_mean": torch.zeros(1)}, network)
+    found = translate_state_dict({"cells.0._ops.1.op.1.running_mean": torch.zeros(1)}, network)
     assert list(found) == ["cells.0.graph.edges.0_2.max_pool_3x3.1.running_mean"]
     assert set(found) <= set(network.state_dict())
 
@@ -158,13 +158,13 @@ def test_columns_count_the_ops_that_an_edge_has() -> None:
         ops=("skip_connect", "sep_conv_3x3", "dil_conv_5x5"), edge_ops={"normal": table, "reduce": table}
     )
     names = ["cells.0._ops.0._ops.1.op.1.weight", "cells.0._ops.1._ops.0.op.1.weight"]
-    found = translate({name: torch.zeros(1) for name in names}, network)
+    found = translate_state_dict({name: torch.zeros(1) for name in names}, network)
     assert list(found) == [f"cells.0.graph.edges.{e}.op.1.weight" for e in ("0_2.dil_conv_5x5", "1_2.sep_conv_3x3")]
 
 
 def test_own_names_are_kept() -> None:
     source, target = scrambled(super_darts()), super_darts()
-    load_published(target, source.state_dict())
+    load_published_weights(target, source.state_dict())
     expected = source.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in target.state_dict().items())
 
@@ -183,7 +183,7 @@ def test_own_names_are_kept() -> None:
 def test_architecture_parameters_are_ignored(name: str) -> None:
     network = super_201()
     state = published("super_201", network)
-    load_published(network, state | {name: torch.zeros(6, 5), f"module.{name}": torch.zeros(6, 5)})
+    load_published_weights(network, state | {name: torch.zeros(6, 5), f"module.{name}": torch.zeros(6, 5)})
 
 
 def test_missing() -> None:
@@ -196,7 +196,7 @@ def test_missing() -> None:
     with pytest.raises(
         NasError, match="^these weights belong to another architecture, size or kind of network: "
     ) as error:
-        load_published(network, state)
+        load_published_weights(network, state)
     norm = "cells.0.edges.1_2.nor_conv_1x1.op.2"
     names = [f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
     assert parts(str(error.value)) == {"missing": ["cells.0.edges.1_2.nor_conv_1x1.op.1.weight", *names]}
@@ -207,7 +207,7 @@ def test_unexpected() -> None:
     network = final_201()
     extra = {f"module.head.{i}.weight": torch.zeros(1) for i in range(7)}
     with pytest.raises(NasError) as error:
-        load_published(network, published("final_201", network) | extra)
+        load_published_weights(network, published("final_201", network) | extra)
     names = [f"module.head.{i}.weight" for i in range(5)]
     assert parts(str(error.value)) == {"unexpected": [*names[:4], f"{names[4]} and 2 more"]}
 
@@ -218,7 +218,7 @@ def test_shape() -> None:
     state["stem.0.weight"] = torch.zeros(4, 1, 3, 3)
     state["classifier.bias"] = torch.tensor(0.0)
     with pytest.raises(NasError) as error:
-        load_published(network, state)
+        load_published_weights(network, state)
     assert parts(str(error.value)) == {
         "shape": ["stem.0.weight 4x1x3x3 instead of 4x3x3x3", "classifier.bias scalar instead of 10"]
     }
@@ -230,7 +230,7 @@ def test_weights_of_another_architecture() -> None:
     network = final_201()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(NasError) as error:
-        load_published(network, state)
+        load_published_weights(network, state)
     found = parts(str(error.value))
     assert found["missing"][0] == "cells.0.edges.0_1.nor_conv_3x3.op.1.weight"
     assert found["unexpected"][0] == "cells.0.layers.1.op.1.weight"
@@ -240,10 +240,10 @@ def test_weights_of_another_architecture() -> None:
 
 def test_weights_of_another_kind_of_network() -> None:
     with pytest.raises(NasError, match="missing .* unexpected cells.0._ops.0._ops.1.1.running_mean"):
-        load_published(final_darts(), published("super_darts", super_darts()))
+        load_published_weights(final_darts(), published("super_darts", super_darts()))
 
 
 def test_a_whole_checkpoint() -> None:
     checkpoint: Any = {"state_dict": published("final_201", final_201()), "epoch": 3}
     with pytest.raises(NasError, match=r"'state_dict' is not a tensor: .* checkpoint\['state_dict'\]"):
-        load_published(final_201(), checkpoint)
+        load_published_weights(final_201(), checkpoint)

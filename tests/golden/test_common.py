@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture
-from nas.deploy.published_weights import translate
+from nas.deploy.published_weights import translate_state_dict
 from nas.spaces.base import Network, Output
 from tests.support.golden_tools import Golden, assert_golden
 
@@ -54,7 +54,7 @@ def norm(gradient: Tensor | None) -> float:
 
 def our_names(names: Sequence[str], network: Network) -> list[str]:
     """The names in ``network`` of the parameters that the reference calls ``names``, in the same order."""
-    found = translate({name: torch.tensor(i) for i, name in enumerate(names)}, network)
+    found = translate_state_dict({name: torch.tensor(i) for i, name in enumerate(names)}, network)
     assert [int(i) for i in found.values()] == list(range(len(names)))
     return list(found)
 

@@ -9,7 +9,7 @@ import pytest
 import torch.nn.functional as F
 
 from nas.architecture.cell import Genotype
-from nas.deploy.published_weights import load_published
+from nas.deploy.published_weights import load_published_weights
 from nas.spaces.base import Network
 from nas.spaces.darts.notation import from_pairs
 from nas.spaces.darts.space import Darts
@@ -36,7 +36,7 @@ def build(golden: Golden, options: Mapping[str, Any]) -> Network:
     network = space.network(
         Genotype(space.notation, cells), channels=given["C"], layers=given["layers"], auxiliary=True, **options
     )
-    load_published(network, golden.state())
+    load_published_weights(network, golden.state())
     return network
 
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from nas.architecture.cell import Genotype
-from nas.deploy.complexity import macs, parameters
-from nas.deploy.published_weights import load_published
+from nas.deploy.published_weights import load_published_weights
+from nas.nn.macs import count_macs, count_parameters
 from nas.spaces.base import Network
 from nas.spaces.darts.notation import from_pairs
 from nas.spaces.darts.space import Darts
@@ -39,7 +39,7 @@ def build(stored: Golden, layers: int, **options: Any) -> Network:
     genotype = genotype_of(given["genotype"])
     space = Darts(stored.arrays["x"].shape[1:], given["num_classes"], fixed_reduction="reduce" not in genotype.cells)
     network = space.network(genotype, channels=given["C"], layers=layers, auxiliary=True, **options)
-    load_published(network, stored.state())
+    load_published_weights(network, stored.state())
     return network
 
 
@@ -88,7 +88,7 @@ def test_sizes(name: str, options: Any, total: float, left: float, madds: float,
     space = Darts((3, 32, 32), 10, fixed_reduction="reduce" not in genotype.cells)
     with torch.device("meta"):
         network = space.network(genotype, **options)
-    assert parameters(network, auxiliary=True) == round(total * 1e6)
-    assert parameters(network) == round(left * 1e6)
-    assert abs(macs(network, space.shape, bias=True) / 1e6 - madds) < 0.006
+    assert count_parameters(network, auxiliary=True) == round(total * 1e6)
+    assert count_parameters(network) == round(left * 1e6)
+    assert abs(count_macs(network, space.shape, bias=True) / 1e6 - madds) < 0.006
     assert space.parse(space.native(genotype)) == genotype

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch.nn.functional as F
 
-from nas.deploy.published_weights import load_published
+from nas.deploy.published_weights import load_published_weights
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.golden.test_common import Comparison
 from tests.support.golden_tools import Golden
@@ -23,7 +23,7 @@ def test_final_network(golden: Callable[[str], Golden], name: str) -> None:
     x, y = stored.tensor("x"), stored.tensor("y")
     space = NasBench201(stored.arrays["x"].shape[1:], given["num_classes"])
     network = space.network(space.parse(given["arch"]), channels=given["C"], cells_per_stage=given["N"])
-    load_published(network, stored.state())
+    load_published_weights(network, stored.state())
 
     out = network.eval().outputs(x)
     compare.equal("eval_logits", out.logits)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.deploy.complexity import parameters
-from nas.deploy.published_weights import load_published, translate
+from nas.deploy.published_weights import load_published_weights, translate_state_dict
+from nas.nn.macs import count_parameters
 from nas.spaces.notation import parse
 from nas.spaces.single_path.mobile import Mobile
 from nas.zoo import table
@@ -46,14 +46,14 @@ def test_noisydarts_a(golden: Callable[[str], Golden]) -> None:
 
     x = stored.tensor("x")
     network = Mobile(x.shape[1:], 1000).network(parse(table.find("NoisyDARTS-A").genotype))
-    load_published(network, state)  # refuses names or shapes that differ, either way
+    load_published_weights(network, state)  # refuses names or shapes that differ, either way
     own = {name for name, _ in network.named_parameters()}
     parts = dict(zip(names, stored.arrays["is_parameter"], strict=True))
     assert sum(parts.values()) == len(own)
-    ours = translate(state, network)
+    ours = translate_state_dict(state, network)
     assert [name in own for name in ours] == [bool(is_parameter) for is_parameter in parts.values()]
     compare.left -= {"state_names", "state_shapes", "is_parameter"}
-    compare.equal("num_parameters", np.int64(parameters(network)))
+    compare.equal("num_parameters", np.int64(count_parameters(network)))
 
     means: list[list[float]] = []
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.deploy.published_weights import load_published, translate
+from nas.deploy.published_weights import load_published_weights, translate_state_dict
 from nas.proxies.fisher import Fisher
 from nas.proxies.gradient_based import GradNorm, Grasp, Snip
 from nas.proxies.jacob_cov import JacobCov
@@ -41,7 +41,7 @@ def tiny_network(stored: Golden) -> Network:
     given = stored.entry["constructor"]
     space = NasBench201(stored.arrays["x"].shape[1:], given["num_classes"])
     network = space.network(space.parse(given["arch"]), channels=given["C"], cells_per_stage=given["N"])
-    load_published(network, {key.removeprefix("net."): value for key, value in stored.state().items()})
+    load_published_weights(network, {key.removeprefix("net."): value for key, value in stored.state().items()})
     return network
 
 
@@ -93,7 +93,9 @@ def test_tiny_network(golden: Callable[[str], Golden], name: str) -> None:
     network, batch = tiny_network(stored), (stored.tensor("x"), stored.tensor("y"))
     found = PROXIES[name].layers(network, batch, torch.Generator())
     keys = [f"{name.removeprefix('net.')}.weight" for name in stored.arrays["layer_names"].tolist()]
-    assert [f"{layer}.weight" for layer in found] == list(translate(dict.fromkeys(keys, stored.tensor("x")), network))
+    assert [f"{layer}.weight" for layer in found] == list(
+        translate_state_dict(dict.fromkeys(keys, stored.tensor("x")), network)
+    )
     layers = f"{name.removesuffix('64')}_layers" + ("64" if name.endswith("64") else "")
     assert_golden(stored, layers, torch.stack(list(found.values())))
     assert_golden(stored, name, PROXIES[name](network, batch, torch.Generator()))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import SGD
 
-from nas.deploy.published_weights import load_published, translate
+from nas.deploy.published_weights import load_published_weights, translate_state_dict
 from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights
 from nas.gradients.first_order import FirstOrder
 from nas.gradients.unrolled import Unrolled
@@ -60,7 +60,7 @@ def build(stored: Golden, dtype: torch.dtype = torch.float32) -> GradientSearch:
         stem_multiplier=given["stem_multiplier"],
     )
     search = GradientSearch(space, Softmax, sgd(stored)).to(dtype)
-    load_published(search.supernet, stored.state())
+    load_published_weights(search.supernet, stored.state())
     for kind, name in ALPHAS.items():
         search.relaxation.alpha[kind].data.copy_(stored.tensor(name))
     return search.train()
@@ -78,7 +78,7 @@ class Gradient:
         weights = dict(search.supernet.named_parameters())
         optimizer = sgd(stored)(weights.values())
         if momentum:
-            buffers = translate(stored.state("momentum/", dtype), search.supernet)
+            buffers = translate_state_dict(stored.state("momentum/", dtype), search.supernet)
             assert set(buffers) == set(weights)
             for name, buffer in buffers.items():
                 optimizer.state[weights[name]]["momentum_buffer"] = buffer

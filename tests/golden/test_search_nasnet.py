@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import SGD
 
 from nas.architecture.masks import Masks
-from nas.deploy.published_weights import load_published
+from nas.deploy.published_weights import load_published_weights
 from nas.relaxations.base import Relaxation
 from nas.relaxations.gumbel import Gumbel
 from nas.relaxations.softmax import Softmax
@@ -46,7 +46,7 @@ def build(stored: Golden, fixed: bool = False) -> tuple[Darts, Network]:
         fixed_reduction=fixed,
     )
     network = space.supernet()
-    load_published(network, stored.state())
+    load_published_weights(network, stored.state())
     return space, network.train()
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas.architecture.cell import Genotype, discretize
 from nas.architecture.masks import Masks
-from nas.deploy.published_weights import load_published
+from nas.deploy.published_weights import load_published_weights
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.relaxations.base import Relaxation
 from nas.relaxations.dirichlet import Dirichlet, pathwise
@@ -37,7 +37,7 @@ def build(stored: Golden, conv_bias: bool | None = None, edge: EdgeFactory = Mix
         shape[1:], given["num_classes"], channels=given["C"], cells_per_stage=given["N"], conv_bias=conv_bias
     )
     network = space.supernet(edge)
-    load_published(network, stored.state())
+    load_published_weights(network, stored.state())
     return space, network.train()
 
 

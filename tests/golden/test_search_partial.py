@@ -13,7 +13,7 @@ from torch.optim import SGD
 
 from nas.architecture.cell import CellGenotype, Genotype
 from nas.callbacks.schedules.stages import prune
-from nas.deploy.published_weights import load_published
+from nas.deploy.published_weights import load_published_weights
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.relaxations.dirichlet import Dirichlet, pathwise
 from nas.relaxations.edge_normalized import EdgeNormalized
@@ -48,7 +48,7 @@ class Stored(Dirichlet):
 def search(stored: Golden, space: Space, relaxation: Callable[..., object], portion: int) -> GradientSearch:
     """The golden's search with the published weights."""
     found = GradientSearch(space, relaxation, partial(SGD, lr=0.1), edge=partial(PartialChannels, portion=portion))  # type: ignore[arg-type]
-    load_published(found.supernet, stored.state())
+    load_published_weights(found.supernet, stored.state())
     return found.train()
 
 

@@ -15,7 +15,7 @@ from nas.architecture.cell import Cell, EdgeWeights, Genotype, Link
 from nas.architecture.derivation import edge_all
 from nas.architecture.masks import Masks
 from nas.callbacks.schedules.anneal import Anneal
-from nas.deploy.complexity import macs
+from nas.nn.macs import count_macs
 from nas.objectives.concrete_density import concrete_log_density
 from nas.objectives.resource_penalty import KINDS, Resource, op_costs
 from nas.relaxations.gumbel import Gumbel
@@ -68,7 +68,7 @@ def test_costs_are_those_of_the_networks() -> None:
         column = space.cells["cell"].ops.index(op)
         all_of_it = space.parse(f"|{op}~0|+|{op}~0|{op}~1|+|{op}~0|{op}~1|{op}~2|")
         nothing = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
-        more = macs(space.network(all_of_it, 4, 2), SHAPE) - macs(space.network(nothing, 4, 2), SHAPE)
+        more = count_macs(space.network(all_of_it, 4, 2), SHAPE) - count_macs(space.network(nothing, 4, 2), SHAPE)
         assert int(costs[1, ..., column].sum()) == more
         parameters = cost(all_of_it, SHAPE, 10, 4, 2)[0] - cost(nothing, SHAPE, 10, 4, 2)[0]
         norms = 2 * 6 * 2 * (4 + 8 + 16)

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from nas.data.proxy_batches import Draws
+from nas.data.proxy_batches import ProxyBatches
 from nas.data.synthetic import Synthetic
 from nas.proxies.fused import fusible
 from nas.proxies.linear_regions import LinearRegions, distinct
@@ -102,7 +102,7 @@ def test_rows_in_parts_are_rows(count: int) -> None:
 @pytest.mark.parametrize("proxy", [Ntk(rows="loop"), LinearRegions(chunk=10)], ids=["ntk", "linear_regions"])
 def test_a_trainer_of_low_precision_measures_in_float32(proxy: Ntk | LinearRegions) -> None:
     """What bf16-mixed, bf16-true and 64-true do around a step changes nothing."""
-    draws = Draws(Synthetic(shape=[3, 8, 8], size=64, mean=0.5, std=0.25), 0)
+    draws = ProxyBatches(Synthetic(shape=[3, 8, 8], size=64, mean=0.5, std=0.25), 0)
     space, place = spaces()["nas_bench_201"], Place(0, 0, 0)
     left = alive(space, 0, 1.0)
     plain = Meter(space, proxy, draws, 0, "paper", True, 10)(left, place)

@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from nas.data.proxy_batches import Draws
+from nas.data.proxy_batches import ProxyBatches
 from nas.data.synthetic import Synthetic
 from nas.proxies.gradient_based import Grasp, Snip
 from nas.proxies.jacob_cov import JacobCov
@@ -49,8 +49,8 @@ def network(dtype: torch.dtype = torch.float64) -> StackedCells:
     return found.to(dtype)
 
 
-def draws() -> Draws:
-    return Draws(Synthetic(shape=[3, 8, 8], size=300, mean=0.5, std=0.25, batch_size=8), 0)
+def draws() -> ProxyBatches:
+    return ProxyBatches(Synthetic(shape=[3, 8, 8], size=300, mean=0.5, std=0.25, batch_size=8), 0)
 
 
 def proxy(file: Path) -> Proxy:

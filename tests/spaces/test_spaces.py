@@ -12,11 +12,11 @@ from torch import nn
 
 from nas.architecture.cell import CellGenotype, Genotype, Link, discretize
 from nas.architecture.masks import Masks
-from nas.deploy.complexity import parameters
 from nas.nn.cell_graph import CellGraph
 from nas.nn.drop_path import DropPath
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.edges.partial_channels import PartialChannels
+from nas.nn.macs import count_parameters
 from nas.nn.ops import OPS, FactorizedReduce, OpOptions
 from nas.relaxations.softmax import Softmax
 from nas.spaces.base import Network, Shape, Space
@@ -262,6 +262,6 @@ def test_the_strongest_links_are_chosen(repeats: bool) -> None:
 def test_size_of_the_supernet_for_imagenet() -> None:
     """PC-DARTS, 1,000 classes, half of the channels: 956,512 parameters, its stem being 48 wide."""
     space = Darts((3, 224, 224), 1000, stem="imagenet", stem_multiplier=3)
-    assert parameters(space.supernet(partial(PartialChannels, portion=2))) == 956_512
+    assert count_parameters(space.supernet(partial(PartialChannels, portion=2))) == 956_512
     assert space.supernet().stem1[1].out_channels == 48
     assert Darts((3, 224, 224), 1000, stem="imagenet").supernet().stem1[1].out_channels == 16

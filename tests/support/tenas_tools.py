@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from nas.deploy.published_weights import load_published
+from nas.deploy.published_weights import load_published_weights
 from nas.proxies.proxy import Batch, Proxy
 from nas.proxies.pruned import Pruned
 from nas.spaces.base import Network, Probe, Space
@@ -36,7 +36,7 @@ def probe(stored: Golden, kind: Probe, prefix: str = "state/", dtype: torch.dtyp
     state = stored.state(prefix)
     if kind == "regions":
         state = {key: value for key, value in state.items() if not key.startswith("stem.")}
-    load_published(network, state)
+    load_published_weights(network, state)
     return network.to(dtype)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nas.cli.build import build_space
-from nas.deploy.complexity import operations, parameters
+from nas.nn.macs import count_operations, count_parameters
 from nas.spaces import notation as notations
 from nas.spaces.base import Network, Space
 from nas.spaces.darts import notation as darts_notation
@@ -59,7 +59,7 @@ def test_every_architecture_can_be_built(repeated: bool) -> None:
             size = {"channels": 8, "layers": 3} if genotype.space == "darts" else {}
             with torch.device("meta"):
                 network = space_for(genotype, (3, 32, 32), 10).network(genotype, **{**entry.network, **size})
-            assert parameters(network) > 1000, entry.name
+            assert count_parameters(network) > 1000, entry.name
             built += 1
     assert built > 60
 
@@ -90,11 +90,11 @@ def test_reported_figures_are_reproduced(entry: Entry, data: str) -> None:
     """By the rule that the authors used; what is listed as not reproduced must indeed be off."""
     network, figures = built(entry, data), entry.reported[data]
     if "params_M" in figures:
-        counted = parameters(network, auxiliary=bool(figures.get("auxiliary")))
+        counted = count_parameters(network, auxiliary=bool(figures.get("auxiliary")))
         expected = f"{data}.params_M" not in entry.not_reproduced
         assert agrees(counted, figures["params_M"]) == expected, f"{counted / 1e6} for {figures}"
     if "macs_M" in figures:
-        counted = operations(network, DATA[data][0], figures.get("rule", "macs"))
+        counted = count_operations(network, DATA[data][0], figures.get("rule", "macs"))
         expected = f"{data}.macs_M" not in entry.not_reproduced
         assert agrees(counted, figures["macs_M"]) == expected, f"{counted / 1e6} for {figures}"
 
@@ -108,7 +108,11 @@ def test_reported_figures_of_the_benchmark() -> None:
 
 def sizes(network: Network, data: str) -> tuple[float, float, float]:
     """Parameters without and with the auxiliary head, and multiply-adds, in millions."""
-    counts = parameters(network), parameters(network, auxiliary=True), operations(network, DATA[data][0], "macs")
+    counts = (
+        count_parameters(network),
+        count_parameters(network, auxiliary=True),
+        count_operations(network, DATA[data][0], "macs"),
+    )
     return (round(counts[0] / 1e6, 4), round(counts[1] / 1e6, 4), round(counts[2] / 1e6, 3))
 
 
@@ -147,23 +151,23 @@ def test_sizes_measured_with_the_authors_code(shared: Path) -> None:
             keys = ("params_M_without_aux", "params_M_with_aux", "madds_M_conv_plus_linear")
             assert sizes(network, data) == tuple(figures[key] for key in keys), (entry.name, size)
             if "madds_M_thop_0_0_31_post1910280903_rules" in figures:
-                thop = operations(network, DATA[data][0], "thop_2019") / 1e6
+                thop = count_operations(network, DATA[data][0], "thop_2019") / 1e6
                 assert round(thop, 3) == figures["madds_M_thop_0_0_31_post1910280903_rules"]
             compared += 1
     assert compared == 15
     for size, figures in published["GDAS_F1"]["measured"].items():
         data = size.split("_")[2]
         network = built(find("GDAS_F1"), data, channels=int(size.split("_")[3].removeprefix("C")))
-        macs = operations(network, DATA[data][0], "macs_bias")
-        counts = [n / 1e6 for n in (parameters(network, auxiliary=True), parameters(network), macs)]
+        macs = count_operations(network, DATA[data][0], "macs_bias")
+        counts = [n / 1e6 for n in (count_parameters(network, auxiliary=True), count_parameters(network), macs)]
         assert counts == [figures[key] for key in ("params_total_M", "params_no_aux_M", "flops_eval_M")], size
     mobile, given = built(find("NoisyDARTS_A"), "imagenet"), published["NoisyDARTS_A"]["computed"]
     without = built(find("NoisyDARTS_A"), "imagenet", squeeze=0)
-    assert [round(parameters(n) / 1e6, 3) for n in (mobile, without)] == [
+    assert [round(count_parameters(n) / 1e6, 3) for n in (mobile, without)] == [
         given["params_M"],
         given["params_M_without_se"],
     ]
-    macs_of = [round(operations(n, DATA["imagenet"][0], "macs") / 1e6, 1) for n in (mobile, without)]
+    macs_of = [round(count_operations(n, DATA["imagenet"][0], "macs") / 1e6, 1) for n in (mobile, without)]
     assert macs_of == [given["madds_M_224_conv_linear"], given["madds_M_without_se"]]
 
 
@@ -178,8 +182,8 @@ AUTODL = [
 @pytest.mark.parametrize(("name", "params_m", "macs_m"), AUTODL)
 def test_sizes_measured_with_autodl(name: str, params_m: float, macs_m: float) -> None:
     network = built(find(name), "cifar10")
-    assert parameters(network) == round(params_m * 1e6)
-    assert round(operations(network, DATA["cifar10"][0], "macs_bias") / 1e6, 2) == macs_m
+    assert count_parameters(network) == round(params_m * 1e6)
+    assert round(count_operations(network, DATA["cifar10"][0], "macs_bias") / 1e6, 2) == macs_m
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 from nas.architecture.cell import Genotype
 from nas.blackbox.evaluator import Evaluation, Evaluator
 from nas.data.base import ImageData
-from nas.data.proxy_batches import Draws, DrawsOn
+from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
 from nas.proxies.evaluate import ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.spaces.base import Space
@@ -35,8 +35,8 @@ class ZeroCost(Evaluator):
     ) -> None:
         assert proxy is not None, "the configuration names one"
         self.unit = proxy.name if proxy.higher_is_better else f"-{proxy.name}"
-        draws = Draws(data, seed)
-        self._evaluate = ProxyEvaluator(space, proxy, DrawsOn(lambda: draws, device), network, seed)
+        draws = ProxyBatches(data, seed)
+        self._evaluate = ProxyEvaluator(space, proxy, LazyProxyBatches(lambda: draws, device), network, seed)
 
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         began = time.perf_counter()

@@ -18,9 +18,9 @@ from nas.cli.jobs.load_trained import trained
 from nas.cli.main import refuse_nested_ddp
 from nas.cli.run_dir.summary import cost, environment
 from nas.data.base import ImageData
-from nas.deploy.evaluation import ClassResult, Evaluation, Measurement
-from nas.deploy.latency import Timing
-from nas.deploy.resolve import Found
+from nas.deploy.evaluation import ClassAccuracy, EvaluationModule, EvaluationReport
+from nas.deploy.latency import Latency
+from nas.deploy.resolve import ResolvedModel
 from nas.plotting.confusion import save_confusion
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
@@ -41,7 +41,7 @@ def run(cfg: DictConfig) -> float:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg, bilevel=False)
     found = trained(cfg, data)
-    measurement = Measurement(
+    measurement = EvaluationModule(
         found.model.network(auxiliary=False), data.classes, cfg.evaluation.logits, cfg.evaluation.runs
     )
     with open_dict(cfg):
@@ -52,7 +52,7 @@ def run(cfg: DictConfig) -> float:
     trainer.test(measurement, datamodule=data, verbose=False)
     names = data.class_names or found.model.class_names
     result = measurement.result
-    table = result.by_class(names)
+    table = result.per_class(names)
     summary = _summary(cfg, trainer, found, data, result)
     _write(output, result, table, names)
     write_json(output / "summary.json", summary)
@@ -60,7 +60,9 @@ def run(cfg: DictConfig) -> float:
     return result.top1
 
 
-def _summary(cfg: DictConfig, trainer: pl.Trainer, found: Found, data: ImageData, result: Evaluation) -> dict[str, Any]:
+def _summary(
+    cfg: DictConfig, trainer: pl.Trainer, found: ResolvedModel, data: ImageData, result: EvaluationReport
+) -> dict[str, Any]:
     model = found.model
     space = space_of(model.genotype, data.shape, data.classes)
     return {
@@ -88,7 +90,7 @@ def _summary(cfg: DictConfig, trainer: pl.Trainer, found: Found, data: ImageData
     }
 
 
-def _timing(timing: Timing) -> dict[str, float | int]:
+def _timing(timing: Latency) -> dict[str, float | int]:
     """The median, and between what 80 % of the passes lie."""
     return {
         "batch": timing.batch,
@@ -99,7 +101,7 @@ def _timing(timing: Timing) -> dict[str, float | int]:
     }
 
 
-def _write(output: Path, result: Evaluation, table: list[ClassResult], names: tuple[str, ...]) -> None:
+def _write(output: Path, result: EvaluationReport, table: list[ClassAccuracy], names: tuple[str, ...]) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["label", "class", "images", "correct", "accuracy"])
@@ -115,7 +117,9 @@ def _write(output: Path, result: Evaluation, table: list[ClassResult], names: tu
         write_atomically(output / "logits.pt", buffer.getvalue())
 
 
-def _report(summary: dict[str, Any], found: Found, table: list[ClassResult], result: Evaluation, output: Path) -> None:
+def _report(
+    summary: dict[str, Any], found: ResolvedModel, table: list[ClassAccuracy], result: EvaluationReport, output: Path
+) -> None:
     log.info("genotype       %s", summary["genotype"])
     log.info("weights        %s (%s)", found.path, found.kind)
     log.info("parameters     %.3f M   MACs %.2f M", summary["parameters"] / 1e6, summary["macs"] / 1e6)
@@ -135,14 +139,14 @@ def _report(summary: dict[str, Any], found: Found, table: list[ClassResult], res
         "latency        %.2f ms an image alone (80 %% of %d between %.2f and %.2f)", times[0], single.runs, *times[1:]
     )
     _report_classes(table)
-    for label, taken, images in result.confused():
+    for label, taken, images in result.top_confusions():
         share = 100 * images / table[label].images
         log.info("mistaken       %s for %s: %d images, %.1f %%", table[label].name, table[taken].name, images, share)
     log.info("classes        %s", output / "classes.csv")
     log.info("picture        %s", output / "confusion.png")
 
 
-def _report_classes(table: list[ClassResult]) -> None:
+def _report_classes(table: list[ClassAccuracy]) -> None:
     """Every class where they are few, else the five that are recognized worst."""
     seen = [row for row in table if row.images]
     many = len(table) > LISTED

@@ -16,7 +16,7 @@ from nas.cli.build import build_data
 from nas.cli.jobs.load_trained import trained
 from nas.cli.run_dir.summary import cost, environment
 from nas.data.base import ImageData
-from nas.deploy.export import SUFFIXES, Format, check_installed, differences, exported
+from nas.deploy.export import SUFFIXES, Format, check_export_packages, export_network, verify_export
 from nas.deploy.load import TrainedNetwork
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, unknown
@@ -29,7 +29,7 @@ IMAGES = 16  # compared
 def run(cfg: DictConfig) -> None:
     """Exports, compares the file with the network, and writes it together with a summary."""
     form = _format(str(cfg.format))
-    check_installed(form)
+    check_export_packages(form)
     output = Path(cfg.paths.output)
     file = _file(cfg, form, output)
     if cfg.threads is not None:
@@ -42,8 +42,8 @@ def run(cfg: DictConfig) -> None:
     found = trained(cfg, data)
     network = TrainedNetwork(found.model, cfg.export.normalize, auxiliary=False)
     batches, missing = _batches(network, data, cfg.seed)
-    content = exported(network, form)
-    found_differences = differences(network, form, content, batches)
+    content = export_network(network, form)
+    found_differences = verify_export(network, form, content, batches)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, content)
     model = found.model

@@ -11,19 +11,21 @@ from omegaconf import DictConfig, OmegaConf
 from nas.cli.jobs.train import network_options
 from nas.cli.overrides.parse import override
 from nas.data.base import ImageData
-from nas.deploy.resolve import Found, find
+from nas.deploy.resolve import ResolvedModel, resolve_model
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
 
 
-def trained(cfg: DictConfig, data: ImageData) -> Found:
+def trained(cfg: DictConfig, data: ImageData) -> ResolvedModel:
     """The network with its weights; ``data`` then normalizes as in its training, unless the command line says how.
 
     Raises NasError where there is none, or it is for other images or classes than those of ``data``.
     """
     genotype = None if OmegaConf.is_missing(cfg, "genotype") else cfg.genotype
-    found = find(genotype, cfg.weights, lambda space: network_options(space, cfg.network, {}), data.shape, data.classes)
+    found = resolve_model(
+        genotype, cfg.weights, lambda space: network_options(space, cfg.network, {}), data.shape, data.classes
+    )
     model, name = found.model, HydraConfig.get().runtime.choices["dataset"]
     hint = f" (it was trained on {model.dataset})" if model.dataset else ""
     if model.classes != data.classes:
@@ -39,7 +41,7 @@ def trained(cfg: DictConfig, data: ImageData) -> Found:
     given = HydraConfig.get().overrides.task
     asked = any(override(given, f"dataset.{key}") for key in ("mean", "std"))
     if asked or model.mean is None or model.std is None:
-        return Found(replace(model, mean=data.mean, std=data.std), found.path, found.kind)
+        return ResolvedModel(replace(model, mean=data.mean, std=data.std), found.path, found.kind)
     if (model.mean, model.std) != (data.mean, data.std):
         log.info("normalization  that of the training, mean %s std %s", list(model.mean), list(model.std))
         data.mean, data.std = model.mean, model.std

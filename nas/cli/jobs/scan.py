@@ -23,7 +23,7 @@ from nas.cli.build import build_data, build_space, device_alone
 from nas.cli.overrides.signatures import check_network
 from nas.cli.run_dir.summary import environment
 from nas.data.base import ImageData
-from nas.data.proxy_batches import Draws, DrawsOn
+from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
 from nas.plotting.cell import save_cell
 from nas.proxies.ranking.correlation import Values, to_higher_is_better
 from nas.proxies.ranking.log import Entry
@@ -68,7 +68,7 @@ def run(cfg: DictConfig) -> float | None:
 
 def build_scan(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
     """The scan of a configuration; images are drawn at its first score."""
-    batches = DrawsOn(lambda: Draws(data, cfg.ranking.seed), device)
+    batches = LazyProxyBatches(lambda: ProxyBatches(data, cfg.ranking.seed), device)
     check_network("ranking.network", space, cfg.ranking.network or {})
     options = OmegaConf.masked_copy(cfg.ranking, [str(k) for k in cfg.ranking if k != "report"])
     options._set_parent(cfg)

@@ -24,9 +24,9 @@ from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.summary import as_published, cost, environment
 from nas.cli.run_dir.truncate import resumed
 from nas.data.base import ImageData
-from nas.deploy.complexity import parameters
-from nas.deploy.fine_tune import begin_with
+from nas.deploy.fine_tune import load_initial_weights
 from nas.deploy.model import MODEL_FILE, Model, save_model
+from nas.nn.macs import count_parameters
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import load_genotype, published, save_genotype
 from nas.spaces.registry import space_of
@@ -53,7 +53,7 @@ def run(cfg: DictConfig) -> float | None:
     options = network_options(space, cfg.network, {} if entry is None else entry.options(space.shape[1:]))
     network = space.network(genotype, **options)
     if cfg.initial is not None and checkpoint is None:
-        new = begin_with(network, genotype, cfg.initial)
+        new = load_initial_weights(network, genotype, cfg.initial)
         log.info("begins with    %s%s", cfg.initial, f" (new: {', '.join(new)})" if new else "")
     training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
     try:
@@ -123,7 +123,7 @@ def _summary(
         "best_test_accuracy": None if training.best is None else training.best[0],
         "best_epochs": None if training.best is None else training.best[1],
         **cost(space, genotype, **options),
-        "parameters_with_auxiliary": parameters(training.network, auxiliary=True),
+        "parameters_with_auxiliary": count_parameters(training.network, auxiliary=True),
         "network": options,
         "train_seconds": round(seconds, 3),
         "step_seconds": timer.median() if timer is not None else None,

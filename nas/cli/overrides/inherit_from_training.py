@@ -60,9 +60,9 @@ def _stored(path: Path) -> str | None:
         return None
     # imported only here: they need torch, and a wrong path should not wait for that
     from nas.deploy.model import decode_model, is_model
-    from nas.deploy.weights import read_file
+    from nas.deploy.weights_file import read_weights_file
 
-    value = read_file(path)
+    value = read_weights_file(path)
     dataset = decode_model(value, path).dataset if is_model(value) else None
     return dataset if dataset is not None and (CONF / "dataset" / f"{dataset}.yaml").is_file() else None
 

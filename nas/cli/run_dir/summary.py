@@ -16,7 +16,7 @@ import torch
 
 from nas.architecture.cell import Genotype
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
-from nas.deploy.complexity import operations, parameters
+from nas.nn.macs import count_operations, count_parameters
 from nas.spaces.base import Space
 from nas.zoo.table import Entry
 
@@ -29,8 +29,8 @@ def cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
         network = space.network(genotype, **options)
     rule = "macs_bias" if space.counts_bias else "macs"
     return {
-        "parameters": parameters(network),
-        "macs": operations(network, space.shape, rule),
+        "parameters": count_parameters(network),
+        "macs": count_operations(network, space.shape, rule),
         "macs_rule": rule,
     }
 
@@ -45,7 +45,7 @@ def as_published(entry: Entry, space: Space, genotype: Genotype, **options: Any)
         "source": entry.source,
         "reported": {data: dict(figures) for data, figures in entry.reported.items()},
         "reported_in": entry.reported_in,
-        "counted": {rule: operations(network, space.shape, rule) for rule in sorted(rules)},
+        "counted": {rule: count_operations(network, space.shape, rule) for rule in sorted(rules)},
     }
 
 

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from nas.data.pipeline.decode import Decode
-from nas.data.pipeline.loader import Loader, seed_of
+from nas.data.pipeline.loader import Loader, derive_seed
 from nas.utils.errors import NasError, one_line
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class FileLoader(Loader):
     def _batches(
         self, place: tuple[int, ...], start: int, batches: Sequence[Tensor]
     ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
-        keys = [[(index, seed_of(*place, index)) for index in batch.tolist()] for batch in batches]
+        keys = [[(index, derive_seed(*place, index)) for index in batch.tolist()] for batch in batches]
         for number, (x, y, broken) in enumerate(self._decoded(keys), start):
             self._tell(broken)
             if len(y):
@@ -125,8 +125,8 @@ class FileLoader(Loader):
             elif self.dataset.refill:
                 raise NasError(f"{_TRIES} image files in a row cannot be read, the last of them {broken[-1][0]}")
 
-    def drawn(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        keys = [(index, seed_of(seed, place, index)) for place, index in enumerate(picked.tolist())]
+    def load_images(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        keys = [(index, derive_seed(seed, place, index)) for place, index in enumerate(picked.tolist())]
         size, parts = self.batch_size, []
         for x, y, broken in self._decoded([keys[at : at + size] for at in range(0, len(keys), size)]):
             self._tell(broken)

@@ -117,7 +117,7 @@ class Loader(ABC):
         """
 
     @abstractmethod
-    def drawn(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def load_images(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """The images ``picked`` (int64 [B], of all there are) and their labels, their augmentation from ``seed``."""
 
     def _order(self, place: tuple[int, ...]) -> Tensor:
@@ -125,7 +125,7 @@ class Loader(ABC):
         size = len(self.indices)
         order = self.indices
         if self.shuffle:
-            order = order[torch.randperm(size, generator=Generator().manual_seed(seed_of(*place)))]
+            order = order[torch.randperm(size, generator=Generator().manual_seed(derive_seed(*place)))]
         return order[(self.rank + self.world * torch.arange(self.share)) % size]
 
     def state_dict(self) -> dict[str, Any]:
@@ -181,16 +181,16 @@ class TensorLoader(Loader):
         order = torch.cat(list(batches)).to(self.device)
         generator = Generator(self.device)
         for number, picked in enumerate(order.split(self.batch_size), start):
-            generator.manual_seed(seed_of(*place, self.rank, number))
+            generator.manual_seed(derive_seed(*place, self.rank, number))
             x = self.transform(self.images.index_select(0, picked), generator)
             yield number + 1, (x, self.labels.index_select(0, picked))
 
-    def drawn(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def load_images(self, picked: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         picked = picked.to(self.device)
         x = self.transform(self.images.index_select(0, picked), Generator(self.device).manual_seed(seed))
         return x, self.labels.index_select(0, picked)
 
 
-def seed_of(*place: int | str) -> int:
+def derive_seed(*place: int | str) -> int:
     """A 63-bit seed for a place in the run; hashed, since sums of small numbers meet each other."""
     return int.from_bytes(hashlib.blake2b(repr(place).encode(), digest_size=8).digest(), "big") >> 1

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from nas.data.pipeline.loader import seed_of
+from nas.data.pipeline.loader import derive_seed
 from nas.data.splits.folder_index import FolderIndex
 from nas.utils.errors import NasError, one_line
 
@@ -39,7 +39,7 @@ def choose(index: FolderIndex, fractions: Sequence[float], seed: int) -> tuple[T
         wanted = [max(1, int(_exact(fraction) * count)) for fraction in fractions]
         if sum(wanted) > count:
             raise NasError(f"class '{name}' has {count} image(s) in {index.root}: it takes {sum(wanted)} to share out")
-        order = torch.randperm(count, generator=Generator().manual_seed(seed_of(seed, name))) + first
+        order = torch.randperm(count, generator=Generator().manual_seed(derive_seed(seed, name))) + first
         for part, chosen in zip(parts, order[: sum(wanted)].split(wanted), strict=True):
             part.append(chosen.sort().values)
         first += count

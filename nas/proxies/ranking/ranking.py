@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.architecture.cell import Genotype
-from nas.deploy.complexity import macs, parameters
+from nas.nn.macs import count_macs, count_parameters
 from nas.proxies.evaluate import Batches, ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.proxies.ranking.candidates import Candidates
@@ -99,4 +99,4 @@ def size(space: Space, genotype: Genotype) -> tuple[int, int]:
     if genotype.space in CLOSED_FORMS:
         return CLOSED_FORMS[genotype.space](genotype, space.shape, space.classes)
     network = space.network(genotype)
-    return parameters(network), macs(network, space.shape, bias=space.counts_bias)
+    return count_parameters(network), count_macs(network, space.shape, bias=space.counts_bias)

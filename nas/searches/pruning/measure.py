@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nas.data.proxy_batches import Draws
+from nas.data.proxy_batches import ProxyBatches
 from nas.proxies.fused import fusible
 from nas.proxies.linear_regions import crops
 from nas.proxies.precision import in_float32
@@ -43,7 +43,7 @@ class Meter:
         self,
         space: Space,
         proxy: Proxy,
-        draws: Draws,
+        draws: ProxyBatches,
         seed: int,
         init: Init,
         share: bool,

@@ -16,7 +16,7 @@ from torch import nn
 from nas.architecture.cell import NONE, Genotype, discretize
 from nas.architecture.masks import Masks
 from nas.data.base import ImageData
-from nas.data.proxy_batches import Draws
+from nas.data.proxy_batches import ProxyBatches
 from nas.proxies.linear_regions import SIDE
 from nas.proxies.proxy import Proxy, check_images
 from nas.proxies.pruned import Alive, equal_weights
@@ -141,7 +141,16 @@ class PruningSearch(Search):
         data = self.trainer.datamodule.data  # type: ignore[attr-defined]
         seed = int(self.get_buffer("seed"))
         self._meters = [
-            Meter(self.space, s, Draws(data, seed), seed, self.init, self.share_reference, self._images(s), self.device)
+            Meter(
+                self.space,
+                s,
+                ProxyBatches(data, seed),
+                seed,
+                self.init,
+                self.share_reference,
+                self._images(s),
+                self.device,
+            )
             for s in self.proxies
         ]
         allowed = (self.trainer.max_epochs or 0) - self.current_epoch

@@ -19,7 +19,7 @@ from nas.blackbox.evaluators.benchmark import BenchmarkQuery
 from nas.blackbox.evaluators.supernet import SupernetAccuracy
 from nas.blackbox.evaluators.training import ShortTraining
 from nas.blackbox.evaluators.zero_cost import ZeroCost
-from nas.data.proxy_batches import Draws
+from nas.data.proxy_batches import ProxyBatches
 from nas.data.synthetic import Synthetic
 from nas.proxies.naswot import Naswot
 from nas.proxies.params_macs import Params
@@ -181,7 +181,7 @@ def test_zero_cost_is_the_score_at_its_initialization() -> None:
     assert evaluator(genotype).value == first.value != second.value and first.seconds > 0
     torch.manual_seed(5)
     network = SPACE.network(genotype, **SMALL)
-    expected = Naswot(batch_size=16)(network, Draws(data, 5)(16), torch.Generator().manual_seed(5))
+    expected = Naswot(batch_size=16)(network, ProxyBatches(data, 5)(16), torch.Generator().manual_seed(5))
     assert first.value == expected
     params = ZeroCost(SPACE, data, proxy=Params(), network=SMALL)
     sign = 1 if Params().higher_is_better else -1

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from nas.cli.overrides.inherit_from_training import same_test
 from nas.data.synthetic import Synthetic
-from nas.deploy.evaluation import Measurement
-from nas.deploy.latency import time_passes
+from nas.deploy.evaluation import EvaluationModule
+from nas.deploy.latency import measure_latency
 from nas.utils.errors import NasError
 from tests.support.deploy_tools import Stored, made, written
 from tests.support.error_tools import NB201, TRAIN, run, snapshot
@@ -30,12 +30,12 @@ class Given(nn.Module):
         return x.flatten(1)
 
 
-def judged(logits: Tensor, labels: Tensor, directory: Path, batch: int = 512) -> Measurement:
+def judged(logits: Tensor, labels: Tensor, directory: Path, batch: int = 512) -> EvaluationModule:
     """A test of a network with these outputs, of as many classes as they have."""
     torch.save({"x": logits[:, :, None, None], "y": labels}, directory / "images.pt")
     classes = logits.shape[1]
     data = Stored(str(directory / "images.pt"), classes, bilevel=False, eval_batch_size=batch)
-    measurement = Measurement(Given(), classes, keep=True, runs=3)
+    measurement = EvaluationModule(Given(), classes, keep=True, runs=3)
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = pl.Trainer(accelerator="cpu", enable_model_summary=False, **options)
     trainer.test(measurement, data, verbose=False)
@@ -61,18 +61,18 @@ def test_numbers(classes: int, tmp_path: Path) -> None:
     gaps = [abs(right[bins == b].mean() - p.max(1)[bins == b].mean()) * (bins == b).mean() for b in set(bins)]
     assert found.calibration_error == pytest.approx(100 * sum(gaps), rel=1e-4)
     assert found.logits is not None and torch.equal(found.logits, logits) and torch.equal(found.labels, labels)
-    for k, row in enumerate(found.by_class(())):
+    for k, row in enumerate(found.per_class(())):
         assert (row.name, row.images, row.correct) == (str(k), int((y == k).sum()), int((right & (y == k)).sum()))
         assert row.accuracy == (100 * row.correct / row.images if row.images else None)
     wrong = found.confusion.numpy() - np.diag(np.diag(found.confusion.numpy()))
-    (label, taken, images), *_ = found.confused()
+    (label, taken, images), *_ = found.top_confusions()
     assert images == wrong.max() == wrong[label, taken] and label != taken
 
 
 def test_nothing_is_confused_where_all_is_right(tmp_path: Path) -> None:
     labels = torch.arange(4)
     found = judged(9.0 * nn.functional.one_hot(labels), labels, tmp_path).result
-    assert found.confused() == [] and found.top1 == 100
+    assert found.top_confusions() == [] and found.top1 == 100
 
 
 def test_outputs_that_are_not_finite(tmp_path: Path) -> None:
@@ -89,11 +89,11 @@ def test_times() -> None:
         calls.append(len(x))
         time.sleep(0.03 if len(calls) % 2 else 0.01)
 
-    found = time_passes(slow, torch.zeros(4, 1, 1, 1), warmup=2, runs=9)
+    found = measure_latency(slow, torch.zeros(4, 1, 1, 1), warmup=2, runs=9)
     assert calls == [4] * 11 and (found.batch, found.runs) == (4, 9)
     assert 0.01 <= found.low < 0.02 < 0.03 <= found.high and found.low <= found.median <= found.high
     assert found.images_per_second == pytest.approx(4 / found.median)
-    assert time_passes(slow, torch.zeros(1), warmup=2, runs=9, seconds=0.0).runs == 3
+    assert measure_latency(slow, torch.zeros(1), warmup=2, runs=9, seconds=0.0).runs == 3
 
 
 @pytest.fixture(scope="module")

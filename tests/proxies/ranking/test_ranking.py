@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import nas.benchmarks
 import nas.proxies.ranking.report
 from nas.architecture.cell import Genotype
-from nas.deploy.complexity import macs, parameters
+from nas.nn.macs import count_macs, count_parameters
 from nas.proxies.proxy import Proxy
 from nas.proxies.ranking.candidates import Candidates
 from nas.proxies.ranking.log import LOG_FILE, Entry
@@ -124,7 +124,7 @@ def test_sizes_are_those_of_the_published_network() -> None:
     for space in (SPACE, NatsSize((3, 8, 8), 4)):
         genotype = space.member(11)
         network = space.network(genotype)
-        assert size(space, genotype) == (parameters(network), macs(network, space.shape, bias=True))
+        assert size(space, genotype) == (count_parameters(network), count_macs(network, space.shape, bias=True))
 
 
 class StopError(Exception):

@@ -19,7 +19,7 @@ from nas.blackbox.evaluators.zero_cost import ZeroCost
 from nas.cli.build import build_data, build_space
 from nas.cli.jobs.scan import build_scan
 from nas.cli.run_dir.sweep_table import COLUMNS, TELLING, job_row
-from nas.data.proxy_batches import Draws
+from nas.data.proxy_batches import ProxyBatches
 from nas.spaces import notation as notations
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201 import space as nas_bench_201
@@ -150,7 +150,7 @@ def test_regions_are_counted_on_crops_of_images_as_they_are(tmp_path: Path) -> N
         scan = build_scan(cfg, space, data, torch.device("cpu"))
         found = scan.evaluator.batch()[0]
         assert torch.equal(found, ZeroCost(space, data, proxy=scan.proxy, seed=cfg.seed)._evaluate.batch()[0])
-        windows = Draws(data, cfg.seed).plain(40, cfg.seed).unfold(2, 3, 1).unfold(3, 3, 1)
+        windows = ProxyBatches(data, cfg.seed).plain(40, cfg.seed).unfold(2, 3, 1).unfold(3, 3, 1)
         assert all((windows[i] == crop).all((-1, -2)).any() for i, crop in enumerate(found))
 
 

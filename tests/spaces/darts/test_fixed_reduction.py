@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from nas.architecture.cell import Genotype
-from nas.deploy.complexity import parameters
 from nas.nn.drop_path import DropPath
+from nas.nn.macs import count_parameters
 from nas.spaces.darts import space as darts
 from nas.spaces.darts.fixed_reduction import FixedReduction
 from nas.spaces.darts.space import Darts
@@ -44,7 +44,7 @@ def test_supernets_have_the_size_of_the_authors(fixed: int, affine: int, count: 
     )
     with torch.device("meta"):
         network = found.supernet()
-    assert parameters(network) == count
+    assert count_parameters(network) == count
 
 
 def test_only_the_normal_cell_is_searched() -> None:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, Cell, EdgeWeights, Genotype, op_counts
-from nas.deploy.complexity import macs, parameters
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.edges.partial_channels import PartialChannels
+from nas.nn.macs import count_macs, count_parameters
 from nas.objectives.resource_penalty import layer_cost, op_costs
 from nas.plotting.widths import widths_figure
 from nas.spaces import notation as notations
@@ -51,7 +51,7 @@ def test_stated_costs(text: str, classes: int, shape: Shape, million_macs: float
     genotype = parse(text)
     assert cost(genotype, shape, classes) == expected
     network = NatsSize(shape, classes).network(genotype)
-    assert (parameters(network), macs(network, shape, bias=True)) == expected
+    assert (count_parameters(network), count_macs(network, shape, bias=True)) == expected
 
 
 @settings(deadline=None, max_examples=15)
@@ -59,7 +59,7 @@ def test_stated_costs(text: str, classes: int, shape: Shape, million_macs: float
 def test_costs_are_those_of_the_network(widths: list[int], side: int, planes: int) -> None:
     shape = (planes, side, side + 1)
     network = NatsSize(shape, 7).network(from_widths(widths))
-    assert cost(from_widths(widths), shape, 7) == (parameters(network), macs(network, shape, bias=True))
+    assert cost(from_widths(widths), shape, 7) == (count_parameters(network), count_macs(network, shape, bias=True))
 
 
 def test_the_cell_is_the_benchmarks() -> None:

@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import nas
 from nas.architecture.cell import Genotype
-from nas.deploy.complexity import macs, parameters
-from nas.deploy.published_weights import load_published
+from nas.deploy.published_weights import load_published_weights
+from nas.nn.macs import count_macs, count_parameters
 from nas.spaces import notation as notations
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.single_path import mobile, shufflenet
@@ -50,7 +50,7 @@ def test_notation_and_networks(space: Chain) -> None:
         assert all(p.grad is not None for p in network.parameters())
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network.eval()(torch.zeros(1, *SHAPE))
-        assert 2 * macs(network, SHAPE) == counter.get_total_flops()
+        assert 2 * count_macs(network, SHAPE) == counter.get_total_flops()
 
 
 def test_skips_are_left_out() -> None:
@@ -122,9 +122,9 @@ def test_weights_under_the_names_of_dsnas_and_single_path() -> None:
         if parts[0] == "features":
             parts.insert(2, str(numbers[int(parts[1])]))
         state["module." + ".".join(parts).replace("classifier.", "classifier.0.")] = value
-    load_published(target, state)
+    load_published_weights(target, state)
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in target.state_dict().items())
-    assert parameters(target) == parameters(source)
+    assert count_parameters(target) == count_parameters(source)
 
 
 def test_the_classes_of_such_weights_are_read_off(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ PREFIXES = ("module.", "_orig_mod.", "network.", "model.", "net.")
 UNREADABLE = (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError)
 
 
-def read_file(path: Path, option: str = "weights") -> Any:
+def read_weights_file(path: Path, option: str = "weights") -> Any:
     """What a file written by ``torch.save`` holds; it is unpickled with ``weights_only``.
 
     Beside tensors and plain values it may hold ``argparse.Namespace`` and NumPy's numbers and arrays. ``option`` is
@@ -54,7 +54,7 @@ def read_file(path: Path, option: str = "weights") -> Any:
         raise NasError(f"{option}: {path} {_what_it_is(path, error)}") from None
 
 
-def unwrap(value: Any, path: Path, option: str = "weights") -> tuple[dict[str, Tensor], str]:
+def extract_state_dict(value: Any, path: Path, option: str = "weights") -> tuple[dict[str, Tensor], str]:
     """The state_dict in what a checkpoint holds, and the key it was found under ("" where it is the whole).
 
     What wrappers put in front of all names (``PREFIXES``) is taken away; of Lightning's checkpoints, which hold the
@@ -63,13 +63,13 @@ def unwrap(value: Any, path: Path, option: str = "weights") -> tuple[dict[str, T
     Raises NasError where there is no mapping of names to tensors.
     """
     if _is_state(value):
-        return bare(value), ""
+        return strip_prefixes(value), ""
     if isinstance(value, Mapping) and "search" in value and "pytorch-lightning_version" in value:
         raise NasError(f"{option}: {path} is the checkpoint of a search: its weights are those of a supernet")
     found = [key for key in WRAPPERS if isinstance(value, Mapping) and _is_state(value.get(key))]
     inner = [key for key in WRAPPERS if isinstance(value, Mapping) and _wraps(value.get(key))]
     if not found and inner:
-        state, key = unwrap(value[inner[0]], path, option)
+        state, key = extract_state_dict(value[inner[0]], path, option)
         return state, f"{inner[0]}.{key}"
     if not found:
         held = f"a mapping with {_some(value)}" if isinstance(value, Mapping) else f"a {type(value).__name__}"
@@ -81,13 +81,17 @@ def unwrap(value: Any, path: Path, option: str = "weights") -> tuple[dict[str, T
     if "pytorch-lightning_version" in value:
         parts = ({k: v for k, v in state.items() if k.startswith(prefix)} for prefix in PREFIXES)
         state = next(filter(None, parts), state)
-    return bare(state), found[0]
+    return strip_prefixes(state), found[0]
 
 
-def bare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state_dict without the prefixes that all of its names have in common."""
     prefix = next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in state)), None)
-    return dict(state) if prefix is None else bare({key.removeprefix(prefix): value for key, value in state.items()})
+    return (
+        dict(state)
+        if prefix is None
+        else strip_prefixes({key.removeprefix(prefix): value for key, value in state.items()})
+    )
 
 
 def _is_state(value: Any) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.architecture.cell import Genotype
-from nas.deploy.complexity import macs, parameters
+from nas.nn.macs import count_macs, count_parameters
 from nas.nn.ops import OPS, OpOptions
 from nas.spaces.base import Network, Shape, Space
 from nas.spaces.darts import notation as darts_notation
@@ -59,7 +59,7 @@ def test_cost_is_the_published_closed_form(data: str) -> None:
 
 def counted(ops: tuple[str, ...], shape: Shape, classes: int, **size: int) -> tuple[int, int]:
     network = NasBench201(shape, classes).network(from_ops(ops), **size)
-    return parameters(network), macs(network, shape, bias=True)
+    return count_parameters(network), count_macs(network, shape, bias=True)
 
 
 def test_networks_have_the_published_cost() -> None:
@@ -102,7 +102,7 @@ def test_networks_agree_with_the_authors_counter(index: int, row: str) -> None:
     found: list[str] = []
     for shape, classes in DATA.values():
         network = NasBench201(shape, classes).network(genotype)
-        found += [f"{macs(network, shape, bias=True) / 1e6:.5f}", f"{parameters(network) / 1e6:.6f}"]
+        found += [f"{count_macs(network, shape, bias=True) / 1e6:.5f}", f"{count_parameters(network) / 1e6:.6f}"]
     assert " ".join(found) == row
 
 
@@ -129,8 +129,8 @@ def darts_figures(genotype: Genotype, **options: Any) -> list[str]:
     )
     for shape, classes, size in sizes:
         network = Darts(shape, classes).network(genotype, **size, **options)
-        counts = parameters(network), parameters(network, auxiliary=True)
-        found += [f"{n / 1e6:.4f}" for n in counts] + [f"{macs(network, shape) / 1e6:.3f}"]
+        counts = count_parameters(network), count_parameters(network, auxiliary=True)
+        found += [f"{n / 1e6:.4f}" for n in counts] + [f"{count_macs(network, shape) / 1e6:.3f}"]
     return found
 
 
@@ -169,7 +169,7 @@ def test_published_genotypes_have_the_published_size(shared: Path, name: str) ->
     + [("skip_connect", 1, 0), ("skip_connect", 2, 288), ("max_pool_3x3", 1, 0), ("avg_pool_3x3", 2, 0)],
 )
 def test_ops_have_the_published_size(op: str, stride: int, expected: int) -> None:
-    assert parameters(OPS[op](16, stride, OpOptions())) == expected
+    assert count_parameters(OPS[op](16, stride, OpOptions())) == expected
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_ops_have_the_published_size(op: str, stride: int, expected: int) -> Non
     ids=["nas_bench_201", "nas_bench_201_affine", "darts", "darts_without_none"],
 )
 def test_supernets_have_the_published_size(space: Space, expected: int) -> None:
-    assert parameters(space.supernet()) == expected
+    assert count_parameters(space.supernet()) == expected
 
 
 def networks() -> Iterator[tuple[Network, Shape]]:
@@ -200,7 +200,7 @@ def test_macs_are_half_of_pytorchs_flops() -> None:
     for network, shape in networks():
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network.eval()(torch.zeros(1, *shape))
-        assert 2 * macs(network, shape) == counter.get_total_flops()
+        assert 2 * count_macs(network, shape) == counter.get_total_flops()
 
 
 class Watched(nn.Module):
@@ -232,10 +232,10 @@ def test_macs_leave_no_trace(fail: bool) -> None:
     random_state = torch.get_rng_state()
     if fail:
         with pytest.raises(ValueError, match="no"):
-            macs(network, (4, 5, 7))
+            count_macs(network, (4, 5, 7))
     else:
-        assert macs(network, (4, 5, 7)) == 3 * 2 * 6 * 5 * 7 + 6 * 5
-        assert macs(network, (4, 5, 7), bias=True) == 3 * 2 * 6 * 5 * 7 + 6 * 5 * 7 + 6 * 5
+        assert count_macs(network, (4, 5, 7)) == 3 * 2 * 6 * 5 * 7 + 6 * 5
+        assert count_macs(network, (4, 5, 7), bias=True) == 3 * 2 * 6 * 5 * 7 + 6 * 5 * 7 + 6 * 5
     assert network.training and network.conv.training and not network.norm.training
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -247,6 +247,6 @@ def test_macs_on_a_gpu() -> None:
     space = NasBench201(CIFAR, 10)
     network = space.network(from_index(4317)).to("cuda")
     before = torch.cuda.get_rng_state()
-    assert macs(network, CIFAR, bias=True) == 31_376_010
+    assert count_macs(network, CIFAR, bias=True) == 31_376_010
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert all(p.is_cuda for p in network.parameters())

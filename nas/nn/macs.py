@@ -1,4 +1,4 @@
-"""The size of a network: its parameters, and the operations that one image costs, by the rules of the field."""
+"""Parameters, MACs and FLOPs of a network, counted by the rules of the field."""
 
 from __future__ import annotations
 
@@ -9,69 +9,79 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.nn.ops import GlobalPool, Pool
-from nas.spaces.base import Shape
 from nas.utils.errors import unknown
 
 COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
 
 Rule = Callable[[nn.Module, torch.Size, torch.Size], int]
-"""(layer, the shapes of its input and output without the batch) -> the operations that the layer is said to spend."""
+"""Maps (layer, input shape, output shape), both without the batch dimension, to the operations of the layer."""
 
 
-def parameters(network: nn.Module, auxiliary: bool = False) -> int:
-    """The number of parameters; those with "auxiliary" in their names, used in training only, where asked for."""
+def count_parameters(network: nn.Module, auxiliary: bool = False) -> int:
+    """Return the number of parameters, without the auxiliary head unless ``auxiliary`` is set.
+
+    The auxiliary head is used in training only. Its parameters have "auxiliary" in their names.
+    """
     return sum(p.numel() for name, p in network.named_parameters() if auxiliary or "auxiliary" not in name)
 
 
-def macs(network: nn.Module, shape: Shape, bias: bool = False) -> int:
-    """The multiply-adds that the convolutions and linear layers of a genotype's network spend on one image (C, H, W).
+def count_macs(network: nn.Module, shape: tuple[int, int, int], bias: bool = False) -> int:
+    """Return the multiply-adds of the convolutions and linear layers for one image of ``shape`` (C, H, W).
 
-    Batch norm, activations, pooling and sums count nothing. ``bias`` adds one for each output element of a layer with
-    a bias: the rule of AutoDL-Projects, by which the figures of NAS-Bench-201 were made. See ``operations``.
+    Batch norm, activations, pooling and sums are not counted. See ``count_operations`` for the details.
+
+    Args:
+        network: network of a genotype.
+        shape: channels, height and width of the image.
+        bias: count one more operation per output element of a layer with a bias. The figures of NAS-Bench-201 were
+            made by this rule (AutoDL-Projects).
     """
-    return operations(network, shape, "macs_bias" if bias else "macs")
+    return count_operations(network, shape, "macs_bias" if bias else "macs")
 
 
-def operations(network: nn.Module, shape: Shape, rule: str) -> int:
-    """What one image (C, H, W) costs in a genotype's network by one of ``RULES``.
+def count_operations(network: nn.Module, shape: tuple[int, int, int], rule: str) -> int:
+    """Return the operations for one image of ``shape`` (C, H, W) in the network of a genotype, by one of ``RULES``.
 
-    Layers are counted as they are executed, in evaluation mode, so without the auxiliary head. The network keeps its
-    mode, its buffers and its device (which may be meta), and the global random state stays as it was. Raises NasError
-    for an unknown rule.
+    Layers are counted once per execution in evaluation mode, hence without the auxiliary head. The network may be on
+    the meta device. Its training mode and buffers and the global random state remain unchanged.
+
+    Raises:
+        NasError: if the rule is unknown.
     """
     if rule not in RULES:
         raise unknown("counting rule", rule, RULES)
-    count = RULES[rule]
-    found: list[int] = []
+    operations = RULES[rule]
+    counts: list[int] = []
 
-    def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None) -> None:
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None) -> None:
         if output is None:  # an edge without an op
             return
-        # what shares its result among edges is counted once an edge, as it is written
-        found.append(count(layer.pool if isinstance(layer, Pool) else layer, inputs[0].shape[1:], output.shape[1:]))
+        # A pool that edges share is counted once per edge, as in the genotype.
+        counted = layer.pool if isinstance(layer, Pool) else layer
+        counts.append(operations(counted, inputs[0].shape[1:], output.shape[1:]))
 
     modes = [(module, module.training) for module in network.modules()]
     shared = {module.pool for module in network.modules() if isinstance(module, Pool)}
     leaves = [module for module, _ in modes if module not in shared and (isinstance(module, Pool) or _is_leaf(module))]
-    hooks = [module.register_forward_hook(add) for module in leaves]
+    hooks = [module.register_forward_hook(count) for module in leaves]
     try:
         network.eval()
         try:
-            _run(network, shape, batch=0)  # shapes without arithmetic
-        except RuntimeError:  # not every module takes an empty batch
-            found.clear()
-            _run(network, shape, batch=1)
+            _forward(network, shape, batch=0)  # shapes without arithmetic
+        except RuntimeError:  # some modules reject an empty batch
+            counts.clear()
+            _forward(network, shape, batch=1)
     finally:
         for hook in hooks:
             hook.remove()
         for module, training in modes:
             module.training = training
-    return sum(found)
+    return sum(counts)
 
 
-def _run(network: nn.Module, shape: Shape, batch: int) -> None:
-    """One pass that leaves no trace: on copies of the buffers, and on empty tensors where there are only meta ones."""
+def _forward(network: nn.Module, shape: tuple[int, int, int], batch: int) -> None:
+    """Run one pass without side effects: on copies of the buffers, and on CPU tensors for a network on meta."""
     state = {name: buffer.clone() for name, buffer in network.named_buffers()}
     like = next(network.parameters())
     if like.is_meta:
@@ -89,7 +99,7 @@ def _is_leaf(module: nn.Module) -> bool:
 def _macs(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
     if not isinstance(layer, COUNTED):
         return 0
-    # of the weight's dimensions the first one is that of the output: the rest is summed over
+    # The first dimension of the weight is that of the output. The other dimensions are summed over.
     return output.numel() * layer.weight[0].numel()
 
 
@@ -104,7 +114,7 @@ def _macs_bias(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
 def _thop_2019(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
     if isinstance(layer, nn.BatchNorm2d):
         return 4 * x.numel()
-    if isinstance(layer, nn.AvgPool2d):  # the length of the window's side, where that is one number, and a division
+    if isinstance(layer, nn.AvgPool2d):  # an integer kernel size counts as the side of the window, plus one division
         kernel = layer.kernel_size
         return output.numel() * ((kernel if isinstance(kernel, int) else kernel[0] * kernel[1]) + 1)
     if isinstance(layer, nn.Linear):
@@ -147,12 +157,13 @@ RULES: Mapping[str, Rule] = {
     "thop_2020": _thop_2020,
     "ptflops": _ptflops,
 }
-"""The rules by which published figures were made.
+"""Rules behind published figures.
 
-* macs: multiply-adds of convolutions and linear layers; macs_bias: one more an output where there is a bias
-  (AutoDL-Projects, NAS-Bench-201); flops: two for each multiply-add, as PyTorch's own counter has it
-* thop_2019 (0.0.31.post1910280903, NoisyDARTS a, b, e to h): and four an element of batch norm, the side of the window
-  plus one an output of an average pool, additions of linear layers; without_norm: as FairDARTS' tables count
-* thop_2020 (NoisyDARTS c, d, i, j): two an element of batch norm, one an output of an average pool
-* ptflops (ImageNet figures of P-DARTS and PC-DARTS): batch norm, activations and the inputs of pools as well
+* macs: multiply-adds of convolutions and linear layers. macs_bias: one more per output of a layer with a bias
+  (AutoDL-Projects, NAS-Bench-201). flops: two per multiply-add, as in PyTorch's FlopCounterMode.
+* thop_2019 (0.0.31.post1910280903, NoisyDARTS a, b, e to h): macs_bias, four per element of batch norm, window side
+  plus one per output of an average pool, and additions of linear layers. thop_2019_without_norm: without batch norm
+  (tables of FairDARTS).
+* thop_2020 (NoisyDARTS c, d, i, j): macs_bias, two per element of batch norm, one per output of an average pool.
+* ptflops (ImageNet figures of P-DARTS and PC-DARTS): macs_bias, batch norm, activations and inputs of pools.
 """

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas.deploy.complexity import RULES, macs, operations, parameters
+from nas.nn.macs import RULES, count_macs, count_operations, count_parameters
 from nas.nn.ops import GlobalPool
 from nas.spaces.nas_bench_201.space import NasBench201, from_index
 from nas.utils.errors import NasError
@@ -24,7 +24,7 @@ def test_what_tools_say_of_the_first_architecture_of_the_benchmark(rule: str, mi
     """thop and ptflops as quoted by users of NATS-Bench (issue 24), the benchmark's own figure as it is stored."""
     network = NasBench201(CIFAR, 10).network(from_index(0))
     places = len(str(millions).partition(".")[2])
-    assert round(operations(network, CIFAR, rule) / 1e6, places) == millions
+    assert round(count_operations(network, CIFAR, rule) / 1e6, places) == millions
 
 
 def test_one_layer_of_each_kind() -> None:
@@ -47,7 +47,7 @@ def test_one_layer_of_each_kind() -> None:
         "thop_2020": 256 * 28 + 2 * 256 + 64 + 20 + 20,
         "ptflops": 256 * 28 + 2 * 256 + 256 + 256 + 64 + 16 + 25,
     }
-    assert {rule: operations(network, (3, 8, 8), rule) for rule in RULES} == expected
+    assert {rule: count_operations(network, (3, 8, 8), rule) for rule in RULES} == expected
 
 
 @pytest.mark.parametrize("name", ["nasnet", "fairdarts_a", "SETN", "SNAS_aggressive", "GDAS_F1"])
@@ -55,21 +55,21 @@ def test_flops_are_those_of_pytorch(name: str) -> None:
     network = built(find(name), "cifar10", channels=8, layers=3).to_empty(device="cpu")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(torch.zeros(1, *CIFAR))
-    assert operations(network, CIFAR, "flops") == counter.get_total_flops() == 2 * macs(network, CIFAR)
+    assert count_operations(network, CIFAR, "flops") == counter.get_total_flops() == 2 * count_macs(network, CIFAR)
 
 
 def test_a_figure_of_fairdarts_table_about_another_method() -> None:
     """558 M for PC-DARTS; a pool that edges share is counted once an edge."""
     network = built(find("PC-DARTS"), "cifar10")
-    assert round(operations(network, CIFAR, "thop_2019_without_norm") / 1e6, 2) == 558.26
+    assert round(count_operations(network, CIFAR, "thop_2019_without_norm") / 1e6, 2) == 558.26
 
 
 def test_meta_and_real_networks_count_alike() -> None:
     meta = built(find("DARTS"), "cifar10", channels=8, layers=3)
     real = built(find("DARTS"), "cifar10", channels=8, layers=3).to_empty(device="cpu")
     for rule in RULES:
-        assert operations(meta, CIFAR, rule) == operations(real, CIFAR, rule)
-    assert all(p.is_meta for p in meta.parameters()) and parameters(meta) == parameters(real)
+        assert count_operations(meta, CIFAR, rule) == count_operations(real, CIFAR, rule)
+    assert all(p.is_meta for p in meta.parameters()) and count_parameters(meta) == count_parameters(real)
 
 
 class Stubborn(nn.Module):
@@ -87,9 +87,9 @@ class Stubborn(nn.Module):
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_networks_that_take_no_empty_batch(device: str) -> None:
-    assert macs(Stubborn().to(device), (3, 4, 4)) == 2 * 16 * 3 + 32 * 7
+    assert count_macs(Stubborn().to(device), (3, 4, 4)) == 2 * 16 * 3 + 32 * 7
 
 
 def test_unknown_rule() -> None:
     with pytest.raises(NasError, match="unknown counting rule 'thop': did you mean .*thop_2020"):
-        operations(Stubborn(), (3, 4, 4), "thop")
+        count_operations(Stubborn(), (3, 4, 4), "thop")
