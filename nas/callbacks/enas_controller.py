@@ -1,4 +1,4 @@
-"""ENAS' controller, trained by the accuracy of what it writes."""
+"""Training of the ENAS controller with REINFORCE."""
 
 from __future__ import annotations
 
@@ -17,23 +17,37 @@ from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError
 
 
-class Reinforce(pl.Callback):
-    """Trains a controller after each epoch of the weights, by REINFORCE (Pham et al., ICML 2018; AutoDL-Projects).
+class ControllerTraining(pl.Callback):
+    """Train the controller after each epoch of the weights (Pham et al., ICML 2018; AutoDL-Projects).
 
-    ``steps`` updates, each the mean over ``draws`` paths. The reward of a path is its accuracy, in 0..1, on the next
-    augmented batch of the validation part, plus ``entropy`` times the entropy of its decisions, which is not
-    detached. The baseline moves from where it was at the epoch's start towards each reward by 1 - ``decay``;
-    the next epoch starts at the last. In the first epoch it is the accuracy itself. The search needs
-    ``batch_arch_steps`` False, and its ``arch_optimizer`` takes the steps.
+    The reward of a path is its accuracy, in 0..1, on the next augmented batch of the validation part, plus
+    ``entropy_weight`` times the entropy of its decisions, which is not detached. The baseline starts an epoch at its
+    last value, and moves toward each reward by 1 - ``baseline_decay``. In the first epoch it equals the accuracy.
+    The search must have ``arch_step.per_batch=false``; its architecture optimizer takes the steps.
+
+    Args:
+        steps: updates of the controller per epoch.
+        samples: paths per update, whose losses are averaged.
+        entropy_weight: weight of the entropy in the reward.
+        baseline_decay: share of the old baseline that each reward keeps.
+        clip_norm: largest norm of the controller's gradient.
+
+    Raises:
+        NasError: if the data has no validation part.
     """
 
     def __init__(
-        self, steps: int = 50, draws: int = 20, entropy: float = 1e-4, decay: float = 0.99, clip_norm: float = 5.0
+        self,
+        steps: int = 50,
+        samples: int = 20,
+        entropy_weight: float = 1e-4,
+        baseline_decay: float = 0.99,
+        clip_norm: float = 5.0,
     ) -> None:
         self.steps = steps
-        self.draws = draws
-        self.entropy = entropy
-        self.decay = decay
+        self.samples = samples
+        self.entropy_weight = entropy_weight
+        self.baseline_decay = baseline_decay
         self.clip_norm = clip_norm
         self.baseline: float | None = None
 
@@ -46,13 +60,13 @@ class Reinforce(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         if not getattr(datamodule, "bilevel", True):
-            raise NasError("dataset.bilevel=false: a controller is rewarded for validation images; use bilevel=true")
+            raise NasError("dataset.bilevel=false: the controller needs validation images. Set dataset.bilevel=true.")
 
     def surrogate(self, log_p: Tensor, entropy: Tensor, accuracy: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of one path, whose gradient is REINFORCE's, and the baseline that it was compared with."""
-        reward = accuracy + self.entropy * entropy
+        """Return the REINFORCE loss of one path and the updated baseline, both scalars."""
+        reward = accuracy + self.entropy_weight * entropy
         start = self.baseline
-        baseline = accuracy if start is None else start - (1 - self.decay) * (start - reward)
+        baseline = accuracy if start is None else start - (1 - self.baseline_decay) * (start - reward)
         return -log_p * (reward - baseline), baseline.detach()
 
     def on_train_batch_end(
@@ -60,14 +74,14 @@ class Reinforce(pl.Callback):
     ) -> None:
         if not trainer.is_last_batch or not isinstance(pl_module, GradientSearch):
             return
-        batches = _augmented(trainer, pl_module.device)
+        batches = _augmented_batches(trainer, pl_module.device)
         paths: list[Architecture] = []
         seen: list[tuple[Tensor, Tensor]] = []
         baseline = torch.zeros(())
         for _ in range(self.steps):
             losses = []
-            for _ in range(self.draws):
-                loss, baseline = self._try(trainer, pl_module, next(batches), paths, seen)
+            for _ in range(self.samples):
+                loss, baseline = self._path_loss(trainer, pl_module, next(batches), paths, seen)
                 losses.append(loss)
             self._update(pl_module, torch.stack(losses).mean())
         self.baseline = float(baseline)
@@ -76,7 +90,7 @@ class Reinforce(pl.Callback):
         values = dict(zip(("arch/loss", "arch/accuracy"), means, strict=True))
         pl_module.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
 
-    def _try(
+    def _path_loss(
         self,
         trainer: pl.Trainer,
         search: GradientSearch,
@@ -89,7 +103,7 @@ class Reinforce(pl.Callback):
         search.observe("arch", loss, batch, written.arch)
         paths.append(written.arch)
         seen.append((loss, accuracy))
-        # the mean over ranks: all then take the same step
+        # averaged over ranks, so that all ranks take the same step
         reward = trainer.strategy.reduce(accuracy.clone(), reduce_op="mean") / 100
         return self.surrogate(written.log_p, written.entropy, reward)
 
@@ -99,7 +113,7 @@ class Reinforce(pl.Callback):
             parameter.grad = grad
         clip_grad_norm_(parameters, self.clip_norm)
         optimizers: Any = search.optimizers()
-        # stepped past Lightning's wrapper, as the architecture steps of other methods are
+        # bypasses Lightning's wrapper, so that trainer.global_step counts bilevel steps only
         optimizers[1].optimizer.step()
 
 
@@ -108,8 +122,8 @@ def _controller(search: GradientSearch) -> Controller:
     return search.relaxation
 
 
-def _augmented(trainer: pl.Trainer, device: torch.device) -> Iterator[Batch]:
-    """Batches of the validation part as in training, without end; the same in every run of an epoch."""
+def _augmented_batches(trainer: pl.Trainer, device: torch.device) -> Iterator[Batch]:
+    """Yield augmented batches of the validation part without end, the same ones whenever an epoch is repeated."""
     loader = trainer.datamodule.train_dataloader().iterables["val"]  # type: ignore[attr-defined]
     loader.set_epoch(trainer.current_epoch)
     while True:

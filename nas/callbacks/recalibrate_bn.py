@@ -1,4 +1,4 @@
-"""Statistics of batch norm counted anew, after a training and before its test."""
+"""Recalibration of batch norm statistics between training and test."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from nas.training.module import Training
 from nas.utils.errors import NasError
 
 
-class CalibrateNorm(pl.Callback):
-    """Before the test, batch norm's running statistics become the plain mean over ``batches`` training batches.
+class RecalibrateBatchNorm(pl.Callback):
+    """Replace the running statistics of batch norm by their plain mean over training batches, before the test.
 
-    As Single Path One-Shot (Guo et al., ECCV 2020) ends its trainings: in training mode, weights as they are, augmented
-    images, each batch counting alike. Dropout and drop path draw from ``seed``. Distributed, the mean over all ranks.
-    What was measured while training, and the checkpoint, have the running averages.
+    Single Path One-Shot (Guo et al., ECCV 2020) ends its trainings this way. The network is in training mode with
+    fixed weights, the images are augmented, and every batch has the same weight. On several ranks the statistics are
+    averaged. The validation figures of the training and the checkpoint keep the running averages.
+
+    Args:
+        batches: number of training batches per rank.
+        seed: seed of dropout and drop path.
 
     Raises:
         NasError: if ``batches`` is below 1.
@@ -26,18 +30,18 @@ class CalibrateNorm(pl.Callback):
 
     def __init__(self, batches: int, seed: int = 0) -> None:
         if batches < 1:
-            raise NasError(f"callbacks.calibration.batches={batches}: give a whole number, at least 1")
+            raise NasError(f"callbacks.calibration.batches={batches}: must be at least 1. Set it to 100, for example.")
         self.batches, self.seed = batches, seed
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # not BatchNorm2d alone: Lightning has a kind of its own in its place where trainer.sync_batchnorm was on
+        # trainer.sync_batchnorm replaces BatchNorm2d by another subclass of _BatchNorm
         norms = [m for m in pl_module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
         if not isinstance(pl_module, Training) or not norms:
             return
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # the mean of all batches, each counting alike
+            norm.momentum = None  # a cumulative mean: every batch has the same weight
         self._run(trainer, pl_module)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
@@ -48,7 +52,7 @@ class CalibrateNorm(pl.Callback):
     def _run(self, trainer: pl.Trainer, training: Training) -> None:
         loader = trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
         assert isinstance(loader, Loader)
-        loader.set_epoch(trainer.max_epochs or 0)  # an order that no epoch had
+        loader.set_epoch(trainer.max_epochs or 0)  # an order of images that no epoch of the training used
         training.network.train()
         device = training.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():

@@ -1,4 +1,4 @@
-"""ENAS: the controller's law by enumeration, REINFORCE against the exact gradient, the baseline value by value."""
+"""ENAS controller: probabilities by enumeration, the exact REINFORCE gradient, and the baseline."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
-from nas.callbacks.enas_controller import Reinforce
-from nas.callbacks.selection.select import SelectDrawn
+from nas.callbacks.enas_controller import ControllerTraining
+from nas.callbacks.selection.select_best import SelectSampled
 from nas.relaxations.controller import Controller, Written
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
@@ -36,7 +36,7 @@ NESTED = {
 
 
 class OpenError(Exception):
-    """The script has run out of decisions."""
+    """Raised when all forced decisions are used."""
 
     def __init__(self, choices: list[int]) -> None:
         self.choices = choices
@@ -48,7 +48,7 @@ def controller(cells: dict[str, Cell], spread: float = 1.0) -> Controller:
 
 
 def every_path(monkeypatch: pytest.MonkeyPatch, written_by: Controller) -> list[Written]:
-    """All sequences of decisions with probability, each forced in turn."""
+    """Enumerate all sequences of decisions by forcing each in turn."""
     masks, found, scripts = Masks(written_by.cells), [], [[]]
     while scripts:
         script: list[int] = scripts.pop()
@@ -86,7 +86,7 @@ def test_probabilities_of_all_paths_sum_to_one(
             assert "none" not in cell.ops or not active[:, 0].any()
 
 
-def test_entropy_of_the_first_decisions_is_that_of_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mean_of_decision_entropies_is_the_path_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mean over paths of the sum of the decisions' entropies is the entropy of the whole path (chain rule)."""
     paths = every_path(monkeypatch, controller(NESTED))
     p = torch.stack([path.log_p for path in paths]).exp()
@@ -94,7 +94,7 @@ def test_entropy_of_the_first_decisions_is_that_of_the_law(monkeypatch: pytest.M
     torch.testing.assert_close(mean, torch.special.entr(p).sum())
 
 
-def test_draws_have_the_probabilities_of_their_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_follow_the_path_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
     writer, masks = controller(FLAT), Masks(FLAT)
     law = {str(path.arch["cell"].active): path.log_p.exp().item() for path in every_path(monkeypatch, writer)}
     drawn = [str(writer(masks)["cell"].active) for _ in range(600)]
@@ -103,13 +103,13 @@ def test_draws_have_the_probabilities_of_their_paths(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("cells", [FLAT, NESTED])
-def test_reinforce_is_the_gradient_of_the_expected_reward(
+def test_surrogate_gradient_is_that_of_the_expected_reward(
     monkeypatch: pytest.MonkeyPatch, cells: dict[str, Cell]
 ) -> None:
-    """The mean of the update over all paths against a finite difference of E[reward], whatever the baseline."""
+    """Compare the mean update over all paths with a finite difference of E[reward], for any baseline."""
     writer = controller(cells)
     rewards = torch.rand(200, dtype=torch.float64)
-    reinforce = Reinforce(entropy=0.0)
+    reinforce = ControllerTraining(entropy_weight=0.0)
     reinforce.baseline = 0.3
     paths = every_path(monkeypatch, writer)
     losses = [
@@ -146,9 +146,9 @@ def test_reinforce_is_the_gradient_of_the_expected_reward(
         assert float(flat[at]) == pytest.approx(-0.99 * slope, rel=1e-4), name
 
 
-def test_surrogate_with_its_entropy_and_in_the_first_epoch() -> None:
+def test_surrogate_adds_entropy_and_starts_the_baseline() -> None:
     log_p, entropy = torch.tensor(-2.0, requires_grad=True), torch.tensor(1.5, requires_grad=True)
-    reinforce = Reinforce(entropy=0.1, decay=0.9)
+    reinforce = ControllerTraining(entropy_weight=0.1, baseline_decay=0.9)
     loss, baseline = reinforce.surrogate(log_p, entropy, torch.tensor(0.4))
     assert float(baseline) == pytest.approx(0.4)
     slopes = torch.autograd.grad(loss, (log_p, entropy))
@@ -161,7 +161,7 @@ def test_surrogate_with_its_entropy_and_in_the_first_epoch() -> None:
 
 
 class Stage:
-    """A search with a controller, evaluated by a function of the path, and a trainer at the end of an epoch."""
+    """Search with a controller and a given accuracy per path, with a trainer at the end of an epoch."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, accuracy: Callable[[int, Tensor], float]) -> None:
         torch.manual_seed(0)
@@ -194,14 +194,14 @@ class Stage:
             strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor),
         )
 
-    def train(self, reinforce: Reinforce) -> None:
+    def train(self, reinforce: ControllerTraining) -> None:
         reinforce.on_train_batch_end(self.trainer, self.search, None, None, 0)
 
 
 def test_baseline_value_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
     accuracies = [0.1, 0.5, 0.3, 0.7, 0.9, 0.2, 0.6, 0.4]
     stage = Stage(monkeypatch, lambda call, op: accuracies[call])
-    reinforce = Reinforce(steps=2, draws=2, entropy=0.0, decay=0.9)
+    reinforce = ControllerTraining(steps=2, samples=2, entropy_weight=0.0, baseline_decay=0.9)
     used: list[tuple[float, float]] = []
     inner = reinforce.surrogate
 
@@ -218,7 +218,7 @@ def test_baseline_value_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
     moved = {name for old, (name, new) in zip(before, after, strict=True) if not torch.equal(old, new)}
     assert moved == {"alpha.cell"}, "without entropy and baseline the first epoch teaches nothing"
 
-    copy = Reinforce()
+    copy = ControllerTraining()
     copy.load_state_dict(reinforce.state_dict())
     assert copy.baseline == reinforce.baseline
     stage.train(reinforce)
@@ -228,28 +228,28 @@ def test_baseline_value_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
     assert float(stage.logged["arch/accuracy"]) == pytest.approx(52.5)
 
 
-def test_controller_learns_what_is_rewarded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_controller_learns_the_rewarded_path(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, lambda call, op: float(op[:, 3].mean()))
-    reinforce = Reinforce(steps=25, draws=4)
+    reinforce = ControllerTraining(steps=25, samples=4)
     scores = []
     for _ in range(3):
         stage.train(reinforce)
         scores.append(float(stage.search.relaxation.scores(stage.search.masks)["cell"][:, 3].mean()))
     assert scores[-1] > max(0.3, scores[0])
     assert [link.op for link in stage.search.genotype().cells["cell"].links].count("nor_conv_3x3") >= 3
-    drawn = SelectDrawn().candidates(stage.search, 30)
+    drawn = SelectSampled().candidates(stage.search, 30)
     ops = [link.op for genotype in drawn for link in genotype.cells["cell"].links]
     assert ops.count("nor_conv_3x3") / len(ops) > 0.4
 
 
-def test_draws_on_nested_cells_are_genotypes_and_go_on_after_a_reload() -> None:
+def test_samples_on_nested_cells_continue_after_a_reload() -> None:
     space = Darts(SHAPE, 10, channels=2, layers=3)
     torch.manual_seed(0)
     search = GradientSearch(space, Controller, lambda p: torch.optim.SGD(p, 0.1), batch_arch_steps=False)
     keep = torch.ones(14, 8, dtype=torch.bool)
     keep[:, 3] = False
     search.masks.restrict("normal", keep)
-    for genotype in SelectDrawn().candidates(search, 20):
+    for genotype in SelectSampled().candidates(search, 20):
         space.check(genotype)
         assert "skip_connect" not in [link.op for link in genotype.cells["normal"].links]
     state = search.relaxation.state_dict()
@@ -268,7 +268,7 @@ def test_parameters_start_as_in_the_reference() -> None:
     assert float(found.lstm.weight_ih_l1.abs().max()) > 0.1  # torch's own, 1 / sqrt(32)
 
 
-def test_needs_a_validation_part() -> None:
+def test_controller_training_requires_validation_images() -> None:
     trainer: Any = SimpleNamespace(datamodule=SimpleNamespace(bilevel=False))
     with pytest.raises(NasError, match="bilevel"):
-        Reinforce().setup(trainer, None, "fit")  # type: ignore[arg-type]
+        ControllerTraining().setup(trainer, None, "fit")  # type: ignore[arg-type]

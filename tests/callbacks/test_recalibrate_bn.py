@@ -1,4 +1,4 @@
-"""Batch norm's statistics after a training, against the means over the batches written out in float64."""
+"""Recalibrated batch norm statistics against means over batches in float64."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 
-from nas.callbacks.recalibrate_bn import CalibrateNorm
+from nas.callbacks.recalibrate_bn import RecalibrateBatchNorm
 from nas.spaces.base import Network, Output
 from nas.training.module import Training
 from nas.utils.errors import NasError
@@ -23,7 +23,7 @@ from tests.training.test_module import SGD, data
 
 
 class Normed(Network):
-    """A batch norm on the images themselves, so that its statistics are those of the data."""
+    """Network that applies batch norm to the images, so its statistics are those of the data."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
@@ -35,20 +35,20 @@ class Normed(Network):
 
 
 def reverted() -> nn.Module:
-    """What stands in the place of a batch norm after a training with trainer.sync_batchnorm=true."""
+    """Return the module that replaces a batch norm after a training with trainer.sync_batchnorm=true."""
     found: nn.Module = TorchSyncBatchNorm().revert(nn.SyncBatchNorm(3))
     return found
 
 
 @pytest.mark.parametrize("batches", [3, 6])  # there are four in a pass
 @pytest.mark.parametrize("norm", [partial(nn.BatchNorm2d, 3), reverted])
-def test_means_over_the_batches(norm: Callable[[], nn.Module], batches: int) -> None:
+def test_recalibrated_statistics_are_means_over_batches(norm: Callable[[], nn.Module], batches: int) -> None:
     torch.manual_seed(0)
     training, images = Training(Normed(norm()), SGD, classes=5), data()
     trainer = pl.Trainer(
         max_epochs=2, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-        callbacks=[CalibrateNorm(batches)],
+        callbacks=[RecalibrateBatchNorm(batches)],
     )  # fmt: skip
     trainer.fit(training, datamodule=images)
     weights = {name: value.clone() for name, value in training.named_parameters()}
@@ -68,8 +68,8 @@ def test_means_over_the_batches(norm: Callable[[], nn.Module], batches: int) -> 
         assert torch.equal(value, weights[name]), "nothing is trained by it"
 
 
-def test_through_the_front_door(tmp_path: Path) -> None:
-    target = "+callbacks.calibration={_target_: nas.callbacks.recalibrate_bn.CalibrateNorm, batches: 3}"
+def test_train_with_recalibration(tmp_path: Path) -> None:
+    target = "+callbacks.calibration={_target_: nas.callbacks.recalibrate_bn.RecalibrateBatchNorm, batches: 3}"
     for name, more in (("plain", []), ("calibrated", [target])):
         run("train", *TRAIN, f"genotype={NB201}", f"hydra.run.dir={tmp_path}/{name}", *more).succeeded()
     states = {
@@ -86,6 +86,6 @@ def test_through_the_front_door(tmp_path: Path) -> None:
     assert again["test_loss"] == pytest.approx(summary["test_loss"], rel=1e-5)
 
 
-def test_bad_values() -> None:
+def test_recalibrate_batch_norm_refuses_zero_batches() -> None:
     with pytest.raises(NasError, match=r"calibration.batches=0"):
-        CalibrateNorm(0)
+        RecalibrateBatchNorm(0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
-from nas.callbacks.schedules.early_fixing import FixDecided
+from nas.callbacks.schedules.early_fixing import EarlyFixing
 from nas.relaxations.single_path import ScoredPath
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
@@ -111,7 +111,7 @@ def test_edges_are_fixed_at_their_lead() -> None:
         ]
     )
     search.relaxation.alpha["cell"].data.copy_(p.log())
-    fix = FixDecided(0.3 - 1e-6)
+    fix = EarlyFixing(0.3 - 1e-6)
     fix.on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
     left = search.masks.table("cell").sum(-1).tolist()
     assert left == [1, 5, 1, 5, 5, 1]
@@ -135,6 +135,6 @@ def test_none_is_not_fixed_where_no_genotype_holds_it() -> None:
     for alpha in search.relaxation.alpha.values():
         alpha.data.zero_()
         alpha.data[:, 0] = 5.0
-    FixDecided().on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
+    EarlyFixing().on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
     assert search.masks.full("normal") and search.masks.full("reduce")
     search.space.check(search.genotype())

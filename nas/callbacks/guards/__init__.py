@@ -1,0 +1,1 @@
+"""Callbacks that detect a search that went wrong."""

@@ -1,4 +1,4 @@
-"""Watching a search for collapse: too many skip connections, or an architecture decided too early."""
+"""Detection of collapse: too many skip connections, or alphas with too little entropy."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class Monitor(pl.Callback, ABC):
-    """Logs numbers at the end of each epoch, and says so where they are past ``limit``; with ``stop`` ends the search.
+    """Log values once per epoch and warn if they pass a limit.
 
-    It looks after the last training step, before validation, so that the numbers are in the epoch's record.
+    The values are measured after the last training step and before validation, so the history contains them.
+
+    Args:
+        limit: value to warn at. None only logs.
+        stop: end the search when the limit is passed.
     """
 
     def __init__(self, limit: float | None = None, stop: bool = False) -> None:
@@ -26,34 +30,39 @@ class Monitor(pl.Callback, ABC):
         self.stop = stop
 
     @abstractmethod
-    def look(self, search: Search) -> tuple[dict[str, float], str | None]:
-        """The numbers to log, and what is wrong where they are past the limit."""
+    def measure(self, search: Search) -> tuple[dict[str, float], str | None]:
+        """Return the values to log and, if they pass the limit, a message."""
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if not trainer.is_last_batch or not isinstance(pl_module, Search):
             return
-        values, wrong = self.look(pl_module)
+        values, wrong = self.measure(pl_module)
         pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
         if wrong is not None:
             if trainer.is_global_zero:
-                log.warning("epoch %d: %s%s", trainer.current_epoch, wrong, "; the search ends here" * self.stop)
+                log.warning("epoch %d: %s%s", trainer.current_epoch, wrong, "; stopping the search" * self.stop)
             trainer.should_stop = trainer.should_stop or self.stop
 
 
 class SkipCollapse(Monitor):
-    """Counts the skip connections of the derived cell: the sign of DARTS' collapse.
+    """Count the skip connections of the derived cell, the symptom of collapse in DARTS.
 
-    The normal cell where there is one, else the first. The limit itself is still allowed: DARTS+ (Liang et al.,
-    2019), which ends at two skip connections in the normal cell, is ``limit`` 1 with ``stop``.
+    Uses the normal cell, or the first cell of a space that has none. A count equal to the limit is allowed: DARTS+
+    (Liang et al., 2019), which stops at two skip connections, is ``limit=1`` with ``stop=True``.
+
+    Args:
+        limit: largest count without a warning.
+        stop: end the search when the count exceeds the limit.
+        op: name of the op to count.
     """
 
     def __init__(self, limit: float | None = None, stop: bool = False, op: str = "skip_connect") -> None:
         super().__init__(limit, stop)
         self.op = op
 
-    def look(self, search: Search) -> tuple[dict[str, float], str | None]:
+    def measure(self, search: Search) -> tuple[dict[str, float], str | None]:
         cells = search.genotype().cells
         name = "normal" if "normal" in cells else next(iter(cells))
         found = sum(link.op == self.op for link in cells[name].links)
@@ -63,9 +72,9 @@ class SkipCollapse(Monitor):
 
 
 class EntropyCollapse(Monitor):
-    """The mean entropy of the edges' scores, in nats, for each cell type; past the limit where one falls below it."""
+    """Log the mean entropy of the edges per cell type, in nats, and warn if one falls below the limit."""
 
-    def look(self, search: Search) -> tuple[dict[str, float], str | None]:
+    def measure(self, search: Search) -> tuple[dict[str, float], str | None]:
         if not isinstance(search, GradientSearch):
             return {}, None
         tables = search.relaxation.scores(search.masks)

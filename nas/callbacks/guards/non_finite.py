@@ -1,4 +1,4 @@
-"""Stops a run when its loss, or what its last step made, is no longer a number."""
+"""Stop a run when a loss or a parameter is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ from nas.utils.errors import NasError
 
 
 class StopOnNonFinite(pl.Callback):
-    """Raises NasError on a NaN or infinite loss, naming the step and the first module that produced it.
+    """Raise NasError on a NaN or infinite loss, naming the step and the first module that produced it.
 
-    On the CPU each loss is looked at before its step is taken, so that nothing is spoiled. On other devices a
-    look would stall the queue: they are looked at together every ``every`` steps and at the end of an epoch.
-    There the parameters are looked at too, before anything is saved: the checkpoint and the genotype of the last
-    whole epoch stay as they are.
+    On the CPU each loss is checked before its step is taken. On other devices a check would synchronize, so losses are
+    checked together every ``every`` steps and at the end of an epoch. Parameters are checked at the end of an epoch,
+    before anything is saved: the checkpoint and the genotype of the last complete epoch stay valid.
+
+    Args:
+        every: steps between two checks on a device other than the CPU.
+
+    Raises:
+        NasError: if ``every`` is below 1.
     """
 
     def __init__(self, every: int = 50) -> None:
         if every < 1:
-            raise NasError(f"callbacks.finite.every={every}: give a number of steps, at least 1")
+            raise NasError(f"callbacks.stop_on_nan.every={every}: must be at least 1 step. Set it to 50, for example.")
         self.every = every
         self._pending: list[tuple[int, Observation]] = []
         self._batch: Batch | None = None
@@ -57,10 +62,10 @@ class StopOnNonFinite(pl.Callback):
             self._pending.clear()
             if bad is not None:
                 raise _error(trainer, pl_module, *bad)
-        if last and (spoiled := non_finite_parameter(pl_module)) is not None:
-            half = "train" if isinstance(pl_module, Training) or spoiled.startswith("supernet.") else "arch"
+        if last and (bad_parameter := non_finite_parameter(pl_module)) is not None:
+            half = "train" if isinstance(pl_module, Training) or bad_parameter.startswith("supernet.") else "arch"
             where = f"epoch {trainer.current_epoch}, step {batch_idx}, its last"
-            raise NasError(f"{where}: {_spoiled(spoiled)}; {_advice(trainer, pl_module, half)}")
+            raise NasError(f"{where}: {_describe(bad_parameter)}; {_advice(trainer, pl_module, half)}")
 
     def _observe(self, trainer: pl.Trainer, module: pl.LightningModule, seen: Observation) -> None:
         step = trainer.fit_loop.epoch_loop.batch_idx
@@ -71,7 +76,7 @@ class StopOnNonFinite(pl.Callback):
 
 
 def non_finite_parameter(module: nn.Module) -> str | None:
-    """The name of the first parameter with a NaN or an infinity; where there is none the device is waited for once."""
+    """Return the name of the first parameter with a NaN or an infinity, with one device synchronization if none has."""
     named = list(module.named_parameters())
     if not named or bool(torch.stack([parameter.detach().isfinite().all() for _, parameter in named]).all()):
         return None
@@ -79,22 +84,22 @@ def non_finite_parameter(module: nn.Module) -> str | None:
 
 
 def first_non_finite(module: pl.LightningModule, seen: Observation) -> str:
-    """Which module turned finite inputs into something else, in the order of execution."""
-    spoiled = non_finite_parameter(module)
-    if spoiled is not None:
-        return _spoiled(spoiled)
+    """Describe the first module, in the order of execution, that turned finite inputs into non-finite outputs."""
+    bad_parameter = non_finite_parameter(module)
+    if bad_parameter is not None:
+        return _describe(bad_parameter)
     if seen.batch is None:
-        return "which module produced it is not known on this device (run the step with trainer=cpu to see)"
+        return "the module is unknown on this device (trainer=cpu names it)"
     if not bool(seen.batch[0].isfinite().all()):
-        return "the images of the batch are not finite (see the data set, its mean and std)"
+        return "the images of the batch are not finite (check the data set, its mean and std)"
     found = _bad_outputs(module, seen, seen.batch[0])
     if found:
         return f"the first module whose output is not finite is '{found[0]}'"
-    return "every module's output is finite, the loss itself is not"
+    return "all module outputs are finite, only the loss is not"
 
 
 def _bad_outputs(module: pl.LightningModule, seen: Observation, x: Tensor) -> list[str]:
-    """The leaves of the network whose outputs are not finite, in the order of execution, in one more forward pass."""
+    """Run a forward pass and return the leaf modules with non-finite outputs, in the order of execution."""
     prefix = "supernet" if isinstance(module, SupernetSearch) else "network"
     network: nn.Module = getattr(module, prefix)
     found: list[str] = []
@@ -125,21 +130,21 @@ def _error(trainer: pl.Trainer, module: pl.LightningModule, step: int, seen: Obs
     )
 
 
-def _spoiled(name: str) -> str:
+def _describe(name: str) -> str:
     return f"the first parameter that is not finite is '{name}'"
 
 
 def _advice(trainer: pl.Trainer, module: pl.LightningModule, half: str) -> str:
     kept = next((_path(c) for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), "")
-    left = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint yet"
+    last = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint yet"
     if isinstance(module, Training):
-        return f"{left}; a lower training.optimizer.lr or a smaller training.clip_norm usually helps"
+        return f"{last}; a lower training.optimizer.lr or a smaller training.clip_norm usually helps"
     if half == "arch":
-        return f"{left}; a lower method.arch_optimizer.lr or method.weight_optimizer.lr usually helps"
-    return f"{left}; a lower method.weight_optimizer.lr or a smaller method.clip_norm usually helps"
+        return f"{last}; a lower method.arch_optimizer.lr or method.weight_optimizer.lr usually helps"
+    return f"{last}; a lower method.weight_optimizer.lr or a smaller method.clip_norm usually helps"
 
 
 def _path(callback: ModelCheckpoint) -> str:
-    """Where the last checkpoint lies, which is not where it says where the run directory has been moved."""
+    """Return the path of the last checkpoint, also after its run directory was moved."""
     here = Path(callback.dirpath or "", Path(callback.best_model_path).name)
     return str(here) if here.is_file() else callback.best_model_path

@@ -1,4 +1,4 @@
-"""A distributed search must be one search."""
+"""Check that all ranks of a distributed search have the same architecture parameters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError
 
 
-class SameOnAllRanks(pl.Callback):
-    """Raises NasError at the end of an epoch, before it is saved, if alphas differ between ranks."""
+class RankConsistency(pl.Callback):
+    """Raise NasError at the end of an epoch, before the checkpoint is saved, if alphas differ between ranks."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.world_size == 1 or not isinstance(pl_module, GradientSearch):

@@ -1,0 +1,1 @@
+"""Callbacks that write files, plots and timings."""

@@ -1,4 +1,4 @@
-"""What a benchmark knows of a search's genotype, epoch by epoch."""
+"""Benchmark accuracy of the current genotype after each epoch."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ log = logging.getLogger(__name__)
 
 
 class BenchmarkAccuracy(pl.Callback):
-    """Logs ``benchmark/valid`` and ``benchmark/test`` at the end of each epoch: accuracies in percent of the current
-    genotype, trained from scratch as papers report it (200 epochs on NAS-Bench-201, 90 on NATS-Bench's size space),
-    the mean over seeds.
+    """Log ``benchmark/valid`` and ``benchmark/test``: accuracies in percent of the current genotype.
 
-    On the data set searched on where the benchmark knows it, else on cifar10. The table is looked for under ``root``.
-    What it does not hold is left out. The search itself learns nothing of these numbers. The first rank alone reads
-    the table.
+    The accuracies are those of a training from scratch with the length that papers report, averaged over seeds: 200
+    epochs on NAS-Bench-201, 90 on the NATS-Bench size space. They never influence the search. Only the first rank
+    reads the table. Values that the table does not contain are not logged.
+
+    Args:
+        root: directory with the benchmark tables.
+        dataset: data set of the search; cifar10 is used instead if the benchmark does not contain it.
     """
 
     def __init__(self, root: str, dataset: str) -> None:
         self.root = root
         self.dataset = dataset
-        self.what = ""
-        """What the numbers are of, in words."""
+        self.description = ""
+        """Data set, length of training and averaging of the logged accuracies."""
         self._table: Benchmark | None = None
         self._columns: dict[str, Values] = {}
         self._splits: tuple[str, ...] = ()
@@ -50,36 +52,38 @@ class BenchmarkAccuracy(pl.Callback):
         found = trainer.strategy.broadcast(self.accuracies(pl_module.genotype()))
         pl_module.log_dict(found, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
         for name in {f"benchmark/{split}" for split in self._splits} - set(found):
-            trainer.callback_metrics.pop(name, None)  # of an earlier epoch, whose genotype is held
+            trainer.callback_metrics.pop(name, None)  # left over from an epoch whose genotype the table contains
 
     def accuracies(self, genotype: Genotype) -> dict[str, float]:
-        """What is known of a genotype, by the names of the metrics; on the first rank."""
+        """Return the benchmark accuracies of a genotype by metric name. Empty on ranks other than the first."""
         if self._table is None:
             return {}
         try:
             row = self._table.row(genotype)
-        except NasError:  # a table of part of the space
+        except NasError:  # the table covers a part of the space only
             return {}
         found = {f"benchmark/{split}": float(column[row]) for split, column in self._columns.items()}
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def _open(self, kind: Kind) -> str:
-        """Opens the table; what there is to say about it."""
+        """Open the table and return the line to log about it."""
         try:
             table = benchmarks.find(self.root, kind.notation)
         except NasError as error:
-            return f"none: {error}"
+            return f"not available: {error}"
         if table is None:
             looked = " or ".join(map(str, places(self.root, kind.notation)))
-            return f"none of {kind.title} in {looked}: genotypes are not looked up (paths.benchmark says where)"
+            return (
+                f"{kind.title} table not found in {looked}; benchmark accuracy will not be logged (set paths.benchmark)"
+            )
         dataset = self.dataset if self.dataset in DATASETS else "cifar10"
         columns = {}
         for split in ("valid", "test"):
             try:
                 columns[split] = table.values(dataset, split, kind.epochs, "mean")
-            except NasError:  # not held of any architecture
+            except NasError:  # the table has no such accuracies
                 continue
         self._table, self._columns = table, columns
-        self.what = f"{dataset}, {kind.epochs} epochs, mean over seeds"
-        instead = "" if dataset == self.dataset else f", which does not know dataset '{self.dataset}'"
-        return f"{kind.title}{instead}: accuracies on {self.what}"
+        self.description = f"{dataset}, {kind.epochs} epochs, mean over seeds"
+        instead = "" if dataset == self.dataset else f" (it has no {self.dataset})"
+        return f"{kind.title}: accuracies on {self.description}{instead}"

@@ -1,4 +1,4 @@
-"""A picture of the way that a pruning search takes through its scores."""
+"""Plot of the trajectory of a pruning search through its scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas.searches.pruning.search import PruningSearch
 
 
 class Trajectory(pl.Callback):
-    """Draws trajectory.svg and trajectory.png in ``directory``: the first score against the second, round by round."""
+    """Plot the first score against the second after each round, as trajectory.svg and trajectory.png."""
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)

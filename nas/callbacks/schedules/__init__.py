@@ -1,0 +1,1 @@
+"""Callbacks that change the search from epoch to epoch."""

@@ -1,4 +1,4 @@
-"""A number that changes from epoch to epoch."""
+"""Annealing of any numeric attribute of a search over the epochs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ from typing import Literal
 import pytorch_lightning as pl
 from torch import nn
 
-from nas.training.staged_lr import tune_epochs
+from nas.training.staged_lr import projection_length
 from nas.utils.errors import NasError
 
 
 class Anneal(pl.Callback):
-    """Sets the attribute at ``path`` of the search, before each epoch, on a way from ``start`` to ``end``.
+    """Move an attribute of the search from ``start`` to ``end``, one value per epoch.
 
-    A part ``*`` of the path stands for every module below: ``supernet.*.beta`` is that of all edges that have one.
-    Linear, cosine, or "slow_cosine", the first quarter of a cosine instead of its first half. With ``inclusive`` the
-    last epoch has ``end`` (GDAS in AutoDL-Projects); without, the epoch after the last would have it (DrNAS'
-    repository). ``ahead`` is added to the epoch (SNAS' scheduler has made a step before the first). It depends on
-    the epoch alone, so it survives a resume. ``shares`` (first, second) divides the run in this proportion: the value
-    moves in the first share alone and stays at ``end`` in the second (a supernet, then its projection).
+    The value depends on the epoch alone, so a resumed search continues with the same values.
+
+    Args:
+        path: attribute of the search, such as ``relaxation.tau``. A part ``*`` stands for every module below it:
+            ``supernet.*.beta`` sets ``beta`` on all edges that have it.
+        start: value in the first epoch.
+        end: value at the end.
+        shape: "linear", "cosine" (half a period) or "slow_cosine" (a quarter of a period).
+        inclusive: True reaches ``end`` in the last epoch (GDAS in AutoDL-Projects), False one epoch later (DrNAS).
+        ahead: epochs added to the current one (the scheduler of SNAS makes a step before the first epoch).
+        shares: (first, second) proportion that divides the run; the value moves in the first part and keeps ``end``
+            in the second (DARTS-PT: a supernet, then its projection).
+
+    Raises:
+        NasError: if the search has no such attribute, or trainer.max_epochs is not set.
     """
 
     def __init__(
@@ -43,9 +52,9 @@ class Anneal(pl.Callback):
         self.shares = shares
 
     def value(self, epoch: int, epochs: int) -> float:
-        """The value in ``epoch`` (from 0) of a run of ``epochs``."""
+        """Return the value in ``epoch`` (from 0) of a run of ``epochs``."""
         if self.shares is not None:
-            epochs -= tune_epochs(epochs, *self.shares)
+            epochs -= projection_length(epochs, *self.shares)
         last = epochs - 1 if self.inclusive else epochs
         progress = min((epoch + self.ahead) / last, 1.0) if last > 0 else 0.0
         if self.shape == "cosine":
@@ -58,19 +67,19 @@ class Anneal(pl.Callback):
         *parents, name = self.path.split(".")
         owners: list[object] = [pl_module]
         for parent in parents:
-            owners = [found for owner in owners for found in _below(owner, parent)]
+            owners = [found for owner in owners for found in _children(owner, parent)]
         owners = [owner for owner in owners if hasattr(owner, name)]
         if not owners:
-            raise NasError(f"Anneal: the search has no '{self.path}' to change from {self.start} to {self.end}")
+            raise NasError(f"Anneal: path={self.path}: no such attribute in the search. Give the path of a number.")
         epochs = trainer.max_epochs
         if epochs is None or epochs < 1:
-            raise NasError("Anneal: a schedule needs trainer.max_epochs to know where it ends")
+            raise NasError("Anneal: trainer.max_epochs is not set. Set epochs to a whole number.")
         for owner in owners:
             setattr(owner, name, self.value(trainer.current_epoch, epochs))
 
 
-def _below(owner: object, part: str) -> list[object]:
-    """What one part of a path stands for."""
+def _children(owner: object, part: str) -> list[object]:
+    """Return the objects that one part of a path refers to."""
     if part == "*":
         return list(owner.modules()) if isinstance(owner, nn.Module) else []
     return [getattr(owner, part)] if hasattr(owner, part) else []

@@ -1,4 +1,4 @@
-"""DrNAS' progressive search: fewer ops, and more channels through them."""
+"""Stages of progressive DrNAS: fewer ops per edge, more channels through each op."""
 
 from __future__ import annotations
 
@@ -18,27 +18,39 @@ from nas.spaces.base import Network
 from nas.utils.errors import NasError
 
 
-class Progressive(Stages):
-    """In a new stage an edge has its ``keep`` strongest ops left, and 1/``portions`` of its channels run through them.
+class DrnasProgressive(Stages):
+    """Prune ops and widen the partial channels at the beginning of each stage (Chen et al., ICLR 2021, section 3.3).
 
-    Chen et al., ICLR 2021, section 3.3; both lists have one entry for each stage after the first. Weights and their
-    momentum are carried over (see ``nas.nn.net2wider``, also for ``rescale``). ``rate`` is the learning rate in a new
-    stage: it continues; or the authors' new optimizer begins at the initial rate, for one "epoch" under the closed
-    schedulers of their torch 1.3, or for the whole "stage", raised by the same factor, under those since 1.4.
+    Both lists have one entry for each stage after the first. Weights and their momentum are carried over to the wider
+    supernet (``nas.nn.net2wider``).
+
+    Args:
+        keep: ops that each edge keeps.
+        channel_divisors: K of the stage; 1/K of the channels go through the ops.
+        rescale: count copied channels once, as Net2Wider does.
+        rate: learning rate of a new stage. "continue" follows the schedule. The authors' script creates a new
+            optimizer at the initial rate, which lasts one "epoch" under torch 1.3 and the whole "stage" since 1.4.
+
+    Raises:
+        NasError: if the lists differ in length, the edges are not ``PartialChannels``, a divisor grows, or the number
+            of channels is not divisible.
     """
 
     def __init__(
         self,
         keep: Sequence[int],
-        portions: Sequence[int],
+        channel_divisors: Sequence[int],
         rescale: bool = False,
         rate: Literal["continue", "epoch", "stage"] = "continue",
     ) -> None:
-        if len(keep) != len(portions):
-            raise NasError(f"Progressive: keep={list(keep)} and portions={list(portions)} need one entry a stage each")
+        if len(keep) != len(channel_divisors):
+            raise NasError(
+                f"DrnasProgressive: keep={list(keep)}, channel_divisors={list(channel_divisors)}: lengths differ. "
+                "Give one entry per stage after the first."
+            )
         super().__init__(len(keep) + 1)
         self.keep = keep
-        self.portions = portions
+        self.channel_divisors = channel_divisors
         self.rescale = rescale
         self.rate = rate
         self._rates: list[float] = []
@@ -46,14 +58,17 @@ class Progressive(Stages):
     def prepare(self, search: GradientSearch) -> None:
         edges = [edge for edge in search.supernet.modules() if isinstance(edge, PartialChannels)]
         if not edges:
-            raise NasError("Progressive: only partial channels can be widened: method.edge must be PartialChannels")
-        ladder = [edges[0].portion, *self.portions]
+            raise NasError("DrnasProgressive: method.edge has no partial channels. Set method.edge to PartialChannels.")
+        ladder = [edges[0].portion, *self.channel_divisors]
         if ladder != sorted(ladder, reverse=True):
-            raise NasError(f"Progressive: edges can become wider, not narrower: portions {ladder} must not grow")
-        for portion in self.portions:
-            bad = [edge.portion * edge.processed for edge in edges if edge.portion * edge.processed % portion]
+            raise NasError(f"DrnasProgressive: channel_divisors {ladder} grow. Give divisors that shrink.")
+        for divisor in self.channel_divisors:
+            bad = [edge.portion * edge.processed for edge in edges if edge.portion * edge.processed % divisor]
             if bad:
-                raise NasError(f"Progressive: 1/{portion} of {bad[0]} channels: make space.channels a multiple of it")
+                raise NasError(
+                    f"DrnasProgressive: {bad[0]} channels are not divisible by channel_divisors entry {divisor}. "
+                    "Make space.channels a multiple of it."
+                )
 
     def enter(self, search: GradientSearch, stage: int) -> None:
         prune(search, self.keep[stage - 1])
@@ -79,7 +94,7 @@ class Progressive(Stages):
         self._rates = []
 
     def _supernet(self, search: GradientSearch, stage: int) -> Network:
-        """The supernet of a stage, with weights that are to be replaced: the draws of others stay as they were."""
+        """Build the supernet of a stage. Its initial weights are replaced; the global random state does not change."""
         with torch.random.fork_rng(devices=[]):
             edge: Callable[..., Any] = search.edge
-            return search.space.supernet(partial(edge, portion=self.portions[stage - 1]))
+            return search.space.supernet(partial(edge, portion=self.channel_divisors[stage - 1]))

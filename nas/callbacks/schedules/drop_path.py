@@ -1,4 +1,4 @@
-"""Drop path in a supernet."""
+"""Drop path during a search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.searches.base import SupernetSearch
 
 
 class SupernetDropPath(pl.Callback):
-    """Drops the output of each edge, for whole images, with ``probability`` while the supernet trains."""
+    """Drop the output of each edge for whole images with a fixed probability while the supernet trains."""
 
     def __init__(self, probability: float) -> None:
         self.probability = probability

@@ -1,4 +1,4 @@
-"""Edges that are decided before the search ends."""
+"""Early fixing of edges (DSNAS)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from nas.architecture.cell import NONE
 from nas.searches.gradient import GradientSearch
 
 
-class FixDecided(pl.Callback):
-    """Before each epoch, leaves an edge with its strongest op alone where that leads the next by ``margin``.
+class EarlyFixing(pl.Callback):
+    """Fix an edge to its best op once that op leads the second by ``margin`` in the softmax of alpha.
 
-    The early fixing of DSNAS (Hu et al., CVPR 2020): a lead in the softmax of alpha. The masks remember what is
-    fixed, so alpha of such an edge means nothing any more and has no gradient. Ops that a genotype cannot hold
-    are never fixed (``none`` in DARTS' cells).
+    Runs before each epoch (DSNAS, Hu et al., CVPR 2020). The masks store the fixed edges, whose alphas get no further
+    gradient. Ops that a genotype cannot contain, such as ``none`` in DARTS cells, are never fixed.
     """
 
     def __init__(self, margin: float = 0.3) -> None:
@@ -29,5 +28,5 @@ class FixDecided(pl.Callback):
             decided = top.values[:, 0] - top.values[:, 1] >= self.margin
             if NONE in cell.ops and not cell.keeps_none:
                 decided &= top.indices[:, 0] != cell.ops.index(NONE)
-            strongest = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, top.indices[:, :1], True)
-            pl_module.masks.restrict(name, strongest | ~decided[:, None])
+            best = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, top.indices[:, :1], True)
+            pl_module.masks.restrict(name, best | ~decided[:, None])

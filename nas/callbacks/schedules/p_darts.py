@@ -1,4 +1,4 @@
-"""P-DARTS' stages: fewer ops in a deeper supernet that starts from scratch, and skips dropped less and less."""
+"""Stages of P-DARTS: fewer ops in a deeper, newly initialized supernet, and dropout on skip connections."""
 
 from __future__ import annotations
 
@@ -17,18 +17,28 @@ from nas.training.staged_lr import first_epoch, stage_of
 from nas.utils.errors import NasError
 
 
-class Restarts(Stages):
-    """In a new stage an edge has its ``keep`` strongest ops left, and the supernet ``deeper`` cells more than at first.
+class PDartsStages(Stages):
+    """Prune ops and build a deeper supernet from scratch at the beginning of each stage (Chen et al., ICCV 2019).
 
-    Chen et al., ICCV 2019; both lists have one entry for each stage after the first. Only the ops that are left are
-    built. Weights, architecture parameters (``init_std``) and optimizers start anew; learning rates do so by a
-    scheduler such as ``nas.training.staged_lr.StagedCosine``. The new weights follow from the relaxation's generator,
-    so that they are those of an uninterrupted run, and the same on all ranks.
+    Both lists have one entry for each stage after the first. Weights, architecture parameters and optimizer states are
+    initialized again; a scheduler such as ``nas.training.staged_lr.StagedCosine`` restarts the learning rate. The new
+    weights are seeded by the relaxation's generator, so a resumed search and all ranks get the same ones.
+
+    Args:
+        keep: ops that each edge keeps.
+        deeper: cells added to the initial supernet.
+        init_std: standard deviation of the new architecture parameters.
+
+    Raises:
+        NasError: if the lists differ in length.
     """
 
     def __init__(self, keep: Sequence[int], deeper: Sequence[int], init_std: float = 1e-3) -> None:
         if len(keep) != len(deeper):
-            raise NasError(f"Restarts: keep={list(keep)} and deeper={list(deeper)} need one entry a stage each")
+            raise NasError(
+                f"PDartsStages: keep={list(keep)}, deeper={list(deeper)}: lengths differ. "
+                "Give one entry per stage after the first."
+            )
         super().__init__(len(keep) + 1)
         self.keep = keep
         self.deeper = deeper
@@ -45,29 +55,33 @@ class Restarts(Stages):
         with torch.no_grad():
             for parameter in search.relaxation.parameters():
                 parameter.copy_(self.init_std * torch.randn(parameter.shape, generator=generator))
-        left = {name: search.masks.lists(name) for name in search.space.cells}
-        replace_supernet(search, self._supernet(search, stage, left, seed))
+        masks = {name: search.masks.lists(name) for name in search.space.cells}
+        replace_supernet(search, self._supernet(search, stage, masks, seed))
         for optimizer in search.trainer.optimizers[1:]:
             optimizer.state.clear()
 
     def replay(self, search: GradientSearch, stage: int, state: Mapping[str, Tensor]) -> None:
-        left = {name: state[f"masks.{name}"].tolist() for name in search.space.cells}
-        replace_supernet(search, self._supernet(search, stage, left, 0))
+        masks = {name: state[f"masks.{name}"].tolist() for name in search.space.cells}
+        replace_supernet(search, self._supernet(search, stage, masks, 0))
 
     def _supernet(
-        self, search: GradientSearch, stage: int, left: Mapping[str, Sequence[Sequence[bool]]], seed: int
+        self, search: GradientSearch, stage: int, masks: Mapping[str, Sequence[Sequence[bool]]], seed: int
     ) -> Network:
-        cells = {name: cell.masked(left[name]) for name, cell in search.space.cells.items()}
+        cells = {name: cell.masked(masks[name]) for name, cell in search.space.cells.items()}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return search.space.deepened(cells, self.deeper[stage - 1]).supernet(search.edge)
 
 
-class DropSkips(pl.Callback):
-    """The probability with which identity skips drop their elements, from ``initial``, one entry a stage.
+class SkipDropoutSchedule(pl.Callback):
+    """Schedule the dropout probability of identity skips (chenxin061/pdarts).
 
-    In the warm-up of a stage it falls linearly, as if to reach 0 at the stage's end; then it begins once more at
-    the initial value and falls by exp(-``decay``) an epoch. Both as in chenxin061/pdarts.
+    In the warm-up of a stage the probability falls linearly toward 0 at the end of the stage. After the warm-up it
+    returns to its initial value and decays exponentially.
+
+    Args:
+        initial: initial probability of each stage.
+        decay: rate of the exponential decay, per epoch.
     """
 
     def __init__(self, initial: Sequence[float], decay: float = 0.2) -> None:
@@ -75,7 +89,7 @@ class DropSkips(pl.Callback):
         self.decay = decay
 
     def value(self, epoch: int, epochs: int, warmup: int) -> float:
-        """The probability in ``epoch`` (from 0) of a run of ``epochs``."""
+        """Return the probability in ``epoch`` (from 0) of a run of ``epochs``."""
         stages = len(self.initial)
         stage = stage_of(epoch, epochs, stages)
         begin, end = first_epoch(stage, epochs, stages), first_epoch(stage + 1, epochs, stages)
@@ -87,7 +101,7 @@ class DropSkips(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epochs = trainer.max_epochs
         if epochs is None or epochs < 1 or not isinstance(pl_module, GradientSearch):
-            raise NasError("DropSkips: a gradient search with trainer.max_epochs, to know how long a stage is")
+            raise NasError("SkipDropoutSchedule: needs a gradient search with trainer.max_epochs. Set epochs.")
         for module in pl_module.supernet.modules():
             if isinstance(module, SkipDropout):
                 module.probability = self.value(trainer.current_epoch, epochs, pl_module.warmup_epochs)

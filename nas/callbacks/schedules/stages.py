@@ -1,4 +1,4 @@
-"""Searches in stages: ops are pruned and the supernet is replaced as a new stage begins."""
+"""Searches in stages: pruning of ops and replacement of the supernet at the beginning of a stage."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from nas.utils.errors import NasError
 
 
 class Stages(pl.Callback, ABC):
-    """Divides a search into ``stages`` of equal length; a subclass says what happens as the next one begins.
+    """Divide a search into stages of equal length; subclasses define the transition between them.
 
-    The search counts the epochs of its warm-up from the beginning of a stage. Which stage it is in is part of its
-    checkpoint, and ``replay`` gives a resumed search the supernet of that stage before its tensors are read.
+    The warm-up of the search is counted from the beginning of each stage. The checkpoint stores the stage, and
+    ``replay`` builds its supernet before the tensors of a checkpoint are loaded.
     """
 
     def __init__(self, stages: int) -> None:
@@ -31,20 +31,20 @@ class Stages(pl.Callback, ABC):
 
     @abstractmethod
     def enter(self, search: GradientSearch, stage: int) -> None:
-        """Brings the search from the stage before to ``stage``, at the beginning of its first epoch."""
+        """Move the search from the previous stage to ``stage``, at the beginning of its first epoch."""
 
     @abstractmethod
     def replay(self, search: GradientSearch, stage: int, state: Mapping[str, Tensor]) -> None:
-        """Gives the search the supernet of ``stage``, so that the tensors ``state`` of a checkpoint fit it."""
+        """Give the search the supernet of ``stage``, which the tensors ``state`` of a checkpoint then fit."""
 
     @abstractmethod
     def prepare(self, search: GradientSearch) -> None:
-        """Raises NasError where the search cannot go through the stages."""
+        """Raise NasError if the search cannot run these stages."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epochs = trainer.max_epochs
         if epochs is None or epochs < 1 or not isinstance(pl_module, GradientSearch):
-            raise NasError("stages: a gradient search with trainer.max_epochs, to know how long a stage is")
+            raise NasError("stages: need a gradient search with trainer.max_epochs. Set epochs to a whole number.")
         stage = stage_of(trainer.current_epoch, epochs, self.stages)
         pl_module.stage_began = first_epoch(stage, epochs, self.stages)
         while pl_module.stage < stage:
@@ -52,10 +52,10 @@ class Stages(pl.Callback, ABC):
             self.enter(pl_module, pl_module.stage)
 
 
-def strongest(cell: Cell, alpha: Tensor, mask: Tensor, count: int) -> Tensor:
-    """[edges, ops] bool: the ``count`` largest of ``alpha`` on each edge among those of ``mask``.
+def top_ops(cell: Cell, alpha: Tensor, mask: Tensor, count: int) -> Tensor:
+    """Return a mask [edges, ops] of the ``count`` largest alphas per edge among the ops of ``mask``.
 
-    Where ``none`` alone would be left and may not be chosen, the best op that may be takes its place.
+    If only ``none`` would remain and a genotype cannot contain it, the best op that it can contain is kept instead.
     """
     ranked = alpha.detach().masked_fill(~mask, -torch.inf)
     best = ranked.topk(min(count, len(cell.ops)), dim=-1).indices
@@ -68,10 +68,10 @@ def strongest(cell: Cell, alpha: Tensor, mask: Tensor, count: int) -> Tensor:
 
 
 def prune(search: GradientSearch, count: int) -> None:
-    """Leaves each edge its ``count`` strongest ops. The alphas of the others become 0, those of the kept stay."""
+    """Keep the ``count`` best ops of each edge and set the alphas of all other ops to 0."""
     for name, alpha in search.relaxation.alpha.items():
         mask = search.masks.table(name)
-        search.masks.restrict(name, strongest(search.space.cells[name], alpha, mask, count))
+        search.masks.restrict(name, top_ops(search.space.cells[name], alpha, mask, count))
         with torch.no_grad():
             alpha.masked_fill_(~search.masks.table(name), 0.0)
 
@@ -79,11 +79,15 @@ def prune(search: GradientSearch, count: int) -> None:
 def replace_supernet(
     search: GradientSearch, supernet: Network, carry: Callable[[str, Tensor], Tensor] | None = None
 ) -> None:
-    """Puts ``supernet`` in the place of the search's own; the weight optimizer goes on with its parameters.
+    """Replace the supernet of a search and register its parameters with the weight optimizer.
 
-    ``carry`` maps a tensor of the optimizer's state to that of the parameter with the same name in the new
-    supernet; without it the state is forgotten. Learning rate and scheduler stay as they are. All ranks of a
-    distributed search must bring the same weights; those of the first are sent round anyway.
+    Learning rate and scheduler do not change. On several ranks the weights of the first rank are broadcast.
+
+    Args:
+        search: the search whose supernet is replaced.
+        supernet: the new supernet, on any device.
+        carry: maps (parameter name, state tensor) to the state tensor of the parameter with the same name in the new
+            supernet. Without it the optimizer state is cleared.
     """
     old = dict(search.supernet.named_parameters())
     like = next(iter(old.values()))
@@ -91,7 +95,7 @@ def replace_supernet(
     search.supernet = supernet
     search._weights = dict(supernet.named_parameters())
     if search._trainer is None or not search.trainer.optimizers:
-        return  # not yet training: a checkpoint is being read
+        return  # a checkpoint is being loaded before the training starts
     optimizer = search.trainer.optimizers[0]
     state: dict[Tensor, dict[str, Any]] = {}
     for name, weight in search._weights.items():
@@ -108,11 +112,11 @@ def replace_supernet(
 
 
 def _wrap_again(search: GradientSearch) -> None:
-    """DDP reduces the gradients of the parameters it was made with: it has to be made anew."""
+    """Wrap the search in DDP again, which only reduces gradients of the parameters it was created with."""
     strategy = search.trainer.strategy
     wrapped = strategy.model
     if not isinstance(wrapped, DistributedDataParallel):
         return
-    wrapped._remove_autograd_hooks()  # those of the parameters that stay would reduce a second time
+    wrapped._remove_autograd_hooks()  # otherwise remaining parameters would be reduced twice
     strategy.model = search
     strategy.configure_ddp()  # type: ignore[attr-defined]

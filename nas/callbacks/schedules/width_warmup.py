@@ -1,4 +1,4 @@
-"""The warm-up of a search over the widths of layers."""
+"""Warm-up of a search for layer widths."""
 
 from __future__ import annotations
 
@@ -12,23 +12,29 @@ from nas.utils.errors import NasError
 log = logging.getLogger(__name__)
 
 
-class WarmUp(pl.Callback):
-    """Trains the weights alone in the first share ``ratio`` of the epochs, on widths that alpha has no part in.
+class WidthWarmup(pl.Callback):
+    """Train the weights alone, on random widths, in the first epochs of a search.
 
     In epoch e of E, while e / E is below ``ratio``, each block has its full width with probability 1 - e / (E ratio),
-    and else one drawn uniformly (NATS-Bench, Dong et al., TPAMI 2021; AutoDL-Projects, exps/NATS-algos/search-size.py).
-    None: no warm-up. It depends on the epoch alone, so it survives a resume.
+    and otherwise a width sampled uniformly. The source is NATS-Bench (Dong et al., TPAMI 2021) and AutoDL-Projects,
+    exps/NATS-algos/search-size.py. The schedule depends on the epoch alone, so a resumed search continues it.
+
+    Args:
+        ratio: share of the epochs, from 0 to below 1. None disables the warm-up.
+
+    Raises:
+        NasError: if the ratio is out of range, covers every epoch, or the relaxation samples no widths.
     """
 
     def __init__(self, ratio: float | None = None) -> None:
         if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio < 1):
             raise NasError(
-                f"method.warmup_ratio={ratio}: give the share of the epochs, from 0 to below 1, or null for none"
+                f"method.warmup_ratio={ratio}: must be a share of the epochs from 0 to below 1. Set 0.25, or null."
             )
         self.ratio = ratio
 
     def full(self, epoch: int, epochs: int) -> float | None:
-        """The probability of the full width in ``epoch`` (from 0) of ``epochs``; None when the warm-up is over."""
+        """Return the probability of the full width in ``epoch`` (from 0) of ``epochs``; None after the warm-up."""
         if self.ratio is None or self.ratio <= epoch / epochs:
             return None
         return 1 - epoch / epochs / self.ratio
@@ -38,16 +44,17 @@ class WarmUp(pl.Callback):
             return
         epochs = trainer.max_epochs
         if epochs is None or epochs < 1:
-            raise NasError("method.warmup_ratio: a share of the epochs needs trainer.max_epochs to know how many")
+            raise NasError("method.warmup_ratio: trainer.max_epochs is not set. Set epochs to a whole number.")
         warm = sum(self.full(epoch, epochs) is not None for epoch in range(epochs))
         if warm == epochs:
             raise NasError(
-                f"method.warmup_ratio={self.ratio}: alphas would be frozen in every epoch of {epochs}, and nothing "
-                "searched; use more epochs or a smaller share"
+                f"method.warmup_ratio={self.ratio}: freezes alphas in all {epochs} epochs. Use more epochs or "
+                "a smaller share."
             )
         if not hasattr(pl_module.relaxation, "full"):
             raise NasError(
-                f"method.warmup_ratio={self.ratio}: {type(pl_module.relaxation).__name__} draws no widths for blocks"
+                f"method.warmup_ratio={self.ratio}: {type(pl_module.relaxation).__name__} samples no widths. Set "
+                "method.warmup_ratio=null."
             )
         pl_module.warmup_epochs = max(pl_module.warmup_epochs, warm)
         if warm and trainer.is_global_zero:

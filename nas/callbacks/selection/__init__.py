@@ -1,0 +1,1 @@
+"""Callbacks that select the genotype or end the search."""

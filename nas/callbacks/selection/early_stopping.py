@@ -1,4 +1,4 @@
-"""RobustDARTS: stop, or regularize, where the architecture parameters reach a sharp minimum."""
+"""RobustDARTS: early stopping or stronger weight decay when the Hessian eigenvalue of alpha grows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 
-from nas.callbacks.recording.record import Record
+from nas.callbacks.recording.history import History
 from nas.callbacks.selection.snapshots import Snapshot, restore, snapshot
 from nas.gradients.hessian import Sharpening, hessian, largest_eigenvalue
+from nas.searches.base import Batch
 from nas.searches.gradient import GradientSearch
 from nas.spaces.notation import native
 from nas.utils.errors import NasError
@@ -19,15 +20,26 @@ log = logging.getLogger(__name__)
 Action = Literal["watch", "stop", "regularize"]
 
 
-class Curvature(pl.Callback):
-    """The largest eigenvalue of alpha's Hessian of the validation loss, logged as ``eigenvalue`` (Zela et al., 2020).
+class HessianEigenvalue(pl.Callback):
+    """Log the largest eigenvalue of the Hessian of the validation loss in alpha (Zela et al., ICLR 2020).
 
-    Taken after the last step of every ``every``-th epoch and of the last one, on that step's validation minibatch
-    with the supernet in training mode, over all alphas jointly and with their weight decay on the diagonal. Where the
-    eigenvalue has grown too much (``Sharpening``) the search, by ``action``,
-    "stop": ends, with the genotype of the epoch before the growth (DARTS-ES); "regularize": goes back to that epoch
-    with the weight decay of the supernet times ``multiply``, as long as that is at most ``limit`` (DARTS-ADA);
-    "watch": goes on. The last epoch is measured but not judged.
+    The metric is ``eigenvalue``. It is measured after the last step of an epoch, on the validation batch of that step,
+    with the supernet in training mode. The Hessian covers all alphas jointly, with their weight decay on the diagonal.
+    ``nas.gradients.hessian.Sharpening`` decides when it has grown too much. The last epoch is only measured.
+
+    Args:
+        action: "stop" ends the search with the genotype before the growth (DARTS-ES). "regularize" returns to that
+            epoch with a larger weight decay (DARTS-ADA). "watch" only logs.
+        every: epochs between two measurements.
+        window: measurements in the moving average.
+        factor: growth of the average that counts as too much.
+        delta: measurements between the two averages that are compared.
+        first: first epoch with a decision.
+        multiply: factor of the weight decay for "regularize".
+        limit: largest weight decay for "regularize".
+
+    Raises:
+        NasError: if an option is out of range, or the search trains no alphas by a loss.
     """
 
     def __init__(
@@ -43,8 +55,8 @@ class Curvature(pl.Callback):
     ) -> None:
         if action not in ("watch", "stop", "regularize") or every < 1 or window % 2 == 0 or multiply <= 1:
             raise NasError(
-                f"Curvature: action={action}, every={every}, window={window}, multiply={multiply}: give watch, stop or "
-                "regularize; at least 1; an odd number; more than 1"
+                f"HessianEigenvalue: action={action}, every={every}, window={window}, multiply={multiply}: must be "
+                "watch, stop or regularize; at least 1; odd; above 1."
             )
         self.action = action
         self.every = every
@@ -67,9 +79,9 @@ class Curvature(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, GradientSearch) or len(trainer.optimizers) < 2:
-            raise NasError("Curvature: this search trains no architecture parameters; give method.arch_optimizer")
+            raise NasError("HessianEigenvalue: the search trains no alphas. Set method.arch_optimizer.")
         if pl_module.reward is not None:
-            raise NasError("Curvature: alphas learn from a reward here, and the loss has no curvature in them")
+            raise NasError("HessianEigenvalue: a reward that trains alphas has no Hessian. Remove the callback.")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -84,14 +96,14 @@ class Curvature(pl.Callback):
         pl_module.log("eigenvalue", self.values[-1], on_step=False, on_epoch=True, batch_size=1)
         entry = None if last else self.rule.stop_entry(self.epochs, self.values)
         if entry is not None and self.action == "stop":
-            log.info("the eigenvalue has grown: the search ends with the genotype of epoch %d", self.epochs[entry])
+            log.info("the Hessian eigenvalue has grown: stopping with the genotype of epoch %d", self.epochs[entry])
             pl_module.selected = pl_module.space.parse(self.genotypes[entry])
             trainer.should_stop = True
         elif entry is not None and self.action == "regularize":
-            self.back_to = self.epochs[entry] if self._times_left(trainer) else None
+            self.back_to = self.epochs[entry] if self._remaining_increases(trainer) else None
 
-    def measure(self, trainer: pl.Trainer, search: GradientSearch, batch: tuple[torch.Tensor, torch.Tensor]) -> float:
-        """The largest eigenvalue on one batch; the mean Hessian over ranks. Nothing in the supernet moves."""
+    def measure(self, trainer: pl.Trainer, search: GradientSearch, batch: Batch) -> float:
+        """Return the largest eigenvalue of the Hessian on one batch, averaged over ranks. The supernet is unchanged."""
         alphas = list(search.relaxation.alpha.values())
         masks = torch.cat([search.masks.table(name).flatten() for name in search.relaxation.alpha])
         with torch.autocast(search.device.type, enabled=False):
@@ -104,21 +116,21 @@ class Curvature(pl.Callback):
         if self.action != "regularize" or not isinstance(pl_module, GradientSearch):
             return
         if self.back_to is not None:
-            self._go_back(trainer, pl_module, self.back_to)
+            self._return_to(trainer, pl_module, self.back_to)
         elif self.epochs and self.epochs[-1] == trainer.current_epoch >= self.rule.first:
             self.snapshots[trainer.current_epoch] = snapshot(trainer, pl_module)
-            # the next judgements look that far back, and again after each time that the search went back
-            reach = (self.rule.delta + self.rule.window // 2) * self._times_left(trainer)
+            # later decisions look back this far, and again after each return to an earlier epoch
+            reach = (self.rule.delta + self.rule.window // 2) * self._remaining_increases(trainer)
             self.snapshots = {e: s for e, s in self.snapshots.items() if e in self.epochs[len(self.epochs) - reach :]}
 
-    def _times_left(self, trainer: pl.Trainer) -> int:
-        """How often the weight decay may still be multiplied."""
+    def _remaining_increases(self, trainer: pl.Trainer) -> int:
+        """Return how many more times the weight decay can grow below the limit."""
         decay, times = max(group["weight_decay"] for group in trainer.optimizers[0].param_groups), 0
         while 0 < decay * self.multiply <= self.limit * (1 + 1e-9):
             decay, times = decay * self.multiply, times + 1
         return times
 
-    def _go_back(self, trainer: pl.Trainer, search: GradientSearch, epoch: int) -> None:
+    def _return_to(self, trainer: pl.Trainer, search: GradientSearch, epoch: int) -> None:
         decays = [group["weight_decay"] * self.multiply for group in trainer.optimizers[0].param_groups]
         restore(trainer, search, self.snapshots[epoch], epoch)
         for group, decay in zip(trainer.optimizers[0].param_groups, decays, strict=True):
@@ -126,11 +138,11 @@ class Curvature(pl.Callback):
         kept = self.epochs.index(epoch) + 1
         self.epochs, self.values, self.genotypes = self.epochs[:kept], self.values[:kept], self.genotypes[:kept]
         self.snapshots = {e: s for e, s in self.snapshots.items() if e <= epoch}
-        log.info("the eigenvalue has grown: back to epoch %d with weight decay %g", epoch, max(decays))
+        log.info("the Hessian eigenvalue has grown: returning to epoch %d with weight decay %g", epoch, max(decays))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.back_to is not None:
             self.back_to = None
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(callback, Record):
+                if isinstance(callback, History):
                     callback.on_train_start(trainer, pl_module)

@@ -1,4 +1,4 @@
-"""Selection by perturbation: an op is worth what its removal costs."""
+"""DARTS-PT: selection of ops and edges by the validation accuracy lost without them."""
 
 from __future__ import annotations
 
@@ -12,59 +12,73 @@ import torch
 
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.searches.gradient import GradientSearch
-from nas.training.staged_lr import tune_epochs
+from nas.training.staged_lr import projection_length
 from nas.utils.errors import NasError
 
 Criterion = Literal["accuracy", "loss"]
 
 
-def calendar(cells: Mapping[str, Cell], tune: int) -> list[int]:
-    """The epochs, from 0, of ``tune`` at whose start a decision falls: one for each edge, then one for each node
-    that drops edges, evenly spaced from the first epoch to the last."""
-    count = max(len(cell.edges) + len(_crowded(cell)) for cell in cells.values())
-    return [math.ceil(k * (tune - 1) / max(count - 1, 1)) for k in range(count)]
+def decision_epochs(cells: Mapping[str, Cell], projection_epochs: int) -> list[int]:
+    """Return the epochs of the projection, from 0, that start with a decision, evenly spaced.
+
+    There is one decision for each edge, then one for each node that drops edges. An epoch can occur several times.
+    """
+    count = max(len(cell.edges) + len(_nodes_over_limit(cell)) for cell in cells.values())
+    return [math.ceil(k * (projection_epochs - 1) / max(count - 1, 1)) for k in range(count)]
 
 
-class Project(pl.Callback):
-    """DARTS-PT's projection (Wang et al., ICLR 2021), after any supernet.
+class PerturbationSelection(pl.Callback):
+    """Project a trained supernet to a genotype, edge by edge (DARTS-PT, Wang et al., ICLR 2021).
 
-    In the last epochs of a run, by the calendar, one random undecided edge of each cell type is masked to the op
-    whose removal hurts the validation accuracy (or loss) most; then one random node that has too many edges loses
-    those whose removal hurts least. The architecture that is perturbed is that of the relaxation's
-    scores, the removed weight is 0 and the others stay as they are; batch norm uses the batch's statistics. Between
-    decisions the search goes on training what is left. The run's length is shared as ``supernet`` to ``tune``;
-    ``batches`` limits the validation batches of an evaluation. The weights' momentum begins anew with the phase.
+    In the last epochs of a run, one random undecided edge of each cell type is masked to the op whose removal costs
+    most validation accuracy (or loss). Then one random node with too many edges loses those whose removal costs least.
+    The removed weight is 0, all other weights keep their scores, and batch norm uses the statistics of the batch.
+    Between decisions the search trains the remaining supernet. The momentum of the weights is cleared at the start.
+
+    Args:
+        supernet_epochs: published epochs of the supernet. The run is divided in this proportion.
+        projection_epochs: published epochs of the projection.
+        criterion: "accuracy" or "loss".
+        batches: validation batches per evaluation. None uses all.
+
+    Raises:
+        NasError: if an option is out of range, or trainer.max_epochs is not set.
     """
 
     def __init__(
-        self, supernet: int = 50, tune: int = 81, criterion: Criterion = "accuracy", batches: int | None = None
+        self,
+        supernet_epochs: int = 50,
+        projection_epochs: int = 81,
+        criterion: Criterion = "accuracy",
+        batches: int | None = None,
     ) -> None:
         if criterion not in ("accuracy", "loss") or (batches is not None and batches < 1):
             raise NasError(
-                f"Project: criterion={criterion}, batches={batches}: give accuracy or loss; 1 or more, or null"
+                f"PerturbationSelection: criterion={criterion}, batches={batches}: must be accuracy or loss; "
+                "null or at least 1."
             )
-        self.supernet = supernet
-        self.tune = tune
+        self.supernet_epochs = supernet_epochs
+        self.projection_epochs = projection_epochs
         self.criterion = criterion
         self.batches = batches
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, GradientSearch) or trainer.max_epochs is None:
-            raise NasError("Project: decides the edges of a gradient search whose trainer.max_epochs is known")
-        phase = tune_epochs(trainer.max_epochs, self.supernet, self.tune)
+            raise NasError("PerturbationSelection: needs a gradient search with trainer.max_epochs. Set epochs.")
+        phase = projection_length(trainer.max_epochs, self.supernet_epochs, self.projection_epochs)
         epoch = trainer.current_epoch - (trainer.max_epochs - phase)
         if epoch == 0:
             trainer.optimizers[0].state.clear()
-        for _ in range(calendar(pl_module.space.cells, phase).count(epoch)):
+        for _ in range(decision_epochs(pl_module.space.cells, phase).count(epoch)):
             for name in pl_module.space.cells:
                 self.decide(trainer, pl_module, name)
 
     def decide(self, trainer: pl.Trainer, search: GradientSearch, name: str) -> None:
-        """Decides one edge of a cell type or, where all are, one node; nothing where nothing is left to decide."""
+        """Decide one edge of a cell type or, once all edges are decided, one node."""
         rows = search.masks.lists(name)
         cell = search.space.cells[name].masked(rows)
         edges = [e for e, row in enumerate(rows) if sum(row) > 1]
-        nodes = [] if edges else _crowded(cell)
+        nodes = [] if edges else _nodes_over_limit(cell)
         if not edges and not nodes:
             return
         draw = torch.randint(len(edges or nodes), (), generator=search.relaxation.generator(torch.device("cpu")))
@@ -72,31 +86,35 @@ class Project(pl.Callback):
         if edges:
             edge = edges[int(draw)]
             keep[edge] = False
-            keep[edge, cell.ops.index(self._op(trainer, search, name, edge, cell.choices(edge)))] = True
+            keep[edge, cell.ops.index(self._best_op(trainer, search, name, edge, cell.choices(edge)))] = True
         else:
-            keep[self._spare(trainer, search, name, nodes[int(draw)])] = False
+            keep[self._edges_to_drop(trainer, search, name, nodes[int(draw)])] = False
         search.masks.restrict(name, keep)
 
-    def _op(self, trainer: pl.Trainer, search: GradientSearch, name: str, edge: int, ops: Sequence[str]) -> str:
-        """The op whose removal from an edge hurts most; of equals the first."""
+    def _best_op(self, trainer: pl.Trainer, search: GradientSearch, name: str, edge: int, ops: Sequence[str]) -> str:
+        """Return the op whose removal from an edge costs most, the first one of equals."""
         columns = [search.space.cells[name].ops.index(op) for op in ops]
-        harm = self.harm(trainer, search, [removed(search, name, edge, column) for column in columns])
-        return ops[harm.index(max(harm))]
+        cost = self.removal_cost(
+            trainer, search, [architecture_without(search, name, edge, column) for column in columns]
+        )
+        return ops[cost.index(max(cost))]
 
-    def _spare(self, trainer: pl.Trainer, search: GradientSearch, name: str, node: int) -> list[int]:
-        """The edges into a node that it does without: those that hurt least; of equals the later ones.
+    def _edges_to_drop(self, trainer: pl.Trainer, search: GradientSearch, name: str, node: int) -> list[int]:
+        """Return the edges into a node whose removal costs least, the later ones of equals.
 
-        Each edge is removed alone. The authors delete one after the other, but evaluate each time with all that are
-        still in the supernet, so that nothing but their random batches could change the order.
+        Each edge is removed alone. The authors remove them one after the other, but always evaluate with all edges
+        that the supernet still has, so the order of removal makes no difference.
         """
         cell = search.space.cells[name].masked(search.masks.lists(name))
         edges = [e for e in cell.into(node) if cell.choices(e)]
-        harm = self.harm(trainer, search, [removed(search, name, e) for e in edges])
-        ranked = sorted(range(len(edges)), key=lambda i: -harm[i])
+        cost = self.removal_cost(trainer, search, [architecture_without(search, name, e) for e in edges])
+        ranked = sorted(range(len(edges)), key=lambda i: -cost[i])
         return [edges[i] for i in ranked[cell.inputs :]]
 
-    def harm(self, trainer: pl.Trainer, search: GradientSearch, variants: Sequence[Architecture]) -> list[float]:
-        """What each architecture costs on the validation images: its loss, or its accuracy with the sign changed."""
+    def removal_cost(
+        self, trainer: pl.Trainer, search: GradientSearch, variants: Sequence[Architecture]
+    ) -> list[float]:
+        """Return the validation loss of each architecture, or its negated accuracy, by the criterion."""
         totals, count = [], 0
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         for x, target in islice(loader, self.batches):
@@ -109,8 +127,8 @@ class Project(pl.Callback):
         return mean
 
 
-def removed(search: GradientSearch, name: str, edge: int, column: int | None = None) -> Architecture:
-    """The architecture of the relaxation's scores without one op of an edge, or without the whole edge."""
+def architecture_without(search: GradientSearch, name: str, edge: int, column: int | None = None) -> Architecture:
+    """Return the architecture of the relaxation's scores without one op of an edge, or without the whole edge."""
     scores, edges = search.relaxation.scores(search.masks), search.relaxation.edge_scores(search.masks)
     arch = {n: EdgeWeights(table, search.masks.lists(n), edges[n]) for n, table in scores.items()}
     op, active = scores[name].clone(), [list(row) for row in search.masks.lists(name)]
@@ -120,8 +138,8 @@ def removed(search: GradientSearch, name: str, edge: int, column: int | None = N
     return {**arch, name: arch[name]._replace(op=op, active=active)}
 
 
-def _crowded(cell: Cell) -> list[int]:
-    """The nodes with more edges than a genotype keeps."""
+def _nodes_over_limit(cell: Cell) -> list[int]:
+    """Return the nodes with more edges than a genotype keeps."""
     if cell.inputs is None:
         return []
     return [n for n in cell.nodes if sum(bool(cell.choices(e)) for e in cell.into(n)) > cell.inputs]

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from nas.blackbox.search import QuerySearch
-from nas.callbacks.recording.timing import StepTimer
+from nas.callbacks.recording.step_timer import StepTimer
 from nas.cli.build import (
     build_data,
     build_search,

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
 from nas.architecture.cell import Genotype
-from nas.callbacks.recording.timing import StepTimer
+from nas.callbacks.recording.step_timer import StepTimer
 from nas.cli.build import build_data, build_trainer, finish_wandb
 from nas.cli.main import refuse_nested_ddp
 from nas.cli.overrides.signatures import check_network

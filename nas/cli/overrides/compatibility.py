@@ -11,7 +11,7 @@ from nas.utils.errors import NasError
 
 MIXED_EDGE = "nas.nn.edges.mixed.MixedEdge"
 PRUNING = "nas.searches.pruning.search.PruningSearch"
-STAGED = ("nas.callbacks.schedules.drnas_progressive.Progressive", "nas.callbacks.schedules.p_darts.Restarts")
+STAGED = ("nas.callbacks.schedules.drnas_progressive.DrnasProgressive", "nas.callbacks.schedules.p_darts.PDartsStages")
 
 
 def refuse_unmet_needs(method: DictConfig, options: DictConfig, space: Space) -> None:

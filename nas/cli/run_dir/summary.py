@@ -53,7 +53,7 @@ def known(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, Any]:
     """What a benchmark tells of a genotype, by the names of the metrics; nothing where there is none."""
     table = next((callback for callback in callbacks if isinstance(callback, BenchmarkAccuracy)), None)
     found: dict[str, Any] = {} if table is None else dict(table.accuracies(genotype))
-    return {**found, "benchmark_of": table.what} if table is not None and found else {}
+    return {**found, "benchmark_of": table.description} if table is not None and found else {}
 
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class DroppedSkip(MixedEdge):
     """The weighted sum of the ops, with dropout behind an identity skip: P-DARTS (Chen et al., ICCV 2019).
 
     At stride 2 a skip has weights and is left alone, as published. A callback sets the probability of all
-    ``SkipDropout`` modules (``nas.callbacks.schedules.p_darts.DropSkips``).
+    ``SkipDropout`` modules (``nas.callbacks.schedules.p_darts.SkipDropoutSchedule``).
     """
 
     def __init__(self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions) -> None:

@@ -1,4 +1,4 @@
-"""Monitors of collapse: what they count, and when they end a search."""
+"""Guards against collapse: counts, limits and early stopping of a search."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from tests.support.compose_tools import composed, lines, tiny
 
 
 def search(space: Space) -> GradientSearch:
-    """A search whose alphas are all 0."""
+    """Build a search with all alphas at 0."""
     return GradientSearch(space, lambda cells: Softmax(cells, init_std=0.0), lambda p: SGD(p, lr=0.1))
 
 
-def test_skips_are_those_of_the_normal_cell() -> None:
+def test_skip_collapse_counts_the_normal_cell() -> None:
     made = search(Darts((1, 6, 6), 3, channels=2, layers=3))
     alpha, skip = made.relaxation.alpha, made.space.cells["normal"].ops.index("skip_connect")
     alpha["normal"].data[[0, 4, 6], skip] = torch.tensor([2.0, 3.0, 1.0])  # edges 0->2, 2->3 and 1->4
     alpha["reduce"].data[:, skip] = 5.0
     for limit, past in ((None, False), (3, False), (2, True)):
-        values, wrong = SkipCollapse(limit).look(made)
+        values, wrong = SkipCollapse(limit).measure(made)
         assert values == {"skip_connect/normal": 3.0} and (wrong is not None) == past
-    assert "3 of 8 links of the normal cell are skip_connect" in str(SkipCollapse(2).look(made)[1])
+    assert "3 of 8 links of the normal cell are skip_connect" in str(SkipCollapse(2).measure(made)[1])
 
 
-def test_entropy_of_each_cell() -> None:
+def test_entropy_collapse_measures_each_cell() -> None:
     made = search(NasBench201((1, 8, 8), 3, channels=2, cells_per_stage=1))
     made.relaxation.alpha["cell"].data[:3] = torch.tensor([0.7, 0.1, 0.1, 0.05, 0.05]).log()
     decided = -sum(p * math.log(p) for p in (0.7, 0.1, 0.1, 0.05, 0.05))
-    values, _ = EntropyCollapse().look(made)
+    values, _ = EntropyCollapse().measure(made)
     assert values == {"entropy/cell": pytest.approx((decided + math.log(5)) / 2, rel=1e-6)}
-    assert EntropyCollapse(limit=1.2).look(made)[1] is None
-    assert EntropyCollapse(limit=2.0).look(made)[1] is not None
+    assert EntropyCollapse(limit=1.2).measure(made)[1] is None
+    assert EntropyCollapse(limit=2.0).measure(made)[1] is not None
 
 
-def test_a_monitor_ends_a_search(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Its numbers are in the record, and nothing comes after the epoch in which it ended."""
+def test_monitor_with_stop_ends_the_search(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The history has the values of the last epoch and no epoch after it."""
     options = ["callbacks=monitors", "~callbacks.pictures", "callbacks.entropy.limit=5", "callbacks.entropy.stop=true"]
     run = composed("search", *tiny("darts"), *options, "epochs=3", f"paths.output={tmp_path}")
     with run as cfg, caplog.at_level(logging.WARNING):
         nas.cli.jobs.search.run(cfg)
     (line,) = lines(tmp_path / "history.jsonl")
     assert {"entropy/cell", "skip_connect/cell", "val/loss"} <= set(line)
-    assert "the search ends here" in caplog.text and "entropy of cell 'cell'" in caplog.text
+    assert "stopping the search" in caplog.text and "entropy of cell 'cell'" in caplog.text

@@ -1,4 +1,4 @@
-"""Searches that say what a benchmark knows of their genotype, started as a user would."""
+"""Benchmark accuracies in the history, the log and the summary of a search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nas.architecture.cell import Genotype
 from nas.benchmarks import convert, sources
 from nas.benchmarks.tables import open_table
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
-from nas.callbacks.recording.record import Record
+from nas.callbacks.recording.history import History
 from nas.searches.base import Search
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201 import space as nas_bench_201
@@ -35,14 +35,14 @@ TWO = (*SEARCH[:-1], "epochs=2")
 
 @needs_means
 @pytest.mark.data
-def test_a_search_beside_a_table(tmp_path: Path) -> None:
+def test_benchmark_accuracy_is_logged_each_epoch(tmp_path: Path) -> None:
     table = benchmarks.find(DATA, "nas_bench_201")
     assert table is not None
     done = run("search", *TWO, f"paths.data={DATA}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     of = "cifar10, 200 epochs, mean over seeds"
-    told = f"benchmark     NAS-Bench-201, which does not know dataset 'synthetic': accuracies on {of}\n"
-    assert done.said.count(told) == 1
+    line = f"benchmark     NAS-Bench-201: accuracies on {of} (it has no synthetic)\n"
+    assert done.said.count(line) == 1
     history = lines(tmp_path / "run" / "history.jsonl")
     assert len(history) == 2
     for line in history:
@@ -58,26 +58,29 @@ def test_a_search_beside_a_table(tmp_path: Path) -> None:
     assert logged == pytest.approx([line["benchmark/test"] for line in history], rel=1e-5)
 
 
-def test_a_search_without_a_table(tmp_path: Path) -> None:
+def test_missing_table_is_logged_once(tmp_path: Path) -> None:
     done = run("search", *TWO, f"paths.data={tmp_path / 'data'}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     place = tmp_path / "data"
-    assert done.said.count("benchmark  ") == 1 and "paths.benchmark says where" in done.said
-    assert f"benchmark     none of NAS-Bench-201 in {place} or {place / 'nas_bench_201'}: " in done.said
+    assert done.said.count("benchmark  ") == 1 and "set paths.benchmark" in done.said
+    assert f"benchmark     NAS-Bench-201 table not found in {place} or {place / 'nas_bench_201'}; " in done.said
     assert not [key for line in lines(tmp_path / "run" / "history.jsonl") for key in line if "benchmark" in key]
     assert "benchmark_of" not in json.loads((tmp_path / "run" / "summary.json").read_text())
 
 
-def test_a_damaged_table_is_said_and_no_more(tmp_path: Path) -> None:
+def test_damaged_table_is_logged(tmp_path: Path) -> None:
     (tmp_path / "nas_bench_201.parquet").write_bytes(b"PAR1")
     done = run("search", *SEARCH, f"paths.data={tmp_path}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
-    assert f"benchmark     none: benchmark: {tmp_path / 'nas_bench_201.parquet'} cannot be read as Parquet" in done.said
+    assert (
+        f"benchmark     not available: benchmark: {tmp_path / 'nas_bench_201.parquet'} cannot be read as Parquet"
+        in done.said
+    )
 
 
 @needs_means
 @pytest.mark.data
-def test_resumed(tmp_path: Path) -> None:
+def test_resumed_search_logs_the_same_accuracies(tmp_path: Path) -> None:
     table = benchmarks.find(DATA, "nas_bench_201")
     assert table is not None
     run("search", *SEARCH, f"paths.data={DATA}", f"hydra.run.dir={tmp_path / 'first'}").succeeded()
@@ -91,7 +94,7 @@ def test_resumed(tmp_path: Path) -> None:
 
 
 class Steps(Search):
-    """A search that answers a given genotype in each epoch."""
+    """Search with a given genotype in each epoch."""
 
     def __init__(self, genotypes: list[Genotype]) -> None:
         super().__init__(NasBench201((3, 8, 8), 10), "steps")
@@ -101,20 +104,20 @@ class Steps(Search):
         return self.genotypes[self.current_epoch]
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """Nothing is trained."""
+        """Train nothing."""
 
     def configure_optimizers(self) -> None:
-        """None."""
+        """Create no optimizer."""
 
     def train_dataloader(self) -> list[Tensor]:
         return [torch.zeros(1)]
 
 
 def history(search: Steps, callback: BenchmarkAccuracy, where: Path) -> list[dict[str, Any]]:
-    """The history that a run leaves."""
+    """Run the search and return its history."""
     trainer = pl.Trainer(
         max_epochs=len(search.genotypes),
-        callbacks=[callback, Record(where)],
+        callbacks=[callback, History(where)],
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -127,7 +130,7 @@ def history(search: Steps, callback: BenchmarkAccuracy, where: Path) -> list[dic
 
 @needs_means
 @pytest.mark.data
-def test_what_is_not_held_is_left_out(tmp_path: Path) -> None:
+def test_unknown_accuracies_are_left_out(tmp_path: Path) -> None:
     table = benchmarks.find(DATA, "nas_bench_201")
     assert table is not None
     valid = table.values("cifar100", "valid", 200, "mean")
@@ -140,7 +143,7 @@ def test_what_is_not_held_is_left_out(tmp_path: Path) -> None:
         assert line["benchmark/test"] == pytest.approx(table.accuracy(g, "cifar100", "test", 200, "mean"), rel=1e-6)
 
 
-def test_a_table_of_part_of_the_space(
+def test_partial_table_logs_known_genotypes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -154,7 +157,7 @@ def test_a_table_of_part_of_the_space(
     assert "benchmark     NAS-Bench-201: accuracies on cifar100, 200 epochs, mean over seeds" in caplog.messages
 
 
-def test_another_space_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_space_without_benchmark_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     search = Steps([])
     search.space = Darts((3, 8, 8), 10)

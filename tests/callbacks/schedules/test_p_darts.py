@@ -1,4 +1,4 @@
-"""P-DARTS: deeper supernets from scratch, the dropout of skips epoch by epoch, and genotypes with few of them."""
+"""P-DARTS: stages with deeper supernets, and the dropout schedule of skip connections."""
 
 from __future__ import annotations
 
@@ -10,27 +10,23 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nas.architecture.cell import Cell, CellGenotype, discretize
-from nas.architecture.derivation import restricted
-from nas.callbacks.schedules.p_darts import DropSkips, Restarts
-from nas.gradients.base import Batch, BilevelStep, Weights
-from nas.gradients.clipped import Clipped
+from nas.callbacks.schedules.p_darts import PDartsStages, SkipDropoutSchedule
 from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.skip_dropout import DroppedSkip, SkipDropout
 from nas.nn.ops import FactorizedReduce, OpOptions
-from nas.spaces.darts.space import EDGES, NODES, Darts
+from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.training.staged_lr import StagedCosine
 from nas.utils.errors import NasError
 from tests.callbacks.schedules.test_stages import fitted, tiny
 
 
-def test_dropout_epoch_by_epoch() -> None:
-    """The formula of the authors' loop, written out for three stages of 25 epochs."""
+def test_skip_dropout_schedule_matches_the_reference_loop() -> None:
+    """Compare with the formula of the authors' loop for three stages of 25 epochs."""
     rates = [0.1, 0.4, 0.7]
-    schedule = DropSkips(rates)
+    schedule = SkipDropoutSchedule(rates)
     expected = []
     for rate in rates:
         expected += [rate * (25 - epoch - 1) / 25 for epoch in range(10)]
@@ -39,7 +35,7 @@ def test_dropout_epoch_by_epoch() -> None:
     assert expected[60] == rates[2], "after the warm-up it begins again at the initial rate"
 
 
-def test_dropout_acts_on_identities_in_training_alone() -> None:
+def test_skip_dropout_acts_on_identities_in_training_only() -> None:
     torch.manual_seed(0)
     ops, options = ("skip_connect", "sep_conv_3x3"), OpOptions()
     assert isinstance(DroppedSkip(ops, 4, 2, options)["skip_connect"], FactorizedReduce)
@@ -58,7 +54,7 @@ def test_dropout_acts_on_identities_in_training_alone() -> None:
 
 
 class Watch(pl.Callback):
-    """What the search is made of in each epoch."""
+    """Record the size of the search in each epoch."""
 
     def __init__(self) -> None:
         self.cells: list[int] = []
@@ -83,9 +79,9 @@ class Watch(pl.Callback):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("space", ["darts", "nas_bench_201"])
-def test_three_stages(space: str) -> None:
+def test_p_darts_stages_prune_and_deepen(space: str) -> None:
     found: Any = Darts((3, 8, 8), 10, channels=4, layers=3) if space == "darts" else None
-    schedules = [Restarts([5, 3], [3, 6]), DropSkips([0.1, 0.4, 0.7])]
+    schedules = [PDartsStages([5, 3], [3, 6]), SkipDropoutSchedule([0.1, 0.4, 0.7])]
     scheduler = partial(StagedCosine, T_max=6, stages=3)
     search = tiny(DroppedSkip, space=found, scheduler=scheduler, schedules=schedules, warmup_epochs=1)
     seen = Watch()
@@ -112,8 +108,8 @@ def test_three_stages(space: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_new_weights_are_a_function_of_the_search_alone() -> None:
-    """Whatever the global generator did in between: needed for a resume, and for ranks to agree."""
+def test_new_weights_do_not_depend_on_the_global_generator() -> None:
+    """A resume and the agreement of ranks depend on this."""
 
     class Disturb(pl.Callback):
         def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -130,19 +126,19 @@ def test_new_weights_are_a_function_of_the_search_alone() -> None:
     seen = []
     for more in ([], [Disturb()]):
         first = First()
-        fitted(tiny(DroppedSkip, schedules=[Restarts([3], [3])]), 2, *more, first)
+        fitted(tiny(DroppedSkip, schedules=[PDartsStages([3], [3])]), 2, *more, first)
         seen.append(first.found)
     assert len(seen[0]) > 50 and all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
 
 
-def test_depth_that_cannot_be() -> None:
+def test_p_darts_stages_refuse_impossible_depths() -> None:
     with pytest.raises(NasError, match="4 cells cannot be shared among the three stages"):
-        tiny(DroppedSkip, schedules=[Restarts([3], [4])])
-    with pytest.raises(NasError, match="one entry a stage"):
-        Restarts([5, 3], [6])
+        tiny(DroppedSkip, schedules=[PDartsStages([3], [4])])
+    with pytest.raises(NasError, match="one entry per stage"):
+        PDartsStages([5, 3], [6])
 
 
-def test_a_deeper_space_leaves_the_first_as_it_was() -> None:
+def test_deepened_space_does_not_change_the_original() -> None:
     for space, attribute in (
         (Darts((3, 8, 8), 10, layers=5), "layers"),
         (NasBench201((3, 8, 8), 10), "cells_per_stage"),
@@ -155,59 +151,3 @@ def test_a_deeper_space_leaves_the_first_as_it_was() -> None:
         other = space.deepened(cells, 6)
         assert getattr(other, attribute) == before + (6 if attribute == "layers" else 2) and other.cells == cells
         assert getattr(space, attribute) == before and space.cells is tables
-
-
-OPS = ("none", "skip_connect", "conv", "pool")
-CELL = Cell(EDGES, OPS, NODES, inputs=2)
-
-
-def skips(cell: CellGenotype) -> int:
-    return sum(link.op == "skip_connect" for link in cell.links)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_restriction_by_its_definition(seed: int) -> None:
-    """Step by step as in the paper; each step takes the weakest of the chosen skips out of the table."""
-    scores = torch.rand(14, 4, generator=torch.Generator().manual_seed(seed))
-    scores[:, 1] += 0.3
-    free = discretize(CELL, scores)
-    assert restricted(CELL, scores, most=8) == free
-    left, found = scores.clone(), free
-    for most in reversed(range(8)):
-        while skips(found) > most:
-            rows = [EDGES.index((s, t)) for op, s, t in found.links if op == "skip_connect"]
-            left[min(rows, key=lambda row: float(left[row, 1])), 1] = 0.0
-            found = discretize(CELL, left)
-        assert restricted(CELL, scores, most=most) == found and skips(found) <= most
-    assert skips(free) > 2 and skips(found) == 0
-
-
-def test_restriction_where_only_skips_are_left() -> None:
-    cell = Cell(EDGES, OPS, NODES, 2, excluded=frozenset((e, op) for e in range(14) for op in ("conv", "pool")))
-    found = restricted(cell, torch.rand(14, 4), most=2)
-    assert len(found.links) == 8 and skips(found) == 8, "there is nothing else to take"
-
-
-def test_only_the_normal_cell_is_restricted() -> None:
-    space = Darts((3, 8, 8), 10, channels=4, layers=3)
-    search = tiny(DroppedSkip, space=space, derive={"normal": partial(restricted, most=2)})
-    for alpha in search.relaxation.alpha.values():
-        alpha.data[:, space.cells["normal"].ops.index("skip_connect")] = 1.0
-    found = search.genotype().cells
-    assert (skips(found["normal"]), skips(found["reduce"])) == (2, 8)
-
-
-@pytest.mark.parametrize("norm", [0.1, 100.0])
-def test_clipping_as_torch_does_it(norm: float) -> None:
-    alphas = [nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(5))]
-
-    def loss(batch: Batch, weights: Weights | None = None) -> Tensor:
-        return torch.stack([a.pow(3).sum() for a in alphas]).sum()
-
-    batch = torch.zeros(1), torch.zeros(1)
-    step = BilevelStep(loss, alphas, {}, batch, batch, torch.optim.SGD(alphas, lr=0.1), lambda tensors: tensors)
-    found = Clipped(norm)(step)
-    loss(batch).backward()
-    nn.utils.clip_grad_norm_(alphas, norm)
-    for got, alpha in zip(found, alphas, strict=True):
-        torch.testing.assert_close(got, alpha.grad)

@@ -1,4 +1,4 @@
-"""Stages: when they begin, what is pruned, and how weights, momentum and learning rate go on in a wider supernet."""
+"""Stages: their epochs, pruning, and the transfer of weights, momentum and learning rate to a wider supernet."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader
 
 from nas.architecture.cell import NONE, Cell
-from nas.callbacks.schedules.drnas_progressive import Progressive
-from nas.callbacks.schedules.stages import prune, strongest
+from nas.callbacks.schedules.drnas_progressive import DrnasProgressive
+from nas.callbacks.schedules.stages import prune, top_ops
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.net2wider import Copies, carry, grow, widening
 from nas.nn.ops import OPS, OpOptions
@@ -43,7 +43,7 @@ def test_stages_cover_the_epochs(epochs: int, stages: int) -> None:
     assert first_epoch(stages, epochs, stages) == epochs
 
 
-def test_each_stage_has_a_cosine_of_its_own() -> None:
+def test_staged_cosine_restarts_in_each_stage() -> None:
     weight = nn.Parameter(torch.zeros(1))
     staged = SGD([weight], lr=0.025)
     scheduler = StagedCosine(staged, T_max=75, stages=3, eta_min=0.001)
@@ -60,13 +60,13 @@ def test_each_stage_has_a_cosine_of_its_own() -> None:
 TABLE = Cell(((0, 2), (1, 2)), ("none", "a", "b", "c"), (2,), inputs=2, excluded=frozenset({(1, "c")}))
 
 
-def test_the_strongest_are_kept() -> None:
+def test_top_ops_keeps_the_largest_alphas() -> None:
     alpha = torch.tensor([[3.0, 0.0, 2.0, 1.0], [0.0, -1.0, 1.0, 9.0]])
     mask = TABLE.allowed()
-    assert strongest(TABLE, alpha, mask, 2).tolist() == [[True, False, True, False], [True, False, True, False]]
+    assert top_ops(TABLE, alpha, mask, 2).tolist() == [[True, False, True, False], [True, False, True, False]]
     # none alone would leave the edge without an op that may be chosen
-    assert strongest(TABLE, alpha, mask, 1).tolist() == [[False, False, True, False], [False, False, True, False]]
-    assert torch.equal(strongest(TABLE, alpha, mask, 9), mask)
+    assert top_ops(TABLE, alpha, mask, 1).tolist() == [[False, False, True, False], [False, False, True, False]]
+    assert torch.equal(top_ops(TABLE, alpha, mask, 9), mask)
 
 
 def tiny(edge: Any = None, relaxation: Any = Softmax, space: Any = None, **options: Any) -> GradientSearch:
@@ -79,7 +79,7 @@ def tiny(edge: Any = None, relaxation: Any = Softmax, space: Any = None, **optio
 
 
 @pytest.mark.parametrize("relaxation", [Softmax, Dirichlet])
-def test_what_is_pruned_never_comes_back(relaxation: Any) -> None:
+def test_pruned_ops_never_return(relaxation: Any) -> None:
     search = tiny(relaxation=relaxation)
     alpha = search.relaxation.alpha["cell"]
     alpha.data.normal_(generator=torch.Generator().manual_seed(1))
@@ -112,8 +112,8 @@ WITH_WEIGHTS = [op for op in OPS if op != "noise"]
 @pytest.mark.parametrize("op", WITH_WEIGHTS)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("affine", [True, False])
-def test_a_rescaled_op_maps_copies_to_copies(op: str, stride: int, training: bool, affine: bool) -> None:
-    """In float64, with batch norm statistics that differ from channel to channel: they follow their channels."""
+def test_widened_op_maps_copies_to_copies(op: str, stride: int, training: bool, affine: bool) -> None:
+    """Batch norm statistics, different for each channel, follow their channels; in float64."""
     torch.manual_seed(0)
     options = OpOptions(affine=affine, bias=True, pool_norm="affine" if affine else "plain")
     if op.startswith("nor_conv") and stride == 2:
@@ -137,7 +137,7 @@ def test_a_rescaled_op_maps_copies_to_copies(op: str, stride: int, training: boo
 
 
 def ends(plan: Any) -> tuple[Tensor | None, Tensor]:
-    """Which channel of the narrow op each input and output channel of the wide one copies."""
+    """Return the narrow channels that the input and output channels of the wide op copy."""
     tables: list[Copies] = [copies for name, copies in plan.items() if not name.endswith("bias")]
     if not tables:
         return None, torch.empty(0)
@@ -145,8 +145,8 @@ def ends(plan: Any) -> tuple[Tensor | None, Tensor]:
     return (first.outputs if first.inputs is None else first.inputs), tables[-1].outputs
 
 
-def test_published_copies_are_as_strong_as_their_originals() -> None:
-    """Every slice is one of the old slices, unchanged; the first channels are the old ones; copies add up."""
+def test_widening_without_rescale_copies_channels_unchanged() -> None:
+    """Every slice equals an old slice, the first channels are the old ones, and copies add up."""
     generator = torch.Generator().manual_seed(0)
     options = OpOptions(affine=False)
     old = PartialChannels(["nor_conv_3x3"], 16, 1, options, portion=4)
@@ -163,14 +163,14 @@ def test_published_copies_are_as_strong_as_their_originals() -> None:
     assert copies.outputs[:4].tolist() == [0, 1, 2, 3] and set(copies.outputs.tolist()) <= set(range(4))
 
 
-def test_new_channels_are_drawn_from_all_old_ones() -> None:
+def test_new_channels_copy_any_old_channel() -> None:
     drawn = grow(4, 4004, torch.Generator().manual_seed(0))
     assert drawn[:4].tolist() == [0, 1, 2, 3]
     assert all(abs(int(count) - 1001) < 150 for count in drawn.bincount(minlength=4))
 
 
 class Rates(pl.Callback):
-    """The learning rate and the shape of the ops in each epoch."""
+    """Record the learning rate and the shape of the ops in each epoch."""
 
     def __init__(self) -> None:
         self.rates: list[float] = []
@@ -183,7 +183,7 @@ class Rates(pl.Callback):
 
 
 def fitted(search: GradientSearch, epochs: int, *callbacks: pl.Callback, checkpoint: Path | None = None) -> pl.Trainer:
-    """A run with one step an epoch, the whole or from a checkpoint."""
+    """Run a search with one step per epoch, optionally from a checkpoint."""
     torch.manual_seed(1)
     images = torch.randn(4, 3, 8, 8), torch.randint(10, (4,))
     rows: Any = [{"train": images, "val": images}]
@@ -199,7 +199,7 @@ def fitted(search: GradientSearch, epochs: int, *callbacks: pl.Callback, checkpo
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("rate", ["continue", "epoch", "stage"])
-def test_learning_rate_through_the_stages(rate: Any) -> None:
+def test_drnas_progressive_learning_rate_in_each_stage(rate: Any) -> None:
     cosine = [0.1 * (1 + math.cos(math.pi * epoch / 10)) / 2 for epoch in range(10)]
     expected = {
         "continue": cosine,
@@ -207,7 +207,7 @@ def test_learning_rate_through_the_stages(rate: Any) -> None:
         "stage": [*cosine[:5], *(2 * value for value in cosine[5:])],  # twice, as the switch is at half time
     }[rate]
     scheduler = partial(CosineAnnealingLR, T_max=10)
-    search = tiny(scheduler=scheduler, schedules=[Progressive([3], [2], rate=rate)])
+    search = tiny(scheduler=scheduler, schedules=[DrnasProgressive([3], [2], rate=rate)])
     seen = Rates()
     fitted(search, 10, seen)
     assert seen.rates == pytest.approx(expected, rel=1e-6)
@@ -216,8 +216,8 @@ def test_learning_rate_through_the_stages(rate: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("rescale", [False, True])
-def test_momentum_is_widened_with_its_weights(rescale: bool) -> None:
-    """Set to twice the weights before the stage ends, it is twice the weights after, in every parameter."""
+def test_drnas_progressive_widens_momentum_with_the_weights(rescale: bool) -> None:
+    """Momentum set to twice the weights before a stage is twice the weights after it, for every parameter."""
     seen: dict[str, bool] = {}
 
     class Before(pl.Callback):
@@ -235,7 +235,7 @@ def test_momentum_is_widened_with_its_weights(rescale: bool) -> None:
                     {n: torch.equal(state[w]["momentum_buffer"], 2 * w) for n, w in weights.items() if w in state}
                 )
 
-    search = tiny(schedules=[Progressive([5], [2], rescale=rescale)])
+    search = tiny(schedules=[DrnasProgressive([5], [2], rescale=rescale)])
     assert search.stage == 0
     fitted(search, 2, Before(), After())
     assert search.stage == 1 and len(seen) > 20 and all(seen.values())
@@ -243,9 +243,9 @@ def test_momentum_is_widened_with_its_weights(rescale: bool) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_warm_up_begins_anew_in_each_stage() -> None:
+def test_warmup_restarts_in_each_stage() -> None:
     steps: list[int] = []
-    search = tiny(warmup_epochs=2, schedules=[Progressive([3], [2])])
+    search = tiny(warmup_epochs=2, schedules=[DrnasProgressive([3], [2])])
     search.observers.append(lambda seen: steps.append(search.current_epoch) if seen.half == "arch" else None)
     fitted(search, 8)
     assert steps == [2, 3, 6, 7]
@@ -254,25 +254,25 @@ def test_warm_up_begins_anew_in_each_stage() -> None:
 @pytest.mark.parametrize(
     ("schedule", "edge", "message"),
     [
-        (Progressive([3], [3]), None, "1/3 of 4 channels"),
-        (Progressive([3], [8]), None, "must not grow"),
-        (Progressive([3], [2]), "mixed", "only partial channels"),
+        (DrnasProgressive([3], [3]), None, "4 channels are not divisible by channel_divisors entry 3"),
+        (DrnasProgressive([3], [8]), None, "grow. Give divisors that shrink"),
+        (DrnasProgressive([3], [2]), "mixed", "no partial channels"),
     ],
 )
-def test_stages_that_cannot_be(schedule: Progressive, edge: str | None, message: str) -> None:
+def test_drnas_progressive_refuses_bad_stages(schedule: DrnasProgressive, edge: str | None, message: str) -> None:
     from nas.nn.edges.mixed import MixedEdge
 
     with pytest.raises(NasError, match=message):
         tiny(edge=None if edge is None else MixedEdge, schedules=[schedule])
 
 
-def test_one_entry_a_stage() -> None:
-    with pytest.raises(NasError, match="one entry a stage"):
-        Progressive([3, 2], [2])
+def test_drnas_progressive_requires_one_entry_per_stage() -> None:
+    with pytest.raises(NasError, match="one entry per stage"):
+        DrnasProgressive([3, 2], [2])
 
 
-def test_all_ops_of_the_darts_space_are_widened() -> None:
-    """The whole supernet, by name: what has a channel dimension in a partial edge is in the plan, and nothing else."""
+def test_widening_plan_covers_all_darts_ops() -> None:
+    """The plan contains exactly the tensors of partial edges that have a channel dimension."""
     space = Darts((3, 8, 8), 10, channels=4, layers=3)
     old = space.supernet(partial(PartialChannels, portion=4))
     new = space.supernet(partial(PartialChannels, portion=2))

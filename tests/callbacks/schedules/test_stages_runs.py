@@ -1,4 +1,4 @@
-"""Whole searches in stages: killed and resumed in a later stage, and on two processes."""
+"""Complete searches in stages: resumed in a later stage, and on two processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from nas.callbacks.schedules.drnas_progressive import Progressive
-from nas.callbacks.schedules.p_darts import DropSkips, Restarts
+from nas.callbacks.schedules.drnas_progressive import DrnasProgressive
+from nas.callbacks.schedules.p_darts import PDartsStages, SkipDropoutSchedule
 from nas.nn.edges.skip_dropout import DroppedSkip
 from nas.relaxations.dirichlet import Dirichlet
 from nas.searches.gradient import GradientSearch
@@ -20,16 +20,18 @@ from tests.searches.test_ddp import probed
 from tests.support.compose_tools import script, succeeded
 
 STAGED: dict[str, Callable[[], GradientSearch]] = {
-    "drnas_progressive": lambda: tiny(relaxation=Dirichlet, schedules=[Progressive([3], [2])], warmup_epochs=1),
-    "p_darts": lambda: tiny(DroppedSkip, schedules=[Restarts([3], [3]), DropSkips([0.5, 0.5])], warmup_epochs=1),
+    "drnas_progressive": lambda: tiny(relaxation=Dirichlet, schedules=[DrnasProgressive([3], [2])], warmup_epochs=1),
+    "p_darts": lambda: tiny(
+        DroppedSkip, schedules=[PDartsStages([3], [3]), SkipDropoutSchedule([0.5, 0.5])], warmup_epochs=1
+    ),
 }
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("method", STAGED)
 @pytest.mark.parametrize("epoch", [0, 1, 2])
-def test_checkpoint_of_any_stage_goes_on(method: str, epoch: int, tmp_path: Path) -> None:
-    """In this process: from the end of ``epoch`` of four, the last of a stage or in the middle of one, to the end."""
+def test_staged_search_resumes_from_any_stage(method: str, epoch: int, tmp_path: Path) -> None:
+    """Resume from ``epoch`` of four, at the end of a stage or within one."""
     whole, resumed = STAGED[method](), STAGED[method]()
     fitted(whole, 4, ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, save_on_train_epoch_end=True))
     saved = torch.load(tmp_path / f"epoch={epoch}.ckpt", weights_only=True)
@@ -41,8 +43,8 @@ def test_checkpoint_of_any_stage_goes_on(method: str, epoch: int, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", STAGED)
-def test_killed_in_a_later_stage(method: str, tmp_path: Path) -> None:
-    """The checkpoint holds another supernet than the search begins with."""
+def test_search_killed_in_a_later_stage_resumes(method: str, tmp_path: Path) -> None:
+    """The checkpoint has a different supernet than a new search."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     arguments = [*arguments_of(method), "method.warmup_epochs=0"]
     succeeded(run("search", arguments, whole))
@@ -65,7 +67,7 @@ def test_killed_in_a_later_stage(method: str, tmp_path: Path) -> None:
         ("p_darts", "darts"),
     ],
 )
-def test_two_ranks_go_through_the_stages_together(method: str, space: str, tmp_path: Path) -> None:
+def test_two_ranks_change_stages_together(method: str, space: str, tmp_path: Path) -> None:
     first, second = probed(method, space, tmp_path / "a", "method.warmup_epochs=0")
     epochs = [[line for line in rank if line["what"] == "epoch"] for rank in (first, second)]
     assert len(epochs[0]) == 3 and epochs[0] == epochs[1], "alphas, and the weights to the last bit"

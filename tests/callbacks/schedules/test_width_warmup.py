@@ -1,4 +1,4 @@
-"""The warm-up of the size space: its draws by Monte Carlo, frozen alphas, resumed runs, mistakes."""
+"""Warm-up of the size space: sampled widths, frozen alphas, resumed runs and refused options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from nas.callbacks.schedules.width_warmup import WarmUp
+from nas.callbacks.schedules.width_warmup import WidthWarmup
 from nas.relaxations.base import Relaxation
 from nas.relaxations.block_gumbel import BlockCategorical, BlockGumbel
 from nas.relaxations.softmax import Softmax
@@ -42,19 +42,19 @@ def at(epoch: int, epochs: int) -> Any:
     return SimpleNamespace(current_epoch=epoch, max_epochs=epochs, is_global_zero=True)
 
 
-def test_probability_of_the_full_width() -> None:
-    quarter = WarmUp(0.25)
+def test_width_warmup_probability_of_the_full_width() -> None:
+    quarter = WidthWarmup(0.25)
     assert [quarter.full(epoch, 100) for epoch in (0, 5, 20, 24)] == pytest.approx([1.0, 0.8, 0.2, 0.04])
     assert quarter.full(25, 100) is None and quarter.full(99, 100) is None
-    assert WarmUp(0.3).full(30, 100) is None and WarmUp(0.3).full(29, 100) is not None
-    assert WarmUp(0.0).full(0, 100) is None and WarmUp().full(0, 100) is None
-    assert [WarmUp(0.5).full(epoch, 3) for epoch in range(3)] == [1.0, pytest.approx(1 / 3), None]
+    assert WidthWarmup(0.3).full(30, 100) is None and WidthWarmup(0.3).full(29, 100) is not None
+    assert WidthWarmup(0.0).full(0, 100) is None and WidthWarmup().full(0, 100) is None
+    assert [WidthWarmup(0.5).full(epoch, 3) for epoch in range(3)] == [1.0, pytest.approx(1 / 3), None]
 
 
 @pytest.mark.parametrize("method", KINDS)
-def test_draws_by_monte_carlo(method: str) -> None:
-    """With probability 1 - e / (E r) the full width, else one of four: whatever alpha is, and each block for itself."""
-    search, warm_up, count = searching(KINDS[method]), WarmUp(0.5), 3000
+def test_width_warmup_samples_by_monte_carlo(method: str) -> None:
+    """Each block has its full width with probability 1 - e / (E r), else one of four, independent of alpha."""
+    search, warm_up, count = searching(KINDS[method]), WidthWarmup(0.5), 3000
     with torch.no_grad():
         search.relaxation.alpha["cell"][:, 0] = 9.0
     warm_up.setup(at(0, 8), search, "fit")
@@ -76,19 +76,19 @@ def test_draws_by_monte_carlo(method: str) -> None:
     assert op[:, :, 0].mean() > 0.2, "alpha, which wants the first width, takes part again"
 
 
-def test_masked_widths_are_not_drawn() -> None:
+def test_width_warmup_never_samples_masked_widths() -> None:
     for relaxation in KINDS.values():
         search = searching(relaxation)
         keep = torch.tensor([[True, True, False, False], *[[False, True, False, True]] * 4])
         search.masks.restrict("cell", keep)
-        WarmUp(0.5).on_train_epoch_start(at(1, 4), search)
+        WidthWarmup(0.5).on_train_epoch_start(at(1, 4), search)
         found = torch.stack([search.relaxation(search.masks)["cell"].op for _ in range(200)]).mean(0)
         assert torch.equal(found > 0, keep[list(ROWS)])
         assert found[:2, 1].min() > 0.6 and found[2:, 3].min() > 0.6, "full is the widest that is left: 3 / 4"
 
 
 class Seen(pl.Callback):
-    """Appends a line to ``path`` for each loss and one for each epoch."""
+    """Append a line to ``path`` for each loss and each epoch."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
@@ -111,7 +111,7 @@ class Seen(pl.Callback):
 
 
 @pytest.mark.parametrize("method", SIZED)
-def test_alphas_are_frozen_and_then_learn(method: str, tmp_path: Path) -> None:
+def test_width_warmup_freezes_alphas_then_trains_them(method: str, tmp_path: Path) -> None:
     seen = [f"+callbacks.seen._target_={__name__}.Seen", f"+callbacks.seen.path={tmp_path}/seen.jsonl"]
     options = [
         *tiny(method),
@@ -136,8 +136,8 @@ def test_alphas_are_frozen_and_then_learn(method: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "epoch"), [("mask_rl", 1), ("mask_gumbel", 1), ("tas", 2)])
-def test_killed_warm_up_goes_on(method: str, epoch: int, tmp_path: Path) -> None:
-    """Killed in the warm-up, and in the epoch after it."""
+def test_killed_width_warmup_resumes(method: str, epoch: int, tmp_path: Path) -> None:
+    """Kill the search in the warm-up and in the epoch after it."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     arguments = [*arguments_of(method), "method.warmup_ratio=0.5"]
     succeeded(whole_run("search", arguments, whole))
@@ -147,15 +147,15 @@ def test_killed_warm_up_goes_on(method: str, epoch: int, tmp_path: Path) -> None
     assert len(history(whole)) == EPOCHS and history(whole) == history(broken)
 
 
-def test_mistakes(tmp_path: Path) -> None:
+def test_width_warmup_refuses_bad_ratios(tmp_path: Path) -> None:
     to = f"hydra.run.dir={tmp_path / 'new'}"
-    for ratio, phrase in (("1.5", "below 1"), ("-0.1", "below 1"), ("true", "below 1"), ("0.9", "every epoch of 4")):
+    for ratio, phrase in (("1.5", "below 1"), ("-0.1", "below 1"), ("true", "below 1"), ("0.9", "all 4 epochs")):
         options = [*tiny("tas"), "epochs=4", f"method.warmup_ratio={ratio}", to]
         run("search", *options).refused(
             f"method.warmup_ratio={ratio.capitalize() if ratio == 'true' else ratio}", phrase
         )
     run("search", *tiny("gdas"), "method.warmup_ratio=0.5", to).refused("unknown key 'method.warmup_ratio'")
     with pytest.raises(NasError, match="Softmax draws no widths"):
-        WarmUp(0.5).setup(at(0, 4), searching(Softmax), "fit")
+        WidthWarmup(0.5).setup(at(0, 4), searching(Softmax), "fit")
     with pytest.raises(NasError, match="trainer.max_epochs"):
-        WarmUp(0.5).setup(at(0, -1), searching(KINDS["tas"]), "fit")
+        WidthWarmup(0.5).setup(at(0, -1), searching(KINDS["tas"]), "fit")

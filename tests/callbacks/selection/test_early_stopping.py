@@ -1,4 +1,4 @@
-"""RobustDARTS: the Hessian against two other computations, the rule value by value, and going back."""
+"""RobustDARTS: the Hessian eigenvalue, the stopping rule and the return to an earlier epoch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.optim import SGD, Adam
 
 import nas.cli.jobs.search
 from nas.architecture.cell import EdgeWeights
-from nas.callbacks.selection.early_stopping import Curvature
+from nas.callbacks.selection.early_stopping import HessianEigenvalue
 from nas.gradients.hessian import Sharpening, hessian, largest_eigenvalue
 from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
@@ -37,7 +37,7 @@ SPACES: dict[str, Space] = {
 
 
 def setting(space: str) -> tuple[GradientSearch, tuple[Tensor, Tensor]]:
-    """A search in double precision, with some entries masked, and a batch."""
+    """Build a search in double precision with some masked entries, and a batch."""
     torch.manual_seed(0)
     search = GradientSearch(SPACES[space], lambda c: Softmax(c, init_std=1.0), lambda p: SGD(p, lr=0.1)).double()
     for name, cell in search.space.cells.items():
@@ -48,7 +48,7 @@ def setting(space: str) -> tuple[GradientSearch, tuple[Tensor, Tensor]]:
 
 
 def loss_of(search: GradientSearch, batch: tuple[Tensor, Tensor], free: Tensor) -> Tensor:
-    """The loss as a function of the entries of alpha that count, written out with batch statistics."""
+    """Return the loss as a function of the unmasked entries of alpha, with batch statistics."""
     arch, used = {}, 0
     for name, alpha in search.relaxation.alpha.items():
         mask = search.masks.table(name)
@@ -63,7 +63,7 @@ def loss_of(search: GradientSearch, batch: tuple[Tensor, Tensor], free: Tensor) 
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_eigenvalue_is_that_of_two_other_hessians(space: str) -> None:
+def test_eigenvalue_matches_two_other_hessians(space: str) -> None:
     search, batch = setting(space)
     masks = [search.masks.table(name) for name in search.relaxation.alpha]
     free = torch.cat(
@@ -86,7 +86,7 @@ def test_eigenvalue_is_that_of_two_other_hessians(space: str) -> None:
 
     before = {name: value.clone() for name, value in search.state_dict().items() if isinstance(value, Tensor)}
     trainer: Any = SimpleNamespace(optimizers=[None, Adam(alphas, weight_decay=0.25)])
-    value = Curvature().measure(trainer, search, batch)
+    value = HessianEigenvalue().measure(trainer, search, batch)
     shifted = truth + 0.25 * torch.eye(len(free))
     assert value == pytest.approx(float(torch.linalg.eigvals(shifted).real.max()), rel=1e-8)
     after = search.state_dict()
@@ -101,7 +101,7 @@ def test_hessian_of_a_linear_loss_is_zero() -> None:
 
 
 def sequential(epochs: Sequence[int], values: Sequence[float]) -> list[int | None]:
-    """What is decided after each eigenvalue, by a list of averages that grows as the published search's does."""
+    """Return the decision after each eigenvalue, from the growing list of averages of the published search."""
     averages: list[tuple[int, float]] = []
     decided: list[int | None] = []
     for count in range(1, len(values) + 1):
@@ -115,7 +115,7 @@ def sequential(epochs: Sequence[int], values: Sequence[float]) -> list[int | Non
     return decided
 
 
-def test_rule_value_by_value() -> None:
+def test_sharpening_rule_value_by_value() -> None:
     rule = Sharpening()
     values = [2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0]
     assert [rule.average(values[: i + 3], i) for i in range(5)] == [4.0, 5.0, 6.0, 8.0, 10.0]
@@ -130,7 +130,7 @@ def test_rule_value_by_value() -> None:
     assert rule.stop_entry(epochs[:14], [*flat, 0.3, 0.3, 0.3]) is None and epochs[5] == 10
 
 
-def test_rule_is_that_of_the_published_search() -> None:
+def test_sharpening_rule_matches_the_published_search() -> None:
     rng, rule, epochs, stops = random.Random(0), Sharpening(), list(range(0, 50, 2)), 0
     for _ in range(300):
         values = [rng.uniform(0.1, 0.2) * (1 + rng.random() * 0.1 * i) for i in range(len(epochs))]
@@ -142,7 +142,7 @@ def test_rule_is_that_of_the_published_search() -> None:
 
 
 class Spy(pl.Callback):
-    """What each epoch begins with."""
+    """Record the state at the start of each epoch."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, str, float, float]] = []
@@ -159,7 +159,7 @@ ALWAYS = ["every=1", "window=1", "delta=1", "first=1", "factor=0.0"]
 
 
 def always(action: str) -> list[str]:
-    """A search whose eigenvalue is taken to grow each time that it is judged."""
+    """Return overrides with which every decision detects growth."""
     rule = [f"method.schedules.0.{option}" for option in (*ALWAYS, f"action={action}")]
     return [*tiny("r_darts"), *rule, "~callbacks.pictures"]
 
@@ -181,19 +181,19 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -
     return spy, found[0]
 
 
-def test_growth_ends_the_search_with_an_earlier_genotype(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_action_stop_ends_with_an_earlier_genotype(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # alphas move far in an epoch, so that genotypes differ
     spy, search = searched(tmp_path, monkeypatch, *always("stop"), "method.arch_optimizer.lr=0.5")
     assert [epoch for epoch, *_ in spy.seen] == [0, 1, 2]
     history = lines(tmp_path / "history.jsonl")
-    (curvature,) = [part for part in search._schedules if isinstance(part, Curvature)]
+    (curvature,) = [part for part in search._schedules if isinstance(part, HessianEigenvalue)]
     assert curvature.epochs == [0, 1, 2] and curvature.values == pytest.approx([line["eigenvalue"] for line in history])
     assert curvature.genotypes[:2] == [line["genotype"] for line in history[:2]]
     assert search.space.native(search.genotype()) == history[2]["genotype"] == curvature.genotypes[1]
     assert len(set(curvature.genotypes)) == 3, "which one was taken can be seen"
 
 
-def test_growth_goes_back_and_regularizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_action_regularize_returns_with_more_weight_decay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spy, search = searched(tmp_path, monkeypatch, *always("regularize"))
     # judged first after epoch 2, against epoch 1; 0.03 is the limit, so that the third time goes on
     assert [epoch for epoch, *_ in spy.seen] == [0, 1, 2, 2, 2, 3, 4]
@@ -210,12 +210,12 @@ def test_growth_goes_back_and_regularizes(tmp_path: Path, monkeypatch: pytest.Mo
         optimizer.step()
         schedule.step()
     assert [line["epoch"] for line in lines(tmp_path / "history.jsonl")] == [0, 1, 2, 3, 4]
-    (curvature,) = [part for part in search._schedules if isinstance(part, Curvature)]
+    (curvature,) = [part for part in search._schedules if isinstance(part, HessianEigenvalue)]
     assert curvature.epochs == [0, 1, 2, 3, 4] and not curvature.snapshots
 
 
 @pytest.mark.slow
-def test_killed_after_going_back(tmp_path: Path) -> None:
+def test_search_killed_after_a_return_resumes(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     arguments = [*always("regularize"), "dataset.size=128"]
     succeeded(run("search", arguments, whole))
@@ -227,10 +227,10 @@ def test_killed_after_going_back(tmp_path: Path) -> None:
     assert states[0]["epochs"] == [0, 1, 2, 3]
 
 
-def test_refusals() -> None:
-    with pytest.raises(NasError, match="an odd number"):
-        Curvature(window=4)
+def test_hessian_eigenvalue_refuses_bad_options() -> None:
+    with pytest.raises(NasError, match="odd; above 1"):
+        HessianEigenvalue(window=4)
     search, _ = setting("nas_bench_201")
     trainer: Any = SimpleNamespace(optimizers=[None])
     with pytest.raises(NasError, match="trains no architecture parameters"):
-        Curvature().on_train_start(trainer, search)
+        HessianEigenvalue().on_train_start(trainer, search)

@@ -1,4 +1,4 @@
-"""DARTS-PT: scores against removals written out here, calendars, and edges that are gone altogether."""
+"""DARTS-PT: cost of removals by brute force, decision epochs, and edges without ops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch.optim import SGD
 import nas.cli.jobs.search
 from nas.architecture.cell import Cell, EdgeWeights, discretize, sample
 from nas.architecture.masks import Masks
-from nas.callbacks.selection.perturbation_selection import Project, calendar, removed
+from nas.callbacks.selection.perturbation_selection import PerturbationSelection, architecture_without, decision_epochs
 from nas.relaxations.base import Relaxation
 from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.gumbel import Gumbel
@@ -27,7 +27,7 @@ from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
-from nas.training.staged_lr import Restarted
+from nas.training.staged_lr import CosineThenProjection
 from nas.utils.errors import NasError
 from tests.support.compose_tools import composed, tiny
 
@@ -39,7 +39,7 @@ SPACES: dict[str, Callable[[], Space]] = {
 
 
 class Still:
-    """What ``Project`` needs of a trainer: validation batches, and one process."""
+    """Trainer with validation batches and one process."""
 
     def __init__(self, data: Data) -> None:
         self.datamodule = self.strategy = self
@@ -54,15 +54,15 @@ class Still:
 
 
 def setting(space: str = "darts", sizes: tuple[int, ...] = (7, 4)) -> tuple[GradientSearch, Any]:
-    """A search in double precision with alphas of some size, and its validation data."""
+    """Build a search in double precision with non-zero alphas, and its validation data."""
     torch.manual_seed(0)
     search = GradientSearch(SPACES[space](), lambda c: Softmax(c, init_std=1.0), lambda p: SGD(p, lr=0.1)).double()
     data = [(torch.randn(n, *search.space.shape).double(), torch.randint(3, (n,))) for n in sizes]
     return search, Still(data)
 
 
-def brute_harm(search: GradientSearch, data: Data, name: str, edge: int, op: int | None, criterion: str) -> float:
-    """The validation loss, or minus the accuracy, with weights set to 0 in a copy of the softmax."""
+def brute_force_cost(search: GradientSearch, data: Data, name: str, edge: int, op: int | None, criterion: str) -> float:
+    """Return the validation loss, or the negated accuracy, with weights set to 0 in a copy of the softmax."""
     arch = {}
     for kind, alpha in search.relaxation.alpha.items():
         table = torch.zeros_like(alpha)
@@ -88,12 +88,12 @@ def brute_harm(search: GradientSearch, data: Data, name: str, edge: int, op: int
 
 @pytest.mark.parametrize("criterion", ["loss", "accuracy"])
 @pytest.mark.parametrize("space", SPACES)
-def test_an_edge_keeps_the_op_whose_removal_hurts_most(space: str, criterion: Any) -> None:
+def test_edge_keeps_the_op_with_the_largest_removal_cost(space: str, criterion: Any) -> None:
     search, trainer = setting(space)
     before = {key: value.clone() for key, value in search.supernet.state_dict().items()}
     for name, cell in search.space.cells.items():
         old = torch.tensor(search.masks.lists(name))
-        Project(criterion=criterion).decide(trainer, search, name)
+        PerturbationSelection(criterion=criterion).decide(trainer, search, name)
         assert all(torch.equal(value, before[key]) for key, value in search.supernet.state_dict().items())
         new = search.masks.table(name).clone()
         (edge,) = [e for e in range(len(cell.edges)) if new[e].sum() == 1]
@@ -103,28 +103,31 @@ def test_an_edge_keeps_the_op_whose_removal_hurts_most(space: str, criterion: An
         for other in search.space.cells:
             if other != name:
                 fresh.masks.restrict(other, search.masks.table(other))
-        harm = {
-            op: brute_harm(fresh, trainer.data, name, edge, cell.ops.index(op), criterion) for op in cell.choices(edge)
+        cost = {
+            op: brute_force_cost(fresh, trainer.data, name, edge, cell.ops.index(op), criterion)
+            for op in cell.choices(edge)
         }
         (kept,) = [op for op, on in zip(cell.ops, new[edge].tolist(), strict=True) if on]
-        assert harm[kept] == pytest.approx(max(harm.values()), rel=1e-9)
-        assert criterion == "accuracy" or len(set(harm.values())) > 1
+        assert cost[kept] == pytest.approx(max(cost.values()), rel=1e-9)
+        assert criterion == "accuracy" or len(set(cost.values())) > 1
 
 
-def test_scores_of_removals_are_not_renormalized() -> None:
+def test_architecture_without_does_not_renormalize() -> None:
     search, trainer = setting()
     name, edge = "normal", 3
     for column in (0, 1, 2):
-        found = Project(criterion="loss").harm(trainer, search, [removed(search, name, edge, column)])
+        found = PerturbationSelection(criterion="loss").removal_cost(
+            trainer, search, [architecture_without(search, name, edge, column)]
+        )
         fresh, _ = setting()
-        assert found == pytest.approx([brute_harm(fresh, trainer.data, name, edge, column, "loss")], rel=1e-9)
-    arch = removed(search, name, edge, 1)[name]
+        assert found == pytest.approx([brute_force_cost(fresh, trainer.data, name, edge, column, "loss")], rel=1e-9)
+    arch = architecture_without(search, name, edge, 1)[name]
     assert arch.op[edge].sum() < 1 and arch.active[edge] == [True, False, True]
 
 
-def test_a_node_keeps_the_two_edges_whose_removal_hurts_most() -> None:
+def test_node_keeps_the_two_edges_with_the_largest_removal_cost() -> None:
     search, trainer = setting()
-    project = Project(criterion="loss")
+    project = PerturbationSelection(criterion="loss")
     for _ in range(14):
         for name in search.space.cells:
             project.decide(trainer, search, name)
@@ -139,8 +142,8 @@ def test_a_node_keeps_the_two_edges_whose_removal_hurts_most() -> None:
         fresh, _ = setting()
         for name, mask in before.items():
             fresh.masks.restrict(name, mask)
-        harm = {e: brute_harm(fresh, trainer.data, "normal", e, None, "loss") for e in rows}
-        assert min(harm[e] for e in rows if e not in gone) >= max(harm[e] for e in gone) - 1e-12, step
+        cost = {e: brute_force_cost(fresh, trainer.data, "normal", e, None, "loss") for e in rows}
+        assert min(cost[e] for e in rows if e not in gone) >= max(cost[e] for e in gone) - 1e-12, step
     project.decide(trainer, search, "normal")  # nothing is left to decide
     for _ in range(3):
         project.decide(trainer, search, "reduce")
@@ -155,33 +158,33 @@ def test_a_node_keeps_the_two_edges_whose_removal_hurts_most() -> None:
 def test_decisions_survive_a_checkpoint() -> None:
     (search, trainer), (again, _) = setting(), setting()
     for _ in range(6):
-        Project(batches=1).decide(trainer, search, "normal")
+        PerturbationSelection(batches=1).decide(trainer, search, "normal")
     again.load_state_dict(search.state_dict())
     for _ in range(11):
         for made in (search, again):
-            Project(batches=1).decide(trainer, made, "normal")
+            PerturbationSelection(batches=1).decide(trainer, made, "normal")
     assert search.masks.lists("normal") == again.masks.lists("normal") and search.genotype() == again.genotype()
 
 
-def test_limited_batches_are_the_first() -> None:
+def test_limited_batches_are_the_first_ones() -> None:
     search, trainer = setting()
-    variants = [removed(search, "normal", 0, 1)]
-    assert Project(criterion="loss", batches=1).harm(trainer, search, variants) == pytest.approx(
-        [brute_harm(search, trainer.data[:1], "normal", 0, 1, "loss")]
+    variants = [architecture_without(search, "normal", 0, 1)]
+    assert PerturbationSelection(criterion="loss", batches=1).removal_cost(trainer, search, variants) == pytest.approx(
+        [brute_force_cost(search, trainer.data[:1], "normal", 0, 1, "loss")]
     )
 
 
-def test_published_calendars() -> None:
+def test_decision_epochs_of_the_paper() -> None:
     darts, nb201 = SPACES["darts"]().cells, SPACES["nas_bench_201"]().cells
-    assert calendar(darts, 81) == list(range(0, 81, 5)) and len(calendar(darts, 81)) == 14 + 3
-    assert calendar(nb201, 25) == [0, 5, 10, 15, 20, 24]
+    assert decision_epochs(darts, 81) == list(range(0, 81, 5)) and len(decision_epochs(darts, 81)) == 14 + 3
+    assert decision_epochs(nb201, 25) == [0, 5, 10, 15, 20, 24]
     for tune in (1, 2, 7, 300):
-        found = calendar(darts, tune)
+        found = decision_epochs(darts, tune)
         assert len(found) == 17 and found == sorted(found) and {found[0], found[-1]} == {0, tune - 1}
 
 
-def test_learning_rate_restarts() -> None:
-    """Against torch's cosine over each phase."""
+def test_cosine_then_projection_has_two_cosines() -> None:
+    """Compare with torch's cosine over each phase."""
 
     def rates(schedule: Callable[[SGD], Any], lr: float, epochs: int) -> list[float]:
         optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=lr)
@@ -195,11 +198,11 @@ def test_learning_rate_restarts() -> None:
     def cosine(epochs: int) -> Callable[[SGD], Any]:
         return lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs, eta_min=0.001)
 
-    found = rates(lambda optimizer: Restarted(optimizer, 131, supernet=50, tune=81), 0.025, 131)
+    found = rates(lambda optimizer: CosineThenProjection(optimizer, 131, 50, 81), 0.025, 131)
     assert found == pytest.approx(rates(cosine(50), 0.025, 50) + rates(cosine(81), 0.0025, 81), rel=1e-9)
-    flat = rates(lambda optimizer: Restarted(optimizer, 125, 100, 25, restart_min=0.0025), 0.025, 125)
+    flat = rates(lambda optimizer: CosineThenProjection(optimizer, 125, 100, 25, projection_lr_min=0.0025), 0.025, 125)
     assert flat == pytest.approx(rates(cosine(100), 0.025, 100) + [0.0025] * 25, rel=1e-9)
-    short = rates(lambda optimizer: Restarted(optimizer, 13, supernet=50, tune=81), 0.025, 13)
+    short = rates(lambda optimizer: CosineThenProjection(optimizer, 13, 50, 81), 0.025, 13)
     assert short[5] == 0.0025 < min(short[:5]) and short[0] == 0.025
 
 
@@ -209,7 +212,7 @@ def test_learning_rate_restarts() -> None:
     ids=["softmax", "gdas", "snas", "drnas", "uniform"],
 )
 def test_edges_without_ops(relaxation: Callable[[Any], Relaxation]) -> None:
-    """They have weight 0 and run nothing; what is left is as before; nothing is NaN, forwards or backwards."""
+    """Such edges have weight 0 and execute no op; outputs and gradients stay finite and unchanged."""
     cell = Darts((1, 6, 6), 3).cells["normal"]
     torch.manual_seed(0)
     made, masks = relaxation({"normal": cell}), Masks({"normal": cell})
@@ -241,7 +244,7 @@ def test_a_sample_avoids_edges_without_ops() -> None:
 
 
 class Phases(pl.Callback):
-    """What each epoch begins with, after its decisions."""
+    """Record the state at the start of each epoch, after its decisions."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[float, int, int]] = []
@@ -253,7 +256,7 @@ class Phases(pl.Callback):
         self.seen.append((optimizer.param_groups[0]["lr"], len(optimizer.state), decided))
 
 
-def test_a_run_has_two_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_has_a_supernet_and_a_projection_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     phases, found = Phases(), []
     build = nas.cli.jobs.search.build_search
 
@@ -263,7 +266,12 @@ def test_a_run_has_two_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return found[0]
 
     monkeypatch.setattr(nas.cli.jobs.search, "build_search", watched)
-    options = ["method.scheduler.supernet=2", "method.scheduler.tune=3", "epochs=5", "~callbacks.pictures"]
+    options = [
+        "method.scheduler.supernet_epochs=2",
+        "method.scheduler.projection_epochs=3",
+        "epochs=5",
+        "~callbacks.pictures",
+    ]
     with composed("search", *tiny("darts_pt"), *options, f"paths.output={tmp_path}") as cfg:
         nas.cli.jobs.search.run(cfg)
     lrs, momenta, decided = zip(*phases.seen, strict=True)
@@ -276,9 +284,11 @@ def test_a_run_has_two_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
-def test_trainer_is_needed_to_know_the_length() -> None:
+def test_perturbation_selection_refuses_bad_options() -> None:
     search, _ = setting()
     with pytest.raises(NasError, match="max_epochs"):
-        Project().on_train_epoch_start(pl.Trainer(max_epochs=None, logger=False, enable_checkpointing=False), search)
+        PerturbationSelection().on_train_epoch_start(
+            pl.Trainer(max_epochs=None, logger=False, enable_checkpointing=False), search
+        )
     with pytest.raises(NasError, match="accuracy or loss"):
-        Project(criterion="acc")  # type: ignore[arg-type]
+        PerturbationSelection(criterion="acc")  # type: ignore[arg-type]

@@ -1,8 +1,7 @@
-"""Selection by trial: which genotypes are tried, on which batches (RSPS, SETN), and what SETN trains on."""
+"""Selection of the best sampled genotype: candidates, validation batches, and training of SETN."""
 
 from __future__ import annotations
 
-import itertools
 import random
 from types import SimpleNamespace
 from typing import Any
@@ -11,64 +10,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.architecture.cell import Architecture, Cell, CellGenotype, Genotype, Link
+from nas.architecture.cell import Architecture, CellGenotype, Genotype
 from nas.architecture.masks import Masks
-from nas.architecture.top_k import best_sums, strongest
-from nas.callbacks.selection.select import SelectBest, SelectStrongest
+from nas.architecture.top_k import strongest
+from nas.callbacks.selection.select_best import SelectBest, SelectHighestScores
 from nas.relaxations.single_path import UniformWeights
 from nas.relaxations.uniform import Uniform
 from nas.searches.base import Batch, Observation
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
-from nas.spaces.nas_bench_201.space import TABLE, NasBench201, from_index
+from nas.spaces.nas_bench_201.space import TABLE, NasBench201
+from tests.architecture.test_top_k import worth
 
 SHAPE = (3, 8, 8)
-NESTED = Cell(
-    ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)),
-    ("none", "a", "b"),
-    (2, 3),
-    inputs=2,
-    excluded=frozenset({(0, "a"), (3, "none"), (4, "b")}),
-)
-
-
-def every(cell: Cell) -> list[tuple[Link, ...]]:
-    """All genotypes of a cell that keeps two links a node."""
-    nodes = []
-    for node in cell.nodes:
-        found = []
-        for rows in itertools.combinations(cell.into(node), 2):
-            for ops in itertools.product(*(cell.choices(e) for e in rows)):
-                found.append(tuple(Link(op, *cell.edges[e]) for e, op in zip(rows, ops, strict=True)))
-        nodes.append(found)
-    return [tuple(itertools.chain(*links)) for links in itertools.product(*nodes)]
-
-
-def worth(cell: Cell, scores: Tensor, links: tuple[Link, ...]) -> float:
-    return float(sum(scores[cell.edges.index((s, t)), cell.ops.index(op)] for op, s, t in links))
-
-
-def test_strongest_of_the_benchmark_by_brute_force() -> None:
-    scores = torch.randn(6, 5, dtype=torch.float64).log_softmax(-1)
-    ranked = sorted((from_index(i).cells["cell"] for i in range(15625)), key=lambda c: -worth(TABLE, scores, c.links))
-    assert [found["cell"] for found in strongest({"cell": TABLE}, {"cell": scores}, 100)] == ranked[:100]
-
-
-def test_strongest_of_nested_cells_by_brute_force() -> None:
-    cells = {"normal": NESTED, "reduce": NESTED}
-    scores = {name: torch.randn(5, 3, dtype=torch.float64).log_softmax(-1) for name in cells}
-    pairs = itertools.product(every(NESTED), every(NESTED))
-    ranked = sorted(pairs, key=lambda pair: -sum(worth(NESTED, scores[n], p) for n, p in zip(cells, pair, strict=True)))
-    found = strongest(cells, scores, 10_000)
-    assert len(found) == len(ranked) == len(every(NESTED)) ** 2
-    assert [(f["normal"].links, f["reduce"].links) for f in found] == ranked
-
-
-def test_sums_fall_and_each_comes_once() -> None:
-    groups = [sorted(random.Random(i).sample(range(10), 4), reverse=True) for i in range(4)]
-    found = list(best_sums(groups))
-    sums = [sum(g[i] for g, i in zip(groups, choice, strict=True)) for choice in found]
-    assert len(set(found)) == 4**4 and sums == sorted(sums, reverse=True)
 
 
 def searching(space: Any, relaxation: Any) -> GradientSearch:
@@ -76,13 +30,13 @@ def searching(space: Any, relaxation: Any) -> GradientSearch:
     return GradientSearch(space, relaxation, lambda p: torch.optim.SGD(p, 0.1))
 
 
-def test_candidates_of_setn_are_the_strongest_of_what_is_left() -> None:
+def test_select_highest_scores_among_remaining_ops() -> None:
     space = Darts(SHAPE, 10, channels=2, layers=3)
     search = searching(space, lambda cells: UniformWeights(cells, init_std=1.0))
     keep = torch.ones(14, 8, dtype=torch.bool)
     keep[:, 4] = False
     search.masks.restrict("normal", keep)
-    found = SelectStrongest().candidates(search, 20)
+    found = SelectHighestScores().candidates(search, 20)
     assert len(set(found)) == 20
     for genotype in found:
         space.check(genotype)
@@ -99,7 +53,7 @@ def test_candidates_of_setn_are_the_strongest_of_what_is_left() -> None:
 
 
 class Tried:
-    """A search whose evaluation notes what it was asked, and a trainer at the end of an epoch."""
+    """Search that records its evaluations, with a trainer at the end of an epoch."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, accuracies: list[float], epoch: int = 0) -> None:
         self.search = searching(NasBench201(SHAPE, 10, channels=2, cells_per_stage=1), Uniform)
@@ -124,7 +78,9 @@ class Tried:
 
 
 @pytest.mark.parametrize(("batches", "seen"), [("common", [0.0] * 5), ("own", [0.0, 1.0, 2.0, 0.0, 1.0])])
-def test_each_candidate_has_its_batch(monkeypatch: pytest.MonkeyPatch, batches: Any, seen: list[float]) -> None:
+def test_each_candidate_is_evaluated_on_its_batch(
+    monkeypatch: pytest.MonkeyPatch, batches: Any, seen: list[float]
+) -> None:
     tried = Tried(monkeypatch, [10.0, 30.0, 20.0, 30.0, 5.0])
     select = SelectBest(samples=5, final=2, batches=batches)
     select.on_train_batch_end(tried.trainer, tried.search, None, None, 0)
@@ -134,7 +90,7 @@ def test_each_candidate_has_its_batch(monkeypatch: pytest.MonkeyPatch, batches: 
     assert torch.equal(best.op, tried.archs[1]["cell"].op), "of equals the first"
 
 
-def test_the_last_epoch_tries_more_and_no_other_batch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_epoch_evaluates_final_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = Tried(monkeypatch, [1.0] * 7, epoch=1)
     select = SelectBest(samples=2, final=7)
     tried.trainer.is_last_batch = False

@@ -1,4 +1,4 @@
-"""How long a step takes."""
+"""Duration of training steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import torch
 
 
 class StepTimer(pl.Callback):
-    """Times whole training steps, by the device's own clock on CUDA, and drops the first ``warmup`` of them."""
+    """Time whole training steps, with CUDA events on a GPU.
+
+    Args:
+        warmup: first steps that are not counted.
+        keep: largest number of steps that are counted.
+    """
 
     def __init__(self, warmup: int = 3, keep: int = 1000) -> None:
         self.warmup = warmup
@@ -22,7 +27,7 @@ class StepTimer(pl.Callback):
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
     def median(self) -> float | None:
-        """The median step in seconds, None before there is one."""
+        """Return the median step in seconds, None before the first counted step."""
         return statistics.median(self.seconds) if self.seconds else None
 
     def on_train_batch_start(

@@ -1,4 +1,4 @@
-"""Selection by trial: the best of many genotypes with the supernet's weights."""
+"""Selection of the best of several sampled genotypes, evaluated with the weights of the supernet."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from nas.searches.gradient import GradientSearch
 
 
 class SelectBest(pl.Callback):
-    """Draws ``samples`` genotypes (``final`` in the last epoch) and keeps the best in validation.
+    """Sample genotypes uniformly and select the one with the best validation accuracy (Li and Talwalkar, UAI 2019).
 
-    The selection of one-shot methods (Li and Talwalkar, UAI 2019). It runs after the last training step of an
-    epoch; all ranks try the same candidates. ``batches`` "common" tries all on one validation batch, "own" each on
-    the next one (AutoDL-Projects). Of equals the first wins.
+    Runs after the last training step of an epoch. All ranks evaluate the same genotypes. Of equals the first wins.
+
+    Args:
+        samples: genotypes per epoch.
+        final: genotypes in the last epoch.
+        batches: "common" evaluates all genotypes on one validation batch, "own" each on the next batch
+            (AutoDL-Projects).
     """
 
     def __init__(self, samples: int = 10, final: int = 100, batches: Literal["common", "own"] = "common") -> None:
@@ -29,7 +33,7 @@ class SelectBest(pl.Callback):
         self.batches = batches
 
     def candidates(self, search: GradientSearch, count: int) -> list[Genotype]:
-        """The genotypes to try: drawn uniformly."""
+        """Return ``count`` genotypes to evaluate, sampled uniformly."""
         draw = torch.randint(2**62, (), generator=search.relaxation.generator(torch.device("cpu")))
         rng = random.Random(int(draw))
         return [search.space.sample(rng) for _ in range(count)]
@@ -42,37 +46,37 @@ class SelectBest(pl.Callback):
         last = trainer.current_epoch + 1 == trainer.max_epochs
         found = self.candidates(pl_module, self.final if last else self.samples)
         like = torch.zeros((), device=pl_module.device)
-        parts = self._parts(trainer, pl_module.device)
-        scores = [pl_module.evaluate(next(parts), pl_module.space.encode(g, like))[1] for g in found]
+        batches = self._validation_batches(trainer, pl_module.device)
+        scores = [pl_module.evaluate(next(batches), pl_module.space.encode(g, like))[1] for g in found]
         ranked = trainer.strategy.reduce(torch.stack(scores), reduce_op="mean").tolist()
         pl_module.selected = found[ranked.index(max(ranked))]
 
-    def _parts(self, trainer: pl.Trainer, device: torch.device) -> Iterator[Batch]:
-        """Validation batches without end: the first one for ever, or one after another, round and round."""
+    def _validation_batches(self, trainer: pl.Trainer, device: torch.device) -> Iterator[Batch]:
+        """Yield validation batches without end: always the first one, or each in turn."""
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         while True:
             for x, target in loader:
-                part = x.to(device), target.to(device)
-                yield part
+                batch = x.to(device), target.to(device)
+                yield batch
                 while self.batches == "common":
-                    yield part
+                    yield batch
 
 
-class SelectStrongest(SelectBest):
-    """Tries the genotypes with the highest sums of log-probabilities of their ops (SETN, Dong and Yang, ICCV 2019)."""
+class SelectHighestScores(SelectBest):
+    """Evaluate the genotypes with the largest sums of log-probabilities of ops (SETN, Dong and Yang, ICCV 2019)."""
 
     def candidates(self, search: GradientSearch, count: int) -> list[Genotype]:
-        """The ``count`` strongest under the relaxation's scores, strongest first."""
+        """Return the ``count`` most probable genotypes under the relaxation's scores, best first."""
         scores = {name: table.log() for name, table in search.relaxation.scores(search.masks).items()}
         left = {name: cell.masked(search.masks.lists(name)) for name, cell in search.space.cells.items()}
         return [Genotype(search.space.notation, cells) for cells in strongest(left, scores, count)]
 
 
-class SelectDrawn(SelectBest):
-    """Tries genotypes drawn by the relaxation itself, one op an edge (ENAS, Pham et al., ICML 2018)."""
+class SelectSampled(SelectBest):
+    """Evaluate genotypes sampled by the relaxation, one op per edge (ENAS, Pham et al., ICML 2018)."""
 
     def candidates(self, search: GradientSearch, count: int) -> list[Genotype]:
-        """The genotypes of ``count`` draws."""
+        """Return the genotypes of ``count`` samples."""
         paths = [search.relaxation(search.masks) for _ in range(count)]
         cells = search.space.cells
         drawn = [{name: discretize(cell, path[name].op) for name, cell in cells.items()} for path in paths]

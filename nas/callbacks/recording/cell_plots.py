@@ -1,4 +1,4 @@
-"""Pictures of what a search has found so far."""
+"""Plots of the current genotype and of the op scores."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from nas.searches.gradient import GradientSearch
 from nas.spaces.genotype_file import GENOTYPE_FILE
 
 
-class Pictures(pl.Callback):
-    """Draws the genotype as cell.svg and cell.png in ``directory``, every ``every`` epochs and at the end.
+class CellPlots(pl.Callback):
+    """Plot the genotype as cell.svg and cell.png every few epochs and at the end.
 
-    A W&B logger gets the picture, a heat-map of the ops' scores, and at the end the genotype as an artifact.
+    A W&B logger also receives the plot, a heat map of the op scores and, at the end, the genotype as an artifact.
+
+    Args:
+        directory: directory of the files.
+        every: epochs between two plots.
     """
 
     def __init__(self, directory: str | Path, every: int = 10) -> None:
@@ -25,12 +29,12 @@ class Pictures(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if (trainer.current_epoch + 1) % self.every == 0 and trainer.current_epoch + 1 != trainer.max_epochs:
-            self._draw(trainer, pl_module, last=False)
+            self._plot(trainer, pl_module, last=False)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._draw(trainer, pl_module, last=True)
+        self._plot(trainer, pl_module, last=True)
 
-    def _draw(self, trainer: pl.Trainer, module: pl.LightningModule, last: bool) -> None:
+    def _plot(self, trainer: pl.Trainer, module: pl.LightningModule, last: bool) -> None:
         if not trainer.is_global_zero or not isinstance(module, Search):
             return
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a search by queries leaves behind beside its history of epochs."""
+"""Log of the evaluations of a black-box search."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from nas.utils.io import write_atomically
 QUERIES_FILE = "queries.jsonl"
 
 
-class QueryFiles(pl.Callback):
-    """Writes one line a query to queries.jsonl in ``directory``, after each epoch, and the anytime curve at the end.
+class QueryLog(pl.Callback):
+    """Write one line per query to queries.jsonl after each epoch, and the anytime curve at the end.
 
-    A resumed search first writes the file anew from its checkpoint. There is none before a first query.
+    A resumed search rewrites the file from its checkpoint first.
+
+    Args:
+        directory: directory of the files.
     """
 
     def __init__(self, directory: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""What a search leaves behind after each epoch: its genotype and a line of history."""
+"""History of a run: genotype.json, history.jsonl and one printed line per epoch."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ log = logging.getLogger(__name__)
 HISTORY_FILE = "history.jsonl"
 
 
-class Record(pl.Callback):
-    """Writes genotype.json (atomically) and one line of history.jsonl in ``directory`` at the end of each epoch.
+class History(pl.Callback):
+    """Write genotype.json (atomically) and one line of history.jsonl at the end of each epoch.
 
-    A resumed search first drops the lines of epochs that it will repeat.
+    A resumed search first removes the lines of the epochs that it repeats.
+
+    Args:
+        directory: directory of the files.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -61,17 +64,17 @@ class Record(pl.Callback):
             save_genotype(genotype, self.directory / GENOTYPE_FILE)
             with (self.directory / HISTORY_FILE).open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            log.info(_sentence(line, trainer.max_epochs))
+            log.info(_format_line(line, trainer.max_epochs))
 
 
-class EpochLine(pl.Callback):
-    """Says a line an epoch."""
+class EpochPrinter(pl.Callback):
+    """Print one line per epoch."""
 
     def __init__(self) -> None:
         self._began = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._began = time.perf_counter()  # where a run goes on within an epoch, that one does not start
+        self._began = time.perf_counter()  # a run resumed within an epoch has no on_train_epoch_start
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()
@@ -80,11 +83,11 @@ class EpochLine(pl.Callback):
         if trainer.is_global_zero:
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             line = {"epoch": trainer.current_epoch, **metrics, "seconds": time.perf_counter() - self._began}
-            log.info(_sentence(line, trainer.max_epochs))
+            log.info(_format_line(line, trainer.max_epochs))
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a history file; one that was cut off by a kill is left out."""
+    """Return the complete lines of a history file, without a last line that a kill truncated."""
     lines = []
     for text in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -94,7 +97,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _sentence(line: dict[str, Any], epochs: int | None) -> str:
+def _format_line(line: dict[str, Any], epochs: int | None) -> str:
     parts = [f"epoch {line['epoch'] + 1}/{epochs}"]
     for half in ("train", "arch", "val", "test"):
         if f"{half}/loss" in line:
