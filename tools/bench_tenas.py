@@ -30,7 +30,8 @@ from nas.proxies.linear_regions import LinearRegions
 from nas.proxies.ntk import Ntk
 from nas.searches.pruning.measure import Meter, Place
 from nas.searches.pruning.ranking import removable, without
-from nas.spaces.nas_bench_201.space import OPS, NasBench201
+from nas.spaces.nas_bench_201.notation import OPS
+from nas.spaces.nas_bench_201.space import NasBench201
 
 REPEATS, IMAGES, CHUNK, EDGES = 3, 72, 1000, 6
 PRUNED = ("none", "skip_connect", "avg_pool_3x3")

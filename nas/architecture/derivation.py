@@ -46,7 +46,7 @@ def threshold(
         ops = {e: op for _, e, op in kept}
         links = [Link(ops.get(e, NONE), *edge) for e, edge in enumerate(cell.edges)]
         return CellGenotype(tuple(links), cell.output)
-    links = alive(Link(op, *cell.edges[e]) for _, e, op in kept)
+    links = reachable_links(Link(op, *cell.edges[e]) for _, e, op in kept)
     if not links:
         _, e, op = max(every, key=lambda entry: entry[0])
         links = [Link(op, *cell.edges[e])]
@@ -54,8 +54,8 @@ def threshold(
     return CellGenotype(tuple(links), tuple(node for node in cell.output if node in targets))
 
 
-def alive(links: Iterable[Link], inputs: int = 2) -> list[Link]:
-    """The links, sorted by target, without those that read a node that nothing reaches."""
+def reachable_links(links: Iterable[Link], inputs: int = 2) -> list[Link]:
+    """Return the links whose source is reachable from the ``inputs`` of the cell, sorted by target."""
     reached = set(range(inputs))
     found = []
     for link in sorted(links, key=lambda link: link.target):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from nas.architecture.cell import Genotype, describe
 from nas.spaces.base import Shape
-from nas.spaces.nas_bench_201 import space as nas_bench_201
-from nas.spaces.nats_size import space as nats_size
+from nas.spaces.nas_bench_201 import notation as nas_bench_201
+from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
+from nas.spaces.nats_size import notation as nats_size
+from nas.spaces.nats_size.cost import nats_size_cost
 from nas.utils.errors import NasError
 
 DATASETS: Mapping[str, tuple[Shape, int]] = {
@@ -70,18 +72,18 @@ def _topology(ops: Iterable[str]) -> str:
 
 
 def _topology_cost(ops: tuple[str, ...], shape: Shape, classes: int) -> tuple[int, int]:
-    return nas_bench_201.cost(nas_bench_201.from_ops(ops), shape, classes)
+    return nas_bench_201_cost(nas_bench_201.from_ops(ops), shape, classes)
 
 
 def _size_cost(ops: tuple[str, ...], shape: Shape, classes: int) -> tuple[int, int]:
-    return nats_size.cost(nats_size.from_widths([int(op) for op in ops]), shape, classes)
+    return nats_size_cost(nats_size.from_widths([int(op) for op in ops]), shape, classes)
 
 
 KINDS: Mapping[str, Kind] = {
     kind.notation: kind
     for kind in (
         Kind(
-            nas_bench_201.NasBench201.notation,
+            nas_bench_201.NOTATION,
             "NAS-Bench-201",
             200,
             nas_bench_201.EDGES,

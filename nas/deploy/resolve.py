@@ -18,7 +18,7 @@ from nas.deploy.published_weights import load_published_weights
 from nas.deploy.weights_file import extract_state_dict, read_weights_file
 from nas.spaces.base import Shape, Space
 from nas.spaces.genotype_file import GENOTYPE_FILE, load_genotype, published
-from nas.spaces.notation import is_native
+from nas.spaces.notation import is_native_string
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
 
@@ -118,7 +118,7 @@ def _path(genotype: str | Path | Genotype | None, weights: str | Path | None) ->
             raise NasError(f"weights: {explain_missing_model(place)}")
         if found is None and str(weights).endswith(".json"):
             raise NasError(f"weights: {weights} holds no weights; give a run directory, a model.pt or a state_dict")
-        if found is None and (is_native(str(weights)) or published(weights) is not None):
+        if found is None and (is_native_string(str(weights)) or published(weights) is not None):
             raise NasError(
                 f"weights: '{weights}' is a genotype without weights: give it as genotype, and as weights a run "
                 "directory, a model.pt or a file of weights"

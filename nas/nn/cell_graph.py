@@ -13,7 +13,7 @@ from nas.nn.drop_path import DropPath
 from nas.nn.edges.mixed import EdgeFactory, Row
 from nas.nn.ops import OpOptions, Pool, strided
 
-Dropped = Literal["op", "node"]
+DropPathTarget = Literal["op", "node"]
 """What drop path zeroes: the output of each op but identities (DARTS), or the sum of a node (FairDARTS)."""
 
 
@@ -32,7 +32,7 @@ class CellGraph(nn.Module):
         stride: Callable[[int], int],
         edge: EdgeFactory,
         options: OpOptions,
-        drop_path_on: Dropped = "op",
+        drop_path_on: DropPathTarget = "op",
     ) -> None:
         super().__init__()
         self.cell = cell

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import NONE, Cell
-from nas.nn.cell_graph import CellGraph, Dropped
+from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge, Row
 from nas.nn.edges.partial_channels import PartialChannels, shuffle
 from nas.nn.fused_ops import Term, convolve, in_order, known, plain_norm, shared_norm, term
@@ -58,7 +58,7 @@ class FusedGraph(CellGraph):
         stride: Callable[[int], int],
         edge: EdgeFactory,
         options: OpOptions,
-        drop_path_on: Dropped = "op",
+        drop_path_on: DropPathTarget = "op",
     ) -> None:
         super().__init__(cell, channels, stride, edge, options, drop_path_on)
         edges = [self._edge(e) for e in range(len(cell.edges))]

@@ -21,7 +21,8 @@ from torch import Tensor
 from nas.architecture.cell import NONE, Cell, CellGenotype, Genotype, Link
 from nas.plotting.graph_layout import Arrow, Box, Layout, Route, layered
 from nas.plotting.widths import widths_figure
-from nas.spaces.nats_size import space as nats_size
+from nas.spaces.nats_size.notation import NOTATION as NATS_SIZE
+from nas.spaces.nats_size.notation import widths_of
 from nas.utils.io import write_atomically
 
 MARGIN, TITLE = 0.2, 0.35  # inches, as all lengths here
@@ -58,8 +59,8 @@ def cell_figure(genotype: Genotype) -> Figure:
     Links with ``none`` are dotted. Cell types stand side by side, or one below the other where they are wide. A
     genotype of widths is drawn as bars.
     """
-    if genotype.space == nats_size.NOTATION:
-        return widths_figure(nats_size.widths_of(genotype))
+    if genotype.space == NATS_SIZE:
+        return widths_figure(widths_of(genotype))
     drawings = {name: _drawing(cell) for name, cell in genotype.cells.items()}
     widths, heights = zip(*(drawing.size for drawing in drawings.values()), strict=True)
     beside = sum(widths) <= PAGE

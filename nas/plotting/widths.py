@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nas.spaces.nats_size.network import REDUCTIONS
+from nas.spaces.nats_size.skeleton import REDUCTION_BLOCKS
 
 INK, GREY = "#263238", "#78909c"
 COLOURS = {"cell": "#1565c0", "reduction": "#d84315"}
@@ -22,9 +22,9 @@ def widths_figure(widths: Sequence[int]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for layer, width in enumerate(widths):
-        kind = "reduction" if layer + 1 in REDUCTIONS else "cell"
+        kind = "reduction" if layer + 1 in REDUCTION_BLOCKS else "cell"
         _bar(axes, layer, width, max(widths), COLOURS[kind])
-    names = [f"{layer}\n{'reduction' if layer + 1 in REDUCTIONS else 'cell'}" for layer in range(len(widths))]
+    names = [f"{layer}\n{'reduction' if layer + 1 in REDUCTION_BLOCKS else 'cell'}" for layer in range(len(widths))]
     axes.set_xticks(range(len(widths)), names, fontsize=FONT, color=INK)
     axes.set(xlim=(-0.6, len(widths) - 0.4), ylim=(0, 1.15 * max(widths)))
     axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 4, 5, 10], integer=True))  # whole channels

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from nas.nn.cell_graph import CellGraph
 from nas.proxies.fused_cell import Rows, known, nodes
-from nas.spaces.darts.network import NestedCell, NestedCells
-from nas.spaces.nas_bench_201.space import StackedCells
+from nas.spaces.darts.network import DartsCell, DartsNetwork
+from nas.spaces.nas_bench_201.network import NasBench201Network
 
 
 def fusible(network: nn.Module) -> bool:
     """Whether ``fused`` computes what a network computes: cells of ops that are known, convolutions without bias."""
-    if isinstance(network, NestedCells):
-        plain = all(isinstance(cell, NestedCell) for cell in network.cells)
+    if isinstance(network, DartsNetwork):
+        plain = all(isinstance(cell, DartsCell) for cell in network.cells)
         if not plain or network.auxiliary_head is not None or not hasattr(network, "stem"):
             return False
-    elif not isinstance(network, StackedCells):
+    elif not isinstance(network, NasBench201Network):
         return False
     graphs = [module for module in network.modules() if isinstance(module, CellGraph)]
     return all(known(op) for graph in graphs for edge in graph.edges.values() for op in edge.values())  # type: ignore[operator]
@@ -32,16 +32,16 @@ def fused(network: nn.Module, x: Tensor, alive: Mapping[str, Rows]) -> Tensor:
     """
     if not x.is_cuda:  # where convolutions of few channels like their channels last
         x = x.contiguous(memory_format=torch.channels_last)
-    if isinstance(network, StackedCells):
+    if isinstance(network, NasBench201Network):
         x = network.stem(x)
         for cell in network.cells:
             x = nodes(cell, [x], alive["cell"])[3] if isinstance(cell, CellGraph) else cell(x)
         logits: Tensor = network.classifier(network.lastact(x).mean(dim=(2, 3)))
         return logits
-    assert isinstance(network, NestedCells)
+    assert isinstance(network, DartsNetwork)
     before = last = network.stem(x)
     for kind, cell in zip(network.kinds, network.cells, strict=True):
-        assert isinstance(cell, NestedCell)
+        assert isinstance(cell, DartsCell)
         found = nodes(cell.graph, [cell.preprocess0(before), cell.preprocess1(last)], alive[kind])
         before, last = last, torch.cat([found[node] for node in cell.graph.cell.output], dim=1)
     logits = network.classifier(network.lastact(last).mean(dim=(2, 3)))

@@ -18,7 +18,7 @@ from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.objectives.classification import Classification
 from nas.searches.random_state import check_state, random_state, restore_random_state
 from nas.spaces.base import Space
-from nas.spaces.notation import native
+from nas.spaces.notation import native_string
 from nas.utils.errors import NasError
 
 Batch = tuple[Tensor, Tensor]
@@ -70,7 +70,7 @@ class Search(pl.LightningModule, ABC):
         checkpoint["search"] = {
             "method": self.name,
             "space": self.space.name,
-            "genotype": native(self.genotype()),
+            "genotype": native_string(self.genotype()),
             "random": random_state(),
         }
 

@@ -1,4 +1,4 @@
-"""What a search space must offer."""
+"""Interface of a search space and of its networks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from nas.utils.errors import NasError
 Shape = tuple[int, int, int]
 Probe = Literal["ntk", "regions"]
 PROBE_SHAPE: Shape = (1, 3, 3)
-"""What the thin network for linear regions takes."""
+"""(C, H, W) of the crops for the "regions" probe."""
 
 
 class Output(NamedTuple):
-    """What a network computes: ``logits`` [B, classes], pooled ``features`` [B, width], and the
-    ``auxiliary`` head's logits where it has one and is training."""
+    """Outputs of a network.
+
+    ``logits`` is [B, classes] and ``features`` the pooled features [B, width]. ``auxiliary`` holds the logits
+    [B, classes] of the auxiliary head in training, None in a network without one.
+    """
 
     logits: Tensor
     features: Tensor
@@ -30,95 +33,121 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module, ABC):
-    """A supernet, or the network of one genotype: a function of (images, architecture)."""
+    """A supernet, or the network of one genotype: a function of images and an architecture."""
 
     @abstractmethod
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        """Everything the network computes of images [B, C, H, W]; ``arch`` is None in a genotype's network."""
+        """Compute all outputs for images [B, C, H, W]. ``arch`` is None in the network of a genotype."""
 
     def forward(self, x: Tensor, arch: Architecture | None = None) -> Tensor:
-        """The logits [B, classes]."""
+        """Return the logits [B, classes]."""
         return self.outputs(x, arch).logits
 
 
 class Space(ABC):
-    """A search space: cell types, the networks made of them, and a native notation.
+    """A search space: its cell types, the networks built from them, and a native notation for genotypes.
 
-    ``shape`` (C, H, W) and ``classes`` come from the data set.
+    The data set determines ``shape`` (C, H, W) and ``classes``.
     """
 
     name: str
     notation: str
     cells: Mapping[str, Cell]
-    counts_bias = False
-    """Whether the field's figures for this space add one multiply-add an output for a bias."""
-    mixes_ops = True
-    """Whether the supernet mixes candidates on edges, which an ``EdgeFactory`` builds."""
 
-    members: int | None = None
-    """How many genotypes the space has, where they are numbered."""
+    counts_bias = False
+    """Whether published multiply-adds for this space include one per output for the bias of the classifier."""
+    mixes_ops = True
+    """Whether edges of the supernet, built by an ``EdgeFactory``, mix candidate ops."""
+    supports_stages = True
+    """Whether ``deepen`` works, which searches in stages need."""
+    has_probe = True
+    """Whether ``probe`` builds thin networks, which TE-NAS needs."""
+    size: int | None = None
+    """Number of genotypes of an indexed space, else None."""
 
     def __init__(self, name: str, shape: Shape, classes: int) -> None:
         self.name = name
-        self.shape: Shape = (shape[0], shape[1], shape[2])  # a configuration gives a list
+        self.shape: Shape = (shape[0], shape[1], shape[2])  # a configuration contains a list
         self.classes = classes
 
     @abstractmethod
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
-        """The weight-sharing network over all candidates."""
+        """Build the weight-sharing network over all candidates."""
 
     @abstractmethod
     def network(self, genotype: Genotype, *args: Any, **options: Any) -> Network:
-        """The network of one genotype, at its published evaluation size unless options say otherwise."""
+        """Build the network of a genotype, by default at its published evaluation size."""
 
     def supernet_size(self) -> dict[str, Any]:
-        """Options of ``network`` that give a genotype the size of the supernet."""
+        """Return the options of ``network`` that give a genotype the size of the supernet."""
         return {}
 
-    def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
-        """The thin network on which TE-NAS (Chen et al., ICLR 2021) measures: the supernet, or that of a genotype.
+    def check_edge(self, edge: EdgeFactory) -> None:
+        """Raise NasError if the supernet cannot use ``edge`` because the space mixes no ops on edges."""
+        if self.mixes_ops:
+            return
+        factory, options = getattr(edge, "func", edge), getattr(edge, "keywords", {})
+        given = getattr(factory, "__name__", str(factory))
+        if factory is MixedEdge and options.get("add_inactive"):
+            given = "MixedEdge(add_inactive=true)"
+        elif factory is MixedEdge:
+            return
+        raise NasError(
+            f"method.edge={given}: space={self.name} mixes no ops on edges. Use a method with plain edges, such as "
+            "method=darts, or another space."
+        )
 
-        "ntk" takes the data's images, "regions" crops [B, 1, 3, 3]. Raises NasError where the space has none.
+    def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
+        """Build the thin network on which TE-NAS (Chen et al., ICLR 2021) measures the supernet or a genotype.
+
+        The "ntk" probe takes images of the data set, the "regions" probe crops [B, 1, 3, 3]. Raises NasError if the
+        space has no thin networks (``has_probe``).
         """
-        raise NasError(f"space '{self.name}' has no thin networks: ntk and linear_regions are not defined on it")
+        raise NasError(
+            f"space={self.name}: the proxies ntk and linear_regions are not defined on this space. "
+            "Use another proxy, or space=nas_bench_201 or darts."
+        )
 
     @abstractmethod
     def native(self, genotype: Genotype) -> str:
-        """The genotype in the notation of the field."""
+        """Return the genotype as a string in the notation of its publication."""
 
     @abstractmethod
     def parse(self, text: str) -> Genotype:
-        """The genotype that ``text`` names. Raises NasError where it is not of this space."""
+        """Parse a native string. Raises NasError if it is not a genotype of this space."""
 
     def encode(self, genotype: Genotype, like: Tensor | None = None) -> Architecture:
-        """One-hot weights under which the supernet computes the genotype."""
+        """Return the one-hot weights under which the supernet computes the genotype."""
         return {name: encode(cell, genotype.cells[name], like) for name, cell in self.cells.items()}
 
     def sample(self, rng: random.Random) -> Genotype:
-        """A genotype drawn uniformly."""
+        """Sample a genotype uniformly."""
         return Genotype(self.notation, {name: sample(cell, rng) for name, cell in self.cells.items()})
 
-    def member(self, index: int) -> Genotype:
-        """The genotype with a number below ``members``. Raises NasError where they are not numbered."""
-        raise NasError(f"the genotypes of space '{self.name}' are not numbered")
+    def from_index(self, index: int) -> Genotype:
+        """Return the genotype at ``index``, 0 to ``size`` - 1. Raises NasError if the space is not indexed."""
+        raise NasError(f"space={self.name}: its genotypes have no indices. Use space=nas_bench_201 or nats_size.")
 
-    def deepened(self, cells: Mapping[str, Cell], more: int) -> Space:
-        """The same space with other tables of the same edges and ops, its supernet ``more`` cells deeper.
+    def deepen(self, cells: Mapping[str, Cell], extra: int) -> Space:
+        """Return the space with other ``cells`` of the same edges and ops, its supernet ``extra`` cells deeper.
 
-        Raises NasError where it cannot be.
+        Raises NasError if the space does not support it (``supports_stages``).
         """
-        raise NasError(f"the supernet of space '{self.name}' cannot be built of other tables or deeper")
+        raise NasError(
+            f"space={self.name}: its supernet cannot be deepened or restricted in stages. Use space=darts or "
+            "nas_bench_201."
+        )
 
     def network_options(self) -> list[str]:
-        """The names of what ``network`` takes beside the genotype."""
+        """Return the names of the options of ``network``."""
         return [name for name in inspect.signature(self.network).parameters if name != "genotype"]
 
     def check(self, genotype: Genotype) -> None:
-        """Raises NasError where the genotype cannot be a member of this space."""
+        """Raise NasError if the genotype is not a member of this space."""
         if genotype.space != self.notation or set(genotype.cells) != set(self.cells):
             raise NasError(
-                f"a genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) cannot be built in space "
-                f"'{self.name}' (notation '{self.notation}', cells {', '.join(self.cells)})"
+                f"genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) does not fit "
+                f"space={self.name} (notation '{self.notation}', cells {', '.join(self.cells)})."
             )
         for name, cell in self.cells.items():
             self._check_cell(name, cell, genotype)
@@ -126,12 +155,16 @@ class Space(ABC):
     def _check_cell(self, name: str, cell: Cell, genotype: Genotype) -> None:
         output = genotype.cells[name].output
         if not output or not set(output) <= set(cell.nodes):
-            raise NasError(f"output {output} of the {name} cell: space '{self.name}' has nodes {cell.nodes} to form it")
+            raise NasError(
+                f"genotype: the output of the {name} cell is {output}. In space={self.name} it must list some of the "
+                f"nodes {cell.nodes}."
+            )
         for op, source, target in genotype.cells[name].links:
             if (source, target) not in cell.edges:
-                raise NasError(f"space '{self.name}' has no edge {source}->{target} in its {name} cell")
-            if op not in cell.choices(cell.edges.index((source, target))):
+                raise NasError(f"genotype: space={self.name} has no edge {source}->{target} in its {name} cell.")
+            choices = cell.choices(cell.edges.index((source, target)))
+            if op not in choices:
                 raise NasError(
-                    f"op '{op}' is not a choice on edge {source}->{target} of the {name} cell of space '{self.name}': "
-                    f"choose from {', '.join(cell.choices(cell.edges.index((source, target))))}"
+                    f"genotype: op '{op}' is not a choice on edge {source}->{target} of the {name} cell of "
+                    f"space={self.name}. Choose from {', '.join(choices)}."
                 )

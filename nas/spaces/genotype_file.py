@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
-from nas.spaces import notation as notations
+from nas.spaces.notation import EXAMPLES, is_native_string, native_string, parse_genotype
 from nas.utils.errors import NasError
 from nas.utils.io import write_json
 from nas.zoo import table
@@ -24,8 +24,13 @@ def encode_genotype(genotype: Genotype) -> dict[str, Any]:
         name: {"links": [list(link) for link in cell.links], "output": list(cell.output)}
         for name, cell in genotype.cells.items()
     }
-    native = notations.native(genotype)
-    return {"format": FORMAT, "version": VERSION, "space": genotype.space, "native": native, "cells": cells}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": genotype.space,
+        "native": native_string(genotype),
+        "cells": cells,
+    }
 
 
 def save_genotype(genotype: Genotype, path: Path) -> None:
@@ -36,7 +41,7 @@ def save_genotype(genotype: Genotype, path: Path) -> None:
 def published(source: str | Path) -> table.Entry | None:
     """The published architecture that ``source`` names; None for a native string, or where there is such a file."""
     text = str(source).strip()
-    return None if notations.is_native(text) or os.path.isfile(_genotype_file(text)) else table.search(text)
+    return None if is_native_string(text) or os.path.isfile(_genotype_file(text)) else table.search(text)
 
 
 def load_genotype(source: str | Path) -> Genotype:
@@ -45,11 +50,11 @@ def load_genotype(source: str | Path) -> Genotype:
     Raises NasError where there is none.
     """
     text = str(source).strip()
-    if notations.is_native(text):
-        return notations.parse(text)
+    if is_native_string(text):
+        return parse_genotype(text)
     entry = published(text)
     if entry is not None:
-        return notations.parse(entry.genotype)
+        return parse_genotype(entry.genotype)
     path = _genotype_file(text)
     if not os.path.isfile(path):  # unlike Path's, false for a name that is too long for a file
         bare = path.suffix != ".json" and path.parent == Path(".")
@@ -58,7 +63,7 @@ def load_genotype(source: str | Path) -> Genotype:
         hint = f", did you mean {' or '.join(near)}?" if near else ";"
         raise NasError(
             f"genotype: {looked}{hint} give a run directory, a genotype.json, a published name (train.py --list), "
-            f"{notations.LOOKS}"
+            f"{EXAMPLES}"
         )
     try:
         value = json.loads(path.read_text())

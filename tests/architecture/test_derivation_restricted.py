@@ -10,7 +10,8 @@ import torch
 from nas.architecture.cell import Cell, CellGenotype, discretize
 from nas.architecture.derivation import restricted
 from nas.nn.edges.skip_dropout import DroppedSkip
-from nas.spaces.darts.space import EDGES, NODES, Darts
+from nas.spaces.darts.notation import EDGES, NODES
+from nas.spaces.darts.space import Darts
 from tests.callbacks.schedules.test_stages import tiny
 
 OPS = ("none", "skip_connect", "conv", "pool")

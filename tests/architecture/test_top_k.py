@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nas.architecture.cell import Cell, Link
 from nas.architecture.top_k import best_sums, strongest
-from nas.spaces.nas_bench_201.space import TABLE, from_index
+from nas.spaces.nas_bench_201.notation import CELL, from_index
 
 NESTED = Cell(
     ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)),
@@ -39,8 +39,8 @@ def worth(cell: Cell, scores: Tensor, links: tuple[Link, ...]) -> float:
 
 def test_top_genotypes_of_nas_bench_201_by_brute_force() -> None:
     scores = torch.randn(6, 5, dtype=torch.float64).log_softmax(-1)
-    ranked = sorted((from_index(i).cells["cell"] for i in range(15625)), key=lambda c: -worth(TABLE, scores, c.links))
-    assert [found["cell"] for found in strongest({"cell": TABLE}, {"cell": scores}, 100)] == ranked[:100]
+    ranked = sorted((from_index(i).cells["cell"] for i in range(15625)), key=lambda c: -worth(CELL, scores, c.links))
+    assert [found["cell"] for found in strongest({"cell": CELL}, {"cell": scores}, 100)] == ranked[:100]
 
 
 def test_top_genotypes_of_nested_cells_by_brute_force() -> None:

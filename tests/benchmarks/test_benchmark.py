@@ -18,7 +18,7 @@ from nas.benchmarks import convert
 from nas.benchmarks.benchmark import Benchmark
 from nas.benchmarks.kinds import DATASETS, KINDS
 from nas.benchmarks.tables import open_table
-from nas.spaces.nas_bench_201 import space as nas_bench_201
+from nas.spaces.nas_bench_201.notation import from_index, native, parse
 from nas.utils.errors import NasError
 from tests.support.golden_tools import shared_folder
 
@@ -79,7 +79,7 @@ def sizes(text: str) -> Genotype:
 @pytest.mark.data
 @pytest.mark.parametrize(("index", "dataset", "split", "epochs", "expected"), MEANS)
 def test_means(index: int, dataset: str, split: str, epochs: int, expected: float, means: Benchmark) -> None:
-    got = means.accuracy(nas_bench_201.from_index(index), dataset, split, epochs, "mean")
+    got = means.accuracy(from_index(index), dataset, split, epochs, "mean")
     assert got == pytest.approx(expected, abs=6e-5)
 
 
@@ -87,7 +87,7 @@ def test_means(index: int, dataset: str, split: str, epochs: int, expected: floa
 @pytest.mark.data
 @pytest.mark.parametrize(("index", "dataset", "epochs", "expected"), SECONDS)
 def test_simulated_seconds(index: int, dataset: str, epochs: int, expected: float, means: Benchmark) -> None:
-    got = means.seconds(nas_bench_201.from_index(index), dataset, epochs)
+    got = means.seconds(from_index(index), dataset, epochs)
     assert got == pytest.approx(expected, rel=1e-7)
 
 
@@ -98,7 +98,7 @@ def test_best_and_worst_of_all(means: Benchmark) -> None:
     assert best == pytest.approx({"cifar10": 94.3733, "cifar100": 73.5133, "imagenet16_120": 47.3111}, abs=6e-5)
     assert means.values("cifar10", "valid", 200, "mean").max() == pytest.approx(91.6067, abs=6e-5)
     assert np.nanmax(means.values("cifar100", "valid", 200, "mean")) == pytest.approx(73.4933, abs=6e-5)
-    g = nas_bench_201.parse(SKIPS)
+    g = parse(SKIPS)
     got = [means.accuracy(g, name, "test", 200, "mean") for name in best]
     assert got == pytest.approx([54.2967, 15.6067, 16.3222], abs=6e-5)
 
@@ -108,20 +108,20 @@ def test_best_and_worst_of_all(means: Benchmark) -> None:
 def test_rows_are_the_benchmarks_indices(means: Benchmark) -> None:
     assert len(means) == 15625 and means.notation == "nas_bench_201"
     for index in range(0, 15625, 97):
-        g = nas_bench_201.from_index(index)
+        g = from_index(index)
         assert means.row(g) == means.index(means.row(g)) == index
-        assert means.architecture(index) == nas_bench_201.native(g)
+        assert means.architecture(index) == native(g)
         links = tuple(reversed(g.cells["cell"].links))
         assert means.row(Genotype(g.space, {"cell": CellGenotype(links, (3,))})) == index
     values = means.values("cifar10", "test", 200, "mean")
-    assert values[123] == means.accuracy(nas_bench_201.from_index(123), "cifar10", "test", 200, "mean")
+    assert values[123] == means.accuracy(from_index(123), "cifar10", "test", 200, "mean")
     assert not values.flags.writeable
 
 
 @needs_means
 @pytest.mark.data
 def test_single_seeds(means: Benchmark) -> None:
-    g = nas_bench_201.from_index(0)
+    g = from_index(0)
     assert means.accuracy(g, "cifar100", "test", 200, 888) == pytest.approx(53.68, abs=1e-4)  # of the genuine record
     assert means.accuracy(g, "cifar10", "test_of_valid_run", 200, 888) == pytest.approx(81.9, abs=1e-4)
     one = means.accuracy(g, "cifar10", "test", 12, 111)
@@ -157,7 +157,7 @@ def test_single_seeds(means: Benchmark) -> None:
 )
 def test_what_is_not_held(query: tuple[object, ...], phrases: list[str], means: Benchmark) -> None:
     with pytest.raises(NasError) as error:
-        means.accuracy(nas_bench_201.from_index(0), *query)  # type: ignore[call-overload]
+        means.accuracy(from_index(0), *query)  # type: ignore[call-overload]
     for phrase in phrases:
         assert phrase in str(error.value)
     assert "\n" not in str(error.value)
@@ -166,7 +166,7 @@ def test_what_is_not_held(query: tuple[object, ...], phrases: list[str], means: 
 @needs_means
 @pytest.mark.data
 def test_genotypes_of_elsewhere(means: Benchmark) -> None:
-    whole = nas_bench_201.from_index(0).cells["cell"]
+    whole = from_index(0).cells["cell"]
 
     def other(*links: Link) -> Genotype:
         return Genotype("nas_bench_201", {"cell": whole._replace(links=links)})
@@ -201,7 +201,7 @@ print(time.process_time() - began, resident() - before)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     seconds, megabytes = map(float, done.stdout.split())
     assert seconds < 3.0 and megabytes < 300
-    g = nas_bench_201.from_index(11)
+    g = from_index(11)
     means.accuracy(g, "cifar10", "test", 200, "mean")
     calls = 2000
     best = min(timeit.repeat(lambda: means.accuracy(g, "cifar10", "test", 200, "mean"), number=calls, repeat=5)) / calls
@@ -233,18 +233,16 @@ def test_sizes_of_the_spaces() -> None:
     assert [kind.size for kind in KINDS.values()] == [15625, 32768]
     listed = list(KINDS["nats_size"].names())
     assert listed[0] == "8:8:8:8:8" and listed[-1] == "64:64:64:64:64" and listed[284] == "8:8:40:32:40"
-    assert set(KINDS["nas_bench_201"].names()) == {
-        nas_bench_201.native(nas_bench_201.from_index(i)) for i in range(15625)
-    }
+    assert set(KINDS["nas_bench_201"].names()) == {native(from_index(i)) for i in range(15625)}
 
 
 @needs_means
 @pytest.mark.data
 def test_cost_is_that_of_the_true_network(means: Benchmark) -> None:
     text = "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
-    assert means.cost(nas_bench_201.parse(text), "cifar10") == (802426, 113951370)  # averaged seeds give 640,399
+    assert means.cost(parse(text), "cifar10") == (802426, 113951370)  # averaged seeds give 640,399
     with pytest.raises(NasError, match="unknown dataset"):
-        means.cost(nas_bench_201.parse(text), "mnist")
+        means.cost(parse(text), "mnist")
 
 
 @pytest.mark.data
@@ -256,11 +254,11 @@ def test_genuine_records(tmp_path: Path) -> None:
     convert.convert(RECORDS / "NATS-tss-v1_0-3ffb9-simple", tmp_path / "tss.parquet", partial=True)
     table = open_table(tmp_path / "tss.parquet")
     for index, dataset, split, epochs, expected in [*MEANS, *RECORDS_ALONE]:
-        g = nas_bench_201.from_index(index)
+        g = from_index(index)
         assert table.accuracy(g, dataset, split, epochs, "mean") == pytest.approx(expected, abs=6e-5)
     for index, dataset, epochs, seconds in SECONDS:
-        assert table.seconds(nas_bench_201.from_index(index), dataset, epochs) == pytest.approx(seconds, rel=1e-7)
-    g = nas_bench_201.from_index(0)
+        assert table.seconds(from_index(index), dataset, epochs) == pytest.approx(seconds, rel=1e-7)
+    g = from_index(0)
     assert table.latency(g, "cifar10") == pytest.approx(0.013936, abs=1e-6)
     assert len(table.accuracy(g, "cifar10", "test", 200, "each")) == 3
     convert.convert(RECORDS / "NATS-sss-v1_0-50262-simple", tmp_path / "sss.parquet", partial=True)

@@ -22,7 +22,7 @@ from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.benchmarks import convert, sources
 from nas.benchmarks.tables import open_table
 from nas.benchmarks.unpickle import Plain
-from nas.spaces.nas_bench_201 import space as nas_bench_201
+from nas.spaces.nas_bench_201.notation import parse
 from nas.utils.errors import NasError
 from tests.support.nats_tools import (
     SEEDS,
@@ -55,7 +55,7 @@ def tss(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def genotype(notation: str, name: str) -> Genotype:
     """The genotype that a benchmark's name means; of sizes as their space has it."""
     if notation == "nas_bench_201":
-        return nas_bench_201.parse(name)
+        return parse(name)
     links = tuple(Link(width, i, i + 1) for i, width in enumerate(name.split(":")))
     return Genotype(notation, {"cell": CellGenotype(links, (5,))})
 
@@ -108,7 +108,7 @@ def test_all_numbers_arrive(form: str, tmp_path: Path, capsys: pytest.CaptureFix
 def test_a_seed_that_an_architecture_lacks(tss: Path, tmp_path: Path) -> None:
     convert.convert(tss, tmp_path / "a.parquet")
     table = open_table(tmp_path / "a.parquet")
-    g = nas_bench_201.parse(names("nas_bench_201")[3])
+    g = parse(names("nas_bench_201")[3])
     with pytest.raises(NasError, match=r"does not hold cifar10 test after 200 epochs with seed 999 for \|.*777, 888"):
         table.accuracy(g, "cifar10", "test", 200, 999)
     assert np.isnan(table.values("cifar10", "test", 200, 999)[3])
@@ -129,9 +129,9 @@ def test_part_of_a_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     known = names("nas_bench_201")
     assert len(table) == 60 and table.index(0) == 1 and table.architecture(0) == known[1]
     expected = number(41, 200, "cifar100", 777, "x-test")
-    assert table.accuracy(nas_bench_201.parse(known[41]), "cifar100", "test", 200, 777) == expected
+    assert table.accuracy(parse(known[41]), "cifar100", "test", 200, 777) == expected
     with pytest.raises(NasError, match=r"is not in .*, which holds 60 of the 15,625 architectures of NAS-Bench-201"):
-        table.row(nas_bench_201.parse(known[5]))
+        table.row(parse(known[5]))
 
 
 HOSTILE = {

@@ -13,7 +13,7 @@ import torch
 from nas.benchmarks import convert, sources
 from nas.benchmarks.tables import open_table
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
-from nas.spaces.nas_bench_201 import space as nas_bench_201
+from nas.spaces.nas_bench_201.notation import parse
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
 from tests.benchmarks.test_convert import refuse, small, tss  # noqa: F401, fixtures
@@ -60,7 +60,7 @@ def without_times(where: Path) -> Path:
 
 def test_times_that_a_release_lacks_are_told_as_such(tmp_path: Path) -> None:
     convert.convert(without_times(tmp_path), tmp_path / "a.parquet")
-    table, g = open_table(tmp_path / "a.parquet"), nas_bench_201.parse(names("nas_bench_201")[3])
+    table, g = open_table(tmp_path / "a.parquet"), parse(names("nas_bench_201")[3])
     assert table.accuracy(g, "cifar10", "valid", 12, "mean") > 0 and table.seconds(g, "cifar10", 200) > 0
     with pytest.raises(NasError, match="a.parquet does not hold times of cifar10 after 12 epochs for"):
         table.seconds(g, "cifar10", 12)

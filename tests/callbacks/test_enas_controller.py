@@ -18,7 +18,8 @@ from nas.callbacks.selection.select_best import SelectSampled
 from nas.relaxations.controller import Controller, Written
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
-from nas.spaces.nas_bench_201.space import TABLE, NasBench201
+from nas.spaces.nas_bench_201.notation import CELL
+from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
 
 SHAPE = (3, 8, 8)
@@ -261,7 +262,7 @@ def test_samples_on_nested_cells_continue_after_a_reload() -> None:
 
 def test_parameters_start_as_in_the_reference() -> None:
     torch.manual_seed(0)
-    found = Controller({"cell": TABLE})
+    found = Controller({"cell": CELL})
     assert found.edge_head is None and found.embedding.weight.shape == (5, 32)
     for weight in (found.first, found.embedding.weight, found.op_head.weight, found.lstm.weight_ih_l0):
         assert 0.05 < float(weight.abs().max()) <= 0.1

@@ -15,7 +15,7 @@ import nas
 from nas.deploy.export import export_network, verify_export
 from nas.deploy.load import TrainedNetwork
 from nas.spaces.genotype_file import encode_genotype
-from nas.spaces.notation import parse
+from nas.spaces.notation import parse_genotype
 from nas.utils.errors import NasError
 from tests.support.deploy_tools import DARTS, NB201, made, written
 from tests.support.error_tools import TINY, run
@@ -121,7 +121,7 @@ def test_darts_as_onnx(normalize: bool) -> None:
 
 
 def test_random_networks_are_refused() -> None:
-    noisy = parse(DARTS.replace("max_pool_3x3", "noise"))
+    noisy = parse_genotype(DARTS.replace("max_pool_3x3", "noise"))
     network = TrainedNetwork(made())
     network.genotype = noisy
     with pytest.raises(NasError, match="'noise': its outputs are random"):

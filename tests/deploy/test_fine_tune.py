@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from nas.deploy.fine_tune import load_initial_weights
-from nas.spaces.notation import parse
+from nas.spaces.notation import parse_genotype
 from nas.spaces.registry import space_of
-from nas.spaces.single_path.mobile import Mobile
+from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.utils.errors import NasError
 from nas.zoo import table
 from tests.support.deploy_tools import DARTS, NB201, SIZES, made, written
@@ -42,10 +42,10 @@ def test_published_weights_with_and_without_an_auxiliary_head(tmp_path: Path) ->
 
 def test_the_network_for_imagenet_begins_one_for_cifar(tmp_path: Path) -> None:
     """NoisyDARTS-A, its blocks named by stage and place as its authors' program has them."""
-    genotype = parse(table.find("NoisyDARTS_A").genotype)
-    source = Mobile((3, 64, 64), 20).network(genotype)
+    genotype = parse_genotype(table.find("NoisyDARTS_A").genotype)
+    source = MobileNetV2Space((3, 64, 64), 20).network(genotype)
     torch.save(source.state_dict(), tmp_path / "w.pt")
-    network = Mobile((3, 32, 32), 10).network(genotype)
+    network = MobileNetV2Space((3, 32, 32), 10).network(genotype)
     assert load_initial_weights(network, genotype, tmp_path / "w.pt") == ["classifier.weight", "classifier.bias"]
     assert torch.equal(network.get_parameter("conv_stem.weight"), source.get_parameter("conv_stem.weight"))
 
@@ -60,7 +60,7 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         with pytest.raises(NasError, match="does not fit this network, which differs in stem.0.weight, .* more"):
             load_initial_weights(wide, model.genotype, tmp_path / source)
     assert all(torch.equal(value, before[name]) for name, value in wide.state_dict().items())
-    other = parse(NB201.replace("avg_pool_3x3~1", "skip_connect~1"))
+    other = parse_genotype(NB201.replace("avg_pool_3x3~1", "skip_connect~1"))
     with pytest.raises(NasError, match="is a network of .*, not of this genotype"):
         load_initial_weights(wide, other, tmp_path / "model.pt")
     with pytest.raises(NasError, match="initial: there is no model.pt in"):

@@ -18,7 +18,7 @@ from nas.data.synthetic import Synthetic
 from nas.deploy.load import TrainedNetwork
 from nas.deploy.model import Model, save_model
 from nas.spaces.genotype_file import save_genotype
-from nas.spaces.notation import parse
+from nas.spaces.notation import parse_genotype
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
 from nas.zoo.table import entries
@@ -101,7 +101,7 @@ def test_what_is_no_trained_network(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [NB201, DARTS])
 def test_the_space_is_that_of_the_configuration(text: str) -> None:
-    genotype = parse(text)
+    genotype = parse_genotype(text)
     data = Synthetic(shape=(3, 8, 8))
     with composed("search", f"space={genotype.space}", *DATA) as cfg:
         expected = build_space(cfg.space, data)
@@ -116,7 +116,7 @@ def test_published_architectures_are_saved_and_loaded(name: str, tmp_path: Path)
     entry = next((entry for entry in entries() if entry.name == name or name in entry.aliases), None)
     if entry is None:
         pytest.skip(f"the table has no {name}")
-    genotype = parse(entry.genotype)
+    genotype = parse_genotype(entry.genotype)
     space = space_of(genotype, (3, 32, 32), 10)
     small = {"channels": 8, "layers": 3} if entry.notation == "darts" else {}
     options = {**entry.options((32, 32)), **small}

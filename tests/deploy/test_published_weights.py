@@ -13,8 +13,8 @@ from torch import Tensor
 from nas.deploy.published_weights import load_published_weights, translate_state_dict
 from nas.nn.cell_graph import CellGraph
 from nas.spaces.base import Network
+from nas.spaces.darts.notation import parse as parse_darts
 from nas.spaces.darts.space import Darts
-from nas.spaces.darts.space import parse as parse_darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Cell, CellGenotype, discretize
-from nas.spaces.darts.space import EDGES, NODES
+from nas.spaces.darts.notation import EDGES, NODES
 from tests.golden.test_common import Comparison
 from tests.support.golden_tools import Golden
 

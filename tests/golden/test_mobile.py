@@ -11,8 +11,8 @@ from torch import Tensor
 
 from nas.deploy.published_weights import load_published_weights, translate_state_dict
 from nas.nn.macs import count_parameters
-from nas.spaces.notation import parse
-from nas.spaces.single_path.mobile import Mobile
+from nas.spaces.notation import parse_genotype
+from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.zoo import table
 from tests.golden.test_common import Comparison
 from tests.support.golden_tools import Golden
@@ -45,7 +45,7 @@ def test_noisydarts_a(golden: Callable[[str], Golden]) -> None:
     state = {n: filled(s, t, n, phase) for t, (n, s) in enumerate(zip(names, shapes, strict=True))}
 
     x = stored.tensor("x")
-    network = Mobile(x.shape[1:], 1000).network(parse(table.find("NoisyDARTS-A").genotype))
+    network = MobileNetV2Space(x.shape[1:], 1000).network(parse_genotype(table.find("NoisyDARTS-A").genotype))
     load_published_weights(network, state)  # refuses names or shapes that differ, either way
     own = {name for name, _ in network.named_parameters()}
     parts = dict(zip(names, stored.arrays["is_parameter"], strict=True))

@@ -19,7 +19,8 @@ from nas.relaxations.dirichlet import Dirichlet, pathwise
 from nas.relaxations.edge_normalized import EdgeNormalized
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Space
-from nas.spaces.darts.space import DARTS_OPS, Darts
+from nas.spaces.darts.notation import DARTS_OPS
+from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.golden.test_common import Comparison
 from tests.support.golden_tools import Golden

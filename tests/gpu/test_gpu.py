@@ -111,7 +111,8 @@ def test_scores_are_those_of_the_cpu(name: str, tmp_path: Path) -> None:
 def test_kernel_rows_at_once_are_those_one_by_one() -> None:
     from nas.architecture.cell import EdgeWeights
     from nas.proxies.ntk import gradient_rows
-    from nas.spaces.nas_bench_201.space import EDGES, OPS, NasBench201
+    from nas.spaces.nas_bench_201.notation import EDGES, OPS
+    from nas.spaces.nas_bench_201.space import NasBench201
 
     torch.manual_seed(0)
     network = NasBench201((3, 16, 16), 10).probe("ntk").double().to("cuda")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.nn.cell_graph import CellGraph
 from nas.nn.drop_path import DropPath
-from nas.spaces.darts import space as darts
+from nas.spaces.darts.notation import parse
 from nas.spaces.darts.space import Darts
 from tests.support.error_tools import NB201, TRAIN, run
 
@@ -21,7 +21,7 @@ NORMAL = (
     "[('skip_connect', 2, 0), ('sep_conv_3x3', 2, 1), ('skip_connect', 3, 1), ('skip_connect', 5, 2), "
     "('dil_conv_3x3', 5, 3)]"
 )
-FAIR = darts.parse(f"Genotype(normal={NORMAL}, reduce={NORMAL})")
+FAIR = parse(f"Genotype(normal={NORMAL}, reduce={NORMAL})")
 
 
 def network(**options: Any) -> nn.Module:

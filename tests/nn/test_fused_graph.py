@@ -18,7 +18,8 @@ from nas.nn.edges.skip_dropout import DroppedSkip
 from nas.nn.edges.skips import AuxiliarySkip, NoisySkip
 from nas.nn.fused_graph import FusedGraph, op_by_op
 from nas.spaces.base import Network, Space
-from nas.spaces.darts.space import DARTS_OPS, Darts
+from nas.spaces.darts.notation import DARTS_OPS
+from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 
 SHAPE = (3, 10, 10)  # odd maps behind the reductions

@@ -17,11 +17,12 @@ from nas.architecture.cell import Genotype
 from nas.nn.macs import count_macs, count_parameters
 from nas.nn.ops import OPS, OpOptions
 from nas.spaces.base import Network, Shape, Space
-from nas.spaces.darts import notation as darts_notation
-from nas.spaces.darts import space as darts
+from nas.spaces.darts.notation import DARTS_OPS, from_pairs
 from nas.spaces.darts.space import Darts
-from nas.spaces.nas_bench_201 import space as nas_bench_201
-from nas.spaces.nas_bench_201.space import NasBench201, benchmark_order, cost, from_index, from_ops
+from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
+from nas.spaces.nas_bench_201.notation import benchmark_order, from_index, from_ops
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.notation import parse_genotype
 
 CIFAR: Shape = (3, 32, 32)
 IMAGENET: Shape = (3, 224, 224)
@@ -53,7 +54,11 @@ def published_cost(ops: tuple[str, ...], data: str) -> tuple[int, int]:
 @pytest.mark.parametrize("data", PUBLISHED)
 def test_cost_is_the_published_closed_form(data: str) -> None:
     shape, classes = DATA[data]
-    wrong = [ops for ops in benchmark_order() if cost(from_ops(ops), shape, classes) != published_cost(ops, data)]
+    wrong = [
+        ops
+        for ops in benchmark_order()
+        if nas_bench_201_cost(from_ops(ops), shape, classes) != published_cost(ops, data)
+    ]
     assert not wrong
 
 
@@ -76,7 +81,7 @@ def test_networks_have_the_published_cost() -> None:
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 33, 20), (5, 7, 9)])
 def test_cost_follows_networks_of_any_size(shape: Shape) -> None:
     ops = ("nor_conv_1x1", "none", "nor_conv_3x3", "nor_conv_3x3", "skip_connect", "nor_conv_1x1")
-    got = cost(from_ops(ops), shape, 7, channels=6, cells_per_stage=2)
+    got = nas_bench_201_cost(from_ops(ops), shape, 7, channels=6, cells_per_stage=2)
     assert got == counted(ops, shape, 7, channels=6, cells_per_stage=2)
 
 
@@ -115,9 +120,9 @@ def test_cost_agrees_with_the_whole_benchmark(shared: Path, data: str, column: s
     rows = list(zip(*(table[name] for name in names), strict=True))
     assert len(rows) == 15_625
     for index, text, parameters_m, macs_m in rows:
-        found = cost(nas_bench_201.parse(text), *DATA[data])
+        found = nas_bench_201_cost(parse_genotype(text), *DATA[data])
         assert found == (round(parameters_m * 1e6), round(macs_m * 1e6)), text
-        assert cost(from_index(index), *DATA[data]) == found
+        assert nas_bench_201_cost(from_index(index), *DATA[data]) == found
 
 
 def darts_figures(genotype: Genotype, **options: Any) -> list[str]:
@@ -135,7 +140,7 @@ def darts_figures(genotype: Genotype, **options: Any) -> list[str]:
 
 
 def test_darts_v2_has_the_published_size() -> None:
-    found = darts_figures(darts.parse(DARTS_V2))
+    found = darts_figures(parse_genotype(DARTS_V2))
     assert found == ["3.3493", "3.8258", "528.359", "4.7188", "5.9795", "529.912"]
 
 
@@ -145,10 +150,7 @@ def test_darts_v2_has_the_published_size() -> None:
 )
 def test_published_genotypes_have_the_published_size(shared: Path, name: str) -> None:
     entry = json.loads((shared / "specs" / "genotypes.json").read_text())[name]
-    cells = {
-        kind: darts_notation.from_pairs(map(tuple, entry[kind]), entry[f"{kind}_concat"])
-        for kind in ("normal", "reduce")
-    }
+    cells = {kind: from_pairs(map(tuple, entry[kind]), entry[f"{kind}_concat"]) for kind in ("normal", "reduce")}
     options: dict[str, dict[str, Any]] = {
         "DrNAS_cifar10": {"pool_norm": "plain"},
         "TENAS_imagenet": {"pool_norm": "plain"},
@@ -178,7 +180,7 @@ def test_ops_have_the_published_size(op: str, stride: int, expected: int) -> Non
         (NasBench201(CIFAR, 10), 1_692_826),
         (NasBench201(CIFAR, 10, affine=True), 1_699_546),
         (Darts(CIFAR, 10), 1_930_618),
-        (Darts(CIFAR, 10, ops=darts.DARTS_OPS[1:]), 1_930_618),
+        (Darts(CIFAR, 10, ops=DARTS_OPS[1:]), 1_930_618),
     ],
     ids=["nas_bench_201", "nas_bench_201_affine", "darts", "darts_without_none"],
 )

@@ -21,8 +21,10 @@ from nas.objectives.resource_penalty import KINDS, Resource, op_costs
 from nas.relaxations.gumbel import Gumbel
 from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
-from nas.spaces.darts.space import Darts, parse
-from nas.spaces.nas_bench_201.space import NasBench201, cost
+from nas.spaces.darts.notation import parse
+from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
+from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
 
 SHAPE = (3, 8, 8)
@@ -70,7 +72,7 @@ def test_costs_are_those_of_the_networks() -> None:
         nothing = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
         more = count_macs(space.network(all_of_it, 4, 2), SHAPE) - count_macs(space.network(nothing, 4, 2), SHAPE)
         assert int(costs[1, ..., column].sum()) == more
-        parameters = cost(all_of_it, SHAPE, 10, 4, 2)[0] - cost(nothing, SHAPE, 10, 4, 2)[0]
+        parameters = nas_bench_201_cost(all_of_it, SHAPE, 10, 4, 2)[0] - nas_bench_201_cost(nothing, SHAPE, 10, 4, 2)[0]
         norms = 2 * 6 * 2 * (4 + 8 + 16)
         assert int(costs[0, ..., column].sum()) == parameters - norms
     none, skip, conv, _, pool = costs[:, 0, 0].T.tolist()

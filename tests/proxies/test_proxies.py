@@ -28,7 +28,9 @@ from nas.proxies.zen import Zen
 from nas.searches.pruning.ranking import significant
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
-from nas.spaces.nas_bench_201.space import NasBench201, StackedCells, from_ops
+from nas.spaces.nas_bench_201.network import NasBench201Network
+from nas.spaces.nas_bench_201.notation import from_ops
+from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
 from tests.support.compose_tools import CONF
 
@@ -42,10 +44,10 @@ def batch(count: int = 6, dtype: torch.dtype = torch.float64) -> Batch:
     return x, torch.randint(10, (count,), generator=generator)
 
 
-def network(dtype: torch.dtype = torch.float64) -> StackedCells:
+def network(dtype: torch.dtype = torch.float64) -> NasBench201Network:
     torch.manual_seed(0)
     found = NasBench201((3, 8, 8), 10).network(from_ops(CELL), channels=4, cells_per_stage=1)
-    assert isinstance(found, StackedCells)
+    assert isinstance(found, NasBench201Network)
     return found.to(dtype)
 
 

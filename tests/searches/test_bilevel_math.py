@@ -28,7 +28,8 @@ from nas.relaxations.uniform import Uniform
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
-from nas.spaces.nas_bench_201.space import OPS, NasBench201
+from nas.spaces.nas_bench_201.notation import OPS
+from nas.spaces.nas_bench_201.space import NasBench201
 
 LEAST_P = 1e-4  # of a true hypothesis; seeds are fixed, so a test that passes goes on passing
 

@@ -20,10 +20,12 @@ from nas.nn.macs import count_parameters
 from nas.nn.ops import OPS, FactorizedReduce, OpOptions
 from nas.relaxations.softmax import Softmax
 from nas.spaces.base import Network, Shape, Space
-from nas.spaces.darts import space as darts
-from nas.spaces.darts.network import NestedCell, NestedCells
-from nas.spaces.darts.space import DARTS_OPS, Darts
-from nas.spaces.nas_bench_201.space import TABLE, NasBench201, StackedCells
+from nas.spaces.darts.network import DartsCell, DartsNetwork
+from nas.spaces.darts.notation import DARTS_OPS, EDGES, NODES
+from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.network import NasBench201Network
+from nas.spaces.nas_bench_201.notation import CELL
+from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
 
 ALL_OPS = [op for op in OPS if op != "noise"]  # two runs of noise differ
@@ -43,10 +45,10 @@ def restricted(space: Space, genotype: Genotype) -> Network:
     cells = {name: cell.restrict(genotype.cells[name]) for name, cell in space.cells.items()}
     if isinstance(space, NasBench201):
         size = space.channels, space.cells_per_stage, space.shape, space.classes
-        return StackedCells(cells["cell"], MixedEdge, space.options, *size)
+        return NasBench201Network(cells["cell"], MixedEdge, space.options, *size)
     assert isinstance(space, Darts)
     shape = space.channels, space.layers, space.shape, space.classes
-    return NestedCells(cells, MixedEdge, space.options, *shape, space.stem, space.stem_multiplier)
+    return DartsNetwork(cells, MixedEdge, space.options, *shape, space.stem, space.stem_multiplier)
 
 
 def supernet(space: Space) -> Network:
@@ -185,7 +187,7 @@ def test_drop_path_drops_samples_and_keeps_the_mean() -> None:
 )
 def test_drop_path_spares_the_identity_alone(op: str, stride: int, spared: bool) -> None:
     torch.manual_seed(0)
-    cell = TABLE.restrict(CellGenotype((Link(op, 0, 1),), (1,)))
+    cell = CELL.restrict(CellGenotype((Link(op, 0, 1),), (1,)))
     graph = CellGraph(cell, 4, lambda source: stride, MixedEdge, OpOptions())
     assert isinstance(graph.edges["0_1"][op], FactorizedReduce) == (op == "skip_connect" and stride == 2)
     x = torch.randn(64, 4, 6, 6)
@@ -205,10 +207,10 @@ TWO = [["skip_connect", "dil_conv_3x3"], ["max_pool_3x3", "avg_pool_3x3"]] * 7
 def test_excluded_ops_are_never_chosen_and_never_built() -> None:
     space = Darts((3, 8, 8), 3, channels=2, layers=3, edge_ops={"normal": TWO, "reduce": TWO[::-1]})
     network, rng = space.supernet(), random.Random(0)
-    assert isinstance(network, NestedCells)
+    assert isinstance(network, DartsNetwork)
     for kind, cell in zip(network.kinds, network.cells, strict=True):
         table = TWO if kind == "normal" else TWO[::-1]
-        assert isinstance(cell, NestedCell)
+        assert isinstance(cell, DartsCell)
         assert [set(edge) for edge in cell.graph.edges.values()] == [set(row) for row in table]
     everywhere = {name: torch.randn(14, 8) for name in space.cells}
     for name, cell in space.cells.items():
@@ -216,7 +218,7 @@ def test_excluded_ops_are_never_chosen_and_never_built() -> None:
         drawn = [link for _ in range(50) for link in space.sample(rng).cells[name].links]
         scored = [link for _ in range(50) for link in discretize(cell, torch.randn(14, 8)).links]
         for links in (drawn, scored):
-            assert all(op in table[darts.EDGES.index((source, target))] for op, source, target in links)
+            assert all(op in table[EDGES.index((source, target))] for op, source, target in links)
             assert {link.op for link in links} == {op for row in TWO for op in row}
         # the best op of all does not help where it is excluded
         everywhere[name][:, DARTS_OPS.index("sep_conv_5x5")] = 99.0
@@ -234,7 +236,7 @@ def test_excluded_ops_are_never_chosen_and_never_built() -> None:
     + [{"normal": TWO, "reduce": [["sep_conv_9x9"], *TWO[1:]]}],
 )
 def test_tables_of_ops_are_checked(table: Any) -> None:
-    with pytest.raises(NasError, match="edge_ops of the reduce cell must name ops of .* for each of 14 edges"):
+    with pytest.raises(NasError, match="space.edge_ops.reduce: .* for each of 14 edges"):
         Darts((3, 8, 8), 3, edge_ops=table)
 
 
@@ -251,9 +253,9 @@ def test_the_strongest_links_are_chosen(repeats: bool) -> None:
     for _ in range(10):
         scores = torch.rand(14, 8)
         chosen = discretize(cell, scores).links
-        for node in darts.NODES:
-            rows = [e for e, (_, target) in enumerate(darts.EDGES) if target == node]
-            links = [(float(scores[e, o]), DARTS_OPS[o], darts.EDGES[e][0]) for e in rows for o in range(1, 8)]
+        for node in NODES:
+            rows = [e for e, (_, target) in enumerate(EDGES) if target == node]
+            links = [(float(scores[e, o]), DARTS_OPS[o], EDGES[e][0]) for e in rows for o in range(1, 8)]
             pairs = [(a, b) for a in links for b in links if a > b and (repeats or a[2] != b[2])]
             best = max(pairs, key=lambda pair: pair[0][0] + pair[1][0])
             assert [link[:2] for link in chosen if link.target == node] == [link[1:] for link in best]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nas.searches.base import Observation, SupernetSearch
 from nas.searches.gradient import GradientSearch
-from nas.spaces.notation import native
+from nas.spaces.notation import native_string
 
 
 def digest(tensors: Iterable[Tensor]) -> str:
@@ -40,7 +40,7 @@ class Probe(pl.Callback):
         alphas = {name: alpha.tolist() for name, alpha in pl_module.relaxation.alpha.items()}
         masks = {name: pl_module.masks.lists(name) for name in pl_module.masks.cell_names}
         weights = digest(pl_module.supernet.parameters())
-        found = native(pl_module.genotype())
+        found = native_string(pl_module.genotype())
         self._write(trainer, what="epoch", alphas=alphas, masks=masks, weights=weights, genotype=found)
 
     @staticmethod

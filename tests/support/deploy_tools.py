@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nas.data.base import ImageData, ImageOptions, Splits
 from nas.deploy.model import Model, save_model
-from nas.spaces.notation import parse
+from nas.spaces.notation import parse_genotype
 from nas.spaces.registry import space_of
 
 NB201 = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
@@ -56,7 +56,7 @@ def stored(directory: Path, x: Tensor, y: Tensor, classes: int = 10) -> list[str
 
 def made(text: str = NB201, shape: tuple[int, int, int] = (3, 8, 8), classes: int = 10, seed: int = 0) -> Model:
     """A network with weights and running statistics of its own, as if it had been trained."""
-    genotype, generator = parse(text), torch.Generator().manual_seed(seed)
+    genotype, generator = parse_genotype(text), torch.Generator().manual_seed(seed)
     network = space_of(genotype, shape, classes).network(genotype, **SIZES[text])
     state = network.state_dict()
     for name, value in state.items():

@@ -9,12 +9,12 @@ import torch
 
 from nas.architecture.cell import NONE, Genotype
 from nas.nn.ops import OPS
-from nas.spaces import notation as notations
 from nas.spaces.base import Network, Shape, Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
-from nas.spaces.single_path.mobile import Mobile
-from nas.spaces.single_path.shufflenet import ShuffleNet
+from nas.spaces.notation import parse_genotype
+from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
+from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
 from nas.zoo.table import Entry
 
 DATA: dict[str, tuple[Shape, int]] = {
@@ -29,7 +29,9 @@ DATA: dict[str, tuple[Shape, int]] = {
 def space_for(genotype: Genotype, shape: Shape, classes: int) -> Space:
     """A space whose networks a genotype may have."""
     if genotype.space != "darts":
-        kinds: dict[str, type[Space]] = {space.notation: space for space in (Mobile, ShuffleNet, NasBench201)}
+        kinds: dict[str, type[Space]] = {
+            space.notation: space for space in (MobileNetV2Space, ShuffleNetV2Space, NasBench201)
+        }
         return kinds[genotype.space](shape, classes)  # type: ignore[arg-type]
     nodes = max(link.target - 1 for cell in genotype.cells.values() for link in cell.links)
     fixed = "reduce" not in genotype.cells
@@ -41,7 +43,7 @@ def space_for(genotype: Genotype, shape: Shape, classes: int) -> Space:
 def built(entry: Entry, data: str, **options: Any) -> Network:
     """The authors' network of an entry for a data set, on the meta device."""
     shape, classes = DATA[data]
-    genotype = notations.parse(entry.genotype)
+    genotype = parse_genotype(entry.genotype)
     with torch.device("meta"):
         return space_for(genotype, shape, classes).network(genotype, **{**entry.options(shape[1:]), **options})
 

@@ -20,7 +20,7 @@ from tools.scans import arguments, compared, main, published
 
 SPACE = NasBench201((3, 32, 32), 10)
 ENTRIES = [
-    Entry(SPACE.native(SPACE.member(i)), i, score, 0.1, 10, 10) for i, score in enumerate([3.0, 1.0, 2.0, 5.0, 4.0])
+    Entry(SPACE.native(SPACE.from_index(i)), i, score, 0.1, 10, 10) for i, score in enumerate([3.0, 1.0, 2.0, 5.0, 4.0])
 ]
 ACCURACIES = {"test": [1.0, 2.0, 3.0, 4.0, 5.0], "test_of_valid_run": [5.0, 4.0, 3.0, 2.0, 1.5]}
 

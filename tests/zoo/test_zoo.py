@@ -11,11 +11,11 @@ import torch
 
 from nas.cli.build import build_space
 from nas.nn.macs import count_operations, count_parameters
-from nas.spaces import notation as notations
 from nas.spaces.base import Network, Space
-from nas.spaces.darts import notation as darts_notation
+from nas.spaces.darts.notation import from_pairs, from_triples
 from nas.spaces.genotype_file import load_genotype
-from nas.spaces.nas_bench_201.space import cost
+from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
+from nas.spaces.notation import native_string, parse_genotype
 from nas.utils.errors import NasError
 from nas.zoo.table import Entry, entries, find, search, similar
 from tests.support.compose_tools import composed
@@ -43,9 +43,9 @@ def test_table() -> None:
 
 def test_every_architecture_can_be_written() -> None:
     for entry in ALL:
-        genotype = notations.parse(entry.genotype)
-        assert notations.native(genotype) == entry.genotype or "FairDARTS" in entry.source, entry.name
-        assert notations.parse(notations.native(genotype)) == genotype, entry.name
+        genotype = parse_genotype(entry.genotype)
+        assert native_string(genotype) == entry.genotype or "FairDARTS" in entry.source, entry.name
+        assert parse_genotype(native_string(genotype)) == genotype, entry.name
         assert genotype.space == entry.notation, entry.name
 
 
@@ -55,7 +55,7 @@ def test_every_architecture_can_be_built(repeated: bool) -> None:
     built = 0
     for entry in ALL:
         if (re.search(r"_(run)?\d$|_c100_|_svhn_|_cifar100_", entry.name) is not None) == repeated:
-            genotype = notations.parse(entry.genotype)
+            genotype = parse_genotype(entry.genotype)
             size = {"channels": 8, "layers": 3} if genotype.space == "darts" else {}
             with torch.device("meta"):
                 network = space_for(genotype, (3, 32, 32), 10).network(genotype, **{**entry.network, **size})
@@ -75,7 +75,7 @@ def test_architectures_are_members_of_the_space_they_were_found_in(space: str) -
             cfg.space.fixed_reduction = fixed
             spaces[fixed] = build_space(cfg.space, _Shape())  # type: ignore[arg-type]
     for entry in members:
-        genotype = notations.parse(entry.genotype)
+        genotype = parse_genotype(entry.genotype)
         spaces["reduce" not in genotype.cells].check(genotype)
 
 
@@ -102,7 +102,7 @@ def test_reported_figures_are_reproduced(entry: Entry, data: str) -> None:
 def test_reported_figures_of_the_benchmark() -> None:
     for entry in (entry for entry in ALL if entry.space == "nas_bench_201"):
         for data, figures in entry.reported.items():
-            found = cost(notations.parse(entry.genotype), *DATA[data])
+            found = nas_bench_201_cost(parse_genotype(entry.genotype), *DATA[data])
             assert found == (round(figures["params_M"] * 1e6), round(figures["macs_M"] * 1e6)), (entry.name, data)
 
 
@@ -126,13 +126,13 @@ def test_architectures_are_those_of_their_authors(shared: Path) -> None:
             assert entry.name == "SPOS" or given["arch_str"] == entry.genotype
             continue
         compared += 1
-        found = notations.parse(entry.genotype).cells
+        found = parse_genotype(entry.genotype).cells
         if "arch" in given:
             assert entry.genotype == f"shufflenet:{'-'.join(map(str, given['arch']))}"
         for kind in ("normal", "reduce"):
             if given.get(kind) is not None:
                 triples = given["format"] == "op_to_from"
-                read = darts_notation.from_triples if triples else darts_notation.from_pairs
+                read = from_triples if triples else from_pairs
                 assert found[kind] == read(map(tuple, given[kind]), given[f"{kind}_concat"]), entry.name
     assert compared > 280
 
@@ -204,7 +204,7 @@ def test_sizes_measured_with_autodl(name: str, params_m: float, macs_m: float) -
 )
 def test_names(name: str, expected: str) -> None:
     assert find(name).name == expected
-    assert load_genotype(name) == notations.parse(find(expected).genotype)
+    assert load_genotype(name) == parse_genotype(find(expected).genotype)
 
 
 def test_unknown_names() -> None:

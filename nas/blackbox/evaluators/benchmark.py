@@ -132,8 +132,8 @@ class BenchmarkQuery(Evaluator):
             if count == kind.size and all(set(cell.ops) == set(kind.ops) for cell in space.cells.values()):
                 self._rows = np.arange(count)
             else:
-                members = map(space.member, range(space.members or 0))
-                self._rows = np.array([self.table.row(genotype) for genotype in members])
+                genotypes = map(space.from_index, range(space.size or 0))
+                self._rows = np.array([self.table.row(genotype) for genotype in genotypes])
         return self._rows
 
     def begin(self, seed: int) -> None:

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from nas.architecture.cell import op_counts
 from nas.searches.base import Search
 from nas.spaces.genotype_file import GENOTYPE_FILE, save_genotype
-from nas.spaces.notation import native
+from nas.spaces.notation import native_string
 from nas.utils.io import write_atomically
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class History(pl.Callback):
             "epoch": trainer.current_epoch,
             **metrics,
             **pl_module.diagnostics(),
-            "genotype": native(genotype),
+            "genotype": native_string(genotype),
             "ops": op_counts(genotype),
             "seconds": round(time.perf_counter() - self._began, 3),
         }

@@ -46,7 +46,7 @@ class PDartsStages(Stages):
 
     def prepare(self, search: GradientSearch) -> None:
         for more in self.deeper:
-            search.space.deepened(search.space.cells, more)
+            search.space.deepen(search.space.cells, more)
 
     def enter(self, search: GradientSearch, stage: int) -> None:
         prune(search, self.keep[stage - 1])
@@ -70,7 +70,7 @@ class PDartsStages(Stages):
         cells = {name: cell.masked(masks[name]) for name, cell in search.space.cells.items()}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return search.space.deepened(cells, self.deeper[stage - 1]).supernet(search.edge)
+            return search.space.deepen(cells, self.deeper[stage - 1]).supernet(search.edge)
 
 
 class SkipDropoutSchedule(pl.Callback):

@@ -13,7 +13,7 @@ from nas.callbacks.selection.snapshots import Snapshot, restore, snapshot
 from nas.gradients.hessian import Sharpening, hessian, largest_eigenvalue
 from nas.searches.base import Batch
 from nas.searches.gradient import GradientSearch
-from nas.spaces.notation import native
+from nas.spaces.notation import native_string
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class HessianEigenvalue(pl.Callback):
         assert isinstance(pl_module, GradientSearch)
         self.epochs.append(trainer.current_epoch)
         self.values.append(self.measure(trainer, pl_module, batch["val"]))
-        self.genotypes.append(native(pl_module.genotype()))
+        self.genotypes.append(native_string(pl_module.genotype()))
         pl_module.log("eigenvalue", self.values[-1], on_step=False, on_epoch=True, batch_size=1)
         entry = None if last else self.rule.stop_entry(self.epochs, self.values)
         if entry is not None and self.action == "stop":

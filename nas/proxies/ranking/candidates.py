@@ -33,7 +33,7 @@ class Candidates:
         self, space: Space, count: int | None = None, indices: Sequence[int] | None = None, seed: int = 0
     ) -> None:
         self.space = space
-        size = space.members
+        size = space.size
         if count is not None and indices is not None:
             raise NasError("ranking.count, ranking.indices: both select the architectures. Set one of them.")
         if size is None and (count is None or indices is not None):
@@ -71,7 +71,7 @@ class Candidates:
         if self._drawn is not None:
             return self._drawn[position]
         index = self._order[position]
-        return Member(self.space.member(index), index)
+        return Member(self.space.from_index(index), index)
 
     def digest(self) -> str:
         """A checksum of what the pool holds, in its order."""

@@ -14,11 +14,13 @@ from nas.proxies.proxy import Proxy
 from nas.proxies.ranking.candidates import Candidates
 from nas.proxies.ranking.log import LOG_FILE, Entry, ScoreLog
 from nas.spaces.base import Space
-from nas.spaces.nas_bench_201 import space as nas_bench_201
-from nas.spaces.nats_size import space as nats_size
+from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.nats_size.cost import nats_size_cost
+from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
 
-CLOSED_FORMS = {nas_bench_201.NasBench201.notation: nas_bench_201.cost, nats_size.NOTATION: nats_size.cost}
+CLOSED_FORMS = {NasBench201.notation: nas_bench_201_cost, NatsSize.notation: nats_size_cost}
 """Costs of the published network without building it."""
 
 

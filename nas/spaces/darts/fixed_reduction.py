@@ -1,4 +1,4 @@
-"""The reduction cell that GDAS (FRC) does not search."""
+"""The fixed reduction cell of GDAS (FRC)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ GROUPS = 8
 
 
 class FixedReduction(nn.Module):
-    """The hand-made reduction cell of GDAS (Dong and Yang, CVPR 2019), in the place of a searched one.
+    """The hand-designed reduction cell of GDAS (Dong and Yang, CVPR 2019) in place of a searched one.
 
-    [B, before, H, W], [B, last, H, W] -> [B, 4 * channels, H/2, W/2]: of each input, brought to ``channels`` by
-    ``preprocess0`` and ``preprocess1``, a branch of grouped 1x3 and 3x1 convolutions, then of each a max pool.
-    ``nodes`` is the width of its output in channels, as of a cell with four nodes.
+    [B, before, H, W], [B, last, H, W] -> [B, 4 * channels, H/2, W/2]. ``preprocess0`` and ``preprocess1`` project the
+    inputs to ``channels``. Each input then passes a branch of grouped 1x3 and 3x1 convolutions and a max pool. As in a
+    cell with four nodes, the output has 4 times ``channels`` channels (``nodes``).
     """
 
     nodes = 4
@@ -26,8 +26,8 @@ class FixedReduction(nn.Module):
         super().__init__()
         if channels % GROUPS:
             raise NasError(
-                f"the fixed reduction cell has convolutions of {GROUPS} groups: it cannot be {channels} channels wide; "
-                "choose space.channels (in train.py network.channels) divisible by 4"
+                f"channels={channels}: the fixed reduction cell has convolutions of {GROUPS} groups. "
+                "Set space.channels (in train.py network.channels) to a multiple of 4."
             )
         self.preprocess0 = preprocess0
         self.preprocess1 = preprocess1

@@ -1,4 +1,4 @@
-"""Networks of DARTS-like cells, CIFAR and ImageNet size: supernets and evaluation networks alike."""
+"""Networks of DARTS cells for CIFAR and ImageNet: supernets and evaluation networks."""
 
 from __future__ import annotations
 
@@ -9,21 +9,33 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, Cell
-from nas.nn.cell_graph import CellGraph, Dropped
+from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge, Row, rows
 from nas.nn.ops import FactorizedReduce, GlobalPool, OpOptions, ReluConvNorm
 from nas.spaces.base import PROBE_SHAPE, Network, Output, Probe, Shape
+from nas.spaces.darts.auxiliary_head import AuxiliaryHead
 from nas.spaces.darts.fixed_reduction import FixedReduction
 from nas.utils.errors import NasError
 
 Stem = Literal["cifar", "imagenet", "none"]
 
 
-class NestedCell(nn.Module):
-    """A cell with two inputs, brought to ``channels`` first; its output concatenates nodes.
+class DartsCell(nn.Module):
+    """A cell on the outputs of the two previous cells; its output concatenates its output nodes.
 
-    [B, before, ...], [B, last, ...] -> [B, nodes * channels, ...]. ``reduction`` halves the resolution on the
-    edges that leave the inputs; ``after_reduction`` says that the cell before did.
+    [B, inputs[0], H, W], [B, inputs[1], H, W] -> [B, nodes * channels, H/s, W/s]. The cell first projects both inputs
+    to ``channels``.
+
+    Args:
+        cell: the table of edges and ops.
+        edge: builds an edge.
+        options: of the ops.
+        inputs: channels of the outputs of the two previous cells.
+        channels: width of each node.
+        reduction: whether the edges that leave the inputs halve the resolution.
+        after_reduction: whether the previous cell is a reduction, so that its predecessor has twice the resolution.
+        drop_path_on: the target of drop path (``DropPathTarget``).
+        graph: the module that executes the cell.
     """
 
     def __init__(
@@ -35,7 +47,7 @@ class NestedCell(nn.Module):
         channels: int,
         reduction: bool,
         after_reduction: bool,
-        drop_path_on: Dropped = "op",
+        drop_path_on: DropPathTarget = "op",
         graph: type[CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
@@ -44,14 +56,14 @@ class NestedCell(nn.Module):
         self.graph = graph(cell, channels, lambda source: strides[source >= 2], edge, options, drop_path_on)
 
     def forward(self, before: Tensor, last: Tensor, table: list[Row] | None) -> Tensor:
-        found = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
-        return torch.cat([found[node] for node in self.graph.cell.output], dim=1)
+        nodes = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
+        return torch.cat([nodes[node] for node in self.graph.cell.output], dim=1)
 
 
 def _preprocess(
     inputs: tuple[int, int], channels: int, after_reduction: bool, options: OpOptions
 ) -> tuple[nn.Module, nn.Module]:
-    """What brings both inputs of a cell to ``channels`` and to one resolution."""
+    """Build the projections of both inputs of a cell to ``channels`` and to one resolution."""
     first = (
         FactorizedReduce(inputs[0], channels, options)
         if after_reduction
@@ -60,46 +72,41 @@ def _preprocess(
     return first, ReluConvNorm(inputs[1], channels, 1, 1, options)
 
 
-class AuxiliaryHead(nn.Module):
-    """A classifier on the features after the second reduction, used in training only. [B, C, H, W] -> [B, classes].
-
-    ``size`` is the side of the maps, 0 where they are not square. ``norm`` is its second batch norm; the ImageNet
-    head of the DARTS family lacks it.
-    """
-
-    def __init__(self, channels: int, classes: int, stride: int, size: int, norm: bool) -> None:
-        super().__init__()
-        published = (stride == 3 and size == 8) or (stride == 2 and size == 7)
-        pool = nn.AvgPool2d(5, stride, count_include_pad=False) if published else nn.AdaptiveAvgPool2d(2)
-        self.features = nn.Sequential(
-            nn.ReLU(),
-            pool,
-            nn.Conv2d(channels, 128, 1, bias=False),
-            nn.BatchNorm2d(128),
-            nn.ReLU(),
-            nn.Conv2d(128, 768, 2, bias=False),
-            *([nn.BatchNorm2d(768)] if norm else []),
-            nn.ReLU(),
+def _stem_width(channels: int, multiplier: int | None, stem: Stem) -> int:
+    """Return the output channels of the stem. Raises NasError if there are too few."""
+    multiplier = (3 if stem == "cifar" else 1) if multiplier is None else multiplier
+    if min(channels, multiplier) < 1 or (stem == "imagenet" and multiplier * channels < 2):
+        raise NasError(
+            f"channels={channels}, stem_multiplier={multiplier}: too few channels for the {stem} stem. "
+            "Increase channels."
         )
-        self.classifier = nn.Linear(768, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).flatten(1))
+    return multiplier * channels
 
 
 def _conv_norm(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     return [nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs)]
 
 
-class NestedCells(Network):
-    """Normal cells with a reduction cell at 1/3 and 2/3 of the depth, each fed by the two cells before it.
+class DartsNetwork(Network):
+    """Normal cells with a reduction cell at 1/3 and 2/3 of the depth; each cell reads the two previous cells.
 
-    ``cells`` holds the whole tables in a supernet, restricted ones in a genotype's network; without a "reduce" cell
-    the reductions are fixed (GDAS FRC). The ImageNet stem divides the resolution by eight before the first cell, the
-    CIFAR stem keeps it, and without one ("none") the cells see the input itself. A stem is ``stem_multiplier`` times as
-    wide as the first cell: 3 for CIFAR and 1 for ImageNet where None. ``depth`` keeps only the first so many
-    cells of all ``layers``. ``lastact`` puts a batch norm and a ReLU before the pooling, as AutoDL-Projects does.
-    ``drop_path_on`` is what drop path acts on in the cells of ``cells``, ``graph`` what executes one.
+    Args:
+        cells: full cells for a supernet, restricted cells for the network of a genotype. Without a "reduce" cell the
+            reductions are fixed (GDAS FRC).
+        edge: builds an edge of a cell.
+        options: of the ops.
+        channels: width of the nodes in the first cell; each reduction doubles it.
+        layers: number of cells.
+        shape: (C, H, W) of an image.
+        classes: number of classes.
+        stem: "cifar" keeps the resolution, "imagenet" divides it by eight, "none" omits the stem.
+        stem_multiplier: width of the stem relative to ``channels``; None is 3 for CIFAR and 1 for ImageNet.
+        auxiliary: whether to build the auxiliary head; None builds it if the features are at least 2x2.
+        auxiliary_norm: whether the auxiliary head has a second batch norm.
+        lastact: whether a batch norm and a ReLU precede the pooling, as in AutoDL-Projects.
+        depth: number of cells to build, counted from the first; None builds all.
+        drop_path_on: the target of drop path in searched cells (``DropPathTarget``).
+        graph: the module that executes a cell.
     """
 
     def __init__(
@@ -117,16 +124,15 @@ class NestedCells(Network):
         auxiliary_norm: bool = True,
         lastact: bool = False,
         depth: int | None = None,
-        drop_path_on: Dropped = "op",
+        drop_path_on: DropPathTarget = "op",
         graph: type[CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
         if layers < 3:
-            raise NasError(f"layers={layers}: the DARTS networks need at least 3 cells, to place two reductions")
-        multiplier = (3 if stem == "cifar" else 1) if stem_multiplier is None else stem_multiplier
-        if min(channels, multiplier) < 1 or (stem == "imagenet" and multiplier * channels < 2):
-            raise NasError(f"channels={channels}, stem_multiplier={multiplier}: too few for the {stem} stem")
-        width, after_reduction = self._stem(shape[0], multiplier * channels, stem)
+            raise NasError(
+                f"layers={layers}: DARTS networks need at least 3 cells, two of them reductions. Use layers=3 or more."
+            )
+        width, after_reduction = self._build_stem(shape[0], _stem_width(channels, stem_multiplier, stem), stem)
         reductions = (layers // 3, 2 * layers // 3)
         inputs = (width, width)
         self.cells = nn.ModuleList()
@@ -137,17 +143,16 @@ class NestedCells(Network):
             channels = 2 * channels if reduction else channels
             kind = "reduce" if reduction else "normal"
             if kind in cells:
-                place = (inputs, channels, reduction, after_reduction)
-                self.cells.append(NestedCell(cells[kind], edge, options, *place, drop_path_on, graph))
-                nodes = len(cells[kind].output)
+                size = (inputs, channels, reduction, after_reduction)
+                self.cells.append(DartsCell(cells[kind], edge, options, *size, drop_path_on, graph))
             else:
-                entries = _preprocess(inputs, channels, after_reduction, options)
-                self.cells.append(FixedReduction(*entries, channels, options))
-                nodes = FixedReduction.nodes
+                projections = _preprocess(inputs, channels, after_reduction, options)
+                self.cells.append(FixedReduction(*projections, channels, options))
+            nodes = len(cells[kind].output) if kind in cells else FixedReduction.nodes
             inputs, after_reduction = (inputs[1], channels * nodes), reduction
             self.kinds.append(kind)
             if layer == reductions[1]:
-                self._auxiliary(inputs[1], classes, shape, stem, auxiliary, auxiliary_norm)
+                self._build_auxiliary_head(inputs[1], classes, shape, stem, auxiliary, auxiliary_norm)
         self.auxiliary_layer = reductions[1]
         self.lastact = nn.Sequential(nn.BatchNorm2d(inputs[1]), nn.ReLU()) if lastact else nn.Identity()
         self.pool = GlobalPool()
@@ -168,8 +173,8 @@ class NestedCells(Network):
         features = self.pool(self.lastact(last))
         return Output(self.classifier(features), features, auxiliary)
 
-    def _stem(self, inputs: int, width: int, stem: Stem) -> tuple[int, bool]:
-        """The width behind the stem, and whether its two outputs differ in resolution."""
+    def _build_stem(self, inputs: int, width: int, stem: Stem) -> tuple[int, bool]:
+        """Build the stem. Return its output width, and whether its two outputs differ in resolution."""
         if stem == "none":
             self.stem: nn.Module = nn.Identity()
             return inputs, False
@@ -181,25 +186,25 @@ class NestedCells(Network):
         self.stem1 = nn.Sequential(nn.ReLU(), *_conv_norm(width, width, 2))
         return width, True
 
-    def _auxiliary(
-        self, channels: int, classes: int, shape: Shape, stem: Stem, wanted: bool | None, norm: bool
+    def _build_auxiliary_head(
+        self, channels: int, classes: int, shape: Shape, stem: Stem, auxiliary: bool | None, norm: bool
     ) -> None:
         sides = {side // (32 if stem == "imagenet" else 4) for side in shape[1:]}
         size = min(sides)
-        if wanted and size < 2:
+        if auxiliary and size < 2:
             raise NasError(
-                f"auxiliary head: inputs of {shape[1]}x{shape[2]} leave maps of {size}x{size} behind the second "
-                "reduction, 2x2 are needed; use network.auxiliary=false"
+                f"network.auxiliary=true: images of {shape[1]}x{shape[2]} leave features of {size}x{size} after the "
+                "second reduction, and the auxiliary head needs 2x2. Use network.auxiliary=false."
             )
-        build = size >= 2 if wanted is None else wanted
+        build = size >= 2 if auxiliary is None else auxiliary
         stride = 2 if stem == "imagenet" else 3
         side = size if len(sides) == 1 else 0
         self.auxiliary_head = AuxiliaryHead(channels, classes, stride, side, norm) if build else None
 
 
-def thin_cells(cells: Mapping[str, Cell], kind: Probe, shape: Shape, classes: int) -> NestedCells:
-    """TE-NAS' network of one channel: a normal cell and a reduction, all batch norm affine; see ``Space.probe``."""
-    return NestedCells(
+def thin_cells(cells: Mapping[str, Cell], kind: Probe, shape: Shape, classes: int) -> DartsNetwork:
+    """Build TE-NAS' one-channel network of a normal cell and a reduction, with affine batch norm (``Space.probe``)."""
+    return DartsNetwork(
         cells,
         MixedEdge,
         OpOptions(),

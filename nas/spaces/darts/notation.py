@@ -1,4 +1,4 @@
-"""The notation of DARTS' genotypes, and its dialects: FairDARTS' triples, SNAS' whole tables, NASNet's five nodes."""
+"""Genotype strings of DARTS and their dialects: FairDARTS' triples, SNAS' full tables, NASNet's five nodes."""
 
 from __future__ import annotations
 
@@ -6,38 +6,54 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
-from nas.architecture.derivation import alive
+from nas.architecture.derivation import reachable_links
 from nas.nn.ops import OPS
 from nas.utils.errors import NasError
 
 NOTATION = "darts"
+DARTS_OPS = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
 AUTODL_OPS = {
     f"{theirs}_sepc_{size}x{size}": f"{ours}_conv_{size}x{size}"
     for theirs, ours in (("dua", "sep"), ("dil", "dil"))
     for size in (3, 5)
 }
-"""What AutoDL-Projects calls the convolutions of this space."""
+"""Names of the convolutions in AutoDL-Projects -> names in this project."""
 
 
 def nodes_of(count: int) -> tuple[int, ...]:
-    """The computed nodes of a cell with ``count`` of them: 0 and 1 are its inputs."""
+    """Return the numbers of ``count`` computed nodes; nodes 0 and 1 are the inputs of the cell."""
     return tuple(range(2, 2 + count))
 
 
+def edges_of(count: int) -> tuple[tuple[int, int], ...]:
+    """Return the edges (source, target) of a cell with ``count`` computed nodes; each reads all nodes before it."""
+    return tuple((source, node) for node in nodes_of(count) for source in range(node))
+
+
 NODES = nodes_of(4)
+EDGES = edges_of(4)
 TARGETS = {
     8: tuple(node for node in NODES for _ in range(2)),
     10: tuple(node for node in nodes_of(5) for _ in range(2)),
     14: tuple(node for node in NODES for _ in range(node)),
 }
-"""The node that each pair of a list feeds, by the length of the list: DARTS, NASNet, all edges of SNAS."""
+"""Target node of each pair of a list, by the length of the list: DARTS (8), NASNet (10), all edges of SNAS (14)."""
 
 
 def native(genotype: Genotype) -> str:
-    """``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``.
+    """Return ``Genotype(normal=[('op', source), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``.
 
-    Pairs where a cell has two links a node, or one on every edge (SNAS, ``none`` included); else triples
-    ('op', target, source) as FairDARTS has them. A reduction cell that is not searched is None, as in GDAS (FRC).
+    The list of a cell contains pairs if each node has two links, or each edge one (SNAS, ``none`` included). Otherwise
+    it contains FairDARTS' triples ('op', target, source). A fixed reduction cell is None (GDAS FRC).
     """
     parts = []
     for kind in ("normal", "reduce"):
@@ -55,9 +71,9 @@ def native(genotype: Genotype) -> str:
 
 
 def parse(text: str) -> Genotype:
-    """The genotype that DARTS' notation names, read without running it. Raises NasError where it is malformed.
+    """Parse a genotype string without executing it. Raises NasError if it is malformed.
 
-    ``reduce=None`` is a genotype with a fixed reduction cell. Ops may have the names of AutoDL-Projects.
+    ``reduce=None`` stands for a fixed reduction cell. Ops may have the names of AutoDL-Projects.
     """
     fields = _fields(text)
     cells: dict[str, CellGenotype] = {}
@@ -70,47 +86,50 @@ def parse(text: str) -> Genotype:
         if pairs is None:
             raise NasError(f"the normal cell is None in '{text}': only the reduction cell may be fixed")
         output = fields.get(f"{kind}_concat") or list(nodes_of(5) if len(pairs) == 10 else NODES)
-        listed = [node for node in output if isinstance(node, int)]
-        if len(listed) != len(output):
+        nodes = [node for node in output if isinstance(node, int)]
+        if len(nodes) != len(output):
             raise NasError(f"{kind}_concat in '{text}' must list nodes, as in [2, 3, 4, 5]")
-        read = from_triples if any(_is_triple(entry) for entry in pairs) else from_pairs
-        cells[kind] = read(pairs, listed, text)
+        parse_cell = from_triples if any(_is_triple(entry) for entry in pairs) else from_pairs
+        cells[kind] = parse_cell(pairs, nodes, text)
     return Genotype(NOTATION, cells)
 
 
 def from_pairs(pairs: Iterable[object], output: Iterable[int], text: str = "") -> CellGenotype:
-    """The cell genotype of a list of pairs (op, source). Raises NasError where it is malformed.
+    """Return the cell genotype of a list of pairs (op, source). Raises NasError if the list is malformed.
 
-    Two a node: 8 of them, as in DARTS, or 10, as in NASNet. 14 name an op for every edge, ``none`` included (SNAS).
+    8 pairs (DARTS) or 10 pairs (NASNet) are two links per node. 14 pairs are an op for each edge, ``none`` included
+    (SNAS).
     """
-    read: list[tuple[str, int]] = []
+    links: list[tuple[str, int]] = []
     for pair in pairs:
         if not (isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[1], int)):
             raise NasError(f"'{pair}' in '{text}' is not a pair (op, source)")
-        read.append((_op(pair[0], text), pair[1]))
-    if len(read) not in TARGETS:
+        links.append((_op(pair[0], text), pair[1]))
+    if len(links) not in TARGETS:
         raise NasError(
-            f"a cell of the DARTS space has 8 links, found {len(read)} in '{text}' (10 are five nodes, 14 an op on "
-            "every edge)"
+            f"a cell of the DARTS space has 8 links, found {len(links)} in '{text}' (10 links make five nodes, "
+            "14 an op on every edge)"
         )
-    links = [Link(op, source, node) for (op, source), node in zip(read, TARGETS[len(read)], strict=True)]
-    return CellGenotype(tuple(links), tuple(output))
+    targets = TARGETS[len(links)]
+    return CellGenotype(
+        tuple(Link(op, source, target) for (op, source), target in zip(links, targets, strict=True)), tuple(output)
+    )
 
 
 def from_triples(triples: Iterable[object], output: Iterable[int], text: str = "") -> CellGenotype:
-    """The cell genotype of FairDARTS' list of (op, target, source) triples, any number a node.
+    """Return the cell genotype of FairDARTS' list of (op, target, source) triples, any number per node.
 
-    As in its networks, a node without links is left out of the output, and so is what reads it. Raises NasError
-    where the list is malformed.
+    As in its networks, a node without links is removed from the output, together with the links that read it. Raises
+    NasError if the list is malformed.
     """
     links = []
     for triple in triples:
         if not (isinstance(triple, Sequence) and _is_triple(triple)):
             raise NasError(f"'{triple}' in '{text}' is not a triple (op, target, source)")
         links.append(Link(_op(triple[0], text), triple[2], triple[1]))
-    left = alive(links)
-    targets = {link.target for link in left}
-    return CellGenotype(tuple(left), tuple(node for node in output if node in targets))
+    reachable = reachable_links(links)
+    targets = {link.target for link in reachable}
+    return CellGenotype(tuple(reachable), tuple(node for node in output if node in targets))
 
 
 def _is_triple(entry: object) -> bool:
@@ -118,14 +137,15 @@ def _is_triple(entry: object) -> bool:
 
 
 def _op(op: object, text: str) -> str:
-    found = AUTODL_OPS.get(str(op), str(op))
-    if found not in (*OPS, "none"):
+    """Return the project's name of an op. Raises NasError if it is unknown."""
+    name = AUTODL_OPS.get(str(op), str(op))
+    if name not in (*OPS, "none"):
         raise NasError(f"unknown op '{op}' in '{text}': the DARTS space has {', '.join(OPS)}")
-    return found
+    return name
 
 
 def _fields(text: str) -> dict[str, list[object] | None]:
-    """The keyword arguments of ``Genotype(...)``, read without running it."""
+    """Return the arguments of ``Genotype(...)`` without executing it."""
     error = NasError(f"'{text}' is not a DARTS genotype: expected Genotype(normal=[('op', source), ...], reduce=[...])")
     try:
         call = ast.parse(text.strip(), mode="eval").body

@@ -8,48 +8,43 @@ from copy import copy
 from typing import Any
 
 from nas.architecture.cell import Cell, Genotype, describe
-from nas.nn.cell_graph import CellGraph, Dropped
+from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_graph import FusedGraph
 from nas.nn.ops import OPS, OpOptions, PoolNorm
 from nas.spaces.base import Network, Probe, Shape, Space
-from nas.spaces.darts.network import NestedCells, Stem, thin_cells
-from nas.spaces.darts.notation import NODES, NOTATION, native, nodes_of, parse
+from nas.spaces.darts.network import DartsNetwork, Stem, thin_cells
+from nas.spaces.darts.notation import DARTS_OPS, NODES, NOTATION, edges_of, native, nodes_of, parse
 from nas.utils.errors import NasError
 
-DARTS_OPS = (
-    "none",
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-)
-
-
-def edges_of(nodes: int) -> tuple[tuple[int, int], ...]:
-    """All edges (source, target) of a cell that computes ``nodes`` nodes: each reads all before it."""
-    return tuple((source, node) for node in nodes_of(nodes) for source in range(node))
-
-
-EDGES = edges_of(len(NODES))
-
 OpTable = Mapping[str, Sequence[Sequence[str]]]
+"""The candidate ops of each edge, by cell type."""
 
 
 class Darts(Space):
-    """The DARTS space. Supernet: ``layers`` cells, ``channels`` wide at first, doubled at 1/3 and 2/3 of the depth.
+    """The DARTS search space.
 
-    ``ops`` lists the candidates (DrNAS, NoisyDARTS and others leave out ``none``). ``edge_ops`` gives, for
-    each cell type, the ops of each of the 14 edges where they differ (S1); all entries must be in ``ops``.
-    ``pool_norm`` is the batch norm behind pools in the supernet. ``repeats`` lets a node take two ops from
-    one predecessor (a genotype may even have one link twice), ``lastact`` puts a batch norm and a ReLU before the
-    pooling, and ``conv_bias`` gives convolutions in front of a batch norm a bias (null: where it is not affine), as
-    AutoDL-Projects' NASNet-like space does. ``fixed_reduction`` searches the normal cell alone: GDAS (FRC). ``nodes``
-    is how many nodes a cell computes, 5 in NASNet and its like; ``keeps_none`` allows ``none`` on links, as SNAS does.
-    ``fused`` executes the supernet's cells node by node.
+    Args:
+        shape: (C, H, W) of an image.
+        classes: number of classes.
+        channels: width of the supernet's nodes before the first reduction.
+        layers: number of cells of the supernet; those at 1/3 and 2/3 of the depth are reductions.
+        stem_multiplier: width of the stem relative to ``channels``; None is 3 for CIFAR and 1 for ImageNet.
+        stem: "cifar", "imagenet" or "none" (``DartsNetwork``).
+        ops: the candidates. DrNAS, NoisyDARTS and others omit ``none``.
+        edge_ops: for each cell type the ops of each edge, if they differ between edges (S1). All are in ``ops``.
+        affine: whether the supernet's batch norm has a scale and a shift.
+        track_statistics: whether the supernet's batch norm tracks running statistics.
+        pool_norm: batch norm after pooling in the supernet (``OpOptions``).
+        repeats: whether a node may take two ops from one predecessor, or the same link twice (AutoDL-Projects).
+        lastact: whether a batch norm and a ReLU precede the pooling (AutoDL-Projects).
+        conv_bias: whether convolutions before a batch norm have a bias. None adds a bias where batch norm is not
+            affine (AutoDL-Projects).
+        fixed_reduction: whether only the normal cell is searched (GDAS FRC).
+        nodes: computed nodes of a cell, 5 in NASNet and related spaces.
+        keeps_none: whether a genotype may have ``none`` on a link (SNAS).
+        fused: whether the supernet's cells run node by node (``FusedGraph``).
+        name: of the space in messages and run directories.
     """
 
     notation = NOTATION
@@ -79,9 +74,9 @@ class Darts(Space):
         super().__init__(name, shape, classes)
         unknown = [op for op in ops if op not in (*OPS, "none")]
         if unknown:
-            raise NasError(f"space '{name}' lists the unknown op '{unknown[0]}': known are none, {', '.join(OPS)}")
+            raise NasError(f"space.ops: unknown op '{unknown[0]}' in space={name}. Choose from none, {', '.join(OPS)}.")
         if nodes < 1:
-            raise NasError(f"space '{name}': nodes={nodes}, a cell computes at least 1")
+            raise NasError(f"space.nodes={nodes}: a cell computes at least 1 node. Use space.nodes=4.")
         edges = edges_of(nodes)
         kinds = ("normal",) if fixed_reduction else ("normal", "reduce")
         excluded = {kind: _excluded(ops, edge_ops, kind, len(edges)) for kind in kinds}
@@ -97,7 +92,7 @@ class Darts(Space):
         self.options = OpOptions(affine, track_statistics, not affine if conv_bias is None else conv_bias, pool_norm)
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
-        return NestedCells(
+        return DartsNetwork(
             self.cells,
             edge,
             self.options,
@@ -122,17 +117,18 @@ class Darts(Space):
         auxiliary_norm: bool | None = None,
         pool_norm: PoolNorm = "none",
         lastact: bool = False,
-        drop_path_on: Dropped = "op",
+        drop_path_on: DropPathTarget = "op",
     ) -> Network:
-        """The evaluation network: CIFAR size by default, ImageNet's with channels=48 layers=14 stem=imagenet.
+        """Build the evaluation network, by default in CIFAR size.
 
-        ``auxiliary`` None adds the auxiliary head where the maps are large enough for it.
-        ``auxiliary_norm`` None puts its second batch norm in the CIFAR head only, as the DARTS family does.
-        ``drop_path_on`` is what drop path acts on: ``op`` or, as in FairDARTS, the sum of a ``node``.
+        The ImageNet size is channels=48 layers=14 stem=imagenet. ``auxiliary`` None adds the auxiliary head if the
+        features are large enough for it. ``auxiliary_norm`` None adds its second batch norm in the CIFAR head only, as
+        the DARTS family does. ``drop_path_on`` is the target of drop path: each ``op``, or the sum of a ``node``
+        (FairDARTS).
         """
         self.check(genotype)
         cells = {kind: cell.restrict(genotype.cells[kind]) for kind, cell in self.cells.items()}
-        return NestedCells(
+        return DartsNetwork(
             cells,
             MixedEdge,
             OpOptions(pool_norm=pool_norm),
@@ -157,10 +153,10 @@ class Darts(Space):
         cells = self.cells if genotype is None else {n: c.restrict(genotype.cells[n]) for n, c in self.cells.items()}
         return thin_cells(cells, kind, self.shape, self.classes)
 
-    def deepened(self, cells: Mapping[str, Cell], more: int) -> Darts:
+    def deepen(self, cells: Mapping[str, Cell], extra: int) -> Darts:
         other = copy(self)
         other.cells = dict(cells)
-        other.layers = self.layers + more
+        other.layers = self.layers + extra
         return other
 
     def check(self, genotype: Genotype) -> None:
@@ -169,10 +165,14 @@ class Darts(Space):
             links = Counter(link.target for link in cell.links)
             for node in {*cell.output, *(link.source for link in cell.links)} - {0, 1}:
                 if not links[node]:
-                    raise NasError(f"node {node} of the {kind} cell has no links, but its output is used")
+                    raise NasError(
+                        f"genotype: node {node} of the {kind} cell has no links, but its output is used. Add a link."
+                    )
             twice = [link for link, count in Counter(cell.links).items() if count > 1]
             if twice and not self.cells[kind].repeats:
-                raise NasError(f"the {kind} cell has the link {describe(twice[:1])} twice")
+                raise NasError(
+                    f"genotype: the {kind} cell has the link {describe(twice[:1])} twice. Use space.repeats=true."
+                )
 
     def native(self, genotype: Genotype) -> str:
         return native(genotype)
@@ -186,5 +186,7 @@ def _excluded(ops: Sequence[str], edge_ops: OpTable | None, kind: str, edges: in
         return frozenset()
     table = edge_ops.get(kind, ())
     if len(table) != edges or not all(row and set(row) <= set(ops) for row in table):
-        raise NasError(f"edge_ops of the {kind} cell must name ops of {', '.join(ops)} for each of {edges} edges")
+        raise NasError(
+            f"space.edge_ops.{kind}: it must list ops for each of {edges} edges. Choose from {', '.join(ops)}."
+        )
     return frozenset((e, op) for e, row in enumerate(table) for op in ops if op not in row)

@@ -1,4 +1,4 @@
-"""Spaces whose architectures are chains: one block a position, each of them chosen from the same few."""
+"""Base class of spaces whose architectures are chains: at each position one block out of a fixed set."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from nas.spaces.base import Network, Shape, Space
 from nas.utils.errors import NasError
 
 CHAIN = "chain"
+"""The cell type of a chain."""
 
 
-class Chain(Space):
+class ChainSpace(Space):
     """A chain of ``length`` blocks: block i is the op on the edge from node i to node i + 1.
 
-    Its architectures can be written, counted and trained. There is no supernet: it raises NasError.
+    Architectures can be parsed, counted and trained. There is no supernet: ``supernet`` raises NasError.
     """
+
+    mixes_ops = False
+    supports_stages = False
+    has_probe = False
 
     length: int
     ops: Sequence[str]
@@ -28,33 +33,36 @@ class Chain(Space):
         self.cells = {CHAIN: Cell(edges, tuple(self.ops), (self.length,))}
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
-        raise NasError(f"space '{self.name}' has no supernet: its architectures are trained (train.py), not searched")
+        raise NasError(f"space={self.name}: this space has no supernet. Train its architectures with train.py.")
 
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)
-        found = len(genotype.cells[CHAIN].links)
-        if found != self.length:
-            raise NasError(f"an architecture of space '{self.name}' has {self.length} blocks, found {found}")
+        count = len(genotype.cells[CHAIN].links)
+        if count != self.length:
+            raise NasError(f"genotype: an architecture of space={self.name} has {self.length} blocks, found {count}.")
 
     def sample(self, rng: random.Random) -> Genotype:
-        return of_ops(self.notation, [rng.choice(self.cells[CHAIN].choices(e)) for e in range(self.length)])
+        return chain_from_ops(self.notation, [rng.choice(self.cells[CHAIN].choices(e)) for e in range(self.length)])
 
 
-def of_ops(notation: str, ops: Sequence[str]) -> Genotype:
-    """The chain of these blocks."""
+def chain_from_ops(notation: str, ops: Sequence[str]) -> Genotype:
+    """Return the chain whose blocks, from first to last, are ``ops``."""
     links = tuple(Link(op, position, position + 1) for position, op in enumerate(ops))
     return Genotype(notation, {CHAIN: CellGenotype(links, (len(ops),))})
 
 
-def ops_of(genotype: Genotype) -> list[str]:
-    """The blocks of a chain, from first to last."""
+def chain_ops(genotype: Genotype) -> list[str]:
+    """Return the blocks of a chain from first to last."""
     return [link.op for link in sorted(genotype.cells[CHAIN].links, key=lambda link: link.source)]
 
 
-def tokens(text: str, notation: str, length: int) -> list[str]:
-    """The blocks of ``notation:a-b-c``. Raises NasError where it is not of this notation or length."""
+def split_blocks(text: str, notation: str, length: int) -> list[str]:
+    """Split ``notation:a-b-c`` into its blocks. Raises NasError for another notation or number of blocks."""
     name, _, rest = text.strip().partition(":")
-    found = rest.split("-")
-    if name != notation or len(found) != length:
-        raise NasError(f"'{text}' is not {notation}: and {length} blocks with - between them, found {len(found)}")
-    return found
+    blocks = rest.split("-")
+    if name != notation or len(blocks) != length:
+        raise NasError(
+            f"'{text}' is not a genotype of space {notation}: expected '{notation}:' and {length} blocks joined by "
+            f"'-', found {len(blocks)}"
+        )
+    return blocks

@@ -24,7 +24,8 @@ from nas.data.synthetic import Synthetic
 from nas.proxies.naswot import Naswot
 from nas.proxies.params_macs import Params
 from nas.searches.base import SupernetSearch
-from nas.spaces.nas_bench_201.space import OPS, NasBench201, from_index, native
+from nas.spaces.nas_bench_201.notation import OPS, from_index, native
+from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
 from tests.support.query_tools import darts, sampled
 

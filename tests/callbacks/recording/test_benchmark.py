@@ -23,7 +23,7 @@ from nas.callbacks.recording.benchmark import BenchmarkAccuracy
 from nas.callbacks.recording.history import History
 from nas.searches.base import Search
 from nas.spaces.darts.space import Darts
-from nas.spaces.nas_bench_201 import space as nas_bench_201
+from nas.spaces.nas_bench_201.notation import from_index, from_ops, parse
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.benchmarks.test_benchmark import DATA, needs_means
 from tests.support.compose_tools import lines
@@ -46,7 +46,7 @@ def test_benchmark_accuracy_is_logged_each_epoch(tmp_path: Path) -> None:
     history = lines(tmp_path / "run" / "history.jsonl")
     assert len(history) == 2
     for line in history:
-        g = nas_bench_201.parse(line["genotype"])
+        g = parse(line["genotype"])
         valid, test = (table.accuracy(g, "cifar10", split, 200, "mean") for split in ("valid", "test"))
         assert (line["benchmark/valid"], line["benchmark/test"]) == pytest.approx((valid, test), rel=1e-6)
         assert f"benchmark valid {valid:.2f}%  benchmark test {test:.2f}%" in done.said
@@ -89,7 +89,7 @@ def test_resumed_search_logs_the_same_accuracies(tmp_path: Path) -> None:
     found = lines(broken / "history.jsonl")
     assert [line["epoch"] for line in found] == [0, 1]
     for line in found:
-        expected = table.accuracy(nas_bench_201.parse(line["genotype"]), "cifar10", "test", 200, "mean")
+        expected = table.accuracy(parse(line["genotype"]), "cifar10", "test", 200, "mean")
         assert line["benchmark/test"] == pytest.approx(expected, rel=1e-6)
 
 
@@ -135,7 +135,7 @@ def test_unknown_accuracies_are_left_out(tmp_path: Path) -> None:
     assert table is not None
     valid = table.values("cifar100", "valid", 200, "mean")
     order = [int(np.flatnonzero(~np.isnan(valid))[0]), int(np.flatnonzero(np.isnan(valid))[0])]
-    genotypes = [nas_bench_201.from_index(index) for index in order]
+    genotypes = [from_index(index) for index in order]
     first, second = history(Steps(genotypes), BenchmarkAccuracy(str(DATA), "cifar100"), tmp_path)
     assert first["benchmark/valid"] == pytest.approx(valid[order[0]], rel=1e-6)
     assert "benchmark/valid" not in second
@@ -150,7 +150,7 @@ def test_partial_table_logs_known_genotypes(
     monkeypatch.setattr(sources, "KINDS", SMALL)
     convert.convert(directory("nas_bench_201", tmp_path), tmp_path / "table.parquet")
     table = open_table(tmp_path / "table.parquet")
-    there, missing = nas_bench_201.parse(table.architecture(5)), nas_bench_201.from_ops(["avg_pool_3x3"] * 6)
+    there, missing = parse(table.architecture(5)), from_ops(["avg_pool_3x3"] * 6)
     first, second = history(Steps([there, missing]), BenchmarkAccuracy(str(tmp_path), "cifar100"), tmp_path)
     assert first["benchmark/valid"] == pytest.approx(table.accuracy(there, "cifar100", "valid", 200, "mean"), rel=1e-6)
     assert not [key for key in second if "benchmark" in key]

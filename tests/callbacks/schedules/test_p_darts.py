@@ -148,6 +148,6 @@ def test_deepened_space_does_not_change_the_original() -> None:
             for name, cell in space.cells.items()
         }
         before, tables = getattr(space, attribute), space.cells
-        other = space.deepened(cells, 6)
+        other = space.deepen(cells, 6)
         assert getattr(other, attribute) == before + (6 if attribute == "layers" else 2) and other.cells == cells
         assert getattr(space, attribute) == before and space.cells is tables

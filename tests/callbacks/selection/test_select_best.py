@@ -19,7 +19,8 @@ from nas.relaxations.uniform import Uniform
 from nas.searches.base import Batch, Observation
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
-from nas.spaces.nas_bench_201.space import TABLE, NasBench201
+from nas.spaces.nas_bench_201.notation import CELL
+from nas.spaces.nas_bench_201.space import NasBench201
 from tests.architecture.test_top_k import worth
 
 SHAPE = (3, 8, 8)
@@ -123,7 +124,7 @@ def test_setn_trains_weights_on_uniform_paths_and_alphas_on_the_mixture(monkeypa
 
 
 def test_uniform_paths_of_setn_are_uniform() -> None:
-    relaxation, masks = UniformWeights({"cell": TABLE}, init_std=3.0), Masks({"cell": TABLE})
+    relaxation, masks = UniformWeights({"cell": CELL}, init_std=3.0), Masks({"cell": CELL})
     counts = torch.stack([relaxation.for_weights(masks)["cell"].op for _ in range(3000)]).mean(0)
     torch.testing.assert_close(counts, torch.full((6, 5), 0.2), atol=0.03, rtol=0)
-    assert isinstance(strongest({"cell": TABLE}, relaxation.scores(masks), 1)[0]["cell"], CellGenotype)
+    assert isinstance(strongest({"cell": CELL}, relaxation.scores(masks), 1)[0]["cell"], CellGenotype)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from nas.architecture.cell import Genotype
-from nas.spaces.notation import native, parse
+from nas.spaces.notation import native_string, parse_genotype
 from tests.golden.test_final_nasnet import genotype_of
 from tests.support.deploy_tools import stored
 from tests.support.error_tools import run
@@ -38,7 +38,7 @@ PUBLISHED = {"final_darts_cifar_DARTS_V2": "DARTS_V2", "final_drnas_cifar_DrNAS_
 
 def genotype(golden: Golden) -> Genotype:
     given = golden.entry["constructor"]
-    return parse(given["arch"]) if "arch" in given else genotype_of(given["genotype"])
+    return parse_genotype(given["arch"]) if "arch" in given else genotype_of(given["genotype"])
 
 
 def bare(state: dict[str, torch.Tensor], file: Path) -> None:
@@ -72,7 +72,7 @@ def test_logits(golden: Callable[[str], Golden], name: str, save: Any, tmp_path:
     save(reference.state(), tmp_path / "weights.pth.tar")
     arguments = [
         *stored(tmp_path, x, y, reference.entry["constructor"]["num_classes"]),
-        f"genotype={PUBLISHED.get(name) or native(genotype(reference))}",
+        f"genotype={PUBLISHED.get(name) or native_string(genotype(reference))}",
         f"weights={tmp_path}/weights.pth.tar",
         "evaluation.logits=true",
         "evaluation.runs=1",

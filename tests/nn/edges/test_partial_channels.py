@@ -17,7 +17,7 @@ from nas.nn.ops import OpOptions
 from nas.relaxations.edge_normalized import EdgeNormalized
 from nas.relaxations.gumbel import Gumbel
 from nas.spaces.darts.space import Darts
-from nas.spaces.nas_bench_201.space import TABLE
+from nas.spaces.nas_bench_201.notation import CELL
 from nas.utils.errors import NasError
 
 OPTIONS = OpOptions(affine=False, pool_norm="plain")
@@ -69,7 +69,7 @@ def test_channels_that_cannot_be_split() -> None:
         Darts((3, 16, 16), 10, channels=10).supernet(partial(PartialChannels, portion=4))
 
 
-@pytest.mark.parametrize("cells", [Darts((3, 8, 8), 10).cells, {"cell": TABLE}], ids=["darts", "nas_bench_201"])
+@pytest.mark.parametrize("cells", [Darts((3, 8, 8), 10).cells, {"cell": CELL}], ids=["darts", "nas_bench_201"])
 def test_edge_weights_sum_to_one_at_each_node(cells: dict[str, Cell]) -> None:
     torch.manual_seed(0)
     relaxation = EdgeNormalized(cells, init_std=1.0)

@@ -27,14 +27,14 @@ from nas.proxies.ranking.outputs import scatter, write_table
 from nas.proxies.ranking.ranking import ProxyRanking, size
 from nas.proxies.ranking.report import RankingReport, text
 from nas.spaces.darts.space import Darts
-from nas.spaces.nas_bench_201 import space as nas_bench_201
+from nas.spaces.nas_bench_201.notation import from_index, native, parse
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
 from tests.support.golden_tools import shared_folder
 
 SPACE = NasBench201((3, 8, 8), 4, channels=2, cells_per_stage=1)
-NATIVE = [nas_bench_201.native(nas_bench_201.from_index(index)) for index in range(6)]
+NATIVE = [native(from_index(index)) for index in range(6)]
 
 
 class Weights(Proxy):
@@ -64,7 +64,7 @@ def scan(proxy: Proxy | None = None, **options: Any) -> ProxyRanking:
 
 def test_pools() -> None:
     everything = Candidates(SPACE)
-    assert len(everything) == 15625 and everything[7].genotype == nas_bench_201.from_index(7)
+    assert len(everything) == 15625 and everything[7].genotype == from_index(7)
     drawn = Candidates(SPACE, count=40, seed=1)
     indices = [drawn[i].index for i in range(40)]
     assert len(set(indices)) == 40 and indices == [Candidates(SPACE, count=40, seed=1)[i].index for i in range(40)]
@@ -122,7 +122,7 @@ def test_scores_do_not_depend_on_the_run(tmp_path: Path) -> None:
 
 def test_sizes_are_those_of_the_published_network() -> None:
     for space in (SPACE, NatsSize((3, 8, 8), 4)):
-        genotype = space.member(11)
+        genotype = space.from_index(11)
         network = space.network(genotype)
         assert size(space, genotype) == (count_parameters(network), count_macs(network, space.shape, bias=True))
 
@@ -178,7 +178,7 @@ class Held:
         self.accuracies = accuracies
 
     def row(self, genotype: Genotype) -> int:
-        name = nas_bench_201.native(genotype)
+        name = native(genotype)
         if name not in self.accuracies:
             raise NasError("not held")
         return list(self.accuracies).index(name)
@@ -254,7 +254,7 @@ def test_parameters_against_the_table() -> None:
         :900
     ]
     space = NasBench201((3, 32, 32), 10)
-    sizes = [size(space, nas_bench_201.parse(row["arch_str"])) for row in rows]
+    sizes = [size(space, parse(row["arch_str"])) for row in rows]
     entries = [
         Entry(row["arch_str"], i, float(p), 0.1, p, m) for i, (row, (p, m)) in enumerate(zip(rows, sizes, strict=True))
     ]

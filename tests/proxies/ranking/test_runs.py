@@ -20,9 +20,10 @@ from nas.cli.build import build_data, build_space
 from nas.cli.jobs.scan import build_scan
 from nas.cli.run_dir.sweep_table import COLUMNS, TELLING, job_row
 from nas.data.proxy_batches import ProxyBatches
-from nas.spaces import notation as notations
 from nas.spaces.genotype_file import load_genotype
-from nas.spaces.nas_bench_201 import space as nas_bench_201
+from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
+from nas.spaces.nas_bench_201.notation import from_index
+from nas.spaces.notation import native_string
 from tests.support.compose_tools import ROOT, composed
 from tests.support.error_tools import TINY, Outcome, run, snapshot
 
@@ -55,14 +56,14 @@ def test_what_a_scan_leaves(whole: Path) -> None:
     found = rows(whole)
     assert len(found) == 12 and len({row["index"] for row in found}) == 12
     for row in found:
-        genotype = nas_bench_201.from_index(row["index"])
-        assert row["architecture"] == nas_bench_201.native(genotype)
-        assert (row["parameters"], row["macs"]) == nas_bench_201.cost(genotype, (3, 8, 8), 10)
+        genotype = from_index(row["index"])
+        assert row["architecture"] == native_string(genotype)
+        assert (row["parameters"], row["macs"]) == nas_bench_201_cost(genotype, (3, 8, 8), 10)
     told = {key.decode(): value.decode() for key, value in table(whole).schema.metadata.items()}
     assert (told["proxy_name"], told["seed"], told["dataset_name"]) == ("jacob_cov", "3", "synthetic")
     assert json.loads(told["space"])["channels"] == 2 and json.loads(told["proxy"])["k"] == 1e-5
     best = max(found, key=lambda row: row["score"])
-    assert notations.native(load_genotype(whole)) == best["architecture"]
+    assert native_string(load_genotype(whole)) == best["architecture"]
     report = json.loads((whole / "report.json").read_text())
     assert report["best"]["architecture"] == best["architecture"] and report["architectures"] == 12
     assert "no benchmark" in report["benchmark"] or "no accuracies" in report["benchmark"]
@@ -160,7 +161,7 @@ def test_a_sample_of_darts(tmp_path: Path) -> None:
     found = rows(tmp_path / "a")
     assert len({row["architecture"] for row in found}) == 3 and {row["index"] for row in found} == {None}
     assert all(row["parameters"] > row["score"] > 0 for row in found), "the published network is larger than the scored"
-    assert notations.native(load_genotype(tmp_path / "a")) in {row["architecture"] for row in found}
+    assert native_string(load_genotype(tmp_path / "a")) in {row["architecture"] for row in found}
 
 
 def test_widths(tmp_path: Path) -> None:
@@ -169,6 +170,6 @@ def test_widths(tmp_path: Path) -> None:
     run("search", "method=scan", *TINY, *size, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
     found = rows(tmp_path / "a")
     assert len(found) == 32 and all(row["score"] == row["parameters"] for row in found)
-    assert notations.native(load_genotype(tmp_path / "a")) == "4:4:4:4:4"
+    assert native_string(load_genotype(tmp_path / "a")) == "4:4:4:4:4"
     report = json.loads((tmp_path / "a" / "report.json").read_text())
     assert report["spearman_parameters"] == pytest.approx(1) and report["best"]["equals"] == 0

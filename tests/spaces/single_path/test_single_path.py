@@ -13,20 +13,19 @@ import nas
 from nas.architecture.cell import Genotype
 from nas.deploy.published_weights import load_published_weights
 from nas.nn.macs import count_macs, count_parameters
-from nas.spaces import notation as notations
 from nas.spaces.genotype_file import load_genotype
-from nas.spaces.single_path import mobile, shufflenet
-from nas.spaces.single_path.chain import Chain, of_ops, ops_of
-from nas.spaces.single_path.mobile import Mobile
-from nas.spaces.single_path.shufflenet import ShuffleNet
-from nas.spaces.single_path.shufflenet_network import ShuffleUnit, Unit
+from nas.spaces.notation import native_string, parse_genotype
+from nas.spaces.single_path.chain import ChainSpace, chain_from_ops, chain_ops
+from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
+from nas.spaces.single_path.shufflenet_v2 import UNITS, ShuffleNetV2Space, unit_specs
+from nas.spaces.single_path.shufflenet_v2_network import ShuffleUnit, UnitSpec
 from nas.utils.errors import NasError
 
 SHAPE = (3, 32, 48)
-SPACES: list[Chain] = [Mobile(SHAPE, 10), ShuffleNet(SHAPE, 10)]
+SPACES: list[ChainSpace] = [MobileNetV2Space(SHAPE, 10), ShuffleNetV2Space(SHAPE, 10)]
 
 
-def drawn(space: Chain, rng: random.Random) -> Genotype:
+def drawn(space: ChainSpace, rng: random.Random) -> Genotype:
     """A genotype drawn until it is one: in the mobile space a block that changes the shape cannot be a skip."""
     while True:
         found = space.sample(rng)
@@ -38,11 +37,11 @@ def drawn(space: Chain, rng: random.Random) -> Genotype:
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
-def test_notation_and_networks(space: Chain) -> None:
+def test_notation_and_networks(space: ChainSpace) -> None:
     rng = random.Random(0)
     for _ in range(4):
         genotype = drawn(space, rng)
-        assert space.parse(space.native(genotype)) == genotype == notations.parse(notations.native(genotype))
+        assert space.parse(space.native(genotype)) == genotype == parse_genotype(native_string(genotype))
         network = space.network(genotype)
         out = network.train().outputs(torch.randn(2, *SHAPE))
         assert out.logits.shape == (2, 10) and out.auxiliary is None
@@ -55,17 +54,17 @@ def test_notation_and_networks(space: Chain) -> None:
 
 def test_skips_are_left_out() -> None:
     words = ["k3e6"] * 21
-    full = SPACES[0].network(mobile.parse(f"mobile:{'-'.join(words)}"))
+    full = SPACES[0].network(parse_genotype(f"mobile:{'-'.join(words)}"))
     words[1] = words[3] = "skip"
-    less = SPACES[0].network(mobile.parse(f"mobile:{'-'.join(words)}"))
+    less = SPACES[0].network(parse_genotype(f"mobile:{'-'.join(words)}"))
     assert len(full.get_submodule("blocks")) == 22 and len(less.get_submodule("blocks")) == 20  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mobile:k3e6", "21 blocks with - between them, found 1"),
-        ("mobile:" + "-".join(["k4e6"] * 21), "unknown block 'mbconv6_4x4'"),
+        ("mobile:k3e6", "21 blocks joined by '-', found 1"),
+        ("mobile:" + "-".join(["k4e6"] * 21), "unknown block 'k4e6'"),
         ("mobile:" + "-".join(["foo"] * 21), "unknown block 'foo'"),
         ("shufflenet:" + "-".join(["4"] * 20), "unknown block '4'"),
         ("shufflenet:" + "-".join(["0x3"] * 20), "unknown block '0x3'"),
@@ -74,48 +73,48 @@ def test_skips_are_left_out() -> None:
 )
 def test_malformed_strings(text: str, message: str) -> None:
     with pytest.raises(NasError, match=message):
-        notations.parse(text)
+        parse_genotype(text)
 
 
 def test_what_is_no_member() -> None:
-    with pytest.raises(NasError, match="block 4 of space 'mobile' changes the maps' shape"):
-        SPACES[0].check(mobile.parse("mobile:" + "-".join(["k3e6"] * 4 + ["skip"] + ["k3e6"] * 16)))
-    with pytest.raises(NasError, match=r"output \(21,\) of the chain cell"):
-        SPACES[1].check(of_ops("shufflenet", ["shuffle_3x3"] * 21))
-    short = of_ops("shufflenet", ["shuffle_3x3"] * 19).cells["chain"]._replace(output=(20,))
+    with pytest.raises(NasError, match="block 4 of space=mobile changes the shape"):
+        SPACES[0].check(parse_genotype("mobile:" + "-".join(["k3e6"] * 4 + ["skip"] + ["k3e6"] * 16)))
+    with pytest.raises(NasError, match=r"output of the chain cell is \(21,\)"):
+        SPACES[1].check(chain_from_ops("shufflenet", ["shuffle_3x3"] * 21))
+    short = chain_from_ops("shufflenet", ["shuffle_3x3"] * 19).cells["chain"]._replace(output=(20,))
     with pytest.raises(NasError, match="20 blocks, found 19"):
         SPACES[1].check(Genotype("shufflenet", {"chain": short}))
-    with pytest.raises(NasError, match="cannot be built in space 'mobile'"):
-        SPACES[0].network(shufflenet.parse("shufflenet:" + "-".join("0" * 20)))
-    with pytest.raises(NasError, match="space 'shufflenet' has no supernet"):
+    with pytest.raises(NasError, match="does not fit space=mobile"):
+        SPACES[0].network(parse_genotype("shufflenet:" + "-".join("0" * 20)))
+    with pytest.raises(NasError, match="space=shufflenet: this space has no supernet"):
         SPACES[1].supernet()
 
 
 def test_widths_of_units() -> None:
-    genotype = shufflenet.parse("shufflenet:" + "-".join(["1x1.4", "0x1.0", *"3" * 18]))
-    assert ops_of(genotype)[:3] == ["shuffle_5x5_1.4", "shuffle_3x3", "xception_3x3"]
-    assert shufflenet.units(genotype)[:3] == [Unit(5, 44, 2, 64), Unit(3, 32, 1, 64), Unit(0, 32, 1, 64)]
+    genotype = parse_genotype("shufflenet:" + "-".join(["1x1.4", "0x1.0", *"3" * 18]))
+    assert chain_ops(genotype)[:3] == ["shuffle_5x5_1.4", "shuffle_3x3", "xception_3x3"]
+    assert unit_specs(genotype)[:3] == [UnitSpec(5, 44, 2, 64), UnitSpec(3, 32, 1, 64), UnitSpec(0, 32, 1, 64)]
 
 
 @pytest.mark.parametrize("kernel", [0, 3, 7])
 def test_half_of_the_channels_pass_a_unit_untouched(kernel: int) -> None:
     x = torch.randn(2, 8, 5, 6)
-    unit = ShuffleUnit(8, Unit(kernel, 6, 1, 8), 1e-5).eval()
+    unit = ShuffleUnit(8, UnitSpec(kernel, 6, 1, 8), 1e-5).eval()
     out = unit(x)
     assert out.shape == x.shape and torch.equal(out[:, :4], x[:, ::2])
     changed = x.clone()
     changed[:, ::2] += 1
     assert torch.equal(unit(changed)[:, 4:], out[:, 4:]), "the branch sees the odd channels alone"
-    assert ShuffleUnit(8, Unit(kernel, 6, 2, 20), 1e-5)(x).shape == (2, 20, 3, 3)
+    assert ShuffleUnit(8, UnitSpec(kernel, 6, 2, 20), 1e-5)(x).shape == (2, 20, 3, 3)
 
 
 def test_weights_under_the_names_of_dsnas_and_single_path() -> None:
     """DSNAS numbers a unit's choice too, and keeps its architecture parameters with the weights."""
     space = SPACES[1]
-    genotype = shufflenet.parse("shufflenet:0-0-3-0-3-2-0-0-3-3-2-3-3-3-2-0-0-3-3-0")
+    genotype = parse_genotype("shufflenet:0-0-3-0-3-2-0-0-3-3-2-3-3-3-2-0-0-3-3-0")
     torch.manual_seed(0)
     source, target = space.network(genotype), space.network(genotype)
-    numbers = [list(shufflenet.UNITS).index(op) for op in ops_of(genotype)]
+    numbers = [list(UNITS).index(op) for op in chain_ops(genotype)]
     state = {"log_alpha": torch.zeros(20, 4)}
     for name, value in source.state_dict().items():
         parts = name.split(".")
@@ -128,7 +127,7 @@ def test_weights_under_the_names_of_dsnas_and_single_path() -> None:
 
 
 def test_the_classes_of_such_weights_are_read_off(tmp_path: Path) -> None:
-    network = ShuffleNet((3, 32, 32), 7).network(load_genotype("DSNAS"))
+    network = ShuffleNetV2Space((3, 32, 32), 7).network(load_genotype("DSNAS"))
     state = {name.replace("classifier.", "classifier.0."): value for name, value in network.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "weights.pt")
     assert nas.load(tmp_path / "weights.pt", genotype="DSNAS").classes == 7

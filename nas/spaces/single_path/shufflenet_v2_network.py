@@ -1,4 +1,4 @@
-"""Networks of ShuffleNetV2 units: three sizes of kernel, and the Xception-like unit of Single Path One-Shot."""
+"""Networks of ShuffleNetV2 units with three kernel sizes, and of Single Path One-Shot's Xception-like unit."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from nas.nn.ops import GlobalPool
 from nas.spaces.base import Network, Output
 
 
-class Unit(NamedTuple):
-    """A unit: ``kernel`` of its depthwise convolutions, 0 for the Xception-like one; ``middle`` is its inner width."""
+class UnitSpec(NamedTuple):
+    """Size of a unit: depthwise kernel (0 for the Xception-like unit), inner width, stride and output width."""
 
     kernel: int
     middle: int
@@ -23,26 +23,27 @@ class Unit(NamedTuple):
 
 
 class ShuffleUnit(nn.Module):
-    """Half of the channels through the main branch, the other half as they are, or through a projection at stride 2.
+    """ShuffleNetV2 unit (Ma et al., ECCV 2018): [B, C, H, W] -> [B, outputs, H/s, W/s].
 
-    [B, C, H, W] -> [B, outputs, H/s, W/s]. At stride 1 even channels bypass the branch, which sees the odd ones: the
-    shuffle of ShuffleNetV2 (Ma et al., ECCV 2018), done before instead of after.
+    At stride 1 the odd channels pass the main branch and the even channels bypass it, which is the channel shuffle of
+    the paper applied before the unit instead of after it. At stride 2 all channels pass the main branch and a
+    projection.
     """
 
-    def __init__(self, inputs: int, unit: Unit, eps: float) -> None:
+    def __init__(self, inputs: int, unit: UnitSpec, eps: float) -> None:
         super().__init__()
         self.stride = unit.stride
-        seen = inputs // 2 if unit.stride == 1 else inputs
-        make = _Parts(eps)
-        kernel, middle, outputs = unit.kernel or 3, unit.middle, unit.outputs - seen
+        width = inputs // 2 if unit.stride == 1 else inputs
+        make = _ConvNorm(eps)
+        kernel, middle, outputs = unit.kernel or 3, unit.middle, unit.outputs - width
         if unit.kernel:
-            main = [*make.point(seen, middle), *make.depth(middle, kernel, unit.stride), *make.point(middle, outputs)]
+            main = [*make.point(width, middle), *make.depth(middle, kernel, unit.stride), *make.point(middle, outputs)]
         else:
-            main = [*make.depth(seen, 3, unit.stride), *make.point(seen, middle), *make.depth(middle, 3, 1)]
+            main = [*make.depth(width, 3, unit.stride), *make.point(width, middle), *make.depth(middle, 3, 1)]
             main += [*make.point(middle, middle), *make.depth(middle, 3, 1), *make.point(middle, outputs)]
         self.branch_main = nn.Sequential(*main)
         if unit.stride == 2:
-            self.branch_proj = nn.Sequential(*make.depth(seen, kernel, 2), *make.point(seen, seen))
+            self.branch_proj = nn.Sequential(*make.depth(width, kernel, 2), *make.point(width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == 2:
@@ -50,8 +51,8 @@ class ShuffleUnit(nn.Module):
         return torch.cat([x[:, 0::2], self.branch_main(x[:, 1::2])], dim=1)
 
 
-class _Parts(NamedTuple):
-    """The two kinds of convolution, with their batch norm."""
+class _ConvNorm(NamedTuple):
+    """Builder of pointwise and depthwise convolutions, each followed by batch norm of epsilon ``eps``."""
 
     eps: float
 
@@ -63,17 +64,17 @@ class _Parts(NamedTuple):
         return [conv, nn.BatchNorm2d(channels, eps=self.eps)]
 
 
-class ShuffleNetwork(Network):
-    """Stem (stride 2, 16 wide), units, a pointwise convolution to 1024, pooling, dropout, a classifier without bias."""
+class ShuffleNetV2Network(Network):
+    """Stem (stride 2, width 16), units, pointwise convolution to 1024, pooling, dropout, classifier without bias."""
 
-    def __init__(self, units: Sequence[Unit], inputs: int, classes: int, eps: float, dropout: float) -> None:
+    def __init__(self, units: Sequence[UnitSpec], inputs: int, classes: int, eps: float, dropout: float) -> None:
         super().__init__()
         self.first_conv = nn.Sequential(
             nn.Conv2d(inputs, 16, 3, 2, padding=1, bias=False), nn.BatchNorm2d(16, eps=eps), nn.ReLU()
         )
         widths = [16, *(unit.outputs for unit in units)]
         self.features = nn.ModuleList(ShuffleUnit(width, unit, eps) for width, unit in zip(widths, units, strict=False))
-        self.conv_last = nn.Sequential(*_Parts(eps).point(widths[-1], 1024))
+        self.conv_last = nn.Sequential(*_ConvNorm(eps).point(widths[-1], 1024))
         self.pool = GlobalPool()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(1024, classes, bias=False)

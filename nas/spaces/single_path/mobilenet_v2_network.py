@@ -1,4 +1,4 @@
-"""Networks of inverted residual blocks (MobileNetV2), with squeeze-and-excitation."""
+"""Networks of MobileNetV2's inverted residual blocks with squeeze-and-excitation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from nas.nn.ops import GlobalPool
 from nas.spaces.base import Network, Output
 
 
-class Block(NamedTuple):
-    """An inverted residual: ``kernel`` of the depthwise convolution, ``expansion`` of the width, stride, width."""
+class BlockSpec(NamedTuple):
+    """Size of an inverted residual: depthwise kernel, expansion of the input width, stride and output width."""
 
     kernel: int
     expansion: int
@@ -22,7 +22,7 @@ class Block(NamedTuple):
 
 
 class SqueezeExcite(nn.Module):
-    """Channels weighed by what their means say (Hu et al., CVPR 2018): [B, C, H, W] -> [B, C, H, W]."""
+    """Squeeze-and-excitation (Hu et al., CVPR 2018): [B, C, H, W] -> [B, C, H, W]."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -38,7 +38,10 @@ class SqueezeExcite(nn.Module):
 
 
 class DepthwiseSeparable(nn.Module):
-    """Depthwise 3x3, batch norm, ReLU, pointwise, batch norm: the first block of the chain."""
+    """Depthwise 3x3, batch norm, ReLU, pointwise, batch norm: the first block of the chain.
+
+    [B, inputs, H, W] -> [B, outputs, H, W].
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -53,12 +56,13 @@ class DepthwiseSeparable(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Pointwise to a multiple of the width, depthwise, squeeze-and-excitation, pointwise; a sum where shapes allow.
+    """Pointwise expansion, depthwise convolution, squeeze-and-excitation and pointwise projection.
 
-    The squeezed width is ``squeeze`` times that of the block's input, 0 leaves squeeze-and-excitation out.
+    [B, inputs, H, W] -> [B, outputs, H/s, W/s]. A residual connection is added if the shape does not change. The
+    squeezed width is ``squeeze`` times the input width; 0 omits squeeze-and-excitation.
     """
 
-    def __init__(self, inputs: int, block: Block, squeeze: float) -> None:
+    def __init__(self, inputs: int, block: BlockSpec, squeeze: float) -> None:
         super().__init__()
         kernel, wide = block.kernel, inputs * block.expansion
         self.residual = block.stride == 1 and inputs == block.outputs
@@ -78,15 +82,20 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class MobileNetwork(Network):
-    """Stem, a depthwise separable block, the chosen blocks (None: a skip, which is left out), head, classifier.
+class MobileNetV2Network(Network):
+    """Stem, depthwise separable block, the chosen blocks, head and classifier.
 
-    The stem halves the resolution, 32 wide; the first block brings it to 16; the head is ``head`` wide. ``dropout``
-    is in front of the classifier.
+    Args:
+        blocks: sizes of the blocks; a skip (None) is omitted.
+        inputs: channels of an image.
+        classes: number of classes.
+        squeeze: ratio of squeeze-and-excitation, 0 for none.
+        head: width of the last pointwise convolution.
+        dropout: probability of dropout before the classifier.
     """
 
     def __init__(
-        self, blocks: Sequence[Block | None], inputs: int, classes: int, squeeze: float, head: int, dropout: float
+        self, blocks: Sequence[BlockSpec | None], inputs: int, classes: int, squeeze: float, head: int, dropout: float
     ) -> None:
         super().__init__()
         self.conv_stem = nn.Conv2d(inputs, 32, 3, 2, padding=1, bias=False)
