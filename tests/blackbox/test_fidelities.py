@@ -113,9 +113,11 @@ def test_a_training_of_a_fidelity_is_one_of_so_many_epochs() -> None:
         assert one(genotype).value == value
     assert len(set(found.values())) > 1
     step = partial(torch.optim.lr_scheduler.StepLR, step_size=1)
-    with pytest.raises(NasError, match="evaluator.length=T_max: evaluator.scheduler has no such option"):
+    with pytest.raises(
+        NasError, match="evaluator.scheduler_epochs_arg=T_max: evaluator.scheduler takes no such argument"
+    ):
         make(scheduler=step, fidelities=[1, 2])
-    assert make(scheduler=step, length=None, fidelities=[1, 2])(genotype, 1).value >= 0
+    assert make(scheduler=step, scheduler_epochs_arg=None, fidelities=[1, 2])(genotype, 1).value >= 0
 
 
 @pytest.mark.data

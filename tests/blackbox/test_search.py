@@ -162,23 +162,24 @@ def test_a_trained_supernet_can_be_asked(tmp_path: Path) -> None:
     once = [*QUICK, "method=one_shot", "epochs=1", "method.schedules.0.final=3", f"hydra.run.dir={tmp_path}/net"]
     run("search", *once, *size).succeeded()
     ask = [*QUICK, "method=random_search", *size, "evaluator=supernet", "method.budget.queries=3"]
-    run("search", *ask, f"evaluator.run={tmp_path}/net", f"hydra.run.dir={tmp_path}/r").succeeded()
+    run("search", *ask, f"evaluator.supernet_dir={tmp_path}/net", f"hydra.run.dir={tmp_path}/r").succeeded()
     values = [line["value"] for line in lines(tmp_path / "r" / "queries.jsonl")]
     assert all(0 <= value <= 100 for value in values)
     wrong = {
-        "evaluator.run=/nowhere": "there is no checkpoints/last.ckpt",
-        f"evaluator.run={tmp_path}/r": "'random_search' has no supernet",
+        "evaluator.supernet_dir=/nowhere": "there is no checkpoints/last.ckpt",
+        f"evaluator.supernet_dir={tmp_path}/r": "'random_search' has no supernet",
     }
     for number, (argument, phrase) in enumerate(wrong.items()):
         run("search", *ask, argument, f"hydra.run.dir={tmp_path}/w{number}").refused(phrase)
-    other = ["method=random_search", *DATA, *small("darts"), "evaluator=supernet", f"evaluator.run={tmp_path}/net"]
-    run("search", *other, f"hydra.run.dir={tmp_path}/w9").refused("it searched space 'nas_bench_201'")
-    split = [*ask, f"evaluator.run={tmp_path}/net", "dataset.split=0.25", f"hydra.run.dir={tmp_path}/w6"]
+    net = f"evaluator.supernet_dir={tmp_path}/net"
+    other = ["method=random_search", *DATA, *small("darts"), "evaluator=supernet", net]
+    run("search", *other, f"hydra.run.dir={tmp_path}/w9").refused("its space is 'nas_bench_201'")
+    split = [*ask, net, "dataset.split=0.25", f"hydra.run.dir={tmp_path}/w6"]
     run("search", *split).refused("trained on dataset.split=halves", "dataset.split=0.25")
-    digits = [a for a in ask if not a.startswith("dataset")] + ["dataset=digits", f"evaluator.run={tmp_path}/net"]
+    digits = [*(a for a in ask if not a.startswith("dataset")), "dataset=digits", net]
     run("search", *digits, f"hydra.run.dir={tmp_path}/w7").refused("trained on dataset=synthetic", "has digits")
     channels = [a for a in ask if not a.startswith("dataset.shape")] + ["dataset.shape=[1,8,8]"]
-    run("search", *channels, f"evaluator.run={tmp_path}/net", f"hydra.run.dir={tmp_path}/w8").refused("does not fit")
+    run("search", *channels, net, f"hydra.run.dir={tmp_path}/w8").refused("does not fit")
 
 
 def test_bohb_needs_optuna_for_its_model_alone(tmp_path: Path) -> None:

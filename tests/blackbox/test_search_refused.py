@@ -26,7 +26,7 @@ REFUSED = {
     "method.strategy.populatoin=5": ["method.strategy.populatoin", "method.strategy.population"],
     "budget.queries=5": ["budget.queries", "method.budget.queries"],
     "evaluator=benchmrk": ["unknown evaluator 'benchmrk'", "'benchmark'"],
-    "evaluator=supernet": ["evaluator.run is missing", "method=one_shot"],
+    "evaluator=supernet": ["evaluator.supernet_dir=null", "method=one_shot"],
     "evaluator.network.channels=4": ["evaluator.network is null", "'evaluator.network={channels: VALUE}'"],
     "evaluator.network={chanels:4}": ["evaluator.network.chanels", "channels, cells_per_stage"],
     "evaluator.network={channels:four}": ["evaluator.network.channels=four", "a whole number"],
@@ -47,7 +47,7 @@ def test_mistakes_end_in_one_line(argument: str, tmp_path: Path) -> None:
 
 def test_the_benchmark_says_what_it_lacks(tmp_path: Path) -> None:
     command = ["method=random_search", "evaluator=benchmark", f"paths.data={tmp_path}"]
-    run("search", *command, f"hydra.run.dir={tmp_path}/a").refused("not 'digits'", "dataset=cifar10")
+    run("search", *command, f"hydra.run.dir={tmp_path}/a").refused("evaluator.dataset=digits", "dataset=cifar10")
     there = [*command, "dataset=cifar10", f"hydra.run.dir={tmp_path}/b"]
     run("search", *there).refused("there is no table of space 'nas_bench_201'", str(tmp_path))
     run("search", *there, "method.repetitions=3").refused("there is no table of space 'nas_bench_201'")
@@ -66,9 +66,9 @@ def test_repetitions_do_not_pass_over_a_precision(tmp_path: Path) -> None:
 ASKED = {
     "evaluator.epochs=13": ["evaluator=benchmark: epochs=13: of cifar10 valid", "has trainings of 12, 200 epochs"],
     "evaluator.split=vald": ["unknown split of cifar10 'vald': did you mean 'valid'?"],
-    "evaluator.trial=random": ["evaluator.trial=random: seed=each", "the mean over seeds alone"],
+    "evaluator.benchmark_seed=random": ["evaluator.benchmark_seed=random: seed=each", "the mean over seeds alone"],
     "evaluator.epoch=12": ["evaluator.epoch", "evaluator.epochs"],
-    "space=darts": ["there is no benchmark of space 'darts', only of nas_bench_201 and nats_size"],
+    "space=darts": ["space 'darts' has no benchmark, only nas_bench_201 and nats_size have"],
 }
 
 

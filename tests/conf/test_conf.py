@@ -88,7 +88,7 @@ def test_evaluator(search_config: DictConfig) -> None:
     """It is made when the search begins; until then nothing is read, nor missed."""
     data = build_data(search_config)
     if OmegaConf.is_missing(search_config.evaluator, "run"):
-        search_config.evaluator.run = "x"
+        search_config.evaluator.supernet_dir = "x"
     search = build_search(search_config.method, build_space(search_config.space, data))
     assert isinstance(search, QuerySearch) and search.evaluator is None
 

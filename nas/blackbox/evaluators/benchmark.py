@@ -1,4 +1,4 @@
-"""Queries of a tabular benchmark."""
+"""Evaluation by a tabular benchmark."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ Rows = NDArray[np.int64]
 
 
 class BenchmarkQuery(Evaluator):
-    """The stored accuracy of a genotype, at the simulated cost of training it and validating it once.
+    """Stored accuracy of a genotype, at the simulated cost of one training and one validation pass.
 
     Args:
-        space, data, device: the space; the images and the device are not touched.
-        root: the directory under which the benchmark's table lies.
+        space: Search space; the benchmark must contain all of its genotypes.
+        data: Not used.
+        device: Not used.
+        root: Directory of the benchmark's table, or its parent.
         dataset: cifar10, cifar100 or imagenet16_120.
-        split: ``valid`` is what a search may look at.
-        epochs: the length of the trainings that are looked up, 12 or 200 for NAS-Bench-201.
-        trial: which of the trainings with different seeds: ``mean``, the number of a seed, or ``random``, which draws
-            one of those held, anew for every query.
-        report: the length of the trainings by which a found genotype is reported; None: as papers on the space do.
-        seed: of the draws of ``random``.
-        fidelities: several lengths of training, growing, instead of ``epochs``; each query says which.
+        split: ``valid`` or ``test``; a search should use ``valid``.
+        epochs: Length of the trainings that are looked up: 12 or 200 on NAS-Bench-201.
+        benchmark_seed: Training seed to look up: ``mean`` over the stored seeds, a number, or ``random``, which samples
+            a stored seed per query.
+        report_epochs: Length of the trainings in ``facts``. None selects the usual length of papers on the space.
+        seed: Seed of the samples of ``random``.
+        fidelities: Increasing training lengths that replace ``epochs``; each query selects one of them.
 
     Raises:
-        NasError: where there is no table of the space, or it does not hold what is asked for of all its genotypes.
+        NasError: If there is no table of the space, or if it lacks a requested accuracy of any genotype.
     """
 
     unit = "validation accuracy (%)"
@@ -55,78 +57,80 @@ class BenchmarkQuery(Evaluator):
         dataset: str = "cifar10",
         split: str = "valid",
         epochs: int = 12,
-        trial: str | int = "mean",
-        report: int | None = None,
+        benchmark_seed: str | int = "mean",
+        report_epochs: int | None = None,
         seed: int = 0,
         fidelities: Sequence[int] | None = None,
     ) -> None:
         if dataset not in DATASETS:
             raise NasError(
-                f"evaluator=benchmark knows the data sets {', '.join(DATASETS)}, not '{dataset}': choose "
-                "dataset=cifar10, whose images are not read, or evaluator.dataset"
+                f"evaluator.dataset={dataset}: the benchmarks contain {', '.join(DATASETS)}. Set "
+                "dataset=cifar10, whose images are not read, or evaluator.dataset."
             )
         table = benchmarks.find(root, space.notation) if space.notation in KINDS else None
         if table is None:
             raise _no_table(root, space.notation)
-        if isinstance(trial, str) and trial not in ("mean", "random"):
-            raise NasError(f"evaluator.trial={trial}: it takes mean, random, or the number of a seed")
+        if isinstance(benchmark_seed, str) and benchmark_seed not in ("mean", "random"):
+            raise NasError(f"evaluator.benchmark_seed={benchmark_seed}: use mean, random or a seed number.")
         self.space = space
         self.table: Benchmark = table
-        self.dataset, self.split, self.epochs, self.trial = dataset, split, epochs, trial
-        self.report = KINDS[space.notation].epochs if report is None else report
+        self.dataset, self.split, self.epochs, self.benchmark_seed = dataset, split, epochs, benchmark_seed
+        self.report_epochs = KINDS[space.notation].epochs if report_epochs is None else report_epochs
         self.fidelities = growing(fidelities)
         self.unit = self.unit_at(None)
         self._optimum: dict[str, float] | None = None
         self._rows: Rows | None = None
         self.begin(seed)
-        self._check(report is not None)
+        self._check(report_epochs is not None)
 
     def unit_at(self, fidelity: int | None) -> str:
         lengths = (self.fidelities or (self.epochs,)) if fidelity is None else (fidelity,)
         return f"{self.dataset} {self.split} accuracy after {' or '.join(map(str, lengths))} epochs (%)"
 
-    def _check(self, reported: bool) -> None:
-        """Raises NasError for what the table does not hold of a genotype: a search would come to it late."""
+    def _check(self, report_epochs_given: bool) -> None:
+        """Raise NasError before the search starts if the table lacks an accuracy that a query may request."""
         for epochs in self.fidelities or (self.epochs,):
             try:
                 self._check_length(epochs)
             except NasError as error:
-                several = f".fidelities={list(self.fidelities)}" if self.fidelities else "=benchmark"
-                raise NasError(f"evaluator{several}: {str(error).removeprefix('benchmark: ')}") from None
-        if reported and not any(self._columns()):
+                option = f".fidelities={list(self.fidelities)}" if self.fidelities else "=benchmark"
+                raise NasError(f"evaluator{option}: {str(error).removeprefix('benchmark: ')}") from None
+        if report_epochs_given and not any(self._columns()):
             try:
-                self.table.values(self.dataset, "test", self.report, "mean")
+                self.table.values(self.dataset, "test", self.report_epochs, "mean")
             except NasError as error:
-                raise NasError(f"evaluator.report={self.report}: {error}") from None
+                raise NasError(f"evaluator.report_epochs={self.report_epochs}: {error}") from None
 
     def _check_length(self, epochs: int) -> None:
-        seed: Any = "mean" if self.trial == "random" else self.trial
+        seed: Any = "mean" if self.benchmark_seed == "random" else self.benchmark_seed
         try:
             values = self.table.values(self.dataset, self.split, epochs, seed)
         except NasError as error:
-            raise self._of_trial(error) from None
-        known = np.isfinite(values[self._places()])
-        if not known.all():
-            one = self.trial not in ("mean", "random")
-            seeds = f" with seed {self.trial} (evaluator.trial)" if one else ""
-            better = "evaluator.trial=random draws of those that there are" if one else "choose another split or length"
+            raise self._with_seed_option(error) from None
+        stored = np.isfinite(values[self._space_rows()])
+        if not stored.all():
+            single = self.benchmark_seed not in ("mean", "random")
+            of_seed = f" with seed {self.benchmark_seed}" if single else ""
+            fix = "Set evaluator.benchmark_seed=random." if single else "Choose another split or length."
             raise NasError(
-                f"the table holds {self.dataset} {self.split} after {epochs} epochs{seeds} of {known.sum():,} of the "
-                f"{known.size:,} architectures of space '{self.space.name}', and a search may ask for any: {better}"
+                f"the table has {self.dataset} {self.split} accuracy after {epochs} epochs{of_seed} for only "
+                f"{stored.sum():,} of the {stored.size:,} architectures of space '{self.space.name}'. {fix}"
             )
-        first = self.space.parse(self.table.architecture(int(self._places()[0])))
+        first = self.space.parse(self.table.architecture(int(self._space_rows()[0])))
         self.table.seconds(first, self.dataset, epochs)
-        if self.trial == "random":
+        if self.benchmark_seed == "random":
             try:
                 self.table.accuracy(first, self.dataset, self.split, epochs, "each")
             except NasError as error:
-                raise self._of_trial(error) from None
+                raise self._with_seed_option(error) from None
 
-    def _of_trial(self, error: NasError) -> NasError:
-        return error if self.trial == "mean" else NasError(f"evaluator.trial={self.trial}: {error}")
+    def _with_seed_option(self, error: NasError) -> NasError:
+        if self.benchmark_seed == "mean":
+            return error
+        return NasError(f"evaluator.benchmark_seed={self.benchmark_seed}: {error}")
 
-    def _places(self) -> Rows:
-        """[genotypes] The rows of the table that are of the space. Raises NasError where the table lacks one."""
+    def _space_rows(self) -> Rows:
+        """Rows of the table [genotypes] that belong to the space. Raise NasError if the table lacks one."""
         if self._rows is None:
             space, kind, count = self.space, KINDS[self.space.notation], len(self.table)
             if count == kind.size and all(set(cell.ops) == set(kind.ops) for cell in space.cells.values()):
@@ -137,7 +141,7 @@ class BenchmarkQuery(Evaluator):
         return self._rows
 
     def begin(self, seed: int) -> None:
-        # a stream of its own: a strategy that begins with the same seed draws from Random(seed)
+        # A separate stream: the strategy samples from Random(seed) with the same seed.
         self._rng = random.Random(f"trial of {seed}")
 
     def state(self) -> dict[str, Any]:
@@ -151,20 +155,23 @@ class BenchmarkQuery(Evaluator):
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         epochs = self.epochs if fidelity is None else fidelity
         seconds = self.table.seconds(genotype, self.dataset, epochs)
-        policy: Any = "each" if self.trial == "random" else self.trial
+        seed: Any = "each" if self.benchmark_seed == "random" else self.benchmark_seed
         try:
-            found = self.table.accuracy(genotype, self.dataset, self.split, epochs, policy)
+            found = self.table.accuracy(genotype, self.dataset, self.split, epochs, seed)
         except NasError as error:
-            raise self._of_trial(error) from None
-        return Evaluation(self._rng.choice(found) if self.trial == "random" else found, seconds)
+            raise self._with_seed_option(error) from None
+        return Evaluation(self._rng.choice(found) if self.benchmark_seed == "random" else found, seconds)
 
     def facts(self, genotype: Genotype) -> dict[str, float]:
-        """Validation and test accuracy on each data set after ``report`` epochs, mean over seeds, where held."""
+        """Return the stored validation and test accuracies after ``report_epochs`` epochs, means over seeds.
+
+        The keys are DATASET/SPLIT.
+        """
         found = {}
         for dataset in DATASETS:
             for split in SPLITS:
                 try:
-                    value = self.table.accuracy(genotype, dataset, split, self.report, "mean")
+                    value = self.table.accuracy(genotype, dataset, split, self.report_epochs, "mean")
                 except NasError:
                     continue
                 if math.isfinite(value):
@@ -173,16 +180,16 @@ class BenchmarkQuery(Evaluator):
 
     def optimum(self) -> dict[str, float]:
         if self._optimum is None:
-            columns = {name: values[self._places()] for name, values in self._columns()}
+            columns = {name: values[self._space_rows()] for name, values in self._columns()}
             self._optimum = {n: float(values.max()) for n, values in columns.items() if np.isfinite(values).all()}
         return self._optimum
 
     def _columns(self) -> Iterator[tuple[str, Values]]:
-        """What is reported, by the names of ``facts``, of all architectures."""
+        """Yield the reported accuracies of all architectures, by the keys of ``facts``."""
         for dataset in DATASETS:
             for split in SPLITS:
                 try:
-                    yield f"{dataset}/{split}", self.table.values(dataset, split, self.report, "mean")
+                    yield f"{dataset}/{split}", self.table.values(dataset, split, self.report_epochs, "mean")
                 except NasError:
                     continue
 
@@ -190,13 +197,13 @@ class BenchmarkQuery(Evaluator):
 def _no_table(root: str, notation: str) -> NasError:
     if notation not in KINDS:
         return NasError(
-            f"evaluator=benchmark: there is no benchmark of space '{notation}', only of {' and '.join(KINDS)}; "
-            "evaluator=zero_cost, supernet or training values the genotypes of any space"
+            f"evaluator=benchmark: space '{notation}' has no benchmark, only {' and '.join(KINDS)} have. Set "
+            "evaluator=zero_cost, supernet or training."
         )
-    from nas.benchmarks.tables import unreadable  # pyarrow takes its time to import
+    from nas.benchmarks.tables import unreadable  # imports pyarrow, which is slow to load
 
-    broken = "".join(f"; {path.name} there cannot be read" for path in unreadable(root, notation))
+    broken = "".join(f"; {path.name} in it cannot be read" for path in unreadable(root, notation))
     return NasError(
-        f"evaluator=benchmark: there is no table of space '{notation}' in {root} or {root}/{notation}{broken}; "
-        "name its directory by paths.benchmark or paths.data"
+        f"evaluator=benchmark: there is no table of space '{notation}' in {root} or {root}/{notation}{broken}. Set "
+        "paths.benchmark or paths.data to its directory."
     )

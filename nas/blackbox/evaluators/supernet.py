@@ -1,4 +1,4 @@
-"""Accuracies with the weights of a supernet that a search has trained."""
+"""Evaluation with the weights of a trained supernet."""
 
 from __future__ import annotations
 
@@ -15,9 +15,16 @@ from nas.utils.errors import NasError
 
 
 class SupernetAccuracy(Evaluator):
-    """The validation accuracy (percent) of a genotype in the supernet of ``search``, by batch statistics.
+    """Validation accuracy (percent) of a genotype with the supernet's weights and batch statistics; measured seconds.
 
-    ``batches`` of the validation images are looked at, all where None; always the same ones. Measured seconds.
+    Args:
+        search: Search with the trained supernet.
+        data: Images; they need a validation split.
+        device: Device of the supernet.
+        batches: Number of validation batches, the same for each query; None uses all.
+
+    Raises:
+        NasError: If ``batches`` is below 1 or there are no validation images.
     """
 
     unit = "validation accuracy with the supernet's weights (%)"
@@ -26,12 +33,12 @@ class SupernetAccuracy(Evaluator):
         self, search: SupernetSearch, data: ImageData, device: torch.device | None = None, batches: int | None = None
     ) -> None:
         if batches is not None and batches < 1:
-            raise NasError(f"evaluator.batches={batches}: give a number of batches, at least 1, or null for all")
+            raise NasError(f"evaluator.batches={batches}: use a number of at least 1, or null for all.")
         self.search = search.to(device)
         self._like = torch.zeros((), device=device)
         valid = data.val_dataloader()
         if isinstance(valid, list):
-            raise NasError("evaluator=supernet needs validation images, and dataset.bilevel=false leaves none")
+            raise NasError("evaluator=supernet: needs validation images. Set dataset.bilevel=true.")
         self._batches = [(x.to(device), y.to(device)) for x, y in islice(valid, batches)]
 
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:

@@ -1,4 +1,4 @@
-"""Short trainings from scratch."""
+"""Evaluation by short trainings from scratch."""
 
 from __future__ import annotations
 
@@ -24,17 +24,26 @@ from nas.utils.errors import NasError
 
 
 class ShortTraining(Evaluator):
-    """The validation accuracy (percent) of a genotype's network after ``epochs`` epochs on the weights' images.
+    """Validation accuracy (percent) after a short training from scratch on the training split; measured seconds.
 
-    Weights and the order of the images follow from ``seed`` alone, so that a genotype has the same accuracy whenever
-    it is asked for. ``network`` are options of ``space.network``; None leaves its published size. Measured seconds.
+    The weights and the order of the images depend on ``seed`` alone, so a genotype always gets the same accuracy.
+    With ``fidelities``, each query is a separate training from the first epoch, with a schedule of that length.
 
-    With ``fidelities`` (epochs, growing) each query says for how long, and it is a training of its own from the first
-    epoch on, with a schedule of that length: ``length`` names the scheduler's option that takes the number of epochs,
-    None where it has none.
+    Args:
+        space: Search space.
+        data: Images; they need a validation split.
+        optimizer: Builds the optimizer from the parameters.
+        device: Device of the training.
+        scheduler: Builds the learning-rate scheduler, which steps once per epoch.
+        epochs: Length of a training if there are no fidelities.
+        clip_norm: Bound of the gradient norm; None disables clipping.
+        network: Options of ``space.network``; None selects the published size.
+        seed: Seed of the weights.
+        fidelities: Increasing training lengths in epochs, among which each query selects.
+        scheduler_epochs_arg: Argument of the scheduler that is set to the length of a fidelity; None sets none.
 
     Raises:
-        NasError: for lengths that make no sense, a ``length`` that the scheduler does not know, or where there are no
+        NasError: If a length is invalid, the scheduler does not take ``scheduler_epochs_arg``, or there are no
             validation images.
     """
 
@@ -52,20 +61,20 @@ class ShortTraining(Evaluator):
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
         fidelities: Sequence[int] | None = None,
-        length: str | None = "T_max",
+        scheduler_epochs_arg: str | None = "T_max",
     ) -> None:
-        self.fidelities, self._length = growing(fidelities), None if scheduler is None else length
+        self.fidelities, self._epochs_arg = growing(fidelities), None if scheduler is None else scheduler_epochs_arg
         known = () if scheduler is None else inspect.signature(scheduler).parameters
-        if self.fidelities and self._length is not None and length not in known:
+        if self.fidelities and self._epochs_arg is not None and scheduler_epochs_arg not in known:
             raise NasError(
-                f"evaluator.length={length}: evaluator.scheduler has no such option; name the one that takes the "
-                "number of epochs, or null"
+                f"evaluator.scheduler_epochs_arg={scheduler_epochs_arg}: evaluator.scheduler takes no such argument. "
+                "Set the name of its number of epochs, or null."
             )
         if epochs < 1:
-            raise NasError(f"evaluator.epochs={epochs}: give a whole number of epochs, at least 1")
+            raise NasError(f"evaluator.epochs={epochs}: use a whole number of epochs, at least 1.")
         loaders, valid = data.train_dataloader(), data.val_dataloader()
         if not isinstance(loaders, CombinedLoader) or isinstance(valid, list):
-            raise NasError("evaluator=training needs validation images, and dataset.bilevel=false leaves none")
+            raise NasError("evaluator=training: needs validation images. Set dataset.bilevel=true.")
         self.space, self.device, self.epochs, self.clip_norm, self.seed = space, device, epochs, clip_norm, seed
         self.network = {} if network is None else dict(network)
         self.task = Classification()
@@ -87,7 +96,7 @@ class ShortTraining(Evaluator):
 
     def _fit(self, network: Network, fidelity: int | None) -> None:
         optimizer = self._make_optimizer(network.parameters())
-        options = {} if fidelity is None or self._length is None else {self._length: fidelity}
+        options = {} if fidelity is None or self._epochs_arg is None else {self._epochs_arg: fidelity}
         scheduler = None if self._make_scheduler is None else self._make_scheduler(optimizer, **options)
         network.train()
         for epoch in range(self.epochs if fidelity is None else fidelity):

@@ -1,4 +1,4 @@
-"""The supernet of a finished search, to be asked by another one."""
+"""Evaluator that reuses the supernet of a finished search."""
 
 from __future__ import annotations
 
@@ -20,31 +20,37 @@ from nas.utils.errors import NasError
 
 
 def supernet_accuracy(
-    space: Space, data: ImageData, device: torch.device, run: str | None = None, batches: int | None = None
+    space: Space, data: ImageData, device: torch.device, supernet_dir: str | None = None, batches: int | None = None
 ) -> SupernetAccuracy:
-    """The evaluator of the supernet that the search in the directory ``run`` has trained.
+    """Return the evaluator of the supernet trained by the search in ``supernet_dir``.
+
+    Args:
+        space: Space of the present search.
+        data: Images of the present search.
+        device: Device of the supernet.
+        supernet_dir: Run directory of the search that trained the supernet.
+        batches: Number of validation batches; None uses all.
 
     Raises:
-        NasError: where there is none, or it is not of this space and data set.
+        NasError: If the directory has no supernet, or one of another space or data set.
     """
-    wanted = "give the run directory of a search with a supernet (python search.py method=one_shot)"
-    if run is None:
-        raise NasError(f"evaluator.run is missing: {wanted}")
-    directory = Path(run).expanduser()
+    fix = "Set it to the run directory of a search with a supernet (method=one_shot)."
+    if supernet_dir is None:
+        raise NasError(f"evaluator.supernet_dir=null: {fix}")
+    option = f"evaluator.supernet_dir={supernet_dir}"
+    directory = Path(supernet_dir).expanduser()
     checkpoint = last_checkpoint(directory)
     config = directory / ".hydra" / "config.yaml"
     if checkpoint is None or not config.is_file():
-        raise NasError(f"evaluator.run={run}: there is no checkpoints/last.ckpt and .hydra/config.yaml; {wanted}")
+        raise NasError(f"{option}: there is no checkpoints/last.ckpt and .hydra/config.yaml. {fix}")
     cfg = OmegaConf.load(config)
-    kind = data.name
     if cfg.space.name != space.name:
-        raise NasError(f"evaluator.run={run}: it searched space '{cfg.space.name}', this one is '{space.name}'")
-    choice = saved_choices(directory).get("dataset")
-    _refuse_other_images(run, choice, cfg.dataset, data)
-    theirs = build_space(cfg.space, data)
-    search = build_search(cfg.method, theirs)
+        raise NasError(f"{option}: its space is '{cfg.space.name}', not '{space.name}'. Set space={cfg.space.name}.")
+    dataset = saved_choices(directory).get("dataset")
+    _refuse_other_images(option, dataset, cfg.dataset, data)
+    search = build_search(cfg.method, build_space(cfg.space, data))
     if not isinstance(search, SupernetSearch):
-        raise NasError(f"evaluator.run={run}: method '{cfg.method.name}' has no supernet; {wanted}")
+        raise NasError(f"{option}: method '{cfg.method.name}' has no supernet. {fix}")
     state = read_checkpoint(checkpoint)["state_dict"]
     prefix = "supernet."
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -52,20 +58,22 @@ def supernet_accuracy(
         search.supernet.load_state_dict(weights)
     except RuntimeError:
         raise NasError(
-            f"evaluator.run={run}: its supernet (dataset={choice}) does not fit images of {kind}, or a stage of its "
-            "method has changed its cells: choose the data set of the run, and a method whose supernet stays as it is"
+            f"{option}: its supernet (dataset={dataset}) does not fit images of {data.name}, or its method changed the "
+            "cells in stages. Use the data set of the run and a method with a constant supernet."
         ) from None
     return SupernetAccuracy(search, data, device, batches)
 
 
-def _refuse_other_images(run: str, choice: str | None, theirs: DictConfig, data: ImageData) -> None:
-    """Raises NasError where the supernet was trained on other images, or on those that are to judge its genotypes."""
-    mine = HydraConfig.get().runtime.choices["dataset"]
-    if choice is not None and choice != mine:
-        raise NasError(f"evaluator.run={run}: it was trained on dataset={choice}, this search has {mine}: choose that")
-    split = theirs.get("split")
+def _refuse_other_images(option: str, dataset: str | None, saved: DictConfig, data: ImageData) -> None:
+    """Raise NasError if the supernet was trained on other images, or on validation images of the present search."""
+    present = HydraConfig.get().runtime.choices["dataset"]
+    if dataset is not None and dataset != present:
+        raise NasError(
+            f"{option}: it was trained on dataset={dataset}, this search has {present}. Set dataset={dataset}."
+        )
+    split = saved.get("split")
     if split is not None and str(split) != str(data.split):
         raise NasError(
-            f"evaluator.run={run}: it was trained on dataset.split={split}, and some of the validation images of "
-            f"dataset.split={data.split} with it: choose that split"
+            f"{option}: it was trained on dataset.split={split}, which contains validation images of "
+            f"dataset.split={data.split}. Set dataset.split={split}."
         )

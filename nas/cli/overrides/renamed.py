@@ -72,6 +72,7 @@ RENAMED = {
     "method.schedules.*.supernet": "method.callbacks.*.supernet_epochs",
     "method.schedules.*.tune": "method.callbacks.*.projection_epochs",
     "method.score": "ranking.proxy",
+    "method.scores": "method.proxies",
     "method.warmup_epochs": "method.arch_step.warmup_epochs",
     "method.weight_optimizer": "method.weight_step.optimizer",
     "method=scan": "mode=rank_proxies",
