@@ -8,9 +8,10 @@ import pytorch_lightning as pl
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nas.data.pipeline.loader import Loader, derive_seed
+from nas.data.pipeline.loader import Loader
 from nas.training.module import Training
 from nas.utils.errors import NasError
+from nas.utils.seeds import derive_seed
 
 
 class RecalibrateBatchNorm(pl.Callback):

@@ -1,1 +1,5 @@
-"""Data sets: Lightning data modules that feed image classification from tensors in memory."""
+"""Data sets as Lightning data modules: a file per data set, with ``base`` for what they share.
+
+Data sets in memory subclass ``ImageData``. ``folder`` reads images from class folders. ``splits/`` selects images, and
+``pipeline/`` turns them into batches.
+"""

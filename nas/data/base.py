@@ -1,10 +1,8 @@
-"""The base of all image data sets."""
+"""Base class of all image data sets."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypedDict
 
@@ -13,38 +11,15 @@ import torch
 from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 
-from nas.data.pipeline.augment import EvalTransform, TrainTransform
+from nas.data.pipeline.cifar_augmentation import EvalTransform, TrainTransform
 from nas.data.pipeline.loader import Loader, TensorLoader, Transform
 from nas.data.pipeline.resize import Resize
-from nas.data.splits.nas_bench_201 import (
-    NAS_BENCH_201,
-    check_split_options,
-    describe_test_images,
-    split_test_images,
-)
-from nas.data.splits.train_split import split_train_images
+from nas.data.splits.partition import Partition, Splits
 from nas.utils.errors import NasError
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Splits:
-    """A data set in memory: images uint8 [N, C, H, W] (or float in 0..1), labels int64 [N]."""
-
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
-
-    def to(self, device: torch.device) -> Splits:
-        """The same on ``device``."""
-        tensors = (self.train_images, self.train_labels, self.test_images, self.test_labels)
-        return Splits(*(tensor.to(device) for tensor in tensors))
 
 
 class ImageOptions(TypedDict, total=False):
-    """The options of ``ImageData`` that mean the same, and have the same default, for every data set."""
+    """Options of ``ImageData`` with the same meaning and default for every data set."""
 
     batch_size: int
     eval_batch_size: int
@@ -59,8 +34,8 @@ class ImageOptions(TypedDict, total=False):
     resize: int | None
 
 
-class _Place(NamedTuple):
-    """Which share of the data this process takes, and where it holds it."""
+class _Placement(NamedTuple):
+    """Share of the data that this process loads, and the device that stores it."""
 
     rank: int
     world: int
@@ -68,52 +43,52 @@ class _Place(NamedTuple):
 
 
 class ImageData(pl.LightningDataModule):
-    """Images with labels, held in memory. A subclass sets ``name``, ``shape``, ``classes`` and writes ``load``.
+    """Labeled images in memory. A subclass sets ``name``, ``shape`` and ``classes``, and implements ``load``.
 
-    With ``bilevel`` the training batches are ``{"train": (x, y), "val": (x, y)}``, both augmented and shuffled, for
-    the weights and for the architecture; the shorter of the two parts is cycled. Validation is on the part of the
+    With ``bilevel`` the training batches are ``{"train": (x, y), "val": (x, y)}`` for the weights and for the
+    architecture, both augmented and shuffled. The shorter of the two parts is cycled. Validation uses the part of the
     architecture, in order and without augmentation. Without ``bilevel`` the training batches are ``(x, y)`` from the
-    whole training set and there is no validation. In every batch x is float32 [B, C, H, W] and y int64 [B].
+    whole training set, and there is no validation. In every batch x is float32 [B, C, H, W] and y is int64 [B].
 
     With ``split="nas_bench_201"`` all training images train the weights, half of the test images train the
     architecture, and the other half is the test set. A training is tested on that half too. With ``hold_out`` a
     training uses only the weights' part of ``split`` and is tested on the other part (cifar10-valid of NAS-Bench-201).
 
     Args:
-        mean, std: normalization, one value a channel, of pixels scaled to 0..1.
-        batch_size: training images a step, on each rank.
-        eval_batch_size: images a step of validation and test, on each rank.
-        split: ``"halves"``, the portion for the weights, or the path of a split file (see ``split_train_images``); or
-            ``"nas_bench_201"``, see above.
-        test_split: a published file that says what the halves of ``"nas_bench_201"`` are (see ``split_test_images``).
+        mean, std: normalization of pixels scaled to 0..1, a value per channel.
+        batch_size: training images per step and rank.
+        eval_batch_size: images per step and rank in validation and test.
+        split: ``"halves"``, the fraction for the weights or the path of a split file (see ``split_train_images``), or
+            ``"nas_bench_201"``.
+        test_split: published file with the halves of ``"nas_bench_201"`` (see ``split_test_images``).
         hold_out: see above.
-        bilevel: a search over weights and architecture, rather than the training of one network.
-        pad: pixels of black padding for the random crop; 0 for no crop.
+        bilevel: load batches for a search over weights and architecture. False: for a single network.
+        pad: pixels of black padding for the random crop; 0: no crop.
         flip: mirror training images at random.
-        cutout: side in pixels of the hole in each training image; 0 for none.
-        seed: of the order and of the augmentation.
-        on_device: hold the whole data set on the device that trains and augment there.
-        image_size: side of the images that networks see; as they are held if ``None``.
-        resize: side that images are brought to, of which ``image_size`` is then cut out: the middle, or in training a
-            part at random; ``image_size`` if ``None``.
+        cutout: side in pixels of the hole in each training image; 0: none.
+        seed: seed of the order and the augmentation.
+        on_device: store the whole data set on the training device, and augment there.
+        image_size: side of the images that networks see; None: as stored.
+        resize: shorter side before ``image_size`` is cut out, from the middle or, in training, at random; None: same
+            as ``image_size``.
 
     Raises:
-        NasError: if a value is out of range. Also from ``train_dataloader``: if ``batch_size`` is larger than a part.
+        NasError: if a value is out of range, or, from ``train_dataloader``, if ``batch_size`` is larger than a part.
     """
 
     published_test_split: ClassVar[str] = "a file"
-    """The name of the published ``test_split``."""
+    """Name of the published ``test_split``."""
 
     name: str
     shape: tuple[int, int, int]
     """Channels, height and width of an image, as networks see it."""
-    held: tuple[int, int, int]
-    """The same of the images in memory."""
+    stored_shape: tuple[int, int, int]
+    """Channels, height and width of an image in memory."""
     classes: int
     class_names: tuple[str, ...] = ()
-    """By label; empty until known (some data sets learn them in ``setup``)."""
-    watch_test = False
-    """Whether the training of one network is tested after each epoch."""
+    """Names by label; empty if unknown. Some data sets read them in ``setup``."""
+    test_every_epoch = False
+    """Whether the training of a single network is tested after each epoch."""
 
     def __init__(
         self,
@@ -135,156 +110,134 @@ class ImageData(pl.LightningDataModule):
         resize: int | None = None,
     ) -> None:
         super().__init__()
-        self.held = self.shape
-        self.resize = self._resize(image_size, resize)
+        self.stored_shape = self.shape
+        self.resize = self._build_resize(image_size, resize)
         if self.resize is not None:
-            self.shape = (self.held[0], self.resize.size, self.resize.size)
+            self.shape = (self.stored_shape[0], self.resize.size, self.resize.size)
         self.mean, self.std = tuple(float(m) for m in mean), tuple(float(s) for s in std)
-        if len(self.mean) != self.shape[0] or len(self.std) != self.shape[0] or min(self.std) <= 0:
-            raise NasError(
-                f"mean {self.mean} and std {self.std} do not fit {self.name}: "
-                f"it has {self.shape[0]} channel(s), and each needs a mean and a positive std"
-            )
-        least = {"batch_size": (batch_size, 1), "eval_batch_size": (eval_batch_size, 1), "pad": (pad, 0)}
-        for option, (value, bound) in {**least, "cutout": (cutout, 0)}.items():
-            if value < bound:
-                raise NasError(f"{option} is {value} for {self.name}: it must be at least {bound}")
-        if self.classes < 2:
-            raise NasError(f"{self.name} has {self.classes} class(es): it takes two to tell apart")
-        if cutout // 2 >= max(self.shape[1:]) - 1 and cutout - cutout // 2 >= max(self.shape[1:]):
-            raise NasError(
-                f"cutout {cutout} leaves nothing of {self.name}, whose images are {self.shape[1]}x{self.shape[2]}: "
-                "give a smaller hole, or dataset.cutout=0"
-            )
-        check_split_options(split, test_split, hold_out, bilevel)
-        self.test_split, self.hold_out = test_split, hold_out
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.split, self.bilevel = split, bilevel
         self.pad, self.flip, self.cutout = pad, flip, cutout
+        self._check_options()
+        self.partition = Partition(split, test_split, hold_out, bilevel)
+        self.split, self.test_split, self.hold_out, self.bilevel = split, test_split, hold_out, bilevel
         self.train_transform = TrainTransform(self.mean, self.std, pad, flip, cutout, self.resize)
         self.seed, self.on_device = seed, on_device
         self._splits: Splits | None = None
-        self._weights = 0  # training images with split=nas_bench_201, which the images for the architecture follow
+        self._loaded_size = 0  # training images of the data set, before the partition
 
-    def _resize(self, size: int | None, side: int | None) -> Resize | None:
+    def _build_resize(self, size: int | None, side: int | None) -> Resize | None:
         if size is not None:
             return Resize(size, side)
         if side is not None:
-            raise NasError(f"resize={side} for {self.name}: give image_size too, the side that is cut out of it")
+            raise NasError(f"dataset.resize={side}: has no effect without dataset.image_size. Set both.")
         return None
 
+    def _check_options(self) -> None:
+        channels, height, width = self.shape
+        if len(self.mean) != channels or len(self.std) != channels or min(self.std) <= 0:
+            raise NasError(
+                f"dataset.mean={list(self.mean)}, dataset.std={list(self.std)}: do not fit {self.name}. "
+                f"Set {channels} value(s) each, one per channel, with positive std."
+            )
+        for option, least in {"batch_size": 1, "eval_batch_size": 1, "pad": 0, "cutout": 0}.items():
+            value = getattr(self, option)
+            if value < least:
+                raise NasError(f"dataset.{option}={value}: out of range for {self.name}. Set at least {least}.")
+        if self.classes < 2:
+            raise NasError(f"dataset={self.name}: has {self.classes} class(es). Classification needs at least 2.")
+        hole, side = self.cutout, max(height, width)
+        if hole // 2 >= side - 1 and hole - hole // 2 >= side:
+            raise NasError(
+                f"dataset.cutout={hole}: covers the whole image of {self.name} ({height}x{width}). "
+                "Set a smaller side, or dataset.cutout=0."
+            )
+
     def load(self) -> Splits:
-        """Read the data set; called once, by ``setup``, on every rank."""
+        """Read the data set. ``setup`` calls it once on every rank."""
         raise NotImplementedError(f"{type(self).__name__} has no load()")
 
     def setup(self, stage: str | None = None) -> None:
-        """Load the data set unless that was done before; the same for every ``stage``."""
+        """Load the data set on the first call, whatever the ``stage``.
+
+        Raises:
+            NasError: if the images have another shape than declared, or a split file does not fit.
+        """
         if self._splits is not None:
             return
-        splits = self.load()
-        if splits.train_images.shape[1:] != self.held or splits.test_images.shape[1:] != self.held:
+        loaded = self.load()
+        shapes = [tuple(images.shape[1:]) for images in (loaded.train_images, loaded.test_images)]
+        if any(shape != self.stored_shape for shape in shapes):
             raise NasError(
-                f"{self.name} has images of shape {tuple(splits.train_images.shape[1:])} (train) and "
-                f"{tuple(splits.test_images.shape[1:])} (test), but declares {self.held}"
+                f"dataset={self.name}: images have shapes {shapes[0]} (train) and {shapes[1]} (test), but the class "
+                f"declares {self.stored_shape}. Set the attribute shape to the shape of the images."
             )
-        self._splits = self._shared_out(splits)
+        self._loaded_size = len(loaded.train_labels)
+        self._splits = self.partition.select(loaded, self.published_test_split)
 
-    def _shared_out(self, splits: Splits) -> Splits:
-        """What is trained and tested on by the rule of ``split`` or ``hold_out``, where it is not what was loaded."""
-        images, labels, test_images, test_labels = vars(splits).values()
-        self._weights, size = len(labels), len(test_labels)
-        if self.hold_out:
-            first, second = split_train_images(self.split, self._weights)
-            log.info(
-                "hold-out       training on %d of %d training images, testing on the other %d (dataset.split=%s)",
-                *(len(first), self._weights, len(second), self.split),
-            )
-            return Splits(images[first], labels[first], images[second], labels[second])
-        if self.split != NAS_BENCH_201:
-            return splits
-        xvalid, xtest = split_test_images(self.test_split, size, self.published_test_split)
-        if self.test_split is None:
-            log.info(
-                "test split     the second half of the %d test images in their order; for the halves of NAS-Bench-201 "
-                "set dataset.test_split=%s",
-                *(size, self.published_test_split),
-            )
-        if self.bilevel:
-            images, labels = torch.cat([images, test_images[xvalid]]), torch.cat([labels, test_labels[xvalid]])
-        return Splits(images, labels, test_images[xtest], test_labels[xtest])
-
-    @property
-    def tested_on(self) -> str:
-        """What the images of ``test_dataloader`` are, in words."""
-        return describe_test_images(self.split, self.test_split, self.hold_out)
+    def describe_test_images(self) -> str:
+        """Describe the images of ``test_dataloader``, for logs and summaries."""
+        return self.partition.describe_test_images()
 
     @property
     def splits(self) -> Splits:
-        """The data, loaded where that was not done yet."""
+        """Training and test images; loaded on first access."""
         self.setup()
         assert self._splits is not None
         return self._splits
 
     def sizes(self) -> dict[str, int]:
-        """Number of images by part: ``train``, ``val`` (only with ``bilevel``) and ``test``."""
-        parts = {part: len(indices) for part, indices in self._parts().items()}
+        """Return the number of images by part: ``train``, ``val`` (only with ``bilevel``) and ``test``."""
+        parts = {part: len(indices) for part, indices in self.part_indices().items()}
         return {**parts, "test": len(self.splits.test_labels)}
 
+    def part_indices(self) -> dict[str, Tensor]:
+        """Return the indices (int64) of the training images by part: ``train`` and, with ``bilevel``, ``val``."""
+        size = len(self.splits.train_labels)
+        return self.partition.part_indices(size, self._loaded_size)
+
     def train_dataloader(self) -> CombinedLoader | Loader:
-        """Augmented and shuffled batches: of both parts in pairs with ``bilevel``, else of all training images."""
+        """Return augmented and shuffled batches: pairs from both parts with ``bilevel``, else all training images."""
         loaders = {}
-        for stream, (part, indices) in enumerate(self._parts().items()):
-            loader = self._loader(
+        for stream, (part, indices) in enumerate(self.part_indices().items()):
+            loader = self.build_loader(
                 indices=indices, augment=True, shuffle=True, stream=stream, batch_size=self.batch_size
             )
             if self.batch_size > loader.share:
                 raise NasError(
-                    f"batch_size {self.batch_size} is larger than the {part} split of {self.name} "
-                    f"({len(indices)} images on {loader.world} rank(s)): use at most {loader.share}"
+                    f"dataset.batch_size={self.batch_size}: larger than the {part} part of {self.name} "
+                    f"({len(indices)} images on {loader.world} rank(s)). Set at most {loader.share}."
                 )
             loaders[part] = loader
         return CombinedLoader(loaders, mode="max_size_cycle") if self.bilevel else loaders["train"]
 
     def val_dataloader(self) -> Loader | list[Loader]:
-        """The part of the architecture in order, not augmented.
+        """Return the part of the architecture in order, not augmented.
 
-        Without ``bilevel`` there is none: the test images with ``watch_test``, else nothing.
+        Without ``bilevel``, return the test images if ``test_every_epoch`` is set, else an empty list.
         """
         if not self.bilevel:
-            return self.test_dataloader() if self.watch_test else []
-        return self._eval_loader(indices=self._parts()["val"])
+            return self.test_dataloader() if self.test_every_epoch else []
+        return self._eval_loader(indices=self.part_indices()["val"])
 
     def test_dataloader(self) -> Loader:
-        """The test set in order, not augmented; distributed, each image is on one rank, so ranks may have one less."""
-        return self._eval_loader(test=True, once=True)
+        """Return the test set in order, not augmented. Each image is on one rank, so some ranks may have one less."""
+        return self._eval_loader(test=True, wrap=False)
 
-    def weights_loader(self, augment: bool) -> Loader:
-        """The images that train weights, in order, augmented or not: for measurements."""
-        return self._loader(
-            indices=self._parts()["train"], augment=augment, shuffle=False, batch_size=self.eval_batch_size
+    def train_part_loader(self, augment: bool) -> Loader:
+        """Return the images that train the weights, in order, for measurements."""
+        return self.build_loader(
+            indices=self.part_indices()["train"], augment=augment, shuffle=False, batch_size=self.eval_batch_size
         )
 
-    def _parts(self) -> dict[str, Tensor]:
-        """The indices of the training images by their use."""
-        size = len(self.splits.train_labels)
-        if not self.bilevel:
-            return {"train": torch.arange(size)}
-        if self.split == NAS_BENCH_201:
-            return {"train": torch.arange(self._weights), "val": torch.arange(self._weights, size)}
-        return dict(zip(("train", "val"), split_train_images(self.split, size), strict=True))
+    def build_loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
+        """Build a loader of the test or training images, for the share and the device of this process.
 
-    def _place(self) -> _Place:
-        if self.trainer is None:
-            return _Place(0, 1, torch.device("cpu"))
-        device = self.trainer.strategy.root_device if self.on_device else torch.device("cpu")
-        return _Place(self.trainer.global_rank, self.trainer.world_size, device)
-
-    def _eval_loader(self, **options: Any) -> Loader:
-        return self._loader(shuffle=False, batch_size=self.eval_batch_size, **options)
-
-    def _loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
-        """A loader of the test images, or of the training images, on this process's share and device."""
-        rank, world, device = self._place()
+        Args:
+            test: load test images rather than training images.
+            augment: apply the training augmentation.
+            options: options of ``Loader``, such as ``indices`` and ``batch_size``.
+        """
+        rank, world, device = self._placement()
         transform: Transform = self.train_transform if augment else EvalTransform(self.mean, self.std, self.resize)
         # Moved once and kept, so that the loaders share one copy on the device.
         self._splits = splits = self.splits.to(device)
@@ -294,3 +247,12 @@ class ImageData(pl.LightningDataModule):
         return TensorLoader(
             images, labels, transform=transform, seed=self.seed, rank=rank, world=world, device=device, **options
         )
+
+    def _eval_loader(self, **options: Any) -> Loader:
+        return self.build_loader(shuffle=False, batch_size=self.eval_batch_size, **options)
+
+    def _placement(self) -> _Placement:
+        if self.trainer is None:
+            return _Placement(0, 1, torch.device("cpu"))
+        device = self.trainer.strategy.root_device if self.on_device else torch.device("cpu")
+        return _Placement(self.trainer.global_rank, self.trainer.world_size, device)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, from the official python archives."""
+"""CIFAR-10 and CIFAR-100, from the official archives for Python."""
 
 from __future__ import annotations
 
@@ -10,23 +10,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data.base import ImageData, ImageOptions, Splits
+from nas.data.base import ImageData, ImageOptions
 from nas.data.pipeline.archive import Archive
 from nas.data.splits.nas_bench_201 import NAS_BENCH_201
+from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError
 
 _HOME = "https://www.cs.toronto.edu/~kriz"
 
 
 class Cifar(ImageData):
-    """What CIFAR-10 and CIFAR-100 share; they differ in their archive and in the names of files and keys.
+    """Base class of CIFAR-10 and CIFAR-100, which differ in their archive and in the names of files and keys.
 
-    ``prepare_data`` needs the unpacked folder in ``root``, or else the archive there, which it unpacks, or else
-    downloads the archive if ``download``. A trainer calls it on one process of each machine; without a trainer, call
-    it before ``setup``.
+    ``prepare_data`` uses the unpacked folder in ``root``, unpacks the archive in ``root``, or downloads the archive.
+    A trainer calls it on one process per machine. Without a trainer, call it before ``setup``.
+
+    Args:
+        root: directory of the unpacked folder or the archive.
+        mean, std: normalization of pixels scaled to 0..1, a value per channel.
+        download: download the archive if it is missing.
+        pad, flip, options: see ``ImageData``.
 
     Raises:
-        NasError: from ``prepare_data`` and ``setup``, if the files are missing and cannot be had, or are damaged.
+        NasError: from ``prepare_data`` and ``setup``, if the files are missing and unavailable, or damaged.
     """
 
     shape = (3, 32, 32)
@@ -52,11 +58,11 @@ class Cifar(ImageData):
         self.root, self.download = Path(root).expanduser(), download
 
     def prepare_data(self) -> None:
-        """Unpack or download what is missing in ``root``."""
+        """Unpack or download the files that are missing in ``root``."""
         self.archive.prepare(self.root, self.download)
 
     def load(self) -> Splits:
-        """Read all files, each checked by its md5 sum, and the names of the classes."""
+        """Read all files after verifying their md5 sums, and the names of the classes."""
         if self.archive.missing(self.root):
             raise self.archive.unavailable(self.root, "prepare_data() was not called")
         names = self.archive.read(self.root, self.meta_file)[self.names_key]
@@ -65,7 +71,7 @@ class Cifar(ImageData):
 
     def _read(self, files: Sequence[str]) -> tuple[Tensor, Tensor]:
         parts = [self.archive.read(self.root, name) for name in files]
-        images = np.concatenate([part[b"data"] for part in parts]).reshape(-1, *self.held)
+        images = np.concatenate([part[b"data"] for part in parts]).reshape(-1, *self.stored_shape)
         labels = np.concatenate([part[self.label_key] for part in parts])
         return torch.from_numpy(images), torch.from_numpy(labels).long()
 
@@ -74,7 +80,7 @@ class Cifar10(Cifar):
     """50,000 training and 10,000 test images of 32 x 32 pixels in 10 classes.
 
     ``root`` is the directory of ``cifar-10-batches-py``. The default normalization is that of DARTS. See ``Cifar`` for
-    where the files come from and ``ImageData`` for the other options.
+    the source of the files and ``ImageData`` for the other options.
     """
 
     name = "cifar10"
@@ -121,8 +127,8 @@ class Cifar10(Cifar):
 class Cifar100(Cifar):
     """50,000 training and 10,000 test images of 32 x 32 pixels in 100 (fine) classes.
 
-    ``root`` is the directory of ``cifar-100-python``. See ``Cifar`` for where the files come from and ``ImageData``
-    for the other options.
+    ``root`` is the directory of ``cifar-100-python``. See ``Cifar`` for the source of the files and ``ImageData`` for
+    the other options.
     """
 
     name = "cifar100"

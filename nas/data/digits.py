@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 x 8 pixels: real images that need no download."""
+"""Handwritten digits of 8 x 8 pixels, without a download."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Unpack
 
 import torch
 
-from nas.data.base import ImageData, ImageOptions, Splits
+from nas.data.base import ImageData, ImageOptions
+from nas.data.splits.partition import Splits
 
 
 class Digits(ImageData):
-    """The 1,797 gray images of scikit-learn's ``load_digits``: every fifth is a test image, the others train.
+    """The 1,797 grayscale images of scikit-learn's ``load_digits``. Every fifth image is a test image.
 
-    The options are those of ``ImageData``.
+    See ``ImageData`` for the options.
     """
 
     name = "digits"
@@ -33,8 +34,8 @@ class Digits(ImageData):
         super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
 
     def load(self) -> Splits:
-        """The images with their values, 0..16 in scikit-learn, scaled to 0..255."""
-        # Imported here as it takes longer than all the rest of this package.
+        """Read the images, and scale their values from 0..16 to 0..255."""
+        # Imported here, since it takes longer than the import of this whole package.
         from sklearn.datasets import load_digits
 
         digits = load_digits()

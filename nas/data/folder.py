@@ -1,4 +1,4 @@
-"""Images in folders, one a class: ImageNet, and data of one's own."""
+"""Images in class folders: ImageNet and the user's own data."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nas.data.base import ImageData, Splits
-from nas.data.pipeline.archive import write_whole
-from nas.data.pipeline.decode import Crop, Decode
+from nas.data.base import ImageData
+from nas.data.pipeline.decode import Crop, ImageDecoder
 from nas.data.pipeline.file_loader import UNREADABLE, FileLoader, OnBrokenImage
 from nas.data.pipeline.loader import Loader
-from nas.data.splits import class_subset as subsets
 from nas.data.splits.class_list import ClassList, read_class_list
+from nas.data.splits.class_subset import read_subset, sample_subset, subset_to_json
 from nas.data.splits.folder_index import FolderIndex, check_classes, class_folders, images_in, index_folder
+from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError, one_line
+from nas.utils.io import write_atomically
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-GREY_MEAN, GREY_STD = (0.449,), (0.226,)
+GRAY_MEAN, GRAY_STD = (0.449,), (0.226,)
 
 
 class FolderOptions(TypedDict, total=False):
-    """The options that ``Folder`` shares with ``ImageData``."""
+    """Options that ``Folder`` shares with ``ImageData``."""
 
     batch_size: int
     eval_batch_size: int
@@ -36,34 +37,34 @@ class FolderOptions(TypedDict, total=False):
 
 
 class Folder(ImageData):
-    """Images under ``root``: ``train/CLASS/`` and, to be tested on, ``val/CLASS/``; labels are places of sorted names.
+    """Training images in ``train/CLASS/`` and test images in ``val/CLASS/``; labels follow the sorted class names.
 
-    They are read as they are needed. With ``bilevel`` each class gives a portion of its training images to the weights
-    and another to the architecture, chosen from ``subset_seed`` and written to ``subset_file``; that list can be given
-    back as ``subset``. Without ``bilevel`` all training images are used. See ``ImageData`` for the batches, ``Decode``
-    for the augmentation.
+    Files are decoded on access. With ``bilevel`` a fraction of each class's training images trains the weights and
+    another fraction trains the architecture. Both are sampled from ``subset_seed`` and written to ``subset_file``,
+    which can be passed again as ``subset``. Without ``bilevel`` all training images are used. See ``ImageData`` for the
+    batches and ``ImageDecoder`` for the augmentation.
 
     Args:
-        root: the folder above ``train`` and ``val``.
-        name: what the data set is called.
-        classes: how many there are; ``None``: as many as folders in ``train``, which is looked at at once.
-        class_list: a file of the classes to use, in the order of their labels (see ``read_class_list``), which then
-            tells how many there are; ``None``: all folders, sorted.
-        image_size: side of the images that networks see; ``None``: the shorter side of the first training image.
-        channels: 3, 1 for gray images; ``None``: those of the first training image.
-        mean, std: of pixels scaled to 0..1; ``None``: those of ImageNet.
-        crop, scale, color_jitter, lighting, flip, pad, cutout: of the training images, see ``Decode``.
-        subset_fractions: of each class for the weights and for the architecture.
-        subset: a file list from which the two parts are taken instead.
-        subset_seed: selects the images of ``subset_fractions``.
-        subset_file: where the list of them is written.
-        on_broken_image: ``stop`` at an image that cannot be read, or ``skip`` and name it.
-        num_workers: processes that decode images; ``None``: one a core, at most 8.
+        root: folder that contains ``train`` and ``val``.
+        name: name of the data set.
+        classes: number of classes; None: the number of folders in ``train``.
+        class_list: file with the classes to use, in the order of their labels (see ``read_class_list``); it also sets
+            the number of classes. None: all folders, sorted.
+        image_size: side of the images that networks see; None: the shorter side of the first training image.
+        channels: 3 for RGB, 1 for grayscale images; None: as in the first training image.
+        mean, std: normalization of pixels scaled to 0..1, a value per channel; None: that of ImageNet.
+        crop, scale, color_jitter, lighting, flip, pad, cutout: training augmentation, see ``ImageDecoder``.
+        subset_fractions: fractions of each class for the weights and for the architecture.
+        subset: file list with the images of both parts, instead of a random sample.
+        subset_seed: seed of the sample.
+        subset_file: path for the file list of the sample.
+        on_broken_image: ``stop`` at an image that cannot be read, or ``skip`` it with a warning.
+        num_workers: processes that decode images; None: one per core, at most 8.
         batch_size, eval_batch_size, bilevel, seed: see ``ImageData``.
 
     Raises:
-        NasError: if a value is out of range, or what is looked up at once is not there; from ``setup``, if the folders
-            are not as they should be.
+        NasError: if a value is out of range, or the folder of the first image is missing although it is needed; from
+            ``setup``, if the folders are incomplete.
     """
 
     def __init__(
@@ -91,80 +92,116 @@ class Folder(ImageData):
         **options: Unpack[FolderOptions],
     ) -> None:
         if root is None:
-            raise NasError("dataset.root is missing: give the folder that holds train/CLASS/ and val/CLASS/")
+            raise NasError("dataset.root=null: missing. Set the folder that contains train/CLASS/ and val/CLASS/.")
         self.root, self.name = Path(root).expanduser(), name
-        self._listed = None if class_list is None else _listed(Path(class_list).expanduser(), self.root / "train")
-        first = _first_image(self.root / "train", self._listed) if None in (image_size, channels) else (0, 0)
-        side, channels = image_size or first[0], channels or first[1]
+        self._class_list = None
+        if class_list is not None:
+            self._class_list = read_class_list(Path(class_list).expanduser(), class_folders(self.root / "train"))
+        self.shape = self._infer_shape(image_size, channels)
+        side, channels = self.shape[1], self.shape[0]
         if side < 8 or channels not in (1, 3) or (num_workers or 0) < 0:
             raise NasError(
                 f"dataset={name}: image_size={side}, channels={channels}, num_workers={num_workers} are out of range. "
                 "Set image_size to at least 8, channels to 1 or 3 and num_workers to at least 0."
             )
-        self.classes, self.shape = _count(self.root / "train", self._listed, classes), (channels, side, side)
-        mean = (GREY_MEAN if channels == 1 else IMAGENET_MEAN) if mean is None else mean
-        std = (GREY_STD if channels == 1 else IMAGENET_STD) if std is None else std
+        self.classes = self._count_classes(classes)
+        mean = (GRAY_MEAN if channels == 1 else IMAGENET_MEAN) if mean is None else mean
+        std = (GRAY_STD if channels == 1 else IMAGENET_STD) if std is None else std
         options.setdefault("eval_batch_size", 256)
         super().__init__(mean=mean, std=std, pad=pad, on_device=False, **options)
         self.crop, self.on_broken_image, self.num_workers = crop, on_broken_image, num_workers
         self.scale, self.color_jitter, self.lighting = tuple(scale), tuple(color_jitter), lighting
         self.subset_fractions, self.subset, self.subset_seed = tuple(subset_fractions), subset, subset_seed
         self.subset_file = None if subset_file is None else Path(subset_file)
-        self._decode(True)  # its values are looked at now rather than in the first step
+        self._build_decoder(augment=True)  # raises for invalid options before the first step
         if subset is not None and not self.bilevel:
-            raise NasError(f"subset {subset}: without bilevel, as in a training, all images are used: leave it out")
+            raise NasError(f"dataset.subset={subset}: a training uses all images. Leave out dataset.subset.")
         self._index: dict[str, FolderIndex] = {}
-        self._chosen: dict[str, Tensor] = {}
+        self._part_indices: dict[str, Tensor] = {}
 
     def load(self) -> Splits:
-        """Never: the images are not held in memory."""
-        raise NasError(f"the images of {self.name} are read as they are needed, not held in memory")
+        """Raise NasError: the images are not stored in memory."""
+        raise NasError(f"dataset={self.name}: images are decoded on access and not stored in memory.")
 
     def setup(self, stage: str | None = None) -> None:
-        """Look at all folders, and share out the training images; the same for every ``stage``."""
+        """Index all folders and sample the parts on the first call, whatever the ``stage``."""
         if self._index:
             return
-        folders = None if self._listed is None else self._listed.folders
-        train, val = (index_folder(self.root / part, folders) for part in ("train", "val"))
+        selected = None if self._class_list is None else self._class_list.folders
+        train, val = (index_folder(self.root / part, selected) for part in ("train", "val"))
         check_classes(train.classes, val.classes, self.root)
         if len(train.classes) != self.classes:
             raise NasError(
-                f"{self.root.absolute()} has {len(train.classes)} classes, where dataset.classes={self.classes}: "
-                "give the number that there are"
+                f"dataset.classes={self.classes}: {self.root.absolute()} has {len(train.classes)} classes. "
+                f"Set dataset.classes={len(train.classes)}."
             )
-        self.class_names = train.classes if self._listed is None else self._listed.names
+        self.class_names = train.classes if self._class_list is None else self._class_list.names
         if self.bilevel:
-            self._chosen = self._choose(train)
+            self._part_indices = self._sample_parts(train)
         else:
-            self._chosen = {"train": torch.arange(len(train.files))}
+            self._part_indices = {"train": torch.arange(len(train.files))}
         self._index = {"train": train, "val": val}
 
     def sizes(self) -> dict[str, int]:
-        """Number of images by part: ``train``, ``val`` (only with ``bilevel``) and ``test``."""
-        return {**{part: len(chosen) for part, chosen in self._parts().items()}, "test": len(self._index["val"].files)}
+        """Return the number of images by part: ``train``, ``val`` (only with ``bilevel``) and ``test``."""
+        parts = {part: len(indices) for part, indices in self.part_indices().items()}
+        return {**parts, "test": len(self._index["val"].files)}
 
-    def _choose(self, train: FolderIndex) -> dict[str, Tensor]:
+    def part_indices(self) -> dict[str, Tensor]:
+        """Return the indices (int64) of the training images by part: ``train`` and, with ``bilevel``, ``val``."""
+        self.setup()
+        return self._part_indices
+
+    def build_loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
+        """Build a loader of the test or training images for the share of this process; see ``ImageData``."""
+        self.setup()
+        rank, world, _ = self._placement()
+        index = self._index["val" if test else "train"]
+        device = None if self.trainer is None else self.trainer.strategy.root_device
+        return FileLoader(
+            str(index.root),
+            index.files,
+            index.labels,
+            decode=self._build_decoder(augment),
+            on_broken_image=self.on_broken_image,
+            num_workers=self.num_workers,
+            pin_memory=device is not None and device.type == "cuda",
+            seed=self.seed,
+            rank=rank,
+            world=world,
+            **options,
+        )
+
+    def _infer_shape(self, side: int | None, channels: int | None) -> tuple[int, int, int]:
+        if side is None or channels is None:
+            first_side, first_channels = _first_image(self.root / "train", self._class_list)
+            side, channels = side or first_side, channels or first_channels
+        return channels, side, side
+
+    def _count_classes(self, classes: int | None) -> int:
+        if self._class_list is not None:
+            return len(self._class_list.folders)
+        return len(class_folders(self.root / "train")) if classes is None else classes
+
+    def _sample_parts(self, train: FolderIndex) -> dict[str, Tensor]:
+        """Return the indices of both parts, and write their file list on the first rank."""
         if self.subset is None:
-            weights, architecture = subsets.choose(train, self.subset_fractions, self.subset_seed)
+            weights, architecture = sample_subset(train, self.subset_fractions, self.subset_seed)
         else:
-            weights, architecture = subsets.read(Path(self.subset).expanduser(), train)
+            weights, architecture = read_subset(Path(self.subset).expanduser(), train)
         if self.subset_file is not None and (self.trainer is None or self.trainer.is_global_zero):
-            text = subsets.to_text(train, weights, architecture)
+            text = subset_to_json(train, weights, architecture)
             if self.subset_file.exists() and self.subset_file.read_text() != text:
                 raise NasError(
-                    f"{self.subset_file} lists other images than those that {train.root} gives now: the folder has "
-                    f"changed since this run began; dataset.subset={self.subset_file} keeps to the list"
+                    f"{self.subset_file}: lists other images than {train.root} provides now; the folder has changed "
+                    f"since the start of this run. Set dataset.subset={self.subset_file} to keep the list."
                 )
             self.subset_file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.subset_file, text.encode())
+            write_atomically(self.subset_file, text)
         return {"train": weights, "val": architecture}
 
-    def _parts(self) -> dict[str, Tensor]:
-        self.setup()
-        return self._chosen
-
-    def _decode(self, augment: bool) -> Decode:
-        return Decode(
+    def _build_decoder(self, augment: bool) -> ImageDecoder:
+        return ImageDecoder(
             self.shape[1],
             self.mean,
             self.std,
@@ -178,48 +215,22 @@ class Folder(ImageData):
             lighting=self.lighting,
         )
 
-    def _loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
-        self.setup()
-        rank, world, _ = self._place()
-        index = self._index["val" if test else "train"]
-        device = None if self.trainer is None else self.trainer.strategy.root_device
-        return FileLoader(
-            str(index.root),
-            index.files,
-            index.labels,
-            decode=self._decode(augment),
-            on_broken_image=self.on_broken_image,
-            num_workers=self.num_workers,
-            pinned=device is not None and device.type == "cuda",
-            seed=self.seed,
-            rank=rank,
-            world=world,
-            **options,
-        )
 
+def _first_image(root: Path, class_list: ClassList | None) -> tuple[int, int]:
+    """Return the shorter side and the number of channels of the first training image.
 
-def _listed(path: Path, root: Path) -> ClassList:
-    return read_class_list(path, class_folders(root))
-
-
-def _count(root: Path, listed: ClassList | None, given: int | None) -> int:
-    """The number of classes: of those in a list, or else as it is given, or else of the folders that there are."""
-    if listed is not None:
-        return len(listed.folders)
-    return len(class_folders(root)) if given is None else given
-
-
-def _first_image(root: Path, listed: ClassList | None) -> tuple[int, int]:
-    """The shorter side of the first training image, and its number of channels. Raises NasError where there is none."""
-    folder = root / (class_folders(root) if listed is None else listed.folders)[0]
+    Raises:
+        NasError: if there is none, or it cannot be read.
+    """
+    folder = root / (class_folders(root) if class_list is None else class_list.folders)[0]
     names = images_in(folder)
     if not names:
-        raise NasError(f"class folder {folder.absolute()} holds no images: remove it or fill it")
+        raise NasError(f"{folder.absolute()}: has no images. Remove the folder, or fill it.")
     try:
         with Image.open(folder / names[0]) as image:
             return min(image.size), 1 if image.mode in ("1", "L", "I;16", "I", "F") else 3
     except UNREADABLE as error:
         raise NasError(
-            f"cannot read {folder / names[0]} ({one_line(error)}), whose size the images would have: give "
-            "dataset.image_size and dataset.channels"
+            f"{folder / names[0]}: cannot be read ({one_line(error)}), so the size of the images is unknown. "
+            "Set dataset.image_size and dataset.channels."
         ) from error

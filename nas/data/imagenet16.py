@@ -1,4 +1,4 @@
-"""ImageNet16-120: the first 120 classes of ImageNet at 16 x 16 pixels, as NAS-Bench-201 uses them."""
+"""ImageNet16-120: the first 120 classes of ImageNet at 16 x 16 pixels, as in NAS-Bench-201."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data.base import ImageData, ImageOptions, Splits
-from nas.data.pipeline.archive import unpickle_arrays
+from nas.data.base import ImageData, ImageOptions
+from nas.data.pipeline.unpickle import unpickle_arrays
 from nas.data.splits.nas_bench_201 import NAS_BENCH_201
+from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError, one_line
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ MD5 = {
     "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
     "val_data": "3410e3017fdaefba8d5073aaa65e4bd6",
 }
-"""The sums of the files that NAS-Bench-201 was made with."""
+"""The md5 sums of the files of NAS-Bench-201."""
 TRAIN_FILES, VAL_FILE = tuple(MD5)[:-1], "val_data"
 
 
@@ -46,12 +47,15 @@ class ImageNet16(ImageData):
 
     Args:
         root: see above.
-        md5: what is done about a file of another sum than the published one.
+        mean, std: normalization of pixels scaled to 0..1, a value per channel.
+        md5: ``warn`` logs a warning for a file with another md5 sum than the published one, ``stop`` raises, and
+            ``skip`` does not check.
+        pad, flip: see ``ImageData``.
         options: options of ``ImageData``. ``split`` is ``"nas_bench_201"`` by default. With another split, all
             validation images are the test set.
 
     Raises:
-        NasError: from ``setup``, if files are missing or are not what they should be.
+        NasError: from ``setup``, if files are missing or invalid.
     """
 
     name = "imagenet16_120"
@@ -74,7 +78,7 @@ class ImageNet16(ImageData):
         options.setdefault("split", NAS_BENCH_201)
         super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
         if md5 not in ("warn", "stop", "skip"):
-            raise NasError(f"md5 is '{md5}' for {self.name}: choose from skip, stop, warn")
+            raise NasError(f"dataset.md5={md5}: unknown. Choose from skip, stop, warn.")
         self.root, self.md5 = Path(root).expanduser(), md5
 
     def load(self) -> Splits:
@@ -84,24 +88,24 @@ class ImageNet16(ImageData):
         return Splits(images, labels, *self._read(VAL_FILE))
 
     def _read(self, name: str) -> tuple[Tensor, Tensor]:
-        """The images (uint8 [N, 3, 16, 16]) and labels of one file, as far as they are of the first 120 classes."""
+        """Return the images (uint8 [N, 3, 16, 16]) and labels of a file, restricted to the first 120 classes."""
         path = self._file(name)
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise NasError(f"cannot read {path}: {one_line(error)}") from error
-        self._check(path, content)
+            raise NasError(f"{path}: cannot be read ({one_line(error)}).") from error
+        self._check_md5(path, content)
         entry = unpickle_arrays(content, path, "latin1")
-        side = self.held[1]
+        side = self.stored_shape[1]
         try:
             labels = torch.tensor([int(label) for label in entry["labels"]], dtype=torch.int64)
-            pixels = torch.from_numpy(np.ascontiguousarray(entry["data"])).view(len(labels), *self.held)
+            pixels = torch.from_numpy(np.ascontiguousarray(entry["data"])).view(len(labels), *self.stored_shape)
             if pixels.dtype != torch.uint8 or min(labels.tolist()) < 1:
-                raise ValueError("pixels are not 8-bit, or labels do not begin at 1")
+                raise ValueError("pixels are not 8-bit, or labels do not start at 1")
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise NasError(
-                f"{path} holds no images of {side} x {side} pixels with labels from 1 on ({one_line(repr(error))}): "
-                "it should be a file of the downsampled ImageNet"
+                f"{path}: not a file of the downsampled ImageNet with {side} x {side} pixels "
+                f"({one_line(repr(error))}). Replace it by a file from https://image-net.org/download-images."
             ) from error
         kept = labels <= self.classes
         return pixels[kept], labels[kept] - 1
@@ -111,18 +115,18 @@ class ImageNet16(ImageData):
             if (folder / name).is_file():
                 return folder / name
         raise NasError(
-            f"{(self.root / FOLDER).absolute()} has no {name}, nor has {self.root.absolute()}: get the downsampled "
-            "ImageNet (16 x 16, train and val) from https://image-net.org/download-images and put its files there"
+            f"{(self.root / FOLDER).absolute()}: {name} is missing, also in {self.root.absolute()}. Put the files of "
+            "the downsampled ImageNet (16 x 16, train and val) from https://image-net.org/download-images there."
         )
 
-    def _check(self, path: Path, content: bytes) -> None:
-        known = self.sums[path.name]
+    def _check_md5(self, path: Path, content: bytes) -> None:
+        expected = self.sums[path.name]
         if self.md5 == "skip":
             return
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if found == known:
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if md5 == expected:
             return
-        text = f"{path} has md5 {found}, the file of NAS-Bench-201 has {known}"
+        problem = f"{path}: md5 is {md5}, but the file of NAS-Bench-201 has {expected}."
         if self.md5 == "stop":
-            raise NasError(f"{text}: get that one, or use dataset.md5=warn")
-        log.warning("%s: results will not be comparable", text)
+            raise NasError(f"{problem} Replace the file, or set dataset.md5=warn.")
+        log.warning("%s Results will not be comparable.", problem)

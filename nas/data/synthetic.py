@@ -1,4 +1,4 @@
-"""Made-up images of any shape, for tests and for measuring time."""
+"""Synthetic images of any shape, for tests and benchmarks of speed."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import Unpack
 import torch
 from torch import Generator, Tensor
 
-from nas.data.base import ImageData, ImageOptions, Splits
+from nas.data.base import ImageData, ImageOptions
+from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError
 
-_CHUNK = 1024  # images drawn at a time, since a draw needs four times the memory of its images
+_CHUNK = 1024  # images sampled at a time, since sampling takes four times the memory of the images
 
 
 class Synthetic(ImageData):
-    """One fixed random pattern a class, plus noise: learnable, and wholly determined by ``seed``.
+    """A fixed random pattern per class, plus noise: a learnable data set that is a function of ``seed``.
 
     Args:
         shape: channels, height and width of an image.
-        classes: number of classes; the patterns are drawn independently.
-        size, test_size: number of training and of test images, each class equally often (up to one image).
-        noise: standard deviation of the noise, in units of that of the patterns.
-        mean, std: normalization, one value for all channels, or one for each as a training protocol gives them.
-        options: those of ``ImageData``.
+        classes: number of classes, with independent patterns.
+        size, test_size: number of training and test images; classes are balanced up to one image.
+        noise: standard deviation of the noise, relative to that of the patterns.
+        mean, std: normalization, a value for all channels or a value per channel.
+        pad, flip, options: see ``ImageData``.
 
     Raises:
         NasError: if a number of images, classes or pixels is below 1, or ``noise`` below 0.
@@ -48,8 +49,8 @@ class Synthetic(ImageData):
         sides = tuple(shape)
         if len(sides) != 3 or min(*sides, classes, size, test_size) < 1 or noise < 0:
             raise NasError(
-                f"synthetic data got shape {sides}, classes {classes}, size {size}, test_size {test_size}, "
-                f"noise {noise}: it needs three numbers of shape, all numbers at least 1, noise at least 0"
+                f"dataset.shape={list(sides)}, classes={classes}, size={size}, test_size={test_size}, noise={noise}: "
+                "out of range. Set three numbers of shape, all numbers to at least 1, and noise to at least 0."
             )
         self.shape = (sides[0], sides[1], sides[2])
         self.classes, self.size, self.test_size, self.noise = classes, size, test_size, noise
@@ -57,19 +58,19 @@ class Synthetic(ImageData):
         super().__init__(mean=means, std=stds, pad=pad, flip=flip, **options)
 
     def load(self) -> Splits:
-        """Draw the patterns, then the training and the test images."""
+        """Sample the patterns, then the training and the test images."""
         generator = Generator().manual_seed(self.seed)
-        patterns = torch.randn(self.classes, *self.held, generator=generator)
-        train = self._draw(patterns, self.size, generator)
-        return Splits(*train, *self._draw(patterns, self.test_size, generator))
+        patterns = torch.randn(self.classes, *self.stored_shape, generator=generator)
+        train = self._sample(patterns, self.size, generator)
+        return Splits(*train, *self._sample(patterns, self.test_size, generator))
 
-    def _draw(self, patterns: Tensor, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Images uint8 [size, C, H, W] and labels int64 [size], in random order."""
+    def _sample(self, patterns: Tensor, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return images (uint8 [size, C, H, W]) and labels (int64 [size]) in random order."""
         labels = torch.arange(size)[torch.randperm(size, generator=generator)] % self.classes
-        images = torch.empty(size, *self.held, dtype=torch.uint8)
-        scale = 64 / (1 + self.noise**2) ** 0.5  # a quarter of the range, which makes mean and std fit by default
+        images = torch.empty(size, *self.stored_shape, dtype=torch.uint8)
+        scale = 64 / (1 + self.noise**2) ** 0.5  # a quarter of the range, so that the default mean and std fit
         for start in range(0, size, _CHUNK):
             pattern = patterns[labels[start : start + _CHUNK]]
-            drawn = pattern + self.noise * torch.randn(pattern.shape, generator=generator)
-            images[start : start + _CHUNK] = (127.5 + scale * drawn).clamp_(0, 255).to(torch.uint8)
+            pixels = pattern + self.noise * torch.randn(pattern.shape, generator=generator)
+            images[start : start + _CHUNK] = (127.5 + scale * pixels).clamp_(0, 255).to(torch.uint8)
         return images, labels

@@ -1,0 +1,1 @@
+"""Training of a single network from scratch: Lightning module, learning-rate schedules, parameter groups."""

@@ -16,7 +16,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from nas.data.pipeline.loader import derive_seed
 from nas.nn.drop_path import DropPath
 from nas.objectives.classification import Classification
 from nas.searches.random_state import check_state, random_state, restore_random_state
@@ -24,6 +23,7 @@ from nas.spaces.base import Network
 from nas.training.lr_decay import LRDecay
 from nas.training.param_groups import parameter_groups
 from nas.utils.errors import NasError
+from nas.utils.seeds import derive_seed
 
 log = logging.getLogger(__name__)
 

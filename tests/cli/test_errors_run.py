@@ -29,8 +29,8 @@ SEARCHES = {
     "method.weight_optimizer.lr=-1": ["optimizer", "Invalid learning rate: -1"],
     "space.channels=0": ["channels=0", "at least 1"],
     "dataset.shape=[3,8]": ["three numbers of shape"],
-    "dataset.batch_size=64": ["batch_size 64", "train split of synthetic (32 images", "use at most 32"],
-    "dataset.split=nowhere.json": ["no split file", "nowhere.json", "halves"],
+    "dataset.batch_size=64": ["batch_size=64", "train part of synthetic (32 images", "Set at most 32"],
+    "dataset.split=nowhere.json": ["nowhere.json: file not found", "halves"],
     "trainer.devices=abc": ["trainer: `devices`"],
     "trainer.precision=16-mixed": ["trainer.precision=16-mixed", "bf16-mixed"],
     "trainer.precision=16": ["trainer.precision=16-mixed", "bf16-mixed"],
@@ -105,7 +105,7 @@ def test_no_gpu(script: str, tmp_path: Path) -> None:
 
 def test_full_errors_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(nas.utils.errors.NasError, match="use at most 32"):
+    with pytest.raises(nas.utils.errors.NasError, match="Set at most 32"):
         run("search", *SEARCH, "dataset.batch_size=64", f"hydra.run.dir={tmp_path}")
 
 
@@ -135,7 +135,7 @@ def test_data_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     arguments = ["dataset=cifar10", f"paths.data={tmp_path}/data", f"hydra.run.dir={tmp_path}/run"]
     archive = Cifar10.archive
     found = run("search", *arguments, "dataset.download=false")
-    found.refused(f"{tmp_path}/data/cifar-10-batches-py lacks", archive.url, archive.md5, "download is off")
+    found.refused(f"{tmp_path}/data/cifar-10-batches-py: missing", archive.url, archive.md5, "download is off")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.delenv("no_proxy", raising=False)
     run("search", *arguments).refused("the download failed", archive.url, archive.md5, f"{tmp_path}/data")
@@ -147,12 +147,12 @@ def test_data_that_is_damaged(tmp_path: Path) -> None:
     data.mkdir()
     (data / archive.file).write_bytes(b"x")
     arguments = ["dataset=cifar10", f"paths.data={data}", f"hydra.run.dir={tmp_path}/run"]
-    run("search", *arguments).refused(f"{data / archive.file} is damaged", archive.md5, "delete it")
+    run("search", *arguments).refused(f"{data / archive.file}: damaged", archive.md5, "Delete it")
     (data / archive.folder).mkdir()
     for name in archive.files:
         (data / archive.folder / name).write_bytes(b"x")
     before = snapshot(data)
-    run("search", *arguments).refused("batches.meta is damaged", archive.files["batches.meta"], "delete it")
+    run("search", *arguments).refused("batches.meta: damaged", archive.files["batches.meta"], "Delete it")
     assert snapshot(data) == before
 
 

@@ -56,7 +56,7 @@ class TestImageData:
 
     def test_batch_larger_than_a_part(self):
         data = Synthetic(size=100, split=0.9, batch_size=11)
-        with pytest.raises(NasError, match=r"batch_size 11 .* val split of synthetic \(10 images .*use at most 10"):
+        with pytest.raises(NasError, match=r"batch_size=11: .* val part of synthetic \(10 images .*Set at most 10"):
             data.train_dataloader()
 
     def test_rank_and_device_come_from_the_trainer(self):
@@ -72,11 +72,11 @@ class TestImageData:
         assert sorted(orders[0] + orders[1]) == list(range(10, 20)) and ranks[0].device.type == "cpu"
         data = attached(1, on_device=False)
         data.batch_size = 6
-        with pytest.raises(NasError, match=r"10 images on 2 rank\(s\)\): use at most 5"):
+        with pytest.raises(NasError, match=r"10 images on 2 rank\(s\)\). Set at most 5"):
             data.train_dataloader()
 
     def test_a_single_class(self):
-        with pytest.raises(NasError, match=r"synthetic has 1 class.*two to tell apart"):
+        with pytest.raises(NasError, match=r"synthetic: has 1 class.*at least 2"):
             Synthetic(classes=1)
 
     def test_the_largest_hole_that_leaves_something(self):
@@ -87,10 +87,10 @@ class TestImageData:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"batch_size": 0}, "batch_size is 0 for digits"),
-            ({"pad": -1}, "pad is -1"),
-            ({"cutout": 16}, "cutout 16 leaves nothing of digits, whose images are 8x8"),
-            ({"mean": (0.5, 0.5, 0.5)}, "has 1 channel"),
+            ({"batch_size": 0}, "dataset.batch_size=0: out of range for digits"),
+            ({"pad": -1}, "dataset.pad=-1"),
+            ({"cutout": 16}, r"dataset.cutout=16: covers the whole image of digits \(8x8\)"),
+            ({"mean": (0.5, 0.5, 0.5)}, "Set 1 value"),
             ({"std": (0.0,)}, "positive std"),
         ],
     )
@@ -102,5 +102,5 @@ class TestImageData:
         class Wide(Digits):
             shape = (1, 8, 9)
 
-        with pytest.raises(NasError, match=r"shape \(1, 8, 8\) \(train\).*declares \(1, 8, 9\)"):
+        with pytest.raises(NasError, match=r"shapes \(1, 8, 8\) \(train\).*declares \(1, 8, 9\)"):
             Wide().setup()

@@ -70,7 +70,7 @@ class TestSynthetic:
 
     @pytest.mark.parametrize("options", [{"shape": (3, 8)}, {"classes": 0}, {"size": 0}, {"noise": -1.0}])
     def test_bad_values(self, options):
-        with pytest.raises(NasError, match="synthetic data got"):
+        with pytest.raises(NasError, match="out of range. Set three numbers"):
             Synthetic(**options)
 
 

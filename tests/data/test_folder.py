@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nas.data.folder import Folder
-from nas.data.splits import class_subset as subset
+from nas.data.splits.class_subset import sample_subset
 from nas.data.splits.folder_index import FolderIndex, index_folder
 from nas.utils.errors import NasError
 from tests.support.data_tools import labels, pixels
@@ -60,38 +60,38 @@ class TestIndex:
             assert "\n" not in str(caught.value)
             return str(caught.value)
 
-        with pytest.raises(NasError, match="dataset.root is missing"):
+        with pytest.raises(NasError, match="dataset.root=null: missing"):
             Folder(None)
-        assert f"no folder {tmp_path}/train" in told(classes=3)
+        assert f"{tmp_path}/train: no such folder" in told(classes=3)
         (tmp_path / "train").mkdir()
         assert "has no class folders" in told(classes=3)
         tree(tmp_path, 4, 1)
-        assert "has 3 classes, where dataset.classes=5" in told(classes=5)
+        assert "dataset.classes=5" in told(classes=5)
         (tmp_path / "val" / "dog").mkdir()
-        assert f"class folder {tmp_path}/val/dog holds no images" in told()
+        assert f"{tmp_path}/val/dog: has no images" in told()
         picture(tmp_path / "val" / "dog" / "a.jpg", 0, 0)
-        assert "class 'dog' is in val/ and not in train/" in told()
+        assert "class 'dog' is in val/ but not in train/" in told()
         for name in ("eel", "fly"):
             picture(tmp_path / "train" / name / "a.jpg", 0, 0)
-        assert "class 'eel' and 1 more is in train/ and not in val/" in told()
+        assert "class 'eel' and 1 more is in train/ but not in val/" in told()
         assert "image_size=4" in told(image_size=4)
-        assert "pad 4" in told(pad=4)
+        assert "dataset.pad=4" in told(pad=4)
 
 
 class TestSubset:
     def test_portions_of_each_class_without_overlap(self) -> None:
         counts = {"a": 1300, "b": 732, "c": 100, "d": 40}
         index = fake(counts)
-        train, val = subset.choose(index, (0.1, 0.025), seed=0)
+        train, val = sample_subset(index, (0.1, 0.025), seed=0)
         assert index.labels[train].bincount().tolist() == [130, 73, 10, 4]
         assert index.labels[val].bincount().tolist() == [32, 18, 2, 1]
         assert not set(train.tolist()) & set(val.tolist()) and train.tolist() == sorted(set(train.tolist()))
-        assert subset.choose(fake({"a": 100}), (0.29, 0.1), 0)[0].numel() == 29, "not 28, as floats would have it"
+        assert sample_subset(fake({"a": 100}), (0.29, 0.1), 0)[0].numel() == 29, "not 28, as floats would have it"
 
     def test_follows_the_seed_and_each_class_for_itself(self) -> None:
         def names(counts: dict[str, int], seed: int) -> set[str]:
             index = fake(counts)
-            return {index.files[i] for i in subset.choose(index, (0.1, 0.1), seed)[0].tolist()}
+            return {index.files[i] for i in sample_subset(index, (0.1, 0.1), seed)[0].tolist()}
 
         both = names({"a": 200, "b": 300}, 1)
         assert both == names({"a": 200, "b": 300}, 1) != names({"a": 200, "b": 300}, 2)
@@ -101,14 +101,16 @@ class TestSubset:
         index = fake({"a": 20})
         times = torch.zeros(20)
         for seed in range(400):
-            times[subset.choose(index, (0.25, 0.25), seed)[0]] += 1
+            times[sample_subset(index, (0.25, 0.25), seed)[0]] += 1
         assert times.min() > 60 and times.max() < 145  # 100 expected, standard deviation 8.7
 
     def test_the_list_gives_the_same_images_again(self, root: Path, tmp_path: Path) -> None:
         first = data(root, subset_fractions=(0.25, 0.125), subset_seed=3, subset_file=tmp_path / "run" / "subset.json")
         assert first.sizes() == {"train": 12, "val": 6, "test": 12}
         other = data(root, subset=tmp_path / "run" / "subset.json", subset_seed=4)
-        assert {k: v.tolist() for k, v in other._parts().items()} == {k: v.tolist() for k, v in first._parts().items()}
+        assert {k: v.tolist() for k, v in other.part_indices().items()} == {
+            k: v.tolist() for k, v in first.part_indices().items()
+        }
         listed = json.loads((tmp_path / "run" / "subset.json").read_text())
         assert len(listed["train"]) == 12 and listed["train"][0].startswith("ant/ant_")
 
@@ -117,17 +119,17 @@ class TestSubset:
         data(tmp_path, subset_file=tmp_path / "subset.json").setup()
         data(tmp_path, subset_file=tmp_path / "subset.json").setup()
         picture(tmp_path / "train" / "ant" / "new.jpg", 0, 99)
-        with pytest.raises(NasError, match="the folder has changed since this run began"):
+        with pytest.raises(NasError, match="has changed since the start of this run"):
             data(tmp_path, subset_file=tmp_path / "subset.json").setup()
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda c: {**c, "train": [*c["train"], "ant/gone.jpg"]}, "names ant/gone.jpg, which is not in"),
-            (lambda c: {**c, "valid": c["train"]}, "for the weights and for the architecture"),
+            (lambda c: {**c, "train": [*c["train"], "ant/gone.jpg"]}, "lists ant/gone.jpg, which is not in"),
+            (lambda c: {**c, "valid": c["train"]}, "for both the weights and the architecture"),
             (lambda c: {**c, "train": []}, "no files under 'train'"),
             (lambda c: {**c, "train": c["train"][:1] * 2}, "twice under 'train'"),
-            (lambda c: {"train": [0], "valid": [1]}, "is no file list of a subset"),
+            (lambda c: {"train": [0], "valid": [1]}, "not a file list of a subset"),
         ],
     )
     def test_bad_lists(self, change, message: str, root: Path, tmp_path: Path) -> None:
@@ -137,19 +139,19 @@ class TestSubset:
             data(root, subset=tmp_path / "b.json").setup()
 
     def test_a_list_that_nothing_would_read(self, root: Path, tmp_path: Path) -> None:
-        with pytest.raises(NasError, match="without bilevel, as in a training, all images are used"):
+        with pytest.raises(NasError, match="a training uses all images"):
             data(root, subset=tmp_path / "subset.json", bilevel=False)
 
     def test_no_list_and_bad_portions(self, root: Path, tmp_path: Path) -> None:
         (tmp_path / "cut.json").write_text("{")
-        for name, message in (("nowhere.json", "no file list at"), ("cut.json", "cannot read the file list")):
+        for name, message in (("nowhere.json", "file not found"), ("cut.json", "cannot be read")):
             with pytest.raises(NasError, match=message):
                 data(root, subset=tmp_path / name).setup()
         for fractions in ((0.5,), (0.9, 0.2), (0.0, 0.1)):
             with pytest.raises(NasError, match="subset_fractions"):
                 data(root, subset_fractions=fractions).setup()
-        with pytest.raises(NasError, match="it takes 2 to share out"):
-            subset.choose(fake({"a": 1}), (0.1, 0.1), 0)
+        with pytest.raises(NasError, match="has 1 image.* needs 2"):
+            sample_subset(fake({"a": 1}), (0.1, 0.1), 0)
 
 
 class TestBatches:
@@ -207,7 +209,7 @@ class TestBatches:
         batches = [batch for batch, _, _ in made.train_dataloader()]
         assert len(batches) == 6 and {*batches[0]} == {"train", "val"}
         assert len(labels(made.val_dataloader())) == 12
-        with pytest.raises(NasError, match="batch_size 13 .* val split of folder .*use at most 12"):
+        with pytest.raises(NasError, match="batch_size=13: larger than the val part of folder .*Set at most 12"):
             data(root, subset_fractions=(0.5, 0.25), batch_size=13).train_dataloader()
 
 
@@ -242,5 +244,5 @@ class TestBroken:
         tree(tmp_path, 2, 1)
         for path in (tmp_path / "train").rglob("*.JPEG"):
             spoil(path)
-        with pytest.raises(NasError, match="in a row cannot be read"):
+        with pytest.raises(NasError, match="consecutive image files that cannot be read"):
             labels(data(tmp_path, bilevel=False, on_broken_image="skip", batch_size=2).train_dataloader())

@@ -65,8 +65,8 @@ def test_mistakes(root: Path, tmp_path: Path) -> None:
     def refused(*arguments: str, phrases: list[str]) -> None:
         run("train", *SMALL, f"genotype={NB201}", "epochs=1", place, *arguments).refused(*phrases)
 
-    refused("dataset=folder", phrases=["dataset.root is missing"])
-    refused("dataset=imagenet", f"paths.data={tmp_path}", phrases=[f"there is no folder {tmp_path}/imagenet/train"])
+    refused("dataset=folder", phrases=["dataset.root=null: missing"])
+    refused("dataset=imagenet", f"paths.data={tmp_path}", phrases=[f"{tmp_path}/imagenet/train: no such folder"])
     refused("dataset=imagenet", f"dataset.root={root}", phrases=["has 3 classes", "dataset.classes=1000"])
     refused(
         "dataset=folder",
@@ -75,7 +75,7 @@ def test_mistakes(root: Path, tmp_path: Path) -> None:
         phrases=["dataset.on_broken_image", "skip, stop"],
     )
     refused("dataset=folder", f"dataset.root={root}", "dataset.split=halves", phrases=["dataset.split"])
-    refused("dataset=imagenet16_120", f"paths.data={tmp_path}", phrases=["has no train_data_batch_1"])
+    refused("dataset=imagenet16_120", f"paths.data={tmp_path}", phrases=["train_data_batch_1 is missing"])
 
 
 def test_broken_images(tmp_path: Path) -> None:
@@ -93,11 +93,10 @@ def test_killed_training_with_everything_on_goes_on(epoch: int, batch: int | Non
     """Workers, moving average, accumulated gradients, decay groups, drop path, label smoothing, warm-up."""
     arguments = [
         f'genotype="{DARTS}"', "dataset=folder", f"dataset.root={root}", "dataset.image_size=8",
-        "dataset.num_workers=1", "dataset.batch_size=8", "dataset.cutout=4", "network.channels=4",
-        "network.layers=3", "training.drop_path=0.4",
-        "ema=0.9", "trainer.accumulate_grad_batches=2", "training.decay_norm_and_bias=false", "epochs=4",
-        "training.label_smoothing=0.1", "training.scheduler.schedule=linear", "training.scheduler.warmup_epochs=2",
-        "training.channels_last=true", "trainer.precision=bf16-mixed",
+        "dataset.num_workers=1", "dataset.batch_size=8", "dataset.cutout=4", "network.channels=4", "network.layers=3",
+        "training.drop_path=0.4", "ema=0.9", "trainer.accumulate_grad_batches=2", "training.decay_norm_and_bias=false",
+        "epochs=4", "training.label_smoothing=0.1", "training.scheduler.schedule=linear",
+        "training.scheduler.warmup_epochs=2", "training.channels_last=true", "trainer.precision=bf16-mixed",
     ]  # fmt: skip
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     succeeded(script("train", *arguments, f"hydra.run.dir={whole}", cwd=tmp_path))

@@ -117,7 +117,7 @@ def test_normalization_is_that_of_the_benchmark() -> None:
 
 
 def test_sums(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(NasError, match=r"train_data_batch_1 has md5 .* get that one, or use dataset.md5=warn"):
+    with pytest.raises(NasError, match=r"train_data_batch_1: md5 is .* or set dataset.md5=warn"):
         made(root, md5="stop").setup()
     with caplog.at_level(logging.WARNING):
         made(root, md5="warn").setup()
@@ -136,19 +136,19 @@ def test_mistakes(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "has no train_data_batch_1" in told() and "image-net.org" in told()
+    assert "train_data_batch_1 is missing" in told() and "image-net.org" in told()
     assert "dataset.test_split=x: has no effect" in told(split="halves", test_split="x")
-    assert "md5 is 'no'" in told(md5="no")
+    assert "dataset.md5=no: unknown" in told(md5="no")
     files(tmp_path)  # without their folder
     assert made(tmp_path).sizes()["train"] > 200
     assert "nowhere: file not found" in told(test_split=tmp_path / "nowhere")
     (tmp_path / "split.txt").write_text("{}")
-    assert "cannot read the split file" in told(test_split=tmp_path / "split.txt")
+    assert "not a split file" in told(test_split=tmp_path / "split.txt")
     (tmp_path / "val_data").write_bytes(pickle.dumps(print))
-    assert "refused to open" in told() and "builtins" in told()
+    assert "not a pickle of arrays" in told() and "builtins" in told()
     (tmp_path / "val_data").write_bytes(pickle.dumps({"data": np.zeros((2, 768), np.uint8), "labels": [0, 1]}))
-    assert "labels from 1 on" in told()
+    assert "labels do not start at 1" in told()
     (tmp_path / "val_data").write_bytes(pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1, 2]}))
-    assert "no images of 16 x 16 pixels" in told()
+    assert "not a file of the downsampled ImageNet with 16 x 16 pixels" in told()
     (tmp_path / "val_data").write_bytes(b"cut")
-    assert "refused to open" in told()
+    assert "not a pickle of arrays" in told()

@@ -9,7 +9,8 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor
 
-from nas.data.base import ImageData, ImageOptions, Splits
+from nas.data.base import ImageData, ImageOptions
+from nas.data.splits.partition import Splits
 from nas.deploy.model import Model, save_model
 from nas.spaces.notation import parse_genotype
 from nas.spaces.registry import space_of

@@ -42,7 +42,7 @@ class Small(Network):
 
 def data(**options: Any) -> Synthetic:
     made = Synthetic(shape=(3, 2, 2), classes=5, size=32, test_size=20, batch_size=8, bilevel=False, **options)
-    made.watch_test = True
+    made.test_every_epoch = True
     return made
 
 

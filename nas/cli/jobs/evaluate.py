@@ -72,7 +72,7 @@ def _summary(
         "weights": str(found.path),
         "dataset": HydraConfig.get().runtime.choices["dataset"],
         "seed": cfg.seed,
-        "tested_on": data.tested_on,
+        "tested_on": data.describe_test_images(),
         "images": result.images,
         "test_accuracy": result.top1,
         "test_top5_accuracy": result.top5,

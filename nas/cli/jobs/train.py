@@ -48,7 +48,7 @@ def run(cfg: DictConfig) -> float | None:
         torch.set_num_threads(cfg.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg, bilevel=False)
-    data.watch_test = True
+    data.test_every_epoch = True
     space = space_of(genotype, data.shape, data.classes)
     options = network_options(space, cfg.network, {} if entry is None else entry.options(space.shape[1:]))
     network = space.network(genotype, **options)
@@ -115,7 +115,7 @@ def _summary(
         "dataset": HydraConfig.get().runtime.choices["dataset"],
         "seed": cfg.seed,
         "epochs": trainer.current_epoch,
-        "tested_on": data.tested_on,
+        "tested_on": data.describe_test_images(),
         "images": training.tested,
         "test_accuracy": float(metrics["test/accuracy"]),
         "test_loss": float(metrics["test/loss"]),

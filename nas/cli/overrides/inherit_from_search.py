@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from nas.cli.overrides.parse import key_of, override, saved_choices, saved_overrides
+from nas.cli.overrides.renamed import translate
 
 INPUT = ("root", "shape", "classes", "class_list", "channels", "image_size", "resize", "scale", "color_jitter")
 
@@ -30,8 +30,8 @@ def same_data(arguments: list[str]) -> list[str]:
         and override(arguments, "dataset.split") is None
         and override(arguments, "dataset.hold_out") is None
     ):
-        renamed = (re.sub(r"^(dataset\.split=.?)xvalid\b", r"\1nas_bench_201", line) for line in lines)  # of 0.1.0
-        saved += [line for line in renamed if _is_of_the_test_images(line)]
+        current = (translate(line) for line in lines if key_of(line) in ("dataset.split", "dataset.test_split"))
+        saved += [line for line in current if _is_of_the_test_images(line)]
     return [*(line for line in saved if override(arguments, key_of(line)) is None), *arguments]
 
 

@@ -1,0 +1,1 @@
+"""From stored images to batches: archives, decoding, augmentation, normalization, and resumable loaders."""

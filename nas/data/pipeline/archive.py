@@ -1,14 +1,11 @@
-"""Published archives of pickled arrays: fetched, unpacked and read only where their md5 sums fit."""
+"""Published archives of pickled arrays: download, unpacking and reading, verified by md5 sums."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import http.client
-import io
 import logging
-import os
-import pickle
 import shutil
 import tarfile
 import urllib.request
@@ -19,18 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nas.utils.errors import NasError, one_line
+from nas.data.pipeline.unpickle import unpickle_arrays
+from nas.utils.errors import NasError
+from nas.utils.io import write_atomically
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT = 60  # seconds without an answer
+_TIMEOUT = 60  # seconds without a response
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A published ``.tar.gz``: where it is to be had, its md5 sum, its folder, and the files there by md5 sum."""
+    """A published ``.tar.gz`` with the md5 sums of itself and of its files.
+
+    Args:
+        url: address of the archive.
+        md5: md5 sum of the archive.
+        folder: folder within the archive.
+        files: names of the files in the folder, with their md5 sums.
+    """
 
     url: str
     md5: str
@@ -39,41 +43,41 @@ class Archive:
 
     @property
     def file(self) -> str:
-        """Name of the archive."""
+        """File name of the archive."""
         return self.url.rsplit("/", 1)[-1]
 
     def missing(self, root: Path) -> list[str]:
-        """The files that are not in their folder in ``root``."""
+        """Return the names of the files that are missing from the folder in ``root``."""
         return [name for name in self.files if not (root / self.folder / name).is_file()]
 
-    def unavailable(self, root: Path, why: str) -> NasError:
-        """The error for files that are missing in ``root`` and cannot be had because of ``why``."""
-        lacking = self.missing(root)
-        count = f"{lacking[0]} and {len(lacking) - 1} other files" if len(lacking) > 1 else "".join(lacking)
+    def unavailable(self, root: Path, reason: str) -> NasError:
+        """Return the error for missing files in ``root`` that are unavailable for ``reason``."""
+        missing = self.missing(root)
+        files = f"{missing[0]} and {len(missing) - 1} other files" if len(missing) > 1 else "".join(missing)
         return NasError(
-            f"{(root / self.folder).absolute()} lacks {count}, and {why}: "
-            f"put {self.file} (md5 {self.md5}) from {self.url} into {root.absolute()}"
+            f"{(root / self.folder).absolute()}: missing {files}, and {reason}. "
+            f"Put {self.file} (md5 {self.md5}) from {self.url} into {root.absolute()}."
         )
 
     def prepare(self, root: Path, download: bool) -> None:
-        """Make sure that all files are there: unpack the archive from ``root``, or else download it first.
+        """Unpack missing files from the archive in ``root``, after downloading it if necessary.
 
         Raises:
-            NasError: if the archive is damaged, or is not there and may not or cannot be downloaded.
+            NasError: if the archive is damaged, or is missing and cannot be downloaded.
         """
         if not self.missing(root):
             return
         packed = root / self.file
         if not packed.is_file():
             if not download:
-                raise self.unavailable(root, f"{self.file} is not there either and download is off")
+                raise self.unavailable(root, f"{self.file} is missing too and download is off")
             self._download(root)
         else:
-            _check(packed, _file_md5(packed), self.md5)
+            _check_md5(packed, _file_md5(packed), self.md5)
         self._unpack(packed, root)
 
     def read(self, root: Path, name: str) -> Any:
-        """What is pickled in the file ``name``, opened only if its md5 sum fits, and then by ``_ArrayUnpickler``.
+        """Unpickle the file ``name`` after verifying its md5 sum.
 
         Raises:
             NasError: if the file is missing, damaged, or holds more than arrays and plain values.
@@ -83,19 +87,19 @@ class Archive:
             content = path.read_bytes()
         except OSError as error:
             raise self.unavailable(root, f"{name} cannot be read ({error})") from error
-        _check(path, _md5(content).hexdigest(), self.files[name])
+        _check_md5(path, _md5(content).hexdigest(), self.files[name])
         return unpickle_arrays(content, path, "bytes")
 
     def _download(self, root: Path) -> None:
-        """Download to a name of its own, and rename once whole: another process never sees half an archive."""
+        """Download under a temporary name, and rename on completion: no process ever sees an incomplete archive."""
         part = root / f".{self.file}.{uuid.uuid4().hex}.part"
         log.info("downloading %s to %s", self.url, root)
         try:
             root.mkdir(parents=True, exist_ok=True)
-            with part.open("xb") as stream, urllib.request.urlopen(self.url, timeout=_TIMEOUT) as reply:
-                shutil.copyfileobj(reply, stream)
-            if (found := _file_md5(part)) != self.md5:
-                raise self.unavailable(root, f"the download has md5 {found}")
+            with part.open("xb") as stream, urllib.request.urlopen(self.url, timeout=_TIMEOUT) as response:
+                shutil.copyfileobj(response, stream)
+            if (md5 := _file_md5(part)) != self.md5:
+                raise self.unavailable(root, f"the download has md5 {md5}")
             part.replace(root / self.file)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise self.unavailable(root, f"the download failed ({error!r})") from error
@@ -104,7 +108,7 @@ class Archive:
                 part.unlink()
 
     def _unpack(self, packed: Path, root: Path) -> None:
-        """Write those expected files that are missing, and nothing else that the archive may hold."""
+        """Write the missing files of ``files``, and no other member of the archive."""
         wanted = {f"{self.folder}/{name}": root / self.folder / name for name in self.missing(root)}
         try:
             (root / self.folder).mkdir(parents=True, exist_ok=True)
@@ -112,50 +116,15 @@ class Archive:
                 for member in tar:
                     stream = tar.extractfile(member) if member.name in wanted and member.isreg() else None
                     if stream is not None:
-                        write_whole(wanted.pop(member.name), stream.read())
+                        write_atomically(wanted.pop(member.name), stream.read())
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            raise NasError(f"cannot unpack {packed}: {error!r}; delete it to download again") from error
+            raise NasError(f"{packed}: cannot be unpacked ({error!r}). Delete it to download it again.") from error
         if wanted:
-            raise NasError(f"{packed} does not hold {', '.join(wanted)}: delete it to download again")
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads numpy arrays, strings, numbers and containers of them; no other class or function is ever looked up."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed = {
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
-            # Asked of an array, as numpy 2 has moved this function and warns where it is called by its old name.
-            ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            ("_codecs", "encode"): _latin1_bytes,  # how Python 3 writes bytes for readers of Python 2
-        }
-        if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only arrays and plain values belong")
-        return allowed[module, name]
-
-
-def unpickle_arrays(content: bytes, path: Path, encoding: str) -> Any:
-    """What is pickled in the ``content`` of ``path``; ``encoding`` is that of strings written by Python 2.
-
-    Raises:
-        NasError: if it asks for more than arrays and plain values, or is no pickle.
-    """
-    try:
-        return _ArrayUnpickler(io.BytesIO(content), encoding=encoding).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-        raise NasError(f"refused to open {path}: {one_line(error) or type(error).__name__}") from error
-
-
-def _latin1_bytes(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}, where bytes are written as latin1")
-    return text.encode("latin1")
+            raise NasError(f"{packed}: does not contain {', '.join(wanted)}. Delete it to download it again.")
 
 
 def _md5(content: bytes = b"") -> Any:
-    # Not for security; says so, as some systems refuse md5 otherwise.
+    # usedforsecurity=False, since some systems disable md5 otherwise.
     return hashlib.md5(content, usedforsecurity=False)
 
 
@@ -164,16 +133,6 @@ def _file_md5(path: Path) -> str:
         return hashlib.file_digest(stream, _md5).hexdigest()
 
 
-def _check(path: Path, found: str, expected: str) -> None:
-    if found != expected:
-        raise NasError(f"{path} is damaged (md5 {found}, expected {expected}): delete it to download again")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write under a name of its own, and rename once whole."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+def _check_md5(path: Path, md5: str, expected: str) -> None:
+    if md5 != expected:
+        raise NasError(f"{path}: damaged (md5 {md5}, expected {expected}). Delete it to download it again.")

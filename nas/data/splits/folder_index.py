@@ -1,4 +1,4 @@
-"""Which images a folder of class folders holds."""
+"""Index of the images in a folder of class folders."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor
 from nas.utils.errors import NasError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
-_LAYOUT = "the images of each class belong into a folder of their own, train/CLASS/ and val/CLASS/"
+_FIX = "Put the images of each class into a folder of their own, train/CLASS/ and val/CLASS/"
 
 
 @dataclass(frozen=True)
 class FolderIndex:
-    """The images under ``root``: ``files`` as CLASS/NAME, sorted, and ``labels`` (int64), the place of the class."""
+    """Images under ``root``: ``files`` as sorted CLASS/NAME, and ``labels`` (int64), indices into ``classes``."""
 
     root: Path
     classes: tuple[str, ...]
@@ -27,60 +27,69 @@ class FolderIndex:
 
 
 def class_folders(root: Path) -> tuple[str, ...]:
-    """The names of the folders in ``root``, sorted; hidden ones do not count. Raises NasError where there is none."""
+    """Return the sorted names of the folders in ``root``, without hidden ones.
+
+    Raises:
+        NasError: if there are none.
+    """
     try:
         with os.scandir(root) as entries:
-            found = sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+            folders = sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
     except NotADirectoryError:
-        raise NasError(f"{root.absolute()} is not a folder: {_LAYOUT}") from None
+        raise NasError(f"{root.absolute()}: not a folder. {_FIX}.") from None
     except FileNotFoundError:
-        raise NasError(
-            f"there is no folder {root.absolute()}: {_LAYOUT}; dataset.root names the folder above"
-        ) from None
-    if not found:
-        raise NasError(f"{root.absolute()} has no class folders: {_LAYOUT}")
-    return tuple(found)
+        raise NasError(f"{root.absolute()}: no such folder. {_FIX} below dataset.root.") from None
+    if not folders:
+        raise NasError(f"{root.absolute()}: has no class folders. {_FIX}.")
+    return tuple(folders)
 
 
 def images_in(folder: Path) -> list[str]:
-    """The names of the image files directly in a folder, sorted; hidden ones do not count."""
+    """Return the sorted names of the image files directly in a folder, without hidden ones."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES)]
     return sorted(name for name in names if not name.startswith("."))
 
 
-def index_folder(root: Path, listed: Sequence[str] | None = None) -> FolderIndex:
-    """Everything in the class folders of ``root``: in all of them, or in those ``listed``, whose order labels follow.
+def index_folder(root: Path, selected: Sequence[str] | None = None) -> FolderIndex:
+    """Index all images in the class folders of ``root``.
 
-    Raises NasError for a missing folder or a class without images.
+    Args:
+        root: folder of the class folders.
+        selected: names of the class folders to index, in the order of their labels; None: all, sorted.
+
+    Raises:
+        NasError: if a folder is missing, or a class has no images.
     """
     classes = class_folders(root)
-    if listed is not None:
-        absent = [name for name in listed if name not in classes]
-        if absent:
-            raise NasError(f"there is no folder {(root / absent[0]).absolute()} of the listed class '{absent[0]}'")
-        classes = tuple(listed)
+    if selected is not None:
+        missing = [name for name in selected if name not in classes]
+        if missing:
+            raise NasError(
+                f"{(root / missing[0]).absolute()}: no such folder, but dataset.class_list names this class."
+            )
+        classes = tuple(selected)
     files: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = images_in(root / name)
-        if not found:
+        images = images_in(root / name)
+        if not images:
             raise NasError(
-                f"class folder {(root / name).absolute()} holds no images ({', '.join(SUFFIXES)}): remove it or "
-                "fill it, or leave it out of a dataset.class_list"
+                f"{(root / name).absolute()}: has no images ({', '.join(SUFFIXES)}). "
+                "Remove the folder, fill it, or leave it out of a dataset.class_list."
             )
-        files += [f"{name}/{file}" for file in found]
-        labels += [label] * len(found)
+        files += [f"{name}/{file}" for file in images]
+        labels += [label] * len(images)
     return FolderIndex(root, classes, tuple(files), torch.tensor(labels, dtype=torch.int64))
 
 
 def check_classes(train: Sequence[str], val: Sequence[str], root: Path) -> None:
-    """Raises NasError where training and test images are not of the same classes."""
-    for here, there, one, other in (("train", "val", train, val), ("val", "train", val, train)):
-        alone = sorted(set(one) - set(other))
-        if alone:
-            more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
+    """Raise NasError if training and test images have different classes."""
+    for here, there, classes, others in (("train", "val", train, val), ("val", "train", val, train)):
+        surplus = sorted(set(classes) - set(others))
+        if surplus:
+            more = f" and {len(surplus) - 1} more" if len(surplus) > 1 else ""
             raise NasError(
-                f"{root.absolute()}: class '{alone[0]}'{more} is in {here}/ and not in {there}/: give both the same, "
-                "or those to use as dataset.class_list"
+                f"{root.absolute()}: class '{surplus[0]}'{more} is in {here}/ but not in {there}/. "
+                "Add the missing folders, or list the classes to use in a dataset.class_list."
             )

@@ -13,7 +13,7 @@ from nas.utils.errors import NasError, one_line
 NAS_BENCH_201 = "nas_bench_201"
 """Value of ``split``: all training images train the weights, and the test images are halved.
 
-NAS-Bench-201 halves the training images of CIFAR-10 instead. Its file ``cifar-split.txt`` lists the halves.
+For CIFAR-10 the benchmark halves the training images instead, as listed in its file ``cifar-split.txt``.
 """
 
 
@@ -46,34 +46,3 @@ def split_test_images(path: str | Path | None, size: int, published: str) -> tup
     if not torch.equal(torch.cat([xvalid, xtest]).sort().values, torch.arange(size)):
         raise NasError(f"{option}: does not list each of the {size} test images once. {fix}")
     return xvalid, xtest
-
-
-def describe_test_images(split: str | float, test_split: str | Path | None, hold_out: bool) -> str:
-    """Describe the test images that the split options of a data set select."""
-    if hold_out:
-        return f"training images held out by split={split}"
-    if split != NAS_BENCH_201:
-        return "test images"
-    half = "the second half, in their order" if test_split is None else f"xtest of {test_split}"
-    return f"half of the test images ({half})"
-
-
-def check_split_options(split: str | float, test_split: str | Path | None, hold_out: bool, bilevel: bool) -> None:
-    """Raise NasError if the split options of a data set contradict each other."""
-    if split == "xvalid":
-        raise NasError("dataset.split=xvalid: this value was renamed. Set dataset.split=nas_bench_201.")
-    if test_split is not None and split != NAS_BENCH_201:
-        raise NasError(
-            f"dataset.test_split={test_split}: has no effect with dataset.split={split}. "
-            "Set dataset.split=nas_bench_201, or leave out dataset.test_split."
-        )
-    if hold_out and bilevel:
-        raise NasError(
-            "dataset.hold_out=true: a search already uses both parts of the training images. "
-            "Leave out dataset.hold_out, or set dataset.bilevel=false."
-        )
-    if hold_out and split == NAS_BENCH_201:
-        raise NasError(
-            f"dataset.hold_out=true: dataset.split={split} holds out no training images. "
-            "Set dataset.split=halves, a fraction or a split file."
-        )

@@ -1,4 +1,4 @@
-"""Which training images train the weights and which the architecture."""
+"""Split of the training images into a part for the weights and a part for the architecture."""
 
 from __future__ import annotations
 
@@ -10,58 +10,59 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, one_line
 
-_CHOICES = "give 'halves', a portion between 0 and 1, or the path of a split file (JSON with 'train' and 'valid')"
+_FIX = "Set halves, a fraction between 0 and 1, or the path of a split file (JSON with 'train' and 'valid')."
 
 
 def split_train_images(split: str | float, size: int) -> tuple[Tensor, Tensor]:
-    """The indices (int64, in order) of the images for the weights and of those for the architecture.
+    """Return the indices (int64, ascending unless from a file) of the images for the weights and the architecture.
 
     Args:
-        split: ``"halves"`` is the rule of DARTS, the first ``floor(size / 2)`` images for the weights and the others
-            for the architecture; a number is the portion for the weights, likewise from the start; anything else is
-            the path of a split file as of NAS-Bench-201, whose ``train`` trains the weights and ``valid`` the
-            architecture.
+        split: ``"halves"``: the first ``floor(size / 2)`` images train the weights and the others train the
+            architecture, as in DARTS. A number: the fraction for the weights, also from the start. Any other string:
+            the path of a split file as published with NAS-Bench-201, with ``train`` for the weights and ``valid`` for
+            the architecture.
         size: number of training images.
 
     Raises:
-        NasError: if the portion leaves a part empty, or the file is missing or was not made for ``size`` images.
+        NasError: if a part would be empty, or the file is missing or does not list each of ``size`` images once.
     """
     if isinstance(split, str) and split != "halves":
-        return _read(Path(split).expanduser(), size)
-    portion = 0.5 if split == "halves" else float(split)
-    first = math.floor(portion * size) if 0 < portion < 1 else 0
+        return _read_split_file(Path(split).expanduser(), size)
+    fraction = 0.5 if split == "halves" else float(split)
+    first = math.floor(fraction * size) if 0 < fraction < 1 else 0
     if not 0 < first < size:
-        raise NasError(f"split {split} leaves a part of the {size} training images empty: {_CHOICES}")
+        raise NasError(f"dataset.split={split}: a part of the {size} training images would be empty. {_FIX}")
     return torch.arange(first), torch.arange(first, size)
 
 
-def _read(path: Path, size: int) -> tuple[Tensor, Tensor]:
+def _read_split_file(path: Path, size: int) -> tuple[Tensor, Tensor]:
+    option = f"dataset.split={path}"
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
-        raise NasError(f"no split file at {path.absolute()}: {_CHOICES}") from None
+        raise NasError(f"{option}: file not found ({path.absolute()}). {_FIX}") from None
     except (OSError, ValueError) as error:
-        raise NasError(f"cannot read the split file {path}: {error}; {_CHOICES}") from error
+        raise NasError(f"{option}: not a split file ({one_line(error)}). {_FIX}") from error
     if not isinstance(content, dict) or not {"train", "valid"} <= content.keys():
-        found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
-        raise NasError(f"the split file {path} has no 'train' and 'valid' (it has: {found}): {_CHOICES}")
-    parts = tuple(_indices(content[key], key, path) for key in ("train", "valid"))
+        keys = ", ".join(content) if isinstance(content, dict) else type(content).__name__
+        raise NasError(f"{option}: has no 'train' and 'valid' (only {keys}). {_FIX}")
+    parts = tuple(_parse_indices(content[key], key, option) for key in ("train", "valid"))
     ordered = torch.cat(parts).sort().values
     if not torch.equal(ordered, torch.arange(size)):
         span = f"{ordered.min()}..{ordered.max()}" if len(ordered) else "none"
         raise NasError(
-            f"the split file {path} does not fit the {size} training images: it has {len(ordered)} indices "
-            f"({span}), but each of 0..{size - 1} must be there once"
+            f"{option}: lists {len(ordered)} indices ({span}), but the data set has {size} training images. "
+            f"Set a file that lists each of 0..{size - 1} once."
         )
     return parts[0], parts[1]
 
 
-def _indices(entry: Any, key: str, path: Path) -> Tensor:
-    """One part of the file: a list of indices, or ``["int", [indices as strings]]`` as NAS-Bench-201 writes it."""
+def _parse_indices(entry: Any, key: str, option: str) -> Tensor:
+    """Parse a list of indices, or ``["int", [indices as strings]]`` as in the files of NAS-Bench-201."""
     values = entry[1] if isinstance(entry, list) and len(entry) == 2 and entry[0] == "int" else entry
     try:
         return torch.tensor([int(value) for value in values], dtype=torch.int64)
     except (TypeError, ValueError) as error:
-        raise NasError(f"'{key}' of the split file {path} is not a list of indices: {error}") from error
+        raise NasError(f"{option}: '{key}' is not a list of indices ({one_line(error)}). {_FIX}") from error

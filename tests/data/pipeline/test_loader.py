@@ -77,13 +77,13 @@ class TestLoader:
 
     @pytest.mark.parametrize("size", [23, 24, 3])
     def test_ranks_see_each_image_once_where_results_are_sums(self, size):
-        ranks = [numbered(size, rank=rank, world=3, batch_size=3, shuffle=False, once=True) for rank in range(3)]
+        ranks = [numbered(size, rank=rank, world=3, batch_size=3, shuffle=False, wrap=False) for rank in range(3)]
         seen = [labels(loader) for loader in ranks]
         assert sorted(sum(seen, [])) == list(range(size))
         assert all(len(list(loader)) == len(loader) > 0 for loader in ranks)
 
     def test_no_rank_is_left_without_a_batch(self):
-        assert labels(numbered(2, rank=2, world=3, shuffle=False, once=True)) == [0]
+        assert labels(numbered(2, rank=2, world=3, shuffle=False, wrap=False)) == [0]
 
     def test_ranks_augment_differently(self):
         one, other = (numbered(rank=rank, world=2, indices=torch.tensor([4, 4])) for rank in range(2))
@@ -133,9 +133,9 @@ class TestLoader:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"batch_size": 0}, "batch_size 0"),
-            ({"rank": 2, "world": 2}, "rank 2, world 2"),
-            ({"indices": torch.tensor([], dtype=torch.int64)}, "empty"),
+            ({"batch_size": 0}, "batch_size=0"),
+            ({"rank": 2, "world": 2}, "rank=2, world=2"),
+            ({"indices": torch.tensor([], dtype=torch.int64)}, "at least one image"),
         ],
     )
     def test_bad_values(self, options, message):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Generator
 
-from nas.data.pipeline.decode import Decode
+from nas.data.pipeline.decode import ImageDecoder
 from nas.data.pipeline.pca_lighting import DIRECTIONS, VARIANCES, lighting
 from nas.utils.errors import NasError
 
@@ -45,8 +45,8 @@ def test_moments_over_many_images() -> None:
     assert (abs(np.cov(shifts.T) - truth) < 5 * error).all()
 
 
-def decode(**options: Any) -> Decode:
-    return Decode(16, MEAN, STD, **{"augment": True, "color_jitter": (0, 0, 0, 0), **options})
+def decode(**options: Any) -> ImageDecoder:
+    return ImageDecoder(16, MEAN, STD, **{"augment": True, "color_jitter": (0, 0, 0, 0), **options})
 
 
 def test_a_file_is_shifted_before_it_is_normalized(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_file_is_shifted_before_it_is_normalized(tmp_path: Path) -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(NasError, match=r"lighting -0.1 for images of 3"):
+    with pytest.raises(NasError, match=r"lighting=-0.1: .* 3 channel"):
         decode(lighting=-0.1)
-    with pytest.raises(NasError, match=r"lighting 0.1 for images of 1 channel"):
-        Decode(16, (0.5,), (1.0,), augment=True, lighting=0.1)
+    with pytest.raises(NasError, match=r"lighting=0.1: .* 1 channel"):
+        ImageDecoder(16, (0.5,), (1.0,), augment=True, lighting=0.1)

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Generator, Tensor
 
 from nas.data.cifar import Cifar10
-from nas.data.pipeline.augment import TrainTransform
-from nas.data.pipeline.decode import middle
+from nas.data.pipeline.cifar_augmentation import TrainTransform
+from nas.data.pipeline.imagenet_augmentation import center_crop
 from nas.data.pipeline.resize import Resize
 from nas.data.synthetic import Synthetic
 from nas.utils.errors import NasError
@@ -58,9 +58,9 @@ def test_as_pillow_does_it(shape: tuple[int, int], size: int, side: int, share: 
 
 
 def test_as_images_of_files_are_tested() -> None:
-    """``Decode`` resizes to 256 / 224 of the size, which is ``Resize(224, 256)``."""
+    """``ImageDecoder`` resizes to 256 / 224 of the size, which is ``Resize(224, 256)``."""
     x = images(1, 3, 40, 40)
-    picture = middle(Image.fromarray(x[0].permute(1, 2, 0).numpy()), 224)
+    picture = center_crop(Image.fromarray(x[0].permute(1, 2, 0).numpy()), 224)
     expected = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
     assert (Resize(224, 256)(x)[0].int() - expected.int()).abs().max() <= 1
 
@@ -75,7 +75,7 @@ def test_float_images_are_not_rounded() -> None:
 def test_parts_at_random_are_windows_of_the_whole_and_uniform() -> None:
     x = images(1, 1, 8, 8).expand(3000, -1, -1, -1)
     whole, resize = Resize(12)(x[:1])[0, 0], Resize(9, 12)
-    got = resize.random(x, Generator().manual_seed(0))
+    got = resize.random_crop(x, Generator().manual_seed(0))
     windows = whole.unfold(0, 9, 1).unfold(1, 9, 1).reshape(16, -1)
     places = (got.reshape(len(x), 1, -1) == windows).all(2)
     assert bool((places.sum(1) == 1).all())
@@ -104,9 +104,9 @@ def test_data_sets_tell_the_size_that_networks_see() -> None:
 @pytest.mark.parametrize(
     ("options", "phrase"),
     [
-        ({"image_size": 4}, "image_size=4, resize=None: images need 8 pixels"),
-        ({"image_size": 64, "resize": 32}, "image_size=64, resize=32"),
-        ({"resize": 64}, "resize=64 for cifar10: give image_size too"),
+        ({"image_size": 4}, "image_size=4, dataset.resize=None: out of range"),
+        ({"image_size": 64, "resize": 32}, "image_size=64, dataset.resize=32"),
+        ({"resize": 64}, "dataset.resize=64: has no effect without dataset.image_size"),
     ],
 )
 def test_mistakes(options: dict[str, Any], phrase: str) -> None:

@@ -58,7 +58,7 @@ def test_hold_out(split: Any, files: Path) -> None:
     assert torch.equal(data.splits.test_images, ALL.train_images[second])
     assert labels(data.test_dataloader()) == ALL.train_labels[second].tolist()
     assert sorted(labels(data.train_dataloader())) == sorted(ALL.train_labels[first].tolist())
-    data.watch_test = True
+    data.test_every_epoch = True
     assert labels(data.val_dataloader()) == ALL.train_labels[second].tolist()
 
 
@@ -78,7 +78,7 @@ def test_xvalid(bilevel: bool, published: bool, files: Path) -> None:
     batch = next(iter(data.train_dataloader()))[0]
     assert set(batch) == {"train", "val"}
     assert Counter(labels([batch["val"]])) <= Counter(ALL.test_labels[valid].tolist())
-    parts = data._parts()
+    parts = data.part_indices()
     assert torch.equal(data.splits.train_images[parts["val"]], ALL.test_images[valid])
     assert torch.equal(data.splits.train_images[parts["train"]], ALL.train_images)
 
@@ -107,7 +107,7 @@ def test_what_is_said(caplog: pytest.LogCaptureFixture, files: Path) -> None:
             {"split": "nas_bench_201", "test_split": "nowhere.txt"},
             "dataset.test_split=nowhere.txt: file not found .* Set the path of a file",
         ),
-        ({"hold_out": True, "split": "nowhere.txt"}, "no split file at"),
+        ({"hold_out": True, "split": "nowhere.txt"}, "file not found"),
         ({"split": "xvalid"}, "dataset.split=xvalid: this value was renamed. Set dataset.split=nas_bench_201"),
     ],
 )
@@ -198,7 +198,8 @@ def test_a_training_is_not_tested_on_the_images_of_its_search(tmp_path: Path) ->
 def test_what_is_tested_on(files: Path) -> None:
     named = files / "test.txt"
     found = [
-        made(**o).tested_on for o in ({}, {"split": "nas_bench_201"}, {"split": "nas_bench_201", "test_split": named})
+        made(**o).describe_test_images()
+        for o in ({}, {"split": "nas_bench_201"}, {"split": "nas_bench_201", "test_split": named})
     ]
     half = "half of the test images"
     assert found == ["test images", f"{half} (the second half, in their order)", f"{half} (xtest of {named})"]

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from nas.data.pipeline.augment import EvalTransform, TrainTransform, cutout, normalize, random_crop, random_flip
+from nas.data.pipeline.cifar_augmentation import (
+    EvalTransform,
+    TrainTransform,
+    cutout,
+    normalize,
+    random_crop,
+    random_flip,
+)
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
