@@ -17,10 +17,10 @@ def threshold(
     cell: Cell,
     scores: Tensor,
     edge_scores: Tensor | None = None,
-    least: float = 0.85,
-    rule: Literal["sparse", "edge"] = "sparse",
+    threshold: float = 0.85,
+    keep: Literal["sparse", "edge"] = "sparse",
 ) -> CellGenotype:
-    """FairDARTS' derivations (Chu et al., ECCV 2020): what scores at least ``least`` is kept.
+    """FairDARTS' derivations (Chu et al., ECCV 2020): what scores at least ``threshold`` is kept.
 
     "sparse": of each node the ``cell.inputs`` strongest edges, each with its best op, as far as those reach it.
     "edge": the best two ops of every edge that reach it. Nodes that get no link drop out of the output, and with
@@ -37,11 +37,11 @@ def threshold(
             found = [(table[e][cell.ops.index(op)], e, op) for op in cell.choices(e) if op != NONE]
             edges += [sorted(found, key=lambda entry: -entry[0])] if found else []
         every += [ranked[0] for ranked in edges if cell.edges[ranked[0][1]][0] not in cell.nodes]
-        if rule == "sparse" and cell.inputs is not None:
+        if keep == "sparse" and cell.inputs is not None:
             edges = sorted(edges, key=lambda ranked: -ranked[0][0])[: cell.inputs]
         alone = len(cell.into(node)) == 1 and not cell.keeps_none
-        most = 2 if rule == "edge" and not (cell.keeps_none or alone) else 1
-        kept += [entry for ranked in edges for entry in ranked[:most] if entry[0] >= least or alone]
+        most = 2 if keep == "edge" and not (cell.keeps_none or alone) else 1
+        kept += [entry for ranked in edges for entry in ranked[:most] if entry[0] >= threshold or alone]
     if cell.keeps_none:
         ops = {e: op for _, e, op in kept}
         links = [Link(ops.get(e, NONE), *edge) for e, edge in enumerate(cell.edges)]
@@ -100,9 +100,9 @@ def _strongest(cell: Cell, table: list[list[float]]) -> Link:
 
 
 def restricted(
-    cell: Cell, scores: Tensor, edge_scores: Tensor | None = None, most: int = 2, op: str = "skip_connect"
+    cell: Cell, scores: Tensor, edge_scores: Tensor | None = None, max_skips: int = 2, op: str = "skip_connect"
 ) -> CellGenotype:
-    """The genotype that ``scores`` [edges, ops] stand for, with ``op`` at most ``most`` times (P-DARTS, ICCV 2019).
+    """Derive a genotype from ``scores`` [edges, ops] with ``op`` at most ``max_skips`` times (P-DARTS, ICCV 2019).
 
     While there are too many, the weakest chosen one loses its score, and ops and edges are derived anew. Where an edge
     has no other op left it may still be taken, as the weakest of its node.
@@ -113,6 +113,6 @@ def restricted(
         rows = [cell.edges.index((link.source, link.target)) for link in found.links if link.op == op]
         column = cell.ops.index(op) if rows else 0
         chosen = sorted((float(left[row, column]), row) for row in rows if float(left[row, column]) > 0)
-        if len(rows) <= most or not chosen:
+        if len(rows) <= max_skips or not chosen:
             return found
         left[chosen[0][1], column] = 0.0

@@ -50,7 +50,7 @@ class QuerySearch(Search):
         cached: whether a genotype that was evaluated before is answered from the history, for nothing.
         repetitions: how many independent searches are made, without the trainer where there are several.
         fidelities: those of the evaluator, in epochs, one for each rung of the strategy; None where it has one.
-        schedules: callbacks that belong to the method.
+        callbacks: callbacks that belong to the method.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class QuerySearch(Search):
         cached: bool = False,
         repetitions: int = 1,
         fidelities: Sequence[int] | None = None,
-        schedules: Sequence[pl.Callback] = (),
+        callbacks: Sequence[pl.Callback] = (),
         name: str = "query",
     ) -> None:
         super().__init__(space, name)
@@ -84,7 +84,7 @@ class QuerySearch(Search):
         self.evaluator: Evaluator | None = None
         self._make_strategy = strategy
         self._make_evaluator = evaluator
-        self._schedules = list(schedules)
+        self.callbacks = list(callbacks)
         self._images: ImageData | None = None
         self._state: dict[str, Any] = {}
 
@@ -136,7 +136,7 @@ class QuerySearch(Search):
         }
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        return self._schedules
+        return self.callbacks
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD([self.clock], lr=0.0)

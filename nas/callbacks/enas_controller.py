@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from nas.architecture.cell import Architecture
+from nas.gradients.base import Batch
 from nas.relaxations.controller import Controller
-from nas.searches.base import Batch
 from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError
 
@@ -85,7 +85,7 @@ class ControllerTraining(pl.Callback):
                 losses.append(loss)
             self._update(pl_module, torch.stack(losses).mean())
         self.baseline = float(baseline)
-        _controller(pl_module).remember(paths)
+        _controller(pl_module).update_alpha(paths)
         means = [torch.stack(values).mean() for values in zip(*seen, strict=True)]
         values = dict(zip(("arch/loss", "arch/accuracy"), means, strict=True))
         pl_module.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
@@ -98,23 +98,22 @@ class ControllerTraining(pl.Callback):
         paths: list[Architecture],
         seen: list[tuple[Tensor, Tensor]],
     ) -> tuple[Tensor, Tensor]:
-        written = _controller(search).write(search.masks)
-        loss, accuracy = search.evaluate(batch, written.arch)
-        search.observe("arch", loss, batch, written.arch)
-        paths.append(written.arch)
+        path = _controller(search).sample_path(search.masks)
+        loss, accuracy = search.evaluate(batch, path.arch)
+        search.observe("arch", loss, batch, path.arch)
+        paths.append(path.arch)
         seen.append((loss, accuracy))
         # averaged over ranks, so that all ranks take the same step
         reward = trainer.strategy.reduce(accuracy.clone(), reduce_op="mean") / 100
-        return self.surrogate(written.log_p, written.entropy, reward)
+        return self.surrogate(path.log_prob, path.entropy, reward)
 
     def _update(self, search: GradientSearch, loss: Tensor) -> None:
         parameters = [p for p in search.relaxation.parameters() if p.requires_grad]
         for parameter, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
             parameter.grad = grad
         clip_grad_norm_(parameters, self.clip_norm)
-        optimizers: Any = search.optimizers()
         # bypasses Lightning's wrapper, so that trainer.global_step counts bilevel steps only
-        optimizers[1].optimizer.step()
+        search.wrapped_optimizers()[1].optimizer.step()
 
 
 def _controller(search: GradientSearch) -> Controller:

@@ -21,7 +21,7 @@ from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
-NOT_OPTIONS = ("epochs", "needs", "warmup_ratio")
+NOT_OPTIONS = ("epochs", "requires", "space", "warmup_ratio")
 """The keys of a method that its search is not made from."""
 
 

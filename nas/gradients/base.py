@@ -1,4 +1,4 @@
-"""What a gradient of the architecture is made of."""
+"""Interface of architecture gradients."""
 
 from __future__ import annotations
 
@@ -11,45 +11,48 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 Batch = tuple[Tensor, Tensor]
+"""Images [B, C, H, W] and labels [B]."""
 Weights = Mapping[str, Tensor]
+"""Network parameters by name."""
 Reduce = Callable[[list[Tensor]], list[Tensor]]
+"""Averages tensors over the ranks of a distributed search."""
 
 
 class Loss(Protocol):
-    """The search's loss on a batch under the present architecture, a fresh sample where it samples.
+    """The architecture loss of a batch. A relaxation that samples draws a new architecture per call."""
 
-    ``weights`` replaces the supernet's parameters for this call, by name.
-    """
-
-    def __call__(self, batch: Batch, weights: Weights | None = None) -> Tensor: ...
+    def __call__(self, batch: Batch, weights: Weights | None = None) -> Tensor:
+        """Return the loss, with ``weights`` in place of the supernet's parameters if given."""
+        ...
 
 
 @dataclass(frozen=True)
 class BilevelStep:
-    """One step of the bilevel problem: what an architecture gradient may read, and nothing of it may it write to."""
+    """Read-only inputs of an architecture gradient."""
 
     loss: Loss
     alphas: Sequence[Tensor]
-    """The architecture parameters, of which the gradient is asked."""
+    """Architecture parameters to differentiate with respect to."""
     weights: Weights
-    """The supernet's parameters by name."""
+    """Parameters of the supernet by name."""
     train: Batch
-    """The batch of the weights."""
+    """Batch of the weight step."""
     val: Batch
-    """The batch of the architecture."""
+    """Batch of the architecture step."""
     optimizer: Optimizer
-    """That of the weights."""
+    """Optimizer of the weights."""
     reduce: Reduce
-    """Averages tensors over ranks."""
 
 
 class ArchGradient(Protocol):
-    """d(validation loss)/d(alpha), one tensor for each of ``step.alphas``, averaged over ranks by ``step.reduce``."""
+    """Computes d(validation loss)/d(alpha)."""
 
-    def __call__(self, step: BilevelStep) -> list[Tensor]: ...
+    def __call__(self, step: BilevelStep) -> list[Tensor]:
+        """Return one gradient per tensor of ``step.alphas``, averaged over ranks by ``step.reduce``."""
+        ...
 
 
-def slopes(loss: Tensor, inputs: Sequence[Tensor], create_graph: bool = False) -> list[Tensor]:
-    """d(loss)/d(input), one tensor an input; zeros where the loss does not depend on it."""
-    found = torch.autograd.grad(loss, list(inputs), create_graph=create_graph, allow_unused=True)
-    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)]
+def grad_or_zeros(loss: Tensor, inputs: Sequence[Tensor], create_graph: bool = False) -> list[Tensor]:
+    """Return d(loss)/d(input) for each input, zeros if the loss does not depend on it."""
+    grads = torch.autograd.grad(loss, list(inputs), create_graph=create_graph, allow_unused=True)
+    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, grads, strict=True)]

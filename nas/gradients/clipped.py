@@ -1,4 +1,4 @@
-"""A bound on the architecture gradient."""
+"""Norm clipping of the architecture gradient (P-DARTS, PC-DARTS, DrNAS)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from nas.gradients.first_order import FirstOrder
 
 
 class Clipped:
-    """Another gradient, scaled down where its norm over all architecture parameters exceeds ``norm``.
+    """Another gradient, scaled down to ``norm`` if its norm over all architecture parameters is larger.
 
-    P-DARTS and the ImageNet searches of PC-DARTS and DrNAS bound it apart from that of the weights.
+    P-DARTS and the ImageNet searches of PC-DARTS and DrNAS clip it separately from the gradient of the weights.
+
+    Args:
+        norm: maximum norm.
+        gradient: the gradient to clip; default: first order.
     """
 
     def __init__(self, norm: float, gradient: ArchGradient | None = None) -> None:
@@ -21,7 +25,7 @@ class Clipped:
         self.full_precision: bool = getattr(self.gradient, "full_precision", False)
 
     def __call__(self, step: BilevelStep) -> list[Tensor]:
-        found = self.gradient(step)
-        total = torch.stack([grad.square().sum() for grad in found]).sum().sqrt()
+        grads = self.gradient(step)
+        total = torch.stack([grad.square().sum() for grad in grads]).sum().sqrt()
         factor = (self.norm / (total + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
-        return [grad * factor for grad in found]
+        return [grad * factor for grad in grads]

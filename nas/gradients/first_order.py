@@ -1,14 +1,14 @@
-"""The architecture gradient at the present weights."""
+"""First-order architecture gradient (DARTS)."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from nas.gradients.base import BilevelStep, slopes
+from nas.gradients.base import BilevelStep, grad_or_zeros
 
 
 class FirstOrder:
-    """The gradient at the present weights: DARTS' first-order approximation (Liu et al., 2019)."""
+    """The gradient at the current weights: DARTS' first-order approximation (Liu et al., ICLR 2019)."""
 
     def __call__(self, step: BilevelStep) -> list[Tensor]:
-        return step.reduce(slopes(step.loss(step.val), step.alphas))
+        return step.reduce(grad_or_zeros(step.loss(step.val), step.alphas))

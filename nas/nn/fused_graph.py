@@ -62,7 +62,7 @@ class FusedGraph(CellGraph):
     ) -> None:
         super().__init__(cell, channels, stride, edge, options, drop_path_on)
         edges = [self._edge(e) for e in range(len(cell.edges))]
-        portions = {edge.portion if isinstance(edge, PartialChannels) else 1 for edge in edges}
+        portions = {edge.channel_divisor if isinstance(edge, PartialChannels) else 1 for edge in edges}
         usual = all(type(edge).forward in (MixedEdge.forward, PartialChannels.forward) for edge in edges)
         self.fits = usual and len(portions) == 1 and all(source < target for source, target in cell.edges)
         self.fused = True

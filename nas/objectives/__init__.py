@@ -1,0 +1,1 @@
+"""Objectives of searches and trainings: classification, resource penalties, rewards and perturbations."""

@@ -1,4 +1,4 @@
-"""The density of the concrete distribution."""
+"""Log-density of the concrete (Gumbel-softmax) distribution."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from torch import Tensor
 
 
 def concrete_log_density(logits: Tensor, weights: Tensor, tau: float, mask: Tensor) -> Tensor:
-    """log p(weights) of softmax((logits + g) / tau) with Gumbel variables g, a row at a time: [..., n] -> [...].
+    """Return log p(weights) under softmax((logits + g) / tau) with Gumbel noise g, [..., n] -> [...].
 
-    Over the entries where ``mask`` [..., n] is True; a density with respect to all but one coordinate of the simplex
-    (Maddison et al., ICLR 2017, equation 10; SNAS, section 2.4). A weight of 0, which a draw of finite
-    precision has at a low temperature, counts as the smallest normal number.
+    The density is with respect to all but one coordinate of the simplex (Maddison et al., ICLR 2017, equation 10;
+    SNAS, section 2.4). A weight of 0, which occurs in finite precision at low temperatures, counts as the smallest
+    normal number.
+
+    Args:
+        logits: unnormalized log-probabilities [..., n].
+        weights: points of the simplex [..., n].
+        tau: temperature.
+        mask: True at the entries that the distribution covers [..., n].
     """
     count = mask.sum(-1)
     log_weights = weights.clamp_min(torch.finfo(weights.dtype).tiny).log()

@@ -1,4 +1,4 @@
-"""Which architecture the supernet's weights are trained on, where it is not the relaxation's own."""
+"""Perturbations of the architecture in the weight step (SDARTS)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,28 @@ ArchLoss = Callable[[Architecture], Tensor]
 
 
 class Perturbation(Protocol):
-    """Returns the architecture of the weight step, given the relaxation's.
+    """Maps the architecture of the relaxation to the architecture of the weight step."""
 
-    ``loss`` maps an architecture to the loss of the training batch, with the supernet in evaluation mode;
-    ``reduce`` averages tensors over ranks.
-    """
+    def __call__(self, arch: Architecture, loss: ArchLoss, reduce: Reduce) -> Architecture:
+        """Perturb ``arch``.
 
-    def __call__(self, arch: Architecture, loss: ArchLoss, reduce: Reduce) -> Architecture: ...
+        Args:
+            arch: architecture of the relaxation.
+            loss: loss of the training batch under an architecture, with the supernet in evaluation mode.
+            reduce: averages tensors over ranks.
+        """
+        ...
 
 
-def clip(p: Tensor, mask: Tensor) -> Tensor:
-    """Mixing weights [edges, ops] brought back to where they make sense: clipped to [0, 1], each edge to sum 1.
+def clip_and_normalize(p: Tensor, mask: Tensor) -> Tensor:
+    """Clip mixing weights to [0, 1] and rescale each edge to sum 1, 0 where ``mask`` is False.
 
-    An edge of which nothing would be left gives all to what was its greatest entry. 0 where ``mask`` is False.
-    This is SDARTS' rule; it is not the Euclidean projection onto the simplex.
+    If clipping leaves an edge without weight, its greatest entry gets weight 1. This is SDARTS' rule; it is not the
+    Euclidean projection onto the simplex.
+
+    Args:
+        p: perturbed mixing weights [edges, ops].
+        mask: True where an op may have weight [edges, ops].
     """
     p = p.masked_fill(~mask, -torch.inf)
     clipped = p.clamp(0, 1)
@@ -41,56 +49,69 @@ def clip(p: Tensor, mask: Tensor) -> Tensor:
 
 
 class RandomNoise(nn.Module):
-    """SDARTS-RS: uniform noise from [-eps, eps] on each mixing weight, one draw a step (Chen and Hsieh, ICML 2020)."""
+    """SDARTS-RS: uniform noise from [-eps, eps] on each mixing weight (Chen and Hsieh, ICML 2020).
+
+    Args:
+        eps: radius of the noise.
+    """
 
     def __init__(self, eps: float = 0.3) -> None:
         super().__init__()
         self.eps = eps
-        self.draws = Generators()
+        self.draws = Generators()  # the name is part of the state_dict
 
     def noisy(self, weights: EdgeWeights) -> Tensor:
-        """Mixing weights [edges, ops] with noise, clipped. Ops that are not executed stay at 0."""
+        """Return mixing weights [edges, ops] with noise, clipped and normalized. Inactive ops stay at 0."""
         p = weights.op.detach()
         noise = torch.empty_like(p).uniform_(-self.eps, self.eps, generator=self.draws.on(p.device))
-        return clip(p + noise, _mask(weights))
+        return clip_and_normalize(p + noise, _mask(weights))
 
     def forward(self, arch: Architecture, loss: ArchLoss, reduce: Reduce) -> Architecture:
         return {name: weights._replace(op=self.noisy(weights)) for name, weights in arch.items()}
 
 
 class Adversarial(RandomNoise):
-    """SDARTS-ADV: the mixing weights near the present ones that hurt most (Chen and Hsieh, ICML 2020).
+    """SDARTS-ADV: the mixing weights in the eps-ball with the highest loss (Chen and Hsieh, ICML 2020).
 
-    Projected gradient ascent in the maximum norm: from a random start ``steps`` steps of 2 * eps / steps along the
-    sign of the loss' gradient, each projected onto the eps-ball and then clipped. Where the loss did not increase
-    the weights stay as they were.
+    Projected gradient ascent in the maximum norm from a random start. Each step moves 2 * eps / steps along the sign
+    of the gradient, is projected onto the eps-ball, and is then clipped and normalized. If the loss has not increased
+    in the end, the architecture stays unperturbed.
+
+    Args:
+        eps: radius of the ball.
+        steps: number of ascent steps.
+
+    Raises:
+        NasError: if ``steps`` is below 1.
     """
 
     def __init__(self, eps: float = 0.3, steps: int = 7) -> None:
         super().__init__(eps)
         if steps < 1:
-            raise NasError(f"perturbation.steps={steps}: an attack takes at least 1 step")
+            raise NasError(
+                f"method.weight_step.perturbation.steps={steps}: at least 1 ascent step is required. Use steps=7."
+            )
         self.steps = steps
 
     def forward(self, arch: Architecture, loss: ArchLoss, reduce: Reduce) -> Architecture:
         clean = {name: weights.detach() for name, weights in arch.items()}
         masks = {name: _mask(weights) for name, weights in clean.items()}
-        found = {name: weights._replace(op=self.noisy(weights)) for name, weights in clean.items()}
+        perturbed = {name: weights._replace(op=self.noisy(weights)) for name, weights in clean.items()}
         for _ in range(self.steps):
-            points = [weights.op.requires_grad_() for weights in found.values()]
-            grads = torch.autograd.grad(loss(found), points, allow_unused=True)
-            slopes = reduce([torch.zeros_like(p) if g is None else g for p, g in zip(points, grads, strict=True)])
-            found = {
-                name: weights._replace(op=self._step(weights.op.detach(), slope, clean[name].op, masks[name]))
-                for (name, weights), slope in zip(found.items(), slopes, strict=True)
+            points = [weights.op.requires_grad_() for weights in perturbed.values()]
+            grads = torch.autograd.grad(loss(perturbed), points, allow_unused=True)
+            mean = reduce([torch.zeros_like(p) if g is None else g for p, g in zip(points, grads, strict=True)])
+            perturbed = {
+                name: weights._replace(op=self._ascend(weights.op.detach(), grad, clean[name].op, masks[name]))
+                for (name, weights), grad in zip(perturbed.items(), mean, strict=True)
             }
         with torch.no_grad():
-            (gain,) = reduce([loss(found) - loss(clean)])
-        return {n: w._replace(op=torch.where(gain > 0, w.op, clean[n].op)) for n, w in found.items()}
+            (gain,) = reduce([loss(perturbed) - loss(clean)])
+        return {n: w._replace(op=torch.where(gain > 0, w.op, clean[n].op)) for n, w in perturbed.items()}
 
-    def _step(self, p: Tensor, slope: Tensor, center: Tensor, mask: Tensor) -> Tensor:
-        moved = p + 2 * self.eps / self.steps * slope.sign()
-        return clip(center + (moved - center).clamp(-self.eps, self.eps), mask)
+    def _ascend(self, p: Tensor, grad: Tensor, center: Tensor, mask: Tensor) -> Tensor:
+        moved = p + 2 * self.eps / self.steps * grad.sign()
+        return clip_and_normalize(center + (moved - center).clamp(-self.eps, self.eps), mask)
 
 
 def _mask(weights: EdgeWeights) -> Tensor:

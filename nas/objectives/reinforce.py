@@ -1,8 +1,7 @@
-"""What an architecture step learns from where a draw cannot be differentiated: its reward."""
+"""REINFORCE objective for relaxations without a pathwise gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -10,35 +9,41 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture
 from nas.architecture.masks import Masks
+from nas.gradients.base import Reduce
 from nas.utils.errors import NasError
-
-Reduce = Callable[[list[Tensor]], list[Tensor]]
 
 
 @runtime_checkable
-class Scored(Protocol):
-    """A relaxation that knows how probable what it drew was."""
+class HasLogProb(Protocol):
+    """A relaxation that computes the log-probability of its samples."""
 
-    def log_p(self, arch: Architecture, masks: Masks) -> Tensor:
-        """The log-probability of an architecture, a scalar that is differentiable in alpha."""
+    def log_prob(self, arch: Architecture, masks: Masks) -> Tensor:
+        """Return the log-probability of an architecture, a scalar that is differentiable in alpha."""
+        ...
 
 
-def scored(relaxation: nn.Module) -> Scored:
-    """That relaxation. Raises NasError where it does not know how probable its draws are."""
-    if not isinstance(relaxation, Scored):
+def require_log_prob(relaxation: nn.Module) -> HasLogProb:
+    """Return the relaxation itself. Raises NasError if it has no ``log_prob``."""
+    if not isinstance(relaxation, HasLogProb):
         raise NasError(
-            f"method.reward: {type(relaxation).__name__} does not tell how probable what it draws is; use "
-            "relaxation._target_=nas.relaxations.block_gumbel.BlockCategorical, or reward=null"
+            f"method.arch_step.reward: relaxation {type(relaxation).__name__} has no log_prob(), which REINFORCE "
+            "needs. Use method.relaxation._target_=nas.relaxations.block_gumbel.BlockCategorical, or reward=null."
         )
     return relaxation
 
 
-class Reinforce(nn.Module):
-    """REINFORCE (Williams, 1992) on the accuracy of the batch, as TuNAS' searches in AutoDL-Projects have it.
+class ReinforceObjective(nn.Module):
+    """REINFORCE (Williams, 1992) on the accuracy of the batch, as in the TuNAS searches of AutoDL-Projects.
 
-    The gradient is that of - (accuracy - baseline) * log p, one draw a step, the accuracy in percent and the mean
-    over all ranks. The baseline is the exponential moving average of the accuracies with this ``momentum``, its bias
-    corrected, and has taken the accuracy in before it is subtracted. It is part of the state_dict.
+    The gradient is that of -(accuracy - baseline) * log p, with one sample per step. The accuracy is in percent,
+    averaged over all ranks. The baseline is a bias-corrected exponential moving average of the accuracies, which
+    includes the current accuracy before it is subtracted. The baseline is part of the state_dict.
+
+    Args:
+        momentum: decay of the moving average, from 0 to below 1.
+
+    Raises:
+        NasError: if ``momentum`` is outside its range.
     """
 
     total: Tensor
@@ -47,13 +52,13 @@ class Reinforce(nn.Module):
     def __init__(self, momentum: float = 0.95) -> None:
         super().__init__()
         if not 0 <= momentum < 1:
-            raise NasError(f"reward.momentum={momentum}: give a number from 0 to below 1")
+            raise NasError(f"method.arch_step.reward.momentum={momentum}: use a number from 0 to below 1.")
         self.momentum = momentum
         self.register_buffer("total", torch.zeros(()))
         self.register_buffer("weight", torch.zeros(()))
 
     def advantage(self, accuracy: Tensor) -> Tensor:
-        """How much better an accuracy is than the baseline, which takes it in first."""
+        """Update the baseline with ``accuracy`` and return the difference between the two."""
         with torch.no_grad():
             self.total.lerp_(accuracy.detach().to(self.total), 1 - self.momentum)
             self.weight.lerp_(torch.ones_like(self.weight), 1 - self.momentum)
@@ -62,6 +67,18 @@ class Reinforce(nn.Module):
     def forward(
         self, relaxation: nn.Module, masks: Masks, arch: Architecture, loss: Tensor, accuracy: Tensor, reduce: Reduce
     ) -> Tensor:
-        """The value of the task's ``loss`` with REINFORCE's gradient. Raises NasError for draws without probability."""
-        surrogate = -self.advantage(reduce([accuracy])[0]) * scored(relaxation).log_p(arch, masks)
+        """Return a scalar with the value of ``loss`` and the gradient of REINFORCE.
+
+        Args:
+            relaxation: the relaxation that ``arch`` was sampled from.
+            masks: the masks it was sampled under.
+            arch: the sampled architecture.
+            loss: loss of the batch, a scalar.
+            accuracy: accuracy of the batch in percent, a scalar.
+            reduce: averages tensors over ranks.
+
+        Raises:
+            NasError: if the relaxation has no ``log_prob``.
+        """
+        surrogate = -self.advantage(reduce([accuracy])[0]) * require_log_prob(relaxation).log_prob(arch, masks)
         return loss.detach() + (surrogate - surrogate.detach())

@@ -1,4 +1,4 @@
-"""What ops cost, and a penalty that keeps a search from expensive ones."""
+"""Costs of ops (parameters, multiply-adds, memory access) and a resource penalty on architectures."""
 
 from __future__ import annotations
 
@@ -19,41 +19,51 @@ from nas.spaces.base import Network, Shape
 from nas.utils.errors import NasError
 
 Kind = Literal["size", "macs", "memory", "all"]
-Weighing = Literal["sample", "expected", "policy"]
+Estimator = Literal["sample", "expected", "policy"]
 KINDS = ("size", "macs", "memory")
 COUNTED = (nn.Conv2d, Pool, nn.Identity)
 
 
-class Relaxed(Protocol):
-    """What a penalty needs of a relaxation."""
+class HasAlpha(Protocol):
+    """The part of a relaxation that a penalty reads."""
 
     alpha: nn.ParameterDict
 
 
 @runtime_checkable
-class Costed(Protocol):
-    """A supernet that knows the costs of its candidates: they are no modules of their own."""
+class HasOpCosts(Protocol):
+    """A supernet that computes the costs of its candidates, because they are not separate modules."""
 
     def op_costs(self) -> Tensor:
-        """[3, cells, edges, ops] as ``op_costs`` below gives them, of its only cell type."""
+        """Return the costs of its only cell type in the format of ``op_costs`` below, [3, cells, edges, ops]."""
         ...
 
 
 class ResourceFactory(Protocol):
     """Builds a penalty for the ops of a supernet."""
 
-    def __call__(self, network: Network, cells: Mapping[str, Cell], shape: Shape) -> Resource: ...
+    def __call__(self, network: Network, cells: Mapping[str, Cell], shape: Shape) -> ResourcePenalty: ...
 
 
-class Resource(nn.Module):
+class ResourcePenalty(nn.Module):
     """``strength`` times the cost of an architecture, summed over edges (SNAS, Xie et al., ICLR 2019, section 2.4).
 
-    ``kind`` is what is counted: parameters ("size"), multiply-adds, memory access, or "all" in the mixture of the
-    authors' code. ``weigh`` says how a draw enters: "sample" weighs the costs by the drawn weights and
-    differentiates through them, "expected" by softmax(alpha), "policy" takes the drawn cost as the reward of a
-    score-function gradient with the concrete's density. ``log`` penalizes the logarithm of each edge's cost,
-    nothing below cost 1. ``average`` takes the mean over the cells of a type, else their sum. Below ``least``
-    multiply-adds of the drawn ops in all cells nothing is added (DSNAS, Hu et al., CVPR 2020).
+    Args:
+        network: the supernet.
+        cells: its cell types.
+        shape: shape of an image (C, H, W).
+        kind: parameters ("size"), multiply-adds ("macs"), memory access ("memory"), or "all": the mixture of the three
+            in the authors' code.
+        estimator: "sample" weights the costs by the sampled weights and differentiates through them. "expected"
+            weights them by softmax(alpha). "policy" uses the sampled cost as the reward of a score-function gradient
+            with the density of the concrete distribution.
+        log: penalize the logarithm of each edge's cost, at least 0.
+        strength: weight of the penalty.
+        average: take the mean over the cells of a type instead of the sum.
+        min_macs: no penalty if the sampled ops of all cells have fewer multiply-adds (DSNAS, Hu et al., CVPR 2020).
+
+    Raises:
+        NasError: if ``kind`` or ``estimator`` is unknown.
     """
 
     def __init__(
@@ -62,45 +72,45 @@ class Resource(nn.Module):
         cells: Mapping[str, Cell],
         shape: Shape,
         kind: Kind = "all",
-        weigh: Weighing = "sample",
+        estimator: Estimator = "sample",
         log: bool = True,
         strength: float = 1e-2,
         average: bool = True,
-        least: float = 0.0,
+        min_macs: float = 0.0,
     ) -> None:
         super().__init__()
-        if kind not in (*KINDS, "all") or weigh not in ("sample", "expected", "policy"):
+        if kind not in (*KINDS, "all") or estimator not in ("sample", "expected", "policy"):
             raise NasError(
-                f"resource: kind={kind}, weigh={weigh}: kind is one of size, macs, memory, all, "
-                "and weigh one of sample, expected, policy"
+                f"method.arch_step.resource: kind={kind}, estimator={estimator}: use kind=size, macs, memory or all, "
+                "and estimator=sample, expected or policy."
             )
         for name, table in op_costs(network, cells, shape).items():
             self.register_buffer(name, table, persistent=False)
         self.kind = kind
-        self.weigh = weigh
+        self.estimator = estimator
         self.log = log
         self.strength = strength
         self.average = average
-        self.least = least
+        self.min_macs = min_macs
 
-    def forward(self, arch: Architecture, relaxation: Relaxed, masks: Masks) -> Tensor:
-        """The penalty, a scalar."""
-        found, spent = [], []
+    def forward(self, arch: Architecture, relaxation: HasAlpha, masks: Masks) -> Tensor:
+        """Return the penalty, a scalar."""
+        penalties, macs = [], []
         for name, weights in arch.items():
             costs, alpha, mask = self.get_buffer(name), relaxation.alpha[name], masks.table(name)
-            spent.append((costs[1] * weights.op.detach()).sum())
-            if self.weigh == "expected":
+            macs.append((costs[1] * weights.op.detach()).sum())
+            if self.estimator == "expected":
                 op = alpha.masked_fill(~mask, -torch.inf).softmax(-1)
             else:
-                op = weights.op if self.weigh == "sample" else weights.op.detach()
-            edges = self._edges((costs * op).sum(-1))
-            if self.weigh == "policy":
+                op = weights.op if self.estimator == "sample" else weights.op.detach()
+            edges = self._edge_penalties((costs * op).sum(-1))
+            if self.estimator == "policy":
                 edges = edges * concrete_log_density(alpha, op, _temperature(relaxation), mask)
-            found.append(edges.sum(-1).mean() if self.average else edges.sum())
-        return self.strength * torch.stack(found).sum() * (torch.stack(spent).sum() >= self.least)
+            penalties.append(edges.sum(-1).mean() if self.average else edges.sum())
+        return self.strength * torch.stack(penalties).sum() * (torch.stack(macs).sum() >= self.min_macs)
 
-    def _edges(self, costs: Tensor) -> Tensor:
-        """The penalty of each edge of each cell, [3, cells, edges] -> [cells, edges]."""
+    def _edge_penalties(self, costs: Tensor) -> Tensor:
+        """Return the penalty of each edge of each cell, [3, cells, edges] -> [cells, edges]."""
         if self.log:
             costs = costs.clamp_min(1.0).log()
         if self.kind != "all":
@@ -110,13 +120,13 @@ class Resource(nn.Module):
 
 
 def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[str, Tensor]:
-    """Parameters, multiply-adds and memory access of each op: [3, cells, edges, ops] a cell type.
+    """Measure parameters, multiply-adds and memory access of each op, [3, cells, edges, ops] per cell type.
 
-    By the rules of SNAS' code: batch norm is free, a pooling window costs its area, and memory access is what
-    is read and written: inputs, outputs and weights of convolutions, inputs and outputs of pools and skips.
-    Measured in one pass of a single image; the network and the random state stay as they were.
+    The rules are those of SNAS' code. Batch norm is free, and a pooling window costs its area. Memory access counts
+    values read and written: inputs, outputs and weights of convolutions, inputs and outputs of pools and skips. The
+    measurement takes one forward pass of a single image and changes neither the network nor the random state.
     """
-    if isinstance(network, Costed):
+    if isinstance(network, HasOpCosts):
         return dict.fromkeys(cells, network.op_costs())
     graphs = [module for module in network.modules() if isinstance(module, CellGraph)]
     tables: dict[str, list[Tensor]] = {name: [] for name in cells}
@@ -129,7 +139,7 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
             for op, module in graph.edges[key].items():  # type: ignore[operator]
                 entry = table[:, e, graph.cell.ops.index(op)]
                 counted = [part for part in module.modules() if isinstance(part, COUNTED)]
-                hooks += [part.register_forward_hook(_adder(entry)) for part in counted]
+                hooks += [part.register_forward_hook(_cost_hook(entry)) for part in counted]
     like = next(network.parameters())
     arch = {name: EdgeWeights(torch.ones(len(c.edges), len(c.ops)).to(like), _lists(c)) for name, c in cells.items()}
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
@@ -142,10 +152,10 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
         network.train(training)
         for hook in hooks:
             hook.remove()
-    return {name: torch.stack(found, dim=1) for name, found in tables.items()}
+    return {name: torch.stack(costs, dim=1) for name, costs in tables.items()}
 
 
-def _adder(entry: Tensor) -> Any:
+def _cost_hook(entry: Tensor) -> Any:
     def hook(layer: nn.Module, inputs: Any, output: Tensor) -> None:
         entry.add_(torch.tensor(layer_cost(layer, output), dtype=entry.dtype))
 
@@ -153,7 +163,7 @@ def _adder(entry: Tensor) -> Any:
 
 
 def layer_cost(layer: nn.Module, output: Tensor) -> tuple[float, float, float]:
-    """Parameters, multiply-adds and memory access of a layer that made ``output`` [1, C, H, W]."""
+    """Return parameters, multiply-adds and memory access of a layer with ``output`` [1, C, H, W]."""
     pixels, values = output.shape[2] * output.shape[3], output.numel()
     if isinstance(layer, nn.Conv2d):
         weights = layer.weight.numel()
@@ -165,15 +175,15 @@ def layer_cost(layer: nn.Module, output: Tensor) -> tuple[float, float, float]:
 
 
 def _lists(cell: Cell) -> list[list[bool]]:
-    found: list[list[bool]] = cell.allowed().tolist()
-    return found
+    lists: list[list[bool]] = cell.allowed().tolist()
+    return lists
 
 
-def _temperature(relaxation: Relaxed) -> float:
+def _temperature(relaxation: HasAlpha) -> float:
     tau = getattr(relaxation, "tau", None)
     if tau is None:
         raise NasError(
-            f"resource.weigh=policy needs draws from the concrete distribution, not {type(relaxation).__name__}: "
-            "use relaxation Gumbel with hard=false, or weigh=expected"
+            "method.arch_step.resource.estimator=policy: it needs samples of the concrete distribution, not of "
+            f"{type(relaxation).__name__}. Use the relaxation Gumbel with hard=false, or estimator=expected."
         )
     return float(tau)

@@ -1,1 +1,1 @@
-"""How architecture parameters become the weights of ops: the relaxations of the published methods."""
+"""Relaxations: distributions over architectures, from which the weights of ops are sampled."""

@@ -1,7 +1,8 @@
-"""Draws for the blocks of a chain, where several blocks share a row of alpha and each draws for itself."""
+"""Relaxations over the layer widths of a chain, where blocks may share a row of alpha (mask_gumbel, TAS, mask_rl)."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -11,26 +12,89 @@ from torch import Tensor
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation
-from nas.relaxations.gumbel import Gumbel
-from nas.relaxations.sampling import drawn
-from nas.relaxations.warmup_widths import warm_widths
+from nas.relaxations.gumbel import gumbel_noise, perturbed_logits
+from nas.relaxations.sampling import sample_categorical
+from nas.relaxations.warmup_widths import sample_warmup_widths
 from nas.utils.errors import NasError
 
-LEAST = 1e-7  # added to the probabilities that a pair is drawn by, as in AutoDL-Projects
+PAIR_PROB_OFFSET = 1e-7
+"""Added to the probabilities from which a pair is sampled, as in AutoDL-Projects."""
 
 
-class BlockGumbel(Gumbel):
-    """A draw for each block at temperature ``tau`` (AutoDL-Projects, exps/NATS-algos/search-size.py).
+class BlockRelaxation(Relaxation):
+    """Independent samples for the blocks of a chain. A subclass implements ``relax_blocks``.
 
-    ``rows`` has the row of alpha of each block: in NATS-Bench's size space the stem and the first cell have the same
-    width, and draw independently. The architecture has one row a block. Weights are a soft draw from the concrete
-    distribution (FBNetV2's masks, Wan et al., CVPR 2020); with ``pair`` two different ops of a block are drawn from
-    it without replacement and mixed by the softmax of their two perturbed logits (TAS, Dong and Yang, NeurIPS 2019).
-    ``full`` is None, or in the warm-up the probability of the full width of a block, whatever alpha is.
+    The sampled architecture has one row per block. In the size space of NATS-Bench the stem and the first cell have
+    the same width: they share a row of alpha and are sampled independently.
+
+    Args:
+        cells: the search space.
+        rows: the row of alpha of each block.
+        init_std: standard deviation of the initial alpha.
+        init_mean: mean of the initial alpha.
+
+    Raises:
+        NasError: if ``rows`` is empty or names a row that a cell does not have.
     """
 
-    full: float | None = None
-    places: Tensor  # the rows on the device: a list as index would make the device wait for its transfer
+    full_prob: float | None = None
+    """During the warm-up, the probability of a block's largest width, whatever alpha is; None after the warm-up."""
+    row_index: Tensor  # the rows as a tensor on the device: indexing with a list would synchronize the device
+
+    def __init__(
+        self, cells: Mapping[str, Cell], rows: Sequence[int], init_std: float = 1e-3, init_mean: float = 0.0
+    ) -> None:
+        super().__init__(cells, init_std, init_mean)
+        for name, cell in cells.items():
+            if not rows or not all(0 <= row < len(cell.edges) for row in rows):
+                raise NasError(
+                    f"method.relaxation.rows={list(rows)}: cell '{name}' has {len(cell.edges)} rows. Give one row "
+                    f"per block, each from 0 to {len(cell.edges) - 1}."
+                )
+        self.rows = list(rows)
+        self.register_buffer("row_index", torch.tensor(self.rows), persistent=False)
+
+    @abstractmethod
+    def relax_blocks(self, alpha: Tensor, mask: Tensor, allowed: list[list[bool]]) -> EdgeWeights:
+        """Sample the op weights of all blocks.
+
+        Args:
+            alpha: architecture parameters [blocks, ops].
+            mask: True where an op may have weight [blocks, ops].
+            allowed: the mask as lists, which cost no device synchronization.
+        """
+
+    def sample(self, masks: Masks) -> Architecture:
+        arch = {}
+        for name, alpha in self.alpha.items():
+            lists = masks.lists(name)
+            allowed = [lists[row] for row in self.rows]
+            if self.full_prob is not None:
+                generator = self.generator(torch.device("cpu"))
+                arch[name] = sample_warmup_widths(allowed, self.full_prob, alpha, generator)
+            else:
+                arch[name] = self.relax_blocks(alpha[self.row_index], masks.table(name)[self.row_index], allowed)
+        return arch
+
+
+class BlockGumbel(BlockRelaxation):
+    """Samples of the concrete distribution, one per block (AutoDL-Projects, exps/NATS-algos/search-size.py).
+
+    The weights are soft, as in FBNetV2's channel masks (Wan et al., CVPR 2020). With ``pair`` two different ops per
+    block are sampled without replacement and mixed by the softmax of their perturbed logits, as in TAS (Dong and
+    Yang, NeurIPS 2019).
+
+    Args:
+        cells: the search space.
+        rows: the row of alpha of each block.
+        pair: mix two sampled ops per block instead of all ops.
+        tau: temperature.
+        init_std: standard deviation of the initial alpha.
+        init_mean: mean of the initial alpha.
+
+    Raises:
+        NasError: if ``pair`` is set and a cell has one op only.
+    """
 
     def __init__(
         self,
@@ -41,96 +105,55 @@ class BlockGumbel(Gumbel):
         init_std: float = 1e-3,
         init_mean: float = 0.0,
     ) -> None:
-        super().__init__(cells, hard=False, tau=tau, init_std=init_std, init_mean=init_mean)
-        _check_rows(cells, rows)
+        super().__init__(cells, rows, init_std, init_mean)
         for name, cell in self.cells.items():
             if pair and len(cell.ops) < 2:
-                raise NasError(f"relaxation.pair: cell '{name}' has one op, {cell.ops[0]}, and no two to draw")
-        self.rows = list(rows)
-        self.register_buffer("places", torch.tensor(self.rows), persistent=False)
+                raise NasError(
+                    f"method.relaxation.pair=true: cell '{name}' has one op only, {cell.ops[0]}. Use pair=false."
+                )
         self.pair = pair
+        self.tau = tau
 
-    def forward(self, masks: Masks) -> Architecture:
-        if self.full is not None:
-            return _warm(self, self.rows, self.full, masks)
-        mix = self._pairs if self.pair else self._soft
-        return {name: mix(name, alpha[self.places], masks) for name, alpha in self.alpha.items()}
+    def noise(self, like: Tensor) -> Tensor:
+        """Sample standard Gumbel variables with the shape, dtype and device of ``like``."""
+        return gumbel_noise(like, self.generator(like.device))
 
-    def _soft(self, name: str, alpha: Tensor, masks: Masks) -> EdgeWeights:
-        weights, _ = self.relax(name, alpha, masks.table(name)[self.places])
-        return EdgeWeights(weights, _lists(name, self.rows, masks))
-
-    def _pairs(self, name: str, alpha: Tensor, masks: Masks) -> EdgeWeights:
-        mask, allowed = masks.table(name)[self.places], _lists(name, self.rows, masks)
-        least = torch.finfo(alpha.dtype).min
-        logits = (alpha.masked_fill(~mask, least).log_softmax(dim=-1) + self.draw(alpha.detach())) / self.tau
-        logits = logits.masked_fill(~mask, least)
-        # where one op is left, one that is masked has to be drawn beside it: it gets weight 0
-        floor = torch.where(mask, LEAST, torch.finfo(alpha.dtype).tiny)
-        pair = drawn(logits.detach().softmax(dim=-1) + floor, self.generator(alpha.device), 2)
+    def relax_blocks(self, alpha: Tensor, mask: Tensor, allowed: list[list[bool]]) -> EdgeWeights:
+        logits = perturbed_logits(alpha, mask, self.noise(alpha.detach()), self.tau)
+        if not self.pair:
+            return EdgeWeights(logits.softmax(dim=-1) * mask, allowed)
+        # if one op is left, a masked op completes the pair and gets weight 0
+        offset = torch.where(mask, PAIR_PROB_OFFSET, torch.finfo(alpha.dtype).tiny)
+        pair = sample_categorical(logits.detach().softmax(dim=-1) + offset, self.generator(alpha.device), 2)
         weights = torch.zeros_like(logits).scatter(-1, pair, logits.gather(-1, pair).softmax(dim=-1)) * mask
         chosen = zip(allowed, pair.tolist(), strict=True)
         return EdgeWeights(weights, [[on and c in columns for c, on in enumerate(row)] for row, columns in chosen])
 
 
-class BlockCategorical(Relaxation):
-    """One op for each block, drawn from the softmax of its row of alpha (TuNAS' masks, Bender et al., CVPR 2020).
+class BlockCategorical(BlockRelaxation):
+    """One op per block, sampled from the softmax of its row of alpha, as in TuNAS (Bender et al., CVPR 2020).
 
-    ``rows`` and ``full`` as of BlockGumbel. Weights are one-hot and have no gradient: alpha learns from ``log_p`` and
-    the reward of a draw (nas/objectives/reinforce.py).
+    The weights are one-hot and have no gradient. Alpha is trained by ``log_prob`` and the reward of a sample
+    (``nas.objectives.reinforce``).
     """
 
     differentiable = False
-    full: float | None = None
-    places: Tensor  # the rows on the device: a list as index would make the device wait for its transfer
 
-    def __init__(
-        self, cells: Mapping[str, Cell], rows: Sequence[int], init_std: float = 1e-3, init_mean: float = 0.0
-    ) -> None:
-        super().__init__(cells, init_std, init_mean)
-        _check_rows(cells, rows)
-        self.rows = list(rows)
-        self.register_buffer("places", torch.tensor(self.rows), persistent=False)
+    def relax_blocks(self, alpha: Tensor, mask: Tensor, allowed: list[list[bool]]) -> EdgeWeights:
+        probabilities = _masked_log_softmax(alpha.detach(), mask).exp()
+        chosen = sample_categorical(probabilities, self.generator(alpha.device)).squeeze(-1)
+        weights = F.one_hot(chosen, alpha.shape[-1]).to(alpha.dtype) * mask
+        return EdgeWeights(weights, weights.bool().tolist())
 
-    def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        probabilities = _log_p(alpha.detach(), mask).exp()
-        chosen = drawn(probabilities, self.generator(alpha.device)).squeeze(-1)
-        return F.one_hot(chosen, alpha.shape[-1]).to(alpha.dtype) * mask, chosen
-
-    def forward(self, masks: Masks) -> Architecture:
-        if self.full is not None:
-            return _warm(self, self.rows, self.full, masks)
-        found = {}
-        for name, alpha in self.alpha.items():
-            weights, _ = self.relax(name, alpha[self.places], masks.table(name)[self.places])
-            found[name] = EdgeWeights(weights, weights.bool().tolist())
-        return found
-
-    def log_p(self, arch: Architecture, masks: Masks) -> Tensor:
-        """The log-probability of drawing these one-hot weights, the sum over blocks."""
+    def log_prob(self, arch: Architecture, masks: Masks) -> Tensor:
+        """Return the log-probability of sampling these one-hot weights: a scalar, summed over blocks."""
         terms = []
         for name, alpha in self.alpha.items():
-            log_p = _log_p(alpha[self.places], masks.table(name)[self.places])
-            terms.append(log_p.masked_fill(arch[name].op == 0, 0.0).sum())
+            log_prob = _masked_log_softmax(alpha[self.row_index], masks.table(name)[self.row_index])
+            terms.append(log_prob.masked_fill(arch[name].op == 0, 0.0).sum())
         return torch.stack(terms).sum()
 
 
-def _log_p(alpha: Tensor, mask: Tensor) -> Tensor:
-    # the least number, not minus infinity: a row that is masked as a whole draws something, which gets weight 0
+def _masked_log_softmax(alpha: Tensor, mask: Tensor) -> Tensor:
+    # the least finite number instead of minus infinity: a fully masked row samples an op, which gets weight 0
     return alpha.masked_fill(~mask, torch.finfo(alpha.dtype).min).log_softmax(dim=-1)
-
-
-def _check_rows(cells: Mapping[str, Cell], rows: Sequence[int]) -> None:
-    for name, cell in cells.items():
-        if not rows or not all(0 <= row < len(cell.edges) for row in rows):
-            raise NasError(f"relaxation.rows={list(rows)}: the table of cell '{name}' has {len(cell.edges)} rows")
-
-
-def _lists(name: str, rows: Sequence[int], masks: Masks) -> list[list[bool]]:
-    lists = masks.lists(name)
-    return [lists[row] for row in rows]
-
-
-def _warm(relaxation: Relaxation, rows: Sequence[int], full: float, masks: Masks) -> Architecture:
-    generator = relaxation.generator(torch.device("cpu"))
-    return {n: warm_widths(_lists(n, rows, masks), full, a, generator) for n, a in relaxation.alpha.items()}

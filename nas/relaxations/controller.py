@@ -1,4 +1,4 @@
-"""A relaxation whose paths are written by a recurrent network."""
+"""Recurrent controller that samples paths (ENAS)."""
 
 from __future__ import annotations
 
@@ -12,37 +12,47 @@ from torch import Tensor, nn
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation
-from nas.relaxations.sampling import drawn
+from nas.relaxations.sampling import sample_categorical
 
 
-class Written(NamedTuple):
-    """A path that the controller wrote: one-hot weights, and the log-probability and entropy of its decisions."""
+class SampledPath(NamedTuple):
+    """A path sampled by the controller."""
 
     arch: Architecture
-    log_p: Tensor
+    """One-hot weights."""
+    log_prob: Tensor
+    """Log-probability of the path, a scalar that is differentiable in the controller's parameters."""
     entropy: Tensor
+    """Sum of the entropies of all decisions, in nats; differentiable too."""
 
 
-class _Pen:
-    """The state of the recurrent network while it writes: the last decision, the hidden state, the sums."""
+class _DecodingState:
+    """State of the recurrent network while it samples a path: its input, its hidden state and the running sums."""
 
     def __init__(self, first: Tensor) -> None:
         self.input = first
-        self.state: tuple[Tensor, Tensor] | None = None
-        self.log_p = first.new_zeros(())
+        self.hidden: tuple[Tensor, Tensor] | None = None
+        self.log_prob = first.new_zeros(())
         self.entropy = first.new_zeros(())
 
 
 class Controller(Relaxation):
-    """ENAS' controller: an LSTM that decides the ops of a cell one after another (Pham et al., ICML 2018).
+    """ENAS' controller: an LSTM that selects the ops of a cell one after another (Pham et al., ICML 2018).
 
-    Its input is a learned vector at first, then the embedding of the last decision; logits are divided by
-    ``temperature`` and squashed to ``bound`` * tanh. Where a node keeps only some of its edges, each of its links
-    is two decisions, an edge that is still free and an op; else each edge is one. All parameters the reference
-    initializes start uniform within ``spread``. Cells are written in turn, so that later ones know of earlier ones.
+    The first input is a learned vector, every further input is the embedding of the last decision. If nodes keep
+    only some of their edges, each link takes two decisions: a free edge and an op. Otherwise each edge takes one.
+    Cells are sampled in turn, so that later cells depend on earlier ones.
 
-    ``alpha`` is not trained: it counts the ops of the paths in ``remember``, so that scores and entropy, as of any
-    relaxation, tell what the controller prefers.
+    ``alpha`` is not trained. ``update_alpha`` sets it to op counts of recent paths, so that scores and entropy
+    describe the controller's preferences as they do for any relaxation.
+
+    Args:
+        cells: the search space.
+        hidden: width of the LSTM and of the embeddings.
+        layers: number of LSTM layers.
+        temperature: divisor of the logits.
+        bound: logits are squashed to bound * tanh(logits / temperature).
+        spread: bound of the uniform initialization of all parameters that the reference code initializes.
     """
 
     def __init__(
@@ -60,12 +70,12 @@ class Controller(Relaxation):
         self.bound = bound
         self.tokens = list(dict.fromkeys(itertools.chain(*(cell.ops for cell in cells.values()))))
         nodes = [len(cell.into(node)) for cell in cells.values() if cell.inputs is not None for node in cell.nodes]
-        places = max(nodes, default=0)
+        edge_slots = max(nodes, default=0)
         self.first = nn.Parameter(torch.empty(1, hidden))
-        self.embedding = nn.Embedding(len(self.tokens) + places, hidden)
+        self.embedding = nn.Embedding(len(self.tokens) + edge_slots, hidden)
         self.lstm = nn.LSTM(hidden, hidden, layers)
         self.op_head = nn.Linear(hidden, len(self.tokens))
-        self.edge_head = nn.Linear(hidden, places) if places else None
+        self.edge_head = nn.Linear(hidden, edge_slots) if edge_slots else None
         weights: list[Tensor] = [self.first, self.embedding.weight, self.op_head.weight]
         weights += [] if self.edge_head is None else [self.edge_head.weight]
         for weight in (*weights, *map(self.lstm.get_parameter, ("weight_ih_l0", "weight_hh_l0"))):
@@ -78,21 +88,18 @@ class Controller(Relaxation):
             for node in cell.nodes:
                 self.register_buffer(f"rows_{name}_{node}", torch.tensor(cell.into(node)), persistent=False)
 
-    def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        raise TypeError("a controller writes all cells in turn")
-
-    def forward(self, masks: Masks) -> Architecture:
+    def sample(self, masks: Masks) -> Architecture:
         with torch.no_grad():
-            return self.write(masks).arch
+            return self.sample_path(masks).arch
 
-    def write(self, masks: Masks) -> Written:
-        """Draws a path; its log-probability and entropy are differentiable in the controller's parameters."""
-        pen = _Pen(self.first)
+    def sample_path(self, masks: Masks) -> SampledPath:
+        """Sample a path with its differentiable log-probability and entropy."""
+        state = _DecodingState(self.first)
         chosen: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
         for name, cell in self.cells.items():
             table = masks.table(name) & self.get_buffer(f"choosable_{name}")
-            chosen[name] = self._write_cell(pen, name, cell, table)
-        # the one transfer: every edge and op that was chosen
+            chosen[name] = self._sample_cell(state, name, cell, table)
+        # the only transfer from the device: all chosen edges and ops at once
         flat = torch.stack([torch.cat(pair) for parts in chosen.values() for pair in zip(*parts, strict=True)])
         arch, pairs = {}, iter(flat.tolist())
         for name, cell in self.cells.items():
@@ -100,18 +107,20 @@ class Controller(Relaxation):
             for edge, column in itertools.islice(pairs, len(chosen[name][0])):
                 active[edge][column] = True
             arch[name] = EdgeWeights(torch.tensor(active).to(self.alpha[name]), active)
-        return Written(arch, pen.log_p, pen.entropy)
+        return SampledPath(arch, state.log_prob, state.entropy)
 
-    def remember(self, paths: list[Architecture]) -> None:
-        """Makes alpha the logarithm of how often each op is in the paths, each counted once more."""
+    def update_alpha(self, paths: list[Architecture]) -> None:
+        """Set alpha to the log of one plus the number of paths that contain each op."""
         with torch.no_grad():
             for name, alpha in self.alpha.items():
                 alpha.copy_((1 + torch.stack([path[name].op for path in paths]).sum(0)).log())
 
-    def _write_cell(self, pen: _Pen, name: str, cell: Cell, table: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """The chosen edges and columns, int64 [1] each, indexed so that the device is not waited for."""
+    def _sample_cell(
+        self, state: _DecodingState, name: str, cell: Cell, table: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Sample the edges and op columns of a cell, int64 [1] each, without a device synchronization."""
         edges: list[Tensor] = []
-        picked: list[Tensor] = []
+        columns: list[Tensor] = []
         for node in cell.nodes:
             rows = self.get_buffer(f"rows_{name}_{node}")
             free = table.index_select(0, rows).any(-1)
@@ -119,22 +128,33 @@ class Controller(Relaxation):
             for link in range(links):
                 edge = rows[link : link + 1]
                 if links < len(rows) and self.edge_head is not None:
-                    place = self._decide(pen, self.edge_head, free, torch.arange(len(rows), device=rows.device))
-                    free = free.scatter(0, place, False)
-                    edge = rows.index_select(0, place)
+                    slots = torch.arange(len(rows), device=rows.device)
+                    slot = self._decide(state, self.edge_head, free, slots)
+                    free = free.scatter(0, slot, False)
+                    edge = rows.index_select(0, slot)
                 edges.append(edge)
                 allowed = table.index_select(0, edge).squeeze(0)
-                picked.append(self._decide(pen, self.op_head, allowed, self.get_buffer(f"columns_{name}")))
-        return edges, picked
+                columns.append(self._decide(state, self.op_head, allowed, self.get_buffer(f"columns_{name}")))
+        return edges, columns
 
-    def _decide(self, pen: _Pen, head: nn.Linear, allowed: Tensor, outputs: Tensor) -> Tensor:
-        """Draws one of ``allowed`` [n], a bool mask, int64 [1]; ``outputs`` [n] are their places in the head."""
-        hidden, pen.state = self.lstm(pen.input[None], pen.state)
+    def _decide(self, state: _DecodingState, head: nn.Linear, allowed: Tensor, outputs: Tensor) -> Tensor:
+        """Sample one decision and feed it back as the next input.
+
+        Args:
+            state: the decoding state, updated in place.
+            head: the layer that gives the logits.
+            allowed: bool mask of the choices [n].
+            outputs: the output of ``head`` for each choice, int64 [n].
+
+        Returns:
+            The index of the choice, int64 [1].
+        """
+        hidden, state.hidden = self.lstm(state.input[None], state.hidden)
         logits = self.bound * torch.tanh(head(hidden[0, 0]).index_select(0, outputs) / self.temperature)
-        log_p = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
-        chosen = drawn(log_p.detach().exp(), self.generator(log_p.device))
-        pen.log_p = pen.log_p + log_p.gather(0, chosen).sum()
-        pen.entropy = pen.entropy - (log_p.exp() * log_p.masked_fill(~allowed, 0.0)).sum()
+        log_prob = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
+        chosen = sample_categorical(log_prob.detach().exp(), self.generator(log_prob.device))
+        state.log_prob = state.log_prob + log_prob.gather(0, chosen).sum()
+        state.entropy = state.entropy - (log_prob.exp() * log_prob.masked_fill(~allowed, 0.0)).sum()
         token = outputs.index_select(0, chosen) + (0 if head is self.op_head else len(self.tokens))
-        pen.input = self.embedding(token)
+        state.input = self.embedding(token)
         return chosen

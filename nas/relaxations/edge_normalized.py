@@ -1,4 +1,4 @@
-"""Relaxations that weigh edges too."""
+"""Edge normalization (PC-DARTS): a relaxation that weights edges in addition to ops."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from nas.relaxations.softmax import Softmax
 
 
 class EdgeNormalized(Relaxation):
-    """Another relaxation, and a parameter for each edge: PC-DARTS' edge normalization (Xu et al., ICLR 2020).
+    """Op weights of another relaxation, times normalized edge weights, as in PC-DARTS (Xu et al., ICLR 2020).
 
-    ``beta`` [edges] a cell type; its softmax over the edges that end in one node scales those edges. ``relaxation``
-    decides on the ops; its alphas are this one's. Both are steps of the architecture optimizer, and a genotype is
-    derived from the product of both scores.
+    Each cell type has a parameter ``beta`` [edges]. Its softmax over the edges that end in the same node scales these
+    edges. The architecture optimizer trains alpha and beta, and genotypes are derived from the product of both scores.
+
+    Args:
+        cells: the search space.
+        relaxation: builds the relaxation of the ops, whose alpha this relaxation shares.
+        init_std: standard deviation of the initial beta.
     """
 
     def __init__(
@@ -32,14 +36,11 @@ class EdgeNormalized(Relaxation):
         self.alpha = self.ops.alpha
         self.beta = nn.ParameterDict({name: init_std * torch.randn(len(c.edges)) for name, c in self.cells.items()})
 
-    def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self.ops.relax(name, alpha, mask)
+    def sample(self, masks: Masks) -> Architecture:
+        return {name: row._replace(edge=self.edge_weights(name)) for name, row in self.ops.sample(masks).items()}
 
-    def forward(self, masks: Masks) -> Architecture:
-        return {name: row._replace(edge=self.edges(name)) for name, row in self.ops(masks).items()}
-
-    def edges(self, name: str) -> Tensor:
-        """The weights [edges] of a cell type: those of the edges into one node sum to 1."""
+    def edge_weights(self, name: str) -> Tensor:
+        """Return the weights [edges] of a cell type. The weights of the edges into a node sum to 1."""
         cell = self.cells[name]
         parts = self.beta[name].split([len(cell.into(node)) for node in cell.nodes])
         return torch.cat([part.softmax(dim=0) for part in parts])
@@ -51,4 +52,4 @@ class EdgeNormalized(Relaxation):
         return self.ops.scores(masks)
 
     def edge_scores(self, masks: Masks) -> dict[str, Tensor | None]:
-        return {name: self.edges(name).detach() for name in self.alpha}
+        return {name: self.edge_weights(name).detach() for name in self.alpha}

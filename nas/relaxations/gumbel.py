@@ -1,4 +1,4 @@
-"""Draws from the concrete distribution."""
+"""Gumbel-softmax relaxation (SNAS, GDAS): samples of the concrete distribution."""
 
 from __future__ import annotations
 
@@ -9,16 +9,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.architecture.cell import Cell
-from nas.relaxations.base import Relaxation
+from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
 
 
-class Gumbel(Relaxation):
-    """A draw from the concrete distribution at temperature ``tau``.
+class Gumbel(EdgewiseRelaxation):
+    """A sample of the concrete distribution at temperature ``tau``.
 
-    Soft: SNAS (Xie et al., 2019). Hard: GDAS (Dong and Yang, 2019), one op an edge with a straight-through
-    gradient: the weights are one-hot, their gradient is that of softmax((log softmax(alpha) + g) / tau).
-    The authors draw again where a Gumbel variable overflows; here the exponential it comes from is kept
-    above the smallest normal number, which needs no look at the device.
+    Soft: the weights are softmax((log softmax(alpha) + g) / tau) with Gumbel noise g, as in SNAS (Xie et al.,
+    ICLR 2019). Hard: one op per edge with a straight-through gradient, as in GDAS (Dong and Yang, CVPR 2019). The
+    weights are then one-hot, and their gradient is that of the soft weights.
+
+    The authors sample again if a Gumbel variable overflows. Here the exponential variable behind it is at least the
+    smallest normal number, which needs no device synchronization.
+
+    Args:
+        cells: the search space.
+        hard: execute one op per edge.
+        tau: temperature.
+        init_std: standard deviation of the initial alpha.
+        init_mean: mean of the initial alpha.
     """
 
     def __init__(
@@ -33,17 +42,31 @@ class Gumbel(Relaxation):
         self.hard = hard
         self.tau = tau
 
-    def draw(self, alpha: Tensor) -> Tensor:
-        """Standard Gumbel variables in the shape of alpha."""
-        exponential = torch.empty_like(alpha).exponential_(generator=self.generator(alpha.device))
-        return -exponential.clamp_min(torch.finfo(alpha.dtype).tiny).log()
+    def noise(self, like: Tensor) -> Tensor:
+        """Sample standard Gumbel variables with the shape, dtype and device of ``like``."""
+        return gumbel_noise(like, self.generator(like.device))
 
-    def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        least = torch.finfo(alpha.dtype).min
-        logits = (alpha.masked_fill(~mask, least).log_softmax(dim=-1) + self.draw(alpha.detach())) / self.tau
-        probabilities = logits.masked_fill(~mask, least).softmax(dim=-1) * mask
+    def relax(self, alpha: Tensor, mask: Tensor) -> RelaxedEdges:
+        logits = perturbed_logits(alpha, mask, self.noise(alpha.detach()), self.tau)
+        probabilities = logits.softmax(dim=-1) * mask
         if not self.hard:
-            return probabilities, None
+            return RelaxedEdges(probabilities)
         chosen = probabilities.detach().argmax(dim=-1)
         one_hot = F.one_hot(chosen, alpha.shape[-1]).to(alpha.dtype) * mask
-        return one_hot - probabilities.detach() + probabilities, chosen
+        return RelaxedEdges(one_hot - probabilities.detach() + probabilities, chosen)
+
+
+def gumbel_noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Sample standard Gumbel variables with the shape, dtype and device of ``like``."""
+    exponential = torch.empty_like(like).exponential_(generator=generator)
+    return -exponential.clamp_min(torch.finfo(like.dtype).tiny).log()
+
+
+def perturbed_logits(alpha: Tensor, mask: Tensor, noise: Tensor, tau: float) -> Tensor:
+    """Return (log softmax(alpha) + noise) / tau over the entries where ``mask`` is True, [edges, ops].
+
+    Masked entries hold the least finite number, so that their softmax is 0 without NaN in fully masked rows.
+    """
+    least = torch.finfo(alpha.dtype).min
+    logits = (alpha.masked_fill(~mask, least).log_softmax(dim=-1) + noise) / tau
+    return logits.masked_fill(~mask, least)

@@ -1,14 +1,15 @@
-"""The mixture of all ops of an edge."""
+"""Continuous mixture of all ops of an edge (DARTS)."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from nas.relaxations.base import Relaxation, masked_softmax
+from nas.relaxations.base import masked_softmax
+from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
 
 
-class Softmax(Relaxation):
-    """DARTS' mixture: the softmax of alpha over the ops of an edge (Liu et al., 2019)."""
+class Softmax(EdgewiseRelaxation):
+    """The softmax of alpha over the ops of an edge, as in DARTS (Liu et al., ICLR 2019)."""
 
-    def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        return masked_softmax(alpha, mask), None
+    def relax(self, alpha: Tensor, mask: Tensor) -> RelaxedEdges:
+        return RelaxedEdges(masked_softmax(alpha, mask))

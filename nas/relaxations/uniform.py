@@ -1,4 +1,4 @@
-"""Paths drawn uniformly."""
+"""Uniformly sampled paths (one-shot training, SETN)."""
 
 from __future__ import annotations
 
@@ -10,31 +10,39 @@ from torch import Tensor
 
 from nas.architecture.cell import Architecture, Cell, encode, sample
 from nas.architecture.masks import Masks
-from nas.relaxations.base import Relaxation
+from nas.relaxations.base import Relaxation, masked_softmax
+from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
 
 
 class Uniform(Relaxation):
-    """A uniform single path, drawn anew for each forward pass: one-shot training without architecture parameters.
+    """A uniform single path per forward pass: one-shot training without architecture parameters.
 
-    Li and Talwalkar (UAI 2019), Guo et al. (ECCV 2020). Where a node keeps only some of its edges in a
-    genotype, those are drawn too.
+    Li and Talwalkar (UAI 2019), Guo et al. (ECCV 2020). If a node keeps only some of its edges in a genotype, these
+    edges are sampled too.
     """
 
     def __init__(self, cells: Mapping[str, Cell]) -> None:
         super().__init__(cells, init_std=0.0)
         self.requires_grad_(False)
 
-    def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        raise TypeError("a uniform path is drawn as a whole")
+    def sample(self, masks: Masks) -> Architecture:
+        return uniform_path(self, masks)
 
-    def forward(self, masks: Masks) -> Architecture:
+
+class UniformWeights(EdgewiseRelaxation):
+    """Weights trained on uniform paths, alpha on the softmax of all ops, as in SETN (Dong and Yang, ICCV 2019)."""
+
+    def relax(self, alpha: Tensor, mask: Tensor) -> RelaxedEdges:
+        return RelaxedEdges(masked_softmax(alpha, mask))
+
+    def sample_for_weights(self, masks: Masks) -> Architecture:
         return uniform_path(self, masks)
 
 
 def uniform_path(relaxation: Relaxation, masks: Masks) -> Architecture:
-    """A genotype drawn uniformly from what is left, by the relaxation's own generator, as one-hot weights."""
-    draw = torch.randint(2**62, (), generator=relaxation.generator(torch.device("cpu")))
-    rng = random.Random(int(draw.item()))
+    """Sample a genotype uniformly from the unmasked ops, by the relaxation's own generator, as one-hot weights."""
+    seed = torch.randint(2**62, (), generator=relaxation.generator(torch.device("cpu")))
+    rng = random.Random(int(seed.item()))
     arch = {}
     for name, cell in relaxation.cells.items():
         table = cell.masked(masks.lists(name))

@@ -1,4 +1,4 @@
-"""Widths in the warm-up of a search over the size of layers, before alpha says anything about them."""
+"""Random layer widths for the warm-up of a search over widths, independent of alpha."""
 
 from __future__ import annotations
 
@@ -12,17 +12,25 @@ from nas.architecture.cell import EdgeWeights
 Table = Sequence[Sequence[bool]]
 
 
-def warm_widths(allowed: Table, full: float, like: Tensor, generator: torch.Generator) -> EdgeWeights:
-    """One width for each block, as one-hot weights [blocks, widths] of the dtype and on the device of ``like``.
+def sample_warmup_widths(allowed: Table, full_prob: float, like: Tensor, generator: torch.Generator) -> EdgeWeights:
+    """Sample one width per block, as one-hot weights.
 
-    ``allowed`` [blocks, widths] are those left, the smallest first. Each block has its widest one with probability
-    ``full``, independently, and else any of them with equal probability, the widest included (AutoDL-Projects,
-    exps/NATS-algos/search-size.py). ``generator`` is one of the CPU.
+    Each block independently has its largest width with probability ``full_prob``, and otherwise any of its widths
+    with equal probability, the largest included (AutoDL-Projects, exps/NATS-algos/search-size.py).
+
+    Args:
+        allowed: the widths that are not masked [blocks, widths], smallest first.
+        full_prob: probability of the largest width.
+        like: tensor that gives dtype and device of the weights.
+        generator: generator on the CPU.
+
+    Returns:
+        The weights [blocks, widths].
     """
-    coins, places = torch.rand(2, len(allowed), generator=generator).tolist()
+    coins, positions = torch.rand(2, len(allowed), generator=generator).tolist()
     active = []
-    for row, coin, place in zip(allowed, coins, places, strict=True):
+    for row, coin, position in zip(allowed, coins, positions, strict=True):
         columns = [column for column, on in enumerate(row) if on]
-        chosen = columns[-1 if coin < full else int(place * len(columns))] if columns else None
+        chosen = columns[-1 if coin < full_prob else int(position * len(columns))] if columns else None
         active.append([column == chosen for column in range(len(row))])
     return EdgeWeights(torch.tensor(active).to(like), active)

@@ -1,4 +1,4 @@
-"""The contract of every search, and what those with a supernet share."""
+"""Base classes of searches: the common contract, and the part that all supernet searches share."""
 
 from __future__ import annotations
 
@@ -14,30 +14,37 @@ from torch.func import functional_call
 from nas.architecture.cell import Architecture, Genotype
 from nas.architecture.masks import Masks
 from nas.data.base import ImageData
+from nas.gradients.base import Batch
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.objectives.classification import Classification
-from nas.searches.random_state import check_state, random_state, restore_random_state
+from nas.searches.random_state import check_state_dict, random_state, restore_random_state
 from nas.spaces.base import Space
 from nas.spaces.notation import native_string
 from nas.utils.errors import NasError
 
-Batch = tuple[Tensor, Tensor]
-
 
 class Observation(NamedTuple):
-    """A loss just computed, before its step is taken, and what it was computed from."""
+    """A loss that was computed but not yet used in a step, with its inputs."""
 
-    half: str
+    phase: str
+    """The step that the loss belongs to: "train" (weights) or "arch" (architecture)."""
     loss: Tensor
     batch: Batch | None
     arch: Architecture
 
 
 class Search(pl.LightningModule, ABC):
-    """A LightningModule whose answer is a genotype. Callbacks and entry points know nothing else of it.
+    """A LightningModule whose result is a genotype. Callbacks and entry points rely on this interface alone.
 
-    ``name`` is the method's name; a checkpoint remembers it, the space's, and the state of all random
-    generators, and refuses to continue a search of another method or space.
+    Checkpoints contain the names of the method and the space, and the state of all global random generators. A search
+    of another method or space refuses them.
+
+    Args:
+        space: the search space.
+        name: name of the method.
+
+    Raises:
+        NasError: if the method cannot run on the space.
     """
 
     def __init__(self, space: Space, name: str) -> None:
@@ -46,25 +53,29 @@ class Search(pl.LightningModule, ABC):
         self.space = space
         self.name = name
         self._random_state: dict[str, Any] | None = None
+        self.check_space(space)
 
     @abstractmethod
     def genotype(self) -> Genotype:
-        """The search's answer so far."""
+        """Return the current result of the search."""
+
+    def check_space(self, space: Space) -> None:  # noqa: B027, most searches run on every space
+        """Raise NasError if the method is not defined on ``space``. Called on construction."""
+
+    def check_precision(self, precision: str) -> None:  # noqa: B027, most searches run in every precision
+        """Raise NasError if the search cannot run in ``precision``, given by Lightning's name."""
 
     def diagnostics(self) -> dict[str, float]:
-        """Numbers worth a line in the history, at the end of an epoch."""
+        """Return additional numbers for the history, at the end of an epoch."""
         return {}
 
     def results(self) -> dict[str, Any]:
-        """What the summary tells of this search beyond what it tells of every search, at the end."""
+        """Return additional entries of the summary, at the end of the search."""
         return {}
 
     def batches(self, data: ImageData) -> pl.LightningDataModule:
-        """What the trainer takes its batches from: the images, unless a search has no use for them."""
+        """Return the trainer's data module: ``data`` itself, unless the search does not train on images."""
         return data
-
-    def check_precision(self, precision: str) -> None:  # noqa: B027, a search may run in any
-        """Raises NasError for a precision, by Lightning's name, in which the search cannot run."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["search"] = {
@@ -77,14 +88,16 @@ class Search(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("search")
         if saved is None:
-            raise NasError("ckpt_path: not written by a search; give the last.ckpt of a search's run directory")
-        for what, mine in (("method", self.name), ("space", self.space.name)):
-            if saved[what] != mine:
+            raise NasError(
+                "ckpt_path: the file is not the checkpoint of a search. Use the last.ckpt of a search's run directory."
+            )
+        for key, current in (("method", self.name), ("space", self.space.name)):
+            if saved[key] != current:
                 raise NasError(
-                    f"ckpt_path: the checkpoint is of {what} '{saved[what]}', this search has {what} '{mine}': "
-                    f"leave out {what}={mine} to go on with it, or ckpt_path to start anew"
+                    f"ckpt_path: the checkpoint is of {key} '{saved[key]}', this search has {key} '{current}'. Remove "
+                    f"{key}={current} to resume it, or remove ckpt_path to start from scratch."
                 )
-        check_state(self, checkpoint["state_dict"], "search")
+        check_state_dict(self, checkpoint["state_dict"], "search")
         self._random_state = saved["random"]
 
     def on_train_start(self) -> None:
@@ -94,28 +107,41 @@ class Search(pl.LightningModule, ABC):
 
 
 class SupernetSearch(Search):
-    """A search over a supernet: its weights, the masks of what is left, and the worth of a genotype in it."""
+    """A search with a weight-sharing supernet, the masks of its remaining ops, and their validation.
 
-    def __init__(
-        self, space: Space, name: str, task: Classification | None = None, edge: EdgeFactory = MixedEdge
-    ) -> None:
+    Args:
+        space: the search space.
+        name: name of the method.
+        edge: builds the edges of the supernet.
+
+    Raises:
+        NasError: if the method or its edges cannot run on the space.
+    """
+
+    def __init__(self, space: Space, name: str, edge: EdgeFactory = MixedEdge) -> None:
         super().__init__(space, name)
-        self.task = Classification() if task is None else task
+        space.check_edge(edge)
+        self.task = Classification()
         self.masks = Masks(space.cells)
         self.supernet = space.supernet(edge)
         self.observers: list[Callable[[Observation], None]] = []
         self._evaluated: Architecture = {}
 
-    def observe(self, half: str, loss: Tensor, batch: Batch, arch: Architecture) -> None:
-        """Shows a loss to the observers before its step is taken; one of them may raise."""
+    def observe(self, phase: str, loss: Tensor, batch: Batch, arch: Architecture) -> None:
+        """Pass a loss to all observers before its step is taken. An observer may raise to prevent the step."""
         for observer in self.observers:
-            observer(Observation(half, loss.detach(), batch, arch))
+            observer(Observation(phase, loss.detach(), batch, arch))
+
+    def log_step(self, phase: str, loss: Tensor, logits: Tensor, target: Tensor) -> None:
+        """Log loss and accuracy of a step as ``{phase}/loss`` and ``{phase}/accuracy``, averaged over the epoch."""
+        values = {f"{phase}/loss": loss.detach(), f"{phase}/accuracy": self.task.accuracy(logits, target)}
+        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(target))
 
     def evaluate(self, batch: Batch, arch: Architecture) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy (percent) of an architecture with the supernet's weights.
+        """Return loss and accuracy (percent) of an architecture with the supernet's weights.
 
-        Batch norm uses the statistics of the batch: those it has tracked belong to the mixture it was
-        trained in. Nothing in the supernet changes.
+        Batch norm uses the statistics of the batch, because its running statistics belong to the mixture that was
+        trained. The supernet is not changed.
         """
         x, target = batch
         buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}

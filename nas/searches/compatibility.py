@@ -1,52 +1,44 @@
-"""Parts of a gradient search that would do nothing together, or fail at its first step."""
+"""Combinations of parts of a gradient search that have no effect, or fail at the first step."""
 
 from __future__ import annotations
 
-from nas.gradients.base import ArchGradient
 from nas.gradients.unrolled import Unrolled
-from nas.objectives.reinforce import Reinforce, scored
-from nas.objectives.resource_penalty import Resource
+from nas.objectives.reinforce import require_log_prob
 from nas.relaxations.base import Relaxation
+from nas.relaxations.block_gumbel import BlockRelaxation
+from nas.searches.arch_step import ArchStep
 from nas.utils.errors import NasError
 
 
-def refuse_incoherent(
-    relaxation: Relaxation,
-    gradient: ArchGradient,
-    resource: Resource | None,
-    reward: Reinforce | None,
-    learns: bool,
-    on_batches: bool,
-) -> None:
-    """Raises NasError for such parts.
-
-    ``learns``: whether there is an optimizer of alpha; ``on_batches``: whether it steps after batches, and not where a
-    callback says so.
-    """
-    kind, rows = type(relaxation).__name__, getattr(relaxation, "rows", None)
-    if resource is not None and not learns:
-        raise NasError("method.resource: without method.arch_optimizer nothing learns what ops cost; use resource=null")
-    if resource is not None and rows is not None:
+def check_arch_step(relaxation: Relaxation, step: ArchStep) -> None:
+    """Raise NasError if the options of the architecture step contradict each other or the relaxation."""
+    kind, trains_alpha = type(relaxation).__name__, step.optimizer is not None
+    if step.resource is not None and not trains_alpha:
         raise NasError(
-            f"method.resource: {kind} draws for {len(rows)} blocks, and costs are those of ops of edges: use "
-            "resource=null"
+            "method.arch_step.resource: with method.arch_step.optimizer=null no architecture parameters are trained. "
+            "Use method.arch_step.resource=null."
         )
-    if reward is None:
-        if learns and not relaxation.differentiable:
+    if step.resource is not None and isinstance(relaxation, BlockRelaxation):
+        raise NasError(
+            f"method.arch_step.resource: costs are defined per edge, but {kind} samples {len(relaxation.rows)} blocks. "
+            "Use method.arch_step.resource=null."
+        )
+    if step.reward is None:
+        if trains_alpha and not relaxation.differentiable:
             raise NasError(
-                f"method.reward=null: what {kind} draws has no gradient, and alphas would learn nothing: give "
-                "reward={_target_: nas.objectives.reinforce.Reinforce}, or arch_optimizer=null to train the weights "
-                "alone"
+                f"method.arch_step.reward=null: samples of {kind} have no gradient, so that alpha would not be "
+                "trained. Use reward={_target_: nas.objectives.reinforce.ReinforceObjective}, or "
+                "method.arch_step.optimizer=null to train the weights alone."
             )
         return
-    scored(relaxation)
-    if not learns or not on_batches:
+    require_log_prob(relaxation)
+    if not trains_alpha or not step.per_batch:
         raise NasError(
-            "method.reward: there are no architecture steps on batches that learn from it; use reward=null, or an "
-            "arch_optimizer and batch_arch_steps=true"
+            "method.arch_step.reward: there are no architecture steps on batches. Use reward=null, or set "
+            "method.arch_step.optimizer and method.arch_step.per_batch=true."
         )
-    if isinstance(getattr(gradient, "gradient", gradient), Unrolled):
+    if isinstance(getattr(step.gradient, "gradient", step.gradient), Unrolled):
         raise NasError(
-            "method.gradient: a draw cannot be differentiated, and its reward has no second order: use "
-            "gradient._target_=nas.gradients.first_order.FirstOrder"
+            "method.arch_step.gradient: a reward has no second-order gradient. Use "
+            "method.arch_step.gradient._target_=nas.gradients.first_order.FirstOrder."
         )

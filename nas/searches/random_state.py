@@ -1,4 +1,4 @@
-"""The random state of a process as plain values, so that a checkpoint can hold it."""
+"""Random state of a process as plain values for checkpoints, and a check of a checkpoint's tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.utils.errors import NasError
 
 
 def random_state() -> dict[str, Any]:
-    """The states of Python's, numpy's and torch's generators, as tensors and primitives."""
+    """Return the states of Python's, numpy's and torch's generators as tensors and primitives."""
     version, internal, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
@@ -25,7 +25,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Puts the generators back where ``random_state`` found them."""
+    """Set all generators to the states that ``random_state`` returned."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
@@ -35,14 +35,22 @@ def restore_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
 
 
-def check_state(module: nn.Module, saved: dict[str, Any], kind: str) -> None:
-    """Raises NasError where a checkpoint's tensors are not those of ``module``, by name and shape."""
-    mine = {key: tuple(value.shape) for key, value in module.state_dict().items() if isinstance(value, Tensor)}
-    theirs = {key: tuple(value.shape) for key, value in saved.items() if isinstance(value, Tensor)}
-    for key in [*theirs, *mine]:
-        if mine.get(key) != theirs.get(key):
-            there, here = (f"has shape {t[key]}" if key in t else "does not exist" for t in (theirs, mine))
+def check_state_dict(module: nn.Module, saved: dict[str, Any], kind: str) -> None:
+    """Raise NasError if the tensors of a checkpoint differ from those of ``module`` in name or shape.
+
+    Args:
+        module: the module that will load the checkpoint.
+        saved: state_dict of the checkpoint.
+        kind: "search" or "training", for the message.
+    """
+    current = {key: tuple(value.shape) for key, value in module.state_dict().items() if isinstance(value, Tensor)}
+    stored = {key: tuple(value.shape) for key, value in saved.items() if isinstance(value, Tensor)}
+    for key in [*stored, *current]:
+        if current.get(key) != stored.get(key):
+            there, here = (
+                f"has shape {shapes[key]}" if key in shapes else "does not exist" for shapes in (stored, current)
+            )
             raise NasError(
-                f"ckpt_path: '{key}' {there} in the checkpoint, and {here} in this {kind}: "
-                f"go on with the options that the {kind} was started with"
+                f"ckpt_path: '{key}' {there} in the checkpoint and {here} in this {kind}. "
+                f"Resume with the options that the {kind} was started with."
             )

@@ -18,7 +18,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from nas.nn.drop_path import DropPath
 from nas.objectives.classification import Classification
-from nas.searches.random_state import check_state, random_state, restore_random_state
+from nas.searches.random_state import check_state_dict, random_state, restore_random_state
 from nas.spaces.base import Network
 from nas.training.lr_decay import LRDecay
 from nas.training.param_groups import parameter_groups
@@ -176,7 +176,7 @@ class Training(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "search" in checkpoint:
             raise NasError("ckpt_path: written by a search, not by a training; give the last.ckpt of a train.py run")
-        check_state(self, checkpoint["state_dict"], "training")
+        check_state_dict(self, checkpoint["state_dict"], "training")
         self._random_state = checkpoint.get("random")
         best = checkpoint.get("best")
         self.best = None if best is None else (best[0], best[1])

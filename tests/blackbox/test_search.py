@@ -159,7 +159,7 @@ def test_evaluators_on_images(evaluator: str, tmp_path: Path) -> None:
 def test_a_trained_supernet_can_be_asked(tmp_path: Path) -> None:
     """The value is what the search over that supernet itself says of the genotype."""
     size = [*small("nas_bench_201"), *DATA]
-    once = [*QUICK, "method=one_shot", "epochs=1", "method.schedules.0.final=3", f"hydra.run.dir={tmp_path}/net"]
+    once = [*QUICK, "method=one_shot", "epochs=1", "method.callbacks.0.final=3", f"hydra.run.dir={tmp_path}/net"]
     run("search", *once, *size).succeeded()
     ask = [*QUICK, "method=random_search", *size, "evaluator=supernet", "method.budget.queries=3"]
     run("search", *ask, f"evaluator.supernet_dir={tmp_path}/net", f"hydra.run.dir={tmp_path}/r").succeeded()

@@ -15,12 +15,14 @@ from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
 from nas.callbacks.enas_controller import ControllerTraining
 from nas.callbacks.selection.select_best import SelectSampled
-from nas.relaxations.controller import Controller, Written
+from nas.relaxations.controller import Controller, SampledPath
+from nas.searches.arch_step import ArchStep
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.notation import CELL
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
+from tests.support.search_tools import weight_step
 
 SHAPE = (3, 8, 8)
 FLAT = {"cell": Cell(((0, 1), (0, 2)), ("a", "b", "c"), (2,), excluded=frozenset({(1, "b")}))}
@@ -48,7 +50,7 @@ def controller(cells: dict[str, Cell], spread: float = 1.0) -> Controller:
     return Controller(cells, hidden=4, spread=spread, temperature=1.0).double()
 
 
-def every_path(monkeypatch: pytest.MonkeyPatch, written_by: Controller) -> list[Written]:
+def every_path(monkeypatch: pytest.MonkeyPatch, written_by: Controller) -> list[SampledPath]:
     """Enumerate all sequences of decisions by forcing each in turn."""
     masks, found, scripts = Masks(written_by.cells), [], [[]]
     while scripts:
@@ -62,9 +64,9 @@ def every_path(monkeypatch: pytest.MonkeyPatch, written_by: Controller) -> list[
             return torch.tensor([chosen])
 
         with monkeypatch.context() as patch:
-            patch.setattr("nas.relaxations.controller.drawn", forced)
+            patch.setattr("nas.relaxations.controller.sample_categorical", forced)
             try:
-                found.append(written_by.write(masks))
+                found.append(written_by.sample_path(masks))
             except OpenError as more:
                 scripts += [[*script, choice] for choice in more.choices]
     return found
@@ -76,7 +78,7 @@ def test_probabilities_of_all_paths_sum_to_one(
 ) -> None:
     paths = every_path(monkeypatch, controller(cells))
     assert len(paths) == count
-    torch.testing.assert_close(torch.stack([path.log_p for path in paths]).exp().sum().item(), 1.0)
+    torch.testing.assert_close(torch.stack([path.log_prob for path in paths]).exp().sum().item(), 1.0)
     for path in paths:
         for name, cell in cells.items():
             active = torch.tensor(path.arch[name].active)
@@ -90,15 +92,15 @@ def test_probabilities_of_all_paths_sum_to_one(
 def test_mean_of_decision_entropies_is_the_path_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mean over paths of the sum of the decisions' entropies is the entropy of the whole path (chain rule)."""
     paths = every_path(monkeypatch, controller(NESTED))
-    p = torch.stack([path.log_p for path in paths]).exp()
+    p = torch.stack([path.log_prob for path in paths]).exp()
     mean = (p * torch.stack([path.entropy for path in paths])).sum()
     torch.testing.assert_close(mean, torch.special.entr(p).sum())
 
 
 def test_samples_follow_the_path_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
     writer, masks = controller(FLAT), Masks(FLAT)
-    law = {str(path.arch["cell"].active): path.log_p.exp().item() for path in every_path(monkeypatch, writer)}
-    drawn = [str(writer(masks)["cell"].active) for _ in range(600)]
+    law = {str(path.arch["cell"].active): path.log_prob.exp().item() for path in every_path(monkeypatch, writer)}
+    drawn = [str(writer.sample(masks)["cell"].active) for _ in range(600)]
     for path, p in law.items():
         assert drawn.count(path) / 600 == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 600))
 
@@ -114,14 +116,14 @@ def test_surrogate_gradient_is_that_of_the_expected_reward(
     reinforce.baseline = 0.3
     paths = every_path(monkeypatch, writer)
     losses = [
-        p.log_p.detach().exp() * reinforce.surrogate(p.log_p, p.entropy, r)[0]
+        p.log_prob.detach().exp() * reinforce.surrogate(p.log_prob, p.entropy, r)[0]
         for p, r in zip(paths, rewards, strict=False)
     ]
     torch.stack(losses).sum().backward()
 
     def value() -> float:
         found = every_path(monkeypatch, writer)
-        return float(sum(p.log_p.detach().exp() * r for p, r in zip(found, rewards, strict=False)))
+        return float(sum(p.log_prob.detach().exp() * r for p, r in zip(found, rewards, strict=False)))
 
     names = [n for n, p in writer.named_parameters() if p.grad is not None]
     assert {"first", "embedding.weight", "lstm.weight_hh_l1", "op_head.weight"} <= set(names)
@@ -169,9 +171,8 @@ class Stage:
         self.search = GradientSearch(
             NasBench201(SHAPE, 10, channels=2, cells_per_stage=1),
             Controller,
-            lambda p: torch.optim.SGD(p, 0.1),
-            lambda p: torch.optim.Adam(p, 0.05, (0.0, 0.999), 1e-3),
-            batch_arch_steps=False,
+            weight_step(),
+            ArchStep(per_batch=False),
         )
         self.seen: list[int] = []
         calls = iter(range(10**6))
@@ -180,7 +181,7 @@ class Stage:
             self.seen.append(int(batch[0]))
             return torch.tensor(1.0), torch.tensor(100 * accuracy(next(calls), arch["cell"].op))
 
-        adam = self.search._make_arch_optimizer(self.search.relaxation.parameters())  # type: ignore[misc]
+        adam = torch.optim.Adam(self.search.relaxation.parameters(), 0.05, (0.0, 0.999), 1e-3)
         self.logged: dict[str, Tensor] = {}
         monkeypatch.setattr(self.search, "evaluate", evaluate)
         monkeypatch.setattr(self.search, "optimizers", lambda: [None, SimpleNamespace(optimizer=adam)])
@@ -246,7 +247,7 @@ def test_controller_learns_the_rewarded_path(monkeypatch: pytest.MonkeyPatch) ->
 def test_samples_on_nested_cells_continue_after_a_reload() -> None:
     space = Darts(SHAPE, 10, channels=2, layers=3)
     torch.manual_seed(0)
-    search = GradientSearch(space, Controller, lambda p: torch.optim.SGD(p, 0.1), batch_arch_steps=False)
+    search = GradientSearch(space, Controller, weight_step(), ArchStep(per_batch=False))
     keep = torch.ones(14, 8, dtype=torch.bool)
     keep[:, 3] = False
     search.masks.restrict("normal", keep)
@@ -254,9 +255,9 @@ def test_samples_on_nested_cells_continue_after_a_reload() -> None:
         space.check(genotype)
         assert "skip_connect" not in [link.op for link in genotype.cells["normal"].links]
     state = search.relaxation.state_dict()
-    expected = [search.relaxation(search.masks)["reduce"].active for _ in range(3)]
+    expected = [search.relaxation.sample(search.masks)["reduce"].active for _ in range(3)]
     search.relaxation.load_state_dict(state)
-    assert [search.relaxation(search.masks)["reduce"].active for _ in range(3)] == expected
+    assert [search.relaxation.sample(search.masks)["reduce"].active for _ in range(3)] == expected
     assert len({str(active) for active in expected}) == 3
 
 

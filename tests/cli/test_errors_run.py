@@ -17,16 +17,16 @@ from nas.data.cifar import Cifar10
 from tests.support.error_tools import NB201, SEARCH, TRAIN, bomb, run, snapshot, unfinished
 
 SEARCHES = {
-    "+method.foo=3": ["unknown option 'method.foo'", "method.clip_norm"],
-    "+method.weight_optimizer.foo=1": ["unknown option 'method.weight_optimizer.foo'", "momentum"],
+    "+method.foo=3": ["unknown option 'method.foo'", "method.weight_step.clip_norm"],
+    "+method.weight_step.optimizer.foo=1": ["unknown option 'method.weight_step.optimizer.foo'", "momentum"],
     "+trainer.foo=1": ["unknown option 'trainer.foo'"],
     "+dataset.cutout=8": ["exists already", "write dataset.cutout=8"],
     "+dataset.foo=1": ["unknown option 'dataset.foo'", "dataset.cutout"],
     "method._target_=nas.searches.gradient.Foo": ["method._target_", "no nas.searches.gradient.Foo"],
-    "method.order=foo": ["unknown method.order 'foo'", "arch_first, weights_first"],
-    "method.clip_scope=foo": ["unknown method.clip_scope 'foo'", "all_stale"],
+    "method.step_order=foo": ["unknown method.step_order 'foo'", "arch_first, weights_first"],
+    "method.weight_step.clip_params=foo": ["unknown method.weight_step.clip_params 'foo'", "all_accumulated"],
     "space.conv_bias=abc": ["space.conv_bias=abc", "true or false"],
-    "method.weight_optimizer.lr=-1": ["optimizer", "Invalid learning rate: -1"],
+    "method.weight_step.optimizer.lr=-1": ["optimizer", "Invalid learning rate: -1"],
     "space.channels=0": ["channels=0", "at least 1"],
     "dataset.shape=[3,8]": ["three numbers of shape"],
     "dataset.batch_size=64": ["batch_size=64", "train part of synthetic (32 images", "Set at most 32"],
@@ -169,7 +169,9 @@ def test_a_loss_that_is_no_number(what: str, phrases: list[str], searched: Path,
     before = snapshot(directory)
     found = run("search", f"ckpt_path={directory}", bomb(what))
     checkpoint = directory / "checkpoints" / "last.ckpt"
-    found.refused(*phrases, "epoch 1, step 1", f"last good checkpoint is {checkpoint}", "method.weight_optimizer.lr")
+    found.refused(
+        *phrases, "epoch 1, step 1", f"last good checkpoint is {checkpoint}", "method.weight_step.optimizer.lr"
+    )
     after = snapshot(directory)
     assert {name for name in after if after[name] != before.get(name)} <= record(after)
     run("search", f"ckpt_path={directory}", "~callbacks.bomb").succeeded()
@@ -184,9 +186,9 @@ def record(files: dict[str, str]) -> set[str]:
 @pytest.mark.parametrize(
     ("arguments", "phrases"),
     [
-        ("method.weight_optimizer.lr=1e30", ["loss is nan", "lower method.", "weight_optimizer.lr"]),
-        ("method.arch_optimizer.lr=1e30", ["'relaxation.alpha.cell'", "a lower method.arch_optimizer.lr"]),
-        ("method=darts method.weight_optimizer.lr=1e30", ["loss is nan", "first module"]),
+        ("method.weight_step.optimizer.lr=1e30", ["loss is nan", "lower method.", "weight_step.optimizer.lr"]),
+        ("method.arch_step.optimizer.lr=1e30", ["'relaxation.alpha.cell'", "a lower method.arch_step.optimizer.lr"]),
+        ("method=darts method.weight_step.optimizer.lr=1e30", ["loss is nan", "first module"]),
     ],
 )
 def test_learning_rates_that_are_too_high(arguments: str, phrases: list[str], tmp_path: Path) -> None:

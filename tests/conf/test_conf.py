@@ -231,7 +231,7 @@ def test_experiment(name: str, tmp_path: Path) -> None:
             assert isinstance(instantiate(cfg.training, network=pl.LightningModule(), _convert_="all"), Training)
             return
         if "channels" in cfg.space:  # its own size takes seconds to build
-            cfg.space.channels = 12 if "portion" in cfg.method.get("edge", {}) else 4
+            cfg.space.channels = 12 if "channel_divisor" in cfg.method.get("edge", {}) else 4
         search = build_search(cfg.method, build_space(cfg.space, data))
         assert isinstance(search, Search)
         search.space.check(search.genotype())

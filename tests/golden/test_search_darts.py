@@ -18,6 +18,7 @@ from nas.gradients.first_order import FirstOrder
 from nas.gradients.unrolled import Unrolled
 from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
+from nas.searches.weight_step import WeightStep
 from nas.spaces.darts.space import Darts
 from tests.golden.test_common import Comparison
 from tests.support.golden_tools import Golden
@@ -59,7 +60,7 @@ def build(stored: Golden, dtype: torch.dtype = torch.float32) -> GradientSearch:
         layers=given["layers"],
         stem_multiplier=given["stem_multiplier"],
     )
-    search = GradientSearch(space, Softmax, sgd(stored)).to(dtype)
+    search = GradientSearch(space, Softmax, WeightStep(sgd(stored))).to(dtype)
     load_published_weights(search.supernet, stored.state())
     for kind, name in ALPHAS.items():
         search.relaxation.alpha[kind].data.copy_(stored.tensor(name))
@@ -111,7 +112,7 @@ def test_supernet_and_first_order(golden: Callable[[str], Golden]) -> None:
     compare = part(stored, "plain")
     search = build(stored)
     x, y = load(stored, "val")
-    network, arch = search.supernet, search.relaxation(search.masks)
+    network, arch = search.supernet, search.relaxation.sample(search.masks)
     compare.equal("eval_logits_val", network.eval()(x, arch))
     logits = network.train()(x, arch)
     loss = F.cross_entropy(logits, y)

@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim import SGD
 
 from nas.architecture.masks import Masks
 from nas.deploy.published_weights import load_published_weights
@@ -21,6 +20,7 @@ from nas.spaces.darts.notation import AUTODL_OPS
 from nas.spaces.darts.space import Darts
 from tests.golden.test_common import Comparison
 from tests.support.golden_tools import Golden
+from tests.support.search_tools import weight_step
 
 pytestmark = pytest.mark.data
 
@@ -70,7 +70,7 @@ def equal_gradients(compare: Comparison, network: Network, prefix: str = "") -> 
 
 def assert_genotype(space: Darts, relaxation: Relaxation, stored: Golden) -> None:
     """The authors' pooled derivation: two links of a node may come from one predecessor."""
-    search = GradientSearch(space, lambda cells: relaxation, lambda weights: SGD(weights, lr=0.1))
+    search = GradientSearch(space, lambda cells: relaxation, weight_step())
     expected = stored.entry["genotype_result"]
     for kind, cell in search.genotype().cells.items():
         found = [(link.op, link.source, link.target) for link in cell.links]
@@ -85,7 +85,7 @@ def test_softmax(golden: Callable[[str], Golden]) -> None:
     space, network = build(stored)
     relaxation = Softmax(space.cells)
     set_alphas(relaxation, stored, BOTH)
-    arch = relaxation(Masks(space.cells))
+    arch = relaxation.sample(Masks(space.cells))
     logits = network(stored.tensor("x"), arch)
     loss = F.cross_entropy(logits, stored.tensor("y"))
     loss.backward()
@@ -104,7 +104,7 @@ class StoredGumbel(Gumbel):
 
     draws: list[Tensor]
 
-    def draw(self, alpha: Tensor) -> Tensor:
+    def noise(self, like: Tensor) -> Tensor:
         return -self.draws.pop(0).log()
 
 
@@ -121,7 +121,7 @@ def test_gdas(golden: Callable[[str], Golden], name: str, names: Mapping[str, st
             relaxation = StoredGumbel(space.cells, hard=hard, tau=tau)
             relaxation.draws = [stored.tensor(f"exponential/{a}")[i] for a in names.values()]
             set_alphas(relaxation, stored, names)
-            found[hard] = relaxation(Masks(space.cells))
+            found[hard] = relaxation.sample(Masks(space.cells))
         logits = network(stored.tensor("x"), found[True])
         loss = F.cross_entropy(logits, stored.tensor("y"))
         loss.backward()

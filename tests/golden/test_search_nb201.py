@@ -15,7 +15,7 @@ from nas.architecture.masks import Masks
 from nas.deploy.published_weights import load_published_weights
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.relaxations.base import Relaxation
-from nas.relaxations.dirichlet import Dirichlet, pathwise
+from nas.relaxations.dirichlet import Dirichlet, reparameterize
 from nas.relaxations.gumbel import Gumbel
 from nas.relaxations.softmax import Softmax
 from nas.spaces.base import Network
@@ -61,7 +61,7 @@ def test_softmax(golden: Callable[[str], Golden]) -> None:
     relaxation = Softmax(space.cells)
     alpha = alpha_of(relaxation, stored)
     x, y = stored.tensor("x"), stored.tensor("y")
-    arch = relaxation(Masks(space.cells))
+    arch = relaxation.sample(Masks(space.cells))
     arch["cell"].op.retain_grad()
 
     compare.equal("eval_logits", network.eval()(x, arch))
@@ -85,8 +85,8 @@ class StoredDirichlet(Dirichlet):
 
     theta: Tensor
 
-    def draw(self, concentration: Tensor) -> Tensor:
-        return pathwise(concentration, self.theta)
+    def sample_simplex(self, concentration: Tensor) -> Tensor:
+        return reparameterize(concentration, self.theta)
 
 
 @pytest.mark.parametrize("species", ["dirichlet", "softmax"])
@@ -97,10 +97,10 @@ def test_drnas(golden: Callable[[str], Golden], species: str) -> None:
     relaxation: Relaxation = Softmax(space.cells)
     if species == "dirichlet":
         given = stored.entry["constructor"]
-        relaxation = StoredDirichlet(space.cells, anchor=given["reg_type"], strength=given["reg_scale"])
+        relaxation = StoredDirichlet(space.cells, regularizer=given["reg_type"], reg_scale=given["reg_scale"])
         relaxation.theta = stored.tensor("theta")
     alpha = alpha_of(relaxation, stored)
-    arch = relaxation(Masks(space.cells))
+    arch = relaxation.sample(Masks(space.cells))
     arch["cell"].op.retain_grad()
     logits = network(stored.tensor("x"), arch)
     loss = F.cross_entropy(logits, stored.tensor("y"))
@@ -115,7 +115,7 @@ def test_drnas(golden: Callable[[str], Golden], species: str) -> None:
     compare.gradients(network)
     if species == "dirichlet":
         # normalizing the weights hides a part of the pathwise derivative: it must be right by itself
-        draw = pathwise(F.elu(alpha) + 1, stored.tensor("theta"))
+        draw = reparameterize(F.elu(alpha) + 1, stored.tensor("theta"))
         (direct,) = torch.autograd.grad(draw, alpha, stored.tensor("grad_mixing_raw"))
         assert_golden(stored, "grad_alpha_ce", direct)
         penalty = relaxation.penalty()
@@ -148,12 +148,12 @@ def run_gdas(compare: Comparison, prefix: str, tau: float, add_inactive: bool) -
     space, network = build(stored, edge=partial(MixedEdge, add_inactive=add_inactive))
     masks = Masks(space.cells)
     soft = Gumbel(space.cells, hard=False, tau=tau)
-    compare.equal(f"{prefix}gumbel", soft.draw(alpha_of(soft, stored)))
-    compare.equal(f"{prefix}probs", soft(masks)["cell"].op)
+    compare.equal(f"{prefix}gumbel", soft.noise(alpha_of(soft, stored)))
+    compare.equal(f"{prefix}probs", soft.sample(masks)["cell"].op)
 
     relaxation = Gumbel(space.cells, hard=True, tau=tau)
     alpha = alpha_of(relaxation, stored)
-    arch = relaxation(masks)
+    arch = relaxation.sample(masks)
     active = torch.tensor(arch["cell"].active)
     assert active.sum() == len(active)
     assert torch.equal(arch["cell"].op.detach().round(), active.float())

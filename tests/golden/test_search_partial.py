@@ -9,14 +9,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim import SGD
 
-from nas.architecture.cell import CellGenotype, Genotype
+from nas.architecture.cell import Architecture, CellGenotype, Genotype
+from nas.architecture.masks import Masks
 from nas.callbacks.schedules.stages import prune
 from nas.deploy.published_weights import load_published_weights
 from nas.nn.edges.partial_channels import PartialChannels
-from nas.relaxations.dirichlet import Dirichlet, pathwise
+from nas.relaxations.dirichlet import Dirichlet, reparameterize
 from nas.relaxations.edge_normalized import EdgeNormalized
+from nas.relaxations.edgewise import RelaxedEdges
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Space
 from nas.spaces.darts.notation import DARTS_OPS
@@ -24,6 +25,7 @@ from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.golden.test_common import Comparison
 from tests.support.golden_tools import Golden
+from tests.support.search_tools import weight_step
 
 pytestmark = pytest.mark.data
 
@@ -35,12 +37,16 @@ class Stored(Dirichlet):
 
     thetas: dict[str, Tensor]
 
-    def relax(self, name: str, alpha: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        self.now = name
-        return super().relax(name, alpha, mask)
+    def sample(self, masks: Masks) -> Architecture:
+        self.names = iter(self.alpha)
+        return super().sample(masks)
 
-    def draw(self, concentration: Tensor) -> Tensor:
-        self.drawn = pathwise(concentration, self.thetas[self.now])
+    def relax(self, alpha: Tensor, mask: Tensor) -> RelaxedEdges:
+        self.now = next(self.names)
+        return super().relax(alpha, mask)
+
+    def sample_simplex(self, concentration: Tensor) -> Tensor:
+        self.drawn = reparameterize(concentration, self.thetas[self.now])
         self.drawn.retain_grad()
         self.draws = {**getattr(self, "draws", {}), self.now: self.drawn}
         return self.drawn
@@ -48,7 +54,7 @@ class Stored(Dirichlet):
 
 def search(stored: Golden, space: Space, relaxation: Callable[..., object], portion: int) -> GradientSearch:
     """The golden's search with the published weights."""
-    found = GradientSearch(space, relaxation, partial(SGD, lr=0.1), edge=partial(PartialChannels, portion=portion))  # type: ignore[arg-type]
+    found = GradientSearch(space, relaxation, weight_step(), edge=partial(PartialChannels, channel_divisor=portion))  # type: ignore[arg-type]
     load_published_weights(found.supernet, stored.state())
     return found.train()
 
@@ -78,7 +84,7 @@ def test_pc_darts(golden: Callable[[str], Golden]) -> None:
         relaxation.alpha[kind].data.copy_(stored.tensor(f"alphas_{kind}"))
         relaxation.beta[kind].data.copy_(stored.tensor(f"betas_{kind}"))
     x, y = stored.tensor("x_val"), stored.tensor("y_val")
-    network, arch = found.supernet, relaxation(found.masks)
+    network, arch = found.supernet, relaxation.sample(found.masks)
     compare.equal("eval_logits_val", network.eval()(x, arch))
     logits = network.train()(x, arch)
     loss = F.cross_entropy(logits, y)
@@ -98,14 +104,14 @@ def test_drnas_in_the_darts_space(golden: Callable[[str], Golden]) -> None:
     stored = golden("search_drnas_darts_l4")
     compare = Comparison(stored)
     given = stored.entry["constructor"]
-    kl = partial(Stored, anchor="kl", strength=given["reg_scale"])
+    kl = partial(Stored, regularizer="kl", reg_scale=given["reg_scale"])
     found = search(stored, darts(stored, DARTS_OPS[1:], "x"), kl, given["k"])
     relaxation = found.relaxation
     assert isinstance(relaxation, Stored)
     relaxation.thetas = {kind: stored.tensor(f"theta_{kind}") for kind in KINDS}
     for kind in KINDS:
         relaxation.alpha[kind].data.copy_(stored.tensor(f"alphas_{kind}"))
-    arch = relaxation(found.masks)
+    arch = relaxation.sample(found.masks)
     for weights in arch.values():
         weights.op.retain_grad()  # the authors divide by the sum of a draw only once ops are pruned
     logits = found.supernet(stored.tensor("x"), arch)
@@ -130,7 +136,7 @@ def test_drnas_partial_and_pruned(golden: Callable[[str], Golden]) -> None:
     given = stored.entry["constructor"]
     shape = stored.arrays["x"].shape[1:]
     space = NasBench201(shape, given["num_classes"], channels=given["C"], cells_per_stage=given["N"], conv_bias=False)
-    found = search(stored, space, partial(Stored, anchor="kl", strength=given["reg_scale"]), given["k"])
+    found = search(stored, space, partial(Stored, regularizer="kl", reg_scale=given["reg_scale"]), given["k"])
     relaxation = found.relaxation
     assert isinstance(relaxation, Stored)
     relaxation.thetas = {"cell": stored.tensor("theta")}
@@ -139,7 +145,7 @@ def test_drnas_partial_and_pruned(golden: Callable[[str], Golden]) -> None:
     prune(found, stored.entry["case"]["num_keep"])
     compare.equal("alpha_after_pruning", alpha)
     compare.equal("mask", found.masks.table("cell").long())
-    logits = found.supernet(stored.tensor("x"), relaxation(found.masks))
+    logits = found.supernet(stored.tensor("x"), relaxation.sample(found.masks))
     loss = F.cross_entropy(logits, stored.tensor("y"))
     loss.backward()
     assert alpha.grad is not None

@@ -26,7 +26,7 @@ SHAPE = (3, 10, 10)  # odd maps behind the reductions
 EDGES: dict[str, EdgeFactory] = {
     "mixed": MixedEdge,
     "gdas": partial(MixedEdge, add_inactive=True),
-    "partial": partial(PartialChannels, portion=2),
+    "partial": partial(PartialChannels, channel_divisor=2),
     "auxiliary": AuxiliarySkip,
     "auxiliary_conv": partial(AuxiliarySkip, auxiliary="conv"),
     "dropped": DroppedSkip,

@@ -13,12 +13,13 @@ from torch.optim import SGD
 import nas.objectives.perturbation
 from nas.architecture.cell import Architecture, EdgeWeights
 from nas.callbacks.schedules.anneal import Anneal
-from nas.objectives.perturbation import Adversarial, Perturbation, RandomNoise, clip
+from nas.objectives.perturbation import Adversarial, Perturbation, RandomNoise, clip_and_normalize
 from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.compose_tools import composed
+from tests.support.search_tools import weight_step
 
 
 def alone(tensors: list[Tensor]) -> list[Tensor]:
@@ -49,7 +50,9 @@ def test_clip_is_that_of_the_authors() -> None:
     p[:20], mask[30] = -p[:20].abs(), False
     assert any((row < 0).all() for row in p) and not mask.any(dim=-1).all(), "the rare cases are among these"
     truth = [brute_clip(row, on) for row, on in zip(p.tolist(), mask.tolist(), strict=True)]
-    torch.testing.assert_close(clip(p, mask), torch.tensor(truth, dtype=torch.float64), rtol=1e-14, atol=0)
+    torch.testing.assert_close(
+        clip_and_normalize(p, mask), torch.tensor(truth, dtype=torch.float64), rtol=1e-14, atol=0
+    )
 
 
 def test_noise_is_uniform_in_the_ball(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +61,7 @@ def test_noise_is_uniform_in_the_ball(monkeypatch: pytest.MonkeyPatch) -> None:
     arch = {"cell": EdgeWeights(p, [[True] * 5] * 2000)}
     found = part(arch, lambda other: torch.zeros(()), alone)["cell"].op
     assert (found >= 0).all() and torch.allclose(found.sum(-1), torch.ones(2000)) and not torch.equal(found, p)
-    monkeypatch.setattr(nas.objectives.perturbation, "clip", lambda moved, mask: moved)
+    monkeypatch.setattr(nas.objectives.perturbation, "clip_and_normalize", lambda moved, mask: moved)
     noise = part.noisy(arch["cell"]) - p
     assert noise.abs().max() <= 0.2 + 1e-6
     assert stats.kstest(noise.flatten().numpy(), stats.uniform(-0.2, 0.4).cdf).pvalue > 1e-4
@@ -71,9 +74,9 @@ def test_a_step_of_the_attack_stays_in_the_ball() -> None:
         torch.rand(50, 4).softmax(-1).double(),
         torch.rand(50, 4) < 0.8,
     )
-    center = clip(center, mask)
+    center = clip_and_normalize(center, mask)
     at, slope = center + 0.3 * torch.randn(50, 4).double(), torch.randn(50, 4).double().round()
-    found, ascent = attack._step(at, slope, center, mask), 2 * 0.1 / 7
+    found, ascent = attack._ascend(at, slope, center, mask), 2 * 0.1 / 7
     for row in range(50):
         moved = [
             min(max(p + ascent * ((s > 0) - (s < 0)), c - 0.1), c + 0.1)
@@ -114,9 +117,8 @@ def search(perturbation: Perturbation | None = None, space: str = "darts") -> Gr
         "darts": lambda: Darts((1, 6, 6), 3, channels=2, layers=3),
         "nas_bench_201": lambda: NasBench201((1, 8, 8), 3, channels=3, cells_per_stage=1),
     }
-    made = GradientSearch(spaces[space](), Softmax, lambda p: SGD(p, lr=0.1)).double()
-    made.perturbation = perturbation
-    made._record = lambda *args: None  # type: ignore[method-assign]
+    made = GradientSearch(spaces[space](), Softmax, weight_step(perturbation=perturbation)).double()
+    made.log_step = lambda *args: None  # type: ignore[method-assign]
     made.manual_backward = lambda loss, *args: loss.backward()  # type: ignore[method-assign]
     return made
 
@@ -128,7 +130,7 @@ def test_attack_on_a_supernet(space: str) -> None:
     made = search(attack, space)
     batch = torch.randn(6, *made.space.shape).double(), torch.arange(6) % 3
     modes, before = [], {name: value.clone() for name, value in made.supernet.state_dict().items()}
-    arch = {name: weights.detach() for name, weights in made.relaxation(made.masks).items()}
+    arch = {name: weights.detach() for name, weights in made.relaxation.sample(made.masks).items()}
     made.supernet.register_forward_pre_hook(lambda module, args: modes.append(module.training))
 
     def loss(other: Architecture) -> Tensor:
@@ -143,7 +145,7 @@ def test_attack_on_a_supernet(space: str) -> None:
 
     made.supernet.train()
     modes.clear()
-    made._weight_step(batch, SGD(made.supernet.parameters(), 0.1))
+    made.train_weights(batch, SGD(made.supernet.parameters(), 0.1))
     assert modes == [False] * 9 + [True], "7 steps and 2 comparisons without, the step itself with batch statistics"
     assert all(
         torch.equal(a, b)
@@ -156,7 +158,7 @@ def test_no_noise_is_darts() -> None:
     found = []
     for perturbation in (None, RandomNoise(eps=0.0), Adversarial(eps=0.0)):
         made = search(perturbation)
-        made._weight_step(batch, SGD(made.supernet.parameters(), 0.1))
+        made.train_weights(batch, SGD(made.supernet.parameters(), 0.1))
         found.append(torch.cat([value.reshape(-1).double() for value in made.supernet.state_dict().values()]))
     torch.testing.assert_close(found[1], found[0], rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(found[2], found[0], rtol=1e-9, atol=1e-12)
@@ -193,7 +195,7 @@ def test_draws_go_on_after_a_checkpoint() -> None:
 @pytest.mark.parametrize("method", ["sdarts_rs", "sdarts_adv"])
 def test_published_radii(method: str) -> None:
     with composed("search", f"method={method}") as cfg:
-        (schedule,) = cfg.method.schedules
+        (schedule,) = cfg.method.callbacks
         anneal = Anneal(schedule.path, schedule.start, schedule.end, inclusive=schedule.inclusive)
     assert [anneal.value(e, 50) for e in range(50)] == pytest.approx([0.03 + (0.3 - 0.03) * e / 50 for e in range(50)])
     assert anneal.path == "perturbation.eps"

@@ -16,8 +16,8 @@ from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.gradients.clipped import Clipped
 from nas.gradients.unrolled import Unrolled
-from nas.objectives.reinforce import Reinforce
-from nas.objectives.resource_penalty import Resource
+from nas.objectives.reinforce import ReinforceObjective
+from nas.objectives.resource_penalty import ResourcePenalty
 from nas.relaxations.block_gumbel import BlockCategorical
 from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
@@ -25,6 +25,7 @@ from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
 from tests.support.compose_tools import tiny
 from tests.support.error_tools import run
+from tests.support.search_tools import arch_step, weight_step
 
 CELLS = {"cell": Cell(((0, 1), (1, 2)), ("2", "4", "8"), (2,))}
 ROWS = (0, 0, 1)
@@ -39,7 +40,7 @@ def made() -> tuple[BlockCategorical, Masks]:
     return relaxation, Masks(CELLS)
 
 
-def drawn(columns: Sequence[int]) -> Architecture:
+def one_hot(columns: Sequence[int]) -> Architecture:
     one_hot = F.one_hot(torch.tensor(columns), 3).double()
     return {"cell": EdgeWeights(one_hot, one_hot.bool().tolist())}
 
@@ -49,23 +50,23 @@ def alone(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def test_baseline_by_hand() -> None:
-    reward = Reinforce(momentum=0.95).double()
+    reward = ReinforceObjective(momentum=0.95).double()
     means = [10.0, (0.95 * 10 + 40) / 1.95, (0.9025 * 10 + 0.95 * 40 + 25) / 2.8525]
     means.append((0.857375 * 10 + 0.9025 * 40 + 0.95 * 25 + 0) / 3.709875)
     for accuracy, mean in zip([10.0, 40.0, 25.0, 0.0], means, strict=True):
         found = reward.advantage(torch.tensor(accuracy, dtype=torch.float64))
         assert float(found) == pytest.approx(accuracy - mean, abs=1e-12)
-    again = Reinforce(momentum=0.95).double()
+    again = ReinforceObjective(momentum=0.95).double()
     again.load_state_dict(reward.state_dict())
     assert float(again.advantage(torch.tensor(7.0))) == float(reward.advantage(torch.tensor(7.0)))
 
 
 def test_gradient_of_a_draw_in_closed_form() -> None:
     relaxation, masks = made()
-    reward, columns = Reinforce().double(), (1, 2, 0)
+    reward, columns = ReinforceObjective().double(), (1, 2, 0)
     reward.advantage(torch.tensor(30.0))
     loss = torch.tensor(2.5, dtype=torch.float64, requires_grad=True)
-    value = reward(relaxation, masks, drawn(columns), loss, torch.tensor(50.0), alone)
+    value = reward(relaxation, masks, one_hot(columns), loss, torch.tensor(50.0), alone)
     assert value.item() == 2.5, "the value is the loss, to be logged and looked at"
     (found,) = torch.autograd.grad(value, relaxation.alpha["cell"])
     advantage = 50 - (0.95 * 30 + 50) / 1.95
@@ -79,17 +80,17 @@ def test_expected_gradient_is_that_of_the_expected_accuracy() -> None:
     relaxation, masks = made()
     torch.manual_seed(1)
     table = 100 * torch.rand(3, 3, 3, dtype=torch.float64)
-    before = Reinforce().double()
+    before = ReinforceObjective().double()
     for accuracy in (20.0, 60.0):
         before.advantage(torch.tensor(accuracy))
     alpha = relaxation.alpha["cell"]
     mean, expected = torch.zeros_like(ALPHA), torch.zeros((), dtype=torch.float64)
     p = alpha[list(ROWS)].softmax(-1)
     for columns in itertools.product(range(3), repeat=3):
-        reward = Reinforce().double()
+        reward = ReinforceObjective().double()
         reward.load_state_dict(before.state_dict())
         loss = torch.zeros((), dtype=torch.float64)
-        value = reward(relaxation, masks, drawn(columns), loss, table[columns], alone)
+        value = reward(relaxation, masks, one_hot(columns), loss, table[columns], alone)
         probability = p[0, columns[0]] * p[1, columns[1]] * p[2, columns[2]]
         mean += probability.detach() * torch.autograd.grad(value, alpha)[0]
         expected = expected + probability * table[columns]
@@ -104,18 +105,18 @@ def test_ranks_take_the_mean_reward() -> None:
     found = []
     for accuracies in ((20.0, 60.0), (60.0, 20.0), (40.0, 40.0)):
         relaxation, masks = made()
-        reward, others = Reinforce(), [10.0, accuracies[1]]
+        reward, others = ReinforceObjective(), [10.0, accuracies[1]]
         for mine in (10.0, accuracies[0]):
             other = others.pop(0)
             mean = lambda tensors, other=other: [(t + other) / 2 for t in tensors]  # noqa: E731
-            value = reward(relaxation, masks, drawn((0, 1, 2)), torch.zeros(()), torch.tensor(mine), mean)
+            value = reward(relaxation, masks, one_hot((0, 1, 2)), torch.zeros(()), torch.tensor(mine), mean)
         found.append(torch.autograd.grad(value, relaxation.alpha["cell"])[0])
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2]) and found[0].abs().max() > 1
 
 
 def test_each_block_draws_for_itself() -> None:
     relaxation, masks = made()
-    found = [relaxation(masks)["cell"] for _ in range(4000)]
+    found = [relaxation.sample(masks)["cell"] for _ in range(4000)]
     draws = torch.stack([weights.op for weights in found])
     assert torch.equal(draws, F.one_hot(draws.argmax(-1), 3).double()) and not draws.requires_grad
     assert [weights.op.bool().tolist() for weights in found] == [weights.active for weights in found]
@@ -125,13 +126,13 @@ def test_each_block_draws_for_itself() -> None:
     assert (both - p[0][:, None] * p[0]).abs().max() < 0.03, "stem and first cell share a row, and no draw"
 
 
-def test_what_is_masked_is_never_drawn() -> None:
+def test_what_is_masked_is_never_one_hot() -> None:
     relaxation, masks = made()
     masks.restrict("cell", torch.tensor([[False, True, False], [True, False, True]]))
-    arch = {tuple(map(tuple, relaxation(masks)["cell"].active)) for _ in range(100)}
+    arch = {tuple(map(tuple, relaxation.sample(masks)["cell"].active)) for _ in range(100)}
     one, first, last = (False, True, False), (True, False, False), (False, False, True)
     assert arch == {(one, one, first), (one, one, last)}
-    value = relaxation.log_p(drawn((1, 1, 2)), masks)
+    value = relaxation.log_prob(one_hot((1, 1, 2)), masks)
     (slope,) = torch.autograd.grad(value, relaxation.alpha["cell"])
     assert float(value.detach()) == pytest.approx(float(torch.tensor(0.7).sigmoid().log()), rel=1e-6)
     assert torch.isfinite(slope).all() and (slope[0] == 0).all() and slope[1, 1] == 0
@@ -140,10 +141,10 @@ def test_what_is_masked_is_never_drawn() -> None:
 def test_a_restored_state_draws_the_same() -> None:
     (relaxation, masks), (other, _) = made(), made()
     for _ in range(5):
-        relaxation(masks)
+        relaxation.sample(masks)
     other.load_state_dict(relaxation.state_dict())
-    first = [relaxation(masks)["cell"].active for _ in range(10)]
-    assert first == [other(masks)["cell"].active for _ in range(10)] and len({str(a) for a in first}) > 1
+    first = [relaxation.sample(masks)["cell"].active for _ in range(10)]
+    assert first == [other.sample(masks)["cell"].active for _ in range(10)] and len({str(a) for a in first}) > 1
 
 
 def searching(monkeypatch: pytest.MonkeyPatch) -> GradientSearch:
@@ -151,9 +152,8 @@ def searching(monkeypatch: pytest.MonkeyPatch) -> GradientSearch:
     search = GradientSearch(
         NatsSize((3, 8, 8), 4, (2, 3, 5, 8)),
         lambda cells: BlockCategorical(cells, (0, 0, 1, 2, 3, 4), init_std=1.0),
-        lambda p: torch.optim.SGD(p, 0.1),
-        lambda p: torch.optim.SGD(p, 0.1),
-        reward=Reinforce(),
+        weight_step(),
+        arch_step(reward=ReinforceObjective()),
     )
     monkeypatch.setattr(search, "log_dict", lambda *args, **options: None)
     return search
@@ -172,7 +172,7 @@ def test_step_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[Architecture] = []
         search.observers = [lambda found, seen=seen: seen.append(found.arch)]
         before = search.relaxation.alpha["cell"].detach().clone()
-        search._arch_step({"train": batch, "val": batch}, [None, optimizer])
+        search.train_architecture({"train": batch, "val": batch}, [None, optimizer])
         moved = search.relaxation.alpha["cell"].detach() - before
         chosen = [row.index(True) for row in seen[0]["cell"].active]
         accuracies.append(counted(search, batch, [(2, 3, 5, 8)[c] for c in chosen]))
@@ -204,7 +204,7 @@ def test_frozen_step_moves_the_baseline_alone(monkeypatch: pytest.MonkeyPatch) -
     optimizer.optimizer = optimizer
     before = search.relaxation.alpha["cell"].detach().clone()
     batch = torch.randn(8, 3, 8, 8), torch.randint(4, (8,))
-    search._arch_step({"train": batch, "val": batch}, [None, optimizer], learns=False)
+    search.train_architecture({"train": batch, "val": batch}, [None, optimizer], update=False)
     assert torch.equal(before, search.relaxation.alpha["cell"]) and not optimizer.state
     assert search.reward is not None and float(search.reward.weight) == pytest.approx(0.05)
 
@@ -212,43 +212,43 @@ def test_frozen_step_moves_the_baseline_alone(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("options", "phrase"),
     [
-        ({"reward": None}, "method.reward=null: what BlockCategorical draws has no gradient"),
-        ({"arch_optimizer": None}, "there are no architecture steps"),
-        ({"batch_arch_steps": False}, "there are no architecture steps"),
-        ({"gradient": Unrolled()}, "has no second order"),
-        ({"gradient": Clipped(1.0, Unrolled())}, "has no second order"),
-        ({"resource": Resource}, "draws for 6 blocks, and costs are those of ops of edges"),
-        ({"resource": Resource, "arch_optimizer": None, "reward": None}, "nothing learns what ops cost"),
-        ({"relaxation": Softmax}, "Softmax does not tell how probable"),
+        ({"reward": None}, "method.arch_step.reward=null: samples of BlockCategorical have no gradient"),
+        ({"optimizer": None}, "there are no architecture steps"),
+        ({"per_batch": False}, "there are no architecture steps"),
+        ({"gradient": Unrolled()}, "no second-order gradient"),
+        ({"gradient": Clipped(1.0, Unrolled())}, "no second-order gradient"),
+        ({"resource": ResourcePenalty}, "BlockCategorical samples 6 blocks"),
+        ({"resource": ResourcePenalty, "optimizer": None, "reward": None}, "no architecture parameters are trained"),
+        ({"relaxation": Softmax}, "Softmax has no log_prob"),
     ],
 )
 def test_parts_that_mean_nothing_together_are_refused_at_the_start(options: dict[str, Any], phrase: str) -> None:
-    rl: dict[str, Any] = {
-        "relaxation": lambda cells: BlockCategorical(cells, (0, 0, 1, 2, 3, 4)),
-        "weight_optimizer": lambda p: torch.optim.SGD(p, 0.1),
-        "arch_optimizer": lambda p: torch.optim.SGD(p, 0.1),
-        "reward": Reinforce(),
-    }
     space = NatsSize((3, 8, 8), 4, (2, 3, 5, 8))
-    GradientSearch(space, **rl)
-    GradientSearch(space, **{**rl, "gradient": Clipped(1.0)})
-    GradientSearch(space, **{**rl, "reward": None, "arch_optimizer": None})
+
+    def build(relaxation: Any = None, **more: Any) -> GradientSearch:
+        relaxation = relaxation or (lambda cells: BlockCategorical(cells, (0, 0, 1, 2, 3, 4)))
+        return GradientSearch(space, relaxation, weight_step(), arch_step(**{"reward": ReinforceObjective(), **more}))
+
+    build()
+    build(gradient=Clipped(1.0))
+    build(reward=None, optimizer=None)
     with pytest.raises(NasError, match=phrase):
-        GradientSearch(space, **{**rl, **options})
+        build(**options)
 
 
 def test_a_search_without_its_reward_is_refused(tmp_path: Path) -> None:
-    run("search", *tiny("mask_rl"), "method.reward=null", f"hydra.run.dir={tmp_path}/r").refused("method.reward=null")
+    option = "method.arch_step.reward=null"
+    run("search", *tiny("mask_rl"), option, f"hydra.run.dir={tmp_path}/r").refused(option)
 
 
 def test_what_means_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NasError, match="has 2 rows"):
         BlockCategorical(CELLS, [0, 2])
     with pytest.raises(NasError, match="reward.momentum"):
-        Reinforce(momentum=1.0)
+        ReinforceObjective(momentum=1.0)
     soft = Softmax(CELLS)
-    with pytest.raises(NasError, match="Softmax does not tell"):
-        Reinforce()(soft, Masks(CELLS), soft(Masks(CELLS)), torch.zeros(()), torch.zeros(()), alone)
+    with pytest.raises(NasError, match="Softmax has no log_prob"):
+        ReinforceObjective()(soft, Masks(CELLS), soft.sample(Masks(CELLS)), torch.zeros(()), torch.zeros(()), alone)
     for space in ("nas_bench_201", "darts"):
         run("search", "method=mask_rl", f"space={space}").refused("space.mix=mask", space)
     run("search", "method=mask_rl", "space=nats_size", "space.mix=interpolate").refused("space.mix=mask")

@@ -17,7 +17,7 @@ from nas.architecture.masks import Masks
 from nas.callbacks.schedules.anneal import Anneal
 from nas.nn.macs import count_macs
 from nas.objectives.concrete_density import concrete_log_density
-from nas.objectives.resource_penalty import KINDS, Resource, op_costs
+from nas.objectives.resource_penalty import KINDS, ResourcePenalty, op_costs
 from nas.relaxations.gumbel import Gumbel
 from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
@@ -26,6 +26,7 @@ from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
+from tests.support.search_tools import arch_step, weight_step
 
 SHAPE = (3, 8, 8)
 
@@ -49,7 +50,7 @@ def test_draws_of_the_relaxation_have_that_density(tau: float) -> None:
     torch.manual_seed(0)
     relaxation, masks = Gumbel(cells, hard=False, tau=tau, init_mean=1.0, init_std=0.0), Masks(cells)
     relaxation.alpha["cell"].data[:, 0] += 0.7
-    drawn = relaxation(masks)["cell"].op[:, 0].detach().double()
+    drawn = relaxation.sample(masks)["cell"].op[:, 0].detach().double()
     grid = torch.linspace(0, 1, 100_001, dtype=torch.float64)[1:-1]
     points = torch.stack([grid, 1 - grid], -1)
     logits = torch.tensor([1.7, 1.0], dtype=torch.float64)
@@ -109,18 +110,22 @@ def test_costs_of_darts_ops_by_the_formulas_of_the_authors() -> None:
         assert found["skip_connect"] == skip and found["none"] == [0, 0, 0]
 
 
-def penalized(weigh: Any, tau: float = 0.7, **options: Any) -> tuple[Resource, Gumbel, Masks]:
+def penalized(estimator: Any, tau: float = 0.7, **options: Any) -> tuple[ResourcePenalty, Gumbel, Masks]:
     space = NasBench201(SHAPE, 10, channels=2, cells_per_stage=1)
     torch.manual_seed(0)
     relaxation = Gumbel(space.cells, hard=False, tau=tau, init_std=1.0)
-    return Resource(space.supernet(), space.cells, SHAPE, weigh=weigh, **options), relaxation, Masks(space.cells)
+    return (
+        ResourcePenalty(space.supernet(), space.cells, SHAPE, estimator=estimator, **options),
+        relaxation,
+        Masks(space.cells),
+    )
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "all"])
 @pytest.mark.parametrize("log", [False, True])
 def test_penalty_value_by_value(kind: Any, log: bool) -> None:
     resource, relaxation, masks = penalized("sample", kind=kind, log=log, strength=0.5)
-    arch = relaxation(masks)
+    arch = relaxation.sample(masks)
     table, op = resource.get_buffer("cell"), arch["cell"].op.detach()
     total = 0.0
     for cell in range(table.shape[1]):
@@ -138,16 +143,16 @@ def test_penalty_value_by_value(kind: Any, log: bool) -> None:
 def test_gradients_of_the_three_weighings_agree_in_the_mean() -> None:
     """d E[cost]/d alpha: by the draw, by its score, and, where the temperature is low, by the expectation."""
     found = {}
-    for weigh, draws in (("sample", 3000), ("policy", 30000), ("expected", 1)):
-        resource, relaxation, masks = penalized(weigh, tau=0.7, kind="size", log=False, strength=0.01)
+    for estimator, draws in (("sample", 3000), ("policy", 30000), ("expected", 1)):
+        resource, relaxation, masks = penalized(estimator, tau=0.7, kind="size", log=False, strength=0.01)
         alpha = relaxation.alpha["cell"]
         cells = {"cell": Cell(((0, 1),) * draws, relaxation.cells["cell"].ops, (1,))}
         many = Gumbel(cells, hard=False, tau=0.7)
         many.alpha["cell"] = alpha[:1].detach().expand(draws, -1).clone().requires_grad_()
         table = resource.get_buffer("cell")[:, :, :1].expand(-1, -1, draws, -1)
         resource.register_buffer("cell", table, persistent=False)
-        value = resource(many(Masks(cells)), many, Masks(cells)) / draws
-        found[weigh] = torch.autograd.grad(value, many.alpha["cell"])[0].sum(0)
+        value = resource(many.sample(Masks(cells)), many, Masks(cells)) / draws
+        found[estimator] = torch.autograd.grad(value, many.alpha["cell"])[0].sum(0)
     torch.testing.assert_close(
         found["policy"], found["sample"], rtol=0.1, atol=0.05 * float(found["sample"].abs().max())
     )
@@ -157,7 +162,7 @@ def test_gradients_of_the_three_weighings_agree_in_the_mean() -> None:
 def test_expectation_has_the_gradient_of_the_softmax() -> None:
     resource, relaxation, masks = penalized("expected", kind="macs", log=False, strength=1.0)
     alpha = relaxation.alpha["cell"]
-    (got,) = torch.autograd.grad(resource(relaxation(masks), relaxation, masks), alpha)
+    (got,) = torch.autograd.grad(resource(relaxation.sample(masks), relaxation, masks), alpha)
     costs = resource.get_buffer("cell")[1].mean(0)
     p = alpha.detach().softmax(-1)
     torch.testing.assert_close(got, p * (costs - (p * costs).sum(-1, keepdim=True)))
@@ -166,10 +171,10 @@ def test_expectation_has_the_gradient_of_the_softmax() -> None:
 def test_nothing_below_the_least_multiply_adds() -> None:
     arch: Mapping[str, EdgeWeights]
     resource, relaxation, masks = penalized("expected", kind="macs", log=False)
-    arch = relaxation(masks)
+    arch = relaxation.sample(masks)
     spent = float((resource.get_buffer("cell")[1] * arch["cell"].op.detach()).sum())
     for least, on in ((0.99 * spent, True), (1.01 * spent, False)):
-        resource.least = least
+        resource.min_macs = least
         assert (float(resource(dict(arch), relaxation, masks)) > 0) == on
 
 
@@ -177,7 +182,7 @@ def test_score_function_needs_a_temperature() -> None:
     resource, _, masks = penalized("policy")
     relaxation = Softmax(NasBench201(SHAPE, 10).cells)
     with pytest.raises(NasError, match="Softmax"):
-        resource(relaxation(masks), relaxation, masks)
+        resource(relaxation.sample(masks), relaxation, masks)
     with pytest.raises(NasError, match="kind=weight"):
         penalized("sample", kind="weight")
 
@@ -185,32 +190,32 @@ def test_score_function_needs_a_temperature() -> None:
 def searching(**options: Any) -> GradientSearch:
     space = NasBench201(SHAPE, 10, channels=2, cells_per_stage=1)
     torch.manual_seed(0)
-    return GradientSearch(space, lambda cells: Gumbel(cells, hard=False), lambda p: torch.optim.SGD(p, 0.1), **options)
+    return GradientSearch(space, lambda cells: Gumbel(cells, hard=False), weight_step(), arch_step(**options))
 
 
 def test_alpha_moves_along_its_clipped_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     moves = []
     for norm in (None, 1e-3):
-        search = searching(arch_clip_norm=norm)
-        monkeypatch.setattr(search, "_record", lambda *given: None)
+        search = searching(clip_norm=norm)
+        monkeypatch.setattr(search, "log_step", lambda *given: None)
         alpha = search.relaxation.alpha["cell"]
         before = alpha.detach().clone()
         batch = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(1)), torch.zeros(4, dtype=torch.int64)
         sgd = SimpleNamespace(optimizer=torch.optim.SGD([alpha], 1.0))
-        search._arch_step({"train": batch, "val": batch}, [sgd, sgd])
+        search.train_architecture({"train": batch, "val": batch}, [sgd, sgd])
         moves.append(alpha.detach() - before)
     assert float(moves[0].norm()) > 1e-3 and float(moves[1].norm()) == pytest.approx(1e-3, rel=1e-2)
     torch.testing.assert_close(moves[0] / moves[0].norm(), moves[1] / moves[1].norm(), rtol=1e-2, atol=1e-3)
 
 
 def test_the_search_adds_the_penalty() -> None:
-    search = searching(resource=lambda *given: Resource(*given, strength=3.0), arch_optimizer=torch.optim.Adam)
+    search = searching(resource=lambda *given: ResourcePenalty(*given, strength=3.0))
     assert not any("resource" in key for key in search.state_dict()), "tables are not part of a checkpoint"
     batch = torch.randn(4, *SHAPE), torch.zeros(4, dtype=torch.int64)
     state = search.relaxation.generators.get_extra_state()
     value = search.loss(batch)
     search.relaxation.generators.set_extra_state(state)
-    arch = search.relaxation(search.masks)
+    arch = search.relaxation.sample(search.masks)
     assert search.resource is not None
     bare = search.task.loss(search.supernet(batch[0], arch), batch[1])
     torch.testing.assert_close(value, bare + search.resource(arch, search.relaxation, search.masks))

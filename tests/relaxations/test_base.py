@@ -55,25 +55,25 @@ def values(arch: Architecture) -> dict[str, object]:
 def test_draws_go_on_after_a_reload(name: str) -> None:
     masks, first = Masks(CELLS), build(name, 0)
     for _ in range(3):
-        first(masks)
+        first.sample(masks)
     state = through_file(first.state_dict())
-    expected = [values(first(masks)) for _ in range(3)]
+    expected = [values(first.sample(masks)) for _ in range(3)]
     second = build(name, 1)
-    second(masks)
+    second.sample(masks)
     second.load_state_dict(state)
-    assert [values(second(masks)) for _ in range(3)] == expected
+    assert [values(second.sample(masks)) for _ in range(3)] == expected
     # back to the same point in the run that went on
     first.load_state_dict(state)
-    assert [values(first(masks)) for _ in range(3)] == expected
+    assert [values(first.sample(masks)) for _ in range(3)] == expected
 
 
 @every_random_relaxation
 def test_draws_begin_again_from_a_state_before_the_first(name: str) -> None:
     masks, relaxation = Masks(CELLS), build(name, 0)
     state = through_file(relaxation.state_dict())
-    expected = [values(relaxation(masks)) for _ in range(3)]
+    expected = [values(relaxation.sample(masks)) for _ in range(3)]
     relaxation.load_state_dict(state)
-    assert [values(relaxation(masks)) for _ in range(3)] == expected
+    assert [values(relaxation.sample(masks)) for _ in range(3)] == expected
 
 
 @every_random_relaxation
@@ -84,10 +84,10 @@ def test_draws_depend_on_the_seed_and_on_time(name: str) -> None:
     for seed in (0, 1):
         relaxation = build(name, seed)
         relaxation.load_state_dict({key: value for key, value in state.items() if "alpha" in key}, strict=False)
-        runs.append([str(values(relaxation(masks))) for _ in range(8)])
+        runs.append([str(values(relaxation.sample(masks))) for _ in range(8)])
     assert len(set(runs[0])) > 4 and runs[0] != runs[1]
     again = build(name, 0)
-    assert [str(values(again(masks))) for _ in range(8)] == runs[0]
+    assert [str(values(again.sample(masks))) for _ in range(8)] == runs[0]
 
 
 @every_relaxation
@@ -97,7 +97,7 @@ def test_draws_leave_the_global_generators_alone(name: str) -> None:
     np.random.seed(0)
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     for _ in range(5):
-        relaxation(masks)
+        relaxation.sample(masks)
         relaxation.scores(masks)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
@@ -129,7 +129,7 @@ def test_what_is_masked_has_no_weight(name: str, reloaded: bool) -> None:
     relaxation = build(name, 0)
     seen = {cell: torch.zeros_like(table) for cell, table in left.items()}
     for _ in range(100):
-        for cell, weights in relaxation(masks).items():
+        for cell, weights in relaxation.sample(masks).items():
             active = torch.tensor(weights.active)
             assert torch.isfinite(weights.op).all()
             assert (weights.op[~left[cell]] == 0).all() and not active[~left[cell]].any()
@@ -155,7 +155,7 @@ def test_what_is_masked_has_no_score_and_no_gradient(name: str) -> None:
     if name == "uniform":
         assert not any(p.requires_grad for p in relaxation.parameters())
         return
-    for cell, weights in relaxation(masks).items():
+    for cell, weights in relaxation.sample(masks).items():
         (slope,) = torch.autograd.grad((weights.op * torch.randn_like(weights.op)).sum(), relaxation.alpha[cell])
         assert torch.isfinite(slope).all()
         single = left[cell].sum(-1) == 1
@@ -166,7 +166,7 @@ def test_what_is_masked_has_no_score_and_no_gradient(name: str) -> None:
 def test_hard_gumbel_executes_one_op_an_edge_and_soft_ones_all_that_are_left() -> None:
     masks, left = narrowed()
     for name in RELAXATIONS:
-        for cell, weights in build(name, 0)(masks).items():
+        for cell, weights in build(name, 0).sample(masks).items():
             active = torch.tensor(weights.active)
             if name == "gumbel_hard":
                 assert (active.sum(-1) == 1).all() and torch.equal(weights.op, active.float())

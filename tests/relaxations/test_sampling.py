@@ -14,9 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
 from nas.relaxations.block_gumbel import BlockCategorical, BlockGumbel
-from nas.relaxations.controller import Controller, _Pen
-from nas.relaxations.sampling import drawn
-from nas.relaxations.single_path import ScoredPath
+from nas.relaxations.controller import Controller, _DecodingState
+from nas.relaxations.sampling import sample_categorical
+from nas.relaxations.single_path import SinglePath
 
 CELLS = {"cell": Cell(((0, 1), (0, 2), (1, 2), (0, 3)), ("none", "a", "b"), output=(3,), keeps_none=True, inputs=1)}
 CHAIN = {"cell": Cell(((0, 1), (1, 2)), ("a", "b", "c"), output=(2,))}
@@ -37,12 +37,12 @@ def test_they_are_those_of_torch(shape: tuple[int, ...], count: int, dtype: torc
     count = min(count, shape[-1])
     mine, theirs = generator(), generator()
     for _ in range(20):
-        assert torch.equal(drawn(p, mine, count), torch.multinomial(p, count, generator=theirs))
+        assert torch.equal(sample_categorical(p, mine, count), torch.multinomial(p, count, generator=theirs))
     assert torch.equal(mine.get_state(), theirs.get_state())
 
 
 def test_single_draws_follow_the_law() -> None:
-    found = drawn(LAW.expand(40_000, 5), generator()).flatten().bincount(minlength=5)
+    found = sample_categorical(LAW.expand(40_000, 5), generator()).flatten().bincount(minlength=5)
     assert found[1] == 0
     held = LAW > 0
     assert stats.chisquare(found[held], LAW[held] * 40_000).pvalue > 1e-3
@@ -52,7 +52,7 @@ def test_draws_without_replacement_follow_the_law() -> None:
     """The second is drawn from what the first leaves: P(i, j) = p_i p_j / (1 - p_i), in this order."""
     p = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
     pairs = list(permutations(range(3), 2))
-    found = [tuple(pair) for pair in drawn(p.expand(40_000, 3), generator(), 2).tolist()]
+    found = [tuple(pair) for pair in sample_categorical(p.expand(40_000, 3), generator(), 2).tolist()]
     expected = [40_000 * float(p[i] * p[j] / (1 - p[i])) for i, j in pairs]
     assert stats.chisquare([found.count(pair) for pair in pairs], expected).pvalue > 1e-3
 
@@ -73,13 +73,13 @@ def one_hot(columns: Tensor, count: int) -> Tensor:
 
 def test_a_path_is_drawn_without_waiting_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.nn.functional.one_hot", one_hot)
-    path, block = ScoredPath(CELLS), BlockCategorical(CHAIN, (0, 0, 1))
+    path, block = SinglePath(CELLS), BlockCategorical(CHAIN, (0, 0, 1))
     soft, masks, whole = BlockGumbel(CHAIN, (0, 0, 1)), Masks(CHAIN), CELLS["cell"].allowed()
     controller = Controller(CELLS, hidden=4)
     for module in (path, block, soft, controller):
         module.generator(torch.device("cpu"))  # made at the first draw
     with Waits():
-        path.relax("cell", path.alpha["cell"], whole)
-        block.relax("cell", block.alpha["cell"], masks.table("cell"))
-        soft(masks)
-        controller._write_cell(_Pen(controller.first), "cell", CELLS["cell"], whole)
+        path.relax(path.alpha["cell"], whole)
+        block.relax_blocks(block.alpha["cell"], masks.table("cell"), masks.lists("cell"))
+        soft.sample(masks)
+        controller._sample_cell(_DecodingState(controller.first), "cell", CELLS["cell"], whole)

@@ -32,7 +32,7 @@ SMALL: dict[str, Cell] = {
 
 def gates(norm: Any = "l2") -> Sigmoid:
     torch.manual_seed(0)
-    relaxation = Sigmoid(SMALL, norm, strength=10.0).double()
+    relaxation = Sigmoid(SMALL, norm, zero_one_weight=10.0).double()
     for alpha in relaxation.alpha.values():
         alpha.data.normal_(0, 2)
     return relaxation
@@ -41,14 +41,12 @@ def gates(norm: Any = "l2") -> Sigmoid:
 def test_gates_start_at_one_half_and_do_not_compete() -> None:
     masks = Masks(SMALL)
     start = Sigmoid(SMALL)
-    for name, weights in start(masks).items():
+    for name, weights in start.sample(masks).items():
         assert torch.equal(weights.op, 0.5 * SMALL[name].allowed())
     torch.testing.assert_close(start.entropy(masks), torch.tensor(math.log(2)))
     relaxation = gates()
     alpha = relaxation.alpha["normal"]
-    jacobian = torch.autograd.functional.jacobian(
-        lambda a: relaxation.relax("normal", a, masks.table("normal"))[0], alpha
-    )
+    jacobian = torch.autograd.functional.jacobian(lambda a: relaxation.relax(a, masks.table("normal"))[0], alpha)
     diagonal = torch.diag(jacobian.reshape(9, 9))
     torch.testing.assert_close(jacobian.reshape(9, 9), torch.diag(diagonal))
     torch.testing.assert_close(diagonal, (1 / (2 + alpha.exp() + (-alpha).exp())).flatten().detach())
@@ -103,7 +101,7 @@ def test_threshold_against_enumeration(rule: Any) -> None:
     sizes = set()
     for spread in torch.linspace(0.5, 3, 60):
         scores = (torch.randn(14, 8, dtype=torch.float64) * spread).sigmoid()
-        found = threshold(TABLE, scores, rule=rule)
+        found = threshold(TABLE, scores, keep=rule)
         links = {(link.op, link.source, link.target) for link in found.links}
         assert len(links) == len(found.links)
         truth = expected(scores, rule)
@@ -131,7 +129,7 @@ def test_a_missing_edge_is_none_on_nas_bench_201() -> None:
     scores[0, 0] = scores[1, 1] = scores[1, 2] = 0.9
     scores[5, 3] = 0.86
     for rule in ("sparse", "edge"):
-        cell = threshold(CELL, scores, rule=rule)  # type: ignore[arg-type]
+        cell = threshold(CELL, scores, keep=rule)  # type: ignore[arg-type]
         genotype = Genotype("nas_bench_201", {"cell": cell})
         NasBench201((3, 8, 8), 10).check(genotype)
         expected = ("none", "skip_connect", "none", "none", "none", "nor_conv_3x3")

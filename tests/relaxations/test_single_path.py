@@ -14,22 +14,23 @@ from torch import Tensor
 from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
 from nas.callbacks.schedules.early_fixing import EarlyFixing
-from nas.relaxations.single_path import ScoredPath
+from nas.relaxations.single_path import SinglePath
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
+from tests.support.search_tools import weight_step
 
 SHAPE = (3, 8, 8)
 TOY = {"cell": Cell(((0, 1), (1, 2)), ("a", "b"), (2,))}
 
 
-def expected(relaxation: ScoredPath, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+def expected(relaxation: SinglePath, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
     """The mean of the estimator over all draws, each weighed by its probability; and the exact gradient of E[loss]."""
     alpha, masks = relaxation.alpha["cell"], Masks(relaxation.cells)
     p = alpha.detach().softmax(-1)
     found: dict[tuple[int, ...], Tensor] = {}
     while len(found) < 4:
-        weights = relaxation(masks)["cell"]
+        weights = relaxation.sample(masks)["cell"]
         drawn = tuple(row.index(True) for row in weights.active)
         assert torch.equal(weights.op, F.one_hot(torch.tensor(drawn), 2).to(alpha))
         (found[drawn],) = torch.autograd.grad(loss(weights.op), alpha)
@@ -39,9 +40,9 @@ def expected(relaxation: ScoredPath, loss: Callable[[Tensor], Tensor]) -> tuple[
     return mean, torch.autograd.grad(cost, alpha)[0]
 
 
-def toy() -> ScoredPath:
+def toy() -> SinglePath:
     torch.manual_seed(0)
-    return ScoredPath(TOY, init_std=1.0).double()
+    return SinglePath(TOY, init_std=1.0).double()
 
 
 def test_estimator_is_exact_where_the_loss_is_linear_in_each_edge() -> None:
@@ -60,9 +61,7 @@ def test_estimator_expands_other_losses_to_first_order() -> None:
 
 def searching(space: Any, **options: Any) -> GradientSearch:
     torch.manual_seed(0)
-    return GradientSearch(
-        space, lambda cells: ScoredPath(cells, init_std=1.0), lambda p: torch.optim.SGD(p, 0.1), **options
-    )
+    return GradientSearch(space, lambda cells: SinglePath(cells, init_std=1.0), weight_step(), **options)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +73,7 @@ def test_gradient_of_a_search_is_score_times_reward(space: Any) -> None:
     state = search.relaxation.generators.get_extra_state()
     got = torch.autograd.grad(search.loss(batch), list(search.relaxation.parameters()))
     search.relaxation.generators.set_extra_state(state)
-    arch = {k: w._replace(op=w.op.detach().requires_grad_()) for k, w in search.relaxation(search.masks).items()}
+    arch = {k: w._replace(op=w.op.detach().requires_grad_()) for k, w in search.relaxation.sample(search.masks).items()}
     rewards = torch.autograd.grad(
         search.task.loss(search.supernet(batch[0], arch), batch[1]), [w.op for w in arch.values()]
     )
@@ -91,9 +90,9 @@ def test_gradient_of_a_search_is_score_times_reward(space: Any) -> None:
 
 def test_draws_follow_the_softmax() -> None:
     cells = {"cell": Cell(((0, 1),) * 5000, ("a", "b", "c"), (1,), excluded=frozenset({(0, "a")}))}
-    relaxation, masks = ScoredPath(cells), Masks(cells)
+    relaxation, masks = SinglePath(cells), Masks(cells)
     relaxation.alpha["cell"].data.copy_(torch.tensor([0.5, -1.0, 1.0]).expand(5000, -1))
-    op = relaxation(masks)["cell"].op
+    op = relaxation.sample(masks)["cell"].op
     assert op[0, 0] == 0
     torch.testing.assert_close(op[1:].mean(0).detach(), torch.tensor([0.5, -1.0, 1.0]).softmax(-1), atol=0.03, rtol=0)
 
@@ -120,7 +119,7 @@ def test_edges_are_fixed_at_their_lead() -> None:
     search.relaxation.alpha["cell"].data.zero_()
     fix.on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
     assert search.masks.table("cell").sum(-1).tolist() == left
-    weights = search.relaxation(search.masks)["cell"]
+    weights = search.relaxation.sample(search.masks)["cell"]
     (slope,) = torch.autograd.grad((weights.op * torch.randn(6, 5)).sum(), search.relaxation.alpha["cell"])
     assert (slope[[0, 2, 5]] == 0).all() and (slope[[1, 3, 4]] != 0).any(-1).all()
     ops = [link.op for link in search.genotype().cells["cell"].links]

@@ -30,6 +30,7 @@ from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.notation import OPS
 from nas.spaces.nas_bench_201.space import NasBench201
+from tests.support.search_tools import weight_step
 
 LEAST_P = 1e-4  # of a true hypothesis; seeds are fixed, so a test that passes goes on passing
 
@@ -54,7 +55,7 @@ class Bilevel:
 
     def __init__(self, space: Space, momentum: float, decay: float, *rates: float) -> None:
         torch.manual_seed(0)
-        self.search = GradientSearch(space, Softmax, lambda p: SGD(p, lr=0.1)).double()
+        self.search = GradientSearch(space, Softmax, weight_step()).double()
         for alpha in self.search.relaxation.parameters():
             alpha.data = torch.randn_like(alpha)
         self.weights = dict(self.search.supernet.named_parameters())
@@ -154,13 +155,13 @@ def test_dirichlet_gradient_is_that_of_closed_expectations() -> None:
             within_error(slope, truth[i])
 
 
-def test_dirichlet_anchors() -> None:
+def test_dirichlet_regularizers() -> None:
     cells = {"a": Cell(((0, 1), (0, 2)), ("x", "y", "z"), (2,))}
-    for anchor in ("l2", "kl"):
-        relaxation = Dirichlet(cells, anchor, strength=0.3, init_std=1.0).double()
+    for regularizer in ("l2", "kl"):
+        relaxation = Dirichlet(cells, regularizer, reg_scale=0.3, init_std=1.0).double()
         alpha = relaxation.alpha["a"]
         (found,) = torch.autograd.grad(relaxation.penalty(), alpha)
-        if anchor == "l2":
+        if regularizer == "l2":
             torch.testing.assert_close(found, 0.3 * alpha.detach())
             continue
         concentration = F.elu(alpha) + 1
@@ -172,7 +173,7 @@ def test_masked_dirichlet_has_the_law_of_the_entries_that_are_left() -> None:
     torch.manual_seed(3)
     alpha, mask = torch.tensor([0.7, -0.9, 1.5, 0.2, -0.3]), torch.tensor([True, False, True, True, False])
     relaxation = Dirichlet({"a": Cell(((0, 1),), OPS, (1,))}).double()
-    draws, column = relaxation.relax("a", alpha.double().expand(50_000, 5), mask.expand(50_000, 5))
+    draws, column = relaxation.relax(alpha.double().expand(50_000, 5), mask.expand(50_000, 5))
     assert column is None and (draws[:, ~mask] == 0).all()
     left = draws[:, mask]
     torch.testing.assert_close(left.sum(-1), torch.ones_like(left[:, 0]))
@@ -198,7 +199,7 @@ def gumbel(hard: bool, tau: float) -> Gumbel:
 @pytest.mark.parametrize("tau", [0.1, 10.0])
 def test_gumbel_draws_by_softmax_and_is_one_hot(tau: float) -> None:
     alpha, mask = torch.tensor([0.5, -1.0, 1.2, 0.0, 0.3]), torch.tensor([True, True, True, False, True])
-    weights, column = gumbel(True, tau).relax("a", alpha.expand(40_000, 5), mask.expand(40_000, 5))
+    weights, column = gumbel(True, tau).relax(alpha.expand(40_000, 5), mask.expand(40_000, 5))
     assert column is not None and torch.equal(weights, F.one_hot(column, 5).float())
     counts = column.bincount(minlength=5).double()
     expected = alpha.double().masked_fill(~mask, -torch.inf).softmax(-1) * len(column)
@@ -213,9 +214,9 @@ def test_gumbel_gradient_is_that_of_the_soft_weights(hard: bool, monkeypatch: py
     mask = torch.ones(4, 5, dtype=torch.bool)
     mask[1, 2] = mask[3, :3] = False
     relaxation = gumbel(hard, tau)
-    monkeypatch.setattr(relaxation, "draw", lambda alpha: noise)
+    monkeypatch.setattr(relaxation, "noise", lambda alpha: noise)
     leaf = alpha.clone().requires_grad_()
-    (found,) = torch.autograd.grad(relaxation.relax("a", leaf, mask)[0], leaf, slope)
+    (found,) = torch.autograd.grad(relaxation.relax(leaf, mask)[0], leaf, slope)
     for row in range(4):
         p, q = torch.zeros(5).double(), torch.zeros(5).double()
         kept = mask[row].nonzero().flatten()
@@ -230,7 +231,7 @@ def test_soft_gumbel_has_the_concrete_density() -> None:
     """Of two ops, the logit of the first weight is logistic around (a - b) / tau with scale 1 / tau."""
     alpha, tau = torch.tensor([0.4, -0.5], dtype=torch.float64), 2.0
     mask = torch.ones(50_000, 2, dtype=torch.bool)
-    weights, column = gumbel(False, tau).relax("a", alpha.expand(50_000, 2), mask)
+    weights, column = gumbel(False, tau).relax(alpha.expand(50_000, 2), mask)
     assert column is None
     logit = (weights[:, 0].log() - weights[:, 1].log()).numpy()
     assert stats.kstest(logit, stats.logistic(float(alpha[0] - alpha[1]) / tau, 1 / tau).cdf).pvalue > LEAST_P
@@ -269,7 +270,7 @@ def test_every_genotype_is_equally_likely(inputs: int | None) -> None:
     relaxation, masks = Uniform({"cell": cell}), Masks({"cell": cell})
     seen: dict[str, int] = {}
     for _ in range(6000):
-        weights = relaxation(masks)["cell"]
+        weights = relaxation.sample(masks)["cell"]
         assert weights.op.tolist() == weights.active
         seen[str(weights.active)] = seen.get(str(weights.active), 0) + 1
     assert len(seen) == (32 if inputs is None else 48)

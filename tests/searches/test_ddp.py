@@ -17,9 +17,12 @@ from nas.gradients.first_order import FirstOrder
 from nas.gradients.unrolled import Unrolled
 from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.gumbel import Gumbel
+from nas.searches.arch_step import ArchStep
 from nas.searches.gradient import GradientSearch
 from nas.spaces.nas_bench_201.space import NasBench201
+from nas.utils.distributed import mean_over_ranks
 from tests.support.compose_tools import DATA, QUERYING, lines, script, searches, small, succeeded, tiny
+from tests.support.search_tools import weight_step
 
 EPOCHS = 3
 SLOW = pytest.mark.slow
@@ -70,7 +73,7 @@ def test_two_ranks_search_one_architecture(method: str, space: str, tmp_path: Pa
 @pytest.mark.parametrize("method", [m for m in searches() if m not in {*QUERYING, "te_nas"}])
 def test_two_ranks_agree_with_every_method(method: str, tmp_path: Path) -> None:
     """In what is learnt, in what is masked and in what is chosen: stages, projections and selections included."""
-    fewer = ["method.schedules.0.steps=3", "method.schedules.0.draws=4"] if method == "enas" else []
+    fewer = ["method.callbacks.0.steps=3", "method.callbacks.0.draws=4"] if method == "enas" else []
     first, second = probed(method, "nas_bench_201", tmp_path / "a", *fewer)
     assert {line["batch"] for line in first if "batch" in line}.isdisjoint(
         line["batch"] for line in second if "batch" in line
@@ -93,7 +96,7 @@ def searches() -> dict[str, GradientSearch]:
         ("unrolled, exact", lambda cells: Dirichlet(cells, init_std=1.0), Unrolled(exact=True)),
     ):
         torch.manual_seed(0)
-        search = GradientSearch(space, relaxation, lambda p: torch.optim.SGD(p, 0.5), gradient=gradient).double()
+        search = GradientSearch(space, relaxation, weight_step(lr=0.5), ArchStep(gradient=gradient)).double()
         search.supernet.eval()
         found[name] = search
     return found
@@ -105,9 +108,9 @@ def gradients(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], reduced:
     for name, search in searches().items():
         alphas = list(search.relaxation.parameters())
         optimizer = torch.optim.SGD(search.supernet.parameters(), 0.5)
-        reduce = search._mean_over_ranks if reduced else lambda tensors: tensors
-        step = BilevelStep(search.loss, alphas, search._weights, train, val, optimizer, reduce)
-        parts = search.gradient(step)
+        reduce = mean_over_ranks if reduced else lambda tensors: tensors
+        step = BilevelStep(search.loss, alphas, search.weights, train, val, optimizer, reduce)
+        parts = search.arch_step.gradient(step)
         found[name] = torch.cat([part.detach().reshape(-1) for part in parts])
     return found
 

@@ -264,6 +264,6 @@ def test_the_strongest_links_are_chosen(repeats: bool) -> None:
 def test_size_of_the_supernet_for_imagenet() -> None:
     """PC-DARTS, 1,000 classes, half of the channels: 956,512 parameters, its stem being 48 wide."""
     space = Darts((3, 224, 224), 1000, stem="imagenet", stem_multiplier=3)
-    assert count_parameters(space.supernet(partial(PartialChannels, portion=2))) == 956_512
+    assert count_parameters(space.supernet(partial(PartialChannels, channel_divisor=2))) == 956_512
     assert space.supernet().stem1[1].out_channels == 48
     assert Darts((3, 224, 224), 1000, stem="imagenet").supernet().stem1[1].out_channels == 16

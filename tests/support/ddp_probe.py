@@ -47,7 +47,7 @@ class Probe(pl.Callback):
     def _step(seen: Observation) -> dict[str, Any]:
         assert seen.batch is not None
         return {
-            "what": seen.half,
+            "what": seen.phase,
             "active": {name: edge.active for name, edge in seen.arch.items()},
             "drawn": digest(edge.op for edge in seen.arch.values()),
             "batch": digest(seen.batch),

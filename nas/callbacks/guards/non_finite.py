@@ -11,8 +11,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nas.gradients.base import Batch
 from nas.nn.fused_graph import op_by_op
-from nas.searches.base import Batch, Observation, SupernetSearch
+from nas.searches.base import Observation, SupernetSearch
 from nas.training.module import Training
 from nas.utils.errors import NasError
 
@@ -125,8 +126,8 @@ def _bad_outputs(module: pl.LightningModule, seen: Observation, x: Tensor) -> li
 
 def _error(trainer: pl.Trainer, module: pl.LightningModule, step: int, seen: Observation) -> NasError:
     return NasError(
-        f"{seen.half} loss is {float(seen.loss)} in epoch {trainer.current_epoch}, step {step}: "
-        f"{first_non_finite(module, seen)}; {_advice(trainer, module, seen.half)}"
+        f"{seen.phase} loss is {float(seen.loss)} in epoch {trainer.current_epoch}, step {step}: "
+        f"{first_non_finite(module, seen)}; {_advice(trainer, module, seen.phase)}"
     )
 
 
@@ -140,8 +141,8 @@ def _advice(trainer: pl.Trainer, module: pl.LightningModule, half: str) -> str:
     if isinstance(module, Training):
         return f"{last}; a lower training.optimizer.lr or a smaller training.clip_norm usually helps"
     if half == "arch":
-        return f"{last}; a lower method.arch_optimizer.lr or method.weight_optimizer.lr usually helps"
-    return f"{last}; a lower method.weight_optimizer.lr or a smaller method.clip_norm usually helps"
+        return f"{last}; a lower method.arch_step.optimizer.lr or method.weight_step.optimizer.lr usually helps"
+    return f"{last}; a lower method.weight_step.optimizer.lr or a smaller method.weight_step.clip_norm usually helps"
 
 
 def _path(callback: ModelCheckpoint) -> str:

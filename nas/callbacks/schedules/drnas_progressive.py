@@ -59,11 +59,12 @@ class DrnasProgressive(Stages):
         edges = [edge for edge in search.supernet.modules() if isinstance(edge, PartialChannels)]
         if not edges:
             raise NasError("DrnasProgressive: method.edge has no partial channels. Set method.edge to PartialChannels.")
-        ladder = [edges[0].portion, *self.channel_divisors]
+        ladder = [edges[0].channel_divisor, *self.channel_divisors]
         if ladder != sorted(ladder, reverse=True):
             raise NasError(f"DrnasProgressive: channel_divisors {ladder} grow. Give divisors that shrink.")
         for divisor in self.channel_divisors:
-            bad = [edge.portion * edge.processed for edge in edges if edge.portion * edge.processed % divisor]
+            widths = [edge.channel_divisor * edge.processed for edge in edges]
+            bad = [width for width in widths if width % divisor]
             if bad:
                 raise NasError(
                     f"DrnasProgressive: {bad[0]} channels are not divisible by channel_divisors entry {divisor}. "
@@ -97,4 +98,4 @@ class DrnasProgressive(Stages):
         """Build the supernet of a stage. Its initial weights are replaced; the global random state does not change."""
         with torch.random.fork_rng(devices=[]):
             edge: Callable[..., Any] = search.edge
-            return search.space.supernet(partial(edge, portion=self.channel_divisors[stage - 1]))
+            return search.space.supernet(partial(edge, channel_divisor=self.channel_divisors[stage - 1]))

@@ -104,4 +104,4 @@ class SkipDropoutSchedule(pl.Callback):
             raise NasError("SkipDropoutSchedule: needs a gradient search with trainer.max_epochs. Set epochs.")
         for module in pl_module.supernet.modules():
             if isinstance(module, SkipDropout):
-                module.probability = self.value(trainer.current_epoch, epochs, pl_module.warmup_epochs)
+                module.probability = self.value(trainer.current_epoch, epochs, pl_module.arch_step.warmup_epochs)

@@ -46,7 +46,7 @@ class Stages(pl.Callback, ABC):
         if epochs is None or epochs < 1 or not isinstance(pl_module, GradientSearch):
             raise NasError("stages: need a gradient search with trainer.max_epochs. Set epochs to a whole number.")
         stage = stage_of(trainer.current_epoch, epochs, self.stages)
-        pl_module.stage_began = first_epoch(stage, epochs, self.stages)
+        pl_module.first_epoch_of_stage = first_epoch(stage, epochs, self.stages)
         while pl_module.stage < stage:
             pl_module.stage += 1
             self.enter(pl_module, pl_module.stage)
@@ -90,15 +90,12 @@ def replace_supernet(
             supernet. Without it the optimizer state is cleared.
     """
     old = dict(search.supernet.named_parameters())
-    like = next(iter(old.values()))
-    supernet.to(like.device, like.dtype).train(search.supernet.training)
-    search.supernet = supernet
-    search._weights = dict(supernet.named_parameters())
-    if search._trainer is None or not search.trainer.optimizers:
+    search.replace_supernet(supernet)
+    optimizer = search.weight_optimizer()
+    if optimizer is None:
         return  # a checkpoint is being loaded before the training starts
-    optimizer = search.trainer.optimizers[0]
     state: dict[Tensor, dict[str, Any]] = {}
-    for name, weight in search._weights.items():
+    for name, weight in search.weights.items():
         found = optimizer.state.get(old[name]) if carry is not None and name in old else None
         if found is not None and carry is not None:
             state[weight] = {
@@ -107,7 +104,7 @@ def replace_supernet(
             }
     optimizer.state.clear()
     optimizer.state.update(state)
-    optimizer.param_groups[0]["params"] = list(search._weights.values())
+    optimizer.param_groups[0]["params"] = list(search.weights.values())
     _wrap_again(search)
 
 

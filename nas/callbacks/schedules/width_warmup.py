@@ -6,6 +6,7 @@ import logging
 
 import pytorch_lightning as pl
 
+from nas.relaxations.block_gumbel import BlockRelaxation
 from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError
 
@@ -51,15 +52,16 @@ class WidthWarmup(pl.Callback):
                 f"method.warmup_ratio={self.ratio}: freezes alphas in all {epochs} epochs. Use more epochs or "
                 "a smaller share."
             )
-        if not hasattr(pl_module.relaxation, "full"):
+        if not isinstance(pl_module.relaxation, BlockRelaxation):
             raise NasError(
                 f"method.warmup_ratio={self.ratio}: {type(pl_module.relaxation).__name__} samples no widths. Set "
                 "method.warmup_ratio=null."
             )
-        pl_module.warmup_epochs = max(pl_module.warmup_epochs, warm)
+        pl_module.arch_step.warmup_epochs = max(pl_module.arch_step.warmup_epochs, warm)
         if warm and trainer.is_global_zero:
             log.info("warm-up       alphas are frozen in the first %d of %d epochs", warm, epochs)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.ratio is not None and isinstance(pl_module, GradientSearch) and trainer.max_epochs is not None:
-            pl_module.relaxation.full = self.full(trainer.current_epoch, trainer.max_epochs)  # type: ignore[assignment]
+            assert isinstance(pl_module.relaxation, BlockRelaxation)
+            pl_module.relaxation.full_prob = self.full(trainer.current_epoch, trainer.max_epochs)

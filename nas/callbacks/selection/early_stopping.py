@@ -10,10 +10,11 @@ import torch
 
 from nas.callbacks.recording.history import History
 from nas.callbacks.selection.snapshots import Snapshot, restore, snapshot
-from nas.gradients.hessian import Sharpening, hessian, largest_eigenvalue
-from nas.searches.base import Batch
+from nas.gradients.base import Batch
+from nas.gradients.hessian import SharpnessRule, hessian, largest_eigenvalue
 from nas.searches.gradient import GradientSearch
 from nas.spaces.notation import native_string
+from nas.utils.distributed import mean_over_ranks
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class HessianEigenvalue(pl.Callback):
 
     The metric is ``eigenvalue``. It is measured after the last step of an epoch, on the validation batch of that step,
     with the supernet in training mode. The Hessian covers all alphas jointly, with their weight decay on the diagonal.
-    ``nas.gradients.hessian.Sharpening`` decides when it has grown too much. The last epoch is only measured.
+    ``nas.gradients.hessian.SharpnessRule`` decides when it has grown too much. The last epoch is only measured.
 
     Args:
         action: "stop" ends the search with the genotype before the growth (DARTS-ES). "regularize" returns to that
@@ -60,7 +61,7 @@ class HessianEigenvalue(pl.Callback):
             )
         self.action = action
         self.every = every
-        self.rule = Sharpening(window, factor, delta, first)
+        self.rule = SharpnessRule(window, factor, delta, first)
         self.multiply = multiply
         self.limit = limit
         self.epochs: list[int] = []
@@ -79,7 +80,7 @@ class HessianEigenvalue(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, GradientSearch) or len(trainer.optimizers) < 2:
-            raise NasError("HessianEigenvalue: the search trains no alphas. Set method.arch_optimizer.")
+            raise NasError("HessianEigenvalue: the search trains no alphas. Set method.arch_step.optimizer.")
         if pl_module.reward is not None:
             raise NasError("HessianEigenvalue: a reward that trains alphas has no Hessian. Remove the callback.")
 
@@ -94,7 +95,7 @@ class HessianEigenvalue(pl.Callback):
         self.values.append(self.measure(trainer, pl_module, batch["val"]))
         self.genotypes.append(native_string(pl_module.genotype()))
         pl_module.log("eigenvalue", self.values[-1], on_step=False, on_epoch=True, batch_size=1)
-        entry = None if last else self.rule.stop_entry(self.epochs, self.values)
+        entry = None if last else self.rule.stop_index(self.epochs, self.values)
         if entry is not None and self.action == "stop":
             log.info("the Hessian eigenvalue has grown: stopping with the genotype of epoch %d", self.epochs[entry])
             pl_module.selected = pl_module.space.parse(self.genotypes[entry])
@@ -107,8 +108,8 @@ class HessianEigenvalue(pl.Callback):
         alphas = list(search.relaxation.alpha.values())
         masks = torch.cat([search.masks.table(name).flatten() for name in search.relaxation.alpha])
         with torch.autocast(search.device.type, enabled=False):
-            matrix = hessian(lambda: search.loss(batch, search._weights), alphas, masks.nonzero().flatten())
-        (mean,) = search._mean_over_ranks([matrix])
+            matrix = hessian(lambda: search.loss(batch, search.weights), alphas, masks.nonzero().flatten())
+        (mean,) = mean_over_ranks([matrix])
         decay = float(trainer.optimizers[1].param_groups[0].get("weight_decay", 0.0))
         return float(largest_eigenvalue(mean, decay))
 

@@ -11,7 +11,7 @@ import torch
 
 from nas.architecture.cell import Genotype, discretize
 from nas.architecture.top_k import strongest
-from nas.searches.base import Batch
+from nas.gradients.base import Batch
 from nas.searches.gradient import GradientSearch
 
 
@@ -77,7 +77,7 @@ class SelectSampled(SelectBest):
 
     def candidates(self, search: GradientSearch, count: int) -> list[Genotype]:
         """Return the genotypes of ``count`` samples."""
-        paths = [search.relaxation(search.masks) for _ in range(count)]
+        paths = [search.relaxation.sample(search.masks) for _ in range(count)]
         cells = search.space.cells
         drawn = [{name: discretize(cell, path[name].op) for name, cell in cells.items()} for path in paths]
         return [Genotype(search.space.notation, found) for found in drawn]

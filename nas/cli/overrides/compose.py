@@ -67,10 +67,10 @@ def check_config(cfg: DictConfig) -> None:
 
 def refuse_trainer_options(cfg: DictConfig) -> None:
     """Raises NasError for options of the trainer that a search, or a training, keeps elsewhere."""
-    job, part = ("search", "method") if "method" in cfg else ("training", "training")
+    job, part = ("search", "method.weight_step") if "method" in cfg else ("training", "training")
     clip = cfg.trainer.get("gradient_clip_val")
     if clip is not None:
-        scope = " (and method.clip_scope)" if job == "search" else ""
+        scope = " (and method.weight_step.clip_params)" if job == "search" else ""
         raise NasError(
             f"trainer.gradient_clip_val={clip}: a {job} clips in its own steps; use {part}.clip_norm={clip}{scope}"
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a mistake on the command line is told before torch is impor
     from nas.spaces.base import Space
 
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false"}
-ELSEWHERE = ("method.epochs", "method.needs", "ranking.report", "method.warmup_ratio")
+ELSEWHERE = ("method.epochs", "method.requires", "ranking.report", "method.warmup_ratio")
 """What stands in a part, and is read by another one."""
 
 

@@ -16,7 +16,7 @@ from nas.utils.errors import NasError
 
 PARTS = ("seed", "space", "dataset", "proxy", "evaluator", "method")
 INCIDENTAL = {
-    *(("method", key) for key in ("repetitions", "epochs", "schedules", "evaluator")),  # the evaluator is a part itself
+    *(("method", key) for key in ("repetitions", "epochs", "callbacks", "evaluator")),  # the evaluator is a part itself
     *(("dataset", key) for key in ("root", "download", "on_device")),
     ("evaluator", "root"),
 }

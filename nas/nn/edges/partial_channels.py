@@ -14,30 +14,30 @@ from nas.utils.errors import NasError
 
 
 class PartialChannels(MixedEdge):
-    """1/``portion`` of the channels go through the ops, the rest bypasses them (PC-DARTS, Xu et al., ICLR 2020).
+    """1/``channel_divisor`` of the channels go through the ops, the others bypass them (PC-DARTS, Xu et al., 2020).
 
     [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)]. Always the first channels are processed; at stride 2 the others are
-    max-pooled 2x2; a channel shuffle with ``portion`` groups then mixes both, so that the next edge processes
+    max-pooled 2x2; a channel shuffle with ``channel_divisor`` groups then mixes both, so that the next edge processes
     others. The scale of the edge acts on all channels, the bypassed ones too. An edge whose ops are all switched off
     carries nothing; one whose only op is ``none`` still carries the bypassed channels, as published.
     """
 
     def __init__(
-        self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions, portion: int = 4
+        self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions, channel_divisor: int = 4
     ) -> None:
-        if portion < 1 or channels % portion:
+        if channel_divisor < 1 or channels % channel_divisor:
             raise NasError(
-                f"an edge with {channels} channels cannot send 1/{portion} of them through its ops: "
-                f"make space.channels a multiple of {portion}, or change the portion (method.edge.portion, portions)"
+                f"an edge with {channels} channels cannot send 1/{channel_divisor} of them through its ops: "
+                f"make space.channels a multiple of {channel_divisor}, or change method.edge.channel_divisor"
             )
-        super().__init__(ops, channels // portion, stride, options)
-        self.portion = portion
-        self.processed = channels // portion
+        super().__init__(ops, channels // channel_divisor, stride, options)
+        self.channel_divisor = channel_divisor
+        self.processed = channels // channel_divisor
 
     def forward(self, x: Tensor, row: Row | None = None) -> Tensor | None:
         if row is not None and not any(row.active):
             return None
-        if self.portion == 1:
+        if self.channel_divisor == 1:
             return super().forward(x, row)
         mixed = super().forward(x[:, : self.processed], row)
         rest = self.bypass(x)
@@ -45,7 +45,7 @@ class PartialChannels(MixedEdge):
             rest = rest * row.scale
         if mixed is None:
             mixed = rest.new_zeros(rest.shape[0], self.processed, *rest.shape[2:])
-        return shuffle(torch.cat([mixed, rest], dim=1), self.portion)
+        return shuffle(torch.cat([mixed, rest], dim=1), self.channel_divisor)
 
     def bypass(self, x: Tensor) -> Tensor:
         """The channels that no op sees, at the resolution of the output."""

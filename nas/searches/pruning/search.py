@@ -66,7 +66,7 @@ class PruningSearch(Search):
         init: Init = "paper",
         share_reference: bool = True,
         stale: Sequence[str] = STALE,
-        schedules: Sequence[pl.Callback] = (),
+        callbacks: Sequence[pl.Callback] = (),
         name: str = "te_nas",
     ) -> None:
         super().__init__(space, name)
@@ -96,13 +96,20 @@ class PruningSearch(Search):
             self.masks.restrict(cell_name, keep.expand(len(cell.edges), -1))
         self.trajectory: list[dict[str, float]] = []
         self.not_finite = 0
-        self._schedules = list(schedules)
+        self.callbacks = list(callbacks)
         self._meters: list[Meter] = []
         self._begin_round()
         self.register_buffer("seed", torch.randint(2**31, ()))
         self.idle = nn.Parameter(torch.zeros(1))  # Lightning counts an optimizer's steps: this one has nothing to do
         for proxy in self.proxies:
             self._check(proxy)
+
+    def check_space(self, space: Space) -> None:
+        if not space.mixes_ops:
+            raise NasError(
+                f"method={self.name}: it measures thin networks of the remaining ops, which space={space.name} "
+                "does not have, because its genotypes are widths. Use another space."
+            )
 
     def alive(self) -> dict[str, list[list[bool]]]:
         """Which ops are left on each edge of each cell type."""
@@ -125,7 +132,7 @@ class PruningSearch(Search):
         return {**last, "ops_left": float(left), "not_finite": float(self.not_finite)}
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        return self._schedules
+        return self.callbacks
 
     def batches(self, data: ImageData) -> Rounds:
         return Rounds(data, lambda: sum(map(len, self._candidates())))

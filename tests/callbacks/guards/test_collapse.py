@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.optim import SGD
 
 import nas.cli.jobs.search
 from nas.callbacks.guards.collapse import EntropyCollapse, SkipCollapse
@@ -18,11 +17,12 @@ from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.compose_tools import composed, lines, tiny
+from tests.support.search_tools import weight_step
 
 
 def search(space: Space) -> GradientSearch:
     """Build a search with all alphas at 0."""
-    return GradientSearch(space, lambda cells: Softmax(cells, init_std=0.0), lambda p: SGD(p, lr=0.1))
+    return GradientSearch(space, lambda cells: Softmax(cells, init_std=0.0), weight_step())
 
 
 def test_skip_collapse_counts_the_normal_cell() -> None:

@@ -81,9 +81,9 @@ class Watch(pl.Callback):
 @pytest.mark.parametrize("space", ["darts", "nas_bench_201"])
 def test_p_darts_stages_prune_and_deepen(space: str) -> None:
     found: Any = Darts((3, 8, 8), 10, channels=4, layers=3) if space == "darts" else None
-    schedules = [PDartsStages([5, 3], [3, 6]), SkipDropoutSchedule([0.1, 0.4, 0.7])]
+    callbacks = [PDartsStages([5, 3], [3, 6]), SkipDropoutSchedule([0.1, 0.4, 0.7])]
     scheduler = partial(StagedCosine, T_max=6, stages=3)
-    search = tiny(DroppedSkip, space=found, scheduler=scheduler, schedules=schedules, warmup_epochs=1)
+    search = tiny(DroppedSkip, space=found, scheduler=scheduler, callbacks=callbacks, warmup_epochs=1)
     seen = Watch()
     fitted(search, 6, seen)
     assert seen.cells == [3, 3, 6, 6, 9, 9]
@@ -126,14 +126,14 @@ def test_new_weights_do_not_depend_on_the_global_generator() -> None:
     seen = []
     for more in ([], [Disturb()]):
         first = First()
-        fitted(tiny(DroppedSkip, schedules=[PDartsStages([3], [3])]), 2, *more, first)
+        fitted(tiny(DroppedSkip, callbacks=[PDartsStages([3], [3])]), 2, *more, first)
         seen.append(first.found)
     assert len(seen[0]) > 50 and all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
 
 
 def test_p_darts_stages_refuse_impossible_depths() -> None:
     with pytest.raises(NasError, match="4 cells cannot be shared among the three stages"):
-        tiny(DroppedSkip, schedules=[PDartsStages([3], [4])])
+        tiny(DroppedSkip, callbacks=[PDartsStages([3], [4])])
     with pytest.raises(NasError, match="one entry per stage"):
         PDartsStages([5, 3], [6])
 

@@ -24,7 +24,9 @@ from nas.nn.net2wider import Copies, carry, grow, widening
 from nas.nn.ops import OPS, OpOptions
 from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.softmax import Softmax
+from nas.searches.arch_step import ArchStep
 from nas.searches.gradient import GradientSearch
+from nas.searches.weight_step import WeightStep
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.training.staged_lr import StagedCosine, first_epoch, stage_of
@@ -72,10 +74,10 @@ def test_top_ops_keeps_the_largest_alphas() -> None:
 def tiny(edge: Any = None, relaxation: Any = Softmax, space: Any = None, **options: Any) -> GradientSearch:
     torch.manual_seed(0)
     space = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1) if space is None else space
-    edge = partial(PartialChannels, portion=4) if edge is None else edge
-    optimizer = partial(SGD, lr=0.1, momentum=0.9)
-    adam = partial(torch.optim.Adam, lr=0.01)
-    return GradientSearch(space, relaxation, optimizer, adam, edge=edge, **options)
+    edge = partial(PartialChannels, channel_divisor=4) if edge is None else edge
+    weights = WeightStep(partial(SGD, lr=0.1, momentum=0.9), options.pop("scheduler", None))
+    architecture = ArchStep(partial(torch.optim.Adam, lr=0.01), warmup_epochs=options.pop("warmup_epochs", 0))
+    return GradientSearch(space, relaxation, weights, architecture, edge, **options)
 
 
 @pytest.mark.parametrize("relaxation", [Softmax, Dirichlet])
@@ -95,7 +97,7 @@ def test_pruned_ops_never_return(relaxation: Any) -> None:
             before.masked_fill(mask, -torch.inf).amax(1),
         )
         assert (worst_kept > best_gone).all()
-        arch = search.relaxation(search.masks)["cell"]
+        arch = search.relaxation.sample(search.masks)["cell"]
         assert arch.active == mask.tolist() and not arch.op[~mask].any()
         torch.testing.assert_close(arch.op.sum(dim=1), torch.ones(6))
         alpha.data[~mask] = 100.0  # as if they had drifted: still out
@@ -118,8 +120,8 @@ def test_widened_op_maps_copies_to_copies(op: str, stride: int, training: bool, 
     options = OpOptions(affine=affine, bias=True, pool_norm="affine" if affine else "plain")
     if op.startswith("nor_conv") and stride == 2:
         return
-    old = PartialChannels([op], 12, stride, options, portion=3).double().train(training)
-    new = PartialChannels([op], 12, stride, options, portion=1).double().train(training)
+    old = PartialChannels([op], 12, stride, options, channel_divisor=3).double().train(training)
+    new = PartialChannels([op], 12, stride, options, channel_divisor=1).double().train(training)
     for tensor in [*old.parameters(), *old.buffers()]:
         if tensor.is_floating_point():
             tensor.data.uniform_(0.5, 1.5)
@@ -149,8 +151,8 @@ def test_widening_without_rescale_copies_channels_unchanged() -> None:
     """Every slice equals an old slice, the first channels are the old ones, and copies add up."""
     generator = torch.Generator().manual_seed(0)
     options = OpOptions(affine=False)
-    old = PartialChannels(["nor_conv_3x3"], 16, 1, options, portion=4)
-    new = PartialChannels(["nor_conv_3x3"], 16, 1, options, portion=2)
+    old = PartialChannels(["nor_conv_3x3"], 16, 1, options, channel_divisor=4)
+    new = PartialChannels(["nor_conv_3x3"], 16, 1, options, channel_divisor=2)
     plan = widening(nn.Sequential(old), nn.Sequential(new), generator)
     carry(plan, nn.Sequential(old), nn.Sequential(new))
     narrow, wide = old["nor_conv_3x3"].op[1].weight, new["nor_conv_3x3"].op[1].weight  # type: ignore[union-attr, index]
@@ -207,7 +209,7 @@ def test_drnas_progressive_learning_rate_in_each_stage(rate: Any) -> None:
         "stage": [*cosine[:5], *(2 * value for value in cosine[5:])],  # twice, as the switch is at half time
     }[rate]
     scheduler = partial(CosineAnnealingLR, T_max=10)
-    search = tiny(scheduler=scheduler, schedules=[DrnasProgressive([3], [2], rate=rate)])
+    search = tiny(scheduler=scheduler, callbacks=[DrnasProgressive([3], [2], rate=rate)])
     seen = Rates()
     fitted(search, 10, seen)
     assert seen.rates == pytest.approx(expected, rel=1e-6)
@@ -235,7 +237,7 @@ def test_drnas_progressive_widens_momentum_with_the_weights(rescale: bool) -> No
                     {n: torch.equal(state[w]["momentum_buffer"], 2 * w) for n, w in weights.items() if w in state}
                 )
 
-    search = tiny(schedules=[DrnasProgressive([5], [2], rescale=rescale)])
+    search = tiny(callbacks=[DrnasProgressive([5], [2], rescale=rescale)])
     assert search.stage == 0
     fitted(search, 2, Before(), After())
     assert search.stage == 1 and len(seen) > 20 and all(seen.values())
@@ -245,8 +247,8 @@ def test_drnas_progressive_widens_momentum_with_the_weights(rescale: bool) -> No
 @pytest.mark.filterwarnings("ignore")
 def test_warmup_restarts_in_each_stage() -> None:
     steps: list[int] = []
-    search = tiny(warmup_epochs=2, schedules=[DrnasProgressive([3], [2])])
-    search.observers.append(lambda seen: steps.append(search.current_epoch) if seen.half == "arch" else None)
+    search = tiny(warmup_epochs=2, callbacks=[DrnasProgressive([3], [2])])
+    search.observers.append(lambda seen: steps.append(search.current_epoch) if seen.phase == "arch" else None)
     fitted(search, 8)
     assert steps == [2, 3, 6, 7]
 
@@ -263,7 +265,7 @@ def test_drnas_progressive_refuses_bad_stages(schedule: DrnasProgressive, edge: 
     from nas.nn.edges.mixed import MixedEdge
 
     with pytest.raises(NasError, match=message):
-        tiny(edge=None if edge is None else MixedEdge, schedules=[schedule])
+        tiny(edge=None if edge is None else MixedEdge, callbacks=[schedule])
 
 
 def test_drnas_progressive_requires_one_entry_per_stage() -> None:
@@ -274,8 +276,8 @@ def test_drnas_progressive_requires_one_entry_per_stage() -> None:
 def test_widening_plan_covers_all_darts_ops() -> None:
     """The plan contains exactly the tensors of partial edges that have a channel dimension."""
     space = Darts((3, 8, 8), 10, channels=4, layers=3)
-    old = space.supernet(partial(PartialChannels, portion=4))
-    new = space.supernet(partial(PartialChannels, portion=2))
+    old = space.supernet(partial(PartialChannels, channel_divisor=4))
+    new = space.supernet(partial(PartialChannels, channel_divisor=2))
     plan = widening(old, new, torch.Generator().manual_seed(0))
     carry(plan, old, new)
     shapes = {name: tensor.shape for name, tensor in old.state_dict().items()}

@@ -20,9 +20,9 @@ from tests.searches.test_ddp import probed
 from tests.support.compose_tools import script, succeeded
 
 STAGED: dict[str, Callable[[], GradientSearch]] = {
-    "drnas_progressive": lambda: tiny(relaxation=Dirichlet, schedules=[DrnasProgressive([3], [2])], warmup_epochs=1),
+    "drnas_progressive": lambda: tiny(relaxation=Dirichlet, callbacks=[DrnasProgressive([3], [2])], warmup_epochs=1),
     "p_darts": lambda: tiny(
-        DroppedSkip, schedules=[PDartsStages([3], [3]), SkipDropoutSchedule([0.5, 0.5])], warmup_epochs=1
+        DroppedSkip, callbacks=[PDartsStages([3], [3]), SkipDropoutSchedule([0.5, 0.5])], warmup_epochs=1
     ),
 }
 
@@ -46,7 +46,7 @@ def test_staged_search_resumes_from_any_stage(method: str, epoch: int, tmp_path:
 def test_search_killed_in_a_later_stage_resumes(method: str, tmp_path: Path) -> None:
     """The checkpoint has a different supernet than a new search."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    arguments = [*arguments_of(method), "method.warmup_epochs=0"]
+    arguments = [*arguments_of(method), "method.arch_step.warmup_epochs=0"]
     succeeded(run("search", arguments, whole))
     kill("search", arguments, broken, epoch=3, batch=1)
     saved = checkpoint(broken)
@@ -68,7 +68,7 @@ def test_search_killed_in_a_later_stage_resumes(method: str, tmp_path: Path) -> 
     ],
 )
 def test_two_ranks_change_stages_together(method: str, space: str, tmp_path: Path) -> None:
-    first, second = probed(method, space, tmp_path / "a", "method.warmup_epochs=0")
+    first, second = probed(method, space, tmp_path / "a", "method.arch_step.warmup_epochs=0")
     epochs = [[line for line in rank if line["what"] == "epoch"] for rank in (first, second)]
     assert len(epochs[0]) == 3 and epochs[0] == epochs[1], "alphas, and the weights to the last bit"
     assert len({str(line["alphas"]) for line in epochs[0]}) == 3

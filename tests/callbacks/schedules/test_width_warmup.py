@@ -24,6 +24,7 @@ from tests.cli.test_resume import EPOCHS, arguments_of, assert_same_run, history
 from tests.cli.test_resume import run as whole_run
 from tests.support.compose_tools import SIZED, lines, script, succeeded, tiny
 from tests.support.error_tools import run
+from tests.support.search_tools import weight_step
 
 WIDTHS, ROWS = (2, 3, 5, 8), (0, 0, 1, 2, 3, 4)
 KINDS: dict[str, Callable[[Any], Relaxation]] = {
@@ -35,7 +36,7 @@ KINDS: dict[str, Callable[[Any], Relaxation]] = {
 
 def searching(relaxation: Callable[[Any], Relaxation]) -> GradientSearch:
     torch.manual_seed(0)
-    return GradientSearch(NatsSize((3, 8, 8), 4, WIDTHS), relaxation, lambda p: torch.optim.SGD(p, 0.1))
+    return GradientSearch(NatsSize((3, 8, 8), 4, WIDTHS), relaxation, weight_step())
 
 
 def at(epoch: int, epochs: int) -> Any:
@@ -58,10 +59,10 @@ def test_width_warmup_samples_by_monte_carlo(method: str) -> None:
     with torch.no_grad():
         search.relaxation.alpha["cell"][:, 0] = 9.0
     warm_up.setup(at(0, 8), search, "fit")
-    assert search.warmup_epochs == 4
+    assert search.arch_step.warmup_epochs == 4
     for epoch, full in ((0, 1.0), (1, 0.75), (3, 0.25)):
         warm_up.on_train_epoch_start(at(epoch, 8), search)
-        found = [search.relaxation(search.masks)["cell"] for _ in range(count)]
+        found = [search.relaxation.sample(search.masks)["cell"] for _ in range(count)]
         op = torch.stack([weights.op for weights in found])
         assert op.shape == (count, 6, 4) and not op.requires_grad
         assert torch.equal(op.bool(), torch.tensor([weights.active for weights in found]))
@@ -72,7 +73,7 @@ def test_width_warmup_samples_by_monte_carlo(method: str) -> None:
         both = torch.einsum("ni,nj->ij", op[:, 0], op[:, 1]) / count
         assert (both - p[:, None] * p).abs().max() < 0.04
     warm_up.on_train_epoch_start(at(4, 8), search)
-    op = torch.stack([search.relaxation(search.masks)["cell"].op.detach() for _ in range(200)])
+    op = torch.stack([search.relaxation.sample(search.masks)["cell"].op.detach() for _ in range(200)])
     assert op[:, :, 0].mean() > 0.2, "alpha, which wants the first width, takes part again"
 
 
@@ -82,7 +83,7 @@ def test_width_warmup_never_samples_masked_widths() -> None:
         keep = torch.tensor([[True, True, False, False], *[[False, True, False, True]] * 4])
         search.masks.restrict("cell", keep)
         WidthWarmup(0.5).on_train_epoch_start(at(1, 4), search)
-        found = torch.stack([search.relaxation(search.masks)["cell"].op for _ in range(200)]).mean(0)
+        found = torch.stack([search.relaxation.sample(search.masks)["cell"].op for _ in range(200)]).mean(0)
         assert torch.equal(found > 0, keep[list(ROWS)])
         assert found[:2, 1].min() > 0.6 and found[2:, 3].min() > 0.6, "full is the widest that is left: 3 / 4"
 
@@ -103,7 +104,7 @@ class Seen(pl.Callback):
         self._write(what="epoch", epoch=trainer.current_epoch, alpha=pl_module.relaxation.alpha["cell"].tolist())
 
     def _step(self, trainer: pl.Trainer, seen: Observation) -> None:
-        self._write(what=seen.half, epoch=trainer.current_epoch, op=seen.arch["cell"].op.tolist())
+        self._write(what=seen.phase, epoch=trainer.current_epoch, op=seen.arch["cell"].op.tolist())
 
     def _write(self, **line: Any) -> None:
         with self.path.open("a") as file:

@@ -19,7 +19,7 @@ from torch.optim import SGD, Adam
 import nas.cli.jobs.search
 from nas.architecture.cell import EdgeWeights
 from nas.callbacks.selection.early_stopping import HessianEigenvalue
-from nas.gradients.hessian import Sharpening, hessian, largest_eigenvalue
+from nas.gradients.hessian import SharpnessRule, hessian, largest_eigenvalue
 from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Space
@@ -29,6 +29,7 @@ from nas.utils.errors import NasError
 from tests.cli.test_resume import assert_equal, assert_same_run, checkpoint, kill, run
 from tests.support.compose_tools import composed, lines, script, succeeded, tiny
 from tests.support.ddp_probe import digest
+from tests.support.search_tools import weight_step
 
 SPACES: dict[str, Space] = {
     "nas_bench_201": NasBench201((1, 6, 6), 3, channels=2, cells_per_stage=1),
@@ -39,7 +40,7 @@ SPACES: dict[str, Space] = {
 def setting(space: str) -> tuple[GradientSearch, tuple[Tensor, Tensor]]:
     """Build a search in double precision with some masked entries, and a batch."""
     torch.manual_seed(0)
-    search = GradientSearch(SPACES[space], lambda c: Softmax(c, init_std=1.0), lambda p: SGD(p, lr=0.1)).double()
+    search = GradientSearch(SPACES[space], lambda c: Softmax(c, init_std=1.0), weight_step()).double()
     for name, cell in search.space.cells.items():
         keep = torch.ones(len(cell.edges), len(cell.ops), dtype=torch.bool)
         keep[1, 0], keep[3:] = False, keep[3:] & (torch.arange(len(cell.edges) - 3) < 2)[:, None]
@@ -81,7 +82,7 @@ def test_eigenvalue_matches_two_other_hessians(space: str) -> None:
 
     entries = torch.cat([mask.flatten() for mask in masks]).nonzero().flatten()
     alphas = list(search.relaxation.alpha.values())
-    found = hessian(lambda: search.loss(batch, search._weights), alphas, entries)
+    found = hessian(lambda: search.loss(batch, search.weights), alphas, entries)
     torch.testing.assert_close(found, truth, rtol=1e-9, atol=1e-12)
 
     before = {name: value.clone() for name, value in search.state_dict().items() if isinstance(value, Tensor)}
@@ -116,25 +117,25 @@ def sequential(epochs: Sequence[int], values: Sequence[float]) -> list[int | Non
 
 
 def test_sharpening_rule_value_by_value() -> None:
-    rule = Sharpening()
+    rule = SharpnessRule()
     values = [2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0]
     assert [rule.average(values[: i + 3], i) for i in range(5)] == [4.0, 5.0, 6.0, 8.0, 10.0]
 
     epochs = list(range(0, 50, 2))
     flat = [0.2] * 11
-    assert rule.stop_entry(epochs[:11], [0.2] * 10 + [9.0]) is None, (
+    assert rule.stop_index(epochs[:11], [0.2] * 10 + [9.0]) is None, (
         "epoch 20: its average's epoch less 8 is 8, too early"
     )
-    assert rule.stop_entry(epochs[:12], [*flat, 0.5]) is None, "an average of 0.26 is not more than 1.3 times 0.2"
-    assert rule.stop_entry(epochs[:12], [*flat, 0.501]) == 5, "epoch 22 stops at the average's epoch 18 less 8"
-    assert rule.stop_entry(epochs[:14], [*flat, 0.3, 0.3, 0.3]) is None and epochs[5] == 10
+    assert rule.stop_index(epochs[:12], [*flat, 0.5]) is None, "an average of 0.26 is not more than 1.3 times 0.2"
+    assert rule.stop_index(epochs[:12], [*flat, 0.501]) == 5, "epoch 22 stops at the average's epoch 18 less 8"
+    assert rule.stop_index(epochs[:14], [*flat, 0.3, 0.3, 0.3]) is None and epochs[5] == 10
 
 
 def test_sharpening_rule_matches_the_published_search() -> None:
-    rng, rule, epochs, stops = random.Random(0), Sharpening(), list(range(0, 50, 2)), 0
+    rng, rule, epochs, stops = random.Random(0), SharpnessRule(), list(range(0, 50, 2)), 0
     for _ in range(300):
         values = [rng.uniform(0.1, 0.2) * (1 + rng.random() * 0.1 * i) for i in range(len(epochs))]
-        entries = [rule.stop_entry(epochs[:n], values[:n]) for n in range(1, len(values) + 1)]
+        entries = [rule.stop_index(epochs[:n], values[:n]) for n in range(1, len(values) + 1)]
         found = [None if entry is None else epochs[entry] for entry in entries]
         assert found == sequential(epochs, values)
         stops += any(entry is not None for entry in found)
@@ -160,7 +161,7 @@ ALWAYS = ["every=1", "window=1", "delta=1", "first=1", "factor=0.0"]
 
 def always(action: str) -> list[str]:
     """Return overrides with which every decision detects growth."""
-    rule = [f"method.schedules.0.{option}" for option in (*ALWAYS, f"action={action}")]
+    rule = [f"method.callbacks.0.{option}" for option in (*ALWAYS, f"action={action}")]
     return [*tiny("r_darts"), *rule, "~callbacks.pictures"]
 
 
@@ -171,7 +172,7 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -
     def spied(*args: Any) -> GradientSearch:
         made = build(*args)
         assert isinstance(made, GradientSearch)
-        made._schedules.append(spy)
+        made.callbacks.append(spy)
         found.append(made)
         return made
 
@@ -183,10 +184,10 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -
 
 def test_action_stop_ends_with_an_earlier_genotype(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # alphas move far in an epoch, so that genotypes differ
-    spy, search = searched(tmp_path, monkeypatch, *always("stop"), "method.arch_optimizer.lr=0.5")
+    spy, search = searched(tmp_path, monkeypatch, *always("stop"), "method.arch_step.optimizer.lr=0.5")
     assert [epoch for epoch, *_ in spy.seen] == [0, 1, 2]
     history = lines(tmp_path / "history.jsonl")
-    (curvature,) = [part for part in search._schedules if isinstance(part, HessianEigenvalue)]
+    (curvature,) = [part for part in search.callbacks if isinstance(part, HessianEigenvalue)]
     assert curvature.epochs == [0, 1, 2] and curvature.values == pytest.approx([line["eigenvalue"] for line in history])
     assert curvature.genotypes[:2] == [line["genotype"] for line in history[:2]]
     assert search.space.native(search.genotype()) == history[2]["genotype"] == curvature.genotypes[1]
@@ -210,7 +211,7 @@ def test_action_regularize_returns_with_more_weight_decay(tmp_path: Path, monkey
         optimizer.step()
         schedule.step()
     assert [line["epoch"] for line in lines(tmp_path / "history.jsonl")] == [0, 1, 2, 3, 4]
-    (curvature,) = [part for part in search._schedules if isinstance(part, HessianEigenvalue)]
+    (curvature,) = [part for part in search.callbacks if isinstance(part, HessianEigenvalue)]
     assert curvature.epochs == [0, 1, 2, 3, 4] and not curvature.snapshots
 
 

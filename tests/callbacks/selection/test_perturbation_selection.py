@@ -30,6 +30,7 @@ from nas.spaces.nas_bench_201.space import NasBench201
 from nas.training.staged_lr import CosineThenProjection
 from nas.utils.errors import NasError
 from tests.support.compose_tools import composed, tiny
+from tests.support.search_tools import weight_step
 
 Data = list[tuple[Tensor, Tensor]]
 SPACES: dict[str, Callable[[], Space]] = {
@@ -56,7 +57,7 @@ class Still:
 def setting(space: str = "darts", sizes: tuple[int, ...] = (7, 4)) -> tuple[GradientSearch, Any]:
     """Build a search in double precision with non-zero alphas, and its validation data."""
     torch.manual_seed(0)
-    search = GradientSearch(SPACES[space](), lambda c: Softmax(c, init_std=1.0), lambda p: SGD(p, lr=0.1)).double()
+    search = GradientSearch(SPACES[space](), lambda c: Softmax(c, init_std=1.0), weight_step()).double()
     data = [(torch.randn(n, *search.space.shape).double(), torch.randint(3, (n,))) for n in sizes]
     return search, Still(data)
 
@@ -262,13 +263,13 @@ def test_run_has_a_supernet_and_a_projection_phase(tmp_path: Path, monkeypatch: 
 
     def watched(*args: Any) -> GradientSearch:
         found.append(build(*args))
-        found[0]._schedules.append(phases)
+        found[0].callbacks.append(phases)
         return found[0]
 
     monkeypatch.setattr(nas.cli.jobs.search, "build_search", watched)
     options = [
-        "method.scheduler.supernet_epochs=2",
-        "method.scheduler.projection_epochs=3",
+        "method.weight_step.scheduler.supernet_epochs=2",
+        "method.weight_step.scheduler.projection_epochs=3",
         "epochs=5",
         "~callbacks.pictures",
     ]

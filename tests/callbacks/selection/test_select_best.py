@@ -14,21 +14,22 @@ from nas.architecture.cell import Architecture, CellGenotype, Genotype
 from nas.architecture.masks import Masks
 from nas.architecture.top_k import strongest
 from nas.callbacks.selection.select_best import SelectBest, SelectHighestScores
-from nas.relaxations.single_path import UniformWeights
-from nas.relaxations.uniform import Uniform
-from nas.searches.base import Batch, Observation
+from nas.gradients.base import Batch
+from nas.relaxations.uniform import Uniform, UniformWeights
+from nas.searches.base import Observation
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.notation import CELL
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.architecture.test_top_k import worth
+from tests.support.search_tools import weight_step
 
 SHAPE = (3, 8, 8)
 
 
 def searching(space: Any, relaxation: Any) -> GradientSearch:
     torch.manual_seed(0)
-    return GradientSearch(space, relaxation, lambda p: torch.optim.SGD(p, 0.1))
+    return GradientSearch(space, relaxation, weight_step())
 
 
 def test_select_highest_scores_among_remaining_ops() -> None:
@@ -104,7 +105,7 @@ def test_last_epoch_evaluates_final_candidates(monkeypatch: pytest.MonkeyPatch) 
 
 def test_setn_trains_weights_on_uniform_paths_and_alphas_on_the_mixture(monkeypatch: pytest.MonkeyPatch) -> None:
     search = searching(NasBench201(SHAPE, 10, channels=2, cells_per_stage=1), UniformWeights)
-    monkeypatch.setattr(search, "_record", lambda *given: None)
+    monkeypatch.setattr(search, "log_step", lambda *given: None)
     monkeypatch.setattr(search, "manual_backward", lambda loss: loss.backward())
     seen: list[Observation] = []
     search.observers.append(seen.append)
@@ -113,8 +114,8 @@ def test_setn_trains_weights_on_uniform_paths_and_alphas_on_the_mixture(monkeypa
     )
     batch = torch.randn(4, *SHAPE), torch.zeros(4, dtype=torch.int64)
     for _ in range(40):
-        search._weight_step(batch, sgd)
-    search._arch_step({"train": batch, "val": batch}, [sgd, sgd])
+        search.train_weights(batch, sgd)
+    search.train_architecture({"train": batch, "val": batch}, [sgd, sgd])
     *paths, mixture = [observation.arch["cell"] for observation in seen]
     assert torch.equal(mixture.op, search.relaxation.alpha["cell"].softmax(-1)) or mixture.op.gt(0).all()
     assert all(all(row) for row in mixture.active)
@@ -125,6 +126,6 @@ def test_setn_trains_weights_on_uniform_paths_and_alphas_on_the_mixture(monkeypa
 
 def test_uniform_paths_of_setn_are_uniform() -> None:
     relaxation, masks = UniformWeights({"cell": CELL}, init_std=3.0), Masks({"cell": CELL})
-    counts = torch.stack([relaxation.for_weights(masks)["cell"].op for _ in range(3000)]).mean(0)
+    counts = torch.stack([relaxation.sample_for_weights(masks)["cell"].op for _ in range(3000)]).mean(0)
     torch.testing.assert_close(counts, torch.full((6, 5), 0.2), atol=0.03, rtol=0)
     assert isinstance(strongest({"cell": CELL}, relaxation.scores(masks), 1)[0]["cell"], CellGenotype)

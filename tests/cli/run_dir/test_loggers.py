@@ -144,7 +144,7 @@ def test_wandb_offline(tmp_path: Path, server: tuple[str, list[bytes]], monkeypa
     home = tmp_path / "home"
     home.mkdir()
     places = {"HOME": str(home), "WANDB_BASE_URL": address, "HTTP_PROXY": address, "HTTPS_PROXY": address}
-    arguments = [*tiny("darts"), "trainer.max_epochs=2", "logger=wandb", "method.weight_optimizer.lr=0.025,1e30"]
+    arguments = [*tiny("darts"), "trainer.max_epochs=2", "logger=wandb", "method.weight_step.optimizer.lr=0.025,1e30"]
     sweep = [f"hydra.sweep.dir={tmp_path}/sweep", "group=my_group"]
     done = script("search", "-m", *arguments, *sweep, cwd=tmp_path, env=places)
     assert done.returncode == 1 and "is nan" in done.stdout + done.stderr, done.stderr
@@ -158,7 +158,7 @@ def test_wandb_offline(tmp_path: Path, server: tuple[str, list[bytes]], monkeypa
         assert (run.begin.project, run.begin.run_group, run.begin.job_type) == ("nas", "my_group", "search")
         assert run.begin.display_name == "darts-nas_bench_201-synthetic-s0"
         assert set(run.begin.tags) == {"darts", "nas_bench_201", "synthetic"}
-        assert run.config["method"]["weight_optimizer"]["lr"] == rate and run.config["dataset"]["size"] == 64
+        assert run.config["method"]["weight_step"]["optimizer"]["lr"] == rate and run.config["dataset"]["size"] == 64
 
     history = (tmp_path / "sweep" / "0" / "history.jsonl").read_text().splitlines()
     assert good.logged["train/loss"] == pytest.approx([json.loads(line)["train/loss"] for line in history])

@@ -33,7 +33,7 @@ def test_channel_by_channel(stride: int, side: int) -> None:
     """Channel j of [processed, bypassed] in K groups ends where a loop puts it; the scale acts on all of them."""
     torch.manual_seed(0)
     portion, channels = 4, 8
-    edge = PartialChannels(OPS, channels, stride, OPTIONS, portion=portion).double()
+    edge = PartialChannels(OPS, channels, stride, OPTIONS, channel_divisor=portion).double()
     x, weights = torch.randn(3, channels, side, side).double(), torch.rand(4).double()
     size = channels // portion
     plain = MixedEdge.forward(edge, x[:, :size], row(weights, [True] * 4))
@@ -57,7 +57,7 @@ def test_edges_that_carry_nothing_and_those_with_none() -> None:
 
 def test_all_channels_is_the_mixed_edge() -> None:
     torch.manual_seed(0)
-    edge = PartialChannels(OPS, 8, 1, OPTIONS, portion=1)
+    edge = PartialChannels(OPS, 8, 1, OPTIONS, channel_divisor=1)
     torch.manual_seed(0)
     plain = MixedEdge(OPS, 8, 1, OPTIONS)
     x, given = torch.randn(2, 8, 4, 4), row(torch.rand(4), [True] * 4, 0.5)
@@ -66,14 +66,14 @@ def test_all_channels_is_the_mixed_edge() -> None:
 
 def test_channels_that_cannot_be_split() -> None:
     with pytest.raises(NasError, match=r"10 channels.*1/4.*multiple of 4"):
-        Darts((3, 16, 16), 10, channels=10).supernet(partial(PartialChannels, portion=4))
+        Darts((3, 16, 16), 10, channels=10).supernet(partial(PartialChannels, channel_divisor=4))
 
 
 @pytest.mark.parametrize("cells", [Darts((3, 8, 8), 10).cells, {"cell": CELL}], ids=["darts", "nas_bench_201"])
 def test_edge_weights_sum_to_one_at_each_node(cells: dict[str, Cell]) -> None:
     torch.manual_seed(0)
     relaxation = EdgeNormalized(cells, init_std=1.0)
-    arch = relaxation(Masks(cells))
+    arch = relaxation.sample(Masks(cells))
     for name, cell in cells.items():
         weights = arch[name].edge
         assert weights is not None and len(rows(arch[name])) == len(cell.edges)
@@ -89,12 +89,12 @@ def test_parameters_are_there_once_and_wrapping_keeps_the_draws() -> None:
     assert names == ["alpha.normal", "alpha.reduce", "beta.normal", "beta.reduce"]
     state = {key: value for key, value in relaxation.state_dict().items()}
     masks = Masks(cells)
-    first: dict[str, EdgeWeights] = relaxation(masks)
+    first: dict[str, EdgeWeights] = relaxation.sample(masks)
     other = EdgeNormalized(cells, partial(Gumbel, tau=1.0))
     other.load_state_dict(state)
     second = other(masks)
     assert all(torch.equal(first[name].op, second[name].op) for name in cells)
-    assert any(not torch.equal(first[name].op, row.op) for name, row in relaxation(masks).items())
+    assert any(not torch.equal(first[name].op, row.op) for name, row in relaxation.sample(masks).items())
 
 
 def test_a_genotype_is_derived_from_the_product() -> None:

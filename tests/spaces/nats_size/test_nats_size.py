@@ -243,7 +243,7 @@ def test_op_costs_are_those_of_the_blocks() -> None:
 def test_edges_of_their_own_are_refused() -> None:
     space = NatsSize((3, 8, 8), 4, SMALL)
     assert isinstance(space.supernet(partial(MixedEdge, add_inactive=False)), SizedSupernet)
-    for edge in (PartialChannels, partial(PartialChannels, portion=2), partial(MixedEdge, add_inactive=True)):
+    for edge in (PartialChannels, partial(PartialChannels, channel_divisor=2), partial(MixedEdge, add_inactive=True)):
         with pytest.raises(NasError, match="space=nats_size mixes no ops"):
             space.supernet(edge)
     with pytest.raises(NasError, match="deepened"):

@@ -1,0 +1,112 @@
+"""Architecture step of a gradient search: one optimizer step on the relaxation's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+
+from nas.architecture.cell import Architecture
+from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights
+from nas.gradients.first_order import FirstOrder
+from nas.objectives.reinforce import ReinforceObjective
+from nas.objectives.resource_penalty import ResourceFactory
+from nas.relaxations.base import Relaxation
+from nas.searches.base import SupernetSearch
+from nas.utils.distributed import mean_over_ranks
+
+
+class ArchForward(NamedTuple):
+    """A forward pass under a sampled architecture."""
+
+    loss: Tensor
+    """The architecture loss, a scalar: the task's loss or reward, plus all penalties."""
+    logits: Tensor
+    arch: Architecture
+
+
+class ArchForwardFunction(Protocol):
+    """Evaluates the architecture loss of a batch, with ``weights`` in place of the supernet's parameters if given."""
+
+    def __call__(self, batch: Batch, weights: Weights | None = None) -> ArchForward: ...
+
+
+@dataclass
+class ArchStep:
+    """Options of the architecture step, and the step itself.
+
+    Args:
+        optimizer: builds the optimizer from the relaxation's parameters; None: no architecture steps.
+        gradient: computes the gradient of the architecture loss.
+        resource: builds a penalty on the cost of ops, which is added to the loss.
+        reward: replaces the gradient of the loss for relaxations whose samples are not differentiable.
+        clip_norm: maximum norm of the gradient; None: no clipping.
+        warmup_epochs: number of epochs before the first architecture step. In a search in stages, the number of such
+            epochs per stage. A reward updates its baseline during the warm-up, too.
+        per_batch: take a step after each batch. False leaves the steps to a callback (ENAS).
+        single_level: use the batch of the weight step instead of a batch of the validation part.
+    """
+
+    optimizer: Callable[[Any], Optimizer] | None = None
+    gradient: ArchGradient = field(default_factory=FirstOrder)
+    resource: ResourceFactory | None = None
+    reward: ReinforceObjective | None = None
+    clip_norm: float | None = None
+    warmup_epochs: int = 0
+    per_batch: bool = True
+    single_level: bool = False
+
+    def take(
+        self,
+        search: SupernetSearch,
+        relaxation: Relaxation,
+        forward: ArchForwardFunction,
+        weights: Weights,
+        batches: Mapping[str, Batch],
+        optimizers: Sequence[Any],
+        update: bool = True,
+    ) -> None:
+        """Compute the gradient of the relaxation's parameters, and update them.
+
+        Args:
+            search: the search that owns the supernet; the step is observed and logged as "arch".
+            relaxation: the relaxation to train.
+            forward: evaluates the architecture loss.
+            weights: the supernet's parameters by name.
+            batches: the batches "train" (of the weights) and "val" (of the architecture).
+            optimizers: the optimizers of the weights and of the architecture, in Lightning's wrappers.
+            update: False in the warm-up: compute the gradient, but do not take the step.
+        """
+        alphas = list(relaxation.parameters())
+        passes: dict[str, ArchForward] = {}
+
+        def loss(batch: Batch, weights: Weights | None = None) -> Tensor:
+            result = forward(batch, weights)
+            search.observe("arch", result.loss, batch, result.arch)
+            if batch is batches["val"]:
+                passes["val"] = result
+            return result.loss
+
+        with self._precision(search.device.type):
+            step = BilevelStep(loss, alphas, weights, batches["train"], batches["val"], optimizers[0], mean_over_ranks)
+            grads = self.gradient(step)
+        if update:
+            for alpha, grad in zip(alphas, grads, strict=True):
+                alpha.grad = grad
+            if self.clip_norm is not None:
+                clip_grad_norm_(alphas, self.clip_norm)
+            # bypass Lightning's wrapper, so that a bilevel step counts once in trainer.global_step
+            optimizers[1].optimizer.step()
+        search.log_step("arch", passes["val"].loss, passes["val"].logits, batches["val"][1])
+
+    def _precision(self, device_type: str) -> Any:
+        """Disable autocast for the unrolled gradient: differences of gradients vanish in bfloat16."""
+        if getattr(self.gradient, "full_precision", False):
+            return torch.autocast(device_type, enabled=False)
+        return nullcontext()

@@ -1,0 +1,82 @@
+"""Weight step of a gradient search: one optimizer step on the supernet's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from nas.architecture.cell import Architecture
+from nas.gradients.base import Batch
+from nas.objectives.perturbation import Perturbation
+from nas.relaxations.base import Relaxation
+from nas.searches.base import SupernetSearch
+from nas.utils.distributed import mean_over_ranks
+
+ClipParams = Literal["weights", "all", "all_accumulated"]
+
+
+@dataclass
+class WeightStep:
+    """Options of the weight step, and the step itself.
+
+    Args:
+        optimizer: builds the optimizer from the supernet's parameters.
+        scheduler: builds the learning rate scheduler from the optimizer; it steps once per epoch.
+        clip_norm: maximum norm of the gradient; None: no clipping.
+        clip_params: parameters that count towards the norm. "weights": the supernet alone. "all": also the gradient of
+            alpha in the weight loss. "all_accumulated": also the gradient that the last architecture step left in
+            alpha, as in AutoDL-Projects, which clears only its own gradients before each step.
+        decay_unsampled_weights: keep applying momentum and weight decay to used weights that a sampled path skips.
+            This was the effect of zeroed gradients before torch 2.0, which sets them to None.
+        perturbation: changes the architecture on which the weights are trained (SDARTS).
+    """
+
+    optimizer: Callable[[Any], Optimizer]
+    scheduler: Callable[[Optimizer], LRScheduler] | None = None
+    clip_norm: float | None = 5.0
+    clip_params: ClipParams = "weights"
+    decay_unsampled_weights: bool = False
+    perturbation: Perturbation | None = None
+
+    def take(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch, optimizer: Any) -> None:
+        """Train the supernet on one batch.
+
+        Args:
+            search: the search that owns the supernet; the step is observed and logged as "train".
+            relaxation: the relaxation to sample the architecture from.
+            batch: training images [B, C, H, W] and labels [B].
+            optimizer: the optimizer, in Lightning's wrapper.
+        """
+        x, target = batch
+        optimizer.zero_grad(set_to_none=not self.decay_unsampled_weights)
+        if self.clip_params == "all":
+            relaxation.zero_grad()
+        arch = self._architecture(search, relaxation, batch)
+        logits = search.supernet(x, arch)
+        loss = search.task.loss(logits, target)
+        search.observe("train", loss, batch, arch)
+        search.manual_backward(loss)
+        if self.clip_norm is not None:
+            clipped = search.supernet.parameters() if self.clip_params == "weights" else search.parameters()
+            clip_grad_norm_(clipped, self.clip_norm)
+        optimizer.step()
+        search.log_step("train", loss, logits, target)
+
+    def _architecture(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch) -> Architecture:
+        x, target = batch
+        arch = relaxation.sample_for_weights(search.masks)
+        if self.clip_params == "weights":  # otherwise the gradient of alpha counts towards the norm
+            arch = {name: weights.detach() for name, weights in arch.items()}
+        if self.perturbation is None:
+            return arch
+        search.supernet.eval()
+        arch = self.perturbation(
+            arch, lambda other: search.task.loss(search.supernet(x, other), target), mean_over_ranks
+        )
+        search.supernet.train()
+        return arch
