@@ -1,4 +1,4 @@
-"""A cell as a module: its edges, executed node by node."""
+"""A cell as a module: edges between nodes, executed node by node."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import Cell
 from nas.nn.drop_path import DropPath
-from nas.nn.edges.mixed import EdgeFactory, Row
+from nas.nn.edges.mixed import EdgeFactory, EdgeRow
 from nas.nn.ops import OpOptions, Pool, strided
 
 DropPathTarget = Literal["op", "node"]
-"""What drop path zeroes: the output of each op but identities (DARTS), or the sum of a node (FairDARTS)."""
+"""Target of drop path: the output of each op except identities (DARTS), or the sum of a node (FairDARTS)."""
 
 
 class CellGraph(nn.Module):
-    """All edges of a cell; a node is the sum of the edges that end in it.
+    """The edges of a cell; a node is the sum of the edges that end in it.
 
-    ``stride`` maps the source node of an edge to its stride. Parameters are named
-    ``edges.<source>_<target>.<op>...``, so those of a restricted cell are a subset of the full cell's.
-    ``drop_path_on`` says what drop path acts on.
+    Parameters are named ``edges.<source>_<target>.<op>...``, so the parameters of a restricted cell are a subset of
+    those of the full cell.
+
+    Args:
+        cell: the table of edges and ops.
+        channels: of each node.
+        stride: maps the source node of an edge to its stride.
+        edge: builds an edge.
+        options: of the ops.
+        drop_path_on: the target of drop path.
     """
 
     def __init__(
@@ -51,28 +58,29 @@ class CellGraph(nn.Module):
         self._share_pools()
         self._into = [(node, cell.into(node)) for node in cell.nodes]
 
-    def forward(self, inputs: Sequence[Tensor], rows: Sequence[Row] | None = None) -> dict[int, Tensor]:
-        """The features of every node, inputs included. ``rows`` holds one row an edge; None runs a restricted cell.
+    def forward(self, inputs: Sequence[Tensor], rows: Sequence[EdgeRow] | None = None) -> dict[int, Tensor]:
+        """Return the features of every node, inputs included; a node without an active edge is zero.
 
-        A node that nothing reaches is zero.
+        ``rows`` contains one row per edge. None executes a restricted cell.
         """
-        found = dict(enumerate(inputs))
+        features = dict(enumerate(inputs))
         for node, incoming in self._into:
             total: Tensor | None = None
             for e in incoming:
                 edge = self.edges[self.keys[e]]
-                out = edge(found[self.cell.edges[e][0]], None if rows is None else rows[e])
+                out = edge(features[self.cell.edges[e][0]], None if rows is None else rows[e])
                 if out is not None:
                     out = out if self.drop_path_on == "node" or self._is_identity(edge) else self.drop_path(out)
                     total = out if total is None else total + out
             if total is None:
-                total = self._nothing(found, incoming)
-            found[node] = self.drop_path(total) if self.drop_path_on == "node" else total
+                total = self._zeros(features, incoming)
+            features[node] = self.drop_path(total) if self.drop_path_on == "node" else total
         for memo in self._memos:
             memo.clear()
-        return found
+        return features
 
     def _share_pools(self) -> None:
+        """Give all pools that read the same node a common memo."""
         memos: dict[int, dict[tuple[str, int], tuple[Tensor, Tensor]]] = {}
         for key, (source, _) in zip(self.keys, self.cell.edges, strict=True):
             for module in self.edges[key].modules():
@@ -80,10 +88,11 @@ class CellGraph(nn.Module):
                     module.memo = memos.setdefault(source, {})
         self._memos = list(memos.values())
 
-    def _nothing(self, found: Mapping[int, Tensor], incoming: Sequence[int]) -> Tensor:
+    def _zeros(self, features: Mapping[int, Tensor], incoming: Sequence[int]) -> Tensor:
+        """Return zeros of the shape of a node whose incoming edges have no output."""
         edge = self.edges[self.keys[incoming[0]]]
         assert isinstance(edge.stride, int)
-        return torch.zeros_like(strided(found[self.cell.edges[incoming[0]][0]], edge.stride))
+        return torch.zeros_like(strided(features[self.cell.edges[incoming[0]][0]], edge.stride))
 
     @staticmethod
     def _is_identity(edge: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""Paths dropped at random while a network trains."""
+"""Drop path (stochastic depth of single paths)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def drop_path(x: Tensor, probability: float) -> Tensor:
-    """``x`` [B, ...] with whole samples set to zero, and the others scaled by the inverse keep probability."""
+    """Zero whole samples of ``x`` [B, ...] with ``probability``; divide the others by the keep probability."""
     if probability == 0:
         return x
     keep = 1 - probability
@@ -16,10 +16,10 @@ def drop_path(x: Tensor, probability: float) -> Tensor:
 
 
 class DropPath(nn.Module):
-    """Zeroes the output of an op for whole samples, and scales the others by the inverse keep probability.
+    """Drop path in training mode, the identity in evaluation mode: [B, ...] -> [B, ...].
 
-    From FractalNet (Larsson et al., 2017), as scheduled by Zoph et al. (2018). ``probability`` may be set
-    between epochs. [B, ...] -> [B, ...]; the identity in evaluation mode.
+    From FractalNet (Larsson et al., 2017), as scheduled by Zoph et al. (2018). A callback may set ``probability``
+    between epochs.
     """
 
     def __init__(self, probability: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""Candidate operations of the published spaces, and how batch norm and biases are set in them."""
+"""Candidate ops of the published spaces and their options for batch norm and biases."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ PoolNorm = Literal["none", "plain", "affine"]
 
 @dataclass(frozen=True)
 class OpOptions:
-    """What the published implementations of one op differ in.
+    """Differences between the published implementations of an op.
 
-    ``affine`` and ``track`` are batch norm's. ``bias`` gives the convolutions in front of a batch norm a
-    bias, but the depthwise ones. ``pool_norm`` puts a batch norm behind pooling ("plain": without affine parameters).
+    Args:
+        affine: whether batch norm has a scale and a shift.
+        track: whether batch norm tracks running statistics.
+        bias: whether convolutions before a batch norm, except depthwise ones, have a bias.
+        pool_norm: batch norm after pooling: "none", "plain" (not affine) or "affine".
     """
 
     affine: bool = True
@@ -27,12 +30,12 @@ class OpOptions:
     pool_norm: PoolNorm = "none"
 
     def norm(self, channels: int) -> nn.BatchNorm2d:
-        """Batch norm with these settings."""
+        """Build a batch norm with these options."""
         return nn.BatchNorm2d(channels, affine=self.affine, track_running_stats=self.track)
 
 
 OpBuilder = Callable[[int, int, OpOptions], nn.Module]
-"""(channels, stride, options) -> an op that keeps the number of channels."""
+"""Function (channels, stride, options) -> op, an op that preserves the number of channels."""
 
 
 class ReluConvNorm(nn.Module):
@@ -48,7 +51,10 @@ class ReluConvNorm(nn.Module):
 
 
 class SeparableConv(nn.Module):
-    """Twice ReLU, depthwise and pointwise convolution, batch norm; the stride is in the first half."""
+    """ReLU, depthwise and pointwise convolution and batch norm, twice; the stride is in the first half.
+
+    [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
+    """
 
     def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
         super().__init__()
@@ -61,7 +67,10 @@ class SeparableConv(nn.Module):
 
 
 class DilatedConv(nn.Module):
-    """ReLU, depthwise convolution with dilation 2, pointwise convolution, batch norm."""
+    """ReLU, depthwise convolution with dilation 2, pointwise convolution, batch norm.
+
+    [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
+    """
 
     def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
         super().__init__()
@@ -72,9 +81,9 @@ class DilatedConv(nn.Module):
 
 
 class FactorizedReduce(nn.Module):
-    """Halves the resolution without losing pixels: two strided 1x1 convolutions, one pixel apart.
+    """Reduction by two strided 1x1 convolutions, one pixel apart: [B, in, H, W] -> [B, out, ceil(H/2), ceil(W/2)].
 
-    An odd map is padded by one at the right and the bottom, so that both halves have the same size.
+    Features with an odd side are padded by one pixel at the right and the bottom, so that both halves have one size.
     """
 
     def __init__(self, inputs: int, outputs: int, options: OpOptions) -> None:
@@ -91,7 +100,10 @@ class FactorizedReduce(nn.Module):
 
 
 class FactorizedConv(nn.Module):
-    """ReLU, a 1xk and a kx1 convolution over all channels, batch norm: an op of AmoebaNet (k = 7) and SETN (k = 3)."""
+    """ReLU, dense 1xk and kx1 convolutions, batch norm: an op of AmoebaNet (k = 7) and SETN (k = 3).
+
+    [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
+    """
 
     def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
         super().__init__()
@@ -108,14 +120,17 @@ class FactorizedConv(nn.Module):
 
 
 class GlobalPool(nn.Module):
-    """The mean over all pixels, [B, C, H, W] -> [B, C]. A module, so that what counts operations meets it."""
+    """Mean over all pixels, [B, C, H, W] -> [B, C]. A module, so that hooks count its operations."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean(dim=(2, 3))
 
 
 class Noise(nn.Module):
-    """Standard normal noise of the (strided) input's shape, whatever the input: the bad op of space S4."""
+    """Standard normal noise independent of the input: the harmful op of space S4 (RobustDARTS).
+
+    [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
+    """
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -128,8 +143,8 @@ class Noise(nn.Module):
 class Pool(nn.Module):
     """Pooling, [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)], computed once for all edges that leave a node.
 
-    It has no parameters, so edges that pool the same tensor pool it alike: with a ``memo`` set they share the
-    result. Whoever sets the memo empties it when the pass is over.
+    Pooling has no parameters, so edges that pool the same tensor share the result if a ``memo`` is set. The owner of
+    the memo clears it after the forward pass.
     """
 
     def __init__(self, pool: nn.Module, kind: str, stride: int) -> None:
@@ -141,15 +156,15 @@ class Pool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.memo is None:
             return self.pool(x)
-        source, found = self.memo.get(self.kind, (None, None))
-        if source is not x or found is None:
-            found = self.pool(x)
-            self.memo[self.kind] = x, found
-        return found
+        source, pooled = self.memo.get(self.kind, (None, None))
+        if source is not x or pooled is None:
+            pooled = self.pool(x)
+            self.memo[self.kind] = x, pooled
+        return pooled
 
 
 class BoxSum(torch.autograd.Function):
-    """The sum of the 3x3 pixels around each, [B, C, H, W] -> [B, C, H, W], zeros outside: its own adjoint."""
+    """Sum over 3x3 windows with zero padding, [B, C, H, W] -> [B, C, H, W]. The map is its own adjoint."""
 
     generate_vmap_rule = True
 
@@ -161,7 +176,7 @@ class BoxSum(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        """Nothing is kept: the map is linear."""
+        """Save no tensors, because the map is linear."""
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
@@ -173,9 +188,9 @@ class BoxSum(torch.autograd.Function):
 
 
 class AvgPool(nn.AvgPool2d):
-    """3x3 average pooling that counts no padding, [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
+    """3x3 average pooling that excludes the padding, [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
 
-    At stride 1 on a CPU by ``BoxSum``: equal to rounding, in a seventh of the time of PyTorch's own.
+    At stride 1 on a CPU it uses ``BoxSum``: equal up to rounding, in a seventh of the time of PyTorch's own pooling.
     """
 
     def __init__(self, stride: int) -> None:
@@ -188,12 +203,12 @@ class AvgPool(nn.AvgPool2d):
         for count in (rows, columns):
             count[0] -= 1
             count[-1] -= 1
-        found: Tensor = BoxSum.apply(x)
-        return found / (rows[:, None] * columns)
+        sums: Tensor = BoxSum.apply(x)
+        return sums / (rows[:, None] * columns)
 
 
 def strided(x: Tensor, stride: int) -> Tensor:
-    """Every ``stride``-th pixel of [B, C, H, W]: the shape that an op of this stride returns."""
+    """Return every ``stride``-th pixel of [B, C, H, W], which has the shape of the output of an op with this stride."""
     return x if stride == 1 else x[:, :, ::stride, ::stride]
 
 
@@ -207,7 +222,7 @@ def _depthwise(channels: int, kernel: int, stride: int, dilation: int, options: 
     ]
 
 
-def _pooled(pool: nn.Module, channels: int, options: OpOptions) -> nn.Module:
+def _with_norm(pool: nn.Module, channels: int, options: OpOptions) -> nn.Module:
     if options.pool_norm == "none":
         return pool
     norm = nn.BatchNorm2d(channels, affine=options.pool_norm == "affine", track_running_stats=options.track)
@@ -215,11 +230,11 @@ def _pooled(pool: nn.Module, channels: int, options: OpOptions) -> nn.Module:
 
 
 def _max_pool(channels: int, stride: int, options: OpOptions) -> nn.Module:
-    return _pooled(Pool(nn.MaxPool2d(3, stride, padding=1), "max", stride), channels, options)
+    return _with_norm(Pool(nn.MaxPool2d(3, stride, padding=1), "max", stride), channels, options)
 
 
 def _avg_pool(channels: int, stride: int, options: OpOptions) -> nn.Module:
-    return _pooled(Pool(AvgPool(stride), "avg", stride), channels, options)
+    return _with_norm(Pool(AvgPool(stride), "avg", stride), channels, options)
 
 
 def _skip(channels: int, stride: int, options: OpOptions) -> nn.Module:
@@ -257,4 +272,4 @@ OPS: Mapping[str, OpBuilder] = {
     "nor_conv_3x3": _relu_conv(3),
     "noise": lambda channels, stride, options: Noise(stride),
 }
-"""Every op but ``none``, which is the absence of an op and is never built."""
+"""Builders of all ops except ``none``, which is never built."""

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.nn.cell_graph import CellGraph
-from nas.nn.fused_graph import op_by_op
+from nas.nn.fused_cell_graph import unfused
 from nas.nn.ops import Pool
 from nas.objectives.concrete_density import concrete_log_density
 from nas.spaces.base import Network, Shape
@@ -146,7 +146,7 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
     training = network.training
     try:
         network.eval()
-        with op_by_op(network), torch.no_grad(), torch.random.fork_rng([like.device] if like.is_cuda else []):
+        with unfused(network), torch.no_grad(), torch.random.fork_rng([like.device] if like.is_cuda else []):
             functional_call(network, buffers, (torch.zeros(1, *shape).to(like), arch))
     finally:
         network.train(training)

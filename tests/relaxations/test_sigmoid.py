@@ -170,9 +170,9 @@ def test_supernet_evaluates_nodes_without_links() -> None:
     assert [sum(row) for row in arch["normal"].active].count(1) == 3
     assert network(torch.randn(2, 3, 8, 8), arch).isfinite().all()
     cell = network.get_submodule("cells.0.graph")
-    from nas.nn.edges.mixed import rows
+    from nas.nn.edges.mixed import unbind_rows
 
-    nodes = cell([torch.randn(2, 4, 8, 8)] * 2, rows(arch["normal"]))
+    nodes = cell([torch.randn(2, 4, 8, 8)] * 2, unbind_rows(arch["normal"]))
     assert [node for node, value in nodes.items() if (value == 0).all()] == [3]
 
 

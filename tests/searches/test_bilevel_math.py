@@ -19,7 +19,7 @@ from nas.architecture.masks import Masks
 from nas.gradients.base import Batch, BilevelStep
 from nas.gradients.first_order import FirstOrder
 from nas.gradients.unrolled import Unrolled
-from nas.nn.edges.mixed import MixedEdge, Row
+from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import OpOptions
 from nas.relaxations.dirichlet import Dirichlet, dirichlet_kl, sample_dirichlet
 from nas.relaxations.gumbel import Gumbel
@@ -246,7 +246,7 @@ def test_gradient_of_the_weights_of_ops_not_executed(published: bool, chosen: st
     edge = MixedEdge(OPS, 4, stride, OpOptions(), add_inactive=published)
     x = torch.randn(2, 4, 5, 6)
     weights = F.one_hot(torch.tensor(OPS.index(chosen)), len(OPS)).float().requires_grad_()
-    out = edge(x, Row(weights.unbind(0), [op == chosen for op in OPS], None))
+    out = edge(x, EdgeRow(weights.unbind(0), [op == chosen for op in OPS], None))
     value = torch.zeros_like(x)[:, :, ::stride, ::stride] if chosen == "none" else edge[chosen](x).detach()
     if out is None:
         assert chosen == "none" and not published

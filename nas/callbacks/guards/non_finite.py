@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.gradients.base import Batch
-from nas.nn.fused_graph import op_by_op
+from nas.nn.fused_cell_graph import unfused
 from nas.searches.base import Observation, SupernetSearch
 from nas.training.module import Training
 from nas.utils.errors import NasError
@@ -115,7 +115,7 @@ def _bad_outputs(module: pl.LightningModule, seen: Observation, x: Tensor) -> li
     leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
     handles = [leaf.register_forward_hook(watch(name)) for name, leaf in leaves]
     try:
-        with op_by_op(network), torch.no_grad():
+        with unfused(network), torch.no_grad():
             buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
             functional_call(network, buffers, (x, seen.arch or None))
     finally:

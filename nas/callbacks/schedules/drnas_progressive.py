@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas.callbacks.schedules.stages import Stages, prune, replace_supernet
 from nas.nn.edges.partial_channels import PartialChannels
-from nas.nn.net2wider import carry, widening
+from nas.nn.net2wider import copy_widened, plan_widening
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Network
 from nas.utils.errors import NasError
@@ -63,7 +63,7 @@ class DrnasProgressive(Stages):
         if ladder != sorted(ladder, reverse=True):
             raise NasError(f"DrnasProgressive: channel_divisors {ladder} grow. Give divisors that shrink.")
         for divisor in self.channel_divisors:
-            widths = [edge.channel_divisor * edge.processed for edge in edges]
+            widths = [edge.channel_divisor * edge.op_channels for edge in edges]
             bad = [width for width in widths if width % divisor]
             if bad:
                 raise NasError(
@@ -75,9 +75,9 @@ class DrnasProgressive(Stages):
         prune(search, self.keep[stage - 1])
         old, new = search.supernet, self._supernet(search, stage)
         new.to(next(old.parameters()).dtype)
-        plan = widening(old, new, search.relaxation.generator(torch.device("cpu")), self.rescale)
+        plan = plan_widening(old, new, search.relaxation.generator(torch.device("cpu")), self.rescale)
         with torch.no_grad():
-            carry(plan, old, new)
+            copy_widened(plan, old, new)
         replace_supernet(search, new, lambda name, value: plan[name](value) if name in plan else value)
         if self.rate != "continue":
             groups = search.trainer.optimizers[0].param_groups

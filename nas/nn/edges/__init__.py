@@ -1,1 +1,1 @@
-"""How an edge mixes its candidate ops: the edges of the published methods."""
+"""Edges of a cell: modules that mix the candidate ops, as the published methods define them."""

@@ -1,4 +1,4 @@
-"""How an edge mixes its candidate ops."""
+"""The mixed edge: a weighted sum of candidate ops."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from nas.architecture.cell import NONE, EdgeWeights
 from nas.nn.ops import OPS, OpOptions, strided
 
 
-class Row:
-    """One edge's row of an architecture, taken apart once a forward pass and shared by all cells of a type.
+class EdgeRow:
+    """The row of one edge in an architecture's table, unbound once per forward pass for all cells of a type.
 
-    ``weights`` are the scalars of the ops in the order of the table, ``scale`` that of the whole edge. ``memo`` belongs
-    to all rows of the table: what cells have made of their weights, by a key of their choice, for the cells after them.
+    Args:
+        weights: scalar weight of each op, in the order of the table.
+        active: whether each op is executed.
+        scale: scalar weight of the whole edge, or None.
+        memo: cache shared by all rows of a table; a cell stores tensors there that later cells reuse.
     """
 
-    __slots__ = ("_rest", "active", "memo", "scale", "weights")
+    __slots__ = ("_inactive_weight", "active", "memo", "scale", "weights")
 
     def __init__(
         self,
@@ -32,45 +35,45 @@ class Row:
         self.active = active
         self.scale = scale
         self.memo: dict[Any, Tensor] = {} if memo is None else memo
-        self._rest: Tensor | None = None
+        self._inactive_weight: Tensor | None = None
 
     def weight(self, column: int) -> Tensor:
-        """What the output of an op is multiplied by: its weight, times the scale of the edge."""
+        """Return the weight of an op times the scale of the edge."""
         return self.weights[column] if self.scale is None else self.weights[column] * self.scale
 
-    def rest(self) -> Tensor | None:
-        """The sum of the weights of the ops that are not executed, None where all are."""
-        if self._rest is None:
-            rest = [w for w, on in zip(self.weights, self.active, strict=True) if not on]
-            self._rest = torch.stack(rest).sum() if rest else None
-        return self._rest
+    def inactive_weight(self) -> Tensor | None:
+        """Return the sum of the weights of the ops that are not executed, None if all are."""
+        if self._inactive_weight is None:
+            inactive = [w for w, on in zip(self.weights, self.active, strict=True) if not on]
+            self._inactive_weight = torch.stack(inactive).sum() if inactive else None
+        return self._inactive_weight
 
 
-def rows(weights: EdgeWeights) -> list[Row]:
-    """The rows of an architecture's table. Unbinding once keeps the backward pass at one kernel a table."""
+def unbind_rows(weights: EdgeWeights) -> list[EdgeRow]:
+    """Return the rows of a table. A single unbind keeps the backward pass at one kernel per table."""
     scales = weights.edge.unbind(0) if weights.edge is not None else [None] * len(weights.active)
     memo: dict[Any, Tensor] = {}
     return [
-        Row(row.unbind(0), active, s, memo)
-        for row, active, s in zip(weights.op.unbind(0), weights.active, scales, strict=True)
+        EdgeRow(row.unbind(0), active, scale, memo)
+        for row, active, scale in zip(weights.op.unbind(0), weights.active, scales, strict=True)
     ]
 
 
 class EdgeFactory(Protocol):
-    """Builds an edge: a module called as ``edge(x, row)`` that returns None where it carries nothing."""
+    """Builder of an edge; the edge is called as ``edge(x, row)`` and returns None if it has no output."""
 
     def __call__(self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions) -> MixedEdge:
-        """``ops`` has one entry a column of the table, None where the entry is excluded."""
+        """Build an edge. ``ops`` has one entry per column of the table, None for an excluded op."""
         ...
 
 
 class MixedEdge(nn.ModuleDict):
-    """The weighted sum of the candidate ops that are active, [B, C, H, W] -> [B, C, H/s, W/s].
+    """The weighted sum of the active candidate ops, [B, C, H, W] -> [B, C, H/s, W/s].
 
-    ``none`` is never built or run: it would add zeros. With ``add_inactive`` the weights of the ops that
-    are not executed are added to the output as scalars. They are numerically zero where the weights are a
-    straight-through one-hot, but give those weights the gradient of an op whose output is constantly 1.
-    This is what GDAS' published code does on NAS-Bench-201 (AutoDL-Projects, search_cells.py).
+    ``none`` is never built or executed, because it would add zeros. ``add_inactive`` adds the weights of the ops that
+    are not executed to the output as scalars. They are numerically zero for a straight-through one-hot. Their gradient
+    is that of an op with the constant output 1. The published code of GDAS does so on NAS-Bench-201 (AutoDL-Projects,
+    search_cells.py).
     """
 
     def __init__(
@@ -81,32 +84,32 @@ class MixedEdge(nn.ModuleDict):
         self.stride = stride
         self.add_inactive = add_inactive
 
-    def forward(self, x: Tensor, row: Row | None = None) -> Tensor | None:
-        """The mixture under ``row``; without one the only op of a restricted cell, unweighted."""
+    def forward(self, x: Tensor, row: EdgeRow | None = None) -> Tensor | None:
+        """Return the mixture under ``row``. Without ``row``, return the output of the only op of a restricted cell."""
         out = next((op(x) for op in self.values()), None) if row is None else self._mixture(x, row)
-        extra = self.beside(x)
+        extra = self.extra_output(x)
         return extra if out is None else out if extra is None else out + extra
 
-    def compute(self, name: str, x: Tensor) -> Tensor:
-        """The output of one candidate, before it is weighted."""
+    def op_output(self, name: str, x: Tensor) -> Tensor:
+        """Return the output of one candidate before it is weighted."""
         out: Tensor = self[name](x)
         return out
 
     def is_plain(self, name: str) -> bool:
-        """Whether ``compute`` of this candidate is its module's output and nothing else."""
-        return type(self).compute is MixedEdge.compute
+        """Return whether ``op_output`` of this candidate is the output of its module without changes."""
+        return type(self).op_output is MixedEdge.op_output
 
-    def beside(self, x: Tensor) -> Tensor | None:
-        """What the edge adds to its mixture, if anything."""
+    def extra_output(self, x: Tensor) -> Tensor | None:
+        """Return a term that the edge adds to its mixture, None for no term."""
         return None
 
-    def _mixture(self, x: Tensor, row: Row) -> Tensor | None:
+    def _mixture(self, x: Tensor, row: EdgeRow) -> Tensor | None:
         out: Tensor | None = None
         for name, weight, on in zip(self.names, row.weights, row.active, strict=True):
             if on and name is not None and name != NONE:
-                term = weight * self.compute(name, x)
+                term = weight * self.op_output(name, x)
                 out = term if out is None else out + term
-        rest = row.rest() if self.add_inactive else None
-        if rest is not None:
-            out = (torch.zeros_like(strided(x, self.stride)) if out is None else out) + rest
+        inactive = row.inactive_weight() if self.add_inactive else None
+        if inactive is not None:
+            out = (torch.zeros_like(strided(x, self.stride)) if out is None else out) + inactive
         return out if out is None or row.scale is None else out * row.scale

@@ -1,4 +1,4 @@
-"""Edges that send a part of their channels through the candidate ops."""
+"""Partial channel connections and the channel shuffle of PC-DARTS."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.nn.edges.mixed import MixedEdge, Row
+from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import OpOptions
 from nas.utils.errors import NasError
 
 
 class PartialChannels(MixedEdge):
-    """1/``channel_divisor`` of the channels go through the ops, the others bypass them (PC-DARTS, Xu et al., 2020).
+    """An edge that sends 1/K of its channels through the ops and bypasses the others (PC-DARTS, Xu et al., ICLR 2020).
 
-    [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)]. Always the first channels are processed; at stride 2 the others are
-    max-pooled 2x2; a channel shuffle with ``channel_divisor`` groups then mixes both, so that the next edge processes
-    others. The scale of the edge acts on all channels, the bypassed ones too. An edge whose ops are all switched off
-    carries nothing; one whose only op is ``none`` still carries the bypassed channels, as published.
+    [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)]. K is ``channel_divisor``. The ops always read the first C/K channels.
+    The bypassed channels are max-pooled 2x2 at stride 2. A channel shuffle with K groups mixes both parts, so that the
+    next edge processes other channels. The scale of the edge multiplies all channels. An edge without active ops has no
+    output. An edge whose only active op is ``none`` still outputs the bypassed channels, as published.
     """
 
     def __init__(
@@ -27,32 +27,32 @@ class PartialChannels(MixedEdge):
     ) -> None:
         if channel_divisor < 1 or channels % channel_divisor:
             raise NasError(
-                f"an edge with {channels} channels cannot send 1/{channel_divisor} of them through its ops: "
-                f"make space.channels a multiple of {channel_divisor}, or change method.edge.channel_divisor"
+                f"method.edge.channel_divisor={channel_divisor}: an edge has {channels} channels, which it does not "
+                f"divide. Set space.channels to a multiple of {channel_divisor}, or another channel_divisor."
             )
         super().__init__(ops, channels // channel_divisor, stride, options)
         self.channel_divisor = channel_divisor
-        self.processed = channels // channel_divisor
+        self.op_channels = channels // channel_divisor
 
-    def forward(self, x: Tensor, row: Row | None = None) -> Tensor | None:
+    def forward(self, x: Tensor, row: EdgeRow | None = None) -> Tensor | None:
         if row is not None and not any(row.active):
             return None
         if self.channel_divisor == 1:
             return super().forward(x, row)
-        mixed = super().forward(x[:, : self.processed], row)
-        rest = self.bypass(x)
+        mixed = super().forward(x[:, : self.op_channels], row)
+        bypassed = self.bypass(x)
         if row is not None and row.scale is not None:
-            rest = rest * row.scale
+            bypassed = bypassed * row.scale
         if mixed is None:
-            mixed = rest.new_zeros(rest.shape[0], self.processed, *rest.shape[2:])
-        return shuffle(torch.cat([mixed, rest], dim=1), self.channel_divisor)
+            mixed = bypassed.new_zeros(bypassed.shape[0], self.op_channels, *bypassed.shape[2:])
+        return channel_shuffle(torch.cat([mixed, bypassed], dim=1), self.channel_divisor)
 
     def bypass(self, x: Tensor) -> Tensor:
-        """The channels that no op sees, at the resolution of the output."""
-        rest = x[:, self.processed :]
-        return rest if self.stride == 1 else F.max_pool2d(rest, self.stride, self.stride, ceil_mode=True)
+        """Return the channels that no op reads, [B, C - C/K, ceil(H/s), ceil(W/s)]."""
+        bypassed = x[:, self.op_channels :]
+        return bypassed if self.stride == 1 else F.max_pool2d(bypassed, self.stride, self.stride, ceil_mode=True)
 
 
-def shuffle(x: Tensor, groups: int) -> Tensor:
-    """Channel shuffle of [B, C, H, W] (Zhang et al., CVPR 2018): channel j of group i moves to j * groups + i."""
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """Shuffle the channels of [B, C, H, W] (Zhang et al., CVPR 2018): channel j of group i moves to j * groups + i."""
     return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)

@@ -1,4 +1,4 @@
-"""Edges whose skip connection is dropped at random, element by element."""
+"""Edges with dropout after the skip connection (P-DARTS)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from nas.nn.ops import OpOptions
 
 
 class SkipDropout(nn.Module):
-    """An identity that zeroes each element with probability ``probability`` while gradients are taken, and scales the
-    others by the inverse keep probability. [B, C, H, W] -> [B, C, H, W].
+    """Identity with dropout of single elements, [B, C, H, W] -> [B, C, H, W].
+
+    Dropout is active in training mode while gradients are enabled. ``probability`` is that of zeroing an element.
     """
 
     def __init__(self) -> None:
@@ -22,15 +23,15 @@ class SkipDropout(nn.Module):
         self.probability = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
-        # a genotype is judged in training mode, for the statistics of its batch, but without gradients
+        # Genotypes are evaluated in training mode, for the statistics of the batch, but without gradients.
         return F.dropout(x, self.probability, training=self.training and torch.is_grad_enabled())
 
 
 class DroppedSkip(MixedEdge):
-    """The weighted sum of the ops, with dropout behind an identity skip: P-DARTS (Chen et al., ICCV 2019).
+    """A mixed edge with dropout after an identity skip: P-DARTS (Chen et al., ICCV 2019).
 
-    At stride 2 a skip has weights and is left alone, as published. A callback sets the probability of all
-    ``SkipDropout`` modules (``nas.callbacks.schedules.p_darts.SkipDropoutSchedule``).
+    At stride 2 the skip has weights and no dropout, as published. The callback
+    ``nas.callbacks.schedules.p_darts.DropSkips`` sets the probability of all ``SkipDropout`` modules.
     """
 
     def __init__(self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions) -> None:

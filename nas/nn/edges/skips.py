@@ -1,4 +1,4 @@
-"""Edges that take the unfair advantage from the skip connection."""
+"""Edges that regularize the skip connection (NoisyDARTS, DARTS-)."""
 
 from __future__ import annotations
 
@@ -16,30 +16,43 @@ from nas.utils.errors import NasError
 
 SKIP = "skip_connect"
 
-Law = Literal["gaussian", "uniform"]
-Mixing = Literal["additive", "multiplicative"]
+NoiseDistribution = Literal["gaussian", "uniform"]
+NoiseMode = Literal["additive", "multiplicative"]
 
 
-def skip_noise(x: Tensor, law: Law, mixing: Mixing, factor: float, mean: float = 0.0, decay: float = 1.0) -> Tensor:
-    """``x`` with a fresh draw of noise, of the same shape; no gradient flows through the noise.
+def skip_noise(
+    x: Tensor, distribution: NoiseDistribution, mode: NoiseMode, scale: float, mean: float = 0.0, decay: float = 1.0
+) -> Tensor:
+    """Return ``x`` with new noise of the same shape. No gradient flows through the noise.
 
-    Gaussian noise has the standard deviation ``factor``, times that of all of ``x`` where it is added. Uniform
-    noise has the variance ``factor`` whatever ``x`` is. ``decay`` scales the noise, its ``mean`` included.
+    Args:
+        x: of any shape.
+        distribution: "gaussian" noise has the standard deviation ``scale``, in mode "additive" multiplied by the
+            standard deviation of all of ``x``. "uniform" noise has the variance ``scale`` for any ``x``.
+        mode: whether the noise is added to ``x`` or multiplied with it.
+        scale: of the noise.
+        mean: of the noise.
+        decay: factor of the noise, its mean included.
     """
-    if law == "uniform":
-        noise = mean + (1 - 2 * torch.rand_like(x)) * math.sqrt(3 * factor)
+    if distribution == "uniform":
+        noise = mean + (1 - 2 * torch.rand_like(x)) * math.sqrt(3 * scale)
     else:
-        deviation = factor * x.detach().std() if mixing == "additive" else factor
+        deviation = scale * x.detach().std() if mode == "additive" else scale
         noise = mean + deviation * torch.randn_like(x)
-    return x + decay * noise if mixing == "additive" else x * (decay * noise)
+    return x + decay * noise if mode == "additive" else x * (decay * noise)
 
 
 class NoisySkip(MixedEdge):
-    """A mixture whose skip connection is noisy while it trains: NoisyDARTS (Chu and Zhang, BMVC 2021).
+    """A mixed edge with a noisy skip connection in training: NoisyDARTS (Chu and Zhang, BMVC 2021).
 
-    The skip is noised whether it is the identity or, at stride 2, a factorized reduction; ``drop`` is the
-    probability of a drop path behind the noise. ``decay`` may be changed from epoch to epoch. Draws come from
-    the device's default generator, whose state a checkpoint holds; ranks may differ in them.
+    The skip is noisy both as an identity and, at stride 2, as a factorized reduction. ``decay`` is a factor of the
+    noise that a callback changes from epoch to epoch. The noise comes from the device's default generator, whose state
+    a checkpoint contains. It may differ between ranks.
+
+    Args:
+        ops, channels, stride, options: as for ``MixedEdge``.
+        distribution, mode, scale, mean: of the noise (``skip_noise``).
+        drop_path_prob: probability of drop path after the noise.
     """
 
     def __init__(
@@ -48,37 +61,37 @@ class NoisySkip(MixedEdge):
         channels: int,
         stride: int,
         options: OpOptions,
-        law: Law = "gaussian",
-        mixing: Mixing = "additive",
-        factor: float = 0.2,
+        distribution: NoiseDistribution = "gaussian",
+        mode: NoiseMode = "additive",
+        scale: float = 0.2,
         mean: float = 0.0,
-        drop: float = 0.3,
+        drop_path_prob: float = 0.3,
     ) -> None:
         super().__init__(ops, channels, stride, options)
-        self.law: Law = law
-        self.mixing: Mixing = mixing
-        self.factor = factor
+        self.distribution: NoiseDistribution = distribution
+        self.mode: NoiseMode = mode
+        self.scale = scale
         self.mean = mean
-        self.drop = drop
+        self.drop_path_prob = drop_path_prob
         self.decay = 1.0
 
-    def compute(self, name: str, x: Tensor) -> Tensor:
-        out = super().compute(name, x)
-        if name != SKIP or not _learns(self):
+    def op_output(self, name: str, x: Tensor) -> Tensor:
+        out = super().op_output(name, x)
+        if name != SKIP or not _trains(self):
             return out
-        noisy = skip_noise(out, self.law, self.mixing, self.factor, self.mean, self.decay)
-        return drop_path(noisy, self.drop)
+        noisy = skip_noise(out, self.distribution, self.mode, self.scale, self.mean, self.decay)
+        return drop_path(noisy, self.drop_path_prob)
 
     def is_plain(self, name: str) -> bool:
         return name != SKIP
 
 
 class AuxiliarySkip(MixedEdge):
-    """A mixture plus ``beta`` times a skip connection of its own, while it trains: DARTS- (Chu et al., ICLR 2021).
+    """A mixed edge plus ``beta`` times an auxiliary skip connection in training: DARTS- (Chu et al., ICLR 2021).
 
-    The auxiliary skip is the identity, or with ``auxiliary`` "conv" a 1x1 convolution that begins as the identity;
-    at stride 2 it is a factorized reduction either way. It is no candidate, so no genotype has it. ``beta`` is lowered
-    from epoch to epoch.
+    The auxiliary skip is the identity, or with ``auxiliary="conv"`` a 1x1 convolution initialized as the identity. At
+    stride 2 it is a factorized reduction in both cases. It is not a candidate and occurs in no genotype. A callback
+    decreases ``beta`` from epoch to epoch.
     """
 
     def __init__(
@@ -92,7 +105,7 @@ class AuxiliarySkip(MixedEdge):
     ) -> None:
         super().__init__(ops, channels, stride, options)
         if auxiliary not in ("skip", "conv"):
-            raise NasError(f"auxiliary={auxiliary}: the auxiliary connection of an edge is a skip or a conv")
+            raise NasError(f"method.edge.auxiliary={auxiliary}: unknown auxiliary connection. Use skip or conv.")
         if auxiliary == "conv" and stride == 1:
             conv = nn.Conv2d(channels, channels, 1, bias=False)
             nn.init.dirac_(conv.weight)
@@ -101,10 +114,10 @@ class AuxiliarySkip(MixedEdge):
             self["auxiliary"] = OPS[SKIP](channels, stride, options)
         self.beta = beta
 
-    def beside(self, x: Tensor) -> Tensor | None:
-        return None if self.beta == 0 or not _learns(self) else self.beta * self["auxiliary"](x)
+    def extra_output(self, x: Tensor) -> Tensor | None:
+        return None if self.beta == 0 or not _trains(self) else self.beta * self["auxiliary"](x)
 
 
-def _learns(edge: MixedEdge) -> bool:
-    """Whether the edge is being trained. Genotypes are evaluated in training mode too, but without gradients."""
+def _trains(edge: MixedEdge) -> bool:
+    """Return whether the edge is trained. Genotypes are evaluated in training mode too, but without gradients."""
     return edge.training and torch.is_grad_enabled()

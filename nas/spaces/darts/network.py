@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, Cell
 from nas.nn.cell_graph import CellGraph, DropPathTarget
-from nas.nn.edges.mixed import EdgeFactory, MixedEdge, Row, rows
+from nas.nn.edges.mixed import EdgeFactory, EdgeRow, MixedEdge, unbind_rows
 from nas.nn.ops import FactorizedReduce, GlobalPool, OpOptions, ReluConvNorm
 from nas.spaces.base import PROBE_SHAPE, Network, Output, Probe, Shape
 from nas.spaces.darts.auxiliary_head import AuxiliaryHead
@@ -55,7 +55,7 @@ class DartsCell(nn.Module):
         strides = (2 if reduction else 1, 1)
         self.graph = graph(cell, channels, lambda source: strides[source >= 2], edge, options, drop_path_on)
 
-    def forward(self, before: Tensor, last: Tensor, table: list[Row] | None) -> Tensor:
+    def forward(self, before: Tensor, last: Tensor, table: list[EdgeRow] | None) -> Tensor:
         nodes = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
         return torch.cat([nodes[node] for node in self.graph.cell.output], dim=1)
 
@@ -159,7 +159,7 @@ class DartsNetwork(Network):
         self.classifier = nn.Linear(inputs[1], classes)
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        tables = {} if arch is None else {kind: rows(weights) for kind, weights in arch.items()}
+        tables = {} if arch is None else {kind: unbind_rows(weights) for kind, weights in arch.items()}
         if hasattr(self, "stem"):
             before = last = self.stem(x)
         else:

@@ -10,7 +10,7 @@ from typing import Any
 from nas.architecture.cell import Cell, Genotype, describe
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
-from nas.nn.fused_graph import FusedGraph
+from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.nn.ops import OPS, OpOptions, PoolNorm
 from nas.spaces.base import Network, Probe, Shape, Space
 from nas.spaces.darts.network import DartsNetwork, Stem, thin_cells
@@ -43,7 +43,7 @@ class Darts(Space):
         fixed_reduction: whether only the normal cell is searched (GDAS FRC).
         nodes: computed nodes of a cell, 5 in NASNet and related spaces.
         keeps_none: whether a genotype may have ``none`` on a link (SNAS).
-        fused: whether the supernet's cells run node by node (``FusedGraph``).
+        fused: whether the supernet's cells run node by node (``FusedCellGraph``).
         name: of the space in messages and run directories.
     """
 
@@ -83,7 +83,7 @@ class Darts(Space):
         self.cells = {
             kind: Cell(edges, tuple(ops), nodes_of(nodes), 2, keeps_none, repeats, excluded[kind]) for kind in kinds
         }
-        self.graph = FusedGraph if fused else CellGraph
+        self.graph = FusedCellGraph if fused else CellGraph
         self.channels = channels
         self.layers = layers
         self.stem: Stem = stem

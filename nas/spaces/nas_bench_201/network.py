@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, Cell
 from nas.nn.cell_graph import CellGraph
-from nas.nn.edges.mixed import EdgeFactory, rows
+from nas.nn.edges.mixed import EdgeFactory, unbind_rows
 from nas.nn.ops import GlobalPool, OpOptions, ReluConvNorm
 from nas.spaces.base import Network, Output, Shape
 from nas.utils.errors import NasError
@@ -80,7 +80,7 @@ class NasBench201Network(Network):
         self.classifier = nn.Linear(width, classes)
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        table = None if arch is None else rows(arch["cell"])
+        table = None if arch is None else unbind_rows(arch["cell"])
         x = self.stem(x)
         for cell in self.cells:
             x = cell([x], table)[3] if isinstance(cell, CellGraph) else cell(x)

@@ -9,7 +9,7 @@ from typing import Any
 from nas.architecture.cell import Cell, Genotype, describe
 from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
-from nas.nn.fused_graph import FusedGraph
+from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.nn.ops import OpOptions
 from nas.spaces.base import PROBE_SHAPE, Network, Probe, Shape, Space
 from nas.spaces.nas_bench_201.network import NasBench201Network
@@ -29,7 +29,7 @@ class NasBench201(Space):
         track_statistics: whether the supernet's batch norm tracks running statistics.
         conv_bias: whether convolutions have a bias. None adds a bias where batch norm is not affine, as
             AutoDL-Projects does since July 2020. DrNAS and the code of the paper use no bias.
-        fused: whether the supernet's cells run node by node (``FusedGraph``).
+        fused: whether the supernet's cells run node by node (``FusedCellGraph``).
         name: of the space in messages and run directories.
     """
 
@@ -53,7 +53,7 @@ class NasBench201(Space):
         self.cells = {"cell": CELL}
         self.channels = channels
         self.cells_per_stage = cells_per_stage
-        self.graph = FusedGraph if fused else CellGraph
+        self.graph = FusedCellGraph if fused else CellGraph
         self.options = OpOptions(affine, track_statistics, not affine if conv_bias is None else conv_bias)
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:

@@ -20,7 +20,7 @@ from nas.architecture.cell import NONE, Cell
 from nas.callbacks.schedules.drnas_progressive import DrnasProgressive
 from nas.callbacks.schedules.stages import prune, top_ops
 from nas.nn.edges.partial_channels import PartialChannels
-from nas.nn.net2wider import Copies, carry, grow, widening
+from nas.nn.net2wider import ChannelCopies, copy_widened, plan_widening, sample_copies
 from nas.nn.ops import OPS, OpOptions
 from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.softmax import Softmax
@@ -125,8 +125,8 @@ def test_widened_op_maps_copies_to_copies(op: str, stride: int, training: bool, 
     for tensor in [*old.parameters(), *old.buffers()]:
         if tensor.is_floating_point():
             tensor.data.uniform_(0.5, 1.5)
-    plan = widening(nn.Sequential(old), nn.Sequential(new), torch.Generator().manual_seed(3), rescale=True)
-    carry(plan, nn.Sequential(old), nn.Sequential(new))
+    plan = plan_widening(nn.Sequential(old), nn.Sequential(new), torch.Generator().manual_seed(3), rescale=True)
+    copy_widened(plan, nn.Sequential(old), nn.Sequential(new))
     inputs, outputs = ends(plan)
     x = torch.randn(3, 4, 6, 6).double()
     expected = old[op](x)
@@ -140,7 +140,7 @@ def test_widened_op_maps_copies_to_copies(op: str, stride: int, training: bool, 
 
 def ends(plan: Any) -> tuple[Tensor | None, Tensor]:
     """Return the narrow channels that the input and output channels of the wide op copy."""
-    tables: list[Copies] = [copies for name, copies in plan.items() if not name.endswith("bias")]
+    tables: list[ChannelCopies] = [copies for name, copies in plan.items() if not name.endswith("bias")]
     if not tables:
         return None, torch.empty(0)
     first = tables[0]
@@ -153,8 +153,8 @@ def test_widening_without_rescale_copies_channels_unchanged() -> None:
     options = OpOptions(affine=False)
     old = PartialChannels(["nor_conv_3x3"], 16, 1, options, channel_divisor=4)
     new = PartialChannels(["nor_conv_3x3"], 16, 1, options, channel_divisor=2)
-    plan = widening(nn.Sequential(old), nn.Sequential(new), generator)
-    carry(plan, nn.Sequential(old), nn.Sequential(new))
+    plan = plan_widening(nn.Sequential(old), nn.Sequential(new), generator)
+    copy_widened(plan, nn.Sequential(old), nn.Sequential(new))
     narrow, wide = old["nor_conv_3x3"].op[1].weight, new["nor_conv_3x3"].op[1].weight  # type: ignore[union-attr, index]
     assert wide.shape == (8, 8, 3, 3) and torch.equal(wide[:4, :4], narrow)
     copies = plan["0.nor_conv_3x3.op.1.weight"]
@@ -166,7 +166,7 @@ def test_widening_without_rescale_copies_channels_unchanged() -> None:
 
 
 def test_new_channels_copy_any_old_channel() -> None:
-    drawn = grow(4, 4004, torch.Generator().manual_seed(0))
+    drawn = sample_copies(4, 4004, torch.Generator().manual_seed(0))
     assert drawn[:4].tolist() == [0, 1, 2, 3]
     assert all(abs(int(count) - 1001) < 150 for count in drawn.bincount(minlength=4))
 
@@ -181,7 +181,7 @@ class Rates(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *rest: Any) -> None:
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
         edge = next(m for m in pl_module.supernet.modules() if isinstance(m, PartialChannels))
-        self.sizes.append(edge.processed)
+        self.sizes.append(edge.op_channels)
 
 
 def fitted(search: GradientSearch, epochs: int, *callbacks: pl.Callback, checkpoint: Path | None = None) -> pl.Trainer:
@@ -278,8 +278,8 @@ def test_widening_plan_covers_all_darts_ops() -> None:
     space = Darts((3, 8, 8), 10, channels=4, layers=3)
     old = space.supernet(partial(PartialChannels, channel_divisor=4))
     new = space.supernet(partial(PartialChannels, channel_divisor=2))
-    plan = widening(old, new, torch.Generator().manual_seed(0))
-    carry(plan, old, new)
+    plan = plan_widening(old, new, torch.Generator().manual_seed(0))
+    copy_widened(plan, old, new)
     shapes = {name: tensor.shape for name, tensor in old.state_dict().items()}
     changed = {name for name, tensor in new.state_dict().items() if tensor.shape != shapes[name]}
     assert changed == {name for name in plan if name in shapes} and len(changed) > 500

@@ -16,7 +16,7 @@ from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.edges.skip_dropout import DroppedSkip
 from nas.nn.edges.skips import AuxiliarySkip, NoisySkip
-from nas.nn.fused_graph import FusedGraph, op_by_op
+from nas.nn.fused_cell_graph import FusedCellGraph, unfused
 from nas.spaces.base import Network, Space
 from nas.spaces.darts.notation import DARTS_OPS
 from nas.spaces.darts.space import Darts
@@ -30,7 +30,7 @@ EDGES: dict[str, EdgeFactory] = {
     "auxiliary": AuxiliarySkip,
     "auxiliary_conv": partial(AuxiliarySkip, auxiliary="conv"),
     "dropped": DroppedSkip,
-    "noisy": partial(NoisySkip, factor=0.0, mean=0.0, drop=0.0),
+    "noisy": partial(NoisySkip, scale=0.0, mean=0.0, drop_path_prob=0.0),
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -173,7 +173,7 @@ def test_hooks_see_ops_one_by_one_on_demand() -> None:
             module.register_forward_hook(lambda m, i, o, name=name: called.append(name))
     fused(images(), weights(target))
     assert not called
-    with op_by_op(fused):
+    with unfused(fused):
         fused(images(), weights(target))
     assert len(called) == 3 * 6 * 2
     fused(images(), weights(target))
@@ -185,7 +185,7 @@ def test_synchronized_batch_norm_is_left_alone() -> None:
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(fused)
     plain = space("nas_bench_201", False).supernet().double()
     plain.load_state_dict(fused.state_dict())
-    graphs = [module for module in converted.modules() if isinstance(module, FusedGraph)]
+    graphs = [module for module in converted.modules() if isinstance(module, FusedCellGraph)]
     arch = weights(target)
     assert_same(nn.SyncBatchNorm.convert_sync_batchnorm(plain).eval(), converted.eval(), arch)
     assert graphs and all(not plan.convs for graph in graphs for plan in graph._plans.values())
@@ -196,4 +196,4 @@ def test_the_option_chooses_the_cells() -> None:
         kinds = [
             {type(m) for m in space(name, on).supernet().modules() if isinstance(m, CellGraph)} for on in (False, True)
         ]
-        assert kinds == [{CellGraph}, {FusedGraph}]
+        assert kinds == [{CellGraph}, {FusedCellGraph}]

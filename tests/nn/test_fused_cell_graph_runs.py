@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.nn.fused_graph import FusedGraph
+from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.searches.base import SupernetSearch
 from tests.cli.test_every_method_every_space import run_watched
 from tests.support.compose_tools import DATA, QUERYING, REFUSED, SIZED, searches, small
@@ -30,8 +30,8 @@ def test_every_method(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: s
         with monkeypatch.context() as patch:
             watched = run_watched(patch, tmp_path / fused, *given)
         assert isinstance(watched.search, SupernetSearch)
-        graphs = [module for module in watched.search.supernet.modules() if isinstance(module, FusedGraph)]
-        assert bool(graphs) == (fused == "true") and all(graph.fits for graph in graphs)
+        graphs = [module for module in watched.search.supernet.modules() if isinstance(module, FusedCellGraph)]
+        assert bool(graphs) == (fused == "true") and all(graph.can_fuse for graph in graphs)
         losses.append(watched.losses)
     assert losses[0].keys() == losses[1].keys() and losses[0]
     for half, expected in losses[0].items():

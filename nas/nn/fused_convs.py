@@ -1,0 +1,188 @@
+"""Fused execution of convolutions that read the same tensor: one kernel for many edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas.nn.ops import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv
+
+CONV_OPS: Sequence[type[nn.Module]] = (ReluConvNorm, FactorizedReduce, DilatedConv, SeparableConv)
+
+
+class EdgeOp(NamedTuple):
+    """An op on an edge that leaves a node.
+
+    ``row`` and ``column`` locate it in the table of the cell, and ``target`` is the node at the end of the edge.
+    ``convs`` and ``norms`` are its convolutions and batch norms in the order of execution.
+    """
+
+    row: int
+    column: int
+    target: int
+    op: nn.Module
+    convs: tuple[nn.Conv2d, ...]
+    norms: tuple[nn.BatchNorm2d, ...]
+
+    @classmethod
+    def of(cls, row: int, column: int, target: int, op: nn.Module) -> EdgeOp:
+        """Collect the convolutions and batch norms of ``op``."""
+        modules = list(op.modules())
+        convs = tuple(m for m in modules if isinstance(m, nn.Conv2d))
+        return cls(row, column, target, op, convs, tuple(m for m in modules if isinstance(m, nn.BatchNorm2d)))
+
+    @property
+    def kind(self) -> tuple[int, int]:
+        """Sort key that ops with a common convolution share: class and kernel. Separable convolutions are last."""
+        return CONV_OPS.index(type(self.op)), self.convs[0].kernel_size[0]
+
+
+def can_convolve(op: nn.Module) -> bool:
+    """Return whether ``convolve`` supports an op: a convolution of ``nas.nn.ops`` with plain batch norms."""
+    if not isinstance(op, ReluConvNorm | SeparableConv | DilatedConv | FactorizedReduce):
+        return False
+    return all(type(m) in (nn.ReLU, nn.Conv2d) or is_plain_norm(m) for m in op.modules() if not list(m.children()))
+
+
+def is_plain_norm(module: nn.Module) -> bool:
+    """Return whether ``fused_batch_norm`` supports a module; it does not support SyncBatchNorm, for example."""
+    return type(module) is nn.BatchNorm2d and module.momentum is not None
+
+
+def sort_for_convolve(ops: Sequence[EdgeOp]) -> list[EdgeOp]:
+    """Sort ops as ``convolve`` needs them, by kind and target."""
+    return sorted(ops, key=lambda op: (op.kind, op.target))
+
+
+def convolve(x: Tensor, ops: Sequence[EdgeOp], scale: Tensor) -> Iterator[tuple[list[EdgeOp], Tensor]]:
+    """Execute ``ops`` on ``x`` [B, C, H, W] and yield them with their weighted outputs [B, ops * C, H/s, W/s].
+
+    The outputs are concatenated along the channels. The scale multiplies the weight and bias of the last batch norm,
+    which avoids a weighted copy of the features.
+
+    Args:
+        x: features [B, C, H, W].
+        ops: sorted by ``sort_for_convolve`` and of one stride.
+        scale: [ops * C], the weight of each op repeated for each channel.
+    """
+    x = F.relu(x)
+    separable = [op for op in ops if isinstance(op.op, SeparableConv)]
+    single = list(ops[: len(ops) - len(separable)])
+    parts = [_first_convs(x, list(group)) for _, group in groupby(ops, key=lambda op: op.kind[0])]
+    width = scale.numel() // len(ops)
+    end = len(single) * width
+    first = torch.cat([scale[:end], torch.ones_like(scale[end:])]) if separable else scale
+    y = fused_batch_norm(_cat(parts), [op.norms[0] for op in ops], first if single else None)
+    if single:
+        yield single, y[:, :end] if separable else y
+    if separable:
+        z = F.relu(y[:, end:] if single else y)
+        groups = [list(group) for _, group in groupby(separable, key=lambda op: op.kind)]
+        inputs = z.split([len(group) * width for group in groups], dim=1)
+        z = _cat([_conv(part, [op.convs[2] for op in group]) for part, group in zip(inputs, groups, strict=True)])
+        z = _conv(z, [op.convs[3] for op in separable])
+        yield separable, fused_batch_norm(z, [op.norms[1] for op in separable], scale[end:])
+
+
+def fused_batch_norm(y: Tensor, norms: Sequence[nn.BatchNorm2d], scale: Tensor | None = None) -> Tensor:
+    """Apply several batch norms to their concatenated features as one, and update the running statistics of each.
+
+    Args:
+        y: features [B, C of all norms, H, W].
+        norms: in the order of the channels.
+        scale: [C of all norms], multiplies the outputs.
+    """
+    first = norms[0]
+    weight, bias = None, None
+    if first.affine:
+        weight, bias = torch.cat([n.weight for n in norms]), torch.cat([n.bias for n in norms])
+        if scale is not None:
+            weight, bias = weight * scale, bias * scale
+    elif scale is not None:
+        weight, bias = scale, torch.zeros_like(scale)
+    if first.running_mean is None:
+        return F.batch_norm(y, None, None, weight, bias, True, 0.0, first.eps)
+    means, variances = _running_statistics(norms)
+    mean, variance = torch.cat(means), torch.cat(variances)
+    assert first.momentum is not None
+    y = F.batch_norm(y, mean, variance, weight, bias, first.training, first.momentum, first.eps)
+    if first.training:
+        sizes = [n.num_features for n in norms]
+        torch._foreach_copy_(means + variances, [*mean.split(sizes), *variance.split(sizes)])
+        _count_batch(norms)
+    return y
+
+
+def shared_batch_norm(y: Tensor, norms: Sequence[nn.BatchNorm2d]) -> list[Tensor]:
+    """Return the outputs of ``norms``, which have no parameters, for the same features ``y`` [B, C, H, W]."""
+    first = norms[0]
+    if len(norms) == 1 or not (first.training or first.running_mean is None):
+        return [norm(y) for norm in norms]
+    if first.running_mean is None:
+        return [F.batch_norm(y, None, None, None, None, True, 0.0, first.eps)] * len(norms)
+    assert first.momentum is not None
+    mean, variance = torch.empty_like(first.running_mean), torch.empty_like(first.running_mean)
+    out = F.batch_norm(y, mean.zero_(), variance.zero_(), None, None, True, 1.0, first.eps)
+    for running, batch in zip(_running_statistics(norms), (mean, variance), strict=True):
+        torch._foreach_lerp_(running, [batch] * len(norms), first.momentum)
+    _count_batch(norms)
+    return [out] * len(norms)
+
+
+def _running_statistics(norms: Sequence[nn.BatchNorm2d]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the running means and variances of batch norms that track them."""
+    means = [n.running_mean for n in norms if n.running_mean is not None]
+    return means, [n.running_var for n in norms if n.running_var is not None]
+
+
+def _count_batch(norms: Sequence[nn.BatchNorm2d]) -> None:
+    torch._foreach_add_([n.num_batches_tracked for n in norms if n.num_batches_tracked is not None], 1)
+
+
+def _first_convs(x: Tensor, ops: Sequence[EdgeOp]) -> Tensor:
+    """Apply ops of one class, sorted by kernel, up to their first batch norm: [B, ops * C, H/s, W/s]."""
+    dense = isinstance(ops[0].op, ReluConvNorm)
+    if isinstance(ops[0].op, FactorizedReduce):
+        return _factorized_reduce(x, ops)
+    parts = []
+    for _, group in groupby(ops, key=lambda op: op.kind):
+        convs = [op.convs[0] for op in group]
+        parts.append(_conv(x if dense or len(convs) == 1 else x.repeat(1, len(convs), 1, 1), convs))
+    return _cat(parts) if dense else _conv(_cat(parts), [op.convs[1] for op in ops])
+
+
+def _conv(x: Tensor, convs: Sequence[nn.Conv2d]) -> Tensor:
+    """Apply convolutions of one shape as one: each to all of ``x``, or each to its own part of the channels."""
+    first = convs[0]
+    groups = x.shape[1] // first.in_channels
+    weight = first.weight if len(convs) == 1 else torch.cat([conv.weight for conv in convs])
+    bias = first.bias
+    if bias is not None and len(convs) > 1:
+        bias = torch.cat([conv.bias for conv in convs])  # type: ignore[misc]
+    if groups > 1 and first.groups == 1 and first.kernel_size == (1, 1) and first.stride == (1, 1):
+        return _grouped_pointwise(x, weight.view(groups, -1, first.in_channels), bias)
+    return F.conv2d(x, weight, bias, first.stride, first.padding, first.dilation, groups * first.groups)
+
+
+def _grouped_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Apply pointwise convolutions to groups of channels by matmul, several times faster on CPU than a grouped conv."""
+    y = (weight @ x.reshape(len(x), len(weight), weight.shape[2], -1)).view(len(x), -1, *x.shape[2:])
+    return y if bias is None else y + bias[:, None, None]
+
+
+def _factorized_reduce(x: Tensor, ops: Sequence[EdgeOp]) -> Tensor:
+    shifted = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+    sides = [_conv(side, [op.convs[i] for op in ops]) for i, side in enumerate((x, shifted))]
+    if len(ops) == 1:
+        return torch.cat(sides, dim=1)
+    halves = [side.split(side.shape[1] // len(ops), dim=1) for side in sides]
+    return torch.cat([half for pair in zip(*halves, strict=True) for half in pair], dim=1)
+
+
+def _cat(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
