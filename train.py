@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from nas.cli.jobs.dispatch import complete
 from nas.cli.main import guarded, launch
-from nas.zoo.listing import listed
+from nas.zoo.listing import run_list_flag
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -18,7 +18,7 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    code = listed(sys.argv[1:])
+    code = run_list_flag(sys.argv[1:])
     if code is not None:
         raise SystemExit(code)
     launch(main, "train", complete)

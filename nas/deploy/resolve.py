@@ -71,7 +71,7 @@ def resolve_model(
     named = genotype if weights is not None else None
     entry = None if named is None or isinstance(named, Genotype) else published(named)
     shape = shape or (3, 32, 32)
-    usual = {} if entry is None else entry.options(shape[1:])
+    usual = {} if entry is None else entry.network_options(shape[1:])
     model = model_from_state_dict(state, _genotype(named, path), options, shape, path, classes, usual)
     return ResolvedModel(model, path, f"a state_dict under '{key}'" if key else "a state_dict")
 

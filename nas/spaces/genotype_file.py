@@ -11,7 +11,7 @@ from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.spaces.notation import EXAMPLES, is_native_string, native_string, parse_genotype
 from nas.utils.errors import NasError
 from nas.utils.io import write_json
-from nas.zoo import table
+from nas.zoo import architectures
 
 FORMAT = "nas-genotype"
 VERSION = 1
@@ -38,10 +38,12 @@ def save_genotype(genotype: Genotype, path: Path) -> None:
     write_json(path, encode_genotype(genotype))
 
 
-def published(source: str | Path) -> table.Entry | None:
+def published(source: str | Path) -> architectures.PublishedArchitecture | None:
     """The published architecture that ``source`` names; None for a native string, or where there is such a file."""
     text = str(source).strip()
-    return None if is_native_string(text) or os.path.isfile(_genotype_file(text)) else table.search(text)
+    if is_native_string(text) or os.path.isfile(_genotype_file(text)):
+        return None
+    return architectures.find_architecture(text)
 
 
 def load_genotype(source: str | Path) -> Genotype:
@@ -58,7 +60,7 @@ def load_genotype(source: str | Path) -> Genotype:
     path = _genotype_file(text)
     if not os.path.isfile(path):  # unlike Path's, false for a name that is too long for a file
         bare = path.suffix != ".json" and path.parent == Path(".")
-        near = table.similar(text) if bare else []
+        near = architectures.similar_names(text) if bare else []
         looked = f"nothing called '{text}'" if bare else f"no file {path}"
         hint = f", did you mean {' or '.join(near)}?" if near else ";"
         raise NasError(

@@ -1,1 +1,1 @@
-"""Published architectures by name, with what was reported of them."""
+"""Published architectures by name, with their published figures."""

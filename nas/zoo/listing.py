@@ -1,4 +1,4 @@
-"""The published architectures as a table for the terminal."""
+"""Terminal listing of the published architectures (train.py --list)."""
 
 from __future__ import annotations
 
@@ -6,59 +6,62 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-from nas.zoo.table import Entry, entries, fold, similar
+from nas.zoo.architectures import PublishedArchitecture, normalize_name, published_architectures, similar_names
 
 FLAG = "--list"
-HEAD = ("name", "space", "parameters", "MACs", "of", "source", "paper")
+HEADER = ("name", "space", "parameters", "MACs", "of", "source", "paper")
+RIGHT_ALIGNED = (2, 3)
 
 
-def listed(arguments: Sequence[str]) -> int | None:
-    """Prints the table where the command line asks for it, and says the exit code; None where it does not.
+def run_list_flag(arguments: Sequence[str]) -> int | None:
+    """Print the listing if the command line has ``--list``.
 
-    Words beside ``--list`` narrow it: those of which an entry's name, aliases, space, source or note contain each.
+    Further words filter the architectures: each must occur in the name, aliases, space, source, paper or note.
+
+    Returns:
+        The exit code; None if there is no ``--list``.
     """
     if FLAG not in arguments:
         return None
     words = [argument for argument in arguments if argument != FLAG]
-    found = [entry for entry in entries() if all(_mentions(entry, word) for word in words)]
+    found = [entry for entry in published_architectures() if all(_mentions(entry, word) for word in words)]
     if not found:
-        print(f"error: {_nothing(words)}", file=sys.stderr)
+        print(f"error: {_no_match(words)}", file=sys.stderr)
         return 1
     try:
         print("\n".join(_rows(found)))
-        print(f"{len(found)} architectures: python train.py genotype=NAME; figures as reported, - where none are")
+        print(f"{len(found)} architectures. Train one: python train.py genotype=NAME. Figures as published; - unknown.")
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads it has seen enough; Python would complain once more at its end
+    except BrokenPipeError:  # the reader closed the pipe; without this, Python reports the error again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
-def _mentions(entry: Entry, word: str) -> bool:
+def _mentions(entry: PublishedArchitecture, word: str) -> bool:
     texts = (entry.name, *entry.aliases, entry.space, entry.source, entry.paper, entry.note)
-    return any(fold(word) in fold(text) for text in texts)
+    return any(normalize_name(word) in normalize_name(text) for text in texts)
 
 
-def _nothing(words: Sequence[str]) -> str:
-    near = [name for word in words for name in similar(word)]
-    hint = f": did you mean {' or '.join(near)}?" if near else "; without a word it lists all"
-    return f"{FLAG}: no published architecture has to do with {' and '.join(map(repr, words))}{hint}"
+def _no_match(words: Sequence[str]) -> str:
+    near = [name for word in words for name in similar_names(word)]
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"{FLAG} alone prints all."
+    return f"{FLAG}: no published architecture matches {' and '.join(map(repr, words))}. {hint}"
 
 
-def _rows(found: Iterable[Entry]) -> list[str]:
-    table = [HEAD, *map(_row, found)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(HEAD))]
-    right = (2, 3)
+def _rows(found: Iterable[PublishedArchitecture]) -> list[str]:
+    table = [HEADER, *map(_row, found)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(HEADER))]
     return [
         "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
+            cell.rjust(width) if column in RIGHT_ALIGNED else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
     ]
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
-    data = next(iter(entry.reported), "")
-    figures = entry.reported.get(data, {})
+def _row(entry: PublishedArchitecture) -> tuple[str, ...]:
+    dataset = next(iter(entry.reported), "")
+    figures = entry.reported.get(dataset, {})
     sizes = tuple(f"{round(figures[key], 2):g} M" if key in figures else "-" for key in ("params_M", "macs_M"))
-    return (entry.name, entry.space, *sizes, data or "-", entry.source, entry.paper)
+    return (entry.name, entry.space, *sizes, dataset or "-", entry.source, entry.paper)

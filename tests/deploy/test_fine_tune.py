@@ -13,7 +13,7 @@ from nas.spaces.notation import parse_genotype
 from nas.spaces.registry import space_of
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.utils.errors import NasError
-from nas.zoo import table
+from nas.zoo import architectures
 from tests.support.deploy_tools import DARTS, NB201, SIZES, made, written
 from tests.support.error_tools import TINY, run
 
@@ -42,7 +42,7 @@ def test_published_weights_with_and_without_an_auxiliary_head(tmp_path: Path) ->
 
 def test_the_network_for_imagenet_begins_one_for_cifar(tmp_path: Path) -> None:
     """NoisyDARTS-A, its blocks named by stage and place as its authors' program has them."""
-    genotype = parse_genotype(table.find("NoisyDARTS_A").genotype)
+    genotype = parse_genotype(architectures.get_architecture("NoisyDARTS_A").genotype)
     source = MobileNetV2Space((3, 64, 64), 20).network(genotype)
     torch.save(source.state_dict(), tmp_path / "w.pt")
     network = MobileNetV2Space((3, 32, 32), 10).network(genotype)

@@ -21,7 +21,7 @@ from nas.spaces.genotype_file import save_genotype
 from nas.spaces.notation import parse_genotype
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
-from nas.zoo.table import entries
+from nas.zoo.architectures import published_architectures
 from tests.support.compose_tools import DATA, ROOT, composed
 from tests.support.deploy_tools import DARTS, NB201, SIZES, made, written
 
@@ -113,13 +113,13 @@ def test_the_space_is_that_of_the_configuration(text: str) -> None:
 @pytest.mark.parametrize("name", ["AmoebaNet", "NoisyDARTS_A", "SPOS", "GDAS_F1", "SNAS_mild", "DARTS_V2"])
 def test_published_architectures_are_saved_and_loaded(name: str, tmp_path: Path) -> None:
     """Those beyond the usual cells: more nodes, fixed reductions, none on a link, chains."""
-    entry = next((entry for entry in entries() if entry.name == name or name in entry.aliases), None)
+    entry = next((entry for entry in published_architectures() if entry.name == name or name in entry.aliases), None)
     if entry is None:
         pytest.skip(f"the table has no {name}")
     genotype = parse_genotype(entry.genotype)
     space = space_of(genotype, (3, 32, 32), 10)
     small = {"channels": 8, "layers": 3} if entry.notation == "darts" else {}
-    options = {**entry.options((32, 32)), **small}
+    options = {**entry.network_options((32, 32)), **small}
     network = space.network(genotype, **options).eval()
     save_model(Model(genotype, options, space.shape, 10, network.state_dict()), tmp_path / "model.pt")
     x = torch.randn(2, 3, 32, 32)

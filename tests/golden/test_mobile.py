@@ -13,7 +13,7 @@ from nas.deploy.published_weights import load_published_weights, translate_state
 from nas.nn.macs import count_parameters
 from nas.spaces.notation import parse_genotype
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
-from nas.zoo import table
+from nas.zoo import architectures
 from tests.golden.test_common import Comparison
 from tests.support.golden_tools import Golden
 
@@ -45,7 +45,8 @@ def test_noisydarts_a(golden: Callable[[str], Golden]) -> None:
     state = {n: filled(s, t, n, phase) for t, (n, s) in enumerate(zip(names, shapes, strict=True))}
 
     x = stored.tensor("x")
-    network = MobileNetV2Space(x.shape[1:], 1000).network(parse_genotype(table.find("NoisyDARTS-A").genotype))
+    genotype = parse_genotype(architectures.get_architecture("NoisyDARTS-A").genotype)
+    network = MobileNetV2Space(x.shape[1:], 1000).network(genotype)
     load_published_weights(network, state)  # refuses names or shapes that differ, either way
     own = {name for name, _ in network.named_parameters()}
     parts = dict(zip(names, stored.arrays["is_parameter"], strict=True))

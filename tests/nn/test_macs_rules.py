@@ -12,10 +12,10 @@ from nas.nn.ops import GlobalPool
 from nas.spaces.nas_bench_201.notation import from_index
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
-from nas.zoo.table import find
-from tests.support.zoo_tools import DATA, built
+from nas.zoo.architectures import get_architecture
+from tests.support.zoo_tools import DATASETS, build_network
 
-CIFAR, _ = DATA["cifar10"]
+CIFAR, _ = DATASETS["cifar10"]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_one_layer_of_each_kind() -> None:
 
 @pytest.mark.parametrize("name", ["nasnet", "fairdarts_a", "SETN", "SNAS_aggressive", "GDAS_F1"])
 def test_flops_are_those_of_pytorch(name: str) -> None:
-    network = built(find(name), "cifar10", channels=8, layers=3).to_empty(device="cpu")
+    network = build_network(get_architecture(name), "cifar10", channels=8, layers=3).to_empty(device="cpu")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(torch.zeros(1, *CIFAR))
     assert count_operations(network, CIFAR, "flops") == counter.get_total_flops() == 2 * count_macs(network, CIFAR)
@@ -61,13 +61,13 @@ def test_flops_are_those_of_pytorch(name: str) -> None:
 
 def test_a_figure_of_fairdarts_table_about_another_method() -> None:
     """558 M for PC-DARTS; a pool that edges share is counted once an edge."""
-    network = built(find("PC-DARTS"), "cifar10")
+    network = build_network(get_architecture("PC-DARTS"), "cifar10")
     assert round(count_operations(network, CIFAR, "thop_2019_without_norm") / 1e6, 2) == 558.26
 
 
 def test_meta_and_real_networks_count_alike() -> None:
-    meta = built(find("DARTS"), "cifar10", channels=8, layers=3)
-    real = built(find("DARTS"), "cifar10", channels=8, layers=3).to_empty(device="cpu")
+    meta = build_network(get_architecture("DARTS"), "cifar10", channels=8, layers=3)
+    real = build_network(get_architecture("DARTS"), "cifar10", channels=8, layers=3).to_empty(device="cpu")
     for rule in RULES:
         assert count_operations(meta, CIFAR, rule) == count_operations(real, CIFAR, rule)
     assert all(p.is_meta for p in meta.parameters()) and count_parameters(meta) == count_parameters(real)

@@ -1,4 +1,4 @@
-"""Networks of published architectures for tests, as train.py would build them, without memory or arithmetic."""
+"""Networks of published architectures on the meta device, as train.py builds them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.notation import parse_genotype
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
-from nas.zoo.table import Entry
+from nas.zoo.architectures import PublishedArchitecture
 
-DATA: dict[str, tuple[Shape, int]] = {
+DATASETS: dict[str, tuple[Shape, int]] = {
     "cifar10": ((3, 32, 32), 10),
     "cifar100": ((3, 32, 32), 100),
     "svhn": ((3, 32, 32), 10),
@@ -26,13 +26,12 @@ DATA: dict[str, tuple[Shape, int]] = {
 }
 
 
-def space_for(genotype: Genotype, shape: Shape, classes: int) -> Space:
-    """A space whose networks a genotype may have."""
+def build_space_of(genotype: Genotype, shape: Shape, classes: int) -> Space:
+    """Return a space that builds the network of a genotype."""
     if genotype.space != "darts":
-        kinds: dict[str, type[Space]] = {
-            space.notation: space for space in (MobileNetV2Space, ShuffleNetV2Space, NasBench201)
-        }
-        return kinds[genotype.space](shape, classes)  # type: ignore[arg-type]
+        spaces = (MobileNetV2Space, ShuffleNetV2Space, NasBench201)
+        by_notation: dict[str, type[Space]] = {space.notation: space for space in spaces}
+        return by_notation[genotype.space](shape, classes)  # type: ignore[arg-type]
     nodes = max(link.target - 1 for cell in genotype.cells.values() for link in cell.links)
     fixed = "reduce" not in genotype.cells
     return Darts(
@@ -40,16 +39,17 @@ def space_for(genotype: Genotype, shape: Shape, classes: int) -> Space:
     )
 
 
-def built(entry: Entry, data: str, **options: Any) -> Network:
-    """The authors' network of an entry for a data set, on the meta device."""
-    shape, classes = DATA[data]
+def build_network(entry: PublishedArchitecture, dataset: str, **options: Any) -> Network:
+    """Return the authors' network for a data set, on the meta device."""
+    shape, classes = DATASETS[dataset]
     genotype = parse_genotype(entry.genotype)
     with torch.device("meta"):
-        return space_for(genotype, shape, classes).network(genotype, **{**entry.options(shape[1:]), **options})
+        space = build_space_of(genotype, shape, classes)
+        return space.network(genotype, **{**entry.network_options(shape[1:]), **options})
 
 
-def agrees(counted: int, reported: float) -> bool:
-    """Whether a count is the reported figure in millions, which may be rounded or truncated."""
+def equals_reported(count: int, reported: float) -> bool:
+    """Return whether a count equals a reported figure in millions, which may be rounded or truncated."""
     places = len(repr(reported).partition(".")[2]) if isinstance(reported, float) else 0
-    value = round(counted / 1e6 * 10**places, 6)
+    value = round(count / 1e6 * 10**places, 6)
     return round(reported * 10**places) in (math.floor(value), math.floor(value + 0.5))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nas.utils.errors import NasError
+from nas.zoo.architectures import find_architecture, published_architectures
 from nas.zoo.results import load_results, load_sources
-from nas.zoo.table import entries, search
 from tests.support.compose_tools import CONF, ROOT, composed
 from tools.results import PAGE, main, render
 
@@ -110,14 +110,14 @@ def test_results_name_existing_configurations(group: str) -> None:
     if group == "dataset":
         found |= {result.search_dataset for result in RESULTS} - {None}
     known = names(PROXY if group == "proxy" else group) | (
-        {entry.space for entry in entries()} if group == "space" else set()
+        {entry.space for entry in published_architectures()} if group == "space" else set()
     )
     assert found and found <= known, f"{group}: {', '.join(sorted(found - known))}"
 
 
 def test_results_name_existing_genotypes() -> None:
     given = {result.genotype for result in RESULTS if result.genotype} - {"8:12:16:16:16"}
-    assert [name for name in given if not name.startswith(NATIVE) and search(name) is None] == []
+    assert [name for name in given if not name.startswith(NATIVE) and find_architecture(name) is None] == []
 
 
 def test_sources_are_all_cited() -> None:

@@ -33,7 +33,7 @@ from nas.spaces.registry import space_of
 from nas.training.module import Training
 from nas.utils.errors import NasError
 from nas.utils.io import write_json
-from nas.zoo.table import said
+from nas.zoo.architectures import format_reported
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def run(cfg: DictConfig) -> float | None:
     data = build_data(cfg, bilevel=False)
     data.test_every_epoch = True
     space = space_of(genotype, data.shape, data.classes)
-    options = network_options(space, cfg.network, {} if entry is None else entry.options(space.shape[1:]))
+    options = network_options(space, cfg.network, {} if entry is None else entry.network_options(space.shape[1:]))
     network = space.network(genotype, **options)
     if cfg.initial is not None and checkpoint is None:
         new = load_initial_weights(network, genotype, cfg.initial)
@@ -139,7 +139,7 @@ def _report(summary: dict[str, Any], output: Path) -> None:
     head = f" ({more / 1e6:.3f} M with the auxiliary head)" if more > summary["parameters"] else ""
     log.info("parameters     %.3f M%s   MACs %s", summary["parameters"] / 1e6, head, macs)
     for data, figures in summary.get("published", {}).get("reported", {}).items():
-        log.info("reported       %s on %s", said(figures), data)
+        log.info("reported       %s on %s", format_reported(figures), data)
     log.info("test accuracy  %.2f %% after %d epochs%s", summary["test_accuracy"], summary["epochs"], _best(summary))
     log.info("tested on      %d %s", summary["images"], summary["tested_on"])
     log.info("train time     %.1f s", summary["train_seconds"])

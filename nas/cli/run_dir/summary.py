@@ -18,7 +18,7 @@ from nas.architecture.cell import Genotype
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
 from nas.nn.macs import count_operations, count_parameters
 from nas.spaces.base import Space
-from nas.zoo.table import Entry
+from nas.zoo.architectures import PublishedArchitecture
 
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
@@ -35,7 +35,7 @@ def cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
     }
 
 
-def as_published(entry: Entry, space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
+def as_published(entry: PublishedArchitecture, space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
     """What was reported of an architecture, and what its network as it is here costs by the rules of its authors."""
     rules = {str(figures["rule"]) for figures in entry.reported.values() if "rule" in figures}
     with torch.device("meta"):

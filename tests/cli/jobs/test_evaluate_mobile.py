@@ -13,7 +13,7 @@ from torch import Tensor
 from nas.data.synthetic import Synthetic
 from nas.spaces.notation import parse_genotype
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
-from nas.zoo import table
+from nas.zoo import architectures
 from tests.data.pipeline.test_resize import by_pillow
 from tests.golden.test_mobile import filled
 from tests.support.deploy_tools import stored
@@ -44,7 +44,8 @@ def test_the_authors_logits(golden: Callable[[str], Golden], tmp_path: Path) -> 
 
 def fine_tuned(classes: int = 10) -> tuple[torch.nn.Module, dict[str, Tensor]]:
     """A network, and its weights under the names of the published checkpoint, whose classifier is behind a dropout."""
-    network = MobileNetV2Space((3, 64, 64), classes).network(parse_genotype(table.find(GENOTYPE).genotype)).eval()
+    genotype = parse_genotype(architectures.get_architecture(GENOTYPE).genotype)
+    network = MobileNetV2Space((3, 64, 64), classes).network(genotype).eval()
     names = [(name, value) for name, value in network.state_dict().items() if not name.endswith("tracked")]
     state = {name: filled(tuple(value.shape), t, name, 0.5) for t, (name, value) in enumerate(names)}
     network.load_state_dict(state, strict=False)

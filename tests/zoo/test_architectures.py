@@ -1,4 +1,4 @@
-"""Published architectures: the table, its names, and the figures that were reported of them."""
+"""Published architectures: genotypes, names, and reproduction of the published figures."""
 
 from __future__ import annotations
 
@@ -17,31 +17,37 @@ from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
 from nas.spaces.notation import native_string, parse_genotype
 from nas.utils.errors import NasError
-from nas.zoo.table import Entry, entries, find, search, similar
+from nas.zoo.architectures import (
+    PublishedArchitecture,
+    find_architecture,
+    get_architecture,
+    published_architectures,
+    similar_names,
+)
 from tests.support.compose_tools import composed
-from tests.support.zoo_tools import DATA, agrees, built, space_for
+from tests.support.zoo_tools import DATASETS, build_network, build_space_of, equals_reported
 
-ALL = entries()
-QUICK = ("darts_pt", "blank_pt")  # told by their size alone, and too many to build each time
+ALL = published_architectures()
+MANY_RUNS = ("darts_pt", "blank_pt")  # too many to build each time
 COUNTED = [
-    pytest.param(entry, data, id=f"{entry.name}-{data}", marks=[pytest.mark.slow] * entry.name.startswith(QUICK))
+    pytest.param(entry, data, id=f"{entry.name}-{data}", marks=[pytest.mark.slow] * entry.name.startswith(MANY_RUNS))
     for entry in ALL
     for data, figures in entry.reported.items()
     if entry.space != "nas_bench_201" and {"params_M", "macs_M"} & set(figures)
 ]
 
 
-def test_table() -> None:
+def test_published_architectures_have_unique_names_and_sources() -> None:
     names = [entry.name for entry in ALL]
     assert len(set(names)) == len(names) > 300
     for entry in ALL:
         assert entry.source and entry.paper, entry.name
-        figures = {f"{data}.{key}" for data, known in entry.reported.items() for key in known}
+        figures = {f"{data}.{key}" for data, reported in entry.reported.items() for key in reported}
         assert set(entry.not_reproduced) <= figures, entry.name
         assert not entry.reported or entry.reported_in, entry.name
 
 
-def test_every_architecture_can_be_written() -> None:
+def test_published_architectures_round_trip_through_native_strings() -> None:
     for entry in ALL:
         genotype = parse_genotype(entry.genotype)
         assert native_string(genotype) == entry.genotype or "FairDARTS" in entry.source, entry.name
@@ -49,24 +55,26 @@ def test_every_architecture_can_be_written() -> None:
         assert genotype.space == entry.notation, entry.name
 
 
-@pytest.mark.parametrize("repeated", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_every_architecture_can_be_built(repeated: bool) -> None:
-    """Those of repeated runs are many and alike, so they are built at leisure."""
+@pytest.mark.parametrize(
+    "repeated", [pytest.param(False, id="single"), pytest.param(True, id="repeated", marks=pytest.mark.slow)]
+)
+def test_published_architectures_build(repeated: bool) -> None:
+    """Build the results of repeated runs, which are many and similar, only in the slow tests."""
     built = 0
     for entry in ALL:
         if (re.search(r"_(run)?\d$|_c100_|_svhn_|_cifar100_", entry.name) is not None) == repeated:
             genotype = parse_genotype(entry.genotype)
             size = {"channels": 8, "layers": 3} if genotype.space == "darts" else {}
             with torch.device("meta"):
-                network = space_for(genotype, (3, 32, 32), 10).network(genotype, **{**entry.network, **size})
+                network = build_space_of(genotype, (3, 32, 32), 10).network(genotype, **{**entry.network, **size})
             assert count_parameters(network) > 1000, entry.name
             built += 1
     assert built > 60
 
 
 @pytest.mark.parametrize("space", ["darts_s1", "darts_s2", "darts_s3", "darts_s4", "darts"])
-def test_architectures_are_members_of_the_space_they_were_found_in(space: str) -> None:
-    """But SNAS' with none on links, and SETN's with an op of its own."""
+def test_published_architectures_are_members_of_their_space(space: str) -> None:
+    """Except those of SNAS, with ``none`` on links, and of SETN, with a further op."""
     members = [entry for entry in ALL if entry.space == space and not entry.name.startswith(("SNAS", "SETN"))]
     assert len(members) > 25
     spaces: dict[bool, Space] = {}
@@ -80,44 +88,44 @@ def test_architectures_are_members_of_the_space_they_were_found_in(space: str) -
 
 
 class _Shape:
-    """What a space asks of a data set."""
+    """The part of a data set that a space reads."""
 
     shape, classes = (3, 32, 32), 10
 
 
 @pytest.mark.parametrize(("entry", "data"), COUNTED)
-def test_reported_figures_are_reproduced(entry: Entry, data: str) -> None:
-    """By the rule that the authors used; what is listed as not reproduced must indeed be off."""
-    network, figures = built(entry, data), entry.reported[data]
+def test_reported_figures_equal_counts(entry: PublishedArchitecture, data: str) -> None:
+    """Count by the authors' rule; figures listed as not reproduced must differ."""
+    network, figures = build_network(entry, data), entry.reported[data]
     if "params_M" in figures:
         counted = count_parameters(network, auxiliary=bool(figures.get("auxiliary")))
         expected = f"{data}.params_M" not in entry.not_reproduced
-        assert agrees(counted, figures["params_M"]) == expected, f"{counted / 1e6} for {figures}"
+        assert equals_reported(counted, figures["params_M"]) == expected, f"{counted / 1e6} for {figures}"
     if "macs_M" in figures:
-        counted = count_operations(network, DATA[data][0], figures.get("rule", "macs"))
+        counted = count_operations(network, DATASETS[data][0], figures.get("rule", "macs"))
         expected = f"{data}.macs_M" not in entry.not_reproduced
-        assert agrees(counted, figures["macs_M"]) == expected, f"{counted / 1e6} for {figures}"
+        assert equals_reported(counted, figures["macs_M"]) == expected, f"{counted / 1e6} for {figures}"
 
 
-def test_reported_figures_of_the_benchmark() -> None:
+def test_reported_figures_of_nas_bench_201_equal_closed_form() -> None:
     for entry in (entry for entry in ALL if entry.space == "nas_bench_201"):
         for data, figures in entry.reported.items():
-            found = nas_bench_201_cost(parse_genotype(entry.genotype), *DATA[data])
+            found = nas_bench_201_cost(parse_genotype(entry.genotype), *DATASETS[data])
             assert found == (round(figures["params_M"] * 1e6), round(figures["macs_M"] * 1e6)), (entry.name, data)
 
 
 def sizes(network: Network, data: str) -> tuple[float, float, float]:
-    """Parameters without and with the auxiliary head, and multiply-adds, in millions."""
+    """Return parameters without and with the auxiliary head, and multiply-adds, in millions."""
     counts = (
         count_parameters(network),
         count_parameters(network, auxiliary=True),
-        count_operations(network, DATA[data][0], "macs"),
+        count_operations(network, DATASETS[data][0], "macs"),
     )
     return (round(counts[0] / 1e6, 4), round(counts[1] / 1e6, 4), round(counts[2] / 1e6, 3))
 
 
 @pytest.mark.data
-def test_architectures_are_those_of_their_authors(shared: Path) -> None:
+def test_genotypes_equal_those_of_the_authors(shared: Path) -> None:
     published = json.loads((shared / "specs" / "genotypes.json").read_text())
     compared = 0
     for entry in ALL:
@@ -138,8 +146,8 @@ def test_architectures_are_those_of_their_authors(shared: Path) -> None:
 
 
 @pytest.mark.data
-def test_sizes_measured_with_the_authors_code(shared: Path) -> None:
-    """Networks of the zoo at the size of CIFAR-10 and of ImageNet, with the options of their entries."""
+def test_network_sizes_equal_those_measured_with_authors_code(shared: Path) -> None:
+    """Compare networks for CIFAR-10 and ImageNet, with the published options."""
     published = json.loads((shared / "specs" / "genotypes.json").read_text())
     compared = 0
     for entry in ALL:
@@ -147,27 +155,27 @@ def test_sizes_measured_with_the_authors_code(shared: Path) -> None:
             if not isinstance(figures, dict):
                 continue
             data = "imagenet" if size.startswith("imagenet") else "cifar10"
-            network = built(entry, data)
+            network = build_network(entry, data)
             keys = ("params_M_without_aux", "params_M_with_aux", "madds_M_conv_plus_linear")
             assert sizes(network, data) == tuple(figures[key] for key in keys), (entry.name, size)
             if "madds_M_thop_0_0_31_post1910280903_rules" in figures:
-                thop = count_operations(network, DATA[data][0], "thop_2019") / 1e6
+                thop = count_operations(network, DATASETS[data][0], "thop_2019") / 1e6
                 assert round(thop, 3) == figures["madds_M_thop_0_0_31_post1910280903_rules"]
             compared += 1
     assert compared == 15
     for size, figures in published["GDAS_F1"]["measured"].items():
         data = size.split("_")[2]
-        network = built(find("GDAS_F1"), data, channels=int(size.split("_")[3].removeprefix("C")))
-        macs = count_operations(network, DATA[data][0], "macs_bias")
+        network = build_network(get_architecture("GDAS_F1"), data, channels=int(size.split("_")[3].removeprefix("C")))
+        macs = count_operations(network, DATASETS[data][0], "macs_bias")
         counts = [n / 1e6 for n in (count_parameters(network, auxiliary=True), count_parameters(network), macs)]
         assert counts == [figures[key] for key in ("params_total_M", "params_no_aux_M", "flops_eval_M")], size
-    mobile, given = built(find("NoisyDARTS_A"), "imagenet"), published["NoisyDARTS_A"]["computed"]
-    without = built(find("NoisyDARTS_A"), "imagenet", squeeze=0)
+    mobile, given = build_network(get_architecture("NoisyDARTS_A"), "imagenet"), published["NoisyDARTS_A"]["computed"]
+    without = build_network(get_architecture("NoisyDARTS_A"), "imagenet", squeeze=0)
     assert [round(count_parameters(n) / 1e6, 3) for n in (mobile, without)] == [
         given["params_M"],
         given["params_M_without_se"],
     ]
-    macs_of = [round(count_operations(n, DATA["imagenet"][0], "macs") / 1e6, 1) for n in (mobile, without)]
+    macs_of = [round(count_operations(n, DATASETS["imagenet"][0], "macs") / 1e6, 1) for n in (mobile, without)]
     assert macs_of == [given["madds_M_224_conv_linear"], given["madds_M_without_se"]]
 
 
@@ -180,10 +188,10 @@ AUTODL = [
 
 
 @pytest.mark.parametrize(("name", "params_m", "macs_m"), AUTODL)
-def test_sizes_measured_with_autodl(name: str, params_m: float, macs_m: float) -> None:
-    network = built(find(name), "cifar10")
+def test_network_sizes_equal_those_measured_with_autodl_projects(name: str, params_m: float, macs_m: float) -> None:
+    network = build_network(get_architecture(name), "cifar10")
     assert count_parameters(network) == round(params_m * 1e6)
-    assert round(count_operations(network, DATA["cifar10"][0], "macs_bias") / 1e6, 2) == macs_m
+    assert round(count_operations(network, DATASETS["cifar10"][0], "macs_bias") / 1e6, 2) == macs_m
 
 
 @pytest.mark.parametrize(
@@ -202,36 +210,36 @@ def test_sizes_measured_with_autodl(name: str, params_m: float, macs_m: float) -
         ("enas", "ENASNet"),
     ],
 )
-def test_names(name: str, expected: str) -> None:
-    assert find(name).name == expected
-    assert load_genotype(name) == parse_genotype(find(expected).genotype)
+def test_get_architecture_accepts_aliases_and_spelling_variants(name: str, expected: str) -> None:
+    assert get_architecture(name).name == expected
+    assert load_genotype(name) == parse_genotype(get_architecture(expected).genotype)
 
 
-def test_unknown_names() -> None:
-    assert search("foo") is None and similar("foo") == []
-    with pytest.raises(NasError, match="'nosy_darts_a': did you mean noisy_darts_a"):
-        find("nosy_darts_a")
-    with pytest.raises(NasError, match="'foo'; python train.py --list"):
-        find("foo")
-    with pytest.raises(NasError, match="'noisydarts-A' may be any of noisy_darts_a, NoisyDARTS_A"):
-        search("noisydarts-A")
+def test_unknown_or_ambiguous_names_are_refused() -> None:
+    assert find_architecture("foo") is None and similar_names("foo") == []
+    with pytest.raises(NasError, match="genotype=nosy_darts_a: no published .* Did you mean noisy_darts_a"):
+        get_architecture("nosy_darts_a")
+    with pytest.raises(NasError, match="genotype=foo: .* python train.py --list"):
+        get_architecture("foo")
+    with pytest.raises(NasError, match="genotype=noisydarts-A: ambiguous name. Use one of noisy_darts_a, NoisyDARTS_A"):
+        find_architecture("noisydarts-A")
 
 
-def test_a_file_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_prefers_file_over_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nas.spaces.genotype_file import published, save_genotype
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pdarts").mkdir()
-    assert published("pdarts") is find("PDARTS"), "a directory without a genotype is none"
+    assert published("pdarts") is get_architecture("PDARTS"), "a directory without genotype.json does not count"
     other = load_genotype("DARTS_V1")
     save_genotype(other, tmp_path / "pdarts" / "genotype.json")
     assert published("pdarts") is None and load_genotype("pdarts") == other
-    assert published(find("PDARTS").genotype) is None
+    assert published(get_architecture("PDARTS").genotype) is None
 
 
-def test_options_follow_the_size_of_the_images() -> None:
-    drnas, gdas, mobile = find("DrNAS_imagenet"), find("GDAS_F1"), find("NoisyDARTS_A")
-    assert drnas.options((32, 32)) == {"pool_norm": "plain"}
-    assert drnas.options((224, 224)) == {"pool_norm": "plain", "channels": 48, "layers": 14, "stem": "imagenet"}
-    assert gdas.options((224, 224))["channels"] == 52
-    assert mobile.options((224, 224)) == {}
+def test_network_options_depend_on_image_size() -> None:
+    drnas, gdas, mobile = map(get_architecture, ("DrNAS_imagenet", "GDAS_F1", "NoisyDARTS_A"))
+    assert drnas.network_options((32, 32)) == {"pool_norm": "plain"}
+    assert drnas.network_options((224, 224)) == {"pool_norm": "plain", "channels": 48, "layers": 14, "stem": "imagenet"}
+    assert gdas.network_options((224, 224))["channels"] == 52
+    assert mobile.network_options((224, 224)) == {}
