@@ -28,8 +28,8 @@ from nas.data.proxy_batches import ProxyBatches
 from nas.data.synthetic import Synthetic
 from nas.proxies.linear_regions import LinearRegions
 from nas.proxies.ntk import Ntk
-from nas.searches.pruning.measure import Meter, Place
-from nas.searches.pruning.ranking import removable, without
+from nas.searches.pruning.measure import MeasurementKey, ProxyMeasurement
+from nas.searches.pruning.ranking import prune_ops, removable_ops
 from nas.spaces.nas_bench_201.notation import OPS
 from nas.spaces.nas_bench_201.space import NasBench201
 
@@ -62,16 +62,16 @@ def ours() -> Measure:
     data = Synthetic(shape=[3, 32, 32], size=8192, mean=0.5, std=0.25)
     space, draws = NasBench201((3, 32, 32), 10), ProxyBatches(data, 0)
     sizes = ((Ntk(), IMAGES), (LinearRegions(chunk=CHUNK), 3 * CHUNK))
-    meters: list[Meter] = []
+    meters: list[ProxyMeasurement] = []
 
     def measure(number: int, candidate: int | None) -> None:
         alive = {"cell": left_in(number)}
         if candidate is None:  # weights and inputs are drawn anew
-            meters[:] = [Meter(space, proxy, draws, 0, "paper", True, size) for proxy, size in sizes]
-        left = alive if candidate is None else without(alive, [removable(alive)[candidate]])
+            meters[:] = [ProxyMeasurement(space, proxy, draws, 0, "paper", True, size) for proxy, size in sizes]
+        left = alive if candidate is None else prune_ops(alive, [removable_ops(alive)[candidate]])
         for meter in meters:
             for repeat in range(REPEATS):
-                meter(left, Place(number, 0, repeat))
+                meter(left, MeasurementKey(number, 0, repeat))
 
     return measure
 

@@ -1,4 +1,4 @@
-"""TE-NAS' ranking and its pruning rounds against those of the authors' program."""
+"""Ranking and pruning rounds of TE-NAS against the authors' program."""
 
 from __future__ import annotations
 
@@ -13,9 +13,18 @@ from numpy.typing import NDArray
 from nas.proxies.linear_regions import LinearRegions
 from nas.proxies.ntk import Ntk
 from nas.proxies.proxy import Batch, Proxy
-from nas.searches.pruning.measure import Meter, Place
-from nas.searches.pruning.ranking import Candidate, change, crowded, ranked, ranks, removable, without
-from nas.searches.pruning.search import Measured, decide
+from nas.searches.pruning.measure import MeasurementKey, ProxyMeasurement
+from nas.searches.pruning.ranking import (
+    Candidate,
+    CandidateScores,
+    nodes_over_limit,
+    prune_ops,
+    pruning_order,
+    rank_changes,
+    relative_change,
+    removable_ops,
+    select_pruned,
+)
 from nas.spaces.base import Network, Space
 from tests.support.golden_tools import Golden, assert_golden
 from tests.support.tenas_tools import alive, probe, tenas_space
@@ -26,7 +35,7 @@ TABLES = ("kappa_change64", "regions_change64")
 
 
 class Changes:
-    """The golden's tables filled with what was computed, to be compared with it."""
+    """Tables of the golden, filled with the computed values for comparison."""
 
     def __init__(self, stored: Golden) -> None:
         self.stored = stored
@@ -41,15 +50,17 @@ class Changes:
     def place(self, candidate: Candidate) -> tuple[int, int, int]:
         return self.kinds.index(candidate.cell), candidate.edge, candidate.op
 
-    def add(self, group: list[Candidate], found: list[Measured]) -> None:
+    def add(self, group: list[Candidate], found: list[CandidateScores]) -> None:
         values = [
-            [change(m.before[i], m.after[i], proxy.higher_is_better) for m in found] for i, proxy in enumerate(PROXIES)
+            [relative_change(m.before[i], m.after[i], proxy.higher_is_better) for m in found]
+            for i, proxy in enumerate(PROXIES)
         ]
         for table, proxy, column in zip(("kappa", "regions"), PROXIES, values, strict=True):
-            for candidate, value, rank in zip(group, column, ranks(column, proxy.higher_is_better)[1], strict=True):
+            ranks = rank_changes(column, proxy.higher_is_better)[1]
+            for candidate, value, rank in zip(group, column, ranks, strict=True):
                 self.found[f"{table}_change64"][self.place(candidate)] = value
                 self.found[f"{table}_rank"][self.place(candidate)] = rank
-        self.order += [[*self.place(group[i])] for i in ranked(values, [False, True])]
+        self.order += [[*self.place(group[i])] for i in pruning_order(values, [False, True])]
 
     def compare(self, left: dict[str, list[list[bool]]]) -> None:
         for name, values in self.found.items():
@@ -62,28 +73,28 @@ class Changes:
 def run_round(
     stored: Golden, measure: Callable[[int, dict[str, Any], Candidate], tuple[list[float], list[float]]]
 ) -> None:
-    """One call of the authors' pruning function, whose measurements ``measure`` gives for each proxy."""
+    """Run one call of the authors' pruning function, with the measurements that ``measure`` returns per proxy."""
     tables = Changes(stored)
     given = stored.entry["constructor"]
     left = alive(tables.space, stored.tensor("alphas_before"))
     keep = given["num_per_group"]
-    groups = [removable(left)] if keep is None else crowded(tables.space.cells, left)
+    groups = [removable_ops(left)] if keep is None else nodes_over_limit(tables.space.cells, left)
     assert groups and all(groups)
     for group in groups:
         found = []
         for candidate in group:
             pairs = [measure(i, left, candidate) for i in range(len(PROXIES))]
-            found.append(Measured([before for before, _ in pairs], [after for _, after in pairs]))
+            found.append(CandidateScores([before for before, _ in pairs], [after for _, after in pairs]))
         tables.add(group, found)
-        gone = decide(group, found, PROXIES, left, keep, given["prune_number"])
+        pruned = select_pruned(group, found, PROXIES, left, keep, given["prune_number"])
         if "choices_in_order" in stored.arrays:
-            assert [list(tables.place(c)) for c in gone] == stored.arrays["choices_in_order"].tolist()
-        left = without(left, gone)
+            assert [list(tables.place(c)) for c in pruned] == stored.arrays["choices_in_order"].tolist()
+        left = prune_ops(left, pruned)
     tables.compare(left)
 
 
 @pytest.mark.parametrize("file", ["tenas_ranking_nb201", "tenas_ranking_darts", "tenas_ranking_darts_groups"])
-def test_ranking(golden: Callable[[str], Golden], file: str) -> None:
+def test_select_pruned_agrees_with_the_reference_tables(golden: Callable[[str], Golden], file: str) -> None:
     stored = golden(file)
     kinds = list(tenas_space(stored).cells)
 
@@ -96,8 +107,8 @@ def test_ranking(golden: Callable[[str], Golden], file: str) -> None:
     run_round(stored, measure)
 
 
-class StoredMeter(Meter):
-    """A meter with the golden's weights and inputs, whatever the place."""
+class StoredMeasurement(ProxyMeasurement):
+    """A measurement with the weights and inputs of the golden for every key."""
 
     def __init__(self, stored: Golden, space: Space, proxy: Proxy) -> None:
         super().__init__(space, proxy, None, 0, "paper", True, 0)  # type: ignore[arg-type]
@@ -108,20 +119,20 @@ class StoredMeter(Meter):
         x = x if kind == "ntk" else x.flatten(0, 1)
         self.stored_batch = x, torch.zeros(len(x), dtype=torch.int64)
 
-    def network(self, place: Place) -> Network:
+    def network(self, key: MeasurementKey) -> Network:
         return self.stored_network
 
-    def batch(self, place: Place) -> Batch:
+    def batch(self, key: MeasurementKey) -> Batch:
         return self.stored_batch
 
 
 @pytest.mark.parametrize("file", ["tenas_round_nb201", "tenas_round_darts_groups"])
-def test_round(golden: Callable[[str], Golden], file: str) -> None:
-    """Measured with real networks in float64; the stale reference of the edges' round included."""
+def test_proxy_measurement_agrees_with_the_reference_round(golden: Callable[[str], Golden], file: str) -> None:
+    """Measure real networks in float64, including the stale reference of the round of edges."""
     stored = golden(file)
     space = tenas_space(stored)
     regions = LinearRegions(chunk=stored.entry["case"]["rbatch"])
-    meters = [StoredMeter(stored, space, proxy) for proxy in (Ntk(), regions)]
+    measurements = [StoredMeasurement(stored, space, proxy) for proxy in (Ntk(), regions)]
     kinds, begun = list(space.cells), alive(space, stored.tensor("alphas_before"))
     seen = {
         name: np.full_like(stored.arrays[name], -9999)
@@ -130,9 +141,9 @@ def test_round(golden: Callable[[str], Golden], file: str) -> None:
     }
 
     def measure(proxy: int, left: dict[str, Any], c: Candidate) -> tuple[list[float], list[float]]:
-        where = Place(0, 0, 0)
-        before = meters[proxy].reference(begun if proxy == 0 else left, where)
-        after = meters[proxy](without(left, [c]), where)
+        key = MeasurementKey(0, 0, 0)
+        before = measurements[proxy].reference(begun if proxy == 0 else left, key)
+        after = measurements[proxy](prune_ops(left, [c]), key)
         for which, value in (("origin64", before), ("pruned64", after)):
             seen[f"{('kappa', 'regions')[proxy]}_{which}"][kinds.index(c.cell), c.edge, c.op] = value
         return [before], [after]

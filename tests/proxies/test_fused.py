@@ -13,7 +13,7 @@ from nas.proxies.fused import fusible
 from nas.proxies.linear_regions import LinearRegions, distinct
 from nas.proxies.ntk import Ntk, gradient_rows
 from nas.proxies.pruned import Pruned
-from nas.searches.pruning.measure import Meter, Place
+from nas.searches.pruning.measure import MeasurementKey, ProxyMeasurement
 from nas.spaces.base import Network, Probe, Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
@@ -103,15 +103,15 @@ def test_rows_in_parts_are_rows(count: int) -> None:
 def test_a_trainer_of_low_precision_measures_in_float32(proxy: Ntk | LinearRegions) -> None:
     """What bf16-mixed, bf16-true and 64-true do around a step changes nothing."""
     draws = ProxyBatches(Synthetic(shape=[3, 8, 8], size=64, mean=0.5, std=0.25), 0)
-    space, place = spaces()["nas_bench_201"], Place(0, 0, 0)
+    space, place = spaces()["nas_bench_201"], MeasurementKey(0, 0, 0)
     left = alive(space, 0, 1.0)
-    plain = Meter(space, proxy, draws, 0, "paper", True, 10)(left, place)
+    plain = ProxyMeasurement(space, proxy, draws, 0, "paper", True, 10)(left, place)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert Meter(space, proxy, draws, 0, "paper", True, 10)(left, place) == plain
+        assert ProxyMeasurement(space, proxy, draws, 0, "paper", True, 10)(left, place) == plain
     for dtype in (torch.bfloat16, torch.float64):
         torch.set_default_dtype(dtype)
         try:
-            assert Meter(space, proxy, draws, 0, "paper", True, 10)(left, place) == plain
+            assert ProxyMeasurement(space, proxy, draws, 0, "paper", True, 10)(left, place) == plain
             assert torch.get_default_dtype() == dtype
         finally:
             torch.set_default_dtype(torch.float32)

@@ -25,7 +25,7 @@ from nas.proxies.proxy import Batch, Proxy, weighted
 from nas.proxies.pruned import Pruned
 from nas.proxies.synflow import Synflow
 from nas.proxies.zen import Zen
-from nas.searches.pruning.ranking import significant
+from nas.searches.pruning.ranking import round_significant
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.network import NasBench201Network
@@ -271,4 +271,4 @@ def test_a_score_leaves_no_trace(file: Path) -> None:
 
 @pytest.mark.parametrize(("value", "rounded"), [(0.0, 0.0), (0.12345, 0.123), (-1.2355, -1.24), (99.96, 100.0)])
 def test_significant_digits(value: float, rounded: float) -> None:
-    assert significant(value) == pytest.approx(rounded)
+    assert round_significant(value) == pytest.approx(rounded)

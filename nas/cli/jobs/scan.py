@@ -30,7 +30,7 @@ from nas.proxies.ranking.log import Entry
 from nas.proxies.ranking.outputs import PICTURE_FILE, TABLE_FILE, save_picture, scatter, write_table
 from nas.proxies.ranking.ranking import ProxyRanking, size
 from nas.proxies.ranking.report import RankingReport, Truth, best_of, text
-from nas.searches.pruning.rounds import duration
+from nas.searches.pruning.rounds import format_duration
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
 from nas.utils.errors import NasError
@@ -128,7 +128,7 @@ class _Progress:
         elif now - self._told >= PAUSE and done < self.total:
             self._told = now
             each = (now - self._begun[0]) / (done - self._begun[1])
-            left = duration(each * (self.total - done))
+            left = format_duration(each * (self.total - done))
             log.info("%d/%d  %s  %.3f s each  %s left", done, self.total, self.name, each, left)
 
 

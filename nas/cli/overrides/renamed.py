@@ -79,6 +79,7 @@ RENAMED = {
     "method.score": "ranking.proxy",
     "method.scores": "method.proxies",
     "method.single_level": "method.arch_step.single_level",
+    "method.stale": "method.stale_reference",
     "method.warmup_epochs": "method.arch_step.warmup_epochs",
     "method.weight_optimizer": "method.weight_step.optimizer",
     "method=scan": "mode=rank_proxies",

@@ -1,4 +1,4 @@
-"""One proxy of a pruned supernet, at drawn weights and on drawn inputs."""
+"""Measurement of a proxy on pruned supernets, with weights and inputs determined by a key."""
 
 from __future__ import annotations
 
@@ -18,32 +18,39 @@ from nas.proxies.pruned import Alive, Pruned
 from nas.spaces.base import Network, Space
 
 Init = Literal["paper", "reference_code"]
+PartialKey = tuple[int | None, ...]
 
 
-class Place(NamedTuple):
-    """Where in a search a measurement stands: its round, candidate and repeat."""
+class MeasurementKey(NamedTuple):
+    """Position of a measurement in a search. It determines all random numbers of the measurement."""
 
     round: int
     candidate: int
     repeat: int
 
 
-class Meter:
-    """``meter(alive, place)``: the proxy of the supernet that ``alive`` leaves. All randomness follows from the place.
+class ProxyMeasurement:
+    """Measures one proxy on the supernet that remains after pruning, in float32.
 
-    Scores are measured in float32, whatever the precision of the trainer.
-
-    ``init`` "paper" draws the weights anew for each repeat, Kaiming normal by fan-out for the kernel's network and by
-    fan-in for others; "reference_code" is what the released code does: PyTorch's initialization, one network a round
-    for the kernel and one a candidate for the regions. With ``share`` all candidates of a round see the
-    same weights and inputs, so that the unpruned supernet is measured once a repeat and not once a candidate.
+    Args:
+        space: the search space.
+        proxy: the proxy to measure.
+        batches: source of the input images.
+        seed: seed of the search.
+        init: "paper" samples new weights for each repeat: Kaiming normal by fan-out for the "ntk" probe and by fan-in
+            for other networks. "reference_code" uses PyTorch's initialization as the released code does, once per
+            round for the "ntk" probe and once per candidate for others.
+        share: use the same weights and inputs for all candidates of a round. The unpruned supernet is then measured
+            once per repeat instead of once per candidate.
+        batch_size: number of images.
+        device: device of the measurement; default: CPU.
     """
 
     def __init__(
         self,
         space: Space,
         proxy: Proxy,
-        draws: ProxyBatches,
+        batches: ProxyBatches,
         seed: int,
         init: Init,
         share: bool,
@@ -52,103 +59,103 @@ class Meter:
     ) -> None:
         self.space = space
         self.proxy = proxy
-        self.draws = draws
+        self.batches = batches
         self.seed = seed
         self.init = init
         self.share = share
         self.batch_size = batch_size
         self.device = torch.device("cpu") if device is None else device
-        self._networks: dict[tuple[int | None, ...], Network] = {}
-        self._batches: dict[tuple[int | None, ...], Batch] = {}
+        self._networks: dict[PartialKey, Network] = {}
+        self._inputs: dict[PartialKey, Batch] = {}
         self._references: dict[object, float] = {}
-        self._where: tuple[int, int | None] = (-1, None)
-        self._fuse: bool | None = None  # all networks of a space are alike
-        self._not_finite = 0
+        self._cached: tuple[int, int | None] = (-1, None)
+        self._fuse: bool | None = None  # the same for all networks of a space
+        self._non_finite = 0
 
-    def __call__(self, alive: Alive, place: Place) -> float:
-        """The proxy of what is left, at the place's weights and inputs."""
+    def __call__(self, alive: Alive, key: MeasurementKey) -> float:
+        """Measure the supernet with the ops of ``alive``, with the weights and inputs of ``key``."""
         with in_float32(self.device):
-            value = self._measured(alive, place)
-        self._not_finite += not math.isfinite(value)
+            value = self._measure(alive, key)
+        self._non_finite += not math.isfinite(value)
         return value
 
-    def not_finite(self) -> int:
-        """How many of the scores measured since this was last asked were not finite."""
-        found, self._not_finite = self._not_finite, 0
-        return found
+    def reference(self, alive: Alive, key: MeasurementKey) -> float:
+        """Return the same value as a call, cached as long as weights and inputs are the same."""
+        self._evict(key)
+        entry = key.repeat, tuple((name, tuple(map(tuple, rows))) for name, rows in alive.items())
+        if entry not in self._references:
+            self._references[entry] = self(alive, key)
+        return self._references[entry]
 
-    def _measured(self, alive: Alive, place: Place) -> float:
-        self._enter(place)
-        supernet = self.network(place)
-        if self._fuse is None:
-            self._fuse = self.proxy.probe is not None and fusible(supernet)
-        network = Pruned(supernet, alive, self._fuse)
-        seed = self._seed("draw", *self._of_batch(place))
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)  # of ops that draw: the noise of space S4
-            return self.proxy(network, self.batch(place), torch.Generator().manual_seed(seed))
+    def pop_non_finite(self) -> int:
+        """Return the number of non-finite values since the last call of this method."""
+        count, self._non_finite = self._non_finite, 0
+        return count
 
-    def reference(self, alive: Alive, place: Place) -> float:
-        """The same, remembered as long as weights and inputs stay."""
-        self._enter(place)
-        key = place.repeat, tuple((name, tuple(map(tuple, rows))) for name, rows in alive.items())
-        if key not in self._references:
-            self._references[key] = self(alive, place)
-        return self._references[key]
-
-    def network(self, place: Place) -> Network:
-        """The supernet with the weights of a place."""
-        key = self._of_network(place)
-        if key not in self._networks:
+    def network(self, key: MeasurementKey) -> Network:
+        """Return the supernet with the weights of ``key``."""
+        part = self._network_key(key)
+        if part not in self._networks:
             with torch.random.fork_rng([]):
-                torch.manual_seed(self._seed("weights", *key))
+                torch.manual_seed(self._seed("weights", *part))
                 network = self.space.supernet() if self.proxy.probe is None else self.space.probe(self.proxy.probe)
                 if self.init == "paper":
-                    kaiming(network, "fan_out" if self.proxy.probe == "ntk" else "fan_in")
-            self._networks[key] = network.to(self.device)
-        return self._networks[key]
+                    init_kaiming(network, "fan_out" if self.proxy.probe == "ntk" else "fan_in")
+            self._networks[part] = network.to(self.device)
+        return self._networks[part]
 
-    def batch(self, place: Place) -> Batch:
-        """The inputs of a place and their labels."""
-        key = self._of_batch(place)
-        if key not in self._batches:
-            seed = self._seed("batch", *key)
+    def batch(self, key: MeasurementKey) -> Batch:
+        """Return the inputs of ``key`` with their labels."""
+        part = self._input_key(key)
+        if part not in self._inputs:
+            seed = self._seed("batch", *part)
             if self.proxy.probe == "regions":
-                images = self.draws.plain(self.batch_size, seed)
+                images = self.batches.plain(self.batch_size, seed)
                 x = crops(images, torch.Generator().manual_seed(seed))
                 y = torch.zeros(len(x), dtype=torch.int64)
             else:
-                x, y = self.draws.augmented(self.batch_size, seed)
-            self._batches[key] = x.to(self.device), y.to(self.device)
-        return self._batches[key]
+                x, y = self.batches.augmented(self.batch_size, seed)
+            self._inputs[part] = x.to(self.device), y.to(self.device)
+        return self._inputs[part]
 
-    def _of_batch(self, place: Place) -> tuple[int | None, ...]:
-        return place.round, None if self.share else place.candidate, place.repeat
+    def _measure(self, alive: Alive, key: MeasurementKey) -> float:
+        self._evict(key)
+        supernet = self.network(key)
+        if self._fuse is None:
+            self._fuse = self.proxy.probe is not None and fusible(supernet)
+        network = Pruned(supernet, alive, self._fuse)
+        seed = self._seed("draw", *self._input_key(key))
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)  # for ops that sample, such as the noise of space S4
+            return self.proxy(network, self.batch(key), torch.Generator().manual_seed(seed))
 
-    def _of_network(self, place: Place) -> tuple[int | None, ...]:
+    def _input_key(self, key: MeasurementKey) -> PartialKey:
+        return key.round, None if self.share else key.candidate, key.repeat
+
+    def _network_key(self, key: MeasurementKey) -> PartialKey:
         if self.init == "paper":
-            return self._of_batch(place)
+            return self._input_key(key)
         per_round = self.share or self.proxy.probe == "ntk"
-        return place.round, None if per_round else place.candidate, None
+        return key.round, None if per_round else key.candidate, None
 
-    def _enter(self, place: Place) -> None:
-        """Forgets what no later place of the search uses."""
-        where = place.round, None if self.share else place.candidate
-        if where != self._where:
-            self._batches.clear()
+    def _evict(self, key: MeasurementKey) -> None:
+        """Clear the caches of earlier rounds and candidates, which are not measured again."""
+        current = key.round, None if self.share else key.candidate
+        if current != self._cached:
+            self._inputs.clear()
             self._references.clear()
-            kept = self._of_network(place)
-            self._networks = {key: network for key, network in self._networks.items() if key == kept}
-            self._where = where
+            kept = self._network_key(key)
+            self._networks = {part: network for part, network in self._networks.items() if part == kept}
+            self._cached = current
 
-    def _seed(self, what: str, *place: int | None) -> int:
-        text = f"{self.seed} {self.proxy.name} {what} {place}"
+    def _seed(self, purpose: str, *part: int | None) -> int:
+        text = f"{self.seed} {self.proxy.name} {purpose} {part}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
 
 
-def kaiming(network: nn.Module, mode: Literal["fan_in", "fan_out"]) -> None:
-    """Kaiming normal weights, no biases, batch norm as new."""
+def init_kaiming(network: nn.Module, mode: Literal["fan_in", "fan_out"]) -> None:
+    """Initialize weights by Kaiming normal and biases by 0, and reset batch norm."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")

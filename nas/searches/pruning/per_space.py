@@ -1,4 +1,4 @@
-"""Numbers that a method's paper gives for each space."""
+"""Options with a value per space, as papers give them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 PerSpace = int | Mapping[str, int]
-"""One number, or one for each notation of a space."""
+"""One number, or one number per notation of a space."""
 
 
-def of_space(value: PerSpace, space: Space, option: str) -> int:
-    """The number for a space. Raises NasError where there is none, or it is below 1."""
+def value_for_space(value: PerSpace, space: Space, option: str) -> int:
+    """Return the number for a space.
+
+    Raises:
+        NasError: if there is no number for the space, or it is below 1.
+    """
     if isinstance(value, Mapping):
         if space.notation not in value:
             raise NasError(
-                f"{option} says nothing of space '{space.name}' (notation '{space.notation}'): it knows "
-                f"{', '.join(value)}; give one whole number"
+                f"{option}: there is no value for space={space.name} (notation '{space.notation}'), only for "
+                f"{', '.join(value)}. Use a whole number."
             )
         value = value[space.notation]
     if not isinstance(value, int) or value < 1:
-        raise NasError(f"{option}={value}: give a whole number, at least 1")
+        raise NasError(f"{option}={value}: use a whole number of at least 1.")
     return value

@@ -1,4 +1,4 @@
-"""What TE-NAS prunes, given how each op's removal changes its scores (Chen et al., ICLR 2021)."""
+"""Ranking and selection of the ops that TE-NAS prunes (Chen et al., ICLR 2021)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,34 @@ from typing import NamedTuple
 import numpy as np
 
 from nas.architecture.cell import Cell
+from nas.proxies.proxy import Proxy
 from nas.proxies.pruned import Alive
 
 DIGITS = 3
-"""Changes are rounded to this many decimals, and sorted by as many significant digits."""
-LARGE = 1e6
-"""The relative change that stands for one from or to a score that is not finite; none counts more."""
+"""Changes are rounded to this number of decimals, and sorted by this number of significant digits."""
+LARGEST_CHANGE = 1e6
+"""The bound of relative changes; a change from or to a non-finite value counts as this much."""
 
 
 class Candidate(NamedTuple):
-    """One op that may be pruned: its cell type, edge and column of the table."""
+    """An op that may be pruned."""
 
     cell: str
     edge: int
+    """Row of the cell's table."""
     op: int
+    """Column of the cell's table."""
 
 
-def removable(alive: Alive) -> list[Candidate]:
-    """Every op that is left on an edge with others, by cell type, edge and op."""
+class CandidateScores(NamedTuple):
+    """Proxy values of the supernet with and without a candidate: one list per proxy, one number per repeat."""
+
+    before: list[list[float]]
+    after: list[list[float]]
+
+
+def removable_ops(alive: Alive) -> list[Candidate]:
+    """List every op whose edge has other remaining ops, by cell type, edge and op."""
     return [
         Candidate(name, e, o)
         for name, rows in alive.items()
@@ -36,62 +46,96 @@ def removable(alive: Alive) -> list[Candidate]:
     ]
 
 
-def crowded(cells: Mapping[str, Cell], alive: Alive) -> list[list[Candidate]]:
-    """For each node with more edges than its genotype keeps, the ops that are left on them."""
-    found = []
+def nodes_over_limit(cells: Mapping[str, Cell], alive: Alive) -> list[list[Candidate]]:
+    """List the remaining ops on the edges into each node that has more edges than a genotype keeps."""
+    groups = []
     for name, cell in cells.items():
         for node in cell.nodes if cell.inputs is not None else ():
             edges = [e for e in cell.into(node) if any(alive[name][e])]
             if len(edges) > (cell.inputs or 0):
-                found.append([Candidate(name, e, o) for e in edges for o, on in enumerate(alive[name][e]) if on])
-    return found
+                groups.append([Candidate(name, e, o) for e in edges for o, on in enumerate(alive[name][e]) if on])
+    return groups
 
 
-def rounds_left(cells: Mapping[str, Cell], alive: Alive, number: int) -> int:
-    """How many rounds decide every edge where each prunes ``number`` ops of it, one of edges included."""
+def rounds_needed(cells: Mapping[str, Cell], alive: Alive, number: int) -> int:
+    """Return the number of rounds until every edge has one op and every node has its number of edges.
+
+    Args:
+        cells: the search space.
+        alive: the remaining ops.
+        number: ops that an edge loses per round.
+    """
     most = max(sum(row) for rows in alive.values() for row in rows)
-    return math.ceil(max(0, most - 1) / number) + bool(crowded(cells, alive))
+    return math.ceil(max(0, most - 1) / number) + bool(nodes_over_limit(cells, alive))
 
 
-def without(alive: Alive, gone: Sequence[Candidate]) -> dict[str, list[list[bool]]]:
-    """What is left when ``gone`` are pruned."""
+def prune_ops(alive: Alive, pruned: Sequence[Candidate]) -> dict[str, list[list[bool]]]:
+    """Return the remaining ops after the candidates ``pruned`` are removed from ``alive``."""
     left = {name: [list(row) for row in rows] for name, rows in alive.items()}
-    for name, edge, op in gone:
+    for name, edge, op in pruned:
         left[name][edge][op] = False
     return left
 
 
-def change(before: Sequence[float], after: Sequence[float], higher_is_better: bool) -> float:
-    """The mean over repeats of (before - after) / |before|, each rounded to three decimals.
+def select_pruned(
+    group: Sequence[Candidate],
+    scores: Sequence[CandidateScores],
+    proxies: Sequence[Proxy],
+    alive: Alive,
+    keep: int | None,
+    number: int,
+) -> list[Candidate]:
+    """Select the candidates to prune.
 
-    A score that is not finite is the worst there is: a change from it, or to it, counts as large.
+    Args:
+        group: candidates that are ranked together.
+        scores: their proxy values.
+        proxies: the proxies, in the order of the scores.
+        alive: the remaining ops.
+        keep: in a round of edges, the number of candidates to keep; None in a round of ops.
+        number: in a round of ops, the number of ops to prune on each edge.
     """
-    worse = 1.0 if higher_is_better else -1.0
-    found = []
+    changes = [
+        [relative_change(s.before[i], s.after[i], proxy.higher_is_better) for s in scores]
+        for i, proxy in enumerate(proxies)
+    ]
+    order = pruning_order(changes, [proxy.higher_is_better for proxy in proxies])
+    if keep is not None:
+        return [group[i] for i in order[:-keep]]
+    return first_of_each_edge(group, order, alive, number)
+
+
+def relative_change(before: Sequence[float], after: Sequence[float], higher_is_better: bool) -> float:
+    """Return the mean over repeats of (before - after) / abs(before), each rounded to three decimals.
+
+    A non-finite value is worse than any finite one: a change from it or to it counts as the largest change.
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    changes = []
     for one, other in zip(before, after, strict=True):
         if math.isfinite(one) and math.isfinite(other):
-            relative = (one - other) / abs(one) if one else (one - other) * LARGE
-            found.append(round(max(-LARGE, min(relative, LARGE)), DIGITS))
+            relative = (one - other) / abs(one) if one else (one - other) * LARGEST_CHANGE
+            changes.append(round(max(-LARGEST_CHANGE, min(relative, LARGEST_CHANGE)), DIGITS))
         else:
-            found.append(worse * LARGE * (math.isfinite(one) - math.isfinite(other)))
-    return float(np.mean(found))
+            changes.append(sign * LARGEST_CHANGE * (math.isfinite(one) - math.isfinite(other)))
+    return float(np.mean(changes))
 
 
-def ranks(changes: Sequence[float], higher_is_better: bool) -> tuple[list[int], list[int]]:
-    """The order in which one score would prune, and the rank of each change in it.
+def rank_changes(changes: Sequence[float], higher_is_better: bool) -> tuple[list[int], list[int]]:
+    """Return the order in which one proxy would prune candidates, and the rank of each candidate in it.
 
-    First comes what improves the score most, or harms it least. The order goes by three significant digits, and
-    equals keep theirs; a rank goes up by one wherever the whole value differs from the one before.
+    The first candidate improves the proxy most, or harms it least. The order compares three significant digits and
+    is stable. Ranks increase by one wherever the full value differs from the previous one.
     """
-    order = sorted(range(len(changes)), key=lambda i: significant(changes[i]), reverse=not higher_is_better)
-    found = [0] * len(changes)
+    order = sorted(range(len(changes)), key=lambda i: round_significant(changes[i]), reverse=not higher_is_better)
+    ranks = [0] * len(changes)
     for last, this in zip(order, order[1:], strict=False):
-        found[this] = found[last] + (changes[this] != changes[last])
-    return order, found
+        ranks[this] = ranks[last] + (changes[this] != changes[last])
+    return order, ranks
 
 
-def significant(value: float, digits: int = DIGITS) -> float:
-    """``value`` rounded to so many significant digits, with the small offset of the authors' code."""
+def round_significant(value: float, digits: int = DIGITS) -> float:
+    """Round ``value`` to a number of significant digits, with the small offset of the authors' code."""
     if value == 0:
         return 0.0
     size = abs(value) + 1e-8
@@ -99,20 +143,27 @@ def significant(value: float, digits: int = DIGITS) -> float:
     return math.copysign(round(size * 10 ** (-power), digits) * 10**power, value)
 
 
-def ranked(changes: Sequence[Sequence[float]], higher_is_better: Sequence[bool]) -> list[int]:
-    """Positions of candidates by the sum of their ranks under several scores, what is to be pruned first.
+def pruning_order(changes: Sequence[Sequence[float]], higher_is_better: Sequence[bool]) -> list[int]:
+    """Sort candidates by the sum of their ranks under several proxies, the first to prune first.
 
-    ``changes`` holds one list a score. Of equal sums the order of the first score decides.
+    Args:
+        changes: one list of relative changes per proxy.
+        higher_is_better: the direction of each proxy.
+
+    Returns:
+        Indices of the candidates. The order of the first proxy decides between equal sums.
     """
-    found = [ranks(values, higher) for values, higher in zip(changes, higher_is_better, strict=True)]
-    totals = [sum(parts) for parts in zip(*(places for _, places in found), strict=True)]
-    return sorted(found[0][0], key=lambda i: totals[i])
+    by_proxy = [rank_changes(values, higher) for values, higher in zip(changes, higher_is_better, strict=True)]
+    totals = [sum(parts) for parts in zip(*(ranks for _, ranks in by_proxy), strict=True)]
+    return sorted(by_proxy[0][0], key=lambda i: totals[i])
 
 
-def first_of_edges(candidates: Sequence[Candidate], order: Sequence[int], alive: Alive, number: int) -> list[Candidate]:
-    """The first ``number`` candidates of each edge, so many that one op is left; edges as they first appear.
+def first_of_each_edge(
+    candidates: Sequence[Candidate], order: Sequence[int], alive: Alive, number: int
+) -> list[Candidate]:
+    """Return the first ``number`` candidates of each edge in ``order``, but leave each edge one op.
 
-    As in the authors' code the first edge of the first cell type bounds ``number`` for all.
+    As in the authors' code, the number of ops on the first edge of the first cell type limits ``number`` for all edges.
     """
     number = min(number, max(sum(next(iter(alive.values()))[0]) - 1, 1))
     chosen: dict[tuple[str, int], list[Candidate]] = {}

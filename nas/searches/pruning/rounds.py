@@ -1,4 +1,4 @@
-"""How a search goes through its rounds: a step for each candidate, and how much time is left."""
+"""Rounds of a pruning search as epochs of a trainer: one step per candidate, and progress in the log."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import pytorch_lightning as pl
 from nas.data.base import ImageData
 
 log = logging.getLogger(__name__)
-PAUSE = 30.0
-"""Seconds between two lines."""
+LOG_INTERVAL = 30.0
+"""Seconds between two log lines."""
 
 
-class Rounds(pl.LightningDataModule):
-    """Batches that say nothing but that it is time for a candidate: ``count`` of them, asked anew for each round.
+class CandidateDataModule(pl.LightningDataModule):
+    """A data module whose batches are empty placeholders, one per candidate of the current round.
 
-    ``data`` are the images that the search draws from.
+    Args:
+        data: the images that the search samples from.
+        count: returns the number of candidates; called once per round.
     """
 
     def __init__(self, data: ImageData, count: Callable[[], int]) -> None:
@@ -36,29 +38,36 @@ class Rounds(pl.LightningDataModule):
         return range(max(1, self.count()))
 
 
-class Pace:
-    """Says now and then how long a round still takes: called with what was just measured and its seconds."""
+class RoundProgress:
+    """Logs the progress and the remaining time of a round at most every 30 seconds.
+
+    Args:
+        round_number: number of the round, from 1.
+        total: number of measurements of the round.
+        now: clock in seconds.
+    """
 
     def __init__(self, round_number: int, total: int, now: Callable[[], float] = time.monotonic) -> None:
         self.round = round_number
         self.total = total
         self._now = now
-        self._told = now()
+        self._last_line = now()
         self._done = 0
-        self._spent = 0.0
+        self._seconds = 0.0
 
-    def __call__(self, what: str, seconds: float) -> None:
+    def update(self, proxy: str, seconds: float) -> None:
+        """Count a measurement of ``proxy`` that took ``seconds``."""
         self._done += 1
-        self._spent += seconds
-        if self._now() - self._told >= PAUSE and self._done < self.total:
-            self._told = self._now()
-            each = self._spent / self._done
-            left = duration(each * (self.total - self._done))
-            say = "round %d: %d of %d measurements, now of %s, %.3g s each, %s left of this round"
-            log.info(say, self.round, self._done, self.total, what, each, left)
+        self._seconds += seconds
+        if self._now() - self._last_line >= LOG_INTERVAL and self._done < self.total:
+            self._last_line = self._now()
+            mean = self._seconds / self._done
+            remaining = format_duration(mean * (self.total - self._done))
+            line = "round %d: %d of %d measurements (%s), %.3g s each, about %s remaining"
+            log.info(line, self.round, self._done, self.total, proxy, mean, remaining)
 
 
-def duration(seconds: float) -> str:
-    """A time as one reads it: seconds, minutes or hours."""
+def format_duration(seconds: float) -> str:
+    """Format a duration in seconds, minutes or hours."""
     minutes = round(seconds / 60)
     return f"{seconds:.0f} s" if seconds < 100 else f"{minutes} min" if minutes < 100 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""TE-NAS as a user runs it: what it leaves behind, how it goes on after a kill, what it refuses."""
+"""Tests of TE-NAS runs: output files, resume after a kill, and refused options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas.cli.build import build_data, build_search, build_space
-from nas.searches.pruning.ranking import crowded, first_of_edges, removable, rounds_left, without
+from nas.searches.pruning.ranking import first_of_each_edge, nodes_over_limit, prune_ops, removable_ops, rounds_needed
 from nas.searches.pruning.search import PruningSearch
 from nas.spaces.genotype_file import load_genotype
 from tests.support.compose_tools import choices, composed, lines, script, succeeded
@@ -27,15 +27,15 @@ def kill(flag: Path, epoch: int, batch: int) -> str:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a search that ran to its end."""
+    """Return the run directory of a complete search."""
     folder = tmp_path_factory.mktemp("whole")
     said = succeeded(script("search", *QUICK, "hydra.run.dir=run", cwd=folder))
     assert all(f"round {i} prunes cell" in said for i in (1, 2, 3)) and "after 3 rounds  ntk" in said
     return folder / "run"
 
 
-def test_a_search_ends_by_itself(whole: Path) -> None:
-    """After three rounds, though nine were allowed: one op is left on each edge, and none of them is none."""
+def test_pruning_search_stops_when_decided(whole: Path) -> None:
+    """Stop after three of nine allowed rounds, with one op per edge, none of them the op none."""
     history = lines(whole / "history.jsonl")
     assert [line["ops_left"] for line in history] == [18, 12, 6]
     genotype = load_genotype(whole)
@@ -44,8 +44,8 @@ def test_a_search_ends_by_itself(whole: Path) -> None:
     assert {"trajectory.png", "trajectory.svg", "cell.png"} <= {path.name for path in whole.iterdir()}
 
 
-def test_a_killed_search_goes_on_bit_for_bit(whole: Path, tmp_path: Path) -> None:
-    """In the middle of the second round."""
+def test_pruning_search_resumes_bit_for_bit(whole: Path, tmp_path: Path) -> None:
+    """Kill the process in the middle of the second round."""
     env = {"PYTHONPATH": str(Path(__file__).parents[3])}
     first = script("search", *QUICK, "hydra.run.dir=run", kill(tmp_path / "flag", 1, 0), cwd=tmp_path, env=env)
     assert first.returncode != 0 and (tmp_path / "flag").exists()
@@ -59,8 +59,8 @@ def test_a_killed_search_goes_on_bit_for_bit(whole: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("epochs", "left"), [(1, True), (2, False), (3, False)])
-def test_a_search_that_ends_too_early_says_so(epochs: int, left: bool, tmp_path: Path) -> None:
-    """With one op an edge and round, DARTS' S2 has a round of ops and one of edges; one more changes nothing."""
+def test_pruning_search_warns_if_it_ends_undecided(epochs: int, left: bool, tmp_path: Path) -> None:
+    """With one op pruned per round, DARTS' S2 needs a round of ops and a round of edges."""
     small = [
         "space=darts_s2",
         "space.channels=2",
@@ -70,12 +70,12 @@ def test_a_search_that_ends_too_early_says_so(epochs: int, left: bool, tmp_path:
     quick = [part for part in QUICK if not part.startswith(("space=", "method.proxies", "epochs="))]
     done = run("search", *quick, *small, f"epochs={epochs}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
-    assert ("no score has chosen" in done.said) == left
+    assert ("no proxy has selected" in done.said) == left
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == min(epochs, 2)
 
 
-def test_any_score_can_prune(tmp_path: Path) -> None:
-    """One that is never finite says nothing of the others' candidates, and each of its measurements is counted."""
+def test_pruning_search_accepts_any_proxies(tmp_path: Path) -> None:
+    """A proxy that is never finite leaves the decision to the others, and its measurements are counted."""
     scores = (
         "[{_target_:nas.proxies.synflow.Synflow},{_target_:nas.proxies.naswot.Naswot,batch_size:8},"
         "{_target_:tests.support.tenas_tools.Endless}]"
@@ -85,38 +85,41 @@ def test_any_score_can_prune(tmp_path: Path) -> None:
     done.succeeded()
     history = lines(tmp_path / "run" / "history.jsonl")
     assert history[-1]["ops_left"] == 6 and history[-1]["synflow"] > 0 and history[-1]["naswot"] > 0
-    # a reference and its candidates in each round, and at last what is left
+    # a reference and its candidates per round, and the final supernet
     assert [line["not_finite"] for line in history] == [25, 25 + 19, 25 + 19 + 13 + 1]
 
 
 @pytest.mark.parametrize("name", [name for name in choices("experiment") if name.startswith("te_nas")])
-def test_published_protocols_have_as_many_epochs_as_rounds(name: str, tmp_path: Path) -> None:
-    """Whatever is pruned: ops until one is left on each edge, then edges."""
+def test_rounds_needed_is_at_most_the_published_epochs(name: str, tmp_path: Path) -> None:
+    """Prune ops until each edge has one, then edges; the number of rounds does not depend on the choice."""
     with composed("search", f"experiment={name}", f"paths.output={tmp_path}", f"paths.data={tmp_path}") as cfg:
         search = build_search(cfg.method, build_space(cfg.space, build_data(cfg)))
         assert isinstance(search, PruningSearch)
         alive, rounds = search.alive(), 0
-        while group := removable(alive):
-            alive = without(alive, first_of_edges(group, range(len(group)), alive, search.prune_number))
+        while group := removable_ops(alive):
+            alive = prune_ops(alive, first_of_each_edge(group, range(len(group)), alive, search.prune_number))
             rounds += 1
-        rounds += bool(crowded(search.space.cells, alive))
-        assert rounds_left(search.space.cells, search.alive(), search.prune_number) == rounds
-        assert rounds_left(search.space.cells, alive, search.prune_number) == bool(crowded(search.space.cells, alive))
+        groups = nodes_over_limit(search.space.cells, alive)
+        rounds += bool(groups)
+        assert rounds_needed(search.space.cells, search.alive(), search.prune_number) == rounds
+        assert rounds_needed(search.space.cells, alive, search.prune_number) == bool(groups)
         assert cfg.epochs >= rounds == {"imagenet": 4}.get(name.rpartition("_")[2], 3)
 
 
-def test_too_few_rounds_are_told_at_the_start_and_at_the_end(tmp_path: Path) -> None:
+def test_pruning_search_warns_about_too_few_epochs(tmp_path: Path) -> None:
     arguments = [part for part in QUICK if not part.startswith("epochs=")]
     done = script("search", *arguments, "epochs=1", "hydra.run.dir=run", cwd=tmp_path)
     said = succeeded(done) + done.stderr
-    assert said.index("3 rounds are left, of which epochs allow 1: epochs=3 is enough") < said.index("round 1 prunes")
+    assert said.index("the search needs 3 more rounds, but epochs allows 1. Set epochs=3") < said.index(
+        "round 1 prunes"
+    )
     assert "ended after 1 rounds with ops or edges left to prune" in said
 
 
-def test_small_images_are_refused(tmp_path: Path) -> None:
+def test_pruning_search_refuses_small_images(tmp_path: Path) -> None:
     arguments = [part for part in QUICK if not part.startswith("dataset.shape")]
     done = run("search", *arguments, "dataset.shape=[3,2,8]", f"hydra.run.dir={tmp_path / 'run'}")
-    done.refused("te_nas", "3x3", "2x8")
+    done.refused("linear_regions", "3x3", "2x8")
 
 
 @pytest.mark.parametrize(
@@ -125,12 +128,12 @@ def test_small_images_are_refused(tmp_path: Path) -> None:
         ("method.init=kaiming", "paper, reference_code"),
         ("method.repeats=0", "repeats=0"),
         ("method.prune_number=0", "at least 1"),
-        ("method.proxies=[naswot]", "naswot is no score"),
-        ("method.stale=[ntkk]", "unknown method.stale 'ntkk': did you mean 'ntk'? choose from linear_regions, ntk"),
+        ("method.proxies=[naswot]", "naswot is not a proxy"),
+        ("method.stale_reference=[ntkk]", "unknown method.stale_reference 'ntkk': did you mean 'ntk'?"),
         ("method.ntk_batch=1", "ntk of a batch of 1: it is defined on at least 2 images"),
         ("method.proxies.1.chunk=0", "chunk=0"),
         ("method.proxies.1.batch_size=0", "linear_regions of a batch of 0"),
     ],
 )
-def test_bad_options_are_refused(tmp_path: Path, override: str, phrase: str) -> None:
+def test_pruning_search_refuses_bad_options(tmp_path: Path, override: str, phrase: str) -> None:
     run("search", *QUICK, override, f"hydra.run.dir={tmp_path / 'run'}").refused(phrase)
