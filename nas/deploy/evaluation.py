@@ -1,4 +1,4 @@
-"""What a trained network is worth on a test set."""
+"""Evaluation of a trained network on a test set: accuracy, calibration, confusion and latency."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOP = 5
 
 
 class ClassAccuracy(NamedTuple):
-    """A class: its images in the test set, and how many of them were recognized; ``accuracy`` in percent, None of 0."""
+    """Test images and correct predictions of a class."""
 
     name: str
     images: int
@@ -28,16 +28,22 @@ class ClassAccuracy(NamedTuple):
 
     @property
     def accuracy(self) -> float | None:
+        """Accuracy in percent; None without test images."""
         return 100 * self.correct / self.images if self.images else None
 
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """``top1`` and ``top5`` in percent (``top5`` None of up to five classes), the mean cross-entropy ``loss``.
+    """Results of an evaluation.
 
-    ``calibration_error`` is the expected one (Guo et al., ICML 2017) in percent, in 15 bins of the confidence.
-    ``confusion`` int64 [classes, classes] counts images by their class (row) and the class they were taken for.
-    ``batched`` and ``single`` are the times of a batch of the evaluation and of one image.
+    Args:
+        images: number of test images.
+        top1, top5: accuracies in percent; ``top5`` is None for at most five classes.
+        loss: mean cross-entropy.
+        calibration_error: expected calibration error (Guo et al., ICML 2017) in percent, with 15 bins.
+        confusion: int64 [classes, classes], images by true class (row) and predicted class (column).
+        batched, single: latencies of a batch of the evaluation and of a single image.
+        logits, labels: logits [images, classes] and labels [images] in the order of the test set, if kept.
     """
 
     images: int
@@ -52,28 +58,34 @@ class EvaluationReport:
     labels: Tensor | None = None
 
     def per_class(self, names: tuple[str, ...]) -> list[ClassAccuracy]:
-        """The result of each class; labels stand for names that are not known."""
+        """Return the accuracy of each class; labels replace unknown names."""
         rows = zip(self.confusion.sum(1).tolist(), self.confusion.diag().tolist(), strict=True)
         return [ClassAccuracy(names[k] if names else str(k), *row) for k, row in enumerate(rows)]
 
     def top_confusions(self, count: int = 3) -> list[tuple[int, int, int]]:
-        """(class, taken for, images) of the most frequent mistakes; fewer where there are fewer."""
-        wrong = self.confusion - torch.diag(self.confusion.diag())
-        found = wrong.flatten().sort(descending=True, stable=True)
-        pairs = zip(found.values[:count].tolist(), found.indices[:count].tolist(), strict=True)
-        return [(at // len(wrong), at % len(wrong), images) for images, at in pairs if images]
+        """Return up to ``count`` most frequent errors as (true class, predicted class, images)."""
+        errors = self.confusion - torch.diag(self.confusion.diag())
+        ranked = errors.flatten().sort(descending=True, stable=True)
+        pairs = zip(ranked.values[:count].tolist(), ranked.indices[:count].tolist(), strict=True)
+        return [(index // len(errors), index % len(errors), images) for images, index in pairs if images]
 
 
 class EvaluationModule(pl.LightningModule):
-    """Tests a network, then times it; ``result`` holds what was found once the test is over.
+    """Test a network, then measure its latency. ``report`` is available after the test.
 
-    Raises NasError for outputs that are not finite. ``keep`` keeps the logits of all images, in the order of the test
-    set. ``runs`` is the number of timed passes over one image.
+    Args:
+        network: the network in evaluation mode.
+        classes: number of classes.
+        keep_logits: keep the logits of all images.
+        runs: timed passes over a single image.
+
+    Raises:
+        NasError: at the end of the test, if outputs are not finite.
     """
 
-    result: EvaluationReport
+    report: EvaluationReport
 
-    def __init__(self, network: nn.Module, classes: int, keep: bool = False, runs: int = 100) -> None:
+    def __init__(self, network: nn.Module, classes: int, keep_logits: bool = False, runs: int = 100) -> None:
         super().__init__()
         self.network = network
         self.top1 = MulticlassAccuracy(classes, average="micro")
@@ -83,36 +95,38 @@ class EvaluationModule(pl.LightningModule):
         self.loss = MeanMetric()
         self.runs = runs
         self._finite: list[Tensor] = []
-        self._kept: list[tuple[Tensor, Tensor]] | None = [] if keep else None
-        self._batch: Tensor | None = None
+        self._logits: list[tuple[Tensor, Tensor]] | None = [] if keep_logits else None
+        self._first_batch: Tensor | None = None
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         x, target = batch
         logits: Tensor = self.network(x).float()
-        if self._batch is None:
-            self._batch = x
+        if self._first_batch is None:
+            self._first_batch = x
         finite = logits.isfinite().all(1)
         self._finite.append(finite)
-        logits = logits.nan_to_num()  # the metrics stumble over what is refused at the end
+        logits = logits.nan_to_num()  # the metrics would fail on values that are rejected at the end of the test
         for metric in (self.top1, self.top5, self.calibration, self.confusion):
             if metric is not None:
                 metric.update(logits, target)
         self.loss.update(F.cross_entropy(logits, target), weight=len(target))
-        if self._kept is not None:
-            self._kept.append((logits, target))
+        if self._logits is not None:
+            self._logits.append((logits, target))
 
     def on_test_epoch_end(self) -> None:
         finite = torch.cat(self._finite)
-        broken = int((~finite).sum())
-        if broken:
-            raise NasError(f"the network's outputs are not finite on {broken} of {len(finite)} images: bad weights")
-        assert self._batch is not None
-        x = self._batch
+        bad = int((~finite).sum())
+        if bad:
+            raise NasError(f"weights: the outputs of the network are not finite on {bad} of {len(finite)} images.")
+        assert self._first_batch is not None
+        x = self._first_batch
         with self.trainer.precision_plugin.forward_context():
             batched = measure_latency(self.network, x, warmup=2, runs=10, seconds=3.0)
             single = measure_latency(self.network, x[:1].clone(), runs=self.runs)
-        kept: Any = [] if self._kept is None else [torch.cat(parts).cpu() for parts in zip(*self._kept, strict=True)]
-        self.result = EvaluationReport(
+        kept: Any = (
+            [] if self._logits is None else [torch.cat(parts).cpu() for parts in zip(*self._logits, strict=True)]
+        )
+        self.report = EvaluationReport(
             len(finite),
             100 * float(self.top1.compute()),
             None if self.top5 is None else 100 * float(self.top5.compute()),

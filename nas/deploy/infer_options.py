@@ -1,4 +1,4 @@
-"""The size of a published network, read off its weights."""
+"""Inference of the options of a published network from the names and shapes of its weights."""
 
 from __future__ import annotations
 
@@ -9,49 +9,54 @@ from typing import Any
 from torch import Tensor
 
 _POOL_NORM = re.compile(r"(cells\.\d+\.(?:_ops\.\d+|edges\.\d+<-\d+|graph\.edges\.\w+\.\w+))\.(?:op\.)?1\.running_mean")
-"""The batch norm that stands where an op would have its convolution: the op is a pool."""
+"""Batch norm in the position of a convolution: the op is a pool."""
 _CLASSIFIER = re.compile(r"\bclassifier\.(?:[01]\.)?weight$")
-"""The classifier, which DSNAS and Single Path One-Shot keep in a sequence, and NoisyDARTS-A behind a dropout."""
+"""Classifier, within a sequence in DSNAS and Single Path One-Shot, and after a dropout in NoisyDARTS-A."""
 
 
 def infer_classes(state: Mapping[str, Tensor]) -> int | None:
-    """The number of classes that a state_dict of any supported network tells apart; None where that is not seen."""
+    """Return the number of classes of a state_dict; None if it has no unique classifier."""
     weights = [v for k, v in state.items() if _CLASSIFIER.search(k) and "auxiliary" not in k]
     return weights[0].shape[0] if len(weights) == 1 and weights[0].dim() == 2 else None
 
 
 def infer_options(state: Mapping[str, Tensor], notation: str) -> dict[str, Any]:
-    """The options of a space's network that follow from the weights; none where they are of an unknown kind."""
+    """Return the options of the network of a space that follow from its weights.
+
+    Args:
+        state: state_dict of the network.
+        notation: notation of the space; other notations than ``darts`` and ``nas_bench_201`` have no such options.
+    """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
-    read = {"darts": _nested, "nas_bench_201": _stacked}.get(notation)
-    return {} if read is None else read(plain)
+    infer = {"darts": _infer_darts, "nas_bench_201": _infer_nas_bench_201}.get(notation)
+    return {} if infer is None else infer(plain)
 
 
-def _cells(state: Mapping[str, Tensor]) -> int:
+def _count_cells(state: Mapping[str, Tensor]) -> int:
     return 1 + max((int(match[1]) for key in state if (match := re.match(r"cells\.(\d+)\.", key))), default=-1)
 
 
-def _stacked(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Three stages of equal cells with two reductions between them."""
-    cells = _cells(state)
+def _infer_nas_bench_201(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Infer the options of three stages of equal cells with two reductions between them."""
+    cells = _count_cells(state)
     if "stem.0.weight" not in state or cells < 5 or cells % 3 != 2:
         return {}
     return {"channels": state["stem.0.weight"].shape[0], "cells_per_stage": (cells - 2) // 3}
 
 
-def _nested(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def _infer_darts(state: Mapping[str, Tensor]) -> dict[str, Any]:
     entry = state.get("cells.0.preprocess1.op.1.weight")
     if entry is None or entry.dim() != 4:
         return {}
     channels, inputs = entry.shape[:2]
-    found: dict[str, Any] = {"channels": channels, "layers": _cells(state)}
+    options: dict[str, Any] = {"channels": channels, "layers": _count_cells(state)}
     if any(key.startswith("stem0.") for key in state):
-        found["stem"] = "imagenet"
+        options["stem"] = "imagenet"
     elif inputs % channels == 0:
-        found["stem_multiplier"] = inputs // channels
+        options["stem_multiplier"] = inputs // channels
     if any(key.startswith("lastact.") for key in state):
-        found["lastact"] = True
+        options["lastact"] = True
     pools = {match[0].removesuffix("running_mean") for key in state if (match := _POOL_NORM.fullmatch(key))}
     if pools:
-        found["pool_norm"] = "affine" if any(f"{pool}weight" in state for pool in pools) else "plain"
-    return found
+        options["pool_norm"] = "affine" if any(f"{pool}weight" in state for pool in pools) else "plain"
+    return options

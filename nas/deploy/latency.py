@@ -1,4 +1,4 @@
-"""How fast a network runs on the device that it is on."""
+"""Latency and throughput of a network on its device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of one pass over ``batch`` images, after a warm-up: the median, and between what 80 % of ``runs`` lie."""
+    """Seconds per pass over ``batch`` images: the median and the 10 % and 90 % quantiles of ``runs`` passes."""
 
     batch: int
     median: float
@@ -23,34 +23,39 @@ class Latency:
 
     @property
     def images_per_second(self) -> float:
-        """The throughput at this batch."""
+        """Throughput at this batch size."""
         return self.batch / self.median
 
 
 def measure_latency(
     network: Callable[[Tensor], object], x: Tensor, warmup: int = 10, runs: int = 100, seconds: float = 5.0
 ) -> Latency:
-    """Passes over ``x`` [B, C, H, W], one by one, each waited for on an accelerator.
+    """Time passes over ``x`` [B, C, H, W], with a device synchronization after each pass.
 
-    Warm-up and measurement end early, but after one and three passes, where they take longer than ``seconds``.
+    Args:
+        network: function to time, on the device of ``x``.
+        x: batch of images.
+        warmup: passes before the measurement; at least one.
+        runs: timed passes; at least three.
+        seconds: time limit of the warm-up and of the measurement, which then end early.
     """
-    _passes(network, x, warmup, 1, seconds)
-    taken = _passes(network, x, runs, 3, seconds)
-    deciles = statistics.quantiles(taken, n=10, method="inclusive")
-    return Latency(len(x), statistics.median(taken), deciles[0], deciles[-1], len(taken))
+    _timed_passes(network, x, warmup, 1, seconds)
+    times = _timed_passes(network, x, runs, 3, seconds)
+    deciles = statistics.quantiles(times, n=10, method="inclusive")
+    return Latency(len(x), statistics.median(times), deciles[0], deciles[-1], len(times))
 
 
-def _passes(network: Callable[[Tensor], object], x: Tensor, most: int, least: int, seconds: float) -> list[float]:
-    taken: list[float] = []
-    _wait(x.device)
-    while len(taken) < max(most, least) and (len(taken) < least or sum(taken) < seconds):
-        began = time.perf_counter()
+def _timed_passes(network: Callable[[Tensor], object], x: Tensor, most: int, least: int, limit: float) -> list[float]:
+    times: list[float] = []
+    _synchronize(x.device)
+    while len(times) < max(most, least) and (len(times) < least or sum(times) < limit):
+        start = time.perf_counter()
         network(x)
-        _wait(x.device)
-        taken.append(time.perf_counter() - began)
-    return taken
+        _synchronize(x.device)
+        times.append(time.perf_counter() - start)
+    return times
 
 
-def _wait(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

@@ -1,4 +1,4 @@
-"""A trained network in two lines of Python."""
+"""Loading of trained networks in Python: ``nas.load``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from nas.utils.errors import NasError, unknown
 
 
 class TrainedNetwork(nn.Module):
-    """A trained network and what is known of it. Images [B, C, H, W] -> logits [B, classes].
+    """A trained network and its description, from images [B, C, H, W] to logits [B, classes].
 
-    Images are normalized by ``mean`` and ``std`` (one value a channel, of pixels in 0..1) before they come in; with
-    ``normalize`` the network does that itself, and takes float pixels in 0..1.
+    By default images must be normalized by ``mean`` and ``std`` (a value per channel, of pixels in 0..1). With
+    ``normalize`` the network takes float pixels in 0..1 and normalizes them itself.
 
-    ``genotype``, ``options`` (of its space's network), ``shape`` (C, H, W), ``classes``, ``class_names`` (empty where
-    not known), ``mean`` and ``std`` (None where not known) and ``dataset`` (that it was trained on) describe it.
-    Raises NasError where ``normalize`` is asked for and the normalization is not known.
+    Attributes: ``genotype``, ``options`` (of the network of its space), ``shape`` (C, H, W), ``classes``,
+    ``class_names`` (empty if unknown), ``mean`` and ``std`` (None if unknown), ``dataset`` (of the training).
+
+    Raises:
+        NasError: if ``normalize`` is set and the normalization is unknown.
     """
 
     def __init__(self, model: Model, normalize: bool = False, auxiliary: bool = True) -> None:
@@ -40,18 +42,18 @@ class TrainedNetwork(nn.Module):
         self.normalize = normalize
         if normalize and (model.mean is None or model.std is None):
             raise NasError(
-                "normalize: the file does not tell by what mean and std its images were normalized (a model.pt of "
-                "version 1, or weights alone): normalize them yourself"
+                "normalize=True: the file has no mean and std (a model.pt of version 1, or weights alone). "
+                "Normalize the images before the network."
             )
         if normalize:
             mean, std = (torch.tensor(value).view(-1, 1, 1) for value in (model.mean, model.std))
-            # not saved: the state_dict is that of the network alone
+            # Not persistent: the state_dict is that of the network alone.
             self.register_buffer("_mean", mean, persistent=False)
             self.register_buffer("_std", std, persistent=False)
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        """The logits [B, classes] of images [B, C, H, W]."""
+        """Return the logits [B, classes] of images [B, C, H, W]."""
         if self.normalize:
             x = (x - self.get_buffer("_mean")) / self.get_buffer("_std")
         logits: Tensor = self.network(x)
@@ -66,23 +68,23 @@ def load(
     normalize: bool = False,
     **options: Any,
 ) -> TrainedNetwork:
-    """The trained network of a run directory, a model.pt, or a published state_dict, in evaluation mode on the CPU.
+    """Load a trained network in evaluation mode on the CPU.
 
     Args:
-        source: the directory of a finished training, its model.pt, or a file of weights.
-        genotype: of weights that do not say it: a genotype, its file or its native string.
-        shape: (C, H, W) of the images of such weights; 3 x 32 x 32 if ``None``.
+        source: directory of a finished training, its model.pt, or a published file of weights.
+        genotype: genotype of a file of weights: a ``Genotype``, its file or its native string.
+        shape: (C, H, W) of the images, for a file of weights; None: 3 x 32 x 32.
         normalize: take float pixels in 0..1, and normalize them as in training.
-        options: of the space's network, where they cannot be read off such weights.
+        options: options of the network of the space, if they cannot be inferred from a file of weights.
 
     Raises:
-        NasError: where there is no trained network, or the file cannot be read.
+        NasError: if there is no trained network, or the file cannot be read.
     """
 
-    def checked(space: Space) -> Mapping[str, Any]:
+    def checked_options(space: Space) -> Mapping[str, Any]:
         for name in options:
             if name not in space.network_options():
                 raise unknown("option of the network", name, space.network_options())
         return options
 
-    return TrainedNetwork(resolve_model(genotype, source, checked, shape).model, normalize)
+    return TrainedNetwork(resolve_model(genotype, source, checked_options, shape).model, normalize)

@@ -1,4 +1,4 @@
-"""model.pt: a trained network with all that is needed to build it again and to use it."""
+"""The file model.pt: a trained network with all that is needed to rebuild and use it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,23 @@ from nas.utils.errors import NasError, one_line
 from nas.utils.io import write_atomically
 
 FORMAT = "nas-model"
-VERSION = 2  # 1 had no normalization, class names or data set
+VERSION = 2  # version 1 had no normalization, class names or data set
 MODEL_FILE = "model.pt"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network of ``genotype``, built with ``options``, for images ``shape`` (C, H, W) in ``classes`` classes.
+    """Weights of a trained network, and its description.
 
-    ``state`` is its state_dict. ``mean`` and ``std`` normalized its images, one value a channel, of pixels in 0..1;
-    None where that is not known. ``class_names`` are by label, empty where not known; ``dataset`` trained it.
+    Args:
+        genotype: genotype of the network.
+        options: options of the network of its space.
+        shape: channels, height and width of the images.
+        classes: number of classes.
+        state: state_dict of the network.
+        mean, std: normalization of pixels in 0..1, a value per channel; None if unknown.
+        class_names: names by label; empty if unknown.
+        dataset: name of the training data set; None if unknown.
     """
 
     genotype: Genotype
@@ -43,13 +50,17 @@ class Model:
 
     @property
     def space(self) -> Space:
-        """The space of the genotype."""
+        """Space of the genotype."""
         return space_of(self.genotype, self.shape, self.classes)
 
     def network(self, auxiliary: bool = True) -> Network:
-        """The network with its weights, in evaluation mode; without its auxiliary head unless ``auxiliary``.
+        """Build the network with its weights, in evaluation mode.
 
-        Raises NasError where the weights do not fit the genotype and the options.
+        Args:
+            auxiliary: keep the auxiliary head, if there is one.
+
+        Raises:
+            NasError: if the weights do not fit the genotype and the options.
         """
         space, options, state = self.space, dict(self.options), dict(self.state)
         if not auxiliary and "auxiliary" in space.network_options():
@@ -59,14 +70,14 @@ class Model:
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
-            raise NasError(f"the weights do not fit their genotype: {one_line(error)[:300]}") from None
+            raise NasError(f"weights: they do not fit their genotype ({one_line(error)[:300]}).") from None
         return network.eval()
 
 
 def save_model(model: Model, path: Path) -> None:
-    """Writes model.pt atomically; ``torch.load(weights_only=True)`` reads it, and so does ``nas.load``."""
+    """Write a model.pt atomically. ``nas.load`` reads it, as does ``torch.load(weights_only=True)``."""
     buffer = io.BytesIO()
-    value = {
+    content = {
         "format": FORMAT,
         "version": VERSION,
         "genotype": encode_genotype(model.genotype),
@@ -80,34 +91,41 @@ def save_model(model: Model, path: Path) -> None:
         "dataset": model.dataset,
         "state_dict": dict(model.state),
     }
-    torch.save(value, buffer)
+    torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())
 
 
-def is_model(value: Any) -> bool:
-    """Whether a file's content claims to be a model.pt."""
-    return isinstance(value, dict) and value.get("format") == FORMAT
+def is_model(content: Any) -> bool:
+    """Return whether the content of a file claims to be a model.pt."""
+    return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def decode_model(value: Any, path: Path) -> Model:
-    """The model in the content of a model.pt. Raises NasError, naming ``path``, where it cannot be read."""
-    if not is_model(value):
-        raise NasError(f"{path} is not a model.pt: its 'format' is not '{FORMAT}'")
-    if value.get("version") not in range(1, VERSION + 1):
-        raise NasError(f"{path} has version {value.get('version')}, this release reads versions 1 to {VERSION}")
+def decode_model(content: Any, path: Path) -> Model:
+    """Return the model in the content of the model.pt at ``path``.
+
+    Raises:
+        NasError: if the content is not a model.pt, of a newer version, or damaged.
+    """
+    if not is_model(content):
+        raise NasError(f"{path}: not a model.pt; its 'format' is not '{FORMAT}'.")
+    if content.get("version") not in range(1, VERSION + 1):
+        raise NasError(
+            f"{path}: has version {content.get('version')}, but this release reads versions 1 to {VERSION}. "
+            "Install a newer release."
+        )
     try:
-        c, h, w = (int(side) for side in value["shape"])
-        mean, std = (None if value.get(key) is None else tuple(map(float, value[key])) for key in ("mean", "std"))
+        c, h, w = (int(side) for side in content["shape"])
+        mean, std = (None if content.get(key) is None else tuple(map(float, content[key])) for key in ("mean", "std"))
         return Model(
-            decode_genotype(value["genotype"], path),
-            {str(name): option for name, option in value["options"].items()},
+            decode_genotype(content["genotype"], path),
+            {str(name): option for name, option in content["options"].items()},
             (c, h, w),
-            int(value["classes"]),
-            dict(value["state_dict"]),
+            int(content["classes"]),
+            dict(content["state_dict"]),
             mean,
             std,
-            tuple(map(str, value.get("class_names") or ())),
-            value.get("dataset"),
+            tuple(map(str, content.get("class_names") or ())),
+            content.get("dataset"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NasError(f"{path} is damaged: {one_line(repr(error))}") from None
+        raise NasError(f"{path}: damaged ({one_line(repr(error))}).") from None

@@ -1,10 +1,10 @@
-"""Weights that the authors of the methods published, brought to the names of this library.
+"""Published weights of other repositories, translated to the names of this library.
 
-Understood are the networks of DARTS (and PC-DARTS, DrNAS, NoisyDARTS, Robust DARTS, which share its names),
-those of NAS-Bench-201 (AutoDL-Projects, DrNAS), and the NASNet-like ones of AutoDL-Projects (GDAS with searched or
-fixed reduction cells, DARTS), supernets and networks of one genotype alike; NoisyDARTS-A as timm names it; the
-single-path networks of DSNAS and Single Path One-Shot. Their ops are numbered, ours are named, so the names follow
-from the network that the weights are meant for.
+Supported are the networks of DARTS (and of PC-DARTS, DrNAS, NoisyDARTS and Robust DARTS, which share its names), of
+NAS-Bench-201 (AutoDL-Projects, DrNAS), the NASNet-like networks of AutoDL-Projects (GDAS with searched or fixed
+reduction cells, DARTS), NoisyDARTS-A as in timm, and the single-path networks of DSNAS and Single Path One-Shot. Both
+supernets and networks of a genotype are supported. These repositories number the ops, while this library names them.
+The translation therefore depends on the target network.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from nas.spaces.base import Network
 from nas.utils.errors import NasError
 
 _ARCHITECTURE = re.compile(r"_?(log_alpha|alphas?|betas?|arch)(_\w+)?(\.\d+)?")
-"""Architecture parameters at the top of the authors' networks: they belong to a relaxation here."""
+"""Architecture parameters at the top level of a published network; here they belong to the relaxation."""
 
-_NUMBERED = re.compile(
+_NUMBERED_OP = re.compile(
     r"(cells\.\d+\.(?:_ops\.\d+(?:\._ops\.\d+)?|layers\.\d+|edges\.\d+<-\d+(?:(?:\._ops)?\.\d+)?))\.(.+)"
 )
-"""The place of an op in the authors' names, and what follows it."""
+"""Prefix of an op in published names, and the rest of the name."""
 
-_SPELLINGS = (
+_RENAMED_MODULES = (
     (re.compile(r"\bconvs\.0\."), "conv_1."),
     (re.compile(r"\bconvs\.1\."), "conv_2."),
     (re.compile(r"\bop_a\.op\."), "op."),
@@ -35,41 +35,43 @@ _SPELLINGS = (
     (re.compile(r"^(features\.\d+)\.\d+\.(branch_)"), r"\1.\2"),
     (re.compile(r"^classifier\.[01]\."), "classifier."),
 )
-"""How AutoDL-Projects, DSNAS and the fine-tuned NoisyDARTS-A spell some parts, and how they are spelt here."""
+"""Module names of AutoDL-Projects, DSNAS and the fine-tuned NoisyDARTS-A, with the names of this library."""
 
-_STAGED = re.compile(r"blocks\.(\d+)\.(\d+)\.(.+)")
-"""A block of a chain by stage and place, as timm has it; here blocks are counted through."""
+_STAGED_BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.(.+)")
+"""Block of a single-path network by stage and position, as in timm; here blocks are numbered consecutively."""
 
 _SECOND_HALF = re.compile(r"\bop_b\.op\.(\d+)")
-"""The second half of its double separable convolution; here it goes on counting after the four parts of the first."""
+"""Second half of a double separable convolution; here its indices continue after the four modules of the first half."""
 
 _COUNTER = "num_batches_tracked"
 _SHOWN = 5
 
 
 def translate_state_dict(state: Mapping[str, Tensor], network: Network) -> dict[str, Tensor]:
-    """The tensors of a published state_dict under the names that they have in ``network``.
+    """Return the tensors of a published state_dict under their names in ``network``, without checks.
 
-    Architecture parameters are left out and the ``module.`` of DataParallel is stripped. A name that fits
-    nothing in the network is kept as it is, and so are names of our own. Nothing is checked.
+    Architecture parameters and the ``module.`` of DataParallel are removed. A name without a counterpart in the
+    network, or a name of this library, is kept.
     """
-    return {ours: state[theirs] for ours, theirs in _names(state, network).items()}
+    return {ours: state[theirs] for ours, theirs in _translated_names(state, network).items()}
 
 
 def load_published_weights(network: Network, state: Mapping[str, Tensor]) -> None:
-    """Loads a published state_dict into ``network``, a supernet or the network of a genotype.
+    """Load a published state_dict into ``network``, a supernet or the network of a genotype.
 
-    Batch counters (``num_batches_tracked``) may be absent: no published network reads them. Raises NasError,
-    before anything is changed, where weights are missing or unexpected or have another shape. It cannot
-    notice that a genotype differs in what carries no weights: the source of a link, or a skip in a pool's place.
+    Batch counters (``num_batches_tracked``) may be missing, since no published network reads them. Differences that
+    carry no weights cannot be detected: the source of a link, or a skip in the place of a pool.
+
+    Raises:
+        NasError: if weights are missing, unexpected or of another shape. The network is unchanged then.
     """
     foreign = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if foreign:
         raise NasError(
-            f"'{foreign[0]}' is not a tensor: expected a mapping of names to tensors; "
-            "of a checkpoint pass the part that holds the weights, such as checkpoint['state_dict']"
+            f"'{foreign[0]}' is not a tensor, but a state_dict maps names to tensors. "
+            "Pass the part of the checkpoint with the weights, such as checkpoint['state_dict']."
         )
-    names = _names(state, network)
+    names = _translated_names(state, network)
     own = network.state_dict()
     missing = [key for key in own if key not in names and not key.endswith(_COUNTER)]
     unexpected = [theirs for key, theirs in names.items() if key not in own]
@@ -78,47 +80,48 @@ def load_published_weights(network: Network, state: Mapping[str, Tensor]) -> Non
         for key, theirs in names.items()
         if key in own and state[theirs].shape != own[key].shape
     ]
-    found = [_listed(*part) for part in (("missing", missing), ("unexpected", unexpected), ("shape", shapes))]
-    if any(found):
+    problems = [_listed(*part) for part in (("missing", missing), ("unexpected", unexpected), ("shape", shapes))]
+    if any(problems):
         raise NasError(
-            f"these weights belong to another architecture, size or kind of network: {'; '.join(filter(None, found))}"
+            f"weights of another architecture, size or kind of network: {'; '.join(filter(None, problems))}. "
+            "Set the genotype and the network options of the weights."
         )
     network.load_state_dict({ours: state[theirs] for ours, theirs in names.items()}, strict=False)
 
 
-def _names(state: Mapping[str, Tensor], network: Network) -> dict[str, str]:
-    """Our name -> the published name, in the order of ``state``."""
-    places = dict(_places(network))
+def _translated_names(state: Mapping[str, Tensor], network: Network) -> dict[str, str]:
+    """Map the names in ``network`` to the published names, in the order of ``state``."""
+    ops = dict(_numbered_ops(network))
     plain = {key.removeprefix("module."): key for key in state}
-    staged = sorted({(int(match[1]), int(match[2])) for match in map(_STAGED.fullmatch, plain) if match})
-    found: dict[str, str] = {}
+    blocks = sorted({(int(match[1]), int(match[2])) for match in map(_STAGED_BLOCK.fullmatch, plain) if match})
+    names: dict[str, str] = {}
     for name, key in plain.items():
-        match = _STAGED.fullmatch(name)
+        match = _STAGED_BLOCK.fullmatch(name)
         if match:
-            name = f"blocks.{staged.index((int(match[1]), int(match[2])))}.{match[3]}"
+            name = f"blocks.{blocks.index((int(match[1]), int(match[2])))}.{match[3]}"
         if not _ARCHITECTURE.fullmatch(name):
-            found[_spelled(_rename(name, places))] = key
-    return found
+            names[_rename_modules(_rename_op(name, ops))] = key
+    return names
 
 
-def _spelled(key: str) -> str:
-    for theirs, ours in _SPELLINGS:
+def _rename_modules(key: str) -> str:
+    for theirs, ours in _RENAMED_MODULES:
         key = theirs.sub(ours, key)
     return _SECOND_HALF.sub(lambda match: f"op.{int(match[1]) + 4}", key)
 
 
-def _rename(key: str, places: Mapping[str, tuple[str, nn.Module]]) -> str:
-    match = _NUMBERED.fullmatch(key)
-    if match is None or match[1] not in places:
+def _rename_op(key: str, ops: Mapping[str, tuple[str, nn.Module]]) -> str:
+    match = _NUMBERED_OP.fullmatch(key)
+    if match is None or match[1] not in ops:
         return key
-    prefix, module = places[match[1]]
-    # DrNAS keeps a pool and its batch norm in an attribute, here they are the op itself
+    prefix, module = ops[match[1]]
+    # DrNAS stores a pool and its batch norm in an attribute; here they are the op itself.
     rest = match[2].removeprefix("op.") if isinstance(module, nn.Sequential) else match[2]
     return f"{prefix}.{rest}"
 
 
-def _places(network: Network) -> Iterator[tuple[str, tuple[str, nn.Module]]]:
-    """Where the authors' networks have the ops that ours has: their prefix, our prefix and the op."""
+def _numbered_ops(network: Network) -> Iterator[tuple[str, tuple[str, nn.Module]]]:
+    """Yield the published prefixes of each op, with its prefix in ``network`` and the op."""
     for path, graph in network.named_modules():
         if not isinstance(graph, CellGraph):
             continue

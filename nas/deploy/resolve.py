@@ -1,4 +1,4 @@
-"""From what a user names, a run, a file or a genotype, to a trained network."""
+"""Resolution of a run directory, a file or a genotype to a trained network."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nas.architecture.cell import Genotype
 from nas.deploy.infer_options import infer_classes, infer_options
+from nas.deploy.missing_model import explain_missing_model
 from nas.deploy.model import MODEL_FILE, Model, decode_model, is_model
-from nas.deploy.not_a_model import explain_missing_model
 from nas.deploy.published_weights import load_published_weights
 from nas.deploy.weights_file import extract_state_dict, read_weights_file
 from nas.spaces.base import Shape, Space
@@ -25,7 +25,7 @@ from nas.utils.errors import NasError
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A trained network, the file it came from, and what that file is, in words."""
+    """A trained network, the path of its file, and a description of the kind of file."""
 
     model: Model
     path: Path
@@ -33,9 +33,9 @@ class ResolvedModel:
 
 
 def find_weights_file(source: str | Path) -> Path | None:
-    """The file of weights that ``source`` names: itself, or the model.pt of a run directory; None where it is neither.
+    """Return the file of weights: ``source`` itself, or the model.pt of a run directory.
 
-    Native strings and genotype.json name none.
+    None for anything else, such as a native string or a genotype.json.
     """
     path = Path(os.path.expanduser(str(source).strip()))
     if os.path.isdir(path):
@@ -50,29 +50,35 @@ def resolve_model(
     shape: Shape | None = None,
     classes: int | None = None,
 ) -> ResolvedModel:
-    """The trained network that ``weights``, or else ``genotype``, names.
+    """Return the trained network of ``weights`` or, if that is None, of ``genotype``.
 
-    A model.pt says everything by itself; ``genotype`` and ``options`` may be given if they agree with it. Weights
-    alone need a genotype; options that are not given are read off the weights. ``options`` is asked for those of the
-    space's network once the space is known. ``shape`` and ``classes`` of the images serve where the file does not tell.
+    A model.pt is self-contained; ``genotype`` and ``options`` must agree with it. Other files of weights need a
+    genotype, and missing options are inferred from the weights.
+
+    Args:
+        genotype: a ``Genotype``, its file, its native string, a published name, or a run directory.
+        weights: a run directory, a model.pt or a file of weights.
+        options: function that returns the options of the network for its space.
+        shape: (C, H, W) of the images, for a file of weights; None: 3 x 32 x 32.
+        classes: number of classes, if it cannot be inferred from a file of weights.
 
     Raises:
-        NasError: where there are no weights, they cannot be read, or they do not fit.
+        NasError: if there are no weights, they cannot be read, or they do not fit.
     """
-    path = _path(genotype, weights)
-    value = read_weights_file(path)
-    if is_model(value):
-        model = decode_model(value, path)
+    path = _weights_path(genotype, weights)
+    content = read_weights_file(path)
+    if is_model(content):
+        model = decode_model(content, path)
         if weights is not None and genotype is not None:
             _check_genotype(genotype, model, path)
         _check_options(options(model.space), model, path)
-        return ResolvedModel(model, path, f"model.pt, version {value['version']}")
-    state, key = extract_state_dict(value, path)
-    named = genotype if weights is not None else None
-    entry = None if named is None or isinstance(named, Genotype) else published(named)
+        return ResolvedModel(model, path, f"model.pt, version {content['version']}")
+    state, key = extract_state_dict(content, path)
+    source = genotype if weights is not None else None
+    entry = None if source is None or isinstance(source, Genotype) else published(source)
     shape = shape or (3, 32, 32)
-    usual = {} if entry is None else entry.network_options(shape[1:])
-    model = model_from_state_dict(state, _genotype(named, path), options, shape, path, classes, usual)
+    defaults = {} if entry is None else entry.network_options(shape[1:])
+    model = model_from_state_dict(state, _find_genotype(source, path), options, shape, path, classes, defaults)
     return ResolvedModel(model, path, f"a state_dict under '{key}'" if key else "a state_dict")
 
 
@@ -83,71 +89,90 @@ def model_from_state_dict(
     shape: Shape,
     path: Path,
     classes: int | None = None,
-    usual: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Published weights as a model. An auxiliary head is left out: only training needs it.
+    """Return published weights as a model, without an auxiliary head.
 
-    Options that are neither given nor read off the weights are as ``usual`` for the architecture.
+    Args:
+        state: the published state_dict.
+        genotype: its genotype.
+        options: function that returns the options of the network for its space.
+        shape: (C, H, W) of the images.
+        path: file of the weights, for error messages.
+        classes: number of classes, if it cannot be inferred.
+        defaults: options of the architecture that are neither set nor inferred.
 
-    Raises NasError, naming ``path``, where they do not fit the genotype's network.
+    Raises:
+        NasError: if the weights do not fit the network of the genotype.
     """
-    found = infer_classes(state) or classes
-    if found is None:
-        raise NasError(f"weights: {path} has no classifier.weight: it is no classifier of this genotype's space")
-    inputs = next((value.shape[1] for value in state.values() if value.dim() == 4), shape[0])
-    if inputs != shape[0]:
-        raise NasError(f"weights: {path} is for images of {inputs} channels, not of {shape[0]}: choose another dataset")
-    space = space_of(genotype, shape, found)
-    complete = {**(usual or {}), **infer_options(state, genotype.space), **options(space)}
+    classes = infer_classes(state) or classes
+    if classes is None:
+        raise NasError(f"weights={path}: has no classifier.weight. Set weights of a classifier of this genotype.")
+    channels = next((value.shape[1] for value in state.values() if value.dim() == 4), shape[0])
+    if channels != shape[0]:
+        raise NasError(
+            f"weights={path}: takes images of {channels} channels, not {shape[0]}. "
+            "Set another dataset, or shape in nas.load."
+        )
+    space = space_of(genotype, shape, classes)
+    complete = {**(defaults or {}), **infer_options(state, genotype.space), **options(space)}
     if "auxiliary" in space.network_options():
         complete["auxiliary"] = False
     network = space.network(genotype, **complete)
     try:
         load_published_weights(network, {name: value for name, value in state.items() if "auxiliary" not in name})
     except NasError as error:
-        raise NasError(f"weights: {path}: {error}") from None
-    return Model(genotype, complete, shape, found, network.state_dict())
+        raise NasError(f"weights={path}: {error}") from None
+    return Model(genotype, complete, shape, classes, network.state_dict())
 
 
-def _path(genotype: str | Path | Genotype | None, weights: str | Path | None) -> Path:
-    """The file of weights. Raises NasError, with what would work, where nothing names one."""
+def _weights_path(genotype: str | Path | Genotype | None, weights: str | Path | None) -> Path:
+    """Return the file of weights, which may not exist if ``weights`` is a path.
+
+    Raises:
+        NasError: if neither argument refers to weights.
+    """
     if weights is not None:
-        found = find_weights_file(weights)
-        place = Path(str(weights)).expanduser()
-        if found is None and os.path.isdir(place):
-            raise NasError(f"weights: {explain_missing_model(place)}")
-        if found is None and str(weights).endswith(".json"):
-            raise NasError(f"weights: {weights} holds no weights; give a run directory, a model.pt or a state_dict")
-        if found is None and (is_native_string(str(weights)) or published(weights) is not None):
-            raise NasError(
-                f"weights: '{weights}' is a genotype without weights: give it as genotype, and as weights a run "
-                "directory, a model.pt or a file of weights"
-            )
-        return found or place  # reading it tells that there is none
+        return _path_of_weights(weights)
     if genotype is None:
-        raise NasError("weights: give a run directory, a model.pt, or a file of weights with its genotype")
-    found = None if isinstance(genotype, Genotype) else find_weights_file(genotype)
-    if found is None:
-        name = "it"
-        if not isinstance(genotype, Genotype):
-            load_genotype(genotype)  # says what is wrong where it is not even a genotype
-            name = f"'{genotype}'"
         raise NasError(
-            f"{name} is a genotype without weights: give weights=FILE, or train it, python train.py genotype=..."
+            "weights=null: missing. Set a run directory, a model.pt, or a file of weights with its genotype."
         )
-    return found
+    path = None if isinstance(genotype, Genotype) else find_weights_file(genotype)
+    if path is None:
+        if not isinstance(genotype, Genotype):
+            load_genotype(genotype)  # raises for anything that is not even a genotype
+        raise NasError(
+            f"genotype={'...' if isinstance(genotype, Genotype) else genotype}: has no weights. "
+            "Set weights=FILE, or train the network: python train.py genotype=..."
+        )
+    return path
 
 
-def _genotype(given: str | Path | Genotype | None, path: Path) -> Genotype:
-    """The genotype that is given, or else that of the run directory in which a checkpoint lies."""
+def _path_of_weights(weights: str | Path) -> Path:
+    file, path = find_weights_file(weights), Path(str(weights)).expanduser()
+    if file is not None:
+        return file
+    if os.path.isdir(path):
+        raise NasError(f"weights={weights}: {explain_missing_model(path)}")
+    fix = "Set weights to a run directory, a model.pt or a file of weights"
+    if str(weights).endswith(".json"):
+        raise NasError(f"weights={weights}: contains no weights. {fix}.")
+    if is_native_string(str(weights)) or published(weights) is not None:
+        raise NasError(f"weights={weights}: a genotype without weights. {fix}, and genotype to this genotype.")
+    return path
+
+
+def _find_genotype(given: str | Path | Genotype | None, path: Path) -> Genotype:
+    """Return the given genotype, or that of the run directory of a checkpoint."""
     if given is not None:
         return _read_genotype(given)
-    beside = path.parent.parent / GENOTYPE_FILE
-    if path.parent.name == "checkpoints" and beside.is_file():
-        return load_genotype(beside)
+    file = path.parent.parent / GENOTYPE_FILE
+    if path.parent.name == "checkpoints" and file.is_file():
+        return load_genotype(file)
     raise NasError(
-        f"genotype is missing: {path} holds weights alone; give genotype=X with X a run directory, a genotype.json, or "
-        "a native string in quotes"
+        f"genotype: missing, since {path} contains weights alone. "
+        "Set genotype to a run directory, a genotype.json or a native string in quotes."
     )
 
 
@@ -161,13 +186,12 @@ def _read_genotype(given: str | Path | Genotype) -> Genotype:
 def _check_genotype(given: str | Path | Genotype, model: Model, path: Path) -> None:
     if _read_genotype(given) != model.genotype:
         raise NasError(
-            f"weights: {path} is a network of {model.space.native(model.genotype)}, not of the genotype that is given: "
-            "leave out genotype"
+            f"weights={path}: a network of another genotype, {model.space.native(model.genotype)}. Leave out genotype."
         )
 
 
 def _check_options(options: Mapping[str, Any], model: Model, path: Path) -> None:
     for name, value in options.items():
         if name not in model.options or model.options[name] != value:
-            built = model.options.get(name, "the default")
-            raise NasError(f"network.{name}={value}: {path} was built with {built}; leave out network.{name}")
+            actual = model.options.get(name, "the default")
+            raise NasError(f"network.{name}={value}: {path} was built with {actual}. Leave out network.{name}.")

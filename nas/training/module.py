@@ -1,4 +1,4 @@
-"""Training of one network from scratch."""
+"""Lightning module that trains a single network from scratch."""
 
 from __future__ import annotations
 
@@ -28,23 +28,31 @@ from nas.utils.seeds import derive_seed
 log = logging.getLogger(__name__)
 
 Batch = tuple[Tensor, Tensor]
-MANY_CLASSES = 100  # from here on the field also quotes the five best
+MANY_CLASSES = 100  # data sets with at least this many classes also report the top-5 accuracy
 
 
 class Training(pl.LightningModule):
-    """Trains a genotype's network by the recipe of its field, and tests it.
+    """Train and test the network of a genotype.
 
-    The loss is that of the logits plus ``auxiliary_weight`` times that of the auxiliary head, where there is
-    one. Drop path grows linearly from 0 at the first epoch towards ``drop_path`` (epoch / epochs times it, as in
-    DARTS). ``clip_norm`` bounds the gradient's norm over all parameters. Without ``decay_norm_and_bias`` scales and
-    shifts of norms, and biases, do not decay. ``channels_last`` is the memory format of network and images.
-    Distributed, the ranks draw their drop paths and dropouts from (``seed``, epoch, batch, rank): apart from each
-    other, and the same again in a run that goes on, within an epoch too.
+    If the data set provides the test images for validation, ``best`` holds the best test accuracy in percent and the
+    number of epochs until then. ``tested_images`` is the number of images of the last test, summed over ranks.
 
-    Where the data set gives the test images for validation, ``best`` is the best test accuracy in percent and the
-    number of epochs that it took. ``tested`` is how many images the last test was on, those of all ranks together.
+    Args:
+        network: network of the genotype.
+        optimizer: factory of the optimizer, called with parameters or parameter groups.
+        scheduler: factory of the learning-rate scheduler; None: constant learning rate.
+        classes: number of classes.
+        label_smoothing: label smoothing of the training loss.
+        auxiliary_weight: weight of the loss of the auxiliary head, if there is one.
+        drop_path: final drop-path probability; it grows linearly from 0, as epoch / epochs (DARTS).
+        clip_norm: maximum norm of the gradient over all parameters; None: no clipping.
+        decay_norm_and_bias: apply weight decay to biases and to the parameters of norms.
+        channels_last: use the channels-last memory format for network and images.
+        seed: seed of drop path and dropout in distributed training, together with epoch, batch and rank. Ranks differ,
+            and a resumed run samples the same numbers, also within an epoch.
 
-    Raises NasError for a ``drop_path`` where the network has none to drop.
+    Raises:
+        NasError: if ``drop_path`` is set and the network has no drop path.
     """
 
     def __init__(
@@ -63,9 +71,7 @@ class Training(pl.LightningModule):
     ) -> None:
         super().__init__()
         if drop_path and not any(isinstance(module, DropPath) for module in network.modules()):
-            raise NasError(
-                f"training.drop_path={drop_path}: this network has no paths to drop; use training.drop_path=0"
-            )
+            raise NasError(f"training.drop_path={drop_path}: this network has no drop path. Set training.drop_path=0.")
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.task = Classification(label_smoothing)
@@ -79,13 +85,13 @@ class Training(pl.LightningModule):
         self.test_top5 = MulticlassAccuracy(classes, top_k=5, average="micro") if classes >= MANY_CLASSES else None
         self.test_loss = MeanMetric()
         self.test_images = SumMetric()
-        self.tested = 0
+        self.tested_images = 0
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self._random_state: dict[str, Any] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """The logits [B, classes]."""
+        """Return the logits [B, classes]."""
         logits: Tensor = self.network(x)
         return logits
 
@@ -96,12 +102,12 @@ class Training(pl.LightningModule):
         scheduler = self._make_scheduler(optimizer)
         if not isinstance(scheduler, LRDecay) or scheduler.interval == "epoch":
             return [optimizer], [scheduler]
-        scheduler.set_steps_per_epoch(self._steps_of_an_epoch())
+        scheduler.set_steps_per_epoch(self._steps_per_epoch())
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
-    def _steps_of_an_epoch(self) -> int:
+    def _steps_per_epoch(self) -> int:
         trainer = self.trainer
-        _ = trainer.estimated_stepping_batches  # asking for it makes the loader, whose batches are counted
+        _ = trainer.estimated_stepping_batches  # builds the loader, so that num_training_batches is set
         return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
     def configure_gradient_clipping(
@@ -122,8 +128,8 @@ class Training(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if self.trainer.world_size > 1:
-            # All ranks begin with the same seed, and would drop the same places; a checkpoint knows the generator of
-            # one rank alone, so that what the others draw must not follow from their earlier steps.
+            # All ranks start with the same seed, and would drop the same paths. A checkpoint stores the generator of a
+            # single rank, so the random numbers of other ranks must not depend on their earlier steps.
             torch.manual_seed(
                 derive_seed("training", self.seed, self.current_epoch, batch_idx, self.trainer.global_rank)
             )
@@ -158,16 +164,16 @@ class Training(pl.LightningModule):
         self._log_test()
 
     def _log_test(self) -> Tensor:
-        """Logs what was found on the test images, forgets it, and returns the accuracy in percent."""
-        found = {"test/accuracy": 100 * self.test_accuracy.compute(), "test/loss": self.test_loss.compute()}
-        self.tested = int(self.test_images.compute())
+        """Log and reset the test metrics, and return the accuracy in percent."""
+        metrics = {"test/accuracy": 100 * self.test_accuracy.compute(), "test/loss": self.test_loss.compute()}
+        self.tested_images = int(self.test_images.compute())
         for metric in (self.test_accuracy, self.test_loss, self.test_images):
             metric.reset()
         if self.test_top5 is not None:
-            found["test/top5_accuracy"] = 100 * self.test_top5.compute()
+            metrics["test/top5_accuracy"] = 100 * self.test_top5.compute()
             self.test_top5.reset()
-        self.log_dict(found)
-        return found["test/accuracy"]
+        self.log_dict(metrics)
+        return metrics["test/accuracy"]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["random"] = random_state()
@@ -175,7 +181,7 @@ class Training(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "search" in checkpoint:
-            raise NasError("ckpt_path: written by a search, not by a training; give the last.ckpt of a train.py run")
+            raise NasError("ckpt_path: a checkpoint of a search. Set the last.ckpt of a training.")
         check_state_dict(self, checkpoint["state_dict"], "training")
         self._random_state = checkpoint.get("random")
         best = checkpoint.get("best")
@@ -192,7 +198,7 @@ class Training(pl.LightningModule):
                 "warm-up        %d epochs: the learning rate rises in all %d epochs of the run and never decays",
                 *(scheduler.warmup_epochs, scheduler.T_max),
             )
-        self._set_drop_path()  # a run that goes on within an epoch does not start that epoch
+        self._set_drop_path()  # a run resumed within an epoch does not call on_train_epoch_start
         if self._random_state is not None:
             restore_random_state(self._random_state)
             self._random_state = None

@@ -1,4 +1,4 @@
-"""Which parameters of a network decay."""
+"""Parameter groups of an optimizer with and without weight decay."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 from torch import nn
 
 
-def parameter_groups(network: nn.Module, norm_and_bias: bool) -> list[Any]:
-    """What an optimizer takes: all parameters, or two groups of which the second does not decay.
+def parameter_groups(network: nn.Module, decay_norm_and_bias: bool) -> list[Any]:
+    """Return the parameters of a network for an optimizer.
 
-    Without ``norm_and_bias`` that second group holds every vector and scalar: scales and shifts of norms, and biases.
+    Args:
+        network: the network.
+        decay_norm_and_bias: apply weight decay to all parameters. False: return two groups, of which the second has no
+            weight decay; it contains all vectors and scalars, that is biases and the parameters of norms.
     """
-    if norm_and_bias:
+    if decay_norm_and_bias:
         return list(network.parameters())
     parameters = list(network.parameters())
     return [

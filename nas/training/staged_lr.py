@@ -1,4 +1,4 @@
-"""Searches in phases and stages: where they begin, and learning rates that follow them."""
+"""Learning rates of searches in phases or stages, and the first epoch of each stage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CosineThenProjection(LRScheduler):
     def __init__(
         self,
         optimizer: Optimizer,
-        T_max: int,  # noqa: N803, torch's name, so that it takes the place of CosineAnnealingLR
+        T_max: int,  # noqa: N803, as in torch, so that the class can replace CosineAnnealingLR
         supernet_epochs: int,
         projection_epochs: int,
         projection_lr: float = 0.0025,
@@ -53,20 +53,20 @@ def _cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def stage_of(epoch: int, epochs: int, stages: int) -> int:
-    """Which of ``stages`` parts of a run of ``epochs`` an epoch belongs to, all from 0."""
+def stage_at_epoch(epoch: int, epochs: int, stages: int) -> int:
+    """Return the stage of an epoch in a run of ``epochs`` with ``stages`` equal stages, all counted from 0."""
     return min(epoch * stages // epochs, stages - 1)
 
 
-def first_epoch(stage: int, epochs: int, stages: int) -> int:
-    """The epoch that a stage begins with, ``epochs`` for the one after the last."""
+def first_epoch_of_stage(stage: int, epochs: int, stages: int) -> int:
+    """Return the first epoch of a stage; ``epochs`` for the stage after the last."""
     return -(-stage * epochs // stages)
 
 
 class StagedCosine(LRScheduler):
-    """A cosine from the initial rate to ``eta_min`` in each of ``stages`` equal parts of ``T_max`` epochs.
+    """Cosine decay from the initial rate to ``eta_min`` in each of ``stages`` parts of ``T_max`` epochs (P-DARTS).
 
-    In closed form: the rate of an epoch depends on nothing but its number.
+    The rate is computed in closed form from the number of the epoch.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, stages: int, eta_min: float = 0.0) -> None:  # noqa: N803
@@ -76,8 +76,8 @@ class StagedCosine(LRScheduler):
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | Tensor]:
-        """The rates of the present epoch."""
-        stage = stage_of(self.last_epoch, self.T_max, self.stages)
-        begin, end = (first_epoch(s, self.T_max, self.stages) for s in (stage, stage + 1))
-        share = (1 + math.cos(math.pi * min((self.last_epoch - begin) / max(end - begin, 1), 1.0))) / 2
+        """Return the current learning rate of each parameter group."""
+        stage = stage_at_epoch(self.last_epoch, self.T_max, self.stages)
+        start, end = (first_epoch_of_stage(s, self.T_max, self.stages) for s in (stage, stage + 1))
+        share = (1 + math.cos(math.pi * min((self.last_epoch - start) / max(end - start, 1), 1.0))) / 2
         return [self.eta_min + (float(base) - self.eta_min) * share for base in self.base_lrs]

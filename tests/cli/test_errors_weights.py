@@ -38,7 +38,7 @@ def without(source: Path, directory: Path, *names: str) -> Path:
 def refused(source: object, *phrases: str, tmp_path: Path) -> None:
     """The same line from both doors."""
     found = run("train", "mode=eval", f"weights={source}", f"hydra.run.dir={tmp_path}/out")
-    found.refused("weights: ", *phrases)
+    found.refused("weights=", *phrases)
     with pytest.raises(NasError) as error:
         nas.load(str(source))
     assert f"error: {error.value}\n" == found.erred
@@ -46,21 +46,23 @@ def refused(source: object, *phrases: str, tmp_path: Path) -> None:
 
 def test_directories(trained: Path, tmp_path: Path) -> None:
     unfinished = without(trained, tmp_path / "unfinished", "model.pt", "summary.json", "genotype.json")
-    said = ["no model.pt", "has not ended", f"ckpt_path={unfinished}", str(unfinished / "checkpoints" / "last.ckpt")]
+    said = ["no model.pt", "has not finished", f"ckpt_path={unfinished}", str(unfinished / "checkpoints" / "last.ckpt")]
     refused(unfinished, *said, tmp_path=tmp_path)
     begun = without(unfinished, tmp_path / "begun", "checkpoints/last.ckpt")
-    refused(begun, "stopped before its first epoch ended", tmp_path=tmp_path)
+    refused(begun, "stopped before the end of the first epoch", tmp_path=tmp_path)
     search = tmp_path / "search"
     search.mkdir()
     shutil.copy(trained / "genotype.json", search)
     refused(search, "the run of a search", f"python train.py genotype={search}", tmp_path=tmp_path)
     written(tmp_path / "sweep" / "3" / "model.pt")
-    refused(tmp_path / "sweep", "1 of its directories", "it is a sweep", f"{tmp_path}/sweep/3", tmp_path=tmp_path)
+    refused(
+        tmp_path / "sweep", "1 of its directories", "one run of the sweep", f"{tmp_path}/sweep/3", tmp_path=tmp_path
+    )
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "no model.pt", "a finished training", tmp_path=tmp_path)
-    refused("missing.pt", "there is no file missing.pt", "a run directory", tmp_path=tmp_path)
-    refused(NB201, "a genotype without weights", "give it as genotype", tmp_path=tmp_path)
-    refused("GDAS_V1", "'GDAS_V1' is a genotype without weights", tmp_path=tmp_path)
+    refused("missing.pt", "missing.pt: no such file", "a run directory", tmp_path=tmp_path)
+    refused(NB201, "a genotype without weights", "genotype to this genotype", tmp_path=tmp_path)
+    refused("GDAS_V1", "GDAS_V1: a genotype without weights", tmp_path=tmp_path)
 
 
 def test_the_last_epoch_of_an_unfinished_training(trained: Path, tmp_path: Path) -> None:
@@ -98,13 +100,13 @@ def test_a_hostile_file_is_named_by_what_it_wants(archive: bool, tmp_path: Path)
 def test_files_that_are_cut_off_or_of_another_kind(tmp_path: Path) -> None:
     whole = written(tmp_path / "model.pt").read_bytes()
     for name, content, phrase in (
-        ("cut.pt", whole[: len(whole) // 2], "is cut off: the end of the file is missing"),
-        ("text.pt", b"hello", "is no file of torch.save"),
+        ("cut.pt", whole[: len(whole) // 2], "the file is truncated"),
+        ("text.pt", b"hello", "not a file of torch.save"),
     ):
         (tmp_path / name).write_bytes(content)
-        refused(tmp_path / name, f"{name} {phrase}", tmp_path=tmp_path)
+        refused(tmp_path / name, f"{name}: {phrase}", tmp_path=tmp_path)
     torch.save({1: torch.zeros(1)}, tmp_path / "numbered.pt")
-    refused(tmp_path / "numbered.pt", "holds a mapping with 1, no state_dict", tmp_path=tmp_path)
+    refused(tmp_path / "numbered.pt", "contains a mapping with 1, but no state_dict", tmp_path=tmp_path)
 
 
 def prefixed(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -263,5 +263,5 @@ def test_no_paths_to_drop() -> None:
     network = Small()
     del network.drop_path
     Training(network, SGD, classes=5)
-    with pytest.raises(NasError, match="training.drop_path=0.2: this network has no paths"):
+    with pytest.raises(NasError, match="training.drop_path=0.2: this network has no drop path"):
         Training(network, SGD, classes=5, drop_path=0.2)

@@ -13,7 +13,7 @@ from nas.callbacks.schedules.stages import Stages, prune, replace_supernet
 from nas.nn.edges.skip_dropout import SkipDropout
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Network
-from nas.training.staged_lr import first_epoch, stage_of
+from nas.training.staged_lr import first_epoch_of_stage, stage_at_epoch
 from nas.utils.errors import NasError
 
 
@@ -91,8 +91,8 @@ class SkipDropoutSchedule(pl.Callback):
     def value(self, epoch: int, epochs: int, warmup: int) -> float:
         """Return the probability in ``epoch`` (from 0) of a run of ``epochs``."""
         stages = len(self.initial)
-        stage = stage_of(epoch, epochs, stages)
-        begin, end = first_epoch(stage, epochs, stages), first_epoch(stage + 1, epochs, stages)
+        stage = stage_at_epoch(epoch, epochs, stages)
+        begin, end = first_epoch_of_stage(stage, epochs, stages), first_epoch_of_stage(stage + 1, epochs, stages)
         past = epoch - begin
         if past < warmup:
             return self.initial[stage] * (end - begin - past - 1) / (end - begin)

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nas.architecture.cell import Cell
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Network
-from nas.training.staged_lr import first_epoch, stage_of
+from nas.training.staged_lr import first_epoch_of_stage, stage_at_epoch
 from nas.utils.errors import NasError
 
 
@@ -45,8 +45,8 @@ class Stages(pl.Callback, ABC):
         epochs = trainer.max_epochs
         if epochs is None or epochs < 1 or not isinstance(pl_module, GradientSearch):
             raise NasError("stages: need a gradient search with trainer.max_epochs. Set epochs to a whole number.")
-        stage = stage_of(trainer.current_epoch, epochs, self.stages)
-        pl_module.first_epoch_of_stage = first_epoch(stage, epochs, self.stages)
+        stage = stage_at_epoch(trainer.current_epoch, epochs, self.stages)
+        pl_module.first_epoch_of_stage = first_epoch_of_stage(stage, epochs, self.stages)
         while pl_module.stage < stage:
             pl_module.stage += 1
             self.enter(pl_module, pl_module.stage)

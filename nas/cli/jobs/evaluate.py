@@ -51,7 +51,7 @@ def run(cfg: DictConfig) -> float:
         raise NasError(f"mode=eval runs on one device, not on {trainer.world_size}: use trainer.devices=1")
     trainer.test(measurement, datamodule=data, verbose=False)
     names = data.class_names or found.model.class_names
-    result = measurement.result
+    result = measurement.report
     table = result.per_class(names)
     summary = _summary(cfg, trainer, found, data, result)
     _write(output, result, table, names)

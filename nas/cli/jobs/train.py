@@ -116,7 +116,7 @@ def _summary(
         "seed": cfg.seed,
         "epochs": trainer.current_epoch,
         "tested_on": data.describe_test_images(),
-        "images": training.tested,
+        "images": training.tested_images,
         "test_accuracy": float(metrics["test/accuracy"]),
         "test_loss": float(metrics["test/loss"]),
         **({"test_top5_accuracy": float(metrics["test/top5_accuracy"])} if "test/top5_accuracy" in metrics else {}),

@@ -29,20 +29,20 @@ from nas.searches.gradient import GradientSearch
 from nas.searches.weight_step import WeightStep
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
-from nas.training.staged_lr import StagedCosine, first_epoch, stage_of
+from nas.training.staged_lr import StagedCosine, first_epoch_of_stage, stage_at_epoch
 from nas.utils.errors import NasError
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 6, 75, 100])
 @pytest.mark.parametrize("stages", [1, 2, 3])
 def test_stages_cover_the_epochs(epochs: int, stages: int) -> None:
-    found = [stage_of(epoch, epochs, stages) for epoch in range(epochs)]
+    found = [stage_at_epoch(epoch, epochs, stages) for epoch in range(epochs)]
     assert found == sorted(found) and set(found) <= set(range(stages))
     for stage in set(found):
-        assert found.index(stage) == first_epoch(stage, epochs, stages)
+        assert found.index(stage) == first_epoch_of_stage(stage, epochs, stages)
     if epochs % stages == 0:
         assert {found.count(stage) for stage in range(stages)} == {epochs // stages}
-    assert first_epoch(stages, epochs, stages) == epochs
+    assert first_epoch_of_stage(stages, epochs, stages) == epochs
 
 
 def test_staged_cosine_restarts_in_each_stage() -> None:

@@ -35,7 +35,7 @@ def judged(logits: Tensor, labels: Tensor, directory: Path, batch: int = 512) ->
     torch.save({"x": logits[:, :, None, None], "y": labels}, directory / "images.pt")
     classes = logits.shape[1]
     data = Stored(str(directory / "images.pt"), classes, bilevel=False, eval_batch_size=batch)
-    measurement = EvaluationModule(Given(), classes, keep=True, runs=3)
+    measurement = EvaluationModule(Given(), classes, keep_logits=True, runs=3)
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = pl.Trainer(accelerator="cpu", enable_model_summary=False, **options)
     trainer.test(measurement, data, verbose=False)
@@ -47,7 +47,7 @@ def test_numbers(classes: int, tmp_path: Path) -> None:
     torch.manual_seed(classes)
     labels = torch.randint(classes, (230,))
     logits = 3 * torch.randn(230, classes) + 4 * nn.functional.one_hot(labels, classes) * torch.rand(230, 1)
-    found = judged(logits, labels, tmp_path, batch=64).result
+    found = judged(logits, labels, tmp_path, batch=64).report
     p, y = logits.double().softmax(1).numpy(), labels.numpy()
     every = range(classes)
     assert found.images == 230
@@ -71,7 +71,7 @@ def test_numbers(classes: int, tmp_path: Path) -> None:
 
 def test_nothing_is_confused_where_all_is_right(tmp_path: Path) -> None:
     labels = torch.arange(4)
-    found = judged(9.0 * nn.functional.one_hot(labels), labels, tmp_path).result
+    found = judged(9.0 * nn.functional.one_hot(labels), labels, tmp_path).report
     assert found.top_confusions() == [] and found.top1 == 100
 
 

@@ -90,7 +90,7 @@ def test_genotypes_are_trained_on_the_data_of_their_search(tmp_path: Path) -> No
 
 def test_one_job_that_fails_is_told_and_the_other_runs(runs: tuple[Path, Path], tmp_path: Path) -> None:
     arguments = ["mode=eval", f"weights=missing.pt,{runs[1]}", "evaluation.runs=1", f"hydra.sweep.dir={tmp_path}"]
-    run("train", "-m", *arguments).refused("weights: there is no file missing.pt")
+    run("train", "-m", *arguments).refused("weights=missing.pt: no such file")
     assert summary(tmp_path / "1")["dataset"] == "digits"
     with (tmp_path / "sweep.csv").open(newline="") as file:
         assert [bool(row["failure"]) for row in csv.DictReader(file)] == [True, False]
