@@ -1,0 +1,1 @@
+"""Cells, genotypes, masks, and the way from scores to a genotype."""

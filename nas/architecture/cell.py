@@ -14,7 +14,7 @@ NONE = "none"
 
 
 class Link(NamedTuple):
-    """One chosen op: ``target`` reads ``source`` through ``op``."""
+    """A chosen op: node ``target`` reads node ``source`` through ``op``."""
 
     op: str
     source: int
@@ -22,7 +22,7 @@ class Link(NamedTuple):
 
 
 class CellGenotype(NamedTuple):
-    """The links of one cell, in the order of its native notation, and the nodes that form its output."""
+    """Links of one cell, in the order of its native notation, and the nodes that form its output."""
 
     links: tuple[Link, ...]
     output: tuple[int, ...]
@@ -30,7 +30,7 @@ class CellGenotype(NamedTuple):
 
 @dataclass(frozen=True)
 class Genotype:
-    """A discrete architecture: for each cell type the links that are left. ``space`` names its notation."""
+    """A discrete architecture: the chosen links of each cell type. ``space`` is the name of its notation."""
 
     space: str
     cells: Mapping[str, CellGenotype]
@@ -40,11 +40,11 @@ class Genotype:
 
 
 class EdgeWeights(NamedTuple):
-    """What a cell is told about its edges for one forward pass.
+    """Weights of the edges of a cell for one forward pass.
 
-    ``op`` [edges, ops] weighs the candidate ops. ``active`` says which of them are executed at all; it
-    is a Python list, so that skipping an op never waits for the device. ``edge`` [edges], if given,
-    scales whole edges (PC-DARTS' edge normalization).
+    ``op`` [edges, ops] weights the candidate ops. ``active`` [edges, ops] selects the ops to execute. It is a Python
+    list, so that skipping an op needs no device synchronization. ``edge`` [edges], if given, scales whole edges
+    (PC-DARTS' edge normalization).
     """
 
     op: Tensor
@@ -52,21 +52,27 @@ class EdgeWeights(NamedTuple):
     edge: Tensor | None = None
 
     def detach(self) -> EdgeWeights:
-        """The same values without their history."""
+        """Return the same weights detached from the autograd graph."""
         return EdgeWeights(self.op.detach(), self.active, None if self.edge is None else self.edge.detach())
 
 
 Architecture = dict[str, EdgeWeights]
+"""Edge weights of each cell type."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell as a table: edges (source, target), sorted by target, times candidate ops.
+    """A cell as a table with one row per edge (source, target), sorted by target, and one column per candidate op.
 
-    ``inputs`` is the number of links a node keeps in a genotype (None: all). ``output`` are the nodes that
-    form the cell's output. ``keeps_none`` says whether ``none`` may be chosen: in NAS-Bench-201 it may,
-    in DARTS it only takes part in the relaxation. ``excluded`` holds (edge, op) pairs left out (S1 to S4).
-    ``repeats`` lets a node choose two ops of the same edge (the NASNet-like rule of AutoDL-Projects).
+    Attributes:
+        edges: the rows.
+        ops: the columns.
+        output: the nodes that form the cell's output.
+        inputs: number of links that a node keeps in a genotype, None for all.
+        keeps_none: whether a genotype may contain ``none``. It may in NAS-Bench-201. In DARTS, ``none`` only takes part
+            in the relaxation.
+        repeats: whether a node may choose two ops of the same edge (the NASNet-like space of AutoDL-Projects).
+        excluded: (edge, op) entries that do not exist (S1 to S4).
     """
 
     edges: tuple[tuple[int, int], ...]
@@ -78,30 +84,30 @@ class Cell:
     excluded: frozenset[tuple[int, str]] = field(default_factory=frozenset)
 
     def allowed(self) -> Tensor:
-        """[edges, ops] bool: the entries of the table that exist."""
+        """Return the mask [edges, ops] (bool) of the entries that exist."""
         table = [[(e, op) not in self.excluded for op in self.ops] for e in range(len(self.edges))]
         return torch.tensor(table)
 
     @property
     def nodes(self) -> tuple[int, ...]:
-        """The nodes that are computed, in order."""
+        """The computed nodes in order."""
         return tuple(dict.fromkeys(target for _, target in self.edges))
 
     def into(self, node: int) -> list[int]:
-        """The rows of the edges that end in ``node``."""
+        """Return the rows of the edges that end in ``node``."""
         return [e for e, (_, target) in enumerate(self.edges) if target == node]
 
     def choices(self, edge: int) -> list[str]:
-        """The ops that a genotype may put on ``edge``."""
+        """Return the ops that a genotype may have on ``edge``."""
         return [op for op in self.ops if (edge, op) not in self.excluded and (op != NONE or self.keeps_none)]
 
-    def masked(self, left: Sequence[Sequence[bool]]) -> Cell:
-        """The same table with every entry excluded where ``left`` [edges, ops] is False."""
-        gone = [(e, op) for e, row in enumerate(left) for op, on in zip(self.ops, row, strict=True) if not on]
-        return replace(self, excluded=frozenset(gone))
+    def masked(self, mask: Sequence[Sequence[bool]]) -> Cell:
+        """Return the cell with every entry excluded where ``mask`` [edges, ops] is False."""
+        excluded = [(e, op) for e, row in enumerate(mask) for op, on in zip(self.ops, row, strict=True) if not on]
+        return replace(self, excluded=frozenset(excluded))
 
     def restrict(self, chosen: CellGenotype) -> Cell:
-        """The table with the chosen links alone, in their order: one op on each edge."""
+        """Return the cell that has only the chosen links, in their order, with one op on each edge."""
         links = sorted(chosen.links, key=lambda link: link.target)
         ops = tuple(dict.fromkeys(link.op for link in links))
         excluded = frozenset((e, op) for e, link in enumerate(links) for op in ops if op != link.op)
@@ -109,28 +115,11 @@ class Cell:
         return Cell(edges, ops, chosen.output, keeps_none=True, excluded=excluded)
 
 
-def discretize(cell: Cell, scores: Tensor, edge_scores: Tensor | None = None) -> CellGenotype:
-    """The genotype that ``scores`` [edges, ops] stand for; excluded entries are never chosen.
+def one_hot_weights(cell: Cell, chosen: CellGenotype, like: Tensor | None = None) -> EdgeWeights:
+    """Return the one-hot weights under which a supernet computes the genotype; edges without a link are inactive.
 
-    Each node keeps its ``cell.inputs`` strongest edges (all where None), an edge being as strong as its best
-    op, times ``edge_scores`` [edges] where given. The links of a node are listed strongest first where a
-    choice is made, else in the order of the edges; of equals the first row and the first column win.
+    The weights have the dtype and device of ``like``, float32 on the CPU by default.
     """
-    table = (scores if edge_scores is None else scores * edge_scores[:, None]).detach().cpu().tolist()
-    links: list[Link] = []
-    for node in cell.nodes:
-        pairs: list[tuple[float, int, str]] = []
-        for e in cell.into(node):
-            ranked = sorted(((table[e][cell.ops.index(op)], e, op) for op in cell.choices(e)), key=lambda p: -p[0])
-            pairs += ranked if cell.repeats else ranked[:1]
-        if cell.inputs is not None:
-            pairs = sorted(pairs, key=lambda pair: -pair[0])[: cell.inputs]
-        links += [Link(op, cell.edges[e][0], node) for _, e, op in pairs]
-    return CellGenotype(tuple(links), cell.output)
-
-
-def encode(cell: Cell, chosen: CellGenotype, like: Tensor | None = None) -> EdgeWeights:
-    """One-hot weights under which a supernet computes the genotype; edges without a link are switched off."""
     active = [[False] * len(cell.ops) for _ in cell.edges]
     for op, source, target in chosen.links:
         active[cell.edges.index((source, target))][cell.ops.index(op)] = True
@@ -138,8 +127,8 @@ def encode(cell: Cell, chosen: CellGenotype, like: Tensor | None = None) -> Edge
     return EdgeWeights(torch.tensor(active, dtype=dtype, device=device), active)
 
 
-def sample(cell: Cell, rng: random.Random) -> CellGenotype:
-    """A cell genotype drawn uniformly: for each node which edges, for each of them which op."""
+def sample_cell(cell: Cell, rng: random.Random) -> CellGenotype:
+    """Sample a cell genotype uniformly: first the edges of each node, then the op of each edge."""
     links: list[Link] = []
     for node in cell.nodes:
         rows = [e for e in cell.into(node) if cell.choices(e)]
@@ -149,7 +138,7 @@ def sample(cell: Cell, rng: random.Random) -> CellGenotype:
 
 
 def op_counts(genotype: Genotype) -> dict[str, int]:
-    """How often each op occurs over all cells: the first look at a collapse to skip connections."""
+    """Count each op over all cells, for example to detect a collapse to skip connections."""
     counts: dict[str, int] = {}
     for cell in genotype.cells.values():
         for link in cell.links:
@@ -157,6 +146,6 @@ def op_counts(genotype: Genotype) -> dict[str, int]:
     return counts
 
 
-def describe(links: Sequence[Link]) -> str:
-    """Links as text for messages: ``op 0->2, op 1->2``."""
+def format_links(links: Sequence[Link]) -> str:
+    """Format links for messages: ``op 0->2, op 1->2``."""
     return ", ".join(f"{op} {source}->{target}" for op, source, target in links)

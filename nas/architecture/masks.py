@@ -1,4 +1,4 @@
-"""Which entries of each cell's table are still candidates."""
+"""Masks: the remaining candidates of each cell."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nas.architecture.cell import Cell
 
 
 class Masks(nn.Module):
-    """One bool buffer [edges, ops] a cell type; True where the op may still be chosen.
+    """One bool buffer [edges, ops] per cell type, True for the ops that may still be chosen.
 
-    The exclusions of a space, ops pruned in stages and edges that are decided are all entries of it. It also
-    keeps each table as Python lists, so that a forward pass never reads it back from the device.
+    Exclusions of the space, ops pruned in stages and edges that are fixed are all masked entries. The masks are also
+    stored as Python lists, so that a forward pass needs no device synchronization.
     """
 
     def __init__(self, cells: Mapping[str, Cell]) -> None:
@@ -29,21 +29,21 @@ class Masks(nn.Module):
         self.register_load_state_dict_post_hook(lambda module, keys: module._refresh())
 
     def table(self, name: str) -> Tensor:
-        """The mask of a cell type as a tensor [edges, ops]."""
-        found = getattr(self, name)
-        assert isinstance(found, Tensor)
-        return found
+        """Return the mask of a cell type as a tensor [edges, ops]."""
+        table = getattr(self, name)
+        assert isinstance(table, Tensor)
+        return table
 
     def lists(self, name: str) -> list[list[bool]]:
-        """The mask of a cell type as lists; not to be changed."""
+        """Return the mask of a cell type as lists, which must not be changed."""
         return self._lists[name]
 
     def full(self, name: str) -> bool:
-        """Whether no entry of the cell type is masked."""
+        """Return whether every entry of the cell type remains."""
         return self._full[name]
 
     def restrict(self, name: str, keep: Tensor) -> None:
-        """Masks every entry of a cell type where ``keep`` [edges, ops] is False. What is masked stays so."""
+        """Mask every entry of a cell type where ``keep`` [edges, ops] is False. Masked entries never return."""
         with torch.no_grad():
             self.table(name).logical_and_(keep.to(self.table(name).device))
         self._refresh()
@@ -54,4 +54,4 @@ class Masks(nn.Module):
             self._full[name] = all(all(row) for row in self._lists[name])
 
     def forward(self, *args: Any) -> None:
-        raise TypeError("masks are read, not called")
+        raise TypeError("Masks is not callable; use its methods")

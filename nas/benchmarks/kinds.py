@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.architecture.cell import Genotype, describe
+from nas.architecture.cell import Genotype, format_links
 from nas.spaces.base import Shape
 from nas.spaces.nas_bench_201 import notation as nas_bench_201
 from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
@@ -57,8 +57,8 @@ class Kind:
         found = {(source, target): op for op, source, target in cell.links}
         if len(cell.links) != len(self.edges) or set(found) != set(self.edges) or set(found.values()) - set(self.ops):
             raise NasError(
-                f"{describe(cell.links)}: not an architecture of {self.title}, which has one of {', '.join(self.ops)} "
-                f"on each of {', '.join(f'{source}->{target}' for source, target in self.edges)}"
+                f"{format_links(cell.links)}: not an architecture of {self.title}, which has one of "
+                f"{', '.join(self.ops)} on each of {', '.join(f'{source}->{target}' for source, target in self.edges)}"
             )
         return tuple(found[edge] for edge in self.edges)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nas.architecture.cell import Architecture, Cell, encode, sample
+from nas.architecture.cell import Architecture, Cell, one_hot_weights, sample_cell
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation, masked_softmax
 from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
@@ -46,5 +46,5 @@ def uniform_path(relaxation: Relaxation, masks: Masks) -> Architecture:
     arch = {}
     for name, cell in relaxation.cells.items():
         table = cell.masked(masks.lists(name))
-        arch[name] = encode(table, sample(table, rng), like=relaxation.alpha[name])
+        arch[name] = one_hot_weights(table, sample_cell(table, rng), like=relaxation.alpha[name])
     return arch

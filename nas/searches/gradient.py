@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from nas.architecture.cell import Cell, Genotype, discretize
+from nas.architecture.cell import Cell, Genotype
+from nas.architecture.discretization import discretize
 from nas.gradients.base import Batch, Weights
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.relaxations.base import Discretization, Relaxation

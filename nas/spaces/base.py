@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from nas.architecture.cell import Architecture, Cell, Genotype, encode, sample
+from nas.architecture.cell import Architecture, Cell, Genotype, one_hot_weights, sample_cell
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.utils.errors import NasError
 
@@ -118,11 +118,11 @@ class Space(ABC):
 
     def encode(self, genotype: Genotype, like: Tensor | None = None) -> Architecture:
         """Return the one-hot weights under which the supernet computes the genotype."""
-        return {name: encode(cell, genotype.cells[name], like) for name, cell in self.cells.items()}
+        return {name: one_hot_weights(cell, genotype.cells[name], like) for name, cell in self.cells.items()}
 
     def sample(self, rng: random.Random) -> Genotype:
         """Sample a genotype uniformly."""
-        return Genotype(self.notation, {name: sample(cell, rng) for name, cell in self.cells.items()})
+        return Genotype(self.notation, {name: sample_cell(cell, rng) for name, cell in self.cells.items()})
 
     def from_index(self, index: int) -> Genotype:
         """Return the genotype at ``index``, 0 to ``size`` - 1. Raises NasError if the space is not indexed."""

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.architecture.cell import Cell, CellGenotype, discretize
+from nas.architecture.cell import Cell, CellGenotype
+from nas.architecture.discretization import discretize
 from nas.spaces.darts.notation import EDGES, NODES
 from tests.golden.test_common import Comparison
 from tests.support.golden_tools import Golden

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.architecture.cell import Genotype, discretize
+from nas.architecture.cell import Genotype
+from nas.architecture.discretization import discretize
 from nas.architecture.masks import Masks
 from nas.deploy.published_weights import load_published_weights
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge

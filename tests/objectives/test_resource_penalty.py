@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import RelaxedOneHotCategorical
 
 from nas.architecture.cell import Cell, EdgeWeights, Genotype, Link
-from nas.architecture.derivation import edge_all
+from nas.architecture.discretization import discretize_all_edges
 from nas.architecture.masks import Masks
 from nas.callbacks.schedules.anneal import Anneal
 from nas.nn.macs import count_macs
@@ -233,21 +233,23 @@ def scores(best: Mapping[int, str]) -> Tensor:
 
 
 def test_all_edges_stay_but_those_without_an_op() -> None:
-    found = edge_all(NESTED, scores({0: "skip_connect", 2: "sep_conv_3x3", 3: "max_pool_3x3", 4: "dil_conv_3x3"}))
+    found = discretize_all_edges(
+        NESTED, scores({0: "skip_connect", 2: "sep_conv_3x3", 3: "max_pool_3x3", 4: "dil_conv_3x3"})
+    )
     # strongest first; node 4 and 5 are empty
     assert found.links[1:] == (Link("dil_conv_3x3", 2, 3), Link("max_pool_3x3", 1, 3), Link("sep_conv_3x3", 0, 3))
     assert found.links[0] == Link("skip_connect", 0, 2) and found.output == (2, 3)
     # edge 11 reads node 2, which is empty
-    found = edge_all(NESTED, scores({9: "skip_connect", 11: "sep_conv_3x3", 13: "sep_conv_5x5"}))
+    found = discretize_all_edges(NESTED, scores({9: "skip_connect", 11: "sep_conv_3x3", 13: "sep_conv_5x5"}))
     assert found.links == (Link("skip_connect", 0, 5),) and found.output == (5,)
-    full = edge_all(NESTED, scores(dict.fromkeys(range(14), "sep_conv_3x3")))
+    full = discretize_all_edges(NESTED, scores(dict.fromkeys(range(14), "sep_conv_3x3")))
     assert len(full.links) == 14 and full.output == (2, 3, 4, 5)
 
 
 def test_a_cell_of_none_keeps_one_link() -> None:
     table = scores({})
     table[5, NESTED.ops.index("dil_conv_5x5")] = 0.5
-    assert edge_all(NESTED, table).links == (Link("dil_conv_5x5", 0, 4),)
+    assert discretize_all_edges(NESTED, table).links == (Link("dil_conv_5x5", 0, 4),)
 
 
 def test_every_edge_genotype_is_a_network_of_its_space() -> None:
@@ -255,7 +257,7 @@ def test_every_edge_genotype_is_a_network_of_its_space() -> None:
     space = Darts(SHAPE, 10, channels=4, layers=3)
     generator = torch.Generator().manual_seed(0)
     for _ in range(4):
-        cells = {k: edge_all(c, torch.rand(14, 8, generator=generator)) for k, c in space.cells.items()}
+        cells = {k: discretize_all_edges(c, torch.rand(14, 8, generator=generator)) for k, c in space.cells.items()}
         genotype = Genotype("darts", cells)
         space.check(genotype)
         assert sorted(parse(space.native(genotype)).cells["normal"].links) == sorted(cells["normal"].links)
@@ -268,7 +270,7 @@ def test_keeps_none_where_a_genotype_may() -> None:
     cell = NasBench201(SHAPE, 10).cells["cell"]
     table = torch.zeros(6, 5)
     table[:, 0] = 1
-    assert [link.op for link in edge_all(cell, table).links] == ["none"] * 6
+    assert [link.op for link in discretize_all_edges(cell, table).links] == ["none"] * 6
 
 
 def test_temperature_ends_at_its_end() -> None:

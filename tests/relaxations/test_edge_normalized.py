@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 import torch
 
-from nas.architecture.cell import Cell, EdgeWeights, discretize
+from nas.architecture.cell import Cell, EdgeWeights
+from nas.architecture.discretization import discretize
 from nas.architecture.masks import Masks
 from nas.nn.edges.mixed import unbind_rows
 from nas.relaxations.edge_normalized import EdgeNormalized

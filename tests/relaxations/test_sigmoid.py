@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Cell, CellGenotype, Genotype, Link
-from nas.architecture.derivation import threshold
+from nas.architecture.discretization import discretize_by_threshold
 from nas.architecture.masks import Masks
 from nas.nn.macs import count_macs, count_parameters
 from nas.relaxations.sigmoid import Sigmoid
@@ -101,7 +101,7 @@ def test_threshold_against_enumeration(rule: Any) -> None:
     sizes = set()
     for spread in torch.linspace(0.5, 3, 60):
         scores = (torch.randn(14, 8, dtype=torch.float64) * spread).sigmoid()
-        found = threshold(TABLE, scores, keep=rule)
+        found = discretize_by_threshold(TABLE, scores, keep=rule)
         links = {(link.op, link.source, link.target) for link in found.links}
         assert len(links) == len(found.links)
         truth = expected(scores, rule)
@@ -121,7 +121,7 @@ def test_a_cell_is_never_empty() -> None:
     scores[9, 3] = 0.7  # 0->5 is the strongest link of an input; 2->4 is stronger, but reads nothing
     scores[7, 4] = 0.8
     assert EDGES[7] == (2, 4) and EDGES[9] == (0, 5)
-    assert threshold(TABLE, scores) == CellGenotype((Link("skip_connect", 0, 5),), (5,))
+    assert discretize_by_threshold(TABLE, scores) == CellGenotype((Link("skip_connect", 0, 5),), (5,))
 
 
 def test_a_missing_edge_is_none_on_nas_bench_201() -> None:
@@ -129,7 +129,7 @@ def test_a_missing_edge_is_none_on_nas_bench_201() -> None:
     scores[0, 0] = scores[1, 1] = scores[1, 2] = 0.9
     scores[5, 3] = 0.86
     for rule in ("sparse", "edge"):
-        cell = threshold(CELL, scores, keep=rule)  # type: ignore[arg-type]
+        cell = discretize_by_threshold(CELL, scores, keep=rule)  # type: ignore[arg-type]
         genotype = Genotype("nas_bench_201", {"cell": cell})
         NasBench201((3, 8, 8), 10).check(genotype)
         expected = ("none", "skip_connect", "none", "none", "none", "nor_conv_3x3")

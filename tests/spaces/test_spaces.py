@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from nas.architecture.cell import CellGenotype, Genotype, Link, discretize
+from nas.architecture.cell import CellGenotype, Genotype, Link
+from nas.architecture.discretization import discretize
 from nas.architecture.masks import Masks
 from nas.nn.cell_graph import CellGraph
 from nas.nn.drop_path import DropPath

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 
-from nas.architecture.cell import Genotype, discretize
-from nas.architecture.top_k import strongest
+from nas.architecture.cell import Genotype
+from nas.architecture.discretization import discretize
+from nas.architecture.top_genotypes import top_genotypes
 from nas.gradients.base import Batch
 from nas.searches.gradient import GradientSearch
 
@@ -69,7 +70,7 @@ class SelectHighestScores(SelectBest):
         """Return the ``count`` most probable genotypes under the relaxation's scores, best first."""
         scores = {name: table.log() for name, table in search.relaxation.scores(search.masks).items()}
         left = {name: cell.masked(search.masks.lists(name)) for name, cell in search.space.cells.items()}
-        return [Genotype(search.space.notation, cells) for cells in strongest(left, scores, count)]
+        return [Genotype(search.space.notation, cells) for cells in top_genotypes(left, scores, count)]
 
 
 class SelectSampled(SelectBest):

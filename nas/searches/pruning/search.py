@@ -13,7 +13,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from nas.architecture.cell import NONE, Genotype, discretize
+from nas.architecture.cell import NONE, Genotype
+from nas.architecture.discretization import discretize
 from nas.architecture.masks import Masks
 from nas.data.base import ImageData
 from nas.data.proxy_batches import ProxyBatches

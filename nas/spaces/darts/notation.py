@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
-from nas.architecture.derivation import reachable_links
+from nas.architecture.discretization import reachable_links
 from nas.nn.ops import OPS
 from nas.utils.errors import NasError
 

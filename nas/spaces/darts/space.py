@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
-from nas.architecture.cell import Cell, Genotype, describe
+from nas.architecture.cell import Cell, Genotype, format_links
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
@@ -171,7 +171,7 @@ class Darts(Space):
             twice = [link for link, count in Counter(cell.links).items() if count > 1]
             if twice and not self.cells[kind].repeats:
                 raise NasError(
-                    f"genotype: the {kind} cell has the link {describe(twice[:1])} twice. Use space.repeats=true."
+                    f"genotype: the {kind} cell has the link {format_links(twice[:1])} twice. Use space.repeats=true."
                 )
 
     def native(self, genotype: Genotype) -> str:

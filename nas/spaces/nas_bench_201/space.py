@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import copy
 from typing import Any
 
-from nas.architecture.cell import Cell, Genotype, describe
+from nas.architecture.cell import Cell, Genotype, format_links
 from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
@@ -93,7 +93,7 @@ class NasBench201(Space):
         if sorted((link.source, link.target) for link in links) != sorted(EDGES):
             raise NasError(
                 f"a cell of space '{self.name}' has one op on each of its {len(EDGES)} edges, 'none' included, "
-                f"found {describe(links)}"
+                f"found {format_links(links)}"
             )
 
     def native(self, genotype: Genotype) -> str:

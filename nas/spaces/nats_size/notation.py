@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nas.architecture.cell import CellGenotype, Genotype, Link, describe
+from nas.architecture.cell import CellGenotype, Genotype, Link, format_links
 from nas.utils.errors import NasError
 
 NOTATION = "nats_size"
@@ -45,7 +45,9 @@ def widths_of(genotype: Genotype) -> tuple[int, ...]:
     links = genotype.cells["cell"].links
     ops = {(link.source, link.target): link.op for link in links}
     if len(links) != LAYERS or set(ops) != set(EDGES) or not all(op.isdecimal() and int(op) for op in ops.values()):
-        raise NasError(f"a genotype of space '{NOTATION}' has one width for each of {LAYERS} layers: {describe(links)}")
+        raise NasError(
+            f"genotype: space {NOTATION} has one width for each of {LAYERS} layers, found {format_links(links)}."
+        )
     return tuple(int(ops[edge]) for edge in EDGES)
 
 

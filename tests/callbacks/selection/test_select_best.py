@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas.architecture.cell import Architecture, CellGenotype, Genotype
 from nas.architecture.masks import Masks
-from nas.architecture.top_k import strongest
+from nas.architecture.top_genotypes import top_genotypes
 from nas.callbacks.selection.select_best import SelectBest, SelectHighestScores
 from nas.gradients.base import Batch
 from nas.relaxations.uniform import Uniform, UniformWeights
@@ -21,7 +21,7 @@ from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.notation import CELL
 from nas.spaces.nas_bench_201.space import NasBench201
-from tests.architecture.test_top_k import worth
+from tests.architecture.test_top_genotypes import worth
 from tests.support.search_tools import weight_step
 
 SHAPE = (3, 8, 8)
@@ -128,4 +128,4 @@ def test_uniform_paths_of_setn_are_uniform() -> None:
     relaxation, masks = UniformWeights({"cell": CELL}, init_std=3.0), Masks({"cell": CELL})
     counts = torch.stack([relaxation.sample_for_weights(masks)["cell"].op for _ in range(3000)]).mean(0)
     torch.testing.assert_close(counts, torch.full((6, 5), 0.2), atol=0.03, rtol=0)
-    assert isinstance(strongest({"cell": CELL}, relaxation.scores(masks), 1)[0]["cell"], CellGenotype)
+    assert isinstance(top_genotypes({"cell": CELL}, relaxation.scores(masks), 1)[0]["cell"], CellGenotype)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Cell, Link
-from nas.architecture.top_k import best_sums, strongest
+from nas.architecture.top_genotypes import best_sums, top_genotypes
 from nas.spaces.nas_bench_201.notation import CELL, from_index
 
 NESTED = Cell(
@@ -40,7 +40,7 @@ def worth(cell: Cell, scores: Tensor, links: tuple[Link, ...]) -> float:
 def test_top_genotypes_of_nas_bench_201_by_brute_force() -> None:
     scores = torch.randn(6, 5, dtype=torch.float64).log_softmax(-1)
     ranked = sorted((from_index(i).cells["cell"] for i in range(15625)), key=lambda c: -worth(CELL, scores, c.links))
-    assert [found["cell"] for found in strongest({"cell": CELL}, {"cell": scores}, 100)] == ranked[:100]
+    assert [found["cell"] for found in top_genotypes({"cell": CELL}, {"cell": scores}, 100)] == ranked[:100]
 
 
 def test_top_genotypes_of_nested_cells_by_brute_force() -> None:
@@ -48,7 +48,7 @@ def test_top_genotypes_of_nested_cells_by_brute_force() -> None:
     scores = {name: torch.randn(5, 3, dtype=torch.float64).log_softmax(-1) for name in cells}
     pairs = itertools.product(every(NESTED), every(NESTED))
     ranked = sorted(pairs, key=lambda pair: -sum(worth(NESTED, scores[n], p) for n, p in zip(cells, pair, strict=True)))
-    found = strongest(cells, scores, 10_000)
+    found = top_genotypes(cells, scores, 10_000)
     assert len(found) == len(ranked) == len(every(NESTED)) ** 2
     assert [(f["normal"].links, f["reduce"].links) for f in found] == ranked
 
