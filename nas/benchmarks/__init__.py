@@ -1,16 +1,19 @@
-"""Tabular benchmarks: what training a genotype gave, looked up."""
+"""Tabular benchmarks: stored accuracies of architectures trained from scratch."""
 
 from pathlib import Path
 
 from nas.benchmarks.benchmark import Benchmark
 
 
-def find(root: str | Path, notation: str) -> Benchmark | None:
-    """The benchmark of a space's notation under a data directory, None where there is none.
+def find_benchmark(root: str | Path, notation: str) -> Benchmark | None:
+    """Return the benchmark of a space's notation in a data directory, None if there is none.
 
-    A converted benchmark goes before the table of means. Raises NasError where there are several of one sort, and
-    where a file that is named after the notation, or whose directory is, cannot be read.
+    A converted benchmark precedes the table of NAS-Bench-201 means.
+
+    Raises:
+        NasError: If there are several benchmarks of one kind, or a file that bears the notation in its name, or lies in
+            a directory of that name, cannot be read.
     """
-    from nas.benchmarks.tables import find_table  # pyarrow takes its time to import, and few runs have a table
+    from nas.benchmarks.find import find_table  # imports pyarrow, which is slow to load and rarely needed
 
     return find_table(root, notation)

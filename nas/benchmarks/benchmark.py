@@ -1,4 +1,4 @@
-"""What a tabular benchmark answers."""
+"""Interface of a tabular benchmark."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Values = NDArray[np.float64]
 
 
 class Benchmark(ABC):
-    """The accuracies of all genotypes of a space, trained from scratch by one protocol.
+    """Accuracies of the genotypes of a space, trained from scratch by one protocol.
 
-    Data sets are cifar10, cifar100 and imagenet16_120. Splits are ``valid`` and ``test`` and, where they are held,
-    ``train``, ``valtest`` (the images of both) and, of CIFAR-10, ``test_of_valid_run`` and ``train_of_valid_run``: its
-    ``valid`` belongs to networks trained on half of the training images, its ``test`` to others trained on all of
-    them. ``epochs`` is the length of a training with a schedule of its own; accuracies are those after its last epoch.
+    Data sets are cifar10, cifar100 and imagenet16_120. Splits are ``valid`` and ``test``. A benchmark may also store
+    ``train``, ``valtest`` (the images of both) and, for CIFAR-10, ``test_of_valid_run`` and ``train_of_valid_run``. On
+    CIFAR-10, ``valid`` belongs to networks trained on half of the training images, ``test`` to networks trained on all
+    of them. ``epochs`` is the length of a training with its own schedule; accuracies are those after its last epoch.
     """
 
     notation: str
-    """The notation of the space whose genotypes it knows."""
+    """Notation of the space."""
 
     @overload
     def accuracy(
@@ -40,43 +40,44 @@ class Benchmark(ABC):
     def accuracy(
         self, genotype: Genotype, dataset: str, split: str, epochs: int, seed: Seed
     ) -> float | tuple[float, ...]:
-        """Accuracy in percent: the mean over the seeds that are held, each of them in their order, or that of one.
+        """Return the accuracy in percent: mean over the stored seeds, one value per seed, or that of one seed.
 
         Raises:
-            NasError: for what is not held, saying what is, and for a genotype that is not of the space.
+            NasError: If the benchmark does not store it, with the stored alternatives, or the genotype is not of the
+                space.
         """
 
     @abstractmethod
-    def values(self, dataset: str, split: str, epochs: int, seed: Literal["mean"] | int) -> Values:
-        """[architectures] The accuracies of all, by row; NaN where one is not held. Read-only."""
+    def accuracies(self, dataset: str, split: str, epochs: int, seed: Literal["mean"] | int) -> Values:
+        """Return the accuracies of all architectures [rows] in percent; NaN if not stored. Read-only."""
 
     @abstractmethod
-    def seconds(self, genotype: Genotype, dataset: str, epochs: int) -> float:
-        """Simulated seconds of a training of ``epochs`` epochs and one validation pass after it.
+    def simulated_seconds(self, genotype: Genotype, dataset: str, epochs: int) -> float:
+        """Return the seconds of a training of ``epochs`` epochs and one validation pass after it.
 
-        Of CIFAR-10 it is the run with the validation images. Raises NasError as ``accuracy`` does.
+        On CIFAR-10 it is the training on half of the images. Raises NasError like ``accuracy``.
         """
 
     @abstractmethod
     def latency(self, genotype: Genotype, dataset: str) -> float:
-        """Seconds of one forward pass as the benchmark's authors measured it."""
+        """Return the seconds of one forward pass, as measured by the benchmark's authors."""
 
     @abstractmethod
-    def cost(self, genotype: Genotype, dataset: str) -> tuple[int, int]:
-        """Parameters and multiply-adds of the trained network, by closed form: stored figures differ among seeds."""
+    def params_and_macs(self, genotype: Genotype, dataset: str) -> tuple[int, int]:
+        """Return parameters and multiply-adds of the network in closed form; stored figures differ between seeds."""
 
     @abstractmethod
     def row(self, genotype: Genotype) -> int:
-        """Where a genotype stands in ``values``. Raises NasError where it is not held, or not of the space."""
+        """Return the row of a genotype in ``accuracies``. Raise NasError if it is not stored or not of the space."""
 
     @abstractmethod
     def architecture(self, row: int) -> str:
-        """The native string of a row."""
+        """Return the native string of a row."""
 
     @abstractmethod
     def index(self, row: int) -> int:
-        """The number that the benchmark's authors gave the architecture of a row."""
+        """Return the authors' index of the architecture of a row."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many architectures are held."""
+        """Return the number of stored architectures."""

@@ -1,4 +1,4 @@
-"""``python -m nas.benchmarks.convert SRC DEST``: a published benchmark as one small file."""
+"""Conversion of a published benchmark to one Parquet file: ``python -m nas convert SRC DEST``."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from nas.benchmarks import layout, sources
-from nas.benchmarks.collect import Columns
+from nas.benchmarks import parquet_schema, releases
+from nas.benchmarks.records import RecordColumns
 from nas.utils.errors import NasError, one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Converts; the exit code."""
+    """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m nas.benchmarks.convert",
-        description="A NATS-Bench directory or .pickle.pbz2, or the .pth of NAS-Bench-201, as one Parquet file.",
+        prog="python -m nas convert",
+        description="Convert a NATS-Bench directory or .pickle.pbz2, or a NAS-Bench-201 .pth, to one Parquet file.",
     )
     parser.add_argument("source", metavar="SRC", type=Path, help="as downloaded, such as NATS-tss-v1_0-3ffb9-simple")
     parser.add_argument("destination", metavar="DEST", type=Path, help="such as data/nas_bench_201.parquet")
-    parser.add_argument("--force", action="store_true", help="replace DEST where it exists")
-    parser.add_argument("--partial", action="store_true", help="convert what is there where architectures are missing")
-    parser.add_argument("--as", dest="name", metavar="NAME", help="the release that SRC is, where it was renamed")
+    parser.add_argument("--force", action="store_true", help="replace DEST if it exists")
+    parser.add_argument("--partial", action="store_true", help="accept missing architectures")
+    parser.add_argument("--as", dest="name", metavar="NAME", help="release of a renamed SRC")
     given = parser.parse_args(arguments)
     try:
         print(convert(given.source, given.destination, given.name, force=given.force, partial=given.partial))
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        why = os.strerror(error.errno).lower() if error.errno else one_line(error)
-        print(f"error: {error.filename or given.destination}: {why}", file=sys.stderr)
+        reason = os.strerror(error.errno).lower() if error.errno else one_line(error)
+        print(f"error: {error.filename or given.destination}: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"interrupted: {given.destination} was not written", file=sys.stderr)
@@ -50,22 +50,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def convert(
     source: Path, destination: Path, name: str | None = None, force: bool = False, partial: bool = False
 ) -> str:
-    """Writes ``destination``, whole or not at all, and says what is in it.
+    """Write ``destination`` atomically and return a summary of its contents.
+
+    Args:
+        source: Published file or directory.
+        destination: Parquet file to write.
+        name: Release of a renamed source, None to use the name of the source.
+        force: Replace an existing destination.
+        partial: Accept missing architectures.
 
     Raises:
-        NasError: where the source cannot be read or is incomplete, or the destination exists or cannot be written.
+        NasError: If the source cannot be read or is incomplete, or the destination exists or cannot be written.
     """
     source, destination = source.expanduser(), destination.expanduser()
     if destination.is_dir():
-        raise NasError(f"DEST: {destination} is a directory; name a file in it, such as nas_bench_201.parquet")
+        raise NasError(f"DEST: {destination} is a directory. Name a file in it, such as nas_bench_201.parquet.")
     if destination.exists() and not force:
-        raise NasError(f"DEST: {destination} exists; choose another name, or --force to replace it")
+        raise NasError(f"DEST: {destination} exists. Choose another name, or --force to replace it.")
     if not destination.parent.is_dir():
         raise NasError(f"DEST: there is no directory {destination.parent}")
     if destination.suffix != ".parquet":
-        raise NasError(f"DEST: {destination} is not named *.parquet, by which a search finds it")
-    write(pa.table({}), destination, keep=False)  # what cannot be written is told before minutes of reading
-    release = sources.release(source, name)
+        raise NasError(f"DEST: {destination} must end with .parquet, so that a search finds it.")
+    write_table(pa.table({}), destination, keep=False)  # fail before minutes of reading
+    release = releases.release_name(source, name)
     bar = Progress(
         *(TextColumn(release), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()),
         console=Console(stderr=True),
@@ -74,33 +81,35 @@ def convert(
     )
     with bar:
         task = bar.add_task(release)
-        columns = sources.read(source, release, partial, lambda n, total: bar.update(task, completed=n, total=total))
-    table = to_table(columns, release)
-    write(table, destination)
+        columns = releases.read_release(
+            source, release, partial, lambda n, total: bar.update(task, completed=n, total=total)
+        )
+    write_table(to_table(columns, release), destination)
     return f"wrote {destination}: {_contents(columns)}, {destination.stat().st_size / 1e6:.1f} MB, from {release}"
 
 
-def to_table(columns: Columns, release: str) -> pa.Table:
-    """The columns as they lie in the file, with format, version, notation and source in the metadata."""
+def to_table(columns: RecordColumns, release: str) -> pa.Table:
+    """Return the columns as a table, with format, version, notation and source in the metadata."""
     rows = np.array(sorted(columns.names))
+    names = sorted(columns.values, key=_order)
     arrays = {
-        layout.INDEX: pa.array(rows.astype(np.int32)),
-        layout.ARCHITECTURE: pa.array([columns.names[index] for index in rows.tolist()]),
-        **{name: pa.array(columns.values[name][rows], from_pandas=True) for name in sorted(columns.values, key=_order)},
+        parquet_schema.INDEX: pa.array(rows.astype(np.int32)),
+        parquet_schema.ARCHITECTURE: pa.array([columns.names[index] for index in rows.tolist()]),
+        **{name: pa.array(columns.values[name][rows], from_pandas=True) for name in names},
     }
     metadata = {
-        "format": layout.FORMAT,
-        "version": layout.VERSION,
-        "notation": columns.kind.notation,
+        "format": parquet_schema.FORMAT,
+        "version": parquet_schema.VERSION,
+        "notation": columns.space.notation,
         "source": release,
     }
     return pa.table(arrays).replace_schema_metadata(metadata)
 
 
-def write(table: pa.Table, destination: Path, keep: bool = True) -> None:
-    """Writes beside the destination and moves there, so that an old file stays whole if this fails.
+def write_table(table: pa.Table, destination: Path, keep: bool = True) -> None:
+    """Write a temporary file beside the destination and rename it, so that a failure keeps the old file.
 
-    Without ``keep`` nothing is moved, nor left: it is tried whether that can be written.
+    Without ``keep``, delete the temporary file instead: a test of whether the destination can be written.
     """
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
     try:
@@ -118,14 +127,14 @@ def _order(column: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in column.split("/")]
 
 
-def _contents(columns: Columns) -> str:
-    trainings: dict[int, set[int]] = {}
+def _contents(columns: RecordColumns) -> str:
+    seeds: dict[int, set[int]] = {}
     for name in columns.values:
         parts = re.fullmatch(r"(\d+)/[^/]+/(\d+)/.+", name)
         if parts is not None:
-            trainings.setdefault(int(parts[1]), set()).add(int(parts[2]))
-    told = "; ".join(f"after {n} epochs seeds {', '.join(map(str, sorted(trainings[n])))}" for n in sorted(trainings))
-    return f"{len(columns.names):,} of {columns.kind.size:,} architectures of {columns.kind.title} ({told})"
+            seeds.setdefault(int(parts[1]), set()).add(int(parts[2]))
+    trainings = "; ".join(f"{n} epochs with seeds {', '.join(map(str, sorted(seeds[n])))}" for n in sorted(seeds))
+    return f"{len(columns.names):,} of {columns.space.size:,} architectures of {columns.space.title} ({trainings})"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Conversion of the published benchmarks: all numbers arrive, nothing foreign is run, nothing half is left."""
+"""Conversion of published benchmarks: complete, atomic, and without running code of the pickles."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ import torch
 
 from nas import benchmarks
 from nas.architecture.cell import CellGenotype, Genotype, Link
-from nas.benchmarks import convert, sources
-from nas.benchmarks.tables import open_table
-from nas.benchmarks.unpickle import Plain
+from nas.benchmarks import convert, releases
+from nas.benchmarks.find import open_table
+from nas.benchmarks.safe_unpickle import SafeUnpickler
 from nas.spaces.nas_bench_201.notation import parse
 from nas.utils.errors import NasError
 from tests.support.nats_tools import (
@@ -43,8 +43,8 @@ from tests.support.nats_tools import (
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Releases of small spaces."""
-    monkeypatch.setattr(sources, "KINDS", SMALL)
+    """Use small spaces."""
+    monkeypatch.setattr(releases, "BENCHMARK_SPACES", SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def tss(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def genotype(notation: str, name: str) -> Genotype:
-    """The genotype that a benchmark's name means; of sizes as their space has it."""
+    """Return the genotype of a benchmark's native string."""
     if notation == "nas_bench_201":
         return parse(name)
     links = tuple(Link(width, i, i + 1) for i, width in enumerate(name.split(":")))
@@ -81,12 +81,12 @@ RUNS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_all_numbers_arrive(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_keeps_all_numbers(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     notation, make = FORMS[form]
     destination = tmp_path / "any name.parquet"
     assert convert.main([str(make(tmp_path)), str(destination)]) == 0
     said = capsys.readouterr().out
-    table = benchmarks.find(tmp_path, notation)
+    table = benchmarks.find_benchmark(tmp_path, notation)
     assert (
         table is not None and table.notation == notation and len(table) == len(names(notation)) == SMALL[notation].size
     )
@@ -101,20 +101,22 @@ def test_all_numbers_arrive(form: str, tmp_path: Path, capsys: pytest.CaptureFix
                 assert table.accuracy(g, dataset, split, epochs, "each") == tuple(expected)
                 assert table.accuracy(g, dataset, split, epochs, "mean") == pytest.approx(fmean(expected), abs=1e-12)
                 assert table.accuracy(g, dataset, split, epochs, seeds[0]) == expected[0]
-                assert table.seconds(g, dataset, epochs) == pytest.approx(epochs * (index + 2) + 0.5 + index)
+                assert table.simulated_seconds(g, dataset, epochs) == pytest.approx(epochs * (index + 2) + 0.5 + index)
         assert table.latency(g, "cifar100") == 0.25 + index
 
 
-def test_a_seed_that_an_architecture_lacks(tss: Path, tmp_path: Path) -> None:
+def test_converted_table_reports_missing_seed(tss: Path, tmp_path: Path) -> None:
     convert.convert(tss, tmp_path / "a.parquet")
     table = open_table(tmp_path / "a.parquet")
     g = parse(names("nas_bench_201")[3])
-    with pytest.raises(NasError, match=r"does not hold cifar10 test after 200 epochs with seed 999 for \|.*777, 888"):
+    with pytest.raises(
+        NasError, match=r"does not contain cifar10 test after 200 epochs with seed 999 for \|.*777, 888"
+    ):
         table.accuracy(g, "cifar10", "test", 200, 999)
-    assert np.isnan(table.values("cifar10", "test", 200, 999)[3])
+    assert np.isnan(table.accuracies("cifar10", "test", 200, 999)[3])
 
 
-def test_part_of_a_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_accepts_incomplete_directory_with_partial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, destination = directory("nas_bench_201", tmp_path), tmp_path / "part.parquet"
     for index in (0, 5, 6, 40):
         (source / f"{index:06d}.pickle.pbz2").unlink()
@@ -130,11 +132,11 @@ def test_part_of_a_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert len(table) == 60 and table.index(0) == 1 and table.architecture(0) == known[1]
     expected = number(41, 200, "cifar100", 777, "x-test")
     assert table.accuracy(parse(known[41]), "cifar100", "test", 200, 777) == expected
-    with pytest.raises(NasError, match=r"is not in .*, which holds 60 of the 15,625 architectures of NAS-Bench-201"):
+    with pytest.raises(NasError, match=r"is not in .*, which has 60 of the 15,625 architectures of NAS-Bench-201"):
         table.row(parse(known[5]))
 
 
-HOSTILE = {
+MALICIOUS = {
     "os.system": Run(os.system, "touch HIT"),
     "eval": Run(builtins.eval, "open('HIT', 'w')"),
     "getattr": Run(getattr, "", "join"),
@@ -144,19 +146,19 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("form", ["record", "meta", "single", "zip", "legacy"])
-@pytest.mark.parametrize("what", HOSTILE)
-def test_a_hostile_pickle_is_refused_by_name(
+@pytest.mark.parametrize("what", MALICIOUS)
+def test_convert_refuses_malicious_pickle_without_running_it(
     what: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    call = HOSTILE[what].call
+    call = MALICIOUS[what].call
     name = f"{'posix' if call is os.system else call.__module__}.{call.__name__}"
-    evil = {**meta("nas_bench_201"), "arch2infos": {0: HOSTILE[what]}}
+    evil = {**meta("nas_bench_201"), "arch2infos": {0: MALICIOUS[what]}}
     if form in ("record", "meta"):
         source = tmp_path / f"{TSS}-simple"
         source.mkdir()
         (source / "meta.pickle.pbz2").write_bytes(pack(evil if form == "meta" else meta("nas_bench_201")))
-        (source / "000000.pickle.pbz2").write_bytes(pack({"12": HOSTILE[what]}))
+        (source / "000000.pickle.pbz2").write_bytes(pack({"12": MALICIOUS[what]}))
     elif form == "single":
         source = tmp_path / f"{TSS}.pickle.pbz2"
         source.write_bytes(pack(evil))
@@ -165,21 +167,23 @@ def test_a_hostile_pickle_is_refused_by_name(
         torch.save(evil, source, _use_new_zipfile_serialization=form == "zip")
     assert convert.main([str(source), "out.parquet", "--partial"]) == 1
     erred = capsys.readouterr().err
-    assert f"names {name}, which no benchmark needs" in erred.replace("__builtin__", "builtins")
+    assert f"refers to {name}, which no benchmark needs" in erred.replace("__builtin__", "builtins")
     assert erred.startswith("error: ") and erred.count("\n") == 1
     assert not (tmp_path / "HIT").exists() and not (tmp_path / "out.parquet").exists()
 
 
 @pytest.mark.parametrize("form", ["record", "single", "zip", "legacy"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
-def test_a_file_cut_off(form: str, share: float, tss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_refuses_truncated_file(
+    form: str, share: float, tss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if form == "record":
         source = shutil.copytree(tss, tmp_path / tss.name)
         path = source / "000007.pickle.pbz2"
     else:
         source = path = FORMS[form][1](tmp_path)
     content = path.read_bytes()
-    whole = len(content) - 100 * (form == "legacy")  # its tensors come last, and are not read
+    whole = len(content) - 100 * (form == "legacy")  # its tensors come last and are not read
     path.write_bytes(content[: int(share * whole)])
     destination = tmp_path / "out.parquet"
     destination.write_bytes(b"old")
@@ -189,8 +193,8 @@ def test_a_file_cut_off(form: str, share: float, tss: Path, tmp_path: Path, caps
     assert destination.read_bytes() == b"old" and not list(tmp_path.glob(".*"))
 
 
-def spoiled(change: Callable[[Any], Any]) -> Callable[[Path], None]:
-    """Changes the first record of a directory."""
+def damage_record(change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """Return a function that changes the first record of a directory."""
 
     def change_first(source: Path) -> None:
         (source / "000000.pickle.pbz2").write_bytes(pack(change(record("nas_bench_201", 0))))
@@ -199,19 +203,19 @@ def spoiled(change: Callable[[Any], Any]) -> Callable[[Path], None]:
 
 
 def without(key: str) -> Callable[[Any], Any]:
-    """A record whose trainings lack a key."""
+    """Return a function that deletes a key from all trainings of a record."""
 
     def change(found: Any) -> Any:
         for results in found.values():
-            for trial in results["all_results"].values():
-                del trial[key]
+            for training in results["all_results"].values():
+                del training[key]
         return found
 
     return change
 
 
 def other_meta(**changes: Any) -> Callable[[Path], None]:
-    """Changes the meta file of a directory."""
+    """Return a function that changes the meta file of a directory."""
     content = pack({**meta("nas_bench_201"), **changes})
     return lambda source: (source / "meta.pickle.pbz2").write_bytes(content) and None
 
@@ -219,19 +223,25 @@ def other_meta(**changes: Any) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("change", "phrase"),
     [
-        (spoiled(without("eval_acc1es")), "another layout than the benchmark's records (KeyError: 'eval_acc1es')"),
-        (spoiled(without("epochs")), "another layout"),
-        (spoiled(lambda found: [found]), "is not a benchmark's record, but a list"),
-        (spoiled(lambda found: {**found, "12": {**found["12"], "arch_index": 64}}), "architecture 64"),
-        (spoiled(lambda found: {**found, "12": {**found["12"], "arch_str": "|x~0|"}}), "another layout"),
-        (spoiled(lambda found: {**found, "12": {**found["12"], "dataset_seed": {"mnist": [1]}}}), "data set 'mnist'"),
+        (
+            damage_record(without("eval_acc1es")),
+            "another layout than the benchmark's records (KeyError: 'eval_acc1es')",
+        ),
+        (damage_record(without("epochs")), "another layout"),
+        (damage_record(lambda found: [found]), "is not a record of a benchmark, but a list"),
+        (damage_record(lambda found: {**found, "12": {**found["12"], "arch_index": 64}}), "architecture 64"),
+        (damage_record(lambda found: {**found, "12": {**found["12"], "arch_str": "|x~0|"}}), "another layout"),
+        (
+            damage_record(lambda found: {**found, "12": {**found["12"], "dataset_seed": {"mnist": [1]}}}),
+            "data set 'mnist'",
+        ),
         (other_meta(meta_archs=names("nas_bench_201")[:-1]), "lists 63 architectures"),
         (other_meta(meta_archs=["|x~0|"] * 64), "0 of them in NAS-Bench-201"),
         (other_meta(meta_archs=names("nas_bench_201")[::-1]), "its record is of"),
         (other_meta(meta_archs=None), "has no list 'meta_archs'"),
     ],
 )
-def test_another_layout(
+def test_convert_refuses_other_layouts(
     change: Callable[[Path], None], phrase: str, tss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = shutil.copytree(tss, tmp_path / tss.name)
@@ -242,32 +252,32 @@ def test_another_layout(
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_the_version_is_looked_at_before_the_records(tss: Path, tmp_path: Path) -> None:
+def test_convert_checks_version_before_records(tss: Path, tmp_path: Path) -> None:
     source = shutil.copytree(tss, tmp_path / tss.name)
-    (source / "000000.pickle.pbz2").write_bytes(b"not looked at")
+    (source / "000000.pickle.pbz2").write_bytes(b"never read")
     other_meta(meta_archs=names("nas_bench_201")[:-1])(source)
     with pytest.raises(NasError, match="lists 63 architectures"):
         convert.convert(source, tmp_path / "out.parquet")
 
 
-def test_another_version(tss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_refuses_unknown_release(tss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     renamed = shutil.copytree(tss, tmp_path / "NATS-tss-v1_1-abcde-simple")
     assert convert.main([str(renamed), str(tmp_path / "out.parquet")]) == 1
-    assert "'NATS-tss-v1_1-abcde', a release that is not known: NATS-tss-v1_0-3ffb9-simple" in capsys.readouterr().err
+    assert "is not a supported release. Supported are NATS-tss-v1_0-3ffb9-simple" in capsys.readouterr().err
     assert convert.main([str(renamed), str(tmp_path / "out.parquet"), "--as", f"{TSS}-simple"]) == 0
     assert convert.main([str(renamed), str(tmp_path / "other.parquet"), "--as", SSS]) == 1
-    assert "0 of them in the size space of NATS-Bench, which has 32: it is of another" in capsys.readouterr().err
+    assert "0 of them in the size space of NATS-Bench, which has 32: another version" in capsys.readouterr().err
 
 
-def test_destination(tss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_refuses_unusable_destination(tss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     destination = tmp_path / "out.parquet"
     destination.write_bytes(b"mine")
     for given, phrase in (
-        ([str(tss), str(destination)], "exists; choose another name, or --force"),
+        ([str(tss), str(destination)], "exists. Choose another name, or --force"),
         ([str(tss), str(tmp_path)], "is a directory"),
         ([str(tss), str(tmp_path / "no" / "out.parquet")], "there is no directory"),
-        ([str(tmp_path / "no"), str(tmp_path / "new.parquet")], "there is nothing at"),
-        ([str(tss), str(tmp_path / "nas_bench_201")], "is not named *.parquet, by which a search finds it"),
+        ([str(tmp_path / "no"), str(tmp_path / "new.parquet")], "does not exist"),
+        ([str(tss), str(tmp_path / "nas_bench_201")], "must end with .parquet, so that a search finds it"),
     ):
         assert convert.main(given) == 1
         assert phrase in capsys.readouterr().err
@@ -276,21 +286,21 @@ def test_destination(tss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert len(open_table(destination)) == 64 and not list(tmp_path.glob(".*"))
 
 
-def refuse(path: Path, mode: str = "r") -> None:
-    """As a directory does that one may not write to."""
+def refuse_write(path: Path, mode: str = "r") -> None:
+    """Raise the error of a read-only directory."""
     raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
-def test_a_table_of_another_version(tss: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.benchmarks.layout.VERSION", "2")
+def test_open_table_refuses_other_versions(tss: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.benchmarks.parquet_schema.VERSION", "2")
     convert.convert(tss, tmp_path / "a.parquet")
     monkeypatch.undo()
-    with pytest.raises(NasError, match="has version 2 and notation 'nas_bench_201', this release reads version 1"):
+    with pytest.raises(NasError, match="has version 2 and notation 'nas_bench_201'; supported is version 1"):
         open_table(tmp_path / "a.parquet")
 
 
-@pytest.mark.parametrize("kind", ["<f8", ">f8", "<f4", "<i8", ">i4", "|b1", "|u1"])
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f4", "<i8", ">i4", "|b1", "|u1"])
 @pytest.mark.parametrize("protocol", range(6))
-def test_numpy_scalars(kind: str, protocol: int) -> None:
-    content = pickle.dumps(np.array([1], kind)[0], protocol)
-    assert Plain(io.BytesIO(content), "here").load() == 1
+def test_safe_unpickler_reads_numpy_scalars(dtype: str, protocol: int) -> None:
+    content = pickle.dumps(np.array([1], dtype)[0], protocol)
+    assert SafeUnpickler(io.BytesIO(content), "here").load() == 1

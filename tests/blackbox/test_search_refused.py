@@ -64,9 +64,9 @@ def test_repetitions_do_not_pass_over_a_precision(tmp_path: Path) -> None:
 
 
 ASKED = {
-    "evaluator.epochs=13": ["evaluator=benchmark: epochs=13: of cifar10 valid", "has trainings of 12, 200 epochs"],
+    "evaluator.epochs=13": ["evaluator=benchmark: epochs=13: ", "has trainings of 12, 200 epochs on cifar10 valid"],
     "evaluator.split=vald": ["unknown split of cifar10 'vald': did you mean 'valid'?"],
-    "evaluator.benchmark_seed=random": ["evaluator.benchmark_seed=random: seed=each", "the mean over seeds alone"],
+    "evaluator.benchmark_seed=random": ["evaluator.benchmark_seed=random: seed=each", "only the mean over seeds"],
     "evaluator.epoch=12": ["evaluator.epoch", "evaluator.epochs"],
     "space=darts": ["space 'darts' has no benchmark, only nas_bench_201 and nats_size have"],
 }

@@ -1,4 +1,4 @@
-"""Small benchmarks in the layout of the published files, with numbers that a test knows."""
+"""Small benchmarks in the layout of the published files, with known numbers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from nas.benchmarks.kinds import KINDS, Kind
+from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, BenchmarkSpace
 
 TSS, SSS = "NATS-tss-v1_0-3ffb9", "NATS-sss-v1_0-50262"
-SMALL: dict[str, Kind] = {
-    "nas_bench_201": replace(KINDS["nas_bench_201"], ops=("none", "nor_conv_3x3")),
-    "nats_size": replace(KINDS["nats_size"], ops=("8", "64")),
+SMALL: dict[str, BenchmarkSpace] = {
+    "nas_bench_201": replace(BENCHMARK_SPACES["nas_bench_201"], ops=("none", "nor_conv_3x3")),
+    "nats_size": replace(BENCHMARK_SPACES["nats_size"], ops=("8", "64")),
 }
-"""The benchmarks' spaces with two ops an edge: 64 and 32 architectures."""
+"""Spaces of the benchmarks with two ops per edge: 64 and 32 architectures."""
 SEEDS: dict[str, dict[int, list[int]]] = {
     "nas_bench_201": {12: [111], 200: [777, 888, 999]},
     "nats_size": {1: [777], 12: [777, 888], 90: [777]},
@@ -32,19 +32,19 @@ FULL_SETS = ["x-valid", "x-test", "ori-test"]
 
 @lru_cache
 def names(notation: str) -> list[str]:
-    """The architectures of a small space in the order of its meta file, which is shuffled."""
-    found = sorted(SMALL[notation].names())
+    """Return the architectures of a small space in the shuffled order of its meta file."""
+    found = sorted(SMALL[notation].all_native())
     random.Random(1).shuffle(found)
     return found
 
 
 def number(*key: object) -> float:
-    """A percentage that is a function of what it is of."""
+    """Return a percentage that depends on the key alone."""
     return random.Random(repr(key)).uniform(1.0, 99.0)
 
 
-def trial(index: int, run: str, seed: int, epochs: int) -> dict[str, Any]:
-    """One training: curves end in ``number(index, epochs, run, seed, SET)``; an epoch takes ``index`` + 2 seconds."""
+def training_record(index: int, run: str, seed: int, epochs: int) -> dict[str, Any]:
+    """Return one training: curves end in ``number(index, epochs, run, seed, SET)``; an epoch takes ``index`` + 2 s."""
     last = epochs - 1
     before = {} if last == 0 else {"x-valid@0": 0.0, "ori-test@0": 0.0}
     parts = SETS.get(run, FULL_SETS)
@@ -69,7 +69,7 @@ def trial(index: int, run: str, seed: int, epochs: int) -> dict[str, Any]:
 
 
 def record(notation: str, index: int) -> OrderedDict[str, Any]:
-    """All trainings of an architecture; every third one lacks the last seed of the longest."""
+    """Return all trainings of an architecture; every third one lacks the last seed of the longest training."""
     found: OrderedDict[str, Any] = OrderedDict()
     for epochs, seeds in SEEDS[notation].items():
         kept = seeds[:-1] if index % 3 == 0 and len(seeds) > 2 else seeds
@@ -77,7 +77,7 @@ def record(notation: str, index: int) -> OrderedDict[str, Any]:
         found[f"{epochs:02d}"] = {
             "arch_index": index,
             "arch_str": names(notation)[index],
-            "all_results": {(run, seed): trial(index, run, seed, epochs) for run in runs for seed in kept},
+            "all_results": {(run, seed): training_record(index, run, seed, epochs) for run in runs for seed in kept},
             "dataset_seed": dict.fromkeys(runs, kept),
             "clear_net_done": True,
         }
@@ -85,19 +85,19 @@ def record(notation: str, index: int) -> OrderedDict[str, Any]:
 
 
 def meta(notation: str, filled: bool = False) -> dict[str, Any]:
-    """The meta file; ``filled`` with all records, as single files have them."""
+    """Return the meta file; with all records if ``filled``, as in single files."""
     known = names(notation)
     infos = OrderedDict((i, record(notation, i)) for i in range(len(known))) if filled else None
     return {"meta_archs": known, "total_archs": len(known), "arch2infos": infos, "evaluated_indexes": set()}
 
 
 def pack(value: Any) -> bytes:
-    """A pickle, compressed."""
+    """Return a compressed pickle."""
     return bz2.compress(pickle.dumps(value, protocol=4))
 
 
 def directory(notation: str, where: Path, name: str | None = None) -> Path:
-    """A benchmark as a directory of records."""
+    """Write a benchmark as a directory of records."""
     folder = where / f"{name or {'nats_size': SSS}.get(notation, TSS)}-simple"
     folder.mkdir()
     (folder / "meta.pickle.pbz2").write_bytes(pack(meta(notation)))
@@ -107,14 +107,14 @@ def directory(notation: str, where: Path, name: str | None = None) -> Path:
 
 
 def single(where: Path) -> Path:
-    """NATS-Bench as one file."""
+    """Write NATS-Bench as one file."""
     path = where / f"{TSS}.pickle.pbz2"
     path.write_bytes(pack(meta("nas_bench_201", filled=True)))
     return path
 
 
 def saved(where: Path, zipped: bool) -> Path:
-    """NAS-Bench-201's own file, in either form of torch.save; with a tensor, which it may hold."""
+    """Write the file of NAS-Bench-201 in either format of torch.save, with a tensor in it."""
     whole = meta("nas_bench_201", filled=True)
     for infos in whole["arch2infos"].values():
         infos["less"], infos["full"] = infos.pop("12"), infos.pop("200")
@@ -125,7 +125,7 @@ def saved(where: Path, zipped: bool) -> Path:
 
 
 class Run:
-    """Pickles as a call of ``call``."""
+    """Object whose pickle calls ``call``."""
 
     def __init__(self, call: Any, *arguments: Any) -> None:
         self.call = call

@@ -29,14 +29,14 @@ class Table:
     def row(self, genotype: Any) -> int:
         return next(entry.index or 0 for entry in ENTRIES if entry.architecture == SPACE.native(genotype))
 
-    def values(self, dataset: str, split: str, epochs: int, seed: str) -> Any:
+    def accuracies(self, dataset: str, split: str, epochs: int, seed: str) -> Any:
         return np.array(ACCURACIES[split])
 
 
 @pytest.fixture
 def scanned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished scan of fisher."""
-    monkeypatch.setattr(nas.benchmarks, "find", lambda root, notation: Table())
+    monkeypatch.setattr(nas.benchmarks, "find_benchmark", lambda root, notation: Table())
     report = RankingReport("data", "cifar10", top=(1,), resamples=5)
     found = {"score": "fisher", "higher_is_better": True, "space": "nas_bench_201", "dataset": "cifar10"}
     found |= report(ENTRIES, True, report.truth(SPACE, ENTRIES))
@@ -61,7 +61,7 @@ def test_published_values_stand_beside_their_own_accuracies(
     assert "| test_of_valid_run | 5 |" in (said := capsys.readouterr().out) and "| 0.360 |" in said
     head, rule, row = ([cell.strip() for cell in line.split("|")] for line in said.splitlines())
     assert len(head) == len(rule) == len(row) and dict(zip(head, row, strict=True))["published"] == "0.360"
-    monkeypatch.setattr(nas.benchmarks, "find", lambda root, notation: None)
+    monkeypatch.setattr(nas.benchmarks, "find_benchmark", lambda root, notation: None)
     with pytest.raises(NasError, match="no benchmark of space"):
         main(scanned, "valid", scanned)
     with pytest.raises(SystemExit):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nas import benchmarks
 from nas.architecture.cell import Genotype
 from nas.benchmarks.benchmark import Benchmark, Values
-from nas.benchmarks.kinds import DATASETS, KINDS
+from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, DATASETS
 from nas.blackbox.evaluator import Evaluation, Evaluator, growing
 from nas.data.base import ImageData
 from nas.spaces.base import Space
@@ -67,7 +67,7 @@ class BenchmarkQuery(Evaluator):
                 f"evaluator.dataset={dataset}: the benchmarks contain {', '.join(DATASETS)}. Set "
                 "dataset=cifar10, whose images are not read, or evaluator.dataset."
             )
-        table = benchmarks.find(root, space.notation) if space.notation in KINDS else None
+        table = benchmarks.find_benchmark(root, space.notation) if space.notation in BENCHMARK_SPACES else None
         if table is None:
             raise _no_table(root, space.notation)
         if isinstance(benchmark_seed, str) and benchmark_seed not in ("mean", "random"):
@@ -75,7 +75,7 @@ class BenchmarkQuery(Evaluator):
         self.space = space
         self.table: Benchmark = table
         self.dataset, self.split, self.epochs, self.benchmark_seed = dataset, split, epochs, benchmark_seed
-        self.report_epochs = KINDS[space.notation].epochs if report_epochs is None else report_epochs
+        self.report_epochs = BENCHMARK_SPACES[space.notation].epochs if report_epochs is None else report_epochs
         self.fidelities = growing(fidelities)
         self.unit = self.unit_at(None)
         self._optimum: dict[str, float] | None = None
@@ -97,14 +97,14 @@ class BenchmarkQuery(Evaluator):
                 raise NasError(f"evaluator{option}: {str(error).removeprefix('benchmark: ')}") from None
         if report_epochs_given and not any(self._columns()):
             try:
-                self.table.values(self.dataset, "test", self.report_epochs, "mean")
+                self.table.accuracies(self.dataset, "test", self.report_epochs, "mean")
             except NasError as error:
                 raise NasError(f"evaluator.report_epochs={self.report_epochs}: {error}") from None
 
     def _check_length(self, epochs: int) -> None:
         seed: Any = "mean" if self.benchmark_seed == "random" else self.benchmark_seed
         try:
-            values = self.table.values(self.dataset, self.split, epochs, seed)
+            values = self.table.accuracies(self.dataset, self.split, epochs, seed)
         except NasError as error:
             raise self._with_seed_option(error) from None
         stored = np.isfinite(values[self._space_rows()])
@@ -117,7 +117,7 @@ class BenchmarkQuery(Evaluator):
                 f"{stored.sum():,} of the {stored.size:,} architectures of space '{self.space.name}'. {fix}"
             )
         first = self.space.parse(self.table.architecture(int(self._space_rows()[0])))
-        self.table.seconds(first, self.dataset, epochs)
+        self.table.simulated_seconds(first, self.dataset, epochs)
         if self.benchmark_seed == "random":
             try:
                 self.table.accuracy(first, self.dataset, self.split, epochs, "each")
@@ -132,8 +132,8 @@ class BenchmarkQuery(Evaluator):
     def _space_rows(self) -> Rows:
         """Rows of the table [genotypes] that belong to the space. Raise NasError if the table lacks one."""
         if self._rows is None:
-            space, kind, count = self.space, KINDS[self.space.notation], len(self.table)
-            if count == kind.size and all(set(cell.ops) == set(kind.ops) for cell in space.cells.values()):
+            space, whole, count = self.space, BENCHMARK_SPACES[self.space.notation], len(self.table)
+            if count == whole.size and all(set(cell.ops) == set(whole.ops) for cell in space.cells.values()):
                 self._rows = np.arange(count)
             else:
                 genotypes = map(space.from_index, range(space.size or 0))
@@ -154,7 +154,7 @@ class BenchmarkQuery(Evaluator):
 
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
         epochs = self.epochs if fidelity is None else fidelity
-        seconds = self.table.seconds(genotype, self.dataset, epochs)
+        seconds = self.table.simulated_seconds(genotype, self.dataset, epochs)
         seed: Any = "each" if self.benchmark_seed == "random" else self.benchmark_seed
         try:
             found = self.table.accuracy(genotype, self.dataset, self.split, epochs, seed)
@@ -189,20 +189,20 @@ class BenchmarkQuery(Evaluator):
         for dataset in DATASETS:
             for split in SPLITS:
                 try:
-                    yield f"{dataset}/{split}", self.table.values(dataset, split, self.report_epochs, "mean")
+                    yield f"{dataset}/{split}", self.table.accuracies(dataset, split, self.report_epochs, "mean")
                 except NasError:
                     continue
 
 
 def _no_table(root: str, notation: str) -> NasError:
-    if notation not in KINDS:
+    if notation not in BENCHMARK_SPACES:
         return NasError(
-            f"evaluator=benchmark: space '{notation}' has no benchmark, only {' and '.join(KINDS)} have. Set "
-            "evaluator=zero_cost, supernet or training."
+            f"evaluator=benchmark: space '{notation}' has no benchmark, only {' and '.join(BENCHMARK_SPACES)} have. "
+            "Set evaluator=zero_cost, supernet or training."
         )
-    from nas.benchmarks.tables import unreadable  # imports pyarrow, which is slow to load
+    from nas.benchmarks.find import unreadable_files  # imports pyarrow, which is slow to load
 
-    broken = "".join(f"; {path.name} in it cannot be read" for path in unreadable(root, notation))
+    broken = "".join(f"; {path.name} in it cannot be read" for path in unreadable_files(root, notation))
     return NasError(
         f"evaluator=benchmark: there is no table of space '{notation}' in {root} or {root}/{notation}{broken}. Set "
         "paths.benchmark or paths.data to its directory."

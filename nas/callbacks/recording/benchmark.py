@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from nas import benchmarks
 from nas.architecture.cell import Genotype
 from nas.benchmarks.benchmark import Benchmark, Values
-from nas.benchmarks.kinds import DATASETS, KINDS, Kind, places
+from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, DATASETS, BenchmarkSpace, table_directories
 from nas.searches.base import Search
 from nas.utils.errors import NasError
 
@@ -39,11 +39,11 @@ class BenchmarkAccuracy(pl.Callback):
         self._splits: tuple[str, ...] = ()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        kind = KINDS.get(pl_module.space.notation) if isinstance(pl_module, Search) else None
-        if kind is None:
+        space = BENCHMARK_SPACES.get(pl_module.space.notation) if isinstance(pl_module, Search) else None
+        if space is None:
             return
         if trainer.is_global_zero:
-            log.info("benchmark     %s", self._open(kind))
+            log.info("benchmark     %s", self._open(space))
         self._splits = trainer.strategy.broadcast(tuple(self._columns))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -65,25 +65,25 @@ class BenchmarkAccuracy(pl.Callback):
         found = {f"benchmark/{split}": float(column[row]) for split, column in self._columns.items()}
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
-    def _open(self, kind: Kind) -> str:
+    def _open(self, space: BenchmarkSpace) -> str:
         """Open the table and return the line to log about it."""
         try:
-            table = benchmarks.find(self.root, kind.notation)
+            table = benchmarks.find_benchmark(self.root, space.notation)
         except NasError as error:
             return f"not available: {error}"
         if table is None:
-            looked = " or ".join(map(str, places(self.root, kind.notation)))
+            where = " or ".join(map(str, table_directories(self.root, space.notation)))
             return (
-                f"{kind.title} table not found in {looked}; benchmark accuracy will not be logged (set paths.benchmark)"
+                f"{space.title} table not found in {where}; benchmark accuracy will not be logged (set paths.benchmark)"
             )
         dataset = self.dataset if self.dataset in DATASETS else "cifar10"
         columns = {}
         for split in ("valid", "test"):
             try:
-                columns[split] = table.values(dataset, split, kind.epochs, "mean")
+                columns[split] = table.accuracies(dataset, split, space.epochs, "mean")
             except NasError:  # the table has no such accuracies
                 continue
         self._table, self._columns = table, columns
-        self.description = f"{dataset}, {kind.epochs} epochs, mean over seeds"
+        self.description = f"{dataset}, {space.epochs} epochs, mean over seeds"
         instead = "" if dataset == self.dataset else f" (it has no {self.dataset})"
-        return f"{kind.title}: accuracies on {self.description}{instead}"
+        return f"{space.title}: accuracies on {self.description}{instead}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nas.benchmarks
-from nas.benchmarks.kinds import DATASETS, KINDS
+from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, DATASETS
 from nas.proxies.ranking.correlation import (
     Interval,
     Statistic,
@@ -82,10 +82,10 @@ class RankingReport:
         if self.dataset != dataset and self.dataset not in DATASETS:
             raise unknown("ranking.report.dataset", self.dataset, DATASETS)
         try:
-            benchmark = nas.benchmarks.find(self.root, space.notation)
+            benchmark = nas.benchmarks.find_benchmark(self.root, space.notation)
             if benchmark is None:
                 return f"no benchmark of space '{space.name}' under {self.root}"
-            benchmark.values(self.dataset, self.split, self._epochs(space), "mean")
+            benchmark.accuracies(self.dataset, self.split, self._epochs(space), "mean")
         except NasError as error:
             if (self.dataset, self.split, self.epochs) == (dataset, "test", None):
                 return f"no accuracies: {error}"
@@ -95,17 +95,17 @@ class RankingReport:
     def _epochs(self, space: Space) -> int:
         if self.epochs is not None:
             return self.epochs
-        return KINDS[space.notation].epochs if space.notation in KINDS else 0
+        return BENCHMARK_SPACES[space.notation].epochs if space.notation in BENCHMARK_SPACES else 0
 
     def truth(self, space: Space, entries: Sequence[Entry]) -> Truth:
         """The accuracies of the architectures, in their order."""
         nothing = np.full(len(entries), np.nan)
         epochs = self._epochs(space)
         try:
-            benchmark = nas.benchmarks.find(self.root, space.notation)
+            benchmark = nas.benchmarks.find_benchmark(self.root, space.notation)
             if benchmark is None:
                 return Truth(nothing, f"no benchmark of space '{space.name}' under {self.root}")
-            values = benchmark.values(self.dataset, self.split, epochs, "mean")
+            values = benchmark.accuracies(self.dataset, self.split, epochs, "mean")
         except NasError as error:
             return Truth(nothing, f"no accuracies: {error}")
         for i, entry in enumerate(entries):

@@ -50,10 +50,10 @@ class Table(benchmarks.Benchmark):  # type: ignore[name-defined, misc]
         each = (10.0, 20.0, 60.0)
         return each if seed == "each" else 30.0 if seed == "mean" else each[seed]
 
-    def values(self, dataset: str, split: str, epochs: int, seed: Any) -> Any:
+    def accuracies(self, dataset: str, split: str, epochs: int, seed: Any) -> Any:
         return np.full(len(self), self.accuracy(from_index(0), dataset, split, epochs, seed))
 
-    def seconds(self, genotype: Genotype, dataset: str, epochs: int) -> float:
+    def simulated_seconds(self, genotype: Genotype, dataset: str, epochs: int) -> float:
         return 7.0 * epochs
 
     def architecture(self, row: int) -> str:
@@ -66,7 +66,9 @@ class Table(benchmarks.Benchmark):  # type: ignore[name-defined, misc]
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
     Table.__abstractmethods__ = frozenset()
-    monkeypatch.setattr(benchmarks, "find", lambda root, notation: Table() if notation == "nas_bench_201" else None)
+    monkeypatch.setattr(
+        benchmarks, "find_benchmark", lambda root, notation: Table() if notation == "nas_bench_201" else None
+    )
 
 
 def test_the_benchmark_is_asked_for_what_the_options_say(table: None) -> None:
@@ -105,7 +107,7 @@ def test_what_a_benchmark_cannot_answer_is_said(table: None, options: dict[str, 
 def test_a_seed_that_some_lack_is_told_before_the_search(table: None, monkeypatch: pytest.MonkeyPatch) -> None:
     held = np.full(5**6, 60.0)
     held[:4] = math.nan
-    monkeypatch.setattr(Table, "values", lambda *query: held)
+    monkeypatch.setattr(Table, "accuracies", lambda *query: held)
     with pytest.raises(
         NasError, match=r"12 epochs with seed 2 for only 15,621 of the 15,625 architectures.*seed=random"
     ):
@@ -142,20 +144,20 @@ def test_the_shared_table_by_its_own_columns(shared: Path) -> None:
 NOT_HELD: list[tuple[dict[str, Any], str]] = [
     (
         {"benchmark_seed": "random"},
-        "evaluator=benchmark: evaluator.benchmark_seed=random: .* the mean over seeds alone",
+        "evaluator=benchmark: evaluator.benchmark_seed=random: .* only the mean over seeds",
     ),
     (
         {"benchmark_seed": 888},
-        "evaluator.benchmark_seed=888: seed=888: of cifar10 valid after 12 epochs .* the mean over seeds alone",
+        "evaluator.benchmark_seed=888: seed=888: .* only the mean over seeds",
     ),
-    ({"epochs": 13}, "evaluator=benchmark: epochs=13: of cifar10 valid .* has trainings of 12, 200 epochs"),
+    ({"epochs": 13}, "evaluator=benchmark: epochs=13: .* has trainings of 12, 200 epochs on cifar10 valid"),
     ({"fidelities": [12, 50]}, r"evaluator.fidelities=\[12, 50\]: epochs=50: .* trainings of 12, 200 epochs"),
     ({"split": "vald"}, "unknown split of cifar10 'vald': did you mean 'valid'"),
     (
         {"dataset": "cifar100", "epochs": 200},
         "cifar100 valid accuracy after 200 epochs for only 289 of the 15,625 architectures",
     ),
-    ({"report_epochs": 50}, "evaluator.report_epochs=50: epochs=50: of cifar10 test .* trainings of 12, 200 epochs"),
+    ({"report_epochs": 50}, "evaluator.report_epochs=50: epochs=50: .* trainings of 12, 200 epochs on cifar10 test"),
 ]
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from nas import benchmarks
 from nas.architecture.cell import Genotype
-from nas.benchmarks import convert, sources
-from nas.benchmarks.tables import open_table
+from nas.benchmarks import convert, releases
+from nas.benchmarks.find import open_table
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
 from nas.callbacks.recording.history import History
 from nas.searches.base import Search
@@ -36,7 +36,7 @@ TWO = (*SEARCH[:-1], "epochs=2")
 @needs_means
 @pytest.mark.data
 def test_benchmark_accuracy_is_logged_each_epoch(tmp_path: Path) -> None:
-    table = benchmarks.find(DATA, "nas_bench_201")
+    table = benchmarks.find_benchmark(DATA, "nas_bench_201")
     assert table is not None
     done = run("search", *TWO, f"paths.data={DATA}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
@@ -81,7 +81,7 @@ def test_damaged_table_is_logged(tmp_path: Path) -> None:
 @needs_means
 @pytest.mark.data
 def test_resumed_search_logs_the_same_accuracies(tmp_path: Path) -> None:
-    table = benchmarks.find(DATA, "nas_bench_201")
+    table = benchmarks.find_benchmark(DATA, "nas_bench_201")
     assert table is not None
     run("search", *SEARCH, f"paths.data={DATA}", f"hydra.run.dir={tmp_path / 'first'}").succeeded()
     broken = unfinished(tmp_path / "first", tmp_path / "broken")
@@ -131,9 +131,9 @@ def history(search: Steps, callback: BenchmarkAccuracy, where: Path) -> list[dic
 @needs_means
 @pytest.mark.data
 def test_unknown_accuracies_are_left_out(tmp_path: Path) -> None:
-    table = benchmarks.find(DATA, "nas_bench_201")
+    table = benchmarks.find_benchmark(DATA, "nas_bench_201")
     assert table is not None
-    valid = table.values("cifar100", "valid", 200, "mean")
+    valid = table.accuracies("cifar100", "valid", 200, "mean")
     order = [int(np.flatnonzero(~np.isnan(valid))[0]), int(np.flatnonzero(np.isnan(valid))[0])]
     genotypes = [from_index(index) for index in order]
     first, second = history(Steps(genotypes), BenchmarkAccuracy(str(DATA), "cifar100"), tmp_path)
@@ -147,7 +147,7 @@ def test_partial_table_logs_known_genotypes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(sources, "KINDS", SMALL)
+    monkeypatch.setattr(releases, "BENCHMARK_SPACES", SMALL)
     convert.convert(directory("nas_bench_201", tmp_path), tmp_path / "table.parquet")
     table = open_table(tmp_path / "table.parquet")
     there, missing = parse(table.architecture(5)), from_ops(["avg_pool_3x3"] * 6)

@@ -123,7 +123,7 @@ def test_a_benchmark_that_cannot_be_read_stops_only_a_scan_that_asks_for_more(
     def find(root: str, notation: str) -> None:
         raise NasError("two tables")
 
-    monkeypatch.setattr("nas.benchmarks.find", find)
+    monkeypatch.setattr("nas.benchmarks.find_benchmark", find)
     space = NasBench201((3, 32, 32), 10)
     assert RankingReport(str(tmp_path), "digits").check(space, "digits") == "no accuracies: two tables"
     with pytest.raises(NasError, match="ranking.report: two tables"):

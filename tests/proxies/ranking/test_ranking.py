@@ -174,26 +174,26 @@ def test_parquet(tmp_path: Path) -> None:
 class Held:
     """A benchmark that holds a few architectures."""
 
-    def __init__(self, accuracies: dict[str, float]) -> None:
-        self.accuracies = accuracies
+    def __init__(self, stored: dict[str, float]) -> None:
+        self.stored = stored
 
     def row(self, genotype: Genotype) -> int:
         name = native(genotype)
-        if name not in self.accuracies:
+        if name not in self.stored:
             raise NasError("not held")
-        return list(self.accuracies).index(name)
+        return list(self.stored).index(name)
 
-    def values(self, dataset: str, split: str, epochs: int, seed: str) -> Any:
+    def accuracies(self, dataset: str, split: str, epochs: int, seed: str) -> Any:
         if dataset != "cifar10":
             raise NasError(f"no {dataset}: there is cifar10")
         assert (split, epochs, seed) == ("test", 200, "mean")
-        return np.array(list(self.accuracies.values()))
+        return np.array(list(self.stored.values()))
 
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Held(dict(zip(NATIVE[:5], [90.0, 91.0, math.nan, 93.0, 94.0], strict=True)))
-    monkeypatch.setattr(nas.benchmarks, "find", lambda root, notation: table)
+    monkeypatch.setattr(nas.benchmarks, "find_benchmark", lambda root, notation: table)
 
 
 ENTRIES = [entry(score, i) for i, score in enumerate([5.0, 4.0, 9.0, math.nan, 4.0, 1.0])]
@@ -226,7 +226,7 @@ def test_report(higher: bool) -> None:
 def test_report_without_accuracies(monkeypatch: pytest.MonkeyPatch) -> None:
     for dataset, reason in (("digits", "no digits: there is cifar10"), ("cifar10", "no benchmark of space")):
         if dataset == "cifar10":
-            monkeypatch.setattr(nas.benchmarks, "find", lambda root, notation: None)
+            monkeypatch.setattr(nas.benchmarks, "find_benchmark", lambda root, notation: None)
         report = RankingReport("data", dataset)
         found = report(ENTRIES, True, report.truth(SPACE, ENTRIES))
         assert reason in found["benchmark"] and found["with_accuracy"] == 0 and "spearman" not in found

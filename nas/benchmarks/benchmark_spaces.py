@@ -1,4 +1,4 @@
-"""The spaces with a benchmark: how it spells an architecture and what its network costs."""
+"""Spaces with a benchmark: native strings, closed-form costs and data sets."""
 
 from __future__ import annotations
 
@@ -20,14 +20,21 @@ DATASETS: Mapping[str, tuple[Shape, int]] = {
     "cifar100": ((3, 32, 32), 100),
     "imagenet16_120": ((3, 16, 16), 120),
 }
-"""The data sets of the benchmarks, with the shape of an image and the number of classes."""
+"""Data sets of the benchmarks: shape of an image [C, H, W] and number of classes."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A benchmark's space. ``edges`` are the links that every genotype has, ``ops`` what each may bear.
+class BenchmarkSpace:
+    """Space of a benchmark.
 
-    ``epochs`` is the length of the trainings that papers report.
+    Attributes:
+        notation: Notation of the space.
+        title: Name in messages.
+        epochs: Length of the trainings that papers report.
+        edges: Edges (source, target) that every genotype has.
+        ops: Candidate ops of each edge.
+        to_native: Maps the ops, in the order of ``edges``, to the native string.
+        cost: Maps the ops, the shape of an image and the number of classes to parameters and multiply-adds.
     """
 
     notation: str
@@ -35,20 +42,20 @@ class Kind:
     epochs: int
     edges: tuple[tuple[int, int], ...]
     ops: tuple[str, ...]
-    spell: Callable[[Iterable[str]], str]
-    count: Callable[[tuple[str, ...], Shape, int], tuple[int, int]]
+    to_native: Callable[[Iterable[str]], str]
+    cost: Callable[[tuple[str, ...], Shape, int], tuple[int, int]]
 
     @property
     def size(self) -> int:
-        """How many architectures the space has."""
+        """Number of architectures."""
         return len(self.ops) ** len(self.edges)
 
-    def names(self) -> Iterator[str]:
-        """The benchmark's names of all architectures, in no particular order."""
-        return map(self.spell, itertools.product(self.ops, repeat=len(self.edges)))
+    def all_native(self) -> Iterator[str]:
+        """Yield the native strings of all architectures."""
+        return map(self.to_native, itertools.product(self.ops, repeat=len(self.edges)))
 
-    def choice(self, genotype: Genotype) -> tuple[str, ...]:
-        """The ops of a genotype in the order of ``edges``. Raises NasError where it is not of this space."""
+    def ops_of(self, genotype: Genotype) -> tuple[str, ...]:
+        """Return the ops of a genotype in the order of ``edges``. Raise NasError if it is not of this space."""
         if genotype.space != self.notation or len(genotype.cells) != 1:
             raise NasError(
                 f"a genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) is not in {self.title}"
@@ -57,55 +64,55 @@ class Kind:
         found = {(source, target): op for op, source, target in cell.links}
         if len(cell.links) != len(self.edges) or set(found) != set(self.edges) or set(found.values()) - set(self.ops):
             raise NasError(
-                f"{format_links(cell.links)}: not an architecture of {self.title}, which has one of "
+                f"{format_links(cell.links)} is not an architecture of {self.title}, which has one of "
                 f"{', '.join(self.ops)} on each of {', '.join(f'{source}->{target}' for source, target in self.edges)}"
             )
         return tuple(found[edge] for edge in self.edges)
 
     def native(self, genotype: Genotype) -> str:
-        """The benchmark's name of an architecture. Raises NasError where it is not of this space."""
-        return self.spell(self.choice(genotype))
+        """Return the native string of a genotype. Raise NasError if it is not of this space."""
+        return self.to_native(self.ops_of(genotype))
 
 
-def _topology(ops: Iterable[str]) -> str:
+def _nas_bench_201_native(ops: Iterable[str]) -> str:
     return nas_bench_201.native(nas_bench_201.from_ops(tuple(ops)))
 
 
-def _topology_cost(ops: tuple[str, ...], shape: Shape, classes: int) -> tuple[int, int]:
+def _nas_bench_201_cost(ops: tuple[str, ...], shape: Shape, classes: int) -> tuple[int, int]:
     return nas_bench_201_cost(nas_bench_201.from_ops(ops), shape, classes)
 
 
-def _size_cost(ops: tuple[str, ...], shape: Shape, classes: int) -> tuple[int, int]:
+def _nats_size_cost(ops: tuple[str, ...], shape: Shape, classes: int) -> tuple[int, int]:
     return nats_size_cost(nats_size.from_widths([int(op) for op in ops]), shape, classes)
 
 
-KINDS: Mapping[str, Kind] = {
-    kind.notation: kind
-    for kind in (
-        Kind(
+BENCHMARK_SPACES: Mapping[str, BenchmarkSpace] = {
+    space.notation: space
+    for space in (
+        BenchmarkSpace(
             nas_bench_201.NOTATION,
             "NAS-Bench-201",
             200,
             nas_bench_201.EDGES,
             nas_bench_201.OPS,
-            _topology,
-            _topology_cost,
+            _nas_bench_201_native,
+            _nas_bench_201_cost,
         ),
-        Kind(
+        BenchmarkSpace(
             nats_size.NOTATION,
             "the size space of NATS-Bench",
             90,
             nats_size.EDGES,
             tuple(map(str, nats_size.WIDTHS)),
             ":".join,
-            _size_cost,
+            _nats_size_cost,
         ),
     )
 }
-"""The benchmarks' spaces by their notation."""
+"""Spaces of the benchmarks by notation."""
 
 
-def places(root: str | Path, notation: str) -> list[Path]:
-    """The directories in which a space's table is looked for: ``root`` itself and the one named after the notation."""
+def table_directories(root: str | Path, notation: str) -> list[Path]:
+    """Return the directories that may contain the table of a space: ``root`` and ``root``/NOTATION."""
     base = Path(root).expanduser()
     return [base, base / notation]

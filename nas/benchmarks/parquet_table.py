@@ -1,0 +1,250 @@
+"""Benchmark in a Parquet file; each column is read at its first use."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nas.architecture.cell import CellGenotype, Genotype
+from nas.benchmarks.benchmark import Benchmark, Seed, Values
+from nas.benchmarks.benchmark_spaces import DATASETS, BenchmarkSpace
+from nas.utils.errors import NasError, unknown
+
+
+@dataclass(frozen=True)
+class StoredColumns:
+    """Columns of one (dataset, split, epochs).
+
+    Attributes:
+        seeds: Column of each seed that is stored separately.
+        mean: Column of the mean over seeds, None if it is not stored.
+        complete: Whether ``seeds`` are all seeds of the benchmark.
+    """
+
+    seeds: Mapping[int, str]
+    mean: str | None = None
+    complete: bool = True
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a file, mapped into memory. Raise NasError if it cannot be read."""
+    try:
+        return pq.ParquetFile(path, memory_map=True)
+    except FileNotFoundError:
+        raise NasError(f"benchmark: there is no file {path}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise NasError(f"benchmark: {path} cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+
+
+class ParquetTable(Benchmark):
+    """Base class of the readers. A repeated query only looks up the genotype's row and a number.
+
+    Args:
+        path: File.
+        file: The open file.
+        space: Space of the benchmark.
+        stored: Columns for each (dataset, split, epochs).
+        index_and_name: Columns of the authors' index and of the native string.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        file: pq.ParquetFile,
+        space: BenchmarkSpace,
+        stored: Mapping[tuple[str, str, int], StoredColumns],
+        index_and_name: tuple[str, str],
+    ) -> None:
+        self.path = path
+        self.space = space
+        self.notation = space.notation
+        self.stored = stored
+        self._file = file
+        self._index_column, name_column = index_and_name
+        self._architectures: list[str] = self._read([name_column])[name_column].to_pylist()
+        self._rows = {architecture: row for row, architecture in enumerate(self._architectures)}
+        if len(self._rows) != len(self._architectures):
+            raise NasError(f"benchmark: {path} is damaged: an architecture occurs more than once")
+        self._row_of_cell: dict[CellGenotype, int] = {}
+        self._accuracies: dict[tuple[str, str, int, Seed], Values] = {}
+        self._seconds: dict[tuple[str, int], Values] = {}
+        self._latencies: dict[str, Values] = {}
+        self._indices: Values | None = None
+
+    @abstractmethod
+    def _read_seconds(self, dataset: str, epochs: int) -> Values:
+        """Return the values [architectures] of ``simulated_seconds``; the training is stored."""
+
+    @abstractmethod
+    def _read_latency(self, dataset: str) -> Values:
+        """Return the values [architectures] of ``latency``."""
+
+    @overload
+    def accuracy(
+        self, genotype: Genotype, dataset: str, split: str, epochs: int, seed: Literal["each"]
+    ) -> tuple[float, ...]: ...
+
+    @overload
+    def accuracy(
+        self, genotype: Genotype, dataset: str, split: str, epochs: int, seed: Literal["mean"] | int
+    ) -> float: ...
+
+    def accuracy(
+        self, genotype: Genotype, dataset: str, split: str, epochs: int, seed: Seed
+    ) -> float | tuple[float, ...]:
+        if seed == "each":
+            return self._each_seed(self.row(genotype), dataset, split, epochs)
+        column = self._accuracies.get((dataset, split, epochs, seed))
+        if column is None:
+            column = self.accuracies(dataset, split, epochs, seed)
+        row = self.row(genotype)
+        value = column.item(row)
+        if math.isnan(value):
+            raise self._not_stored(row, dataset, split, epochs, seed)
+        return value
+
+    def accuracies(self, dataset: str, split: str, epochs: int, seed: Seed) -> Values:
+        seed = int(seed) if isinstance(seed, np.integer) else seed
+        key = (dataset, split, epochs, seed)
+        if key not in self._accuracies:
+            columns = self._columns_of(dataset, split, epochs)
+            if seed != "mean" and (type(seed) is not int or seed not in columns.seeds):
+                raise NasError(
+                    f"seed={_quoted(seed)}: {self.path} has {_seeds(columns)} of {_training(dataset, split, epochs)}"
+                )
+            self._accuracies[key] = self._mean(columns) if seed == "mean" else self.column(columns.seeds[seed])
+        return self._accuracies[key]
+
+    def simulated_seconds(self, genotype: Genotype, dataset: str, epochs: int) -> float:
+        column = self._seconds.get((dataset, epochs))
+        if column is None:
+            self._columns_of(dataset, "valid", epochs)
+            column = self._seconds[dataset, epochs] = self._read_seconds(dataset, epochs)
+        return self._stored_number(column, self.row(genotype), f"times of {dataset} after {epochs} epochs")
+
+    def latency(self, genotype: Genotype, dataset: str) -> float:
+        if dataset not in DATASETS:
+            raise unknown("dataset of the benchmark", dataset, DATASETS)
+        if dataset not in self._latencies:
+            self._latencies[dataset] = self._read_latency(dataset)
+        return self._stored_number(self._latencies[dataset], self.row(genotype), f"latency on {dataset}")
+
+    def params_and_macs(self, genotype: Genotype, dataset: str) -> tuple[int, int]:
+        if dataset not in DATASETS:
+            raise unknown("dataset of the benchmark", dataset, DATASETS)
+        return self.space.cost(self.space.ops_of(genotype), *DATASETS[dataset])
+
+    def row(self, genotype: Genotype) -> int:
+        if genotype.space == self.notation and len(genotype.cells) == 1:
+            (cell,) = genotype.cells.values()
+            cached = self._row_of_cell.get(cell)
+            if cached is not None:
+                return cached
+        architecture = self.space.native(genotype)
+        row = self._rows.get(architecture)
+        if row is None:
+            raise NasError(
+                f"benchmark: {architecture} is not in {self.path}, which has {len(self):,} of the "
+                f"{self.space.size:,} architectures of {self.space.title}"
+            )
+        self._row_of_cell[cell] = row
+        return row
+
+    def architecture(self, row: int) -> str:
+        return self._architectures[row]
+
+    def index(self, row: int) -> int:
+        if self._indices is None:
+            self._indices = self.column(self._index_column)
+        return int(self._indices[row])
+
+    def __len__(self) -> int:
+        return len(self._architectures)
+
+    def column(self, name: str) -> Values:
+        """Return a column [architectures] as float64, null as NaN. Read-only."""
+        values = self._read([name])[name].to_numpy().astype(np.float64, copy=False)
+        values.setflags(write=False)
+        return values
+
+    def _read(self, names: list[str]) -> pa.Table:
+        try:
+            return self._file.read(columns=names, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise NasError(f"benchmark: {self.path} is damaged ({str(error).splitlines()[0]})") from None
+
+    def _columns_of(self, dataset: str, split: str, epochs: int) -> StoredColumns:
+        """Return the columns of a training. Raise NasError with the stored alternatives if there are none."""
+        found = self.stored.get((dataset, split, epochs))
+        if found is not None:
+            return found
+        if dataset not in {d for d, _, _ in self.stored}:
+            raise unknown("dataset of the benchmark", dataset, {d for d, _, _ in self.stored})
+        splits = {s for d, s, _ in self.stored if d == dataset}
+        if split not in splits:
+            raise unknown(f"split of {dataset}", split, splits)
+        lengths = sorted(n for d, s, n in self.stored if (d, s) == (dataset, split))
+        raise NasError(
+            f"epochs={_quoted(epochs)}: {self.path} has trainings of {', '.join(map(str, lengths))} epochs on "
+            f"{dataset} {split}, and for each only the accuracy after its last epoch"
+        )
+
+    def _mean(self, columns: StoredColumns) -> Values:
+        if columns.mean is not None:
+            return self.column(columns.mean)
+        values = np.stack([self.column(name) for name in columns.seeds.values()])
+        stored = ~np.isnan(values)
+        count = stored.sum(axis=0)
+        total = np.where(stored, values, 0.0).sum(axis=0)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        mean.setflags(write=False)
+        return mean
+
+    def _each_seed(self, row: int, dataset: str, split: str, epochs: int) -> tuple[float, ...]:
+        columns = self._columns_of(dataset, split, epochs)
+        if not columns.complete:
+            raise NasError(f"seed=each: {self.path} has {_seeds(columns)} of {_training(dataset, split, epochs)}")
+        accuracies = [self.accuracies(dataset, split, epochs, seed) for seed in sorted(columns.seeds)]
+        values = tuple(column.item(row) for column in accuracies if not math.isnan(column.item(row)))
+        if not values:
+            raise self._not_stored(row, dataset, split, epochs, "each")
+        return values
+
+    def _not_stored(self, row: int, dataset: str, split: str, epochs: int, seed: Seed) -> NasError:
+        seeds = sorted(self._columns_of(dataset, split, epochs).seeds)
+        others = [n for n in seeds if not math.isnan(self.accuracies(dataset, split, epochs, n).item(row))]
+        have = f"; stored seeds: {', '.join(map(str, others))}" if others else ""
+        of_seed = "" if seed in ("mean", "each") else f" with seed {seed}"
+        return NasError(
+            f"benchmark: {self.path} does not contain {_training(dataset, split, epochs)}{of_seed} for "
+            f"{self.architecture(row)}{have}"
+        )
+
+    def _stored_number(self, column: Values, row: int, what: str) -> float:
+        value = column.item(row)
+        if math.isnan(value):
+            raise NasError(f"benchmark: {self.path} does not contain {what} for {self.architecture(row)}")
+        return value
+
+
+def _quoted(value: object) -> str:
+    """Return a value as given; a string of digits is quoted, since it is not a number."""
+    return repr(value) if isinstance(value, str) and value.isdigit() else str(value)
+
+
+def _training(dataset: str, split: str, epochs: int) -> str:
+    return f"{dataset} {split} after {epochs} epochs"
+
+
+def _seeds(columns: StoredColumns) -> str:
+    if not columns.seeds:
+        return "only the mean over seeds"
+    return f"the mean and {'each of ' if columns.complete else ''}seed {', '.join(map(str, sorted(columns.seeds)))}"

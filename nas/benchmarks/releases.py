@@ -1,0 +1,165 @@
+"""Readers of the published releases of NAS-Bench-201 and NATS-Bench."""
+
+from __future__ import annotations
+
+import bz2
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, BenchmarkSpace
+from nas.benchmarks.records import RecordColumns, check_names, clear_record
+from nas.benchmarks.safe_unpickle import READ_ERRORS, SafeUnpickler, StreamingUnpickler
+from nas.utils.errors import NasError, one_line
+
+RELEASES: Mapping[str, str] = {
+    "NATS-tss-v1_0-3ffb9": "nas_bench_201",
+    "NATS-sss-v1_0-50262": "nats_size",
+    "NAS-Bench-201-v1_0-e61699": "nas_bench_201",
+    "NAS-Bench-201-v1_1-096897": "nas_bench_201",
+}
+"""Notation of the space for each supported release, by the stem of its file or directory."""
+TORCH_SAVE_MAGIC = 0x1950A86A20F9469CFC6C
+"""First pickle of a file written by torch.save without a zip archive."""
+RECORD_KEYS = {"arch_index", "arch_str", "dataset_seed", "all_results"}
+Progress = Callable[[int, int], None]
+"""Receives the amount that was read and the total."""
+
+
+def release_name(source: Path, given: str | None) -> str:
+    """Return the release of a source, by its file name or as given. Raise NasError if it is not supported."""
+    if not source.exists():
+        raise NasError(f"SRC: {source} does not exist")
+    name = source.resolve().name if given is None else given
+    for suffix in ("-simple", ".pickle.pbz2", ".pth"):
+        name = name.removesuffix(suffix)
+    if name not in RELEASES:
+        raise NasError(
+            f"SRC: '{name}' ({source}) is not a supported release. Supported are NATS-tss-v1_0-3ffb9-simple, "
+            "NATS-sss-v1_0-50262-simple (or their .pickle.pbz2), NAS-Bench-201-v1_0-e61699.pth and "
+            "NAS-Bench-201-v1_1-096897.pth. Use --as NAME for a renamed file."
+        )
+    return name
+
+
+def read_release(source: Path, name: str, partial: bool, progress: Progress) -> RecordColumns:
+    """Read all numbers of a release.
+
+    Args:
+        source: File or directory.
+        name: Release, see ``release_name``.
+        partial: Accept missing architectures.
+        progress: Receives the progress.
+
+    Raises:
+        NasError: If the source is incomplete (unless ``partial``), damaged or malicious.
+    """
+    space = BENCHMARK_SPACES[RELEASES[name]]
+    columns = RecordColumns(space)
+    read = _read_directory if source.is_dir() else _read_file
+    listed = read(source, columns, partial, progress)
+    check_names(space, listed, columns.names, str(source))
+    if not columns.names or (len(columns.names) < space.size and not partial):
+        absent = [index for index in range(space.size) if index not in columns.names]
+        raise _incomplete(source, absent, space)
+    return columns
+
+
+def _read_directory(source: Path, columns: RecordColumns, partial: bool, progress: Progress) -> list[str]:
+    listed = _listed_names(_load(source / "meta.pickle.pbz2"), source / "meta.pickle.pbz2")
+    check_names(columns.space, listed, {}, str(source))  # before the records, which take minutes
+    files = [source / f"{index:06d}.pickle.pbz2" for index in range(columns.space.size)]
+    existing = {path.name for path in source.iterdir()}
+    absent = [index for index, path in enumerate(files) if path.name not in existing]
+    if len(absent) == len(files) or (absent and not partial):
+        raise _incomplete(source, absent, columns.space)
+    files = [path for path in files if path.name in existing]
+    for done, path in enumerate(files, 1):
+        record = _load(path)
+        if not isinstance(record, dict):
+            raise NasError(f"{path} is not a record of a benchmark, but a {type(record).__name__}")
+        for results in record.values():
+            columns.add(results, str(path))
+        progress(done, len(files))
+    return listed
+
+
+def _read_file(source: Path, columns: RecordColumns, partial: bool, progress: Progress) -> list[str]:
+    size = source.stat().st_size
+    with source.open("rb") as raw:
+
+        def add_record(value: dict[Any, Any]) -> None:
+            if value.keys() >= RECORD_KEYS:
+                columns.add(value, str(source))
+                clear_record(value)
+                progress(min(raw.tell(), size), size)
+
+        with _read_errors(source), _open_pickle(source, raw) as file:
+            content = StreamingUnpickler(file, str(source), add_record).load()
+            _check_end(source, file, raw)
+    return _listed_names(content, source)
+
+
+@contextmanager
+def _open_pickle(source: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Open the pickle in a file: bz2, or torch.save's zip archive or older format with three leading pickles."""
+    begin = raw.read(4)
+    raw.seek(0)
+    if begin[:3] == b"BZh":
+        with bz2.open(raw) as file:
+            yield file
+    elif begin == b"PK\x03\x04":
+        with zipfile.ZipFile(raw) as archive:
+            inside = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            if len(inside) != 1:
+                raise NasError(f"{source} is a zip archive, but not one of torch.save")
+            with archive.open(inside[0]) as file:
+                yield file
+    else:
+        if SafeUnpickler(raw, str(source)).load() != TORCH_SAVE_MAGIC:
+            raise NasError(f"{source} is neither a .pickle.pbz2 nor a file of torch.save")
+        for _ in range(2):
+            SafeUnpickler(raw, str(source)).load()
+        yield raw
+
+
+def _load(path: Path) -> Any:
+    with _read_errors(path), bz2.open(path) as file:
+        value = SafeUnpickler(file, str(path)).load()
+        _check_end(path, file, None)
+        return value
+
+
+def _check_end(path: Path, file: IO[bytes], raw: IO[bytes] | None) -> None:
+    """Read to the end, which verifies the checksum of a stream. Torch's older format ends with a list of tensors."""
+    if file is raw:
+        SafeUnpickler(file, str(path)).load()
+    elif file.read(1):
+        raise NasError(f"{path} has data after its pickle: it is not a file of a benchmark")
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise NasError(f"SRC: there is no file {path}") from None
+    except (*READ_ERRORS, zipfile.BadZipFile) as error:
+        raise NasError(f"{path} is damaged or cut off ({one_line(error) or type(error).__name__})") from None
+
+
+def _listed_names(meta: Any, path: Path) -> list[str]:
+    names = meta.get("meta_archs") if isinstance(meta, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise NasError(f"{path} has no list 'meta_archs': not a file of a benchmark, or another version")
+    return names
+
+
+def _incomplete(source: Path, absent: list[int], space: BenchmarkSpace) -> NasError:
+    first = ", ".join(f"{index:06d}" for index in absent[:3]) + (", ..." if len(absent) > 3 else "")
+    fix = "" if len(absent) == space.size else ". --partial converts the others."
+    return NasError(
+        f"{source} lacks {len(absent):,} of the {space.size:,} architectures of {space.title} ({first}){fix}"
+    )
