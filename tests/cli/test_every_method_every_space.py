@@ -69,8 +69,8 @@ def run_watched(monkeypatch: pytest.MonkeyPatch, output: Path, *overrides: str) 
         for schedule in cfg.method.get("callbacks", []):
             if "final" in schedule:
                 schedule.final = 3
-            if "draws" in schedule:
-                schedule.steps, schedule.draws = 2, 3
+            if "entropy_weight" in schedule:
+                schedule.steps, schedule.samples = 2, 3
         if "repeats" in cfg.method:
             cfg.method.repeats, cfg.method.ntk_batch = 1, 2
             cfg.method.proxies[1].batch_size = 50

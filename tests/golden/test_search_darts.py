@@ -1,4 +1,4 @@
-"""DARTS' supernet and its architecture gradients, first and second order, against the authors' programs."""
+"""Golden tests of DARTS: supernet, first-order and second-order gradients of the authors' program."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ ALPHAS = {"normal": "alphas_normal", "reduce": "alphas_reduce"}
 
 
 def part_of(output: str) -> str:
-    """The part of the golden that an output belongs to: ``plain``, or a case of the second order."""
+    """Return the part of the golden that contains an output: ``plain`` or a case of the second order."""
     found = re.search(r"(nomom|mom)(_float64|_exact64)?(/|$)", output)
     return f"{found[1]}{found[2] or ''}" if found else "plain"
 
 
 def part(stored: Golden, name: str) -> Comparison:
-    """A comparison of the outputs of one part."""
+    """Return a comparison of the outputs of one part."""
     outputs = stored.entry["outputs"]
     assert {part_of(output) for output in outputs} == {"plain", *SECOND_ORDER, *DOUBLE}
     return Comparison(stored, [output for output in outputs if part_of(output) == name])
 
 
 def sgd(stored: Golden) -> Callable[[Iterable[Tensor]], SGD]:
-    """The weights' optimizer, without the parameters."""
+    """Return the factory of the weight optimizer."""
     hyper = stored.entry["hyper"]
     return partial(SGD, lr=hyper["eta"], momentum=hyper["momentum"], weight_decay=hyper["weight_decay"])
 
 
 def build(stored: Golden, dtype: torch.dtype = torch.float32) -> GradientSearch:
-    """The golden's search, freshly loaded, in train mode."""
+    """Build the search of the golden in training mode."""
     given = stored.entry["constructor"]
     space = Darts(
         stored.arrays["x_val"].shape[1:],
@@ -72,7 +72,7 @@ def load(stored: Golden, half: str, dtype: torch.dtype = torch.float32) -> Batch
 
 
 class Gradient:
-    """One architecture gradient, with the losses and the tensors that it averages over ranks."""
+    """An architecture gradient, with the losses and the tensors that it averages over ranks."""
 
     def __init__(self, stored: Golden, method: ArchGradient, momentum: bool, dtype: torch.dtype) -> None:
         search = build(stored, dtype)
@@ -102,12 +102,12 @@ class Gradient:
 
 
 def equal(compare: Comparison, prefix: str, found: list[Tensor]) -> None:
-    """One tensor for each of the two alphas."""
+    """Compare one tensor per alpha."""
     for name, got in zip(ALPHAS.values(), found, strict=True):
         compare.equal(f"{prefix}/{name}", got)
 
 
-def test_supernet_and_first_order(golden: Callable[[str], Golden]) -> None:
+def test_first_order_gradient_and_supernet_match_darts(golden: Callable[[str], Golden]) -> None:
     stored = golden(NAME)
     compare = part(stored, "plain")
     search = build(stored)
@@ -126,7 +126,7 @@ def test_supernet_and_first_order(golden: Callable[[str], Golden]) -> None:
 
 
 @pytest.mark.parametrize("case", SECOND_ORDER)
-def test_second_order(golden: Callable[[str], Golden], case: str) -> None:
+def test_unrolled_gradient_matches_darts(golden: Callable[[str], Golden], case: str) -> None:
     stored = golden(NAME)
     compare = part(stored, case)
     hyper = stored.entry["hyper"]
@@ -144,7 +144,7 @@ def test_second_order(golden: Callable[[str], Golden], case: str) -> None:
 
 
 @pytest.mark.parametrize("case", DOUBLE)
-def test_second_order_in_double_precision(golden: Callable[[str], Golden], case: str) -> None:
+def test_unrolled_gradient_matches_darts_in_double_precision(golden: Callable[[str], Golden], case: str) -> None:
     stored = golden(NAME)
     compare = part(stored, case)
     method = Unrolled(radius=stored.entry["hyper"]["hvp_r"], exact=case.endswith("exact64"))
@@ -154,7 +154,7 @@ def test_second_order_in_double_precision(golden: Callable[[str], Golden], case:
     compare.finish()
 
 
-def test_genotype(golden: Callable[[str], Golden]) -> None:
+def test_genotype_matches_darts(golden: Callable[[str], Golden]) -> None:
     stored = golden(NAME)
     expected = stored.entry["genotype_result"]
     found = build(stored).genotype()

@@ -1,4 +1,4 @@
-"""Supernets of AutoDL-Projects' NASNet-like space under softmax and Gumbel weights, with a fixed reduction cell too."""
+"""Golden tests of AutoDL-Projects' NASNet-like supernets with softmax and Gumbel weights and fixed reduction cells."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NORMAL = {"normal": "arch_parameters"}
 
 
 def build(stored: Golden, fixed: bool = False) -> tuple[Darts, Network]:
-    """The golden's space, and its supernet with the published weights."""
+    """Build the space of the golden, and its supernet with the published weights."""
     given = stored.entry["constructor"]
     space = Darts(
         stored.arrays["x"].shape[1:],
@@ -56,7 +56,7 @@ def set_alphas(relaxation: Relaxation, stored: Golden, names: Mapping[str, str])
 
 
 def equal_gradients(compare: Comparison, network: Network, prefix: str = "") -> None:
-    """The norms of all weights' gradients; the reference lists no biases of convolutions.
+    """Compare the gradient norms of all weights; the reference lists no biases of convolutions.
 
     A batch norm cancels them, but for those between the grouped convolutions of a fixed reduction cell, which the
     zeros around the maps keep from being constant.
@@ -69,7 +69,7 @@ def equal_gradients(compare: Comparison, network: Network, prefix: str = "") -> 
 
 
 def assert_genotype(space: Darts, relaxation: Relaxation, stored: Golden) -> None:
-    """The authors' pooled derivation: two links of a node may come from one predecessor."""
+    """Compare with the authors' pooled derivation, in which two links of a node may share a predecessor."""
     search = GradientSearch(space, lambda cells: relaxation, weight_step())
     expected = stored.entry["genotype_result"]
     for kind, cell in search.genotype().cells.items():
@@ -79,7 +79,7 @@ def assert_genotype(space: Darts, relaxation: Relaxation, stored: Golden) -> Non
         assert found == pairs
 
 
-def test_softmax(golden: Callable[[str], Golden]) -> None:
+def test_softmax_matches_autodl(golden: Callable[[str], Golden]) -> None:
     stored = golden("search_nasnet_darts")
     compare = Comparison(stored)
     space, network = build(stored)
@@ -100,7 +100,7 @@ def test_softmax(golden: Callable[[str], Golden]) -> None:
 
 
 class StoredGumbel(Gumbel):
-    """Gumbel weights whose exponential draws are given, one a cell type."""
+    """A Gumbel relaxation with given exponential variables, one tensor per cell type."""
 
     draws: list[Tensor]
 
@@ -109,7 +109,7 @@ class StoredGumbel(Gumbel):
 
 
 @pytest.mark.parametrize(("name", "names"), [("gdas", BOTH), ("gdas_frc", NORMAL)])
-def test_gdas(golden: Callable[[str], Golden], name: str, names: Mapping[str, str]) -> None:
+def test_gumbel_matches_gdas(golden: Callable[[str], Golden], name: str, names: Mapping[str, str]) -> None:
     stored = golden(f"search_nasnet_{name}")
     compare = Comparison(stored)
     assert len(stored.entry["taus"]) == 2

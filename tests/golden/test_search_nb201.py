@@ -1,4 +1,4 @@
-"""Supernets of NAS-Bench-201 under softmax, Dirichlet and Gumbel weights, against the authors' networks."""
+"""Golden tests of NAS-Bench-201 supernets with softmax, Dirichlet and Gumbel weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONV_BIAS = ".op.1.bias"
 
 
 def build(stored: Golden, conv_bias: bool | None = None, edge: EdgeFactory = MixedEdge) -> tuple[NasBench201, Network]:
-    """The golden's space, and its supernet with the published weights."""
+    """Build the space of the golden, and its supernet with the published weights."""
     given = stored.entry["constructor"]
     shape = stored.arrays["x"].shape
     space = NasBench201(
@@ -43,19 +43,19 @@ def build(stored: Golden, conv_bias: bool | None = None, edge: EdgeFactory = Mix
 
 
 def alpha_of(relaxation: Relaxation, stored: Golden) -> Tensor:
-    """The relaxation's parameters, set to those of the golden."""
+    """Set alpha to the values of the golden, and return it."""
     alpha = relaxation.alpha["cell"]
     alpha.data.copy_(stored.tensor("alpha"))
     return alpha
 
 
 def genotype(space: NasBench201, relaxation: Relaxation) -> str:
-    """The architecture that the relaxation's parameters stand for."""
+    """Return the genotype of the relaxation as a native string."""
     cell = discretize(space.cells["cell"], relaxation.scores(Masks(space.cells))["cell"])
     return space.native(Genotype(space.notation, {"cell": cell}))
 
 
-def test_softmax(golden: Callable[[str], Golden]) -> None:
+def test_softmax_matches_autodl(golden: Callable[[str], Golden]) -> None:
     stored = golden("search_nb201_softmax_darts")
     compare = Comparison(stored)
     space, network = build(stored)
@@ -82,7 +82,7 @@ def test_softmax(golden: Callable[[str], Golden]) -> None:
 
 
 class StoredDirichlet(Dirichlet):
-    """Dirichlet weights whose draw is given."""
+    """A Dirichlet relaxation with a given sample."""
 
     theta: Tensor
 
@@ -91,7 +91,7 @@ class StoredDirichlet(Dirichlet):
 
 
 @pytest.mark.parametrize("species", ["dirichlet", "softmax"])
-def test_drnas(golden: Callable[[str], Golden], species: str) -> None:
+def test_dirichlet_matches_drnas(golden: Callable[[str], Golden], species: str) -> None:
     stored = golden(f"search_nb201_drnas_{species}")
     compare = Comparison(stored)
     space, network = build(stored, conv_bias=False)
@@ -115,9 +115,9 @@ def test_drnas(golden: Callable[[str], Golden], species: str) -> None:
     compare.equal("grad_alpha_ce", grad)
     compare.gradients(network)
     if species == "dirichlet":
-        # normalizing the weights hides a part of the pathwise derivative: it must be right by itself
-        draw = reparameterize(F.elu(alpha) + 1, stored.tensor("theta"))
-        (direct,) = torch.autograd.grad(draw, alpha, stored.tensor("grad_mixing_raw"))
+        # normalization hides a part of the pathwise derivative, which is therefore compared separately
+        sample = reparameterize(F.elu(alpha) + 1, stored.tensor("theta"))
+        (direct,) = torch.autograd.grad(sample, alpha, stored.tensor("grad_mixing_raw"))
         assert_golden(stored, "grad_alpha_ce", direct)
         penalty = relaxation.penalty()
         assert isinstance(penalty, Tensor)
@@ -131,7 +131,9 @@ def test_drnas(golden: Callable[[str], Golden], species: str) -> None:
 
 
 @pytest.mark.parametrize("add_inactive", [True, False])
-def test_gdas(golden: Callable[[str], Golden], monkeypatch: pytest.MonkeyPatch, add_inactive: bool) -> None:
+def test_gumbel_matches_gdas(
+    golden: Callable[[str], Golden], monkeypatch: pytest.MonkeyPatch, add_inactive: bool
+) -> None:
     stored = golden("search_nb201_gdas")
     compare = Comparison(stored)
     taus = stored.entry["taus"]
@@ -144,7 +146,7 @@ def test_gdas(golden: Callable[[str], Golden], monkeypatch: pytest.MonkeyPatch, 
 
 
 def run_gdas(compare: Comparison, prefix: str, tau: float, add_inactive: bool) -> None:
-    """One temperature of the golden, with a freshly loaded network."""
+    """Compare one temperature of the golden, with a newly loaded network."""
     stored = compare.golden
     space, network = build(stored, edge=partial(MixedEdge, add_inactive=add_inactive))
     masks = Masks(space.cells)

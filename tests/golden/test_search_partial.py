@@ -1,4 +1,4 @@
-"""Supernets with partial channels, of PC-DARTS and DrNAS, against the authors' programs."""
+"""Golden tests of the supernets with partial channels of PC-DARTS and DrNAS."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KINDS = ("normal", "reduce")
 
 
 class Stored(Dirichlet):
-    """Dirichlet weights whose draws are given: one tensor for each row of concentrations, by cell type."""
+    """A Dirichlet relaxation with given samples, one tensor per cell type."""
 
     thetas: dict[str, Tensor]
 
@@ -46,14 +46,14 @@ class Stored(Dirichlet):
         return super().relax(alpha, mask)
 
     def sample_simplex(self, concentration: Tensor) -> Tensor:
-        self.drawn = reparameterize(concentration, self.thetas[self.now])
-        self.drawn.retain_grad()
-        self.draws = {**getattr(self, "draws", {}), self.now: self.drawn}
-        return self.drawn
+        sample = reparameterize(concentration, self.thetas[self.now])
+        sample.retain_grad()
+        self.samples = {**getattr(self, "samples", {}), self.now: sample}
+        return sample
 
 
 def search(stored: Golden, space: Space, relaxation: Callable[..., object], portion: int) -> GradientSearch:
-    """The golden's search with the published weights."""
+    """Build the search of the golden with the published weights."""
     found = GradientSearch(space, relaxation, weight_step(), edge=partial(PartialChannels, channel_divisor=portion))  # type: ignore[arg-type]
     load_published_weights(found.supernet, stored.state())
     return found.train()
@@ -74,7 +74,7 @@ def assert_genotype(stored: Golden, found: Genotype) -> None:
         assert pairs(found.cells[kind]) == stored.entry["genotype_result"][kind]
 
 
-def test_pc_darts(golden: Callable[[str], Golden]) -> None:
+def test_edge_normalized_matches_pc_darts(golden: Callable[[str], Golden]) -> None:
     stored = golden("search_pcdarts_l4")
     compare = Comparison(stored)
     found = search(stored, darts(stored, DARTS_OPS, "x_val"), EdgeNormalized, 4)
@@ -100,7 +100,7 @@ def test_pc_darts(golden: Callable[[str], Golden]) -> None:
     assert_genotype(stored, found.genotype())
 
 
-def test_drnas_in_the_darts_space(golden: Callable[[str], Golden]) -> None:
+def test_dirichlet_matches_drnas_on_darts(golden: Callable[[str], Golden]) -> None:
     stored = golden("search_drnas_darts_l4")
     compare = Comparison(stored)
     given = stored.entry["constructor"]
@@ -113,7 +113,7 @@ def test_drnas_in_the_darts_space(golden: Callable[[str], Golden]) -> None:
         relaxation.alpha[kind].data.copy_(stored.tensor(f"alphas_{kind}"))
     arch = relaxation.sample(found.masks)
     for weights in arch.values():
-        weights.op.retain_grad()  # the authors divide by the sum of a draw only once ops are pruned
+        weights.op.retain_grad()  # the authors normalize a sample only after ops are pruned
     logits = found.supernet(stored.tensor("x"), arch)
     loss = F.cross_entropy(logits, stored.tensor("y"))
     loss.backward()
@@ -130,7 +130,7 @@ def test_drnas_in_the_darts_space(golden: Callable[[str], Golden]) -> None:
     assert_genotype(stored, found.genotype())
 
 
-def test_drnas_partial_and_pruned(golden: Callable[[str], Golden]) -> None:
+def test_dirichlet_matches_drnas_after_pruning(golden: Callable[[str], Golden]) -> None:
     stored = golden("search_nb201_drnas_partial_pruned")
     compare = Comparison(stored)
     given = stored.entry["constructor"]
@@ -150,8 +150,8 @@ def test_drnas_partial_and_pruned(golden: Callable[[str], Golden]) -> None:
     loss.backward()
     assert alpha.grad is not None
     (penalty_grad,) = torch.autograd.grad(relaxation.penalty(), alpha)
-    compare.equal("mixing_raw", relaxation.draws["cell"])
-    compare.equal("grad_mixing_raw", relaxation.draws["cell"].grad)
+    compare.equal("mixing_raw", relaxation.samples["cell"])
+    compare.equal("grad_mixing_raw", relaxation.samples["cell"].grad)
     compare.equal("logits", logits)
     compare.equal("ce", loss)
     compare.equal("grad_alpha_ce", alpha.grad)

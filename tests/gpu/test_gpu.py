@@ -40,7 +40,7 @@ def test_every_method_searches_on_the_device_and_keeps_alphas_in_float32(
     method: str, precision: str, tmp_path: Path
 ) -> None:
     overrides = ["trainer=gpu", f"method={method}", f"trainer.precision={precision}", "epochs=1"]
-    overrides += ["method.callbacks.0.steps=3", "method.callbacks.0.draws=4"] if method == "enas" else []
+    overrides += ["method.callbacks.0.steps=3", "method.callbacks.0.samples=4"] if method == "enas" else []
     summary = search(tmp_path / "run", *overrides, "space.cells_per_stage=1")
     assert summary["accelerator"] == "cuda"
     assert int(str(summary["peak_memory_bytes"])) > 0

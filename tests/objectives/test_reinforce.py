@@ -1,4 +1,4 @@
-"""REINFORCE on widths: its baseline by hand, its gradient in closed form and in expectation, its draws, a search."""
+"""Tests of REINFORCE on widths: baseline, gradient, samples, and a search step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROWS = (0, 0, 1)
 ALPHA = torch.tensor([[0.3, 1.2, -0.4], [0.0, -1.0, 0.7]], dtype=torch.float64)
 
 
-def made() -> tuple[BlockCategorical, Masks]:
+def build() -> tuple[BlockCategorical, Masks]:
     torch.manual_seed(0)
     relaxation = BlockCategorical(CELLS, ROWS).double()
     with torch.no_grad():
@@ -45,11 +45,11 @@ def one_hot(columns: Sequence[int]) -> Architecture:
     return {"cell": EdgeWeights(one_hot, one_hot.bool().tolist())}
 
 
-def alone(tensors: list[Tensor]) -> list[Tensor]:
+def single_rank(tensors: list[Tensor]) -> list[Tensor]:
     return tensors
 
 
-def test_baseline_by_hand() -> None:
+def test_reinforce_baseline_is_a_corrected_moving_average() -> None:
     reward = ReinforceObjective(momentum=0.95).double()
     means = [10.0, (0.95 * 10 + 40) / 1.95, (0.9025 * 10 + 0.95 * 40 + 25) / 2.8525]
     means.append((0.857375 * 10 + 0.9025 * 40 + 0.95 * 25 + 0) / 3.709875)
@@ -61,23 +61,23 @@ def test_baseline_by_hand() -> None:
     assert float(again.advantage(torch.tensor(7.0))) == float(reward.advantage(torch.tensor(7.0)))
 
 
-def test_gradient_of_a_draw_in_closed_form() -> None:
-    relaxation, masks = made()
+def test_reinforce_gradient_of_a_sample() -> None:
+    relaxation, masks = build()
     reward, columns = ReinforceObjective().double(), (1, 2, 0)
     reward.advantage(torch.tensor(30.0))
     loss = torch.tensor(2.5, dtype=torch.float64, requires_grad=True)
-    value = reward(relaxation, masks, one_hot(columns), loss, torch.tensor(50.0), alone)
-    assert value.item() == 2.5, "the value is the loss, to be logged and looked at"
+    value = reward(relaxation, masks, one_hot(columns), loss, torch.tensor(50.0), single_rank)
+    assert value.item() == 2.5, "the value is the loss, for the logs"
     (found,) = torch.autograd.grad(value, relaxation.alpha["cell"])
     advantage = 50 - (0.95 * 30 + 50) / 1.95
     scores = F.one_hot(torch.tensor(columns), 3) - ALPHA[list(ROWS)].softmax(-1)
-    expected = -advantage * torch.stack([scores[0] + scores[1], scores[2]])  # stem and first cell share a row
+    expected = -advantage * torch.stack([scores[0] + scores[1], scores[2]])  # the stem and the first cell share a row
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_expected_gradient_is_that_of_the_expected_accuracy() -> None:
-    """Over all 27 draws. The baseline has a share of the accuracy itself, which makes the step shorter and no other."""
-    relaxation, masks = made()
+def test_reinforce_expected_gradient() -> None:
+    """Average over all 27 samples. The baseline includes the accuracy itself, which scales the gradient down."""
+    relaxation, masks = build()
     torch.manual_seed(1)
     table = 100 * torch.rand(3, 3, 3, dtype=torch.float64)
     before = ReinforceObjective().double()
@@ -90,21 +90,21 @@ def test_expected_gradient_is_that_of_the_expected_accuracy() -> None:
         reward = ReinforceObjective().double()
         reward.load_state_dict(before.state_dict())
         loss = torch.zeros((), dtype=torch.float64)
-        value = reward(relaxation, masks, one_hot(columns), loss, table[columns], alone)
+        value = reward(relaxation, masks, one_hot(columns), loss, table[columns], single_rank)
         probability = p[0, columns[0]] * p[1, columns[1]] * p[2, columns[2]]
         mean += probability.detach() * torch.autograd.grad(value, alpha)[0]
         expected = expected + probability * table[columns]
-    (slope,) = torch.autograd.grad(expected, alpha)
+    (grad,) = torch.autograd.grad(expected, alpha)
     share = 0.05 / (1 - 0.95**3)
-    torch.testing.assert_close(mean, -(1 - share) * slope, rtol=1e-10, atol=1e-10)
-    assert slope.abs().max() > 1
+    torch.testing.assert_close(mean, -(1 - share) * grad, rtol=1e-10, atol=1e-10)
+    assert grad.abs().max() > 1
 
 
-def test_ranks_take_the_mean_reward() -> None:
-    """Two ranks with accuracies 20 and 60 take the step of one that has seen 40."""
+def test_reinforce_averages_the_reward_over_ranks() -> None:
+    """Two ranks with accuracies 20 and 60 take the same step as one rank with accuracy 40."""
     found = []
     for accuracies in ((20.0, 60.0), (60.0, 20.0), (40.0, 40.0)):
-        relaxation, masks = made()
+        relaxation, masks = build()
         reward, others = ReinforceObjective(), [10.0, accuracies[1]]
         for mine in (10.0, accuracies[0]):
             other = others.pop(0)
@@ -114,32 +114,32 @@ def test_ranks_take_the_mean_reward() -> None:
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2]) and found[0].abs().max() > 1
 
 
-def test_each_block_draws_for_itself() -> None:
-    relaxation, masks = made()
+def test_block_categorical_samples_blocks_independently() -> None:
+    relaxation, masks = build()
     found = [relaxation.sample(masks)["cell"] for _ in range(4000)]
-    draws = torch.stack([weights.op for weights in found])
-    assert torch.equal(draws, F.one_hot(draws.argmax(-1), 3).double()) and not draws.requires_grad
+    samples = torch.stack([weights.op for weights in found])
+    assert torch.equal(samples, F.one_hot(samples.argmax(-1), 3).double()) and not samples.requires_grad
     assert [weights.op.bool().tolist() for weights in found] == [weights.active for weights in found]
     p = ALPHA.softmax(-1)
-    assert (draws.mean(0) - p[list(ROWS)]).abs().max() < 0.03  # 4 standard errors
-    both = torch.einsum("ni,nj->ij", draws[:, 0], draws[:, 1]) / 4000
-    assert (both - p[0][:, None] * p[0]).abs().max() < 0.03, "stem and first cell share a row, and no draw"
+    assert (samples.mean(0) - p[list(ROWS)]).abs().max() < 0.03  # 4 standard errors
+    both = torch.einsum("ni,nj->ij", samples[:, 0], samples[:, 1]) / 4000
+    assert (both - p[0][:, None] * p[0]).abs().max() < 0.03, "blocks that share a row are independent"
 
 
-def test_what_is_masked_is_never_one_hot() -> None:
-    relaxation, masks = made()
+def test_block_categorical_never_samples_masked_ops() -> None:
+    relaxation, masks = build()
     masks.restrict("cell", torch.tensor([[False, True, False], [True, False, True]]))
     arch = {tuple(map(tuple, relaxation.sample(masks)["cell"].active)) for _ in range(100)}
     one, first, last = (False, True, False), (True, False, False), (False, False, True)
     assert arch == {(one, one, first), (one, one, last)}
     value = relaxation.log_prob(one_hot((1, 1, 2)), masks)
-    (slope,) = torch.autograd.grad(value, relaxation.alpha["cell"])
+    (grad,) = torch.autograd.grad(value, relaxation.alpha["cell"])
     assert float(value.detach()) == pytest.approx(float(torch.tensor(0.7).sigmoid().log()), rel=1e-6)
-    assert torch.isfinite(slope).all() and (slope[0] == 0).all() and slope[1, 1] == 0
+    assert torch.isfinite(grad).all() and (grad[0] == 0).all() and grad[1, 1] == 0
 
 
-def test_a_restored_state_draws_the_same() -> None:
-    (relaxation, masks), (other, _) = made(), made()
+def test_block_categorical_repeats_samples_from_state_dict() -> None:
+    (relaxation, masks), (other, _) = build(), build()
     for _ in range(5):
         relaxation.sample(masks)
     other.load_state_dict(relaxation.state_dict())
@@ -147,7 +147,7 @@ def test_a_restored_state_draws_the_same() -> None:
     assert first == [other.sample(masks)["cell"].active for _ in range(10)] and len({str(a) for a in first}) > 1
 
 
-def searching(monkeypatch: pytest.MonkeyPatch) -> GradientSearch:
+def build_search(monkeypatch: pytest.MonkeyPatch) -> GradientSearch:
     torch.manual_seed(0)
     search = GradientSearch(
         NatsSize((3, 8, 8), 4, (2, 3, 5, 8)),
@@ -159,9 +159,9 @@ def searching(monkeypatch: pytest.MonkeyPatch) -> GradientSearch:
     return search
 
 
-def test_step_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against prefix masks of the supernet's features, an accuracy that is counted, and the closed form."""
-    search = searching(monkeypatch)
+def test_reinforce_search_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare with the closed form, at the accuracy of a network whose features are cut to the sampled widths."""
+    search = build_search(monkeypatch)
     assert search.reward is not None
     torch.manual_seed(2)
     batches = [(torch.randn(8, 3, 8, 8), torch.randint(4, (8,))) for _ in range(2)]
@@ -175,18 +175,18 @@ def test_step_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
         search.train_architecture({"train": batch, "val": batch}, [None, optimizer])
         moved = search.relaxation.alpha["cell"].detach() - before
         chosen = [row.index(True) for row in seen[0]["cell"].active]
-        accuracies.append(counted(search, batch, [(2, 3, 5, 8)[c] for c in chosen]))
+        accuracies.append(accuracy_of_widths(search, batch, [(2, 3, 5, 8)[c] for c in chosen]))
         assert float(search.reward.weight) == pytest.approx(1 - 0.95 ** (number + 1))
         past = sum(0.95 ** (number - i) * a for i, a in enumerate(accuracies))
         advantage = accuracies[-1] - past / sum(0.95**i for i in range(number + 1))
         scores = F.one_hot(torch.tensor(chosen), 4) - before[[0, 0, 1, 2, 3, 4]].softmax(-1)
         by_row = torch.stack([scores[0] + scores[1], *scores[2:]])
         torch.testing.assert_close(moved, 0.1 * advantage * by_row, rtol=1e-4, atol=1e-4)
-    assert accuracies[0] != accuracies[1], "the second step has something to learn"
+    assert accuracies[0] != accuracies[1], "otherwise the second step would be zero"
 
 
-def counted(search: GradientSearch, batch: tuple[Tensor, Tensor], widths: list[int]) -> float:
-    """The percentage of right answers where each block hands on its first channels alone."""
+def accuracy_of_widths(search: GradientSearch, batch: tuple[Tensor, Tensor], widths: list[int]) -> float:
+    """Return the accuracy in percent of a network in which each block outputs its first channels only."""
     net: Any = search.supernet
     x = batch[0]
     with torch.no_grad():
@@ -197,9 +197,9 @@ def counted(search: GradientSearch, batch: tuple[Tensor, Tensor], widths: list[i
     return 100 * sum(int(row.argmax()) == int(y) for row, y in zip(logits, batch[1], strict=True)) / len(batch[1])
 
 
-def test_frozen_step_moves_the_baseline_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in AutoDL-Projects, where the moving average goes on in the warm-up."""
-    search = searching(monkeypatch)
+def test_reinforce_warmup_updates_the_baseline_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The moving average is updated during the warm-up, as in AutoDL-Projects."""
+    search = build_search(monkeypatch)
     optimizer: Any = torch.optim.Adam(search.relaxation.parameters(), 0.1)
     optimizer.optimizer = optimizer
     before = search.relaxation.alpha["cell"].detach().clone()
@@ -222,7 +222,7 @@ def test_frozen_step_moves_the_baseline_alone(monkeypatch: pytest.MonkeyPatch) -
         ({"relaxation": Softmax}, "Softmax has no log_prob"),
     ],
 )
-def test_parts_that_mean_nothing_together_are_refused_at_the_start(options: dict[str, Any], phrase: str) -> None:
+def test_gradient_search_refuses_contradictory_arch_steps(options: dict[str, Any], phrase: str) -> None:
     space = NatsSize((3, 8, 8), 4, (2, 3, 5, 8))
 
     def build(relaxation: Any = None, **more: Any) -> GradientSearch:
@@ -236,19 +236,21 @@ def test_parts_that_mean_nothing_together_are_refused_at_the_start(options: dict
         build(**options)
 
 
-def test_a_search_without_its_reward_is_refused(tmp_path: Path) -> None:
+def test_mask_rl_refuses_a_missing_reward(tmp_path: Path) -> None:
     option = "method.arch_step.reward=null"
     run("search", *tiny("mask_rl"), option, f"hydra.run.dir={tmp_path}/r").refused(option)
 
 
-def test_what_means_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mask_rl_refuses_bad_options_and_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NasError, match="has 2 rows"):
         BlockCategorical(CELLS, [0, 2])
     with pytest.raises(NasError, match="reward.momentum"):
         ReinforceObjective(momentum=1.0)
     soft = Softmax(CELLS)
     with pytest.raises(NasError, match="Softmax has no log_prob"):
-        ReinforceObjective()(soft, Masks(CELLS), soft.sample(Masks(CELLS)), torch.zeros(()), torch.zeros(()), alone)
+        ReinforceObjective()(
+            soft, Masks(CELLS), soft.sample(Masks(CELLS)), torch.zeros(()), torch.zeros(()), single_rank
+        )
     for space in ("nas_bench_201", "darts"):
         run("search", "method=mask_rl", f"space={space}").refused("space.mix=mask", space)
     run("search", "method=mask_rl", "space=nats_size", "space.mix=interpolate").refused("space.mix=mask")

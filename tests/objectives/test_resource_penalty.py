@@ -1,4 +1,4 @@
-"""SNAS: the concrete's density, what ops cost, the resource penalty and its gradient, edges that all stay."""
+"""Tests of op costs and of the resource penalty."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-from torch.distributions import RelaxedOneHotCategorical
 
-from nas.architecture.cell import Cell, EdgeWeights, Genotype, Link
-from nas.architecture.discretization import discretize_all_edges
+from nas.architecture.cell import Cell, EdgeWeights
 from nas.architecture.masks import Masks
-from nas.callbacks.schedules.anneal import Anneal
 from nas.nn.macs import count_macs
-from nas.objectives.concrete_density import concrete_log_density
 from nas.objectives.resource_penalty import KINDS, ResourcePenalty, op_costs
 from nas.relaxations.gumbel import Gumbel
 from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
-from nas.spaces.darts.notation import parse
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
 from nas.spaces.nas_bench_201.space import NasBench201
@@ -31,39 +25,8 @@ from tests.support.search_tools import arch_step, weight_step
 SHAPE = (3, 8, 8)
 
 
-@pytest.mark.parametrize("tau", [0.2, 1.0, 3.0])
-def test_density_is_that_of_torch(tau: float) -> None:
-    logits = torch.randn(4, 5, dtype=torch.float64)
-    law = RelaxedOneHotCategorical(torch.tensor(tau, dtype=torch.float64), logits=logits)
-    draw = law.sample()
-    mask = torch.ones_like(logits, dtype=torch.bool)
-    torch.testing.assert_close(concrete_log_density(logits, draw, tau, mask), law.log_prob(draw))
-    wider = torch.cat([draw, torch.zeros(4, 1)], -1), torch.cat([mask, ~mask[:, :1]], -1)
-    got = concrete_log_density(torch.cat([logits, torch.ones(4, 1)], -1), wider[0], tau, wider[1])
-    torch.testing.assert_close(got, law.log_prob(draw))
-
-
-@pytest.mark.parametrize("tau", [0.5, 2.0])
-def test_draws_of_the_relaxation_have_that_density(tau: float) -> None:
-    """Of two ops: the share of draws below each point against the integral of the density."""
-    cells = {"cell": Cell(tuple((0, n) for n in range(1, 20001)), ("a", "b"), (1,))}
-    torch.manual_seed(0)
-    relaxation, masks = Gumbel(cells, hard=False, tau=tau, init_mean=1.0, init_std=0.0), Masks(cells)
-    relaxation.alpha["cell"].data[:, 0] += 0.7
-    drawn = relaxation.sample(masks)["cell"].op[:, 0].detach().double()
-    grid = torch.linspace(0, 1, 100_001, dtype=torch.float64)[1:-1]
-    points = torch.stack([grid, 1 - grid], -1)
-    logits = torch.tensor([1.7, 1.0], dtype=torch.float64)
-    density = concrete_log_density(logits, points, tau, torch.ones_like(points, dtype=torch.bool)).exp()
-    below = density.cumsum(0) / 100_000
-    assert float(below[-1]) == pytest.approx(1, abs=0.01)
-    for at in (0.05, 0.3, 0.5, 0.8, 0.97):
-        expected = float(below[int(at * 100_000) - 1])
-        assert float((drawn < at).double().mean()) == pytest.approx(expected, abs=0.015)
-
-
-def test_costs_are_those_of_the_networks() -> None:
-    """An op's multiply-adds are what a network of it costs more than one without; closed forms for the rest."""
+def test_op_costs_match_network_costs() -> None:
+    """Compare the cost of an op with the difference between networks with and without it, or with a closed form."""
     space = NasBench201(SHAPE, 10, channels=4, cells_per_stage=2, affine=True)
     costs = op_costs(space.supernet(), space.cells, SHAPE)["cell"]
     assert costs.shape == (3, 6, 6, 5)
@@ -81,8 +44,8 @@ def test_costs_are_those_of_the_networks() -> None:
     assert conv == [16, 16 * 64, 2 * 4 * 64 + 16]
 
 
-def test_costs_of_darts_ops_by_the_formulas_of_the_authors() -> None:
-    """y is the side of an op's output, C its width: the counts of SNAS/operations.py, at both strides."""
+def test_op_costs_match_snas_formulas() -> None:
+    """Compare with SNAS/operations.py at both strides, for outputs of side y and width c."""
     space = Darts(SHAPE, 10, channels=4, layers=3)
     network = space.supernet()
     before = {key: value.clone() for key, value in network.state_dict().items()}
@@ -123,7 +86,7 @@ def penalized(estimator: Any, tau: float = 0.7, **options: Any) -> tuple[Resourc
 
 @pytest.mark.parametrize("kind", [*KINDS, "all"])
 @pytest.mark.parametrize("log", [False, True])
-def test_penalty_value_by_value(kind: Any, log: bool) -> None:
+def test_resource_penalty_matches_explicit_sum(kind: Any, log: bool) -> None:
     resource, relaxation, masks = penalized("sample", kind=kind, log=log, strength=0.5)
     arch = relaxation.sample(masks)
     table, op = resource.get_buffer("cell"), arch["cell"].op.detach()
@@ -140,18 +103,18 @@ def test_penalty_value_by_value(kind: Any, log: bool) -> None:
     assert resource(arch, relaxation, masks).item() == pytest.approx(0.5 * total / table.shape[1], rel=1e-4)
 
 
-def test_gradients_of_the_three_weighings_agree_in_the_mean() -> None:
-    """d E[cost]/d alpha: by the draw, by its score, and, where the temperature is low, by the expectation."""
+def test_resource_penalty_estimators_agree_in_the_mean() -> None:
+    """Estimate d E[cost] / d alpha by samples, by the score function and by the expectation."""
     found = {}
-    for estimator, draws in (("sample", 3000), ("policy", 30000), ("expected", 1)):
+    for estimator, count in (("sample", 3000), ("policy", 30000), ("expected", 1)):
         resource, relaxation, masks = penalized(estimator, tau=0.7, kind="size", log=False, strength=0.01)
         alpha = relaxation.alpha["cell"]
-        cells = {"cell": Cell(((0, 1),) * draws, relaxation.cells["cell"].ops, (1,))}
+        cells = {"cell": Cell(((0, 1),) * count, relaxation.cells["cell"].ops, (1,))}
         many = Gumbel(cells, hard=False, tau=0.7)
-        many.alpha["cell"] = alpha[:1].detach().expand(draws, -1).clone().requires_grad_()
-        table = resource.get_buffer("cell")[:, :, :1].expand(-1, -1, draws, -1)
+        many.alpha["cell"] = alpha[:1].detach().expand(count, -1).clone().requires_grad_()
+        table = resource.get_buffer("cell")[:, :, :1].expand(-1, -1, count, -1)
         resource.register_buffer("cell", table, persistent=False)
-        value = resource(many.sample(Masks(cells)), many, Masks(cells)) / draws
+        value = resource(many.sample(Masks(cells)), many, Masks(cells)) / count
         found[estimator] = torch.autograd.grad(value, many.alpha["cell"])[0].sum(0)
     torch.testing.assert_close(
         found["policy"], found["sample"], rtol=0.1, atol=0.05 * float(found["sample"].abs().max())
@@ -159,7 +122,7 @@ def test_gradients_of_the_three_weighings_agree_in_the_mean() -> None:
     assert float(torch.cosine_similarity(found["expected"], found["sample"], dim=0)) > 0.95
 
 
-def test_expectation_has_the_gradient_of_the_softmax() -> None:
+def test_expected_resource_penalty_has_the_softmax_gradient() -> None:
     resource, relaxation, masks = penalized("expected", kind="macs", log=False, strength=1.0)
     alpha = relaxation.alpha["cell"]
     (got,) = torch.autograd.grad(resource(relaxation.sample(masks), relaxation, masks), alpha)
@@ -168,17 +131,17 @@ def test_expectation_has_the_gradient_of_the_softmax() -> None:
     torch.testing.assert_close(got, p * (costs - (p * costs).sum(-1, keepdim=True)))
 
 
-def test_nothing_below_the_least_multiply_adds() -> None:
+def test_resource_penalty_is_zero_below_min_macs() -> None:
     arch: Mapping[str, EdgeWeights]
     resource, relaxation, masks = penalized("expected", kind="macs", log=False)
     arch = relaxation.sample(masks)
-    spent = float((resource.get_buffer("cell")[1] * arch["cell"].op.detach()).sum())
-    for least, on in ((0.99 * spent, True), (1.01 * spent, False)):
-        resource.min_macs = least
+    macs = float((resource.get_buffer("cell")[1] * arch["cell"].op.detach()).sum())
+    for min_macs, on in ((0.99 * macs, True), (1.01 * macs, False)):
+        resource.min_macs = min_macs
         assert (float(resource(dict(arch), relaxation, masks)) > 0) == on
 
 
-def test_score_function_needs_a_temperature() -> None:
+def test_policy_estimator_requires_a_temperature() -> None:
     resource, _, masks = penalized("policy")
     relaxation = Softmax(NasBench201(SHAPE, 10).cells)
     with pytest.raises(NasError, match="Softmax"):
@@ -193,7 +156,7 @@ def searching(**options: Any) -> GradientSearch:
     return GradientSearch(space, lambda cells: Gumbel(cells, hard=False), weight_step(), arch_step(**options))
 
 
-def test_alpha_moves_along_its_clipped_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arch_step_clips_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     moves = []
     for norm in (None, 1e-3):
         search = searching(clip_norm=norm)
@@ -208,80 +171,14 @@ def test_alpha_moves_along_its_clipped_gradient(monkeypatch: pytest.MonkeyPatch)
     torch.testing.assert_close(moves[0] / moves[0].norm(), moves[1] / moves[1].norm(), rtol=1e-2, atol=1e-3)
 
 
-def test_the_search_adds_the_penalty() -> None:
+def test_search_loss_includes_the_resource_penalty() -> None:
     search = searching(resource=lambda *given: ResourcePenalty(*given, strength=3.0))
-    assert not any("resource" in key for key in search.state_dict()), "tables are not part of a checkpoint"
+    assert not any("resource" in key for key in search.state_dict()), "cost tables are not saved in checkpoints"
     batch = torch.randn(4, *SHAPE), torch.zeros(4, dtype=torch.int64)
     state = search.relaxation.generators.get_extra_state()
     value = search.loss(batch)
     search.relaxation.generators.set_extra_state(state)
     arch = search.relaxation.sample(search.masks)
     assert search.resource is not None
-    bare = search.task.loss(search.supernet(batch[0], arch), batch[1])
-    torch.testing.assert_close(value, bare + search.resource(arch, search.relaxation, search.masks))
-
-
-NESTED = Darts(SHAPE, 10).cells["normal"]
-
-
-def scores(best: Mapping[int, str]) -> Tensor:
-    """Scores under which edge e prefers ``best[e]``, the others none."""
-    table = torch.zeros(14, 8)
-    for e in range(14):
-        table[e, NESTED.ops.index(best.get(e, "none"))] = 1.0 + e
-    return table
-
-
-def test_all_edges_stay_but_those_without_an_op() -> None:
-    found = discretize_all_edges(
-        NESTED, scores({0: "skip_connect", 2: "sep_conv_3x3", 3: "max_pool_3x3", 4: "dil_conv_3x3"})
-    )
-    # strongest first; node 4 and 5 are empty
-    assert found.links[1:] == (Link("dil_conv_3x3", 2, 3), Link("max_pool_3x3", 1, 3), Link("sep_conv_3x3", 0, 3))
-    assert found.links[0] == Link("skip_connect", 0, 2) and found.output == (2, 3)
-    # edge 11 reads node 2, which is empty
-    found = discretize_all_edges(NESTED, scores({9: "skip_connect", 11: "sep_conv_3x3", 13: "sep_conv_5x5"}))
-    assert found.links == (Link("skip_connect", 0, 5),) and found.output == (5,)
-    full = discretize_all_edges(NESTED, scores(dict.fromkeys(range(14), "sep_conv_3x3")))
-    assert len(full.links) == 14 and full.output == (2, 3, 4, 5)
-
-
-def test_a_cell_of_none_keeps_one_link() -> None:
-    table = scores({})
-    table[5, NESTED.ops.index("dil_conv_5x5")] = 0.5
-    assert discretize_all_edges(NESTED, table).links == (Link("dil_conv_5x5", 0, 4),)
-
-
-def test_every_edge_genotype_is_a_network_of_its_space() -> None:
-    """Native text and back; the supernet under its weights and the network agree in what they compute."""
-    space = Darts(SHAPE, 10, channels=4, layers=3)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(4):
-        cells = {k: discretize_all_edges(c, torch.rand(14, 8, generator=generator)) for k, c in space.cells.items()}
-        genotype = Genotype("darts", cells)
-        space.check(genotype)
-        assert sorted(parse(space.native(genotype)).cells["normal"].links) == sorted(cells["normal"].links)
-        x = torch.randn(2, *SHAPE)
-        assert space.network(genotype, 4, 3, auxiliary=False)(x).shape == (2, 10)
-        assert torch.isfinite(space.supernet()(x, space.encode(genotype))).all()
-
-
-def test_keeps_none_where_a_genotype_may() -> None:
-    cell = NasBench201(SHAPE, 10).cells["cell"]
-    table = torch.zeros(6, 5)
-    table[:, 0] = 1
-    assert [link.op for link in discretize_all_edges(cell, table).links] == ["none"] * 6
-
-
-def test_temperature_ends_at_its_end() -> None:
-    """T = (1 - (e + 1) / 150) * 0.97 + 0.03 for e from 0."""
-    anneal = Anneal("relaxation.tau", 1.0, 0.03, inclusive=False, ahead=1)
-    for epoch in (0, 1, 74, 148, 149):
-        assert anneal.value(epoch, 150) == pytest.approx((1 - (epoch + 1) / 150) * 0.97 + 0.03)
-    assert anneal.value(149, 150) == pytest.approx(0.03)
-
-
-def test_alpha_begins_around_its_mean() -> None:
-    torch.manual_seed(0)
-    alpha = Gumbel({"normal": NESTED}, init_mean=1.0, init_std=0.01).alpha["normal"]
-    assert float(alpha.mean()) == pytest.approx(1, abs=0.005) and 0.008 < float(alpha.std()) < 0.012
+    task_loss = search.task.loss(search.supernet(batch[0], arch), batch[1])
+    torch.testing.assert_close(value, task_loss + search.resource(arch, search.relaxation, search.masks))

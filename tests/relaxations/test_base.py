@@ -1,4 +1,4 @@
-"""Relaxations: generators of their own that survive a checkpoint, and masks that hold."""
+"""Tests of all relaxations: random state in checkpoints, and masks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def build(name: str, seed: int) -> Relaxation:
 
 
 def through_file(value: object) -> dict[str, object]:
-    """As a checkpoint returns it: only tensors and primitives survive."""
+    """Save and load ``value`` as a checkpoint does, which restores tensors and primitives only."""
     file = io.BytesIO()
     torch.save(value, file)
     file.seek(0)
@@ -52,7 +52,7 @@ def values(arch: Architecture) -> dict[str, object]:
 
 
 @every_relaxation
-def test_draws_go_on_after_a_reload(name: str) -> None:
+def test_relaxation_resumes_samples_from_state_dict(name: str) -> None:
     masks, first = Masks(CELLS), build(name, 0)
     for _ in range(3):
         first.sample(masks)
@@ -62,13 +62,13 @@ def test_draws_go_on_after_a_reload(name: str) -> None:
     second.sample(masks)
     second.load_state_dict(state)
     assert [values(second.sample(masks)) for _ in range(3)] == expected
-    # back to the same point in the run that went on
+    # return to the same point of the uninterrupted run
     first.load_state_dict(state)
     assert [values(first.sample(masks)) for _ in range(3)] == expected
 
 
 @every_random_relaxation
-def test_draws_begin_again_from_a_state_before_the_first(name: str) -> None:
+def test_relaxation_repeats_samples_from_initial_state(name: str) -> None:
     masks, relaxation = Masks(CELLS), build(name, 0)
     state = through_file(relaxation.state_dict())
     expected = [values(relaxation.sample(masks)) for _ in range(3)]
@@ -77,7 +77,7 @@ def test_draws_begin_again_from_a_state_before_the_first(name: str) -> None:
 
 
 @every_random_relaxation
-def test_draws_depend_on_the_seed_and_on_time(name: str) -> None:
+def test_relaxation_samples_depend_on_seed_and_call(name: str) -> None:
     masks = Masks(CELLS)
     state = build(name, 0).state_dict()
     runs = []
@@ -91,7 +91,7 @@ def test_draws_depend_on_the_seed_and_on_time(name: str) -> None:
 
 
 @every_relaxation
-def test_draws_leave_the_global_generators_alone(name: str) -> None:
+def test_relaxation_does_not_use_global_generators(name: str) -> None:
     relaxation, masks = build(name, 0), Masks(CELLS)
     random.seed(0)
     np.random.seed(0)
@@ -103,8 +103,8 @@ def test_draws_leave_the_global_generators_alone(name: str) -> None:
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
 
 
-def narrowed() -> tuple[Masks, dict[str, Tensor]]:
-    """Masks narrowed in two steps, and the tables that should be left."""
+def restricted_masks() -> tuple[Masks, dict[str, Tensor]]:
+    """Return masks restricted in two steps, and the expected tables."""
     masks = Masks(CELLS)
     keep = torch.ones(5, 4, dtype=torch.bool)
     keep[0] = torch.tensor([False, False, True, False])
@@ -120,8 +120,8 @@ def narrowed() -> tuple[Masks, dict[str, Tensor]]:
 
 @every_relaxation
 @pytest.mark.parametrize("reloaded", [False, True])
-def test_what_is_masked_has_no_weight(name: str, reloaded: bool) -> None:
-    masks, left = narrowed()
+def test_relaxation_gives_masked_ops_no_weight(name: str, reloaded: bool) -> None:
+    masks, left = restricted_masks()
     if reloaded:
         state = through_file(masks.state_dict())
         masks = Masks(CELLS)
@@ -141,13 +141,13 @@ def test_what_is_masked_has_no_weight(name: str, reloaded: bool) -> None:
             seen[cell] |= weights.op != 0
     allowed = {cell: table.clone() for cell, table in left.items()}
     if name == "uniform":
-        allowed["normal"][:, 0] = False  # 'none' is no choice of a genotype there
+        allowed["normal"][:, 0] = False  # genotypes of this cell may not contain 'none'
     assert all(torch.equal(seen[cell], allowed[cell]) for cell in seen)
 
 
 @every_relaxation
-def test_what_is_masked_has_no_score_and_no_gradient(name: str) -> None:
-    masks, left = narrowed()
+def test_relaxation_gives_masked_ops_no_score_and_no_gradient(name: str) -> None:
+    masks, left = restricted_masks()
     relaxation = build(name, 0)
     for cell, scores in relaxation.scores(masks).items():
         assert (scores[~left[cell]] == 0).all() and (scores[left[cell]] > 0).all()
@@ -156,15 +156,15 @@ def test_what_is_masked_has_no_score_and_no_gradient(name: str) -> None:
         assert not any(p.requires_grad for p in relaxation.parameters())
         return
     for cell, weights in relaxation.sample(masks).items():
-        (slope,) = torch.autograd.grad((weights.op * torch.randn_like(weights.op)).sum(), relaxation.alpha[cell])
-        assert torch.isfinite(slope).all()
+        (grad,) = torch.autograd.grad((weights.op * torch.randn_like(weights.op)).sum(), relaxation.alpha[cell])
+        assert torch.isfinite(grad).all()
         single = left[cell].sum(-1) == 1
-        assert single.any() and slope[~left[cell]].abs().max() < 1e-6 and slope[single].abs().max() < 1e-6
-        assert (slope[~single] != 0).any(-1).all()
+        assert single.any() and grad[~left[cell]].abs().max() < 1e-6 and grad[single].abs().max() < 1e-6
+        assert (grad[~single] != 0).any(-1).all()
 
 
-def test_hard_gumbel_executes_one_op_an_edge_and_soft_ones_all_that_are_left() -> None:
-    masks, left = narrowed()
+def test_relaxation_executes_one_op_if_hard_and_all_ops_otherwise() -> None:
+    masks, left = restricted_masks()
     for name in RELAXATIONS:
         for cell, weights in build(name, 0).sample(masks).items():
             active = torch.tensor(weights.active)
@@ -174,15 +174,15 @@ def test_hard_gumbel_executes_one_op_an_edge_and_soft_ones_all_that_are_left() -
                 assert torch.equal(active, left[cell])
 
 
-def test_entropy_counts_what_is_left() -> None:
-    masks, left = narrowed()
+def test_relaxation_entropy_covers_unmasked_ops() -> None:
+    masks, left = restricted_masks()
     relaxation = Softmax(CELLS, init_std=0.0)
     sizes = torch.cat([table.sum(-1) for table in left.values()]).float()
     torch.testing.assert_close(relaxation.entropy(masks), sizes.log().mean())
 
 
-def test_masks_only_narrow() -> None:
-    masks, left = narrowed()
+def test_masks_restrict_is_permanent() -> None:
+    masks, left = restricted_masks()
     masks.restrict("normal", torch.ones(5, 4, dtype=torch.bool))
     assert torch.equal(masks.table("normal"), left["normal"])
     assert masks.lists("normal") == left["normal"].tolist() and not masks.full("normal")

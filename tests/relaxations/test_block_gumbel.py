@@ -1,4 +1,4 @@
-"""Draws for blocks: their law by Monte Carlo, their gradient by hand, masks, and states."""
+"""Tests of the relaxation over blocks: distribution, gradient of pairs, masks and state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = (0, 0, 1)
 ALPHA = torch.tensor([[0.3, 1.2, -0.4], [0.0, -1.0, 0.7]])
 
 
-def made(pair: bool, tau: float = 1.0) -> tuple[BlockGumbel, Masks]:
+def build(pair: bool, tau: float = 1.0) -> tuple[BlockGumbel, Masks]:
     torch.manual_seed(0)
     relaxation = BlockGumbel(CELLS, ROWS, pair, tau)
     with torch.no_grad():
@@ -25,20 +25,20 @@ def made(pair: bool, tau: float = 1.0) -> tuple[BlockGumbel, Masks]:
     return relaxation, Masks(CELLS)
 
 
-def test_each_block_draws_for_itself() -> None:
-    relaxation, masks = made(pair=False, tau=0.01)
-    draws = torch.stack([relaxation.sample(masks)["cell"].op.detach() for _ in range(4000)])
-    assert draws.shape == (4000, 3, 3) and torch.allclose(draws.sum(-1), torch.ones(4000, 3))
-    chosen = torch.nn.functional.one_hot(draws.argmax(-1), 3).double()
+def test_block_gumbel_samples_blocks_independently() -> None:
+    relaxation, masks = build(pair=False, tau=0.01)
+    samples = torch.stack([relaxation.sample(masks)["cell"].op.detach() for _ in range(4000)])
+    assert samples.shape == (4000, 3, 3) and torch.allclose(samples.sum(-1), torch.ones(4000, 3))
+    chosen = torch.nn.functional.one_hot(samples.argmax(-1), 3).double()
     expected = ALPHA.double().softmax(-1)
     assert (chosen.mean(0) - expected[list(ROWS)]).abs().max() < 0.03  # 4 standard errors
     both = torch.einsum("ni,nj->ij", chosen[:, 0], chosen[:, 1]) / 4000
-    assert (both - expected[0][:, None] * expected[0]).abs().max() < 0.03, "blocks of one row are independent"
+    assert (both - expected[0][:, None] * expected[0]).abs().max() < 0.03, "blocks that share a row are independent"
 
 
-def test_pairs_are_drawn_without_replacement() -> None:
-    """At a high temperature perturbed logits are nearly equal, and so are the pairs' probabilities."""
-    relaxation, masks = made(pair=True, tau=1e4)
+def test_block_gumbel_pairs_have_different_ops() -> None:
+    """At a high temperature the perturbed logits, and therefore the probabilities of pairs, are nearly equal."""
+    relaxation, masks = build(pair=True, tau=1e4)
     counts = dict.fromkeys(itertools.combinations(range(3), 2), 0)
     for _ in range(1500):
         weights = relaxation.sample(masks)["cell"]
@@ -49,8 +49,8 @@ def test_pairs_are_drawn_without_replacement() -> None:
     assert all(abs(count / 4500 - 1 / 3) < 0.03 for count in counts.values())
 
 
-def test_the_gradient_of_a_pair() -> None:
-    relaxation, masks = made(pair=True)
+def test_block_gumbel_pair_gradient() -> None:
+    relaxation, masks = build(pair=True)
     generator = relaxation.generator(torch.device("cpu"))
     state = generator.get_state()
     weights = relaxation.sample(masks)["cell"]
@@ -71,8 +71,8 @@ def test_the_gradient_of_a_pair() -> None:
 
 
 @pytest.mark.parametrize("pair", [False, True])
-def test_what_is_masked_is_never_drawn(pair: bool) -> None:
-    relaxation, masks = made(pair)
+def test_block_gumbel_never_samples_masked_ops(pair: bool) -> None:
+    relaxation, masks = build(pair)
     masks.restrict("cell", torch.tensor([[False, True, False], [True, False, True]]))
     for _ in range(200):
         weights = relaxation.sample(masks)["cell"]
@@ -82,15 +82,15 @@ def test_what_is_masked_is_never_drawn(pair: bool) -> None:
 
 
 @pytest.mark.parametrize("pair", [False, True])
-def test_a_restored_state_draws_the_same(pair: bool) -> None:
-    (relaxation, masks), (other, _) = made(pair), made(pair)
+def test_block_gumbel_repeats_samples_from_state_dict(pair: bool) -> None:
+    (relaxation, masks), (other, _) = build(pair), build(pair)
     relaxation.sample(masks)
     other.load_state_dict(relaxation.state_dict())
     first, second = relaxation.sample(masks)["cell"], other.sample(masks)["cell"]
     assert torch.equal(first.op, second.op) and first.active == second.active
 
 
-def test_rows_that_do_not_exist_are_refused() -> None:
+def test_block_gumbel_refuses_bad_rows_and_pairs() -> None:
     with pytest.raises(NasError, match="has 2 rows"):
         BlockGumbel(CELLS, [0, 2])
     with pytest.raises(NasError, match="one op only"):

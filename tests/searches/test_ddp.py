@@ -1,4 +1,4 @@
-"""A search on two processes is one search: its own batches on each, the same architecture on both."""
+"""Tests of distributed searches: different batches and the same architecture on two ranks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SLOW = pytest.mark.slow
 
 
 def probed(method: str, space: str, directory: Path, *more: str) -> list[list[dict[str, Any]]]:
-    """What both ranks of a search saw."""
+    """Run a search on two ranks and return the records of both."""
     directory.mkdir()
     probe = ["+callbacks.probe._target_=tests.support.ddp_probe.Probe", f"+callbacks.probe.directory={directory}"]
     arguments = [*tiny(method, space), "dataset.size=128", "trainer=ddp_cpu", f"trainer.max_epochs={EPOCHS}", *probe]
@@ -49,7 +49,7 @@ def probed(method: str, space: str, directory: Path, *more: str) -> list[list[di
         pytest.param("sdarts_adv", "nas_bench_201", marks=SLOW),
     ],
 )
-def test_two_ranks_search_one_architecture(method: str, space: str, tmp_path: Path) -> None:
+def test_distributed_search_keeps_ranks_consistent(method: str, space: str, tmp_path: Path) -> None:
     first, second = probed(method, space, tmp_path / "a")
     steps = [[line for line in rank if line["what"] != "epoch"] for rank in (first, second)]
     epochs = [[line for line in rank if line["what"] == "epoch"] for rank in (first, second)]
@@ -58,9 +58,11 @@ def test_two_ranks_search_one_architecture(method: str, space: str, tmp_path: Pa
     assert len(steps[0]) == len(steps[1]) >= 2 * EPOCHS * (1 if method == "one_shot" else 2)
     for one, other in zip(*steps, strict=True):
         same = {key for key in one if one[key] == other[key]}
-        assert {"what", "epoch", "active", "drawn"} <= same and not {"batch", "loss"} & same
+        assert {"what", "epoch", "active", "sampled"} <= same and not {"batch", "loss"} & same
     if method != "darts_2nd":
-        assert len({line["drawn"] for line in steps[0]}) > EPOCHS, "drawn anew, so that two equal draws say something"
+        assert len({line["sampled"] for line in steps[0]}) > EPOCHS, (
+            "different samples per step, so that equality of two samples is meaningful"
+        )
 
     assert len(epochs[0]) == EPOCHS and epochs[0] == epochs[1]
     assert len({line["weights"] for line in epochs[0]}) == EPOCHS
@@ -71,22 +73,22 @@ def test_two_ranks_search_one_architecture(method: str, space: str, tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [m for m in searches() if m not in {*QUERYING, "te_nas"}])
-def test_two_ranks_agree_with_every_method(method: str, tmp_path: Path) -> None:
-    """In what is learnt, in what is masked and in what is chosen: stages, projections and selections included."""
-    fewer = ["method.callbacks.0.steps=3", "method.callbacks.0.draws=4"] if method == "enas" else []
+def test_distributed_search_keeps_ranks_consistent_with_every_method(method: str, tmp_path: Path) -> None:
+    """Compare parameters, masks and genotypes, including stages, projections and selections."""
+    fewer = ["method.callbacks.0.steps=3", "method.callbacks.0.samples=4"] if method == "enas" else []
     first, second = probed(method, "nas_bench_201", tmp_path / "a", *fewer)
     assert {line["batch"] for line in first if "batch" in line}.isdisjoint(
         line["batch"] for line in second if "batch" in line
     )
     for one, other in zip(first, second, strict=True):
         agreed = {"what", "epoch"} | (
-            {"alphas", "masks", "weights", "genotype"} if one["what"] == "epoch" else {"drawn"}
+            {"alphas", "masks", "weights", "genotype"} if one["what"] == "epoch" else {"sampled"}
         )
         assert {key for key in agreed if one[key] != other[key]} == set(), (one, other)
 
 
 def searches() -> dict[str, GradientSearch]:
-    """Searches in double precision whose supernet normalizes by fixed statistics, so that images do not meet in it."""
+    """Build searches in double precision with batch norm in evaluation mode, so that images are independent."""
     space = NasBench201((3, 8, 8), 10, channels=2, cells_per_stage=1)
     found = {}
     for name, relaxation, gradient in (
@@ -103,7 +105,7 @@ def searches() -> dict[str, GradientSearch]:
 
 
 def gradients(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], reduced: bool = True) -> dict[str, Tensor]:
-    """The gradient that an architecture step of each search uses."""
+    """Return the gradient of an architecture step of each search."""
     found = {}
     for name, search in searches().items():
         alphas = list(search.relaxation.parameters())
@@ -126,7 +128,7 @@ def halve(batch: tuple[Tensor, Tensor], rank: int) -> tuple[Tensor, Tensor]:
 
 
 def on_rank(rank: int, port: int, directory: str) -> None:
-    """One of two processes, with its half of each batch."""
+    """Run one of two processes, with its half of each batch."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     train, val = (halve(batch, rank) for batch in batches())
@@ -134,7 +136,7 @@ def on_rank(rank: int, port: int, directory: str) -> None:
     dist.destroy_process_group()
 
 
-def test_mean_gradient_is_that_of_the_whole_batch(tmp_path: Path) -> None:
+def test_mean_over_ranks_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -145,7 +147,7 @@ def test_mean_gradient_is_that_of_the_whole_batch(tmp_path: Path) -> None:
         assert float(expected.norm()) > 1e-4
         assert torch.equal(first[name], second[name]), f"{name}: the ranks disagree"
         assert not torch.allclose(alone[name], expected, rtol=1e-2), f"{name}: half a batch gives the same"
-        if name != "unrolled, exact":  # each rank looks ahead along its own gradient, as documented
+        if name != "unrolled, exact":  # each rank unrolls along its own gradient, as documented
             torch.testing.assert_close(first[name], expected, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
 
 
@@ -153,14 +155,14 @@ def test_sweep_of_distributed_searches_is_refused(tmp_path: Path) -> None:
     arguments = ["-m", "trainer=ddp_cpu", "seed=0,1", *DATA, *small("nas_bench_201")]
     done = script("search", *arguments, cwd=tmp_path)
     assert done.returncode == 1
-    told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    assert len(told) == 1 and "-m" in told[0] and "one by one" in told[0], told
+    output = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    assert len(output) == 1 and "-m" in output[0] and "one by one" in output[0], output
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_distributed_job_within_a_sweep_is_refused(tmp_path: Path) -> None:
-    """Where a trainer of one process comes first: the job fails before Lightning starts anything, the other runs."""
+    """After a job with one process, a distributed job fails before Lightning starts any process."""
     arguments = ["-m", "trainer=cpu,ddp_cpu", "trainer.max_epochs=1", *DATA, *small("nas_bench_201")]
     done = script("search", *arguments, f"hydra.sweep.dir={tmp_path}/sweep", cwd=tmp_path)
     assert done.returncode == 1 and "one by one" in (tmp_path / "sweep" / "1" / "failure.txt").read_text()

@@ -49,7 +49,7 @@ class Probe(pl.Callback):
         return {
             "what": seen.phase,
             "active": {name: edge.active for name, edge in seen.arch.items()},
-            "drawn": digest(edge.op for edge in seen.arch.values()),
+            "sampled": digest(edge.op for edge in seen.arch.values()),
             "batch": digest(seen.batch),
             "loss": float(seen.loss),
         }

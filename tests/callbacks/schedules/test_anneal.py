@@ -57,3 +57,11 @@ def test_anneal_refuses_a_path_without_attributes(path: str) -> None:
     trainer: Any = type("T", (), {"max_epochs": 50, "current_epoch": 0})()
     with pytest.raises(NasError, match="no such attribute"):
         Anneal(path, 1.0, 0.0).on_train_epoch_start(trainer, Supernet(MixedEdge))
+
+
+def test_anneal_ahead_reaches_the_end_in_the_last_epoch() -> None:
+    """Compare with SNAS' schedule, tau = (1 - (e + 1) / 150) * 0.97 + 0.03 in epoch e."""
+    anneal = Anneal("relaxation.tau", 1.0, 0.03, inclusive=False, ahead=1)
+    for epoch in (0, 1, 74, 148, 149):
+        assert anneal.value(epoch, 150) == pytest.approx((1 - (epoch + 1) / 150) * 0.97 + 0.03)
+    assert anneal.value(149, 150) == pytest.approx(0.03)

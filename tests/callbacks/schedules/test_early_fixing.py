@@ -1,0 +1,64 @@
+"""Tests of early fixing (DSNAS)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from nas.callbacks.schedules.early_fixing import EarlyFixing
+from nas.relaxations.single_path import SinglePath
+from nas.searches.gradient import GradientSearch
+from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.space import NasBench201
+from tests.support.search_tools import weight_step
+
+SHAPE = (3, 8, 8)
+
+
+def build_search(space: Any, **options: Any) -> GradientSearch:
+    torch.manual_seed(0)
+    return GradientSearch(space, lambda cells: SinglePath(cells, init_std=1.0), weight_step(), **options)
+
+
+def test_early_fixing_restricts_edges_with_a_lead() -> None:
+    search = build_search(NasBench201(SHAPE, 10, channels=2, cells_per_stage=1))
+    p = torch.tensor(
+        [
+            [0.5, 0.2, 0.1, 0.1, 0.1],  # genotypes of this space may contain none
+            [0.49, 0.2, 0.11, 0.1, 0.1],
+            [0.1, 0.1, 0.1, 0.1, 0.6],
+            [0.2, 0.2, 0.2, 0.2, 0.2],
+            [0.4, 0.05, 0.45, 0.05, 0.05],
+            [0.02, 0.02, 0.02, 0.92, 0.02],
+        ]
+    )
+    search.relaxation.alpha["cell"].data.copy_(p.log())
+    fix = EarlyFixing(0.3 - 1e-6)
+    fix.on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
+    left = search.masks.table("cell").sum(-1).tolist()
+    assert left == [1, 5, 1, 5, 5, 1]
+    assert search.masks.table("cell")[[0, 2, 5], [0, 4, 3]].all()
+    # fixed edges stay fixed, whatever alpha is, and have no gradient
+    search.relaxation.alpha["cell"].data.zero_()
+    fix.on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
+    assert search.masks.table("cell").sum(-1).tolist() == left
+    weights = search.relaxation.sample(search.masks)["cell"]
+    (grad,) = torch.autograd.grad((weights.op * torch.randn(6, 5)).sum(), search.relaxation.alpha["cell"])
+    assert (grad[[0, 2, 5]] == 0).all() and (grad[[1, 3, 4]] != 0).any(-1).all()
+    ops = [link.op for link in search.genotype().cells["cell"].links]
+    assert (ops[0], ops[2], ops[5]) == ("none", "avg_pool_3x3", "nor_conv_3x3")
+    again = build_search(NasBench201(SHAPE, 10, channels=2, cells_per_stage=1))
+    again.load_state_dict(search.state_dict())
+    assert again.masks.lists("cell") == search.masks.lists("cell")
+
+
+def test_early_fixing_ignores_none_if_genotypes_may_not_keep_it() -> None:
+    search = build_search(Darts(SHAPE, 10, channels=2, layers=3))
+    for alpha in search.relaxation.alpha.values():
+        alpha.data.zero_()
+        alpha.data[:, 0] = 5.0
+    EarlyFixing().on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
+    assert search.masks.full("normal") and search.masks.full("reduce")
+    search.space.check(search.genotype())
