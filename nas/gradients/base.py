@@ -19,7 +19,7 @@ Reduce = Callable[[list[Tensor]], list[Tensor]]
 
 
 class Loss(Protocol):
-    """The architecture loss of a batch. A relaxation that samples draws a new architecture per call."""
+    """The architecture loss of a batch, under a new sample of the relaxation per call."""
 
     def __call__(self, batch: Batch, weights: Weights | None = None) -> Tensor:
         """Return the loss, with ``weights`` in place of the supernet's parameters if given."""

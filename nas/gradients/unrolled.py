@@ -15,9 +15,9 @@ from nas.gradients.base import BilevelStep, Weights, grad_or_zeros
 class Unrolled:
     """The gradient one weight step ahead: DARTS' second order (Liu et al., ICLR 2019, equations 6 to 8).
 
-    The unrolled step is w' = w - lr * (momentum * buffer + dL_train/dw + decay * w). Learning rate, momentum and
-    decay are those of the weight optimizer; Nesterov momentum is ignored, as in the authors' code. The supernet's
-    weights are never modified. The computation is always in full precision.
+    The unrolled step is w' = w - lr * (momentum * buffer + dL_train/dw + decay * w). The weight
+    optimizer gives learning rate, momentum and decay; Nesterov momentum is ignored, as in the authors' code. The
+    supernet's weights are never modified. The computation is always in full precision.
 
     Args:
         radius: the Hessian-vector product is a central difference with step radius / |dL_val/dw'|, as in the

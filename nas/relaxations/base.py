@@ -22,7 +22,7 @@ class Relaxation(nn.Module, ABC):
     A subclass implements ``sample``. Subclasses that treat each edge alike derive from ``EdgewiseRelaxation``.
 
     All random numbers come from generators that belong to the relaxation and are part of its state_dict. A resumed
-    search therefore repeats the samples of an uninterrupted one, and all ranks of a distributed search draw the same.
+    search therefore repeats the samples of an uninterrupted one, and all ranks of a distributed search sample the same.
 
     Args:
         cells: the search space, one table per cell type.
@@ -31,7 +31,7 @@ class Relaxation(nn.Module, ABC):
     """
 
     differentiable = True
-    """Whether alpha has a gradient through the sampled weights. If False, alpha is trained by a reward."""
+    """True if alpha has a gradient through the sampled weights. Otherwise a reward trains alpha."""
 
     def __init__(self, cells: Mapping[str, Cell], init_std: float = 1e-3, init_mean: float = 0.0) -> None:
         super().__init__()
