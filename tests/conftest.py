@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs an accelerator where there is none."""
+    """Skip tests that need an accelerator if there is none."""
     if torch.cuda.is_available():
         return
     for item in items:
@@ -25,16 +25,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with real data and reference values; the test is skipped where it is absent."""
+    """Return the folder with real data and reference values, or skip the test if it is absent."""
     folder = shared_folder()
     if not folder.is_dir():
-        pytest.skip(f"no reference values: {folder} does not exist (NAS_SHARED names another place)")
+        pytest.skip(f"no reference values: {folder} does not exist (set NAS_SHARED to another folder)")
     return folder
 
 
 @pytest.fixture(scope="session")
 def golden(shared: Path) -> Callable[[str], Golden]:
-    """A loader of reference computations by name; the test is skipped where the file is absent."""
+    """Return a loader of reference computations, which skips the test if the file is absent."""
 
     def load(name: str) -> Golden:
         file = shared / "golden" / f"{name}.npz"

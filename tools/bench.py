@@ -1,9 +1,9 @@
-"""Times a bilevel step of each method, through the front door, at the size of the published searches.
+"""Measure the bilevel step of each method through search.py, at the size of the published searches.
 
     python tools/bench.py                         every method on nas_bench_201, on the CPU
     python tools/bench.py trainer=gpu space=darts method=gdas,drnas trainer.precision=bf16-mixed
 
-Arguments are overrides of search.py; ``method`` and ``space`` may list several. One JSON line a run, then a table.
+Arguments are overrides of search.py; ``method`` and ``space`` accept lists. Prints one JSON line per run, then a table.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ELSEWHERE = ("scan", "mask_gumbel", "mask_rl", "tas")  # without steps, or for widths alone
+EXCLUDED = ("scan", "mask_gumbel", "mask_rl", "tas")  # no training steps, or layer widths only
 DEFAULTS = {
-    "method": ",".join(sorted({path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")} - set(ELSEWHERE))),
+    "method": ",".join(sorted({path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")} - set(EXCLUDED))),
     "space": "nas_bench_201",
     "dataset": "synthetic",
     "dataset.size": "2048",
@@ -29,7 +29,7 @@ DEFAULTS = {
 
 
 def measure(overrides: dict[str, str]) -> dict[str, object]:
-    """The summary of one short search, or what went wrong."""
+    """Run a short search and return its summary, or the last line of its error."""
     with tempfile.TemporaryDirectory() as directory:
         arguments = [f"{key}={value}" for key, value in overrides.items()]
         command = [sys.executable, str(ROOT / "search.py"), *arguments, f"hydra.run.dir={directory}/run"]

@@ -1,4 +1,4 @@
-"""What the comparisons with reference networks share, and tests that they can fail."""
+"""Comparison of networks with reference values, and tests that it can fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.golden_tools import Golden, assert_golden
 
 
 class Comparison:
-    """Compares results with a golden and remembers which: of its ``outputs`` (None: all) none may be left out."""
+    """Compare results with a golden and require that each of its ``outputs`` (None: all) is compared once."""
 
     def __init__(self, golden: Golden, outputs: Sequence[str] | None = None) -> None:
         self.golden = golden
@@ -24,12 +24,12 @@ class Comparison:
         assert self.left <= set(golden.entry["outputs"])
 
     def equal(self, name: str, got: object) -> None:
-        """The result must agree with the output ``name``, which was not compared before."""
+        """Compare a result with the output ``name``, which must not have been compared before."""
         self.left.remove(name)
         assert_golden(self.golden, name, got)
 
     def gradients(self, network: Network, prefix: str = "", unlisted: str | None = None) -> None:
-        """The norms of the gradients that a backward pass left in all parameters, -1 where it left none.
+        """Compare the gradient norms of all parameters after a backward pass, -1 for no gradient.
 
         The reference does not list parameters whose name ends with ``unlisted``, biases that a batch norm
         cancels: their gradients must vanish.
@@ -43,24 +43,24 @@ class Comparison:
         self.equal(f"{prefix}grad_l2", np.array([norms[name] for name in names], dtype=np.float32))
 
     def finish(self) -> None:
-        """Every output must have been compared."""
+        """Assert that every output was compared."""
         assert not self.left, f"not compared: {sorted(self.left)}"
 
 
 def norm(gradient: Tensor | None) -> float:
-    """The L2 norm, -1 for no gradient."""
+    """Return the L2 norm, -1 for no gradient."""
     return -1.0 if gradient is None else gradient.norm().item()
 
 
 def our_names(names: Sequence[str], network: Network) -> list[str]:
-    """The names in ``network`` of the parameters that the reference calls ``names``, in the same order."""
+    """Return the names in ``network`` of the reference parameters ``names``, in the same order."""
     found = translate_state_dict({name: torch.tensor(i) for i, name in enumerate(names)}, network)
     assert [int(i) for i in found.values()] == list(range(len(names)))
     return list(found)
 
 
 class Tiny(Network):
-    """Two parameters, one of them with a gradient of norm 5."""
+    """Network with two parameters, one of which has a gradient of norm 5."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def comparison(names: Sequence[str], norms: Sequence[float], more: Sequence[str]
 
 
 class TestComparison:
-    def test_agreement(self) -> None:
+    def test_comparison_accepts_equal_values(self) -> None:
         found = comparison(["idle", "used"], [-1, 5])
         found.gradients(Tiny())
         found.finish()
@@ -94,16 +94,16 @@ class TestComparison:
             (["used", "used"], [5, 5]),
         ],
     )
-    def test_gradients_that_differ(self, names: list[str], norms: list[float]) -> None:
+    def test_comparison_rejects_different_gradients(self, names: list[str], norms: list[float]) -> None:
         with pytest.raises(AssertionError):
             comparison(names, norms).gradients(Tiny())
 
-    def test_a_gradient_that_should_vanish(self) -> None:
+    def test_comparison_rejects_a_gradient_that_should_vanish(self) -> None:
         comparison(["used"], [5]).gradients(Tiny(), unlisted="idle")
         with pytest.raises(AssertionError):
             comparison(["idle"], [-1]).gradients(Tiny(), unlisted="used")
 
-    def test_an_output_left_out(self) -> None:
+    def test_comparison_rejects_a_missing_output(self) -> None:
         found = comparison(["idle", "used"], [-1, 5], more=["logits"])
         found.gradients(Tiny())
         with pytest.raises(AssertionError, match="not compared.*logits"):
@@ -111,7 +111,7 @@ class TestComparison:
         found.equal("logits", torch.zeros(1))
         found.finish()
 
-    def test_an_output_compared_twice(self) -> None:
+    def test_comparison_rejects_a_repeated_output(self) -> None:
         found = comparison([], [], more=["logits"])
         found.equal("logits", torch.zeros(1))
         with pytest.raises(KeyError):

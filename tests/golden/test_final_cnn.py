@@ -1,4 +1,4 @@
-"""Evaluation networks of the DARTS space, CIFAR and ImageNet size, against those of the authors."""
+"""Golden tests of the evaluation networks of the DARTS space for CIFAR and ImageNet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.golden_tools import Golden
 
 pytestmark = pytest.mark.data
 
-# What the authors of each network do differently from the space's defaults.
+# Options in which the authors' networks differ from the defaults of the space.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "final_darts_cifar_DARTS_V2": {},
     "final_darts_cifar_noisy_darts_a": {},
@@ -28,7 +28,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def build(golden: Golden, options: Mapping[str, Any]) -> Network:
-    """The golden's network with its published weights."""
+    """Build the network of the golden with its published weights."""
     given = golden.entry["constructor"]
     pairs = given["genotype"]
     cells = {kind: from_pairs(pairs[kind], pairs[f"{kind}_concat"]) for kind in ("normal", "reduce")}
@@ -41,7 +41,7 @@ def build(golden: Golden, options: Mapping[str, Any]) -> Network:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_final_network(golden: Callable[[str], Golden], name: str) -> None:
+def test_darts_network_matches_the_authors(golden: Callable[[str], Golden], name: str) -> None:
     stored = golden(name)
     compare = Comparison(stored)
     network = build(stored, OPTIONS[name])

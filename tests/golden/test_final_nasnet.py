@@ -1,4 +1,4 @@
-"""Evaluation networks of GDAS: with the fixed reduction cell (2019), and AutoDL-Projects' NASNet-like network."""
+"""Golden tests of the evaluation networks of GDAS: fixed reduction cell (2019) and NASNet-like (AutoDL-Projects)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.data
 
 
 def genotype_of(given: dict[str, Any]) -> Genotype:
-    """A genotype of pairs, in one list or by node; without a reduction cell where that one is fixed."""
+    """Return the genotype of pairs in one list or by node, without a reduction cell if that is fixed."""
     cells = {}
     for kind in ("normal", "reduce"):
         if given[kind] is not None:
@@ -44,7 +44,7 @@ def build(stored: Golden, layers: int, **options: Any) -> Network:
 
 
 @pytest.mark.parametrize("name", ["final_gdas2019_cifar_GDAS_F1", "final_nasnet_autodl"])
-def test_final_network(golden: Callable[[str], Golden], name: str) -> None:
+def test_nasnet_network_matches_autodl(golden: Callable[[str], Golden], name: str) -> None:
     stored = golden(name)
     compare = Comparison(stored)
     given = stored.entry["constructor"]
@@ -82,8 +82,10 @@ def test_final_network(golden: Callable[[str], Golden], name: str) -> None:
         ("GDAS_V1", {"channels": 36, "layers": 21, "lastact": True}, 3.872712, 3.396286, 545.68),
     ],
 )
-def test_sizes(name: str, options: Any, total: float, left: float, madds: float, shared: Path) -> None:
-    """Parameters in millions with and without the auxiliary head, and multiply-adds, as AutoDL-Projects counts them."""
+def test_nasnet_sizes_match_autodl(
+    name: str, options: Any, total: float, left: float, madds: float, shared: Path
+) -> None:
+    """Compare parameters with and without the auxiliary head, and MACs, in millions, counted as in AutoDL-Projects."""
     genotype = genotype_of(json.loads((shared / "specs" / "genotypes.json").read_text())[name])
     space = Darts((3, 32, 32), 10, fixed_reduction="reduce" not in genotype.cells)
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Networks of NAS-Bench-201 architectures against the benchmark's own."""
+"""Golden tests of the networks of NAS-Bench-201 architectures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.data
 
 
 @pytest.mark.parametrize("name", ["final_nb201_a", "final_nb201_b"])
-def test_final_network(golden: Callable[[str], Golden], name: str) -> None:
+def test_nas_bench_201_network_matches_the_benchmark(golden: Callable[[str], Golden], name: str) -> None:
     stored = golden(name)
     compare = Comparison(stored)
     given = stored.entry["constructor"]

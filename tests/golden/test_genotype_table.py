@@ -1,4 +1,4 @@
-"""Genotypes of given architecture parameters, exact ties included, against the authors' derivations."""
+"""Golden tests of genotypes derived from given architecture parameters, exact ties included."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ pytestmark = pytest.mark.data
 
 
 def per_node(cell: Cell, betas: Tensor) -> Tensor:
-    """The softmax of ``betas`` [edges] over the edges that end in the same node (PC-DARTS)."""
+    """Return the softmax of ``betas`` [edges] over the edges into each node (PC-DARTS)."""
     return torch.cat([betas[cell.into(node)].softmax(dim=0) for node in cell.nodes])
 
 
 def pairs(cell: Cell, found: CellGenotype) -> list[list[int]]:
-    """(column, predecessor) of each link."""
+    """Return (column, predecessor) of each link."""
     return [[cell.ops.index(link.op), link.source] for link in found.links]
 
 
 @pytest.mark.parametrize("name", ["darts", "drnas", "gdas_nasnet", "pcdarts", "tenas"])
-def test_genotypes(golden: Callable[[str], Golden], name: str) -> None:
+def test_derived_genotypes_match_the_authors(golden: Callable[[str], Golden], name: str) -> None:
     stored = golden(f"genotype_{name}")
     compare = Comparison(stored)
     cell = Cell(EDGES, tuple(stored.entry["columns"]), NODES, inputs=2, repeats=name == "gdas_nasnet")

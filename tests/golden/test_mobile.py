@@ -1,4 +1,4 @@
-"""NoisyDARTS-A, the mobile network: names, shapes and logits of the authors', for weights that a formula gives."""
+"""Golden test of the mobile network NoisyDARTS-A: names, shapes and logits for weights from a formula."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.data
 
 
 def filled(shape: tuple[int, ...], t: int, name: str, phase: float) -> Tensor:
-    """The t-th tensor of the rule in the manifest's entry."""
+    """Return the t-th tensor of the formula in the manifest."""
     i = np.arange(int(np.prod(shape)), dtype=np.float64)
     if len(shape) > 1:
         values = np.sqrt(3 / np.prod(shape[1:])) * np.sin(((0.7 * i * i) % 1000) + 0.9 * i + t + phase)
@@ -36,7 +36,7 @@ def filled(shape: tuple[int, ...], t: int, name: str, phase: float) -> Tensor:
     return torch.from_numpy(values.reshape(shape).astype(np.float32))
 
 
-def test_noisydarts_a(golden: Callable[[str], Golden]) -> None:
+def test_noisy_darts_a_matches_the_authors(golden: Callable[[str], Golden]) -> None:
     stored = golden("mobile_noisydarts_a_se")
     compare = Comparison(stored)
     names = [str(name) for name in stored.arrays["state_names"]]

@@ -1,4 +1,4 @@
-"""Training-free scores against those of the authors' programs, layer by layer."""
+"""Golden tests of zero-cost proxies, layer by layer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROXIES: dict[str, LayerwiseProxy] = {
 
 
 def tiny_network(stored: Golden) -> Network:
-    """The benchmark's own network of the golden's architecture."""
+    """Build the benchmark's network of the golden's architecture."""
     given = stored.entry["constructor"]
     space = NasBench201(stored.arrays["x"].shape[1:], given["num_classes"])
     network = space.network(space.parse(given["arch"]), channels=given["C"], cells_per_stage=given["N"])
@@ -46,7 +46,7 @@ def tiny_network(stored: Golden) -> Network:
 
 
 def full_network(stored: Golden) -> tuple[nn.Module, dict[str, str]]:
-    """A supernet that executes one architecture as NAS201Model does, and our names of its layers."""
+    """Build a supernet that executes one architecture as NAS201Model does; return it with our layer names."""
     given = stored.entry["constructor"]
     space = NasBench201(
         stored.arrays["x"].shape[1:],
@@ -73,7 +73,7 @@ OPS = ("none", "avg_pool_3x3", "nor_conv_3x3", "nor_conv_1x1", "skip_connect")
 
 
 def our_name(key: str) -> str:
-    """A name of zero-cost-nas' NAS201Model in our supernet of five cells a stage."""
+    """Translate a layer name of NAS201Model (zero-cost-nas) to our supernet with five cells per stage."""
     head, _, rest = key.partition(".")
     if head == "stem":
         return rest.replace("net.", "stem.")
@@ -88,7 +88,7 @@ def our_name(key: str) -> str:
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_tiny_network(golden: Callable[[str], Golden], name: str) -> None:
+def test_proxies_match_on_a_tiny_network(golden: Callable[[str], Golden], name: str) -> None:
     stored = golden("zero_cost_nb201_tinynetwork")
     network, batch = tiny_network(stored), (stored.tensor("x"), stored.tensor("y"))
     found = PROXIES[name].layers(network, batch, torch.Generator())
@@ -102,8 +102,8 @@ def test_tiny_network(golden: Callable[[str], Golden], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_full_network(golden: Callable[[str], Golden], name: str) -> None:
-    """With all five ops on every edge, and batch norm kept in the residual blocks where synflow has none."""
+def test_proxies_match_on_a_full_network(golden: Callable[[str], Golden], name: str) -> None:
+    """Execute all five ops on every edge; synflow keeps batch norm in the residual blocks."""
     stored = golden("zero_cost_nb201_nas201model")
     network, names = full_network(stored)
     batch = stored.tensor("x"), stored.tensor("y")
@@ -119,7 +119,7 @@ def test_full_network(golden: Callable[[str], Golden], name: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["tinynetwork", "nas201model"])
-def test_scores_of_pairs_of_images(golden: Callable[[str], Golden], file: str) -> None:
+def test_naswot_and_jacob_cov_match(golden: Callable[[str], Golden], file: str) -> None:
     stored = golden(f"zero_cost_nb201_{file}")
     network = tiny_network(stored) if file == "tinynetwork" else full_network(stored)[0]
     batch = stored.tensor("x"), stored.tensor("y")
@@ -132,7 +132,9 @@ def test_scores_of_pairs_of_images(golden: Callable[[str], Golden], file: str) -
 @pytest.mark.parametrize("rows", ["loop", "batched"])
 @pytest.mark.parametrize("file", ["tenas_kappa_nb201", "tenas_kappa_darts"])
 @pytest.mark.parametrize("fuse", [False, True])
-def test_kappa(golden: Callable[[str], Golden], file: str, rows: Rows, fuse: bool) -> None:
+def test_ntk_condition_number_matches_te_nas(
+    golden: Callable[[str], Golden], file: str, rows: Rows, fuse: bool
+) -> None:
     stored = golden(file)
     x = stored.tensor("x", torch.float64)
     kernels = torch.stack(
@@ -145,7 +147,7 @@ def test_kappa(golden: Callable[[str], Golden], file: str, rows: Rows, fuse: boo
 
 @pytest.mark.parametrize("file", ["tenas_regions_nb201", "tenas_regions_darts"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_regions(golden: Callable[[str], Golden], file: str, dtype: torch.dtype) -> None:
+def test_linear_regions_match_te_nas(golden: Callable[[str], Golden], file: str, dtype: torch.dtype) -> None:
     stored = golden(file)
     x = stored.tensor("x", dtype).flatten(0, 1)
     proxy = LinearRegions(chunk=stored.entry["case"]["batch"])

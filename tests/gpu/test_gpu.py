@@ -1,4 +1,4 @@
-"""What only an accelerator shows. Run by ``make gpu``."""
+"""Tests that need a CUDA device, run by ``make gpu``."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def search(directory: Path, *overrides: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_every_method_searches_on_the_device_and_keeps_alphas_in_float32(
-    method: str, precision: str, tmp_path: Path
-) -> None:
+def test_every_method_searches_on_cuda_with_float32_alphas(method: str, precision: str, tmp_path: Path) -> None:
     overrides = ["trainer=gpu", f"method={method}", f"trainer.precision={precision}", "epochs=1"]
     overrides += ["method.callbacks.0.steps=3", "method.callbacks.0.samples=4"] if method == "enas" else []
     summary = search(tmp_path / "run", *overrides, "space.cells_per_stage=1")
@@ -51,7 +49,7 @@ def test_every_method_searches_on_the_device_and_keeps_alphas_in_float32(
 
 
 @pytest.mark.parametrize("method", ["darts", "drnas"])
-def test_a_dense_step_never_waits_for_the_device(method: str, tmp_path: Path) -> None:
+def test_dense_step_does_not_synchronize(method: str, tmp_path: Path) -> None:
     search(
         tmp_path / "run",
         *["trainer=gpu", f"method={method}", "epochs=1", "space.cells_per_stage=1", "trainer.limit_val_batches=0"],
@@ -59,7 +57,7 @@ def test_a_dense_step_never_waits_for_the_device(method: str, tmp_path: Path) ->
     )
 
 
-def test_the_device_computes_what_the_cpu_computes() -> None:
+def test_cuda_and_cpu_compute_the_same() -> None:
     from nas.architecture.cell import EdgeWeights
     from nas.spaces.nas_bench_201.space import NasBench201
 
@@ -73,26 +71,26 @@ def test_the_device_computes_what_the_cpu_computes() -> None:
 
 
 @pytest.mark.parametrize("method", SIZED)
-def test_widths_are_searched_on_the_device(method: str, tmp_path: Path) -> None:
+def test_width_methods_search_on_cuda(method: str, tmp_path: Path) -> None:
     options = ["trainer=gpu", f"method={method}", "space=nats_size", "space.widths=[4,8]", "epochs=1"]
     assert run("search", tmp_path / "run", *DATA, *options)["accelerator"] == "cuda"
 
 
 @pytest.mark.parametrize("space", ["nas_bench_201", "darts"])
-def test_te_nas_prunes_on_the_device(space: str, tmp_path: Path) -> None:
+def test_te_nas_prunes_on_cuda(space: str, tmp_path: Path) -> None:
     small = ["method.repeats=1", "method.ntk_batch=4", "method.proxies.1.batch_size=50"]
     summary = search(tmp_path / "run", "trainer=gpu", "method=te_nas", f"space={space}", *small)
     assert summary["accelerator"] == "cuda"
 
 
 @pytest.mark.parametrize("method", sorted(QUERYING))
-def test_queries_are_scored_on_the_device(method: str, tmp_path: Path) -> None:
+def test_black_box_methods_measure_proxies_on_cuda(method: str, tmp_path: Path) -> None:
     search(tmp_path / "run", "trainer=gpu", f"method={method}", "space.cells_per_stage=1", *budget(method))
 
 
 @pytest.mark.parametrize("name", choices("proxy"))
-def test_scores_are_those_of_the_cpu(name: str, tmp_path: Path) -> None:
-    """Of sixteen architectures, to three digits: float32 sums differ in their order."""
+def test_proxies_on_cuda_equal_those_on_the_cpu(name: str, tmp_path: Path) -> None:
+    """Compare sixteen architectures to three digits, since float32 sums differ in order."""
     options = ["method=scan", f"proxy={name}", "ranking.count=16", "space.cells_per_stage=1"]
     found = []
     for trainer in ("cpu", "gpu"):
@@ -108,7 +106,7 @@ def test_scores_are_those_of_the_cpu(name: str, tmp_path: Path) -> None:
         assert other == pytest.approx(one, rel=loose, abs=1e-6)
 
 
-def test_kernel_rows_at_once_are_those_one_by_one() -> None:
+def test_ntk_rows_batched_equal_those_by_loop() -> None:
     from nas.architecture.cell import EdgeWeights
     from nas.proxies.ntk import gradient_rows
     from nas.spaces.nas_bench_201.notation import EDGES, OPS
@@ -125,7 +123,7 @@ def test_kernel_rows_at_once_are_those_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
-def test_a_network_is_trained_evaluated_and_exported(precision: str, tmp_path: Path) -> None:
+def test_network_is_trained_evaluated_and_exported_on_cuda(precision: str, tmp_path: Path) -> None:
     small = ["genotype=DARTS_V2", "network.channels=4", "network.layers=3", *DATA, "trainer=gpu"]
     options = ["epochs=2", f"trainer.precision={precision}", "training.channels_last=true", "ema=0.9"]
     trained = run("train", tmp_path / "run", *small, *options)

@@ -1,4 +1,4 @@
-"""Runs of search.py and train.py for tests: in this process by Hydra's compose, or in one of their own."""
+"""Run search.py and train.py in tests, in this process through Hydra's compose or in a process of their own."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ REFUSED = {
     ("te_nas", "nats_size"): "thin networks",
     **{(m, s): "mix" for m in SIZED for s in ("darts", *(f"darts_s{n}" for n in range(1, 5)), "nas_bench_201")},
 }
-"""Pairs of a method and a space that mean nothing, and a part of what is said about them."""
+"""Incompatible pairs of a method and a space, and a part of the error message."""
 QUERYING = {"bohb", "local_search", "random_search", "regularized_evolution", "reinforce"}
-"""The methods that have no supernet and ask an evaluator."""
+"""The black-box methods, which have no supernet and need an evaluator."""
 DATA = ["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=64", "dataset.batch_size=16"]
 
 
 def choices(group: str) -> list[str]:
-    """The names of the files of a configuration group."""
+    """Return the choices of a configuration group."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def small(space: str) -> list[str]:
-    """Overrides that make a space's supernet as small as it may be."""
+    """Return overrides for the smallest supernet of a space."""
     if space == "nats_size":
         return [f"space={space}", "space.widths=[2,4,6,8]"]
     size = "space.layers=3" if space.startswith("darts") else "space.cells_per_stage=1"
@@ -54,25 +54,25 @@ def small(space: str) -> list[str]:
 
 
 def searches() -> list[str]:
-    """The methods that search."""
+    """Return the names of all search methods."""
     return [method for method in choices("method") if method not in SCANS]
 
 
 def tiny(method: str = "gdas", space: str = "nas_bench_201") -> list[str]:
-    """Overrides of a search with two bilevel steps an epoch; on another space where ``space`` means nothing."""
+    """Return overrides for two bilevel steps per epoch, on a compatible space if ``space`` is incompatible."""
     if (method, space) in REFUSED:
         space = "nats_size" if method in SIZED else "darts"
     return [f"method={method}", *small(space), *DATA, *budget(method)]
 
 
 def budget(method: str) -> list[str]:
-    """Overrides that end a search by queries soon."""
+    """Return overrides for a small budget of a black-box method."""
     return ["method.budget.queries=4"] if method in QUERYING else []
 
 
 @contextmanager
 def composed(name: str, *overrides: str) -> Iterator[DictConfig]:
-    """What hydra.main gives to search.py or train.py; the environment is as before afterwards."""
+    """Compose the configuration that hydra.main passes to search.py or train.py, and restore the environment."""
     with mock.patch.dict(os.environ), initialize_config_dir(str(CONF), version_base="1.3", job_name=name):
         cfg = compose(name, list(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)
@@ -87,7 +87,7 @@ def composed(name: str, *overrides: str) -> Iterator[DictConfig]:
 def script(
     name: str, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """``python search.py ...`` as a user would start it in ``cwd``, on one thread, with nobody to answer a prompt."""
+    """Run ``python search.py ...`` in ``cwd`` as a user would, on one thread and without standard input."""
     return subprocess.run(
         [sys.executable, str(ROOT / f"{name}.py"), *arguments],
         cwd=cwd,
@@ -100,18 +100,18 @@ def script(
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:
-    """What a process said, after checking that it ended well."""
+    """Return the output of a process, and assert that it succeeded."""
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a JSON lines file."""
+    """Return the lines of a JSON lines file."""
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 class KillOnce(pl.Callback):
-    """SIGKILL in the middle of an epoch, or at its end before the checkpoint; not again when ``flag`` exists."""
+    """Send SIGKILL within an epoch, or at its end before the checkpoint, unless ``flag`` exists."""
 
     def __init__(self, flag: str, epoch: int, batch: int | None = None) -> None:
         self.flag = Path(flag)

@@ -1,4 +1,4 @@
-"""What the tests of data share."""
+"""Collect the labels and images of a loader."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 def labels(loader: Iterable[Any]) -> list[int]:
-    """All labels of one pass, in order."""
+    """Return all labels of one pass, in order."""
     return [int(label) for _, y in loader for label in y]
 
 
 def pixels(loader: Iterable[Any]) -> Tensor:
-    """All images of one pass, in order."""
+    """Return all images of one pass, in order."""
     return torch.cat([x for x, _ in loader])

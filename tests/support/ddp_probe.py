@@ -1,4 +1,4 @@
-"""What each rank of a distributed search sees, written to a file a rank."""
+"""Callbacks that record the losses and samples of each rank."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas.spaces.notation import native_string
 
 
 def digest(tensors: Iterable[Tensor]) -> str:
-    """A short name for the exact contents of some tensors."""
+    """Return a digest of the exact contents of tensors."""
     found = hashlib.blake2b(digest_size=8)
     for tensor in tensors:
         found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -26,7 +26,7 @@ def digest(tensors: Iterable[Tensor]) -> str:
 
 
 class Probe(pl.Callback):
-    """Appends to ``directory``/rank<N>.jsonl a line for each loss and one for each epoch."""
+    """Append a line per loss and per epoch to ``directory``/rank<N>.jsonl."""
 
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory)

@@ -1,4 +1,4 @@
-"""Trained networks for tests, without training: files of weights, and data sets of given images."""
+"""Networks with random weights and data sets of given images, for tests of trained networks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZES: Mapping[str, dict[str, Any]] = {
 
 
 class Stored(ImageData):
-    """The images and labels of a file {"x": float [N, C, H, W], "y": int64 [N]}, as they are."""
+    """Data set of a file {"x": float [N, C, H, W], "y": int64 [N]}, without augmentation."""
 
     name = "stored"
 
@@ -46,7 +46,7 @@ class Stored(ImageData):
 
 
 def stored(directory: Path, x: Tensor, y: Tensor, classes: int = 10) -> list[str]:
-    """The arguments that make these images the data set of a run; their configuration is written to ``directory``."""
+    """Write a data set configuration for these images to ``directory`` and return the arguments that select it."""
     torch.save({"x": x, "y": y}, directory / "images.pt")
     (directory / "dataset").mkdir(exist_ok=True)
     lines = ["_target_: tests.support.deploy_tools.Stored", f"path: {directory / 'images.pt'}", f"classes: {classes}"]
@@ -56,7 +56,7 @@ def stored(directory: Path, x: Tensor, y: Tensor, classes: int = 10) -> list[str
 
 
 def made(text: str = NB201, shape: tuple[int, int, int] = (3, 8, 8), classes: int = 10, seed: int = 0) -> Model:
-    """A network with weights and running statistics of its own, as if it had been trained."""
+    """Build a network with random weights and running statistics, as if it were trained."""
     genotype, generator = parse_genotype(text), torch.Generator().manual_seed(seed)
     network = space_of(genotype, shape, classes).network(genotype, **SIZES[text])
     state = network.state_dict()

@@ -1,4 +1,4 @@
-"""Command lines run in this process, mistakes included: what a user would see, and what is left of the files."""
+"""Run command lines in this process and record output, exit code and files."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ NB201 = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|avg_pool_3x3~1
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a process of the same command line would have said."""
+    """Output and exit code of a command line."""
 
     code: int
     said: str
     erred: str
 
     def refused(self, *phrases: str, code: int = 1) -> None:
-        """Asserts that there was one line on stderr, with these phrases, and the exit code of a mistake."""
+        """Assert exit code 1 and a single line on stderr that contains these phrases."""
         assert self.code == code, f"exit code {self.code}\n{self.said}\n{self.erred}"
         lines = self.erred.splitlines()
         assert len(lines) == 1 and lines[0].startswith("error: "), self.erred
@@ -56,7 +56,7 @@ class Outcome:
             assert phrase in lines[0], f"{phrase!r} is not in {lines[0]!r}"
 
     def succeeded(self) -> None:
-        """Asserts that nothing was wrong."""
+        """Assert exit code 0 and no error."""
         assert self.code == 0 and not self.erred, self.erred
 
 
@@ -80,7 +80,7 @@ def run(script: str, *arguments: str | Path) -> Outcome:
 
 @contextmanager
 def _undone(argv: list[str]) -> Iterator[None]:
-    """Puts back what a run changes of the process: environment, signals, loggers, generators."""
+    """Restore the process state that a run changes: environment, signals, loggers, generators."""
     root, state, raising = logging.getLogger(), torch.get_rng_state(), logging.raiseExceptions
     handlers, level, handled = list(root.handlers), root.level, signal.getsignal(signal.SIGINT)
     environment = {**os.environ, "HYDRA_MAIN_MODULE": "__main__"}
@@ -100,13 +100,13 @@ def _undone(argv: list[str]) -> Iterator[None]:
 
 
 def snapshot(directory: Path) -> dict[str, str]:
-    """The files of a directory by their checksums; its log, which may grow, left out."""
+    """Return the checksums of the files of a directory, without its log."""
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix != ".log")
     return {str(path.relative_to(directory)): hashlib.md5(path.read_bytes()).hexdigest() for path in files}
 
 
 def unfinished(finished: Path, directory: Path, epochs: int = 2) -> Path:
-    """A copy of a run of one epoch as a run that was interrupted after it, of ``epochs``."""
+    """Copy a run of one epoch as a run of ``epochs`` that was interrupted after the first."""
     for path in (path for path in finished.rglob("*") if path.is_file() and path.name != "summary.json"):
         copy = directory / path.relative_to(finished)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def unfinished(finished: Path, directory: Path, epochs: int = 2) -> Path:
 
 
 class Bomb(pl.Callback):
-    """Spoils a run on purpose before a step: its weights, its images, or by a signal."""
+    """Break a run before a step: set NaN weights or images, or send a signal."""
 
     def __init__(self, what: str, epoch: int = 1, step: int = 1) -> None:
         self.what = what
@@ -141,7 +141,7 @@ class Bomb(pl.Callback):
 
 
 def bomb(what: str, **options: int) -> str:
-    """The override that puts a ``Bomb`` into a run."""
+    """Return the override that adds a ``Bomb`` to a run."""
     fields = [
         "_target_:tests.support.error_tools.Bomb",
         f"what:{what}",

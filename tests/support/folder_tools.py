@@ -1,4 +1,4 @@
-"""Small folders of images, made with Pillow."""
+"""Write small folders of images with Pillow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLORS = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (180, 180, 30), (30, 180,
 
 
 def picture(path: Path, label: int, number: int, size: tuple[int, int] = (20, 14), mode: str = "RGB") -> None:
-    """One image of its class's color, with noise that its number tells."""
+    """Write an image in the color of its class, with noise seeded by its number."""
     rng = np.random.default_rng(1000 * label + number)
     noise = rng.integers(-30, 30, (size[1], size[0], 3))
     pixels = np.clip(np.array(COLORS[label % len(COLORS)]) + noise, 0, 255).astype(np.uint8)
@@ -24,7 +24,7 @@ def picture(path: Path, label: int, number: int, size: tuple[int, int] = (20, 14
 def tree(
     root: Path, train: int = 16, val: int = 4, classes: Sequence[str] = CLASSES, mode: str = "RGB", suffix: str = "JPEG"
 ) -> Path:
-    """``root``/train and ``root``/val with as many images in each class, of several sizes."""
+    """Write ``root``/train and ``root``/val with the same number of images per class, in several sizes."""
     for part, count, offset in (("train", train, 0), ("val", val, 500)):
         for label, name in enumerate(classes):
             for number in range(count):
@@ -34,6 +34,6 @@ def tree(
 
 
 def spoil(path: Path) -> Path:
-    """Cuts an image file off in its middle."""
+    """Truncate an image file in its middle."""
     path.write_bytes(path.read_bytes()[:60])
     return path

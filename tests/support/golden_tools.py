@@ -1,4 +1,4 @@
-"""Reference values from outside the repository: where they are, how to load them, how to compare with them."""
+"""Locate, load and compare reference values that are not part of the repository."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Golden:
-    """One reference computation: its entry of the manifest and its arrays by name."""
+    """One reference computation: its manifest entry and its arrays by name."""
 
     entry: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
 
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
-        """The array ``name`` as a tensor, in its stored type unless told otherwise."""
+        """Return the array ``name`` as a tensor, in its stored type by default."""
         return torch.from_numpy(self.arrays[name].copy()).to(dtype)
 
     def state(self, prefix: str = "state/", dtype: torch.dtype | None = None) -> dict[str, Tensor]:
-        """The tensors under ``prefix``, by the names that the original program gave them."""
+        """Return the tensors under ``prefix`` by their original names."""
         return {key.removeprefix(prefix): self.tensor(key, dtype) for key in self.arrays if key.startswith(prefix)}
 
 
 def shared_folder() -> Path:
-    """Where the reference values would be: ``$NAS_SHARED``, else ``shared`` beside the repository."""
+    """Return the folder of reference values: ``$NAS_SHARED``, else ``shared`` beside the repository."""
     return Path(os.environ.get("NAS_SHARED") or Path(__file__).resolve().parents[3] / "shared")
 
 
 def load_golden(name: str) -> Golden:
-    """The reference computation ``name``, the name of its file without ``.npz``."""
+    """Load the reference computation ``name``, its file name without ``.npz``."""
     folder = shared_folder() / "golden"
     manifest = json.loads((folder / "manifest.json").read_text())
     entry = next(entry for entry in manifest["goldens"] if entry["file"] == f"{name}.npz")

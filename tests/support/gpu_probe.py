@@ -1,4 +1,4 @@
-"""A callback for the tests that need an accelerator."""
+"""Callback for tests that need an accelerator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 class NoSynchronization(pl.Callback):
-    """Raises where a training step, after the first few, waits for the device."""
+    """Raise if a training step after the first few synchronizes the device."""
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx >= 2:

@@ -1,4 +1,4 @@
-"""TE-NAS' networks and pruning states, built of the names and numbers that its authors' program uses."""
+"""Networks and pruning states of TE-NAS from the names and numbers of the authors' program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DARTS_ORDER += ["avg_pool_3x3", "max_pool_3x3"]
 
 
 def tenas_space(stored: Golden) -> Space:
-    """The space of a golden, its ops in the authors' order."""
+    """Return the space of a golden, with the ops in the authors' order."""
     shape = stored.arrays["x"].shape[-3:] if "x" in stored.arrays else (3, 32, 32)
     if stored.entry["case"]["space"] == "darts":
         return Darts(shape, 10, ops=DARTS_ORDER)
@@ -31,7 +31,7 @@ def tenas_space(stored: Golden) -> Space:
 
 
 def probe(stored: Golden, kind: Probe, prefix: str = "state/", dtype: torch.dtype = torch.float64) -> Network:
-    """The thin supernet with the golden's weights."""
+    """Return the thin supernet with the weights of the golden."""
     network = tenas_space(stored).probe(kind)
     state = stored.state(prefix)
     if kind == "regions":
@@ -41,19 +41,19 @@ def probe(stored: Golden, kind: Probe, prefix: str = "state/", dtype: torch.dtyp
 
 
 def alive(space: Space, alphas: Tensor) -> dict[str, list[list[bool]]]:
-    """Which ops a state [cell types, edges, ops] of the authors' alphas leaves: those at 0, not at -1000."""
+    """Return the remaining ops of a state [cell types, edges, ops] of the authors' alphas: 0, where -1000 is pruned."""
     return {name: (alphas[i] > -1).tolist() for i, name in enumerate(space.cells)}
 
 
 def pruned(
     stored: Golden, kind: Probe, alphas: Tensor, dtype: torch.dtype = torch.float64, fuse: bool = False
 ) -> Pruned:
-    """The thin supernet of a golden in one of its pruning states."""
+    """Return the thin supernet of a golden in one of its pruning states."""
     return Pruned(probe(stored, kind, dtype=dtype), alive(tenas_space(stored), alphas), fuse)
 
 
 class Endless(Proxy):
-    """A score that no network has."""
+    """Proxy that is NaN for every network."""
 
     name = "endless"
     higher_is_better = False
@@ -64,7 +64,7 @@ class Endless(Proxy):
 
 
 class StepsSeen(pl.Callback):
-    """Appends to ``file`` how many steps each epoch had, and how many a progress bar shows."""
+    """Append the number of steps of each epoch, and the total of its progress bar, to ``file``."""
 
     def __init__(self, file: str) -> None:
         self.file = Path(file)
