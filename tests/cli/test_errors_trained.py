@@ -13,7 +13,7 @@ import torch
 
 from nas.deploy.export import check_export_packages
 from nas.utils.errors import NasError
-from tests.support.deploy_tools import DARTS, NB201, made, written
+from tests.support.deploy_tools import DARTS, NB201, random_model, save_random_model
 from tests.support.error_tools import TINY, Outcome, run
 
 DATA = [a for a in TINY if "batch_size" not in a]
@@ -33,17 +33,19 @@ def saved(tmp_path: Path, value: Any) -> str:
 
 
 def test_weights_of_another_architecture(tmp_path: Path) -> None:
-    weights = saved(tmp_path, {"state_dict": made(DARTS).state})
+    weights = saved(tmp_path, {"state_dict": random_model(DARTS).state})
     found = evaluate(tmp_path, weights, f"genotype={NB201}")
     found.refused("weights.pt: weights of another architecture", "missing ", "unexpected ", " and ")
     missing = found.erred.split("missing ")[1].split("; ")[0]
     assert missing.count(",") == 4, "the first five"
     other = NB201.replace("nor_conv_3x3~2", "skip_connect~2")
-    evaluate(tmp_path, saved(tmp_path, made().state), f"genotype={other}").refused("unexpected cells.0.edges.2_3.nor_")
+    evaluate(tmp_path, saved(tmp_path, random_model().state), f"genotype={other}").refused(
+        "unexpected cells.0.edges.2_3.nor_"
+    )
 
 
 def test_a_model_and_another_genotype(tmp_path: Path) -> None:
-    model = written(tmp_path / "model.pt")
+    model = save_random_model(tmp_path / "model.pt")
     evaluate(tmp_path, f"weights={model}", f"genotype={DARTS}").refused(
         "a network of another genotype, |nor_conv_3x3~0|", "Leave out"
     )
@@ -52,33 +54,33 @@ def test_a_model_and_another_genotype(tmp_path: Path) -> None:
 
 def test_wrong_number_of_classes(tmp_path: Path) -> None:
     phrases = ["tells 10 classes apart, dataset=synthetic has 7", "choose the data set"]
-    weights = saved(tmp_path, made().state)
+    weights = saved(tmp_path, random_model().state)
     evaluate(tmp_path, weights, f"genotype={NB201}", "dataset.classes=7").refused(*phrases)
-    model = written(tmp_path / "model.pt")
+    model = save_random_model(tmp_path / "model.pt")
     evaluate(tmp_path, f"weights={model}", "dataset.classes=7").refused(*phrases, "was trained on synthetic")
 
 
 def test_wrong_images(tmp_path: Path) -> None:
     gray = "dataset.shape=[1,8,8]"
-    weights = saved(tmp_path, made().state)
+    weights = saved(tmp_path, random_model().state)
     evaluate(tmp_path, weights, f"genotype={NB201}", gray).refused("images of 3 channels, not 1")
-    model = written(tmp_path / "model.pt")
+    model = save_random_model(tmp_path / "model.pt")
     evaluate(tmp_path, f"weights={model}", gray).refused("images of 3x8x8", "has 1x8x8")
 
 
 def test_files_that_are_no_weights(tmp_path: Path) -> None:
     genotype, file = f"genotype={NB201}", tmp_path / "weights.pt"
     evaluate(tmp_path, genotype, "weights=nowhere.pt").refused("nowhere.pt: no such file", "a run directory")
-    whole = written(tmp_path / "model.pt").read_bytes()
+    whole = save_random_model(tmp_path / "model.pt").read_bytes()
     for cut in (len(whole) // 2, len(whole) - 100, 10, 0):
         file.write_bytes(whole[:cut])
         evaluate(tmp_path, genotype, f"weights={file}").refused(str(file), "is empty" if cut == 0 else "truncated")
     spoiled = bytearray(whole)
-    at = whole.index(made().state["classifier.bias"].numpy().tobytes())
+    at = whole.index(random_model().state["classifier.bias"].numpy().tobytes())
     spoiled[at] ^= 255
     file.write_bytes(bytes(spoiled))
     evaluate(tmp_path, f"weights={file}").refused("the checksum of", "does not match")
-    torch.save(made().state, file, _use_new_zipfile_serialization=False)
+    torch.save(random_model().state, file, _use_new_zipfile_serialization=False)
     file.write_bytes(file.read_bytes()[:-500])
     evaluate(tmp_path, genotype, f"weights={file}").refused(str(file), "truncated")
     (tmp_path / "net.onnx").write_bytes(b"\x08\x0a\x12\x07pytorch")
@@ -92,7 +94,7 @@ def test_files_without_a_state_dict(tmp_path: Path) -> None:
     held = {"epoch": 3, "net": {"a": 1}}
     evaluate(tmp_path, genotype, saved(tmp_path, held)).refused("a mapping with epoch, net", "under state_dict, ")
     evaluate(tmp_path, genotype, saved(tmp_path, [1, 2])).refused("contains a list, but no state_dict")
-    evaluate(tmp_path, saved(tmp_path, made().state)).refused("genotype: missing", "contains weights alone")
+    evaluate(tmp_path, saved(tmp_path, random_model().state)).refused("genotype: missing", "contains weights alone")
 
 
 def test_python_objects_are_named_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +103,7 @@ def test_python_objects_are_named_and_not_run(tmp_path: Path, monkeypatch: pytes
     kind.__module__, module.Genotype = "genotypes", kind  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "genotypes", module)
     genotype = f"genotype={NB201}"
-    weights = saved(tmp_path, {"genotype": kind(1, 2), "state_dict": made().state})
+    weights = saved(tmp_path, {"genotype": kind(1, 2), "state_dict": random_model().state})
     phrases = ["Python object", "save the state_dict alone"]
     evaluate(tmp_path, genotype, weights).refused("(genotypes.Genotype)", *phrases)
     evaluate(tmp_path, genotype, saved(tmp_path, torch.nn.Linear(2, 2))).refused("(torch.nn.modules", *phrases)
@@ -149,7 +151,10 @@ def test_the_checkpoint_of_a_search(more: dict[str, object], tmp_path: Path) -> 
         ("mode=eval weights=x.pt ckpt_path=y", ["mode=eval does not go on", "weights=..."]),
         ("mode=export weights={model} format=onxx", ["unknown format 'onxx'", "'onnx'"]),
         ("mode=export weights={model} format=torch_export export.file={model}", ["ends in .pt2"]),
-        ("mode=export weights={model} format=torch_export export.file={there}", ["exists already", "not written over"]),
+        (
+            "mode=export weights={model} format=torch_export export.file={there}",
+            ["exists already", "not written over"],
+        ),
         ("mode=export weights={model} format=torch_export export.normalize=7", ["export.normalize"]),
         ("mode=eval weights={model} evaluation.runs=0", ["evaluation.runs=0", "at least 1"]),
         ("mode=eval weights={old}", ["has version 3", "reads versions 1 to 2"]),
@@ -161,7 +166,7 @@ def test_refused(arguments: str, phrases: list[str], tmp_path: Path) -> None:
     names = {name: tmp_path / f"{name}.pt" for name in ("model", "old", "broken", "other")} | {
         "there": tmp_path / "a.pt2"
     }
-    written(names["model"])
+    save_random_model(names["model"])
     names["there"].write_text("mine")
     value = torch.load(names["model"], weights_only=True)
     torch.save({**value, "version": 3}, names["old"])

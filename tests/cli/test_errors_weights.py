@@ -14,7 +14,7 @@ from torch import Tensor
 
 import nas
 from nas.utils.errors import NasError
-from tests.support.deploy_tools import NB201, made, written
+from tests.support.deploy_tools import NB201, random_model, save_random_model
 from tests.support.error_tools import TRAIN, run
 
 
@@ -54,7 +54,7 @@ def test_directories(trained: Path, tmp_path: Path) -> None:
     search.mkdir()
     shutil.copy(trained / "genotype.json", search)
     refused(search, "the run of a search", f"python train.py genotype={search}", tmp_path=tmp_path)
-    written(tmp_path / "sweep" / "3" / "model.pt")
+    save_random_model(tmp_path / "sweep" / "3" / "model.pt")
     refused(
         tmp_path / "sweep", "1 of its directories", "one run of the sweep", f"{tmp_path}/sweep/3", tmp_path=tmp_path
     )
@@ -89,7 +89,7 @@ class Trap:
 
 @pytest.mark.parametrize("archive", [True, False])
 def test_a_hostile_file_is_named_by_what_it_wants(archive: bool, tmp_path: Path) -> None:
-    value = {"state_dict": made().state, "x": Trap(tmp_path)}
+    value = {"state_dict": random_model().state, "x": Trap(tmp_path)}
     torch.save(value, tmp_path / "w.pt", _use_new_zipfile_serialization=archive)
     refused(
         tmp_path / "w.pt", f"a Python object ({os.system.__module__}.system)", "state_dict alone", tmp_path=tmp_path
@@ -98,7 +98,7 @@ def test_a_hostile_file_is_named_by_what_it_wants(archive: bool, tmp_path: Path)
 
 
 def test_files_that_are_cut_off_or_of_another_kind(tmp_path: Path) -> None:
-    whole = written(tmp_path / "model.pt").read_bytes()
+    whole = save_random_model(tmp_path / "model.pt").read_bytes()
     for name, content, phrase in (
         ("cut.pt", whole[: len(whole) // 2], "the file is truncated"),
         ("text.pt", b"hello", "not a file of torch.save"),
@@ -131,7 +131,7 @@ def lightning(state: Mapping[str, Tensor]) -> dict[str, Any]:
     ],
 )
 def test_wrappers_are_seen_through(wrap: Any, tmp_path: Path) -> None:
-    model = made()
+    model = random_model()
     torch.save(wrap(model.state), tmp_path / "w.pt")
     network = nas.load(tmp_path / "w.pt", genotype=NB201, shape=(3, 8, 8))
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))

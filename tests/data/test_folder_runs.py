@@ -1,4 +1,4 @@
-"""Folders of images through the front door: a search, its network's training, and runs that go on."""
+"""nas.data.folder in runs of search.py and train.py: search, training, broken images and resumption."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from tests.cli.test_resume import DARTS, assert_equal, checkpoint
 from tests.support.compose_tools import lines, script, succeeded
 from tests.support.error_tools import NB201, run
-from tests.support.folder_tools import spoil, tree
+from tests.support.folder_tools import image_folder, truncate_file
 
 SMALL = ("network.channels=4", "network.cells_per_stage=1")
 SEARCH = (
@@ -22,10 +22,10 @@ SEARCH = (
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tree(tmp_path_factory.mktemp("my images"))
+    return image_folder(tmp_path_factory.mktemp("my images"))
 
 
-def test_search_then_training_on_own_images(root: Path, tmp_path: Path) -> None:
+def test_folder_in_a_search_and_its_training(root: Path, tmp_path: Path) -> None:
     search, train = tmp_path / "search", tmp_path / "train"
     found = run("search", *SEARCH, "dataset=folder", f"dataset.root={root}", "epochs=1", f"hydra.run.dir={search}")
     found.succeeded()
@@ -46,8 +46,8 @@ def test_search_then_training_on_own_images(root: Path, tmp_path: Path) -> None:
     assert json.loads((again / "subset.json").read_text()) == listed
 
 
-def test_imagenet_takes_its_folder_and_protocol(root: Path, tmp_path: Path) -> None:
-    """The whole protocol at 32 pixels, on a network of three cells with the stem of ImageNet and no auxiliary head."""
+def test_folder_with_an_imagenet_protocol(root: Path, tmp_path: Path) -> None:
+    """Run the whole protocol at 32 pixels, on a network of three cells without an auxiliary head."""
     arguments = [
         f'genotype="{DARTS}"', "protocol=pc_darts_imagenet", f"dataset.root={root}", "dataset.classes=3", "epochs=2",
         "dataset.image_size=32", "dataset.batch_size=24", "dataset.num_workers=0", "network.channels=4",
@@ -56,10 +56,10 @@ def test_imagenet_takes_its_folder_and_protocol(root: Path, tmp_path: Path) -> N
     run("train", *arguments).succeeded()
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 2
     rate = checkpoint(tmp_path / "run")["lr_schedulers"][0]["_last_lr"]
-    assert rate == [pytest.approx(0.5 * 3 / 5)], "of the third epoch, in the warm-up"
+    assert rate == [pytest.approx(0.5 * 3 / 5)], "learning rate of the third epoch, during the warm-up"
 
 
-def test_mistakes(root: Path, tmp_path: Path) -> None:
+def test_folder_rejects_invalid_options_in_a_run(root: Path, tmp_path: Path) -> None:
     place = f"hydra.run.dir={tmp_path}/run"
 
     def refused(*arguments: str, phrases: list[str]) -> None:
@@ -78,8 +78,8 @@ def test_mistakes(root: Path, tmp_path: Path) -> None:
     refused("dataset=imagenet16_120", f"paths.data={tmp_path}", phrases=["train_data_batch_1 is missing"])
 
 
-def test_broken_images(tmp_path: Path) -> None:
-    bad = spoil(tree(tmp_path / "images", 6, 2) / "train" / "bee" / "bee_2.JPEG")
+def test_folder_with_broken_images_in_a_run(tmp_path: Path) -> None:
+    bad = truncate_file(image_folder(tmp_path / "images", 6, 2) / "train" / "bee" / "bee_2.JPEG")
     arguments = [*SMALL, f"genotype={NB201}", "dataset=folder", f"dataset.root={tmp_path}/images", "epochs=1"]
     arguments += ["dataset.num_workers=1", "dataset.batch_size=4"]
     run("train", *arguments, f"hydra.run.dir={tmp_path}/a").refused(str(bad), "dataset.on_broken_image=skip")
@@ -89,8 +89,8 @@ def test_broken_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 2), (2, None)])
 @pytest.mark.slow
-def test_killed_training_with_everything_on_goes_on(epoch: int, batch: int | None, root: Path, tmp_path: Path) -> None:
-    """Workers, moving average, accumulated gradients, decay groups, drop path, label smoothing, warm-up."""
+def test_folder_training_resumes_after_a_kill(epoch: int, batch: int | None, root: Path, tmp_path: Path) -> None:
+    """Resume with workers, moving average, gradient accumulation, parameter groups, drop path and warm-up."""
     arguments = [
         f'genotype="{DARTS}"', "dataset=folder", f"dataset.root={root}", "dataset.image_size=8",
         "dataset.num_workers=1", "dataset.batch_size=8", "dataset.cutout=4", "network.channels=4", "network.layers=3",
@@ -117,7 +117,7 @@ def test_killed_training_with_everything_on_goes_on(epoch: int, batch: int | Non
 
 
 @pytest.mark.slow
-def test_two_ranks_share_out_the_images(root: Path, tmp_path: Path) -> None:
+def test_folder_search_on_two_ranks(root: Path, tmp_path: Path) -> None:
     probe = ["+callbacks.probe._target_=tests.support.ddp_probe.Probe", f"+callbacks.probe.directory={tmp_path}"]
     arguments = ["dataset=folder", f"dataset.root={root}", *SEARCH, "epochs=2", *probe]
     done = script("search", *arguments, "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""A training that begins with weights there are: which are taken, which stay new, and what does not fit."""
+"""nas.deploy.fine_tune: copied weights, weights that stay random, and weights that do not fit."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nas.spaces.registry import space_of
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.utils.errors import NasError
 from nas.zoo import architectures
-from tests.support.deploy_tools import DARTS, NB201, SIZES, made, written
+from tests.support.deploy_tools import DARTS, NB201, SIZES, random_model, save_random_model
 from tests.support.error_tools import TINY, run
 
 
-def test_all_but_the_classifier_of_other_classes(tmp_path: Path) -> None:
-    model = made()
-    written(tmp_path / "model.pt")
+def test_load_initial_weights_keeps_a_new_classifier(tmp_path: Path) -> None:
+    model = random_model()
+    save_random_model(tmp_path / "model.pt")
     for classes, new in ((10, []), (7, ["classifier.weight", "classifier.bias"])):
         network = space_of(model.genotype, (3, 16, 16), classes).network(model.genotype, **SIZES[NB201])
         before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -29,8 +29,8 @@ def test_all_but_the_classifier_of_other_classes(tmp_path: Path) -> None:
             assert torch.equal(value, before[name] if name in new else model.state[name]), name
 
 
-def test_published_weights_with_and_without_an_auxiliary_head(tmp_path: Path) -> None:
-    model = made(DARTS)
+def test_load_initial_weights_keeps_a_missing_auxiliary_head(tmp_path: Path) -> None:
+    model = random_model(DARTS)
     state = {f"module.{name}": value for name, value in model.state.items() if "auxiliary" not in name}
     torch.save({"state_dict": state}, tmp_path / "w.pth")
     network = model.space.network(model.genotype, **SIZES[DARTS])
@@ -40,8 +40,8 @@ def test_published_weights_with_and_without_an_auxiliary_head(tmp_path: Path) ->
     assert all(torch.equal(own[name.removeprefix("module.")], value) for name, value in state.items())
 
 
-def test_the_network_for_imagenet_begins_one_for_cifar(tmp_path: Path) -> None:
-    """NoisyDARTS-A, its blocks named by stage and place as its authors' program has them."""
+def test_load_initial_weights_from_imagenet_to_cifar(tmp_path: Path) -> None:
+    """Use NoisyDARTS-A, whose blocks are named by stage and position in the published code."""
     genotype = parse_genotype(architectures.get_architecture("NoisyDARTS_A").genotype)
     source = MobileNetV2Space((3, 64, 64), 20).network(genotype)
     torch.save(source.state_dict(), tmp_path / "w.pt")
@@ -50,9 +50,9 @@ def test_the_network_for_imagenet_begins_one_for_cifar(tmp_path: Path) -> None:
     assert torch.equal(network.get_parameter("conv_stem.weight"), source.get_parameter("conv_stem.weight"))
 
 
-def test_what_does_not_fit(tmp_path: Path) -> None:
-    model = made()
-    written(tmp_path / "model.pt")
+def test_load_initial_weights_rejects_other_networks(tmp_path: Path) -> None:
+    model = random_model()
+    save_random_model(tmp_path / "model.pt")
     torch.save(model.state, tmp_path / "w.pt")
     wide = space_of(model.genotype, (3, 8, 8), 10).network(model.genotype, channels=8, cells_per_stage=1)
     before = {name: value.clone() for name, value in wide.state_dict().items()}
@@ -68,10 +68,10 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         load_initial_weights(wide, model.genotype, tmp_path / "empty")
 
 
-def test_through_the_front_door(tmp_path: Path) -> None:
-    """With a rate of zero the weights that are taken stay as they were."""
-    model = made()
-    written(tmp_path / "model.pt")
+def test_train_starts_from_initial_weights(tmp_path: Path) -> None:
+    """Train with learning rate zero, which leaves the copied weights unchanged."""
+    model = random_model()
+    save_random_model(tmp_path / "model.pt")
     arguments = [*TINY, "dataset.classes=7", f"genotype={NB201}", "network.channels=4", "network.cells_per_stage=1"]
     arguments += ["epochs=1", "training.optimizer.lr=0.0", f"initial={tmp_path}/model.pt"]
     done = run("train", *arguments, f"hydra.run.dir={tmp_path}/run")
@@ -91,7 +91,7 @@ def test_through_the_front_door(tmp_path: Path) -> None:
         load_initial_weights(model.network(), model.genotype, tmp_path / "list.pt")
 
 
-def test_where_it_means_nothing(tmp_path: Path) -> None:
-    written(tmp_path / "model.pt")
+def test_evaluation_rejects_initial_weights(tmp_path: Path) -> None:
+    save_random_model(tmp_path / "model.pt")
     arguments = ["mode=eval", f"weights={tmp_path}/model.pt", f"initial={tmp_path}/model.pt"]
     run("train", *arguments, f"hydra.run.dir={tmp_path}/run").refused("initial=", "mode=train")

@@ -1,4 +1,4 @@
-"""nas.load: the trained network in two lines, without Hydra, without conf/, from files of both versions."""
+"""nas.load: run directories, files of several versions, weights with a genotype, and use without Hydra."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
 from nas.zoo.architectures import published_architectures
 from tests.support.compose_tools import DATA, ROOT, composed
-from tests.support.deploy_tools import DARTS, NB201, SIZES, made, written
+from tests.support.deploy_tools import DARTS, NB201, SIZES, random_model, save_random_model
 
 X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def test_a_run_directory_and_its_file(tmp_path: Path) -> None:
-    model = made()
-    written(tmp_path / "run" / "model.pt")
+def test_load_reads_a_run_directory_or_its_model(tmp_path: Path) -> None:
+    model = random_model()
+    save_random_model(tmp_path / "run" / "model.pt")
     for source in (tmp_path / "run", str(tmp_path / "run" / "model.pt")):
         network = nas.load(source)
         assert isinstance(network, TrainedNetwork) and not network.training
@@ -41,9 +41,9 @@ def test_a_run_directory_and_its_file(tmp_path: Path) -> None:
         torch.testing.assert_close(network(X), model.network()(X), rtol=0, atol=0)
 
 
-def test_pixels(tmp_path: Path) -> None:
+def test_load_normalizes_pixels(tmp_path: Path) -> None:
     pixels = torch.rand(3, 3, 8, 8)
-    file = written(tmp_path / "model.pt")
+    file = save_random_model(tmp_path / "model.pt")
     plain, whole = nas.load(file), nas.load(file, normalize=True)
     data = Synthetic(shape=(3, 8, 8), mean=0.4, std=0.2)
     torch.testing.assert_close(whole(pixels), plain(data.train_transform._normalize(pixels)), rtol=0, atol=0)
@@ -51,56 +51,69 @@ def test_pixels(tmp_path: Path) -> None:
     assert whole.double()(pixels.double()).dtype == torch.float64
 
 
-def test_the_auxiliary_head_stays_for_further_training(tmp_path: Path) -> None:
-    file = written(tmp_path / "model.pt", text=DARTS)
+def test_load_keeps_the_auxiliary_head(tmp_path: Path) -> None:
+    file = save_random_model(tmp_path / "model.pt", text=DARTS)
     network = nas.load(file)
     assert any("auxiliary" in name for name, _ in network.named_parameters())
-    lean = made(DARTS).network(auxiliary=False)
+    lean = random_model(DARTS).network(auxiliary=False)
     assert not any("auxiliary" in name for name, _ in lean.named_parameters())
     torch.testing.assert_close(network(X), lean(X), rtol=0, atol=0)
 
 
-def test_version_1(tmp_path: Path) -> None:
-    """As this library wrote it before: without normalization, class names and data set."""
-    value = torch.load(written(tmp_path / "new.pt"), weights_only=True)
+def test_load_reads_version_1(tmp_path: Path) -> None:
+    """Read a file without normalization, class names and data set."""
+    value = torch.load(save_random_model(tmp_path / "new.pt"), weights_only=True)
     for key in ("mean", "std", "class_names", "dataset"):
         del value[key]
     torch.save({**value, "version": 1}, tmp_path / "model.pt")
     network = nas.load(tmp_path)
-    torch.testing.assert_close(network(X), made().network()(X), rtol=0, atol=0)
+    torch.testing.assert_close(network(X), random_model().network()(X), rtol=0, atol=0)
     assert network.mean is None and network.std is None and network.class_names == () and network.dataset is None
     with pytest.raises(NasError, match="has no mean and std"):
         nas.load(tmp_path, normalize=True)
 
 
-def test_weights_with_their_genotype(tmp_path: Path) -> None:
-    torch.save({"state_dict": made().state}, tmp_path / "weights.pth")
-    save_genotype(made().genotype, tmp_path / "genotype.json")
-    for genotype in (NB201, made().genotype, tmp_path / "genotype.json", tmp_path):
+def test_load_reads_a_model_of_release_0_1_0() -> None:
+    """Compare the logits with those of that release."""
+    network = nas.load(Path(__file__).parent / "files" / "model_0_1_0.pt", normalize=True)
+    with torch.no_grad():
+        logits = network(torch.linspace(0, 1, 2 * 3 * 8 * 8).view(2, 3, 8, 8))
+    expected = [
+        [-5.89684, 3.92529, -0.24534, -4.17368, 1.66924, -1.25522, -0.04883, 9.63326, -0.13451, 7.18082],
+        [-14.09653, 4.44922, 3.50696, -5.25934, 10.6935, 3.1886, 7.35415, 11.89587, -6.92044, 8.93182],
+    ]
+    torch.testing.assert_close(logits, torch.tensor(expected), rtol=0, atol=1e-4)
+    assert (network.dataset, network.class_names[0]) == ("synthetic", "kind 0")
+
+
+def test_load_reads_weights_with_a_genotype(tmp_path: Path) -> None:
+    torch.save({"state_dict": random_model().state}, tmp_path / "weights.pth")
+    save_genotype(random_model().genotype, tmp_path / "genotype.json")
+    for genotype in (NB201, random_model().genotype, tmp_path / "genotype.json", tmp_path):
         network = nas.load(tmp_path / "weights.pth", genotype=genotype, shape=(3, 8, 8))
-        torch.testing.assert_close(network(X), made().network()(X), rtol=0, atol=0)
-        assert network.options == SIZES[NB201], "read off the weights"
+        torch.testing.assert_close(network(X), random_model().network()(X), rtol=0, atol=0)
+        assert network.options == SIZES[NB201], "inferred from the weights"
     with pytest.raises(NasError, match="unknown option of the network 'chanels': did you mean 'channels'"):
         nas.load(tmp_path / "weights.pth", genotype=NB201, chanels=4)
     with pytest.raises(NasError, match="genotype: missing"):
         nas.load(tmp_path / "weights.pth")
 
 
-def test_what_is_no_trained_network(tmp_path: Path) -> None:
-    save_genotype(made().genotype, tmp_path / "genotype.json")
-    for source, said in (
+def test_load_rejects_sources_without_weights(tmp_path: Path) -> None:
+    save_genotype(random_model().genotype, tmp_path / "genotype.json")
+    for source, message in (
         (NB201, "a genotype without weights. Set weights .*, and genotype to"),
         (tmp_path, "is the run of a search. Train the network: python train.py genotype="),
         (tmp_path / "genotype.json", "genotype.json: contains no weights"),
     ):
-        with pytest.raises(NasError, match=f"weights=.*{said}"):
+        with pytest.raises(NasError, match=f"weights=.*{message}"):
             nas.load(source)
     with pytest.raises(NasError, match="nowhere.pt: no such file"):
         nas.load(tmp_path / "nowhere.pt")
 
 
 @pytest.mark.parametrize("text", [NB201, DARTS])
-def test_the_space_is_that_of_the_configuration(text: str) -> None:
+def test_space_of_matches_the_configuration(text: str) -> None:
     genotype = parse_genotype(text)
     data = Synthetic(shape=(3, 8, 8))
     with composed("search", f"space={genotype.space}", *DATA) as cfg:
@@ -111,8 +124,8 @@ def test_the_space_is_that_of_the_configuration(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["AmoebaNet", "NoisyDARTS_A", "SPOS", "GDAS_F1", "SNAS_mild", "DARTS_V2"])
-def test_published_architectures_are_saved_and_loaded(name: str, tmp_path: Path) -> None:
-    """Those beyond the usual cells: more nodes, fixed reductions, none on a link, chains."""
+def test_load_reads_models_of_published_architectures(name: str, tmp_path: Path) -> None:
+    """Cover more nodes per cell, fixed reductions, missing links and single-path networks."""
     entry = next((entry for entry in published_architectures() if entry.name == name or name in entry.aliases), None)
     if entry is None:
         pytest.skip(f"the table has no {name}")
@@ -130,13 +143,13 @@ def test_published_architectures_are_saved_and_loaded(name: str, tmp_path: Path)
         torch.testing.assert_close(by_name(x), network(x), rtol=0, atol=0)
 
 
-def test_unknown_space() -> None:
+def test_space_of_rejects_an_unknown_space() -> None:
     with pytest.raises(NasError, match="unknown space of the genotype 'foo'"):
         space_of(Genotype("foo", {}), (3, 8, 8), 10)
 
 
-def alone(code: str, path: Path, cwd: Path) -> str:
-    """What a fresh interpreter prints that finds the package in ``path`` alone."""
+def run_isolated(code: str, path: Path, cwd: Path) -> str:
+    """Return the output of a new interpreter that finds the package in ``path`` alone."""
     command = [sys.executable, "-c", f"import sys; sys.path[:] = [{str(path)!r}, *sys.path[1:]]\n{code}"]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -145,7 +158,7 @@ def alone(code: str, path: Path, cwd: Path) -> str:
 
 USE = """
 import nas
-assert 'torch' not in sys.modules and 'hydra' not in sys.modules, 'import nas is to be fast'
+assert 'torch' not in sys.modules and 'hydra' not in sys.modules, 'import nas must be fast'
 network = nas.load('model.pt', normalize=True)
 assert nas.__file__.startswith(sys.path[0]), nas.__file__
 import nas.utils.errors
@@ -160,15 +173,15 @@ print(tuple(network(torch.rand(2, *network.shape)).shape), network.classes)
 """
 
 
-def test_the_package_alone_is_enough(tmp_path: Path) -> None:
-    """Its files without conf/, search.py and train.py, as a wheel has them."""
+def test_load_works_with_the_package_alone(tmp_path: Path) -> None:
+    """Use the files of the package without conf/, search.py and train.py."""
     shutil.copytree(ROOT / "nas", tmp_path / "site" / "nas", ignore=shutil.ignore_patterns("__pycache__"))
-    written(tmp_path / "model.pt")
-    assert alone(USE, tmp_path / "site", tmp_path) == "(2, 10) 10"
+    save_random_model(tmp_path / "model.pt")
+    assert run_isolated(USE, tmp_path / "site", tmp_path) == "(2, 10) 10"
 
 
 @pytest.mark.slow
-def test_a_wheel_is_enough(tmp_path: Path) -> None:
+def test_load_works_from_a_wheel(tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(ROOT / "nas", source / "nas", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "LICENSE"):
@@ -183,21 +196,21 @@ def test_a_wheel_is_enough(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     shutil.unpack_archive(wheel, tmp_path / "site", "zip")
     assert (tmp_path / "site" / "nas" / "py.typed").is_file() and not (tmp_path / "site" / "conf").exists()
-    written(tmp_path / "model.pt")
-    assert alone(USE, tmp_path / "site", tmp_path) == "(2, 10) 10"
+    save_random_model(tmp_path / "model.pt")
+    assert run_isolated(USE, tmp_path / "site", tmp_path) == "(2, 10) 10"
 
 
 def examples() -> list[str]:
-    """The examples in the documentation that load a network."""
+    """Return the examples of the documentation that load a network."""
     texts = [path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]]
     found = [block for text in texts for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
     return [block for block in found if "nas.load(" in block]
 
 
-def test_the_documented_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    written(tmp_path / "outputs" / "train" / "DATE" / "TIME" / "model.pt")
-    torch.save({"state_dict": made().state}, tmp_path / "weights.pt")
+    save_random_model(tmp_path / "outputs" / "train" / "DATE" / "TIME" / "model.pt")
+    torch.save({"state_dict": random_model().state}, tmp_path / "weights.pt")
     assert examples()
     for example in examples():
         exec(compile(example, "documentation", "exec"), {})

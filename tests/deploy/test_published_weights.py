@@ -1,4 +1,4 @@
-"""Published weights: their names, and what is said of weights that do not fit."""
+"""nas.deploy.published_weights: translated names, and errors for weights that do not fit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def super_darts(**options: Any) -> Network:
     return Darts((3, 16, 16), 10, channels=4, layers=4, **options).supernet()
 
 
-# Network and the authors' name of what our edges hold, by the edge's position and nodes and the op's column.
+# Network, and the published name of an op by the position and nodes of its edge and the column of the op.
 KINDS: dict[str, tuple[Callable[[], Network], Callable[[int, str, str, int], str]]] = {
     "final_201": (final_201, lambda e, source, target, column: f"layers.{e}"),
     "super_201": (super_201, lambda e, source, target, column: f"edges.{target}<-{source}.{column}"),
@@ -56,7 +56,7 @@ KINDS: dict[str, tuple[Callable[[], Network], Callable[[int, str, str, int], str
 
 
 def published(kind: str, network: Network) -> State:
-    """The network's state as its authors would name it, batch counters left out."""
+    """Return the state of the network under its published names, without batch counters."""
     found = {}
     for name, value in network.state_dict().items():
         match = re.fullmatch(r"(cells\.\d+)((?:\.graph)?)\.edges\.(\d)_(\d)(x?)\.(\w+)\.(.+)", name)
@@ -76,7 +76,7 @@ def published(kind: str, network: Network) -> State:
 
 
 def scrambled(network: Network) -> Network:
-    """The network with other values everywhere, running statistics included."""
+    """Replace all values of the network, running statistics included."""
     for value in network.state_dict().values():
         value.copy_(torch.randn(value.shape) if value.is_floating_point() else torch.tensor(7))
     return network
@@ -91,7 +91,7 @@ def parts(message: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("kind", KINDS)
-def test_round_trip(kind: str, prefix: str) -> None:
+def test_load_published_weights_round_trip(kind: str, prefix: str) -> None:
     build = KINDS[kind][0]
     source, target = scrambled(build()), scrambled(build())
     state = {prefix + name: value for name, value in published(kind, source).items()}
@@ -103,8 +103,8 @@ def test_round_trip(kind: str, prefix: str) -> None:
         assert torch.equal(value, expected[name]), name
 
 
-def test_names() -> None:
-    """A few names written out, so that a mistake in the helper above cannot hide one in the library."""
+def test_translate_state_dict_names() -> None:
+    """Compare a few literal names, independently of the helper ``published``."""
     one = torch.zeros(1)
     names: dict[str, tuple[Callable[[], Network], str]] = {
         "cells.2.layers.5.op.1.weight": (final_201, "cells.2.edges.2_3.nor_conv_3x3.op.1.weight"),
@@ -127,8 +127,8 @@ def test_names() -> None:
         assert ours in network.state_dict() or ours == "cells.1.preprocess0.op.2.weight"
 
 
-def test_names_of_nasnet_like_networks() -> None:
-    """AutoDL-Projects numbers nodes from 0 in a supernet, from 2 in a genotype's network, and halves the double ops."""
+def test_translate_state_dict_names_of_autodl_projects() -> None:
+    """AutoDL-Projects numbers nodes from 0 in supernets, from 2 in final networks, and splits double convolutions."""
     fixed = Darts((3, 16, 16), 10, channels=4, layers=3, fixed_reduction=True)
     names: dict[str, tuple[Network, str]] = {
         "cells.0.edges.1<-2._ops.4.op_a.op.1.weight": (super_darts(), "graph.edges.2_3.sep_conv_3x3.op.1.weight"),
@@ -145,15 +145,15 @@ def test_names_of_nasnet_like_networks() -> None:
         assert found == f"{theirs[:7]}.{ours}" and found in network.state_dict()
 
 
-def test_a_pool_within_an_attribute() -> None:
+def test_translate_state_dict_names_of_a_pool_in_an_attribute() -> None:
     network = final_darts(pool_norm="plain")
     found = translate_state_dict({"cells.0._ops.1.op.1.running_mean": torch.zeros(1)}, network)
     assert list(found) == ["cells.0.graph.edges.0_2.max_pool_3x3.1.running_mean"]
     assert set(found) <= set(network.state_dict())
 
 
-def test_columns_count_the_ops_that_an_edge_has() -> None:
-    """Where edges differ in their candidates (S1 of Robust DARTS), the authors number those of the edge."""
+def test_translate_state_dict_numbers_the_ops_of_each_edge() -> None:
+    """If edges differ in their candidates (S1 of Robust DARTS), published names number the ops of the edge."""
     table = [["skip_connect", "dil_conv_5x5"]] + [["sep_conv_3x3", "dil_conv_5x5"]] * 13
     network = super_darts(
         ops=("skip_connect", "sep_conv_3x3", "dil_conv_5x5"), edge_ops={"normal": table, "reduce": table}
@@ -163,7 +163,7 @@ def test_columns_count_the_ops_that_an_edge_has() -> None:
     assert list(found) == [f"cells.0.graph.edges.{e}.op.1.weight" for e in ("0_2.dil_conv_5x5", "1_2.sep_conv_3x3")]
 
 
-def test_own_names_are_kept() -> None:
+def test_load_published_weights_keeps_own_names() -> None:
     source, target = scrambled(super_darts()), super_darts()
     load_published_weights(target, source.state_dict())
     expected = source.state_dict()
@@ -181,13 +181,13 @@ def test_own_names_are_kept() -> None:
         "_arch_parameters.1",
     ],
 )
-def test_architecture_parameters_are_ignored(name: str) -> None:
+def test_load_published_weights_ignores_architecture_parameters(name: str) -> None:
     network = super_201()
     state = published("super_201", network)
     load_published_weights(network, state | {name: torch.zeros(6, 5), f"module.{name}": torch.zeros(6, 5)})
 
 
-def test_missing() -> None:
+def test_load_published_weights_lists_missing_weights() -> None:
     network = final_201()
     state = {
         name: value
@@ -201,8 +201,8 @@ def test_missing() -> None:
     assert parts(str(error.value)) == {"missing": ["cells.0.edges.1_2.nor_conv_1x1.op.1.weight", *names]}
 
 
-def test_unexpected() -> None:
-    """Named as they are in the file, five of them."""
+def test_load_published_weights_lists_unexpected_weights() -> None:
+    """List five published names."""
     network = final_201()
     extra = {f"module.head.{i}.weight": torch.zeros(1) for i in range(7)}
     with pytest.raises(NasError) as error:
@@ -211,7 +211,7 @@ def test_unexpected() -> None:
     assert parts(str(error.value)) == {"unexpected": [*names[:4], f"{names[4]} and 2 more"]}
 
 
-def test_shape() -> None:
+def test_load_published_weights_lists_other_shapes() -> None:
     network = final_201()
     state = published("final_201", network)
     state["stem.0.weight"] = torch.zeros(4, 1, 3, 3)
@@ -223,7 +223,7 @@ def test_shape() -> None:
     }
 
 
-def test_weights_of_another_architecture() -> None:
+def test_load_published_weights_rejects_another_architecture() -> None:
     other = TOPOLOGY.replace("nor_conv_3x3~0|+", "skip_connect~0|+").replace("none~0", "nor_conv_3x3~0")
     state = published("final_201", final_201(topology=other))
     network = final_201()
@@ -237,12 +237,12 @@ def test_weights_of_another_architecture() -> None:
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_weights_of_another_kind_of_network() -> None:
+def test_load_published_weights_rejects_another_kind_of_network() -> None:
     with pytest.raises(NasError, match="missing .* unexpected cells.0._ops.0._ops.1.1.running_mean"):
         load_published_weights(final_darts(), published("super_darts", super_darts()))
 
 
-def test_a_whole_checkpoint() -> None:
+def test_load_published_weights_rejects_a_checkpoint() -> None:
     checkpoint: Any = {"state_dict": published("final_201", final_201()), "epoch": 3}
     with pytest.raises(NasError, match=r"'state_dict' is not a tensor, .* checkpoint\['state_dict'\]"):
         load_published_weights(final_201(), checkpoint)

@@ -1,4 +1,4 @@
-"""Collect the labels and images of a loader."""
+"""Labels and images of all batches of a loader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks with random weights and data sets of given images, for tests of trained networks."""
+"""Networks with random weights as if trained, model files, and data sets of given images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZES: Mapping[str, dict[str, Any]] = {
 
 
 class Stored(ImageData):
-    """Data set of a file {"x": float [N, C, H, W], "y": int64 [N]}, without augmentation."""
+    """Images and labels of a file {"x": float [N, C, H, W], "y": int64 [N]}, without normalization."""
 
     name = "stored"
 
@@ -46,7 +46,7 @@ class Stored(ImageData):
 
 
 def stored(directory: Path, x: Tensor, y: Tensor, classes: int = 10) -> list[str]:
-    """Write a data set configuration for these images to ``directory`` and return the arguments that select it."""
+    """Return the arguments that select these images; their configuration is written to ``directory``."""
     torch.save({"x": x, "y": y}, directory / "images.pt")
     (directory / "dataset").mkdir(exist_ok=True)
     lines = ["_target_: tests.support.deploy_tools.Stored", f"path: {directory / 'images.pt'}", f"classes: {classes}"]
@@ -55,8 +55,8 @@ def stored(directory: Path, x: Tensor, y: Tensor, classes: int = 10) -> list[str
     return [f"--config-dir={directory}", "dataset=stored"]
 
 
-def made(text: str = NB201, shape: tuple[int, int, int] = (3, 8, 8), classes: int = 10, seed: int = 0) -> Model:
-    """Build a network with random weights and running statistics, as if it were trained."""
+def random_model(text: str = NB201, shape: tuple[int, int, int] = (3, 8, 8), classes: int = 10, seed: int = 0) -> Model:
+    """Return a model with random weights and running statistics, as if it had been trained."""
     genotype, generator = parse_genotype(text), torch.Generator().manual_seed(seed)
     network = space_of(genotype, shape, classes).network(genotype, **SIZES[text])
     state = network.state_dict()
@@ -72,8 +72,8 @@ def made(text: str = NB201, shape: tuple[int, int, int] = (3, 8, 8), classes: in
     return Model(genotype, SIZES[text], shape, classes, state, (0.4,) * channels, (0.2,) * channels, names, "synthetic")
 
 
-def written(path: Path, **options: Any) -> Path:
-    """The model.pt of ``made``."""
+def save_random_model(path: Path, **options: Any) -> Path:
+    """Write the model.pt of ``random_model``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(made(**options), path)
+    save_model(random_model(**options), path)
     return path

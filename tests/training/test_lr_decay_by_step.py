@@ -1,4 +1,4 @@
-"""Rates that change within an epoch, against the cards' recipes written out step by step."""
+"""nas.training.lr_decay: learning rates that change within epochs, against published schedules."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import nn
 from nas.training.lr_decay import LRDecay
 from nas.training.module import Training
 from nas.utils.errors import NasError
+from tests.support.case_ids import option_ids
 from tests.training.test_module import Small, data
 
 AUTODL = {
@@ -29,7 +30,7 @@ SPOS = {"schedule": "linear", "interval": "step", "slow_tail_epochs": 0}
 
 
 def autodl(lr: float, epochs: int, steps: int) -> list[float]:
-    """``epochs`` of the configuration, and 5: e < 5 in steps, then a cosine of e - 5, and zero from ``epochs`` on."""
+    """Return the rates of AutoDL-Projects: a warm-up per step in 5 epochs, a cosine, then 5 epochs of zero."""
     found = []
     for e in range(epochs + 5):
         for i in range(steps):
@@ -43,7 +44,7 @@ def autodl(lr: float, epochs: int, steps: int) -> list[float]:
 
 
 def dsnas(lr: float, epochs: int, steps: int) -> list[float]:
-    """A straight line from 1e-4 in the first 5 epochs, a cosine down to 0 in the others, both by step."""
+    """Return the rates of DSNAS: linear from 1e-4 in the first 5 epochs, then a cosine to 0, both per step."""
     before, every = 5 * steps, epochs * steps
     return [
         1e-4 + (lr - 1e-4) * t / before
@@ -77,14 +78,17 @@ def stepped(lr: float, epochs: int, steps: int, options: dict[str, Any]) -> list
         (DSNAS, dsnas, 0.34, 240, 0),
         (SPOS, spos, 0.5, 240, 0),
     ],
+    ids=["autodl-300", "autodl-250", "dsnas", "spos"],
 )
 @pytest.mark.parametrize("steps", [1, 7])
-def test_against_the_recipes(options: Any, truth: Any, lr: float, epochs: int, before: int, steps: int) -> None:
+def test_lr_decay_matches_published_schedules(
+    options: Any, truth: Any, lr: float, epochs: int, before: int, steps: int
+) -> None:
     found = stepped(lr, epochs, steps, options)
     assert found == pytest.approx(truth(lr, epochs - before, steps), rel=1e-9, abs=1e-12)
 
 
-def test_by_hand() -> None:
+def test_lr_decay_at_selected_steps() -> None:
     found = stepped(0.025, 300, 10, AUTODL)
     by_hand = {
         0: 0.0,
@@ -97,8 +101,8 @@ def test_by_hand() -> None:
     assert {t: found[t] for t in by_hand} == pytest.approx(by_hand) and found[2950:] == [0.0] * 50  # fmt: skip
 
 
-class Steps(pl.Callback):
-    """The rate of each optimizer step, and its kill."""
+class RecordRates(pl.Callback):
+    """Record the learning rate of each optimizer step, and stop after an epoch."""
 
     def __init__(self, stop: int | None = None) -> None:
         self.rates: list[float] = []
@@ -113,7 +117,7 @@ class Steps(pl.Callback):
 
 
 def fitted(
-    steps: Steps, accumulated: int, checkpoint: Path | None = None, warmup: int = 2
+    steps: RecordRates, accumulated: int, checkpoint: Path | None = None, warmup: int = 2
 ) -> tuple[pl.Trainer, Training]:
     torch.manual_seed(0)
     sgd = partial(torch.optim.SGD, lr=0.1)
@@ -131,8 +135,8 @@ def fitted(
 
 
 @pytest.mark.parametrize(("accumulated", "steps"), [(1, 4), (2, 2), (3, 2)])
-def test_a_training_counts_its_steps(accumulated: int, steps: int) -> None:
-    seen = Steps()
+def test_training_sets_the_steps_per_epoch(accumulated: int, steps: int) -> None:
+    seen = RecordRates()
     fitted(seen, accumulated)
     before, every = 2 * steps, 8 * steps
     rising = [0.01 + 0.09 * t / before for t in range(before)]
@@ -140,13 +144,13 @@ def test_a_training_counts_its_steps(accumulated: int, steps: int) -> None:
     assert seen.rates == pytest.approx([*rising, *falling], rel=1e-9)
 
 
-def test_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
-    whole = Steps()
+def test_lr_decay_resumes_from_a_checkpoint(tmp_path: Path) -> None:
+    whole = RecordRates()
     _, complete = fitted(whole, 1)
-    first = Steps(stop=3)
+    first = RecordRates(stop=3)
     trainer, _ = fitted(first, 1)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    second = Steps()
+    second = RecordRates()
     _, resumed = fitted(second, 1, tmp_path / "last.ckpt")
     assert len(first.rates) == 12 and first.rates + second.rates == whole.rates
     for name, value in complete.network.state_dict().items():
@@ -154,8 +158,8 @@ def test_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(12, 4), (8, 2), (8, 6)])
-def test_goes_on_along_the_curve_of_its_own_configuration(epochs: int, steps: int) -> None:
-    """With epochs added, and with other numbers of steps: what comes is what a whole run has there."""
+def test_lr_decay_follows_its_own_options_after_a_resume(epochs: int, steps: int) -> None:
+    """Resume with more epochs or other steps per epoch, and expect the rates of an uninterrupted run."""
     options = {"schedule": "cosine", "interval": "step", "warmup_epochs": 2, "warmup_start_lr": 0.01}
 
     def begun(epochs: int, steps: int) -> tuple[torch.optim.Optimizer, LRDecay]:
@@ -188,20 +192,21 @@ def test_goes_on_along_the_curve_of_its_own_configuration(epochs: int, steps: in
         ({"final_epochs_at_min": -1}, "final_epochs_at_min=-1"),
         ({"final_epochs_at_min": 10}, "final_epochs_at_min=10: all 10 epochs"),
     ],
+    ids=option_ids,
 )
-def test_bad_values(options: dict[str, Any], words: str) -> None:
+def test_lr_decay_rejects_invalid_step_options(options: dict[str, Any], words: str) -> None:
     with pytest.raises(NasError, match=words):
         LRDecay(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), 10, **options)
 
 
-def test_a_run_shorter_than_its_warm_up_and_rest() -> None:
-    """What a trial of two epochs sees: the beginning of the warm-up."""
+def test_lr_decay_in_a_run_shorter_than_its_warm_up() -> None:
+    """Expect the start of the warm-up in a run of two epochs."""
     assert stepped(0.1, 2, 2, AUTODL) == pytest.approx([0.0, 0.01, 0.02, 0.03])
     assert stepped(0.1, 5, 1, AUTODL) == pytest.approx([0.0, 0.02, 0.04, 0.06, 0.08])
 
 
-@pytest.mark.parametrize(("warmup", "said"), [(8, True), (7, False)])
-def test_a_warm_up_without_an_end_is_told(warmup: int, said: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("warmup", "logged"), [(8, True), (7, False)])
+def test_training_logs_a_warm_up_without_decay(warmup: int, logged: bool, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "nas.training.module"):
-        fitted(Steps(stop=1), 1, warmup=warmup)
-    assert any("rises in all 8 epochs" in line for line in caplog.messages) == said
+        fitted(RecordRates(stop=1), 1, warmup=warmup)
+    assert any("rises in all 8 epochs" in line for line in caplog.messages) == logged

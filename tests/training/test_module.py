@@ -1,4 +1,4 @@
-"""One network's training, value by value: drop path, losses, weight decay groups, averages, the best epoch."""
+"""nas.training.module: drop path, losses, optimizer steps, moving average and best epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from nas.data.synthetic import Synthetic
 from nas.nn.drop_path import DropPath
-from nas.nn.ops import OpOptions
 from nas.spaces.base import Network, Output
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
@@ -28,7 +27,7 @@ SGD = partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)
 
 
 class Small(Network):
-    """Two linear heads, so that gradients are known; the second one is auxiliary."""
+    """Two linear heads with simple gradients; the second one is auxiliary."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,9 +40,9 @@ class Small(Network):
 
 
 def data(**options: Any) -> Synthetic:
-    made = Synthetic(shape=(3, 2, 2), classes=5, size=32, test_size=20, batch_size=8, bilevel=False, **options)
-    made.test_every_epoch = True
-    return made
+    synthetic = Synthetic(shape=(3, 2, 2), classes=5, size=32, test_size=20, batch_size=8, bilevel=False, **options)
+    synthetic.test_every_epoch = True
+    return synthetic
 
 
 def fit(training: Training, epochs: int, *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
@@ -56,8 +55,8 @@ def fit(training: Training, epochs: int, *callbacks: pl.Callback, **options: Any
     return trainer
 
 
-class Watch(pl.Callback):
-    """The drop-path probability and the test accuracy of each epoch."""
+class RecordEpochs(pl.Callback):
+    """Record the drop-path probability and the test accuracy of each epoch."""
 
     def __init__(self) -> None:
         self.probabilities: list[set[float]] = []
@@ -73,7 +72,7 @@ class Watch(pl.Callback):
         self.accuracies.append(float(trainer.callback_metrics["test/accuracy"]))
 
 
-def test_the_rate_of_each_epoch_is_logged() -> None:
+def test_training_logs_the_learning_rate_of_each_epoch() -> None:
     class Rates(pl.Callback):
         def __init__(self) -> None:
             self.seen: list[float] = []
@@ -86,15 +85,15 @@ def test_the_rate_of_each_epoch_is_logged() -> None:
     assert rates.seen == pytest.approx([0.05 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(4)])
 
 
-def test_drop_path_grows_linearly_from_zero() -> None:
-    watch = Watch()
+def test_training_increases_drop_path_linearly() -> None:
+    watch = RecordEpochs()
     fit(Training(Small(), SGD, classes=5, drop_path=0.3), 6, watch)
     assert [round(p, 12) for (p,) in watch.probabilities] == [0.0, 0.05, 0.1, 0.15, 0.2, 0.25]
 
 
 @pytest.mark.parametrize(("cell", "dropped"), [(0, 6), (1, 5)])
-def test_drop_path_leaves_identities_alone(cell: int, dropped: int) -> None:
-    """Of eight links two are identities in the normal cell and three in the other, where a skip of stride 2 is none."""
+def test_drop_path_skips_identities(cell: int, dropped: int) -> None:
+    """Two of eight links are identities in the normal cell, three in the reduction cell (a skip of stride 2 is not)."""
     network = Darts((3, 8, 8), 10).network(load_genotype(DARTS), channels=4, layers=3)
     calls: list[int] = []
     network.cells[cell].graph.drop_path.register_forward_hook(lambda *args: calls.append(1))
@@ -110,8 +109,8 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
 
 
 @pytest.mark.parametrize(("weight", "smoothing"), [(0.4, 0.0), (0.4, 0.1), (0.0, 0.1)])
-def test_loss_against_its_definition(weight: float, smoothing: float) -> None:
-    """Cross-entropy to (1 - s) onehot + s / K, the mean over the batch, plus that of the auxiliary head."""
+def test_training_loss_matches_its_definition(weight: float, smoothing: float) -> None:
+    """Compare with the mean cross-entropy to (1 - s) onehot + s / K, plus that of the auxiliary head."""
     network = Small().double()
     training = Training(network, SGD, classes=5, auxiliary_weight=weight, label_smoothing=smoothing)
     training.log_dict = lambda *args, **kwargs: None  # type: ignore[assignment]
@@ -132,7 +131,7 @@ def test_loss_against_its_definition(weight: float, smoothing: float) -> None:
     )
 
 
-def test_test_loss_is_not_smoothed() -> None:
+def test_training_test_loss_has_no_label_smoothing() -> None:
     training = Training(Small(), SGD, classes=5, label_smoothing=0.1).eval()
     x, y = torch.randn(8, 3, 2, 2), torch.randint(5, (8,))
     training.test_step((x, y), 0)
@@ -140,22 +139,8 @@ def test_test_loss_is_not_smoothed() -> None:
     assert float(training.test_loss.compute()) == pytest.approx(float(expected.detach()))
 
 
-def test_decay_groups() -> None:
-    network = Darts((3, 8, 8), 10).network(load_genotype(DARTS), channels=4, layers=3)
-    everything = Training(network, SGD).configure_optimizers()[0][0]
-    assert [len(group["params"]) for group in everything.param_groups] == [len(list(network.parameters()))]
-    optimizer = Training(network, SGD, decay_norm_and_bias=False).configure_optimizers()[0][0]
-    decayed, free = optimizer.param_groups
-    assert (decayed["weight_decay"], free["weight_decay"], free["lr"], free["momentum"]) == (0.01, 0.0, 0.1, 0.9)
-    norms = {id(p) for m in network.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
-    biases = {id(m.bias) for m in network.modules() if getattr(m, "bias", None) is not None}
-    assert {id(p) for p in free["params"]} == norms | biases
-    kernels = {id(m.weight) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)}
-    assert {id(p) for p in decayed["params"]} == kernels and OpOptions().affine
-
-
-def manual(network: Small, batches: Iterator[tuple[Tensor, Tensor]], every: int = 1) -> list[dict[str, Tensor]]:
-    """SGD with momentum and clipping, step by step, as the optimizer's documentation has it."""
+def sgd_by_hand(network: Small, batches: Iterator[tuple[Tensor, Tensor]], every: int = 1) -> list[dict[str, Tensor]]:
+    """Return the parameters after each step of SGD with momentum and clipping, as in the documentation of torch."""
     state = {name: p.detach().clone() for name, p in network.named_parameters()}
     speed = {name: torch.zeros_like(p) for name, p in state.items()}
     seen = []
@@ -189,23 +174,23 @@ def batches_of(epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 @pytest.mark.parametrize("every", [1, 2])
-def test_steps_and_accumulated_steps_against_sgd_by_hand(every: int) -> None:
-    """The clipped gradient is that of the accumulated loss."""
+def test_training_steps_match_clipped_sgd(every: int) -> None:
+    """Clip the gradient of the accumulated loss."""
     torch.manual_seed(0)
     network = Small()
-    expected = manual(network, batches_of(2), every)
+    expected = sgd_by_hand(network, batches_of(2), every)
     trainer = fit(Training(network, SGD, classes=5, clip_norm=0.5), 2, accumulate_grad_batches=every)
     assert trainer.global_step == len(expected) == 8 // every
     for name, value in network.named_parameters():
         torch.testing.assert_close(value.detach(), expected[-1][name], rtol=1e-4, atol=1e-6)
 
 
-def test_moving_average_by_hand() -> None:
-    """The average begins as a copy after the first step, and is what is tested and left behind."""
+def test_training_tests_and_saves_the_moving_average() -> None:
+    """Start the average as a copy after the first step; test and keep the average."""
     torch.manual_seed(0)
     network = Small()
-    steps = manual(network, batches_of(2))
-    watch = Watch()
+    steps = sgd_by_hand(network, batches_of(2))
+    watch = RecordEpochs()
     fit(Training(network, SGD, classes=5, clip_norm=0.5), 2, EMAWeightAveraging(decay=0.9), watch)
     for name, value in network.named_parameters():
         average = steps[0][name]
@@ -218,9 +203,9 @@ def test_moving_average_by_hand() -> None:
     assert watch.accuracies[-1] == pytest.approx(accuracy)
 
 
-def test_best_epoch_is_the_first_of_the_highest_accuracy() -> None:
+def test_training_best_is_the_first_epoch_of_the_highest_accuracy() -> None:
     torch.manual_seed(1)
-    watch = Watch()
+    watch = RecordEpochs()
     training = Training(Small(), partial(torch.optim.SGD, lr=0.6), classes=5)
     fit(training, 6, watch)
     assert len(watch.accuracies) == 6 and len(set(watch.accuracies)) > 1
@@ -233,7 +218,7 @@ def test_best_epoch_is_the_first_of_the_highest_accuracy() -> None:
     assert other.best == training.best
 
 
-def test_channels_last_computes_the_same() -> None:
+def test_training_channels_last_matches_contiguous() -> None:
     found = []
     for last in (False, True):
         torch.manual_seed(0)
@@ -250,7 +235,7 @@ def test_channels_last_computes_the_same() -> None:
     assert found[0] == pytest.approx(found[1], rel=1e-10)
 
 
-def test_five_best_where_the_field_quotes_them() -> None:
+def test_training_reports_top5_with_100_classes() -> None:
     assert Training(Small(), SGD, classes=5).test_top5 is None
     training = Training(nn.Flatten(), SGD, classes=100)  # type: ignore[arg-type]
     scores = torch.arange(100.0).flip(0).repeat(10, 1).view(10, 100, 1, 1)  # class 0 first, then 1, ...
@@ -259,7 +244,7 @@ def test_five_best_where_the_field_quotes_them() -> None:
     assert (float(training.test_accuracy.compute()), float(training.test_top5.compute())) == pytest.approx((0.1, 0.5))
 
 
-def test_no_paths_to_drop() -> None:
+def test_training_rejects_drop_path_without_modules() -> None:
     network = Small()
     del network.drop_path
     Training(network, SGD, classes=5)

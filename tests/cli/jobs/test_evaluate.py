@@ -19,7 +19,7 @@ from nas.data.synthetic import Synthetic
 from nas.deploy.evaluation import EvaluationModule
 from nas.deploy.latency import measure_latency
 from nas.utils.errors import NasError
-from tests.support.deploy_tools import Stored, made, written
+from tests.support.deploy_tools import Stored, random_model, save_random_model
 from tests.support.error_tools import NB201, TRAIN, run, snapshot
 
 
@@ -142,13 +142,13 @@ def test_where_the_data_set_comes_from(trained: Path, tmp_path: Path) -> None:
     assert set(expected) <= set(taken) and "seed=3" in taken and taken[-1] == f"weights={trained}"
     assert "seed=9" in (given := same_test(["seed=9", f"weights={trained}"])) and "seed=3" not in given
     assert same_test(["dataset=digits", f"weights={trained}"]) == ["dataset=digits", f"weights={trained}"]
-    alone = written(tmp_path / "moved.pt")
+    alone = save_random_model(tmp_path / "moved.pt")
     assert same_test([f"weights={alone}"])[0] == "dataset=synthetic"
     assert same_test(["weights=nowhere"]) == ["weights=nowhere"]
 
 
 def test_a_model_elsewhere_keeps_its_normalization(tmp_path: Path) -> None:
-    model = written(tmp_path / "moved.pt")
+    model = save_random_model(tmp_path / "moved.pt")
     tiny = [a for a in TRAIN if a.startswith("dataset.") and "batch_size" not in a]
     arguments = ["mode=eval", f"weights={model}", *tiny, "evaluation.runs=1", "evaluation.logits=true"]
     run("train", *arguments, f"hydra.run.dir={tmp_path}/a").succeeded()
@@ -158,7 +158,7 @@ def test_a_model_elsewhere_keeps_its_normalization(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "b" / "summary.json").read_text())["mean"] == [0.5] * 3
     first, second = (torch.load(tmp_path / name / "logits.pt", weights_only=True)["logits"] for name in "ab")
     assert not torch.allclose(first, second)
-    network = made().network()
+    network = random_model().network()
     images = Synthetic(shape=(3, 8, 8), size=64, test_size=16, mean=0.4, std=0.2).test_dataloader()
     with torch.no_grad():
         torch.testing.assert_close(first, torch.cat([network(x) for x, _ in images]), rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Batched augmentation against loops over single images, and the statistics of its random numbers."""
+"""nas.data.pipeline.cifar_augmentation: against loops over images, and statistics of the random numbers."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def crop_by_hand(image: Tensor, pad: int, top: int, left: int) -> Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_crop_is_the_crop_of_each_image_by_itself(dtype):
+def test_random_crop_matches_a_loop_over_images(dtype) -> None:
     x = images().to(dtype)
     got = random_crop(x, 2, seeded())
     offsets = torch.randint(0, 5, (2, len(x)), generator=seeded())
@@ -44,8 +44,8 @@ def test_crop_is_the_crop_of_each_image_by_itself(dtype):
     assert torch.equal(got, expected) and got.dtype == dtype
 
 
-def test_crop_offsets_are_uniform():
-    # A single bright pixel in the middle shows the offset of its image.
+def test_random_crop_offsets_are_uniform() -> None:
+    # A bright pixel in the center marks the offset of its image.
     x = torch.zeros(20_000, 1, 9, 9, dtype=torch.uint8)
     x[:, :, 4, 4] = 1
     count = random_crop(x, 2, seeded()).sum(0)[0].float()
@@ -53,7 +53,7 @@ def test_crop_offsets_are_uniform():
     assert (count[2:7, 2:7] / 800 - 1).abs().max() < 0.15  # four standard deviations
 
 
-def test_flip_mirrors_about_half_of_the_images():
+def test_random_flip_mirrors_half_of_the_images() -> None:
     x = images(2000)
     got = random_flip(x, seeded())
     kept = (got == x).flatten(1).all(1)
@@ -62,7 +62,7 @@ def test_flip_mirrors_about_half_of_the_images():
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_cutout_is_a_clipped_square_in_each_image(size):
+def test_cutout_is_a_clipped_square(size) -> None:
     x = images().float()
     holes = cutout(x, size, seeded()) == 0
     generator = seeded()
@@ -77,11 +77,11 @@ def test_cutout_is_a_clipped_square_in_each_image(size):
     assert torch.equal(cutout(x, size, seeded()).masked_select(~holes), x.masked_select(~holes))
 
 
-def test_cutout_is_smaller_at_the_borders_as_often_as_its_center_is_there():
+def test_cutout_is_clipped_at_the_borders() -> None:
     n, side, size = 20_000, 16, 8
     hole = (cutout(torch.ones(n, 1, side, side), size, seeded()) == 0)[:, 0]
     heights, widths = hole.any(2).sum(1), hole.any(1).sum(1)
-    # A center c covers c - 4 .. c + 3: whole for the 9 centers 4..12, less by one for each step towards a border.
+    # A center c covers c - 4 .. c + 3: complete for the 9 centers 4..12, one pixel less per step towards a border.
     expected = torch.zeros(9)
     for center in range(side):
         expected[len([p for p in range(center - 4, center + 4) if 0 <= p < side])] += 1 / side
@@ -91,12 +91,12 @@ def test_cutout_is_smaller_at_the_borders_as_often_as_its_center_is_there():
     assert abs(whole - (9 / 16) ** 2) < 0.015
 
 
-def test_cutout_centers_are_uniform_over_all_pixels():
+def test_cutout_centers_are_uniform() -> None:
     centers = (cutout(torch.ones(20_000, 1, 4, 5), 1, seeded()) == 0)[:, 0].sum(0)
     assert centers.sum() == 20_000 and (centers / 1000 - 1).abs().max() < 0.13
 
 
-def test_normalize_scales_bytes_and_leaves_its_input():
+def test_normalize_scales_bytes_and_keeps_its_input() -> None:
     x = images(2)
     expected = torch.empty(x.shape)
     for channel in range(3):
@@ -109,7 +109,7 @@ def test_normalize_scales_bytes_and_leaves_its_input():
     assert torch.equal(EvalTransform(MEAN, STD)(x), normalize(x, mean, std))
 
 
-def test_training_pads_with_black_and_cuts_to_the_mean():
+def test_train_transform_pads_with_black_and_cuts_out_the_mean() -> None:
     white = torch.full((500, 3, 6, 6), 255, dtype=torch.uint8)
     out = TrainTransform(MEAN, STD, pad=2, flip=True, cutout=2)(white, seeded())
     for channel in range(3):
@@ -119,20 +119,20 @@ def test_training_pads_with_black_and_cuts_to_the_mean():
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_an_image_has_its_hole_by_chance(probability):
+def test_train_transform_applies_cutout_with_its_probability(probability) -> None:
     transform = TrainTransform((0.0,), (1.0,), pad=0, flip=False, cutout=3)
     transform.cutout_probability = probability
-    holed = (transform(torch.ones(20_000, 1, 8, 8), Generator().manual_seed(0)) == 0).flatten(1).any(1)
-    assert abs(float(holed.float().mean()) - probability) <= 4 * (probability * (1 - probability) / 20_000) ** 0.5
+    with_hole = (transform(torch.ones(20_000, 1, 8, 8), Generator().manual_seed(0)) == 0).flatten(1).any(1)
+    assert abs(float(with_hole.float().mean()) - probability) <= 4 * (probability * (1 - probability) / 20_000) ** 0.5
 
 
-def test_training_with_all_switched_off_is_evaluation():
+def test_train_transform_without_options_is_the_eval_transform() -> None:
     x = images()
     plain = TrainTransform(MEAN, STD, pad=0, flip=False, cutout=0)
     assert torch.equal(plain(x, seeded()), EvalTransform(MEAN, STD)(x))
 
 
-def test_training_follows_its_generator():
+def test_train_transform_depends_on_its_generator() -> None:
     x, transform = images(), TrainTransform(MEAN, STD, pad=2, cutout=3)
     one, same, other = (transform(x, seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
@@ -140,7 +140,7 @@ def test_training_follows_its_generator():
 
 
 @pytest.mark.gpu
-def test_no_step_waits_for_the_device():
+def test_train_transform_does_not_synchronize_the_device() -> None:
     x = images().to("cuda")
     transform, generator = TrainTransform(MEAN, STD, pad=2, cutout=3), Generator("cuda").manual_seed(0)
     transform(x, generator)

@@ -1,4 +1,4 @@
-"""PCA lighting against its closed form: the shift of each image, its moments, and its place in the augmentation."""
+"""nas.data.pipeline.pca_lighting: shift of each image, moments, and position in the augmentation."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ VALUES = np.array([0.2175, 0.0188, 0.0045])
 VECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
 
-def test_the_directions_are_orthogonal_and_of_length_one() -> None:
+def test_directions_are_orthonormal() -> None:
     assert np.array_equal(np.array(DIRECTIONS), VECTORS) and np.array_equal(np.array(VARIANCES), VALUES)
     np.testing.assert_allclose(VECTORS.T @ VECTORS, np.eye(3), atol=2e-4)
 
 
-def test_each_image_is_shifted_by_one_color() -> None:
+def test_lighting_shifts_each_image_by_one_color() -> None:
     x = torch.rand(5, 3, 4, 6)
     found = lighting(x, 0.1, Generator().manual_seed(3)) - x
     draws = torch.randn(5, 3, generator=Generator().manual_seed(3)).double().numpy() * 0.1
@@ -34,8 +34,8 @@ def test_each_image_is_shifted_by_one_color() -> None:
         np.testing.assert_allclose(image.numpy(), np.broadcast_to(shift[:, None, None], (3, 4, 6)), atol=1e-7)
 
 
-def test_moments_over_many_images() -> None:
-    """Mean 0 and covariance V diag((0.1 l)^2) V^T, within five standard errors of 200,000 draws."""
+def test_lighting_has_the_specified_moments() -> None:
+    """Check mean 0 and covariance V diag((0.1 l)^2) V^T, within five standard errors of 200,000 samples."""
     n = 200_000
     shifts = lighting(torch.zeros(n, 3, 1, 1), 0.1, Generator().manual_seed(0))[:, :, 0, 0].double().numpy()
     truth = VECTORS @ np.diag((0.1 * VALUES) ** 2) @ VECTORS.T
@@ -49,7 +49,7 @@ def decode(**options: Any) -> ImageDecoder:
     return ImageDecoder(16, MEAN, STD, **{"augment": True, "color_jitter": (0, 0, 0, 0), **options})
 
 
-def test_a_file_is_shifted_before_it_is_normalized(tmp_path: Path) -> None:
+def test_image_decoder_applies_lighting_before_normalization(tmp_path: Path) -> None:
     path = str(tmp_path / "a.png")
     pixels = np.random.default_rng(0).integers(0, 256, (24, 20, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(path)
@@ -64,10 +64,10 @@ def test_a_file_is_shifted_before_it_is_normalized(tmp_path: Path) -> None:
         assert torch.equal(decode(lighting=0.1)(path, seed), decode(lighting=0.1)(path, seed))
     assert len(seen) == 20
     plain = decode(augment=False, lighting=0.1)(path, 0)
-    assert torch.equal(plain, decode(augment=False)(path, 0)), "an image that is tested on keeps its colors"
+    assert torch.equal(plain, decode(augment=False)(path, 0)), "no lighting in evaluation"
 
 
-def test_mistakes() -> None:
+def test_image_decoder_rejects_invalid_lighting() -> None:
     with pytest.raises(NasError, match=r"lighting=-0.1: .* 3 channel"):
         decode(lighting=-0.1)
     with pytest.raises(NasError, match=r"lighting=0.1: .* 1 channel"):

@@ -1,4 +1,4 @@
-"""Small images for networks of ImageNet: against Pillow, and through the front door with a mobile network."""
+"""nas.data.pipeline.resize: against Pillow, and in runs of train.py with a mobile network."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from nas.data.pipeline.imagenet_augmentation import center_crop
 from nas.data.pipeline.resize import Resize
 from nas.data.synthetic import Synthetic
 from nas.utils.errors import NasError
+from tests.support.case_ids import option_ids
 from tests.support.error_tools import run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -28,7 +29,7 @@ def images(*shape: int) -> Tensor:
 
 
 def by_pillow(image: Tensor, size: int, side: int) -> Tensor:
-    """The shorter side to ``side``, then the middle, as the published verification does on CIFAR."""
+    """Resize the shorter side to ``side`` and crop the center with Pillow, as in published code on CIFAR."""
     height, width = image.shape[1:]
     short = min(height, width)
     picture = Image.fromarray(image.permute(1, 2, 0).numpy())
@@ -47,8 +48,8 @@ def by_pillow(image: Tensor, size: int, side: int) -> Tensor:
         ((64, 48), 16, 20, 0.005),
     ],
 )
-def test_as_pillow_does_it(shape: tuple[int, int], size: int, side: int, share: float) -> None:
-    """The same pixels for CIFAR; elsewhere, as Pillow computes with whole numbers, a few differ by a level or two."""
+def test_resize_matches_pillow(shape: tuple[int, int], size: int, side: int, share: float) -> None:
+    """Expect equal pixels for CIFAR; elsewhere few differ by up to two levels, since Pillow uses integers."""
     x = images(3, 3, *shape)
     got = Resize(size, side)(x)
     expected = torch.stack([by_pillow(image, size, side) for image in x])
@@ -57,22 +58,22 @@ def test_as_pillow_does_it(shape: tuple[int, int], size: int, side: int, share: 
     assert apart.max() <= 2 and (apart > 0).float().mean() <= share
 
 
-def test_as_images_of_files_are_tested() -> None:
-    """``ImageDecoder`` resizes to 256 / 224 of the size, which is ``Resize(224, 256)``."""
+def test_resize_matches_the_center_crop_of_files() -> None:
+    """Compare ``Resize(224, 256)`` with the center crop of ``ImageDecoder``."""
     x = images(1, 3, 40, 40)
     picture = center_crop(Image.fromarray(x[0].permute(1, 2, 0).numpy()), 224)
     expected = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
     assert (Resize(224, 256)(x)[0].int() - expected.int()).abs().max() <= 1
 
 
-def test_float_images_are_not_rounded() -> None:
+def test_resize_does_not_round_float_images() -> None:
     x = torch.rand(2, 1, 8, 8, generator=Generator().manual_seed(0))
     got = Resize(24)(x)
     expected = torch.nn.functional.interpolate(x, (24, 24), mode="bilinear")
     torch.testing.assert_close(got, expected)
 
 
-def test_parts_at_random_are_windows_of_the_whole_and_uniform() -> None:
+def test_resize_random_crop_is_uniform() -> None:
     x = images(1, 1, 8, 8).expand(3000, -1, -1, -1)
     whole, resize = Resize(12)(x[:1])[0, 0], Resize(9, 12)
     got = resize.random_crop(x, Generator().manual_seed(0))
@@ -82,14 +83,14 @@ def test_parts_at_random_are_windows_of_the_whole_and_uniform() -> None:
     assert (places.sum(0) / (len(x) / 16) - 1).abs().max() < 0.35  # five standard deviations
 
 
-def test_training_images_are_augmented_then_resized_then_holed() -> None:
+def test_train_transform_resizes_before_cutout() -> None:
     x = torch.full((4, 3, 8, 8), 255, dtype=torch.uint8)
     out = TrainTransform((0.5,) * 3, (0.5,) * 3, pad=0, flip=True, cutout=4, resize=Resize(16))(x, Generator())
     assert out.shape == (4, 3, 16, 16) and set(out.unique().tolist()) == {0.0, 1.0}
-    assert 4 <= int((out[0, 0] == 0).sum()) <= 16, "the hole is measured in pixels of the resized image"
+    assert 4 <= int((out[0, 0] == 0).sum()) <= 16, "the hole has the size in pixels of the resized image"
 
 
-def test_data_sets_tell_the_size_that_networks_see() -> None:
+def test_resize_sets_the_shape_of_a_data_set() -> None:
     data = Synthetic(shape=(3, 8, 8), size=32, test_size=8, image_size=16, resize=18, batch_size=8, bilevel=False)
     assert data.shape == (3, 16, 16) and data.splits.train_images.shape == (32, 3, 8, 8)
     assert all(
@@ -97,7 +98,7 @@ def test_data_sets_tell_the_size_that_networks_see() -> None:
     )
     plain = Synthetic(shape=(3, 8, 8), size=32, test_size=8)
     x = next(iter(plain.test_dataloader()))[0]
-    assert torch.equal(x, plain.test_dataloader().transform(plain.splits.test_images, None)), "as before without"
+    assert torch.equal(x, plain.test_dataloader().transform(plain.splits.test_images, None)), "unchanged without resize"
     assert Cifar10(".", image_size=224).shape == (3, 224, 224)
 
 
@@ -108,14 +109,15 @@ def test_data_sets_tell_the_size_that_networks_see() -> None:
         ({"image_size": 64, "resize": 32}, "image_size=64, dataset.resize=32"),
         ({"resize": 64}, "dataset.resize=64: has no effect without dataset.image_size"),
     ],
+    ids=option_ids,
 )
-def test_mistakes(options: dict[str, Any], phrase: str) -> None:
+def test_resize_rejects_invalid_sizes(options: dict[str, Any], phrase: str) -> None:
     with pytest.raises(NasError, match=phrase):
         Cifar10(".", **options)
 
 
-def test_a_mobile_network_on_small_images(tmp_path: Path) -> None:
-    """Trained on resized images, then evaluated: on the same size without being told, with the same result."""
+def test_resize_in_training_and_evaluation_of_a_mobile_network(tmp_path: Path) -> None:
+    """Train on resized images, then evaluate: the evaluation inherits the size and has the same result."""
     tiny = ["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=16", "dataset.test_size=8"]
     size = ["dataset.image_size=40", "dataset.resize=44", "dataset.batch_size=8"]
     arguments = ["genotype=NoisyDARTS_A", "epochs=1", f"hydra.run.dir={tmp_path}/a"]

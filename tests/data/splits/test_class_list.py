@@ -1,4 +1,4 @@
-"""Lists of classes: which folders are used, their labels and names, and through the front door."""
+"""nas.data.splits.class_list: folders, labels and names of the listed classes, also in runs of train.py."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nas.data.folder import Folder
 from nas.data.splits.class_list import read_class_list
 from nas.utils.errors import NasError
 from tests.support.error_tools import NB201, run
-from tests.support.folder_tools import COLORS, tree
+from tests.support.folder_tools import COLORS, image_folder
 
 SMALL = ("image_size", 8), ("channels", 3), ("batch_size", 4), ("num_workers", 0)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ant: red, bee: green, cat: blue; cat is not tested on."""
-    found = tree(tmp_path_factory.mktemp("images"), train=6, val=3)
+    """Write classes ant (red), bee (green) and cat (blue, without test images)."""
+    found = image_folder(tmp_path_factory.mktemp("images"), train=6, val=3)
     for file in (found / "val" / "cat").iterdir():
         file.unlink()
     (found / "val" / "cat").rmdir()
@@ -33,7 +33,7 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
-def test_order_names_and_what_is_left_out(tmp_path: Path) -> None:
+def test_read_class_list_returns_folders_and_names_in_order(tmp_path: Path) -> None:
     present = ["n02", "n01", "n03", "sea lion"]
     file = written(tmp_path / "l.txt", "# ImageNet\nn03 tench, Tinca tinca\n\nsea lion\nn01\ta\n")
     assert read_class_list(file, present) == (("n03", "sea lion", "n01"), ("tench, Tinca tinca", "sea lion", "a"))
@@ -47,16 +47,17 @@ def test_order_names_and_what_is_left_out(tmp_path: Path) -> None:
         ("ant", "lists 1 class"),
         ("", "lists 0 class"),
     ],
+    ids=["unknown folder", "duplicate", "one class", "empty"],
 )
-def test_mistakes(text: str, phrase: str, tmp_path: Path) -> None:
+def test_read_class_list_rejects_invalid_lists(text: str, phrase: str, tmp_path: Path) -> None:
     with pytest.raises(NasError, match=phrase):
         read_class_list(written(tmp_path / "l.txt", text), ["ant", "bee"])
     with pytest.raises(NasError, match="nowhere.txt: cannot be read"):
         read_class_list(tmp_path / "nowhere.txt", ["ant", "bee"])
 
 
-def test_labels_follow_the_list(root: Path, tmp_path: Path) -> None:
-    """Seen in the colors of the images: green ones have label 0."""
+def test_class_list_sets_the_labels(root: Path, tmp_path: Path) -> None:
+    """Check the labels by the colors of the images: green images have label 0."""
     data = Folder(root, class_list=written(tmp_path / "l.txt", "bee honey bee\nant"), bilevel=False, **dict(SMALL))
     data.setup()
     assert (data.classes, data.class_names) == (2, ("honey bee", "ant")) and data.sizes() == {"train": 12, "test": 6}
@@ -68,8 +69,8 @@ def test_labels_follow_the_list(root: Path, tmp_path: Path) -> None:
             assert (color - expected).abs().max() < 20
 
 
-def test_a_list_mends_folders_that_differ(root: Path, tmp_path: Path) -> None:
-    """Without it the run stops; with it, training and evaluation are on the two classes, under their names."""
+def test_class_list_selects_classes_of_train_and_evaluation(root: Path, tmp_path: Path) -> None:
+    """Reject folders that differ without a list; with a list, train and evaluate on the two listed classes."""
     size = ("network.channels=4", "network.cells_per_stage=1", "epochs=1", f"genotype={NB201}")
     data = ["dataset=folder", f"dataset.root={root}", *(f"dataset.{key}={value}" for key, value in SMALL)]
     whole = run("train", *size, *data, f"hydra.run.dir={tmp_path}/whole")

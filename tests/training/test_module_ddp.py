@@ -1,4 +1,4 @@
-"""A training on two processes: tested on each image once, and dropping paths apart on both."""
+"""nas.training.module on two processes: each image is tested once, and drop paths differ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.error_tools import NB201, TRAIN
 
 
 @pytest.mark.slow
-def test_two_ranks_are_tested_as_one_and_draw_apart(tmp_path: Path) -> None:
+def test_training_on_two_ranks_tests_each_image_once(tmp_path: Path) -> None:
     arguments = [a for a in TRAIN if "test_size" not in a and "epochs" not in a]
     arguments += [
         "epochs=2",
@@ -27,6 +27,6 @@ def test_two_ranks_are_tested_as_one_and_draw_apart(tmp_path: Path) -> None:
     run = f"hydra.run.dir={tmp_path}/eval"
     succeeded(script("train", "mode=eval", f"weights={tmp_path}/run", "trainer=cpu", run, cwd=tmp_path))
     trained, evaluated = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("run", "eval"))
-    assert evaluated["images"] == trained["images"] == 5, "on two ranks, each once"
+    assert evaluated["images"] == trained["images"] == 5, "each image once on two ranks"
     for name in ("test_accuracy", "test_loss"):
         assert trained[name] == pytest.approx(evaluated[name], rel=1e-5), name
