@@ -1,10 +1,14 @@
 """Published weights of other repositories, translated to the names of this library.
 
-Supported are the networks of DARTS (and of PC-DARTS, DrNAS, NoisyDARTS and Robust DARTS, which share its names), of
-NAS-Bench-201 (AutoDL-Projects, DrNAS), the NASNet-like networks of AutoDL-Projects (GDAS with searched or fixed
-reduction cells, DARTS), NoisyDARTS-A as in timm, and the single-path networks of DSNAS and Single Path One-Shot. Both
-supernets and networks of a genotype are supported. These repositories number the ops, while this library names them.
-The translation therefore depends on the target network.
+Supported networks, as supernets and as networks of a genotype:
+
+* DARTS, and PC-DARTS, DrNAS, NoisyDARTS and Robust DARTS, which share its names
+* NAS-Bench-201 (AutoDL-Projects, DrNAS)
+* the NASNet-like networks of AutoDL-Projects (GDAS with searched or fixed reduction cells, DARTS)
+* NoisyDARTS-A as in timm, and the single-path networks of DSNAS and Single Path One-Shot
+
+These repositories number the ops, while this library names them. The translation therefore depends on the target
+network.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The counting rules of the field: figures that their tools print, and rules worked out by hand."""
+"""nas.nn.macs: counting rules against figures of other tools and against counts by hand."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ CIFAR, _ = DATASETS["cifar10"]
 @pytest.mark.parametrize(
     ("rule", "millions"), [("macs_bias", 15.64737), ("thop_2020", 16.4646), ("ptflops", 16.8106), ("macs", 15.64736)]
 )
-def test_what_tools_say_of_the_first_architecture_of_the_benchmark(rule: str, millions: float) -> None:
-    """thop and ptflops as quoted by users of NATS-Bench (issue 24), the benchmark's own figure as it is stored."""
+def test_count_operations_matches_other_tools(rule: str, millions: float) -> None:
+    """Compare with thop and ptflops as quoted for NATS-Bench (issue 24), and with the stored figure."""
     network = NasBench201(CIFAR, 10).network(from_index(0))
     places = len(str(millions).partition(".")[2])
     assert round(count_operations(network, CIFAR, rule) / 1e6, places) == millions
 
 
-def test_one_layer_of_each_kind() -> None:
-    """By hand: 8x8 images of 3 channels, a 3x3 convolution to 4 with a bias, and what follows."""
+def test_count_operations_of_each_layer_by_hand() -> None:
+    """Count 8x8 images of 3 channels, a 3x3 convolution to 4 channels with a bias, and further layers."""
     network = nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1),  # 256 outputs of 27 products
         nn.BatchNorm2d(4),  # 256
@@ -52,20 +52,20 @@ def test_one_layer_of_each_kind() -> None:
 
 
 @pytest.mark.parametrize("name", ["nasnet", "fairdarts_a", "SETN", "SNAS_aggressive", "GDAS_F1"])
-def test_flops_are_those_of_pytorch(name: str) -> None:
+def test_count_operations_flops_match_pytorch(name: str) -> None:
     network = build_network(get_architecture(name), "cifar10", channels=8, layers=3).to_empty(device="cpu")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(torch.zeros(1, *CIFAR))
     assert count_operations(network, CIFAR, "flops") == counter.get_total_flops() == 2 * count_macs(network, CIFAR)
 
 
-def test_a_figure_of_fairdarts_table_about_another_method() -> None:
-    """558 M for PC-DARTS; a pool that edges share is counted once an edge."""
+def test_count_operations_matches_a_figure_of_fairdarts() -> None:
+    """Expect 558 M for PC-DARTS; a pool shared by edges is counted once per edge."""
     network = build_network(get_architecture("PC-DARTS"), "cifar10")
     assert round(count_operations(network, CIFAR, "thop_2019_without_norm") / 1e6, 2) == 558.26
 
 
-def test_meta_and_real_networks_count_alike() -> None:
+def test_count_operations_on_the_meta_device() -> None:
     meta = build_network(get_architecture("DARTS"), "cifar10", channels=8, layers=3)
     real = build_network(get_architecture("DARTS"), "cifar10", channels=8, layers=3).to_empty(device="cpu")
     for rule in RULES:
@@ -73,8 +73,8 @@ def test_meta_and_real_networks_count_alike() -> None:
     assert all(p.is_meta for p in meta.parameters()) and count_parameters(meta) == count_parameters(real)
 
 
-class Stubborn(nn.Module):
-    """Cannot tell how long the rows of an empty batch are."""
+class RejectsEmptyBatch(nn.Module):
+    """Network whose reshape fails for an empty batch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,10 +87,10 @@ class Stubborn(nn.Module):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_networks_that_take_no_empty_batch(device: str) -> None:
-    assert count_macs(Stubborn().to(device), (3, 4, 4)) == 2 * 16 * 3 + 32 * 7
+def test_count_macs_of_a_network_that_rejects_empty_batches(device: str) -> None:
+    assert count_macs(RejectsEmptyBatch().to(device), (3, 4, 4)) == 2 * 16 * 3 + 32 * 7
 
 
-def test_unknown_rule() -> None:
+def test_count_operations_rejects_an_unknown_rule() -> None:
     with pytest.raises(NasError, match="unknown counting rule 'thop': did you mean .*thop_2020"):
-        count_operations(Stubborn(), (3, 4, 4), "thop")
+        count_operations(RejectsEmptyBatch(), (3, 4, 4), "thop")
