@@ -31,7 +31,7 @@ SEARCHES = {
     "channels=8": ["unknown key 'channels'", "did you mean space.channels?"],
     "lr=0.1": ["unknown key 'lr'", "method.weight_step.optimizer.lr or method.arch_step.optimizer.lr"],
     "foo.bar=1": ["unknown key 'foo.bar'", "at the top there are seed, epochs"],
-    "method.foo=1": ["unknown key 'method.foo'", "method.weight_step.clip_norm"],
+    "method.foo=1": ["unknown key 'method.foo'", "method.weight_step"],
     "~method.foo": ["unknown key 'method.foo'"],
     "space.chanels=8": ["unknown key 'space.chanels'", "did you mean 'space.channels'?"],
     "space.channels=abc": ["space.channels=abc", "takes a whole number (such as"],
