@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXCLUDED = ("scan", "mask_gumbel", "mask_rl", "tas")  # no training steps, or layer widths only
+EXCLUDED = ("mask_gumbel", "mask_rl", "tas")  # no training steps, or layer widths only
 DEFAULTS = {
     "method": ",".join(sorted({path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")} - set(EXCLUDED))),
     "space": "nas_bench_201",

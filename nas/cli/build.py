@@ -1,46 +1,53 @@
-"""From a composed configuration to objects."""
+"""Construction of data set, space, search, networks' options and trainer from a composed configuration."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.callbacks import EMAWeightAveraging
 from pytorch_lightning.loggers import Logger, WandbLogger
 
-from nas.cli.overrides.compatibility import refuse_unmet_needs
-from nas.cli.overrides.signatures import check_network
-from nas.cli.run_dir.checkpoints import WholeCheckpoints
+from nas.cli.checks.options import check_network
+from nas.cli.checks.requirements import check_requirements
+from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
 from nas.data.base import ImageData
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 NOT_OPTIONS = ("epochs", "requires", "space", "warmup_ratio")
-"""The keys of a method that its search is not made from."""
+"""Keys of a method that its class does not take."""
 
 
 def build_data(cfg: DictConfig, **options: Any) -> ImageData:
-    """The data set; nothing is read yet."""
+    """Build the data set; no file is read yet."""
     cfg.paths.data = str(Path(cfg.paths.data).expanduser())
     data: ImageData = instantiate(cfg.dataset, **options, _convert_="all")
     return data
 
 
+def dataset_name() -> str:
+    """Return the name of the chosen file of the group ``dataset``."""
+    return str(HydraConfig.get().runtime.choices["dataset"])
+
+
 def build_space(cfg: DictConfig, data: ImageData) -> Space:
-    """The space, told by the data set what comes in and how many classes go out."""
+    """Build the space for the image shape and the number of classes of a data set."""
     space: Space = instantiate(cfg, shape=data.shape, classes=data.classes, _convert_="all")
     return space
 
 
 def build_search(cfg: DictConfig, space: Space) -> Search:
-    """The search of a method on a space. Raises NasError where the method means nothing there."""
-    refuse_unmet_needs(cfg, cfg._get_parent()["space"], space)  # type: ignore[index]
+    """Build the search of a method on a space. Raises NasError if the method is not defined on the space."""
+    check_requirements(cfg, cfg._get_parent()["space"], space)  # type: ignore[index]
     network = (cfg.get("evaluator") or {}).get("network")
     if network is not None:
         check_network("evaluator.network", space, network)
@@ -50,16 +57,35 @@ def build_search(cfg: DictConfig, space: Space) -> Search:
     return search
 
 
+def network_options(space: Space, given: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the options that are not null over ``published``. Raises NasError for one that the space does not have."""
+    options = {**published, **{str(name): value for name, value in given.items() if value is not None}}
+    check_network("network", space, options)
+    return options
+
+
+def build_averaging(decay: float | None) -> list[pl.Callback]:
+    """Build the callback for an exponential moving average of the weights, none if ``decay`` is None.
+
+    The averaged weights replace the trained ones in test and model.pt.
+    """
+    if decay is None:
+        return []
+    if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 < decay < 1:
+        raise NasError(f"ema={decay}: give a decay between 0 and 1, such as 0.9999, or null.")
+    return [EMAWeightAveraging(decay=float(decay))]
+
+
 def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Trainer:
-    """The trainer with its loggers and callbacks, and ``more`` of these. Raises NasError where there is no GPU."""
+    """Build the trainer with its loggers, its callbacks, and ``more`` callbacks. Raises NasError if there is no GPU."""
     if cfg.trainer.accelerator in ("gpu", "cuda") and not torch.backends.mps.is_available():
-        _need_cuda(cfg)
+        _check_cuda(cfg)
     if cfg.trainer.enable_progress_bar is None:
         with open_dict(cfg):
             cfg.trainer.enable_progress_bar = sys.stderr.isatty()
     loggers: list[Logger] = [instantiate(part, _convert_="all") for part in (cfg.logger or {}).values()]
     callbacks: list[pl.Callback] = [instantiate(part, _convert_="all") for part in cfg.callbacks.values() if part]
-    plugins = [WholeCheckpoints(), *instantiate(cfg.trainer.get("plugins") or [], _convert_="all")]
+    plugins = [AtomicCheckpointIO(), *instantiate(cfg.trainer.get("plugins") or [], _convert_="all")]
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False))  # type: ignore[arg-type]
@@ -69,30 +95,37 @@ def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Train
     return trainer
 
 
-def device_alone(cfg: DictConfig) -> torch.device:
-    """Where a job computes that has no trainer: CUDA's device or the CPU. Raises NasError where there is no CUDA."""
+def seed_and_threads(cfg: DictConfig) -> None:
+    """Seed all generators and set the number of CPU threads."""
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+
+
+def device_without_trainer(cfg: DictConfig) -> torch.device:
+    """Return the device for a job without a trainer. Raises NasError if CUDA is set and not available."""
     if cfg.trainer.accelerator not in ("gpu", "cuda"):
         return torch.device("cpu")
-    _need_cuda(cfg)
+    _check_cuda(cfg)
     return torch.device("cuda")
 
 
-def _need_cuda(cfg: DictConfig) -> None:
+def _check_cuda(cfg: DictConfig) -> None:
     if not torch.cuda.is_available():
         raise NasError(
-            f"trainer.accelerator={cfg.trainer.accelerator}: PyTorch {torch.__version__} finds no GPU here; use "
-            "trainer=cpu, or see that the driver and a PyTorch with CUDA are installed"
+            f"trainer.accelerator={cfg.trainer.accelerator}: PyTorch {torch.__version__} finds no GPU. Use trainer=cpu "
+            "or install a driver and a PyTorch with CUDA."
         )
 
 
 def precision(cfg: DictConfig) -> str:
-    """Lightning's full name of the precision that is asked for."""
-    asked = str(cfg.trainer.get("precision") or "32-true")
-    return {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}.get(asked, asked)
+    """Return Lightning's full name of ``trainer.precision``."""
+    given = str(cfg.trainer.get("precision") or "32-true")
+    return {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}.get(given, given)
 
 
 def finish_wandb() -> None:
-    """Closes a W&B run, so that the next job of a sweep begins its own."""
+    """Close the W&B run, so that the next job of a sweep starts its own."""
     wandb: Any = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=1 if sys.exc_info()[0] else 0)

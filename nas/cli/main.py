@@ -1,4 +1,4 @@
-"""What happens around a job: before Hydra reads the command line, and when something fails."""
+"""Path of a command line: parse, complete and check it, let Hydra run the job, report its errors in one line."""
 
 from __future__ import annotations
 
@@ -10,103 +10,107 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from nas.cli.checks.arguments import check_choices, check_mode
+from nas.cli.checks.directory import check_directory
+from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.checks.values import check_config
 from nas.cli.errors import explain
-from nas.cli.jobs.dispatch import check_mode
-from nas.cli.overrides.benchmark_coverage import check_queries
-from nas.cli.overrides.compose import check_config, composed
-from nas.cli.overrides.parse import check_choices, override, readable
-from nas.cli.overrides.resume import continue_run
-from nas.cli.overrides.signatures import check_options
-from nas.cli.run_dir.layout import check_directory, holds_repetitions, holds_scan, last_checkpoint
+from nas.cli.jobs.dispatch import run_job
+from nas.cli.overrides.complete import complete
+from nas.cli.overrides.compose import compose_job
+from nas.cli.overrides.hydra_internals import split_arguments
+from nas.cli.overrides.parse import quote_texts, value_of
+from nas.cli.run_dir.layout import FAILURE_FILE, holds_ranking, holds_repetitions, last_checkpoint
 from nas.utils.errors import NasError
 
-FAILURE_FILE = "failure.txt"
 INTERRUPTED = 130  # the exit code of a process that Ctrl-C stopped
 
 
-def launch(main: Callable[[], Any], job: str, *rewrites: Callable[[list[str]], list[str]]) -> None:
-    """The entry point: checks and completes the command line, then lets Hydra run ``main``.
+def launch(main: Callable[[], Any], job: str) -> None:
+    """Check and complete the command line of ``job`` ("search" or "train"), then let Hydra run ``main``.
 
     A mistake ends the process with one line on stderr and exit code 1, before Hydra writes anything.
     """
     try:
-        sys.argv[1:] = prepare(job, sys.argv[1:], *rewrites)
+        sys.argv[1:] = prepare(job, sys.argv[1:])
         main()
     except NasError as error:
         if full_errors():
             raise
-        tell(str(error))
+        log_error(str(error))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         if full_errors():
             raise
-        tell("interrupted before the run began")
+        log_error("interrupted before the run started")
         raise SystemExit(INTERRUPTED) from None
 
 
-def prepare(job: str, arguments: Sequence[str], *rewrites: Callable[[list[str]], list[str]]) -> list[str]:
-    """The command line as Hydra shall read it: its flags, then the overrides. Raises NasError for a mistake in it."""
-    flags, unknown_flags = get_args_parser().parse_known_intermixed_args(arguments)
+def prepare(job: str, arguments: Sequence[str]) -> list[str]:
+    """Return the command line for Hydra: its flags, then the overrides. Raises NasError for a mistake in it."""
+    flags, unknown_flags = split_arguments(arguments)
     if unknown_flags:
-        raise NasError(f"unknown option {unknown_flags[0]}: overrides are key=value; --hydra-help lists the options")
+        raise NasError(f"unknown option {unknown_flags[0]}. Overrides are key=value; --hydra-help lists the options.")
     given = list(flags.overrides)
     options = [argument for argument in arguments if argument not in given]
-    given = [readable(argument) for argument in given]
+    given = [quote_texts(argument) for argument in given]
     if any((flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)):
         return options + given
-    foreign = flags.config_path or flags.config_name  # another configuration altogether: it is Hydra's to judge
-    if not (foreign or flags.config_dir or override(given, "hydra.searchpath")):
+    foreign = flags.config_path or flags.config_name  # another configuration altogether, which Hydra checks
+    if not (foreign or flags.config_dir or value_of(given, "hydra.searchpath")):
         check_choices(given)
-    if job == "train":
-        check_mode(given)
-    given = continue_run(given, job, bool(flags.multirun))
-    for rewrite in rewrites:
-        given = rewrite(given)
+    check_mode(job, given)
+    given = complete(given, job, bool(flags.multirun))
     if not foreign:
-        cfg = composed(job, given, flags)
+        cfg = compose_job(job, given, flags)
         if not flags.cfg:
-            check_config(cfg)
-            if "submitit" not in cfg.hydra.launcher._target_:  # that one starts the processes of a job itself
-                refuse_nested_ddp(cfg, bool(flags.multirun))
-            check_directory(cfg, bool(flags.multirun))
-            if not flags.multirun:  # each job of a sweep tells its own
-                check_queries(cfg)
+            _check(cfg, bool(flags.multirun))
     return options + given
 
 
-def guarded(run: Callable[[DictConfig], float | None], cfg: DictConfig) -> float | None:
-    """Runs a job; a mistake of the user becomes one line and exit code 1.
+def _check(cfg: DictConfig, sweeping: bool) -> None:
+    """Raise NasError for a configuration that no run can have, or whose output directory is taken."""
+    check_config(cfg)
+    if "submitit" not in cfg.hydra.launcher._target_:  # submitit starts the processes of a job itself
+        refuse_nested_ddp(cfg, sweeping)
+    check_directory(cfg, sweeping)
+    if not sweeping and cfg.mode == "search" and "evaluator" in cfg.method:  # each job of a sweep reports its own
+        # imported here, because it needs torch and other mistakes should be reported without waiting for that
+        from nas.cli.jobs.benchmark_coverage import check_benchmark_coverage
 
-    In a sweep the line goes to the job's directory too, the other jobs run, and the table at the end tells.
+        check_benchmark_coverage(cfg)
+
+
+def run_with_error_handling(cfg: DictConfig) -> float | None:
+    """Run a job; a mistake of the user ends the process with one line and exit code 1.
+
+    In a sweep, the line is also written to the directory of the job, and the remaining jobs run.
     """
-    _quiet()
+    _silence_warnings()
     try:
-        check_config(cfg)
-        check_options(cfg)
-        return run(cfg)
+        return run_job(cfg)
     except (KeyboardInterrupt, SystemExit) as stop:
-        if not _interrupted(stop) or full_errors():
+        if not _is_interrupt(stop) or full_errors():
             raise
-        tell(_how_to_go_on(cfg))
+        log_error(_how_to_resume(cfg))
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         message = explain(error)
         if message is None or full_errors():
             raise
-        tell(message)
+        log_error(message)
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             raise SystemExit(1) from None
         Path(cfg.paths.output, FAILURE_FILE).write_text(message + "\n")
         return float("nan")
 
 
-def tell(message: str) -> None:
-    """One line on stderr, and in the run's log file where there is one."""
+def log_error(message: str) -> None:
+    """Print one line on stderr, and append it to the log file of the run if there is one."""
     rank = os.environ.get("LOCAL_RANK", "0")
     line = f"error: {message}" if rank == "0" else f"error on rank {rank}: {message}"
     print(line, file=sys.stderr, flush=True)
@@ -117,26 +121,13 @@ def tell(message: str) -> None:
 
 
 def full_errors() -> bool:
-    """Whether the user asked for tracebacks."""
+    """Tell whether the user wants tracebacks (HYDRA_FULL_ERROR=1)."""
     return os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
 
 
-def refuse_nested_ddp(cfg: Any, sweeping: bool | None = None) -> None:
-    """Raises NasError where Lightning would start a second sweep inside each process of a sweep's job."""
-    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN if sweeping is None else sweeping
-    several = cfg.trainer.devices not in (1, "1", "auto") and cfg.trainer.strategy not in ("auto", None)
-    launched = any(name in os.environ for name in ("LOCAL_RANK", "SLURM_PROCID", "TORCHELASTIC_RUN_ID"))
-    if sweeping and several and not launched:
-        raise NasError(
-            "-m with a trainer of several processes would start the sweep again in each of them: run the jobs one by "
-            "one without -m (for s in 0 1 2; do python search.py seed=$s trainer=ddp; done), "
-            "or let hydra/launcher=submitit_slurm start the processes"
-        )
-
-
-def _quiet() -> None:
-    """Leaves out what Lightning says of itself at every start, and what logging says of a full disk."""
-    import pytorch_lightning  # noqa: F401, its import sets the level anew
+def _silence_warnings() -> None:
+    """Silence Lightning's messages at every start, and logging's own report of a full disk."""
+    import pytorch_lightning  # noqa: F401, its import resets the level
 
     logging.raiseExceptions = full_errors()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -147,8 +138,8 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 
 
-def _interrupted(stop: BaseException) -> bool:
-    """Whether Ctrl-C or SIGTERM is behind an exit: Lightning turns both into SystemExit."""
+def _is_interrupt(stop: BaseException) -> bool:
+    """Tell whether Ctrl-C or SIGTERM caused an exit; Lightning turns both into SystemExit."""
     cause: BaseException | None = stop
     while cause is not None:
         if isinstance(cause, KeyboardInterrupt) or type(cause).__name__ == "SIGTERMException":
@@ -157,12 +148,12 @@ def _interrupted(stop: BaseException) -> bool:
     return False
 
 
-def _how_to_go_on(cfg: DictConfig) -> str:
+def _how_to_resume(cfg: DictConfig) -> str:
     output = Path(cfg.paths.output)
-    if holds_scan(output):
-        return f"interrupted: all scores so far are kept; go on with ckpt_path={output}"
+    if holds_ranking(output):
+        return f"interrupted: all values so far are kept. Resume with ckpt_path={output}"
     if holds_repetitions(output):
-        return f"interrupted: all repetitions that have ended are kept; go on with ckpt_path={output}"
+        return f"interrupted: all finished repetitions are kept. Resume with ckpt_path={output}"
     if last_checkpoint(output) is None:
-        return f"interrupted before the first epoch ended: there is no checkpoint in {output}; start it anew"
-    return f"interrupted: the last whole epoch is kept; go on with ckpt_path={output}"
+        return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
+    return f"interrupted: the last complete epoch is kept. Resume with ckpt_path={output}"

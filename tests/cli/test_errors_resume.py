@@ -42,8 +42,8 @@ def refused(directory: Path, script: str, *arguments: str | Path, phrases: list[
 @pytest.mark.parametrize(
     ("argument", "phrases"),
     [
-        ("method=drnas", ["is a run with method=gdas, not drnas", "leave out method=drnas", "start anew"]),
-        ("space=darts", ["is a run with space=nas_bench_201, not darts", "leave out space=darts"]),
+        ("method=drnas", ["is a run with method=gdas", "Leave out method=drnas", "from scratch"]),
+        ("space=darts", ["is a run with space=nas_bench_201", "Leave out space=darts"]),
         ("space.channels=8", ["'supernet.stem.0.weight' has shape (4, 3, 3, 3) in the checkpoint", "(8, 3, 3, 3)"]),
         ("space.cells_per_stage=2", ["does not exist in this search", "the options that the search was started with"]),
         ("space.affine=true", ["in the checkpoint", "in this search"]),
@@ -99,7 +99,8 @@ def test_what_is_no_checkpoint(broken: Path) -> None:
     damaged = whole[:third] + bytes(64) + whole[third + 64 :]
     for content in (b"hello\n", b"", whole[: len(whole) // 2], whole[:-100], damaged):
         file.write_bytes(content)
-        refused(broken, "search", f"ckpt_path={broken}", phrases=[f"{file} is damaged or no checkpoint", "or its dir"])
+        words = [f"{file} is damaged or not a checkpoint", "or its dir"]
+        refused(broken, "search", f"ckpt_path={broken}", phrases=words)
     torch.save({"a": 1}, file)
     refused(broken, "search", f"ckpt_path={file}", phrases=[f"{file} is not a checkpoint of a run"])
     file.unlink()

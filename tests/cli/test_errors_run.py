@@ -20,9 +20,9 @@ SEARCHES = {
     "+method.foo=3": ["unknown option 'method.foo'", "method.weight_step"],
     "+method.weight_step.optimizer.foo=1": ["unknown option 'method.weight_step.optimizer.foo'", "momentum"],
     "+trainer.foo=1": ["unknown option 'trainer.foo'"],
-    "+dataset.cutout=8": ["exists already", "write dataset.cutout=8"],
+    "+dataset.cutout=8": ["exists already", "Write dataset.cutout=8"],
     "+dataset.foo=1": ["unknown option 'dataset.foo'", "dataset.cutout"],
-    "method._target_=nas.searches.gradient.Foo": ["method._target_", "no nas.searches.gradient.Foo"],
+    "method._target_=nas.searches.gradient.Foo": ["method._target_", "nas.searches.gradient.Foo does not exist"],
     "method.step_order=foo": ["unknown method.step_order 'foo'", "arch_first, weights_first"],
     "method.weight_step.clip_params=foo": ["unknown method.weight_step.clip_params 'foo'", "all_accumulated"],
     "space.conv_bias=abc": ["space.conv_bias=abc", "true or false"],
@@ -37,7 +37,7 @@ SEARCHES = {
     "trainer.precision=bf16-true": ["trainer.precision=bf16-true", "bf16-mixed"],
 }
 TRAININGS = {
-    f"genotype={NB201} network.layers=3": ["network.layers", "'nas_bench_201'", "channels, cells_per_stage"],
+    f"genotype={NB201} network.layers=3": ["network.layers", "space=nas_bench_201", "channels, cells_per_stage"],
     f"genotype={NB201} network.channels=0": ["channels=0", "at least 1"],
     f"genotype={NB201} network.channels=abc": ["network.channels=abc", "a whole number"],
     f"genotype={NB201} network.stem=foo": ["network.stem", "channels, cells_per_stage"],
@@ -100,7 +100,7 @@ def test_a_last_batch_of_one_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize("script", ["search", "train"])
 def test_no_gpu(script: str, tmp_path: Path) -> None:
     arguments = SEARCH if script == "search" else (*TRAIN, f"genotype={NB201}")
-    run(script, *arguments, "trainer=gpu", f"hydra.run.dir={tmp_path}").refused("finds no GPU here", "trainer=cpu")
+    run(script, *arguments, "trainer=gpu", f"hydra.run.dir={tmp_path}").refused("finds no GPU", "trainer=cpu")
 
 
 def test_full_errors_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,11 +219,11 @@ def test_interruptions(searched: Path, tmp_path: Path) -> None:
     directory = unfinished(searched, tmp_path / "run")
     before = snapshot(directory)
     found = run("search", f"ckpt_path={directory}", bomb("interrupt"))
-    found.refused("interrupted", f"go on with ckpt_path={directory}", code=130)
+    found.refused("interrupted", f"Resume with ckpt_path={directory}", code=130)
     after = snapshot(directory)
     assert {name for name in after if after[name] != before.get(name)} <= record(after)
     found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/new", bomb("interrupt", epoch=0))
-    found.refused("before the first epoch ended", "start it anew", code=130)
+    found.refused("before the first epoch ended", "Start from scratch", code=130)
     run("search", f"ckpt_path={directory}", "~callbacks.bomb").succeeded()
 
 

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from nas.cli.run_dir.truncate import whole_epochs
+from nas.cli.run_dir.truncate import complete_epochs
 from nas.training.module import Training
 from tests.cli.test_resume import DARTS, assert_equal, checkpoint, run
 from tests.support.compose_tools import script, succeeded, tiny
@@ -46,7 +46,7 @@ def test_from_a_checkpoint_within_the_epoch(more: tuple[str, ...], steps: int, t
 
 
 @pytest.mark.parametrize(("every", "within", "at_the_end"), [({"every_n_train_steps": 3}, 1, 2), ({}, 2, 3)])
-def test_whole_epochs(every: dict[str, int], within: int, at_the_end: int, tmp_path: Path) -> None:
+def test_complete_epochs(every: dict[str, int], within: int, at_the_end: int, tmp_path: Path) -> None:
     """Four batches an epoch: step 6 is within the second one, step 9 within the third; else each epoch's end."""
     saved = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, save_on_train_epoch_end=True, **every)
     trainer = pl.Trainer(
@@ -57,7 +57,7 @@ def test_whole_epochs(every: dict[str, int], within: int, at_the_end: int, tmp_p
     steps = (6, 9) if every else (8, 12)
     for step, epochs in zip(steps, (within, at_the_end), strict=True):
         found = torch.load(tmp_path / f"step={step}.ckpt", weights_only=True)
-        assert whole_epochs(found) == epochs and found["epoch"] == int((step - 1) / 4)
+        assert complete_epochs(found) == epochs and found["epoch"] == int((step - 1) / 4)
 
 
 def test_ranks_draw_by_epoch_and_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,12 +183,12 @@ def test_a_protocol_takes_the_place_of_the_searchs_data_set(tmp_path: Path) -> N
     (tmp_path / "run" / ".hydra").mkdir(parents=True)
     (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text(f"- dataset=digits\n- paths.data={tmp_path}/there\n")
     (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text("hydra: {runtime: {choices: {dataset: digits}}}\n")
-    from nas.cli.overrides.inherit_from_search import same_data
+    from nas.cli.overrides.inherit_from_search import inherit_from_search
 
     given = [f"genotype={tmp_path}/run"]
-    assert same_data(given) == ["dataset=digits", f"paths.data={tmp_path}/there", *given]
+    assert inherit_from_search(given) == ["dataset=digits", f"paths.data={tmp_path}/there", *given]
     given.append("protocol=darts_cifar10")
-    assert same_data(given) == [f"paths.data={tmp_path}/there", *given]
+    assert inherit_from_search(given) == [f"paths.data={tmp_path}/there", *given]
     with composed("train", "protocol=darts_cifar10", "dataset=digits", "genotype=x", "paths.output=x") as cfg:
         assert cfg.epochs == 600 and cfg.dataset._target_.endswith("Digits"), "what is asked for by name wins"
 

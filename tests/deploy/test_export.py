@@ -42,7 +42,7 @@ def test_export_onnx_matches_the_network(tmp_path: Path) -> None:
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     model = save_random_model(tmp_path / "model.pt")
-    output, summary, said = export(tmp_path, f"weights={model}", "format=onnx")
+    output, summary, said = export(tmp_path, f"weights={model}", "export.format=onnx")
     assert {p.name for p in output.iterdir() if p.is_file()} == {"model.onnx", "summary.json", "train.log"}
     assert set(summary["max_difference"]) == {"random", "real"} and "real images" in said
     assert all(0 <= worst < 1e-4 for worst in summary["max_difference"].values())
@@ -69,7 +69,7 @@ def test_export_onnx_matches_the_network(tmp_path: Path) -> None:
 def test_export_program_matches_the_network(tmp_path: Path) -> None:
     model = save_random_model(tmp_path / "model.pt")
     file = tmp_path / "elsewhere" / "net.pt2"
-    more = ["format=torch_export", "export.normalize=true", f"export.file={file}"]
+    more = ["export.format=torch_export", "export.normalize=true", f"export.file={file}"]
     output, summary, said = export(tmp_path, f"weights={model}", *more)
     assert not (output / "model.pt2").exists() and summary["file"] == str(file) and "pixels in 0..1" in said
     assert set(summary["max_difference"]) == {"random", "real"} and max(summary["max_difference"].values()) < 1e-4
@@ -94,7 +94,7 @@ def test_export_program_matches_the_network(tmp_path: Path) -> None:
 def test_export_runs_without_real_images(tmp_path: Path) -> None:
     """Export without a comparison on real images, and without a download."""
     model = save_random_model(tmp_path / "model.pt", shape=(3, 32, 32))
-    arguments = ["dataset=cifar10", f"paths.data={tmp_path}", f"weights={model}", "format=torch_export"]
+    arguments = ["dataset=cifar10", f"paths.data={tmp_path}", f"weights={model}", "export.format=torch_export"]
     output = tmp_path / "out"
     run("train", "mode=export", *arguments, f"hydra.run.dir={output}").succeeded()
     assert "not compared on real images: " in (text := (output / "train.log").read_text()) and "download is off" in text

@@ -73,7 +73,7 @@ def test_train_starts_from_initial_weights(tmp_path: Path) -> None:
     model = random_model()
     save_random_model(tmp_path / "model.pt")
     arguments = [*TINY, "dataset.classes=7", f"genotype={NB201}", "network.channels=4", "network.cells_per_stage=1"]
-    arguments += ["epochs=1", "training.optimizer.lr=0.0", f"initial={tmp_path}/model.pt"]
+    arguments += ["epochs=1", "training.optimizer.lr=0.0", f"init_weights={tmp_path}/model.pt"]
     done = run("train", *arguments, f"hydra.run.dir={tmp_path}/run")
     done.succeeded()
     assert f"begins with    {tmp_path}/model.pt (new: classifier.weight, classifier.bias)" in done.said
@@ -81,7 +81,7 @@ def test_train_starts_from_initial_weights(tmp_path: Path) -> None:
     taken = [name for name in model.state if not name.startswith("classifier") and name.endswith("weight")]
     assert len(taken) > 20 and all(torch.equal(found["state_dict"][name], model.state[name]) for name in taken)
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 1
-    missing = run("train", *arguments[:-1], "initial=nowhere.pt", f"hydra.run.dir={tmp_path}/none")
+    missing = run("train", *arguments[:-1], "init_weights=nowhere.pt", f"hydra.run.dir={tmp_path}/none")
     missing.refused("init_weights=nowhere.pt: no such file")
     (tmp_path / "text.pt").write_text("no weights")
     with pytest.raises(NasError, match="init_weights=.*: not a file of torch.save"):
@@ -93,5 +93,5 @@ def test_train_starts_from_initial_weights(tmp_path: Path) -> None:
 
 def test_evaluation_rejects_initial_weights(tmp_path: Path) -> None:
     save_random_model(tmp_path / "model.pt")
-    arguments = ["mode=eval", f"weights={tmp_path}/model.pt", f"initial={tmp_path}/model.pt"]
-    run("train", *arguments, f"hydra.run.dir={tmp_path}/run").refused("initial=", "mode=train")
+    arguments = ["mode=eval", f"weights={tmp_path}/model.pt", f"init_weights={tmp_path}/model.pt"]
+    run("train", *arguments, f"hydra.run.dir={tmp_path}/run").refused("init_weights=", "mode=train")

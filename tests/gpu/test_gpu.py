@@ -91,7 +91,7 @@ def test_black_box_methods_measure_proxies_on_cuda(method: str, tmp_path: Path) 
 @pytest.mark.parametrize("name", choices("proxy"))
 def test_proxies_on_cuda_equal_those_on_the_cpu(name: str, tmp_path: Path) -> None:
     """Compare sixteen architectures to three digits, since float32 sums differ in order."""
-    options = ["method=scan", f"proxy={name}", "ranking.count=16", "space.cells_per_stage=1"]
+    options = ["mode=rank_proxies", f"proxy={name}", "ranking.count=16", "space.cells_per_stage=1"]
     found = []
     for trainer in ("cpu", "gpu"):
         search(tmp_path / trainer, f"trainer={trainer}", *options)
@@ -132,6 +132,6 @@ def test_network_is_trained_evaluated_and_exported_on_cuda(precision: str, tmp_p
     assert tested["test_accuracy"] == pytest.approx(trained["test_accuracy"], abs=2)
     assert float(str(tested["images_per_second"])) > 0
     file = f"export.file={tmp_path}/model.pt2"
-    command = ["mode=export", "format=torch_export", f"weights={tmp_path}/run", *DATA, file]
+    command = ["mode=export", "export.format=torch_export", f"weights={tmp_path}/run", *DATA, file]
     done = subprocess.run([sys.executable, str(ROOT / "train.py"), *command], capture_output=True, text=True)
     assert done.returncode == 0 and (tmp_path / "model.pt2").is_file(), done.stdout + done.stderr

@@ -20,7 +20,6 @@ from omegaconf import DictConfig, open_dict
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
-SCANS = ("scan",)  # methods that are no searches: they score architectures and train nothing
 SIZED = ("mask_gumbel", "mask_rl", "tas")  # methods for widths of layers
 REFUSED = {
     ("noisy_darts", "darts_s4"): "skip_connect",
@@ -55,7 +54,7 @@ def small(space: str) -> list[str]:
 
 def searches() -> list[str]:
     """Return the names of all search methods."""
-    return [method for method in choices("method") if method not in SCANS]
+    return choices("method")
 
 
 def tiny(method: str = "gdas", space: str = "nas_bench_201") -> list[str]:

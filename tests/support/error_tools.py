@@ -21,10 +21,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-import search
-import train
-from nas.cli.jobs.dispatch import complete
-from nas.cli.main import launch
+import nas.cli.search
+import nas.cli.train
 
 TINY = (
     "dataset=synthetic",
@@ -67,12 +65,12 @@ def run(script: str, *arguments: str | Path) -> Outcome:
     """
     if "space.channels=4" in arguments and not any(str(a).startswith(("method=", "metod=")) for a in arguments):
         arguments = ("method=gdas", *arguments)
-    main, rewrites = (search.main, ()) if script == "search" else (train.main, (complete,))
+    main = nas.cli.search.main if script == "search" else nas.cli.train.main
     said, erred = io.StringIO(), io.StringIO()
     code: Any = 0
     with _undone([f"{script}.py", *map(str, arguments)]), redirect_stdout(said), redirect_stderr(erred):
         try:
-            launch(main, script, *rewrites)
+            main()
         except SystemExit as stop:
             code = stop.code
     return Outcome(0 if code is None else int(code), said.getvalue(), erred.getvalue())

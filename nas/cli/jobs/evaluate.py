@@ -14,8 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from nas.cli.build import build_data, build_trainer
+from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.jobs.load_trained import trained
-from nas.cli.main import refuse_nested_ddp
 from nas.cli.run_dir.summary import cost, environment
 from nas.data.base import ImageData
 from nas.deploy.evaluation import ClassAccuracy, EvaluationModule, EvaluationReport

@@ -28,7 +28,7 @@ IMAGES = 16  # compared
 
 def run(cfg: DictConfig) -> None:
     """Exports, compares the file with the network, and writes it together with a summary."""
-    form = _format(str(cfg.format))
+    form = _format(str(cfg.export.format))
     check_export_packages(form)
     output = Path(cfg.paths.output)
     file = _file(cfg, form, output)
@@ -70,7 +70,7 @@ def _format(name: str) -> Format:
     for form in SUFFIXES:
         if form == name:
             return form
-    raise unknown("format", name, get_args(Format))
+    raise unknown("export.format", name, get_args(Format))
 
 
 def _file(cfg: DictConfig, form: Format, output: Path) -> Path:
@@ -78,7 +78,7 @@ def _file(cfg: DictConfig, form: Format, output: Path) -> Path:
     given = cfg.export.file
     file = output / f"model{SUFFIXES[form]}" if given is None else Path(str(given)).expanduser()
     if file.suffix != SUFFIXES[form]:
-        raise NasError(f"export.file={file}: a file of format={form} ends in {SUFFIXES[form]}")
+        raise NasError(f"export.file={file}: a file of export.format={form} ends in {SUFFIXES[form]}")
     if os.path.lexists(file):
         raise NasError(f"export.file: {file} exists already and is not written over: choose another name")
     return file

@@ -8,8 +8,8 @@ from dataclasses import replace
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from nas.cli.jobs.train import network_options
-from nas.cli.overrides.parse import override
+from nas.cli.build import network_options
+from nas.cli.overrides.parse import value_of
 from nas.data.base import ImageData
 from nas.deploy.resolve import ResolvedModel, resolve_model
 from nas.utils.errors import NasError
@@ -39,7 +39,7 @@ def trained(cfg: DictConfig, data: ImageData) -> ResolvedModel:
             f"choose the data set that it was trained on{hint}"
         )
     given = HydraConfig.get().overrides.task
-    asked = any(override(given, f"dataset.{key}") for key in ("mean", "std"))
+    asked = any(value_of(given, f"dataset.{key}") for key in ("mean", "std"))
     if asked or model.mean is None or model.std is None:
         return ResolvedModel(replace(model, mean=data.mean, std=data.std), found.path, found.kind)
     if (model.mean, model.std) != (data.mean, data.std):

@@ -23,11 +23,11 @@ from nas.blackbox.anytime import save_curves, summarize, trace
 from nas.blackbox.evaluator import Evaluator
 from nas.blackbox.history import Queries, Query
 from nas.blackbox.search import QuerySearch
-from nas.cli.build import device_alone
+from nas.cli.build import device_without_trainer
 from nas.cli.run_dir.layout import REPETITIONS
+from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.repetition_log import curve, finished, trace_of
 from nas.cli.run_dir.summary import cost, environment
-from nas.cli.run_dir.truncate import save_record
 from nas.data.base import ImageData
 from nas.plotting.cell import save_cell
 from nas.spaces.genotype_file import save_genotype
@@ -42,7 +42,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
     With ``ckpt_path``, the directory of an interrupted run, those that it has finished are not made again.
     """
     rows = finished(cfg)
-    device = device_alone(cfg)
+    device = device_without_trainer(cfg)
     evaluator = search.open(data, device)
     output, began = Path(cfg.paths.output), time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)

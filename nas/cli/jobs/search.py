@@ -22,14 +22,12 @@ from nas.cli.build import (
     finish_wandb,
     precision,
 )
+from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.checks.values import check_trainer
 from nas.cli.jobs.repeated_search import repeat
-from nas.cli.jobs.scan import is_scan
-from nas.cli.jobs.scan import run as run_scan
-from nas.cli.main import refuse_nested_ddp
-from nas.cli.overrides.compose import refuse_trainer_options
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.summary import cost, environment, known
-from nas.cli.run_dir.truncate import resumed
+from nas.cli.run_dir.truncate import resume_callbacks
 from nas.data.base import ImageData
 from nas.searches.base import Search
 from nas.spaces.base import Space
@@ -41,10 +39,8 @@ log = logging.getLogger(__name__)
 
 def run(cfg: DictConfig) -> float | None:
     """Searches, writes the run directory, and returns the validation accuracy of the derived network in percent."""
-    refuse_trainer_options(cfg)
+    check_trainer(cfg)
     refuse_nested_ddp(cfg)
-    if is_scan(cfg):
-        return run_scan(cfg)
     repeated = (cfg.method.get("repetitions") or 1) > 1
     checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path)
     if cfg.threads is not None:
@@ -57,7 +53,7 @@ def run(cfg: DictConfig) -> float | None:
     if isinstance(search, QuerySearch) and search.repetitions > 1:
         return repeat(cfg, search, data)
     try:
-        trainer = build_trainer(cfg, resumed(cfg, checkpoint))
+        trainer = build_trainer(cfg, resume_callbacks(cfg, checkpoint))
         if isinstance(search, QuerySearch):
             search.check_processes(trainer.world_size)
         began = time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,21 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import EMAWeightAveraging
 
 from nas.architecture.cell import Genotype
 from nas.callbacks.recording.step_timer import StepTimer
-from nas.cli.build import build_data, build_trainer, finish_wandb
-from nas.cli.main import refuse_nested_ddp
-from nas.cli.overrides.signatures import check_network
+from nas.cli.build import build_averaging, build_data, build_trainer, finish_wandb, network_options
+from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.summary import as_published, cost, environment
-from nas.cli.run_dir.truncate import resumed
+from nas.cli.run_dir.truncate import resume_callbacks
 from nas.data.base import ImageData
 from nas.deploy.fine_tune import load_initial_weights
 from nas.deploy.model import MODEL_FILE, Model, save_model
 from nas.nn.macs import count_parameters
-from nas.spaces.base import Space
 from nas.spaces.genotype_file import load_genotype, published, save_genotype
 from nas.spaces.registry import space_of
 from nas.training.module import Training
-from nas.utils.errors import NasError
 from nas.utils.io import write_json
 from nas.zoo.architectures import format_reported
 
@@ -52,12 +47,12 @@ def run(cfg: DictConfig) -> float | None:
     space = space_of(genotype, data.shape, data.classes)
     options = network_options(space, cfg.network, {} if entry is None else entry.network_options(space.shape[1:]))
     network = space.network(genotype, **options)
-    if cfg.initial is not None and checkpoint is None:
-        new = load_initial_weights(network, genotype, cfg.initial)
-        log.info("begins with    %s%s", cfg.initial, f" (new: {', '.join(new)})" if new else "")
+    if cfg.init_weights is not None and checkpoint is None:
+        new = load_initial_weights(network, genotype, cfg.init_weights)
+        log.info("begins with    %s%s", cfg.init_weights, f" (new: {', '.join(new)})" if new else "")
     training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
     try:
-        trainer = build_trainer(cfg, [*averaging(cfg.ema), *resumed(cfg, checkpoint)])
+        trainer = build_trainer(cfg, [*build_averaging(cfg.ema), *resume_callbacks(cfg, checkpoint)])
         began = time.perf_counter()
         trainer.fit(training, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         seconds = time.perf_counter() - began
@@ -74,22 +69,6 @@ def run(cfg: DictConfig) -> float | None:
         return float(metrics["test/accuracy"])
     finally:
         finish_wandb()
-
-
-def averaging(decay: float | None) -> list[pl.Callback]:
-    """What keeps an exponential moving average of the weights, which is then tested and saved; none where not asked."""
-    if decay is None:
-        return []
-    if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 < decay < 1:
-        raise NasError(f"ema={decay}: give the share of the average that each step keeps, such as 0.9999, or null")
-    return [EMAWeightAveraging(decay=float(decay))]
-
-
-def network_options(space: Space, given: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are set, over those ``published``. Raises NasError for one that the space's networks lack."""
-    options = {**published, **{str(name): value for name, value in given.items() if value is not None}}
-    check_network("network", space, options)
-    return options
 
 
 def _model(training: Training, data: ImageData, genotype: Genotype, options: dict[str, Any]) -> Model:

@@ -1,4 +1,4 @@
-"""A trained network is evaluated on the test images of its training unless told otherwise."""
+"""Default data set of an evaluation or export: that of the training of the network."""
 
 from __future__ import annotations
 
@@ -12,36 +12,38 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from nas.cli.overrides.parse import CONF, key_of, override, quote, saved_choices, saved_overrides
+from nas.cli.overrides.conf_dir import CONF
+from nas.cli.overrides.parse import key_of, quote, saved_choices, saved_overrides, value_of
+from nas.cli.overrides.renamed import translate_keys
 from nas.utils.errors import NasError, one_line
 
 
-def same_test(arguments: list[str]) -> list[str]:
-    """With ``weights`` or ``genotype`` naming a run, and no ``dataset``: the data set of that run, options included.
+def inherit_from_training(arguments: list[str]) -> list[str]:
+    """Add the data set, options included, of the run that ``weights`` or ``genotype`` names, unless one is chosen.
 
-    A model.pt outside of its run still knows the name of its data set. The checkpoint of a training that has not ended
-    gets the genotype and the network's options of that run too.
+    A model.pt outside of its run stores the name of its data set. For the checkpoint of an unfinished training, the
+    genotype and the network options of that run are added as well.
     """
-    arguments = [*_network(arguments), *arguments]
-    if override(arguments, "dataset"):
+    arguments = [*_network_overrides(arguments), *arguments]
+    if value_of(arguments, "dataset"):
         return arguments
-    named = [Path(given).expanduser() for key in ("weights", "genotype") if (given := override(arguments, key))]
+    named = [Path(given).expanduser() for key in ("weights", "genotype") if (given := value_of(arguments, key))]
     for path in named:
         directory = _run_of(path)
         if directory is not None and "dataset" in saved_choices(directory):
-            found = [f"dataset={saved_choices(directory)['dataset']}", *_differences(directory)]
+            found = [f"dataset={saved_choices(directory)['dataset']}", *_changed_options(directory)]
             keys = {line.partition("=")[0] for line in arguments}
             return [*(line for line in found if line.partition("=")[0] not in keys), *arguments]
-    dataset = _stored(named[0]) if named else None
+    dataset = _stored_dataset(named[0]) if named else None
     return arguments if dataset is None else [f"dataset={dataset}", *arguments]
 
 
-def _network(arguments: list[str]) -> list[str]:
-    """What a run was started to train, where ``weights`` is its checkpoint and it has left no genotype.json yet."""
-    given = override(arguments, "weights")
+def _network_overrides(arguments: list[str]) -> list[str]:
+    """Return genotype and network options of a run if ``weights`` is its checkpoint and it has no genotype.json yet."""
+    given = value_of(arguments, "weights")
     path = Path(given or "").expanduser()
     directory = _run_of(path) if given and path.suffix == ".ckpt" else None
-    if directory is None or (directory / "genotype.json").is_file() or override(arguments, "genotype") is not None:
+    if directory is None or (directory / "genotype.json").is_file() or value_of(arguments, "genotype") is not None:
         return []
     keys = {key_of(line) for line in arguments}
     saved = [line for line in saved_overrides(directory) if key_of(line) not in keys]
@@ -49,16 +51,16 @@ def _network(arguments: list[str]) -> list[str]:
 
 
 def _run_of(path: Path) -> Path | None:
-    """The run directory that ``path`` is, or lies in as model.pt, genotype.json or checkpoints/*.ckpt."""
+    """Return the run directory ``path``, or the one that holds it as model.pt, genotype.json or checkpoints/*.ckpt."""
     places = (path, path.parent, path.parent.parent) if os.path.isfile(path) else (path,)
     return next((place for place in places if os.path.isdir(place / ".hydra")), None)
 
 
-def _stored(path: Path) -> str | None:
-    """The data set that a model.pt names, where there is a configuration of it."""
+def _stored_dataset(path: Path) -> str | None:
+    """Return the data set that a model.pt names, if there is a configuration of it."""
     if not os.path.isfile(path) or path.suffix == ".json":
         return None
-    # imported only here: they need torch, and a wrong path should not wait for that
+    # imported here, because it needs torch and a wrong path should be reported without waiting for that
     from nas.deploy.model import decode_model, is_model
     from nas.deploy.weights_file import read_weights_file
 
@@ -67,24 +69,25 @@ def _stored(path: Path) -> str | None:
     return dataset if dataset is not None and (CONF / "dataset" / f"{dataset}.yaml").is_file() else None
 
 
-def _differences(directory: Path) -> list[str]:
-    """Overrides that make the data set of a run of what its configuration is by default; its seed, and its folder."""
+def _changed_options(directory: Path) -> list[str]:
+    """Return the overrides that turn the default data set into that of a run; its seed and data folder included."""
     file = directory / ".hydra" / "config.yaml"
     choice = saved_choices(directory)["dataset"]
     if not file.is_file() or not (CONF / "dataset" / f"{choice}.yaml").is_file():
         return []
     try:
         saved: dict[str, Any] = yaml.safe_load(file.read_text())
-        dataset, seed, data = saved["dataset"], saved["seed"], saved["paths"]["data"]
+        dataset, seed, data = translate_keys("dataset", saved["dataset"]), saved["seed"], saved["paths"]["data"]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise NasError(f"{file} is damaged: {one_line(repr(error))}") from None
     within = GlobalHydra.instance().is_initialized()  # in a job of a sweep
     with nullcontext() if within else initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", overrides=[f"dataset={choice}"])
     usual: Any = OmegaConf.to_container(cfg, resolve=False)
-    data_set, folder = usual["dataset"], usual["paths"]["data"]
-    found = [f"dataset.{k}={_literal(dataset[k])}" for k in data_set if dataset.get(k, data_set[k]) != data_set[k]]
-    if "seed" in data_set:
+    default, folder = usual["dataset"], usual["paths"]["data"]
+    changed = [name for name in default if dataset.get(name, default[name]) != default[name]]
+    found = [f"dataset.{name}={_literal(dataset[name])}" for name in changed]
+    if "seed" in default:
         found.append(f"seed={seed}")
     if data != folder:
         found.append(f"paths.data={_literal(data)}")
@@ -92,7 +95,7 @@ def _differences(directory: Path) -> list[str]:
 
 
 def _literal(value: Any) -> str:
-    """A value as Hydra's grammar reads it."""
+    """Write a value in Hydra's grammar."""
     if isinstance(value, list):
         return f"[{','.join(map(_literal, value))}]"
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The command line as text, before Hydra reads it."""
+"""Overrides as text: reading, merging and quoting them, before Hydra composes the configuration."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from nas.cli.overrides.renamed import renamed
-from nas.utils.errors import NasError, one_line, unknown
+from nas.cli.overrides.hydra_internals import Override, parse_override
+from nas.cli.overrides.renamed import translate
+from nas.utils.errors import NasError, one_line
 
-CONF = Path(__file__).parents[3] / "conf"
 PATHS = ("ckpt_path", "hydra.run.dir", "hydra.sweep.dir")
 FILES = (
     "dataset.root",
@@ -26,19 +24,24 @@ FILES = (
     "paths.data",
     "paths.benchmark",
 )
-TEXTS = ("genotype", "weights", "initial", "export.file", *FILES, *PATHS)
+TEXTS = ("genotype", "weights", "init_weights", "export.file", *FILES, *PATHS)
 
 
-def override(arguments: Sequence[str], key: str) -> str | None:
-    """The value that the command line gives ``key``."""
+def value_of(arguments: Sequence[str], key: str) -> str | None:
+    """Return the value that the command line gives ``key``, the last one if there are several, None if none."""
     found = [a.partition("=")[2].strip("'\"") for a in arguments if a.lstrip("+").partition("=")[0] == key]
     return found[-1] if found else None
 
 
-def merge_overrides(saved: Sequence[str], given: Sequence[str]) -> list[str]:
-    """Saved overrides, except those that the command line gives anew, then the command line.
+def key_of(argument: str) -> str:
+    """Return the key of an override, without its prefix."""
+    return argument.lstrip("+~").partition("=")[0]
 
-    A ``~key`` of the command line takes back a saved ``+key``: then there is nothing to delete.
+
+def merge_overrides(saved: Sequence[str], given: Sequence[str]) -> list[str]:
+    """Return the saved overrides whose keys the command line does not give, then those of the command line.
+
+    ``~key`` on the command line cancels a saved ``+key``; nothing is left to delete then.
     """
     keys = {key_of(a) for a in given}
     added = {key_of(a) for a in saved if a.startswith("+")}
@@ -46,27 +49,29 @@ def merge_overrides(saved: Sequence[str], given: Sequence[str]) -> list[str]:
     return kept + [a for a in given if not (a.startswith("~") and key_of(a) in added)]
 
 
-def key_of(argument: str) -> str:
-    """The key of an override, without its prefix."""
-    return argument.lstrip("+~").partition("=")[0]
-
-
 def saved_overrides(directory: Path) -> list[str]:
-    """The overrides a run was started with. Raises NasError where ``directory`` is no run directory."""
+    """Read the overrides of a run, with names of earlier versions translated.
+
+    Raises:
+        NasError: if ``directory`` is not a run directory, its record is damaged, or a name cannot be translated.
+    """
     path = directory / ".hydra" / "overrides.yaml"
     if not path.is_file():
-        raise NasError(f"{directory} is not a run directory: there is no {path}")
+        raise NasError(f"{directory} is not a run directory: there is no {path}.")
     try:
         found = yaml.safe_load(path.read_text()) or []
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise NasError(f"{path} is damaged: {one_line(error)}") from None
     if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
-        raise NasError(f"{path} is damaged: it is no list of overrides")
-    return found
+        raise NasError(f"{path} is damaged: it is not a list of overrides.")
+    try:
+        return [new for line in found for new in translate(line)]
+    except NasError as error:
+        raise NasError(f"{path} is of an earlier version and cannot be read: {error}") from None
 
 
 def saved_choices(directory: Path) -> dict[str, Any]:
-    """Which file of each group a run was started with; none where it keeps no record."""
+    """Read the chosen name of each configuration group of a run, empty if the run has no record of them."""
     path = directory / ".hydra" / "hydra.yaml"
     if not path.is_file():
         return {}
@@ -78,15 +83,15 @@ def saved_choices(directory: Path) -> dict[str, Any]:
 
 
 def quote(text: str) -> str:
-    """``text`` so that Hydra's grammar reads it as it is."""
+    """Quote ``text`` so that Hydra's grammar reads it literally."""
     mark = '"' if "'" in text and '"' not in text else "'"
     return mark + text.replace(mark, f"\\{mark}") + mark
 
 
-def readable(argument: str) -> str:
-    """An override whose value is a genotype or a path, in quotes where Hydra could not read it bare.
+def quote_texts(argument: str) -> str:
+    """Quote the value of an override if it is a genotype or a path that Hydra's grammar cannot read unquoted.
 
-    So a genotype needs only the shell's own quotes. Commas between genotypes still make a sweep.
+    A genotype then needs only the quotes of the shell. Commas between genotypes still make a sweep.
     """
     key, _, value = argument.partition("=")
     name = key.lstrip("+")
@@ -99,35 +104,19 @@ def readable(argument: str) -> str:
 
 
 def parse(arguments: Sequence[str]) -> list[Override]:
-    """The overrides. Raises NasError, with a way to quote it, for one that Hydra's grammar does not cover."""
-    parser = OverridesParser.create()
+    """Parse overrides. Raises NasError, with the way to quote it, for one that Hydra's grammar does not cover."""
     found = []
     for argument in arguments:
         try:
-            found.append(parser.parse_override(argument))
+            found.append(parse_override(argument))
         except (HydraException, ValueError) as error:
             raise _unreadable(argument, error) from None
     return found
 
 
-def check_choices(arguments: Sequence[str]) -> None:
-    """Raises NasError for a choice that no file under conf/ offers, naming the nearest one."""
-    for argument in arguments:
-        group, _, value = argument.lstrip("+~").partition("=")
-        folder = CONF / group
-        if not value or "/" in group or "." in group or not (folder.is_dir() or group == "experiment"):
-            continue
-        choices = [path.stem for path in folder.glob("*.yaml")]
-        for name in value.split(","):
-            if name.strip("'\"[] ") == "null":
-                raise NasError(f"{argument}: leave {group} out, or take it away by ~{group}")
-            if name.strip("'\"[] ") not in choices:
-                raise renamed(group, name.strip("'\"[] ")) or unknown(group, name, choices)
-
-
 def _parses(argument: str) -> bool:
     try:
-        OverridesParser.create().parse_override(argument)
+        parse_override(argument)
     except (HydraException, ValueError):
         return False
     return True
@@ -136,10 +125,10 @@ def _parses(argument: str) -> bool:
 def _unreadable(argument: str, error: Exception) -> NasError:
     key, equals, value = argument.partition("=")
     if not equals:
-        return NasError(f"'{argument}' is not an override: write key=value (GROUP=NAME, seed=1, space.channels=8)")
+        return NasError(f"'{argument}' is not an override. Write key=value (GROUP=NAME, seed=1, space.channels=8).")
     if re.search(r"[^\w.@/+~-]", key) or not key.strip("+~"):
-        return NasError(f"'{argument}' is not an override: '{key}' is no key")
-    hint = f'put quotes within quotes: "{key}={quote(value)}"'
+        return NasError(f"'{argument}' is not an override: '{key}' is not a key.")
+    hint = f'Put quotes within quotes: "{key}={quote(value)}"'
     if value[:1] in tuple("[{("):
-        hint = "see that its brackets, commas and quotes match"
-    return NasError(f"'{argument}' cannot be read ({one_line(error).partition(' See ')[0]}): {hint}")
+        hint = "Check that its brackets, commas and quotes match."
+    return NasError(f"'{argument}' cannot be read ({one_line(error).partition(' See ')[0]}). {hint}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -23,8 +23,8 @@ RENAMED = {
     "dataset.broken": "dataset.on_broken_image",
     "dataset.portions": "dataset.subset_fractions",
     "dataset.resident": "dataset.on_device",
-    "dataset.workers": "dataset.num_workers",
     "dataset.split=xvalid": "dataset.split=nas_bench_201",
+    "dataset.workers": "dataset.num_workers",
     "evaluator.length": "evaluator.scheduler_epochs_arg",
     "evaluator.report": "evaluator.report_epochs",
     "evaluator.run": "evaluator.supernet_dir",
@@ -127,8 +127,8 @@ def lookup(key: str, value: str | None = None) -> tuple[str, list[str]] | None:
     return None
 
 
-def translate(argument: str) -> str:
-    """Return an override of an earlier version as one of this version; any other override stays as it is.
+def translate(argument: str) -> list[str]:
+    """Return the overrides of this version for one of an earlier version; any other override stays as it is.
 
     Raises:
         NasError: if the new name is ambiguous.
@@ -136,11 +136,23 @@ def translate(argument: str) -> str:
     prefix, key, equals, value = re.fullmatch(r"([+~]*)([^=]*)(=?)(.*)", argument, re.DOTALL).groups()  # type: ignore[union-attr]
     found = lookup(key, value.strip("'\""))
     if found is None:
-        return argument
+        return [argument]
     old, alternatives = found
     if len(alternatives) > 1:
-        raise NasError(f"{argument}: {old} was renamed to {' or '.join(alternatives)}")
-    return prefix + alternatives[0] + ("" if "=" in old else equals + value)
+        raise NasError(f"{old} was renamed to {' or '.join(alternatives)}")
+    if key == "experiment":
+        return alternatives[0].split()
+    return [prefix + alternatives[0] + ("" if "=" in old else equals + value)]
+
+
+def translate_keys(part: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options below the key ``part`` of an earlier version by their names and values of this version."""
+    found = {}
+    for name, value in options.items():
+        override = f"{part}.{name}={value}" if isinstance(value, str) else f"{part}.{name}"
+        key, equals, text = translate(override)[0].partition("=")
+        found[key.removeprefix(f"{part}.")] = text if equals else value
+    return found
 
 
 def refuse_renamed(cfg: DictConfig) -> None:

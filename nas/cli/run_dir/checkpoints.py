@@ -1,4 +1,4 @@
-"""Reading checkpoints, and writing them so that a reader never sees half of one."""
+"""Checkpoint files: read with a check of their integrity, written atomically."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from nas.utils.io import write_atomically
 UNREADABLE = (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError)
 
 
-class WholeCheckpoints(TorchCheckpointIO):
-    """Writes beside the file and moves it there: the checkpoint before stays whole if the disk is full.
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoint plugin that writes a temporary file beside the old one and renames it.
 
-    Lightning's own writer copies from the temporary directory, which is often another device, over the old file.
+    The old file stays intact if the disk is full. Lightning's own writer copies over the old file from the temporary
+    directory, which is often on another device.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
@@ -33,21 +34,21 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a Lightning checkpoint holds; its tensors stay on the disk until they are used.
+    """Load a Lightning checkpoint; its tensors are memory-mapped.
 
     Raises:
-        NasError: for a file that is no such checkpoint, or a damaged one; torch itself does not look at the checksums.
+        NasError: if the file is damaged (torch itself does not verify the checksums) or not a checkpoint of a run.
     """
-    wanted = "give the checkpoints/last.ckpt of a run, or its directory"
+    fix = "Give the checkpoints/last.ckpt of a run, or its directory."
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
-            raise ValueError(f"the checksum of {damaged} does not fit")
+            raise ValueError(f"the checksum of {damaged} does not match")
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         text = one_line(error).partition(". ")[0][:200]
-        raise NasError(f"ckpt_path: {path} is damaged or no checkpoint ({text}); {wanted}") from None
+        raise NasError(f"ckpt_path: {path} is damaged or not a checkpoint ({text}). {fix}") from None
     if not isinstance(found, dict) or not {"epoch", "state_dict", "pytorch-lightning_version"} <= found.keys():
-        raise NasError(f"ckpt_path: {path} is not a checkpoint of a run; {wanted}")
+        raise NasError(f"ckpt_path: {path} is not a checkpoint of a run. {fix}")
     return found

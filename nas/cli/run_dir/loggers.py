@@ -1,4 +1,4 @@
-"""Loggers that fit a run directory."""
+"""Loggers that write into a run directory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.utilities import rank_zero_only
 
 
-class _Appending(ExperimentWriter):
-    """Goes on with a metrics file that is already there."""
+class _AppendingWriter(ExperimentWriter):
+    """Writer that appends to an existing metrics file."""
 
     def _check_log_dir_exists(self) -> None:
         path = Path(self.metrics_file_path)
@@ -23,7 +23,7 @@ class _Appending(ExperimentWriter):
 
 
 class MetricsFile(CSVLogger):
-    """metrics.csv in the run directory itself; a resumed run appends to it."""
+    """CSV logger that writes metrics.csv directly into the run directory; a resumed run appends to it."""
 
     def __init__(self, save_dir: str) -> None:
         super().__init__(save_dir, name="", version="")
@@ -32,20 +32,20 @@ class MetricsFile(CSVLogger):
     def experiment(self) -> Any:
         if self._experiment is None:
             os.makedirs(self.log_dir, exist_ok=True)
-            self._experiment = _Appending(log_dir=self.log_dir)
+            self._experiment = _AppendingWriter(log_dir=self.log_dir)
         return self._experiment
 
     def log_hyperparams(self, params: Any = None) -> None:
-        """Nothing: .hydra/config.yaml holds them."""
+        """Write nothing: .hydra/config.yaml holds the hyperparameters."""
 
 
 def wandb_logger(
     project: str, save_dir: str, name: str, group: str, job_type: str, tags: list[str], offline: bool = True
 ) -> WandbLogger:
-    """A W&B logger that never prompts: offline unless told otherwise, and silent on the terminal.
+    """Create a W&B logger that never prompts and is silent on the terminal; offline by default.
 
-    Both by arguments, not by environment variables, which would outlive the run. ``setup`` is told too, since what
-    W&B measures of itself goes by that one's mode: without it an offline run calls home.
+    Arguments set both, because environment variables would outlive the run. ``setup`` gets the same settings: W&B's
+    own telemetry follows its mode, and would otherwise contact the server from an offline run.
     """
     import wandb
 

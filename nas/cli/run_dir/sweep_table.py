@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from nas.cli.main import FAILURE_FILE
+from nas.cli.run_dir.layout import FAILURE_FILE
 
 OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
 """Columns that stand there where a job has them: what searches by queries found, what a benchmark knows of it."""
@@ -30,7 +30,7 @@ COLUMNS = {
         "search_seconds",
         "genotype",
     ),
-    "scan": (
+    "rank_proxies": (
         "proxy",
         "space",
         "dataset",
@@ -73,7 +73,7 @@ TELLING = {
     "eval": "calibration_error",
     "export": "max_difference",
     "train": "test_accuracy",
-    "scan": "architectures",
+    "rank_proxies": "architectures",
 }
 """The key of a summary that tells which kind of job it is of; the first of these that there is."""
 

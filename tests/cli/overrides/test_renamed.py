@@ -72,12 +72,12 @@ def test_renamed_experiments_are_replaced_by_existing_choices(old: str) -> None:
     [
         ("method.edge.portion", "4", ("method.edge.portion", ["method.edge.channel_divisor"])),
         (
-            "method.weight_step.optimizer.lr",
+            "method.weight_optimizer.lr",
             None,
-            ("method.weight_step.optimizer.lr", ["method.weight_step.optimizer.lr"]),
+            ("method.weight_optimizer.lr", ["method.weight_step.optimizer.lr"]),
         ),
-        ("method.callbacks.1.tune", "8", ("method.callbacks.1.tune", ["method.callbacks.1.projection_epochs"])),
-        ("method.callbacks.1.every", "8", ("method.callbacks.1.every", ["method.callbacks.1.every"])),
+        ("method.schedules.1.tune", "8", ("method.schedules.1.tune", ["method.callbacks.1.projection_epochs"])),
+        ("method.schedules.1.every", "8", ("method.schedules.1.every", ["method.callbacks.1.every"])),
         ("method", "scan", ("method=scan", ["mode=rank_proxies"])),
         ("method", "darts", None),
         ("experiment", "darts_darts_cifar10", ("experiment=darts_darts_cifar10", [EXPERIMENTS["darts_darts_cifar10"]])),
@@ -96,10 +96,11 @@ def test_renamed_names_the_alternatives_that_exist() -> None:
 
 
 def test_translate_gives_the_override_of_this_version() -> None:
-    assert translate("+method.callbacks.0.keep=[4]") == "+method.callbacks.0.keep=[4]"
-    assert translate("~callbacks.finite") == "~callbacks.stop_on_nan"
-    assert translate("method.weight_step.clip_params=all_stale") == "method.weight_step.clip_params=all_accumulated"
-    assert translate("space.channels=4") == "space.channels=4"
+    assert translate("+method.schedules.0.keep=[4]") == ["+method.callbacks.0.keep=[4]"]
+    assert translate("~callbacks.finite") == ["~callbacks.stop_on_nan"]
+    assert translate("method.clip_scope=all_stale") == ["method.weight_step.clip_params=all_accumulated"]
+    assert translate("space.channels=4") == ["space.channels=4"]
+    assert translate("experiment=darts_darts_cifar10") == ["method=darts", "space=darts", "dataset=cifar10"]
 
 
 def test_refuse_renamed_reads_nested_keys_and_values() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli.overrides.inherit_from_search import same_data
+from nas.cli.overrides.inherit_from_search import inherit_from_search
 from tests.support.error_tools import NB201, run
 
 TRAIN = ("dataset=synthetic", "dataset.size=64", "dataset.test_size=20", "dataset.shape=[3,8,8]", "epochs=1")
@@ -65,10 +65,10 @@ def test_train_inherits_the_test_halves_of_its_search(tmp_path: Path) -> None:
     (record / "hydra.yaml").write_text("hydra: {runtime: {choices: {dataset: cifar100}}}\n")
     halved, given = ["dataset.split=nas_bench_201", "dataset.test_split=x.txt"], [f"genotype={tmp_path}/run"]
     (record / "overrides.yaml").write_text(json.dumps([*halved, "dataset.bilevel=true"]))
-    assert same_data(given) == ["dataset=cifar100", *halved, *given]
+    assert inherit_from_search(given) == ["dataset=cifar100", *halved, *given]
     for more in ("dataset.split=halves", "dataset.hold_out=true"):
-        assert same_data([*given, more]) == ["dataset=cifar100", *given, more]
+        assert inherit_from_search([*given, more]) == ["dataset=cifar100", *given, more]
     (record / "overrides.yaml").write_text(json.dumps(["dataset.split=xvalid"]))  # of version 0.1.0
-    assert same_data(given) == ["dataset=cifar100", "dataset.split=nas_bench_201", *given]
+    assert inherit_from_search(given) == ["dataset=cifar100", "dataset.split=nas_bench_201", *given]
     (record / "overrides.yaml").write_text(json.dumps(["dataset.split=0.8"]))
-    assert same_data(given) == ["dataset=cifar100", *given]
+    assert inherit_from_search(given) == ["dataset=cifar100", *given]

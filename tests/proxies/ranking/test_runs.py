@@ -1,4 +1,4 @@
-"""python search.py method=scan ...: its files, a kill at any moment, and what it refuses."""
+"""python search.py mode=rank_proxies ...: its files, a kill at any moment, and what it refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 
 from nas.blackbox.evaluators.zero_cost import ZeroCost
 from nas.cli.build import build_data, build_space
-from nas.cli.jobs.scan import build_scan
+from nas.cli.jobs.rank_proxies import build_ranking
 from nas.cli.run_dir.sweep_table import COLUMNS, TELLING, job_row
 from nas.data.proxy_batches import ProxyBatches
 from nas.spaces.genotype_file import load_genotype
@@ -27,7 +27,7 @@ from nas.spaces.notation import native_string
 from tests.support.compose_tools import ROOT, composed
 from tests.support.error_tools import TINY, Outcome, run, snapshot
 
-SCAN = ("method=scan", *TINY, "space.channels=2", "space.cells_per_stage=1", "ranking.report.resamples=20")
+SCAN = ("mode=rank_proxies", *TINY, "space.channels=2", "space.cells_per_stage=1", "ranking.report.resamples=20")
 NETWORK = "proxy=jacob_cov"
 
 
@@ -72,9 +72,10 @@ def test_what_a_scan_leaves(whole: Path) -> None:
     for picture in ("scatter.png", "cell.png"):
         assert (whole / picture).stat().st_size > 3000
     summary = json.loads((whole / "summary.json").read_text())
-    assert summary["method"] == "scan" and summary["genotype"] == best["architecture"]
+    assert summary["mode"] == "rank_proxies" and summary["genotype"] == best["architecture"]
     row = job_row(whole)
-    assert row[TELLING["scan"]] == 12 and set(COLUMNS["scan"]) - set(row) == {"spearman", "kendall_tau_b"}
+    assert row[TELLING["rank_proxies"]] == 12
+    assert set(COLUMNS["rank_proxies"]) - set(row) == {"spearman", "kendall_tau_b"}
 
 
 def test_indices_have_the_same_scores(whole: Path, tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_mistakes(whole: Path, tmp_path: Path) -> None:
     scan(new, "proxy=synflw").refused("synflow")
     scan(new, "ranking.report.split=tst").refused("unknown ranking.report.split 'tst'", "'test'")
     scan(new, "ranking.report.dataset=cifar").refused("unknown ranking.report.dataset 'cifar'", "'cifar10'")
-    run("search", "method=scan", "space=darts", *TINY, f"hydra.run.dir={new}").refused(
+    run("search", "mode=rank_proxies", "space=darts", *TINY, f"hydra.run.dir={new}").refused(
         "cannot be enumerated", "count=N"
     )
     before = snapshot(whole)
@@ -148,7 +149,7 @@ def test_regions_are_counted_on_crops_of_images_as_they_are(tmp_path: Path) -> N
     with composed("search", *SCAN, *small, f"paths.output={tmp_path}") as cfg:
         data = build_data(cfg)
         space = build_space(cfg.space, data)
-        scan = build_scan(cfg, space, data, torch.device("cpu"))
+        scan = build_ranking(cfg, space, data, torch.device("cpu"))
         found = scan.evaluator.batch()[0]
         assert torch.equal(found, ZeroCost(space, data, proxy=scan.proxy, seed=cfg.seed)._evaluate.batch()[0])
         windows = ProxyBatches(data, cfg.seed).plain(40, cfg.seed).unfold(2, 3, 1).unfold(3, 3, 1)
@@ -157,7 +158,7 @@ def test_regions_are_counted_on_crops_of_images_as_they_are(tmp_path: Path) -> N
 
 def test_a_sample_of_darts(tmp_path: Path) -> None:
     small = ("space=darts", "space.layers=3", "space.channels=4", "proxy=params", "ranking.count=3")
-    run("search", "method=scan", *TINY, *small, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
+    run("search", "mode=rank_proxies", *TINY, *small, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
     found = rows(tmp_path / "a")
     assert len({row["architecture"] for row in found}) == 3 and {row["index"] for row in found} == {None}
     assert all(row["parameters"] > row["score"] > 0 for row in found), "the published network is larger than the scored"
@@ -167,7 +168,7 @@ def test_a_sample_of_darts(tmp_path: Path) -> None:
 def test_widths(tmp_path: Path) -> None:
     """The scores of parameters are those of the closed form; nothing ranks better than the widest."""
     size = ("space=nats_size", "space.widths=[2,4]", "proxy=params")
-    run("search", "method=scan", *TINY, *size, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
+    run("search", "mode=rank_proxies", *TINY, *size, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
     found = rows(tmp_path / "a")
     assert len(found) == 32 and all(row["score"] == row["parameters"] for row in found)
     assert native_string(load_genotype(tmp_path / "a")) == "4:4:4:4:4"

@@ -19,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nas.cli.build import build_data, build_space, device_alone
-from nas.cli.overrides.signatures import check_network
+from nas.cli.build import build_data, build_space, device_without_trainer
+from nas.cli.checks.options import check_network
 from nas.cli.run_dir.summary import environment
 from nas.data.base import ImageData
 from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
@@ -42,11 +42,6 @@ INCIDENTAL = ("root", "download", "on_device", "eval_batch_size", "batch_size", 
 """Options of a data set on which the images of a score do not depend."""
 
 
-def is_scan(cfg: DictConfig) -> bool:
-    """Whether the method of a configuration is a scan."""
-    return str(cfg.method.get("_target_")) == f"{ProxyRanking.__module__}.{ProxyRanking.__qualname__}"
-
-
 def run(cfg: DictConfig) -> float | None:
     """Scores the pool, writes the run directory, and returns the best architecture's accuracy where it is known."""
     device = _device(cfg)
@@ -59,14 +54,14 @@ def run(cfg: DictConfig) -> float | None:
     lacking = report.check(space, HydraConfig.get().runtime.choices["dataset"])
     if lacking is not None:
         log.info("benchmark      %s", lacking)
-    scan = build_scan(cfg, space, data, device)
+    scan = build_ranking(cfg, space, data, device)
     identity = _identity(cfg, scan)
     with _Progress(len(scan.pool), scan.proxy.name) as progress:
         entries = scan.run(Path(cfg.paths.output), identity, progress)
     return _finish(cfg, scan, report, entries, identity, device)
 
 
-def build_scan(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
+def build_ranking(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
     """The scan of a configuration; images are drawn at its first score."""
     batches = LazyProxyBatches(lambda: ProxyBatches(data, cfg.ranking.seed), device)
     check_network("ranking.network", space, cfg.ranking.network or {})
@@ -82,7 +77,7 @@ def _device(cfg: DictConfig) -> torch.device:
             "a ranking runs in one process. Set trainer=cpu or trainer=gpu; split a space among several runs by "
             "ranking.indices."
         )
-    return device_alone(cfg)
+    return device_without_trainer(cfg)
 
 
 def _identity(cfg: DictConfig, scan: ProxyRanking) -> dict[str, Any]:
@@ -157,7 +152,7 @@ def _finish(
     parameters, macs = size(scan.space, genotype)
     accuracy = found["best"]["accuracy"]
     summary: dict[str, Any] = {
-        "method": cfg.method.name,
+        "mode": cfg.mode,
         **{key: found[key] for key in ("space", "dataset", "seed", "proxy")},
         "genotype": scan.space.native(genotype),
         "value": found["best"]["score"],

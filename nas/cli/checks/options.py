@@ -1,4 +1,4 @@
-"""Options compared with the signatures of what they configure."""
+"""Check of options against the signatures of the classes and functions that they configure."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from omegaconf import DictConfig, OmegaConf
 from nas.cli.overrides.renamed import renamed
 from nas.utils.errors import NasError, one_line, unknown
 
-if TYPE_CHECKING:  # a mistake on the command line is told before torch is imported
+if TYPE_CHECKING:  # other mistakes are reported before torch is imported
     from nas.spaces.base import Space
 
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false"}
 ELSEWHERE = ("method.epochs", "method.requires", "ranking.report", "method.warmup_ratio")
-"""What stands in a part, and is read by another one."""
+"""Keys that a node holds for another part than its target."""
 
 
 def check_options(cfg: DictConfig) -> None:
-    """Raises NasError for an option that its target does not take, or a value that is not of its type."""
+    """Raise NasError for an option that its target does not accept, or a value of the wrong type."""
     for key, node in _targets(OmegaConf.to_container(cfg, resolve=False), ""):
         try:
             target: Any = pydoc.locate(node["_target_"])
         except pydoc.ErrorDuringImport as error:
-            raise NasError(f"{key}._target_: cannot import {node['_target_']} ({one_line(error)})") from error
+            raise NasError(f"{key}._target_: cannot import {node['_target_']} ({one_line(error)}).") from error
         if target is None:
-            raise NasError(f"{key}._target_: there is no {node['_target_']} that can be imported")
+            raise NasError(f"{key}._target_: {node['_target_']} does not exist.")
         given = {name: value for name, value in node.items() if not name.startswith("_")}
         check_arguments(key, target, {name: v for name, v in given.items() if f"{key}.{name}" not in ELSEWHERE})
 
 
 def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    """Raises NasError for a name that ``target`` does not take, or a value outside its Literal or of another type."""
+    """Raise NasError for a name that ``target`` does not accept, or a value outside its type or Literal."""
     accepted = parameters(target)
     for name, value in given.items() if accepted is not None else ():
         assert accepted is not None
@@ -48,20 +48,23 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
         if typing.get_origin(hint) is typing.Literal and value not in typing.get_args(hint):
             raise unknown(option, str(value), map(str, typing.get_args(hint)))
         if hint in SCALARS and not _fits(hint, value):
-            raise NasError(f"{option}={value}: it takes {SCALARS[hint]}")
+            raise NasError(f"{option}={value}: it takes {SCALARS[hint]}.")
 
 
 def check_network(key: str, space: Space, options: Mapping[str, Any]) -> None:
-    """Raises NasError for options that the networks of a space do not have, or values that they do not take."""
+    """Raise NasError for options that the networks of a space do not have, or values that they do not accept."""
     known = space.network_options()
     for name in options:
         if name not in known:
-            raise NasError(f"{key}.{name}: the networks of space '{space.name}' have {', '.join(known) or 'none'}")
+            raise NasError(
+                f"{key}.{name}: the networks of space={space.name} do not have it. Their options: "
+                f"{', '.join(known) or 'none'}."
+            )
     check_arguments(key, space.network, options)
 
 
 def parameters(target: Callable[..., Any]) -> dict[str, Any] | None:
-    """The names that a callable takes with their types, where known, less None; None if it takes any name."""
+    """Return the names that a callable accepts with their types (None removed, None if unknown); None for any name."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
         signature = inspect.signature(function)
@@ -84,7 +87,7 @@ def parameters(target: Callable[..., Any]) -> dict[str, Any] | None:
 
 
 def _plain(hint: Any) -> Any:
-    """The one type that a union with None leaves; None where there are several."""
+    """Return the type ``X`` of a hint ``X | None``, a Literal or plain type as it is, and None for other unions."""
     parts = [part for part in typing.get_args(hint) if part is not type(None)]
     if typing.get_origin(hint) is typing.Literal or not parts:
         return hint

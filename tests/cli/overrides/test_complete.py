@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from nas.cli.overrides.inherit_in_sweep import complete_sweep
+from nas.cli.overrides.complete import PER_JOB, complete_sweep
 from tests.support.error_tools import NB201, TRAIN, run
 
+MARK = f"+hydra.job.env_set.{PER_JOB}=1"
 SMALL = ("network.channels=4", "network.cells_per_stage=1", "epochs=1", f"genotype={NB201}")
 FEW = ("dataset.test_size=40", "dataset.classes=6", "dataset.mean=0.45", "seed=3")
 
@@ -85,7 +86,7 @@ def test_genotypes_are_trained_on_the_data_of_their_search(tmp_path: Path) -> No
         assert summary(tmp_path / "sweep" / job)["dataset"] == dataset
         cfg, choices, overrides = record(tmp_path / "sweep" / job)
         assert choices["dataset"] == dataset and cfg["dataset"].get("shape") == shape
-        assert not any(line.startswith("own_data") for line in overrides)
+        assert not any(line.startswith("hydra") for line in overrides)
 
 
 def test_one_job_that_fails_is_told_and_the_other_runs(runs: tuple[Path, Path], tmp_path: Path) -> None:
@@ -100,8 +101,8 @@ def test_one_job_that_fails_is_told_and_the_other_runs(runs: tuple[Path, Path], 
     ("arguments", "expected"),
     [
         (["weights=a,b"], ["dataset=x", "seed=1", "weights=a,b"]),
-        (["weights=a,c"], ["dataset=x", "own_data=true", "weights=a,c"]),
-        (["weights=a,d"], ["own_data=true", "weights=a,d"]),
+        (["weights=a,c"], ["dataset=x", MARK, "weights=a,c"]),
+        (["weights=a,d"], [MARK, "weights=a,d"]),
         (["weights=a,d", "dataset=y"], ["weights=a,d", "dataset=y"]),
         (["weights=a", "seed=0,1"], ["dataset=x", "weights=a", "seed=0,1"]),
         (["seed=0,1"], ["seed=0,1"]),

@@ -1,0 +1,64 @@
+"""Checks of the command line before the configuration is composed: group choices and the mode of the job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nas.cli.overrides.conf_dir import CONF
+from nas.cli.overrides.parse import value_of
+from nas.cli.overrides.renamed import renamed
+from nas.utils.errors import NasError, unknown
+
+MODES = {"search": ("search", "rank_proxies"), "train": ("train", "eval", "export")}
+"""The modes of each job; the first one is the default."""
+
+
+def check_choices(arguments: Sequence[str]) -> None:
+    """Raise NasError for a choice that no file in conf/ provides, with the nearest name."""
+    for argument in arguments:
+        group, _, value = argument.lstrip("+~").partition("=")
+        folder = CONF / group
+        if not value or "/" in group or "." in group or not (folder.is_dir() or group == "experiment"):
+            continue
+        choices = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
+        choices = [name for name in choices if not name.rpartition("/")[2].startswith("_")]  # fragments of others
+        for name in (part.strip("'\"[] ") for part in value.split(",")):
+            if name == "null":
+                raise NasError(f"{argument}: null is not a choice. Leave {group} out, or remove it by ~{group}.")
+            if name not in choices:
+                raise renamed(group, name) or unknown(group, name, choices)
+
+
+def check_mode(job: str, arguments: Sequence[str]) -> None:
+    """Raise NasError for an unknown mode, and for options that the chosen mode does not use."""
+    modes = (value_of(arguments, "mode") or MODES[job][0]).split(",")
+    for mode in modes:
+        if mode not in MODES[job]:
+            raise unknown("mode", mode, MODES[job])
+    if job == "train":
+        _check_training(modes, arguments)
+    elif "rank_proxies" in modes:
+        for group in ("method", "evaluator"):
+            if value_of(arguments, group) is not None:
+                raise NasError(f"{group}={value_of(arguments, group)}: mode=rank_proxies has no {group}. Leave it out.")
+
+
+def _check_training(modes: list[str], arguments: Sequence[str]) -> None:
+    weights, initial = value_of(arguments, "weights"), value_of(arguments, "init_weights")
+    if "train" in modes and weights not in (None, "null"):
+        raise NasError(
+            f"weights={weights}: mode=train starts from new weights. Use mode=eval or mode=export for these, or "
+            "init_weights=... to fine-tune them."
+        )
+    if modes == ["train"]:
+        return
+    mode = ",".join(modes)
+    if value_of(arguments, "genotype") is None and weights in (None, "null"):
+        raise NasError(
+            f"weights is missing: python train.py mode={modes[0]} weights=X with X the run directory of a training, "
+            "its model.pt, or a published state_dict together with its genotype=..."
+        )
+    if initial not in (None, "null"):
+        raise NasError(f"init_weights={initial}: only mode=train uses it. Use weights=... with mode={mode}.")
+    if value_of(arguments, "ckpt_path") not in (None, "null"):
+        raise NasError(f"ckpt_path: mode={mode} does not resume a run. Give its directory as weights=...")

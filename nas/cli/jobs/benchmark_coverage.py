@@ -1,0 +1,38 @@
+"""Check that a tabular benchmark holds what a black-box search will look up, before Hydra writes anything."""
+
+from __future__ import annotations
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from nas.blackbox.evaluators.benchmark import BenchmarkQuery
+from nas.cli.build import build_data, build_space
+from nas.cli.checks.options import check_options
+from nas.utils.errors import NasError
+
+
+def check_benchmark_coverage(cfg: DictConfig) -> None:
+    """Raise NasError if the evaluator is a benchmark whose table lacks what the options ask for.
+
+    ``cfg`` includes Hydra's part. Any other mistake is left to the run, which reports it as usual.
+    """
+    hydra, before = HydraConfig.instance(), HydraConfig.instance().cfg
+    cfg = cfg.copy()
+    try:
+        target = get_object(cfg.method.evaluator._target_)
+        if not (isinstance(target, type) and issubclass(target, BenchmarkQuery)):
+            return
+        hydra.set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        check_options(OmegaConf.masked_copy(cfg, ["dataset", "space", "evaluator"]))
+        space = build_space(cfg.space, build_data(cfg))
+        instantiate(cfg.method.evaluator, _convert_="all")(space)
+    except (HydraException, OmegaConfBaseException, ImportError, AttributeError, ValueError) as error:
+        if isinstance(error.__cause__, NasError):
+            raise error.__cause__ from None
+    finally:
+        hydra.cfg = before

@@ -1,0 +1,55 @@
+"""Boundary to the parts of Hydra outside its documented API.
+
+No other module imports ``hydra._internal`` or ``hydra.core.override_parser``, or reads the text of Hydra's errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override as Override
+
+SUPPORTED = ("1.3",)
+"""Minor versions of Hydra that tests/cli/overrides/test_hydra_internals.py was written for."""
+
+MESSAGES = {
+    "unknown": r"Could not override '([^']+)'|Could not delete from config\. '([^']+)' does not exist",
+    "exists": r"Could not append to config\. An item is already at '([^']+)'",
+    "chosen twice": r"Multiple values for ([^\s.]+)\.",
+}
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Parse a command line by Hydra's own parser.
+
+    Returns:
+        The values of Hydra's flags (``overrides`` holds all positional arguments), and the flags it does not know.
+    """
+    return get_args_parser().parse_known_intermixed_args(arguments)
+
+
+def parse_override(argument: str) -> Override:
+    """Parse one override by Hydra's grammar. Raises HydraException or ValueError."""
+    return OverridesParser.create().parse_override(argument)
+
+
+def refused_key(error: Exception) -> tuple[str, str] | None:
+    """Return the kind of a composition error (a key of MESSAGES) and the configuration key it names, if any."""
+    for kind, pattern in MESSAGES.items():
+        found = re.search(pattern, str(error))
+        if found is not None:
+            return kind, next(filter(None, found.groups()))
+    return None
+
+
+def missing_choice(error: Exception) -> tuple[str, str, list[str]] | None:
+    """Return group, name and available names for an error about a configuration file that does not exist."""
+    file, options = getattr(error, "missing_cfg_file", None), getattr(error, "options", None)
+    if not file or not options:
+        return None
+    group, _, name = str(file).rpartition("/")
+    return group, name, list(options)
