@@ -8,7 +8,7 @@ from nas.deploy.load import TrainedNetwork
 from nas.spaces.genotype_file import encode_genotype
 
 EXPORT_FORMAT = "nas-export"
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2  # version 1 spelled the value "normalised" of ``input``
 
 
 def export_metadata(trained: TrainedNetwork) -> dict[str, Any]:

@@ -96,8 +96,8 @@ class LRDecay(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the position in the schedule; the options and the steps per epoch stay those of this instance."""
         saved_steps = state_dict.get("steps_per_epoch", state_dict.get("steps", 1))  # "steps" in version 0.1.0
-        own = {*OPTIONS, "steps_per_epoch"}
-        super().load_state_dict({name: value for name, value in state_dict.items() if name not in own})
+        position = vars(self).keys() - {*OPTIONS, "steps_per_epoch"}
+        super().load_state_dict({name: value for name, value in state_dict.items() if name in position})
         self.last_epoch = round(self.last_epoch * self.steps_per_epoch / saved_steps)
 
     def get_lr(self) -> list[float | Tensor]:

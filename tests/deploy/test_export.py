@@ -32,7 +32,7 @@ def export(tmp_path: Path, *arguments: str) -> tuple[Path, dict[str, Any], str]:
 
 
 def check_metadata(found: dict[str, Any], expected_input: str) -> None:
-    assert (found["format"], int(found["version"]), found["input"]) == ("nas-export", 1, expected_input)
+    assert (found["format"], int(found["version"]), found["input"]) == ("nas-export", 2, expected_input)
     assert found["shape"] == [3, 8, 8] and found["classes"] == 10 and found["class_names"][9] == "kind 9"
     assert found["mean"] == [0.4] * 3 and found["std"] == [0.2] * 3 and found["dataset"] == "synthetic"
     assert found["genotype"] == encode_genotype(random_model().genotype)

@@ -100,6 +100,24 @@ def test_lr_decay_resumes_from_its_state() -> None:
     assert second.get_last_lr() == [0.5 * (245 - 101) / 245]
 
 
+def test_lr_decay_reads_the_state_of_release_0_1_0() -> None:
+    """Rename the entries of a state to those of that release, and expect the same learning rate after loading it."""
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.5)
+    options = {"interval": "step", "warmup_epochs": 2, "warmup_start_lr": 0.1}
+    first, second = (LRDecay(optimizer, 8, **options) for _ in range(2))
+    for scheduler in (first, second):
+        scheduler.set_steps_per_epoch(4)
+    for _ in range(13):
+        optimizer.step()
+        first.step()
+    state = first.state_dict()
+    names = {"schedule": "law", "interval": "by", "warmup_epochs": "warmup", "slow_tail_epochs": "tail"}
+    names |= {"warmup_start_lr": "start", "final_epochs_at_min": "rest", "steps_per_epoch": "steps"}
+    second.load_state_dict({names.get(name, name): value for name, value in state.items()})
+    assert second.last_epoch == 13 and second.get_lr() == first.get_lr()
+    assert second.state_dict().keys() == state.keys()
+
+
 @pytest.mark.parametrize(
     "options", [{"T_max": 0}, {"warmup_epochs": -1}, {"slow_tail_epochs": -1}, {"schedule": "steps"}], ids=option_ids
 )
