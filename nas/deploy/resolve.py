@@ -17,7 +17,7 @@ from nas.deploy.model import MODEL_FILE, Model, decode_model, is_model
 from nas.deploy.published_weights import load_published_weights
 from nas.deploy.weights_file import extract_state_dict, read_weights_file
 from nas.spaces.base import Shape, Space
-from nas.spaces.genotype_file import GENOTYPE_FILE, load_genotype, published
+from nas.spaces.genotype_file import GENOTYPE_FILE, find_published, load_genotype
 from nas.spaces.notation import is_native_string
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
@@ -75,7 +75,7 @@ def resolve_model(
         return ResolvedModel(model, path, f"model.pt, version {content['version']}")
     state, key = extract_state_dict(content, path)
     source = genotype if weights is not None else None
-    entry = None if source is None or isinstance(source, Genotype) else published(source)
+    entry = None if source is None or isinstance(source, Genotype) else find_published(source)
     shape = shape or (3, 32, 32)
     defaults = {} if entry is None else entry.network_options(shape[1:])
     model = model_from_state_dict(state, _find_genotype(source, path), options, shape, path, classes, defaults)
@@ -158,7 +158,7 @@ def _path_of_weights(weights: str | Path) -> Path:
     fix = "Set weights to a run directory, a model.pt or a file of weights"
     if str(weights).endswith(".json"):
         raise NasError(f"weights={weights}: contains no weights. {fix}.")
-    if is_native_string(str(weights)) or published(weights) is not None:
+    if is_native_string(str(weights)) or find_published(weights) is not None:
         raise NasError(f"weights={weights}: a genotype without weights. {fix}, and genotype to this genotype.")
     return path
 

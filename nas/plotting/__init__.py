@@ -1,0 +1,1 @@
+"""Figures of cells, scores, widths, pruning trajectories and confusion matrices."""

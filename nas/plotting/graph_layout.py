@@ -1,8 +1,8 @@
-"""Where to draw the boxes, arrows and labels of a small acyclic graph so that nothing overlaps.
+"""Layered layout of a small acyclic graph without overlaps (Sugiyama et al., 1981).
 
-The layered method of Sugiyama et al. (1981): boxes stand in columns by their longest path, and an arrow takes up a
-place of its own in every column it crosses, a wide one where its label stands. Crossings are then reduced by
-reordering the columns, and bends by moving the places up and down. All lengths are in inches.
+Boxes stand in columns by their longest path. An arrow occupies a slot in every column that it crosses, a wide slot for
+its label. Reordering the columns reduces crossings, and moving slots vertically reduces bends. All lengths are in
+inches.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 Point = tuple[float, float]
 Piece = tuple[Point, Point]
-_Heights = dict[int, float]
+_Positions = dict[int, float]
 
 COLUMN_GAP = 0.3
 ROW_GAP = 0.14
@@ -24,14 +24,14 @@ PORT_GAP = 0.09
 
 
 class Box(NamedTuple):
-    """The size of a node."""
+    """Size of a node."""
 
     width: float
     height: float
 
 
 class Arrow(NamedTuple):
-    """A connection between two nodes with the width of its label, 0 for none."""
+    """Connection between two nodes; ``label`` is the width of its label, 0 for none."""
 
     source: int
     target: int
@@ -39,14 +39,14 @@ class Arrow(NamedTuple):
 
 
 class Route(NamedTuple):
-    """The way of an arrow: the flat pieces (left end, right end) that curves join, and the center of its label."""
+    """Path of an arrow: flat pieces (left end, right end) to be joined by curves, and the center of its label."""
 
     pieces: list[Piece]
     label: Point
 
 
 class Layout(NamedTuple):
-    """The center of each node, the way of each arrow, and the size of the whole, which starts at (0, 0)."""
+    """Center of each node, route of each arrow, and size of the layout, whose origin is (0, 0)."""
 
     nodes: dict[int, Point]
     routes: list[Route]
@@ -54,18 +54,18 @@ class Layout(NamedTuple):
     height: float
 
 
-class _Places(NamedTuple):
-    """The nodes and what the arrows occupy on their way: everything that needs room in a column."""
+class _Slots(NamedTuple):
+    """Nodes, and the slots of arrows in the columns between them."""
 
     column: dict[int, int]
     size: dict[int, Box]
-    chains: list[list[int]]  # for each arrow its source, its places and its target
-    labels: list[int]  # for each arrow the place of its label
+    chains: list[list[int]]  # source, slots and target of each arrow
+    labels: list[int]  # the slot of the label of each arrow
 
     def sides(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
-        """What each place is joined to on its left and on its right."""
-        left: dict[int, list[int]] = {place: [] for place in self.size}
-        right: dict[int, list[int]] = {place: [] for place in self.size}
+        """Return the left and the right neighbors of each slot along the arrows."""
+        left: dict[int, list[int]] = {slot: [] for slot in self.size}
+        right: dict[int, list[int]] = {slot: [] for slot in self.size}
         for chain in self.chains:
             for a, b in pairwise(chain):
                 right[a].append(b)
@@ -73,95 +73,97 @@ class _Places(NamedTuple):
         return left, right
 
 
-def layered(boxes: Mapping[int, Box], arrows: Sequence[Arrow]) -> Layout:
-    """The layout of an acyclic graph whose arrows point to higher numbers; a pair of nodes may repeat."""
-    places = _places(boxes, arrows)
-    columns = _ordered(places)
-    ports = _ports(places, columns)
-    y = _heights(places, columns, ports)
-    _straighten(places, columns, y)
-    widths = [max(places.size[place].width for place in column) for column in columns]
+def layered_layout(boxes: Mapping[int, Box], arrows: Sequence[Arrow]) -> Layout:
+    """Lay out an acyclic graph whose arrows point to higher node numbers; arrows may repeat."""
+    slots = _make_slots(boxes, arrows)
+    columns = _order_columns(slots)
+    ports = _port_offsets(slots, columns)
+    y = _slot_heights(slots, columns, ports)
+    _straighten(slots, columns, y)
+    widths = [max(slots.size[slot].width for slot in column) for column in columns]
     x = [sum(widths[:i]) + i * COLUMN_GAP + width / 2 for i, width in enumerate(widths)]
-    bottom = min(y[place] - size.height / 2 for place, size in places.size.items())
-    top = max(y[place] + size.height / 2 for place, size in places.size.items())
-    at = {place: (x[places.column[place]], y[place] - bottom) for place in places.size}
+    bottom = min(y[slot] - size.height / 2 for slot, size in slots.size.items())
+    top = max(y[slot] + size.height / 2 for slot, size in slots.size.items())
+    at = {slot: (x[slots.column[slot]], y[slot] - bottom) for slot in slots.size}
     edges = [(middle - width / 2, middle + width / 2) for middle, width in zip(x, widths, strict=True)]
     routes = []
-    for chain, label in zip(places.chains, places.labels, strict=True):
-        # Where nothing has a width there is nothing to evade: one long curve is smoother.
-        way = [place for place in chain[1:-1] if widths[places.column[place]]]
-        flat = [((edges[c][0], at[p][1]), (edges[c][1], at[p][1])) for p in way for c in [places.column[p]]]
+    for chain, label in zip(slots.chains, slots.labels, strict=True):
+        # A column without widths has no obstacles, and one long curve is smoother.
+        path = [slot for slot in chain[1:-1] if widths[slots.column[slot]]]
+        flat = [((edges[c][0], at[p][1]), (edges[c][1], at[p][1])) for p in path for c in [slots.column[p]]]
         first, last = chain[0], chain[-1]
         y0, y1 = at[first][1] + ports[first, chain[1]], at[last][1] + ports[last, chain[-2]]
-        start = (at[first][0] + boxes[first].width / 2, y0), (edges[places.column[first]][1], y0)
-        end = (edges[places.column[last]][0], y1), (at[last][0] - boxes[last].width / 2, y1)
+        start = (at[first][0] + boxes[first].width / 2, y0), (edges[slots.column[first]][1], y0)
+        end = (edges[slots.column[last]][0], y1), (at[last][0] - boxes[last].width / 2, y1)
         routes.append(Route([start, *flat, end], at[label]))
     width = sum(widths) + COLUMN_GAP * (len(widths) - 1)
     return Layout({node: at[node] for node in boxes}, routes, width, top - bottom)
 
 
-def _places(boxes: Mapping[int, Box], arrows: Sequence[Arrow]) -> _Places:
+def _make_slots(boxes: Mapping[int, Box], arrows: Sequence[Arrow]) -> _Slots:
     column = dict.fromkeys(sorted(boxes), 0)
     for source, target, _ in sorted(arrows, key=lambda arrow: arrow.target):
         column[target] = max(column[target], column[source] + 2)
     size = dict(boxes)
     chains: dict[int, list[int]] = {}
     labels: dict[int, int] = {}
-    crowd: dict[int, int] = {}
-    # A short arrow has no choice where its label stands, so the short ones come first.
+    label_count: dict[int, int] = {}
+    # A short arrow has no choice of the column for its label, so short arrows come first.
     for i in sorted(range(len(arrows)), key=lambda i: column[arrows[i].target] - column[arrows[i].source]):
         source, target, label = arrows[i]
-        way = range(column[source] + 1, column[target])
-        spot = min(way[::2], key=lambda c: (crowd.get(c, 0), abs(2 * c - way[0] - way[-1]), c))
-        crowd[spot] = crowd.get(spot, 0) + (label > 0)
-        fresh = range(max(size) + 1, max(size) + 1 + len(way))
-        chains[i] = [source, *fresh, target]
-        labels[i] = fresh[way.index(spot)]
-        for place, at in zip(fresh, way, strict=True):
-            column[place] = at
-            size[place] = Box(label, LABEL_HEIGHT) if label and at == spot else Box(0.0, 0.0)
-    return _Places(column, size, [chains[i] for i in range(len(arrows))], [labels[i] for i in range(len(arrows))])
+        crossed = range(column[source] + 1, column[target])
+        label_column = min(
+            crossed[::2], key=lambda c: (label_count.get(c, 0), abs(2 * c - crossed[0] - crossed[-1]), c)
+        )
+        label_count[label_column] = label_count.get(label_column, 0) + (label > 0)
+        new = range(max(size) + 1, max(size) + 1 + len(crossed))
+        chains[i] = [source, *new, target]
+        labels[i] = new[crossed.index(label_column)]
+        for slot, at in zip(new, crossed, strict=True):
+            column[slot] = at
+            size[slot] = Box(label, LABEL_HEIGHT) if label and at == label_column else Box(0.0, 0.0)
+    return _Slots(column, size, [chains[i] for i in range(len(arrows))], [labels[i] for i in range(len(arrows))])
 
 
-def _ordered(places: _Places, attempts: int = 12) -> list[list[int]]:
-    """The columns, each from bottom to top, with few crossings: the best of several descents, always the same."""
+def _order_columns(slots: _Slots, attempts: int = 12) -> list[list[int]]:
+    """Return the columns, each from bottom to top, with few crossings: the best of several seeded descents."""
     rng = random.Random(0)
-    start: list[list[int]] = [[] for _ in range(max(places.column.values(), default=-1) + 1)]
-    for place, column in places.column.items():
-        start[column].append(place)
-    left, right = places.sides()
+    start: list[list[int]] = [[] for _ in range(max(slots.column.values(), default=-1) + 1)]
+    for slot, column in slots.column.items():
+        start[column].append(slot)
+    left, right = slots.sides()
     best: tuple[int, list[list[int]]] | None = None
     for attempt in range(attempts):
         columns = [rng.sample(column, len(column)) if attempt else list(column) for column in start]
         for sweep in range(8):
             forward = sweep % 2 == 0
             for i in range(len(columns)) if forward else reversed(range(len(columns))):
-                _sort(columns, i, left if forward else right)
-                _swap(columns[i], left, right, columns[i - 1] if i else [], columns[i + 1 : i + 2])
+                _sort_by_barycenter(columns, i, left if forward else right)
+                _swap_adjacent(columns[i], left, right, columns[i - 1] if i else [], columns[i + 1 : i + 2])
         crossings = sum(_crossings(a, b, right) for a, b in pairwise(columns))
         if best is None or crossings < best[0]:
             best = crossings, columns
     columns = best[1] if best else []
     if columns and columns[0].index(min(columns[0])) == 0:
-        columns = [column[::-1] for column in columns]  # the first input belongs on top
+        columns = [column[::-1] for column in columns]  # the first input is on top
     return columns
 
 
-def _sort(columns: list[list[int]], i: int, joined: Mapping[int, list[int]]) -> None:
-    """Sort column ``i`` by the mean position of what its places are joined to on one side."""
-    row = {place: r for column in columns for r, place in enumerate(column)}
-    columns[i].sort(key=lambda p: sum(row[q] for q in joined[p]) / len(joined[p]) if joined[p] else row[p])
+def _sort_by_barycenter(columns: list[list[int]], i: int, neighbors: Mapping[int, list[int]]) -> None:
+    """Sort column ``i`` by the mean position of the neighbors of each slot on one side."""
+    row = {slot: r for column in columns for r, slot in enumerate(column)}
+    columns[i].sort(key=lambda p: sum(row[q] for q in neighbors[p]) / len(neighbors[p]) if neighbors[p] else row[p])
 
 
-def _swap(
+def _swap_adjacent(
     column: list[int],
     left: Mapping[int, list[int]],
     right: Mapping[int, list[int]],
     before: Sequence[int],
     after: Sequence[Sequence[int]],
 ) -> None:
-    """Exchange neighbors in a column as long as that removes crossings."""
-    row = {place: r for other in (before, *after) for r, place in enumerate(other)}
+    """Swap adjacent slots of a column while that removes crossings."""
+    row = {slot: r for other in (before, *after) for r, slot in enumerate(other)}
     better = True
     while better:
         better = False
@@ -176,42 +178,44 @@ def _swap(
 
 
 def _crossings(column: Sequence[int], following: Sequence[int], right: Mapping[int, list[int]]) -> int:
-    row = {place: r for r, place in enumerate(following)}
-    ends = [[row[p] for p in right[place]] for place in column]
+    row = {slot: r for r, slot in enumerate(following)}
+    ends = [[row[p] for p in right[slot]] for slot in column]
     return sum(p > q for i, below in enumerate(ends) for above in ends[i + 1 :] for p in below for q in above)
 
 
-def _ports(places: _Places, columns: Sequence[Sequence[int]]) -> dict[tuple[int, int], float]:
-    """How far from the middle of a node the arrow to or from a place touches it: arrows fan out in their order."""
-    row = {place: r for column in columns for r, place in enumerate(column)}
+def _port_offsets(slots: _Slots, columns: Sequence[Sequence[int]]) -> dict[tuple[int, int], float]:
+    """Return the offset from the center of a node at which the arrow to or from a slot ends, for each (node, slot)."""
+    row = {slot: r for column in columns for r, slot in enumerate(column)}
     offsets: dict[tuple[int, int], float] = {}
-    for side in places.sides():
-        for node in {chain[end] for chain in places.chains for end in (0, -1)}:
-            joined = sorted(side[node], key=row.__getitem__)
-            room = places.size[node].height - 2 * PORT_GAP
-            gap = min(room / (len(joined) - 1), 2.5 * PORT_GAP) if len(joined) > 1 else 0.0
-            offsets |= {(node, place): (r - (len(joined) - 1) / 2) * gap for r, place in enumerate(joined)}
+    for side in slots.sides():
+        for node in {chain[end] for chain in slots.chains for end in (0, -1)}:
+            neighbors = sorted(side[node], key=row.__getitem__)
+            extent = slots.size[node].height - 2 * PORT_GAP
+            gap = min(extent / (len(neighbors) - 1), 2.5 * PORT_GAP) if len(neighbors) > 1 else 0.0
+            offsets |= {(node, slot): (r - (len(neighbors) - 1) / 2) * gap for r, slot in enumerate(neighbors)}
     return offsets
 
 
-def _apart(places: _Places, column: Sequence[int]) -> list[float]:
-    """The least distances between the neighbors of a column."""
-    return [(places.size[a].height + places.size[b].height) / 2 + ROW_GAP for a, b in pairwise(column)]
+def _min_distances(slots: _Slots, column: Sequence[int]) -> list[float]:
+    """Return the minimal distances between adjacent slots of a column."""
+    return [(slots.size[a].height + slots.size[b].height) / 2 + ROW_GAP for a, b in pairwise(column)]
 
 
-def _heights(places: _Places, columns: Sequence[Sequence[int]], ports: Mapping[tuple[int, int], float]) -> _Heights:
-    """The y of each place: close to what it is joined to, and never closer to its neighbors than they allow."""
-    left, right = places.sides()
-    nodes = {chain[end] for chain in places.chains for end in (0, -1)}
-    apart = [_apart(places, column) for column in columns]
-    y: _Heights = {}
-    for column, gaps in zip(columns, apart, strict=True):
-        y |= zip(column, _spread([0.0] * len(column), gaps), strict=True)
+def _slot_heights(
+    slots: _Slots, columns: Sequence[Sequence[int]], ports: Mapping[tuple[int, int], float]
+) -> _Positions:
+    """Return the y of each slot: near its neighbors along the arrows, at the minimal distances in its column."""
+    left, right = slots.sides()
+    nodes = {chain[end] for chain in slots.chains for end in (0, -1)}
+    distances = [_min_distances(slots, column) for column in columns]
+    y: _Positions = {}
+    for column, gaps in zip(columns, distances, strict=True):
+        y |= zip(column, _isotonic_fit([0.0] * len(column), gaps), strict=True)
     for sweep in range(60):
         for i in range(len(columns)) if sweep % 2 else reversed(range(len(columns))):
             wanted = []
             for a in columns[i]:
-                # Long arrows should run straight: what is no node pulls harder at what is no node.
+                # Two slots of an arrow attract each other more than a node and a slot, to straighten long arrows.
                 pulls = [
                     (
                         y[b] + ports.get((b, a), 0.0) - ports.get((a, b), 0.0),
@@ -221,12 +225,12 @@ def _heights(places: _Places, columns: Sequence[Sequence[int]], ports: Mapping[t
                 ]
                 weight = sum(w for _, w in pulls)
                 wanted.append(sum(at * w for at, w in pulls) / weight if pulls else y[a])
-            y |= zip(columns[i], _spread(wanted, apart[i]), strict=True)
+            y |= zip(columns[i], _isotonic_fit(wanted, distances[i]), strict=True)
     return y
 
 
-def _spread(wanted: Sequence[float], gaps: Sequence[float]) -> list[float]:
-    """The positions nearest to ``wanted`` (least squares) that keep the order and the gaps between neighbors."""
+def _isotonic_fit(wanted: Sequence[float], gaps: Sequence[float]) -> list[float]:
+    """Return the positions nearest to ``wanted`` in least squares that preserve the order and the gaps."""
     offsets = list(accumulate(gaps, initial=0.0))[: len(wanted)]
     blocks: list[tuple[float, int]] = []
     for value, offset in zip(wanted, offsets, strict=True):
@@ -239,23 +243,23 @@ def _spread(wanted: Sequence[float], gaps: Sequence[float]) -> list[float]:
     return [level + offset for level, offset in zip(levels, offsets, strict=True)]
 
 
-def _straighten(places: _Places, columns: Sequence[Sequence[int]], y: _Heights) -> None:
-    """Put the places of each arrow on one level, or on few, as far as their neighbors leave room."""
-    for chain in sorted(places.chains, key=len, reverse=True) * 2:
+def _straighten(slots: _Slots, columns: Sequence[Sequence[int]], y: _Positions) -> None:
+    """Align the slots of each arrow at one height, or at few heights, as far as the distances permit."""
+    for chain in sorted(slots.chains, key=len, reverse=True) * 2:
         run: list[int] = []
         low, high = -math.inf, math.inf
-        for place in chain[1:-1]:
-            column = columns[places.column[place]]
-            row, apart = column.index(place), _apart(places, column)
-            floor = y[column[row - 1]] + apart[row - 1] if row else -math.inf
-            roof = y[column[row + 1]] - apart[row] if row + 1 < len(column) else math.inf
+        for slot in chain[1:-1]:
+            column = columns[slots.column[slot]]
+            row, distances = column.index(slot), _min_distances(slots, column)
+            floor = y[column[row - 1]] + distances[row - 1] if row else -math.inf
+            roof = y[column[row + 1]] - distances[row] if row + 1 < len(column) else math.inf
             if run and max(low, floor) > min(high, roof):
-                _level(run, low, high, y)
+                _align(run, low, high, y)
                 run, low, high = [], -math.inf, math.inf
-            run.append(place)
+            run.append(slot)
             low, high = max(low, floor), min(high, roof)
-        _level(run, low, high, y)
+        _align(run, low, high, y)
 
 
-def _level(run: Sequence[int], low: float, high: float, y: _Heights) -> None:
-    y |= dict.fromkeys(run, min(max(sum(y[place] for place in run) / len(run), low), high))
+def _align(run: Sequence[int], low: float, high: float, y: _Positions) -> None:
+    y |= dict.fromkeys(run, min(max(sum(y[slot] for slot in run) / len(run), low), high))

@@ -1,51 +1,42 @@
-"""The trajectory of a pruning search as a picture: figure 5 of TE-NAS (Chen et al., ICLR 2021)."""
+"""Trajectory of a pruning search: figure 5 of TE-NAS (Chen et al., ICLR 2021)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nas.utils.io import write_atomically
+from nas.plotting.figure import INK, new_figure, save_figure
 
-INK = "#263238"
 LINE = "#1565c0"
 
 
 def trajectory_figure(points: Sequence[Mapping[str, float]], names: Sequence[str]) -> Figure:
-    """The first of ``names`` on the y axis against the second, or against the rounds where there is one.
+    """Plot the first of ``names`` (y axis) against the second (x axis), or against the round if there is only one.
 
-    Points are numbered by the rounds behind them; those that are not finite are left out.
+    Each point is labeled with its number of completed rounds. Points that are not finite are omitted.
     """
-    across = names[1] if len(names) > 1 else "round"
-    shown = [p for p in points if math.isfinite(p[names[0]]) and math.isfinite(p[across])]
-    figure = Figure(figsize=(5.0, 4.0), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    x_name = names[1] if len(names) > 1 else "round"
+    finite = [p for p in points if math.isfinite(p[names[0]]) and math.isfinite(p[x_name])]
+    figure = new_figure(5.0, 4.0, layout="constrained")
     axes = figure.add_subplot()
-    axes.plot([p[across] for p in shown], [p[names[0]] for p in shown], "-o", color=LINE, lw=1.4)
-    for p in shown:
-        place = (p[across], p[names[0]])
-        axes.annotate(f"{p['round']:.0f}", place, (5, 5), textcoords="offset points", color=INK, fontsize=9)
-    axes.set_xlabel(across.replace("_", " "))
+    axes.plot([p[x_name] for p in finite], [p[names[0]] for p in finite], "-o", color=LINE, lw=1.4)
+    for p in finite:
+        position = (p[x_name], p[names[0]])
+        axes.annotate(f"{p['round']:.0f}", position, (5, 5), textcoords="offset points", color=INK, fontsize=9)
+    axes.set_xlabel(x_name.replace("_", " "))
     axes.set_ylabel(names[0].replace("_", " "))
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def save_trajectory(points: Sequence[Mapping[str, float]], names: Sequence[str], directory: Path) -> tuple[Path, Path]:
-    """Write ``trajectory.svg`` and ``trajectory.png``, whole or not at all, the same bytes for the same points."""
+    """Write ``trajectory.svg`` and ``trajectory.png`` atomically; equal points give equal bytes."""
     directory.mkdir(parents=True, exist_ok=True)
-    files = directory / "trajectory.svg", directory / "trajectory.png"
-    hidden: tuple[dict[str, None], ...] = ({"Date": None, "Creator": None}, {"Software": None})
+    svg, png = directory / "trajectory.svg", directory / "trajectory.png"
     figure = trajectory_figure(points, names)
-    for file, metadata in zip(files, hidden, strict=True):
-        drawn = BytesIO()
-        with rc_context({"svg.hashsalt": "nas"}):
-            figure.savefig(drawn, format=file.suffix[1:], dpi=160, metadata=metadata)
-        write_atomically(file, drawn.getvalue())
-    return files
+    save_figure(figure, svg)
+    save_figure(figure, png)
+    return svg, png

@@ -1,29 +1,28 @@
-"""The picture of a genotype that is a row of widths: a bar a layer."""
+"""Bar charts of the layer widths of NATS-Bench's size space."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from nas.plotting.figure import INK, new_figure
 from nas.spaces.nats_size.skeleton import REDUCTION_BLOCKS
 
-INK, GREY = "#263238", "#78909c"
-COLOURS = {"cell": "#1565c0", "reduction": "#d84315"}
+GREY = "#78909c"
+COLORS = {"cell": "#1565c0", "reduction": "#d84315"}
 FONT = 9.0
 
 
 def widths_figure(widths: Sequence[int]) -> Figure:
-    """A bar a layer of NATS-Bench's size space, as high as its output channels, which stand above it."""
-    figure = Figure(figsize=(1.0 * len(widths) + 1.2, 3.0), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    """Plot one bar per layer; its height and its label are the output channels."""
+    figure = new_figure(1.0 * len(widths) + 1.2, 3.0, layout="constrained")
     axes = figure.add_subplot()
     for layer, width in enumerate(widths):
         kind = "reduction" if layer + 1 in REDUCTION_BLOCKS else "cell"
-        _bar(axes, layer, width, max(widths), COLOURS[kind])
+        _bar(axes, layer, width, max(widths), COLORS[kind])
     names = [f"{layer}\n{'reduction' if layer + 1 in REDUCTION_BLOCKS else 'cell'}" for layer in range(len(widths))]
     axes.set_xticks(range(len(widths)), names, fontsize=FONT, color=INK)
     axes.set(xlim=(-0.6, len(widths) - 0.4), ylim=(0, 1.15 * max(widths)))

@@ -1,4 +1,4 @@
-"""Files that a run leaves behind, written so that a reader never sees half of one."""
+"""Genotype files: writing genotype.json, and loading a genotype from any source that a user can name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GENOTYPE_FILE = "genotype.json"
 
 
 def encode_genotype(genotype: Genotype) -> dict[str, Any]:
-    """A genotype as plain values: format, version, space, native string and the links of each cell."""
+    """Return a genotype as JSON values: format, version, space, native string and the links of each cell."""
     cells = {
         name: {"links": [list(link) for link in cell.links], "output": list(cell.output)}
         for name, cell in genotype.cells.items()
@@ -34,12 +34,12 @@ def encode_genotype(genotype: Genotype) -> dict[str, Any]:
 
 
 def save_genotype(genotype: Genotype, path: Path) -> None:
-    """Writes genotype.json, atomically."""
+    """Write genotype.json atomically."""
     write_json(path, encode_genotype(genotype))
 
 
-def published(source: str | Path) -> architectures.PublishedArchitecture | None:
-    """The published architecture that ``source`` names; None for a native string, or where there is such a file."""
+def find_published(source: str | Path) -> architectures.PublishedArchitecture | None:
+    """Return the published architecture with the name ``source``, None if it is a native string or an existing file."""
     text = str(source).strip()
     if is_native_string(text) or os.path.isfile(_genotype_file(text)):
         return None
@@ -47,30 +47,30 @@ def published(source: str | Path) -> architectures.PublishedArchitecture | None:
 
 
 def load_genotype(source: str | Path) -> Genotype:
-    """The genotype of a run directory, a genotype.json, a native string or the name of a published architecture.
+    """Load a genotype from a run directory, a genotype.json, a native string or the name of a published architecture.
 
-    Raises NasError where there is none.
+    Raises NasError if ``source`` is none of these.
     """
     text = str(source).strip()
     if is_native_string(text):
         return parse_genotype(text)
-    entry = published(text)
-    if entry is not None:
-        return parse_genotype(entry.genotype)
+    architecture = find_published(text)
+    if architecture is not None:
+        return parse_genotype(architecture.genotype)
     path = _genotype_file(text)
-    if not os.path.isfile(path):  # unlike Path's, false for a name that is too long for a file
-        bare = path.suffix != ".json" and path.parent == Path(".")
-        near = architectures.similar_names(text) if bare else []
-        looked = f"nothing called '{text}'" if bare else f"no file {path}"
-        hint = f", did you mean {' or '.join(near)}?" if near else ";"
+    if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
+        is_name = path.suffix != ".json" and path.parent == Path(".")
+        near = architectures.similar_names(text) if is_name else []
+        problem = "no published architecture and no file has this name" if is_name else f"there is no file {path}"
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise NasError(
-            f"genotype: {looked}{hint} give a run directory, a genotype.json, a published name (train.py --list), "
-            f"{EXAMPLES}"
+            f"genotype={text}: {problem}.{hint} Give a run directory, a genotype.json, a published name "
+            f"(train.py --list), {EXAMPLES}."
         )
     try:
         value = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
-        raise NasError(f"{path} is not JSON ({error})") from None
+        raise NasError(f"genotype={path}: the file is not JSON ({error}). Give another genotype.json.") from None
     return decode_genotype(value, path)
 
 
@@ -80,11 +80,11 @@ def _genotype_file(text: str) -> Path:
 
 
 def decode_genotype(value: Any, path: Path) -> Genotype:
-    """The inverse of ``encode_genotype``. Raises NasError, naming ``path``, where it is not one."""
+    """Return the genotype of JSON values. Raises NasError, which names ``path``, if they are not a genotype."""
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise NasError(f"{path} is not a genotype file: its 'format' is not '{FORMAT}'")
+        raise NasError(f"{path} is not a genotype file: its 'format' is not '{FORMAT}'.")
     if value.get("version") != VERSION:
-        raise NasError(f"{path} has version {value.get('version')}, this release reads version {VERSION}")
+        raise NasError(f"{path} has version {value.get('version')}, but this release reads version {VERSION}.")
     try:
         cells = {
             str(name): CellGenotype(
@@ -96,5 +96,5 @@ def decode_genotype(value: Any, path: Path) -> Genotype:
         return Genotype(str(value["space"]), cells)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise NasError(
-            f"{path} is damaged: every cell needs 'links' [[op, source, target], ...] and 'output'"
+            f"{path} is damaged: every cell needs 'links' [[op, source, target], ...] and 'output'."
         ) from None

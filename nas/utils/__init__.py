@@ -1,0 +1,1 @@
+"""Errors, file output, generators and seeds that every package uses."""

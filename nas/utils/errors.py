@@ -1,28 +1,35 @@
-"""The one exception that a user is meant to read."""
+"""The exception for user errors, and the text of its messages."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-MANY = 40  # choices that are more than a reader wants listed
+MAX_LISTED = 40
+"""Number of choices up to which a message lists all of them."""
 
 
 class NasError(Exception):
-    """A mistake a user can mend: one line that says what was wrong, where, and what would work."""
+    """A user error. The message is one line: ``key=value: problem. Fix.``"""
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> NasError:
-    """The error for a name that is not among ``choices``, with the nearest one suggested."""
-    known = sorted(choices)
-    if not known:
-        return NasError(f"unknown {kind} '{name}': there is none to choose from")
-    near = difflib.get_close_matches(str(name), known, n=1 if len(known) <= MANY else 3, cutoff=0.5)
+    """Return the error for a name that is not among ``choices``; the message suggests the nearest choice.
+
+    Args:
+        kind: noun for the name, or its configuration key.
+        name: the unknown name.
+        choices: the valid names.
+    """
+    valid = sorted(choices)
+    if not valid:
+        return NasError(f"unknown {kind} '{name}': there are no choices")
+    near = difflib.get_close_matches(str(name), valid, n=1 if len(valid) <= MAX_LISTED else 3, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(choice) for choice in near)}?" if near else ""
-    listed = f"choose from {', '.join(known)}" if len(known) <= MANY or not near else ""
+    listed = f"Choose from {', '.join(valid)}." if len(valid) <= MAX_LISTED or not near else ""
     return NasError(f"unknown {kind} '{name}': {hint} {listed}".replace("  ", " ").rstrip())
 
 
 def one_line(error: object) -> str:
-    """The text of an error, or of anything, without line breaks."""
+    """Return the text of an error, or of any object, without line breaks."""
     return " ".join(str(error).split())

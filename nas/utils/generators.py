@@ -1,4 +1,4 @@
-"""Random numbers of a module's own, so that a run can be resumed and all ranks draw the same."""
+"""Random generators of a module, stored in its state_dict and equal on all ranks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Generators(nn.Module):
-    """One generator a device, seeded alike on all ranks; their states are part of the state_dict."""
+    """One random generator per device with the same seed on all ranks. The state_dict contains their states."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -15,7 +15,7 @@ class Generators(nn.Module):
         self._generators: dict[str, torch.Generator] = {}
 
     def on(self, device: torch.device) -> torch.Generator:
-        """The generator for draws on ``device``."""
+        """Return the generator for samples on ``device``."""
         key = str(device)
         if key not in self._generators:
             self._generators[key] = torch.Generator(device=device).manual_seed(self._seed)

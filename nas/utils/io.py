@@ -1,4 +1,4 @@
-"""Atomic file output: a reader sees the old file or the new one, never a part."""
+"""Atomic file output: a reader finds the old file or the new file, never a partial one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
-    """Writes ``data`` beside ``path`` and moves it there, so that the old file stays whole if this fails."""
+    """Write ``data`` to a temporary file and rename it to ``path``; a failure leaves the old file unchanged."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -23,5 +23,5 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A readable JSON file, written atomically."""
+    """Write an indented JSON file atomically."""
     write_atomically(path, json.dumps(value, indent=2) + "\n")

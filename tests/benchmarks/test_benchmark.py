@@ -153,8 +153,8 @@ def test_accuracy_of_single_seeds(means: Benchmark) -> None:
         (("cifar10", "test", 12, True), ["seed=True"]),
         (("cifar10", "test", 12, "111"), ["seed='111'", "has the mean and each of seed 111"]),
         (("cifar10", "test", 12, None), ["seed=None", "has the mean and each of seed 111"]),
-        (("cifar10", None, 12, "mean"), ["unknown split of cifar10 'None'", "choose from test,"]),
-        ((None, "test", 12, "mean"), ["unknown dataset of the benchmark 'None'", "choose from cifar10,"]),
+        (("cifar10", None, 12, "mean"), ["unknown split of cifar10 'None'", "Choose from test,"]),
+        ((None, "test", 12, "mean"), ["unknown dataset of the benchmark 'None'", "Choose from cifar10,"]),
         (("cifar10", "test", "12", "mean"), ["epochs='12'", "has trainings of 12, 200 epochs"]),
         (("cifar10", "test", 11, "mean"), ["epochs=11", "only the accuracy after its last epoch"]),
         (

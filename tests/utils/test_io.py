@@ -1,0 +1,36 @@
+"""Tests of atomic file output."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from nas.utils.io import write_atomically, write_json
+
+
+def test_write_atomically_replaces_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    write_atomically(file, "first")
+    write_atomically(file, b"second")
+    assert file.read_text() == "second" and list(tmp_path.iterdir()) == [file]
+
+
+def test_write_atomically_keeps_the_old_file_on_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.txt"
+    write_atomically(file, "first")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(file, "second")
+    assert file.read_text() == "first" and list(tmp_path.iterdir()) == [file]
+
+
+def test_write_json_round_trip(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1, 2.5, None]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1, 2.5, None]}
