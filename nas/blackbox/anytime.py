@@ -1,4 +1,4 @@
-"""How good the best of a search is at any time: curves of runs, their mean and its band, and the picture of it."""
+"""Anytime performance of black-box searches: curves of the best value so far, their mean, and the plot."""
 
 from __future__ import annotations
 
@@ -18,18 +18,25 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from nas.architecture.cell import Genotype
+from nas.blackbox.ask_tell import AskTellLoop
 from nas.blackbox.evaluator import Evaluator
-from nas.blackbox.history import Queries
 from nas.utils.io import write_atomically
 
 Values = NDArray[np.float64]
 POINTS = 200
-COLUMNS = 3  # of the picture
-LABEL = 32  # characters of a label beside an axis
+PLOT_COLUMNS = 3
+LABEL_WIDTH = 32
+"""Characters per line of an axis label."""
 
 
-class Trace(NamedTuple):
-    """The best of a run against what it cost: from ``spent[i]`` on, ``values[name][i]`` holds of the best genotype."""
+class AnytimeCurve(NamedTuple):
+    """Best genotype of a run as a function of the cost.
+
+    Attributes:
+        spent: Cost from which each incumbent is the best.
+        values: Values of the incumbents by name; "value" is that of the search.
+        end: Cost of the whole run.
+    """
 
     spent: list[float]
     values: dict[str, list[float]]
@@ -37,7 +44,7 @@ class Trace(NamedTuple):
 
 
 class Band(NamedTuple):
-    """Over runs, at the points of a grid: mean, standard deviation, and the 95 % band of the mean."""
+    """Statistics over runs at the points of a grid: mean, standard deviation, and 95 % band of the mean."""
 
     grid: Values
     mean: Values
@@ -46,37 +53,45 @@ class Band(NamedTuple):
     high: Values
 
 
-def trace(queries: Queries, evaluator: Evaluator, known: dict[Genotype, dict[str, float]] | None = None) -> Trace:
-    """The curve of a run, in simulated seconds or else in queries: its value, and the ``facts`` of its best genotypes.
+def anytime_curve(
+    loop: AskTellLoop, evaluator: Evaluator, cache: dict[Genotype, dict[str, float]] | None = None
+) -> AnytimeCurve:
+    """Return the curve of a run, over simulated seconds or else queries.
 
-    ``known`` keeps the facts from run to run.
+    Args:
+        loop: The run.
+        evaluator: Provides the ``reported_accuracies`` of the incumbents.
+        cache: Reported accuracies of genotypes, extended and reused from run to run.
     """
-    known = {} if known is None else known
-    seconds = list(accumulate(query.seconds for query in queries.history))
-    spent = [seconds[number] if evaluator.simulated else number + 1.0 for number in queries.incumbents]
-    best = [queries.history[number] for number in queries.incumbents]
-    for genotype in {query.genotype for query in best} - set(known):
-        known[genotype] = evaluator.facts(genotype)
-    facts = [known[query.genotype] for query in best]
+    cache = {} if cache is None else cache
+    seconds = list(accumulate(query.seconds for query in loop.history))
+    spent = [seconds[number] if evaluator.simulated else number + 1.0 for number in loop.incumbents]
+    best = [loop.history[number] for number in loop.incumbents]
+    for genotype in {query.genotype for query in best} - set(cache):
+        cache[genotype] = evaluator.reported_accuracies(genotype)
+    reported = [cache[query.genotype] for query in best]
     values = {"value": [query.value if math.isfinite(query.value) else math.nan for query in best]}
-    for name in sorted(set.intersection(*(set(found) for found in facts))):
-        values[name] = [found[name] for found in facts]
-    return Trace(spent, values, seconds[-1] if evaluator.simulated else float(len(queries.history)))
+    for name in sorted(set.intersection(*(set(found) for found in reported))):
+        values[name] = [found[name] for found in reported]
+    return AnytimeCurve(spent, values, seconds[-1] if evaluator.simulated else float(len(loop.history)))
 
 
-def on_grid(runs: Sequence[Trace], name: str, grid: Values) -> Values:
-    """[runs, points] The value ``name`` of the best genotype at each point; NaN before a run's first query."""
-    table = np.full((len(runs), len(grid)), np.nan)
-    for row, run in zip(table, runs, strict=True):
-        place = np.searchsorted(run.spent, grid, side="right") - 1
-        row[place >= 0] = np.asarray(run.values[name])[place[place >= 0]]
+def values_on_grid(curves: Sequence[AnytimeCurve], name: str, grid: Values) -> Values:
+    """Return the value of each run's incumbent [runs, points] at each cost; NaN before the run's first query."""
+    table = np.full((len(curves), len(grid)), np.nan)
+    for row, curve in zip(table, curves, strict=True):
+        incumbent = np.searchsorted(curve.spent, grid, side="right") - 1
+        row[incumbent >= 0] = np.asarray(curve.values[name])[incumbent[incumbent >= 0]]
     return table
 
 
-def band(values: Values, grid: Values, level: float = 0.95) -> Band:
-    """Mean, standard deviation (n - 1), and Student's interval of the mean over the rows of ``values``.
+def mean_band(values: Values, grid: Values, level: float = 0.95) -> Band:
+    """Return mean, standard deviation (n - 1) and Student's interval of the mean over runs.
 
-    Of one row there is no deviation: it is NaN, and so is the band.
+    Args:
+        values: [runs, points]. The deviation and band of a single run are NaN.
+        grid: Costs [points].
+        level: Coverage of the interval.
     """
     runs = len(values)
     mean = values.mean(axis=0)
@@ -85,54 +100,54 @@ def band(values: Values, grid: Values, level: float = 0.95) -> Band:
     return Band(grid, mean, std, mean - half, mean + half)
 
 
-def summarize(runs: Sequence[Trace], optimum: Mapping[str, float]) -> dict[str, Band]:
-    """A band for each value that all runs have, and ``NAME regret`` (optimum - value) where the optimum is known.
+def summarize(curves: Sequence[AnytimeCurve], optimum: Mapping[str, float]) -> dict[str, Band]:
+    """Return a band per value that all runs have, and of NAME regret (optimum - value) for each known optimum.
 
-    The grid begins where every run has made its first query.
+    The grid starts at the first cost at which every run has made a query.
     """
-    grid = np.linspace(max(run.spent[0] for run in runs), max(run.end for run in runs), POINTS)
+    grid = np.linspace(max(curve.spent[0] for curve in curves), max(curve.end for curve in curves), POINTS)
     found: dict[str, Band] = {}
-    for name in runs[0].values:
-        if all(name in run.values for run in runs):
-            table = on_grid(runs, name, grid)
-            found[name] = band(table, grid)
+    for name in curves[0].values:
+        if all(name in curve.values for curve in curves):
+            table = values_on_grid(curves, name, grid)
+            found[name] = mean_band(table, grid)
             if name in optimum:
-                found[f"{name} regret"] = band(optimum[name] - table, grid)
+                found[f"{name} regret"] = mean_band(optimum[name] - table, grid)
     return found
 
 
 def save_curves(bands: Mapping[str, Band], directory: Path, evaluator: Evaluator) -> tuple[Path, Path]:
-    """Writes anytime.csv (one row a name and point) and anytime.png."""
-    table, picture = directory / "anytime.csv", directory / "anytime.png"
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
+    """Write anytime.csv (one row per name and point) and anytime.png, and return their paths."""
+    table, plot = directory / "anytime.csv", directory / "anytime.png"
+    text = io.StringIO()
+    writer = csv.writer(text)
     writer.writerow(["name", "seconds" if evaluator.simulated else "queries", "mean", "std", "low", "high"])
-    for name, one in bands.items():
-        writer.writerows([name, *(f"{value:.6g}" for value in row)] for row in zip(*one, strict=True))
-    write_atomically(table, buffer.getvalue())
-    drawn = io.BytesIO()
-    curve_figure(bands, evaluator).savefig(drawn, format="png", dpi=120, metadata={"Software": None})
-    write_atomically(picture, drawn.getvalue())
-    return table, picture
+    for name, band in bands.items():
+        writer.writerows([name, *(f"{value:.6g}" for value in row)] for row in zip(*band, strict=True))
+    write_atomically(table, text.getvalue())
+    image = io.BytesIO()
+    plot_curves(bands, evaluator).savefig(image, format="png", dpi=120, metadata={"Software": None})
+    write_atomically(plot, image.getvalue())
+    return table, plot
 
 
-def curve_figure(bands: Mapping[str, Band], evaluator: Evaluator) -> Figure:
-    """The value of the best genotype and, where it is known, the regret of what is reported of it: mean and band."""
+def plot_curves(bands: Mapping[str, Band], evaluator: Evaluator) -> Figure:
+    """Plot mean and band of the best value and, if the optimum is known, of the regrets."""
     names = ["value", *(name for name in bands if name.endswith(" regret"))]
-    columns = min(len(names), COLUMNS)
-    lines = -(-len(names) // columns)
-    figure = Figure(figsize=(4.6 * columns, 3.5 * lines), facecolor="white", layout="constrained")
+    columns = min(len(names), PLOT_COLUMNS)
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(4.6 * columns, 3.5 * rows), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    for place, name in enumerate(names, 1):
-        axes = figure.add_subplot(lines, columns, place)
-        one = bands[name]
-        axes.step(one.grid, one.mean, where="post", color="#1565c0", lw=1.6)
-        if np.isfinite(one.low).any():
-            axes.fill_between(one.grid, one.low, one.high, step="post", color="#1565c0", alpha=0.25, lw=0)
+    for position, name in enumerate(names, 1):
+        axes = figure.add_subplot(rows, columns, position)
+        band = bands[name]
+        axes.step(band.grid, band.mean, where="post", color="#1565c0", lw=1.6)
+        if np.isfinite(band.low).any():
+            axes.fill_between(band.grid, band.low, band.high, step="post", color="#1565c0", alpha=0.25, lw=0)
         axes.set_xlabel("simulated seconds" if evaluator.simulated else "queries")
-        label = evaluator.unit if name == "value" else f"{name} (%)"
-        axes.set_ylabel(textwrap.fill(label, LABEL))
-        if name != "value" and (one.mean > 0).all():
+        label = evaluator.label if name == "value" else f"{name} (%)"
+        axes.set_ylabel(textwrap.fill(label, LABEL_WIDTH))
+        if name != "value" and (band.mean > 0).all():
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
     return figure

@@ -1,4 +1,4 @@
-"""A genotype as a row of categorical decisions: what a distribution over genotypes, or a model of them, works on."""
+"""Encoding of a genotype as a sequence of categorical decisions."""
 
 from __future__ import annotations
 
@@ -11,55 +11,59 @@ from nas.spaces.base import Space
 
 
 class Decision(NamedTuple):
-    """One categorical choice: its ``name`` (``normal/4`` or ``normal/0->2``) and among how many."""
+    """Categorical choice: its name (``normal/4`` for a node, ``normal/0->2`` for an edge) and number of options."""
 
     name: str
     size: int
 
 
-class Decisions:
-    """The decisions of a space: for each node that takes some of its edges which ones, for each edge which op.
+class CategoricalEncoding:
+    """Decisions of a space: the edges of each node that takes only some of them, and the op of each edge.
 
-    The op of an edge that its node does not take is not decided. Uniform decisions give the distribution of
-    ``Space.sample``; two ops on one edge (``Cell.repeats``) are not among the genotypes, there as here.
+    The op of an edge that its node does not take is not decided. Uniform decisions have the distribution of
+    ``Space.sample``. Like there, genotypes with two ops on one edge (``Cell.repeats``) are not included.
+
+    Attributes:
+        decisions: All decisions, in a fixed order.
     """
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._edges: dict[tuple[str, int], tuple[int, list[tuple[int, ...]]]] = {}
-        self._ops: dict[tuple[str, int], tuple[int, list[str]]] = {}
-        self.all: list[Decision] = []
+        self._edge_decisions: dict[tuple[str, int], tuple[int, list[tuple[int, ...]]]] = {}
+        self._op_decisions: dict[tuple[str, int], tuple[int, list[str]]] = {}
+        self.decisions: list[Decision] = []
         for name, cell in space.cells.items():
             for node in cell.nodes:
-                rows = _rows(cell, node)
-                if cell.inputs is not None and len(rows) > cell.inputs:
-                    taken = list(combinations(rows, cell.inputs))
-                    self._edges[name, node] = (len(self.all), taken)
-                    self.all.append(Decision(f"{name}/{node}", len(taken)))
-                for row in rows:
-                    source, target = cell.edges[row]
-                    self._ops[name, row] = (len(self.all), cell.choices(row))
-                    self.all.append(Decision(f"{name}/{source}->{target}", len(cell.choices(row))))
+                edges = _edges_into(cell, node)
+                if cell.inputs is not None and len(edges) > cell.inputs:
+                    subsets = list(combinations(edges, cell.inputs))
+                    self._edge_decisions[name, node] = (len(self.decisions), subsets)
+                    self.decisions.append(Decision(f"{name}/{node}", len(subsets)))
+                for edge in edges:
+                    source, target = cell.edges[edge]
+                    self._op_decisions[name, edge] = (len(self.decisions), cell.choices(edge))
+                    self.decisions.append(Decision(f"{name}/{source}->{target}", len(cell.choices(edge))))
 
-    def genotype(self, pick: Callable[[int], int]) -> Genotype:
-        """The genotype that ``pick`` decides on: called with the number of a decision, it returns a choice.
+    def decode(self, choose: Callable[[int], int]) -> Genotype:
+        """Return the genotype of the given choices.
 
-        It is called only for those decisions that take part.
+        Args:
+            choose: Maps the index of a decision to an option. It is called only for decisions that take part.
         """
         cells = {}
         for name, cell in self._space.cells.items():
             links: list[Link] = []
             for node in cell.nodes:
-                kept = _rows(cell, node)
-                if (name, node) in self._edges:
-                    number, taken = self._edges[name, node]
-                    kept = list(taken[pick(number)])
-                for row in kept:
-                    number, ops = self._ops[name, row]
-                    links.append(Link(ops[pick(number)], cell.edges[row][0], node))
+                kept = _edges_into(cell, node)
+                if (name, node) in self._edge_decisions:
+                    number, subsets = self._edge_decisions[name, node]
+                    kept = list(subsets[choose(number)])
+                for edge in kept:
+                    number, ops = self._op_decisions[name, edge]
+                    links.append(Link(ops[choose(number)], cell.edges[edge][0], node))
             cells[name] = CellGenotype(tuple(links), cell.output)
         return Genotype(self._space.notation, cells)
 
 
-def _rows(cell: Cell, node: int) -> list[int]:
-    return [row for row in cell.into(node) if cell.choices(row)]
+def _edges_into(cell: Cell, node: int) -> list[int]:
+    return [edge for edge in cell.into(node) if cell.choices(edge)]

@@ -1,4 +1,4 @@
-"""What a genotype is worth and what it costs to know: the contract between strategies and what they ask."""
+"""Interface between search strategies and the evaluation of genotypes."""
 
 from __future__ import annotations
 
@@ -10,61 +10,66 @@ from nas.architecture.cell import Genotype
 from nas.utils.errors import NasError
 
 
-class Evaluation(NamedTuple):
-    """The ``value`` of a genotype, bigger is better, and the ``seconds`` it cost: simulated or measured ones."""
+class QueryResult(NamedTuple):
+    """Value of a genotype, higher is better, and the simulated or measured seconds of its evaluation."""
 
     value: float
     seconds: float
 
 
 class Evaluator(ABC):
-    """Anything that values genotypes. A value that is not finite ranks last."""
+    """Base class of evaluators. A value that is not finite ranks last.
 
-    unit: str = "value"
-    """What the value is, for the axis of a picture."""
+    Attributes:
+        label: Description of the value, for summaries and plots.
+        simulated: Whether the seconds are stored in a table instead of measured.
+        fidelities: Training lengths in epochs among which a query selects; empty for a single fidelity.
+    """
+
+    label: str = "value"
     simulated = False
-    """Whether its seconds are those of a table rather than of a clock."""
     fidelities: Sequence[int] = ()
-    """The lengths of training, in epochs, among which a query chooses; empty where there is one fidelity."""
 
     @abstractmethod
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
-        """Values a genotype of the space, at one of the ``fidelities``; None where there is one."""
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
+        """Evaluate a genotype of the space.
 
-    def unit_at(self, fidelity: int | None) -> str:
-        """What a value at one of the ``fidelities`` is; None: at any of them, or where there is one."""
-        return self.unit
+        Args:
+            genotype: Genotype to evaluate.
+            fidelity: One of ``fidelities``; None if there are none.
+        """
 
-    def begin(self, seed: int) -> None:  # noqa: B027, most draw nothing from query to query
-        """Begins a run: draws that go on from query to query start anew from ``seed``."""
+    def label_at(self, fidelity: int | None) -> str:
+        """Return the description of values at one fidelity; None: at any fidelity, or at the only one."""
+        return self.label
 
-    def state(self) -> dict[str, Any]:
-        """What those draws need to go on, in primitives."""
+    def reset(self, seed: int) -> None:  # noqa: B027, most evaluators have no random state
+        """Start a run: reseed random numbers that continue from query to query."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of those random numbers in primitives, for a checkpoint."""
         return {}
 
-    def load(self, state: Mapping[str, Any]) -> None:  # noqa: B027
-        """The inverse of ``state``."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """Restore the result of ``state_dict``."""
 
-    def facts(self, genotype: Genotype) -> dict[str, float]:
-        """What else is known of a found genotype, by name: the accuracies that a benchmark reports."""
+    def reported_accuracies(self, genotype: Genotype) -> dict[str, float]:
+        """Return accuracies of a found genotype that are only reported, by name, such as those of a benchmark."""
         return {}
 
-    def optimum(self) -> dict[str, float]:
-        """The best of each of the ``facts`` over the whole space, where it is known."""
+    def best_accuracies(self) -> dict[str, float]:
+        """Return the maximum of each of the ``reported_accuracies`` over the space, if it is known."""
         return {}
 
 
-def growing(fidelities: Sequence[int] | None) -> tuple[int, ...]:
-    """Lengths of training as they were given, none for None.
+def check_fidelities(fidelities: Sequence[int] | None) -> tuple[int, ...]:
+    """Return the fidelities as a tuple; empty for None.
 
     Raises:
-        NasError: where they are no whole numbers, at least 1, each above the one before.
+        NasError: If they are not increasing whole numbers of at least 1.
     """
     given = () if fidelities is None else fidelities
     whole = isinstance(given, Sequence) and all(type(epochs) is int and epochs >= 1 for epochs in given)
     if not whole or any(second <= first for first, second in zip(given, given[1:], strict=False)):
-        raise NasError(
-            f"evaluator.fidelities={given}: give the lengths of training in epochs, whole numbers, each above the one "
-            "before, such as [1,3,9]"
-        )
+        raise NasError(f"evaluator.fidelities={given}: use increasing whole numbers of epochs, such as [1,3,9].")
     return tuple(given)

@@ -1,4 +1,4 @@
-"""Small changes of a genotype: one link gets another op or, where nodes choose their edges, another edge."""
+"""Mutations of a genotype: one link gets another op or, if nodes select their edges, another edge."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 
-def op_changes(cell: Cell, chosen: CellGenotype, position: int) -> list[Link]:
-    """The link at ``position`` with each other op that its edge offers."""
-    op, source, target = chosen.links[position]
+def op_changes(cell: Cell, genotype: CellGenotype, position: int) -> list[Link]:
+    """Return the link at ``position`` with each other op of its edge."""
+    op, source, target = genotype.links[position]
     choices = cell.choices(cell.edges.index((source, target)))
     return [Link(other, source, target) for other in choices if other != op]
 
 
-def edge_moves(cell: Cell, chosen: CellGenotype, position: int) -> list[Link]:
-    """The link at ``position`` on each edge into its node that is free, where a node does not take all of them.
+def edge_changes(cell: Cell, genotype: CellGenotype, position: int) -> list[Link]:
+    """Return the link at ``position`` moved to each free edge into its node; empty if the node takes all edges.
 
-    The op moves along; where the other edge does not offer it, there is one link for each op that it offers.
+    The link keeps its op. If the other edge does not offer this op, there is one link per op that it offers.
     """
-    op, _, target = chosen.links[position]
+    op, _, target = genotype.links[position]
     if cell.inputs is None:
         return []
-    taken = {link.source for link in chosen.links if link.target == target}
+    taken = {link.source for link in genotype.links if link.target == target}
     found: list[Link] = []
     for edge in cell.into(target):
         source, choices = cell.edges[edge][0], cell.choices(edge)
@@ -34,48 +34,56 @@ def edge_moves(cell: Cell, chosen: CellGenotype, position: int) -> list[Link]:
     return found
 
 
-def with_link(cell: Cell, chosen: CellGenotype, position: int, link: Link) -> CellGenotype:
-    """The cell genotype with another link at ``position``, the links in the order of the table's edges."""
-    links = [link if i == position else other for i, other in enumerate(chosen.links)]
+def replace_link(cell: Cell, genotype: CellGenotype, position: int, link: Link) -> CellGenotype:
+    """Return the cell genotype with another link at ``position``; links are sorted in the order of the cell's edges."""
+    links = [link if i == position else other for i, other in enumerate(genotype.links)]
     links.sort(key=lambda one: cell.edges.index((one.source, one.target)))
-    return CellGenotype(tuple(links), chosen.output)
+    return CellGenotype(tuple(links), genotype.output)
 
 
 def neighbors(space: Space, genotype: Genotype) -> Iterator[Genotype]:
-    """All genotypes that one change makes, each of them once."""
-    for name, chosen in genotype.cells.items():
+    """Yield each genotype that differs by one mutation once."""
+    for name, cell_genotype in genotype.cells.items():
         cell = space.cells[name]
-        for position in range(len(chosen.links)):
-            for link in op_changes(cell, chosen, position) + edge_moves(cell, chosen, position):
-                yield _replaced(genotype, name, with_link(cell, chosen, position, link))
+        for position in range(len(cell_genotype.links)):
+            for link in op_changes(cell, cell_genotype, position) + edge_changes(cell, cell_genotype, position):
+                yield _replace_cell(genotype, name, replace_link(cell, cell_genotype, position, link))
 
 
 def mutate(space: Space, genotype: Genotype, rng: random.Random, by_node: bool = False) -> Genotype:
-    """One change at random: a link drawn uniformly, then op or edge where both can change, then to what.
+    """Apply one random mutation.
 
-    ``by_node`` draws a node first and then one of its links, so that links into early nodes change more often.
+    A link is sampled uniformly, then the kind of change (op or edge) if both are possible, then the new op or edge.
+
+    Args:
+        space: Search space.
+        genotype: Parent.
+        rng: Random generator.
+        by_node: Sample a node first and then one of its links, so that links into early nodes change more often.
 
     Raises:
-        NasError: where the space has no other genotype.
+        NasError: If the space has no other genotype.
     """
-    left = [(name, i) for name, chosen in genotype.cells.items() for i in range(len(chosen.links))]
-    while left:
-        name, position = _drawn(genotype, left, rng, by_node)
-        cell, chosen = space.cells[name], genotype.cells[name]
-        kinds = [links for links in (f(cell, chosen, position) for f in (op_changes, edge_moves)) if links]
+    remaining = [(name, i) for name, cell in genotype.cells.items() for i in range(len(cell.links))]
+    while remaining:
+        name, position = _sample_link(genotype, remaining, rng, by_node)
+        cell, cell_genotype = space.cells[name], genotype.cells[name]
+        kinds = [links for links in (f(cell, cell_genotype, position) for f in (op_changes, edge_changes)) if links]
         if kinds:
             links = kinds[0] if len(kinds) == 1 else rng.choice(kinds)
-            return _replaced(genotype, name, with_link(cell, chosen, position, rng.choice(links)))
-        left.remove((name, position))
-    raise NasError(f"space '{space.name}' offers nothing to change in {space.native(genotype)}: it has one genotype")
+            return _replace_cell(genotype, name, replace_link(cell, cell_genotype, position, rng.choice(links)))
+        remaining.remove((name, position))
+    raise NasError(f"space={space.name}: {space.native(genotype)} is its only genotype and cannot be mutated")
 
 
-def _drawn(genotype: Genotype, left: list[tuple[str, int]], rng: random.Random, by_node: bool) -> tuple[str, int]:
+def _sample_link(
+    genotype: Genotype, candidates: list[tuple[str, int]], rng: random.Random, by_node: bool
+) -> tuple[str, int]:
     if not by_node:
-        return rng.choice(left)
-    node = rng.choice(list(dict.fromkeys((name, genotype.cells[name].links[i].target) for name, i in left)))
-    return rng.choice([(name, i) for name, i in left if (name, genotype.cells[name].links[i].target) == node])
+        return rng.choice(candidates)
+    node = rng.choice(list(dict.fromkeys((name, genotype.cells[name].links[i].target) for name, i in candidates)))
+    return rng.choice([(name, i) for name, i in candidates if (name, genotype.cells[name].links[i].target) == node])
 
 
-def _replaced(genotype: Genotype, name: str, chosen: CellGenotype) -> Genotype:
-    return Genotype(genotype.space, {**genotype.cells, name: chosen})
+def _replace_cell(genotype: Genotype, name: str, cell: CellGenotype) -> Genotype:
+    return Genotype(genotype.space, {**genotype.cells, name: cell})

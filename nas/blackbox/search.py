@@ -1,4 +1,4 @@
-"""Searches that see nothing of a genotype but its value."""
+"""Black-box search: a strategy and an evaluator, driven by the trainer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ import pytorch_lightning as pl
 import torch
 
 from nas.architecture.cell import Genotype
-from nas.blackbox.evaluator import Evaluator, growing
-from nas.blackbox.history import Budget, Queries, Query
+from nas.blackbox.ask_tell import AskTellLoop, Budget, Query
+from nas.blackbox.evaluator import Evaluator, check_fidelities
 from nas.blackbox.strategies.base import Strategy
 from nas.data.base import ImageData
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
-ENDLESS = 10**9  # batches of an epoch whose end is a matter of seconds
+MAX_STEPS = 10**9
+"""Steps of an epoch that ends by its share of the seconds."""
 
 
-class Turns(pl.LightningDataModule):
-    """Batches that say nothing but that it is time for a query; the epochs share ``queries`` out, where it is given."""
+class QueryDataModule(pl.LightningDataModule):
+    """Data module without data: one empty batch per query.
+
+    Args:
+        queries: Number of queries of the search, divided among the epochs; None if only the seconds are limited.
+    """
 
     def __init__(self, queries: int | None) -> None:
         super().__init__()
@@ -31,26 +36,31 @@ class Turns(pl.LightningDataModule):
 
     def train_dataloader(self) -> range:
         if self.queries is None or self.trainer is None:
-            return range(ENDLESS)
+            return range(MAX_STEPS)
         return range(-(-self.queries // (self.trainer.max_epochs or 1)))
 
 
-class QuerySearch(Search):
-    """A strategy and what it asks: each step is one query of the evaluator.
+class BlackBoxSearch(Search):
+    """Search by a strategy that sees only the values of genotypes. Each training step is one query.
 
-    The epochs of the trainer share the budget out: after each there is a checkpoint and a line of history. A
-    checkpoint holds the queries with their values; a resumed search asks the strategy for them once more, which costs
-    nothing, and goes on from there.
+    The budget is divided among the trainer's epochs, and each epoch ends with a checkpoint and a line of history. A
+    checkpoint contains the queries and their values. A resumed search replays them to the strategy without evaluating
+    them.
 
     Args:
-        strategy: makes the strategy for a space.
-        evaluator: makes the evaluator from (space, data, device).
-        budget: when the search ends.
-        seed: of all draws of the strategy.
-        cached: whether a genotype that was evaluated before is answered from the history, for nothing.
-        repetitions: how many independent searches are made, without the trainer where there are several.
-        fidelities: those of the evaluator, in epochs, one for each rung of the strategy; None where it has one.
-        callbacks: callbacks that belong to the method.
+        space: Search space.
+        strategy: Builds the strategy from the space.
+        evaluator: Builds the evaluator from ``space``, ``data`` and ``device``.
+        budget: Limit of the search.
+        seed: Seed of the strategy.
+        cached: Whether a repeated genotype is answered from the history at no cost.
+        repetitions: Number of independent searches; more than one run without the trainer.
+        fidelities: Training lengths of the evaluator in epochs, one per rung of the strategy; None for one fidelity.
+        callbacks: Callbacks of the method.
+        name: Name of the method.
+
+    Raises:
+        NasError: If an option is out of range, or the fidelities do not fit the strategy.
     """
 
     def __init__(
@@ -64,75 +74,76 @@ class QuerySearch(Search):
         repetitions: int = 1,
         fidelities: Sequence[int] | None = None,
         callbacks: Sequence[pl.Callback] = (),
-        name: str = "query",
+        name: str = "black_box",
     ) -> None:
         super().__init__(space, name)
         if repetitions < 1:
-            raise NasError(f"method.repetitions={repetitions}: give a whole number of repetitions, at least 1")
-        if evaluator is None:  # a configuration may say so
+            raise NasError(f"method.repetitions={repetitions}: use a whole number of at least 1.")
+        if evaluator is None:  # possible in a configuration
             raise NasError(
-                "method.evaluator=null: a search by queries asks an evaluator: leave it out, choose by evaluator=NAME"
+                f"method.evaluator=null: method={name} needs an evaluator. Set evaluator=benchmark, zero_cost, "
+                "supernet or training."
             )
         self.budget = Budget() if budget is None else budget
         self.seed = seed
         self.cached = cached
         self.repetitions = repetitions
-        self.fidelities = growing(fidelities)
-        self.queries = self.begin(seed, strategy)
-        # Lightning counts the steps of an optimizer, and saves no checkpoint where they do not grow.
+        self.fidelities = check_fidelities(fidelities)
+        self.loop = self.new_loop(seed, strategy)
+        # Lightning counts the steps of an optimizer and saves no checkpoint if their number does not grow.
         self.clock = torch.nn.Parameter(torch.zeros(()))
         self.evaluator: Evaluator | None = None
-        self._make_strategy = strategy
-        self._make_evaluator = evaluator
+        self._build_strategy = strategy
+        self._build_evaluator = evaluator
         self.callbacks = list(callbacks)
         self._images: ImageData | None = None
-        self._state: dict[str, Any] = {}
+        self._evaluator_state: dict[str, Any] = {}
 
-    def begin(self, seed: int, strategy: Callable[[Space], Strategy] | None = None) -> Queries:
-        """A run of the strategy from its first query on."""
-        make = self._make_strategy if strategy is None else strategy
-        return Queries(make(self.space), self.budget, random.Random(seed), self.cached, self.fidelities)
+    def new_loop(self, seed: int, strategy: Callable[[Space], Strategy] | None = None) -> AskTellLoop:
+        """Return a run of the strategy that has not made any query."""
+        build = self._build_strategy if strategy is None else strategy
+        return AskTellLoop(build(self.space), self.budget, random.Random(seed), self.cached, self.fidelities)
 
-    def open(self, data: ImageData, device: torch.device) -> Evaluator:
-        """The evaluator; it may read the images. Raises NasError where it has other fidelities than the search."""
-        evaluator = self._make_evaluator(space=self.space, data=data, device=device)
+    def build_evaluator(self, data: ImageData, device: torch.device) -> Evaluator:
+        """Build the evaluator, which may read the images. Raise NasError if its fidelities differ from the search's."""
+        evaluator = self._build_evaluator(space=self.space, data=data, device=device)
         if tuple(evaluator.fidelities) != self.fidelities:
             raise NasError(
-                f"method.fidelities={list(self.fidelities)}: those of the evaluator are "
-                f"{list(evaluator.fidelities)}: choose them by evaluator.fidelities"
+                f"method.fidelities={list(self.fidelities)}: the evaluator has {list(evaluator.fidelities)}. Set "
+                "evaluator.fidelities instead."
             )
         return evaluator
 
-    def batches(self, data: ImageData) -> Turns:
+    def batches(self, data: ImageData) -> QueryDataModule:
         self._images = data
-        return Turns(self.budget.queries)
+        return QueryDataModule(self.budget.queries)
 
     def genotype(self) -> Genotype:
-        """The best genotype by value, the first of equals; before the first query, any."""
-        best = self.queries.best
+        """Return the best genotype by value, the first of equals; a random one before the first query."""
+        best = self.loop.best
         return self.space.sample(random.Random(self.seed)) if best is None else best.genotype
 
     def diagnostics(self) -> dict[str, float]:
-        best = self.queries.best
-        found = {"queries": float(len(self.queries.history)), "spent": self.queries.spent}
+        best = self.loop.best
+        found = {"queries": float(len(self.loop.history)), "spent": self.loop.spent}
         if best is None or not math.isfinite(best.value):
             return found
         return {**found, "best": best.value, **({"fidelity": float(best.fidelity)} if best.fidelity else {})}
 
     def results(self) -> dict[str, Any]:
-        best, queries, evaluator = self.queries.best, self.queries, self.evaluator
+        best, loop, evaluator = self.loop.best, self.loop, self.evaluator
         assert best is not None and evaluator is not None
         return {
             "value": best.value if math.isfinite(best.value) else None,
-            "value_of": evaluator.unit_at(best.fidelity),
+            "value_of": evaluator.label_at(best.fidelity),
             "val_accuracy_of": None,
-            "queries": len(queries.history),
-            "genotypes": len({query.genotype for query in queries.history}),
+            "queries": len(loop.history),
+            "genotypes": len({query.genotype for query in loop.history}),
             **({"fidelity": best.fidelity} if best.fidelity is not None else {}),
-            "query_seconds": round(queries.spent, 3),
+            "query_seconds": round(loop.spent, 3),
             "query_seconds_are": "simulated" if evaluator.simulated else "measured",
-            "ended_by": queries.ended or "epochs",
-            **evaluator.facts(best.genotype),
+            "ended_by": loop.ended or "epochs",
+            **evaluator.reported_accuracies(best.genotype),
         }
 
     def configure_callbacks(self) -> list[pl.Callback]:
@@ -144,62 +155,62 @@ class QuerySearch(Search):
     def check_precision(self, precision: str) -> None:
         if self.repetitions > 1 and precision != "32-true":
             raise NasError(
-                f"trainer.precision={precision}: repetitions have no trainer, and value genotypes in 32-true: leave it "
-                "out, or use method.repetitions=1"
+                f"trainer.precision={precision}: repetitions run in 32-true without a trainer. Remove it, or set "
+                "method.repetitions=1."
             )
         if precision not in ("32-true", "bf16-mixed"):
             raise NasError(
-                f"trainer.precision={precision}: a search by queries values genotypes in 32-true or bf16-mixed; "
-                "float16's loss scaling does not reach what an evaluator trains"
+                f"trainer.precision={precision}: a black-box search supports 32-true and bf16-mixed. The loss scaling "
+                "of float16 does not apply to an evaluator's trainings."
             )
 
     def check_processes(self, count: int) -> None:
-        """Raises NasError where the trainer would run more than one process."""
+        """Raise NasError if the trainer would run more than one process."""
         if count > 1:
             raise NasError(
-                f"method={self.name} asks one question at a time, and the {count} processes of this trainer would all "
-                "ask the same: use trainer=cpu or trainer=gpu"
+                f"method={self.name}: queries are sequential, and each of the {count} processes of this trainer would "
+                "repeat them. Set trainer=cpu or trainer=gpu."
             )
 
     def on_train_start(self) -> None:
-        assert self._images is not None, "batches() comes first"
-        self.evaluator = self.open(self._images, self.device)
-        self.evaluator.begin(self.seed)
-        if self._state:
-            self.evaluator.load(self._state)
-        super().on_train_start()  # after the evaluator, which may draw from the generators that it restores
+        assert self._images is not None, "the trainer requires the data module of batches()"
+        self.evaluator = self.build_evaluator(self._images, self.device)
+        self.evaluator.reset(self.seed)
+        if self._evaluator_state:
+            self.evaluator.load_state_dict(self._evaluator_state)
+        super().on_train_start()  # last: it restores the random generators, from which the evaluator may have sampled
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> Literal[-1] | None:
-        return -1 if self.queries.ended or self._epoch_is_over(batch_idx) else None
+        return -1 if self.loop.ended or self._epoch_is_over(batch_idx) else None
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         assert self.evaluator is not None
-        paid = self.queries.step(self.evaluator)
+        paid = self.loop.step(self.evaluator)
         self.optimizers().step()  # type: ignore[union-attr]
-        best = self.queries.best
+        best = self.loop.best
         if paid and best is not None:
-            seen = {
-                "query/value": self.queries.history[-1].value,
+            metrics = {
+                "query/value": self.loop.history[-1].value,
                 "query/best": best.value,
-                "query/spent": self.queries.spent,
+                "query/spent": self.loop.spent,
             }
-            self.log_dict(seen, on_step=True, on_epoch=False, batch_size=1)
-        if self.queries.ended:
+            self.log_dict(metrics, on_step=True, on_epoch=False, batch_size=1)
+        if self.loop.ended:
             self.trainer.should_stop = True
 
     def _epoch_is_over(self, step: int) -> bool:
-        """Whether this epoch's share of the budget is used; each epoch has at least one query."""
+        """Return whether this epoch's share of the budget is used; each epoch has at least one query."""
         share = (self.current_epoch + 1) / (self.trainer.max_epochs or 1)
         queries, seconds = self.budget.queries, self.budget.seconds
-        asked = queries is not None and len(self.queries.history) >= queries * share
-        spent = seconds is not None and self.queries.spent >= seconds * share
-        return step > 0 and (asked or spent)
+        queries_used = queries is not None and len(self.loop.history) >= queries * share
+        seconds_used = seconds is not None and self.loop.spent >= seconds * share
+        return step > 0 and (queries_used or seconds_used)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["queries"] = {
-            "history": [[self.space.native(q.genotype), q.value, q.seconds] for q in self.queries.history],
-            "evaluator": self.evaluator.state() if self.evaluator is not None else {},
+            "history": [[self.space.native(q.genotype), q.value, q.seconds] for q in self.loop.history],
+            "evaluator": self.evaluator.state_dict() if self.evaluator is not None else {},
             "fidelities": list(self.fidelities),
         }
 
@@ -208,9 +219,9 @@ class QuerySearch(Search):
         saved = checkpoint["queries"]
         if tuple(saved.get("fidelities", self.fidelities)) != self.fidelities:
             raise NasError(
-                f"ckpt_path: the search was started with evaluator.fidelities={saved['fidelities']}, not "
-                f"{list(self.fidelities)}: go on with those"
+                f"evaluator.fidelities={list(self.fidelities)}: the checkpoint has {saved['fidelities']}. Resume with "
+                f"evaluator.fidelities={saved['fidelities']}."
             )
-        self.queries = self.begin(self.seed)
-        self.queries.replay([Query(self.space.parse(text), value, spent) for text, value, spent in saved["history"]])
-        self._state = saved["evaluator"]
+        self.loop = self.new_loop(self.seed)
+        self.loop.replay([Query(self.space.parse(text), value, seconds) for text, value, seconds in saved["history"]])
+        self._evaluator_state = saved["evaluator"]

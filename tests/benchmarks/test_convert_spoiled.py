@@ -68,12 +68,12 @@ def test_converted_table_reports_missing_times(tmp_path: Path) -> None:
         table.latency(g, "cifar100")
 
 
-def test_benchmark_query_optimum_is_of_searched_space(tmp_path: Path) -> None:
+def test_benchmark_query_best_accuracies_are_of_searched_space(tmp_path: Path) -> None:
     convert.convert(directory("nats_size", tmp_path), tmp_path / "sizes.parquet")
     tested = {name: number(index, 90, "cifar10", 777, "ori-test") for index, name in enumerate(names("nats_size"))}
     for widths, best in (((8, 64), max(tested.values())), ((64,), tested["64:64:64:64:64"])):
         evaluator = BenchmarkQuery(NatsSize((3, 32, 32), 10, widths), root=str(tmp_path))
-        assert evaluator.optimum()["cifar10/test"] == best
+        assert evaluator.best_accuracies()["cifar10/test"] == best
     with pytest.raises(NasError, match=r"8:8:8:8:16 is not in .* has 32 of the 32,768 architectures"):
         BenchmarkQuery(NatsSize((3, 32, 32), 10), root=str(tmp_path))
     with pytest.raises(

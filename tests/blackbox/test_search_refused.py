@@ -1,4 +1,4 @@
-"""Searches by queries that cannot be: one line each, before anything is written."""
+"""Black-box searches that are refused, each in one line and before anything is written."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.blackbox.test_search import COMMAND, QUICK
 from tests.support.compose_tools import DATA, small
 from tests.support.error_tools import run
+from tests.support.query_tools import COMMAND, QUICK
 
 REFUSED = {
     "method.budget.queries=0": ["budget.queries=0", "at least 1"],
@@ -19,9 +19,12 @@ REFUSED = {
     "method.budget.seconds=0": ["budget.seconds=0", "above 0"],
     "method.budget.seconds=-1.5": ["budget.seconds=-1.5"],
     "method.budget.seconds=soon": ["method.budget.seconds=soon", "a number"],
-    "method.budget.seconds=5": ["budget.seconds=5: the first query alone takes", "budget.queries"],
+    "method.budget.seconds=5": ["budget.seconds=5: the first query takes", "budget.queries"],
     "method.repetitions=0": ["repetitions=0", "at least 1"],
-    "method.evaluator=null": ["method.evaluator=null", "evaluator=NAME"],
+    "method.evaluator=null": [
+        "method.evaluator=null: method=regularized_evolution needs an evaluator",
+        "evaluator=benchmark",
+    ],
     "method.strategy.population=0": ["population=0"],
     "method.strategy.populatoin=5": ["method.strategy.populatoin", "method.strategy.population"],
     "budget.queries=5": ["budget.queries", "method.budget.queries"],
@@ -30,14 +33,14 @@ REFUSED = {
     "evaluator.network.channels=4": ["evaluator.network is null", "'evaluator.network={channels: VALUE}'"],
     "evaluator.network={chanels:4}": ["evaluator.network.chanels", "channels, cells_per_stage"],
     "evaluator.network={channels:four}": ["evaluator.network.channels=four", "a whole number"],
-    "trainer.precision=16-mixed": ["trainer.precision=16-mixed", "in 32-true or bf16-mixed; float16's loss scaling"],
-    "trainer.precision=64": ["trainer.precision=64-true", "in 32-true or bf16-mixed"],
-    "trainer=ddp_cpu": ["the 2 processes of this trainer", "trainer=cpu"],
+    "trainer.precision=16-mixed": ["trainer.precision=16-mixed", "supports 32-true and bf16-mixed", "loss scaling"],
+    "trainer.precision=64": ["trainer.precision=64-true", "supports 32-true and bf16-mixed"],
+    "trainer=ddp_cpu": ["each of the 2 processes of this trainer", "trainer=cpu"],
 }
 
 
 @pytest.mark.parametrize("argument", REFUSED)
-def test_mistakes_end_in_one_line(argument: str, tmp_path: Path) -> None:
+def test_search_refuses_wrong_options_in_one_line(argument: str, tmp_path: Path) -> None:
     arguments = [a for a in COMMAND if not a.startswith(argument.partition("=")[0])]
     if argument.startswith("evaluator"):
         arguments = [a for a in arguments if not a.startswith("evaluator")]
@@ -45,7 +48,7 @@ def test_mistakes_end_in_one_line(argument: str, tmp_path: Path) -> None:
     assert not (tmp_path / "r" / "summary.json").exists()
 
 
-def test_the_benchmark_says_what_it_lacks(tmp_path: Path) -> None:
+def test_search_refuses_missing_benchmark_before_writing(tmp_path: Path) -> None:
     command = ["method=random_search", "evaluator=benchmark", f"paths.data={tmp_path}"]
     run("search", *command, f"hydra.run.dir={tmp_path}/a").refused("evaluator.dataset=digits", "dataset=cifar10")
     there = [*command, "dataset=cifar10", f"hydra.run.dir={tmp_path}/b"]
@@ -56,14 +59,14 @@ def test_the_benchmark_says_what_it_lacks(tmp_path: Path) -> None:
     run("search", *elsewhere).refused(f"no table of space 'nas_bench_201' in {tmp_path}/tables")
 
 
-def test_repetitions_do_not_pass_over_a_precision(tmp_path: Path) -> None:
-    asked = ["trainer.precision=bf16-mixed", "method.repetitions=2", f"hydra.run.dir={tmp_path}/r"]
-    run("search", *COMMAND, *asked).refused(
-        "trainer.precision=bf16-mixed", "repetitions have no trainer", "method.repetitions=1"
+def test_repetitions_refuse_other_precision(tmp_path: Path) -> None:
+    options = ["trainer.precision=bf16-mixed", "method.repetitions=2", f"hydra.run.dir={tmp_path}/r"]
+    run("search", *COMMAND, *options).refused(
+        "trainer.precision=bf16-mixed", "repetitions run in 32-true without a trainer", "method.repetitions=1"
     )
 
 
-ASKED = {
+NOT_STORED = {
     "evaluator.epochs=13": ["evaluator=benchmark: epochs=13: ", "has trainings of 12, 200 epochs on cifar10 valid"],
     "evaluator.split=vald": ["unknown split of cifar10 'vald': did you mean 'valid'?"],
     "evaluator.benchmark_seed=random": ["evaluator.benchmark_seed=random: seed=each", "only the mean over seeds"],
@@ -73,15 +76,17 @@ ASKED = {
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("argument", ASKED)
-def test_what_the_table_lacks_is_told_before_anything_is_written(argument: str, shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("argument", NOT_STORED)
+def test_search_refuses_what_benchmark_does_not_store_before_writing(
+    argument: str, shared: Path, tmp_path: Path
+) -> None:
     command = ["method=random_search", "evaluator=benchmark", "dataset=cifar10", f"paths.benchmark={shared}/data"]
-    run("search", *command, argument, f"hydra.run.dir={tmp_path}/r").refused(*ASKED[argument])
+    run("search", *command, argument, f"hydra.run.dir={tmp_path}/r").refused(*NOT_STORED[argument])
     assert not (tmp_path / "r").exists()
 
 
 @pytest.mark.data
-def test_jobs_of_a_sweep_tell_what_the_table_lacks_each_for_itself(shared: Path, tmp_path: Path) -> None:
+def test_sweep_jobs_check_benchmark_separately(shared: Path, tmp_path: Path) -> None:
     command = ["method=random_search", "evaluator=benchmark", "dataset=cifar10", f"paths.benchmark={shared}/data"]
     swept = [
         "-m",
@@ -97,9 +102,9 @@ def test_jobs_of_a_sweep_tell_what_the_table_lacks_each_for_itself(shared: Path,
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_repetitions_without_the_gpu_that_is_asked_for(tmp_path: Path) -> None:
+def test_repetitions_refuse_missing_gpu(tmp_path: Path) -> None:
     command = ["method=random_search", *small("nas_bench_201"), *DATA, "method.repetitions=2", "trainer=gpu"]
-    run("search", *command, f"hydra.run.dir={tmp_path}/r").refused("finds no GPU here", "trainer=cpu")
+    run("search", *command, f"hydra.run.dir={tmp_path}/r").refused("finds no GPU", "trainer=cpu")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,6 @@ def test_repetitions_without_the_gpu_that_is_asked_for(tmp_path: Path) -> None:
         (["proxy=zen", "proxy.repeats=0"], "zen: repeats=0"),
     ],
 )
-def test_scores_of_nothing_are_refused(options: list[str], phrase: str, tmp_path: Path) -> None:
-    """An empty batch used to give a value, the same for every genotype."""
+def test_search_refuses_proxies_of_too_few_images(options: list[str], phrase: str, tmp_path: Path) -> None:
     command = ["method=random_search", *small("nas_bench_201"), *DATA, *options]
     run("search", *command, f"hydra.run.dir={tmp_path}/r").refused(phrase)

@@ -14,7 +14,7 @@ from hydra.errors import InstantiationException
 from torch import Tensor
 
 import nas.cli.jobs.search
-from nas.blackbox.search import QuerySearch
+from nas.blackbox.search import BlackBoxSearch
 from nas.cli.errors import explain
 from nas.searches.base import Search, SupernetSearch
 from nas.searches.gradient import GradientSearch
@@ -101,7 +101,7 @@ def test_three_bilevel_steps(method: str, space: str, tmp_path: Path, monkeypatc
     (line,) = lines(tmp_path / "history.jsonl")
     numbers = {name: value for name, value in line.items() if isinstance(value, float)}
     assert line["genotype"] == summary["genotype"]
-    if isinstance(search, QuerySearch):
+    if isinstance(search, BlackBoxSearch):
         assert {"query/value", "query/best"} <= set(numbers)
     assert all(map(math.isfinite, numbers.values())), numbers
 

@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
-from nas.blackbox.search import QuerySearch
+from nas.blackbox.search import BlackBoxSearch
 from nas.cli.build import build_data, build_search, build_space, build_trainer
 from nas.data.base import ImageData
 from nas.proxies.proxy import Proxy
@@ -90,7 +90,7 @@ def test_evaluator(search_config: DictConfig) -> None:
     if OmegaConf.is_missing(search_config.evaluator, "run"):
         search_config.evaluator.supernet_dir = "x"
     search = build_search(search_config.method, build_space(search_config.space, data))
-    assert isinstance(search, QuerySearch) and search.evaluator is None
+    assert isinstance(search, BlackBoxSearch) and search.evaluator is None
 
 
 @each("space")

@@ -1,21 +1,31 @@
-"""Small spaces and an evaluator of a formula, for tests of searches by queries."""
+"""Small spaces and a formula as evaluator, for tests of black-box search."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import os
+import random
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from nas.architecture.cell import Cell, Genotype
-from nas.blackbox.evaluator import Evaluation, Evaluator
+from nas.blackbox.ask_tell import AskTellLoop, Budget
+from nas.blackbox.evaluator import Evaluator, QueryResult
+from nas.blackbox.strategies.regularized_evolution import RegularizedEvolution
+from nas.data.synthetic import Synthetic
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 
+QUICK = ["~callbacks.pictures", "logger=none"]
+FORMULA = ["evaluator=benchmark", "evaluator._target_=tests.support.query_tools.Formula"]
+COMMAND = ["method=regularized_evolution", "dataset=cifar10", *FORMULA]
+KILL = "+callbacks.kill={{_target_:tests.support.compose_tools.KillOnce,flag:{flag},epoch:{epoch},batch:{batch}}}"
+SMALL_NETWORK = {"channels": 4, "cells_per_stage": 1}
+SMALL_SPACE = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1)
 CHAIN = Cell(((0, 1), (0, 2), (1, 2)), ("none", "a", "b", "c"), output=(2,), keeps_none=True)
 CHOOSING = Cell(
     ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)),
@@ -26,8 +36,8 @@ CHOOSING = Cell(
 )
 
 
-class Small(NasBench201):
-    """A space of a few genotypes, each of them its own list of links."""
+class SmallSpace(NasBench201):
+    """Space of a few genotypes, whose native string is the list of links."""
 
     notation = "small"
 
@@ -39,8 +49,8 @@ class Small(NasBench201):
         return repr(genotype.cells["cell"].links)
 
 
-def every(space: Space) -> set[Genotype]:
-    """All genotypes of a space with one small cell, counted out by its definition."""
+def all_genotypes(space: Space) -> set[Genotype]:
+    """Enumerate the genotypes of a space with one small cell."""
     (name, cell), *rest = space.cells.items()
     assert not rest
     per_node = []
@@ -64,76 +74,96 @@ def _genotype(space: Space, name: str, cell: Cell, pairs: list[tuple[int, str]])
 
 
 def value_of(genotype: Genotype, salt: str = "") -> float:
-    """A number from 0 to 100 that follows from the genotype alone."""
+    """Return a number from 0 to 100 that depends on the genotype alone."""
     text = repr(sorted((name, cell.links) for name, cell in genotype.cells.items())) + salt
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big") / 2**48 * 100
 
 
 class Formula(Evaluator):
-    """An evaluator without images: ``value_of`` at 10 simulated seconds and up to 10 more."""
+    """Evaluator without images: ``value_of`` at 10 to 20 simulated seconds."""
 
-    unit = "formula"
+    label = "formula"
     simulated = True
 
     def __init__(self, **options: Any) -> None:
-        self.asked: list[Genotype] = []
-        self.draws = 0
+        self.queried: list[Genotype] = []
+        self.calls = 0
 
-    def __call__(self, genotype: Genotype) -> Evaluation:
-        self.asked.append(genotype)
-        self.draws += 1
-        return Evaluation(value_of(genotype) + 1e-6 * self.draws, 10 + value_of(genotype, "cost") / 10)
+    def __call__(self, genotype: Genotype) -> QueryResult:
+        self.queried.append(genotype)
+        self.calls += 1
+        return QueryResult(value_of(genotype) + 1e-6 * self.calls, 10 + value_of(genotype, "cost") / 10)
 
-    def begin(self, seed: int) -> None:
-        self.draws = 1000 * seed
+    def reset(self, seed: int) -> None:
+        self.calls = 1000 * seed
 
-    def state(self) -> dict[str, Any]:
-        return {"draws": self.draws}
+    def state_dict(self) -> dict[str, Any]:
+        return {"calls": self.calls}
 
-    def load(self, state: Any) -> None:
-        self.draws = state["draws"]
+    def load_state_dict(self, state: Any) -> None:
+        self.calls = state["calls"]
 
-    def facts(self, genotype: Genotype) -> dict[str, float]:
+    def reported_accuracies(self, genotype: Genotype) -> dict[str, float]:
         return {"fact": value_of(genotype, "fact")}
 
-    def optimum(self) -> dict[str, float]:
+    def best_accuracies(self) -> dict[str, float]:
         return {"fact": 100.0}
 
 
-class Killing(Formula):
-    """That evaluator, which kills its process as the run with the seed ``at`` begins; not where ``flag`` exists."""
+class KillingFormula(Formula):
+    """Formula that kills its process when the run with seed ``at`` starts, unless ``flag`` exists."""
 
     def __init__(self, flag: str, at: int, **options: Any) -> None:
         super().__init__(**options)
         self.flag, self.at = Path(flag), at
 
-    def begin(self, seed: int) -> None:
-        super().begin(seed)
+    def reset(self, seed: int) -> None:
+        super().reset(seed)
         if seed == self.at and not self.flag.exists():
             self.flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Lengths(Formula):
-    """That evaluator at several lengths of training: ``value_of`` differs between them, seconds grow with them."""
+class FormulaWithFidelities(Formula):
+    """Formula with several fidelities: values differ between them, seconds grow with them."""
 
     def __init__(self, fidelities: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
         self.fidelities = fidelities
         self.lengths: list[int] = []
 
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
         assert fidelity is not None and fidelity in self.fidelities
         self.lengths.append(fidelity)
         value, seconds = super().__call__(genotype)
-        return Evaluation(0.9 * value + 0.1 * value_of(genotype, str(fidelity)), seconds * fidelity)
+        return QueryResult(0.9 * value + 0.1 * value_of(genotype, str(fidelity)), seconds * fidelity)
 
-    def unit_at(self, fidelity: int | None) -> str:
-        return self.unit if fidelity is None else f"{self.unit} at {fidelity}"
+    def label_at(self, fidelity: int | None) -> str:
+        return self.label if fidelity is None else f"{self.label} at {fidelity}"
+
+
+def run_by_hand(budget: Budget, seed: int = 0) -> AskTellLoop:
+    """Run regularized evolution on ``Formula`` without configuration and trainer."""
+    evaluator, space = Formula(), NasBench201((3, 32, 32), 10)
+    loop = AskTellLoop(RegularizedEvolution(space), budget, random.Random(seed))
+    evaluator.reset(seed)
+    while loop.step(evaluator):
+        pass
+    return loop
+
+
+def distance(first: Genotype, second: Genotype) -> int:
+    """Return the number of links that differ in op or edge."""
+    return sum(len(set(cell.links) - set(second.cells[name].links)) for name, cell in first.cells.items())
+
+
+def small_images(**options: Any) -> Synthetic:
+    """Build synthetic images for ``SMALL_SPACE``."""
+    return Synthetic(**{"shape": (3, 8, 8), "size": 64, "test_size": 16, "batch_size": 16, **options})
 
 
 def darts(name: str = "darts", **options: Any) -> Darts:
-    """DARTS' space of two cell types, or one of S1 to S4 by its configuration."""
+    """Build the DARTS space, or one of S1 to S4, from its configuration."""
     from nas.cli.build import build_space
     from tests.support.compose_tools import composed
 
@@ -147,8 +177,6 @@ def darts(name: str = "darts", **options: Any) -> Darts:
 
 
 def sampled(space: Space, count: int) -> Iterator[Genotype]:
-    """Genotypes drawn from a fixed seed."""
-    import random
-
+    """Yield random genotypes from a fixed seed."""
     rng = random.Random(0)
     return (space.sample(rng) for _ in range(count))

@@ -1,5 +1,5 @@
-"""What strategies may ask: a benchmark's table, a score, a supernet, a short training."""
+"""Evaluators: tabular benchmark, zero-cost proxy, trained supernet, short training."""
 
-from nas.blackbox.evaluator import Evaluation, Evaluator
+from nas.blackbox.evaluator import Evaluator, QueryResult
 
-__all__ = ["Evaluation", "Evaluator"]
+__all__ = ["Evaluator", "QueryResult"]

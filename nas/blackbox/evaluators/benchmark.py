@@ -15,7 +15,7 @@ from nas import benchmarks
 from nas.architecture.cell import Genotype
 from nas.benchmarks.benchmark import Benchmark, Values
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, DATASETS
-from nas.blackbox.evaluator import Evaluation, Evaluator, growing
+from nas.blackbox.evaluator import Evaluator, QueryResult, check_fidelities
 from nas.data.base import ImageData
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
@@ -37,7 +37,7 @@ class BenchmarkQuery(Evaluator):
         epochs: Length of the trainings that are looked up: 12 or 200 on NAS-Bench-201.
         benchmark_seed: Training seed to look up: ``mean`` over the stored seeds, a number, or ``random``, which samples
             a stored seed per query.
-        report_epochs: Length of the trainings in ``facts``. None selects the usual length of papers on the space.
+        report_epochs: Length of the trainings in ``reported_accuracies``; None selects the usual length in papers.
         seed: Seed of the samples of ``random``.
         fidelities: Increasing training lengths that replace ``epochs``; each query selects one of them.
 
@@ -45,7 +45,7 @@ class BenchmarkQuery(Evaluator):
         NasError: If there is no table of the space, or if it lacks a requested accuracy of any genotype.
     """
 
-    unit = "validation accuracy (%)"
+    label = "validation accuracy (%)"
     simulated = True
 
     def __init__(
@@ -76,14 +76,14 @@ class BenchmarkQuery(Evaluator):
         self.table: Benchmark = table
         self.dataset, self.split, self.epochs, self.benchmark_seed = dataset, split, epochs, benchmark_seed
         self.report_epochs = BENCHMARK_SPACES[space.notation].epochs if report_epochs is None else report_epochs
-        self.fidelities = growing(fidelities)
-        self.unit = self.unit_at(None)
-        self._optimum: dict[str, float] | None = None
+        self.fidelities = check_fidelities(fidelities)
+        self.label = self.label_at(None)
+        self._best: dict[str, float] | None = None
         self._rows: Rows | None = None
-        self.begin(seed)
+        self.reset(seed)
         self._check(report_epochs is not None)
 
-    def unit_at(self, fidelity: int | None) -> str:
+    def label_at(self, fidelity: int | None) -> str:
         lengths = (self.fidelities or (self.epochs,)) if fidelity is None else (fidelity,)
         return f"{self.dataset} {self.split} accuracy after {' or '.join(map(str, lengths))} epochs (%)"
 
@@ -130,7 +130,7 @@ class BenchmarkQuery(Evaluator):
         return NasError(f"evaluator.benchmark_seed={self.benchmark_seed}: {error}")
 
     def _space_rows(self) -> Rows:
-        """Rows of the table [genotypes] that belong to the space. Raise NasError if the table lacks one."""
+        """Return the rows [genotypes] of the space's genotypes. Raise NasError if the table lacks one."""
         if self._rows is None:
             space, whole, count = self.space, BENCHMARK_SPACES[self.space.notation], len(self.table)
             if count == whole.size and all(set(cell.ops) == set(whole.ops) for cell in space.cells.values()):
@@ -140,19 +140,19 @@ class BenchmarkQuery(Evaluator):
                 self._rows = np.array([self.table.row(genotype) for genotype in genotypes])
         return self._rows
 
-    def begin(self, seed: int) -> None:
+    def reset(self, seed: int) -> None:
         # A separate stream: the strategy samples from Random(seed) with the same seed.
         self._rng = random.Random(f"trial of {seed}")
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         version, internal, gauss = self._rng.getstate()
         return {"rng": [version, list(internal), gauss]}
 
-    def load(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         version, internal, gauss = state["rng"]
         self._rng.setstate((version, tuple(internal), gauss))
 
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
         epochs = self.epochs if fidelity is None else fidelity
         seconds = self.table.simulated_seconds(genotype, self.dataset, epochs)
         seed: Any = "each" if self.benchmark_seed == "random" else self.benchmark_seed
@@ -160,9 +160,9 @@ class BenchmarkQuery(Evaluator):
             found = self.table.accuracy(genotype, self.dataset, self.split, epochs, seed)
         except NasError as error:
             raise self._with_seed_option(error) from None
-        return Evaluation(self._rng.choice(found) if self.benchmark_seed == "random" else found, seconds)
+        return QueryResult(self._rng.choice(found) if self.benchmark_seed == "random" else found, seconds)
 
-    def facts(self, genotype: Genotype) -> dict[str, float]:
+    def reported_accuracies(self, genotype: Genotype) -> dict[str, float]:
         """Return the stored validation and test accuracies after ``report_epochs`` epochs, means over seeds.
 
         The keys are DATASET/SPLIT.
@@ -178,14 +178,14 @@ class BenchmarkQuery(Evaluator):
                     found[f"{dataset}/{split}"] = value
         return found
 
-    def optimum(self) -> dict[str, float]:
-        if self._optimum is None:
+    def best_accuracies(self) -> dict[str, float]:
+        if self._best is None:
             columns = {name: values[self._space_rows()] for name, values in self._columns()}
-            self._optimum = {n: float(values.max()) for n, values in columns.items() if np.isfinite(values).all()}
-        return self._optimum
+            self._best = {n: float(values.max()) for n, values in columns.items() if np.isfinite(values).all()}
+        return self._best
 
     def _columns(self) -> Iterator[tuple[str, Values]]:
-        """Yield the reported accuracies of all architectures, by the keys of ``facts``."""
+        """Yield the reported accuracies of all architectures, by the keys of ``reported_accuracies``."""
         for dataset in DATASETS:
             for split in SPLITS:
                 try:

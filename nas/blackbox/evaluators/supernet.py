@@ -8,7 +8,7 @@ from itertools import islice
 import torch
 
 from nas.architecture.cell import Genotype
-from nas.blackbox.evaluator import Evaluation, Evaluator
+from nas.blackbox.evaluator import Evaluator, QueryResult
 from nas.data.base import ImageData
 from nas.searches.base import SupernetSearch
 from nas.utils.errors import NasError
@@ -27,7 +27,7 @@ class SupernetAccuracy(Evaluator):
         NasError: If ``batches`` is below 1 or there are no validation images.
     """
 
-    unit = "validation accuracy with the supernet's weights (%)"
+    label = "validation accuracy with the supernet's weights (%)"
 
     def __init__(
         self, search: SupernetSearch, data: ImageData, device: torch.device | None = None, batches: int | None = None
@@ -41,9 +41,9 @@ class SupernetAccuracy(Evaluator):
             raise NasError("evaluator=supernet: needs validation images. Set dataset.bilevel=true.")
         self._batches = [(x.to(device), y.to(device)) for x, y in islice(valid, batches)]
 
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
         began = time.perf_counter()
         arch = self.search.space.encode(genotype, like=self._like)
         images = sum(len(y) for _, y in self._batches)
         right = sum(self.search.evaluate(batch, arch)[1] * len(batch[1]) for batch in self._batches)
-        return Evaluation(float(right) / images, time.perf_counter() - began)
+        return QueryResult(float(right) / images, time.perf_counter() - began)

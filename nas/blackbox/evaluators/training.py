@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nas.architecture.cell import Genotype
-from nas.blackbox.evaluator import Evaluation, Evaluator, growing
+from nas.blackbox.evaluator import Evaluator, QueryResult, check_fidelities
 from nas.data.base import ImageData
 from nas.data.pipeline.loader import TensorLoader
 from nas.objectives.classification import Classification
@@ -47,7 +47,7 @@ class ShortTraining(Evaluator):
             validation images.
     """
 
-    unit = "validation accuracy after a short training (%)"
+    label = "validation accuracy after a short training (%)"
 
     def __init__(
         self,
@@ -63,9 +63,10 @@ class ShortTraining(Evaluator):
         fidelities: Sequence[int] | None = None,
         scheduler_epochs_arg: str | None = "T_max",
     ) -> None:
-        self.fidelities, self._epochs_arg = growing(fidelities), None if scheduler is None else scheduler_epochs_arg
-        known = () if scheduler is None else inspect.signature(scheduler).parameters
-        if self.fidelities and self._epochs_arg is not None and scheduler_epochs_arg not in known:
+        self.fidelities = check_fidelities(fidelities)
+        self._epochs_arg = None if scheduler is None else scheduler_epochs_arg
+        accepted = () if scheduler is None else inspect.signature(scheduler).parameters
+        if self.fidelities and self._epochs_arg is not None and scheduler_epochs_arg not in accepted:
             raise NasError(
                 f"evaluator.scheduler_epochs_arg={scheduler_epochs_arg}: evaluator.scheduler takes no such argument. "
                 "Set the name of its number of epochs, or null."
@@ -80,24 +81,24 @@ class ShortTraining(Evaluator):
         self.task = Classification()
         self._train: TensorLoader = loaders.iterables["train"]
         self._valid: list[tuple[Tensor, Tensor]] = [(x.to(device), y.to(device)) for x, y in valid]
-        self._make_optimizer, self._make_scheduler = optimizer, scheduler
+        self._build_optimizer, self._build_scheduler = optimizer, scheduler
 
-    def unit_at(self, fidelity: int | None) -> str:
-        return self.unit if fidelity is None else f"validation accuracy after a training of {fidelity} epochs (%)"
+    def label_at(self, fidelity: int | None) -> str:
+        return self.label if fidelity is None else f"validation accuracy after a training of {fidelity} epochs (%)"
 
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
         began = time.perf_counter()
         cuda = [self.device] if self.device is not None and self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda), torch.enable_grad():
             torch.manual_seed(self.seed)
             network = self.space.network(genotype, **self.network).to(self.device)
             self._fit(network, fidelity)
-        return Evaluation(self._accuracy(network), time.perf_counter() - began)
+        return QueryResult(self._accuracy(network), time.perf_counter() - began)
 
     def _fit(self, network: Network, fidelity: int | None) -> None:
-        optimizer = self._make_optimizer(network.parameters())
+        optimizer = self._build_optimizer(network.parameters())
         options = {} if fidelity is None or self._epochs_arg is None else {self._epochs_arg: fidelity}
-        scheduler = None if self._make_scheduler is None else self._make_scheduler(optimizer, **options)
+        scheduler = None if self._build_scheduler is None else self._build_scheduler(optimizer, **options)
         network.train()
         for epoch in range(self.epochs if fidelity is None else fidelity):
             self._train.set_epoch(epoch)

@@ -1,4 +1,4 @@
-"""Scores of networks that are not trained."""
+"""Evaluation by a zero-cost proxy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nas.architecture.cell import Genotype
-from nas.blackbox.evaluator import Evaluation, Evaluator
+from nas.blackbox.evaluator import Evaluator, QueryResult
 from nas.data.base import ImageData
 from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
 from nas.proxies.evaluate import ProxyEvaluator
@@ -18,10 +18,15 @@ from nas.spaces.base import Space
 
 
 class ZeroCost(Evaluator):
-    """A zero-cost proxy of a genotype's network at its initialization, negated where lower is better; measured seconds.
+    """Value of a zero-cost proxy, negated if lower is better; measured seconds.
 
-    The same genotype has the same value in a run: network and images are drawn from ``seed``. ``network`` are options
-    of ``space.network``; None is the size that ``ProxyEvaluator`` chooses.
+    Args:
+        space: Search space.
+        data: Images.
+        device: Device of the networks.
+        proxy: Proxy to evaluate.
+        network: Options of ``space.network``; None selects the size of ``ProxyEvaluator``.
+        seed: Seed of the weights and the images, so that a genotype always gets the same value.
     """
 
     def __init__(
@@ -33,12 +38,12 @@ class ZeroCost(Evaluator):
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        assert proxy is not None, "the configuration names one"
-        self.unit = proxy.name if proxy.higher_is_better else f"-{proxy.name}"
+        assert proxy is not None, "the configuration always sets a proxy"
+        self.label = proxy.name if proxy.higher_is_better else f"-{proxy.name}"
         draws = ProxyBatches(data, seed)
         self._evaluate = ProxyEvaluator(space, proxy, LazyProxyBatches(lambda: draws, device), network, seed)
 
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> Evaluation:
+    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
         began = time.perf_counter()
         value = self._evaluate(genotype)
-        return Evaluation(value if self._evaluate.higher_is_better else -value, time.perf_counter() - began)
+        return QueryResult(value if self._evaluate.higher_is_better else -value, time.perf_counter() - began)

@@ -1,1 +1,1 @@
-"""Search strategies that see nothing of a genotype but its value: ask, evaluate, tell."""
+"""Search strategies with an ask-and-tell interface."""

@@ -1,4 +1,4 @@
-"""What a search strategy must offer."""
+"""Interface of a search strategy."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from nas.spaces.base import Space
 
 
 class Strategy(ABC):
-    """Proposes genotypes and learns their values. All it draws comes from the generator that ``ask`` is given.
+    """Ask-and-tell strategy. All randomness comes from the generator passed to ``ask``.
 
-    So a strategy needs no state of its own in a checkpoint: asked and told the same again, it is the same again.
+    A strategy therefore needs no state in a checkpoint: the same calls restore the same state.
+
+    Attributes:
+        rungs: Number of fidelities among which the strategy selects, if the evaluator has several.
+        rung: Fidelity of the last genotype asked for; 0 is the cheapest.
     """
 
     rungs: int = 1
-    """How many fidelities it asks for, where the evaluator has several."""
     rung: int = 0
-    """That of the genotype asked for last, 0 being the cheapest."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
 
     @abstractmethod
     def ask(self, rng: random.Random) -> Genotype:
-        """The genotype to be evaluated next."""
+        """Return the genotype to evaluate next."""
 
     @abstractmethod
     def tell(self, genotype: Genotype, value: float) -> None:
-        """The value of the genotype asked for last; bigger is better, -inf where the evaluation gave no number."""
+        """Receive the value of the last genotype asked for; higher is better, -inf for a value that is not finite."""

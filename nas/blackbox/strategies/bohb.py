@@ -1,4 +1,4 @@
-"""BOHB (Falkner et al., ICML 2018): Hyperband's brackets with candidates from a model of the results so far."""
+"""BOHB (Falkner et al., ICML 2018): Hyperband's brackets with candidates from a model of the results."""
 
 from __future__ import annotations
 
@@ -7,47 +7,53 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nas.architecture.cell import Genotype
-from nas.blackbox.encoding import Decisions
+from nas.blackbox.encoding import CategoricalEncoding
 from nas.blackbox.strategies.base import Strategy
-from nas.blackbox.strategies.kernel_density import KernelModel
-from nas.blackbox.strategies.model import Choices, Model
-from nas.blackbox.strategies.tpe import OptunaModel
+from nas.blackbox.strategies.decision_model import Choices, DecisionModel
+from nas.blackbox.strategies.kernel_density import KernelDensityModel
+from nas.blackbox.strategies.optuna_tpe import OptunaTPE
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 
 @dataclass
 class _Bracket:
-    """One round of successive halving: how many members each of its ``rungs`` evaluates, and how far it is."""
+    """One run of successive halving.
+
+    Attributes:
+        rungs: Remaining rungs, each with its number and the number of candidates that it evaluates.
+        waiting: Candidates promoted to the present rung and not yet evaluated.
+        results: Results of the present rung.
+    """
 
     rungs: list[tuple[int, int]]
-    """The number of the rung and how many candidates it evaluates."""
     waiting: list[tuple[Genotype, Choices]] = field(default_factory=list)
     results: list[tuple[float, Genotype, Choices]] = field(default_factory=list)
 
 
 class Bohb(Strategy):
-    """Brackets of successive halving as Hyperband plans them; new candidates by the model of the highest rung.
+    """Hyperband's brackets of successive halving; the model of the highest ready rung proposes candidates.
 
-    Each rung has a model of its results; candidates come from that of the highest rung that has enough of them, and
-    until there is one they are random. A rung stands for one of the evaluator's fidelities, where it has several, and
-    is paid for as that. Where it has one, a candidate that goes up a rung is evaluated again, at the full price, as in
-    the published runs on NAS-Bench-201 (``cached`` searches get that for nothing). ``random_fraction=1`` is Hyperband
+    Each rung has a model of its results. Candidates are random until a model is ready. With several fidelities, a rung
+    is evaluated at its own fidelity. With a single one, a promoted candidate is evaluated again at full cost, as in the
+    published runs on NAS-Bench-201; a ``cached`` search gets its value at no cost. ``random_fraction=1`` is Hyperband
     (Li et al., JMLR 2018).
 
     Args:
-        rungs: fidelities of Hyperband, as many as the evaluator has where it has several; 3 is that of budgets from 12
-            to 200.
-        eta: the share that goes up a rung is 1 / eta.
-        model: ``kernels``, the authors' (nas/blackbox/strategies/kernel_density.py), or ``optuna``, Optuna's TPE.
-        num_samples: candidates among which the model chooses one.
-        random_fraction: of the candidates that are drawn without the model.
-        top: the share of the results that counts as good, though at least ``min_points`` of them.
-        min_points: by default one more than there are decisions. ``kernels`` need as many bad ones beside them.
-        min_bandwidth: of ``kernels``.
+        space: Search space.
+        rungs: Number of fidelities of Hyperband, as many as the evaluator has if it has several. 3 corresponds to
+            budgets from 12 to 200.
+        eta: Fraction 1 / eta of the candidates is promoted to the next rung.
+        model: ``kernels``, the authors' densities (``kernel_density``), or ``optuna``, Optuna's TPE.
+        num_samples: Number of candidates among which the model selects one.
+        random_fraction: Fraction of candidates that are sampled without the model.
+        top: Fraction of the results that counts as good, at least ``min_points`` results.
+        min_points: Minimum number of good results; None is one more than the number of decisions. ``kernels`` need as
+            many bad results.
+        min_bandwidth: Lower bound of the bandwidths of ``kernels``.
 
     Raises:
-        NasError: where Optuna is asked for and not installed, or an option is out of range.
+        NasError: If Optuna is required and not installed, or an option is out of range.
     """
 
     def __init__(
@@ -65,60 +71,62 @@ class Bohb(Strategy):
         super().__init__(space)
         if rungs < 1 or eta < 2 or num_samples < 1 or not 0 <= random_fraction <= 1 or not 0 < top < 1:
             raise NasError(
-                f"rungs={rungs}, eta={eta}, num_samples={num_samples}, random_fraction={random_fraction}, top={top}: "
-                "rungs and num_samples must be at least 1, eta at least 2, random_fraction from 0 to 1, top between"
+                f"method.strategy: rungs={rungs}, eta={eta}, num_samples={num_samples}, "
+                f"random_fraction={random_fraction}, top={top}: rungs and num_samples must be at least 1, eta at least "
+                "2, random_fraction in [0, 1], top in (0, 1)."
             )
         if (min_points is not None and min_points < 1) or not 0 < min_bandwidth <= 1:
             raise NasError(
-                f"min_points={min_points}, min_bandwidth={min_bandwidth}: min_points must be at least 1, min_bandwidth "
-                "above 0 and at most 1"
+                f"method.strategy: min_points={min_points}, min_bandwidth={min_bandwidth}: min_points must be at least "
+                "1, min_bandwidth in (0, 1]."
             )
-        self.decisions = Decisions(space)
+        self.encoding = CategoricalEncoding(space)
         self.rungs, self.eta, self.random_fraction = rungs, eta, random_fraction
-        points = len(self.decisions.all) + 1 if min_points is None else min_points
-        common = (self.decisions, num_samples, top, points)
-        self.models: list[Model] = [
-            OptunaModel(*common) if model == "optuna" else KernelModel(*common, min_bandwidth) for _ in range(rungs)
+        points = len(self.encoding.decisions) + 1 if min_points is None else min_points
+        common = (self.encoding, num_samples, top, points)
+        self.models: list[DecisionModel] = [
+            OptunaTPE(*common) if model == "optuna" else KernelDensityModel(*common, min_bandwidth)
+            for _ in range(rungs)
         ]
         self._bracket = _Bracket([])
-        self._number = 0
-        self._asked: tuple[Genotype, Choices] | None = None
+        self._brackets_started = 0
+        self._last: tuple[Genotype, Choices] | None = None
 
     def ask(self, rng: random.Random) -> Genotype:
         if not self._bracket.rungs:
-            left = self.rungs - 1 - self._number % self.rungs
-            first = self.rungs // (left + 1) * self.eta**left
-            plan = [(self.rungs - 1 - left + i, max(first // self.eta**i, 1)) for i in range(left + 1)]
+            halvings = self.rungs - 1 - self._brackets_started % self.rungs
+            first = self.rungs // (halvings + 1) * self.eta**halvings
+            plan = [(self.rungs - 1 - halvings + i, max(first // self.eta**i, 1)) for i in range(halvings + 1)]
             self._bracket = _Bracket(plan)
-            self._number += 1
+            self._brackets_started += 1
         self.rung = self._bracket.rungs[0][0]
         waiting = self._bracket.waiting
-        self._asked = waiting.pop(0) if waiting else self._candidate(rng)
-        return self._asked[0]
+        self._last = waiting.pop(0) if waiting else self._new_candidate(rng)
+        return self._last[0]
 
     def tell(self, genotype: Genotype, value: float) -> None:
-        assert self._asked is not None
-        choices, bracket = self._asked[1], self._bracket
+        assert self._last is not None
+        choices, bracket = self._last[1], self._bracket
         rung, size = bracket.rungs[0]
-        self.models[rung].tell(choices, value)
+        self.models[rung].add(choices, value)
         bracket.results.append((value, genotype, choices))
         if len(bracket.results) < size:
             return
         bracket.rungs.pop(0)
         if bracket.rungs:
             ranked = sorted(bracket.results, key=lambda result: -result[0])[: bracket.rungs[0][1]]
-            bracket.waiting = [(member, picked) for _, member, picked in ranked]
+            bracket.waiting = [(member, chosen) for _, member, chosen in ranked]
         bracket.results = []
 
-    def _candidate(self, rng: random.Random) -> tuple[Genotype, Choices]:
+    def _new_candidate(self, rng: random.Random) -> tuple[Genotype, Choices]:
         ready = [model for model in self.models if model.ready]
-        drawn: Choices = {}
+        sampled: Choices = {}
         if ready and rng.random() >= self.random_fraction:
-            drawn = ready[-1].draw(rng)
+            sampled = ready[-1].sample(rng)
         choices: dict[int, int] = {}
 
-        def pick(number: int) -> int:
-            choice = drawn[number] if drawn else rng.randrange(self.decisions.all[number].size)
+        def choose(number: int) -> int:
+            choice = sampled[number] if sampled else rng.randrange(self.encoding.decisions[number].size)
             return choices.setdefault(number, choice)
 
-        return self.decisions.genotype(pick), choices
+        return self.encoding.decode(choose), choices

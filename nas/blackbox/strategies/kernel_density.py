@@ -1,4 +1,4 @@
-"""The model of BOHB (Falkner et al., ICML 2018): kernel densities of the good and of the bad results."""
+"""Model of BOHB (Falkner et al., ICML 2018): kernel densities of the good and the bad results."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.blackbox.encoding import Decisions
-from nas.blackbox.strategies.model import Choices, Model
+from nas.blackbox.encoding import CategoricalEncoding
+from nas.blackbox.strategies.decision_model import Choices, DecisionModel
 
-ABSENT = -1  # a decision that takes no part in a genotype
-LEAST = 1e-32  # densities below it are as good as none
+ABSENT = -1
+"""Option of a decision that takes no part in a genotype."""
+MIN_DENSITY = 1e-32
+"""Lower bound of the densities in a ratio."""
 
 Points = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 
-class Kernels:
-    """A product of categorical kernels (Aitchison and Aitken, 1976) around points, with a bandwidth a decision.
+class CategoricalKernels:
+    """Product of categorical kernels (Aitchison and Aitken, 1976) around points, with one bandwidth per decision.
 
-    A kernel is 1 - h at its point and h / (levels - 1) elsewhere. Bandwidths h are those of the normal reference rule
-    as if choices were numbers, 1.06 std n^(-1 / (4 + d)), and not below ``min_bandwidth``; levels are the different
-    choices among the points. So it is in statsmodels' KDEMultivariate, on which the authors' program rests. Two
-    oddities come of that rule and are kept: h may exceed 1, which makes a kernel negative at its point, and where all
-    points agree (one level) the density of any other choice is infinite.
+    A kernel is 1 - h at its point and h / (levels - 1) elsewhere. The bandwidths h follow the normal reference rule on
+    the option numbers, 1.06 std n^(-1 / (4 + d)), and are at least ``min_bandwidth``. Levels are the distinct options
+    among the points. This is KDEMultivariate of statsmodels, which the authors' program uses. Two oddities of this rule
+    are kept: h may exceed 1, which makes a kernel negative at its point. If all points have the same option (one
+    level), the density of any other option is infinite.
 
     Args:
-        points: [n, d] choices.
+        points: Options [n, d].
+        min_bandwidth: Lower bound of the bandwidths.
     """
 
     def __init__(self, points: Points, min_bandwidth: float) -> None:
@@ -41,87 +44,98 @@ class Kernels:
             self._elsewhere: Values = self.bandwidths / (levels - 1)
 
     def density(self, candidates: Points) -> Values:
-        """[m] The densities of candidates [m, d]."""
+        """Return the densities [m] of candidates [m, d]."""
         same = candidates[:, None, :] == self.points[None]
-        with np.errstate(invalid="ignore", over="ignore"):  # 0 x inf and inf - inf, see above
+        with np.errstate(invalid="ignore", over="ignore"):  # 0 x inf and inf - inf, see the class
             found: Values = np.where(same, 1 - self.bandwidths, self._elsewhere).prod(axis=2).mean(axis=1)
         return found
 
 
-class KernelModel(Model):
-    """Chooses among candidates from a widened density of the good results the one with the best ratio to the bad ones.
+class KernelDensityModel(DecisionModel):
+    """Selects, among candidates near the good results, the one with the highest ratio of good to bad density.
 
-    A candidate is one of the good results in which each decision is drawn anew, uniformly, with probability h: wider
-    than the density itself, where that probability is h too but the same choice is not drawn. The model is there once
-    ``min_points`` results are good and as many are bad. Results without a number are bad. Of decisions that take no
-    part in a result (the op of an edge that its node does not take) those of another result stand in.
+    A candidate is a random good result in which each decision is resampled uniformly with probability h. The model is
+    ready once ``min_points`` results are good and as many are bad. Values that are not finite are bad. Decisions that
+    take no part in a result (the op of an unused edge) get the options of other results.
 
-    ``bandwidth_factor`` of the authors' program widens numbers only; there are none here.
+    ``bandwidth_factor`` of the authors' program applies to numerical decisions only, of which there are none.
+
+    Args:
+        encoding: Decisions of the space.
+        num_samples: Number of candidates.
+        top: Fraction of the results that counts as good.
+        min_points: Minimum number of good and of bad results.
+        min_bandwidth: Lower bound of the bandwidths.
     """
 
     def __init__(
-        self, decisions: Decisions, num_samples: int, top: float, min_points: int, min_bandwidth: float = 0.3
+        self,
+        encoding: CategoricalEncoding,
+        num_samples: int,
+        top: float,
+        min_points: int,
+        min_bandwidth: float = 0.3,
     ) -> None:
-        super().__init__(decisions, num_samples, top, min_points)
+        super().__init__(encoding, num_samples, top, min_points)
         self.min_bandwidth = min_bandwidth
-        self._sizes = [decision.size for decision in decisions.all]
+        self._sizes = [decision.size for decision in encoding.decisions]
         self._rows: list[list[int]] = []
         self._values: list[float] = []
-        self._densities: tuple[Kernels, Kernels] | None = None
+        self._densities: tuple[CategoricalKernels, CategoricalKernels] | None = None
 
     @property
     def ready(self) -> bool:
-        return len(self._rows) - self._good >= self.min_points
+        return len(self._rows) - self._good_count >= self.min_points
 
     @property
-    def _good(self) -> int:
-        return max(self.min_points, self._share(self.top))
+    def _good_count(self) -> int:
+        return max(self.min_points, self._count_of(self.top))
 
-    def _share(self, share: float) -> int:
-        """That share of the results, whole ones: 0.29 of 100 are 29, though not in binary."""
-        return math.floor(round(share * len(self._rows), 9))
+    def _count_of(self, fraction: float) -> int:
+        """Return a fraction of the number of results, rounded down; robust to float error (0.29 of 100 is 29)."""
+        return math.floor(round(fraction * len(self._rows), 9))
 
-    def tell(self, choices: Choices, value: float) -> None:
+    def add(self, choices: Choices, value: float) -> None:
         self._rows.append([choices.get(number, ABSENT) for number in range(len(self._sizes))])
         self._values.append(value)
         self._densities = None
 
-    def draw(self, rng: random.Random) -> Choices:
+    def sample(self, rng: random.Random) -> Choices:
         if self._densities is None:
-            self._densities = self._fitted(rng)
+            self._densities = self._fit(rng)
         good, bad = self._densities
         candidates = np.array([self._candidate(good, rng) for _ in range(self.num_samples)])
-        chosen = best(good.density(candidates), bad.density(candidates))
-        if chosen is None:
+        best = best_candidate(good.density(candidates), bad.density(candidates))
+        if best is None:
             return {number: rng.randrange(size) for number, size in enumerate(self._sizes)}
-        return dict(enumerate(candidates[chosen].tolist()))
+        return dict(enumerate(candidates[best].tolist()))
 
-    def _candidate(self, good: Kernels, rng: random.Random) -> list[int]:
+    def _candidate(self, good: CategoricalKernels, rng: random.Random) -> list[int]:
         point = good.points[rng.randrange(len(good.points))].tolist()
         return [
             rng.randrange(size) if rng.random() < bandwidth else choice
             for choice, size, bandwidth in zip(point, self._sizes, good.bandwidths, strict=True)
         ]
 
-    def _fitted(self, rng: random.Random) -> tuple[Kernels, Kernels]:
-        """The densities of the good and of the bad results."""
+    def _fit(self, rng: random.Random) -> tuple[CategoricalKernels, CategoricalKernels]:
+        """Return the densities of the good and of the bad results."""
         order = sorted(range(len(self._rows)), key=lambda number: -self._values[number])
-        good, bad = self._good, max(self.min_points, self._share(1 - self.top))
+        good, bad = self._good_count, max(self.min_points, self._count_of(1 - self.top))
         parts = (order[:good], order[good : good + bad])
         return tuple(  # type: ignore[return-value]
-            Kernels(complete([self._rows[number] for number in part], self._sizes, rng), self.min_bandwidth)
+            CategoricalKernels(impute([self._rows[number] for number in part], self._sizes, rng), self.min_bandwidth)
             for part in parts
         )
 
 
-def best(good: Values, bad: Values) -> int | None:
-    """The candidate with the least bad / good, the first of equals; None where no ratio is a number.
+def best_candidate(good: Values, bad: Values) -> int | None:
+    """Return the first candidate with the lowest ratio bad / good, None if no ratio is a number.
 
-    A candidate whose ratio is not finite though its good density is (no bad result has one of its choices) is taken at
-    once.
+    A candidate with a finite good density and an infinite ratio (no bad result has one of its options) is returned
+    immediately.
     """
     with np.errstate(invalid="ignore"):  # inf / inf
-        ratios = np.where(bad > LEAST, bad, LEAST) / np.where(good < LEAST, LEAST, good)
+        ratios = np.where(bad > MIN_DENSITY, bad, MIN_DENSITY) / np.where(good < MIN_DENSITY, MIN_DENSITY, good)
     found: int | None = None
     for number, ratio in enumerate(ratios):
         if not math.isfinite(ratio):
@@ -132,10 +146,11 @@ def best(good: Values, bad: Values) -> int | None:
     return found
 
 
-def complete(rows: Sequence[Sequence[int]], sizes: Sequence[int], rng: random.Random) -> Points:
-    """[n, d] The rows with a choice for what takes no part in them: that of a random row in which it does.
+def impute(rows: Sequence[Sequence[int]], sizes: Sequence[int], rng: random.Random) -> Points:
+    """Return the rows [n, d] with options for absent decisions.
 
-    That row stands in for all that is missing, as far as it goes. What takes part in none is drawn uniformly.
+    A random row that contains the first absent decision supplies all absent decisions that it contains. A decision that
+    no row contains is sampled uniformly.
     """
     found = np.array(rows, dtype=np.int64)
     donors = [[row for row in rows if row[number] != ABSENT] for number in range(len(sizes))]

@@ -11,42 +11,44 @@ from nas.spaces.base import Space
 
 
 class LocalSearch(Strategy):
-    """From a random genotype to its best neighbor, as long as that is better; then from another random one.
+    """Hill climbing to the best neighbor, restarted from a random genotype at each local optimum.
 
-    All neighbors are evaluated, in random order, before a step is taken, except those whose value is known from
-    before. ``optima`` lists the local optima reached.
+    Each step evaluates all neighbors whose value is unknown, in random order.
+
+    Attributes:
+        optima: Local optima reached so far.
     """
 
     def __init__(self, space: Space) -> None:
         super().__init__(space)
         self.optima: list[Genotype] = []
-        self._known: dict[Genotype, float] = {}
+        self._values: dict[Genotype, float] = {}
         self._current: Genotype | None = None
-        self._around: list[Genotype] | None = None
-        self._left: list[Genotype] = []
+        self._neighbors: list[Genotype] | None = None
+        self._unevaluated: list[Genotype] = []
 
     def ask(self, rng: random.Random) -> Genotype:
         while self._current is not None:
-            if self._around is None:
-                self._around = list(neighbors(self.space, self._current))
-                self._left = [genotype for genotype in self._around if genotype not in self._known]
-                rng.shuffle(self._left)
-            if self._left:
-                return self._left.pop()
-            self._step()
+            if self._neighbors is None:
+                self._neighbors = list(neighbors(self.space, self._current))
+                self._unevaluated = [genotype for genotype in self._neighbors if genotype not in self._values]
+                rng.shuffle(self._unevaluated)
+            if self._unevaluated:
+                return self._unevaluated.pop()
+            self._move()
         return self.space.sample(rng)
 
     def tell(self, genotype: Genotype, value: float) -> None:
-        self._known[genotype] = value
+        self._values[genotype] = value
         if self._current is None:
             self._current = genotype
 
-    def _step(self) -> None:
+    def _move(self) -> None:
         assert self._current is not None
-        best = max(self._around or (), key=self._known.__getitem__, default=self._current)
-        if self._known[best] > self._known[self._current]:
+        best = max(self._neighbors or (), key=self._values.__getitem__, default=self._current)
+        if self._values[best] > self._values[self._current]:
             self._current = best
         else:
             self.optima.append(self._current)
             self._current = None
-        self._around = None
+        self._neighbors = None

@@ -1,4 +1,4 @@
-"""Random search."""
+"""Random search (Li and Talwalkar, UAI 2019)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.blackbox.strategies.base import Strategy
 
 
 class RandomSearch(Strategy):
-    """Genotypes drawn uniformly, with replacement."""
+    """Uniform samples of the space, with replacement."""
 
     def ask(self, rng: random.Random) -> Genotype:
         return self.space.sample(rng)

@@ -13,16 +13,25 @@ from nas.utils.errors import NasError
 
 
 class RegularizedEvolution(Strategy):
-    """A population whose oldest member dies: the best of a random ``sample`` of it, drawn with replacement, is mutated.
+    """Aging evolution: the best of a random sample is mutated, and its child replaces the oldest member.
 
-    The first ``population`` members are random. ``by_node`` draws the node of a mutation before its edge, as the
-    code of NAS-Bench-201 does; otherwise all edges are as likely.
+    Args:
+        space: Search space.
+        population: Number of members; the first ones are random.
+        sample: Number of members sampled per step, with replacement.
+        by_node: Sample the node of a mutation before its edge, as the code of NAS-Bench-201 does; otherwise all edges
+            are equally likely.
+
+    Raises:
+        NasError: If ``population`` or ``sample`` is below 1.
     """
 
     def __init__(self, space: Space, population: int = 10, sample: int = 3, by_node: bool = False) -> None:
         super().__init__(space)
         if min(population, sample) < 1:
-            raise NasError(f"population={population}, sample={sample}: both must be at least 1")
+            raise NasError(
+                f"method.strategy: population={population}, sample={sample}: both must be whole numbers of at least 1."
+            )
         self.size = population
         self.sample = sample
         self.by_node = by_node
@@ -31,8 +40,8 @@ class RegularizedEvolution(Strategy):
     def ask(self, rng: random.Random) -> Genotype:
         if len(self.population) < self.size:
             return self.space.sample(rng)
-        drawn = [self.population[rng.randrange(self.size)] for _ in range(self.sample)]
-        parent, _ = max(drawn, key=lambda member: member[1])
+        tournament = [self.population[rng.randrange(self.size)] for _ in range(self.sample)]
+        parent, _ = max(tournament, key=lambda member: member[1])
         return mutate(self.space, parent, rng, self.by_node)
 
     def tell(self, genotype: Genotype, value: float) -> None:

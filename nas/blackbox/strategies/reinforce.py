@@ -9,60 +9,64 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
-from nas.blackbox.encoding import Decisions
+from nas.blackbox.encoding import CategoricalEncoding
 from nas.blackbox.strategies.base import Strategy
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 
-class Reinforce(Strategy):
-    """Independent categoricals, one for each decision, moved by Adam along the score-function gradient.
+class ReinforceStrategy(Strategy):
+    """Independent categorical distributions, one per decision, trained by Adam along the score-function gradient.
 
-    The loss of a genotype is - log p (value - baseline); the baseline is an exponential moving average of the values
-    with its bias corrected, updated first. A value that is no number moves nothing.
+    The loss of a genotype is - log p (value - baseline). The baseline is the exponential moving average of the values,
+    the present value included, with bias correction. A value that is not finite changes nothing.
 
     Args:
-        lr: of Adam.
-        momentum: of the moving average.
-        init_std: of the normal distribution that the logits are drawn from.
+        space: Search space.
+        lr: Learning rate of Adam.
+        momentum: Momentum of the moving average.
+        init_std: Standard deviation of the normal distribution of the initial logits.
+
+    Raises:
+        NasError: If an option is out of range.
     """
 
     def __init__(self, space: Space, lr: float = 0.001, momentum: float = 0.9, init_std: float = 1e-3) -> None:
         super().__init__(space)
         if lr <= 0 or not 0 <= momentum < 1 or init_std < 0:
             raise NasError(
-                f"lr={lr}, momentum={momentum}, init_std={init_std}: lr must be above 0, momentum from 0 to below 1, "
-                "and init_std not below 0"
+                f"method.strategy: lr={lr}, momentum={momentum}, init_std={init_std}: lr must be above 0, momentum in "
+                "[0, 1), init_std at least 0."
             )
-        self.decisions = Decisions(space)
+        self.encoding = CategoricalEncoding(space)
         self.momentum = momentum
         self.init_std = init_std
-        sizes = torch.tensor([decision.size for decision in self.decisions.all])
-        self.absent = torch.arange(int(sizes.max())) >= sizes[:, None]  # [decisions, choices]
-        self.logits = torch.nn.Parameter(torch.zeros(self.absent.shape))
+        sizes = torch.tensor([decision.size for decision in self.encoding.decisions])
+        self.invalid = torch.arange(int(sizes.max())) >= sizes[:, None]  # [decisions, options]
+        self.logits = torch.nn.Parameter(torch.zeros(self.invalid.shape))
         self._optimizer = torch.optim.Adam([self.logits], lr=lr)
-        self._ready = False
-        self._picked: dict[int, int] = {}
+        self._initialized = False
+        self._chosen: dict[int, int] = {}
         self._sum = self._weight = 0.0
 
     def probabilities(self) -> Tensor:
-        """[decisions, choices] The policy; 0 where a decision has fewer choices."""
-        return self.logits.detach().masked_fill(self.absent, -torch.inf).softmax(dim=1)
+        """Return the policy [decisions, options]; 0 for options that a decision does not have."""
+        return self.logits.detach().masked_fill(self.invalid, -torch.inf).softmax(dim=1)
 
     def ask(self, rng: random.Random) -> Genotype:
-        if not self._ready:
+        if not self._initialized:
             values = [rng.gauss(0.0, self.init_std) for _ in range(self.logits.numel())]
             self.logits.data.copy_(torch.tensor(values).view_as(self.logits))
-            self._ready = True
+            self._initialized = True
         table = self.probabilities().tolist()
-        self._picked = {}
+        self._chosen = {}
 
-        def pick(number: int) -> int:
-            size = self.decisions.all[number].size
-            self._picked[number] = rng.choices(range(size), table[number][:size])[0]
-            return self._picked[number]
+        def choose(number: int) -> int:
+            size = self.encoding.decisions[number].size
+            self._chosen[number] = rng.choices(range(size), table[number][:size])[0]
+            return self._chosen[number]
 
-        return self.decisions.genotype(pick)
+        return self.encoding.decode(choose)
 
     def tell(self, genotype: Genotype, value: float) -> None:
         if not math.isfinite(value):
@@ -73,12 +77,12 @@ class Reinforce(Strategy):
         self._optimizer.step()
 
     def gradient(self, advantage: float) -> Tensor:
-        """[decisions, choices] d loss / d logits of the genotype asked for last: advantage (p - one-hot).
+        """Return d loss / d logits [decisions, options] of the last genotype: advantage (p - one-hot).
 
-        Decisions that took no part have none.
+        Decisions that took no part have gradient 0.
         """
-        rows = torch.tensor(list(self._picked))
+        rows = torch.tensor(list(self._chosen))
         gradient = torch.zeros_like(self.logits)
         gradient[rows] = self.probabilities()[rows]
-        gradient[rows, torch.tensor(list(self._picked.values()))] -= 1
+        gradient[rows, torch.tensor(list(self._chosen.values()))] -= 1
         return advantage * gradient

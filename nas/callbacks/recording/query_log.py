@@ -10,8 +10,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from nas.blackbox.anytime import Trace, save_curves, summarize, trace
-from nas.blackbox.search import QuerySearch
+from nas.blackbox.anytime import anytime_curve, save_curves, summarize
+from nas.blackbox.search import BlackBoxSearch
 from nas.utils.io import write_atomically
 
 QUERIES_FILE = "queries.jsonl"
@@ -31,7 +31,7 @@ class QueryLog(pl.Callback):
         self._written = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, QuerySearch)
+        assert isinstance(pl_module, BlackBoxSearch)
         self.directory.mkdir(parents=True, exist_ok=True)
         found = _lines(pl_module)
         if found or (self.directory / QUERIES_FILE).exists():
@@ -39,23 +39,23 @@ class QueryLog(pl.Callback):
         self._written = len(found)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, QuerySearch)
+        assert isinstance(pl_module, BlackBoxSearch)
         found = _lines(pl_module, self._written)
         with (self.directory / QUERIES_FILE).open("a") as file:
             file.writelines(found)
         self._written += len(found)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, QuerySearch)
+        assert isinstance(pl_module, BlackBoxSearch)
         evaluator = pl_module.evaluator
-        if evaluator is None or not pl_module.queries.history:
+        if evaluator is None or not pl_module.loop.history:
             return
-        found: Trace = trace(pl_module.queries, evaluator)
-        save_curves(summarize([found], evaluator.optimum()), self.directory, evaluator)
+        curve = anytime_curve(pl_module.loop, evaluator)
+        save_curves(summarize([curve], evaluator.best_accuracies()), self.directory, evaluator)
 
 
-def _lines(search: QuerySearch, start: int = 0) -> list[str]:
-    history = search.queries.history
+def _lines(search: BlackBoxSearch, start: int = 0) -> list[str]:
+    history = search.loop.history
     spent = list(accumulate(query.seconds for query in history))
     found = []
     for number in range(start, len(history)):

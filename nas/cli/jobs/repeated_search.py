@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.architecture.cell import Genotype
-from nas.blackbox.anytime import save_curves, summarize, trace
+from nas.blackbox.anytime import anytime_curve, save_curves, summarize
+from nas.blackbox.ask_tell import AskTellLoop, Query
 from nas.blackbox.evaluator import Evaluator
-from nas.blackbox.history import Queries, Query
-from nas.blackbox.search import QuerySearch
+from nas.blackbox.search import BlackBoxSearch
 from nas.cli.build import device_without_trainer
 from nas.cli.run_dir.layout import REPETITIONS
 from nas.cli.run_dir.record import save_record
@@ -36,14 +36,14 @@ from nas.utils.io import write_atomically, write_json
 log = logging.getLogger(__name__)
 
 
-def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | None:
+def repeat(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) -> float | None:
     """Repetition i searches with seed + i; writes the run directory and returns the mean value of what they found.
 
     With ``ckpt_path``, the directory of an interrupted run, those that it has finished are not made again.
     """
     rows = finished(cfg)
     device = device_without_trainer(cfg)
-    evaluator = search.open(data, device)
+    evaluator = search.build_evaluator(data, device)
     output, began = Path(cfg.paths.output), time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
     if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
@@ -53,7 +53,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
     seconds = time.perf_counter() - began
     save_genotype(best.genotype, output / "genotype.json")
     save_cell(best.genotype, output)
-    _, picture = save_curves(summarize([trace_of(row) for row in rows], evaluator.optimum()), output, evaluator)
+    _, picture = save_curves(summarize([trace_of(row) for row in rows], evaluator.best_accuracies()), output, evaluator)
     table, lengths = averages(rows), {row.get("fidelity") for row in rows}
     write_atomically(output / "table.csv", _csv(table))
     summary = {
@@ -62,7 +62,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
         "dataset": HydraConfig.get().runtime.choices["dataset"],
         "seed": search.seed,
         "repetitions": search.repetitions,
-        "value_of": evaluator.unit_at(lengths.pop() if len(lengths) == 1 else None),
+        "value_of": evaluator.label_at(lengths.pop() if len(lengths) == 1 else None),
         "genotype": search.space.native(best.genotype),
         "genotype_is": "the best of all repetitions by value",
         "table": {name: {key: _number(value) for key, value in one.items()} for name, one in table.items()},
@@ -76,7 +76,7 @@ def repeat(cfg: DictConfig, search: QuerySearch, data: ImageData) -> float | Non
     return None if mean is None else float(mean)
 
 
-def _run(search: QuerySearch, evaluator: Evaluator, rows: list[dict[str, Any]], path: Path) -> None:
+def _run(search: BlackBoxSearch, evaluator: Evaluator, rows: list[dict[str, Any]], path: Path) -> None:
     """Makes the repetitions that ``rows`` lacks: a row is added for each, and a line of ``path``, as it ends.
 
     Before the first has ended there is no file: a mistake that its first query shows leaves nothing to go on with.
@@ -88,19 +88,19 @@ def _run(search: QuerySearch, evaluator: Evaluator, rows: list[dict[str, Any]], 
     if rows or path.exists():  # without a line that was cut off
         write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
     for number in range(len(rows), search.repetitions):
-        queries = search.begin(search.seed + number)
-        evaluator.begin(search.seed + number)
-        while queries.step(evaluator):
+        loop = search.new_loop(search.seed + number)
+        evaluator.reset(search.seed + number)
+        while loop.step(evaluator):
             pass
-        found = curve(trace(queries, evaluator, known))
-        rows.append({**_row(search, queries, number, known), "curve": found})
+        found = curve(anytime_curve(loop, evaluator, known))
+        rows.append({**_row(search, loop, number, known), "curve": found})
         with path.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
         if (number + 1) % max(search.repetitions // 10, 1) == 0:
             log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - began)
 
 
-def _query(search: QuerySearch, row: Mapping[str, Any]) -> Query:
+def _query(search: BlackBoxSearch, row: Mapping[str, Any]) -> Query:
     """The best query of a repetition."""
     value = math.nan if row["value"] is None else row["value"]
     return Query(search.space.parse(row["genotype"]), value, math.nan, row.get("fidelity"))
@@ -118,19 +118,19 @@ def averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def _row(
-    search: QuerySearch, queries: Queries, number: int, known: Mapping[Genotype, Mapping[str, float]]
+    search: BlackBoxSearch, loop: AskTellLoop, number: int, known: Mapping[Genotype, Mapping[str, float]]
 ) -> dict[str, Any]:
-    best = queries.best
+    best = loop.best
     assert best is not None
     return {
         "repetition": number,
         "seed": search.seed + number,
         "genotype": search.space.native(best.genotype),
         "value": best.value if math.isfinite(best.value) else None,
-        "queries": len(queries.history),
-        "genotypes": len({query.genotype for query in queries.history}),
-        "spent": queries.spent,
-        "ended_by": queries.ended,
+        "queries": len(loop.history),
+        "genotypes": len({query.genotype for query in loop.history}),
+        "spent": loop.spent,
+        "ended_by": loop.ended,
         **({"fidelity": best.fidelity} if best.fidelity is not None else {}),
         **known[best.genotype],
     }

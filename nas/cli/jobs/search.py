@@ -12,7 +12,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from nas.blackbox.search import QuerySearch
+from nas.blackbox.search import BlackBoxSearch
 from nas.callbacks.recording.step_timer import StepTimer
 from nas.cli.build import (
     build_data,
@@ -50,11 +50,11 @@ def run(cfg: DictConfig) -> float | None:
     space = build_space(cfg.space, data)
     search = build_search(cfg.method, space)
     search.check_precision(precision(cfg))  # what was asked for: on a CPU Lightning takes another one for 16-mixed
-    if isinstance(search, QuerySearch) and search.repetitions > 1:
+    if isinstance(search, BlackBoxSearch) and search.repetitions > 1:
         return repeat(cfg, search, data)
     try:
         trainer = build_trainer(cfg, resume_callbacks(cfg, checkpoint))
-        if isinstance(search, QuerySearch):
+        if isinstance(search, BlackBoxSearch):
             search.check_processes(trainer.world_size)
         began = time.perf_counter()
         trainer.fit(search, datamodule=search.batches(data), ckpt_path=checkpoint, weights_only=True)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from nas.blackbox.anytime import Trace
+from nas.blackbox.anytime import AnytimeCurve
 from nas.cli.run_dir.layout import REPETITIONS, holds_repetitions, run_directory
 from nas.utils.errors import NasError
 
@@ -88,14 +88,14 @@ def _parts(cfg: Any) -> dict[str, Any]:
     return found
 
 
-def curve(found: Trace) -> dict[str, Any]:
+def curve(found: AnytimeCurve) -> dict[str, Any]:
     """A curve in what JSON has: None is no number."""
     values = {name: [v if math.isfinite(v) else None for v in row] for name, row in found.values.items()}
     return {"spent": found.spent, "values": values, "end": found.end}
 
 
-def trace_of(row: Mapping[str, Any]) -> Trace:
+def trace_of(row: Mapping[str, Any]) -> AnytimeCurve:
     """The curve of a line."""
     saved = row["curve"]
     values = {name: [math.nan if v is None else v for v in values] for name, values in saved["values"].items()}
-    return Trace(saved["spent"], values, saved["end"])
+    return AnytimeCurve(saved["spent"], values, saved["end"])

@@ -10,22 +10,25 @@ from unittest import mock
 
 import pytest
 
-from nas.blackbox.anytime import Trace
+from nas.blackbox.anytime import AnytimeCurve
 from nas.cli.run_dir.repetition_log import curve, trace_of
 from nas.proxies.ranking.report import RankingReport
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
-from tests.blackbox.test_search import COMMAND, QUICK
 from tests.support.compose_tools import lines, script
 from tests.support.error_tools import run
-from tests.support.query_tools import Formula
+from tests.support.query_tools import COMMAND, QUICK, Formula
 
 FILES = ("repetitions.jsonl", "table.csv", "anytime.csv", "genotype.json")
 
 
 def test_killed_repetitions_go_on_where_they_stood(tmp_path: Path) -> None:
     flag, whole, broken = tmp_path / "killed", tmp_path / "whole", tmp_path / "broken"
-    killing = ["evaluator._target_=tests.support.query_tools.Killing", f"+evaluator.flag={flag}", "+evaluator.at=9"]
+    killing = [
+        "evaluator._target_=tests.support.query_tools.KillingFormula",
+        f"+evaluator.flag={flag}",
+        "+evaluator.at=9",
+    ]
     common = ["method.budget.queries=15", "method.repetitions=6", "seed=5"]
     command = [*(a for a in COMMAND if "_target_" not in a), *QUICK, *killing, *common]
     died = script("search", *command, f"hydra.run.dir={broken}", cwd=tmp_path, env={"PYTHONPATH": "."})
@@ -55,15 +58,15 @@ def test_killed_repetitions_go_on_where_they_stood(tmp_path: Path) -> None:
 
 
 def test_interrupted_repetitions_are_kept(tmp_path: Path) -> None:
-    def begin(self: Formula, seed: int) -> None:
+    def reset(self: Formula, seed: int) -> None:
         if seed == 2:
             raise KeyboardInterrupt
-        self.draws = 1000 * seed
+        self.calls = 1000 * seed
 
     command = [*COMMAND, *QUICK, "method.budget.queries=3", "method.repetitions=4", f"hydra.run.dir={tmp_path}/r"]
-    with mock.patch.object(Formula, "begin", begin):
+    with mock.patch.object(Formula, "reset", reset):
         stopped = run("search", *command)
-    stopped.refused("all repetitions that have ended are kept; go on with ckpt_path=", code=130)
+    stopped.refused("all finished repetitions are kept. Resume with ckpt_path=", code=130)
     assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1]
     run("search", f"ckpt_path={tmp_path}/r").succeeded()
     assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1, 2, 3]
@@ -86,7 +89,7 @@ def test_finished_repetitions_are_never_lost(tmp_path: Path) -> None:
     here, file = tmp_path / "run", tmp_path / "run" / "repetitions.jsonl"
     command = [*COMMAND, *QUICK, "method.budget.queries=3", "method.repetitions=2", f"hydra.run.dir={here}"]
     early = [a for a in command if "queries" not in a] + ["method.budget.seconds=5"]
-    run("search", *early).refused("the first query alone takes")
+    run("search", *early).refused("the first query takes")
     assert not file.exists(), "there is nothing to go on with, and the directory is free"
     run("search", *command).succeeded()
     (here / "summary.json").unlink()
@@ -110,7 +113,7 @@ def test_finished_repetitions_are_never_lost(tmp_path: Path) -> None:
 
 
 def test_curves_come_back_as_they_were() -> None:
-    found = Trace([1.5, 2.1], {"value": [math.nan, 0.1 + 0.2], "fact": [1.0, 1 / 3]}, 9.75)
+    found = AnytimeCurve([1.5, 2.1], {"value": [math.nan, 0.1 + 0.2], "fact": [1.0, 1 / 3]}, 9.75)
     again = trace_of({"curve": json.loads(json.dumps(curve(found), allow_nan=False))})
     assert again.spent == found.spent and again.end == found.end
     assert math.isnan(again.values["value"][0]) and again.values["value"][1] == found.values["value"][1]
