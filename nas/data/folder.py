@@ -94,9 +94,7 @@ class Folder(ImageData):
         if root is None:
             raise NasError("dataset.root=null: missing. Set the folder that contains train/CLASS/ and val/CLASS/.")
         self.root, self.name = Path(root).expanduser(), name
-        self._class_list = None
-        if class_list is not None:
-            self._class_list = read_class_list(Path(class_list).expanduser(), class_folders(self.root / "train"))
+        self._class_list = None if class_list is None else self._read_class_list(Path(class_list))
         self.shape = self._infer_shape(image_size, channels)
         side, channels = self.shape[1], self.shape[0]
         if side < 8 or channels not in (1, 3) or (num_workers or 0) < 0:
@@ -171,6 +169,9 @@ class Folder(ImageData):
             world=world,
             **options,
         )
+
+    def _read_class_list(self, path: Path) -> ClassList:
+        return read_class_list(path.expanduser(), class_folders(self.root / "train"))
 
     def _infer_shape(self, side: int | None, channels: int | None) -> tuple[int, int, int]:
         if side is None or channels is None:
