@@ -1,4 +1,4 @@
-"""P-DARTS derivation: genotypes with a limited number of skip connections."""
+"""Tests of discretization: the rule of DARTS, and that of P-DARTS with a limited number of skip connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from nas.architecture.cell import Cell, CellGenotype
 from nas.architecture.discretization import discretize, discretize_with_max_skips
 from nas.nn.edges.skip_dropout import DroppedSkip
-from nas.spaces.darts.notation import EDGES, NODES
+from nas.spaces.darts.notation import DARTS_OPS, EDGES, NODES
 from nas.spaces.darts.space import Darts
 from tests.callbacks.schedules.test_stages import tiny
 
@@ -20,12 +20,12 @@ OPS = ("none", "skip_connect", "conv", "pool")
 CELL = Cell(EDGES, OPS, NODES, inputs=2)
 
 
-def skips(cell: CellGenotype) -> int:
+def count_skips(cell: CellGenotype) -> int:
     return sum(link.op == "skip_connect" for link in cell.links)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_restricted_follows_the_definition_of_the_paper(seed: int) -> None:
+def test_discretize_with_max_skips_follows_the_definition_of_the_paper(seed: int) -> None:
     """Repeat the steps of the paper: each removes the weakest chosen skip from the table."""
     scores = torch.rand(14, 4, generator=torch.Generator().manual_seed(seed))
     scores[:, 1] += 0.3
@@ -33,24 +33,40 @@ def test_restricted_follows_the_definition_of_the_paper(seed: int) -> None:
     assert discretize_with_max_skips(CELL, scores, max_skips=8) == free
     left, found = scores.clone(), free
     for most in reversed(range(8)):
-        while skips(found) > most:
+        while count_skips(found) > most:
             rows = [EDGES.index((s, t)) for op, s, t in found.links if op == "skip_connect"]
             left[min(rows, key=lambda row: float(left[row, 1])), 1] = 0.0
             found = discretize(CELL, left)
-        assert discretize_with_max_skips(CELL, scores, max_skips=most) == found and skips(found) <= most
-    assert skips(free) > 2 and skips(found) == 0
+        assert discretize_with_max_skips(CELL, scores, max_skips=most) == found and count_skips(found) <= most
+    assert count_skips(free) > 2 and count_skips(found) == 0
 
 
-def test_restricted_with_skips_only() -> None:
+def test_discretize_with_max_skips_with_skips_only() -> None:
     cell = Cell(EDGES, OPS, NODES, 2, excluded=frozenset((e, op) for e in range(14) for op in ("conv", "pool")))
     found = discretize_with_max_skips(cell, torch.rand(14, 4), max_skips=2)
-    assert len(found.links) == 8 and skips(found) == 8, "there is nothing else to take"
+    assert len(found.links) == 8 and count_skips(found) == 8, "no other candidate exists"
 
 
-def test_restricted_applies_to_the_normal_cell_only() -> None:
+def test_discretize_with_max_skips_applies_to_the_normal_cell_only() -> None:
     space = Darts((3, 8, 8), 10, channels=4, layers=3)
     search = tiny(DroppedSkip, space=space, discretization={"normal": partial(discretize_with_max_skips, max_skips=2)})
     for alpha in search.relaxation.alpha.values():
         alpha.data[:, space.cells["normal"].ops.index("skip_connect")] = 1.0
     found = search.genotype().cells
-    assert (skips(found["normal"]), skips(found["reduce"])) == (2, 8)
+    assert (count_skips(found["normal"]), count_skips(found["reduce"])) == (2, 8)
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+def test_discretize_chooses_the_strongest_links(repeats: bool) -> None:
+    """The chosen pair of links of a node has the highest sum of scores."""
+    torch.manual_seed(0)
+    cell = Darts((3, 8, 8), 3, repeats=repeats).cells["normal"]
+    for _ in range(10):
+        scores = torch.rand(14, 8)
+        chosen = discretize(cell, scores).links
+        for node in NODES:
+            rows = [e for e, (_, target) in enumerate(EDGES) if target == node]
+            links = [(float(scores[e, o]), DARTS_OPS[o], EDGES[e][0]) for e in rows for o in range(1, 8)]
+            pairs = [(a, b) for a in links for b in links if a > b and (repeats or a[2] != b[2])]
+            best = max(pairs, key=lambda pair: pair[0][0] + pair[1][0])
+            assert [link[:2] for link in chosen if link.target == node] == [link[1:] for link in best]

@@ -1,10 +1,9 @@
-"""Notations and files: round trips that lose nothing, and strings that are believed nothing."""
+"""Tests of native strings of all spaces: round trips, helpful errors, and no execution of input."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from nas.spaces.base import Space
 from nas.spaces.darts.notation import DARTS_OPS, NODES
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype, save_genotype
-from nas.spaces.nas_bench_201.notation import OPS, benchmark_order, from_index, from_ops, to_index
+from nas.spaces.nas_bench_201.notation import OPS, from_ops
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.notation import native_string, parse_genotype
 from nas.utils.errors import NasError
@@ -46,7 +45,7 @@ SPACES: dict[str, Space] = {"nas_bench_201": NasBench201((3, 8, 8), 4), "darts":
 
 @settings(deadline=None, max_examples=60)
 @given(genotype=BENCH_GENOTYPES | DARTS_GENOTYPES)
-def test_round_trips(genotype: Genotype, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_native_strings_and_files_round_trip(genotype: Genotype, tmp_path_factory: pytest.TempPathFactory) -> None:
     space = SPACES[genotype.space]
     space.check(genotype)
     text = space.native(genotype)
@@ -57,22 +56,6 @@ def test_round_trips(genotype: Genotype, tmp_path_factory: pytest.TempPathFactor
     assert json.loads((folder / "genotype.json").read_text())["native"] == text
     shuffled = {n: c._replace(links=tuple(sorted(c.links, key=lambda k: -k.target))) for n, c in genotype.cells.items()}
     assert space.native(Genotype(genotype.space, shuffled)) == text
-
-
-def test_the_order_of_the_benchmark() -> None:
-    strings = [native_string(from_ops(ops)) for ops in benchmark_order()]
-    assert hashlib.md5("\n".join(strings).encode()).hexdigest() == "1985aacc268bf045d31ddeecaaac0dc0"
-    spots = {
-        0: "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
-        284: "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|none~0|nor_conv_1x1~1|none~2|",
-        15624: "|nor_conv_1x1~0|+|none~0|nor_conv_1x1~1|+|none~0|nor_conv_1x1~1|nor_conv_1x1~2|",
-    }
-    for index, text in enumerate(strings):
-        assert to_index(parse_genotype(text)) == index and spots.get(index, text) == text
-        assert from_index(index) == parse_genotype(text)
-    for index in (-1, 15_625):
-        with pytest.raises(NasError, match="0 to 15624"):
-            from_index(index)
 
 
 BAD = {
@@ -99,7 +82,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "message"), BAD.items(), ids=map(str, range(len(BAD))))
-def test_bad_strings_get_a_helpful_line(text: str, message: str) -> None:
+def test_parse_genotype_refuses_malformed_strings(text: str, message: str) -> None:
     with pytest.raises(NasError, match=message):
         parse_genotype(text)
     with pytest.raises(NasError):
@@ -109,7 +92,7 @@ def test_bad_strings_get_a_helpful_line(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     "where", ["normal={}", "normal=[('skip_connect', {})]", "{}", "normal=list({})", "normal=range({})"]
 )
-def test_strings_are_never_executed(where: str, tmp_path: Path) -> None:
+def test_parse_genotype_never_executes_input(where: str, tmp_path: Path) -> None:
     target = tmp_path / "made"
     call = f"__import__('pathlib').Path({str(target)!r}).touch()"
     assert eval(call) is None and target.exists()
@@ -125,7 +108,7 @@ def test_strings_are_never_executed(where: str, tmp_path: Path) -> None:
     cut=st.tuples(st.integers(0, 400), st.integers(0, 9)),
     more=st.text(max_size=9),
 )
-def test_any_string_is_a_genotype_or_an_error(base: str, cut: tuple[int, int], more: str) -> None:
+def test_load_genotype_returns_or_raises_on_any_string(base: str, cut: tuple[int, int], more: str) -> None:
     text = base[: cut[0]] + more + base[sum(cut) :]
     try:
         found = load_genotype(text)
@@ -135,7 +118,7 @@ def test_any_string_is_a_genotype_or_an_error(base: str, cut: tuple[int, int], m
         assert load_genotype(native_string(found)) == found
 
 
-def test_genotypes_of_other_spaces_are_refused() -> None:
+def test_check_refuses_genotypes_of_other_spaces() -> None:
     bench, nested = (SPACES[name] for name in ("nas_bench_201", "darts"))
     with pytest.raises(NasError, match="space 'darts'.*does not fit space=nas_bench_201"):
         bench.network(parse_genotype(DARTS))
@@ -161,47 +144,3 @@ def test_genotypes_of_other_spaces_are_refused() -> None:
         changed = {name: cell._replace(**{field: edit(getattr(cell, field))}) for name, cell in cells.items()}
         with pytest.raises(NasError, match=message):
             space.network(Genotype(space.notation, changed))
-
-
-# What a genotype.json holds, changed in one place, and what is said about it.
-DAMAGE: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
-    ("other format", lambda value: value.update(format="other"), "not a genotype file"),
-    ("other version", lambda value: value.update(version=2), "has version 2, but this release reads version 1"),
-    ("no version", lambda value: value.pop("version"), "has version None"),
-    ("no cells", lambda value: value.pop("cells"), "is damaged"),
-    ("cells of another type", lambda value: value.update(cells=[1]), "is damaged"),
-    ("no output", lambda value: value["cells"]["normal"].pop("output"), "is damaged"),
-    ("short link", lambda value: value["cells"]["normal"]["links"][0].pop(), "is damaged"),
-    ("source is text", lambda value: value["cells"]["normal"]["links"].append(["none", "a", 2]), "is damaged"),
-    ("source is infinite", lambda value: value["cells"]["normal"]["links"].append(["none", 1e999, 2]), "is damaged"),
-]
-
-
-@pytest.mark.parametrize(("edit", "message"), [d[1:] for d in DAMAGE], ids=[d[0] for d in DAMAGE])
-def test_damaged_files_get_a_helpful_line(
-    edit: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "genotype.json"
-    save_genotype(parse_genotype(DARTS), file)
-    value = json.loads(file.read_text())
-    edit(value)
-    file.write_text(json.dumps(value))
-    with pytest.raises(NasError, match=f"genotype.json .*{message}") as caught:
-        load_genotype(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, BENCH.encode()])
-def test_files_that_are_no_json(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "genotype.json").write_bytes(content)
-    with pytest.raises(NasError, match="genotype.json: the file is not JSON"):
-        load_genotype(tmp_path)
-
-
-def test_files_that_are_not_there(tmp_path: Path) -> None:
-    for source, message in ((tmp_path, "there is no file .*genotype.json"), ("resnet", "no file has this name")):
-        with pytest.raises(NasError, match=f"genotype={source}: .*{message}.*Give a run directory"):
-            load_genotype(source)
-    for source in ("", "x" * 5000, "a\0b", "~nobody_of_this_name/run"):
-        with pytest.raises(NasError):
-            load_genotype(source)

@@ -1,4 +1,4 @@
-"""GDAS (FRC): the space without a searched reduction cell."""
+"""Tests of the DARTS space with a fixed reduction cell, GDAS (FRC)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def space(**options: object) -> Darts:
 @pytest.mark.parametrize(
     ("fixed", "affine", "count"), [(0, 0, 1343034), (0, 1, 1363066), (1, 0, 744570), (1, 1, 756346)]
 )
-def test_supernets_have_the_size_of_the_authors(fixed: int, affine: int, count: int) -> None:
-    """As AutoDL-Projects builds them, without alphas."""
+def test_supernet_parameters_equal_autodl_projects(fixed: int, affine: int, count: int) -> None:
+    """Alphas are not counted."""
     found = Darts(
         (3, 32, 32),
         10,
@@ -47,7 +47,7 @@ def test_supernets_have_the_size_of_the_authors(fixed: int, affine: int, count: 
     assert count_parameters(network) == count
 
 
-def test_only_the_normal_cell_is_searched() -> None:
+def test_fixed_reduction_searches_the_normal_cell_only() -> None:
     found = space(channels=4, layers=3)
     assert list(found.cells) == ["normal"]
     genotype = found.sample(random.Random(0))
@@ -60,7 +60,7 @@ def test_only_the_normal_cell_is_searched() -> None:
         assert network(x, found.encode(genotype)).shape == (2, 10)
 
 
-def test_drop_path_falls_on_all_branches() -> None:
+def test_fixed_reduction_drops_each_branch() -> None:
     torch.manual_seed(0)
     cell = space(channels=8, layers=3).network(parse(FIXED), channels=8, layers=3).get_submodule("cells.1")
     assert isinstance(cell, FixedReduction)
@@ -72,17 +72,17 @@ def test_drop_path_falls_on_all_branches() -> None:
             module.probability = 0.5
     dropped = cell(before, last)
     for part, whole in zip(dropped.chunk(4, dim=1), plain.chunk(4, dim=1), strict=True):
-        gone = (part == 0).flatten(1).all(1)
-        assert 16 < int(gone.sum()) < 48
-        torch.testing.assert_close(part[~gone], 2 * whole[~gone])
+        zeroed = (part == 0).flatten(1).all(1)
+        assert 16 < int(zeroed.sum()) < 48
+        torch.testing.assert_close(part[~zeroed], 2 * whole[~zeroed])
 
 
-def test_channels_that_cannot_be_grouped_are_refused() -> None:
+def test_fixed_reduction_refuses_indivisible_channels() -> None:
     with pytest.raises(NasError, match="channels=20: .* 8 groups"):
         space(channels=10).supernet()
 
 
-def test_genotypes_with_and_without_a_reduction_cell_do_not_mix() -> None:
+def test_check_distinguishes_fixed_and_searched_reductions() -> None:
     genotype = parse(FIXED)
     both = Genotype("darts", {"normal": genotype.cells["normal"], "reduce": genotype.cells["normal"]})
     space().check(genotype)
@@ -93,13 +93,13 @@ def test_genotypes_with_and_without_a_reduction_cell_do_not_mix() -> None:
         parse("Genotype(normal=None, reduce=None)")
 
 
-def test_ops_may_have_the_names_of_autodl() -> None:
+def test_parse_accepts_op_names_of_autodl_projects() -> None:
     assert parse(FIXED.replace("sep_conv_3x3", "dua_sepc_3x3")) == parse(FIXED)
 
 
 @pytest.mark.slow
-def test_search_and_train(tmp_path: Path) -> None:
-    """What a search finds can be trained, without saying that its reduction is fixed."""
+def test_search_then_train_with_fixed_reduction(tmp_path: Path) -> None:
+    """Training infers the fixed reduction from the genotype."""
     run = f"hydra.run.dir={tmp_path}/search"
     succeeded(script("search", "method=gdas_frc", *small("darts"), *DATA, "epochs=1", run, cwd=tmp_path))
     size = ["network.channels=4", "network.layers=3", f"hydra.run.dir={tmp_path}/train"]

@@ -1,4 +1,4 @@
-"""Drop path on the output of each op, or on the sum of each node (FairDARTS), against cells computed by hand."""
+"""Tests of drop path in a cell: on each op, or on the sum of each node (FairDARTS)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nas.architecture.cell import CellGenotype, Link
 from nas.nn.cell_graph import CellGraph
 from nas.nn.drop_path import DropPath
+from nas.nn.edges.mixed import MixedEdge
+from nas.nn.ops import FactorizedReduce, OpOptions
 from nas.spaces.darts.notation import parse
 from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.notation import CELL
 from tests.support.error_tools import NB201, TRAIN, run
 
 KEEP = 0.6
 SPACE = Darts((3, 16, 16), 10)
-# Node 2 reads an identity and a convolution, node 3 only an identity, node 4 nothing, node 5 what node 2 and 3 are.
+# Node 2 reads an identity and a convolution, node 3 an identity, node 4 nothing, and node 5 the nodes 2 and 3.
 NORMAL = (
     "[('skip_connect', 2, 0), ('sep_conv_3x3', 2, 1), ('skip_connect', 3, 1), ('skip_connect', 5, 2), "
     "('dil_conv_3x3', 5, 3)]"
@@ -33,8 +37,8 @@ def network(**options: Any) -> nn.Module:
     return found
 
 
-def by_hand(graph: CellGraph, inputs: list[Tensor], on: str) -> dict[int, Tensor]:
-    """The nodes of a cell, its masks drawn in the order of its nodes (and of their edges)."""
+def reference_nodes(graph: CellGraph, inputs: list[Tensor], on: str) -> dict[int, Tensor]:
+    """Compute the nodes of a cell with masks sampled in the order of its nodes and their edges."""
 
     def dropped(x: Tensor) -> Tensor:
         mask = torch.bernoulli(torch.full((len(x), 1, 1, 1), KEEP, dtype=x.dtype))
@@ -57,26 +61,26 @@ def by_hand(graph: CellGraph, inputs: list[Tensor], on: str) -> dict[int, Tensor
 
 @pytest.mark.parametrize("on", ["op", "node"])
 @pytest.mark.parametrize("cell", [0, 1])
-def test_cells_against_brute_force(on: str, cell: int) -> None:
+def test_cell_graph_drop_path_equals_the_reference(on: str, cell: int) -> None:
     graph = network(drop_path_on=on).get_submodule(f"cells.{cell}.graph")
     assert isinstance(graph, CellGraph)
     x = torch.randn(2, 64, 8 if cell else 4, 8, 8, dtype=torch.float64)
     torch.manual_seed(1)
-    found = graph(list(x))
+    nodes = graph(list(x))
     torch.manual_seed(1)
-    truth = by_hand(graph, list(x), on)
-    assert set(truth) == {0, 1, 2, 3, 5}
-    for node, value in truth.items():
-        torch.testing.assert_close(found[node], value, rtol=0, atol=1e-12)
-    gone = {node: int((found[node].flatten(1) == 0).all(1).sum()) for node in (2, 3)}
+    expected = reference_nodes(graph, list(x), on)
+    assert set(expected) == {0, 1, 2, 3, 5}
+    for node, value in expected.items():
+        torch.testing.assert_close(nodes[node], value, rtol=0, atol=1e-12)
+    zeroed = {node: int((nodes[node].flatten(1) == 0).all(1).sum()) for node in (2, 3)}
     if on == "node":
-        assert gone[2] > 10 and gone[3] > 10, "whole nodes are zero for about 40 % of the images, identities included"
+        assert zeroed[2] > 10 and zeroed[3] > 10, "whole nodes are zero for about 40 % of the images"
     elif cell == 0:
-        assert gone == {2: 0, 3: 0}, "an identity is never dropped"
+        assert zeroed == {2: 0, 3: 0}, "an identity is never dropped"
 
 
-def test_a_node_keeps_its_mean() -> None:
-    """The scale by the inverse keep probability, over 20,000 images: four standard errors."""
+def test_cell_graph_node_drop_path_preserves_the_mean() -> None:
+    """The mean over 20,000 images is within four standard errors."""
     graph = network(drop_path_on="node").get_submodule("cells.0.graph")
     images = 20_000
     x = torch.ones(images, 4, 1, 1, dtype=torch.float64)
@@ -86,17 +90,34 @@ def test_a_node_keeps_its_mean() -> None:
     assert abs(float(found.mean()) - 1) < 4 * ((1 - KEEP) / KEEP / images) ** 0.5
 
 
-def test_nothing_is_dropped_in_evaluation_and_weights_fit_both() -> None:
+def test_drop_path_on_changes_neither_weights_nor_evaluation() -> None:
     one, other = network(), network(drop_path_on="node")
     other.load_state_dict(one.state_dict())
     x = torch.randn(2, 3, 16, 16, dtype=torch.float64)
     assert torch.equal(one.eval()(x), other.eval()(x))
 
 
-def test_mistakes(tmp_path: Any) -> None:
+def test_train_refuses_unknown_drop_path_on(tmp_path: Any) -> None:
     place = f"hydra.run.dir={tmp_path}/run"
     found = run("train", *TRAIN, f"genotype={NB201}", "network.drop_path_on=node", place)
     found.refused("network.drop_path_on", "channels, cells_per_stage")
     wanted = "genotype=darts_v2"
     arguments = [a for a in TRAIN if "cells_per_stage" not in a]
     run("train", *arguments, wanted, "network.drop_path_on=cell", place).refused("network.drop_path_on", "node")
+
+
+@pytest.mark.parametrize(
+    ("op", "stride", "exempt"), [("skip_connect", 1, True), ("skip_connect", 2, False), ("max_pool_3x3", 1, False)]
+)
+def test_cell_graph_exempts_identities_from_drop_path(op: str, stride: int, exempt: bool) -> None:
+    torch.manual_seed(0)
+    cell = CELL.restrict(CellGenotype((Link(op, 0, 1),), (1,)))
+    graph = CellGraph(cell, 4, lambda source: stride, MixedEdge, OpOptions())
+    assert isinstance(graph.edges["0_1"][op], FactorizedReduce) == (op == "skip_connect" and stride == 2)
+    x = torch.randn(64, 4, 6, 6)
+    plain = graph([x])[1].detach()
+    graph.drop_path.probability = 0.5
+    dropped = (graph([x])[1] == 0).flatten(1).all(1)
+    assert exempt != dropped.any() and not dropped.all()
+    if exempt:
+        assert torch.equal(graph([x])[1], plain)

@@ -1,0 +1,59 @@
+"""Tests of the ShuffleNetV2 space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import nas
+from nas.deploy.published_weights import load_published_weights
+from nas.nn.macs import count_parameters
+from nas.spaces.genotype_file import load_genotype
+from nas.spaces.single_path.chain import chain_ops
+from nas.spaces.single_path.shufflenet_v2 import UNITS, ShuffleNetV2Space, parse, unit_specs
+from nas.spaces.single_path.shufflenet_v2_network import ShuffleUnit, UnitSpec
+
+
+def test_unit_specs_scale_the_inner_width() -> None:
+    genotype = parse("shufflenet:" + "-".join(["1x1.4", "0x1.0", *"3" * 18]))
+    assert chain_ops(genotype)[:3] == ["shuffle_5x5_1.4", "shuffle_3x3", "xception_3x3"]
+    assert unit_specs(genotype)[:3] == [UnitSpec(5, 44, 2, 64), UnitSpec(3, 32, 1, 64), UnitSpec(0, 32, 1, 64)]
+
+
+@pytest.mark.parametrize("kernel", [0, 3, 7])
+def test_shuffle_unit_bypasses_the_even_channels(kernel: int) -> None:
+    x = torch.randn(2, 8, 5, 6)
+    unit = ShuffleUnit(8, UnitSpec(kernel, 6, 1, 8), 1e-5).eval()
+    out = unit(x)
+    assert out.shape == x.shape and torch.equal(out[:, :4], x[:, ::2])
+    changed = x.clone()
+    changed[:, ::2] += 1
+    assert torch.equal(unit(changed)[:, 4:], out[:, 4:]), "the branch reads the odd channels only"
+    assert ShuffleUnit(8, UnitSpec(kernel, 6, 2, 20), 1e-5)(x).shape == (2, 20, 3, 3)
+
+
+def test_load_published_weights_of_dsnas() -> None:
+    """The names of DSNAS contain the number of a unit, and the state contains architecture parameters."""
+    space = ShuffleNetV2Space((3, 32, 48), 10)
+    genotype = parse("shufflenet:0-0-3-0-3-2-0-0-3-3-2-3-3-3-2-0-0-3-3-0")
+    torch.manual_seed(0)
+    source, target = space.network(genotype), space.network(genotype)
+    numbers = [list(UNITS).index(op) for op in chain_ops(genotype)]
+    state = {"log_alpha": torch.zeros(20, 4)}
+    for name, value in source.state_dict().items():
+        parts = name.split(".")
+        if parts[0] == "features":
+            parts.insert(2, str(numbers[int(parts[1])]))
+        state["module." + ".".join(parts).replace("classifier.", "classifier.0.")] = value
+    load_published_weights(target, state)
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in target.state_dict().items())
+    assert count_parameters(target) == count_parameters(source)
+
+
+def test_load_infers_the_classes_of_published_weights(tmp_path: Path) -> None:
+    network = ShuffleNetV2Space((3, 32, 32), 7).network(load_genotype("DSNAS"))
+    state = {name.replace("classifier.", "classifier.0."): value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "weights.pt")
+    assert nas.load(tmp_path / "weights.pt", genotype="DSNAS").classes == 7
