@@ -1,1 +1,1 @@
-"""Scores of networks that were never trained."""
+"""Zero-cost proxies: scores of untrained networks."""

@@ -1,4 +1,4 @@
-"""Scores of genotypes: a fresh network for each."""
+"""Evaluation of zero-cost proxies on genotypes, with a new network for each genotype."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import NONE, CellGenotype, Genotype
-from nas.proxies.linear_regions import crops
+from nas.proxies.linear_regions import sample_crops
 from nas.proxies.precision import in_float32
-from nas.proxies.proxy import Batch, Proxy, check_images
+from nas.proxies.proxy import Batch, Proxy, check_batch_size
 from nas.spaces.base import Space
 
 
-class Batches(Protocol):
-    """Gives the fixed mini-batch: called with a number of images, the same ones each time."""
+class BatchSource(Protocol):
+    """Source of the fixed mini-batch: returns the same images for the same number of images."""
 
     def __call__(self, count: int) -> Batch: ...
 
 
 @runtime_checkable
-class PlainBatches(Protocol):
-    """Can also give any number of images without augmentation [count, C, H, W]; crops are made of these."""
+class PlainImageSource(Protocol):
+    """Source of images [count, C, H, W] without augmentation, from which crops are sampled."""
 
     def plain(self, count: int, seed: int) -> Tensor: ...
 
@@ -32,7 +32,7 @@ class PlainBatches(Protocol):
 class ProxyEvaluator:
     """Evaluate a proxy on genotypes: ``evaluator(genotype)`` -> float, never NaN.
 
-    The value depends on the genotype, ``seed`` and the images alone. It is the worst possible value (-inf if
+    The score depends on the genotype, ``seed`` and the images alone. It is the worst possible score (-inf if
     ``higher_is_better``, else inf) if it is not finite, or if the network's output does not depend on its input. The
     latter does not apply to proxies of the network's size.
 
@@ -52,11 +52,11 @@ class ProxyEvaluator:
         self,
         space: Space,
         proxy: Proxy,
-        batches: Batches,
+        batches: BatchSource,
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        check_images(proxy, proxy.batch_size)
+        check_batch_size(proxy, proxy.batch_size)
         self.space = space
         self.proxy = proxy
         self.batches = batches
@@ -68,35 +68,36 @@ class ProxyEvaluator:
     def __call__(self, genotype: Genotype) -> float:
         worst = -math.inf if self.higher_is_better else math.inf
         self.space.check(genotype)
-        if self.proxy.of_signal and not all(connected(cell) for cell in genotype.cells.values()):
+        if self.proxy.needs_signal and not all(output_reads_input(cell) for cell in genotype.cells.values()):
             return worst
         batch = self.batch()
         device = batch[0].device
         with in_float32(device), torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
-            network = self._network(genotype).to(device)
-            value = self.proxy(network, batch, torch.Generator().manual_seed(self.seed))
-        return value if math.isfinite(value) else worst
+            network = self._build_network(genotype).to(device)
+            score = self.proxy(network, batch, torch.Generator().manual_seed(self.seed))
+        return score if math.isfinite(score) else worst
 
     def batch(self) -> Batch:
-        """The fixed mini-batch, drawn at the first call."""
+        """Return the fixed mini-batch, which is sampled at the first call."""
         if self._batch is None:
-            cut = self.proxy.probe == "regions" and self.network is None
-            with in_float32(torch.device("cpu")):  # augmentations make new tensors, and cast nothing
-                self._batch = self._crops() if cut else self.batches(self.proxy.batch_size)
+            needs_crops = self.proxy.probe == "regions" and self.network is None
+            with in_float32(torch.device("cpu")):  # augmentations create tensors and do not cast
+                self._batch = self._sample_crops() if needs_crops else self.batches(self.proxy.batch_size)
         return self._batch
 
-    def _crops(self) -> Batch:
-        """As many crops as the proxy wants, of images that come again where there are fewer. Labels are all 0."""
+    def _sample_crops(self) -> Batch:
+        """Return one crop per input of the proxy, from images that repeat if there are fewer. All labels are 0."""
         count = self.proxy.batch_size
-        if isinstance(self.batches, PlainBatches):
+        if isinstance(self.batches, PlainImageSource):
             images = self.batches.plain(count, self.seed)
         else:
             images = self.batches(count)[0]
-        x = crops(images[torch.arange(count) % len(images)], torch.Generator().manual_seed(self.seed))
+        repeated = images[torch.arange(count) % len(images)]
+        x = sample_crops(repeated, torch.Generator().manual_seed(self.seed))
         return x, torch.zeros(count, dtype=torch.int64, device=x.device)
 
-    def _network(self, genotype: Genotype) -> torch.nn.Module:
+    def _build_network(self, genotype: Genotype) -> torch.nn.Module:
         if self.network is not None:
             return self.space.network(genotype, **self.network)
         if self.proxy.probe is not None:
@@ -104,8 +105,8 @@ class ProxyEvaluator:
         return self.space.network(genotype, **self.space.supernet_size())
 
 
-def connected(cell: CellGenotype) -> bool:
-    """Whether the output of a cell depends on any of its inputs: a chain of ops other than none leads there."""
+def output_reads_input(cell: CellGenotype) -> bool:
+    """Return whether a path of ops other than ``none`` leads from an input of the cell to its output."""
     targets = {link.target for link in cell.links}
     links = [link for link in cell.links if link.op != NONE]
     reached = {link.source for link in cell.links} - targets

@@ -1,4 +1,4 @@
-"""A cell under equal weights, source by source: convolutions of one tensor at once, and so their batch norms."""
+"""Fused evaluation of a cell with equal weights: the convolutions of each node's features run as one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from nas.nn.ops import DilatedConv, FactorizedReduce, Pool, ReluConvNorm, Separa
 Rows = Sequence[Sequence[bool]]
 
 
-class Stage(NamedTuple):
-    """ReLU, a convolution and batch norm: an op, or half of one.
+class ConvStage(NamedTuple):
+    """ReLU, convolution and batch norm: an op, or half of an op.
 
-    The convolution has ``kernel`` [out, in, k, k], or a depthwise ``kernel`` [in, 1, k, k] with ``pointwise``
-    [out, in, 1, 1] behind it.
+    The convolution has ``kernel`` [out, in, k, k], or a depthwise ``kernel`` [in, 1, k, k] followed by ``pointwise``
+    [out, in, 1, 1].
     """
 
     relu: nn.ReLU
@@ -32,7 +32,7 @@ class Stage(NamedTuple):
 
     @property
     def kind(self) -> tuple[int, bool]:
-        """The side of the kernel, and whether it is depthwise."""
+        """Kernel size, and whether the convolution is depthwise separable."""
         return self.kernel.shape[-1], self.pointwise is not None
 
     @property
@@ -40,39 +40,40 @@ class Stage(NamedTuple):
         return (self.kernel if self.pointwise is None else self.pointwise).shape[1]
 
 
-class Term(NamedTuple):
-    """An op on its way to node ``target``: its weight there, and the stages that are left of it."""
+class PendingOp(NamedTuple):
+    """Op that leads to node ``target`` with weight ``share``, and its remaining stages."""
 
     target: int
     share: float
-    stages: list[Stage]
+    stages: list[ConvStage]
 
 
-Carried = tuple[int, float, Tensor]
-"""What an edge adds to a node: the node, a weight, and the features."""
+Contribution = tuple[int, float, Tensor]
+"""Summand of a node: the node, a weight, and features [B, C, H, W]."""
 
 
-def known(op: nn.Module) -> bool:
-    """Whether ``nodes`` can compute an op."""
+def can_fuse_op(op: nn.Module) -> bool:
+    """Return whether ``evaluate_nodes`` supports an op."""
     if not isinstance(op, nn.Identity | Pool | ReluConvNorm | SeparableConv | DilatedConv | FactorizedReduce):
         return False
-    biased = (isinstance(m, nn.Conv2d) and m.bias is not None for m in op.modules())
-    bare = (isinstance(m, nn.BatchNorm2d) and not m.affine for m in op.modules())
-    return not any(biased) and not any(bare)
+    biases = (isinstance(m, nn.Conv2d) and m.bias is not None for m in op.modules())
+    not_affine = (isinstance(m, nn.BatchNorm2d) and not m.affine for m in op.modules())
+    return not any(biases) and not any(not_affine)
 
 
-def nodes(graph: CellGraph, inputs: Sequence[Tensor], alive: Rows) -> dict[int, Tensor]:
-    """The features of every node where each edge is the mean of the ops in ``alive``; no running statistics.
+def evaluate_nodes(graph: CellGraph, inputs: Sequence[Tensor], alive: Rows) -> dict[int, Tensor]:
+    """Return the features of every node; each edge is the mean of its ops in ``alive``.
 
-    Convolutions of a few channels cost as much as those of many: all that read one node are one convolution for each
-    dilation (a small kernel is a large one with a border of zeros), and their batch norms are one.
+    Convolutions with few channels cost as much as those with many. All convolutions that read one node therefore run as
+    one convolution per dilation, with small kernels padded by zeros, and one batch norm. Running statistics are not
+    tracked.
     """
     found = dict(enumerate(inputs))
     for source in range(len(inputs) + len(graph.cell.nodes)):
         if source not in found:
-            found[source] = _nothing(graph, source, found)
+            found[source] = _zero_features(graph, source, found)
         edges = [e for e, (start, _) in enumerate(graph.cell.edges) if start == source]
-        for target, share, part in _leave(graph, edges, found[source], alive):
+        for target, share, part in _contributions(graph, edges, found[source], alive):
             if target in found:
                 found[target] = torch.add(found[target], part, alpha=share)
             else:
@@ -80,17 +81,17 @@ def nodes(graph: CellGraph, inputs: Sequence[Tensor], alive: Rows) -> dict[int, 
     return found
 
 
-def _nothing(graph: CellGraph, node: int, found: dict[int, Tensor]) -> Tensor:
+def _zero_features(graph: CellGraph, node: int, found: dict[int, Tensor]) -> Tensor:
     e = graph.cell.into(node)[0]
     stride = graph.edges[graph.keys[e]].stride
     assert isinstance(stride, int)
     return torch.zeros_like(strided(found[graph.cell.edges[e][0]], stride))
 
 
-def _leave(graph: CellGraph, edges: Sequence[int], x: Tensor, alive: Rows) -> list[Carried]:
-    """What ``edges``, which all leave ``x``, carry to the nodes they lead to."""
-    terms: list[Term] = []
-    carried: list[Carried] = []
+def _contributions(graph: CellGraph, edges: Sequence[int], x: Tensor, alive: Rows) -> list[Contribution]:
+    """Return the contributions of edges that all read ``x`` to their target nodes."""
+    pending: list[PendingOp] = []
+    contributions: list[Contribution] = []
     pooled: dict[tuple[str, int], Tensor] = {}
     for e in edges:
         target, share = graph.cell.edges[e][1], 1 / max(sum(alive[e]), 1)
@@ -102,86 +103,91 @@ def _leave(graph: CellGraph, edges: Sequence[int], x: Tensor, alive: Rows) -> li
             if isinstance(op, Pool):
                 if op.kind not in pooled:
                     pooled[op.kind] = op.pool(x)
-                carried.append((target, share, pooled[op.kind]))
+                contributions.append((target, share, pooled[op.kind]))
             elif isinstance(op, nn.Identity):
-                carried.append((target, share, x))
+                contributions.append((target, share, x))
             else:
-                terms.append(Term(target, share, _stages(op)))
-    while terms:
-        x, done, terms = _stage(x, terms)
-        carried += done
-    return carried
+                pending.append(PendingOp(target, share, _stages(op)))
+    while pending:
+        x, done, pending = _run_stage(x, pending)
+        contributions += done
+    return contributions
 
 
-def _stage(x: Tensor, terms: Sequence[Term]) -> tuple[Tensor, list[Carried], list[Term]]:
-    """The first stages of ``terms`` at once: features for those that go on, what is done, and those that go on.
+def _run_stage(x: Tensor, pending: Sequence[PendingOp]) -> tuple[Tensor, list[Contribution], list[PendingOp]]:
+    """Run the first stages of all pending ops at once.
 
-    ``x`` is what all of them read, or has their channels side by side.
+    Args:
+        x: Common input of the ops, or their inputs concatenated along the channels.
+        pending: The ops.
+
+    Returns:
+        Features of the unfinished ops, contributions of the finished ops, and the unfinished ops.
     """
-    apart = x.shape[1] // terms[0].stages[0].inputs
-    groups: dict[int, list[Term]] = {}
-    for term in sorted(terms, key=lambda term: term.stages[0].kind) if apart == 1 else ():
-        groups.setdefault(term.stages[0].dilation, []).append(term)
-    order = [term for group in groups.values() for term in group] or list(terms)
+    conv_groups = x.shape[1] // pending[0].stages[0].inputs
+    by_dilation: dict[int, list[PendingOp]] = {}
+    for op in sorted(pending, key=lambda op: op.stages[0].kind) if conv_groups == 1 else ():
+        by_dilation.setdefault(op.stages[0].dilation, []).append(op)
+    order = [op for group in by_dilation.values() for op in group] or list(pending)
     x = order[0].stages[0].relu(x)
-    made = [_conv(x, [term.stages[0] for term in group], apart) for group in groups.values() or [order]]
-    y = _norm(torch.cat(made, dim=1), order)
+    outputs = [_conv(x, [op.stages[0] for op in group], conv_groups) for group in by_dilation.values() or [order]]
+    y = _norm(torch.cat(outputs, dim=1), order)
     parts = list(zip(order, y.split(y.shape[1] // len(order), dim=1), strict=True))
-    done = [(term.target, 1.0, part) for term, part in parts if len(term.stages) == 1]
-    more = [(term, part) for term, part in parts if len(term.stages) > 1]
-    x = torch.cat([part for _, part in more], dim=1) if more else y
-    return x, done, [term._replace(stages=term.stages[1:]) for term, _ in more]
+    done = [(op.target, 1.0, part) for op, part in parts if len(op.stages) == 1]
+    unfinished = [(op, part) for op, part in parts if len(op.stages) > 1]
+    x = torch.cat([part for _, part in unfinished], dim=1) if unfinished else y
+    return x, done, [op._replace(stages=op.stages[1:]) for op, _ in unfinished]
 
 
-def _conv(x: Tensor, parts: Sequence[Stage], groups: int) -> Tensor:
-    """The convolutions of ``parts``, of one dilation and stride, side by side."""
-    side = max(part.kernel.shape[-1] for part in parts)
-    alike = itertools.groupby(parts, key=lambda part: part.kind)
-    kernels = torch.cat([F.pad(_kernel(list(some)), [(side - size) // 2] * 4) for (size, _), some in alike])
-    if not x.is_cuda:  # see ``fused``; the parts of a batch norm have another layout
+def _conv(x: Tensor, stages: Sequence[ConvStage], groups: int) -> Tensor:
+    """Return the outputs of convolutions of equal dilation and stride, concatenated along the channels."""
+    side = max(stage.kernel.shape[-1] for stage in stages)
+    by_kind = itertools.groupby(stages, key=lambda stage: stage.kind)
+    kernels = torch.cat([F.pad(_kernel(list(group)), [(side - size) // 2] * 4) for (size, _), group in by_kind])
+    if not x.is_cuda:  # see ``fused_forward``; slices of a batch norm's output have another layout
         x = x.contiguous(memory_format=torch.channels_last)
-    dilation = parts[0].dilation
-    return F.conv2d(x, kernels, None, parts[0].stride, dilation * (side // 2), dilation, groups)
+    dilation = stages[0].dilation
+    return F.conv2d(x, kernels, None, stages[0].stride, dilation * (side // 2), dilation, groups)
 
 
-def _norm(y: Tensor, terms: Sequence[Term]) -> Tensor:
-    """The batch norms of the first stages; where nothing follows, the weight of the edge is a factor of theirs."""
-    norms = [term.stages[0].norm for term in terms]
+def _norm(y: Tensor, ops: Sequence[PendingOp]) -> Tensor:
+    """Apply the batch norms of the first stages, scaled by the weight of the edge if the op ends there."""
+    norms = [op.stages[0].norm for op in ops]
     scale, shift = torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
-    shares = [1.0 if len(term.stages) > 1 else term.share for term in terms for _ in range(y.shape[1] // len(terms))]
+    shares = [1.0 if len(op.stages) > 1 else op.share for op in ops for _ in range(y.shape[1] // len(ops))]
     factor = torch.tensor(shares, dtype=y.dtype).to(y.device, non_blocking=True)
     return F.batch_norm(y, None, None, factor * scale, factor * shift, training=True, eps=norms[0].eps)
 
 
-def _kernel(parts: Sequence[Stage]) -> Tensor:
-    """The kernels of like stages; nothing stands between a depthwise and a pointwise convolution: their product."""
-    kernels = torch.cat([part.kernel for part in parts])
-    points = [part.pointwise for part in parts if part.pointwise is not None]
-    if not points:
+def _kernel(stages: Sequence[ConvStage]) -> Tensor:
+    """Return the kernels of stages of one kind. A depthwise and a pointwise convolution multiply to one kernel."""
+    kernels = torch.cat([stage.kernel for stage in stages])
+    pointwise = [stage.pointwise for stage in stages if stage.pointwise is not None]
+    if not pointwise:
         return kernels
-    return (torch.stack(points) * kernels.view(len(parts), 1, -1, *kernels.shape[2:])).flatten(0, 1)
+    return (torch.stack(pointwise) * kernels.view(len(stages), 1, -1, *kernels.shape[2:])).flatten(0, 1)
 
 
-def _stages(op: nn.Module) -> list[Stage]:
+def _stages(op: nn.Module) -> list[ConvStage]:
     if isinstance(op, FactorizedReduce):
         return [_reduce(op)]
     if isinstance(op, ReluConvNorm):
         relu, conv, norm = op.op
         assert isinstance(relu, nn.ReLU) and isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        return [Stage(relu, conv.weight, None, 1, conv.stride[0], norm)]
+        return [ConvStage(relu, conv.weight, None, 1, conv.stride[0], norm)]
     assert isinstance(op, SeparableConv | DilatedConv)
     parts = list(op.op)
     return [_depthwise(parts[i : i + 4]) for i in range(0, len(parts), 4)]
 
 
-def _depthwise(parts: Sequence[nn.Module]) -> Stage:
+def _depthwise(parts: Sequence[nn.Module]) -> ConvStage:
     relu, depthwise, pointwise, norm = parts
     assert isinstance(relu, nn.ReLU) and isinstance(norm, nn.BatchNorm2d)
     assert isinstance(depthwise, nn.Conv2d) and isinstance(pointwise, nn.Conv2d)
-    return Stage(relu, depthwise.weight, pointwise.weight, depthwise.dilation[0], depthwise.stride[0], norm)
+    return ConvStage(relu, depthwise.weight, pointwise.weight, depthwise.dilation[0], depthwise.stride[0], norm)
 
 
-def _reduce(op: FactorizedReduce) -> Stage:
-    """The pixels at even places are the middle of a 3x3 kernel with stride 2, those at odd places its last corner."""
+def _reduce(op: FactorizedReduce) -> ConvStage:
+    """Combine both 1x1 convolutions into a 3x3 kernel with stride 2: one at its center, one at its last corner."""
     first, second = F.pad(op.conv_1.weight, [1, 1, 1, 1]), F.pad(op.conv_2.weight, [2, 0, 2, 0])
-    return Stage(op.relu, torch.cat([first, second]), None, 1, 2, op.bn)
+    return ConvStage(op.relu, torch.cat([first, second]), None, 1, 2, op.bn)

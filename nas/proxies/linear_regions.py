@@ -1,4 +1,4 @@
-"""The number of linear regions, as TE-NAS measures expressivity (Chen et al., ICLR 2021)."""
+"""Number of linear regions, the measure of expressivity in TE-NAS (Chen et al., ICLR 2021)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.proxies.proxy import Batch, Proxy, measured
+from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.spaces.base import Probe
 from nas.utils.errors import NasError
 
-SIDE = 3
-"""Of the crops on which TE-NAS counts."""
+CROP_SIZE = 3
+"""Side, in pixels, of the crops on which TE-NAS counts."""
 
 
 class LinearRegions(Proxy):
-    """How many different patterns of active ReLUs a set of inputs has; exact, at most the number of inputs.
+    """Number of distinct patterns of active ReLUs over a set of inputs; exact, at most the number of inputs.
 
-    Every ReLU with a 4-D input that is executed counts, a unit is on where its output is above 0. Batch norm uses
-    the statistics of ``chunk`` inputs at a time; a last chunk that is not full is a chunk too.
+    All executed ReLUs with a 4-D output count; a unit is active if its output is above 0. Batch norm uses the
+    statistics of ``chunk`` inputs at a time; a last incomplete chunk is a chunk of its own.
     """
 
     name = "linear_regions"
@@ -29,53 +29,57 @@ class LinearRegions(Proxy):
 
     def __init__(self, batch_size: int = 3000, chunk: int = 1000) -> None:
         if chunk < 1:
-            raise NasError(f"linear_regions: chunk={chunk}: give a whole number of inputs, at least 1")
+            raise NasError(f"linear_regions: chunk={chunk}: use a whole number of at least 1.")
         self.batch_size = batch_size
         self.chunk = chunk
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        return float(distinct(self.patterns(network, batch[0])))
+        return float(count_distinct_rows(self.activation_patterns(network, batch[0])))
 
-    def patterns(self, network: nn.Module, x: Tensor) -> Tensor:
-        """The ReLUs that are on, bool [inputs, units], in the order of execution."""
+    def activation_patterns(self, network: nn.Module, x: Tensor) -> Tensor:
+        """Return the active ReLU units, bool [inputs, units], in the order of execution."""
         rows = []
-        with measured(network) as forward, torch.no_grad():
+        with stateless_forward(network) as forward, torch.no_grad():
             for part in x.split(self.chunk):
-                on: list[Tensor] = []
+                active: list[Tensor] = []
 
-                def keep(relu: nn.Module, inputs: Any, output: Tensor, on: list[Tensor] = on) -> None:
+                def save_pattern(relu: nn.Module, inputs: Any, output: Tensor, active: list[Tensor] = active) -> None:
                     if output.dim() == 4:
-                        on.append((output > 0).flatten(1))
+                        active.append((output > 0).flatten(1))
 
-                hooks = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, nn.ReLU)]
+                hooks = [m.register_forward_hook(save_pattern) for m in network.modules() if isinstance(m, nn.ReLU)]
                 try:
                     forward(part)
                 finally:
                     for hook in hooks:
                         hook.remove()
-                rows.append(torch.cat(on, dim=1) if on else part.new_zeros(len(part), 1, dtype=torch.bool))
+                rows.append(torch.cat(active, dim=1) if active else part.new_zeros(len(part), 1, dtype=torch.bool))
         return torch.cat(rows)
 
 
-def distinct(rows: Tensor) -> int:
-    """The number of different rows of a bool matrix, compared as packed bits."""
+def count_distinct_rows(rows: Tensor) -> int:
+    """Return the number of distinct rows of a bool matrix, compared as packed bits."""
     packed: NDArray[np.uint8] = np.packbits(rows.cpu().numpy(), axis=1)
     return len(np.unique(np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1])))))
 
 
-def crops(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Of each image [N, C, H, W] one random channel of one random 3x3 window: [N, 1, 3, 3]."""
+def sample_crops(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Sample one random channel of one random 3x3 window of each image: [N, C, H, W] -> [N, 1, 3, 3].
+
+    Raises:
+        NasError: If the images are smaller than the window.
+    """
     count, channels, height, width = images.shape
-    if min(height, width) < SIDE:
+    if min(height, width) < CROP_SIZE:
         raise NasError(
-            f"linear regions are counted on crops of {SIDE}x{SIDE} pixels, these images have {height}x{width}: choose "
-            "another data set, or a method and score without linear_regions"
+            f"linear_regions: needs images of at least {CROP_SIZE}x{CROP_SIZE} pixels, the data set has "
+            f"{height}x{width}. Use another data set or proxy."
         )
     tops, lefts, planes = (
         torch.randint(bound, (count, 1, 1), generator=generator, device=generator.device).to(images.device)
-        for bound in (height - SIDE + 1, width - SIDE + 1, channels)
+        for bound in (height - CROP_SIZE + 1, width - CROP_SIZE + 1, channels)
     )
-    steps = torch.arange(SIDE, device=images.device)
+    steps = torch.arange(CROP_SIZE, device=images.device)
     rows, columns = tops + steps[:, None], lefts + steps[None, :]
     index = torch.arange(count, device=images.device)[:, None, None]
     return images[index, planes, rows, columns][:, None]

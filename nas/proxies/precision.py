@@ -1,4 +1,4 @@
-"""Measurements in float32, whatever precision a trainer runs in."""
+"""Measurements in float32 under any trainer precision."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 
 @contextmanager
 def in_float32(device: torch.device) -> Iterator[None]:
-    """New tensors are float32, nothing is cast down, and convolutions of a GPU do not round to TF32.
+    """Create tensors in float32, disable autocast, and disable TF32 in the convolutions of a GPU.
 
-    Lightning's "bf16-mixed" casts within a step, its "bf16-true" and "64-true" change what new tensors are.
+    Lightning's "bf16-mixed" casts within a step; its "bf16-true" and "64-true" change the default type of new tensors.
     """
     default, tf32 = torch.get_default_dtype(), torch.backends.cudnn.allow_tf32
     torch.set_default_dtype(torch.float32)

@@ -1,4 +1,4 @@
-"""What a training-free proxy is, and how a network is measured without leaving a trace in it."""
+"""Interface of zero-cost proxies, and measurements that leave the network unchanged."""
 
 from __future__ import annotations
 
@@ -18,69 +18,75 @@ Forward = Callable[[Tensor], Tensor]
 
 
 class Proxy(ABC):
-    """A number that says something of a network at initialization.
+    """Score of a network at initialization.
 
-    ``higher_is_better`` is the direction in which the paper uses it. ``batch_size`` is how many images it wants,
-    ``least`` how many it is defined on. ``of_signal`` says that it measures what the input does to the output: it says
-    nothing of a network where that is nothing.
-    ``probe`` names the thin network that the proxy is defined on (see ``Space.probe``), None for any network.
+    Attributes:
+        name: Name of the proxy.
+        higher_is_better: Direction in which the paper uses the score.
+        batch_size: Number of images.
+        min_images: Minimum number of images on which the score is defined.
+        needs_signal: Whether the score is meaningless if the network's output does not depend on its input.
+        probe: Thin network on which the score is defined (``Space.probe``), None for any network.
     """
 
     name: str
     higher_is_better: bool = True
     batch_size: int = 64
-    least: int = 1
-    of_signal: bool = True
+    min_images: int = 1
+    needs_signal: bool = True
     probe: Probe | None = None
 
     @abstractmethod
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        """The published value for a network whose forward(x) gives logits [B, classes]; where it has none, NaN or inf.
+        """Return the score; NaN or infinite if it is undefined.
 
-        ``batch`` is (images [B, C, H, W], labels [B]); what is drawn comes from ``generator``. The network's weights,
-        buffers, gradients and mode are afterwards as before.
+        The weights, buffers, gradients and training mode of the network are the same afterwards.
+
+        Args:
+            network: Network whose forward(x) returns logits [B, classes].
+            batch: Images [B, C, H, W] and labels [B].
+            generator: Source of random numbers.
         """
 
 
 class LayerwiseProxy(Proxy):
-    """A proxy that is a sum over the convolutions and linear layers."""
+    """Proxy that is a sum over convolutions and linear layers."""
 
     @abstractmethod
-    def layers(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """The share of each layer, a scalar, by the layer's name. Layers that are not executed have 0."""
+    def layer_scores(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the scalar share of each layer by its name; 0 for layers that are not executed."""
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        found = self.layers(network, batch, generator)
+        found = self.layer_scores(network, batch, generator)
         return float(torch.stack([share.double() for share in found.values()]).sum()) if found else float("nan")
 
 
-def check_images(proxy: Proxy, count: int) -> None:
-    """Raises NasError where a proxy would be measured on fewer images than say anything."""
-    if count < proxy.least:
-        what = "image" if proxy.least == 1 else "images"
-        raise NasError(f"{proxy.name} of a batch of {count}: it is defined on at least {proxy.least} {what}")
+def check_batch_size(proxy: Proxy, count: int) -> None:
+    """Raise NasError if a proxy is not defined on ``count`` images."""
+    if count < proxy.min_images:
+        raise NasError(f"{proxy.name}: batch_size={count}: the proxy needs at least {proxy.min_images}. Increase it.")
 
 
-def weighted(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """The convolutions and linear layers of a network by name."""
+def weight_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """Return the convolutions and linear layers of a network by name."""
     return {name: m for name, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
 
 
 @contextmanager
-def measured(network: nn.Module) -> Iterator[Forward]:
-    """The network in training mode as a function of images whose batch norm statistics stay as they are."""
+def stateless_forward(network: nn.Module) -> Iterator[Forward]:
+    """Yield the network in training mode as a function of images that does not change any buffer."""
     modes = [(module, module.training) for module in network.modules()]
     norms = {n: m for n, m in network.named_modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats}
-    others = [name for name, _ in network.named_buffers() if name.rpartition(".")[0] not in norms]
+    other_buffers = [name for name, _ in network.named_buffers() if name.rpartition(".")[0] not in norms]
 
     def forward(x: Tensor) -> Tensor:
-        buffers = {name: network.get_buffer(name).clone() for name in others}
+        buffers = {name: network.get_buffer(name).clone() for name in other_buffers}
         logits: Tensor = functional_call(network, buffers, (x,))
         return logits
 
     network.train()
     for norm in norms.values():
-        norm.track_running_stats = False  # statistics are those of the batch anyway, and now nothing is noted
+        norm.track_running_stats = False  # training mode uses the batch's statistics; this stops their tracking
     try:
         with torch.enable_grad():
             yield forward

@@ -1,4 +1,4 @@
-"""A supernet in which every op that is left counts alike."""
+"""Supernet of which some ops have been pruned; the remaining ops of an edge have equal weights."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, EdgeWeights
-from nas.proxies.fused import fused
+from nas.proxies.fused import fused_forward
 from nas.spaces.base import Network
 
 Alive = Mapping[str, Sequence[Sequence[bool]]]
-"""For each cell type and edge, which ops are left."""
+"""Remaining ops [edges, ops] of each cell type."""
 
 
-class Pruned(nn.Module):
-    """``supernet`` as a function of images alone: each edge is the mean of the ops that ``alive`` leaves it.
+class PrunedSupernet(nn.Module):
+    """Supernet as a function of images: [B, C, H, W] -> [B, classes]. Each edge is the mean of its remaining ops.
 
-    [B, C, H, W] -> [B, classes]. An edge without any op gives nothing. ``fuse`` computes the same with fewer
-    convolutions, in training mode alone; the supernet must be ``fusible`` (``nas.proxies.fused``). Hooks on ops then
-    see nothing, those on ReLUs each pattern once.
+    An edge without ops contributes nothing.
+
+    Args:
+        supernet: The supernet.
+        alive: Remaining ops.
+        fuse: Compute the same with fewer convolutions. This works in training mode only and requires
+            ``nas.proxies.fused.can_fuse``. Hooks on ops are not called, hooks on ReLUs once per distinct input.
     """
 
     def __init__(self, supernet: Network, alive: Alive, fuse: bool = False) -> None:
@@ -31,13 +35,13 @@ class Pruned(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self._fuse:
-            return fused(self.supernet, x, self.alive)
+            return fused_forward(self.supernet, x, self.alive)
         logits: Tensor = self.supernet(x, equal_weights(self.alive, x))
         return logits
 
 
 def equal_weights(alive: Alive, like: Tensor) -> Architecture:
-    """The architecture in which the ops of an edge that are left share it alike."""
+    """Return the architecture in which the remaining ops of each edge have equal weights that sum to 1."""
     found: Architecture = {}
     for name, rows in alive.items():
         table = [[float(on) / max(sum(row), 1) for on in row] for row in rows]

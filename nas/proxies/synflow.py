@@ -1,4 +1,4 @@
-"""Synaptic flow (Tanaka et al., NeurIPS 2020), as zero-cost-nas uses it."""
+"""Synaptic flow (Tanaka et al., NeurIPS 2020), in the version of zero-cost-nas."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nas.proxies.proxy import Batch, LayerwiseProxy, weighted
+from nas.proxies.proxy import Batch, LayerwiseProxy, weight_layers
 
 
 class Synflow(LayerwiseProxy):
-    """The sum of |w * dR/dw| in float64; R is the sum of the logits for an image of ones, all tensors made positive.
+    """Sum of |w * dR/dw| in float64; R is the sum of the logits for an image of ones with all tensors made positive.
 
-    ``bn`` keeps batch norm (the measure "synflow_bn"); otherwise it is left out, but in modules whose class is named
-    in ``keep``: zero-cost-nas keeps that of NAS-Bench-201's residual blocks, ["Reduction"]. There is no logarithm:
-    values reach 1e55.
+    The score is not logarithmic: values reach 1e55.
+
+    Args:
+        bn: Whether batch norm is kept (the measure "synflow_bn"); otherwise it is the identity.
+        keep: Class names of modules that keep their batch norm. zero-cost-nas keeps that of NAS-Bench-201's residual
+            blocks, ["Reduction"].
     """
 
     name = "synflow"
@@ -27,18 +30,18 @@ class Synflow(LayerwiseProxy):
         self.bn = bn
         self.keep = tuple(keep)
 
-    def layers(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def layer_scores(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         state = {
             name: value.detach().abs().double() if value.is_floating_point() else value.clone()
             for name, value in (*network.named_parameters(), *network.named_buffers())
         }
-        keys = {name: f"{name}.weight" for name in weighted(network)}
+        keys = {name: f"{name}.weight" for name in weight_layers(network)}
         weights = [state[key].requires_grad_() for key in keys.values()]
         ones = torch.ones_like(batch[0][:1], dtype=torch.float64)
         modes = [(module, module.training) for module in network.modules()]
         try:
             network.train()
-            with torch.enable_grad(), _without_norm(network, () if self.bn else self._removed(network)):
+            with torch.enable_grad(), _identity_norms(() if self.bn else self._removed_norms(network)):
                 logits = functional_call(network, state, (ones,))
                 grads = torch.autograd.grad(logits.sum(), weights, allow_unused=True)
         finally:
@@ -48,14 +51,14 @@ class Synflow(LayerwiseProxy):
         pairs = zip(keys, weights, grads, strict=True)
         return {name: zero if g is None else (w.detach() * g).abs().sum() for name, w, g in pairs}
 
-    def _removed(self, network: nn.Module) -> list[nn.Module]:
+    def _removed_norms(self, network: nn.Module) -> list[nn.Module]:
         kept = {m for block in network.modules() if type(block).__name__ in self.keep for m in block.modules()}
         return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m not in kept]
 
 
 @contextmanager
-def _without_norm(network: nn.Module, norms: Sequence[nn.Module]) -> Iterator[None]:
-    """Lets ``norms`` pass their input through."""
+def _identity_norms(norms: Sequence[nn.Module]) -> Iterator[None]:
+    """Replace the forward pass of ``norms`` by the identity."""
     for norm in norms:
         norm.forward = _identity
     try:

@@ -1,4 +1,4 @@
-"""Zen-score (Lin et al., ICCV 2021): how far a network's features move when its input does."""
+"""Zen-score (Lin et al., ICCV 2021): the change of a network's features under a perturbation of its input."""
 
 from __future__ import annotations
 
@@ -15,20 +15,31 @@ from nas.utils.errors import NasError
 class Zen(Proxy):
     """log E|f(x) - f(x + gamma e)| + the sum over batch norms of log sqrt(mean of the running variance).
 
-    f is the map before the global pooling, x and e are standard normal, the weights standard normal too, batch norm
-    scales 1 and shifts 0; the mean of ``repeats`` draws. This is the side of the authors' repository (idstcv/ZenNAS):
-    the sum of absolute differences of an image, the paper writes a Frobenius norm; running variances, which a draw
-    updates twice with batch norm's momentum, the paper the variances themselves. With ``carry`` they go on from one
-    draw to the next, as in the authors' program of that many repeats; without they begin at 1 in each draw, so that
-    draws are independent, as in the authors' search, which makes one. Batch norms without running statistics, or
-    in parts that are not executed, count nothing. -inf where the input does not reach the map.
+    f is the feature map before global pooling. x, e and all weights are standard normal; batch norm has scale 1 and
+    shift 0. The score is the mean over ``repeats`` samples. It is -inf if f does not depend on the input.
+
+    This follows the authors' repository (idstcv/ZenNAS): the sum of absolute differences of an image, where the paper
+    has a Frobenius norm; and running variances, which a sample updates twice with batch norm's momentum, where the
+    paper has the variances themselves. Batch norms without running statistics, or in parts that are not executed,
+    contribute nothing.
+
+    Args:
+        batch_size: Number of inputs per sample.
+        gamma: Scale of the perturbation.
+        repeats: Number of samples.
+        carry: Whether running variances continue from sample to sample, as in the authors' program with that many
+            repeats. Otherwise they start at 1, which makes the samples independent, as in the authors' search with one
+            repeat.
+
+    Raises:
+        NasError: If ``repeats`` or ``gamma`` is not positive.
     """
 
     name = "zen"
 
     def __init__(self, batch_size: int = 16, gamma: float = 1e-2, repeats: int = 32, carry: bool = True) -> None:
         if repeats < 1 or gamma <= 0:
-            raise NasError(f"zen: repeats={repeats}, gamma={gamma}: give at least 1 repeat, and a gamma above 0")
+            raise NasError(f"zen: repeats={repeats}, gamma={gamma}: use repeats of at least 1 and gamma above 0.")
         self.batch_size = batch_size
         self.gamma = gamma
         self.repeats = repeats
@@ -38,19 +49,19 @@ class Zen(Proxy):
         modes = [(module, module.training) for module in network.modules()]
         maps: list[Tensor] = []
 
-        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+        def save_map(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor) and output.dim() == 4:
-                maps[:] = [output]  # the last one of a pass is the map before the pooling
+                maps[:] = [output]  # the last map of a pass is the one before the pooling
 
-        hooks = [module.register_forward_hook(keep) for module in network.modules()]
+        hooks = [module.register_forward_hook(save_map) for module in network.modules()]
         try:
             network.train()
             with torch.no_grad():
                 found: list[Tensor] = []
-                buffers = _as_new(network)
+                buffers = _initial_buffers(network)
                 for _ in range(self.repeats):
-                    found.append(self._draw(network, batch[0], maps, generator, buffers))
-                    buffers = buffers if self.carry else _as_new(network)
+                    found.append(self._sample(network, batch[0], maps, generator, buffers))
+                    buffers = buffers if self.carry else _initial_buffers(network)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -59,7 +70,7 @@ class Zen(Proxy):
         values = torch.stack(found).tolist()
         return float(sum(values) / len(values))
 
-    def _draw(
+    def _sample(
         self,
         network: nn.Module,
         like: Tensor,
@@ -69,7 +80,7 @@ class Zen(Proxy):
     ) -> Tensor:
         state = _gaussian(network, generator) | buffers
         x, e = (_normal(like, generator).to(like.device) for _ in range(2))
-        if not x.is_cuda:  # pools and batch norms of a CPU are faster so
+        if not x.is_cuda:  # faster for the pooling and batch norm of a CPU
             x, e = (part.contiguous(memory_format=torch.channels_last) for part in (x, e))
         functional_call(network, state, (x,))
         (before,) = maps
@@ -89,30 +100,34 @@ def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _gaussian(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-    """Weights of convolutions and linear layers drawn anew, other parameters as a new batch norm has them."""
+    """Return Gaussian weights of convolutions and linear layers; other parameters as in a new batch norm."""
     state: dict[str, Tensor] = {}
-    drawn: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     for name, parameter in network.named_parameters():
         owner, _, leaf = name.rpartition(".")
         module = network.get_submodule(owner)
         if isinstance(module, nn.Conv2d | nn.Linear):
             if leaf == "weight":
-                drawn[name] = _normal(parameter, generator)
+                weights[name] = _normal(parameter, generator)
             else:
                 state[name] = torch.zeros_like(parameter)
         elif isinstance(module, nn.BatchNorm2d):
             state[name] = torch.ones_like(parameter) if leaf == "weight" else torch.zeros_like(parameter)
-    return state | (_moved(drawn, next(network.parameters()).device) if drawn else {})
+    return state | (_to_device(weights, next(network.parameters()).device) if weights else {})
 
 
-def _as_new(network: nn.Module) -> dict[str, Tensor]:
-    """The buffers of a network, statistics of batch norms as if nothing had been seen."""
-    known = {"running_var": torch.ones_like, "running_mean": torch.zeros_like, "num_batches_tracked": torch.zeros_like}
-    return {name: known.get(name.rpartition(".")[2], torch.clone)(buffer) for name, buffer in network.named_buffers()}
+def _initial_buffers(network: nn.Module) -> dict[str, Tensor]:
+    """Return the buffers of a network with the statistics of new batch norms."""
+    initial = {
+        "running_var": torch.ones_like,
+        "running_mean": torch.zeros_like,
+        "num_batches_tracked": torch.zeros_like,
+    }
+    return {name: initial.get(name.rpartition(".")[2], torch.clone)(buffer) for name, buffer in network.named_buffers()}
 
 
-def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """The tensors on a device, in one transfer."""
+def _to_device(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Move the tensors to a device in one transfer."""
     parts = (
         torch.cat([tensor.flatten() for tensor in tensors.values()])
         .to(device)

@@ -110,9 +110,9 @@ def test_repetitions_refuse_missing_gpu(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "phrase"),
     [
-        (["proxy=naswot", "proxy.batch_size=0"], "naswot of a batch of 0: it is defined on at least 2 images"),
-        (["proxy=jacob_cov", "proxy.batch_size=1"], "jacob_cov of a batch of 1"),
-        (["proxy=snip", "proxy.batch_size=0"], "snip of a batch of 0: it is defined on at least 1 image"),
+        (["proxy=naswot", "proxy.batch_size=0"], "naswot: batch_size=0: the proxy needs at least 2"),
+        (["proxy=jacob_cov", "proxy.batch_size=1"], "jacob_cov: batch_size=1"),
+        (["proxy=snip", "proxy.batch_size=0"], "snip: batch_size=0: the proxy needs at least 1"),
         (["proxy=linear_regions", "proxy.chunk=0"], "linear_regions: chunk=0"),
         (["proxy=zen", "proxy.repeats=0"], "zen: repeats=0"),
     ],

@@ -12,11 +12,11 @@ from nas.deploy.published_weights import load_published_weights, translate_state
 from nas.proxies.fisher import Fisher
 from nas.proxies.gradient_based import GradNorm, Grasp, Snip
 from nas.proxies.jacob_cov import JacobCov
-from nas.proxies.linear_regions import LinearRegions, distinct
+from nas.proxies.linear_regions import LinearRegions, count_distinct_rows
 from nas.proxies.naswot import Naswot
-from nas.proxies.ntk import Ntk, Rows, condition
+from nas.proxies.ntk import Ntk, Rows, condition_number
 from nas.proxies.proxy import LayerwiseProxy
-from nas.proxies.pruned import Pruned
+from nas.proxies.pruned import PrunedSupernet
 from nas.proxies.synflow import Synflow
 from nas.spaces.base import Network
 from nas.spaces.nas_bench_201.space import NasBench201
@@ -65,7 +65,7 @@ def full_network(stored: Golden) -> tuple[nn.Module, dict[str, str]]:
         name: our_name(name + ".weight").removesuffix(".weight") for name in stored.arrays["layer_names"].tolist()
     }
     arch = space.encode(space.parse(given["arch"]))
-    return Pruned(supernet, {name: weights.active for name, weights in arch.items()}), layers
+    return PrunedSupernet(supernet, {name: weights.active for name, weights in arch.items()}), layers
 
 
 ROWS = ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")
@@ -91,7 +91,7 @@ def our_name(key: str) -> str:
 def test_proxies_match_on_a_tiny_network(golden: Callable[[str], Golden], name: str) -> None:
     stored = golden("zero_cost_nb201_tinynetwork")
     network, batch = tiny_network(stored), (stored.tensor("x"), stored.tensor("y"))
-    found = PROXIES[name].layers(network, batch, torch.Generator())
+    found = PROXIES[name].layer_scores(network, batch, torch.Generator())
     keys = [f"{name.removeprefix('net.')}.weight" for name in stored.arrays["layer_names"].tolist()]
     assert [f"{layer}.weight" for layer in found] == list(
         translate_state_dict(dict.fromkeys(keys, stored.tensor("x")), network)
@@ -110,7 +110,7 @@ def test_proxies_match_on_a_full_network(golden: Callable[[str], Golden], name: 
     proxy = Synflow(keep=["Reduction"]) if name == "synflow64" else PROXIES[name]
     found = {
         layer.removeprefix("supernet."): share
-        for layer, share in proxy.layers(network, batch, torch.Generator()).items()
+        for layer, share in proxy.layer_scores(network, batch, torch.Generator()).items()
     }
     assert set(found) == set(names.values())
     layers = f"{name.removesuffix('64')}_layers" + ("64" if name.endswith("64") else "")
@@ -142,7 +142,7 @@ def test_ntk_condition_number_matches_te_nas(
     )
     assert_golden(stored, "ntk64", kernels)
     assert_golden(stored, "eigenvalues64", torch.linalg.eigvalsh(kernels))
-    assert_golden(stored, "kappa64", [condition(kernel) for kernel in kernels])
+    assert_golden(stored, "kappa64", [condition_number(kernel) for kernel in kernels])
 
 
 @pytest.mark.parametrize("file", ["tenas_regions_nb201", "tenas_regions_darts"])
@@ -151,8 +151,10 @@ def test_linear_regions_match_te_nas(golden: Callable[[str], Golden], file: str,
     stored = golden(file)
     x = stored.tensor("x", dtype).flatten(0, 1)
     proxy = LinearRegions(chunk=stored.entry["case"]["batch"])
-    patterns = [proxy.patterns(pruned(stored, "regions", a, dtype), x) for a in stored.tensor("alphas")]
+    patterns = [proxy.activation_patterns(pruned(stored, "regions", a, dtype), x) for a in stored.tensor("alphas")]
     assert_golden(stored, "neurons", [rows.shape[1] for rows in patterns])
-    fused = [proxy.patterns(pruned(stored, "regions", a, dtype, fuse=True), x) for a in stored.tensor("alphas")]
+    fused = [
+        proxy.activation_patterns(pruned(stored, "regions", a, dtype, fuse=True), x) for a in stored.tensor("alphas")
+    ]
     for found in (patterns, fused):
-        assert [distinct(rows) for rows in found] == stored.tensor("regions").round().int().tolist()
+        assert [count_distinct_rows(rows) for rows in found] == stored.tensor("regions").round().int().tolist()

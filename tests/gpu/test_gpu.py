@@ -108,7 +108,7 @@ def test_proxies_on_cuda_equal_those_on_the_cpu(name: str, tmp_path: Path) -> No
 
 def test_ntk_rows_batched_equal_those_by_loop() -> None:
     from nas.architecture.cell import EdgeWeights
-    from nas.proxies.ntk import gradient_rows
+    from nas.proxies.ntk import per_sample_gradients
     from nas.spaces.nas_bench_201.notation import EDGES, OPS
     from nas.spaces.nas_bench_201.space import NasBench201
 
@@ -118,7 +118,7 @@ def test_ntk_rows_batched_equal_those_by_loop() -> None:
     arch = {"cell": EdgeWeights(op, [[True] * len(OPS) for _ in EDGES])}
     x = torch.randn(6, 3, 16, 16, dtype=torch.float64, device="cuda")
     weights = [p for name, p in network.named_parameters() if "weight" in name]
-    rows = [gradient_rows(network(x, arch).sum(dim=1), weights, how) for how in ("loop", "batched")]
+    rows = [per_sample_gradients(network(x, arch).sum(dim=1), weights, how) for how in ("loop", "batched")]
     torch.testing.assert_close(rows[0], rows[1])
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nas.deploy.published_weights import load_published_weights
 from nas.proxies.proxy import Batch, Proxy
-from nas.proxies.pruned import Pruned
+from nas.proxies.pruned import PrunedSupernet
 from nas.spaces.base import Network, Probe, Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
@@ -47,9 +47,9 @@ def alive(space: Space, alphas: Tensor) -> dict[str, list[list[bool]]]:
 
 def pruned(
     stored: Golden, kind: Probe, alphas: Tensor, dtype: torch.dtype = torch.float64, fuse: bool = False
-) -> Pruned:
+) -> PrunedSupernet:
     """Return the thin supernet of a golden in one of its pruning states."""
-    return Pruned(probe(stored, kind, dtype=dtype), alive(tenas_space(stored), alphas), fuse)
+    return PrunedSupernet(probe(stored, kind, dtype=dtype), alive(tenas_space(stored), alphas), fuse)
 
 
 class Endless(Proxy):

@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.architecture.cell import Genotype
 from nas.nn.macs import count_macs, count_parameters
-from nas.proxies.evaluate import Batches, ProxyEvaluator
+from nas.proxies.evaluate import BatchSource, ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.proxies.ranking.candidates import Candidates
 from nas.proxies.ranking.log import LOG_FILE, Entry, ScoreLog
@@ -40,7 +40,7 @@ class ProxyRanking:
         self,
         space: Space,
         proxy: Proxy,
-        batches: Batches,
+        batches: BatchSource,
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
         count: int | None = None,

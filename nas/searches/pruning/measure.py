@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.proxy_batches import ProxyBatches
-from nas.proxies.fused import fusible
-from nas.proxies.linear_regions import crops
+from nas.proxies.fused import can_fuse
+from nas.proxies.linear_regions import sample_crops
 from nas.proxies.precision import in_float32
 from nas.proxies.proxy import Batch, Proxy
-from nas.proxies.pruned import Alive, Pruned
+from nas.proxies.pruned import Alive, PrunedSupernet
 from nas.spaces.base import Network, Space
 
 Init = Literal["paper", "reference_code"]
@@ -111,7 +111,7 @@ class ProxyMeasurement:
             seed = self._seed("batch", *part)
             if self.proxy.probe == "regions":
                 images = self.batches.plain(self.batch_size, seed)
-                x = crops(images, torch.Generator().manual_seed(seed))
+                x = sample_crops(images, torch.Generator().manual_seed(seed))
                 y = torch.zeros(len(x), dtype=torch.int64)
             else:
                 x, y = self.batches.augmented(self.batch_size, seed)
@@ -122,8 +122,8 @@ class ProxyMeasurement:
         self._evict(key)
         supernet = self.network(key)
         if self._fuse is None:
-            self._fuse = self.proxy.probe is not None and fusible(supernet)
-        network = Pruned(supernet, alive, self._fuse)
+            self._fuse = self.proxy.probe is not None and can_fuse(supernet)
+        network = PrunedSupernet(supernet, alive, self._fuse)
         seed = self._seed("draw", *self._input_key(key))
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):

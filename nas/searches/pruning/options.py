@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from nas.proxies.linear_regions import SIDE
-from nas.proxies.proxy import Proxy, check_images
+from nas.proxies.linear_regions import CROP_SIZE
+from nas.proxies.proxy import Proxy, check_batch_size
 from nas.spaces.base import Space
 from nas.utils.errors import NasError, unknown
 
@@ -39,12 +39,12 @@ def check_options(proxies: Sequence[Proxy], repeats: int, init: str, stale_refer
 
 def check_proxy(proxy: Proxy, space: Space, images: int) -> None:
     """Raise NasError if a proxy is not defined on the space, its images or so small a batch."""
-    check_images(proxy, images)
-    if proxy.probe == "regions" and min(space.shape[1:]) < SIDE:
+    check_batch_size(proxy, images)
+    if proxy.probe == "regions" and min(space.shape[1:]) < CROP_SIZE:
         size = "x".join(map(str, space.shape[1:]))
         raise NasError(
-            f"method.proxies: {proxy.name} needs crops of {SIDE}x{SIDE} pixels, but the images have {size}. Use "
-            "larger images, or method.proxies without it."
+            f"method.proxies: {proxy.name} needs crops of {CROP_SIZE}x{CROP_SIZE} pixels, but the images have {size}. "
+            "Use larger images, or method.proxies without it."
         )
     if proxy.probe is not None:
         with torch.device("meta"):

@@ -125,7 +125,7 @@ def test_mistakes(whole: Path, tmp_path: Path) -> None:
     scan(new, "ranking.count=3", "ranking.indices=[1]").refused("Set one of them")
     scan(new, "ranking.count=99999").refused("ranking.count=99999", "15625")
     scan(new, "ranking.count=0").refused("ranking.count=0: give a whole number, at least 1 and at most 15625")
-    scan(new, "proxy.batch_size=0").refused("naswot of a batch of 0")
+    scan(new, "proxy.batch_size=0").refused("naswot: batch_size=0")
     scan(new, "ranking.network={chanels:3}").refused("ranking.network.chanels", "channels, cells_per_stage")
     scan(new, "ranking.counts=3").refused("ranking.count")
     scan(new, "ranking.report.top=[0]").refused("top")

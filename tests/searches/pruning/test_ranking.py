@@ -33,3 +33,8 @@ def test_pruning_order_puts_non_finite_values_last(higher: bool, worst: float) -
 def test_relative_change_is_bounded() -> None:
     assert abs(relative_change([0.0], [1e305], True)) == LARGEST_CHANGE
     assert math.isfinite(round_significant(LARGEST_CHANGE))
+
+
+@pytest.mark.parametrize(("value", "rounded"), [(0.0, 0.0), (0.12345, 0.123), (-1.2355, -1.24), (99.96, 100.0)])
+def test_round_significant_keeps_three_digits(value: float, rounded: float) -> None:
+    assert round_significant(value) == pytest.approx(rounded)

@@ -130,9 +130,9 @@ def test_pruning_search_refuses_small_images(tmp_path: Path) -> None:
         ("method.prune_number=0", "at least 1"),
         ("method.proxies=[naswot]", "naswot is not a proxy"),
         ("method.stale_reference=[ntkk]", "unknown method.stale_reference 'ntkk': did you mean 'ntk'?"),
-        ("method.ntk_batch=1", "ntk of a batch of 1: it is defined on at least 2 images"),
+        ("method.ntk_batch=1", "ntk: batch_size=1: the proxy needs at least 2"),
         ("method.proxies.1.chunk=0", "chunk=0"),
-        ("method.proxies.1.batch_size=0", "linear_regions of a batch of 0"),
+        ("method.proxies.1.batch_size=0", "linear_regions: batch_size=0"),
     ],
 )
 def test_pruning_search_refuses_bad_options(tmp_path: Path, override: str, phrase: str) -> None:

@@ -1,0 +1,48 @@
+"""Small networks, batches and configured proxies for tests of zero-cost proxies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from nas.data.proxy_batches import ProxyBatches
+from nas.data.synthetic import Synthetic
+from nas.proxies.proxy import Batch, Proxy
+from nas.spaces.nas_bench_201.network import NasBench201Network
+from nas.spaces.nas_bench_201.notation import from_ops
+from nas.spaces.nas_bench_201.space import NasBench201
+from tests.support.compose_tools import CONF
+
+PROXY_FILES = sorted((CONF / "proxy").glob("*.yaml"))
+CELL = ["nor_conv_3x3", "skip_connect", "nor_conv_1x1", "avg_pool_3x3", "none", "nor_conv_3x3"]
+SKIP, CONV1, CONV3, NONE = "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "none"
+
+
+def random_batch(count: int = 6, dtype: torch.dtype = torch.float64) -> Batch:
+    """Return random images [count, 3, 8, 8] and labels [count] of a fixed seed."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(count, 3, 8, 8, generator=generator, dtype=dtype)
+    return x, torch.randint(10, (count,), generator=generator)
+
+
+def small_network(dtype: torch.dtype = torch.float64) -> NasBench201Network:
+    """Build the network of ``CELL`` with 4 channels and one cell per stage, from a fixed seed."""
+    torch.manual_seed(0)
+    found = NasBench201((3, 8, 8), 10).network(from_ops(CELL), channels=4, cells_per_stage=1)
+    assert isinstance(found, NasBench201Network)
+    return found.to(dtype)
+
+
+def proxy_batches() -> ProxyBatches:
+    """Build batches of synthetic images [3, 8, 8]."""
+    return ProxyBatches(Synthetic(shape=[3, 8, 8], size=300, mean=0.5, std=0.25, batch_size=8), 0)
+
+
+def load_proxy(file: Path) -> Proxy:
+    """Instantiate a proxy from its configuration, with fewer repeats of Zen-score."""
+    options = {"repeats": 2} if file.stem == "zen" else {}
+    found: Proxy = instantiate(OmegaConf.load(file), **options)
+    return found
