@@ -54,10 +54,10 @@ gpu: $(STAMP) ## On a machine with a GPU: its tests, the speed of every method, 
 	$(BIN)/python tools/bench.py trainer=gpu space=nas_bench_201,darts space.fused=true method=darts,drnas,pc_darts,snas
 	$(BIN)/python tools/bench.py trainer=gpu trainer.precision=bf16-mixed space=darts
 	@if [ -e $(DATA)/cifar-10-batches-py ] || [ -e $(DATA)/cifar-10-python.tar.gz ]; then set -x; \
-	  $(BIN)/python search.py experiment=te_nas_nas_bench_201_cifar10 trainer=gpu paths.data=$(DATA) && \
-	  $(BIN)/python search.py -m experiment=te_nas_nas_bench_201_cifar10 trainer=gpu paths.data=$(DATA) seed=0,1,2,3 \
+	  $(BIN)/python search.py method=te_nas space=nas_bench_201 dataset=cifar10 trainer=gpu paths.data=$(DATA) && \
+	  $(BIN)/python search.py -m method=te_nas space=nas_bench_201 dataset=cifar10 trainer=gpu paths.data=$(DATA) seed=0,1,2,3 \
 	    method.init=reference_code method.share_reference=false && \
-	  $(BIN)/python search.py experiment=te_nas_darts_cifar10 trainer=gpu paths.data=$(DATA) && \
+	  $(BIN)/python search.py method=te_nas space=darts dataset=cifar10 trainer=gpu paths.data=$(DATA) && \
 	  $(BIN)/python train.py genotype=DARTS_V2 protocol=darts_cifar10 epochs=20 trainer=gpu trainer.precision=bf16-mixed \
 	    training.channels_last=true paths.data=$(DATA); \
 	else echo "no CIFAR-10 in $(DATA): make gpu DATA=DIR also runs TE-NAS and 20 epochs of a published training"; fi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import EMAWeightAveraging
 from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from nas.cli.checks.options import check_network
 from nas.cli.checks.requirements import check_requirements
@@ -23,8 +25,18 @@ from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
+log = logging.getLogger(__name__)
 NOT_OPTIONS = ("epochs", "requires", "space", "warmup_ratio")
 """Keys of a method that its class does not take."""
+
+
+@rank_zero_only
+def log_dataset_defaults(cfg: DictConfig) -> None:
+    """Log the settings of the run that the data set provides and that no override replaces."""
+    names = [name for name in cfg.get("dataset_defaults") or {} if OmegaConf.is_interpolation(cfg, name)]
+    if names:
+        chosen = HydraConfig.get().runtime.choices["dataset"]
+        log.info("defaults      dataset=%s sets %s", chosen, " ".join(f"{name}={cfg[name]}" for name in names))
 
 
 def build_data(cfg: DictConfig, **options: Any) -> ImageData:

@@ -12,12 +12,12 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.arguments import check_choices, check_mode
 from nas.cli.checks.directory import check_directory
 from nas.cli.checks.processes import refuse_nested_ddp
-from nas.cli.checks.values import check_config
+from nas.cli.checks.values import check_config, check_grid
 from nas.cli.errors import explain
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.overrides.complete import complete
@@ -60,13 +60,15 @@ def prepare(job: str, arguments: Sequence[str]) -> list[str]:
     given = [quote_texts(argument) for argument in given]
     if any((flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)):
         return options + given
+    check_mode(job, given)
     foreign = flags.config_path or flags.config_name  # another configuration altogether, which Hydra checks
     if not (foreign or flags.config_dir or value_of(given, "hydra.searchpath")):
         check_choices(given)
-    check_mode(job, given)
     given = complete(given, job, bool(flags.multirun))
     if not foreign:
         cfg = compose_job(job, given, flags)
+        if OmegaConf.select(cfg, "extras.tracebacks", default=False):
+            os.environ["HYDRA_FULL_ERROR"] = "1"
         if not flags.cfg:
             _check(cfg, bool(flags.multirun))
     return options + given
@@ -75,6 +77,7 @@ def prepare(job: str, arguments: Sequence[str]) -> list[str]:
 def _check(cfg: DictConfig, sweeping: bool) -> None:
     """Raise NasError for a configuration that no run can have, or whose output directory is taken."""
     check_config(cfg)
+    check_grid(cfg, sweeping)
     if "submitit" not in cfg.hydra.launcher._target_:  # submitit starts the processes of a job itself
         refuse_nested_ddp(cfg, sweeping)
     check_directory(cfg, sweeping)
@@ -90,7 +93,8 @@ def run_with_error_handling(cfg: DictConfig) -> float | None:
 
     In a sweep, the line is also written to the directory of the job, and the remaining jobs run.
     """
-    _silence_warnings()
+    if OmegaConf.select(cfg, "extras.quiet", default=True):
+        _silence_warnings()
     try:
         return run_job(cfg)
     except (KeyboardInterrupt, SystemExit) as stop:

@@ -196,11 +196,17 @@ class ImageData(pl.LightningDataModule):
         return self.partition.part_indices(size, self._loaded_size)
 
     def train_dataloader(self) -> CombinedLoader | Loader:
-        """Return augmented and shuffled batches: pairs from both parts with ``bilevel``, else all training images."""
+        """Return augmented and shuffled batches: pairs from both parts with ``bilevel``, else all training images.
+
+        With ``trainer.overfit_batches`` every epoch has the same batches, without augmentation.
+        """
         loaders = {}
+        overfit = self.trainer is not None and self.trainer.overfit_batches > 0
         for stream, (part, indices) in enumerate(self.part_indices().items()):
+            if overfit:  # in a fixed random order: folders of images are sorted by class
+                indices = indices[torch.randperm(len(indices), generator=torch.Generator().manual_seed(self.seed))]
             loader = self.build_loader(
-                indices=indices, augment=True, shuffle=True, stream=stream, batch_size=self.batch_size
+                indices=indices, augment=not overfit, shuffle=not overfit, stream=stream, batch_size=self.batch_size
             )
             if self.batch_size > loader.share:
                 raise NasError(

@@ -164,7 +164,7 @@ def test_black_box_searches_reach_published_accuracies(method: str, shared: Path
         "reinforce": (91.09, 0.37, 93.85, 0.37),
         "bohb": (90.82, 0.53, 93.61, 0.52),
     }
-    command = [f"experiment={method}_nas_bench_201_cifar10", f"paths.data={shared}/data", "method.repetitions=200"]
+    command = [f"experiment={method}/nas_bench_201", f"paths.data={shared}/data", "method.repetitions=200"]
     run("search", *command, f"hydra.run.dir={tmp_path}/r").succeeded()
     table = json.loads((tmp_path / "r" / "summary.json").read_text())["table"]
     found = [table[f"cifar10/{split}"][what] for split in ("valid", "test") for what in ("mean", "std")]

@@ -86,7 +86,7 @@ def test_there_is_a_matrix() -> None:
 @pytest.mark.parametrize(("method", "space"), list(pairs()))
 def test_three_bilevel_steps(method: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    size = ["dataset.size=48", "dataset.batch_size=8", "trainer.limit_val_batches=1", "~callbacks.pictures"]
+    size = ["dataset.size=48", "dataset.batch_size=8", "trainer.limit_val_batches=1", "~callbacks.cell_plots"]
     given = [f"method={method}", *small(space), *DATA, *size, *budget(method)]
     watched = run_watched(monkeypatch, tmp_path, *given)
     search = watched.search

@@ -119,9 +119,10 @@ def test_help_lists_the_choices_quickly(entry: str, tmp_path: Path) -> None:
 
     groups = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
     used = {path.name for path in CONF.iterdir() if path.is_dir()} if entry == "search" else {"dataset", "trainer"}
-    for group in used:
-        if choices(group):
-            assert groups[group].split(", ") == choices(group)
+    for group in used - {"hydra", "local"}:
+        listed = {name: text.split(", ") for name, text in groups.items() if f"{name}/".startswith(f"{group}/")}
+        found = [f"{name}/{file}".removeprefix(f"{group}/") for name, files in listed.items() for file in files]
+        assert sorted(name for name in found if not name.rpartition("/")[2].startswith("_")) == choices(group)
     examples = [line for line in done.stdout.splitlines() if line.strip().startswith(f"python {entry}.py ")]
     bare = [line for line in done.stdout.splitlines() if line.strip() == f"python {entry}.py"]
     assert len(examples) + len(bare) >= 5

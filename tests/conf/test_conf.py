@@ -1,4 +1,4 @@
-"""Every file under conf/ composes and gives an object."""
+"""Every group of conf/: each choice composes and instantiates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -21,16 +20,18 @@ from nas.data.base import ImageData
 from nas.proxies.proxy import Proxy
 from nas.searches.base import Search
 from nas.spaces.base import Space
+from nas.spaces.genotype_file import load_genotype
+from nas.spaces.registry import space_of
 from nas.training.module import Training
 from tests.support.compose_tools import CONF, SIZED, choices, composed, searches, small
+from tests.support.conf_headers import header
+from tests.support.error_tools import NB201, run
 
-GROUPS = {"callbacks", "dataset", "experiment", "logger", "method", "paths", "protocol", "space", "trainer"}
-GROUPS |= {"evaluator", "proxy", "ranking"}
-DATASETS = [
-    name for name in choices("dataset") if name != "folder"
-]  # that one looks at its images: test_data_folder_runs
-FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
-EXPERIMENTS = choices("experiment")
+GROUPS = {"callbacks", "dataset", "debug", "evaluator", "experiment", "extras", "hparams_search", "hydra", "logger"}
+GROUPS |= {"method", "mode", "network", "paths", "protocol", "proxy", "ranking", "space", "trainer"}
+DATASETS = [name for name in choices("dataset") if name != "folder"]
+"""Without the data set that reads its images when a run is composed."""
+FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml") if path.parent.name != "local")
 
 
 @pytest.fixture
@@ -48,17 +49,15 @@ def each(group: str, *overrides: str) -> Any:
     )
 
 
-def test_every_file_is_covered() -> None:
-    """A file in a group that no test below knows would be composed by none of them."""
+def test_all_groups_are_known_to_these_tests() -> None:
     assert {file.split("/")[0] for file in FILES if "/" in file} <= GROUPS
     assert {file for file in FILES if "/" not in file} == {"search.yaml", "train.yaml"}
     assert len(FILES) > 25
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_file_begins_with_a_comment_or_is_short(file: str) -> None:
-    text = (CONF / file).read_text()
-    assert text.startswith("#") or text.count("\n") <= 30, f"{file}: say in a comment what it is and where it is from"
+def test_file_begins_with_a_comment(file: str) -> None:
+    assert header((CONF / file).read_text()), f"{file}: describe it in a comment at the top"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ def test_method_has_a_published_length_and_a_source(method: str) -> None:
     with composed("search", f"method={method}", "dataset=synthetic") as cfg:
         assert cfg.method.name == method
         assert cfg.epochs == cfg.method.epochs == cfg.trainer.max_epochs > 0
-    head = header((CONF / "method" / f"{method}.yaml").read_text())
+    head = " ".join(header((CONF / "method" / f"{method}.yaml").read_text()))
     assert re.search(r"\b(19|20)\d\d\b", head), f"conf/method/{method}.yaml: its first comment names no publication"
 
 
@@ -87,8 +86,6 @@ def test_method_has_a_published_length_and_a_source(method: str) -> None:
 def test_evaluator(search_config: DictConfig) -> None:
     """It is made when the search begins; until then nothing is read, nor missed."""
     data = build_data(search_config)
-    if OmegaConf.is_missing(search_config.evaluator, "run"):
-        search_config.evaluator.supernet_dir = "x"
     search = build_search(search_config.method, build_space(search_config.space, data))
     assert isinstance(search, BlackBoxSearch) and search.evaluator is None
 
@@ -154,7 +151,7 @@ def test_logger(search_config: DictConfig, tmp_path: Path) -> None:
     assert all(Path(str(logger.save_dir)).is_relative_to(tmp_path) for logger in loggers)
 
 
-@each("proxy")
+@each("proxy", "method=random_search")
 def test_proxy_preset(search_config: DictConfig) -> None:
     proxy = instantiate(search_config.proxy, _convert_="all")
     assert isinstance(proxy, Proxy) and proxy.batch_size > 0
@@ -177,66 +174,63 @@ def test_train(trainer: str, dataset: str, tmp_path: Path) -> None:
         assert all(isinstance(instantiate(part), pl.Callback) for part in cfg.callbacks.values())
 
 
-def header(text: str) -> str:
-    """The comment lines that a file begins with, without Hydra's @package line."""
-    found = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        if not line.startswith("# @package"):
-            found.append(line.removeprefix("#").strip())
-    return " ".join(found)
-
-
-def header_faults(text: str) -> list[str]:
-    """What the header of an experiment lacks: its source, a publication or a repository, and the number to expect."""
-    head = header(text)
-    faults = []
-    if not re.search(r"\b[A-Z]\w+.*\b(19|20)\d\d\b|\bSource: \w+", head):
-        faults.append("it names no source ('Source: ...', or a publication with its year)")
-    if not re.search(r"\d+\.\d+|\d+ ?%|not yet reproduced", head):
-        faults.append("it gives no number and does not say 'not yet reproduced'")
-    return faults
+@pytest.mark.parametrize("entry", ["search", "train"])
+def test_groups_are_composed_only_by_methods_that_use_them(entry: str) -> None:
+    with composed(entry, *(["genotype=x"] if entry == "train" else ["method=darts"])) as cfg:
+        assert not {"proxy", "evaluator", "ranking"} & set(cfg)
 
 
 @pytest.mark.parametrize(
-    ("text", "faults"),
+    ("overrides", "phrases"),
     [
-        ("# @package _global_\n# DARTS (Liu et al., 2019), table 1:\n# 2.76 +- 0.09 % test error\nseed: 0\n", 0),
-        ("# GDAS (Dong and Yang, CVPR 2019); not yet reproduced\n", 0),
-        ("# GDAS. Source: repository D-X-Y/AutoDL-Projects.\n# Published: 93.61 test.\n", 0),
-        ("# GDAS (Dong and Yang, CVPR 2019)\n", 1),
-        ("# GDAS. Source: repository D-X-Y/AutoDL-Projects.\n", 1),
-        ("# 93.5 %\n", 1),
-        ("seed: 0  # Liu et al., 2019: 2.76\n", 2),
+        (["method=darts", "proxy=snip"], ["proxy=snip: method=darts uses no proxy"]),
+        (["method=darts", "proxy.batch_size=3"], ["proxy.batch_size: method=darts uses no proxy"]),
+        (["method=darts", "evaluator=benchmark"], ["evaluator=benchmark: method=darts uses no evaluator"]),
+        (["method=darts", "evaluator=benchmark", "proxy=snip"], ["method=darts uses no"]),
+        (["experiment=gdas/nas_bench_201", "evaluator.epochs=3"], ["evaluator.epochs: method=gdas uses no evaluator"]),
+        (["method=bohb", "evaluator=benchmark", "proxy=snip"], ["evaluator=benchmark uses no", "evaluator=zero_cost"]),
+        (["method=te_nas", "proxy=snip"], ["has proxies", "+proxy=snip 'method.proxies=[${proxy}]'"]),
+        (["hparams_search=darts_lr"], ["hparams_search=darts_lr", "-m hparams_search=darts_lr"]),
     ],
+    ids=lambda value: " ".join(value) if "=" in value[0] and len(value[0].split()) == 1 else None,
 )
-def test_header_faults_are_found(text: str, faults: int) -> None:
-    assert len(header_faults(text)) == faults
+def test_choices_without_effect_are_refused(overrides: list[str], phrases: list[str], tmp_path: Path) -> None:
+    run("search", *overrides, f"hydra.run.dir={tmp_path}/run").refused(*phrases)
+    assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment(name: str, tmp_path: Path) -> None:
-    file = CONF / "experiment" / f"{name}.yaml"
-    text = file.read_text()
-    faults = header_faults(text)
-    assert not faults, f"{file.relative_to(CONF.parent)}: " + "; ".join(faults)
-    assert text.startswith("# @package _global_"), "its keys would land under experiment."
-    chosen = yaml.safe_load(text) or {}
-    entry, required = ("train", ["genotype=x"]) if {"network", "training"} & set(chosen) else ("search", [])
-    with composed(entry, f"experiment={name}", f"paths.output={tmp_path}", f"paths.data={tmp_path}", *required) as cfg:
-        assert {key: cfg[key] for key in ("seed", "epochs") if key in chosen}.items() <= chosen.items()
-        data = build_data(cfg, bilevel=entry == "search")
-        if entry == "train":
-            assert isinstance(instantiate(cfg.training, network=pl.LightningModule(), _convert_="all"), Training)
-            return
-        if "channels" in cfg.space:  # its own size takes seconds to build
-            cfg.space.channels = 12 if "channel_divisor" in cfg.method.get("edge", {}) else 4
-        search = build_search(cfg.method, build_space(cfg.space, data))
-        assert isinstance(search, Search)
-        search.space.check(search.genotype())
+def test_te_nas_can_prune_by_an_added_proxy() -> None:
+    with composed("search", "method=te_nas", "+proxy=naswot", "method.proxies=[${proxy}]") as cfg:
+        assert [proxy._target_ for proxy in cfg.method.proxies] == ["nas.proxies.naswot.Naswot"]
 
 
-def test_experiments_are_all_tested() -> None:
-    """The folder is filled by hand: an experiment lies where the tests above, and Hydra, find it."""
-    assert sorted(p.stem for p in CONF.rglob("*.yaml") if p.parent.name == "experiment") == EXPERIMENTS
+def test_network_options_of_a_space_are_those_of_its_networks() -> None:
+    """``auto`` has the options of all spaces; the file of a space those of its networks."""
+    spaces = {
+        "darts": ["DARTS_V2"],
+        "nas_bench_201": [NB201],
+        "single_path": ["shufflenet:2-1-0-1-2-0-2-0-2-0-2-3-0-0-0-0-3-2-3-3", "mobile:" + "-".join(["k3e6"] * 21)],
+    }
+    assert set(choices("network")) == {"auto", *spaces}
+    every: set[str] = set()
+    for name, genotypes in spaces.items():
+        with composed("train", "genotype=x", f"network={name}") as cfg:
+            assert all(value is None for value in cfg.network.values())
+            accepted = {o for g in genotypes for o in space_of(load_genotype(g), (3, 32, 32), 10).network_options()}
+            assert set(cfg.network) == accepted
+            every |= accepted
+    with composed("train", "genotype=x") as cfg:
+        assert set(cfg.network) == every
+
+
+def test_digits_sets_the_epochs_of_a_run_and_the_log_shows_it(tmp_path: Path) -> None:
+    with composed("search", "method=darts") as cfg:
+        assert (cfg.epochs, cfg.threads, cfg.method.epochs) == (30, 1, 50)
+    with composed("search", "method=darts", "dataset=cifar10") as cfg:
+        assert (cfg.epochs, cfg.threads) == (50, None)
+    with composed("train", "genotype=x", "dataset=cifar10") as cfg:
+        assert (cfg.epochs, cfg.threads) == (20, None)
+    small = ("space.channels=4", "space.cells_per_stage=1", "trainer.limit_train_batches=1", "epochs=1")
+    found = run("search", *small, f"hydra.run.dir={tmp_path}/run")
+    found.succeeded()
+    assert "dataset=digits sets threads=1\n" in found.said, "epochs=1 replaces the 30 epochs of the data set"

@@ -18,6 +18,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
+from nas.cli.overrides.conf_dir import group_choices
+
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
 SIZED = ("mask_gumbel", "mask_rl", "tas")  # methods for widths of layers
@@ -40,8 +42,8 @@ DATA = ["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=64", "datase
 
 
 def choices(group: str) -> list[str]:
-    """Return the choices of a configuration group."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    """Return the choices of a configuration group, such as ``gdas/nas_bench_201``, without fragments."""
+    return group_choices(group)
 
 
 def small(space: str) -> list[str]:

@@ -20,7 +20,7 @@ from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 
-QUICK = ["~callbacks.pictures", "logger=none"]
+QUICK = ["~callbacks.cell_plots", "logger=none"]
 FORMULA = ["evaluator=benchmark", "evaluator._target_=tests.support.query_tools.Formula"]
 COMMAND = ["method=regularized_evolution", "dataset=cifar10", *FORMULA]
 KILL = "+callbacks.kill={{_target_:tests.support.compose_tools.KillOnce,flag:{flag},epoch:{epoch},batch:{batch}}}"

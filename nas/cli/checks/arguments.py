@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nas.cli.overrides.conf_dir import CONF
+from nas.cli.overrides.conf_dir import CONF, group_choices
 from nas.cli.overrides.parse import value_of
 from nas.cli.overrides.renamed import renamed
 from nas.utils.errors import NasError, unknown
@@ -17,11 +17,9 @@ def check_choices(arguments: Sequence[str]) -> None:
     """Raise NasError for a choice that no file in conf/ provides, with the nearest name."""
     for argument in arguments:
         group, _, value = argument.lstrip("+~").partition("=")
-        folder = CONF / group
-        if not value or "/" in group or "." in group or not (folder.is_dir() or group == "experiment"):
+        if not value or "/" in group or "." in group or not (CONF / group).is_dir():
             continue
-        choices = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
-        choices = [name for name in choices if not name.rpartition("/")[2].startswith("_")]  # fragments of others
+        choices = group_choices(group)
         for name in (part.strip("'\"[] ") for part in value.split(",")):
             if name == "null":
                 raise NasError(f"{argument}: null is not a choice. Leave {group} out, or remove it by ~{group}.")

@@ -7,6 +7,13 @@ from omegaconf import DictConfig, OmegaConf
 from nas.utils.errors import NasError
 
 
+def check_grid(cfg: DictConfig, sweeping: bool) -> None:
+    """Raise NasError if ``hparams_search`` is chosen without -m, which would run one job and ignore the grid."""
+    chosen = cfg.hydra.runtime.choices.get("hparams_search")
+    if chosen is not None and not sweeping:
+        raise NasError(f"hparams_search={chosen}: a grid runs several jobs. Use -m hparams_search={chosen}.")
+
+
 def check_config(cfg: DictConfig) -> None:
     """Raise NasError for values of the right type that no run can have."""
     unnamed = "training" in cfg and (OmegaConf.is_missing(cfg, "genotype") or cfg.genotype is None)

@@ -20,6 +20,7 @@ from nas.cli.build import (
     build_space,
     build_trainer,
     finish_wandb,
+    log_dataset_defaults,
     precision,
 )
 from nas.cli.checks.processes import refuse_nested_ddp
@@ -41,6 +42,7 @@ def run(cfg: DictConfig) -> float | None:
     """Searches, writes the run directory, and returns the validation accuracy of the derived network in percent."""
     check_trainer(cfg)
     refuse_nested_ddp(cfg)
+    log_dataset_defaults(cfg)
     repeated = (cfg.method.get("repetitions") or 1) > 1
     checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path)
     if cfg.threads is not None:

@@ -15,7 +15,14 @@ from omegaconf import DictConfig
 
 from nas.architecture.cell import Genotype
 from nas.callbacks.recording.step_timer import StepTimer
-from nas.cli.build import build_averaging, build_data, build_trainer, finish_wandb, network_options
+from nas.cli.build import (
+    build_averaging,
+    build_data,
+    build_trainer,
+    finish_wandb,
+    log_dataset_defaults,
+    network_options,
+)
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.summary import as_published, cost, environment
@@ -36,6 +43,7 @@ log = logging.getLogger(__name__)
 def run(cfg: DictConfig) -> float | None:
     """Trains, writes the run directory, and returns the test accuracy in percent."""
     refuse_nested_ddp(cfg)
+    log_dataset_defaults(cfg)
     output = Path(cfg.paths.output)
     entry, genotype = find_published(cfg.genotype), load_genotype(cfg.genotype)
     checkpoint = checkpoint_file(cfg.ckpt_path)

@@ -20,6 +20,8 @@ from nas.cli.overrides.parse import parse
 from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.utils.errors import NasError, one_line, unknown
 
+OPTIONAL_GROUPS = ("proxy", "evaluator", "ranking")
+"""Groups that only some methods or modes of search.py include."""
 PER_CHANNEL = ("dataset.mean", "dataset.std")  # of synthetic images: one number for all channels, or one per channel
 
 
@@ -55,7 +57,26 @@ def _compose(job: str, parts: Sequence[Override], more: Path | None, defaults: D
     try:
         return compose(job, overrides=lines, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise _not_composed(error, parts, defaults) from None
+        found, (_, key) = error, refused_key(error) or ("", "")
+    if job == "search" and key in OPTIONAL_GROUPS:
+        given = next(str(part.input_line) for part in parts if part.key_or_group == key)
+        raise _unused_group(_compose(job, [part for part in parts if part.key_or_group != key], more), given)
+    raise _not_composed(found, parts, defaults)
+
+
+def _unused_group(cfg: DictConfig, given: str) -> NasError:
+    """Return the error for an override of one of OPTIONAL_GROUPS that the method or mode does not include."""
+    group, method = re.split(r"[.=]", given)[0], cfg.hydra.runtime.choices.method
+    if group == "ranking":
+        return NasError(f"{given}: mode={cfg.mode} ranks no architectures. Remove it, or set mode=rank_proxies.")
+    if group == "evaluator":
+        return NasError(f"{given}: method={method} uses no evaluator. Remove it, or set method=random_search.")
+    if "evaluator" in cfg:
+        chosen = cfg.hydra.runtime.choices.evaluator
+        return NasError(f"{given}: evaluator={chosen} uses no proxy. Remove it, or set evaluator=zero_cost.")
+    if "proxies" in cfg.method:
+        return NasError(f"{given}: method={method} has proxies. Use +{given} 'method.proxies=[${{proxy}}]'.")
+    return NasError(f"{given}: method={method} uses no proxy. Remove it, or set mode=rank_proxies.")
 
 
 def _first_of_sweep(part: Override, sweeping: bool) -> Override:
@@ -150,6 +171,9 @@ def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictCon
 def _unknown_key(cfg: DictConfig, key: str) -> NasError:
     """Return the error for a key that does not exist, with the nearest of its siblings, or of all keys."""
     parent, _, leaf = key.rpartition(".")
+    group = key.partition(".")[0]
+    if group in OPTIONAL_GROUPS and group not in cfg and "method" in cfg:
+        return _unused_group(cfg, key)
     siblings = OmegaConf.select(cfg, parent, throw_on_resolution_failure=False) if parent else None
     if parent and siblings is None and _has(cfg, parent):
         return NasError(f"unknown key '{key}': {parent} is null. Give it whole: '{parent}={{{leaf}: VALUE}}'")

@@ -48,7 +48,8 @@ def test_entropy_collapse_measures_each_cell() -> None:
 
 def test_monitor_with_stop_ends_the_search(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The history has the values of the last epoch and no epoch after it."""
-    options = ["callbacks=monitors", "~callbacks.pictures", "callbacks.entropy.limit=5", "callbacks.entropy.stop=true"]
+    limits = ["callbacks.entropy_collapse.limit=5", "callbacks.entropy_collapse.stop=true"]
+    options = ["callbacks=collapse_monitors", "~callbacks.cell_plots", *limits]
     run = composed("search", *tiny("darts"), *options, "epochs=3", f"paths.output={tmp_path}")
     with run as cfg, caplog.at_level(logging.WARNING):
         nas.cli.jobs.search.run(cfg)

@@ -162,7 +162,7 @@ ALWAYS = ["every=1", "window=1", "delta=1", "first=1", "factor=0.0"]
 def always(action: str) -> list[str]:
     """Return overrides with which every decision detects growth."""
     rule = [f"method.callbacks.0.{option}" for option in (*ALWAYS, f"action={action}")]
-    return [*tiny("r_darts"), *rule, "~callbacks.pictures"]
+    return [*tiny("r_darts"), *rule, "~callbacks.cell_plots"]
 
 
 def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> tuple[Spy, GradientSearch]:

@@ -271,7 +271,7 @@ def test_run_has_a_supernet_and_a_projection_phase(tmp_path: Path, monkeypatch: 
         "method.weight_step.scheduler.supernet_epochs=2",
         "method.weight_step.scheduler.projection_epochs=3",
         "epochs=5",
-        "~callbacks.pictures",
+        "~callbacks.cell_plots",
     ]
     with composed("search", *tiny("darts_pt"), *options, f"paths.output={tmp_path}") as cfg:
         nas.cli.jobs.search.run(cfg)

@@ -21,7 +21,7 @@ import nas.cli.jobs.search
 from nas.cli.build import finish_wandb
 from tests.support.compose_tools import composed, script, tiny
 
-QUICK = ["trainer.max_epochs=2", "~callbacks.pictures"]
+QUICK = ["trainer.max_epochs=2", "~callbacks.cell_plots"]
 
 
 def search(output: Path, *overrides: str) -> None:

@@ -11,13 +11,13 @@ from nas.cli.build import build_data, build_search, build_space
 from nas.searches.pruning.ranking import first_of_each_edge, nodes_over_limit, prune_ops, removable_ops, rounds_needed
 from nas.searches.pruning.search import PruningSearch
 from nas.spaces.genotype_file import load_genotype
-from tests.support.compose_tools import choices, composed, lines, script, succeeded
+from tests.support.compose_tools import composed, lines, script, succeeded
 from tests.support.error_tools import run
 
 QUICK = [
     *["method=te_nas", "space=nas_bench_201", "method.repeats=1", "method.ntk_batch=3", "threads=1"],
     *["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=64", "dataset.batch_size=16", "epochs=9"],
-    *["method.proxies.1.batch_size=60", "callbacks.pictures.every=100"],
+    *["method.proxies.1.batch_size=60", "callbacks.cell_plots.every=100"],
 ]
 
 
@@ -81,7 +81,7 @@ def test_pruning_search_accepts_any_proxies(tmp_path: Path) -> None:
         "{_target_:tests.support.tenas_tools.Endless}]"
     )
     small = [*QUICK[:-2], "space.channels=4", "space.cells_per_stage=1", f"method.proxies={scores}"]
-    done = run("search", *small, "callbacks.pictures.every=100", f"hydra.run.dir={tmp_path / 'run'}")
+    done = run("search", *small, "callbacks.cell_plots.every=100", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     history = lines(tmp_path / "run" / "history.jsonl")
     assert history[-1]["ops_left"] == 6 and history[-1]["synflow"] > 0 and history[-1]["naswot"] > 0
@@ -89,10 +89,20 @@ def test_pruning_search_accepts_any_proxies(tmp_path: Path) -> None:
     assert [line["not_finite"] for line in history] == [25, 25 + 19, 25 + 19 + 13 + 1]
 
 
-@pytest.mark.parametrize("name", [name for name in choices("experiment") if name.startswith("te_nas")])
-def test_rounds_needed_is_at_most_the_published_epochs(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["space=nas_bench_201", "dataset=cifar10"], 3),
+        (["space=nas_bench_201", "dataset=imagenet16_120"], 3),
+        (["space=darts", "dataset=cifar100"], 3),
+        (["experiment=te_nas/darts_imagenet"], 4),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_rounds_needed_is_at_most_the_published_epochs(overrides: list[str], expected: int, tmp_path: Path) -> None:
     """Prune ops until each edge has one, then edges; the number of rounds does not depend on the choice."""
-    with composed("search", f"experiment={name}", f"paths.output={tmp_path}", f"paths.data={tmp_path}") as cfg:
+    paths = [f"paths.output={tmp_path}", f"paths.data={tmp_path}"]
+    with composed("search", "method=te_nas", *overrides, *paths) as cfg:
         search = build_search(cfg.method, build_space(cfg.space, build_data(cfg)))
         assert isinstance(search, PruningSearch)
         alive, rounds = search.alive(), 0
@@ -103,7 +113,7 @@ def test_rounds_needed_is_at_most_the_published_epochs(name: str, tmp_path: Path
         rounds += bool(groups)
         assert rounds_needed(search.space.cells, search.alive(), search.prune_number) == rounds
         assert rounds_needed(search.space.cells, alive, search.prune_number) == bool(groups)
-        assert cfg.epochs >= rounds == {"imagenet": 4}.get(name.rpartition("_")[2], 3)
+        assert cfg.epochs >= rounds == expected
 
 
 def test_pruning_search_warns_about_too_few_epochs(tmp_path: Path) -> None:
