@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from nas.architecture.cell import Cell
 from nas.nn.drop_path import DropPath
 from nas.nn.edges.mixed import EdgeFactory, EdgeRow
-from nas.nn.ops import OpOptions, Pool, strided
+from nas.nn.ops import OpOptions, strided
+from nas.nn.pooling import Pool
 
 DropPathTarget = Literal["op", "node"]
 """Target of drop path: the output of each op except identities (DARTS), or the sum of a node (FairDARTS)."""

@@ -15,7 +15,8 @@ from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, EdgeRow, MixedEdge
 from nas.nn.edges.partial_channels import PartialChannels, channel_shuffle
 from nas.nn.fused_convs import EdgeOp, can_convolve, convolve, is_plain_norm, shared_batch_norm, sort_for_convolve
-from nas.nn.ops import OpOptions, Pool
+from nas.nn.ops import OpOptions
+from nas.nn.pooling import Pool
 
 MAX_PLANS = 256
 """Number of plans that a cell caches; a search that samples paths needs many."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nas.nn.ops import GlobalPool, Pool
+from nas.nn.pooling import GlobalPool, Pool
 from nas.utils.errors import unknown
 
 COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)

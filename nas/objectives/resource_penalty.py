@@ -13,7 +13,7 @@ from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.nn.cell_graph import CellGraph
 from nas.nn.fused_cell_graph import unfused
-from nas.nn.ops import Pool
+from nas.nn.pooling import Pool
 from nas.objectives.concrete_density import concrete_log_density
 from nas.spaces.base import Network, Shape
 from nas.utils.errors import NasError

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.nn.cell_graph import CellGraph
-from nas.nn.ops import DilatedConv, FactorizedReduce, Pool, ReluConvNorm, SeparableConv, strided
+from nas.nn.ops import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv, strided
+from nas.nn.pooling import Pool
 
 Rows = Sequence[Sequence[bool]]
 

@@ -1,1 +1,1 @@
-"""Search spaces: which networks exist, and how their genotypes are written."""
+"""Search spaces: cells, supernets, networks and notations, one package per space."""

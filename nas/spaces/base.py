@@ -55,13 +55,13 @@ class Space(ABC):
     cells: Mapping[str, Cell]
 
     counts_bias = False
-    """Whether published multiply-adds for this space include one per output for the bias of the classifier."""
+    """True if published multiply-adds for this space include one per output for a bias."""
     mixes_ops = True
-    """Whether edges of the supernet, built by an ``EdgeFactory``, mix candidate ops."""
+    """True if edges of the supernet, built by an ``EdgeFactory``, mix candidate ops."""
     supports_stages = True
-    """Whether ``deepen`` works, which searches in stages need."""
+    """True if the space implements ``deepen``, which searches in stages need."""
     has_probe = True
-    """Whether ``probe`` builds thin networks, which TE-NAS needs."""
+    """True if the space implements ``probe``, which TE-NAS needs."""
     size: int | None = None
     """Number of genotypes of an indexed space, else None."""
 

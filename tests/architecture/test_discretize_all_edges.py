@@ -1,4 +1,4 @@
-"""Tests of the derivation that keeps all edges (SNAS)."""
+"""Tests of the discretization that keeps all edges (SNAS)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the threshold derivations (FairDARTS) and of genotypes whose nodes have 0, 1 or 2 links."""
+"""Tests of the discretization by threshold (FairDARTS), and of genotypes whose nodes have 0, 1 or 2 links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Best genotypes by the sum of their scores."""
+"""Tests of the search for the genotypes with the highest sum of scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells executed node by node compute what cells executed op by op do: outputs, gradients, running statistics."""
+"""Tests of fused cells: outputs, gradients and running statistics equal those of ``CellGraph``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nas.spaces.darts.notation import DARTS_OPS
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 
-SHAPE = (3, 10, 10)  # odd maps behind the reductions
+SHAPE = (3, 10, 10)  # odd sides after the reductions
 EDGES: dict[str, EdgeFactory] = {
     "mixed": MixedEdge,
     "gdas": partial(MixedEdge, add_inactive=True),
@@ -48,7 +48,7 @@ def space(name: str, fused: bool, **options: Any) -> Space:
 
 
 def pair(name: str, edge: EdgeFactory = MixedEdge, **options: Any) -> tuple[Space, Network, Network]:
-    """A space and its supernet op by op and node by node, in float64, with the same weights."""
+    """Build a space and its supernet, plain and fused, in float64 with the same weights."""
     torch.manual_seed(0)
     plain, fused = (space(name, on, **options).supernet(edge).double() for on in (False, True))
     for value in plain.state_dict().values():
@@ -59,7 +59,7 @@ def pair(name: str, edge: EdgeFactory = MixedEdge, **options: Any) -> tuple[Spac
 
 
 def weights(space: Space, density: float = 1.0, edge: bool = False) -> Architecture:
-    """Random weights, those of unchosen ops too; a part of the ops is executed."""
+    """Sample weights of all ops and activate a fraction ``density`` of the ops."""
     generator = torch.Generator().manual_seed(1)
     found = {}
     for name, cell in space.cells.items():
@@ -74,8 +74,8 @@ def images() -> Tensor:
     return torch.randn(6, *SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 
 
-def computed(network: nn.Module, arch: Architecture) -> dict[str, Tensor]:
-    """The logits, the gradients of everything, and the buffers behind one training pass."""
+def outputs_and_gradients(network: nn.Module, arch: Architecture) -> dict[str, Tensor]:
+    """Return the logits, all gradients, and the buffers after one training pass."""
     alphas = {
         f"{name}.{part}": value
         for name, weight in arch.items()
@@ -92,7 +92,7 @@ def computed(network: nn.Module, arch: Architecture) -> dict[str, Tensor]:
 
 
 def assert_same(plain: nn.Module, fused: nn.Module, arch: Architecture) -> None:
-    expected, got = computed(plain, arch), computed(fused, arch)
+    expected, got = outputs_and_gradients(plain, arch), outputs_and_gradients(fused, arch)
     assert expected.keys() == got.keys()
     for name, value in expected.items():
         torch.testing.assert_close(
@@ -100,23 +100,23 @@ def assert_same(plain: nn.Module, fused: nn.Module, arch: Architecture) -> None:
         )
 
 
-@pytest.mark.parametrize("scaled", [False, True], ids=["", "edge weights"])
+@pytest.mark.parametrize("scaled", [False, True], ids=["unscaled", "scaled"])
 @pytest.mark.parametrize("edge", EDGES)
 @pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
-def test_every_edge(name: str, edge: str, scaled: bool) -> None:
+def test_fused_cells_support_every_edge(name: str, edge: str, scaled: bool) -> None:
     target, plain, fused = pair(name, EDGES[edge])
     assert_same(plain, fused, weights(target, edge=scaled))
 
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
-def test_every_option(name: str, options: str) -> None:
+def test_fused_cells_support_every_op_option(name: str, options: str) -> None:
     target, plain, fused = pair(name, **OPTIONS[options])
     assert_same(plain, fused, weights(target))
 
 
 @pytest.mark.parametrize("norm", ["none", "plain", "affine"])
-def test_pools_and_other_ops(norm: str) -> None:
+def test_fused_cells_support_pools_and_other_ops(norm: str) -> None:
     target, plain, fused = pair("darts", pool_norm=norm, ops=MORE_OPS)
     assert_same(plain, fused, weights(target))
 
@@ -124,25 +124,25 @@ def test_pools_and_other_ops(norm: str) -> None:
 @pytest.mark.parametrize("edge", ["mixed", "gdas", "partial"])
 @pytest.mark.parametrize("density", [0.0, 0.15, 0.5])
 @pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
-def test_some_ops(name: str, density: float, edge: str) -> None:
+def test_fused_cells_support_inactive_ops(name: str, density: float, edge: str) -> None:
     target, plain, fused = pair(name, EDGES[edge])
     assert_same(plain, fused, weights(target, density))
 
 
 @pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
-def test_running_statistics_are_used_in_evaluation_mode(name: str) -> None:
+def test_fused_cells_use_running_statistics_in_evaluation_mode(name: str) -> None:
     target, plain, fused = pair(name)
     assert_same(plain.eval(), fused.eval(), weights(target))
 
 
-def test_excluded_ops_and_repeated_passes() -> None:
+def test_fused_cells_support_excluded_ops_and_repeated_passes() -> None:
     choices = [["skip_connect", "dil_conv_3x3"] if e % 2 else ["max_pool_3x3", "sep_conv_3x3"] for e in range(14)]
     target, plain, fused = pair("darts", edge_ops={"normal": choices, "reduce": choices})
     for density in (1.0, 0.5, 1.0):
         assert_same(plain, fused, weights(target, density))
 
 
-def test_other_tensors_in_place_of_the_parameters() -> None:
+def test_fused_cells_support_functional_call() -> None:
     target, plain, fused = pair("darts")
     state = {name: value + 0.01 for name, value in plain.state_dict().items() if value.is_floating_point()}
     before = {name: value.clone() for name, value in fused.named_buffers()}
@@ -153,19 +153,19 @@ def test_other_tensors_in_place_of_the_parameters() -> None:
     assert all(torch.equal(before[name], dict(fused.named_buffers())[name]) for name in counted)
 
 
-def test_fewer_convolutions_are_called() -> None:
+def test_fused_cells_call_fewer_convolutions() -> None:
     target, plain, fused = pair("nas_bench_201")
 
     def calls(network: nn.Module) -> int:
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             network(images(), weights(target))
-        return sum(row.count for row in seen.key_averages() if row.key in ("aten::conv2d", "aten::batch_norm"))
+        return sum(row.count for row in profile.key_averages() if row.key in ("aten::conv2d", "aten::batch_norm"))
 
     fixed = 1 + 1 + 2 * (2 * 2 + 1) + 1  # stem, reductions, the last batch norm
     assert (calls(plain) - fixed, calls(fused) - fixed) == (3 * 6 * 4, 3 * 3 * 3)
 
 
-def test_hooks_see_ops_one_by_one_on_demand() -> None:
+def test_unfused_calls_the_hooks_of_ops() -> None:
     target, _, fused = pair("nas_bench_201")
     called: list[str] = []
     for name, module in fused.named_modules():
@@ -180,7 +180,7 @@ def test_hooks_see_ops_one_by_one_on_demand() -> None:
     assert len(called) == 3 * 6 * 2
 
 
-def test_synchronized_batch_norm_is_left_alone() -> None:
+def test_fused_cells_do_not_fuse_sync_batch_norm() -> None:
     target, _, fused = pair("nas_bench_201")
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(fused)
     plain = space("nas_bench_201", False).supernet().double()
@@ -191,7 +191,7 @@ def test_synchronized_batch_norm_is_left_alone() -> None:
     assert graphs and all(not plan.convs for graph in graphs for plan in graph._plans.values())
 
 
-def test_the_option_chooses_the_cells() -> None:
+def test_fused_option_selects_the_cell_class() -> None:
     for name in ("nas_bench_201", "darts"):
         kinds = [
             {type(m) for m in space(name, on).supernet().modules() if isinstance(m, CellGraph)} for on in (False, True)

@@ -1,4 +1,4 @@
-"""Searches with ``space.fused=true`` through the code that search.py runs: the same losses, to rounding."""
+"""Tests of searches with ``space.fused=true``: their losses equal those of plain cells up to rounding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cli.test_every_method_every_space import run_watched
 from tests.support.compose_tools import DATA, QUERYING, REFUSED, SIZED, searches, small
 
 SUPERNETS = [method for method in searches() if method not in (*QUERYING, *SIZED, "te_nas")]
-OTHER_DRAWS = ("noisy_darts", "p_darts")  # one generator for all edges, asked in another order
+OTHER_RANDOM_ORDER = ("noisy_darts", "p_darts")  # fused cells use the generator in another order
 SPACES = {"nas_bench_201": [], "darts": [pytest.mark.slow]}
 PAIRS = [
     pytest.param(method, space, marks=marks)
@@ -23,7 +23,9 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("method", "space"), PAIRS)
-def test_every_method(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, space: str) -> None:
+def test_search_with_fused_cells_has_equal_losses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, space: str
+) -> None:
     losses = []
     for fused in ("false", "true"):
         given = [f"method={method}", *small(space), *DATA, f"space.fused={fused}", "epochs=1"]
@@ -36,5 +38,5 @@ def test_every_method(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: s
     assert losses[0].keys() == losses[1].keys() and losses[0]
     for half, expected in losses[0].items():
         assert len(losses[1][half]) == len(expected)
-        if method not in OTHER_DRAWS:
+        if method not in OTHER_RANDOM_ORDER:
             assert losses[1][half] == pytest.approx(expected, rel=2e-4), half

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.nn.macs import RULES, count_macs, count_operations, count_parameters
-from nas.nn.ops import GlobalPool
+from nas.nn.pooling import GlobalPool
 from nas.spaces.nas_bench_201.notation import from_index
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError

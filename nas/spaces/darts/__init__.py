@@ -1,0 +1,1 @@
+"""The DARTS space and its relatives: S1 to S4, NASNet, GDAS (FRC)."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from nas.architecture.cell import Architecture, Cell
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, EdgeRow, MixedEdge, unbind_rows
-from nas.nn.ops import FactorizedReduce, GlobalPool, OpOptions, ReluConvNorm
+from nas.nn.ops import FactorizedReduce, OpOptions, ReluConvNorm
+from nas.nn.pooling import GlobalPool
 from nas.spaces.base import PROBE_SHAPE, Network, Output, Probe, Shape
 from nas.spaces.darts.auxiliary_head import AuxiliaryHead
 from nas.spaces.darts.fixed_reduction import FixedReduction

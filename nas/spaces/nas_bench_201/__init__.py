@@ -1,0 +1,1 @@
+"""The topology space of NAS-Bench-201."""

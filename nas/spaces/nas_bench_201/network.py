@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from nas.architecture.cell import Architecture, Cell
 from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.mixed import EdgeFactory, unbind_rows
-from nas.nn.ops import GlobalPool, OpOptions, ReluConvNorm
+from nas.nn.ops import OpOptions, ReluConvNorm
+from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output, Shape
 from nas.utils.errors import NasError
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture
-from nas.nn.ops import GlobalPool
+from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output
 
 

@@ -1,4 +1,4 @@
-"""Average pooling for the CPU: PyTorch's own is the truth, gradients are checked by differences."""
+"""Tests of average pooling on the CPU against PyTorch, and of its derivatives."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nas.nn.ops import AvgPool
+from nas.nn.pooling import AvgPool
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (5, 7), (8, 8)])
-def test_pytorchs_own(size: tuple[int, int], stride: int) -> None:
+def test_avg_pool_equals_pytorch(size: tuple[int, int], stride: int) -> None:
     x = torch.randn(2, 3, *size, dtype=torch.float64)
     expected = F.avg_pool2d(x, 3, stride, 1, count_include_pad=False)
     torch.testing.assert_close(AvgPool(stride)(x), expected, rtol=1e-12, atol=1e-14)
-    strides = AvgPool(stride)(x.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(strides, expected, rtol=1e-12, atol=1e-14)
+    channels_last = AvgPool(stride)(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(channels_last, expected, rtol=1e-12, atol=1e-14)
 
 
-def test_derivatives() -> None:
+def test_avg_pool_derivatives() -> None:
     x = torch.randn(2, 2, 4, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(AvgPool(1), (x,), check_forward_ad=True, check_batched_grad=True)
     assert torch.autograd.gradgradcheck(AvgPool(1), (x,), check_batched_grad=True)
@@ -27,7 +27,7 @@ def test_derivatives() -> None:
     assert rows.shape == (2, 4, 5, 2, 4, 5)
 
 
-def test_an_exported_program_has_pytorchs_own() -> None:
+def test_exported_avg_pool_is_that_of_pytorch() -> None:
     program = torch.export.export(AvgPool(1), (torch.randn(2, 3, 8, 8),), strict=False)
     called = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     assert called == {"aten.avg_pool2d.default"}
