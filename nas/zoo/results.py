@@ -156,7 +156,7 @@ def _result(row: Any, where: str, metrics: Mapping[str, Metric], sources: Mappin
     if result.published is not None:
         _one_of(result.published.source, sources, where, "published.source")
     if not result.name:
-        raise NasError(f"{FILE}: {where}: nothing to call it by. Add method, proxy, genotype or label.")
+        raise NasError(f"{FILE}: {where}: no name. Add method, proxy, genotype or label.")
     return result
 
 

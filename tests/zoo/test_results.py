@@ -77,7 +77,7 @@ def test_load_results_keeps_digits_and_types(tmp_path: Path) -> None:
         ("metric: test_accuracy", "metric: accuracy", r"metric: unknown name 'accuracy'"),
         ("source: a paper", "source: another", r"published\.source: unknown name 'another'"),
         ("direction: higher", "direction: up", r"metrics\.test_accuracy\.direction: unknown name 'up'"),
-        ("  method: gdas\n", "", r"nothing to call it by"),
+        ("  method: gdas\n", "", "no name. Add method"),
         (
             "  published: {value: 93.60, spread: 0.10, runs: 3, source: a paper}\n",
             "  published: [93.60]\n",
