@@ -15,10 +15,8 @@ from tests.support.compose_tools import CONF, ROOT, composed
 from tools.results import PAGE, main, render
 
 RESULTS = load_results()
-PROXY = "proxy" if (CONF / "proxy").is_dir() else "score"
-GROUPED = pytest.mark.skipif(not (CONF / "experiment" / "gdas").is_dir(), reason="experiments have no folders")
 COMMANDS = sorted({result.command for result in RESULTS if (result.command or "").startswith("nas-")})
-GROUPS = {"method", "space", "dataset", "experiment", "protocol", PROXY, "evaluator", "trainer"}
+GROUPS = {"method", "space", "dataset", "experiment", "protocol", "proxy", "evaluator", "trainer"}
 NATIVE = ("|", "Genotype(", "shufflenet:", "mobile:")
 ROW = """\
 metrics:
@@ -37,8 +35,9 @@ results:
 
 
 def names(group: str) -> set[str]:
-    """Choices of a configuration group, with those of its folders as folder/name."""
-    return {path.relative_to(CONF / group).with_suffix("").as_posix() for path in (CONF / group).rglob("*.yaml")}
+    """Return the choices of a configuration group, those of its folders as folder/name; without shared fragments."""
+    files = [path for path in (CONF / group).rglob("*.yaml") if not path.name.startswith("_")]
+    return {path.relative_to(CONF / group).with_suffix("").as_posix() for path in files}
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -48,7 +47,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def overrides(command: str) -> list[str]:
-    """Overrides of a command; of a sweep the first job's."""
+    """Return the overrides of a command; for a sweep those of its first job."""
     words = [word for word in shlex.split(command)[1:] if word != "-m"]
     return [word if "[" in word else word.split(",")[0] for word in words]
 
@@ -103,15 +102,12 @@ def test_load_results_refuses_row_without_figure_and_repeated_row(tmp_path: Path
         load_results(written(tmp_path, f"{head}results:\n{row}{row}"))
 
 
-@GROUPED
 @pytest.mark.parametrize("group", ["method", "proxy", "space", "dataset", "experiment", "protocol"])
 def test_results_name_existing_configurations(group: str) -> None:
     found = {getattr(result, group) for result in RESULTS} - {None}
     if group == "dataset":
         found |= {result.search_dataset for result in RESULTS} - {None}
-    known = names(PROXY if group == "proxy" else group) | (
-        {entry.space for entry in published_architectures()} if group == "space" else set()
-    )
+    known = names(group) | ({entry.space for entry in published_architectures()} if group == "space" else set())
     assert found and found <= known, f"{group}: {', '.join(sorted(found - known))}"
 
 
@@ -124,14 +120,12 @@ def test_sources_are_all_cited() -> None:
     assert {result.published.source for result in RESULTS if result.published} == set(load_sources())
 
 
-@GROUPED
 def test_commands_name_existing_configurations() -> None:
     known = {group: names(group) for group in GROUPS}
     pairs = [word.partition("=") for command in COMMANDS for word in overrides(command)]
     assert [f"{key}={value}" for key, _, value in pairs if key in GROUPS and value not in known[key]] == []
 
 
-@GROUPED
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_compose(command: str, tmp_path: Path) -> None:
