@@ -21,7 +21,6 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND_LINE = ROOT / "nas" / "cli"
 
 UNREVISED: tuple[str, ...] = (
-    "conf/experiment",
     "conf/protocol",
     "docs/data.md",
     "docs/results.md",

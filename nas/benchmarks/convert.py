@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from nas.benchmarks import parquet_schema, releases
+from nas.benchmarks import parquet_schema, read_release
 from nas.benchmarks.records import RecordColumns
 from nas.utils.errors import NasError, one_line
 
@@ -72,7 +72,7 @@ def convert(
     if destination.suffix != ".parquet":
         raise NasError(f"DEST: {destination} must end with .parquet, so that a search finds it.")
     write_table(pa.table({}), destination, keep=False)  # fail before minutes of reading
-    release = releases.release_name(source, name)
+    release = read_release.release_name(source, name)
     bar = Progress(
         *(TextColumn(release), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()),
         console=Console(stderr=True),
@@ -81,7 +81,7 @@ def convert(
     )
     with bar:
         task = bar.add_task(release)
-        columns = releases.read_release(
+        columns = read_release.read_release(
             source, release, partial, lambda n, total: bar.update(task, completed=n, total=total)
         )
     write_table(to_table(columns, release), destination)

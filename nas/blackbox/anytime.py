@@ -20,7 +20,7 @@ from scipy import stats
 from nas.architecture.cell import Genotype
 from nas.blackbox.ask_tell import AskTellLoop
 from nas.blackbox.evaluator import Evaluator
-from nas.utils.io import write_atomically
+from nas.utils.atomic_write import write_atomically
 
 Values = NDArray[np.float64]
 POINTS = 200

@@ -9,7 +9,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.data.pipeline.loader import Loader
-from nas.training.module import Training
+from nas.training.network_training import Training
 from nas.utils.errors import NasError
 from nas.utils.seeds import derive_seed
 

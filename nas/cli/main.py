@@ -19,15 +19,14 @@ from nas.cli.checks.directory import check_directory
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.checks.values import check_config, check_grid
 from nas.cli.errors import explain
+from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.parse import quote_texts, value_of
-from nas.cli.run_dir.layout import FAILURE_FILE, holds_ranking, holds_repetitions, last_checkpoint
+from nas.cli.run_dir.layout import FAILURE_FILE
 from nas.utils.errors import NasError
-
-INTERRUPTED = 130  # the exit code of a process that Ctrl-C stopped
 
 
 def launch(main: Callable[[], Any], job: str) -> None:
@@ -98,9 +97,9 @@ def run_with_error_handling(cfg: DictConfig) -> float | None:
     try:
         return run_job(cfg)
     except (KeyboardInterrupt, SystemExit) as stop:
-        if not _is_interrupt(stop) or full_errors():
+        if not is_interrupt(stop) or full_errors():
             raise
-        log_error(_how_to_resume(cfg))
+        log_error(how_to_resume(Path(cfg.paths.output)))
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         message = explain(error)
@@ -125,7 +124,7 @@ def log_error(message: str) -> None:
 
 
 def full_errors() -> bool:
-    """Tell whether the user wants tracebacks (HYDRA_FULL_ERROR=1)."""
+    """Return whether tracebacks are enabled (HYDRA_FULL_ERROR=1)."""
     return os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
 
 
@@ -140,24 +139,3 @@ def _silence_warnings() -> None:
     warnings.filterwarnings("ignore", message=".*passed in a `val_dataloader` but have no `validation_step`")
     warnings.filterwarnings("ignore", message="The dirpath has changed")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-
-
-def _is_interrupt(stop: BaseException) -> bool:
-    """Tell whether Ctrl-C or SIGTERM caused an exit; Lightning turns both into SystemExit."""
-    cause: BaseException | None = stop
-    while cause is not None:
-        if isinstance(cause, KeyboardInterrupt) or type(cause).__name__ == "SIGTERMException":
-            return True
-        cause = cause.__context__
-    return False
-
-
-def _how_to_resume(cfg: DictConfig) -> str:
-    output = Path(cfg.paths.output)
-    if holds_ranking(output):
-        return f"interrupted: all values so far are kept. Resume with ckpt_path={output}"
-    if holds_repetitions(output):
-        return f"interrupted: all finished repetitions are kept. Resume with ckpt_path={output}"
-    if last_checkpoint(output) is None:
-        return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
-    return f"interrupted: the last complete epoch is kept. Resume with ckpt_path={output}"

@@ -201,7 +201,7 @@ class ImageData(pl.LightningDataModule):
         With ``trainer.overfit_batches`` every epoch has the same batches, without augmentation.
         """
         loaders = {}
-        overfit = self.trainer is not None and self.trainer.overfit_batches > 0
+        overfit = getattr(self.trainer, "overfit_batches", 0) > 0
         for stream, (part, indices) in enumerate(self.part_indices().items()):
             if overfit:  # in a fixed random order: folders of images are sorted by class
                 indices = indices[torch.randperm(len(indices), generator=torch.Generator().manual_seed(self.seed))]

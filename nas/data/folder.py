@@ -18,8 +18,8 @@ from nas.data.splits.class_list import ClassList, read_class_list
 from nas.data.splits.class_subset import read_subset, sample_subset, subset_to_json
 from nas.data.splits.folder_index import FolderIndex, check_classes, class_folders, images_in, index_folder
 from nas.data.splits.partition import Splits
+from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
-from nas.utils.io import write_atomically
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GRAY_MEAN, GRAY_STD = (0.449,), (0.226,)

@@ -15,8 +15,8 @@ from nas.architecture.cell import Genotype
 from nas.spaces.base import Network, Shape, Space
 from nas.spaces.genotype_file import decode_genotype, encode_genotype
 from nas.spaces.registry import space_of
+from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
-from nas.utils.io import write_atomically
 
 FORMAT = "nas-model"
 VERSION = 2  # version 1 had no normalization, class names or data set

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nas.utils.io import write_atomically
+from nas.utils.atomic_write import write_atomically
 
 INK = "#263238"
 DPI = 160
 
 
-def new_figure(width: float, height: float, layout: str | None = None) -> Figure:
+def new_figure(width: float, height: float, layout: Literal["constrained", "tight"] | None = None) -> Figure:
     """Create a white figure of a size in inches, independent of pyplot."""
     figure = Figure(figsize=(width, height), facecolor="white", layout=layout)
     FigureCanvasAgg(figure)

@@ -13,7 +13,7 @@ from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation
 from nas.relaxations.gumbel import gumbel_noise, perturbed_logits
-from nas.relaxations.sampling import sample_categorical
+from nas.relaxations.sample_categorical import sample_categorical
 from nas.relaxations.warmup_widths import sample_warmup_widths
 from nas.utils.errors import NasError
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
-from nas.relaxations.sampling import sample_categorical
+from nas.relaxations.sample_categorical import sample_categorical
 
 
 class SinglePath(EdgewiseRelaxation):

@@ -9,8 +9,8 @@ from typing import Any
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.spaces.notation import EXAMPLES, is_native_string, native_string, parse_genotype
+from nas.utils.atomic_write import write_json
 from nas.utils.errors import NasError
-from nas.utils.io import write_json
 from nas.zoo import architectures
 
 FORMAT = "nas-genotype"

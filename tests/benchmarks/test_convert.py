@@ -19,7 +19,7 @@ import torch
 
 from nas import benchmarks
 from nas.architecture.cell import CellGenotype, Genotype, Link
-from nas.benchmarks import convert, releases
+from nas.benchmarks import convert, read_release
 from nas.benchmarks.find import open_table
 from nas.benchmarks.safe_unpickle import SafeUnpickler
 from nas.spaces.nas_bench_201.notation import parse
@@ -44,7 +44,7 @@ from tests.support.nats_tools import (
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use small spaces."""
-    monkeypatch.setattr(releases, "BENCHMARK_SPACES", SMALL)
+    monkeypatch.setattr(read_release, "BENCHMARK_SPACES", SMALL)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.benchmarks import convert, releases
+from nas.benchmarks import convert, read_release
 from nas.benchmarks.find import open_table
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
 from nas.spaces.nas_bench_201.notation import parse
@@ -88,7 +88,7 @@ def test_convert_checks_destination_before_reading_source(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(releases, "read_release", None)
+    monkeypatch.setattr(read_release, "read_release", None)
     monkeypatch.setattr(Path, "open", refuse_write)
     assert convert.main([str(tss), str(tmp_path / "out.parquet")]) == 1
     erred = capsys.readouterr().err

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from nas.callbacks.recalibrate_bn import RecalibrateBatchNorm
 from nas.spaces.base import Network, Output
-from nas.training.module import Training
+from nas.training.network_training import Training
 from nas.utils.errors import NasError
 from tests.support.error_tools import NB201, TRAIN, run
-from tests.training.test_module import SGD, data
+from tests.training.test_network_training import SGD, data
 
 
 class Normed(Network):

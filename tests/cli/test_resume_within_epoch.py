@@ -12,10 +12,10 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from nas.cli.run_dir.truncate import complete_epochs
-from nas.training.module import Training
+from nas.training.network_training import Training
 from tests.cli.test_resume import DARTS, assert_equal, checkpoint, run
 from tests.support.compose_tools import script, succeeded, tiny
-from tests.training.test_module import SGD, Small, data
+from tests.training.test_network_training import SGD, Small, data
 
 
 @pytest.mark.slow

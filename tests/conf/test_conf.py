@@ -22,7 +22,7 @@ from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.registry import space_of
-from nas.training.module import Training
+from nas.training.network_training import Training
 from tests.support.compose_tools import CONF, SIZED, choices, composed, searches, small
 from tests.support.conf_headers import header
 from tests.support.error_tools import NB201, run

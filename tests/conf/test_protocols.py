@@ -10,11 +10,11 @@ import torch
 from hydra.utils import instantiate
 
 from nas.cli.build import build_data
-from nas.training.module import Training
+from nas.training.network_training import Training
 from tests.support.compose_tools import CONF, choices, composed
 from tests.support.conf_headers import header_faults
 from tests.support.error_tools import NB201, TRAIN, run
-from tests.training.test_module import Small
+from tests.training.test_network_training import Small
 
 SGD = (0.025, 0.9, 3e-4, False)  # rate, momentum, weight decay, Nesterov
 CIFAR = {

@@ -1,4 +1,4 @@
-"""nas.training.module on two processes: each image is tested once, and drop paths differ."""
+"""nas.training.network_training on two processes: each image is tested once, and drop paths differ."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from torch import nn
 from nas.nn.ops import OpOptions
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
-from nas.training.module import Training
+from nas.training.network_training import Training
 from tests.cli.test_resume import DARTS
 
 SGD = partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)

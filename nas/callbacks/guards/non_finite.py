@@ -14,7 +14,7 @@ from torch.func import functional_call
 from nas.gradients.base import Batch
 from nas.nn.fused_cell_graph import unfused
 from nas.searches.base import Observation, SupernetSearch
-from nas.training.module import Training
+from nas.training.network_training import Training
 from nas.utils.errors import NasError
 
 

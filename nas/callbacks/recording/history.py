@@ -16,7 +16,7 @@ from nas.architecture.cell import op_counts
 from nas.searches.base import Search
 from nas.spaces.genotype_file import GENOTYPE_FILE, save_genotype
 from nas.spaces.notation import native_string
-from nas.utils.io import write_atomically
+from nas.utils.atomic_write import write_atomically
 
 log = logging.getLogger(__name__)
 HISTORY_FILE = "history.jsonl"

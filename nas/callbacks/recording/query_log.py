@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 
 from nas.blackbox.anytime import anytime_curve, save_curves, summarize
 from nas.blackbox.search import BlackBoxSearch
-from nas.utils.io import write_atomically
+from nas.utils.atomic_write import write_atomically
 
 QUERIES_FILE = "queries.jsonl"
 

@@ -9,7 +9,7 @@ from typing import Literal
 import pytorch_lightning as pl
 from torch import nn
 
-from nas.training.staged_lr import projection_length
+from nas.training.search_lr import projection_length
 from nas.utils.errors import NasError
 
 

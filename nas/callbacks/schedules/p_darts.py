@@ -13,7 +13,7 @@ from nas.callbacks.schedules.stages import Stages, prune, replace_supernet
 from nas.nn.edges.skip_dropout import SkipDropout
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Network
-from nas.training.staged_lr import first_epoch_of_stage, stage_at_epoch
+from nas.training.search_lr import first_epoch_of_stage, stage_at_epoch
 from nas.utils.errors import NasError
 
 
@@ -21,7 +21,7 @@ class PDartsStages(Stages):
     """Prune ops and build a deeper supernet from scratch at the beginning of each stage (Chen et al., ICCV 2019).
 
     Both lists have one entry for each stage after the first. Weights, architecture parameters and optimizer states are
-    initialized again; a scheduler such as ``nas.training.staged_lr.StagedCosine`` restarts the learning rate. The new
+    initialized again; a scheduler such as ``nas.training.search_lr.StagedCosine`` restarts the learning rate. The new
     weights are seeded by the relaxation's generator, so a resumed search and all ranks get the same ones.
 
     Args:

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nas.architecture.cell import Cell
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Network
-from nas.training.staged_lr import first_epoch_of_stage, stage_at_epoch
+from nas.training.search_lr import first_epoch_of_stage, stage_at_epoch
 from nas.utils.errors import NasError
 
 

@@ -12,7 +12,7 @@ import torch
 
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.searches.gradient import GradientSearch
-from nas.training.staged_lr import projection_length
+from nas.training.search_lr import projection_length
 from nas.utils.errors import NasError
 
 Criterion = Literal["accuracy", "loss"]

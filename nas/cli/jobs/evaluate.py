@@ -23,8 +23,8 @@ from nas.deploy.latency import Latency
 from nas.deploy.resolve import ResolvedModel
 from nas.plotting.confusion import save_confusion
 from nas.spaces.registry import space_of
+from nas.utils.atomic_write import write_atomically, write_json
 from nas.utils.errors import NasError
-from nas.utils.io import write_atomically, write_json
 
 log = logging.getLogger(__name__)
 LISTED = 20  # classes that are listed one by one

@@ -19,8 +19,8 @@ from nas.data.base import ImageData
 from nas.deploy.export import SUFFIXES, Format, check_export_packages, export_network, verify_export
 from nas.deploy.load import TrainedNetwork
 from nas.spaces.registry import space_of
+from nas.utils.atomic_write import write_atomically, write_json
 from nas.utils.errors import NasError, unknown
-from nas.utils.io import write_atomically, write_json
 
 log = logging.getLogger(__name__)
 IMAGES = 16  # compared

@@ -33,8 +33,8 @@ from nas.proxies.ranking.report import RankingReport, Truth, best_of, text
 from nas.searches.pruning.rounds import format_duration
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
+from nas.utils.atomic_write import write_atomically, write_json
 from nas.utils.errors import NasError
-from nas.utils.io import write_atomically, write_json
 
 log = logging.getLogger(__name__)
 PAUSE = 30.0  # seconds between two lines of progress

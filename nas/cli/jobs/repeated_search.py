@@ -31,7 +31,7 @@ from nas.cli.run_dir.summary import cost, environment
 from nas.data.base import ImageData
 from nas.plotting.cell import save_cell
 from nas.spaces.genotype_file import save_genotype
-from nas.utils.io import write_atomically, write_json
+from nas.utils.atomic_write import write_atomically, write_json
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from nas.data.base import ImageData
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
-from nas.utils.io import write_json
+from nas.utils.atomic_write import write_json
 
 log = logging.getLogger(__name__)
 

@@ -33,8 +33,8 @@ from nas.deploy.model import MODEL_FILE, Model, save_model
 from nas.nn.macs import count_parameters
 from nas.spaces.genotype_file import find_published, load_genotype, save_genotype
 from nas.spaces.registry import space_of
-from nas.training.module import Training
-from nas.utils.io import write_json
+from nas.training.network_training import Training
+from nas.utils.atomic_write import write_json
 from nas.zoo.architectures import format_reported
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
-from nas.utils.io import write_atomically
 
 UNREADABLE = (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError)
 

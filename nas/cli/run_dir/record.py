@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from nas.utils.io import write_atomically
+from nas.utils.atomic_write import write_atomically
 
 
 def save_record(folder: Path, cfg: DictConfig) -> None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from nas.cli.run_dir.checkpoints import read_checkpoint
 from nas.cli.run_dir.record import save_record
-from nas.utils.io import write_atomically
+from nas.utils.atomic_write import write_atomically
 
 
 class RewriteOnResume(pl.Callback):

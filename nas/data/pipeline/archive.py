@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.data.pipeline.unpickle import unpickle_arrays
+from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
-from nas.utils.io import write_atomically
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
-from nas.utils.io import write_atomically
 
 LOG_FILE = "scores.jsonl"
 FORMAT, VERSION = "nas-scores", 2

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 
 from nas.proxies.ranking.correlation import Values
 from nas.proxies.ranking.log import Entry
-from nas.utils.io import write_atomically
+from nas.utils.atomic_write import write_atomically
 
 TABLE_FILE, PICTURE_FILE = "scores.parquet", "scatter.png"
 SCHEMA = pa.schema(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nas import benchmarks
 from nas.architecture.cell import Genotype
-from nas.benchmarks import convert, releases
+from nas.benchmarks import convert, read_release
 from nas.benchmarks.find import open_table
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
 from nas.callbacks.recording.history import History
@@ -147,7 +147,7 @@ def test_partial_table_logs_known_genotypes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(releases, "BENCHMARK_SPACES", SMALL)
+    monkeypatch.setattr(read_release, "BENCHMARK_SPACES", SMALL)
     convert.convert(directory("nas_bench_201", tmp_path), tmp_path / "table.parquet")
     table = open_table(tmp_path / "table.parquet")
     there, missing = parse(table.architecture(5)), from_ops(["avg_pool_3x3"] * 6)

@@ -18,7 +18,7 @@ from nas.nn.edges.skip_dropout import DroppedSkip, SkipDropout
 from nas.nn.ops import FactorizedReduce, OpOptions
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
-from nas.training.staged_lr import StagedCosine
+from nas.training.search_lr import StagedCosine
 from nas.utils.errors import NasError
 from tests.callbacks.schedules.test_stages import fitted, tiny
 

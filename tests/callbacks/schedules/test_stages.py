@@ -29,7 +29,7 @@ from nas.searches.gradient import GradientSearch
 from nas.searches.weight_step import WeightStep
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
-from nas.training.staged_lr import StagedCosine, first_epoch_of_stage, stage_at_epoch
+from nas.training.search_lr import StagedCosine, first_epoch_of_stage, stage_at_epoch
 from nas.utils.errors import NasError
 
 

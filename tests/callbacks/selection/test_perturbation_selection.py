@@ -28,7 +28,7 @@ from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
-from nas.training.staged_lr import CosineThenProjection
+from nas.training.search_lr import CosineThenProjection
 from nas.utils.errors import NasError
 from tests.support.compose_tools import composed, tiny
 from tests.support.search_tools import weight_step

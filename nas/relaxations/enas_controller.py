@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation
-from nas.relaxations.sampling import sample_categorical
+from nas.relaxations.sample_categorical import sample_categorical
 
 
 class SampledPath(NamedTuple):

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
-from nas.callbacks.enas_controller import ControllerTraining
+from nas.callbacks.enas_controller_training import ControllerTraining
 from nas.callbacks.selection.select_best import SelectSampled
-from nas.relaxations.controller import Controller, SampledPath
+from nas.relaxations.enas_controller import Controller, SampledPath
 from nas.searches.arch_step import ArchStep
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
@@ -64,7 +64,7 @@ def every_path(monkeypatch: pytest.MonkeyPatch, written_by: Controller) -> list[
             return torch.tensor([chosen])
 
         with monkeypatch.context() as patch:
-            patch.setattr("nas.relaxations.controller.sample_categorical", forced)
+            patch.setattr("nas.relaxations.enas_controller.sample_categorical", forced)
             try:
                 found.append(written_by.sample_path(masks))
             except OpenError as more:

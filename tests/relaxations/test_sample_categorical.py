@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
 from nas.relaxations.block_gumbel import BlockCategorical, BlockGumbel
-from nas.relaxations.controller import Controller, _DecodingState
-from nas.relaxations.sampling import sample_categorical
+from nas.relaxations.enas_controller import Controller, _DecodingState
+from nas.relaxations.sample_categorical import sample_categorical
 from nas.relaxations.single_path import SinglePath
 
 CELLS = {"cell": Cell(((0, 1), (0, 2), (1, 2), (0, 3)), ("none", "a", "b"), output=(3,), keeps_none=True, inputs=1)}

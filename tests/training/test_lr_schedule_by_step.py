@@ -1,4 +1,4 @@
-"""nas.training.lr_decay: learning rates that change within epochs, against published schedules."""
+"""nas.training.lr_schedule: learning rates that change within epochs, against published schedules."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from nas.training.lr_decay import LRDecay
-from nas.training.module import Training
+from nas.training.lr_schedule import LRDecay
+from nas.training.network_training import Training
 from nas.utils.errors import NasError
 from tests.support.case_ids import option_ids
-from tests.training.test_module import Small, data
+from tests.training.test_network_training import Small, data
 
 AUTODL = {
     "schedule": "cosine",
@@ -207,6 +207,6 @@ def test_lr_decay_in_a_run_shorter_than_its_warm_up() -> None:
 
 @pytest.mark.parametrize(("warmup", "logged"), [(8, True), (7, False)])
 def test_training_logs_a_warm_up_without_decay(warmup: int, logged: bool, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", "nas.training.module"):
+    with caplog.at_level("INFO", "nas.training.network_training"):
         fitted(RecordRates(stop=1), 1, warmup=warmup)
     assert any("rises in all 8 epochs" in line for line in caplog.messages) == logged

@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from nas.architecture.cell import Architecture
 from nas.gradients.base import Batch
-from nas.relaxations.controller import Controller
+from nas.relaxations.enas_controller import Controller
 from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError
 

@@ -1,4 +1,4 @@
-"""nas.training.lr_decay: learning rate of every epoch, against formulas and values computed by hand."""
+"""nas.training.lr_schedule: learning rate of every epoch, against formulas and values computed by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
-from nas.training.lr_decay import LRDecay
+from nas.training.lr_schedule import LRDecay
 from nas.utils.errors import NasError
 from tests.support.case_ids import option_ids
 

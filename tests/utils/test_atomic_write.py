@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.utils.io import write_atomically, write_json
+from nas.utils.atomic_write import write_atomically, write_json
 
 
 def test_write_atomically_replaces_a_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""nas.training.module: drop path, losses, optimizer steps, moving average and best epoch."""
+"""nas.training.network_training: drop path, losses, optimizer steps, moving average and best epoch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from nas.nn.drop_path import DropPath
 from nas.spaces.base import Network, Output
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
-from nas.training.lr_decay import LRDecay
-from nas.training.module import Training
+from nas.training.lr_schedule import LRDecay
+from nas.training.network_training import Training
 from nas.utils.errors import NasError
 from tests.cli.test_resume import DARTS
 

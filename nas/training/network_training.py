@@ -20,7 +20,7 @@ from nas.nn.drop_path import DropPath
 from nas.objectives.classification import Classification
 from nas.searches.random_state import check_state_dict, random_state, restore_random_state
 from nas.spaces.base import Network
-from nas.training.lr_decay import LRDecay
+from nas.training.lr_schedule import LRDecay
 from nas.training.param_groups import parameter_groups
 from nas.utils.errors import NasError
 from nas.utils.seeds import derive_seed
