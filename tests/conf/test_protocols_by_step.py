@@ -92,7 +92,7 @@ def test_single_path_networks(name: str) -> None:
     genotype = load_genotype("DSNAS_imagenet")
     with torch.device("meta"):
         network = space_of(genotype, (3, 224, 224), 1000).network(genotype, **options)
-    decayed, spared = (group["params"] for group in parameter_groups(network, norm_and_bias=False))
+    decayed, spared = (group["params"] for group in parameter_groups(network, decay_norm_and_bias=False))
     kinds = {p: module for module in network.modules() for p in module.parameters(recurse=False)}
     assert {type(kinds[p]) for p in spared} == {torch.nn.BatchNorm2d}, "batch norm alone: nothing else has a bias"
     assert {type(kinds[p]) for p in decayed} == {torch.nn.Conv2d, torch.nn.Linear}
