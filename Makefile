@@ -8,7 +8,7 @@ DATA ?= data
 
 BIN := .venv/bin
 STAMP := .venv/.installed
-CODE := $(wildcard nas tests tools search.py train.py)
+CODE := $(wildcard nas tests tools search.py train.py setup.py)
 
 .PHONY: help .venv search train test test-all lint format bench gpu clean
 
@@ -17,7 +17,7 @@ help: ## Show this list
 
 .venv: $(STAMP) ## Make the virtual environment with the pinned versions
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -qq -c constraints.txt -e '.[dev]'

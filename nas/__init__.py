@@ -1,4 +1,4 @@
-"""Neural architecture search, composed from parts."""
+"""Neural architecture search from interchangeable parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from nas.architecture.cell import Genotype
     from nas.deploy.load import TrainedNetwork
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def load(
@@ -21,7 +21,7 @@ def load(
     normalize: bool = False,
     **options: Any,
 ) -> TrainedNetwork:
-    """The trained network of a run directory, a model.pt, or a published state_dict: see ``nas.deploy.load.load``."""
+    """Load the trained network of a run directory, a model.pt or a published state_dict (``nas.deploy.load.load``)."""
     from nas.deploy.load import load as loaded  # torch is imported only where it is needed
 
     return loaded(source, genotype=genotype, shape=shape, normalize=normalize, **options)

@@ -1,0 +1,94 @@
+"""The wheel: it contains the configuration and runs from another directory without the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+
+from tests.support.compose_tools import ROOT
+
+COMMANDS = ("nas-search", "nas-train")
+TINY = (
+    *("method=gdas", "space.channels=4", "space.cells_per_stage=1", "dataset=synthetic", "dataset.size=32"),
+    *("dataset.batch_size=8", "dataset.shape=[3,8,8]", "epochs=1", "threads=1", "hydra.run.dir=run"),
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy of the tracked sources, without a network."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("nas", "conf"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "conf" / "local").mkdir(exist_ok=True)
+    (source / "conf" / "local" / "default.yaml").write_text("seed: 7\n")
+    for file in (*ROOT.glob("*.md"), *ROOT.glob("*.py"), ROOT / "pyproject.toml", ROOT / "LICENSE"):
+        shutil.copy(file, source)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", target, source]
+    subprocess.run(command, check=True)
+    (built,) = target.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def prefix(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel without its dependencies into an empty folder."""
+    folder = tmp_path_factory.mktemp("prefix")
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, wheel]
+    subprocess.run(command, check=True)
+    return folder
+
+
+def run(prefix: Path, directory: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that finds the package in ``prefix`` only."""
+    env = {**os.environ, "PYTHONPATH": str(prefix), "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *command], cwd=directory, env=env, capture_output=True, text=True)
+
+
+def test_wheel_contains_the_configuration_but_no_local_files(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = {path.relative_to(ROOT) for path in (ROOT / "conf").rglob("*.yaml") if "local" not in path.parts}
+    assert {f"nas/{path.as_posix()}" for path in tracked} <= names
+    assert not [name for name in names if "/local/" in name or name.startswith(("tests/", "conf/"))]
+
+
+def test_wheel_metadata_has_readme_classifiers_and_commands(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (info,) = {name.partition("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+    text = archive.read(f"{info}/METADATA").decode()
+    metadata = HeaderParser().parsestr(text)
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert (ROOT / "README.md").read_text().splitlines()[2] in text
+    assert "Typing :: Typed" in metadata.get_all("Classifier", [])
+    commands = archive.read(f"{info}/entry_points.txt").decode()
+    assert all(f"{command} = nas.cli." in commands for command in COMMANDS)
+
+
+def test_installed_search_and_training_run_in_another_directory(prefix: Path, tmp_path: Path) -> None:
+    script = prefix / "bin" / "nas-search"
+    searched = run(prefix, tmp_path, str(script), *TINY)
+    assert searched.returncode == 0, searched.stderr
+    assert (tmp_path / "run" / "genotype.json").is_file()
+    trained = run(prefix, tmp_path, "-m", "nas", "train", "genotype=run", "epochs=1", "hydra.run.dir=trained")
+    assert trained.returncode == 0, trained.stderr
+    assert (tmp_path / "trained" / "model.pt").is_file()
+
+
+@pytest.mark.parametrize("command", ["search", "train", "convert"])
+def test_module_command_prints_its_help(prefix: Path, tmp_path: Path, command: str) -> None:
+    shown = run(prefix, tmp_path, "-m", "nas", command, "--help")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.strip() and not list(tmp_path.iterdir())
+
+
+def test_module_lists_and_refuses_commands(prefix: Path, tmp_path: Path) -> None:
+    assert "convert" in run(prefix, tmp_path, "-m", "nas").stdout
+    refused = run(prefix, tmp_path, "-m", "nas", "serach")
+    assert refused.returncode == 1 and refused.stderr.startswith("error: unknown command 'serach'")
