@@ -21,24 +21,15 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND_LINE = ROOT / "nas" / "cli"
 
 UNREVISED: tuple[str, ...] = (
-    "conf/protocol",
-    "docs/data.md",
     "docs/results.md",
     "nas/blackbox",
     "nas/callbacks/__init__.py",
     "nas/cli",
-    "nas/data",
-    "nas/plotting",
     "nas/proxies",
-    "nas/spaces",
-    "nas/utils",
-    "tests/blackbox",
     "tests/callbacks",
     "tests/cli",
-    "tests/conf",
     "tests/proxies",
     "tests/searches",
-    "tests/spaces",
     "tests/tools",
     "tools/bench_tenas.py",
 )

@@ -88,7 +88,7 @@ class ImageData(pl.LightningDataModule):
     class_names: tuple[str, ...] = ()
     """Names by label; empty if unknown. Some data sets read them in ``setup``."""
     test_every_epoch = False
-    """Whether the training of a single network is tested after each epoch."""
+    """Flag of a training: test the network after each epoch."""
 
     def __init__(
         self,
