@@ -39,7 +39,7 @@ def parse_genotype(text: str) -> Genotype:
     for pattern, parse_space in PARSERS.items():
         if pattern.match(text):
             return parse_space(text)
-    raise NasError(f"'{text}' is not a genotype: expected a run directory, a genotype.json, {EXAMPLES}")
+    raise NasError(f"genotype={text}: not a genotype. Give a run directory, a genotype.json, {EXAMPLES}.")
 
 
 def native_string(genotype: Genotype) -> str:

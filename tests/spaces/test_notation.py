@@ -65,7 +65,7 @@ BAD = {
     BENCH.replace("none~0", "none~\u00b2"): "bad edge",
     BENCH.replace("none~0", "none~" + "9" * 5000): "bad edge",
     BENCH.replace("none~0", "none~1"): "bad edge",
-    BENCH.rpartition("+")[0]: "expected three nodes",
+    BENCH.rpartition("+")[0]: "Write three nodes",
     DARTS.replace("skip_connect", "skip_conect"): "unknown op 'skip_conect'.*skip_connect",
     DARTS.replace("('sep_conv_3x3', 1), ", ""): "8 links, found 7",
     DARTS.replace("('sep_conv_3x3', 1)", "('sep_conv_3x3', 'a')"): "not a pair",

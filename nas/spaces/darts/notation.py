@@ -79,16 +79,16 @@ def parse(text: str) -> Genotype:
     cells: dict[str, CellGenotype] = {}
     for kind in ("normal", "reduce"):
         if kind not in fields:
-            raise NasError(f"'{kind}' is missing in '{text}': expected Genotype(normal=[...], reduce=[...])")
+            raise NasError(f"genotype={text}: '{kind}' is missing. Write Genotype(normal=[...], reduce=[...]).")
         pairs = fields[kind]
         if pairs is None and kind == "reduce":
             continue
         if pairs is None:
-            raise NasError(f"the normal cell is None in '{text}': only the reduction cell may be fixed")
+            raise NasError(f"genotype={text}: the normal cell is None. Only the reduction cell may be fixed.")
         output = fields.get(f"{kind}_concat") or list(nodes_of(5) if len(pairs) == 10 else NODES)
         nodes = [node for node in output if isinstance(node, int)]
         if len(nodes) != len(output):
-            raise NasError(f"{kind}_concat in '{text}' must list nodes, as in [2, 3, 4, 5]")
+            raise NasError(f"genotype={text}: {kind}_concat must list nodes, for example [2, 3, 4, 5].")
         parse_cell = from_triples if any(_is_triple(entry) for entry in pairs) else from_pairs
         cells[kind] = parse_cell(pairs, nodes, text)
     return Genotype(NOTATION, cells)
@@ -103,12 +103,12 @@ def from_pairs(pairs: Iterable[object], output: Iterable[int], text: str = "") -
     links: list[tuple[str, int]] = []
     for pair in pairs:
         if not (isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[1], int)):
-            raise NasError(f"'{pair}' in '{text}' is not a pair (op, source)")
+            raise NasError(f"genotype={text}: '{pair}' is not a pair (op, source).")
         links.append((_op(pair[0], text), pair[1]))
     if len(links) not in TARGETS:
         raise NasError(
-            f"a cell of the DARTS space has 8 links, found {len(links)} in '{text}' (10 links make five nodes, "
-            "14 an op on every edge)"
+            f"genotype={text}: a cell of the DARTS space has 8 links, found {len(links)}. Write 8 links, 10 for five "
+            "nodes, or 14 for an op on every edge."
         )
     targets = TARGETS[len(links)]
     return CellGenotype(
@@ -125,7 +125,7 @@ def from_triples(triples: Iterable[object], output: Iterable[int], text: str = "
     links = []
     for triple in triples:
         if not (isinstance(triple, Sequence) and _is_triple(triple)):
-            raise NasError(f"'{triple}' in '{text}' is not a triple (op, target, source)")
+            raise NasError(f"genotype={text}: '{triple}' is not a triple (op, target, source).")
         links.append(Link(_op(triple[0], text), triple[2], triple[1]))
     reachable = reachable_links(links)
     targets = {link.target for link in reachable}
@@ -140,13 +140,15 @@ def _op(op: object, text: str) -> str:
     """Return the project's name of an op. Raises NasError if it is unknown."""
     name = AUTODL_OPS.get(str(op), str(op))
     if name not in (*OPS, "none"):
-        raise NasError(f"unknown op '{op}' in '{text}': the DARTS space has {', '.join(OPS)}")
+        raise NasError(f"genotype={text}: unknown op '{op}'. Choose from {', '.join(OPS)}.")
     return name
 
 
 def _fields(text: str) -> dict[str, list[object] | None]:
     """Return the arguments of ``Genotype(...)`` without executing it."""
-    error = NasError(f"'{text}' is not a DARTS genotype: expected Genotype(normal=[('op', source), ...], reduce=[...])")
+    error = NasError(
+        f"genotype={text}: not a DARTS genotype. Write Genotype(normal=[('op', source), ...], reduce=[...])."
+    )
     try:
         call = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -62,7 +62,7 @@ class NasBench201Network(Network):
     ) -> None:
         super().__init__()
         if min(channels, per_stage) < 1:
-            raise NasError(f"channels={channels}, cells_per_stage={per_stage}: both must be at least 1")
+            raise NasError(f"channels={channels}, cells_per_stage={per_stage}: both must be at least 1.")
         conv = nn.Conv2d(shape[0], channels, 3, padding=1, bias=False)
         self.stem = nn.Sequential(conv, nn.BatchNorm2d(channels)) if stem else nn.Identity()
         plan = [

@@ -29,7 +29,8 @@ def parse(text: str) -> Genotype:
     nodes = text.strip().split("+")
     if len(nodes) != 3 or not all(n.startswith("|") and n.endswith("|") for n in nodes):
         raise NasError(
-            f"'{text}' is not a NAS-Bench-201 architecture: expected three nodes as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+            f"genotype={text}: not a NAS-Bench-201 architecture. Write three nodes as "
+            "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|."
         )
     return from_ops([op for target, node in enumerate(nodes, 1) for op in _parse_node(text, node, target)])
 
@@ -40,13 +41,13 @@ def _parse_node(text: str, node: str, target: int) -> list[str]:
     for field in node.strip("|").split("|"):
         op, _, source = field.partition("~")
         if op not in OPS:
-            raise NasError(f"unknown op '{op}' in '{text}': NAS-Bench-201 has {', '.join(OPS)}")
+            raise NasError(f"genotype={text}: unknown op '{op}'. Choose from {', '.join(OPS)}.")
         if source not in map(str, range(target)) or int(source) in ops:
-            raise NasError(f"bad edge '{field}' in '{text}': node {target} reads each of the nodes before it once")
+            raise NasError(f"genotype={text}: bad edge '{field}'. Node {target} reads each node before it once.")
         ops[int(source)] = op
     missing = [s for s in range(target) if s not in ops]
     if missing:
-        raise NasError(f"edge {missing[0]}->{target} is missing in '{text}': write all six edges, 'none' included")
+        raise NasError(f"genotype={text}: edge {missing[0]}->{target} is missing. Write all six edges, none included.")
     return [ops[s] for s in range(target)]
 
 
@@ -82,7 +83,7 @@ def _benchmark_indices() -> dict[tuple[str, ...], int]:
 def from_index(index: int) -> Genotype:
     """Return the architecture with a benchmark index, 0 to 15,624. Raises NasError for any other index."""
     if not 0 <= index < len(benchmark_order()):
-        raise NasError(f"NAS-Bench-201 has no architecture {index}: indices run from 0 to {len(benchmark_order()) - 1}")
+        raise NasError(f"index={index}: NAS-Bench-201 has the indices 0 to {len(benchmark_order()) - 1}.")
     return from_ops(benchmark_order()[index])
 
 

@@ -62,7 +62,9 @@ class NasBench201(Space):
 
     def deepen(self, cells: Mapping[str, Cell], extra: int) -> NasBench201:
         if extra % 3:
-            raise NasError(f"{extra} cells cannot be shared among the three stages of space '{self.name}'")
+            raise NasError(
+                f"space={self.name}: {extra} cells cannot be shared among three stages. Use a multiple of 3."
+            )
         other = copy(self)
         other.cells = dict(cells)
         other.cells_per_stage = self.cells_per_stage + extra // 3
@@ -92,8 +94,8 @@ class NasBench201(Space):
         links = genotype.cells["cell"].links
         if sorted((link.source, link.target) for link in links) != sorted(EDGES):
             raise NasError(
-                f"a cell of space '{self.name}' has one op on each of its {len(EDGES)} edges, 'none' included, "
-                f"found {format_links(links)}"
+                f"genotype: a cell of space={self.name} has one op on each of its {len(EDGES)} edges, none included. "
+                f"Found {format_links(links)}."
             )
 
     def native(self, genotype: Genotype) -> str:

@@ -26,7 +26,7 @@ def parse(text: str) -> Genotype:
     """Parse widths such as ``8:16:24:32:40``. Raises NasError for any other text."""
     parts = [part.strip() for part in text.split(":")]
     if len(parts) != LAYERS or not all(re.fullmatch(r"[1-9]\d{0,5}", part) for part in parts):
-        raise NasError(f"'{text}' is not a NATS-Bench size: expected the channels of five layers as 8:16:24:32:40")
+        raise NasError(f"genotype={text}: not a NATS-Bench size. Write the channels of five layers as 8:16:24:32:40.")
     return from_widths([int(part) for part in parts])
 
 
@@ -40,7 +40,7 @@ def widths_of(genotype: Genotype) -> tuple[int, ...]:
     """Return the output channels of the five layers. Raises NasError if the genotype has no such layers."""
     if genotype.space != NOTATION or set(genotype.cells) != {"cell"}:
         raise NasError(
-            f"a genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) has no widths of layers"
+            f"genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) has no widths of layers."
         )
     links = genotype.cells["cell"].links
     ops = {(link.source, link.target): link.op for link in links}
@@ -58,7 +58,7 @@ def from_index(index: int, widths: Sequence[int] = WIDTHS) -> Genotype:
     """
     size = len(widths) ** LAYERS
     if not 0 <= index < size:
-        raise NasError(f"there is no architecture {index} of widths: indices run from 0 to {size - 1}")
+        raise NasError(f"index={index}: {len(widths)} widths have the indices 0 to {size - 1}.")
     digits = [index // len(widths) ** place % len(widths) for place in reversed(range(LAYERS))]
     return from_widths([widths[digit] for digit in digits])
 
@@ -68,6 +68,8 @@ def to_index(genotype: Genotype, widths: Sequence[int] = WIDTHS) -> int:
     index = 0
     for width in widths_of(genotype):
         if width not in widths:
-            raise NasError(f"width {width} of '{native(genotype)}' is none of {', '.join(map(str, widths))}")
+            raise NasError(
+                f"genotype={native(genotype)}: unknown width {width}. Choose from {', '.join(map(str, widths))}."
+            )
         index = index * len(widths) + list(widths).index(width)
     return index

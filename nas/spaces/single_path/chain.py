@@ -62,7 +62,7 @@ def split_blocks(text: str, notation: str, length: int) -> list[str]:
     blocks = rest.split("-")
     if name != notation or len(blocks) != length:
         raise NasError(
-            f"'{text}' is not a genotype of space {notation}: expected '{notation}:' and {length} blocks joined by "
-            f"'-', found {len(blocks)}"
+            f"genotype={text}: not a genotype of space {notation}. Write '{notation}:' and {length} blocks joined by "
+            f"'-', found {len(blocks)}."
         )
     return blocks

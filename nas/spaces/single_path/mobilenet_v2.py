@@ -77,5 +77,7 @@ def parse(text: str) -> Genotype:
     ops = [SKIP if block == "skip" else _BLOCK.sub(r"mbconv\2_\1x\1", block) for block in blocks]
     for block, op in zip(blocks, ops, strict=True):
         if op not in OPS:
-            raise NasError(f"unknown block '{block}' in '{text}': write skip or k3e6 (kernel 3, 5, 7, expansion 3, 6)")
+            raise NasError(
+                f"genotype={text}: unknown block '{block}'. Write skip or k3e6 (kernel 3, 5, 7, expansion 3, 6)."
+            )
     return chain_from_ops(NOTATION, ops)

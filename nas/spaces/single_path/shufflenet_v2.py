@@ -66,8 +66,8 @@ def parse(text: str) -> Genotype:
         number, _, scale = block.partition("x")
         if number not in ("0", "1", "2", "3") or (scale or DEFAULT_SCALE) not in SCALES:
             raise NasError(
-                f"unknown block '{block}' in '{text}': write 0 to 3, optionally followed by x and one of "
-                f"{', '.join(SCALES)}"
+                f"genotype={text}: unknown block '{block}'. Write 0 to 3, optionally followed by x and one of "
+                f"{', '.join(SCALES)}."
             )
         unit = list(UNITS)[int(number)]
         ops.append(unit if scale in ("", DEFAULT_SCALE) else f"{unit}_{scale}")

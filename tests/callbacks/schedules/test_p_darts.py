@@ -132,7 +132,7 @@ def test_new_weights_do_not_depend_on_the_global_generator() -> None:
 
 
 def test_p_darts_stages_refuse_impossible_depths() -> None:
-    with pytest.raises(NasError, match="4 cells cannot be shared among the three stages"):
+    with pytest.raises(NasError, match="4 cells cannot be shared among three stages"):
         tiny(DroppedSkip, callbacks=[PDartsStages([3], [4])])
     with pytest.raises(NasError, match="one entry per stage"):
         PDartsStages([5, 3], [6])

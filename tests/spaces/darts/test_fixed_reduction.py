@@ -89,7 +89,7 @@ def test_check_distinguishes_fixed_and_searched_reductions() -> None:
     for built, wrong in ((space(), both), (Darts((3, 32, 32), 10), genotype)):
         with pytest.raises(NasError, match="does not fit space"):
             built.check(wrong)
-    with pytest.raises(NasError, match="only the reduction cell may be fixed"):
+    with pytest.raises(NasError, match="Only the reduction cell may be fixed"):
         parse("Genotype(normal=None, reduce=None)")
 
 

@@ -24,7 +24,7 @@ def test_indices_are_lexicographic() -> None:
     for wrong in (-1, 32768):
         with pytest.raises(NasError, match="0 to 32767"):
             from_index(wrong)
-    with pytest.raises(NasError, match="width 9"):
+    with pytest.raises(NasError, match="unknown width 9"):
         to_index(parse("8:9:8:8:8"))
 
 
