@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -66,7 +67,9 @@ def render(results: Sequence[Result], sources: Mapping[str, str]) -> str:
             parts.append(f"### {heading}\n")
             for metric, rows in _grouped(group, lambda result: result.metric).items():
                 parts += [f"**{_caption(metric)}**\n", _table(sorted(rows, key=_rank)), *_measured(rows)]
-    parts += ["## Sources\n", "\n".join(f"- **{name}**: {text}" for name, text in sources.items()) + "\n"]
+    items = (f"- **{name}**: {text}" for name, text in sources.items())
+    lines = (textwrap.fill(item, 116, subsequent_indent="  ", break_on_hyphens=False) for item in items)
+    parts += ["## Sources\n", "\n".join(lines) + "\n"]
     return "\n".join(parts)
 
 

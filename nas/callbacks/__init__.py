@@ -1,1 +1,1 @@
-"""What happens around a search: schedules, records, guards. Callbacks know searches only as ``Search``."""
+"""Lightning callbacks: schedules, selection, recording and guards. They know searches only as ``Search``."""

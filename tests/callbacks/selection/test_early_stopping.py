@@ -196,7 +196,7 @@ def test_action_stop_ends_with_an_earlier_genotype(tmp_path: Path, monkeypatch: 
 
 def test_action_regularize_returns_with_more_weight_decay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spy, search = searched(tmp_path, monkeypatch, *always("regularize"))
-    # judged first after epoch 2, against epoch 1; 0.03 is the limit, so that the third time goes on
+    # first decided after epoch 2, against epoch 1; 0.03 is the limit, so the search continues the third time
     assert [epoch for epoch, *_ in spy.seen] == [0, 1, 2, 2, 2, 3, 4]
     assert [decay for *_, decay in spy.seen] == pytest.approx([3e-4] * 3 + [3e-3] + [3e-2] * 3)
     again = [(name, lr) for epoch, name, lr, _ in spy.seen if epoch == 2]

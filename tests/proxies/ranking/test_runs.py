@@ -79,7 +79,7 @@ def test_what_a_scan_leaves(whole: Path) -> None:
 
 
 def test_indices_have_the_same_scores(whole: Path, tmp_path: Path) -> None:
-    """Whatever else is scored, and with whatever batches the data set would train."""
+    """Scores do not depend on the other architectures or on the batch size of the data set."""
     expected = {row["index"]: row["score"] for row in rows(whole)}
     some = list(expected)[7:3:-2]
     scan(tmp_path / "some", NETWORK, f"ranking.indices={some}".replace(" ", ""), "seed=3").succeeded()

@@ -34,7 +34,7 @@ def test_format_duration(seconds: float, text: str) -> None:
 
 
 def test_candidate_data_module_has_a_step_per_candidate(tmp_path: Path) -> None:
-    """Whatever the number of image batches, the rounds have 24, 18 and 12 steps, also in the progress bar."""
+    """The rounds have 24, 18 and 12 steps, also in the progress bar, for any number of image batches."""
     params = "method.proxies=[{_target_:nas.proxies.params_macs.Params}]"
     quick = [part for part in QUICK if not part.startswith("method.proxies")]
     watch = "+callbacks.watch={_target_:tests.support.tenas_tools.StepsSeen,file:" + str(tmp_path / "seen.jsonl") + "}"
