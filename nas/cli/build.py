@@ -107,10 +107,15 @@ def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Train
     return trainer
 
 
-def seed_and_threads(cfg: DictConfig) -> None:
-    """Seed all generators and set the number of CPU threads."""
+def set_threads(cfg: DictConfig) -> None:
+    """Set the number of CPU threads, if ``threads`` is not null."""
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
+
+
+def seed_and_threads(cfg: DictConfig) -> None:
+    """Set the number of CPU threads and seed all generators."""
+    set_threads(cfg)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
 
 

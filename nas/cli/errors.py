@@ -1,4 +1,4 @@
-"""Errors as the one line that a user reads."""
+"""One line for an error that the user can fix."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nas.utils.errors import NasError, one_line
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def explain(error: BaseException) -> str | None:
-    """The one line for an error that the user can mend, or None."""
-    for cause in _chain(error):
-        line = _told(cause)
+    """Return the line for an error of the user, of one of its causes, or of the configuration; None for any other."""
+    for cause in _causes(error):
+        line = _line(cause)
         if line is not None:
             return line
     if isinstance(error, InstantiationException):
         return _instantiation(error)
     if isinstance(error, OmegaConfBaseException):
         key = getattr(error, "full_key", None)
-        return f"{key}: {_short(error)}" if key else _short(error)
+        return f"{key}: {_without_keys(error)}" if key else _without_keys(error)
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
         yield cause
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
-def _told(error: BaseException) -> str | None:
+def _line(error: BaseException) -> str | None:
     kind = type(error).__name__
     if isinstance(error, NasError):
         return str(error)
@@ -47,40 +47,43 @@ def _told(error: BaseException) -> str | None:
         return f"trainer: {one_line(error)}"
     if kind == "OutOfMemoryError":
         text = one_line(error).partition(". ")[0]
-        return f"the device has too little memory ({text}): use a smaller dataset.batch_size, or a smaller space"
+        return f"the device is out of memory ({text}). Use a smaller dataset.batch_size or a smaller space."
     if "PytorchStreamReader" in str(error):
-        return f"ckpt_path: the checkpoint is damaged ({one_line(error)}); give an older one"
+        return f"ckpt_path: the checkpoint is damaged ({one_line(error)}). Give an older one."
     if isinstance(error, ValueError) and str(error).startswith("Expected more than 1 value per channel"):
         return (
-            "a batch of one image came to a batch norm on maps of 1x1, which has no spread to divide by: choose a "
-            "dataset.batch_size above 1 that does not leave a single image for the last batch, or, where it is the "
-            "auxiliary head's, network.auxiliary=false"
+            "dataset.batch_size: a batch norm on maps of 1x1 got a batch of a single image and cannot normalize it. "
+            "Choose a size above 1 that leaves no single image for the last batch; for the auxiliary head, set "
+            "network.auxiliary=false."
         )
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, ValueError) and frames and re.search(r"torch.optim\W", frames[-1].filename):
-        return f"an optimizer or its scheduler refuses its options: {one_line(error)}"
+        return f"an optimizer or its scheduler rejects its options: {one_line(error)}"
     return None
 
 
 def _operating_system(error: OSError) -> str | None:
-    where = f" ({error.filename})" if error.filename else ""
-    if error.errno in FULL:
-        why = os.strerror(error.errno or 0).lower()
-        return f"{why}{where}: the files of the last whole epoch are kept; make room and go on with ckpt_path=DIRECTORY"
+    file = f" ({error.filename})" if error.filename else ""
+    if error.errno in DISK_FULL:
+        reason = os.strerror(error.errno or 0).lower()
+        return (
+            f"{reason}{file}: the files of the last complete epoch are kept. Free space and resume with "
+            "ckpt_path=DIRECTORY."
+        )
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return f"{os.strerror(error.errno or errno.EACCES).lower()}{where}: choose a place that can be written"
+        return f"{os.strerror(error.errno or errno.EACCES).lower()}{file}: choose a writable directory."
     return None
 
 
 def _instantiation(error: InstantiationException) -> str:
-    """Hydra's text on several lines, with the key in front and the cause's own words."""
+    """Return Hydra's text of several lines as one: the key, then the message of the cause."""
     key = re.search(r"full_key: (\S+)", str(error))
     target = re.search(r"Error (?:in call to|locating|getting \w+) (?:target )?'([^']+)'", str(error))
-    cause = error.__cause__
-    said = _short(cause) if cause is not None else _short(error)
-    where = key or target
-    return f"{where[1]}: {said}" if where is not None else said
+    text = _without_keys(error.__cause__ if error.__cause__ is not None else error)
+    place = key or target
+    return f"{place[1]}: {text}" if place is not None else text
 
 
-def _short(error: BaseException) -> str:
+def _without_keys(error: BaseException) -> str:
+    """Return the text of an error of OmegaConf without its lines about keys and types."""
     return re.sub(r"\s*(full_key|object_type|reference_type)[:=].*", "", one_line(error))

@@ -42,8 +42,8 @@ def test_black_box_search_writes_files_without_reading_images(tmp_path: Path) ->
     for name in ("cell.png", "anytime.png"):
         assert (directory / name).read_bytes().startswith(
             b"\x89PNG"
-        ) and f"picture       {directory / name}" in found.said
-    assert f"queries       {len(queries)} in {truth.spent:.0f} simulated s, ended by seconds" in found.said
+        ) and f"picture        {directory / name}" in found.said
+    assert f"queries        {len(queries)} in {truth.spent:.0f} simulated s, ended by seconds" in found.said
     rows = list(csv.DictReader((directory / "anytime.csv").open()))
     assert {row["name"] for row in rows} == {"value", "fact", "fact regret"}
     assert float(rows[199]["mean"]) == pytest.approx(truth.best.value, rel=1e-5)
@@ -148,7 +148,7 @@ def test_black_box_search_continues_without_finite_values(tmp_path: Path) -> Non
         command = ["method=reinforce", *COMMAND[1:], "method.budget.queries=4", "epochs=2"]
         done = run("search", *command, f"hydra.run.dir={tmp_path}/r")
     done.succeeded()
-    assert "value         none, " in done.said
+    assert "value          none, " in done.said
     assert json.loads((tmp_path / "r" / "summary.json").read_text())["value"] is None
     assert {line["value"] for line in lines(tmp_path / "r" / "queries.jsonl")} == {None}
 

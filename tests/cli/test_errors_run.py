@@ -93,7 +93,7 @@ def test_a_last_batch_of_one_image(tmp_path: Path) -> None:
     arguments = [a for a in TRAIN if "cells_per_stage" not in a]
     more = (f"genotype={DARTS}", "network.layers=3", "dataset.size=17", f"hydra.run.dir={tmp_path}")
     found = run("train", *arguments, *more)
-    found.refused("a batch of one image", "dataset.batch_size", "network.auxiliary=false")
+    found.refused("a batch of a single image", "dataset.batch_size", "network.auxiliary=false")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -237,7 +237,7 @@ def test_a_full_disk(searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as patch:
         patch.setattr(nas.spaces.genotype_file.os, "fsync", full)
-        run("search", f"ckpt_path={directory}").refused("no space left on device", "last whole epoch are kept")
+        run("search", f"ckpt_path={directory}").refused("no space left on device", "last complete epoch are kept")
     after = snapshot(directory)
     assert after["checkpoints/last.ckpt"] == before["checkpoints/last.ckpt"] and after.keys() == before.keys()
     run("search", f"ckpt_path={directory}").succeeded()

@@ -53,11 +53,11 @@ def test_a_model_and_another_genotype(tmp_path: Path) -> None:
 
 
 def test_wrong_number_of_classes(tmp_path: Path) -> None:
-    phrases = ["tells 10 classes apart, dataset=synthetic has 7", "choose the data set"]
+    phrases = ["trained with 10 classes, but dataset=synthetic has 7"]
     weights = saved(tmp_path, random_model().state)
     evaluate(tmp_path, weights, f"genotype={NB201}", "dataset.classes=7").refused(*phrases)
     model = save_random_model(tmp_path / "model.pt")
-    evaluate(tmp_path, f"weights={model}", "dataset.classes=7").refused(*phrases, "was trained on synthetic")
+    evaluate(tmp_path, f"weights={model}", "dataset.classes=7").refused(*phrases, "Use dataset=synthetic")
 
 
 def test_wrong_images(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_wrong_images(tmp_path: Path) -> None:
     weights = saved(tmp_path, random_model().state)
     evaluate(tmp_path, weights, f"genotype={NB201}", gray).refused("images of 3 channels, not 1")
     model = save_random_model(tmp_path / "model.pt")
-    evaluate(tmp_path, f"weights={model}", gray).refused("images of 3x8x8", "has 1x8x8")
+    evaluate(tmp_path, f"weights={model}", gray).refused("images of 3x8x8", "has 1x8x8", "Use dataset=synthetic")
 
 
 def test_files_that_are_no_weights(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_checkpoint_of_a_search(more: dict[str, object], tmp_path: Path) -> 
         ("mode=export weights={model} export.format=torch_export export.file={model}", ["ends in .pt2"]),
         (
             "mode=export weights={model} export.format=torch_export export.file={there}",
-            ["exists already", "not written over"],
+            ["exists already", "is not overwritten"],
         ),
         ("mode=export weights={model} export.format=torch_export export.normalize=7", ["export.normalize"]),
         ("mode=eval weights={model} evaluation.runs=0", ["evaluation.runs=0", "at least 1"]),

@@ -76,7 +76,7 @@ def test_train_starts_from_initial_weights(tmp_path: Path) -> None:
     arguments += ["epochs=1", "training.optimizer.lr=0.0", f"init_weights={tmp_path}/model.pt"]
     done = run("train", *arguments, f"hydra.run.dir={tmp_path}/run")
     done.succeeded()
-    assert f"begins with    {tmp_path}/model.pt (new: classifier.weight, classifier.bias)" in done.said
+    assert f"init weights   {tmp_path}/model.pt (new: classifier.weight, classifier.bias)" in done.said
     found = torch.load(tmp_path / "run" / "model.pt", weights_only=True)
     taken = [name for name in model.state if not name.startswith("classifier") and name.endswith("weight")]
     assert len(taken) > 20 and all(torch.equal(found["state_dict"][name], model.state[name]) for name in taken)

@@ -1,27 +1,23 @@
-"""A scan, from configuration to report."""
+"""Ranking of the architectures of a space by a zero-cost proxy: python search.py mode=rank_proxies proxy=..."""
 
 from __future__ import annotations
 
 import logging
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nas.cli.build import build_data, build_space, device_without_trainer
+from nas.cli.build import build_data, build_space, dataset_name, device_without_trainer, seed_and_threads
 from nas.cli.checks.options import check_network
-from nas.cli.run_dir.summary import environment
+from nas.cli.run_dir.environment import environment
+from nas.cli.run_dir.progress import LoopProgress
+from nas.cli.run_dir.summary import Summary
 from nas.data.base import ImageData
 from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
 from nas.plotting.cell import save_cell
@@ -30,63 +26,63 @@ from nas.proxies.ranking.log import Entry
 from nas.proxies.ranking.outputs import PICTURE_FILE, TABLE_FILE, save_picture, scatter, write_table
 from nas.proxies.ranking.ranking import ProxyRanking, size
 from nas.proxies.ranking.report import RankingReport, Truth, best_of, text
-from nas.searches.pruning.rounds import format_duration
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
 from nas.utils.atomic_write import write_atomically, write_json
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
-PAUSE = 30.0  # seconds between two lines of progress
-INCIDENTAL = ("root", "download", "on_device", "eval_batch_size", "batch_size", "name")
-"""Options of a data set on which the images of a score do not depend."""
+IRRELEVANT = ("root", "download", "on_device", "eval_batch_size", "batch_size", "name")
+"""Options of a data set that do not change the images of a proxy."""
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Scores the pool, writes the run directory, and returns the best architecture's accuracy where it is known."""
+    """Measure all candidates and write the run directory.
+
+    Returns:
+        The benchmark accuracy of the best architecture by the proxy in percent, None if it is unknown.
+    """
     device = _device(cfg)
-    if cfg.threads is not None:
-        torch.set_num_threads(cfg.threads)
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    seed_and_threads(cfg)
     data = build_data(cfg)
     space = build_space(cfg.space, data)
     report: RankingReport = instantiate(cfg.ranking.report, _convert_="all")
-    lacking = report.check(space, HydraConfig.get().runtime.choices["dataset"])
-    if lacking is not None:
-        log.info("benchmark      %s", lacking)
-    scan = build_ranking(cfg, space, data, device)
-    identity = _identity(cfg, scan)
-    with _Progress(len(scan.pool), scan.proxy.name) as progress:
-        entries = scan.run(Path(cfg.paths.output), identity, progress)
-    return _finish(cfg, scan, report, entries, identity, device)
+    missing = report.check(space, dataset_name())
+    if missing is not None:
+        log.info("benchmark      %s", missing)
+    ranking = build_ranking(cfg, space, data, device)
+    identity = _identity(cfg, ranking)
+    with LoopProgress(len(ranking.pool), ranking.proxy.name) as progress:
+        entries = ranking.run(Path(cfg.paths.output), identity, progress)
+    return _finish(cfg, ranking, report, entries, identity, device)
 
 
 def build_ranking(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
-    """The scan of a configuration; images are drawn at its first score."""
+    """Build the ranking of a configuration; its images are loaded at the first measurement."""
     batches = LazyProxyBatches(lambda: ProxyBatches(data, cfg.ranking.seed), device)
     check_network("ranking.network", space, cfg.ranking.network or {})
-    options = OmegaConf.masked_copy(cfg.ranking, [str(k) for k in cfg.ranking if k != "report"])
+    options = OmegaConf.masked_copy(cfg.ranking, [str(key) for key in cfg.ranking if key != "report"])
     options._set_parent(cfg)
-    scan: ProxyRanking = instantiate(options, space=space, batches=batches, _convert_="all")
-    return scan
+    ranking: ProxyRanking = instantiate(options, space=space, batches=batches, _convert_="all")
+    return ranking
 
 
 def _device(cfg: DictConfig) -> torch.device:
     if cfg.trainer.devices not in (1, "1", "auto") or cfg.trainer.strategy not in ("auto", None):
         raise NasError(
-            "a ranking runs in one process. Set trainer=cpu or trainer=gpu; split a space among several runs by "
-            "ranking.indices."
+            "trainer.devices: mode=rank_proxies runs in one process. Use trainer=cpu or trainer=gpu; ranking.indices "
+            "divides a space among several runs."
         )
     return device_without_trainer(cfg)
 
 
-def _identity(cfg: DictConfig, scan: ProxyRanking) -> dict[str, Any]:
-    """What scores depend on, and so what an interrupted scan must have in common with what goes on."""
+def _identity(cfg: DictConfig, ranking: ProxyRanking) -> dict[str, Any]:
+    """Return all options that values depend on; a resumed ranking must have the same."""
     plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
-    dataset = {key: value for key, value in plain["dataset"].items() if key not in INCIDENTAL}
+    dataset = {key: value for key, value in plain["dataset"].items() if key not in IRRELEVANT}
     return {
-        "proxy_name": scan.proxy.name,
-        "dataset_name": HydraConfig.get().runtime.choices["dataset"],
+        "proxy_name": ranking.proxy.name,
+        "dataset_name": dataset_name(),
         "ranking": {key: plain["ranking"][key] for key in ("seed", "network", "count", "sample_seed")},
         "proxy": plain["ranking"]["proxy"],
         "space": plain["space"],
@@ -94,67 +90,35 @@ def _identity(cfg: DictConfig, scan: ProxyRanking) -> dict[str, Any]:
     }
 
 
-class _Progress:
-    """A bar where someone watches, else a line now and then."""
-
-    def __init__(self, total: int, name: str) -> None:
-        self.total = total
-        self.name = name
-        self._begun: tuple[float, int] | None = None
-        self._told = 0.0
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
-        self._task = self._bar.add_task(name, total=total)
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, entries: Sequence[Entry]) -> None:
-        now, done = time.perf_counter(), len(entries)
-        self._bar.update(self._task, completed=done)
-        if self._begun is None:
-            self._begun, self._told = (now, done), now
-            if done:
-                log.info("goes on after %d of %d architectures", done, self.total)
-        elif now - self._told >= PAUSE and done < self.total:
-            self._told = now
-            each = (now - self._begun[0]) / (done - self._begun[1])
-            left = format_duration(each * (self.total - done))
-            log.info("%d/%d  %s  %.3f s each  %s left", done, self.total, self.name, each, left)
-
-
 def _finish(
     cfg: DictConfig,
-    scan: ProxyRanking,
+    ranking: ProxyRanking,
     report: RankingReport,
     entries: list[Entry],
     identity: dict[str, Any],
     device: torch.device,
 ) -> float | None:
-    output, higher = Path(cfg.paths.output), scan.evaluator.higher_is_better
-    truth = report.truth(scan.space, entries)
-    found: dict[str, Any] = {"proxy": scan.proxy.name, "higher_is_better": higher, "space": scan.space.name}
+    """Write table, report, picture, genotype and summary."""
+    output, higher = Path(cfg.paths.output), ranking.evaluator.higher_is_better
+    truth = report.truth(ranking.space, entries)
+    found: dict[str, Any] = {"proxy": ranking.proxy.name, "higher_is_better": higher, "space": ranking.space.name}
     found |= {"dataset": identity["dataset_name"], "seed": cfg.seed, **report(entries, higher, truth)}
     good = to_higher_is_better([entry.score for entry in entries], higher)
-    genotype = scan.space.parse(entries[best_of(good)].architecture)
-    title = f"{scan.proxy.name} on {scan.space.name}, {identity['dataset_name']}"
+    genotype = ranking.space.parse(entries[best_of(good)].architecture)
+    title = f"{ranking.proxy.name} on {ranking.space.name}, {identity['dataset_name']}"
     write_table(entries, {**identity, "seed": str(cfg.seed), "higher_is_better": higher}, output / TABLE_FILE)
     write_json(output / "report.json", found)
-    said = text(found, title)
-    write_atomically(output / "report.txt", said)
+    page = text(found, title)
+    write_atomically(output / "report.txt", page)
     save_picture(_picture(good, entries, truth, title), output / PICTURE_FILE)
     save_genotype(genotype, output / "genotype.json")
     save_cell(genotype, output)
-    parameters, macs = size(scan.space, genotype)
-    accuracy = found["best"]["accuracy"]
-    summary: dict[str, Any] = {
-        "mode": cfg.mode,
+    parameters, macs = size(ranking.space, genotype)
+    accuracy: float | None = found["best"]["accuracy"]
+    values: dict[str, Any] = {
+        "mode": "rank_proxies",
         **{key: found[key] for key in ("space", "dataset", "seed", "proxy")},
-        "genotype": scan.space.native(genotype),
+        "genotype": ranking.space.native(genotype),
         "value": found["best"]["score"],
         "architectures": len(entries),
         "search_seconds": found["seconds"]["total"],
@@ -163,11 +127,8 @@ def _finish(
         "benchmark_accuracy": accuracy,
         **environment(device, "32-true"),
     }
-    summary |= {key: found[key]["value"] for key in ("spearman", "kendall_tau_b") if key in found}
-    write_json(output / "summary.json", summary)
-    log.info("%sgenotype       %s", said, summary["genotype"])
-    log.info("parameters     %.3f M   MACs %.2f M", parameters / 1e6, macs / 1e6)
-    log.info("files          %s", output)
+    values |= {key: found[key]["value"] for key in ("spearman", "kendall_tau_b") if key in found}
+    Summary(values, [("files", str(output))], page).save(output)
     return accuracy
 
 

@@ -1,4 +1,4 @@
-"""The repetitions that a run has finished: a line each, from which an interrupted one goes on."""
+"""Log of finished repetitions (repetitions.jsonl), from which an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from nas.cli.run_dir.layout import REPETITIONS, holds_repetitions, run_directory
 from nas.utils.errors import NasError
 
 PARTS = ("seed", "space", "dataset", "proxy", "evaluator", "method")
-INCIDENTAL = {
+IRRELEVANT = {
     *(("method", key) for key in ("repetitions", "epochs", "callbacks", "evaluator")),  # the evaluator is a part itself
     *(("dataset", key) for key in ("root", "download", "on_device")),
     ("evaluator", "root"),
 }
-"""Options on which a repetition does not depend."""
-NEEDED = {"seed", "genotype", "value", "queries", "spent", "curve"}
-"""What a line must have to be gone on from."""
+"""Options that do not change the result of a repetition."""
+REQUIRED = {"seed", "genotype", "value", "queries", "spent", "curve"}
+"""Keys of a complete line."""
 
 
-def finished(cfg: DictConfig) -> list[dict[str, Any]]:
-    """The lines of the run that ``ckpt_path`` names, none where it is not set; one that was cut off is left out.
+def read_repetitions(cfg: DictConfig) -> list[dict[str, Any]]:
+    """Read the lines of the run that ``ckpt_path`` names, without an incomplete last one; none if it is not set.
 
     Raises:
-        NasError: where there is no such run, it was made with other options or by another version, or it has finished
-            more repetitions than are asked for.
+        NasError: if there is no such run, it has other options or is of another version, or it has more finished
+            repetitions than ``method.repetitions``.
     """
     if cfg.ckpt_path is None:
         return []
     directory = run_directory(Path(cfg.ckpt_path).expanduser())
     if directory is None or not holds_repetitions(directory):
-        raise NasError(f"ckpt_path: there is no {REPETITIONS} in {cfg.ckpt_path}: give the directory of such a run")
-    _refuse_other_options(cfg, directory)
+        raise NasError(f"ckpt_path={cfg.ckpt_path}: there is no {REPETITIONS} in it. Give the directory of such a run.")
+    _check_options(cfg, directory)
     rows: list[dict[str, Any]] = []
     for line in (directory / REPETITIONS).read_text().splitlines():
         try:
@@ -50,52 +50,53 @@ def finished(cfg: DictConfig) -> list[dict[str, Any]]:
 
 def _check_rows(rows: list[dict[str, Any]], wanted: int, path: Path) -> None:
     for number, row in enumerate(rows):
-        if not isinstance(row, dict) or row.get("repetition") != number or not row.keys() >= NEEDED:
+        if not isinstance(row, dict) or row.get("repetition") != number or not row.keys() >= REQUIRED:
             raise NasError(
-                f"ckpt_path: line {number + 1} of {path} is not what this version writes of repetition {number}: "
-                "start anew in another directory"
+                f"ckpt_path: line {number + 1} of {path} is not a line of this version for repetition {number}. Start "
+                "from scratch in another directory."
             )
     if len(rows) > wanted:
         raise NasError(
-            f"ckpt_path: {path} has {len(rows)} finished repetitions, more than method.repetitions={wanted}: ask for "
-            "as many, or start anew in another directory"
+            f"method.repetitions={wanted}: {path} has {len(rows)} finished repetitions. Give at least as many, or "
+            "start from scratch in another directory."
         )
 
 
-def _refuse_other_options(cfg: DictConfig, directory: Path) -> None:
+def _check_options(cfg: DictConfig, directory: Path) -> None:
+    """Raise NasError if the run in ``directory`` has other options than ``cfg``."""
     file = directory / ".hydra" / "config.yaml"
     if not file.is_file():
-        raise NasError(f"ckpt_path: there is no {file}: what its repetitions were made with is not known")
-    theirs, mine = _parts(OmegaConf.load(file)), _parts(cfg)
-    other = sorted(key for key in theirs.keys() | mine.keys() if theirs.get(key) != mine.get(key))
-    if other:
+        raise NasError(f"ckpt_path: there is no {file}, so the options of its repetitions are unknown.")
+    theirs, ours = _relevant_options(OmegaConf.load(file)), _relevant_options(cfg)
+    different = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
+    if different:
         raise NasError(
-            f"ckpt_path: the repetitions in {directory} were made with another {', '.join(other)}: leave that as it "
-            "was, or start anew in another directory"
+            f"ckpt_path: the repetitions in {directory} have another {', '.join(different)}. Give the same, or start "
+            "from scratch in another directory."
         )
 
 
-def _parts(cfg: Any) -> dict[str, Any]:
-    """What repetitions depend on, by the name of the option."""
+def _relevant_options(cfg: Any) -> dict[str, Any]:
+    """Return the options that repetitions depend on, by dotted key."""
     found: dict[str, Any] = {}
     for part in PARTS:
         value = cfg.get(part)  # None in a record of a version without it
         if isinstance(value, DictConfig):
-            value = cast(dict[str, Any], OmegaConf.to_container(value, resolve=True))
-            found |= {f"{part}.{key}": one for key, one in value.items() if (part, key) not in INCIDENTAL}
+            options = cast(dict[str, Any], OmegaConf.to_container(value, resolve=True))
+            found |= {f"{part}.{key}": option for key, option in options.items() if (part, key) not in IRRELEVANT}
         else:
             found[part] = value
     return found
 
 
-def curve(found: AnytimeCurve) -> dict[str, Any]:
-    """A curve in what JSON has: None is no number."""
-    values = {name: [v if math.isfinite(v) else None for v in row] for name, row in found.values.items()}
-    return {"spent": found.spent, "values": values, "end": found.end}
+def encode_curve(curve: AnytimeCurve) -> dict[str, Any]:
+    """Return an anytime curve as JSON values, with None for NaN."""
+    values = {name: [v if math.isfinite(v) else None for v in row] for name, row in curve.values.items()}
+    return {"spent": curve.spent, "values": values, "end": curve.end}
 
 
-def trace_of(row: Mapping[str, Any]) -> AnytimeCurve:
-    """The curve of a line."""
+def decode_curve(row: Mapping[str, Any]) -> AnytimeCurve:
+    """Return the anytime curve of a line."""
     saved = row["curve"]
-    values = {name: [math.nan if v is None else v for v in values] for name, values in saved["values"].items()}
+    values = {name: [math.nan if v is None else v for v in column] for name, column in saved["values"].items()}
     return AnytimeCurve(saved["spent"], values, saved["end"])

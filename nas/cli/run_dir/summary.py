@@ -1,101 +1,143 @@
-"""summary.json: what was run, on what, and what came out."""
+"""Summary of a job: the values of summary.json, and their one rendering in the log."""
 
 from __future__ import annotations
 
-import platform
-import resource
-import shlex
-import subprocess
-import sys
-from collections.abc import Iterable
-from importlib import metadata
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from nas.utils.atomic_write import write_json
+from nas.zoo.architectures import format_reported
 
-from nas.architecture.cell import Genotype
-from nas.callbacks.recording.benchmark import BenchmarkAccuracy
-from nas.nn.macs import count_operations, count_parameters
-from nas.spaces.base import Space
-from nas.zoo.architectures import PublishedArchitecture
+log = logging.getLogger(__name__)
+WIDTH = 14  # characters of a label
 
-PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
-
-
-def cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
-    """Parameters (without the auxiliary head) and multiply-adds of the derived network, as its space counts them."""
-    with torch.device("meta"):
-        network = space.network(genotype, **options)
-    rule = "macs_bias" if space.counts_bias else "macs"
-    return {
-        "parameters": count_parameters(network),
-        "macs": count_operations(network, space.shape, rule),
-        "macs_rule": rule,
-    }
+Values = Mapping[str, Any]
+Row = tuple[str, str]
 
 
-def as_published(entry: PublishedArchitecture, space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
-    """What was reported of an architecture, and what its network as it is here costs by the rules of its authors."""
-    rules = {str(figures["rule"]) for figures in entry.reported.values() if "rule" in figures}
-    with torch.device("meta"):
-        network = space.network(genotype, **options)
-    return {
-        "name": entry.name,
-        "source": entry.source,
-        "reported": {data: dict(figures) for data, figures in entry.reported.items()},
-        "reported_in": entry.reported_in,
-        "counted": {rule: count_operations(network, space.shape, rule) for rule in sorted(rules)},
-    }
+@dataclass(frozen=True)
+class Summary:
+    """Results of a job of any kind.
+
+    Args:
+        values: the content of summary.json. The rows of the log follow from the keys that are present.
+        notes: further rows (label, text) for the log alone, such as paths of pictures.
+        report: text printed before the rows.
+    """
+
+    values: Values
+    notes: Sequence[Row] = ()
+    report: str = ""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows (label, text) of the log, in the same order for all jobs."""
+        for part in PARTS:
+            yield from part(self.values)
+        yield from self.notes
+
+    def save(self, directory: Path) -> None:
+        """Write summary.json into a run directory and print the rows."""
+        write_json(directory / "summary.json", dict(self.values))
+        if self.report:
+            log.info("%s", self.report.rstrip("\n"))
+        for label, text in self.rows():
+            log.info("%-*s %s", WIDTH, label, text)
 
 
-def known(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, Any]:
-    """What a benchmark tells of a genotype, by the names of the metrics; nothing where there is none."""
-    table = next((callback for callback in callbacks if isinstance(callback, BenchmarkAccuracy)), None)
-    found: dict[str, Any] = {} if table is None else dict(table.accuracies(genotype))
-    return {**found, "benchmark_of": table.description} if table is not None and found else {}
+def _genotype(values: Values) -> Iterator[Row]:
+    yield "genotype", values["genotype"]
+    if "weights" in values:
+        yield "weights", f"{values['weights']} ({values['weights_kind']})"
 
 
-def environment(device: torch.device, precision: str) -> dict[str, Any]:
-    """Where a run took place and what it needed."""
-    return {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine(),
-        "accelerator": device.type,
-        "precision": precision,
-        "peak_memory_bytes": peak_memory(device),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "commit": commit(),
-        "command": shlex.join(["python", *sys.argv]),
-    }
+def _cost(values: Values) -> Iterator[Row]:
+    published = values.get("published", {})
+    counted = {values.get("macs_rule", "macs"): values["macs"], **published.get("counted", {})}
+    macs = [f"{value / 1e6:.2f} M" + (f" ({rule})" if len(counted) > 1 else "") for rule, value in counted.items()]
+    total = values.get("parameters_with_auxiliary", 0)
+    head = f" ({total / 1e6:.3f} M with the auxiliary head)" if total > values["parameters"] else ""
+    yield "parameters", f"{values['parameters'] / 1e6:.3f} M{head}   MACs {', '.join(macs)}"
+    for data, figures in published.get("reported", {}).items():
+        yield "reported", f"{format_reported(figures)} on {data}"
 
 
-def peak_memory(device: torch.device) -> int:
-    """The most memory held at a time, in bytes: of the device on CUDA, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def _search(values: Values) -> Iterator[Row]:
+    if values.get("val_accuracy") is not None:
+        text = "with the supernet's weights; train.py trains the network from scratch"
+        yield "val accuracy", f"{values['val_accuracy']:.2f} % ({text})"
+    if "queries" in values:
+        value = "none" if values["value"] is None else f"{values['value']:.6g}"
+        yield "value", f"{value}, {values['value_of']}"
+        seconds = f"{values['query_seconds']:.0f} {values['query_seconds_are']} s"
+        yield "queries", f"{values['queries']} in {seconds}, ended by {values['ended_by']}"
+    for split in ("valid", "test"):
+        if f"benchmark/{split}" in values:
+            yield "benchmark", f"{split} {values[f'benchmark/{split}']:.2f} % ({values['benchmark_of']})"
 
 
-def commit() -> str | None:
-    """The git commit of the code, with '+' where files differ from it; None outside a checkout."""
-    root = Path(__file__).parents[3]
-    try:
-        found = [
-            subprocess.run(
-                ["git", "-C", str(root), *args], capture_output=True, text=True, timeout=10, check=True
-            ).stdout
-            for args in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        ]
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found[0].strip() + ("+" if found[1].strip() else "")
+def _repetitions(values: Values) -> Iterator[Row]:
+    for name, column in values.get("table", {}).items():
+        of = f"   {values['value_of']}" if name == "value" else ""
+        spread = "" if column["std"] is None else f" +- {column['std']:.2f}"
+        known = "" if column["n"] == values["repetitions"] else f" of {values['repetitions']}: a mean of these alone"
+        yield name, f"{column['mean']:.2f}{spread} (n = {column['n']}{known}){of}"
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+def _test(values: Values) -> Iterator[Row]:
+    if "test_accuracy" not in values:
+        return
+    top5 = values.get("test_top5_accuracy")
+    text = f"top-1 {values['test_accuracy']:.2f} %" + ("" if top5 is None else f"   top-5 {top5:.2f} %")
+    if "epochs" in values:
+        text += f" after {values['epochs']} epochs"
+    if values.get("best_test_accuracy") is not None:
+        text += f" (best {values['best_test_accuracy']:.2f} % after {values['best_epochs']})"
+    yield "test accuracy", text
+    yield "tested on", f"{values['images']} {values['tested_on']} of {values['dataset']}"
+    if "calibration_error" in values:
+        error = f"expected calibration error {values['calibration_error']:.2f} %"
+        yield "test loss", f"{values['test_loss']:.4f}   {error}"
+
+
+def _speed(values: Values) -> Iterator[Row]:
+    if "images_per_second" not in values:
+        return
+    batched, single = values["batch_seconds"], values["image_seconds"]
+    threads = values["threads"]
+    where = f"{values['device']}, {values['precision']}"
+    if values["accelerator"] == "cpu":
+        where += f", {threads} thread{'s' if threads > 1 else ''}"
+    yield "throughput", f"{values['images_per_second']:.1f} images/s in batches of {batched['batch']} ({where})"
+    median, low, high = (1e3 * single[key] for key in ("median", "low", "high"))
+    spread = f"80 % of {single['runs']} between {low:.2f} and {high:.2f}"
+    yield "latency", f"{median:.2f} ms for a single image ({spread})"
+
+
+def _export(values: Values) -> Iterator[Row]:
+    for name, difference in values.get("max_difference", {}).items():
+        yield "difference", f"at most {difference:.3g} from the network, on {name} images"
+    if "file" in values:
+        yield "file", f"{values['file']} ({values['bytes'] / 1e6:.2f} MB)"
+
+
+def _time(values: Values) -> Iterator[Row]:
+    for job in ("search", "train"):
+        if f"{job}_seconds" in values:
+            step = values.get("step_seconds")
+            speed = "" if step is None else f", {1000 * step:.0f} ms per step"
+            yield f"{job} time", f"{values[f'{job}_seconds']:.1f} s{speed}"
+
+
+PARTS: Sequence[Callable[[Values], Iterator[Row]]] = (
+    _genotype,
+    _cost,
+    _search,
+    _repetitions,
+    _test,
+    _speed,
+    _export,
+    _time,
+)

@@ -1,4 +1,4 @@
-"""The table at the end of a sweep."""
+"""Table of a sweep: one row per job, printed at the end and written to sweep.csv."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rich.table import Table
 from nas.cli.run_dir.layout import FAILURE_FILE
 
 OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
-"""Columns that stand there where a job has them: what searches by queries found, what a benchmark knows of it."""
-COLUMNS = {
+"""Columns that appear only if a job has them: the value of a black-box search, benchmark accuracies."""
+COLUMNS: dict[str, tuple[str, ...]] = {
     "search": (
         "method",
         "space",
@@ -68,26 +68,18 @@ COLUMNS = {
         "genotype",
     ),
 }
-
-TELLING = {
-    "eval": "calibration_error",
-    "export": "max_difference",
-    "train": "test_accuracy",
-    "rank_proxies": "architectures",
-}
-"""The key of a summary that tells which kind of job it is of; the first of these that there is."""
+"""Columns by ``mode``, keys of summary.json."""
 
 
 class SweepTable(Callback):
-    """Prints one row a job when all have ended, and writes them to sweep.csv beside the jobs."""
+    """Hydra callback that prints and writes the table when all jobs have ended."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.sweep.dir)
         jobs = sorted((p for p in directory.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_number)
         rows = [job_row(job) for job in jobs]
-        usual = config.get("mode", "search")
-        columns = COLUMNS[next((kind for kind, key in TELLING.items() if any(key in row for row in rows)), usual)]
-        columns = tuple(name for name in columns if name not in OPTIONAL or any(name in row for row in rows))
+        mode = next((row["mode"] for row in rows if "mode" in row), config.mode)
+        columns = [name for name in COLUMNS[mode] if name not in OPTIONAL or any(name in row for row in rows)]
         table = Table(title=str(directory), title_justify="left")
         for column in ("job", *columns):
             table.add_column(column, overflow="fold", no_wrap=column != "genotype")
@@ -107,12 +99,12 @@ class SweepTable(Callback):
 
 
 def job_row(directory: Path) -> dict[str, Any]:
-    """What is known of a job: its summary, with means where it has repetitions, or why there is none."""
+    """Return the summary of a job, with the means of repetitions as further keys, or its failure."""
     row: dict[str, Any] = {"job": directory.name}
     summary, failure = directory / "summary.json", directory / FAILURE_FILE
     if summary.exists():
         found = json.loads(summary.read_text())
-        row |= {name: one["mean"] for name, one in found.get("table", {}).items()} | found
+        row |= {name: column["mean"] for name, column in found.get("table", {}).items()} | found
     elif failure.exists():
         row["failure"] = failure.read_text().strip()
     else:

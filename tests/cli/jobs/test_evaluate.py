@@ -14,7 +14,7 @@ import torch
 from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
 from torch import Tensor, nn
 
-from nas.cli.overrides.inherit_from_training import same_test
+from nas.cli.overrides.inherit_from_training import inherit_from_training
 from nas.data.synthetic import Synthetic
 from nas.deploy.evaluation import EvaluationModule
 from nas.deploy.latency import measure_latency
@@ -137,14 +137,14 @@ def test_a_run_is_evaluated_on_its_own_data(how: str, trained: Path, tmp_path: P
 
 
 def test_where_the_data_set_comes_from(trained: Path, tmp_path: Path) -> None:
-    taken = same_test(["mode=eval", f"weights={trained}"])
+    taken = inherit_from_training(["mode=eval", f"weights={trained}"])
     expected = ["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.classes=6", "dataset.size=64"]
     assert set(expected) <= set(taken) and "seed=3" in taken and taken[-1] == f"weights={trained}"
-    assert "seed=9" in (given := same_test(["seed=9", f"weights={trained}"])) and "seed=3" not in given
-    assert same_test(["dataset=digits", f"weights={trained}"]) == ["dataset=digits", f"weights={trained}"]
+    assert "seed=9" in (given := inherit_from_training(["seed=9", f"weights={trained}"])) and "seed=3" not in given
+    assert inherit_from_training(["dataset=digits", f"weights={trained}"]) == ["dataset=digits", f"weights={trained}"]
     alone = save_random_model(tmp_path / "moved.pt")
-    assert same_test([f"weights={alone}"])[0] == "dataset=synthetic"
-    assert same_test(["weights=nowhere"]) == ["weights=nowhere"]
+    assert inherit_from_training([f"weights={alone}"])[0] == "dataset=synthetic"
+    assert inherit_from_training(["weights=nowhere"]) == ["weights=nowhere"]
 
 
 def test_a_model_elsewhere_keeps_its_normalization(tmp_path: Path) -> None:

@@ -69,4 +69,4 @@ def test_train_refuses_unknown_names_and_native_strings(name: str, phrases: list
 
 def test_train_refuses_options_that_network_does_not_have(tmp_path: Path) -> None:
     done = run("train", *TINY, "genotype=dsnas", "network.layers=3", f"hydra.run.dir={tmp_path}")
-    done.refused("network.layers", "'shufflenet'", "norm_eps")
+    done.refused("network.layers", "space=shufflenet", "norm_eps")

@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from nas.blackbox.anytime import AnytimeCurve
-from nas.cli.run_dir.repetition_log import curve, trace_of
+from nas.cli.run_dir.repetition_log import decode_curve, encode_curve
 from nas.proxies.ranking.report import RankingReport
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
@@ -43,7 +43,7 @@ def test_killed_repetitions_go_on_where_they_stood(tmp_path: Path) -> None:
     run("search", f"ckpt_path={broken}", "seed=6").refused("were made with another", "method.seed, seed: leave")
     found = run("search", f"ckpt_path={broken}")
     found.succeeded()
-    assert "goes on after 4 of 6 repetitions" in found.said
+    assert "resumed after 4 of 6 repetitions" in found.said
     run("search", *command, f"hydra.run.dir={whole}").succeeded()
     for name in FILES:
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
@@ -114,7 +114,7 @@ def test_finished_repetitions_are_never_lost(tmp_path: Path) -> None:
 
 def test_curves_come_back_as_they_were() -> None:
     found = AnytimeCurve([1.5, 2.1], {"value": [math.nan, 0.1 + 0.2], "fact": [1.0, 1 / 3]}, 9.75)
-    again = trace_of({"curve": json.loads(json.dumps(curve(found), allow_nan=False))})
+    again = decode_curve({"curve": json.loads(json.dumps(encode_curve(found), allow_nan=False))})
     assert again.spent == found.spent and again.end == found.end
     assert math.isnan(again.values["value"][0]) and again.values["value"][1] == found.values["value"][1]
     assert again.values["fact"] == found.values["fact"]

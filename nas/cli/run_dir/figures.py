@@ -1,0 +1,54 @@
+"""Figures of a genotype for summary.json: its cost, its published results, its benchmark accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from nas.architecture.cell import Genotype
+from nas.callbacks.recording.benchmark import BenchmarkAccuracy
+from nas.callbacks.recording.step_timer import StepTimer
+from nas.nn.macs import count_operations, count_parameters
+from nas.spaces.base import Space
+from nas.zoo.architectures import PublishedArchitecture
+
+
+def network_cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
+    """Count the parameters (without the auxiliary head) and multiply-adds of a network by the rule of its space."""
+    with torch.device("meta"):
+        network = space.network(genotype, **options)
+    rule = "macs_bias" if space.counts_bias else "macs"
+    return {
+        "parameters": count_parameters(network),
+        "macs": count_operations(network, space.shape, rule),
+        "macs_rule": rule,
+    }
+
+
+def published_figures(entry: PublishedArchitecture, space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
+    """Return the reported results of an architecture, and the cost of this network by the rules of its authors."""
+    rules = {str(figures["rule"]) for figures in entry.reported.values() if "rule" in figures}
+    with torch.device("meta"):
+        network = space.network(genotype, **options)
+    return {
+        "name": entry.name,
+        "source": entry.source,
+        "reported": {data: dict(figures) for data, figures in entry.reported.items()},
+        "reported_in": entry.reported_in,
+        "counted": {rule: count_operations(network, space.shape, rule) for rule in sorted(rules)},
+    }
+
+
+def benchmark_figures(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, Any]:
+    """Return the benchmark accuracies of a genotype by metric name, empty without a benchmark callback."""
+    benchmark = next((callback for callback in callbacks if isinstance(callback, BenchmarkAccuracy)), None)
+    found: dict[str, Any] = {} if benchmark is None else dict(benchmark.accuracies(genotype))
+    return {**found, "benchmark_of": benchmark.description} if benchmark is not None and found else {}
+
+
+def step_seconds(callbacks: Iterable[Any]) -> float | None:
+    """Return the median duration of a training step in seconds, None without a timer or with too few steps."""
+    timer = next((callback for callback in callbacks if isinstance(callback, StepTimer)), None)
+    return timer.median() if timer is not None else None
