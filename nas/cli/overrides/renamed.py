@@ -159,9 +159,7 @@ def refuse_renamed(cfg: DictConfig) -> None:
     """Raise NasError for the first old name in a composed configuration, such as that of a user's own yaml file."""
     for key, value in _entries(cfg):
         found = lookup(key, value)
-        if found is None or found[0] not in (key, f"{key}={value}"):
-            continue
-        if any(_exists(cfg, name) for name in found[1]):
+        if found is not None and found[0] in (key, f"{key}={value}"):
             error = renamed(key, value, cfg)
             assert error is not None
             raise error
@@ -187,12 +185,17 @@ def _exists(cfg: DictConfig, name: str) -> bool:
 
 
 def _entries(node: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
-    """Yield each dotted key of a configuration, with its value if that is text; interpolations are not followed."""
+    """Yield each dotted key of a configuration, with its value if that is text; interpolations are not followed.
+
+    Options of classes outside this package are left out: they may have any name.
+    """
     keys = range(len(node)) if isinstance(node, ListConfig) else [key for key in node if (prefix, key) != ("", "hydra")]
+    target = str(node._get_node("_target_")) if isinstance(node, DictConfig) and "_target_" in node else "nas."
     for key in keys:
         child = node._get_node(key)
         name = f"{prefix}{key}"
         value = child._value() if child is not None else None
-        yield name, value if isinstance(value, str) else None
+        if target.startswith("nas."):
+            yield name, value if isinstance(value, str) else None
         if isinstance(child, DictConfig | ListConfig) and not (child._is_none() or child._is_interpolation()):
             yield from _entries(child, f"{name}.")

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from nas.cli.overrides.parse import parse
 from nas.cli.overrides.renamed import RENAMED, _entries, lookup, refuse_renamed, renamed, translate
 from nas.cli.overrides.renamed_experiments import EXPERIMENTS
+from nas.utils.errors import NasError
 from tests.support.compose_tools import CONF, choices
 from tests.support.error_tools import SEARCH, run
 
@@ -19,22 +20,21 @@ from tests.support.error_tools import SEARCH, run
 @cache
 def composed_names() -> frozenset[str]:
     """All dotted keys of all choices of the groups, and key=value for each value that is text and for each choice."""
-    jobs: list[tuple[str, list[str]]] = [("search", []), ("train", [])]
-    alone = ("method", "evaluator", "callbacks", "dataset", "space", "score", "proxy", "logger")
-    jobs += [("search", [f"{group}={name}"]) for group in alone for name in choices(group)]
-    jobs += [("train", [f"protocol={name}"]) for name in choices("protocol")]
-    jobs += [("train", [f"dataset={name}"]) for name in choices("dataset")]
+    jobs: list[tuple[str, list[str]]] = [("search", ["mode=rank_proxies"]), ("train", [])]
+    for group in ("method", "experiment", "callbacks", "dataset", "space", "logger"):
+        jobs += [("search", [f"{group}={name}"]) for name in choices(group)]
+    jobs += [("search", ["method=random_search", f"evaluator={name}"]) for name in choices("evaluator")]
     found: set[str] = set()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for job, overrides in jobs:
             for key, value in _entries(compose(job, overrides)):
                 found |= {key} if value is None else {key, f"{key}={value}"}
     groups = [path for path in CONF.iterdir() if path.is_dir()]
-    return frozenset(found | {f"{group.name}={path.stem}" for group in groups for path in group.glob("*.yaml")})
+    return frozenset(found | {f"{group.name}={name}" for group in groups for name in choices(group.name)})
 
 
 def exists(name: str) -> bool:
-    """Tell whether a key (``*`` for one part of it) or a key=value is in some composed configuration."""
+    """Tell whether some composed configuration has a key (``*`` for one part of it) or a key=value."""
     if "*" not in name:
         return name in composed_names()
     head, tail = name.split("*")
@@ -48,11 +48,9 @@ def _fits(name: str, head: str, tail: str) -> bool:
 
 @pytest.mark.parametrize("old", RENAMED)
 def test_renamed_rows_lead_from_absent_to_existing_names(old: str) -> None:
-    new = RENAMED[old].split(" or ")
-    pending = exists(old) and not all(map(exists, new))
-    if pending or not all(exists(name.partition("=")[0]) for name in new):  # a new value need not be a default
-        pytest.skip("this name has not changed yet")
     assert not exists(old)
+    for new in RENAMED[old].split(" or "):
+        assert exists(new.partition("=")[0]), new  # a new value need not be a default
 
 
 def test_renamed_rows_are_sorted() -> None:
@@ -61,8 +59,7 @@ def test_renamed_rows_are_sorted() -> None:
 
 @pytest.mark.parametrize("old", EXPERIMENTS)
 def test_renamed_experiments_are_replaced_by_existing_choices(old: str) -> None:
-    if (CONF / "experiment" / f"{old}.yaml").is_file():
-        pytest.skip("this experiment has not moved yet")
+    assert not (CONF / "experiment" / f"{old}.yaml").exists()
     for part in parse(EXPERIMENTS[old].split()):
         assert (CONF / part.key_or_group / f"{part.value()}.yaml").is_file()
 
@@ -104,10 +101,18 @@ def test_translate_gives_the_override_of_this_version() -> None:
 
 
 def test_refuse_renamed_reads_nested_keys_and_values() -> None:
-    new = {"edge": {"channel_divisor": 4}, "weight_step": {"clip_params": "weights"}}
-    refuse_renamed(OmegaConf.create({"method": new}))
-    with pytest.raises(Exception, match="method.edge.portion was renamed to method.edge.channel_divisor$"):
-        refuse_renamed(OmegaConf.create({"method": {**new, "edge": {"portion": 2, "channel_divisor": 4}}}))
+    with pytest.raises(NasError, match="method.edge.portion was renamed to method.edge.channel_divisor$"):
+        refuse_renamed(OmegaConf.create({"method": {"edge": {"portion": 2, "channel_divisor": 4}}}))
+    with pytest.raises(NasError, match="method.schedules was renamed to method.callbacks$"):
+        refuse_renamed(OmegaConf.create({"method": {"_target_": "nas.x.Search", "schedules": []}}))
+    with pytest.raises(NasError, match="dataset.split=xvalid was renamed to dataset.split=nas_bench_201$"):
+        refuse_renamed(OmegaConf.create({"dataset": {"split": "xvalid"}}))
+
+
+def test_refuse_renamed_leaves_options_of_foreign_classes_alone() -> None:
+    refuse_renamed(OmegaConf.create({"method": {"_target_": "mine.Search", "schedules": [], "order": "a"}}))
+    with pytest.raises(NasError, match="method.edge.portion was renamed"):
+        refuse_renamed(OmegaConf.create({"method": {"_target_": "mine.Search", "edge": {"portion": 2}}}))
 
 
 def test_search_refuses_an_old_name_before_it_writes(tmp_path: Path) -> None:
