@@ -61,9 +61,10 @@ class Outcome:
 def run(script: str, *arguments: str | Path) -> Outcome:
     """``python SCRIPT.py arguments...`` in this process, which is left as it was.
 
-    A small search is GDAS unless the arguments name a method.
+    A small search is GDAS unless the arguments name a method or a mode.
     """
-    if "space.channels=4" in arguments and not any(str(a).startswith(("method=", "metod=")) for a in arguments):
+    named = any(str(a).startswith(("method=", "metod=", "mode=")) for a in arguments)
+    if "space.channels=4" in arguments and not named:
         arguments = ("method=gdas", *arguments)
     main = nas.cli.search.main if script == "search" else nas.cli.train.main
     said, erred = io.StringIO(), io.StringIO()

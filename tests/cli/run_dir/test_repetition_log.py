@@ -39,8 +39,8 @@ def test_killed_repetitions_go_on_where_they_stood(tmp_path: Path) -> None:
         file.write('{"repetition": 4, "cut off in the mid')
     run("search", *command, f"hydra.run.dir={broken}").refused("holds an interrupted run", f"ckpt_path={broken}")
     other = run("search", f"ckpt_path={broken}", "method.strategy.population=5")
-    other.refused("were made with another method.strategy", "start anew in another directory")
-    run("search", f"ckpt_path={broken}", "seed=6").refused("were made with another", "method.seed, seed: leave")
+    other.refused("have another method.strategy", "from scratch in another directory")
+    run("search", f"ckpt_path={broken}", "seed=6").refused("have another method.seed, seed")
     found = run("search", f"ckpt_path={broken}")
     found.succeeded()
     assert "resumed after 4 of 6 repetitions" in found.said
@@ -77,7 +77,7 @@ def test_a_directory_without_repetitions_is_refused(tmp_path: Path) -> None:
     command = [*COMMAND, *QUICK, "method.budget.queries=3", "epochs=1"]
     run("search", *command, f"hydra.run.dir={single}").succeeded()
     again = ["method.repetitions=3", f"hydra.run.dir={tmp_path}/new"]
-    run("search", f"ckpt_path={single}", *again).refused(f"there is no repetitions.jsonl in {single}")
+    run("search", f"ckpt_path={single}", *again).refused(f"ckpt_path={single}: there is no repetitions.jsonl")
     (begun / ".hydra").mkdir(parents=True)
     (begun / ".hydra" / "overrides.yaml").write_text("[]")
     (begun / "repetitions.jsonl").touch()
@@ -99,7 +99,7 @@ def test_finished_repetitions_are_never_lost(tmp_path: Path) -> None:
     for fewer in ("2", "3"):
         found = run("search", f"ckpt_path={here}", f"method.repetitions={fewer}")
         found.refused("has 4 finished repetitions", f"method.repetitions={fewer}")
-    run("search", f"ckpt_path={here}", "method.repetitions=1").refused("no checkpoint", "as many of them, or more")
+    run("search", f"ckpt_path={here}", "method.repetitions=1").refused("no checkpoint", "same method.repetitions, or more")
     run("search", f"ckpt_path={here}").succeeded()
     assert file.read_text() == written and written.count("\n") == 4, "four were asked for last"
     (here / "summary.json").unlink()

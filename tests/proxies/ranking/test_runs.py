@@ -121,7 +121,7 @@ def test_killed_and_continued(whole: Path, tmp_path: Path) -> None:
 
 def test_mistakes(whole: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
-    scan(new, "trainer=ddp_cpu").refused("a ranking runs in one process", "trainer=cpu")
+    scan(new, "trainer=ddp_cpu").refused("mode=rank_proxies runs in one process", "trainer=cpu")
     scan(new, "ranking.count=3", "ranking.indices=[1]").refused("Set one of them")
     scan(new, "ranking.count=99999").refused("ranking.count=99999", "15625")
     scan(new, "ranking.count=0").refused("ranking.count=0: give a whole number, at least 1 and at most 15625")
