@@ -1,4 +1,4 @@
-"""Many searches in one run: they go on after a kill, and only as what they were."""
+"""Resume of repeated searches from their log."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ import signal
 from pathlib import Path
 from unittest import mock
 
-import pytest
-
 from nas.blackbox.anytime import AnytimeCurve
 from nas.cli.run_dir.repetition_log import decode_curve, encode_curve
-from nas.proxies.ranking.report import RankingReport
-from nas.spaces.nas_bench_201.space import NasBench201
-from nas.utils.errors import NasError
 from tests.support.compose_tools import lines, script
 from tests.support.error_tools import run
 from tests.support.query_tools import COMMAND, QUICK, Formula
@@ -22,7 +17,7 @@ from tests.support.query_tools import COMMAND, QUICK, Formula
 FILES = ("repetitions.jsonl", "table.csv", "anytime.csv", "genotype.json")
 
 
-def test_killed_repetitions_go_on_where_they_stood(tmp_path: Path) -> None:
+def test_read_repetitions_resumes_a_killed_run(tmp_path: Path) -> None:
     flag, whole, broken = tmp_path / "killed", tmp_path / "whole", tmp_path / "broken"
     killing = [
         "evaluator._target_=tests.support.query_tools.KillingFormula",
@@ -40,7 +35,7 @@ def test_killed_repetitions_go_on_where_they_stood(tmp_path: Path) -> None:
     run("search", *command, f"hydra.run.dir={broken}").refused("holds an interrupted run", f"ckpt_path={broken}")
     other = run("search", f"ckpt_path={broken}", "method.strategy.population=5")
     other.refused("have another method.strategy", "from scratch in another directory")
-    run("search", f"ckpt_path={broken}", "seed=6").refused("have another method.seed, seed")
+    run("search", f"ckpt_path={broken}", "seed=6").refused("method.seed, seed")
     found = run("search", f"ckpt_path={broken}")
     found.succeeded()
     assert "resumed after 4 of 6 repetitions" in found.said
@@ -57,7 +52,7 @@ def test_killed_repetitions_go_on_where_they_stood(tmp_path: Path) -> None:
     assert [row["seed"] for row in lines(more / "repetitions.jsonl")] == list(range(5, 13))
 
 
-def test_interrupted_repetitions_are_kept(tmp_path: Path) -> None:
+def test_read_repetitions_keeps_those_finished_before_an_interrupt(tmp_path: Path) -> None:
     def reset(self: Formula, seed: int) -> None:
         if seed == 2:
             raise KeyboardInterrupt
@@ -72,7 +67,7 @@ def test_interrupted_repetitions_are_kept(tmp_path: Path) -> None:
     assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1, 2, 3]
 
 
-def test_a_directory_without_repetitions_is_refused(tmp_path: Path) -> None:
+def test_read_repetitions_refuses_a_directory_without_them(tmp_path: Path) -> None:
     single, begun = tmp_path / "single", tmp_path / "begun"
     command = [*COMMAND, *QUICK, "method.budget.queries=3", "epochs=1"]
     run("search", *command, f"hydra.run.dir={single}").succeeded()
@@ -81,16 +76,15 @@ def test_a_directory_without_repetitions_is_refused(tmp_path: Path) -> None:
     (begun / ".hydra").mkdir(parents=True)
     (begun / ".hydra" / "overrides.yaml").write_text("[]")
     (begun / "repetitions.jsonl").touch()
-    run("search", *command, f"ckpt_path={begun}", *again).refused("what its repetitions were made with is not known")
+    run("search", *command, f"ckpt_path={begun}", *again).refused("the options of its repetitions are unknown")
 
 
-def test_finished_repetitions_are_never_lost(tmp_path: Path) -> None:
-    """An interrupted run that was asked for more remembers how many, and refuses to end with fewer than it has."""
+def test_read_repetitions_refuses_fewer_than_finished_and_damaged_lines(tmp_path: Path) -> None:
     here, file = tmp_path / "run", tmp_path / "run" / "repetitions.jsonl"
     command = [*COMMAND, *QUICK, "method.budget.queries=3", "method.repetitions=2", f"hydra.run.dir={here}"]
     early = [a for a in command if "queries" not in a] + ["method.budget.seconds=5"]
     run("search", *early).refused("the first query takes")
-    assert not file.exists(), "there is nothing to go on with, and the directory is free"
+    assert not file.exists(), "nothing to resume, so the directory is free"
     run("search", *command).succeeded()
     (here / "summary.json").unlink()
     run("search", f"ckpt_path={here}", "method.repetitions=4").succeeded()
@@ -99,49 +93,23 @@ def test_finished_repetitions_are_never_lost(tmp_path: Path) -> None:
     for fewer in ("2", "3"):
         found = run("search", f"ckpt_path={here}", f"method.repetitions={fewer}")
         found.refused("has 4 finished repetitions", f"method.repetitions={fewer}")
-    run("search", f"ckpt_path={here}", "method.repetitions=1").refused("no checkpoint", "same method.repetitions, or more")
+    single = run("search", f"ckpt_path={here}", "method.repetitions=1")
+    single.refused("no checkpoint", "same method.repetitions, or more")
     run("search", f"ckpt_path={here}").succeeded()
-    assert file.read_text() == written and written.count("\n") == 4, "four were asked for last"
+    assert file.read_text() == written and written.count("\n") == 4, "the last number of repetitions was four"
     (here / "summary.json").unlink()
     first, *rest = written.splitlines(keepends=True)
     row = json.loads(first)
     del row["curve"]
     for other in (json.dumps(row) + "\n", "[]\n", rest[0]):
         file.write_text("".join([other, *rest]))
-        run("search", f"ckpt_path={here}").refused("line 1 of", "not what this version writes of repetition 0")
+        run("search", f"ckpt_path={here}").refused("line 1 of", "not a line of this version for repetition 0")
         assert file.read_text() == "".join([other, *rest])
 
 
-def test_curves_come_back_as_they_were() -> None:
+def test_decode_curve_inverts_encode_curve() -> None:
     found = AnytimeCurve([1.5, 2.1], {"value": [math.nan, 0.1 + 0.2], "fact": [1.0, 1 / 3]}, 9.75)
     again = decode_curve({"curve": json.loads(json.dumps(encode_curve(found), allow_nan=False))})
     assert again.spent == found.spent and again.end == found.end
     assert math.isnan(again.values["value"][0]) and again.values["value"][1] == found.values["value"][1]
     assert again.values["fact"] == found.values["fact"]
-
-
-def test_a_benchmark_that_cannot_be_read_stops_only_a_scan_that_asks_for_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def find(root: str, notation: str) -> None:
-        raise NasError("two tables")
-
-    monkeypatch.setattr("nas.benchmarks.find_benchmark", find)
-    space = NasBench201((3, 32, 32), 10)
-    assert RankingReport(str(tmp_path), "digits").check(space, "digits") == "no accuracies: two tables"
-    with pytest.raises(NasError, match="ranking.report: two tables"):
-        RankingReport(str(tmp_path), "cifar10", split="valid").check(space, "cifar10")
-
-
-@pytest.mark.data
-def test_a_scan_is_told_before_it_begins_what_the_table_lacks(shared: Path) -> None:
-    root, space = str(shared / "data"), NasBench201((3, 32, 32), 10)
-    assert RankingReport(root, "cifar10").check(space, "cifar10") is None
-    assert "no accuracies" in str(RankingReport(root, "digits").check(space, "digits"))
-    assert "no benchmark of space" in str(RankingReport("/nowhere", "cifar10", epochs=7).check(space, "cifar10"))
-    with pytest.raises(NasError, match=r"ranking.report: epochs=13: .* has trainings of .*200 epochs"):
-        RankingReport(root, "cifar10", epochs=13).check(space, "cifar10")
-    with pytest.raises(NasError, match="unknown ranking.report.split"):
-        RankingReport(root, "cifar10", split="vald").check(space, "cifar10")
-    with pytest.raises(NasError, match="unknown ranking.report.dataset 'cifr10'"):
-        RankingReport("/nowhere", "cifr10").check(space, "digits")
