@@ -58,10 +58,6 @@ class Space(ABC):
     """True if published multiply-adds for this space include one per output for a bias."""
     mixes_ops = True
     """True if edges of the supernet, built by an ``EdgeFactory``, mix candidate ops."""
-    supports_stages = True
-    """True if the space implements ``deepen``, which searches in stages need."""
-    has_probe = True
-    """True if the space implements ``probe``, which TE-NAS needs."""
     size: int | None = None
     """Number of genotypes of an indexed space, else None."""
 
@@ -101,7 +97,7 @@ class Space(ABC):
         """Build the thin network on which TE-NAS (Chen et al., ICLR 2021) measures the supernet or a genotype.
 
         The "ntk" probe takes images of the data set, the "regions" probe crops [B, 1, 3, 3]. Raises NasError if the
-        space has no thin networks (``has_probe``).
+        space has no thin networks.
         """
         raise NasError(
             f"space={self.name}: the proxies ntk and linear_regions are not defined on this space. "
@@ -131,7 +127,7 @@ class Space(ABC):
     def deepen(self, cells: Mapping[str, Cell], extra: int) -> Space:
         """Return the space with other ``cells`` of the same edges and ops, its supernet ``extra`` cells deeper.
 
-        Raises NasError if the space does not support it (``supports_stages``).
+        Searches in stages need it. Raises NasError if the space does not support it.
         """
         raise NasError(
             f"space={self.name}: its supernet cannot be deepened or restricted in stages. Use space=darts or "

@@ -135,22 +135,22 @@ def test_check_edge_refuses_edges_of_subclasses() -> None:
             sizes.check_edge(edge)
 
 
-@pytest.mark.parametrize(
-    "space", [NasBench201((3, 8, 8), 4), Darts((3, 8, 8), 4), NatsSize((3, 8, 8), 4), ShuffleNetV2Space((3, 8, 8), 4)]
-)
-def test_capabilities_agree_with_the_methods(space: Space) -> None:
-    if space.supports_stages:
-        assert isinstance(space.deepen(space.cells, 3), type(space))
-    else:
-        with pytest.raises(NasError, match=f"space={space.name}: "):
-            space.deepen({"cell": Cell(((0, 1),), ("8",), (1,))}, 3)
-    if space.has_probe:
+def test_deepen_and_probe_return_the_same_kind_of_space() -> None:
+    for space in (NasBench201((3, 8, 8), 4), Darts((3, 8, 8), 4)):
+        assert type(space.deepen(space.cells, 3)) is type(space)
         assert isinstance(space.probe("ntk"), Network)
-    else:
-        with pytest.raises(NasError, match=f"space={space.name}: the proxies ntk and linear_regions"):
-            space.probe("ntk")
-    if space.size is None:
-        with pytest.raises(NasError, match=f"space={space.name}: its genotypes have no indices"):
-            space.from_index(0)
-    else:
-        assert space.from_index(0) != space.from_index(space.size - 1)
+
+
+@pytest.mark.parametrize("space", [NatsSize((3, 8, 8), 4), ShuffleNetV2Space((3, 8, 8), 4)], ids=["nats_size", "chain"])
+def test_deepen_and_probe_refuse_spaces_without_mixed_ops(space: Space) -> None:
+    with pytest.raises(NasError, match=f"space={space.name}: its supernet cannot be deepened"):
+        space.deepen({"cell": Cell(((0, 1),), ("8",), (1,))}, 3)
+    with pytest.raises(NasError, match=f"space={space.name}: the proxies ntk and linear_regions"):
+        space.probe("ntk")
+
+
+def test_from_index_covers_indexed_spaces_only() -> None:
+    for space in (NasBench201((3, 8, 8), 4), NatsSize((3, 8, 8), 4)):
+        assert space.size is not None and space.from_index(0) != space.from_index(space.size - 1)
+    with pytest.raises(NasError, match="space=darts: its genotypes have no indices"):
+        Darts((3, 8, 8), 4).from_index(0)

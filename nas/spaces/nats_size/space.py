@@ -34,8 +34,6 @@ class NatsSize(Space):
     notation = NOTATION
     counts_bias = True
     mixes_ops = False
-    supports_stages = False
-    has_probe = False
 
     def __init__(
         self,

@@ -21,8 +21,6 @@ class ChainSpace(Space):
     """
 
     mixes_ops = False
-    supports_stages = False
-    has_probe = False
 
     length: int
     ops: Sequence[str]
