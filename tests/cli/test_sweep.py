@@ -69,7 +69,7 @@ def test_failed_job_is_told_and_the_others_run(tmp_path: Path) -> None:
     found, rows = jobs(tmp_path, 3)
     for number in (0, 2):
         assert_row_is_summary(rows[number], found[number])
-    assert "batch_size 100000" in rows[1]["failure"] and rows[1]["method"] == rows[1]["genotype"] == ""
+    assert "batch_size=100000" in rows[1]["failure"] and rows[1]["method"] == rows[1]["genotype"] == ""
     assert not (found[1] / "summary.json").exists()
     told = {cells[0]: cells[-1] for cells in table(done.stdout)}
     assert told["0"] == rows[0]["genotype"] and told["2"] == rows[2]["genotype"]
