@@ -11,23 +11,20 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader
 
-from nas.architecture.cell import NONE, Cell
+from nas.architecture.cell import Cell
 from nas.callbacks.schedules.drnas_progressive import DrnasProgressive
 from nas.callbacks.schedules.stages import prune, top_ops
 from nas.nn.edges.partial_channels import PartialChannels
-from nas.nn.net2wider import ChannelCopies, copy_widened, plan_widening, sample_copies
-from nas.nn.ops import OPS, OpOptions
 from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.softmax import Softmax
 from nas.searches.arch_step import ArchStep
 from nas.searches.gradient import GradientSearch
 from nas.searches.weight_step import WeightStep
-from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.training.search_lr import StagedCosine, first_epoch_of_stage, stage_at_epoch
 from nas.utils.errors import NasError
@@ -105,70 +102,6 @@ def test_pruned_ops_never_return(relaxation: Any) -> None:
         masks.append(mask.clone())
     chosen = [link.op for link in search.genotype().cells["cell"].links]
     assert chosen == [search.space.cells["cell"].ops[i] for i in before.argmax(dim=1).tolist()]
-
-
-WITH_WEIGHTS = [op for op in OPS if op != "noise"]
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("op", WITH_WEIGHTS)
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("affine", [True, False])
-def test_widened_op_maps_copies_to_copies(op: str, stride: int, training: bool, affine: bool) -> None:
-    """Batch norm statistics, different for each channel, follow their channels; in float64."""
-    torch.manual_seed(0)
-    options = OpOptions(affine=affine, bias=True, pool_norm="affine" if affine else "plain")
-    if op.startswith("nor_conv") and stride == 2:
-        return
-    old = PartialChannels([op], 12, stride, options, channel_divisor=3).double().train(training)
-    new = PartialChannels([op], 12, stride, options, channel_divisor=1).double().train(training)
-    for tensor in [*old.parameters(), *old.buffers()]:
-        if tensor.is_floating_point():
-            tensor.data.uniform_(0.5, 1.5)
-    plan = plan_widening(nn.Sequential(old), nn.Sequential(new), torch.Generator().manual_seed(3), rescale=True)
-    copy_widened(plan, nn.Sequential(old), nn.Sequential(new))
-    inputs, outputs = ends(plan)
-    x = torch.randn(3, 4, 6, 6).double()
-    expected = old[op](x)
-    if inputs is None:  # an identity: nothing to widen
-        return
-    got = new[op](x[:, inputs])
-    assert got.shape == (3, 12, *expected.shape[2:])
-    torch.testing.assert_close(got, expected[:, outputs], rtol=1e-12, atol=1e-12)
-    assert not training or len(set(outputs.tolist())) == 4
-
-
-def ends(plan: Any) -> tuple[Tensor | None, Tensor]:
-    """Return the narrow channels that the input and output channels of the wide op copy."""
-    tables: list[ChannelCopies] = [copies for name, copies in plan.items() if not name.endswith("bias")]
-    if not tables:
-        return None, torch.empty(0)
-    first = tables[0]
-    return (first.outputs if first.inputs is None else first.inputs), tables[-1].outputs
-
-
-def test_widening_without_rescale_copies_channels_unchanged() -> None:
-    """Every slice equals an old slice, the first channels are the old ones, and copies add up."""
-    generator = torch.Generator().manual_seed(0)
-    options = OpOptions(affine=False)
-    old = PartialChannels(["nor_conv_3x3"], 16, 1, options, channel_divisor=4)
-    new = PartialChannels(["nor_conv_3x3"], 16, 1, options, channel_divisor=2)
-    plan = plan_widening(nn.Sequential(old), nn.Sequential(new), generator)
-    copy_widened(plan, nn.Sequential(old), nn.Sequential(new))
-    narrow, wide = old["nor_conv_3x3"].op[1].weight, new["nor_conv_3x3"].op[1].weight  # type: ignore[union-attr, index]
-    assert wide.shape == (8, 8, 3, 3) and torch.equal(wide[:4, :4], narrow)
-    copies = plan["0.nor_conv_3x3.op.1.weight"]
-    assert copies.inputs is not None and copies.divisor is None
-    for i, source in enumerate(copies.outputs.tolist()):
-        for j, channel in enumerate(copies.inputs.tolist()):
-            assert torch.equal(wide[i, j], narrow[source, channel])
-    assert copies.outputs[:4].tolist() == [0, 1, 2, 3] and set(copies.outputs.tolist()) <= set(range(4))
-
-
-def test_new_channels_copy_any_old_channel() -> None:
-    drawn = sample_copies(4, 4004, torch.Generator().manual_seed(0))
-    assert drawn[:4].tolist() == [0, 1, 2, 3]
-    assert all(abs(int(count) - 1001) < 150 for count in drawn.bincount(minlength=4))
 
 
 class Rates(pl.Callback):
@@ -271,16 +204,3 @@ def test_drnas_progressive_refuses_bad_stages(schedule: DrnasProgressive, edge: 
 def test_drnas_progressive_requires_one_entry_per_stage() -> None:
     with pytest.raises(NasError, match="one entry per stage"):
         DrnasProgressive([3, 2], [2])
-
-
-def test_widening_plan_covers_all_darts_ops() -> None:
-    """The plan contains exactly the tensors of partial edges that have a channel dimension."""
-    space = Darts((3, 8, 8), 10, channels=4, layers=3)
-    old = space.supernet(partial(PartialChannels, channel_divisor=4))
-    new = space.supernet(partial(PartialChannels, channel_divisor=2))
-    plan = plan_widening(old, new, torch.Generator().manual_seed(0))
-    copy_widened(plan, old, new)
-    shapes = {name: tensor.shape for name, tensor in old.state_dict().items()}
-    changed = {name for name, tensor in new.state_dict().items() if tensor.shape != shapes[name]}
-    assert changed == {name for name in plan if name in shapes} and len(changed) > 500
-    assert all(".edges." in name and NONE not in name for name in changed)
