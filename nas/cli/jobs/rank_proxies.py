@@ -22,10 +22,10 @@ from nas.data.base import ImageData
 from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
 from nas.plotting.cell import save_cell
 from nas.proxies.ranking.correlation import Values, to_higher_is_better
-from nas.proxies.ranking.log import Entry
-from nas.proxies.ranking.outputs import PICTURE_FILE, TABLE_FILE, save_picture, scatter, write_table
-from nas.proxies.ranking.ranking import ProxyRanking, size
-from nas.proxies.ranking.report import RankingReport, Truth, best_of, text
+from nas.proxies.ranking.score_log import ScoreRecord
+from nas.proxies.ranking.outputs import PLOT_FILE, SCORES_FILE, plot_ranks, save_plot, write_scores
+from nas.proxies.ranking.ranking import ProxyRanking, published_params_macs
+from nas.proxies.ranking.report import BenchmarkAccuracies, RankingReport, best_index, format_report
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
 from nas.utils.atomic_write import write_atomically, write_json
@@ -52,9 +52,9 @@ def run(cfg: DictConfig) -> float | None:
         log.info("benchmark      %s", missing)
     ranking = build_ranking(cfg, space, data, device)
     identity = _identity(cfg, ranking)
-    with LoopProgress(len(ranking.pool), ranking.proxy.name) as progress:
-        entries = ranking.run(Path(cfg.paths.output), identity, progress)
-    return _finish(cfg, ranking, report, entries, identity, device)
+    with LoopProgress(len(ranking.candidates), ranking.proxy.name) as progress:
+        records = ranking.run(Path(cfg.paths.output), identity, progress)
+    return _finish(cfg, ranking, report, records, identity, device)
 
 
 def build_ranking(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
@@ -94,33 +94,33 @@ def _finish(
     cfg: DictConfig,
     ranking: ProxyRanking,
     report: RankingReport,
-    entries: list[Entry],
+    records: list[ScoreRecord],
     identity: dict[str, Any],
     device: torch.device,
 ) -> float | None:
     """Write table, report, picture, genotype and summary."""
     output, higher = Path(cfg.paths.output), ranking.evaluator.higher_is_better
-    truth = report.truth(ranking.space, entries)
+    accuracies = report.find_accuracies(ranking.space, records)
     found: dict[str, Any] = {"proxy": ranking.proxy.name, "higher_is_better": higher, "space": ranking.space.name}
-    found |= {"dataset": identity["dataset_name"], "seed": cfg.seed, **report(entries, higher, truth)}
-    good = to_higher_is_better([entry.score for entry in entries], higher)
-    genotype = ranking.space.parse(entries[best_of(good)].architecture)
+    found |= {"dataset": identity["dataset_name"], "seed": cfg.seed, **report(records, higher, accuracies)}
+    scores = to_higher_is_better([record.score for record in records], higher)
+    genotype = ranking.space.parse(records[best_index(scores)].architecture)
     title = f"{ranking.proxy.name} on {ranking.space.name}, {identity['dataset_name']}"
-    write_table(entries, {**identity, "seed": str(cfg.seed), "higher_is_better": higher}, output / TABLE_FILE)
+    write_scores(records, {**identity, "seed": str(cfg.seed), "higher_is_better": higher}, output / SCORES_FILE)
     write_json(output / "report.json", found)
-    page = text(found, title)
+    page = format_report(found, title)
     write_atomically(output / "report.txt", page)
-    save_picture(_picture(good, entries, truth, title), output / PICTURE_FILE)
+    save_plot(_plot(scores, records, accuracies, title), output / PLOT_FILE)
     save_genotype(genotype, output / "genotype.json")
     save_cell(genotype, output)
-    parameters, macs = size(ranking.space, genotype)
+    parameters, macs = published_params_macs(ranking.space, genotype)
     accuracy: float | None = found["best"]["accuracy"]
     values: dict[str, Any] = {
         "mode": "rank_proxies",
         **{key: found[key] for key in ("space", "dataset", "seed", "proxy")},
         "genotype": ranking.space.native(genotype),
         "value": found["best"]["score"],
-        "architectures": len(entries),
+        "architectures": len(records),
         "search_seconds": found["seconds"]["total"],
         "parameters": parameters,
         "macs": macs,
@@ -132,9 +132,10 @@ def _finish(
     return accuracy
 
 
-def _picture(good: Values, entries: Sequence[Entry], truth: Truth, title: str) -> Figure:
+def _plot(scores: Values, records: Sequence[ScoreRecord], accuracies: BenchmarkAccuracies, title: str) -> Figure:
+    available = accuracies.available
     x = "rank by proxy (best at the right)"
-    if truth.known.any():
-        return scatter(good[truth.known], truth.accuracies[truth.known], x, "accuracy in percent", title)
-    millions = np.array([entry.parameters / 1e6 for entry in entries])
-    return scatter(good, millions, x, "parameters in millions", title)
+    if available.any():
+        return plot_ranks(scores[available], accuracies.values[available], x, "accuracy in percent", title)
+    millions = np.array([record.parameters / 1e6 for record in records])
+    return plot_ranks(scores, millions, x, "parameters in millions", title)

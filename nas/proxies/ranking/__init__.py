@@ -1,1 +1,1 @@
-"""A score of every architecture of a space, and how well it ranks them."""
+"""Ranking of the architectures of a space by a zero-cost proxy, compared with a benchmark."""

@@ -1,4 +1,4 @@
-"""Which architectures are scored, in which order."""
+"""Selection and order of the architectures to rank."""
 
 from __future__ import annotations
 
@@ -11,22 +11,31 @@ from nas.architecture.cell import Genotype
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
-PATIENCE = 1000  # draws in a row that bring nothing new
+MAX_REPEATS = 1000
+"""Consecutive repeated samples after which a space counts as exhausted."""
 
 
 @dataclass(frozen=True)
-class Member:
-    """An architecture of the pool; ``index`` is its number in a space that can be enumerated, else None."""
+class CandidateArchitecture:
+    """Architecture to rank; ``index`` is its number in an enumerable space, else None."""
 
     genotype: Genotype
     index: int | None
 
 
 class Candidates:
-    """The whole of a space, the given ``indices`` of it, or ``count`` different architectures drawn from ``seed``.
+    """Architectures to rank: all of a space, the given indices, or a random sample without repetition.
 
-    A drawn pool depends on space, count and seed alone; its order is that of the draws. Raises NasError where a space
-    that cannot be enumerated is asked for all, or for indices.
+    A sample depends on space, count and seed alone.
+
+    Args:
+        space: Search space.
+        count: Size of the sample; None disables sampling.
+        indices: Indices into an enumerable space, each at most once.
+        seed: Seed of the sample.
+
+    Raises:
+        NasError: If an option is out of range, or a space that cannot be enumerated is used without ``count``.
     """
 
     def __init__(
@@ -38,58 +47,55 @@ class Candidates:
             raise NasError("ranking.count, ranking.indices: both select the architectures. Set one of them.")
         if size is None and (count is None or indices is not None):
             raise NasError(
-                f"space '{space.name}' cannot be enumerated: give ranking.count=N to score N architectures drawn from "
-                "ranking.sample_seed"
+                f"space={space.name}: the space cannot be enumerated. Set ranking.count=N to sample N architectures."
             )
         if count is not None and (count < 1 or (size is not None and count > size)):
-            raise NasError(
-                f"ranking.count={count}: give a whole number, at least 1"
-                + ("" if size is None else f" and at most {size}, the architectures of space '{space.name}'")
-            )
-        self._drawn: list[Member] | None = None
+            bounds = "of at least 1" if size is None else f"from 1 to {size}, the size of the space"
+            raise NasError(f"ranking.count={count}: use a whole number {bounds}.")
+        self._sample: list[CandidateArchitecture] | None = None
         if size is None:
             assert count is not None
-            self._drawn = list(_different(space, count, random.Random(seed)))
+            self._sample = list(_sample_distinct(space, count, random.Random(seed)))
         else:
-            self._order = self._indices(size, count, indices, seed)
+            self._order = self._select_indices(size, count, indices, seed)
 
-    def _indices(self, size: int, count: int | None, indices: Sequence[int] | None, seed: int) -> Sequence[int]:
+    def _select_indices(self, size: int, count: int | None, indices: Sequence[int] | None, seed: int) -> Sequence[int]:
         if count is not None:
             return random.Random(seed).sample(range(size), count)
         if indices is None:
             return range(size)
         wrong = [i for i in indices if type(i) is not int or not 0 <= i < size]
         if wrong or not indices or len(set(indices)) < len(indices):
-            what = f"{wrong[0]} is none of them" if wrong else "give at least one, and each once"
-            raise NasError(f"ranking.indices: space '{self.space.name}' has indices 0 to {size - 1}; {what}")
+            problem = f"{wrong[0]} is out of range" if wrong else "the list is empty or repeats an index"
+            raise NasError(f"ranking.indices: {problem}. Space '{self.space.name}' has indices 0 to {size - 1}.")
         return indices
 
     def __len__(self) -> int:
-        return len(self._order if self._drawn is None else self._drawn)
+        return len(self._order if self._sample is None else self._sample)
 
-    def __getitem__(self, position: int) -> Member:
-        if self._drawn is not None:
-            return self._drawn[position]
+    def __getitem__(self, position: int) -> CandidateArchitecture:
+        if self._sample is not None:
+            return self._sample[position]
         index = self._order[position]
-        return Member(self.space.from_index(index), index)
+        return CandidateArchitecture(self.space.from_index(index), index)
 
     def digest(self) -> str:
-        """A checksum of what the pool holds, in its order."""
-        if self._drawn is None:
+        """Return a checksum of the architectures and their order."""
+        if self._sample is None:
             text = ",".join(map(str, self._order))
         else:
-            text = "\n".join(self.space.native(member.genotype) for member in self._drawn)
+            text = "\n".join(self.space.native(candidate.genotype) for candidate in self._sample)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _different(space: Space, count: int, rng: random.Random) -> Iterator[Member]:
+def _sample_distinct(space: Space, count: int, rng: random.Random) -> Iterator[CandidateArchitecture]:
     seen: set[Genotype] = set()
-    idle = 0
+    repeats = 0
     while len(seen) < count:
         genotype = space.sample(rng)
-        idle = idle + 1 if genotype in seen else 0
-        if idle > PATIENCE:
-            raise NasError(f"ranking.count={count}: no more than {len(seen)} were found in space '{space.name}'")
-        if idle == 0:
+        repeats = repeats + 1 if genotype in seen else 0
+        if repeats > MAX_REPEATS:
+            raise NasError(f"ranking.count={count}: only {len(seen)} architectures of space '{space.name}' were found.")
+        if repeats == 0:
             seen.add(genotype)
-            yield Member(genotype, None)
+            yield CandidateArchitecture(genotype, None)

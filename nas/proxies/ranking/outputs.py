@@ -1,4 +1,4 @@
-"""The files that a finished scan leaves: its scores as Parquet, and a picture."""
+"""Output files of a ranking: scores as Parquet, and a scatter plot."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from nas.proxies.ranking.correlation import Values
-from nas.proxies.ranking.log import Entry
+from nas.proxies.ranking.score_log import FORMAT, VERSION, ScoreRecord
 from nas.utils.atomic_write import write_atomically
 
-TABLE_FILE, PICTURE_FILE = "scores.parquet", "scatter.png"
+SCORES_FILE, PLOT_FILE = "scores.parquet", "scatter.png"
 SCHEMA = pa.schema(
     [
         ("architecture", pa.string()),
@@ -32,35 +32,49 @@ SCHEMA = pa.schema(
 )
 
 
-def write_table(entries: Sequence[Entry], identity: Mapping[str, Any], path: Path) -> None:
-    """Writes the scores, one row an architecture; ``identity`` becomes the file's metadata, each value as JSON."""
-    columns = {name: [getattr(entry, name) for entry in entries] for name in SCHEMA.names}
-    told = {key: value if isinstance(value, str) else json.dumps(value) for key, value in identity.items()}
-    table = pa.table(columns, schema=SCHEMA.with_metadata({"format": "nas-scores", "version": "2", **told}))
+def write_scores(records: Sequence[ScoreRecord], identity: Mapping[str, Any], path: Path) -> None:
+    """Write the scores, one row per architecture.
+
+    Args:
+        records: Scores.
+        identity: Metadata of the file; each value is stored as JSON.
+        path: Parquet file.
+    """
+    columns = {name: [getattr(record, name) for record in records] for name in SCHEMA.names}
+    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in identity.items()}
+    schema = SCHEMA.with_metadata({"format": FORMAT, "version": str(VERSION), **metadata})
     buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    pq.write_table(pa.table(columns, schema=schema), buffer)
     write_atomically(path, buffer.getvalue())
 
 
-def scatter(good: Values, values: Values, x: str, y: str, title: str) -> Figure:
-    """``values`` over the rank by score, the best at the right, equals at their mean rank."""
+def plot_ranks(scores: Values, values: Values, x_label: str, y_label: str, title: str) -> Figure:
+    """Plot ``values`` over the rank by score, best at the right, with mean ranks for ties.
+
+    Args:
+        scores: Scores, higher is better [N].
+        values: Values on the y axis [N].
+        x_label: Label of the x axis.
+        y_label: Label of the y axis.
+        title: Title.
+    """
     figure = Figure(figsize=(6.4, 4.4), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    ranks = rankdata(good)
+    ranks = rankdata(scores)
     axes.plot(ranks, values, ".", markersize=2 if len(ranks) > 2000 else 5, alpha=0.5, color="#1565c0")
-    axes.set(xlabel=x, ylabel=y, xlim=(0, len(ranks) + 1))
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, len(ranks) + 1))
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(alpha=0.25)
     low, high = np.nanpercentile(values, [2, 100])
     if high > low:
-        room = 0.05 * (high - low)
-        axes.set_ylim(max(low - 4 * room, np.nanmin(values) - room), high + room)
+        margin = 0.05 * (high - low)
+        axes.set_ylim(max(low - 4 * margin, np.nanmin(values) - margin), high + margin)
     return figure
 
 
-def save_picture(figure: Figure, path: Path) -> None:
-    """Writes a PNG, whole or not at all."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=150, metadata={"Software": None})
-    write_atomically(path, drawn.getvalue())
+def save_plot(figure: Figure, path: Path) -> None:
+    """Write a PNG atomically."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150, metadata={"Software": None})
+    write_atomically(path, image.getvalue())

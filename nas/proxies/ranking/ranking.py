@@ -1,4 +1,4 @@
-"""Scores an architecture after the other."""
+"""Ranking of architectures by a zero-cost proxy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.nn.macs import count_macs, count_parameters
 from nas.proxies.evaluate import BatchSource, ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.proxies.ranking.candidates import Candidates
-from nas.proxies.ranking.log import LOG_FILE, Entry, ScoreLog
+from nas.proxies.ranking.score_log import LOG_FILE, ScoreLog, ScoreRecord
 from nas.spaces.base import Space
 from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
 from nas.spaces.nas_bench_201.space import NasBench201
@@ -21,19 +21,28 @@ from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
 
 CLOSED_FORMS = {NasBench201.notation: nas_bench_201_cost, NatsSize.notation: nats_size_cost}
-"""Costs of the published network without building it."""
+"""Parameters and multiply-adds of the published network in closed form, by notation."""
+
+
+def _ignore(records: list[ScoreRecord]) -> None:
+    pass
 
 
 class ProxyRanking:
-    """Every architecture of a pool with its proxy (Abdelfattah et al., ICLR 2021, do so on NAS-Bench-201).
+    """Scores of many architectures by one proxy, as in Abdelfattah et al. (ICLR 2021) on NAS-Bench-201.
 
     Args:
-        space: of the architectures.
-        proxy: what is measured; ``batches`` gives the images for it.
-        network: options of the networks that are scored; None gives the size of the space's supernet.
-        seed: of the networks' weights and of the images.
-        count, indices, sample_seed: which architectures (``Candidates``).
-        name: of the method.
+        space: Space of the architectures.
+        proxy: Proxy to evaluate.
+        batches: Source of the mini-batch.
+        network: Options of the measured networks; None selects the size of ``ProxyEvaluator``.
+        seed: Seed of the weights and the images.
+        count: Size of a random sample of architectures, see ``Candidates``.
+        indices: Indices of the architectures, see ``Candidates``.
+        sample_seed: Seed of the sample.
+
+    Raises:
+        NasError: If the architectures cannot be selected, or the proxy is not defined on so few images.
     """
 
     def __init__(
@@ -46,58 +55,66 @@ class ProxyRanking:
         count: int | None = None,
         indices: Sequence[int] | None = None,
         sample_seed: int = 0,
-        name: str = "scan",
     ) -> None:
         self.space = space
         self.proxy = proxy
         self.seed = seed
-        self.name = name
-        self.pool = Candidates(space, count, indices, sample_seed)
+        self.candidates = Candidates(space, count, indices, sample_seed)
         self.evaluator = ProxyEvaluator(space, proxy, batches, network, seed)
 
     def run(
-        self, directory: Path, identity: Mapping[str, Any], told: Callable[[list[Entry]], None] = lambda entries: None
-    ) -> list[Entry]:
-        """The scores of the pool in its order; what the log in ``directory`` holds is not scored again.
+        self,
+        directory: Path,
+        identity: Mapping[str, Any],
+        on_progress: Callable[[list[ScoreRecord]], None] = _ignore,
+    ) -> list[ScoreRecord]:
+        """Measure the architectures that the log in ``directory`` does not contain, and return all scores in order.
 
-        ``told`` is called with all entries so far, at the beginning and after each. ``identity`` is what the log
-        must have in common with this scan.
+        Args:
+            directory: Directory of the log.
+            identity: Options on which the scores depend; those of an existing log must be equal.
+            on_progress: Receives all scores so far, at the start and after each measurement.
+
+        Raises:
+            NasError: If the log belongs to another ranking or is damaged.
         """
-        with ScoreLog(directory / LOG_FILE, {**identity, "pool": self.pool.digest()}) as log:
-            self._compare(log)
-            if len(log.entries) < len(self.pool):
-                self.evaluator.batch()  # read before the clock runs
-            told(log.entries)
-            for position in range(len(log.entries), len(self.pool)):
+        with ScoreLog(directory / LOG_FILE, {**identity, "pool": self.candidates.digest()}) as log:
+            self._check_order(log)
+            if len(log.records) < len(self.candidates):
+                self.evaluator.batch()  # load the images before the first measurement is timed
+            on_progress(log.records)
+            for position in range(len(log.records), len(self.candidates)):
                 log.append(self.measure(position))
-                told(log.entries)
-            return log.entries
+                on_progress(log.records)
+            return log.records
 
-    def _compare(self, log: ScoreLog) -> None:
-        """Raises NasError where the log is not the beginning of the pool: scores of the rest would be missing."""
-        for position, entry in enumerate(log.entries):
-            member = self.pool[position] if position < len(self.pool) else None
-            if member is None or (entry.architecture, entry.index) != (
-                self.space.native(member.genotype),
-                member.index,
+    def _check_order(self, log: ScoreLog) -> None:
+        """Raise NasError if the log is not a prefix of the candidates."""
+        for position, record in enumerate(log.records):
+            candidate = self.candidates[position] if position < len(self.candidates) else None
+            if candidate is None or (record.architecture, record.index) != (
+                self.space.native(candidate.genotype),
+                candidate.index,
             ):
                 raise NasError(
-                    f"{log.path} is damaged in line {position + 2}: {entry.architecture} does not come there; delete "
-                    "the line and what follows, and go on"
+                    f"{log.path}: line {position + 2} is damaged, {record.architecture} is out of order. Delete the "
+                    "line and all lines after it, then resume."
                 )
 
-    def measure(self, position: int) -> Entry:
-        """Scores one architecture of the pool."""
-        member = self.pool[position]
+    def measure(self, position: int) -> ScoreRecord:
+        """Measure one candidate."""
+        candidate = self.candidates[position]
         began = time.perf_counter()
-        value = self.evaluator(member.genotype)
+        score = self.evaluator(candidate.genotype)
         seconds = round(time.perf_counter() - began, 6)
-        name = self.space.native(member.genotype)
-        return Entry(name, member.index, value, seconds, *size(self.space, member.genotype))
+        name = self.space.native(candidate.genotype)
+        return ScoreRecord(
+            name, candidate.index, score, seconds, *published_params_macs(self.space, candidate.genotype)
+        )
 
 
-def size(space: Space, genotype: Genotype) -> tuple[int, int]:
-    """Parameters and multiply-adds of an architecture's published network."""
+def published_params_macs(space: Space, genotype: Genotype) -> tuple[int, int]:
+    """Return parameters and multiply-adds of an architecture's published network."""
     if genotype.space in CLOSED_FORMS:
         return CLOSED_FORMS[genotype.space](genotype, space.shape, space.classes)
     network = space.network(genotype)

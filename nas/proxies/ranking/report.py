@@ -1,4 +1,4 @@
-"""What a scan says of its score: how it ranks architectures, beside what training them gave."""
+"""Report of a ranking: correlation with size and with benchmark accuracies, and the best architectures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import nas.benchmarks
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, DATASETS
@@ -22,35 +23,43 @@ from nas.proxies.ranking.correlation import (
     top_accuracy,
     top_overlap,
 )
-from nas.proxies.ranking.log import Entry, encoded
+from nas.proxies.ranking.score_log import ScoreRecord, encode_float
 from nas.spaces.base import Space
 from nas.utils.errors import NasError, unknown
 
 SPLITS = ("valid", "test", "train", "valtest", "test_of_valid_run", "train_of_valid_run")
 
 
-class Truth(NamedTuple):
-    """Accuracies in percent, NaN where there is none, and ``said``: whose they are, or why there are none."""
+class BenchmarkAccuracies(NamedTuple):
+    """Benchmark accuracies of the ranked architectures.
 
-    accuracies: Values
-    said: str
+    Attributes:
+        values: Accuracies in percent [architectures], NaN if not stored.
+        description: Source of the accuracies, or the reason why there are none.
+    """
+
+    values: Values
+    description: str
 
     @property
-    def known(self) -> Any:
-        """Whose accuracy there is, bool [architectures]."""
-        return np.isfinite(self.accuracies)
+    def available(self) -> NDArray[np.bool_]:
+        """Mask [architectures] of the stored accuracies."""
+        return np.isfinite(self.values)
 
 
 class RankingReport:
-    """Compares scores with a benchmark.
+    """Comparison of scores with a benchmark.
 
     Args:
-        root: directory in which the benchmark's table is looked for.
-        dataset: whose accuracies; a name of the benchmark.
-        split: test or valid.
-        epochs: length of the training; None takes that of the papers.
-        top: numbers of architectures for "the best of the first k".
-        resamples: of the bootstrap.
+        root: Directory of the benchmark's table.
+        dataset: Data set of the accuracies.
+        split: Split of the accuracies.
+        epochs: Length of the benchmark's training; None selects the usual length in papers.
+        top: Values of k for the statistics of the top k.
+        resamples: Number of bootstrap resamples.
+
+    Raises:
+        NasError: If ``top`` or ``resamples`` is out of range.
     """
 
     def __init__(
@@ -63,7 +72,7 @@ class RankingReport:
         resamples: int = 1000,
     ) -> None:
         if not top or any(type(k) is not int or k < 1 for k in top) or resamples < 1:
-            raise NasError(f"ranking.report: top={list(top)}, resamples={resamples}: give whole numbers, at least 1")
+            raise NasError(f"ranking.report: top={list(top)}, resamples={resamples}: use whole numbers of at least 1.")
         self.root = root
         self.dataset = dataset
         self.split = split
@@ -72,10 +81,17 @@ class RankingReport:
         self.resamples = resamples
 
     def check(self, space: Space, dataset: str) -> str | None:
-        """Why there will be no accuracies, where what is asked for was not chosen: ``dataset`` is that of the scan.
+        """Check before the ranking whether the benchmark has the requested accuracies.
+
+        Args:
+            space: Space of the architectures.
+            dataset: Data set of the ranking.
+
+        Returns:
+            The reason why there are no accuracies, if the options have their default values; else None.
 
         Raises:
-            NasError: where it was chosen, and there is no such data set or split, or the table does not hold it.
+            NasError: If an option was set to a value that does not exist or that the benchmark does not contain.
         """
         if self.split not in SPLITS:
             raise unknown("ranking.report.split", self.split, SPLITS)
@@ -84,7 +100,7 @@ class RankingReport:
         try:
             benchmark = nas.benchmarks.find_benchmark(self.root, space.notation)
             if benchmark is None:
-                return f"no benchmark of space '{space.name}' under {self.root}"
+                return self._no_benchmark(space)
             benchmark.accuracies(self.dataset, self.split, self._epochs(space), "mean")
         except NasError as error:
             if (self.dataset, self.split, self.epochs) == (dataset, "test", None):
@@ -97,58 +113,64 @@ class RankingReport:
             return self.epochs
         return BENCHMARK_SPACES[space.notation].epochs if space.notation in BENCHMARK_SPACES else 0
 
-    def truth(self, space: Space, entries: Sequence[Entry]) -> Truth:
-        """The accuracies of the architectures, in their order."""
-        nothing = np.full(len(entries), np.nan)
+    def _no_benchmark(self, space: Space) -> str:
+        return f"no benchmark of space '{space.name}' in {self.root}"
+
+    def find_accuracies(self, space: Space, records: Sequence[ScoreRecord]) -> BenchmarkAccuracies:
+        """Return the benchmark accuracies of the architectures, in their order."""
+        found = np.full(len(records), np.nan)
         epochs = self._epochs(space)
         try:
             benchmark = nas.benchmarks.find_benchmark(self.root, space.notation)
             if benchmark is None:
-                return Truth(nothing, f"no benchmark of space '{space.name}' under {self.root}")
-            values = benchmark.accuracies(self.dataset, self.split, epochs, "mean")
+                return BenchmarkAccuracies(found, self._no_benchmark(space))
+            accuracies = benchmark.accuracies(self.dataset, self.split, epochs, "mean")
         except NasError as error:
-            return Truth(nothing, f"no accuracies: {error}")
-        for i, entry in enumerate(entries):
+            return BenchmarkAccuracies(found, f"no accuracies: {error}")
+        for i, record in enumerate(records):
             try:
-                nothing[i] = values[benchmark.row(space.parse(entry.architecture))]
+                found[i] = accuracies[benchmark.row(space.parse(record.architecture))]
             except NasError:
-                continue  # a member of the space that the benchmark does not hold
-        said = f"{self.split} accuracy on {self.dataset} after {epochs} epochs, mean of the benchmark's seeds"
-        return Truth(nothing, said)
+                continue  # the benchmark does not contain every architecture of the space
+        description = f"{self.split} accuracy on {self.dataset} after {epochs} epochs, mean of the benchmark's seeds"
+        return BenchmarkAccuracies(found, description)
 
-    def __call__(self, entries: Sequence[Entry], higher_is_better: bool, truth: Truth) -> dict[str, Any]:
-        """The report as plain values; intervals are [low, high]."""
-        good = to_higher_is_better([entry.score for entry in entries], higher_is_better)
-        seconds = [entry.seconds for entry in entries]
+    def __call__(
+        self, records: Sequence[ScoreRecord], higher_is_better: bool, accuracies: BenchmarkAccuracies
+    ) -> dict[str, Any]:
+        """Return the report as plain values; intervals are [low, high]."""
+        scores = to_higher_is_better([record.score for record in records], higher_is_better)
+        seconds = [record.seconds for record in records]
+        available = accuracies.available
         found: dict[str, Any] = {
-            "architectures": len(entries),
-            "not_finite": int(np.isinf(good).sum()),
-            "distinct_scores": len(np.unique(good)),
+            "architectures": len(records),
+            "not_finite": int(np.isinf(scores).sum()),
+            "distinct_scores": len(np.unique(scores)),
             "seconds": {"median": float(np.median(seconds)), "total": round(sum(seconds), 3)},
-            "spearman_parameters": _number(spearman(good, np.array([float(e.parameters) for e in entries]))),
-            "spearman_macs": _number(spearman(good, np.array([float(e.macs) for e in entries]))),
-            "best": self._best(entries, good, truth),
-            "benchmark": truth.said,
+            "spearman_parameters": _finite(spearman(scores, np.array([float(r.parameters) for r in records]))),
+            "spearman_macs": _finite(spearman(scores, np.array([float(r.macs) for r in records]))),
+            "best": self._best(records, scores, accuracies),
+            "benchmark": accuracies.description,
             "accuracies_of": self.dataset,
             "split": self.split,
-            "with_accuracy": int(truth.known.sum()),
+            "with_accuracy": int(available.sum()),
         }
-        if truth.known.any():
-            found |= self.compared(good[truth.known], truth.accuracies[truth.known])
+        if available.any():
+            found |= self._compare(scores[available], accuracies.values[available])
         return found
 
-    def compared(self, good: Values, accuracies: Values) -> dict[str, Any]:
-        """Correlations and the best of the first few, with their intervals."""
-        sizes = [k for k in self.top if k <= len(good)]
+    def _compare(self, scores: Values, accuracies: Values) -> dict[str, Any]:
+        """Return correlations and statistics of the top k, with intervals."""
+        sizes = [k for k in self.top if k <= len(scores)]
         statistics: dict[str, Statistic] = {"spearman": spearman, "kendall": kendall}
         for k in sizes:
             statistics |= {f"accuracy {k}": partial(top_accuracy, k=k), f"overlap {k}": partial(top_overlap, k=k)}
-        found = bootstrap(good, accuracies, statistics, self.resamples)
+        found = bootstrap(scores, accuracies, statistics, self.resamples)
         return {
-            "spearman": _plain(found["spearman"]),
-            "kendall_tau_b": _plain(found["kendall"]),
+            "spearman": _as_dict(found["spearman"]),
+            "kendall_tau_b": _as_dict(found["kendall"]),
             "top": [
-                {"k": k, "accuracy": _plain(found[f"accuracy {k}"]), "overlap": _plain(found[f"overlap {k}"])}
+                {"k": k, "accuracy": _as_dict(found[f"accuracy {k}"]), "overlap": _as_dict(found[f"overlap {k}"])}
                 for k in sizes
             ],
             "best_possible_accuracy": float(accuracies.max()),
@@ -156,61 +178,62 @@ class RankingReport:
         }
 
     @staticmethod
-    def _best(entries: Sequence[Entry], good: Values, truth: Truth) -> dict[str, Any]:
-        first = best_of(good)
-        entry = entries[first]
+    def _best(records: Sequence[ScoreRecord], scores: Values, accuracies: BenchmarkAccuracies) -> dict[str, Any]:
+        first = best_index(scores)
+        record = records[first]
         return {
-            "architecture": entry.architecture,
-            "index": entry.index,
-            "score": encoded(entry.score),
-            "accuracy": _number(float(truth.accuracies[first])),
-            "equals": int((good == good[first]).sum()) - 1,
+            "architecture": record.architecture,
+            "index": record.index,
+            "score": encode_float(record.score),
+            "accuracy": _finite(float(accuracies.values[first])),
+            "equals": int((scores == scores[first]).sum()) - 1,
         }
 
 
-def best_of(good: Values) -> int:
-    """The place of the best score, the first of equals."""
-    return int(np.argmax(good))
+def best_index(scores: Values) -> int:
+    """Return the position of the highest score, the first of equals."""
+    return int(np.argmax(scores))
 
 
-def text(report: Mapping[str, Any], title: str) -> str:
-    """The report in lines for people."""
+def format_report(report: Mapping[str, Any], title: str) -> str:
+    """Format the report as text."""
     best, seconds = report["best"], report["seconds"]
-    known = "" if best["accuracy"] is None else f", accuracy {best['accuracy']:.2f} %"
+    accuracy = "" if best["accuracy"] is None else f", accuracy {best['accuracy']:.2f} %"
     lines = [
-        f"scored         {title}: {report['architectures']} architectures, {report['distinct_scores']} distinct "
+        f"ranked         {title}: {report['architectures']} architectures, {report['distinct_scores']} distinct "
         f"scores, {report['not_finite']} not finite (ranked last)",
-        f"seconds        {seconds['median']:.3f} an architecture (median), {seconds['total']:.1f} in total",
-        f"best score     {best['score']}{known}; {best['equals']} others have it too",
-        f"rank, size     Spearman {_shown(report['spearman_parameters'])} with parameters, "
-        f"{_shown(report['spearman_macs'])} with multiply-adds",
+        f"seconds        {seconds['median']:.3f} per architecture (median), {seconds['total']:.1f} in total",
+        f"best score     {best['score']}{accuracy}; shared by {best['equals']} others",
+        f"size           Spearman {_format(report['spearman_parameters'])} with parameters, "
+        f"{_format(report['spearman_macs'])} with MACs",
         f"benchmark      {report['benchmark']}"
         + (f" ({report['with_accuracy']} architectures)" if report["with_accuracy"] else ""),
     ]
     if "spearman" in report:
-        lines.append(f"Spearman       {_interval(report['spearman'])}")
-        lines.append(f"Kendall tau-b  {_interval(report['kendall_tau_b'])}")
+        lines.append(f"Spearman       {_format_interval(report['spearman'])}")
+        lines.append(f"Kendall tau-b  {_format_interval(report['kendall_tau_b'])}")
         for row in report["top"]:
             lines.append(
-                f"top {row['k']:<10} best accuracy {_interval(row['accuracy'], 2)} % of "
-                f"{report['best_possible_accuracy']:.2f}; {_interval(row['overlap'], 2)} of them among the true ones"
+                f"top {row['k']:<10} best accuracy {_format_interval(row['accuracy'], 2)} % of "
+                f"{report['best_possible_accuracy']:.2f}; overlap with the true top {row['k']} "
+                f"{_format_interval(row['overlap'], 2)}"
             )
-        lines.append(f"[low, high] are 95 % intervals of a bootstrap with {report['resamples']} resamples")
+        lines.append(f"[low, high]: 95 % bootstrap intervals, {report['resamples']} resamples")
     return "\n".join(lines) + "\n"
 
 
-def _plain(interval: Interval) -> dict[str, Any]:
-    return {"value": _number(interval.value), "interval": [_number(interval.low), _number(interval.high)]}
+def _as_dict(interval: Interval) -> dict[str, Any]:
+    return {"value": _finite(interval.value), "interval": [_finite(interval.low), _finite(interval.high)]}
 
 
-def _number(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _shown(value: float | None, digits: int = 3) -> str:
+def _format(value: float | None, digits: int = 3) -> str:
     return "undefined" if value is None else f"{value:.{digits}f}"
 
 
-def _interval(found: Mapping[str, Any], digits: int = 3) -> str:
+def _format_interval(found: Mapping[str, Any], digits: int = 3) -> str:
     low, high = found["interval"]
-    return f"{_shown(found['value'], digits)} [{_shown(low, digits)}, {_shown(high, digits)}]"
+    return f"{_format(found['value'], digits)} [{_format(low, digits)}, {_format(high, digits)}]"

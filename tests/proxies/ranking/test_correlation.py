@@ -1,4 +1,4 @@
-"""Rank statistics against scipy and brute force, ties and infinities included."""
+"""Rank statistics against scipy and brute force, with ties and infinities."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from nas.proxies.ranking.correlation import (
 )
 
 SMALL = st.integers(0, 4).map(float)
+
 PAIRS = st.lists(st.tuples(SMALL, st.integers(0, 30).map(float)), min_size=2, max_size=9)
 
 
@@ -32,7 +33,7 @@ def arrays(pairs: list[tuple[float, float]]) -> tuple[Values, Values]:
 
 @settings(deadline=None, max_examples=80)
 @given(pairs=PAIRS)
-def test_correlations_are_scipys(pairs: list[tuple[float, float]]) -> None:
+def test_correlations_equal_scipy(pairs: list[tuple[float, float]]) -> None:
     x, y = arrays(pairs)
     if len(set(x)) < 2 or len(set(y)) < 2:
         assert math.isnan(spearman(x, y)) and math.isnan(kendall(x, y))
@@ -47,16 +48,16 @@ def test_correlations_are_scipys(pairs: list[tuple[float, float]]) -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(pairs=PAIRS, k=st.integers(1, 9))
-def test_the_first_k_are_a_mean_over_all_orders_of_equals(pairs: list[tuple[float, float]], k: int) -> None:
+def test_top_k_statistics_are_means_over_orders_of_ties(pairs: list[tuple[float, float]], k: int) -> None:
     x, y = arrays(pairs)
     k = min(k, len(x))
 
-    def firsts(values: Values) -> list[set[int]]:
-        """Every choice of k places that no other place beats."""
-        places = map(set, itertools.combinations(range(len(values)), k))
-        return [s for s in places if all(values[i] >= values[j] for i in s for j in set(range(len(values))) - s)]
+    def top_sets(values: Values) -> list[set[int]]:
+        """Return every set of k positions that no other position beats."""
+        sets = map(set, itertools.combinations(range(len(values)), k))
+        return [s for s in sets if all(values[i] >= values[j] for i in s for j in set(range(len(values))) - s)]
 
-    chosen, best = firsts(x), firsts(y)
+    chosen, best = top_sets(x), top_sets(y)
     assert math.isclose(
         top_accuracy(x, y, k), np.mean([max(y[i] for i in s) for s in chosen]), rel_tol=1e-9, abs_tol=1e-9
     )
@@ -64,7 +65,7 @@ def test_the_first_k_are_a_mean_over_all_orders_of_equals(pairs: list[tuple[floa
     assert math.isclose(top_overlap(x, y, k), overlap, rel_tol=1e-9, abs_tol=1e-9)
 
 
-def test_what_is_not_finite_shares_the_last_rank() -> None:
+def test_scores_that_are_not_finite_share_last_rank() -> None:
     scores = [3.0, math.nan, 1.0, math.inf, 2.0, -math.inf]
     assert to_higher_is_better(scores, True).tolist() == [3.0, -math.inf, 1.0, -math.inf, 2.0, -math.inf]
     assert to_higher_is_better(scores, False).tolist() == [-3.0, -math.inf, -1.0, -math.inf, -2.0, -math.inf]
@@ -78,8 +79,8 @@ def test_what_is_not_finite_shares_the_last_rank() -> None:
     assert spearman(huge, np.array([1.0, 2.0, 0.0])) == pytest.approx(1)
 
 
-def test_intervals_cover_and_come_again() -> None:
-    """Fisher's transform gives the interval of a normal sample's correlation nearly."""
+def test_bootstrap_intervals_are_reproducible_and_cover() -> None:
+    """Compare with the interval of Fisher's transform for a normal sample."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=400)
     y = x + rng.normal(size=400)

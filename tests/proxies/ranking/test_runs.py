@@ -1,4 +1,4 @@
-"""python search.py mode=rank_proxies ...: its files, a kill at any moment, and what it refuses."""
+"""Rankings by search.py mode=rank_proxies: files, resume after a kill, refused options."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from nas.spaces.notation import native_string
 from tests.support.compose_tools import ROOT, composed
 from tests.support.error_tools import TINY, Outcome, run, snapshot
 
-SCAN = ("mode=rank_proxies", *TINY, "space.channels=2", "space.cells_per_stage=1", "ranking.report.resamples=20")
+RANKING = ("mode=rank_proxies", *TINY, "space.channels=2", "space.cells_per_stage=1", "ranking.report.resamples=20")
 NETWORK = "proxy=jacob_cov"
 
 
-def scan(directory: Path, *more: str) -> Outcome:
-    return run("search", *SCAN, *more, f"hydra.run.dir={directory}")
+def rank(directory: Path, *more: str) -> Outcome:
+    return run("search", *RANKING, *more, f"hydra.run.dir={directory}")
 
 
 def rows(directory: Path) -> list[dict[str, Any]]:
-    """The table less the times."""
+    """Return the rows of the score table without times."""
     return [{k: v for k, v in row.items() if k != "seconds"} for row in table(directory).to_pylist()]
 
 
@@ -46,29 +46,29 @@ def table(directory: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A scan of twelve architectures."""
-    directory = tmp_path_factory.mktemp("scan") / "run"
-    scan(directory, NETWORK, "ranking.count=12", "seed=3").succeeded()
+    """Rank twelve architectures."""
+    directory = tmp_path_factory.mktemp("ranking") / "run"
+    rank(directory, NETWORK, "ranking.count=12", "seed=3").succeeded()
     return directory
 
 
-def test_what_a_scan_leaves(whole: Path) -> None:
+def test_ranking_writes_all_files(whole: Path) -> None:
     found = rows(whole)
     assert len(found) == 12 and len({row["index"] for row in found}) == 12
     for row in found:
         genotype = from_index(row["index"])
         assert row["architecture"] == native_string(genotype)
         assert (row["parameters"], row["macs"]) == nas_bench_201_cost(genotype, (3, 8, 8), 10)
-    told = {key.decode(): value.decode() for key, value in table(whole).schema.metadata.items()}
-    assert (told["proxy_name"], told["seed"], told["dataset_name"]) == ("jacob_cov", "3", "synthetic")
-    assert json.loads(told["space"])["channels"] == 2 and json.loads(told["proxy"])["k"] == 1e-5
+    metadata = {key.decode(): value.decode() for key, value in table(whole).schema.metadata.items()}
+    assert (metadata["proxy_name"], metadata["seed"], metadata["dataset_name"]) == ("jacob_cov", "3", "synthetic")
+    assert json.loads(metadata["space"])["channels"] == 2 and json.loads(metadata["proxy"])["k"] == 1e-5
     best = max(found, key=lambda row: row["score"])
     assert native_string(load_genotype(whole)) == best["architecture"]
     report = json.loads((whole / "report.json").read_text())
     assert report["best"]["architecture"] == best["architecture"] and report["architectures"] == 12
     assert "no benchmark" in report["benchmark"] or "no accuracies" in report["benchmark"]
-    said = (whole / "report.txt").read_text()
-    assert said in (whole / "search.log").read_text() and "12 architectures" in said
+    page = (whole / "report.txt").read_text()
+    assert page in (whole / "search.log").read_text() and "12 architectures" in page
     for picture in ("scatter.png", "cell.png"):
         assert (whole / picture).stat().st_size > 3000
     summary = json.loads((whole / "summary.json").read_text())
@@ -78,22 +78,21 @@ def test_what_a_scan_leaves(whole: Path) -> None:
     assert set(COLUMNS["rank_proxies"]) - set(row) == {"spearman", "kendall_tau_b"}
 
 
-def test_indices_have_the_same_scores(whole: Path, tmp_path: Path) -> None:
-    """Scores do not depend on the other architectures or on the batch size of the data set."""
+def test_ranking_of_indices_has_same_scores(whole: Path, tmp_path: Path) -> None:
     expected = {row["index"]: row["score"] for row in rows(whole)}
     some = list(expected)[7:3:-2]
-    scan(tmp_path / "some", NETWORK, f"ranking.indices={some}".replace(" ", ""), "seed=3").succeeded()
+    rank(tmp_path / "some", NETWORK, f"ranking.indices={some}".replace(" ", ""), "seed=3").succeeded()
     assert [(row["index"], row["score"]) for row in rows(tmp_path / "some")] == [(i, expected[i]) for i in some]
 
 
 def start(directory: Path, *more: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(ROOT / "search.py"), *SCAN, *more, f"hydra.run.dir={directory}"]
+    command = [sys.executable, str(ROOT / "search.py"), *RANKING, *more, f"hydra.run.dir={directory}"]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, cwd=directory.parent, env={**os.environ, "OMP_NUM_THREADS": "1"}, **quiet)  # type: ignore[call-overload, no-any-return]
 
 
-def test_killed_and_continued(whole: Path, tmp_path: Path) -> None:
-    """A SIGKILL in the middle of the scores: nothing is lost, nothing is scored twice."""
+def test_ranking_resumes_after_kill(whole: Path, tmp_path: Path) -> None:
+    """Kill the process in the middle: no score is lost, none is measured twice."""
     directory = tmp_path / "killed"
     process, log = start(directory, NETWORK, "ranking.count=12", "seed=3"), directory / "scores.jsonl"
     deadline = time.monotonic() + 120
@@ -106,7 +105,7 @@ def test_killed_and_continued(whole: Path, tmp_path: Path) -> None:
     before = log.read_bytes()
     kept = before[: before.rfind(b"\n") + 1]
     assert 4 <= kept.count(b"\n") < 13
-    scan(directory, NETWORK, "ranking.count=12", "seed=3").refused("interrupted run", "ckpt_path=")
+    rank(directory, NETWORK, "ranking.count=12", "seed=3").refused("interrupted run", "ckpt_path=")
     run("search", f"ckpt_path={directory}", "seed=4").refused("ranking.seed=3, not 4", "hydra.run.dir")
     assert log.read_bytes() == before
     outcome = run("search", f"ckpt_path={directory}")
@@ -119,54 +118,55 @@ def test_killed_and_continued(whole: Path, tmp_path: Path) -> None:
     run("search", f"ckpt_path={directory}").refused("finished run")
 
 
-def test_mistakes(whole: Path, tmp_path: Path) -> None:
+def test_ranking_refuses_wrong_options_in_one_line(whole: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
-    scan(new, "trainer=ddp_cpu").refused("mode=rank_proxies runs in one process", "trainer=cpu")
-    scan(new, "ranking.count=3", "ranking.indices=[1]").refused("Set one of them")
-    scan(new, "ranking.count=99999").refused("ranking.count=99999", "15625")
-    scan(new, "ranking.count=0").refused("ranking.count=0: give a whole number, at least 1 and at most 15625")
-    scan(new, "proxy.batch_size=0").refused("naswot: batch_size=0")
-    scan(new, "ranking.network={chanels:3}").refused("ranking.network.chanels", "channels, cells_per_stage")
-    scan(new, "ranking.counts=3").refused("ranking.count")
-    scan(new, "ranking.report.top=[0]").refused("top")
-    scan(new, "ranking.report.tops=[1]").refused("ranking.report.top")
-    scan(new, "proxy=synflw").refused("synflow")
-    scan(new, "ranking.report.split=tst").refused("unknown ranking.report.split 'tst'", "'test'")
-    scan(new, "ranking.report.dataset=cifar").refused("unknown ranking.report.dataset 'cifar'", "'cifar10'")
+    rank(new, "trainer=ddp_cpu").refused("mode=rank_proxies runs in one process", "trainer=cpu")
+    rank(new, "ranking.count=3", "ranking.indices=[1]").refused("Set one of them")
+    rank(new, "ranking.count=99999").refused("ranking.count=99999", "15625")
+    rank(new, "ranking.count=0").refused("ranking.count=0: use a whole number from 1 to 15625")
+    rank(new, "proxy.batch_size=0").refused("naswot: batch_size=0")
+    rank(new, "ranking.network={chanels:3}").refused("ranking.network.chanels", "channels, cells_per_stage")
+    rank(new, "ranking.counts=3").refused("ranking.count")
+    rank(new, "ranking.report.top=[0]").refused("top")
+    rank(new, "ranking.report.tops=[1]").refused("ranking.report.top")
+    rank(new, "proxy=synflw").refused("synflow")
+    rank(new, "ranking.report.split=tst").refused("unknown ranking.report.split 'tst'", "'test'")
+    rank(new, "ranking.report.dataset=cifar").refused("unknown ranking.report.dataset 'cifar'", "'cifar10'")
     run("search", "mode=rank_proxies", "space=darts", *TINY, f"hydra.run.dir={new}").refused(
         "cannot be enumerated", "count=N"
     )
     before = snapshot(whole)
-    scan(whole, NETWORK).refused("finished run")
+    rank(whole, NETWORK).refused("finished run")
     assert snapshot(whole) == before
     assert not (new / "summary.json").exists() and not (new / "scores.jsonl").exists()
 
 
 @pytest.mark.slow
-def test_regions_are_counted_on_crops_of_images_as_they_are(tmp_path: Path) -> None:
-    """Not of augmented ones, whose borders are padded with zeros; the same as a black-box search asks for."""
+def test_ranking_counts_regions_on_crops_without_augmentation(tmp_path: Path) -> None:
+    """Augmented images have zero-padded borders. A black-box search uses the same crops."""
     small = ["proxy=linear_regions", "proxy.batch_size=40", "ranking.count=1", "dataset.pad=4", "dataset.size=40"]
-    with composed("search", *SCAN, *small, f"paths.output={tmp_path}") as cfg:
+    with composed("search", *RANKING, *small, f"paths.output={tmp_path}") as cfg:
         data = build_data(cfg)
         space = build_space(cfg.space, data)
-        scan = build_ranking(cfg, space, data, torch.device("cpu"))
-        found = scan.evaluator.batch()[0]
-        assert torch.equal(found, ZeroCost(space, data, proxy=scan.proxy, seed=cfg.seed)._evaluate.batch()[0])
+        ranking = build_ranking(cfg, space, data, torch.device("cpu"))
+        found = ranking.evaluator.batch()[0]
+        assert torch.equal(found, ZeroCost(space, data, proxy=ranking.proxy, seed=cfg.seed)._evaluate.batch()[0])
         windows = ProxyBatches(data, cfg.seed).plain(40, cfg.seed).unfold(2, 3, 1).unfold(3, 3, 1)
         assert all((windows[i] == crop).all((-1, -2)).any() for i, crop in enumerate(found))
 
 
-def test_a_sample_of_darts(tmp_path: Path) -> None:
-    small = ("space=darts", "space.layers=3", "space.channels=4", "proxy=params", "ranking.count=3")
+def test_ranking_of_darts_sample(tmp_path: Path) -> None:
+    small = ("space=darts", "space.layers=3", "space.channels=5", "proxy=params", "ranking.count=3")
     run("search", "mode=rank_proxies", *TINY, *small, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
     found = rows(tmp_path / "a")
     assert len({row["architecture"] for row in found}) == 3 and {row["index"] for row in found} == {None}
-    assert all(row["parameters"] > row["score"] > 0 for row in found), "the published network is larger than the scored"
+    assert all(row["parameters"] > row["score"] > 0 for row in found), (
+        "the published network is larger than the measured one"
+    )
     assert native_string(load_genotype(tmp_path / "a")) in {row["architecture"] for row in found}
 
 
-def test_widths(tmp_path: Path) -> None:
-    """The scores of parameters are those of the closed form; nothing ranks better than the widest."""
+def test_ranking_of_nats_size_by_params(tmp_path: Path) -> None:
     size = ("space=nats_size", "space.widths=[2,4]", "proxy=params")
     run("search", "mode=rank_proxies", *TINY, *size, f"hydra.run.dir={tmp_path / 'a'}").succeeded()
     found = rows(tmp_path / "a")

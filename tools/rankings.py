@@ -1,7 +1,7 @@
-"""Rows for BENCHMARKS.md of the finished scans below a directory, beside published values.
+"""Print the table of BENCHMARKS.md: finished rankings in a directory, with published correlations.
 
-    python tools/scans.py DIRECTORY
-    python tools/scans.py DIRECTORY --split test_of_valid_run --benchmark DIR     the same scores, other accuracies
+    python tools/rankings.py DIRECTORY
+    python tools/rankings.py DIRECTORY --split test_of_valid_run --benchmark DIR     compare with other accuracies
 
 Published values come from nas/zoo/results.yaml; on CIFAR-10 they are of the split test_of_valid_run.
 """
@@ -17,9 +17,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from nas.proxies.ranking.log import Entry
-from nas.proxies.ranking.outputs import TABLE_FILE
+from nas.proxies.ranking.outputs import SCORES_FILE
 from nas.proxies.ranking.report import SPLITS, RankingReport
+from nas.proxies.ranking.score_log import ScoreRecord
 from nas.spaces.base import Space
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
@@ -28,7 +28,7 @@ from nas.zoo.results import load_results
 
 SPACES: dict[str, Space] = {space.name: space for space in (NasBench201((3, 32, 32), 10), NatsSize((3, 32, 32), 10))}
 HALF = "networks trained on half of CIFAR-10"
-"""Variant of the published correlations whose accuracies are those of the split test_of_valid_run."""
+"""Variant of the published correlations that uses the split test_of_valid_run."""
 
 
 def published(report: dict[str, Any]) -> float | None:
@@ -43,27 +43,27 @@ def published(report: dict[str, Any]) -> float | None:
     return None
 
 
-def compared(file: Path, split: str | None, benchmark: Path | None) -> dict[str, Any]:
-    """A scan's report; with ``split`` its scores against those accuracies of the tables under ``benchmark``."""
+def load_report(file: Path, split: str | None, benchmark: Path | None) -> dict[str, Any]:
+    """Return the report of a ranking; with ``split``, compare its scores with those accuracies of ``benchmark``."""
     report: dict[str, Any] = json.loads(file.read_text())
-    report.setdefault("proxy", report.get("score"))  # the key of version 0.1.0
+    report.setdefault("proxy", report.get("score"))  # key of version 0.1.0
     if split is None or report["space"] not in SPACES:
         return report
-    entries = [Entry(**row) for row in pq.read_table(file.with_name(TABLE_FILE)).to_pylist()]
+    records = [ScoreRecord(**row) for row in pq.read_table(file.with_name(SCORES_FILE)).to_pylist()]
     options = {"top": [row["k"] for row in report["top"]], "resamples": report["resamples"]} if "top" in report else {}
-    again = RankingReport(str(benchmark), report["dataset"], split, **options)
-    truth = again.truth(SPACES[report["space"]], entries)
-    if not truth.known.any():
-        raise NasError(truth.said)
-    return {**report, **again(entries, report["higher_is_better"], truth)}
+    make_report = RankingReport(str(benchmark), report["dataset"], split, **options)
+    accuracies = make_report.find_accuracies(SPACES[report["space"]], records)
+    if not accuracies.available.any():
+        raise NasError(accuracies.description)
+    return {**report, **make_report(records, report["higher_is_better"], accuracies)}
 
 
 def main(directory: Path, split: str | None = None, benchmark: Path | None = None) -> None:
-    """Prints a table of all finished scans, the best correlation first."""
-    reports = [compared(path, split, benchmark) for path in sorted(directory.rglob("report.json"))]
+    """Print a table of all finished rankings, highest correlation first."""
+    reports = [load_report(path, split, benchmark) for path in sorted(directory.rglob("report.json"))]
     reports = [report for report in reports if "spearman" in report]
     if not reports:
-        raise SystemExit(f"error: there is no finished scan with a benchmark below {directory}")
+        raise SystemExit(f"error: {directory} has no finished ranking with benchmark accuracies")
     tops = sorted({row["k"] for report in reports for row in report["top"]})
     heads = ["proxy", "space", "data", "accuracy", "architectures", "not finite"]
     heads += ["Spearman", "published", "Kendall tau-b"]
@@ -98,19 +98,20 @@ def _interval(found: dict[str, Any], digits: int = 3) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def arguments(given: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(given: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--split", choices=SPLITS)
-    parser.add_argument("--benchmark", type=Path, help="where the tables of trained architectures lie")
+    parser.add_argument("--benchmark", type=Path, help="directory of the benchmark tables")
     found = parser.parse_args(given)
     if found.split is not None and found.benchmark is None:
-        parser.error(f"--split {found.split}: give --benchmark DIR, where its accuracies are")
+        parser.error(f"--split {found.split}: set --benchmark DIR, the directory of its accuracies")
     return found
 
 
 if __name__ == "__main__":
-    options = arguments(sys.argv[1:])
+    options = parse_arguments(sys.argv[1:])
     try:
         main(options.directory, options.split, options.benchmark)
     except NasError as error:

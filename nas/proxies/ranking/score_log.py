@@ -1,0 +1,160 @@
+"""Crash-safe log of scores."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from nas.utils.atomic_write import write_atomically
+from nas.utils.errors import NasError
+
+LOG_FILE = "scores.jsonl"
+FORMAT, VERSION = "nas-scores", 2
+
+if sys.platform != "win32":
+    import fcntl
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """Score of one architecture.
+
+    Attributes:
+        architecture: Native string.
+        index: Index in an enumerable space, else None.
+        score: Score of the proxy.
+        seconds: Time of the measurement.
+        parameters: Number of parameters of the published network.
+        macs: Multiply-adds of the published network.
+    """
+
+    architecture: str
+    index: int | None
+    score: float
+    seconds: float
+    parameters: int
+    macs: int
+
+
+class ScoreLog:
+    """JSON lines file: a header that identifies the ranking, then one line per architecture.
+
+    An existing file is continued; a last line that was cut off is dropped. Each line is one write call, so a kill loses
+    at most one measurement. Numbers that are not finite are stored as strings, since JSON has none. A file lock
+    prevents concurrent writers on file systems that support it.
+
+    Args:
+        path: File.
+        identity: Options on which the scores depend.
+
+    Attributes:
+        records: Scores in the file.
+
+    Raises:
+        NasError: If the file belongs to another ranking (``identity`` differs), is damaged before its last line, or is
+            being written by another process.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        self.path = path
+        self.identity = json.loads(json.dumps(identity))
+        if not path.exists():
+            write_atomically(path, _encode_line({"format": FORMAT, "version": VERSION, **self.identity}))
+        self._file = path.open("ab", buffering=0)
+        try:
+            self._lock()
+            self.records = self._read()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def append(self, record: ScoreRecord) -> None:
+        """Append a score. Raise OSError if it cannot be written completely, for example on a full disk."""
+        line = _encode_line({**asdict(record), "score": encode_float(record.score)})
+        written = self._file.write(line)
+        if written < len(line):  # otherwise the remaining bytes would precede the next line
+            self._file.write(line[written:])
+        self.records.append(record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def _lock(self) -> None:
+        """Lock the file until it is closed or the process ends."""
+        if sys.platform == "win32":
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NasError(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
+        except OSError:  # the file system has no locks
+            return
+
+    def _read(self) -> list[ScoreRecord]:
+        data = self.path.read_bytes()
+        complete = data[: data.rfind(b"\n") + 1]
+        lines = complete.splitlines()
+        header = _decode_line(lines[0]) if lines else None
+        if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
+            old = isinstance(header, dict) and header.get("format") == FORMAT
+            problem = (
+                "was written by an older version of nas and cannot be resumed" if old else "is not a log of scores"
+            )
+            raise NasError(f"{self.path} {problem}. Start the ranking in another hydra.run.dir.")
+        for key, mine in self.identity.items():
+            theirs = header.get(key)
+            if theirs != mine:
+                raise NasError(
+                    f"{self.path} has scores with {_first_difference(key, theirs, mine)}. Start the ranking in another "
+                    "hydra.run.dir."
+                )
+        records = [self._record(number, line) for number, line in enumerate(lines[1:], 2)]
+        if len(complete) < len(data):
+            os.truncate(self.path, len(complete))
+        return records
+
+    def _record(self, number: int, line: bytes) -> ScoreRecord:
+        value = _decode_line(line)
+        try:
+            return ScoreRecord(**{**value, "score": float(value["score"])})
+        except (TypeError, KeyError, ValueError):
+            raise NasError(
+                f"{self.path}: line {number} is damaged. Delete it and all lines after it, then resume."
+            ) from None
+
+
+def encode_float(value: float) -> float | str:
+    """Return the number, or "nan", "inf" or "-inf"."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _encode_line(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, allow_nan=False) + "\n").encode()
+
+
+def _decode_line(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _first_difference(key: str, theirs: Any, mine: Any) -> str:
+    """Describe the first option in which two values differ, by its full name."""
+    if isinstance(theirs, dict) and isinstance(mine, dict):
+        name = next(name for name in [*mine, *theirs] if theirs.get(name) != mine.get(name))
+        return _first_difference(f"{key}.{name}", theirs.get(name), mine.get(name))
+    return f"{key}={theirs}, not {mine}"
