@@ -18,10 +18,10 @@ class Zen(Proxy):
     f is the feature map before global pooling. x, e and all weights are standard normal; batch norm has scale 1 and
     shift 0. The score is the mean over ``repeats`` samples. It is -inf if f does not depend on the input.
 
-    This follows the authors' repository (idstcv/ZenNAS): the sum of absolute differences of an image, where the paper
-    has a Frobenius norm; and running variances, which a sample updates twice with batch norm's momentum, where the
-    paper has the variances themselves. Batch norms without running statistics, or in parts that are not executed,
-    contribute nothing.
+    Two details follow the authors' repository (idstcv/ZenNAS). The distance is the sum of absolute differences of an
+    image; the paper has a Frobenius norm. The variances are running ones, which a sample updates twice with batch
+    norm's momentum; the paper has the variances themselves. Batch norms without running statistics, or in parts that
+    are not executed, contribute nothing.
 
     Args:
         batch_size: Number of inputs per sample.

@@ -31,7 +31,7 @@ class DecisionModel(ABC):
     @property
     @abstractmethod
     def ready(self) -> bool:
-        """Whether there are enough results."""
+        """Readiness: True once there are enough results."""
 
     @abstractmethod
     def add(self, choices: Choices, value: float) -> None:
