@@ -29,15 +29,15 @@ from tests.support.nats_tools import (
     SMALL,
     SSS,
     TSS,
-    Run,
-    directory,
-    meta,
-    names,
-    number,
-    pack,
-    record,
-    saved,
-    single,
+    CallOnLoad,
+    compressed_pickle,
+    meta_content,
+    percentage_of,
+    record_content,
+    shuffled_names,
+    write_directory,
+    write_single_file,
+    write_torch_file,
 )
 
 
@@ -49,7 +49,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def tss(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return directory("nas_bench_201", tmp_path_factory.mktemp("tss"))
+    return write_directory("nas_bench_201", tmp_path_factory.mktemp("tss"))
 
 
 def genotype(notation: str, name: str) -> Genotype:
@@ -61,11 +61,11 @@ def genotype(notation: str, name: str) -> Genotype:
 
 
 FORMS: dict[str, tuple[str, Callable[[Path], Path]]] = {
-    "directory": ("nas_bench_201", lambda where: directory("nas_bench_201", where)),
-    "sizes": ("nats_size", lambda where: directory("nats_size", where)),
-    "single": ("nas_bench_201", single),
-    "zip": ("nas_bench_201", lambda where: saved(where, True)),
-    "legacy": ("nas_bench_201", lambda where: saved(where, False)),
+    "directory": ("nas_bench_201", lambda parent: write_directory("nas_bench_201", parent)),
+    "sizes": ("nats_size", lambda parent: write_directory("nats_size", parent)),
+    "single": ("nas_bench_201", write_single_file),
+    "zip": ("nas_bench_201", lambda parent: write_torch_file(parent, True)),
+    "legacy": ("nas_bench_201", lambda parent: write_torch_file(parent, False)),
 }
 RUNS = {
     ("cifar10", "valid"): ("cifar10-valid", "x-valid"),
@@ -85,19 +85,21 @@ def test_convert_keeps_all_numbers(form: str, tmp_path: Path, capsys: pytest.Cap
     notation, make = FORMS[form]
     destination = tmp_path / "any name.parquet"
     assert convert.main([str(make(tmp_path)), str(destination)]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     table = benchmarks.find_benchmark(tmp_path, notation)
     assert (
-        table is not None and table.notation == notation and len(table) == len(names(notation)) == SMALL[notation].size
+        table is not None
+        and table.notation == notation
+        and len(table) == len(shuffled_names(notation)) == SMALL[notation].size
     )
-    assert f"wrote {destination}: {len(table)} of {len(table)} architectures" in said
-    for index, name in enumerate(names(notation)):
+    assert f"wrote {destination}: {len(table)} of {len(table)} architectures" in printed
+    for index, name in enumerate(shuffled_names(notation)):
         g = genotype(notation, name)
         assert (table.row(g), table.architecture(index), table.index(index)) == (index, name, index)
         for (dataset, split), (run, part) in RUNS.items():
             for epochs, all_seeds in SEEDS[notation].items():
                 seeds = all_seeds[:-1] if index % 3 == 0 and len(all_seeds) > 2 else all_seeds
-                expected = [number(index, epochs, run, seed, part) for seed in seeds]
+                expected = [percentage_of(index, epochs, run, seed, part) for seed in seeds]
                 assert table.accuracy(g, dataset, split, epochs, "each") == tuple(expected)
                 assert table.accuracy(g, dataset, split, epochs, "mean") == pytest.approx(fmean(expected), abs=1e-12)
                 assert table.accuracy(g, dataset, split, epochs, seeds[0]) == expected[0]
@@ -108,7 +110,7 @@ def test_convert_keeps_all_numbers(form: str, tmp_path: Path, capsys: pytest.Cap
 def test_converted_table_reports_missing_seed(tss: Path, tmp_path: Path) -> None:
     convert.convert(tss, tmp_path / "a.parquet")
     table = open_table(tmp_path / "a.parquet")
-    g = parse(names("nas_bench_201")[3])
+    g = parse(shuffled_names("nas_bench_201")[3])
     with pytest.raises(
         NasError, match=r"does not contain cifar10 test after 200 epochs with seed 999 for \|.*777, 888"
     ):
@@ -117,7 +119,7 @@ def test_converted_table_reports_missing_seed(tss: Path, tmp_path: Path) -> None
 
 
 def test_convert_accepts_incomplete_directory_with_partial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source, destination = directory("nas_bench_201", tmp_path), tmp_path / "part.parquet"
+    source, destination = write_directory("nas_bench_201", tmp_path), tmp_path / "part.parquet"
     for index in (0, 5, 6, 40):
         (source / f"{index:06d}.pickle.pbz2").unlink()
     assert convert.main([str(source), str(destination)]) == 1
@@ -128,40 +130,42 @@ def test_convert_accepts_incomplete_directory_with_partial(tmp_path: Path, capsy
     assert not destination.exists() and erred.count("\n") == 1
     assert convert.main([str(source), str(destination), "--partial"]) == 0
     table = open_table(destination)
-    known = names("nas_bench_201")
+    known = shuffled_names("nas_bench_201")
     assert len(table) == 60 and table.index(0) == 1 and table.architecture(0) == known[1]
-    expected = number(41, 200, "cifar100", 777, "x-test")
+    expected = percentage_of(41, 200, "cifar100", 777, "x-test")
     assert table.accuracy(parse(known[41]), "cifar100", "test", 200, 777) == expected
     with pytest.raises(NasError, match=r"is not in .*, which has 60 of the 15,625 architectures of NAS-Bench-201"):
         table.row(parse(known[5]))
 
 
 MALICIOUS = {
-    "os.system": Run(os.system, "touch HIT"),
-    "eval": Run(builtins.eval, "open('HIT', 'w')"),
-    "getattr": Run(getattr, "", "join"),
-    "torch.load": Run(torch.load, "HIT"),
-    "numpy": Run(np.load, "HIT"),
+    "os.system": CallOnLoad(os.system, "touch TOUCHED"),
+    "eval": CallOnLoad(builtins.eval, "open('TOUCHED', 'w')"),
+    "getattr": CallOnLoad(getattr, "", "join"),
+    "torch.load": CallOnLoad(torch.load, "TOUCHED"),
+    "numpy": CallOnLoad(np.load, "TOUCHED"),
 }
 
 
 @pytest.mark.parametrize("form", ["record", "meta", "single", "zip", "legacy"])
-@pytest.mark.parametrize("what", MALICIOUS)
+@pytest.mark.parametrize("payload", MALICIOUS)
 def test_convert_refuses_malicious_pickle_without_running_it(
-    what: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    payload: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    call = MALICIOUS[what].call
+    call = MALICIOUS[payload].call
     name = f"{'posix' if call is os.system else call.__module__}.{call.__name__}"
-    evil = {**meta("nas_bench_201"), "arch2infos": {0: MALICIOUS[what]}}
+    evil = {**meta_content("nas_bench_201"), "arch2infos": {0: MALICIOUS[payload]}}
     if form in ("record", "meta"):
         source = tmp_path / f"{TSS}-simple"
         source.mkdir()
-        (source / "meta.pickle.pbz2").write_bytes(pack(evil if form == "meta" else meta("nas_bench_201")))
-        (source / "000000.pickle.pbz2").write_bytes(pack({"12": MALICIOUS[what]}))
+        (source / "meta.pickle.pbz2").write_bytes(
+            compressed_pickle(evil if form == "meta" else meta_content("nas_bench_201"))
+        )
+        (source / "000000.pickle.pbz2").write_bytes(compressed_pickle({"12": MALICIOUS[payload]}))
     elif form == "single":
         source = tmp_path / f"{TSS}.pickle.pbz2"
-        source.write_bytes(pack(evil))
+        source.write_bytes(compressed_pickle(evil))
     else:
         source = tmp_path / "NAS-Bench-201-v1_0-e61699.pth"
         torch.save(evil, source, _use_new_zipfile_serialization=form == "zip")
@@ -169,7 +173,7 @@ def test_convert_refuses_malicious_pickle_without_running_it(
     erred = capsys.readouterr().err
     assert f"refers to {name}, which no benchmark needs" in erred.replace("__builtin__", "builtins")
     assert erred.startswith("error: ") and erred.count("\n") == 1
-    assert not (tmp_path / "HIT").exists() and not (tmp_path / "out.parquet").exists()
+    assert not (tmp_path / "TOUCHED").exists() and not (tmp_path / "out.parquet").exists()
 
 
 @pytest.mark.parametrize("form", ["record", "single", "zip", "legacy"])
@@ -197,7 +201,7 @@ def damage_record(change: Callable[[Any], Any]) -> Callable[[Path], None]:
     """Return a function that changes the first record of a directory."""
 
     def change_first(source: Path) -> None:
-        (source / "000000.pickle.pbz2").write_bytes(pack(change(record("nas_bench_201", 0))))
+        (source / "000000.pickle.pbz2").write_bytes(compressed_pickle(change(record_content("nas_bench_201", 0))))
 
     return change_first
 
@@ -216,7 +220,7 @@ def without(key: str) -> Callable[[Any], Any]:
 
 def other_meta(**changes: Any) -> Callable[[Path], None]:
     """Return a function that changes the meta file of a directory."""
-    content = pack({**meta("nas_bench_201"), **changes})
+    content = compressed_pickle({**meta_content("nas_bench_201"), **changes})
     return lambda source: (source / "meta.pickle.pbz2").write_bytes(content) and None
 
 
@@ -235,9 +239,9 @@ def other_meta(**changes: Any) -> Callable[[Path], None]:
             damage_record(lambda found: {**found, "12": {**found["12"], "dataset_seed": {"mnist": [1]}}}),
             "data set 'mnist'",
         ),
-        (other_meta(meta_archs=names("nas_bench_201")[:-1]), "lists 63 architectures"),
+        (other_meta(meta_archs=shuffled_names("nas_bench_201")[:-1]), "lists 63 architectures"),
         (other_meta(meta_archs=["|x~0|"] * 64), "0 of them in NAS-Bench-201"),
-        (other_meta(meta_archs=names("nas_bench_201")[::-1]), "its record is of"),
+        (other_meta(meta_archs=shuffled_names("nas_bench_201")[::-1]), "its record is of"),
         (other_meta(meta_archs=None), "has no list 'meta_archs'"),
     ],
 )
@@ -255,7 +259,7 @@ def test_convert_refuses_other_layouts(
 def test_convert_checks_version_before_records(tss: Path, tmp_path: Path) -> None:
     source = shutil.copytree(tss, tmp_path / tss.name)
     (source / "000000.pickle.pbz2").write_bytes(b"never read")
-    other_meta(meta_archs=names("nas_bench_201")[:-1])(source)
+    other_meta(meta_archs=shuffled_names("nas_bench_201")[:-1])(source)
     with pytest.raises(NasError, match="lists 63 architectures"):
         convert.convert(source, tmp_path / "out.parquet")
 

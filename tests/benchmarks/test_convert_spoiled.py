@@ -17,7 +17,14 @@ from nas.spaces.nas_bench_201.notation import parse
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
 from tests.benchmarks.test_convert import refuse_write, small, tss  # noqa: F401, fixtures
-from tests.support.nats_tools import Run, directory, names, number, pack, record
+from tests.support.nats_tools import (
+    CallOnLoad,
+    compressed_pickle,
+    percentage_of,
+    record_content,
+    shuffled_names,
+    write_directory,
+)
 
 
 def write_deflated(path: Path, damaged: bool) -> None:
@@ -33,7 +40,7 @@ def write_deflated(path: Path, damaged: bool) -> None:
 def test_convert_refuses_unusual_files_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "NAS-Bench-201-v1_1-096897.pth"
     files: dict[str, Callable[[], object]] = {
-        "unknown encoding: nope": lambda: torch.save(Run(str, b"x", "nope"), path, pickle_protocol=4),
+        "unknown encoding: nope": lambda: torch.save(CallOnLoad(str, b"x", "nope"), path, pickle_protocol=4),
         "Error -3 while decompressing": lambda: write_deflated(path, damaged=True),
         "has no list 'meta_archs'": lambda: write_deflated(path, damaged=False),
     }
@@ -44,23 +51,23 @@ def test_convert_refuses_unusual_files_in_one_line(tmp_path: Path, capsys: pytes
         assert erred.startswith("error: ") and erred.count("\n") == 1 and phrase in erred, erred
 
 
-def write_without_times(where: Path) -> Path:
+def write_without_times(parent: Path) -> Path:
     """Write a benchmark without times of the 12-epoch trainings and without latencies."""
-    source = directory("nas_bench_201", where)
-    for index in range(len(names("nas_bench_201"))):
-        found = record("nas_bench_201", index)
+    source = write_directory("nas_bench_201", parent)
+    for index in range(len(shuffled_names("nas_bench_201"))):
+        found = record_content("nas_bench_201", index)
         for results in found.values():
             for training in results["all_results"].values():
                 training["latency"] = None
         for training in found["12"]["all_results"].values():
             training["train_times"] = training["eval_times"] = None
-        (source / f"{index:06d}.pickle.pbz2").write_bytes(pack(found))
+        (source / f"{index:06d}.pickle.pbz2").write_bytes(compressed_pickle(found))
     return source
 
 
 def test_converted_table_reports_missing_times(tmp_path: Path) -> None:
     convert.convert(write_without_times(tmp_path), tmp_path / "a.parquet")
-    table, g = open_table(tmp_path / "a.parquet"), parse(names("nas_bench_201")[3])
+    table, g = open_table(tmp_path / "a.parquet"), parse(shuffled_names("nas_bench_201")[3])
     assert table.accuracy(g, "cifar10", "valid", 12, "mean") > 0 and table.simulated_seconds(g, "cifar10", 200) > 0
     with pytest.raises(NasError, match="a.parquet does not contain times of cifar10 after 12 epochs for"):
         table.simulated_seconds(g, "cifar10", 12)
@@ -69,8 +76,11 @@ def test_converted_table_reports_missing_times(tmp_path: Path) -> None:
 
 
 def test_benchmark_query_best_accuracies_are_of_searched_space(tmp_path: Path) -> None:
-    convert.convert(directory("nats_size", tmp_path), tmp_path / "sizes.parquet")
-    tested = {name: number(index, 90, "cifar10", 777, "ori-test") for index, name in enumerate(names("nats_size"))}
+    convert.convert(write_directory("nats_size", tmp_path), tmp_path / "sizes.parquet")
+    tested = {
+        name: percentage_of(index, 90, "cifar10", 777, "ori-test")
+        for index, name in enumerate(shuffled_names("nats_size"))
+    }
     for widths, best in (((8, 64), max(tested.values())), ((64,), tested["64:64:64:64:64"])):
         evaluator = BenchmarkQuery(NatsSize((3, 32, 32), 10, widths), root=str(tmp_path))
         assert evaluator.best_accuracies()["cifar10/test"] == best

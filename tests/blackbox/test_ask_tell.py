@@ -31,13 +31,13 @@ class GivenGenotypes(Strategy):
     def __init__(self, space: Space, genotypes: list[Genotype]) -> None:
         super().__init__(space)
         self.genotypes = genotypes
-        self.told: list[tuple[Genotype, float]] = []
+        self.values_told: list[tuple[Genotype, float]] = []
 
     def ask(self, rng: random.Random) -> Genotype:
-        return self.genotypes[len(self.told) % len(self.genotypes)]
+        return self.genotypes[len(self.values_told) % len(self.genotypes)]
 
     def tell(self, genotype: Genotype, value: float) -> None:
-        self.told.append((genotype, value))
+        self.values_told.append((genotype, value))
 
 
 def run(
@@ -55,7 +55,7 @@ def run(
 def test_loop_discards_query_beyond_seconds_and_ends() -> None:
     loop, strategy = run(Budget(seconds=10), [4, 6, 1], [1, 2, 9])
     assert ([q.seconds for q in loop.history], loop.spent, loop.ended) == ([4, 6], 10, "seconds")
-    assert len(strategy.told) == 2 and loop.best == loop.history[1]
+    assert len(strategy.values_told) == 2 and loop.best == loop.history[1]
     loop, _ = run(Budget(seconds=9.99), [4, 6, 1], [1, 2, 9])
     assert [q.seconds for q in loop.history] == [4], "the third query would fit but is not made"
     loop, _ = run(Budget(queries=2, seconds=100), [4, 6, 1], [1, 2, 9])
@@ -69,14 +69,14 @@ def test_loop_charges_repeats_unless_cached() -> None:
     assert loop.spent == 1 + 2 + 3 + 1 + 2 + 3 + 1 and loop.ended == "queries"
     loop, strategy = run(Budget(queries=7), [1, 2, 3], [1, 2, 3], cached=True)
     assert (loop.spent, len(loop.history), loop.ended) == (6, 3, "repeats")
-    assert [v for _, v in strategy.told[:7]] == [1, 2, 3, 1, 2, 3, 1] and len(strategy.told) == 3 + 1000
+    assert [v for _, v in strategy.values_told[:7]] == [1, 2, 3, 1, 2, 3, 1] and len(strategy.values_told) == 3 + 1000
 
 
 def test_loop_best_is_first_of_equals_and_finite() -> None:
     values = [math.nan, -math.inf, 3, math.inf, 5, 5, 4]
     loop, strategy = run(Budget(queries=7), [1] * 7, values)
     assert loop.incumbents == [0, 2, 4] and loop.best == loop.history[4]
-    assert [v for _, v in strategy.told] == [-math.inf, -math.inf, 3, -math.inf, 5, 5, 4]
+    assert [v for _, v in strategy.values_told] == [-math.inf, -math.inf, 3, -math.inf, 5, 5, 4]
 
 
 @pytest.mark.parametrize("strategy", [RandomSearch, RegularizedEvolution, LocalSearch, ReinforceStrategy])

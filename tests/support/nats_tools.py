@@ -31,26 +31,26 @@ FULL_SETS = ["x-valid", "x-test", "ori-test"]
 
 
 @lru_cache
-def names(notation: str) -> list[str]:
+def shuffled_names(notation: str) -> list[str]:
     """Return the architectures of a small space in the shuffled order of its meta file."""
     found = sorted(SMALL[notation].all_native())
     random.Random(1).shuffle(found)
     return found
 
 
-def number(*key: object) -> float:
+def percentage_of(*key: object) -> float:
     """Return a percentage that depends on the key alone."""
     return random.Random(repr(key)).uniform(1.0, 99.0)
 
 
 def training_record(index: int, run: str, seed: int, epochs: int) -> dict[str, Any]:
-    """Return one training: curves end in ``number(index, epochs, run, seed, SET)``; an epoch takes ``index`` + 2 s."""
+    """Return one training; its curves end in ``percentage_of(index, epochs, run, seed, SET)``."""
     last = epochs - 1
     before = {} if last == 0 else {"x-valid@0": 0.0, "ori-test@0": 0.0}
     parts = SETS.get(run, FULL_SETS)
     return {
         "name": run,
-        "train_acc1es": {last - 1: 0.0, last: number(index, epochs, run, seed, "train")},
+        "train_acc1es": {last - 1: 0.0, last: percentage_of(index, epochs, run, seed, "train")},
         "train_acc5es": None,
         "train_losses": {last: 1.0},
         "train_times": OrderedDict({last - 1: float(index + 1), last: float(index + 3)}),
@@ -61,14 +61,14 @@ def training_record(index: int, run: str, seed: int, epochs: int) -> dict[str, A
         "epochs": epochs,
         "latency": [np.float64(0.25 + index)],
         "eval_names": parts,
-        "eval_acc1es": before | {f"{part}@{last}": number(index, epochs, run, seed, part) for part in parts},
+        "eval_acc1es": before | {f"{part}@{last}": percentage_of(index, epochs, run, seed, part) for part in parts},
         "eval_losses": {},
         "eval_times": {f"{part}@{last}": 0.5 + index for part in parts},
         "net_state_dict": None,
     }
 
 
-def record(notation: str, index: int) -> OrderedDict[str, Any]:
+def record_content(notation: str, index: int) -> OrderedDict[str, Any]:
     """Return all trainings of an architecture; every third one lacks the last seed of the longest training."""
     found: OrderedDict[str, Any] = OrderedDict()
     for epochs, seeds in SEEDS[notation].items():
@@ -76,7 +76,7 @@ def record(notation: str, index: int) -> OrderedDict[str, Any]:
         runs = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
         found[f"{epochs:02d}"] = {
             "arch_index": index,
-            "arch_str": names(notation)[index],
+            "arch_str": shuffled_names(notation)[index],
             "all_results": {(run, seed): training_record(index, run, seed, epochs) for run in runs for seed in kept},
             "dataset_seed": dict.fromkeys(runs, kept),
             "clear_net_done": True,
@@ -84,47 +84,47 @@ def record(notation: str, index: int) -> OrderedDict[str, Any]:
     return found
 
 
-def meta(notation: str, filled: bool = False) -> dict[str, Any]:
+def meta_content(notation: str, filled: bool = False) -> dict[str, Any]:
     """Return the meta file; with all records if ``filled``, as in single files."""
-    known = names(notation)
-    infos = OrderedDict((i, record(notation, i)) for i in range(len(known))) if filled else None
+    known = shuffled_names(notation)
+    infos = OrderedDict((i, record_content(notation, i)) for i in range(len(known))) if filled else None
     return {"meta_archs": known, "total_archs": len(known), "arch2infos": infos, "evaluated_indexes": set()}
 
 
-def pack(value: Any) -> bytes:
+def compressed_pickle(value: Any) -> bytes:
     """Return a compressed pickle."""
     return bz2.compress(pickle.dumps(value, protocol=4))
 
 
-def directory(notation: str, where: Path, name: str | None = None) -> Path:
+def write_directory(notation: str, parent: Path, name: str | None = None) -> Path:
     """Write a benchmark as a directory of records."""
-    folder = where / f"{name or {'nats_size': SSS}.get(notation, TSS)}-simple"
+    folder = parent / f"{name or {'nats_size': SSS}.get(notation, TSS)}-simple"
     folder.mkdir()
-    (folder / "meta.pickle.pbz2").write_bytes(pack(meta(notation)))
-    for index in range(len(names(notation))):
-        (folder / f"{index:06d}.pickle.pbz2").write_bytes(pack(record(notation, index)))
+    (folder / "meta.pickle.pbz2").write_bytes(compressed_pickle(meta_content(notation)))
+    for index in range(len(shuffled_names(notation))):
+        (folder / f"{index:06d}.pickle.pbz2").write_bytes(compressed_pickle(record_content(notation, index)))
     return folder
 
 
-def single(where: Path) -> Path:
+def write_single_file(parent: Path) -> Path:
     """Write NATS-Bench as one file."""
-    path = where / f"{TSS}.pickle.pbz2"
-    path.write_bytes(pack(meta("nas_bench_201", filled=True)))
+    path = parent / f"{TSS}.pickle.pbz2"
+    path.write_bytes(compressed_pickle(meta_content("nas_bench_201", filled=True)))
     return path
 
 
-def saved(where: Path, zipped: bool) -> Path:
+def write_torch_file(parent: Path, zipped: bool) -> Path:
     """Write the file of NAS-Bench-201 in either format of torch.save, with a tensor in it."""
-    whole = meta("nas_bench_201", filled=True)
+    whole = meta_content("nas_bench_201", filled=True)
     for infos in whole["arch2infos"].values():
         infos["less"], infos["full"] = infos.pop("12"), infos.pop("200")
     whole["arch2infos"][0]["full"]["weights"] = torch.ones(3)
-    path = where / "NAS-Bench-201-v1_1-096897.pth"
+    path = parent / "NAS-Bench-201-v1_1-096897.pth"
     torch.save(whole, path, _use_new_zipfile_serialization=zipped)
     return path
 
 
-class Run:
+class CallOnLoad:
     """Object whose pickle calls ``call``."""
 
     def __init__(self, call: Any, *arguments: Any) -> None:

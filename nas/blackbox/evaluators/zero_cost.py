@@ -40,8 +40,8 @@ class ZeroCost(Evaluator):
     ) -> None:
         assert proxy is not None, "the configuration always sets a proxy"
         self.label = proxy.name if proxy.higher_is_better else f"-{proxy.name}"
-        draws = ProxyBatches(data, seed)
-        self._evaluate = ProxyEvaluator(space, proxy, LazyProxyBatches(lambda: draws, device), network, seed)
+        batches = ProxyBatches(data, seed)
+        self._evaluate = ProxyEvaluator(space, proxy, LazyProxyBatches(lambda: batches, device), network, seed)
 
     def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
         began = time.perf_counter()

@@ -20,13 +20,13 @@ NB201 = NasBench201((3, 32, 32), 10)
 def test_evolution_drops_oldest_and_mutates_a_member() -> None:
     rng = random.Random(0)
     strategy = RegularizedEvolution(NB201, population=10, sample=3)
-    told: list[Genotype] = []
+    evaluated: list[Genotype] = []
     for _ in range(300):
         child = strategy.ask(rng)
-        assert len(told) < 10 or min(distance(member, child) for member in told[-10:]) <= 1
-        told.append(child)
+        assert len(evaluated) < 10 or min(distance(member, child) for member in evaluated[-10:]) <= 1
+        evaluated.append(child)
         strategy.tell(child, value_of(child))
-        assert [g for g, _ in strategy.population] == told[-10:]
+        assert [g for g, _ in strategy.population] == evaluated[-10:]
 
 
 def test_evolution_selects_parent_by_tournament() -> None:

@@ -28,7 +28,7 @@ from nas.spaces.nas_bench_201.space import NasBench201
 from tests.benchmarks.test_benchmark import DATA, needs_means
 from tests.support.compose_tools import lines
 from tests.support.error_tools import SEARCH, run, unfinished
-from tests.support.nats_tools import SMALL, directory
+from tests.support.nats_tools import SMALL, write_directory
 
 TWO = (*SEARCH[:-1], "epochs=2")
 
@@ -148,7 +148,7 @@ def test_partial_table_logs_known_genotypes(
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(read_release, "BENCHMARK_SPACES", SMALL)
-    convert.convert(directory("nas_bench_201", tmp_path), tmp_path / "table.parquet")
+    convert.convert(write_directory("nas_bench_201", tmp_path), tmp_path / "table.parquet")
     table = open_table(tmp_path / "table.parquet")
     there, missing = parse(table.architecture(5)), from_ops(["avg_pool_3x3"] * 6)
     first, second = history(Steps([there, missing]), BenchmarkAccuracy(str(tmp_path), "cifar100"), tmp_path)
