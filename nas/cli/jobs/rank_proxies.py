@@ -22,10 +22,10 @@ from nas.data.base import ImageData
 from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
 from nas.plotting.cell import save_cell
 from nas.proxies.ranking.correlation import Values, to_higher_is_better
-from nas.proxies.ranking.score_log import ScoreRecord
 from nas.proxies.ranking.outputs import PLOT_FILE, SCORES_FILE, plot_ranks, save_plot, write_scores
 from nas.proxies.ranking.ranking import ProxyRanking, published_params_macs
 from nas.proxies.ranking.report import BenchmarkAccuracies, RankingReport, best_index, format_report
+from nas.proxies.ranking.score_log import ScoreRecord
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
 from nas.utils.atomic_write import write_atomically, write_json
