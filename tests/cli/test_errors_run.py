@@ -179,7 +179,7 @@ def test_a_loss_that_is_no_number(what: str, phrases: list[str], searched: Path,
 
 
 def record(files: dict[str, str]) -> set[str]:
-    """What Hydra writes of a run."""
+    """Return the files that Hydra writes of a run."""
     return {name for name in files if name.startswith(".hydra/")}
 
 

@@ -1,4 +1,4 @@
-"""What is said of weights that are no weights, or those of something else: one line, and nothing is left behind."""
+"""Errors of weights of a wrong kind or network: one line, and no files remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of directories without a network, of hostile and damaged files; wrappers that are seen through."""
+"""Errors of directories without a network and of hostile or damaged files; supported wrappers."""
 
 from __future__ import annotations
 

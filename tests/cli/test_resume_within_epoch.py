@@ -1,4 +1,4 @@
-"""A training that was killed within an epoch goes on from a checkpoint within it, to the same last bit."""
+"""A training killed within an epoch resumes bit for bit from a checkpoint within it."""
 
 from __future__ import annotations
 

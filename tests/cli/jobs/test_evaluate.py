@@ -1,4 +1,4 @@
-"""What an evaluation finds, against the same numbers worked out here, and what it leaves in its directory."""
+"""Evaluations: figures against independent computations, and the files of a run."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def summary(directory: Path) -> dict[str, Any]:
 
 
 def record(directory: Path) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """What Hydra keeps of a job: its configuration, its choices, its overrides."""
+    """Return Hydra's record of a job: configuration, choices and overrides."""
     files = (directory / ".hydra" / f"{name}.yaml" for name in ("config", "hydra", "overrides"))
     cfg, hydra, overrides = (yaml.safe_load(file.read_text()) for file in files)
     return cfg, hydra["hydra"]["runtime"]["choices"], overrides

@@ -1,4 +1,4 @@
-"""What lies in a run directory, by the names that other programs may rely on, and what train.py takes."""
+"""Files of a run directory, by the names that other programs rely on, and inputs of train.py."""
 
 from __future__ import annotations
 

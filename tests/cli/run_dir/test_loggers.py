@@ -1,4 +1,4 @@
-"""What the loggers leave behind, and that W&B asks nobody, calls nobody and ends with its job."""
+"""Files of the loggers; W&B runs offline without a prompt and ends with its job."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_tensorboard_writes_into_the_run_directory(tmp_path: Path, monkeypatch: 
 
 
 def wandb_options(*overrides: str) -> dict[str, Any]:
-    """What W&B is told to begin a run with."""
+    """Record the arguments with which a W&B run starts."""
     with (
         composed("search", *tiny("darts"), "logger=wandb", "seed=3", "paths.output=somewhere", *overrides) as cfg,
         mock.patch("wandb.setup") as setup,
@@ -122,7 +122,7 @@ def records(path: Path) -> Iterator[Any]:
 
 
 class OfflineRun:
-    """What an offline run holds for a later upload."""
+    """Return the records of an offline run for a later upload."""
 
     def __init__(self, job: Path) -> None:
         (self.path,) = (job / "wandb").glob("offline-run-*/run-*.wandb")
