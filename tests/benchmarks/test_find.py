@@ -9,7 +9,7 @@ import pytest
 from nas import benchmarks
 from nas.benchmarks.find import open_table
 from nas.utils.errors import NasError
-from tests.benchmarks.test_benchmark import DATA, needs_means
+from tests.support.nats_tools import needs_means, shared_data
 
 
 def test_find_benchmark_ignores_unrelated_files(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_find_benchmark_ignores_unrelated_files(tmp_path: Path) -> None:
 @needs_means
 @pytest.mark.data
 def test_find_benchmark_looks_in_root_and_subdirectory(tmp_path: Path) -> None:
-    source = DATA / "nas_bench_201" / "nb201.parquet"
+    source = shared_data() / "nas_bench_201" / "nb201.parquet"
     (tmp_path / "table.parquet").symlink_to(source)
     found = benchmarks.find_benchmark(tmp_path, "nas_bench_201")
     assert found is not None and len(found) == 15625

@@ -6,15 +6,19 @@ import bz2
 import pickle
 import random
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, BenchmarkSpace
+from tests.support.golden_tools import shared_folder
 
 TSS, SSS = "NATS-tss-v1_0-3ffb9", "NATS-sss-v1_0-50262"
 SMALL: dict[str, BenchmarkSpace] = {
@@ -133,3 +137,60 @@ class CallOnLoad:
 
     def __reduce__(self) -> Any:
         return self.call, self.arguments
+
+
+def widths_genotype(text: str) -> Genotype:
+    """Return the genotype of the size space with the given widths, such as 8:8:16:16:64."""
+    links = tuple(Link(width, node, node + 1) for node, width in enumerate(text.split(":")))
+    return Genotype("nats_size", {"cell": CellGenotype(links, (5,))})
+
+
+def shared_data() -> Path:
+    """Return the directory of the shared benchmark tables."""
+    return shared_folder() / "data"
+
+
+needs_means = pytest.mark.skipif(
+    not (shared_data() / "nas_bench_201" / "nb201.parquet").exists(),
+    reason=f"no nas_bench_201/nb201.parquet in {shared_data()}",
+)
+RELEASE_FORMS: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    "directory": ("nas_bench_201", lambda parent: write_directory("nas_bench_201", parent)),
+    "sizes": ("nats_size", lambda parent: write_directory("nats_size", parent)),
+    "single": ("nas_bench_201", write_single_file),
+    "zip": ("nas_bench_201", lambda parent: write_torch_file(parent, True)),
+    "legacy": ("nas_bench_201", lambda parent: write_torch_file(parent, False)),
+}
+"""Notation and writer of each form in which releases are distributed."""
+MEANS = [
+    (0, "cifar10", "valid", 200, 81.9827),
+    (0, "cifar10", "test", 200, 85.8633),
+    (0, "cifar10", "test_of_valid_run", 200, 81.52),
+    (0, "cifar10", "valid", 12, 63.364),
+    (0, "cifar100", "test", 200, 52.9133),
+    (11, "cifar10", "valid", 200, 87.94),
+    (11, "cifar10", "test", 200, 91.5833),
+    (11, "cifar100", "test", 200, 67.6067),
+    (11, "imagenet16_120", "test", 200, 30.1667),
+    (284, "cifar10", "valid", 12, 72.876),
+    (284, "cifar10", "valid", 200, 86.0467),
+    (284, "cifar10", "test", 200, 88.79),
+    (284, "cifar100", "test", 200, 62.14),
+    (284, "imagenet16_120", "test", 200, 32.4667),
+]
+RECORDS_ONLY = [
+    (0, "cifar10", "test_of_valid_run", 12, 63.24),
+    (0, "cifar100", "valid", 200, 52.70),
+    (11, "cifar100", "valid", 200, 67.4533),
+    (11, "imagenet16_120", "valid", 200, 30.4111),
+    (284, "cifar100", "valid", 200, 61.68),
+    (284, "imagenet16_120", "valid", 200, 33.40),
+]
+SECONDS = [
+    (11, "cifar10", 12, 153.69593326),
+    (11, "cifar10", 200, 2496.56261086),
+    (11, "cifar100", 12, 299.9196134),
+    (11, "imagenet16_120", 12, 907.9352778),
+    (284, "cifar10", 12, 60.89902594),
+    (0, "cifar10", 12, 12 * 7.221093 + 2.548979),
+]

@@ -13,10 +13,13 @@ from scipy import stats
 
 from nas import benchmarks
 from nas.architecture.cell import Genotype
+from nas.benchmarks import convert, read_release
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
 from nas.spaces.nas_bench_201.notation import OPS, from_index, native
 from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
+from tests.support.nats_tools import SMALL, percentage_of, shuffled_names, write_directory
 from tests.support.query_tools import darts
 
 SPACE = NasBench201((3, 32, 32), 10)
@@ -186,3 +189,21 @@ NOT_STORED: list[tuple[dict[str, Any], str]] = [
 def test_benchmark_query_refuses_what_is_not_stored(options: dict[str, Any], message: str, shared: Path) -> None:
     with pytest.raises(NasError, match=message):
         BenchmarkQuery(SPACE, root=str(shared / "data"), **options)
+
+
+def test_benchmark_query_best_accuracies_are_of_searched_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_release, "BENCHMARK_SPACES", SMALL)
+    convert.convert(write_directory("nats_size", tmp_path), tmp_path / "sizes.parquet")
+    tested = {
+        name: percentage_of(index, 90, "cifar10", 777, "ori-test")
+        for index, name in enumerate(shuffled_names("nats_size"))
+    }
+    for widths, best in (((8, 64), max(tested.values())), ((64,), tested["64:64:64:64:64"])):
+        evaluator = BenchmarkQuery(NatsSize((3, 32, 32), 10, widths), root=str(tmp_path))
+        assert evaluator.best_accuracies()["cifar10/test"] == best
+    with pytest.raises(NasError, match=r"8:8:8:8:16 is not in .* has 32 of the 32,768 architectures"):
+        BenchmarkQuery(NatsSize((3, 32, 32), 10), root=str(tmp_path))
+    with pytest.raises(
+        NasError, match="is not an architecture of the size space of NATS-Bench, which has one of 8, 16"
+    ):
+        BenchmarkQuery(NatsSize((3, 32, 32), 10, (8, 12)), root=str(tmp_path))

@@ -25,10 +25,9 @@ from nas.searches.base import Search
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.notation import from_index, from_ops, parse
 from nas.spaces.nas_bench_201.space import NasBench201
-from tests.benchmarks.test_benchmark import DATA, needs_means
 from tests.support.compose_tools import lines
 from tests.support.error_tools import SEARCH, run, unfinished
-from tests.support.nats_tools import SMALL, write_directory
+from tests.support.nats_tools import SMALL, needs_means, shared_data, write_directory
 
 TWO = (*SEARCH[:-1], "epochs=2")
 
@@ -36,9 +35,9 @@ TWO = (*SEARCH[:-1], "epochs=2")
 @needs_means
 @pytest.mark.data
 def test_benchmark_accuracy_is_logged_each_epoch(tmp_path: Path) -> None:
-    table = benchmarks.find_benchmark(DATA, "nas_bench_201")
+    table = benchmarks.find_benchmark(shared_data(), "nas_bench_201")
     assert table is not None
-    done = run("search", *TWO, f"paths.data={DATA}", f"hydra.run.dir={tmp_path / 'run'}")
+    done = run("search", *TWO, f"paths.data={shared_data()}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     of = "cifar10, 200 epochs, mean over seeds"
     line = f"benchmark     NAS-Bench-201: accuracies on {of} (it has no synthetic)\n"
@@ -81,9 +80,9 @@ def test_damaged_table_is_logged(tmp_path: Path) -> None:
 @needs_means
 @pytest.mark.data
 def test_resumed_search_logs_the_same_accuracies(tmp_path: Path) -> None:
-    table = benchmarks.find_benchmark(DATA, "nas_bench_201")
+    table = benchmarks.find_benchmark(shared_data(), "nas_bench_201")
     assert table is not None
-    run("search", *SEARCH, f"paths.data={DATA}", f"hydra.run.dir={tmp_path / 'first'}").succeeded()
+    run("search", *SEARCH, f"paths.data={shared_data()}", f"hydra.run.dir={tmp_path / 'first'}").succeeded()
     broken = unfinished(tmp_path / "first", tmp_path / "broken")
     run("search", f"ckpt_path={broken}").succeeded()
     found = lines(broken / "history.jsonl")
@@ -131,12 +130,12 @@ def history(search: Steps, callback: BenchmarkAccuracy, where: Path) -> list[dic
 @needs_means
 @pytest.mark.data
 def test_unknown_accuracies_are_left_out(tmp_path: Path) -> None:
-    table = benchmarks.find_benchmark(DATA, "nas_bench_201")
+    table = benchmarks.find_benchmark(shared_data(), "nas_bench_201")
     assert table is not None
     valid = table.accuracies("cifar100", "valid", 200, "mean")
     order = [int(np.flatnonzero(~np.isnan(valid))[0]), int(np.flatnonzero(np.isnan(valid))[0])]
     genotypes = [from_index(index) for index in order]
-    first, second = history(Steps(genotypes), BenchmarkAccuracy(str(DATA), "cifar100"), tmp_path)
+    first, second = history(Steps(genotypes), BenchmarkAccuracy(str(shared_data()), "cifar100"), tmp_path)
     assert first["benchmark/valid"] == pytest.approx(valid[order[0]], rel=1e-6)
     assert "benchmark/valid" not in second
     for line, g in ((first, genotypes[0]), (second, genotypes[1])):
