@@ -30,26 +30,26 @@ from tests.support.error_tools import NB201, run
 GROUPS = {"callbacks", "dataset", "debug", "evaluator", "experiment", "extras", "hparams_search", "hydra", "logger"}
 GROUPS |= {"method", "mode", "network", "paths", "protocol", "proxy", "ranking", "space", "trainer"}
 DATASETS = [name for name in choices("dataset") if name != "folder"]
-"""Without the data set that reads its images when a run is composed."""
+"""All but the data set that reads its images when a run is composed."""
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml") if path.parent.name != "local")
 
 
 @pytest.fixture
 def search_config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DictConfig]:
-    """search.yaml with the overrides that a test gives as its parameter."""
+    """Compose search.yaml with the overrides in the parameter of a test."""
     with composed("search", *request.param, f"paths.output={tmp_path}", f"paths.data={tmp_path}") as cfg:
         yield cfg
 
 
 def each(group: str, *overrides: str) -> Any:
-    """A decorator: the test once for each choice of a group."""
+    """Parametrize ``search_config`` of a test by the choices of a group."""
     names = DATASETS if group == "dataset" else choices(group)
     return pytest.mark.parametrize(
         "search_config", [[f"{group}={name}", *overrides] for name in names], ids=names, indirect=True
     )
 
 
-def test_all_groups_are_known_to_these_tests() -> None:
+def test_groups_are_all_tested() -> None:
     assert {file.split("/")[0] for file in FILES if "/" in file} <= GROUPS
     assert {file for file in FILES if "/" not in file} == {"search.yaml", "train.yaml"}
     assert len(FILES) > 25
@@ -66,7 +66,7 @@ def test_file_begins_with_a_comment(file: str) -> None:
     ids=searches(),
     indirect=True,
 )
-def test_method(search_config: DictConfig) -> None:
+def test_method_builds_a_search(search_config: DictConfig) -> None:
     data = build_data(search_config)
     search = build_search(search_config.method, build_space(search_config.space, data))
     assert isinstance(search, Search) and search.name == search_config.method.name
@@ -83,15 +83,14 @@ def test_method_has_a_published_length_and_a_source(method: str) -> None:
 
 
 @each("evaluator", "method=random_search")
-def test_evaluator(search_config: DictConfig) -> None:
-    """It is made when the search begins; until then nothing is read, nor missed."""
+def test_evaluator_is_built_when_the_search_begins(search_config: DictConfig) -> None:
     data = build_data(search_config)
     search = build_search(search_config.method, build_space(search_config.space, data))
     assert isinstance(search, BlackBoxSearch) and search.evaluator is None
 
 
 @each("space")
-def test_space(search_config: DictConfig) -> None:
+def test_space_takes_shape_and_classes_of_the_data(search_config: DictConfig) -> None:
     data = build_data(search_config)
     space = build_space(search_config.space, data)
     assert isinstance(space, Space) and space.name == search_config.space.name
@@ -113,7 +112,7 @@ def test_dataset_takes_options(search_config: DictConfig) -> None:
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
-def test_home_directory_is_expanded(dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dataset_expands_the_home_directory(dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with composed("search", f"dataset={dataset}", "paths.data='~/some data'") as cfg:
         build_data(cfg)
@@ -121,8 +120,8 @@ def test_home_directory_is_expanded(dataset: str, tmp_path: Path, monkeypatch: p
 
 
 @each("trainer")
-def test_trainer(search_config: DictConfig) -> None:
-    """On one process of the CPU whatever it asks for; the rest of it must be what Trainer takes."""
+def test_trainer_options_are_accepted_by_lightning(search_config: DictConfig) -> None:
+    """Build each trainer for one CPU process; all other options stay as they are."""
     options = OmegaConf.to_container(search_config.trainer, resolve=True)
     assert isinstance(options, dict) and options["_target_"] == "pytorch_lightning.Trainer"
     search_config.trainer.accelerator, search_config.trainer.devices = "cpu", 1
@@ -133,7 +132,7 @@ def test_trainer(search_config: DictConfig) -> None:
     )
 
 
-def test_trainers_ask_for_what_they_say() -> None:
+def test_trainer_selects_accelerator_and_devices() -> None:
     found = {}
     for name in choices("trainer"):
         with composed("search", f"trainer={name}") as cfg:
@@ -143,7 +142,7 @@ def test_trainers_ask_for_what_they_say() -> None:
 
 
 @each("logger")
-def test_logger(search_config: DictConfig, tmp_path: Path) -> None:
+def test_logger_writes_below_the_output(search_config: DictConfig, tmp_path: Path) -> None:
     if "tensorboard" in search_config.logger:
         pytest.importorskip("tensorboard")
     loggers = [instantiate(part, _convert_="all") for part in search_config.logger.values()]
@@ -152,21 +151,21 @@ def test_logger(search_config: DictConfig, tmp_path: Path) -> None:
 
 
 @each("proxy", "method=random_search")
-def test_proxy_preset(search_config: DictConfig) -> None:
+def test_proxy_has_the_name_of_its_file(search_config: DictConfig) -> None:
     proxy = instantiate(search_config.proxy, _convert_="all")
     assert isinstance(proxy, Proxy) and proxy.batch_size > 0
     assert proxy.name == HydraConfig.get().runtime.choices["proxy"]
 
 
 @each("callbacks")
-def test_callbacks(search_config: DictConfig) -> None:
+def test_callbacks_instantiate(search_config: DictConfig) -> None:
     found = [instantiate(part, _convert_="all") for part in search_config.callbacks.values()]
     assert found and all(isinstance(callback, pl.Callback) for callback in found)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("trainer", choices("trainer"))
-def test_train(trainer: str, dataset: str, tmp_path: Path) -> None:
+def test_training_builds_for_each_trainer_and_dataset(trainer: str, dataset: str, tmp_path: Path) -> None:
     with composed("train", f"trainer={trainer}", f"dataset={dataset}", f"paths.output={tmp_path}", "genotype=x") as cfg:
         data = build_data(cfg, bilevel=False)
         training = instantiate(cfg.training, network=pl.LightningModule(), classes=data.classes, _convert_="all")
@@ -205,7 +204,7 @@ def test_te_nas_can_prune_by_an_added_proxy() -> None:
 
 
 def test_network_options_of_a_space_are_those_of_its_networks() -> None:
-    """``auto`` has the options of all spaces; the file of a space those of its networks."""
+    """``auto`` has the options of all spaces."""
     spaces = {
         "darts": ["DARTS_V2"],
         "nas_bench_201": [NB201],

@@ -1,4 +1,4 @@
-"""Training protocols: what each file composes to, against the numbers of the publications' cards."""
+"""Training protocols: composed values equal those of the publications."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ CIFAR = {
 }
 STATS_10 = ([0.49139968, 0.48215827, 0.44653124], [0.24703233, 0.24348505, 0.26158768])
 STATS_100 = ([129.3 / 255, 124.1 / 255, 112.4 / 255], [68.2 / 255, 65.4 / 255, 70.4 / 255])
-ROUNDED = ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762])  # RobustDARTS and what is made from it
+ROUNDED = ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762])  # RobustDARTS and its derivatives
 FAIR = ([0.50707519, 0.48654887, 0.44091785], [0.26733428, 0.25643846, 0.27615049])
-# What differs from DARTS on CIFAR: space_darts.md section 7, methods_gdas_nasnet.md section 6 and the other cards.
+# Differences from the protocol of DARTS on CIFAR
 CIFARS = {
     "darts_cifar10": {},
     "noisy_darts_cifar10": {},
@@ -60,7 +60,7 @@ CIFARS = {
     "drnas_cifar100": {"drop": 0.3, "batch": 64, "pool": "plain", "stats": STATS_10},
     "te_nas_cifar100": {"drop": 0.3, "epochs": 800, "pool": "plain", "stats": STATS_10},
 }
-# batch, rate, Nesterov, law, warm-up, channels, second norm of the auxiliary head, norm behind pools
+# batch, learning rate, Nesterov, schedule, warm-up, channels, second norm of the auxiliary head, norm after pools
 IMAGENETS = {
     "darts_imagenet": (128, 0.1, False, "exponential", 0, 48, False, None),
     "pc_darts_imagenet": (1024, 0.5, False, "linear", 5, 48, False, None),
@@ -73,7 +73,7 @@ IMAGENETS = {
     "darts_pt_imagenet": (128, 0.1, False, "exponential", 0, 48, False, None),
     "darts_minus_imagenet": (256, 0.1, False, "linear", 0, 48, True, None),
 }
-# What test_protocols_by_step.py looks at: channels, cells, drop path, batch norm behind the last cell
+# For test_protocols_by_step.py: channels, cells, drop path, batch norm after the last cell
 AUTODL = {
     "gdas_autodl_cifar10": (33, 18, 0.0, True),
     "gdas_autodl_cifar100": (33, 18, 0.0, True),
@@ -81,7 +81,7 @@ AUTODL = {
     "gdas_autodl_20_cells_cifar100": (36, 20, 0.2, False),
     "gdas_autodl_imagenet": (50, 14, 0.0, False),
 }
-# Rate, its law, color jitter, dropout
+# Learning rate, schedule, color jitter, dropout
 ONE_SHOT = {
     "spos_imagenet": (0.5, "spos", [0.4, 0.4, 0.4, 0.0], 0.1),
     "dsnas_imagenet": (0.34, "dsnas", [0.0, 0.0, 0.0, 0.0], 0.0),
@@ -104,12 +104,12 @@ def rates_of(cfg) -> list[float]:
     return [scheduler.rate(optimizer.param_groups[0]["initial_lr"], e) for e in range(cfg.epochs)]
 
 
-def test_every_protocol_is_tested() -> None:
+def test_protocols_are_all_tested() -> None:
     assert set(choices("protocol")) == {*CIFARS, *IMAGENETS, *AUTODL, *ONE_SHOT, *BENCHMARK}
 
 
 @pytest.mark.parametrize("name", choices("protocol"))
-def test_header_and_composition(name: str, tmp_path: Path) -> None:
+def test_protocol_has_a_header_and_composes(name: str, tmp_path: Path) -> None:
     text = (CONF / "protocol" / f"{name}.yaml").read_text()
     assert not header_faults(text, f"protocol={name}")
     with composed(
@@ -122,7 +122,7 @@ def test_header_and_composition(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CIFARS)
-def test_cifar(name: str) -> None:
+def test_cifar_protocol_has_the_published_values(name: str) -> None:
     want = CIFAR | CIFARS[name]
     with composed("train", f"protocol={name}", "genotype=x", "paths.data=x", "paths.output=x") as cfg:
         assert (cfg.epochs, cfg.dataset.batch_size, optimizer_of(cfg)) == (want["epochs"], want["batch"], want["sgd"])
@@ -140,7 +140,7 @@ def test_cifar(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IMAGENETS)
-def test_imagenet(name: str) -> None:
+def test_imagenet_protocol_has_the_published_values(name: str) -> None:
     batch, lr, nesterov, law, warmup, channels, norm, pool = IMAGENETS[name]
     laws = {
         "exponential": lambda e: lr * 0.97**e,
@@ -161,7 +161,7 @@ def test_imagenet(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BENCHMARK)
-def test_nas_bench_201(name: str) -> None:
+def test_nas_bench_201_protocol_has_the_published_values(name: str) -> None:
     epochs = 12 if "_12_" in name else 200
     with composed("train", f"protocol={name}", "genotype=x", "paths.data=x", "paths.output=x") as cfg:
         assert (cfg.epochs, cfg.dataset.batch_size, optimizer_of(cfg)) == (epochs, 256, (0.1, 0.9, 5e-4, True))
@@ -178,8 +178,8 @@ def test_nas_bench_201(name: str) -> None:
         assert rates_of(cfg) == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_protocol_takes_the_place_of_the_searchs_data_set(tmp_path: Path) -> None:
-    """The folder of the data is taken over; what is small of the search is not."""
+def test_protocol_replaces_the_data_set_of_the_search(tmp_path: Path) -> None:
+    """Inherit the folder of the data from the search, but not its data set."""
     (tmp_path / "run" / ".hydra").mkdir(parents=True)
     (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text(f"- dataset=digits\n- paths.data={tmp_path}/there\n")
     (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text("hydra: {runtime: {choices: {dataset: digits}}}\n")
@@ -190,12 +190,12 @@ def test_a_protocol_takes_the_place_of_the_searchs_data_set(tmp_path: Path) -> N
     given.append("protocol=darts_cifar10")
     assert inherit_from_search(given) == [f"paths.data={tmp_path}/there", *given]
     with composed("train", "protocol=darts_cifar10", "dataset=digits", "genotype=x", "paths.output=x") as cfg:
-        assert cfg.epochs == 600 and cfg.dataset._target_.endswith("Digits"), "what is asked for by name wins"
+        assert cfg.epochs == 600 and cfg.dataset._target_.endswith("Digits"), "the command line takes precedence"
 
 
-def test_mistakes(tmp_path: Path) -> None:
+def test_protocol_mistakes_are_refused_in_one_line(tmp_path: Path) -> None:
     place = f"hydra.run.dir={tmp_path}/run"
     run("train", f"genotype={NB201}", "protocol=dart_cifar10", place).refused("unknown protocol", "'darts_cifar10'")
-    run("search", "protocol=darts_cifar10", place).refused("train.py", "experiment=NAME")
+    run("search", "protocol=darts_cifar10", place).refused("search.py has no protocols", "experiment=NAME")
     found = run("train", *TRAIN, f"genotype={NB201}", "ema=1.5", place)
     found.refused("ema=1.5", "0.9999")

@@ -1,4 +1,4 @@
-"""The protocols whose rates change within an epoch: AutoDL-Projects today, and the single-path networks."""
+"""Protocols whose learning rate changes within an epoch: the current AutoDL-Projects, and single-path networks."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ def compose(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", AUTODL)
-def test_autodl(name: str) -> None:
-    """methods_gdas_nasnet.md, sections 5 and 6, the columns of today."""
+def test_autodl_protocol_has_the_published_values(name: str) -> None:
     imagenet = name.endswith("imagenet")
     lr, decay, epochs, batch = (0.1, 3e-5, 250, 256) if imagenet else (0.025, 5e-4, 300, 96)
     channels, layers, drop, lastact = AUTODL[name]
@@ -62,7 +61,7 @@ def test_autodl(name: str) -> None:
     [("gdas_autodl_cifar10", 33, 2_947_074, 2_476_792), ("gdas_autodl_cifar10", 36, 3_397_944, 2_921_518),
      ("gdas_autodl_20_cells_cifar10", 36, 3_845_208, 3_368_782)],
 )  # fmt: skip
-def test_their_networks_have_the_cards_size(name: str, channels: int, total: int, without: int) -> None:
+def test_autodl_network_has_the_published_size(name: str, channels: int, total: int, without: int) -> None:
     with compose(name) as cfg:
         options = {k: v for k, v in cfg.network.items() if v is not None} | {"channels": channels}
     with torch.device("meta"):
@@ -72,8 +71,8 @@ def test_their_networks_have_the_cards_size(name: str, channels: int, total: int
 
 
 @pytest.mark.parametrize("name", ONE_SHOT)
-def test_single_path_networks(name: str) -> None:
-    """Numbers of the authors' programs: 300,000 steps are 240 epochs of 1,251 batches, but for 0.1 %."""
+def test_single_path_protocol_has_the_published_values(name: str) -> None:
+    """Compare with the authors' programs, whose 300,000 steps are 240 epochs of 1,251 batches up to 0.1 %."""
     assert abs(300_000 / (1_281_167 / 1024) - 240) < 0.3
     lr, truth, jitter, dropout = ONE_SHOT[name]
     with compose(name) as cfg:
@@ -100,8 +99,8 @@ def test_single_path_networks(name: str) -> None:
     assert [m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)] == [dropout]
 
 
-def test_the_architecture_that_the_head_quotes_has_its_size() -> None:
-    """3.5M, cut off, and 323M in the README of Single Path One-Shot."""
+def test_published_single_path_network_has_the_published_size() -> None:
+    """Compare with 3.5M parameters (cut off) and 323M multiply-adds in the README of Single Path One-Shot."""
     genotype = load_genotype("shufflenet:2-1-0-1-2-0-2-0-2-0-2-3-0-0-0-0-3-2-3-3")
     with torch.device("meta"):
         network = space_of(genotype, (3, 224, 224), 1000).network(genotype)
