@@ -2,5 +2,6 @@
 
 from nas.cli.search import main
 
+# fish completes only scripts that contain the text "@hydra.main"
 if __name__ == "__main__":
     main()

@@ -20,4 +20,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # other processes, such as those of a launcher, import the job from this module and not from __main__
+    from nas.cli.search import main as run
+
+    run()

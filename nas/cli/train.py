@@ -26,4 +26,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # other processes, such as those of a launcher, import the job from this module and not from __main__
+    from nas.cli.train import main as run
+
+    run()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.test_resume import DARTS, assert_equal, checkpoint
 from tests.support.compose_tools import lines, script, succeeded
 from tests.support.error_tools import NB201, run
 from tests.support.folder_tools import image_folder, truncate_file
+from tests.support.resume_tools import DARTS, assert_equal, checkpoint
 
 SMALL = ("network.channels=4", "network.cells_per_stage=1")
 SEARCH = (

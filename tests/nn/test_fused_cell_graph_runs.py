@@ -8,8 +8,8 @@ import pytest
 
 from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.searches.base import SupernetSearch
-from tests.cli.test_every_method_every_space import run_watched
 from tests.support.compose_tools import DATA, QUERYING, REFUSED, SIZED, searches, small
+from tests.support.watch_tools import run_watched
 
 SUPERNETS = [method for method in searches() if method not in (*QUERYING, *SIZED, "te_nas")]
 OTHER_RANDOM_ORDER = ("noisy_darts", "p_darts")  # fused cells use the generator in another order

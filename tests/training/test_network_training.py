@@ -21,7 +21,7 @@ from nas.spaces.genotype_file import load_genotype
 from nas.training.lr_schedule import LRDecay
 from nas.training.network_training import Training
 from nas.utils.errors import NasError
-from tests.cli.test_resume import DARTS
+from tests.support.resume_tools import DARTS
 
 SGD = partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)
 

@@ -11,7 +11,7 @@ from nas.nn.ops import OpOptions
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
 from nas.training.network_training import Training
-from tests.cli.test_resume import DARTS
+from tests.support.resume_tools import DARTS
 
 SGD = partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)
 

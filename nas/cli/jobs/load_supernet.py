@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from nas.blackbox.evaluators.supernet import SupernetAccuracy
 from nas.cli.build import build_search, build_space
 from nas.cli.overrides.parse import saved_choices
+from nas.cli.overrides.renamed import has_old_names
 from nas.cli.run_dir.checkpoints import read_checkpoint
 from nas.cli.run_dir.layout import last_checkpoint
 from nas.data.base import ImageData
@@ -44,6 +45,11 @@ def supernet_accuracy(
     if checkpoint is None or not config.is_file():
         raise NasError(f"{option}: there is no checkpoints/last.ckpt and .hydra/config.yaml. {fix}")
     cfg = OmegaConf.load(config)
+    assert isinstance(cfg, DictConfig)
+    if has_old_names(cfg):
+        raise NasError(
+            f"{option}: it is a run of an earlier version and cannot be rebuilt. Search again."
+        )
     if cfg.space.name != space.name:
         raise NasError(f"{option}: its space is '{cfg.space.name}', not '{space.name}'. Set space={cfg.space.name}.")
     dataset = saved_choices(directory).get("dataset")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from nas.architecture.cell import Genotype
 from nas.blackbox.anytime import anytime_curve, save_curves, summarize
@@ -21,6 +21,7 @@ from nas.blackbox.ask_tell import AskTellLoop, Query
 from nas.blackbox.evaluator import Evaluator
 from nas.blackbox.search import BlackBoxSearch
 from nas.cli.build import dataset_name, device_without_trainer
+from nas.cli.overrides.renamed import has_old_names
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost
 from nas.cli.run_dir.layout import REPETITIONS
@@ -31,6 +32,7 @@ from nas.data.base import ImageData
 from nas.plotting.cell import save_cell
 from nas.spaces.genotype_file import save_genotype
 from nas.utils.atomic_write import write_atomically
+from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) ->
 
     With ``ckpt_path``, the directory of an interrupted run, its finished repetitions are kept.
     """
+    _refuse_earlier_version(cfg.ckpt_path)
     rows = read_repetitions(cfg)
     device = device_without_trainer(cfg)
     evaluator = search.build_evaluator(data, device)
@@ -74,6 +77,17 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) ->
     Summary(values, [("picture", str(picture))]).save(output)
     mean = table.get("value", {}).get("mean")
     return None if mean is None else float(mean)
+
+
+def _refuse_earlier_version(ckpt_path: str | None) -> None:
+    """Raise NasError if the run to resume is of an earlier version: its options cannot be compared with the present."""
+    record = Path(ckpt_path or "").expanduser() / ".hydra" / "config.yaml"
+    saved = OmegaConf.load(record) if ckpt_path is not None and record.is_file() else None
+    if isinstance(saved, DictConfig) and has_old_names(saved):
+        raise NasError(
+            f"ckpt_path={ckpt_path}: the repetitions are of an earlier version and cannot be resumed. Start from "
+            "scratch in another directory."
+        )
 
 
 def _run_missing(search: BlackBoxSearch, evaluator: Evaluator, rows: list[dict[str, Any]], path: Path) -> None:

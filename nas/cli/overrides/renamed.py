@@ -155,6 +155,15 @@ def translate_keys(part: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def has_old_names(cfg: DictConfig) -> bool:
+    """Return whether a configuration, such as that in the record of a run, has names of an earlier version."""
+    try:
+        refuse_renamed(cfg)
+    except NasError:
+        return True
+    return False
+
+
 def refuse_renamed(cfg: DictConfig) -> None:
     """Raise NasError for the first old name in a composed configuration, such as that of a user's own yaml file."""
     for key, value in _entries(cfg):

@@ -26,7 +26,7 @@ def environment(device: torch.device, precision: str) -> dict[str, Any]:
         "peak_memory_bytes": peak_memory(device),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "commit": commit(),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join([*_program(), *sys.argv[1:]]),
     }
 
 
@@ -51,6 +51,14 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found[0].strip() + ("+" if found[1].strip() else "")
+
+
+def _program() -> list[str]:
+    """Return the words that start this program: a module, a script, or an installed command."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and spec.name.startswith("nas."):
+        return ["python", "-m", spec.name]
+    return ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
 
 
 def _version(name: str) -> str | None:

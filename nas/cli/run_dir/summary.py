@@ -92,9 +92,9 @@ def _test(values: Values) -> Iterator[Row]:
     top5 = values.get("test_top5_accuracy")
     text = f"top-1 {values['test_accuracy']:.2f} %" + ("" if top5 is None else f"   top-5 {top5:.2f} %")
     if "epochs" in values:
-        text += f" after {values['epochs']} epochs"
+        text += f" after epoch {values['epochs']}"
     if values.get("best_test_accuracy") is not None:
-        text += f" (best {values['best_test_accuracy']:.2f} % after {values['best_epochs']})"
+        text += f" (best {values['best_test_accuracy']:.2f} % after epoch {values['best_epochs']})"
     yield "test accuracy", text
     yield "tested on", f"{values['images']} {values['tested_on']} of {values['dataset']}"
     if "calibration_error" in values:

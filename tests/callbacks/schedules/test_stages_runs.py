@@ -15,9 +15,9 @@ from nas.nn.edges.skip_dropout import DroppedSkip
 from nas.relaxations.dirichlet import Dirichlet
 from nas.searches.gradient import GradientSearch
 from tests.callbacks.schedules.test_stages import fitted, tiny
-from tests.cli.test_resume import arguments_of, assert_equal, assert_same_run, checkpoint, history, kill, run
 from tests.searches.test_ddp import probed
 from tests.support.compose_tools import script, succeeded
+from tests.support.resume_tools import arguments_of, assert_equal, assert_same_run, checkpoint, history, kill, run
 
 STAGED: dict[str, Callable[[], GradientSearch]] = {
     "drnas_progressive": lambda: tiny(relaxation=Dirichlet, callbacks=[DrnasProgressive([3], [2])], warmup_epochs=1),

@@ -20,10 +20,10 @@ from nas.searches.base import Observation, SupernetSearch
 from nas.searches.gradient import GradientSearch
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
-from tests.cli.test_resume import EPOCHS, arguments_of, assert_same_run, history, kill
-from tests.cli.test_resume import run as whole_run
 from tests.support.compose_tools import SIZED, lines, script, succeeded, tiny
 from tests.support.error_tools import run
+from tests.support.resume_tools import EPOCHS, arguments_of, assert_same_run, history, kill
+from tests.support.resume_tools import run as whole_run
 from tests.support.search_tools import weight_step
 
 WIDTHS, ROWS = (2, 3, 5, 8), (0, 0, 1, 2, 3, 4)

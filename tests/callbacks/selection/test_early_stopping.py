@@ -26,9 +26,9 @@ from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
-from tests.cli.test_resume import assert_equal, assert_same_run, checkpoint, kill, run
 from tests.support.compose_tools import composed, lines, script, succeeded, tiny
 from tests.support.ddp_probe import digest
+from tests.support.resume_tools import assert_equal, assert_same_run, checkpoint, kill, run
 from tests.support.search_tools import weight_step
 
 SPACES: dict[str, Space] = {

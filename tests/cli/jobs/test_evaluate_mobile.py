@@ -1,4 +1,4 @@
-"""NoisyDARTS-A through train.py mode=eval: the authors' logits, and its network that was fine-tuned on CIFAR-10."""
+"""Evaluation of NoisyDARTS-A: the logits of its authors, and its network fine-tuned on CIFAR-10."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ GENOTYPE = "NoisyDARTS_A"
 
 
 @pytest.mark.data
-def test_the_authors_logits(golden: Callable[[str], Golden], tmp_path: Path) -> None:
-    """The weights of the golden in a file as its authors' program would write it, the logits from logits.pt."""
+def test_evaluation_gives_the_authors_logits(golden: Callable[[str], Golden], tmp_path: Path) -> None:
+    """The weights are stored as by the authors' program; the logits are read from logits.pt."""
     reference = golden("mobile_noisydarts_a_se")
     names = [str(name) for name in reference.arrays["state_names"]]
     shapes = [tuple(int(n) for n in row if n > 0) for row in reference.arrays["state_shapes"]]
@@ -42,8 +42,8 @@ def test_the_authors_logits(golden: Callable[[str], Golden], tmp_path: Path) -> 
     assert summary["space"] == "mobile" and summary["test_top5_accuracy"] is not None
 
 
-def fine_tuned(classes: int = 10) -> tuple[torch.nn.Module, dict[str, Tensor]]:
-    """A network, and its weights under the names of the published checkpoint, whose classifier is behind a dropout."""
+def fine_tuned_network(classes: int = 10) -> tuple[torch.nn.Module, dict[str, Tensor]]:
+    """Return a network, and its weights under the names of the published checkpoint (classifier after dropout)."""
     genotype = parse_genotype(architectures.get_architecture(GENOTYPE).genotype)
     network = MobileNetV2Space((3, 64, 64), classes).network(genotype).eval()
     names = [(name, value) for name, value in network.state_dict().items() if not name.endswith("tracked")]
@@ -52,9 +52,9 @@ def fine_tuned(classes: int = 10) -> tuple[torch.nn.Module, dict[str, Tensor]]:
     return network, {name.replace("classifier.", "classifier.1."): value for name, value in state.items()}
 
 
-def test_fine_tuned_on_small_images(tmp_path: Path) -> None:
-    """As it is verified: resized by Pillow, the middle, normalized as ImageNet; here 56 of 64 instead of 224 of 256."""
-    network, state = fine_tuned()
+def test_evaluation_resizes_as_the_published_verification(tmp_path: Path) -> None:
+    """Resize by Pillow, crop the center, normalize as ImageNet; here 56 of 64 instead of 224 of 256 pixels."""
+    network, state = fine_tuned_network()
     torch.save({"model_state": state}, tmp_path / "transfer.pt.tar")
     data = ["dataset=synthetic", "dataset.test_size=6", "dataset.mean=0.45", "dataset.std=0.22"]
     arguments = [*data, "dataset.image_size=56", "dataset.resize=64", f"genotype={GENOTYPE}"]
@@ -66,4 +66,4 @@ def test_fine_tuned_on_small_images(tmp_path: Path) -> None:
         expected = network(x)
     found = torch.load(tmp_path / "run" / "logits.pt", weights_only=True)["logits"]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    assert expected.std(0).min() > 1e-4, "images are told apart"
+    assert expected.std(0).min() > 1e-4, "logits differ between images"

@@ -1,4 +1,4 @@
-"""The authors' checkpoints through the front door: their logits, whatever is wrapped around the weights."""
+"""Evaluation of the authors' checkpoints: their logits, with any wrapper around the weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tests.support.error_tools import run
 from tests.support.golden_tools import Golden, assert_golden
 
 pytestmark = pytest.mark.data
-
 NAMES = (
     "final_darts_cifar_DARTS_V2",
     "final_darts_cifar_noisy_darts_a",
@@ -31,9 +30,8 @@ NAMES = (
     "final_nb201_a",
     "final_nb201_b",
 )
-
 PUBLISHED = {"final_darts_cifar_DARTS_V2": "DARTS_V2", "final_drnas_cifar_DrNAS_cifar10": "DrNAS_cifar10"}
-"""Those that are named by the zoo's name."""
+"""Cases given by their name in the zoo instead of a native string."""
 
 
 def genotype(golden: Golden) -> Genotype:
@@ -42,7 +40,7 @@ def genotype(golden: Golden) -> Genotype:
 
 
 def bare(state: dict[str, torch.Tensor], file: Path) -> None:
-    torch.save(state, file, _use_new_zipfile_serialization=False)  # as PyTorch before 1.6 did
+    torch.save(state, file, _use_new_zipfile_serialization=False)  # as PyTorch before 1.6
 
 
 def without_auxiliary(state: dict[str, torch.Tensor], file: Path) -> None:
@@ -66,7 +64,9 @@ def with_everything(state: dict[str, torch.Tensor], file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "save"), [(name, (bare, without_auxiliary, with_everything)[k % 3]) for k, name in enumerate(NAMES)]
 )
-def test_logits(golden: Callable[[str], Golden], name: str, save: Any, tmp_path: Path) -> None:
+def test_evaluation_gives_the_published_logits(
+    golden: Callable[[str], Golden], name: str, save: Any, tmp_path: Path
+) -> None:
     reference = golden(name)
     x, y = reference.tensor("x"), reference.tensor("y")
     save(reference.state(), tmp_path / "weights.pth.tar")

@@ -1,4 +1,4 @@
-"""Sweeps over runs: each job has the data set of the run that it names."""
+"""Sweeps over runs: each job inherits the data set of the run that it names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEW = ("dataset.test_size=40", "dataset.classes=6", "dataset.mean=0.45", "seed=3
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A training on synthetic images of six classes, and one on gray digits."""
+    """Return the directories of a training on synthetic images of six classes, and of one on gray digits."""
     directory = tmp_path_factory.mktemp("runs")
     synthetic = [a for a in TRAIN if not a.startswith(("dataset.test_size", "network", "epochs"))]
     run("train", *synthetic, *FEW, *SMALL, f"hydra.run.dir={directory}/a").succeeded()
@@ -34,14 +34,14 @@ def summary(directory: Path) -> dict[str, Any]:
 
 
 def record(directory: Path) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """Return Hydra's record of a job: configuration, choices and overrides."""
+    """Return configuration, choices and overrides in Hydra's record of a job."""
     files = (directory / ".hydra" / f"{name}.yaml" for name in ("config", "hydra", "overrides"))
     cfg, hydra, overrides = (yaml.safe_load(file.read_text()) for file in files)
     return cfg, hydra["hydra"]["runtime"]["choices"], overrides
 
 
-def test_each_run_is_evaluated_on_its_own_data(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    """With the accuracy and the loss that its training ended with; the table and Hydra's record tell the same."""
+def test_complete_sweep_evaluates_each_run_on_its_own_data(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """Accuracy and loss equal those of the training; the table and Hydra's record agree."""
     weights = ",".join(map(str, runs))
     done = run("train", "-m", "mode=eval", f"weights={weights}", "evaluation.runs=1", f"hydra.sweep.dir={tmp_path}")
     done.succeeded()
@@ -63,8 +63,8 @@ def test_each_run_is_evaluated_on_its_own_data(runs: tuple[Path, Path], tmp_path
         assert cfg["dataset"] == trained_cfg["dataset"] and cfg["seed"] == trained_cfg["seed"]
 
 
-def test_what_all_runs_share_is_taken_over_at_once(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    """So that options of their data set can be given; what differs between them still is each one's own."""
+def test_complete_sweep_adds_shared_overrides_to_all_jobs(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """Options of the shared data set can then be given; overrides that differ stay per job."""
     other = tmp_path / "other"
     more = ("dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=64", "dataset.batch_size=16", "seed=4")
     run("train", *more, *SMALL, "dataset.classes=6", "dataset.test_size=24", f"hydra.run.dir={other}").succeeded()
@@ -75,7 +75,7 @@ def test_what_all_runs_share_is_taken_over_at_once(runs: tuple[Path, Path], tmp_
     assert [record(tmp_path / "sweep" / job)[0]["dataset"]["noise"] for job in "01"] == [0.5, 0.5]
 
 
-def test_genotypes_are_trained_on_the_data_of_their_search(tmp_path: Path) -> None:
+def test_complete_sweep_trains_each_genotype_on_the_data_of_its_search(tmp_path: Path) -> None:
     size = ("method=gdas", "space.channels=4", "space.cells_per_stage=1", "epochs=1")
     synthetic = [a for a in TRAIN if a.startswith("dataset")]
     run("search", *synthetic, *size, f"hydra.run.dir={tmp_path}/a").succeeded()
@@ -89,7 +89,7 @@ def test_genotypes_are_trained_on_the_data_of_their_search(tmp_path: Path) -> No
         assert not any(line.startswith("hydra") for line in overrides)
 
 
-def test_one_job_that_fails_is_told_and_the_other_runs(runs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_complete_sweep_reports_a_failed_job_and_runs_the_other(runs: tuple[Path, Path], tmp_path: Path) -> None:
     arguments = ["mode=eval", f"weights=missing.pt,{runs[1]}", "evaluation.runs=1", f"hydra.sweep.dir={tmp_path}"]
     run("train", "-m", *arguments).refused("weights=missing.pt: no such file")
     assert summary(tmp_path / "1")["dataset"] == "digits"
@@ -108,8 +108,8 @@ def test_one_job_that_fails_is_told_and_the_other_runs(runs: tuple[Path, Path], 
         (["seed=0,1"], ["seed=0,1"]),
     ],
 )
-def test_what_is_added(arguments: list[str], expected: list[str]) -> None:
-    """a and b: the same; c: another seed; d: another data set."""
+def test_complete_sweep_adds_shared_overrides_and_the_mark(arguments: list[str], expected: list[str]) -> None:
+    """Runs a and b are equal; c has another seed, d another data set."""
     known = {
         "a": ["dataset=x", "seed=1"],
         "b": ["dataset=x", "seed=1"],

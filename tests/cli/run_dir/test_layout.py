@@ -1,4 +1,4 @@
-"""Files of a run directory, by the names that other programs rely on, and inputs of train.py."""
+"""Files of a run directory, and genotypes that train.py accepts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def summary(directory: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run directory of a GDAS search of four epochs."""
+    """Return the run directory of a GDAS search of four epochs."""
     directory = tmp_path_factory.mktemp("search") / "run"
     arguments = [*tiny(), "trainer.max_epochs=4", "seed=5", f"hydra.run.dir={directory}"]
     succeeded(script("search", *arguments, cwd=directory.parent))
@@ -46,14 +46,14 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(searched: Path) -> Path:
-    """The run directory of a training of what the search found, on the data set it names."""
+    """Return the run directory of a training of the found genotype on the data set of the search."""
     directory = searched.parent / "train"
     arguments = [f"genotype={searched}", *SMALL, "dataset.size=64", "seed=5", f"hydra.run.dir={directory}"]
     succeeded(script("train", *arguments, cwd=directory.parent))
     return directory
 
 
-def test_search_leaves_its_files(searched: Path) -> None:
+def test_search_writes_its_files(searched: Path) -> None:
     found = {path.relative_to(searched).as_posix() for path in searched.rglob("*") if path.is_file()}
     hydra = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
     pictures = {"cell.svg", "cell.png"}
@@ -61,10 +61,10 @@ def test_search_leaves_its_files(searched: Path) -> None:
     assert found == hydra | pictures | records
     assert (searched / "cell.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (searched / "cell.svg").read_text()
-    assert {path.name for path in searched.parent.iterdir()} <= {"run", "train"}, "nothing beside the run directory"
+    assert {path.name for path in searched.parent.iterdir()} <= {"run", "train"}, "no file outside of the run directory"
 
 
-def test_search_summary(searched: Path) -> None:
+def test_search_summary_describes_genotype_and_environment(searched: Path) -> None:
     found = summary(searched)
     expected = {"method": "gdas", "space": "nas_bench_201", "dataset": "synthetic", "seed": 5, "epochs": 4}
     assert {key: found[key] for key in expected} == expected
@@ -87,7 +87,7 @@ def assert_environment(found: dict[str, Any], directory: Path, entry: str) -> No
     assert entry in found["command"] and f"hydra.run.dir={directory}" in found["command"]
 
 
-def test_history(searched: Path) -> None:
+def test_history_has_one_line_per_epoch(searched: Path) -> None:
     history = lines(searched / "history.jsonl")
     assert [line["epoch"] for line in history] == [0, 1, 2, 3]
     assert [line["tau"] for line in history] == pytest.approx([10.0, 6.7, 3.4, 0.1])
@@ -101,13 +101,13 @@ def test_history(searched: Path) -> None:
     assert history[-1]["genotype"] == summary(searched)["genotype"]
 
 
-def test_log_tells_every_epoch_and_what_comes_next(searched: Path) -> None:
+def test_log_has_every_epoch_and_the_next_command(searched: Path) -> None:
     text = (searched / "search.log").read_text()
     assert [f"epoch {n}/4" in text for n in range(1, 6)] == [True] * 4 + [False]
     assert summary(searched)["genotype"] in text and f"python train.py genotype={searched}" in text
 
 
-def test_training_leaves_its_files(trained: Path) -> None:
+def test_training_writes_its_files(trained: Path) -> None:
     found = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
     hydra = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
     assert found == hydra | {
@@ -115,25 +115,25 @@ def test_training_leaves_its_files(trained: Path) -> None:
     }  # fmt: skip
 
 
-def test_training_summary(searched: Path, trained: Path) -> None:
+def test_training_summary_describes_network_and_environment(searched: Path, trained: Path) -> None:
     found = summary(trained)
     network = rebuilt(trained)
     expected = {"genotype": summary(searched)["genotype"], "dataset": "synthetic", "seed": 5, "epochs": 2}
     assert {key: found[key] for key in expected} == expected
     assert 0 <= found["test_accuracy"] <= 100 and found["train_seconds"] > 0
     assert found["parameters"] == sum(p.numel() for p in network.parameters())
-    assert 0 < found["macs"] < summary(searched)["macs"], "of the small network that was trained"
+    assert 0 < found["macs"] < summary(searched)["macs"], "the MACs of the small network that was trained"
     assert_environment(found, trained, "train.py")
 
 
-def test_training_takes_the_data_set_of_the_search(searched: Path, trained: Path) -> None:
+def test_training_inherits_the_data_set_of_the_search(searched: Path, trained: Path) -> None:
     search, train = (yaml.safe_load((run / ".hydra" / "config.yaml").read_text()) for run in (searched, trained))
     assert train["dataset"]["_target_"] == search["dataset"]["_target_"] == "nas.data.synthetic.Synthetic"
     assert train["dataset"]["shape"] == search["dataset"]["shape"] == [3, 8, 8]
 
 
 def rebuilt(directory: Path) -> Network:
-    """The network of a model.pt, from nothing but that file."""
+    """Rebuild the network from its model.pt alone."""
     model = torch.load(directory / "model.pt", weights_only=True)
     assert (model["format"], model["version"]) == ("nas-model", 2)
     genotype = decode_genotype(model["genotype"], directory / "model.pt")
@@ -144,7 +144,7 @@ def rebuilt(directory: Path) -> Network:
     return network.eval()
 
 
-def test_model_gives_the_logits_of_the_checkpoint(searched: Path, trained: Path) -> None:
+def test_model_file_gives_the_logits_of_the_checkpoint(searched: Path, trained: Path) -> None:
     network = rebuilt(trained)
     state = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
@@ -156,7 +156,7 @@ def test_model_gives_the_logits_of_the_checkpoint(searched: Path, trained: Path)
 
 
 def train(output: Path, genotype: str, *overrides: str) -> dict[str, Any]:
-    """A training of one epoch in this process."""
+    """Run a training of one epoch in this process."""
     common = [*DATA, "trainer.max_epochs=1", f"paths.output={output}", f"genotype={genotype}"]
     with composed("train", *common, *overrides) as cfg:
         accuracy = nas.cli.jobs.train.run(cfg)
@@ -174,7 +174,7 @@ def train(output: Path, genotype: str, *overrides: str) -> dict[str, Any]:
     ],
     ids=["nas_bench_201", "darts", "darts with auxiliary head"],
 )
-def test_training_takes_a_native_string(text: str, size: list[str], tmp_path: Path) -> None:
+def test_training_accepts_a_native_string(text: str, size: list[str], tmp_path: Path) -> None:
     found = train(tmp_path, f'"{text}"', "network.channels=4", *size)
     assert load_genotype(found["genotype"]) == load_genotype(text) and found["space"] == load_genotype(text).space
     genotype: Genotype = load_genotype(text)
@@ -185,7 +185,7 @@ def test_training_takes_a_native_string(text: str, size: list[str], tmp_path: Pa
     assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 10)
 
 
-def test_training_takes_a_genotype_file(searched: Path, tmp_path: Path) -> None:
+def test_training_accepts_a_genotype_file(searched: Path, tmp_path: Path) -> None:
     file = tmp_path / "some name.json"
     file.write_bytes((searched / "genotype.json").read_bytes())
     found = train(tmp_path / "run", f"'{file}'", *SMALL)

@@ -1,4 +1,4 @@
-"""Files of the loggers; W&B runs offline without a prompt and ends with its job."""
+"""Files of the loggers; W&B never prompts, stays offline, and ends with its job."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ QUICK = ["trainer.max_epochs=2", "~callbacks.cell_plots"]
 
 
 def search(output: Path, *overrides: str) -> None:
-    """A search in this process."""
+    """Run a search in this process."""
     with composed("search", *tiny("darts"), *QUICK, f"paths.output={output}", *overrides) as cfg:
         nas.cli.jobs.search.run(cfg)
 
 
-def test_csv_has_a_row_an_epoch_and_half(tmp_path: Path) -> None:
+def test_csv_logger_has_rows_per_epoch_and_part(tmp_path: Path) -> None:
     search(tmp_path, "logger=csv")
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -38,12 +38,12 @@ def test_csv_has_a_row_an_epoch_and_half(tmp_path: Path) -> None:
         assert [row["epoch"] for row in rows if row[name]] == ["0", "1"], name
 
 
-def test_none_writes_no_metrics(tmp_path: Path) -> None:
+def test_logger_none_writes_no_metrics(tmp_path: Path) -> None:
     search(tmp_path, "logger=none")
     assert (tmp_path / "summary.json").exists() and not (tmp_path / "metrics.csv").exists()
 
 
-def test_tensorboard_writes_into_the_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_logger_writes_into_the_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -58,7 +58,7 @@ def test_tensorboard_writes_into_the_run_directory(tmp_path: Path, monkeypatch: 
 
 
 def wandb_options(*overrides: str) -> dict[str, Any]:
-    """Record the arguments with which a W&B run starts."""
+    """Return the arguments of ``wandb.init``."""
     with (
         composed("search", *tiny("darts"), "logger=wandb", "seed=3", "paths.output=somewhere", *overrides) as cfg,
         mock.patch("wandb.setup") as setup,
@@ -71,7 +71,7 @@ def wandb_options(*overrides: str) -> dict[str, Any]:
     return options
 
 
-def test_wandb_is_offline_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_logger_is_offline_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_MODE", raising=False)
     before = dict(os.environ)
     found = wandb_options()
@@ -80,7 +80,7 @@ def test_wandb_is_offline_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch)
     assert dict(os.environ) == before
 
 
-def test_wandb_mode_of_the_user_outlives_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_logger_keeps_the_mode_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     for offline, mode in (("true", "offline"), ("false", "disabled")):
         assert wandb_options(f"logger.wandb.offline={offline}")["mode"] == mode
@@ -90,7 +90,7 @@ def test_wandb_mode_of_the_user_outlives_a_job(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[bytes]]]:
-    """An address that notes every connection."""
+    """Yield an address that records every connection."""
     seen: list[bytes] = []
 
     class Note(socketserver.BaseRequestHandler):
@@ -104,7 +104,7 @@ def server() -> Iterator[tuple[str, list[bytes]]]:
 
 
 def records(path: Path) -> Iterator[Any]:
-    """The records of an offline run: LevelDB's log format behind seven bytes of header, a protobuf each."""
+    """Yield the records of an offline run: protobufs in LevelDB's log format after a header of seven bytes."""
     from wandb.proto import wandb_internal_pb2
 
     data, place, part = path.read_bytes(), 7, b""
@@ -122,7 +122,7 @@ def records(path: Path) -> Iterator[Any]:
 
 
 class OfflineRun:
-    """Return the records of an offline run for a later upload."""
+    """Content of an offline run for a later upload."""
 
     def __init__(self, job: Path) -> None:
         (self.path,) = (job / "wandb").glob("offline-run-*/run-*.wandb")
@@ -136,8 +136,10 @@ class OfflineRun:
             self.logged.setdefault(item.key or ".".join(item.nested_key), []).append(json.loads(item.value_json))
 
 
-def test_wandb_offline(tmp_path: Path, server: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two jobs of a sweep, the second of which fails, on a machine that has never heard of W&B."""
+def test_wandb_logger_records_jobs_without_a_connection(
+    tmp_path: Path, server: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run two jobs of a sweep, of which the second fails, without any settings of W&B."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     address, connections = server

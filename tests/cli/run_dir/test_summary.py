@@ -92,7 +92,7 @@ REPEATED = {
             {
                 "parameters": "1.500 M (2.000 M with the auxiliary head)   MACs 200.00 M (macs), 300.00 M (thop)",
                 "reported": "2.5 % error on cifar10",
-                "test accuracy": "top-1 97.00 % after 600 epochs (best 97.50 % after 590)",
+                "test accuracy": "top-1 97.00 % after epoch 600 (best 97.50 % after epoch 590)",
                 "tested on": "10000 test images of cifar10",
                 "train time": "5.0 s",
             },

@@ -1,4 +1,4 @@
-"""Errors of directories without a network and of hostile or damaged files; supported wrappers."""
+"""Run directories without a network, hostile and damaged files, and wrapped state_dicts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def without(source: Path, directory: Path, *names: str) -> Path:
-    """A copy of a run that lacks some files."""
+    """Copy a run without some of its files."""
     shutil.copytree(source, directory)
     for name in names:
         (directory / name).unlink()
@@ -36,7 +36,7 @@ def without(source: Path, directory: Path, *names: str) -> Path:
 
 
 def refused(source: object, *phrases: str, tmp_path: Path) -> None:
-    """The same line from both doors."""
+    """Assert the same line from train.py and from ``nas.load``."""
     found = run("train", "mode=eval", f"weights={source}", f"hydra.run.dir={tmp_path}/out")
     found.refused("weights=", *phrases)
     with pytest.raises(NasError) as error:
@@ -44,7 +44,7 @@ def refused(source: object, *phrases: str, tmp_path: Path) -> None:
     assert f"error: {error.value}\n" == found.erred
 
 
-def test_directories(trained: Path, tmp_path: Path) -> None:
+def test_load_trained_explains_directories_without_a_network(trained: Path, tmp_path: Path) -> None:
     unfinished = without(trained, tmp_path / "unfinished", "model.pt", "summary.json", "genotype.json")
     said = ["no model.pt", "has not finished", f"ckpt_path={unfinished}", str(unfinished / "checkpoints" / "last.ckpt")]
     refused(unfinished, *said, tmp_path=tmp_path)
@@ -65,8 +65,8 @@ def test_directories(trained: Path, tmp_path: Path) -> None:
     refused("GDAS_V1", "GDAS_V1: a genotype without weights", tmp_path=tmp_path)
 
 
-def test_the_last_epoch_of_an_unfinished_training(trained: Path, tmp_path: Path) -> None:
-    """Its genotype, its network and its data are those that the run was started with."""
+def test_load_trained_reads_the_checkpoint_of_an_unfinished_training(trained: Path, tmp_path: Path) -> None:
+    """Genotype, network options and data are those of the run."""
     directory = without(trained, tmp_path / "unfinished", "model.pt", "summary.json", "genotype.json")
     checkpoint = directory / "checkpoints" / "last.ckpt"
     logits = []
@@ -78,7 +78,7 @@ def test_the_last_epoch_of_an_unfinished_training(trained: Path, tmp_path: Path)
 
 
 class Trap:
-    """Runs a command when it is unpickled."""
+    """Object that runs a command when it is unpickled."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -88,7 +88,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("archive", [True, False])
-def test_a_hostile_file_is_named_by_what_it_wants(archive: bool, tmp_path: Path) -> None:
+def test_load_trained_names_the_function_of_a_hostile_file(archive: bool, tmp_path: Path) -> None:
     value = {"state_dict": random_model().state, "x": Trap(tmp_path)}
     torch.save(value, tmp_path / "w.pt", _use_new_zipfile_serialization=archive)
     refused(
@@ -97,7 +97,7 @@ def test_a_hostile_file_is_named_by_what_it_wants(archive: bool, tmp_path: Path)
     assert not (tmp_path / "trap").exists()
 
 
-def test_files_that_are_cut_off_or_of_another_kind(tmp_path: Path) -> None:
+def test_load_trained_refuses_truncated_and_foreign_files(tmp_path: Path) -> None:
     whole = save_random_model(tmp_path / "model.pt").read_bytes()
     for name, content, phrase in (
         ("cut.pt", whole[: len(whole) // 2], "the file is truncated"),
@@ -130,7 +130,7 @@ def lightning(state: Mapping[str, Tensor]) -> dict[str, Any]:
         lambda state: lightning(prefixed("net.module.", state)),
     ],
 )
-def test_wrappers_are_seen_through(wrap: Any, tmp_path: Path) -> None:
+def test_load_removes_wrappers_around_a_state_dict(wrap: Any, tmp_path: Path) -> None:
     model = random_model()
     torch.save(wrap(model.state), tmp_path / "w.pt")
     network = nas.load(tmp_path / "w.pt", genotype=NB201, shape=(3, 8, 8))

@@ -1,4 +1,4 @@
-"""Mistakes in going on with a run: one line, and the run that was to go on stays as it was."""
+"""Refusals to resume: one line, and the run stays as it was."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.error_tools import NB201, SEARCH, TRAIN, run, snapshot, unfin
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run directory of a GDAS search of one epoch."""
+    """Return the run directory of a GDAS search of one epoch."""
     directory = tmp_path_factory.mktemp("searched") / "run"
     run("search", *SEARCH, f"hydra.run.dir={directory}").succeeded()
     return directory
@@ -20,7 +20,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run directory of a training of one epoch."""
+    """Return the run directory of a training of one epoch."""
     directory = tmp_path_factory.mktemp("trained") / "run"
     run("train", *TRAIN, f"genotype={NB201}", f"hydra.run.dir={directory}").succeeded()
     return directory
@@ -28,12 +28,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def broken(searched: Path, tmp_path: Path) -> Path:
-    """A search that was interrupted after the first of its two epochs."""
+    """Return the directory of a search that was interrupted after the first of two epochs."""
     return unfinished(searched, tmp_path / "broken")
 
 
 def refused(directory: Path, script: str, *arguments: str | Path, phrases: list[str]) -> None:
-    """Asserts that a command is refused with these phrases and leaves all files of ``directory`` alone."""
+    """Assert that a command is refused with these phrases and changes no file of ``directory``."""
     before = snapshot(directory)
     run(script, *arguments).refused(*phrases)
     assert snapshot(directory) == before
@@ -52,7 +52,7 @@ def refused(directory: Path, script: str, *arguments: str | Path, phrases: list[
     ],
 )
 @pytest.mark.parametrize("named", ["", "checkpoints/last.ckpt"], ids=["directory", "file"])
-def test_other_options(argument: str, phrases: list[str], named: str, broken: Path) -> None:
+def test_resume_refuses_other_options(argument: str, phrases: list[str], named: str, broken: Path) -> None:
     refused(broken, "search", f"ckpt_path={broken / named}", argument, phrases=phrases)
 
 
@@ -63,13 +63,13 @@ def test_other_options(argument: str, phrases: list[str], named: str, broken: Pa
         ("train", ["holds a finished run", "epochs=N and hydra.run.dir=NEW"]),
     ],
 )
-def test_a_finished_run(script: str, phrases: list[str], searched: Path, trained: Path) -> None:
+def test_resume_refuses_a_finished_run(script: str, phrases: list[str], searched: Path, trained: Path) -> None:
     directory = searched if script == "search" else trained
     refused(directory, script, f"ckpt_path={directory}", phrases=phrases)
     refused(directory, script, f"ckpt_path={directory}/checkpoints/last.ckpt", phrases=phrases)
 
 
-def test_a_checkpoint_of_the_other_script(broken: Path, trained: Path, tmp_path: Path) -> None:
+def test_resume_refuses_a_checkpoint_of_the_other_script(broken: Path, trained: Path, tmp_path: Path) -> None:
     other = unfinished(trained, tmp_path / "training")
     file = other / "checkpoints" / "last.ckpt"
     words = ["was written by train.py", "python train.py ckpt_path="]
@@ -81,7 +81,7 @@ def test_a_checkpoint_of_the_other_script(broken: Path, trained: Path, tmp_path:
     refused(other, "train", f"ckpt_path={other}", "network.channels=8", phrases=["'network.stem.0.weight'", "training"])
 
 
-def test_a_checkpoint_alone_of_another_method(broken: Path, tmp_path: Path) -> None:
+def test_resume_refuses_a_checkpoint_of_another_method_or_space(broken: Path, tmp_path: Path) -> None:
     alone = tmp_path / "alone.ckpt"
     alone.write_bytes((broken / "checkpoints" / "last.ckpt").read_bytes())
     words = ["the checkpoint is of method 'gdas', this search has method 'darts'"]
@@ -92,7 +92,7 @@ def test_a_checkpoint_alone_of_another_method(broken: Path, tmp_path: Path) -> N
     refused(broken, "search", *darts, *new, f"ckpt_path={alone}", "space=darts", "space.layers=3", phrases=words)
 
 
-def test_what_is_no_checkpoint(broken: Path) -> None:
+def test_resume_refuses_damaged_and_foreign_checkpoints(broken: Path) -> None:
     file = broken / "checkpoints" / "last.ckpt"
     whole = file.read_bytes()
     third = len(whole) // 3
@@ -108,7 +108,7 @@ def test_what_is_no_checkpoint(broken: Path) -> None:
     refused(broken, "search", f"ckpt_path={broken}", phrases=words)
 
 
-def test_what_is_no_run_directory(broken: Path, tmp_path: Path) -> None:
+def test_resume_refuses_damaged_records(broken: Path, tmp_path: Path) -> None:
     words = ["is not a run directory", "overrides.yaml"]
     refused(tmp_path, "search", f"ckpt_path={tmp_path}", phrases=words)
     (broken / ".hydra" / "overrides.yaml").write_text("{a: [")
@@ -117,7 +117,7 @@ def test_what_is_no_run_directory(broken: Path, tmp_path: Path) -> None:
     refused(broken, "search", f"ckpt_path={broken}", phrases=["overrides.yaml is damaged"])
 
 
-def test_another_run_is_not_written_over(broken: Path, searched: Path, tmp_path: Path) -> None:
+def test_resume_does_not_overwrite_another_run(broken: Path, searched: Path, tmp_path: Path) -> None:
     other = unfinished(searched, tmp_path / "other")
     words = [f"{other} holds an interrupted run", f"ckpt_path={other}"]
     refused(other, "search", *SEARCH, f"hydra.run.dir={other}", phrases=words)
@@ -126,7 +126,7 @@ def test_another_run_is_not_written_over(broken: Path, searched: Path, tmp_path:
     refused(searched, "train", *TRAIN, f"genotype={searched}", f"hydra.run.dir={searched}", phrases=["finished run"])
 
 
-def test_hydras_record_follows_the_run_that_goes_on(broken: Path) -> None:
+def test_resume_updates_the_record_of_hydra(broken: Path) -> None:
     run("search", f"ckpt_path={broken}", "epochs=3").succeeded()
     record = (broken / ".hydra" / "overrides.yaml").read_text()
     assert "epochs=3" in record and "epochs=2" not in record and "space.channels=4" in record
@@ -135,7 +135,7 @@ def test_hydras_record_follows_the_run_that_goes_on(broken: Path) -> None:
     assert len((broken / "history.jsonl").read_text().splitlines()) == 3
 
 
-def test_a_run_that_only_lacks_its_summary(broken: Path, searched: Path, tmp_path: Path) -> None:
+def test_resume_finishes_a_run_without_a_summary(broken: Path, searched: Path, tmp_path: Path) -> None:
     complete = unfinished(searched, tmp_path / "complete", epochs=1)
     run("search", f"ckpt_path={complete}").succeeded()
     assert (complete / "summary.json").is_file()

@@ -1,4 +1,4 @@
-"""A training killed within an epoch resumes bit for bit from a checkpoint within it."""
+"""Resume from a checkpoint within an epoch, bit-equal to an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from nas.cli.run_dir.truncate import complete_epochs
 from nas.training.network_training import Training
-from tests.cli.test_resume import DARTS, assert_equal, checkpoint, run
 from tests.support.compose_tools import script, succeeded, tiny
+from tests.support.resume_tools import DARTS, assert_equal, checkpoint, run
 from tests.training.test_network_training import SGD, Small, data
 
 
@@ -23,10 +23,10 @@ from tests.training.test_network_training import SGD, Small, data
     ("more", "steps"),
     [(("ema=0.7", "trainer.accumulate_grad_batches=2"), 1), ((), 3)],
 )
-def test_from_a_checkpoint_within_the_epoch(more: tuple[str, ...], steps: int, tmp_path: Path) -> None:
-    """With drop path; with an average of the weights while gradients are added up; four batches an epoch.
+def test_training_resumes_from_a_checkpoint_within_the_epoch(more: tuple[str, ...], steps: int, tmp_path: Path) -> None:
+    """Cover drop path, and an average of the weights with accumulated gradients; four batches per epoch.
 
-    Means over the epoch that was interrupted, as in metrics.csv, are those of the batches since.
+    Means over the interrupted epoch, as in metrics.csv, are those of the batches after the resume.
     """
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     size = ("network.channels=4", "network.layers=3", "training.drop_path=0.5")
@@ -46,8 +46,10 @@ def test_from_a_checkpoint_within_the_epoch(more: tuple[str, ...], steps: int, t
 
 
 @pytest.mark.parametrize(("every", "within", "at_the_end"), [({"every_n_train_steps": 3}, 1, 2), ({}, 2, 3)])
-def test_complete_epochs(every: dict[str, int], within: int, at_the_end: int, tmp_path: Path) -> None:
-    """Four batches an epoch: step 6 is within the second one, step 9 within the third; else each epoch's end."""
+def test_complete_epochs_of_checkpoints_within_and_at_the_end_of_epochs(
+    every: dict[str, int], within: int, at_the_end: int, tmp_path: Path
+) -> None:
+    """Four batches per epoch: step 6 is within the second epoch, step 9 within the third; else at the end."""
     saved = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, save_on_train_epoch_end=True, **every)
     trainer = pl.Trainer(
         max_epochs=3, accelerator="cpu", devices=1, logger=False, enable_progress_bar=False,
@@ -60,8 +62,8 @@ def test_complete_epochs(every: dict[str, int], within: int, at_the_end: int, tm
         assert complete_epochs(found) == epochs and found["epoch"] == int((step - 1) / 4)
 
 
-def test_ranks_draw_by_epoch_and_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a checkpoint, which has the generator of one rank, does for all of them."""
+def test_training_seeds_each_rank_by_epoch_and_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint holds the generator of one rank and serves all ranks."""
     training = Training(Small(), SGD, classes=5)
     batch = (torch.zeros(1, 3, 2, 2), torch.zeros(1, dtype=torch.int64))
     drawn = {}

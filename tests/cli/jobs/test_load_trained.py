@@ -1,4 +1,4 @@
-"""Errors of weights of a wrong kind or network: one line, and no files remain."""
+"""Weights that mode=eval and mode=export refuse: one line, and nothing is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATA = [a for a in TINY if "batch_size" not in a]
 
 
 def evaluate(tmp_path: Path, *arguments: str | Path) -> Outcome:
-    """An evaluation that must not leave anything."""
+    """Run an evaluation that must not write any results."""
     output = tmp_path / "out"
     found = run("train", "mode=eval", *DATA, *arguments, f"hydra.run.dir={output}")
     assert not list(output.glob("*.*")) or {p.name for p in output.glob("*.*")} <= {"train.log", ".hydra"}
@@ -32,7 +32,7 @@ def saved(tmp_path: Path, value: Any) -> str:
     return f"weights={tmp_path}/weights.pt"
 
 
-def test_weights_of_another_architecture(tmp_path: Path) -> None:
+def test_load_trained_refuses_weights_of_another_architecture(tmp_path: Path) -> None:
     weights = saved(tmp_path, {"state_dict": random_model(DARTS).state})
     found = evaluate(tmp_path, weights, f"genotype={NB201}")
     found.refused("weights.pt: weights of another architecture", "missing ", "unexpected ", " and ")
@@ -44,7 +44,7 @@ def test_weights_of_another_architecture(tmp_path: Path) -> None:
     )
 
 
-def test_a_model_and_another_genotype(tmp_path: Path) -> None:
+def test_load_trained_refuses_a_genotype_or_options_unlike_the_model(tmp_path: Path) -> None:
     model = save_random_model(tmp_path / "model.pt")
     evaluate(tmp_path, f"weights={model}", f"genotype={DARTS}").refused(
         "a network of another genotype, |nor_conv_3x3~0|", "Leave out"
@@ -52,7 +52,7 @@ def test_a_model_and_another_genotype(tmp_path: Path) -> None:
     evaluate(tmp_path, f"weights={model}", "network.channels=8").refused("network.channels=8", "built with 4", "Leave")
 
 
-def test_wrong_number_of_classes(tmp_path: Path) -> None:
+def test_load_trained_refuses_another_number_of_classes(tmp_path: Path) -> None:
     phrases = ["trained with 10 classes, but dataset=synthetic has 7"]
     weights = saved(tmp_path, random_model().state)
     evaluate(tmp_path, weights, f"genotype={NB201}", "dataset.classes=7").refused(*phrases)
@@ -60,7 +60,7 @@ def test_wrong_number_of_classes(tmp_path: Path) -> None:
     evaluate(tmp_path, f"weights={model}", "dataset.classes=7").refused(*phrases, "Use dataset=synthetic")
 
 
-def test_wrong_images(tmp_path: Path) -> None:
+def test_load_trained_refuses_another_number_of_channels(tmp_path: Path) -> None:
     gray = "dataset.shape=[1,8,8]"
     weights = saved(tmp_path, random_model().state)
     evaluate(tmp_path, weights, f"genotype={NB201}", gray).refused("images of 3 channels, not 1")
@@ -68,7 +68,7 @@ def test_wrong_images(tmp_path: Path) -> None:
     evaluate(tmp_path, f"weights={model}", gray).refused("images of 3x8x8", "has 1x8x8", "Use dataset=synthetic")
 
 
-def test_files_that_are_no_weights(tmp_path: Path) -> None:
+def test_load_trained_refuses_damaged_and_foreign_files(tmp_path: Path) -> None:
     genotype, file = f"genotype={NB201}", tmp_path / "weights.pt"
     evaluate(tmp_path, genotype, "weights=nowhere.pt").refused("nowhere.pt: no such file", "a run directory")
     whole = save_random_model(tmp_path / "model.pt").read_bytes()
@@ -89,7 +89,7 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
     evaluate(tmp_path, f"weights={tmp_path}/genotype.json").refused("contains no weights")
 
 
-def test_files_without_a_state_dict(tmp_path: Path) -> None:
+def test_load_trained_refuses_files_without_a_state_dict(tmp_path: Path) -> None:
     genotype = f"genotype={NB201}"
     held = {"epoch": 3, "net": {"a": 1}}
     evaluate(tmp_path, genotype, saved(tmp_path, held)).refused("a mapping with epoch, net", "under state_dict, ")
@@ -97,7 +97,9 @@ def test_files_without_a_state_dict(tmp_path: Path) -> None:
     evaluate(tmp_path, saved(tmp_path, random_model().state)).refused("genotype: missing", "contains weights alone")
 
 
-def test_python_objects_are_named_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_trained_names_python_objects_and_does_not_run_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kind = namedtuple("Genotype", "normal reduce")
     module = types.ModuleType("genotypes")
     kind.__module__, module.Genotype = "genotypes", kind  # type: ignore[attr-defined]
@@ -115,7 +117,7 @@ def test_python_objects_are_named_and_not_run(tmp_path: Path, monkeypatch: pytes
 
 
 class Trap:
-    """Makes a file when it is unpickled."""
+    """Object that creates a file when it is unpickled."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -124,7 +126,7 @@ class Trap:
         return Path.touch, (self.directory / "trap",)
 
 
-def test_runs_without_weights(tmp_path: Path) -> None:
+def test_load_trained_refuses_runs_and_genotypes_without_weights(tmp_path: Path) -> None:
     directory = tmp_path / "search"
     directory.mkdir()
     evaluate(tmp_path, f"weights={directory}").refused("no model.pt in", "of a finished training")
@@ -133,8 +135,8 @@ def test_runs_without_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"relaxation": {"tau": 1.0}}])
-def test_the_checkpoint_of_a_search(more: dict[str, object], tmp_path: Path) -> None:
-    """Also where its state holds more than tensors, as that of a relaxation does."""
+def test_load_trained_refuses_the_checkpoint_of_a_search(more: dict[str, object], tmp_path: Path) -> None:
+    """Its state may hold more than tensors, as that of a relaxation does."""
     value = {"pytorch-lightning_version": "2", "search": {}, "state_dict": {"supernet.x": torch.zeros(1), **more}}
     torch.save(value, tmp_path / "last.ckpt")
     found = evaluate(tmp_path, f"weights={tmp_path}/last.ckpt", f"genotype={NB201}")
@@ -162,7 +164,7 @@ def test_the_checkpoint_of_a_search(more: dict[str, object], tmp_path: Path) -> 
         ("mode=eval weights={other}", ["do not fit their genotype"]),
     ],
 )
-def test_refused(arguments: str, phrases: list[str], tmp_path: Path) -> None:
+def test_eval_and_export_refuse_their_options(arguments: str, phrases: list[str], tmp_path: Path) -> None:
     names = {name: tmp_path / f"{name}.pt" for name in ("model", "old", "broken", "other")} | {
         "there": tmp_path / "a.pt2"
     }
@@ -178,7 +180,7 @@ def test_refused(arguments: str, phrases: list[str], tmp_path: Path) -> None:
     assert names["there"].read_text() == "mine" and not (output / "summary.json").exists()
 
 
-def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_export_packages_names_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
         NasError, match=r"export.format=onnx: needs onnxruntime. Run pip install 'nas-compose\[export\]'"

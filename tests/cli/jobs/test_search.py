@@ -1,4 +1,4 @@
-"""Every method searches every space: three bilevel steps by the code that search.py runs."""
+"""Every method on every space: three bilevel steps by the job that search.py runs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from typing import Any
 import pytest
 import torch
 from hydra.errors import InstantiationException
-from torch import Tensor
 
-import nas.cli.jobs.search
 from nas.blackbox.search import BlackBoxSearch
 from nas.cli.errors import explain
-from nas.searches.base import Search, SupernetSearch
+from nas.searches.base import SupernetSearch
 from nas.searches.gradient import GradientSearch
 from nas.spaces.genotype_file import load_genotype
 from nas.utils.errors import NasError
-from tests.support.compose_tools import DATA, REFUSED, SIZED, budget, choices, composed, lines, searches, small
+from tests.support.compose_tools import DATA, REFUSED, SIZED, budget, choices, lines, searches, small
+from tests.support.watch_tools import run_watched
 
 METHODS, SPACES = searches(), choices("space")
-LONG = {(method, "darts") for method in ("darts_pt", "r_darts", "sdarts_adv", "te_nas")}  # seen with NAS-Bench-201
+LONG = {(method, "darts") for method in ("darts_pt", "r_darts", "sdarts_adv", "te_nas")}  # run with NAS-Bench-201
 
 
 def pairs() -> Iterator[Any]:
-    """Every method with every space; slow where both have already been seen with something else."""
+    """Yield every method with every space; marked slow if other pairs cover both already."""
     for method in METHODS:
         for space in SPACES:
             if (method, space) in REFUSED:
@@ -37,54 +36,15 @@ def pairs() -> Iterator[Any]:
             yield pytest.param(method, space, marks=marks)
 
 
-class Watched:
-    """The search that a run built, with the parameters it began with and the losses it saw."""
-
-    def __init__(self, search: Search) -> None:
-        self.search = search
-        self.before = {name: p.detach().clone() for name, p in search.named_parameters()}
-        self.losses: dict[str, list[float]] = {}
-        if isinstance(search, SupernetSearch):
-            search.observers.append(lambda seen: self.losses.setdefault(seen.phase, []).append(float(seen.loss)))
-
-    def moved(self, prefix: str) -> dict[str, bool]:
-        """For each parameter below ``prefix``, whether it has changed."""
-        after: dict[str, Tensor] = dict(self.search.named_parameters())
-        return {n: not torch.equal(p, after[n]) for n, p in self.before.items() if n.startswith(prefix)}
-
-
-def run_watched(monkeypatch: pytest.MonkeyPatch, output: Path, *overrides: str) -> Watched:
-    """Runs a search of one epoch in this process."""
-    found: list[Watched] = []
-    build = nas.cli.jobs.search.build_search
-
-    def build_watched(*args: Any) -> Search:
-        found.append(Watched(build(*args)))
-        return found[0].search
-
-    monkeypatch.setattr(nas.cli.jobs.search, "build_search", build_watched)
-    with composed("search", *overrides, "trainer.max_epochs=1", f"paths.output={output}") as cfg:
-        if "arch_step" in cfg.method:
-            cfg.method.arch_step.warmup_epochs = 0
-        for schedule in cfg.method.get("callbacks", []):
-            if "final" in schedule:
-                schedule.final = 3
-            if "entropy_weight" in schedule:
-                schedule.steps, schedule.samples = 2, 3
-        if "repeats" in cfg.method:
-            cfg.method.repeats, cfg.method.ntk_batch = 1, 2
-            cfg.method.proxies[1].batch_size = 50
-        nas.cli.jobs.search.run(cfg)
-    return found[0]
-
-
-def test_there_is_a_matrix() -> None:
+def test_pairs_cover_methods_and_spaces() -> None:
     assert {"darts", "darts_2nd", "gdas", "drnas", "one_shot"} <= set(METHODS)
     assert {"darts", "darts_s1", "darts_s2", "darts_s3", "darts_s4", "nas_bench_201"} <= set(SPACES)
 
 
 @pytest.mark.parametrize(("method", "space"), list(pairs()))
-def test_three_bilevel_steps(method: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_runs_three_bilevel_steps(
+    method: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     size = ["dataset.size=48", "dataset.batch_size=8", "trainer.limit_val_batches=1", "~callbacks.cell_plots"]
     given = [f"method={method}", *small(space), *DATA, *size, *budget(method)]
@@ -122,7 +82,7 @@ def test_three_bilevel_steps(method: str, space: str, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("method", "space"), REFUSED)
-def test_pairs_without_meaning_are_refused(
+def test_search_refuses_incompatible_pairs(
     method: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises((NasError, InstantiationException)) as error:
@@ -130,8 +90,8 @@ def test_pairs_without_meaning_are_refused(
     assert REFUSED[method, space] in (explain(error.value) or "")
 
 
-def test_a_step_that_does_nothing_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checks above can fail: at a learning rate of 0 nothing moves."""
+def test_watched_search_detects_unchanged_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing changes at a learning rate of 0, so the checks above can fail."""
     still = [
         "method.weight_step.optimizer.lr=0",
         "method.arch_step.optimizer.lr=0",

@@ -1,0 +1,80 @@
+"""Runs with a loss that is not finite: one line, and the last complete epoch is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.error_tools import NB201, SEARCH, TRAIN, bomb, run, snapshot, unfinished
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run directory of a search of one epoch."""
+    directory = tmp_path_factory.mktemp("searched") / "run"
+    run("search", *SEARCH, f"hydra.run.dir={directory}").succeeded()
+    return directory
+
+
+def record(files: dict[str, str]) -> set[str]:
+    """Return the files of Hydra's record."""
+    return {name for name in files if name.startswith(".hydra/")}
+
+
+@pytest.mark.parametrize(
+    ("what", "phrases"),
+    [
+        ("spoiled", ["train loss is nan", "'supernet.classifier.weight'"]),
+        ("huge", ["train loss is", "first module whose output is not finite is 'supernet.classifier'"]),
+        ("images", ["train loss is nan", "the images of the batch are not finite"]),
+    ],
+)
+def test_stop_on_nan_names_the_module_and_keeps_the_last_epoch(
+    what: str, phrases: list[str], searched: Path, tmp_path: Path
+) -> None:
+    directory = unfinished(searched, tmp_path / "run")
+    before = snapshot(directory)
+    found = run("search", f"ckpt_path={directory}", bomb(what))
+    checkpoint = directory / "checkpoints" / "last.ckpt"
+    found.refused(
+        *phrases, "epoch 1, step 1", f"last good checkpoint is {checkpoint}", "method.weight_step.optimizer.lr"
+    )
+    after = snapshot(directory)
+    assert {name for name in after if after[name] != before.get(name)} <= record(after)
+    run("search", f"ckpt_path={directory}", "~callbacks.bomb").succeeded()
+    assert json.loads((directory / "summary.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrases"),
+    [
+        ("method.weight_step.optimizer.lr=1e30", ["loss is nan", "lower method.", "weight_step.optimizer.lr"]),
+        ("method.arch_step.optimizer.lr=1e30", ["'relaxation.alpha.cell'", "a lower method.arch_step.optimizer.lr"]),
+        ("method=darts method.weight_step.optimizer.lr=1e30", ["loss is nan", "first module"]),
+    ],
+)
+def test_stop_on_nan_names_the_learning_rate(arguments: str, phrases: list[str], tmp_path: Path) -> None:
+    found = run("search", *SEARCH, *arguments.split(), f"hydra.run.dir={tmp_path}")
+    found.refused("epoch 0, step", "there is no checkpoint yet", *phrases)
+    assert not (tmp_path / "genotype.json").exists() and not (tmp_path / "checkpoints").exists()
+
+
+def test_stop_on_nan_ends_a_training(tmp_path: Path) -> None:
+    arguments = [*TRAIN, f"genotype={NB201}", "epochs=2", f"hydra.run.dir={tmp_path}/huge", bomb("huge")]
+    found = run("train", *arguments)
+    found.refused("epoch 1, step 1", "'network.classifier'", "last.ckpt", "training.optimizer.lr")
+    found = run("train", *TRAIN, f"genotype={NB201}", "training.optimizer.lr=1e30", f"hydra.run.dir={tmp_path}/lr")
+    found.refused("train loss is", "'network.", "there is no checkpoint yet")
+    assert not (tmp_path / "lr" / "model.pt").exists()
+
+
+@pytest.mark.gpu
+def test_stop_on_nan_keeps_the_last_epoch_on_a_gpu(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    found = run("search", *SEARCH, "epochs=2", "trainer=gpu", f"hydra.run.dir={directory}", bomb("huge"))
+    found.refused("train loss is", "epoch 1, step 1", f"last good checkpoint is {directory}/checkpoints/last.ckpt")
+    saved = torch.load(directory / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
+    assert saved["epoch"] == 0

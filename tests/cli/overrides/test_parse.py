@@ -1,0 +1,29 @@
+"""Overrides as text: quoting and merging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas.cli.main import prepare
+from nas.cli.overrides.parse import merge_overrides, quote, quote_texts
+from tests.support.error_tools import NB201
+
+DARTS = "Genotype(normal=[('sep_conv_3x3', 1), ('none', 0)], normal_concat=range(2, 6), reduce=[])"
+
+
+def test_quote_texts_quotes_genotypes_and_paths() -> None:
+    assert quote_texts(f"genotype={NB201}") == f"genotype='{NB201}'"
+    assert quote_texts(f"genotype={DARTS}") == f'genotype="{DARTS}"'
+    assert quote_texts(f"genotype={NB201},{NB201}") == f"genotype='{NB201}','{NB201}'"
+    assert quote_texts("ckpt_path=sweep/lr=0.1/run (1)") == "ckpt_path='sweep/lr=0.1/run (1)'"
+    for argument in (f"genotype='{NB201}'", "genotype=outputs/a,outputs/b", "seed=1,2", "method=gdas", "--help"):
+        assert quote_texts(argument) == argument
+    assert quote_texts("ckpt_path=~/run") == f"ckpt_path={Path.home()}/run"
+    assert prepare("train", [f"genotype={NB201}"]) == [f"genotype='{NB201}'"]
+    assert [quote(text) for text in ("a", "a'b", "a'\"b")] == ["'a'", '"a\'b"', "'a\\'\"b'"]
+
+
+def test_merge_overrides_prefers_the_command_line() -> None:
+    saved = ["method=gdas", "epochs=2", "+callbacks.x={a:1}"]
+    assert merge_overrides(saved, ["epochs=3"]) == ["method=gdas", "+callbacks.x={a:1}", "epochs=3"]
+    assert merge_overrides(saved, ["~callbacks.x"]) == ["method=gdas", "epochs=2"]
