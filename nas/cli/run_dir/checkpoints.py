@@ -16,6 +16,8 @@ from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
 
 UNREADABLE = (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError)
+RENAMED_CALLBACKS = {"Curvature": "HessianEigenvalue", "Reinforce": "ControllerTraining"}
+"""Callbacks whose state a checkpoint of version 0.1.0 stores under an earlier class name."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -31,6 +33,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, buffer.getvalue())
+
+    def load_checkpoint(self, *args: Any, **options: Any) -> dict[str, Any]:
+        checkpoint: dict[str, Any] = super().load_checkpoint(*args, **options)
+        states = checkpoint.get("callbacks", {})
+        checkpoint["callbacks"] = {RENAMED_CALLBACKS.get(name, name): state for name, state in states.items()}
+        return checkpoint
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

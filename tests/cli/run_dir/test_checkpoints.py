@@ -1,0 +1,30 @@
+"""Checkpoint files: atomic writing, and callback states of version 0.1.0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nas.callbacks.enas_controller_training import ControllerTraining
+from nas.callbacks.selection.early_stopping import HessianEigenvalue
+from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
+
+
+def test_save_checkpoint_leaves_no_other_file(tmp_path: Path) -> None:
+    AtomicCheckpointIO().save_checkpoint({"epoch": 3}, tmp_path / "last.ckpt")
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+    assert AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")["epoch"] == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "callback"),
+    [("Reinforce", ControllerTraining()), ("Curvature", HessianEigenvalue())],
+    ids=lambda x: str(x)[:9],
+)
+def test_load_checkpoint_finds_states_under_earlier_names(
+    old: str, callback: ControllerTraining | HessianEigenvalue, tmp_path: Path
+) -> None:
+    AtomicCheckpointIO().save_checkpoint({"callbacks": {old: {"baseline": 0.5}, "Other": {}}}, tmp_path / "last.ckpt")
+    states = AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")["callbacks"]
+    assert states == {callback.state_key: {"baseline": 0.5}, "Other": {}}
