@@ -156,7 +156,7 @@ def test_width_warmup_refuses_bad_ratios(tmp_path: Path) -> None:
             f"method.warmup_ratio={ratio.capitalize() if ratio == 'true' else ratio}", phrase
         )
     run("search", *tiny("gdas"), "method.warmup_ratio=0.5", to).refused("unknown key 'method.warmup_ratio'")
-    with pytest.raises(NasError, match="Softmax draws no widths"):
+    with pytest.raises(NasError, match="Softmax samples no widths"):
         WidthWarmup(0.5).setup(at(0, 4), searching(Softmax), "fit")
     with pytest.raises(NasError, match="trainer.max_epochs"):
         WidthWarmup(0.5).setup(at(0, -1), searching(KINDS["tas"]), "fit")
