@@ -233,5 +233,5 @@ def test_hessian_eigenvalue_refuses_bad_options() -> None:
         HessianEigenvalue(window=4)
     search, _ = setting("nas_bench_201")
     trainer: Any = SimpleNamespace(optimizers=[None])
-    with pytest.raises(NasError, match="trains no architecture parameters"):
+    with pytest.raises(NasError, match="trains no alphas"):
         HessianEigenvalue().on_train_start(trainer, search)
