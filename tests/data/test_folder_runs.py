@@ -36,7 +36,7 @@ def test_folder_in_a_search_and_its_training(root: Path, tmp_path: Path) -> None
     found.succeeded()
     summary = json.loads((train / "summary.json").read_text())
     assert summary["dataset"] == "folder" and summary["best_test_accuracy"] >= summary["test_accuracy"] > 0
-    assert f"{summary['test_accuracy']:.2f} % after 2 epochs (best {summary['best_test_accuracy']:.2f} %" in found.said
+    assert f"{summary['test_accuracy']:.2f} % after epoch 2 (best {summary['best_test_accuracy']:.2f} %" in found.said
     assert yaml.safe_load((train / ".hydra" / "config.yaml").read_text())["dataset"]["root"] == str(root)
     again = tmp_path / "again"
     run(
