@@ -47,9 +47,7 @@ def supernet_accuracy(
     cfg = OmegaConf.load(config)
     assert isinstance(cfg, DictConfig)
     if has_old_names(cfg):
-        raise NasError(
-            f"{option}: it is a run of an earlier version and cannot be rebuilt. Search again."
-        )
+        raise NasError(f"{option}: it is a run of an earlier version and cannot be rebuilt. Search again.")
     if cfg.space.name != space.name:
         raise NasError(f"{option}: its space is '{cfg.space.name}', not '{space.name}'. Set space={cfg.space.name}.")
     dataset = saved_choices(directory).get("dataset")
