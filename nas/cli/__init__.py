@@ -1,1 +1,1 @@
-"""The entry points' own layer: the only one that knows Hydra."""
+"""Command line: the only package that imports Hydra and OmegaConf."""

@@ -76,6 +76,7 @@ def test_installed_search_and_training_run_in_another_directory(prefix: Path, tm
     searched = run(prefix, tmp_path, str(script), *TINY)
     assert searched.returncode == 0, searched.stderr
     assert (tmp_path / "run" / "genotype.json").is_file()
+    assert "nas-train genotype=" in searched.stdout
     trained = run(prefix, tmp_path, "-m", "nas", "train", "genotype=run", "epochs=1", "hydra.run.dir=trained")
     assert trained.returncode == 0, trained.stderr
     assert (tmp_path / "trained" / "model.pt").is_file()

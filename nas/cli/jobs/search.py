@@ -23,6 +23,7 @@ from nas.cli.build import (
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.checks.values import check_trainer
 from nas.cli.jobs.repeated_search import run_repetitions
+from nas.cli.overrides.conf_dir import program
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import benchmark_figures, network_cost, step_seconds
 from nas.cli.run_dir.layout import checkpoint_file
@@ -85,7 +86,7 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer, search: Search, space: Space, 
         **environment(search.device, str(trainer.precision)),
     }
     pictures = filter(Path.is_file, (output / "cell.png", output / "anytime.png"))
-    notes = [*(("picture", str(path)) for path in pictures), ("next", f"python train.py genotype={output}")]
+    notes = [*(("picture", str(path)) for path in pictures), ("next", f"{program('train')} genotype={output}")]
     Summary(values, notes).save(output)
     value: float | None = values.get("value", values["val_accuracy"])
     return value

@@ -96,7 +96,7 @@ def _first_of_sweep(part: Override, sweeping: bool) -> Override:
 
 
 def _is_choice(part: Override, more: Path | None) -> bool:
-    """Tell whether an override chooses a file of a group, or belongs to Hydra itself."""
+    """Return whether an override chooses a file of a group, or belongs to Hydra itself."""
     key = part.key_or_group
     folders = [CONF / key] + ([more / key] if more is not None else [])
     return "/" in key or key.startswith("hydra.") or part.package is not None or any(map(Path.is_dir, folders))

@@ -34,6 +34,6 @@ def inherit_from_search(arguments: list[str]) -> list[str]:
 
 
 def _selects_test_images(line: str) -> bool:
-    """Tell whether an override selects the half of the test images that a search has seen."""
+    """Return whether an override selects the half of the test images that a search has seen."""
     key, value = key_of(line), line.partition("=")[2].strip("'\"")
     return key == "dataset.test_split" or (key == "dataset.split" and value == "nas_bench_201")

@@ -14,7 +14,7 @@ RESULTS = (*SEARCHED, "model.pt", "model.onnx", "model.pt2", "confusion.png")
 
 
 def holds_run(directory: Path) -> bool:
-    """Tell whether a run has left files that another one would overwrite."""
+    """Return whether a run has left files that another one would overwrite."""
     return last_checkpoint(directory) is not None or any((directory / name).exists() for name in RESULTS)
 
 
@@ -25,12 +25,12 @@ def last_checkpoint(directory: Path) -> Path | None:
 
 
 def holds_ranking(directory: Path) -> bool:
-    """Tell whether a ranking of proxies has started in a directory."""
+    """Return whether a ranking of proxies has started in a directory."""
     return (directory / RANKING).is_file()
 
 
 def holds_repetitions(directory: Path) -> bool:
-    """Tell whether a run of repeated searches has started in a directory."""
+    """Return whether a run of repeated searches has started in a directory."""
     return (directory / REPETITIONS).is_file()
 
 

@@ -34,7 +34,7 @@ def composed_names() -> frozenset[str]:
 
 
 def exists(name: str) -> bool:
-    """Tell whether some composed configuration has a key (``*`` for one part of it) or a key=value."""
+    """Return whether some composed configuration has a key (``*`` for one part of it) or a key=value."""
     if "*" not in name:
         return name in composed_names()
     head, tail = name.split("*")
