@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +16,9 @@ from nas.data.pipeline.loader import Loader, TensorLoader, Transform
 from nas.data.pipeline.resize import Resize
 from nas.data.splits.partition import Partition, Splits
 from nas.utils.errors import NasError
+
+Images = Literal["weights", "all"]
+"""Training images of a measurement: the part that trains the weights, or all of the data set."""
 
 
 class ImageOptions(TypedDict, total=False):
@@ -229,11 +232,22 @@ class ImageData(pl.LightningDataModule):
         """Return the test set in order, not augmented. Each image is on one rank, so some ranks may have one less."""
         return self._eval_loader(test=True, wrap=False)
 
-    def train_part_loader(self, augment: bool) -> Loader:
-        """Return the images that train the weights, in order, for measurements."""
-        return self.build_loader(
-            indices=self.part_indices()["train"], augment=augment, shuffle=False, batch_size=self.eval_batch_size
-        )
+    def all_train_indices(self) -> Tensor:
+        """Return the indices (int64) of the data set's training images, whatever part they belong to.
+
+        Test images that train the architecture (``split="nas_bench_201"``) are not among them.
+        """
+        return torch.arange(min(len(self.splits.train_labels), self._loaded_size))
+
+    def measurement_loader(self, augment: bool, images: Images = "weights") -> Loader:
+        """Return training images in order, for measurements.
+
+        Args:
+            augment: apply the training augmentation.
+            images: "weights": the part that trains the weights; "all": all training images of the data set.
+        """
+        indices = self.all_train_indices() if images == "all" else self.part_indices()["train"]
+        return self.build_loader(indices=indices, augment=augment, shuffle=False, batch_size=self.eval_batch_size)
 
     def build_loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
         """Build a loader of the test or training images, for the share and the device of this process.

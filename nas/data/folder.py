@@ -150,6 +150,11 @@ class Folder(ImageData):
         self.setup()
         return self._part_indices
 
+    def all_train_indices(self) -> Tensor:
+        """Return the indices (int64) of all images in ``train``."""
+        self.setup()
+        return torch.arange(len(self._index["train"].files))
+
     def build_loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
         """Build a loader of the test or training images for the share of this process; see ``ImageData``."""
         self.setup()

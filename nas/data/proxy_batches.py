@@ -8,20 +8,26 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from nas.data.base import ImageData
+from nas.data.base import ImageData, Images
 
 log = logging.getLogger(__name__)
 
 
 class ProxyBatches:
-    """Random images from the weights' part of a data set, as a function of a seed.
+    """Random training images of a data set, as a function of a seed.
 
     Calling an instance with a number returns that many different images, augmented as in training, and their labels.
-    If the part has fewer images, all of them are returned.
+    If there are fewer images, all of them are returned.
+
+    Args:
+        data: the data set.
+        seed: seed of the images that a call returns.
+        images: "weights": the part that trains the weights; "all": all training images.
     """
 
-    def __init__(self, data: ImageData, seed: int) -> None:
-        self._augmented, self._plain = data.train_part_loader(augment=True), data.train_part_loader(augment=False)
+    def __init__(self, data: ImageData, seed: int, images: Images = "weights") -> None:
+        self._augmented = data.measurement_loader(augment=True, images=images)
+        self._plain = data.measurement_loader(augment=False, images=images)
         self.seed = seed
 
     def __call__(self, count: int) -> tuple[Tensor, Tensor]:
@@ -41,7 +47,7 @@ class ProxyBatches:
         passes = -(-count // len(indices)) if repeat else 1
         order = torch.cat([torch.randperm(len(indices), generator=generator) for _ in range(passes)])[:count]
         if len(order) < count:
-            log.warning("the proxy batch has all %d images of the part instead of %d", len(order), count)
+            log.warning("the proxy batch has all %d images instead of %d", len(order), count)
         return indices[order]
 
 

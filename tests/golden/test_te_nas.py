@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from nas.searches.pruning.ranking import (
     relative_change,
     removable_ops,
     select_pruned,
+    tie_sorted,
 )
 from nas.spaces.base import Network, Space
+from tests.support.compose_tools import composed
 from tests.support.golden_tools import Golden, assert_golden
 from tests.support.tenas_tools import alive, probe, tenas_space
 
@@ -105,6 +108,32 @@ def test_select_pruned_agrees_with_the_reference_tables(golden: Callable[[str], 
         return before, after
 
     run_round(stored, measure)
+
+
+@pytest.mark.parametrize("file", ["tenas_ranking_nb201", "tenas_ranking_darts"])
+def test_tie_order_of_the_method_prunes_as_the_authors_whatever_the_order_of_the_space(
+    golden: Callable[[str], Golden], file: str
+) -> None:
+    """Rank the stored changes with the ops of the space in reverse, which breaks ties in the other direction."""
+    stored = golden(file)
+    theirs = tenas_space(stored)
+    names = next(iter(theirs.cells.values())).ops
+    backwards = {kind: replace(cell, ops=names[::-1]) for kind, cell in theirs.cells.items()}
+    left = {kind: [row[::-1] for row in rows] for kind, rows in alive(theirs, stored.tensor("alphas_before")).items()}
+    with composed("search", "method=te_nas") as cfg:
+        order = list(cfg.method.tie_order)
+    group = tie_sorted(removable_ops(left), backwards, order)
+    found = []
+    for candidate in group:
+        place = list(theirs.cells).index(candidate.cell), candidate.edge, names.index(names[::-1][candidate.op])
+        pairs = [
+            [stored.arrays[f"{proxy}_{which}64"][place].tolist() for which in ("origin", "pruned")]
+            for proxy in ("kappa", "regions")
+        ]
+        found.append(CandidateScores([before for before, _ in pairs], [after for _, after in pairs]))
+    pruned = select_pruned(group, found, PROXIES, left, None, stored.entry["constructor"]["prune_number"])
+    chosen = [[list(theirs.cells).index(c.cell), c.edge, names.index(names[::-1][c.op])] for c in pruned]
+    assert chosen == stored.arrays["choices_in_order"].tolist()
 
 
 class StoredMeasurement(ProxyMeasurement):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nas.deploy.published_weights import load_published_weights
 from nas.proxies.proxy import Batch, Proxy
 from nas.proxies.pruned import PrunedSupernet
+from nas.searches.pruning.search import PruningSearch
 from nas.spaces.base import Network, Probe, Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
@@ -61,6 +62,18 @@ class Endless(Proxy):
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
         return float("inf")
+
+
+class ImagesSeen(pl.Callback):
+    """Write the number of images that a pruning search measures on to ``file``."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, PruningSearch)
+        pools = {tuple(m.batches._augmented.indices.tolist()) for m in pl_module._measurements}
+        self.file.write_text(json.dumps([len(pool) for pool in pools]))
 
 
 class StepsSeen(pl.Callback):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from nas.architecture.cell import NONE
+from nas.nn.ops import OPS
 from nas.proxies.linear_regions import CROP_SIZE
 from nas.proxies.proxy import Proxy, check_batch_size
 from nas.spaces.base import Space
@@ -15,7 +17,14 @@ STALE = ("ntk",)
 """The default of ``stale_reference``, which is also accepted if the search has no such proxy."""
 
 
-def check_options(proxies: Sequence[Proxy], repeats: int, init: str, stale_reference: Sequence[str]) -> None:
+def check_options(
+    proxies: Sequence[Proxy],
+    repeats: int,
+    init: str,
+    stale_reference: Sequence[str],
+    images: str = "all",
+    tie_order: Sequence[str] = (),
+) -> None:
     """Raise NasError for options of a pruning search that are outside their range."""
     if not proxies:
         raise NasError(
@@ -31,6 +40,13 @@ def check_options(proxies: Sequence[Proxy], repeats: int, init: str, stale_refer
             )
     if init not in ("paper", "reference_code"):
         raise unknown("method.init", init, ["paper", "reference_code"])
+    if images not in ("all", "weights"):
+        raise unknown("method.images", str(images), ["all", "weights"])
+    for op in tie_order:
+        if op not in (NONE, *OPS):
+            raise unknown("method.tie_order", str(op), [NONE, *OPS])
+    if len(set(tie_order)) < len(tie_order):
+        raise NasError(f"method.tie_order={list(tie_order)}: an op occurs twice. Name each op once.")
     names = [proxy.name for proxy in proxies]
     for name in stale_reference:
         if name not in {*STALE, *names}:

@@ -35,6 +35,21 @@ class CandidateScores(NamedTuple):
     after: list[list[float]]
 
 
+def tie_sorted(candidates: Sequence[Candidate], cells: Mapping[str, Cell], order: Sequence[str]) -> list[Candidate]:
+    """Sort the candidates of each edge by a list of op names. Ops that it lacks come last, in the order of the space.
+
+    The rankings are stable, so this order decides between candidates with equal changes.
+    """
+    places = {op: place for place, op in enumerate(order)}
+    rows = {key: number for number, key in enumerate(dict.fromkeys((c.cell, c.edge) for c in candidates))}
+
+    def key(candidate: Candidate) -> tuple[int, int]:
+        op = cells[candidate.cell].ops[candidate.op]
+        return rows[candidate.cell, candidate.edge], places.get(op, len(order))
+
+    return sorted(candidates, key=key)
+
+
 def removable_ops(alive: Alive) -> list[Candidate]:
     """List every op whose edge has other remaining ops, by cell type, edge and op."""
     return [

@@ -16,7 +16,7 @@ from torch import nn
 from nas.architecture.cell import NONE, Genotype
 from nas.architecture.discretization import discretize
 from nas.architecture.masks import Masks
-from nas.data.base import ImageData
+from nas.data.base import ImageData, Images
 from nas.data.proxy_batches import ProxyBatches
 from nas.proxies.proxy import Proxy
 from nas.proxies.pruned import equal_weights
@@ -32,6 +32,7 @@ from nas.searches.pruning.ranking import (
     removable_ops,
     rounds_needed,
     select_pruned,
+    tie_sorted,
 )
 from nas.searches.pruning.rounds import CandidateDataModule, RoundProgress
 from nas.spaces.base import Space
@@ -55,6 +56,8 @@ class PruningSearch(Search):
         init: initialization of the measured networks, see ``ProxyMeasurement``.
         share_reference: use the same weights and inputs for all candidates of a round.
         stale_reference: names of proxies whose reference is not updated while edges are pruned.
+        images: source of the measured images: "all" training images, or the part of the "weights".
+        tie_order: op names in the order in which ops with equal ranks are pruned; others come last, as in the space.
         callbacks: callbacks that belong to the method.
         name: name of the method.
 
@@ -72,11 +75,13 @@ class PruningSearch(Search):
         init: Init = "paper",
         share_reference: bool = True,
         stale_reference: Sequence[str] = STALE,
+        images: Images = "all",
+        tie_order: Sequence[str] = (),
         callbacks: Sequence[pl.Callback] = (),
         name: str = "te_nas",
     ) -> None:
         super().__init__(space, name)
-        check_options(proxies, repeats, init, stale_reference)
+        check_options(proxies, repeats, init, stale_reference, images, tie_order or ())
         self.proxies = list(proxies)
         self.repeats = repeats
         self.prune_number = value_for_space(prune_number, space, "method.prune_number")
@@ -84,6 +89,8 @@ class PruningSearch(Search):
         self.init: Init = init
         self.share_reference = share_reference
         self.stale_reference = tuple(stale_reference)
+        self.images: Images = images
+        self.tie_order = tuple(tie_order or ())
         self.masks = Masks(space.cells)
         for cell_name, cell in space.cells.items():
             keep = torch.tensor([op != NONE for op in cell.ops])
@@ -140,7 +147,7 @@ class PruningSearch(Search):
     def on_train_start(self) -> None:
         super().on_train_start()
         seed = int(self.get_buffer("seed"))
-        batches = ProxyBatches(self.trainer.datamodule.data, seed)  # type: ignore[attr-defined]
+        batches = ProxyBatches(self.trainer.datamodule.data, seed, self.images)  # type: ignore[attr-defined]
         options = self.init, self.share_reference
         self._measurements = [
             ProxyMeasurement(self.space, proxy, batches, seed, *options, self._batch_size(proxy), self.device)
@@ -201,9 +208,10 @@ class PruningSearch(Search):
 
     def _candidates(self) -> list[list[Candidate]]:
         """Return the candidates of the next round, in groups that are ranked together."""
-        alive = self.alive()
+        alive, cells = self.alive(), self.space.cells
         ops = removable_ops(alive)
-        return [ops] if ops else nodes_over_limit(self.space.cells, alive)
+        groups = [ops] if ops else nodes_over_limit(cells, alive)
+        return [tie_sorted(group, cells, self.tie_order) for group in groups]
 
     def _steps(self) -> int:
         """Return the number of steps of the round: one per candidate, at most one per batch of the loader."""

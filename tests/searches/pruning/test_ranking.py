@@ -6,7 +6,15 @@ import math
 
 import pytest
 
-from nas.searches.pruning.ranking import LARGEST_CHANGE, pruning_order, relative_change, round_significant
+from nas.architecture.cell import Cell
+from nas.searches.pruning.ranking import (
+    LARGEST_CHANGE,
+    Candidate,
+    pruning_order,
+    relative_change,
+    round_significant,
+    tie_sorted,
+)
 
 INF = math.inf
 
@@ -38,3 +46,12 @@ def test_relative_change_is_bounded() -> None:
 @pytest.mark.parametrize(("value", "rounded"), [(0.0, 0.0), (0.12345, 0.123), (-1.2355, -1.24), (99.96, 100.0)])
 def test_round_significant_keeps_three_digits(value: float, rounded: float) -> None:
     assert round_significant(value) == pytest.approx(rounded)
+
+
+def test_tie_sorted_orders_the_ops_of_each_edge_by_name() -> None:
+    """Unlisted ops come last in the order of the space; edges keep their order."""
+    cell = Cell(((0, 1), (0, 2)), ("noise", "max", "skip", "conv"), output=(2,))
+    group = [Candidate("cell", edge, op) for edge in (0, 1) for op in range(4)]
+    found = [(edge, cell.ops[op]) for _, edge, op in tie_sorted(group, {"cell": cell}, ["skip", "conv", "max"])]
+    assert found == [(edge, op) for edge in (0, 1) for op in ("skip", "conv", "max", "noise")]
+    assert tie_sorted(group, {"cell": cell}, []) == group

@@ -81,12 +81,14 @@ def test_pruning_search_accepts_any_proxies(tmp_path: Path) -> None:
         "{_target_:tests.support.tenas_tools.Endless}]"
     )
     small = [*QUICK[:-2], "space.channels=4", "space.cells_per_stage=1", f"method.proxies={scores}"]
+    small.append(f"+callbacks.seen={{_target_:tests.support.tenas_tools.ImagesSeen,file:{tmp_path / 'images'}}}")
     done = run("search", *small, "callbacks.cell_plots.every=100", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     history = lines(tmp_path / "run" / "history.jsonl")
     assert history[-1]["ops_left"] == 6 and history[-1]["synflow"] > 0 and history[-1]["naswot"] > 0
     # a reference and its candidates per round, and the final supernet
     assert [line["not_finite"] for line in history] == [25, 25 + 19, 25 + 19 + 13 + 1]
+    assert json.loads((tmp_path / "images").read_text()) == [64], "all training images, not the weights' half"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,9 @@ def test_pruning_search_refuses_small_images(tmp_path: Path) -> None:
         ("method.proxies=[naswot]", "naswot is not a proxy"),
         ("method.stale_reference=[ntkk]", "unknown method.stale_reference 'ntkk': did you mean 'ntk'?"),
         ("method.ntk_batch=1", "ntk: batch_size=1: the proxy needs at least 2"),
+        ("method.images=half", "unknown method.images 'half'"),
+        ("method.tie_order=[skip]", "unknown method.tie_order 'skip'"),
+        ("method.tie_order=[none,none]", "an op occurs twice"),
         ("method.proxies.1.chunk=0", "chunk=0"),
         ("method.proxies.1.batch_size=0", "linear_regions: batch_size=0"),
     ],
