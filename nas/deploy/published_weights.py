@@ -2,7 +2,9 @@
 
 Supported networks, as supernets and as networks of a genotype:
 
-* DARTS, and PC-DARTS, DrNAS, NoisyDARTS and Robust DARTS, which share its names
+* DARTS, and PC-DARTS, P-DARTS, DrNAS, NoisyDARTS and Robust DARTS, which share its names, with the cells of NASNet and
+  AmoebaNet
+* FairDARTS
 * NAS-Bench-201 (AutoDL-Projects, DrNAS)
 * the NASNet-like networks of AutoDL-Projects (GDAS with searched or fixed reduction cells, DARTS)
 * NoisyDARTS-A as in timm, and the single-path networks of DSNAS and Single Path One-Shot
@@ -26,7 +28,8 @@ _ARCHITECTURE = re.compile(r"_?(log_alpha|alphas?|betas?|arch)(_\w+)?(\.\d+)?")
 """Architecture parameters at the top level of a published network; here they belong to the relaxation."""
 
 _NUMBERED_OP = re.compile(
-    r"(cells\.\d+\.(?:_ops\.\d+(?:\._ops\.\d+)?|layers\.\d+|edges\.\d+<-\d+(?:(?:\._ops)?\.\d+)?))\.(.+)"
+    r"(cells\.\d+\.(?:_ops\.\d+\.\d+\.\d+|(?:_ops|cell_ops)\.\d+(?:\.(?:_ops|m_ops)\.\d+)?|layers\.\d+"
+    r"|edges\.\d+<-\d+(?:(?:\._ops)?\.\d+)?))\.(.+)"
 )
 """Prefix of an op in published names, and the rest of the name."""
 
@@ -38,6 +41,8 @@ _RENAMED_MODULES = (
     (re.compile(r"(cells\.\d+)\.ops2\."), r"\1.pool_branches."),
     (re.compile(r"^(features\.\d+)\.\d+\.(branch_)"), r"\1.\2"),
     (re.compile(r"^classifier\.[01]\."), "classifier."),
+    (re.compile(r"^stem\.conv\."), "stem.0."),
+    (re.compile(r"^stem\.bn\."), "stem.1."),
 )
 """Module names of AutoDL-Projects, DSNAS and the fine-tuned NoisyDARTS-A, with the names of this library."""
 
@@ -48,6 +53,10 @@ _SECOND_HALF = re.compile(r"\bop_b\.op\.(\d+)")
 """Second half of a double separable convolution; here its indices continue after the four modules of the first half."""
 
 _COUNTER = "num_batches_tracked"
+
+_PROFILER = re.compile(r"(.+\.)?total_(ops|params)")
+"""Buffers that the profiler thop adds to each module."""
+
 _SHOWN = 5
 
 
@@ -103,7 +112,7 @@ def _translated_names(state: Mapping[str, Tensor], network: Network) -> dict[str
         match = _STAGED_BLOCK.fullmatch(name)
         if match:
             name = f"blocks.{blocks.index((int(match[1]), int(match[2])))}.{match[3]}"
-        if not _ARCHITECTURE.fullmatch(name):
+        if not _ARCHITECTURE.fullmatch(name) and not _PROFILER.fullmatch(name):
             names[_rename_modules(_rename_op(name, ops))] = key
     return names
 
@@ -119,8 +128,13 @@ def _rename_op(key: str, ops: Mapping[str, tuple[str, nn.Module]]) -> str:
     if match is None or match[1] not in ops:
         return key
     prefix, module = ops[match[1]]
-    # DrNAS stores a pool and its batch norm in an attribute; here they are the op itself.
-    rest = match[2].removeprefix("op.") if isinstance(module, nn.Sequential) else match[2]
+    rest = match[2]
+    if isinstance(module, nn.Sequential):
+        # DrNAS stores a pool and its batch norm in an attribute; here they are the op itself.
+        rest = rest.removeprefix("op.")
+    elif hasattr(module, "op") and rest[0].isdigit():
+        # DARTS builds conv_7x1_1x7 as a sequence; here the sequence is an attribute of the op.
+        rest = f"op.{rest}"
     return f"{prefix}.{rest}"
 
 
@@ -133,15 +147,18 @@ def _numbered_ops(network: Network) -> Iterator[tuple[str, tuple[str, nn.Module]
         for e, (source, target) in enumerate(graph.cell.edges):
             edge = graph.get_submodule(f"edges.{graph.keys[e]}")
             ops = [op for op in graph.cell.ops if (e, op) not in graph.cell.excluded]
+            parallel = graph.cell.edges[:e].count((source, target))
             for column, op in enumerate(ops):
                 if op not in dict(edge.named_children()):
                     continue
                 ours = f"{path}.edges.{graph.keys[e]}.{op}", edge.get_submodule(op)
                 yield f"{cell}._ops.{e}._ops.{column}", ours
+                yield f"{cell}.cell_ops.{e}.m_ops.{column}", ours
                 yield f"{cell}.edges.{target}<-{source}.{column}", ours
                 yield f"{cell}.edges.{target - 2}<-{source}._ops.{column}", ours
                 if len(ops) == 1:
                     yield f"{cell}._ops.{e}", ours
+                    yield f"{cell}._ops.{target}.{source}.{parallel}", ours
                     yield f"{cell}.layers.{e}", ours
                     yield f"{cell}.edges.{target}<-{source}", ours
 

@@ -18,7 +18,10 @@ from torch import Tensor
 
 from nas.utils.errors import NasError, one_line
 
-WRAPPERS = ("state_dict", "model_state", "model_state_dict", "base-model", "model", "network", "net")
+WRAPPERS = (
+    *("state_dict", "model_state", "model_state_dict", "base-model", "model", "network", "net"),
+    *("state_dict_ema", "ema_state_dict", "model_ema", "weights"),
+)
 """Keys of the weights in published checkpoints, which also hold epochs, optimizers and arguments."""
 
 PREFIXES = ("module.", "_orig_mod.", "network.", "model.", "net.")

@@ -16,7 +16,10 @@ from nas.spaces.base import Network
 from nas.spaces.darts.notation import parse as parse_darts
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.notation import parse_genotype
+from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
+from nas.zoo.architectures import get_architecture
 
 TOPOLOGY = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
 DARTS = (
@@ -150,6 +153,54 @@ def test_translate_state_dict_names_of_a_pool_in_an_attribute() -> None:
     found = translate_state_dict({"cells.0._ops.1.op.1.running_mean": torch.zeros(1)}, network)
     assert list(found) == ["cells.0.graph.edges.0_2.max_pool_3x3.1.running_mean"]
     assert set(found) <= set(network.state_dict())
+
+
+def published_network(name: str) -> Network:
+    """Return the network of a published architecture with 4 channels and 3 cells, the second one a reduction."""
+    genotype = parse_genotype(get_architecture(name).genotype)
+    return space_of(genotype, (3, 16, 16), 10).network(genotype, channels=4, layers=3)
+
+
+def test_translate_state_dict_names_of_a_bare_sequence() -> None:
+    """DARTS builds conv_7x1_1x7 as a sequence without an attribute ``op``, AutoDL-Projects as a module with one."""
+    network = published_network("AmoebaNet")
+    expected = {
+        f"cells.1.graph.edges.0_6.conv_7x1_1x7.op.{part}"
+        for part in ("1.weight", "2.weight", "3.weight", "3.bias", "3.running_mean", "3.running_var")
+    }
+    own = network.state_dict()
+    for prefix in ("cells.1._ops.8.", "module.cells.1._ops.8.", "cells.1._ops.8.op."):
+        state = {prefix + name.rpartition(".op.")[2]: own[name] for name in expected}
+        assert set(translate_state_dict(state, network)) == expected
+    assert "cells.1._ops.8.1.weight" in {"cells.1._ops.8." + name.rpartition(".op.")[2] for name in expected}
+
+
+def test_translate_state_dict_names_of_fair_darts() -> None:
+    """FairDARTS orders the ops by target, source and their place on the edge."""
+    network = published_network("FairDARTS_a")
+    names = {
+        "cells.0._ops.2.1.0.op.7.weight": "cells.0.graph.edges.1_2.sep_conv_5x5.op.7.weight",
+        "cells.1._ops.3.1.0.op.3.bias": "cells.1.graph.edges.1_3.dil_conv_5x5.op.3.bias",
+    }
+    assert translate_state_dict({name: torch.zeros(1) for name in names}, network).keys() == set(names.values())
+    assert set(names.values()) <= set(network.state_dict())
+
+
+def test_translate_state_dict_names_of_p_darts_and_stems_of_autodl_projects() -> None:
+    network = super_darts()
+    names = {
+        "cells.0.cell_ops.4.m_ops.6.op.3.running_var": "cells.0.graph.edges.2_3.dil_conv_3x3.op.3.running_var",
+        "cells.0.cell_ops.4.m_ops.2.1.running_var": "cells.0.graph.edges.2_3.avg_pool_3x3.1.running_var",
+        "stem.conv.weight": "stem.0.weight",
+        "module.stem.bn.running_mean": "stem.1.running_mean",
+    }
+    assert list(translate_state_dict({name: torch.zeros(1) for name in names}, network)) == list(names.values())
+    assert set(names.values()) <= set(network.state_dict())
+
+
+def test_translate_state_dict_ignores_the_counters_of_thop() -> None:
+    names = ("total_ops", "total_params", "cells.0.total_ops", "module.cells.0._ops.0.op.1.total_params")
+    assert translate_state_dict({name: torch.zeros(1) for name in names}, final_darts()) == {}
 
 
 def test_translate_state_dict_numbers_the_ops_of_each_edge() -> None:
