@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from nas.benchmarks import parquet_schema, read_release
+from nas.benchmarks.checksum import encode_table
 from nas.benchmarks.records import RecordColumns
 from nas.utils.errors import NasError, one_line
 
@@ -114,7 +114,7 @@ def write_table(table: pa.Table, destination: Path, keep: bool = True) -> None:
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd", use_dictionary=False)
+            file.write(encode_table(table))
             file.flush()
             os.fsync(file.fileno())
         if keep:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -9,32 +10,44 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nas.benchmarks import parquet_schema
+from nas.benchmarks import checksum, parquet_schema
 from nas.benchmarks.benchmark import Values
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES
 from nas.benchmarks.parquet_table import ParquetTable, StoredColumns, open_parquet
 from nas.utils.errors import NasError
 
+log = logging.getLogger(__name__)
+
 
 def notation_of(schema: pa.Schema) -> str | None:
     """Return the notation in the metadata of a converted benchmark, None for any other file."""
     metadata = schema.metadata or {}
-    if metadata.get(b"format", b"").decode() != parquet_schema.FORMAT:
+    if metadata.get(b"format") != parquet_schema.FORMAT.encode():
         return None
-    return str(metadata.get(b"notation", b"").decode())
+    return str(metadata.get(b"notation", b"").decode(errors="replace"))
 
 
 class ConvertedTable(ParquetTable):
-    """Benchmark in a file written by ``python -m nas convert``. Raises NasError for any other file."""
+    """Benchmark in a file written by ``python -m nas convert``.
+
+    The checksum in the file is verified at opening. Raises NasError for a damaged file, and for any other file.
+    """
 
     def __init__(self, path: str | Path, file: pq.ParquetFile | None = None) -> None:
         path = Path(path)
         file = open_parquet(path) if file is None else file
+        stored = checksum.stored_checksum(file)
+        if stored is not None:
+            checksum.verify(path, stored)
         notation = notation_of(file.schema_arrow)
         if notation is None:
             raise NasError(f"benchmark: {path} was not written by python -m nas convert")
-        version = file.schema_arrow.metadata.get(b"version", b"none").decode()
-        if version != parquet_schema.VERSION or notation not in BENCHMARK_SPACES:
+        version = file.schema_arrow.metadata.get(b"version", b"none").decode(errors="replace")
+        if version == parquet_schema.VERSION and stored is None:
+            checksum.verify(path, None)
+        if version == parquet_schema.WITHOUT_CHECKSUM:
+            log.warning("benchmark: %s has no checksum, so damage is not noticed. Convert the benchmark again.", path)
+        elif version != parquet_schema.VERSION or notation not in BENCHMARK_SPACES:
             raise NasError(
                 f"benchmark: {path} has version {version} and notation '{notation}'; supported is version "
                 f"{parquet_schema.VERSION} of {', '.join(BENCHMARK_SPACES)}. Convert the benchmark again."

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from nas.benchmarks import checksum
 from nas.benchmarks.benchmark import Benchmark
-from nas.benchmarks.benchmark_spaces import table_directories
+from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, table_directories
 from nas.benchmarks.converted_table import ConvertedTable, notation_of
 from nas.benchmarks.nas_bench_201_means import INDEX_AND_NAME, NasBench201Means
 from nas.benchmarks.parquet_table import open_parquet
@@ -37,7 +38,8 @@ def open_table(path: str | Path) -> Benchmark:
     """Open a converted benchmark or the table of NAS-Bench-201 means. Raise NasError if the file is neither."""
     path = Path(path).expanduser()
     file: pq.ParquetFile = open_parquet(path)
-    return NasBench201Means(path, file) if notation_of(file.schema_arrow) is None else ConvertedTable(path, file)
+    converted = notation_of(file.schema_arrow) is not None or checksum.stored_checksum(file) is not None
+    return ConvertedTable(path, file) if converted else NasBench201Means(path, file)
 
 
 def unreadable_files(root: str | Path, notation: str) -> list[Path]:
@@ -57,11 +59,19 @@ def _candidate_files(root: str | Path, notation: str) -> Iterator[Path]:
 
 
 def _read_schema(path: Path, notation: str) -> tuple[list[str], str | None]:
-    """Return the columns of a file and its notation; nothing for an unreadable file that seems to be unrelated."""
+    """Return the columns of a file and its notation; nothing for an unreadable file that seems to be unrelated.
+
+    Raises:
+        NasError: If a converted benchmark is so damaged that its notation is unknown.
+    """
     try:
-        schema = open_parquet(path).schema_arrow
+        file = open_parquet(path)
     except NasError:
         if notation in (path.parent.name, path.stem):
             raise
         return [], None
-    return schema.names, notation_of(schema)
+    schema, stored = file.schema_arrow, checksum.stored_checksum(file)
+    found = notation_of(schema)
+    if stored is not None and found not in BENCHMARK_SPACES:
+        checksum.verify(path, stored)
+    return schema.names, found

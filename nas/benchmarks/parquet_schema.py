@@ -6,7 +6,7 @@
 - ``RUN/latency-seconds``: seconds of one forward pass.
 
 RUN and SET have the names of the benchmark's own files. Numbers are float64; null means that the benchmark does not
-contain the value. The metadata of the schema contain format, version and notation.
+contain the value. The metadata of the schema contain format, version and notation; version 2 added a checksum.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 FORMAT = "nas-benchmark"
-VERSION = "1"
+VERSION = "2"
+WITHOUT_CHECKSUM = "1"  # the version before, which is still read
 RUNS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 SETS = ("train", "x-valid", "x-test", "ori-test")
 INDEX, ARCHITECTURE = "index", "architecture"

@@ -37,11 +37,14 @@ class StoredColumns:
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a file, mapped into memory. Raise NasError if it cannot be read."""
     try:
-        return pq.ParquetFile(path, memory_map=True)
+        file = pq.ParquetFile(path, memory_map=True)
+        _ = file.schema_arrow  # parsed at first use
+        return file
     except FileNotFoundError:
         raise NasError(f"benchmark: there is no file {path}") from None
-    except (pa.ArrowException, OSError) as error:
-        raise NasError(f"benchmark: {path} cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise NasError(f"benchmark: {path} cannot be read as Parquet ({reason[0]})") from None
 
 
 class ParquetTable(Benchmark):
@@ -178,7 +181,7 @@ class ParquetTable(Benchmark):
     def _read(self, names: list[str]) -> pa.Table:
         try:
             return self._file.read(columns=names, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise NasError(f"benchmark: {self.path} is damaged ({str(error).splitlines()[0]})") from None
 
     def _columns_of(self, dataset: str, split: str, epochs: int) -> StoredColumns:

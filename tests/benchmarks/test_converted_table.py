@@ -64,10 +64,10 @@ def test_converted_table_reports_missing_times(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_spaces")
 def test_open_table_refuses_other_versions(tss_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.benchmarks.parquet_schema.VERSION", "2")
+    monkeypatch.setattr("nas.benchmarks.parquet_schema.VERSION", "3")
     convert.convert(tss_release, tmp_path / "a.parquet")
     monkeypatch.undo()
-    with pytest.raises(NasError, match="has version 2 and notation 'nas_bench_201'; supported is version 1"):
+    with pytest.raises(NasError, match="has version 3 and notation 'nas_bench_201'; supported is version 2"):
         open_table(tmp_path / "a.parquet")
 
 
