@@ -51,8 +51,7 @@ class CifarSite:
 
     def __init__(self, directory: Path, files: dict[str, bytes] | None = None, packed: bytes | None = None) -> None:
         self.files = file_contents() if files is None else files
-        # Unexpected members, which must not be unpacked.
-        surplus = {"../escaped": b"x", f"{FOLDER}/readme.html": b"x"}
+        surplus = {f"{FOLDER}/readme.html": b"x"}  # an unexpected member, which must not be unpacked
         whole = tar_of({f"{FOLDER}/{name}": content for name, content in self.files.items()} | surplus)
         self.packed = whole if packed is None else packed
         self.path = directory / "cifar-10-python.tar.gz"

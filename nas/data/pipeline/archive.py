@@ -7,22 +7,21 @@ import hashlib
 import http.client
 import logging
 import shutil
-import tarfile
 import urllib.request
 import uuid
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.data.pipeline.extract import extract
 from nas.data.pipeline.unpickle import unpickle_arrays
-from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT = 60  # seconds without a response
+_MAX_BYTES = 1 << 30  # unpacked; CIFAR has 186 MB
 
 
 @dataclass(frozen=True)
@@ -108,19 +107,8 @@ class Archive:
                 part.unlink()
 
     def _unpack(self, packed: Path, root: Path) -> None:
-        """Write the missing files of ``files``, and no other member of the archive."""
-        wanted = {f"{self.folder}/{name}": root / self.folder / name for name in self.missing(root)}
-        try:
-            (root / self.folder).mkdir(parents=True, exist_ok=True)
-            with tarfile.open(packed, "r:gz") as tar:
-                for member in tar:
-                    stream = tar.extractfile(member) if member.name in wanted and member.isreg() else None
-                    if stream is not None:
-                        write_atomically(wanted.pop(member.name), stream.read())
-        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            raise NasError(f"{packed}: cannot be unpacked ({error!r}). Delete it to download it again.") from error
-        if wanted:
-            raise NasError(f"{packed}: does not contain {', '.join(wanted)}. Delete it to download it again.")
+        """Write the missing files of ``files``, and no other entry of the archive."""
+        extract(packed, root, [f"{self.folder}/{name}" for name in self.missing(root)], _MAX_BYTES)
 
 
 def _md5(content: bytes = b"") -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas.utils.errors import NasError
-from tests.support.cifar_tools import FOLDER, CifarSite, list_files, md5_of, tar_of, unpack_files
+from tests.support.cifar_tools import FOLDER, CifarSite, file_contents, list_files, md5_of, tar_of, unpack_files
 
 
 @pytest.fixture
@@ -109,3 +109,12 @@ def test_archive_rejects_a_damaged_file(site: CifarSite, tmp_path: Path) -> None
     data.prepare_data()
     with pytest.raises(NasError, match=rf"test_batch: damaged \(md5 {md5_of(b'short')}, expected .*Delete it"):
         data.setup()
+
+
+def test_archive_with_a_matching_checksum_must_not_lead_out_of_its_folder(tmp_path: Path) -> None:
+    files = file_contents()
+    whole = {f"{FOLDER}/{name}": content for name, content in files.items()}
+    site = CifarSite(tmp_path / "site", files, tar_of(whole | {"../escaped": b"x"}))
+    with pytest.raises(NasError, match="'../escaped' leads out of the destination"):
+        site.data(tmp_path / "data").prepare_data()
+    assert list_files(tmp_path / "data") == {"cifar-10-python.tar.gz"}
