@@ -70,3 +70,19 @@ def test_discretize_chooses_the_strongest_links(repeats: bool) -> None:
             pairs = [(a, b) for a in links for b in links if a > b and (repeats or a[2] != b[2])]
             best = max(pairs, key=lambda pair: pair[0][0] + pair[1][0])
             assert [link[:2] for link in chosen if link.target == node] == [link[1:] for link in best]
+
+
+@pytest.mark.parametrize("edge_scores", [None, torch.ones(14)])
+def test_discretize_breaks_ties_by_row_and_column(edge_scores: torch.Tensor | None) -> None:
+    """Equal scores select the first two edges of each node and the first op that a genotype may have."""
+    links = discretize(CELL, torch.full((14, 4), 0.25), edge_scores).links
+    assert links == tuple(("skip_connect", source, node) for node in NODES for source in (0, 1))
+
+
+def test_discretize_sorts_edges_by_strength_and_equal_ones_by_row() -> None:
+    scores = torch.full((14, 4), 0.25)
+    into_last = [e for e, (_, target) in enumerate(EDGES) if target == 5]
+    scores[into_last[3], 2], scores[into_last[4], 2] = 0.5, 0.5
+    assert discretize(CELL, scores).links[-2:] == (("conv", 3, 5), ("conv", 4, 5))
+    scores[into_last[1], 3] = 0.6
+    assert discretize(CELL, scores).links[-2:] == (("pool", 1, 5), ("conv", 3, 5))

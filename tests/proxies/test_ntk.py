@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
-from nas.proxies.ntk import per_sample_gradients
+from nas.proxies.ntk import Ntk, per_sample_gradients
 from nas.proxies.pruned import PrunedSupernet
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
@@ -45,3 +46,23 @@ def test_per_sample_gradients_equal_closed_form(count: int) -> None:
         torch.testing.assert_close(rows, (x @ weight).detach()[:, None] * x)
     independent = per_sample_gradients((x @ weight).square(), [unused])
     assert independent.shape == (count, 1) and not independent.any()
+
+
+@pytest.mark.parametrize("float64", [True, False])
+def test_ntk_kernel_of_a_linear_layer_needs_double_precision(float64: bool) -> None:
+    """The kernel is classes * X X^T. For two nearly parallel images it is singular in float32."""
+    x = torch.tensor([[1.0, 0.0], [1.0, 2.0**-13]]).view(2, 2, 1, 1)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 3))
+    kernel = 3 * torch.tensor([[1.0, 1.0], [1.0, 1.0 + 2.0**-26]], dtype=torch.float64)
+    proxy = Ntk(float64=float64)
+    found = proxy.kernel(network, x)
+    assert found.dtype == (torch.float64 if float64 else torch.float32)
+    if float64:
+        assert torch.equal(found, kernel)
+        assert proxy(network, (x, torch.zeros(2)), torch.Generator()) == pytest.approx(4 * 2.0**26, rel=1e-6)
+    else:
+        assert torch.equal(found, torch.full((2, 2), 3.0)), "the difference of the images is lost"
+
+
+def test_ntk_has_double_precision_by_default() -> None:
+    assert Ntk().float64

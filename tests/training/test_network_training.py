@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,13 +46,15 @@ def data(**options: Any) -> Synthetic:
     return synthetic
 
 
-def fit(training: Training, epochs: int, *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
+def fit(
+    training: Training, epochs: int, *callbacks: pl.Callback, ckpt_path: Path | None = None, **options: Any
+) -> pl.Trainer:
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, callbacks=list(callbacks),
         **options,
     )  # fmt: skip
-    trainer.fit(training, datamodule=data())
+    trainer.fit(training, datamodule=data(), ckpt_path=ckpt_path)
     return trainer
 
 
@@ -89,6 +92,27 @@ def test_training_increases_drop_path_linearly() -> None:
     watch = RecordEpochs()
     fit(Training(Small(), SGD, classes=5, drop_path=0.3), 6, watch)
     assert [round(p, 12) for (p,) in watch.probabilities] == [0.0, 0.05, 0.1, 0.15, 0.2, 0.25]
+
+
+def test_training_resumed_within_an_epoch_has_its_drop_path(tmp_path: Path) -> None:
+    class Watch(pl.Callback):
+        """Record the drop-path probability of each step, and save a checkpoint in the middle of the third epoch."""
+
+        def __init__(self) -> None:
+            self.seen: list[tuple[int, int, float]] = []
+
+        def on_train_batch_end(
+            self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+        ) -> None:
+            self.seen.append((trainer.current_epoch, batch_idx, module.network.drop_path.probability))
+            if self.seen[-1][:2] == (2, 1):
+                trainer.save_checkpoint(tmp_path / "within.ckpt", weights_only=False)
+
+    whole, rest = Watch(), Watch()
+    fit(Training(Small(), SGD, classes=5, drop_path=0.3), 4, whole)
+    fit(Training(Small(), SGD, classes=5, drop_path=0.3), 4, rest, ckpt_path=tmp_path / "within.ckpt")
+    assert rest.seen == [entry for entry in whole.seen if entry[:2] > (2, 1)]
+    assert rest.seen[0] == (2, 2, pytest.approx(0.15))
 
 
 @pytest.mark.parametrize(("cell", "dropped"), [(0, 6), (1, 5)])

@@ -4,11 +4,44 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
+from nas.data.synthetic import Synthetic
+from nas.training.network_training import Training
 from tests.support.compose_tools import script, succeeded
 from tests.support.error_tools import NB201, TRAIN
+from tests.support.rank_tools import on_two_ranks
+from tests.training.test_network_training import SGD, Small
+
+
+def measure(rank: int, world: int = 2) -> dict[str, float]:
+    """Test a network on the share of a rank, and return the logged metrics and the number of images."""
+    torch.manual_seed(0)
+    data: Any = Synthetic(shape=(3, 2, 2), classes=5, size=8, test_size=5, batch_size=2, eval_batch_size=2)
+    data.trainer = SimpleNamespace(
+        global_rank=rank, world_size=world, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+    )
+    training: Any = Training(Small(), SGD, classes=5).eval()
+    logged: dict[str, float] = {}
+    training.log_dict = lambda metrics: logged.update({name: float(value) for name, value in metrics.items()})
+    seen = 0
+    with torch.no_grad():
+        for number, batch in enumerate(data.test_dataloader()):
+            training.test_step(batch, number)
+            seen += len(batch[1])
+        training.on_test_epoch_end()
+    return {**logged, "images": training.tested_images, "own images": seen}
+
+
+def test_two_ranks_count_each_test_image_once(tmp_path: Path) -> None:
+    first, second = on_two_ranks(measure, tmp_path)
+    alone = measure(0, world=1)
+    assert (first.pop("own images"), second.pop("own images"), alone.pop("own images")) == (3, 2, 5)
+    assert first == second == pytest.approx(alone, rel=1e-5) and alone["images"] == 5
 
 
 @pytest.mark.slow

@@ -94,3 +94,22 @@ def test_bohb_refuses_options_out_of_range() -> None:
     for options in ({"min_points": 0}, {"min_bandwidth": 0.0}, {"min_bandwidth": 1.5}, {"eta": 1}):
         with pytest.raises(NasError, match="must be at least"):
             Bohb(NB201, **options)  # type: ignore[arg-type]
+
+
+def test_bohb_samples_from_the_model_of_the_highest_ready_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy, rng = Bohb(NB201, rungs=2, eta=3, min_points=4), random.Random(0)
+    used: list[tuple[int, list[bool]]] = []
+    for rung, model in enumerate(strategy.models):
+        assert isinstance(model, KernelDensityModel)
+
+        def sample(rng: random.Random, rung: int = rung, model: KernelDensityModel = model) -> object:
+            used.append((rung, [other.ready for other in strategy.models]))
+            return KernelDensityModel.sample(model, rng)
+
+        monkeypatch.setattr(model, "sample", sample)
+    for _ in range(60):
+        genotype = strategy.ask(rng)
+        strategy.tell(genotype, value_of(genotype))
+    states = [ready for _, ready in used]
+    assert [True, False] in states and [True, True] in states
+    assert all(rung == (1 if ready[1] else 0) for rung, ready in used)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
+from nas.cli.run_dir.sweep_table import SweepTable
 from tests.support.compose_tools import DATA, ROOT, script, small, succeeded
 
 QUICK = [*DATA, *small("nas_bench_201"), "trainer.max_epochs=1"]
@@ -100,3 +102,14 @@ def test_sweep_table_of_trainings(tmp_path: Path) -> None:
     for job, row in zip(found, rows, strict=True):
         assert_row_is_summary(row, job)
         assert f"{float(row['test_accuracy']):.2f}" in said
+
+
+def test_jobs_of_a_sweep_are_sorted_by_number(tmp_path: Path) -> None:
+    """Job 10 comes after job 9, not after job 1; directories with other names come last."""
+    names = [*map(str, range(12)), "extra"]
+    for name in reversed(names):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text(json.dumps({"mode": "search", "seed": 100}))
+    SweepTable().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}, "mode": "search"}))
+    with (tmp_path / "sweep.csv").open(newline="") as file:
+        assert [row["job"] for row in csv.DictReader(file)] == names

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from nas.data.pipeline.file_loader import FileLoader
 from nas.utils.errors import NasError
 from tests.support.data_tools import labels, pixels
 from tests.support.folder_tools import image_folder, small_folder, truncate_file
@@ -107,3 +109,23 @@ def test_file_loader_raises_if_no_file_is_readable(tmp_path: Path) -> None:
         truncate_file(path)
     with pytest.raises(NasError, match="consecutive image files that cannot be read"):
         labels(small_folder(tmp_path, bilevel=False, on_broken_image="skip", batch_size=2).train_dataloader())
+
+
+def test_file_loader_augments_an_image_differently_in_each_epoch_and_pass() -> None:
+    """The seeds that the decoder receives are different for all images, passes and epochs."""
+    seeds: list[int] = []
+
+    class Decode:
+        augment = True
+
+        def __call__(self, path: str, seed: int) -> torch.Tensor:
+            seeds.append(seed)
+            return torch.zeros(1)
+
+    options: dict[str, Any] = {"decode": Decode(), "batch_size": 2, "shuffle": False, "num_workers": 0}
+    loader = FileLoader("folder", ["a", "b", "c"], torch.zeros(3, dtype=torch.int64), **options)
+    for epoch in range(3):
+        loader.set_epoch(epoch)
+        list(loader)
+        list(loader)
+    assert len(seeds) == len(set(seeds)) == 3 * 2 * 3

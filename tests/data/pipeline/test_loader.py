@@ -161,3 +161,13 @@ def test_loader_rejects_invalid_options(options, message) -> None:
 def test_tensor_loader_rejects_missing_labels() -> None:
     with pytest.raises(NasError, match="3 images and 2 labels"):
         TensorLoader(torch.zeros(3, 1, 1, 1), torch.zeros(2), batch_size=1, transform=noisy, shuffle=False)
+
+
+def test_loader_augments_an_image_differently_in_each_epoch() -> None:
+    """A single image in the order of its index: only the random numbers of the augmentation can differ."""
+    loader = numbered(indices=torch.tensor([7]), shuffle=False)
+    found = []
+    for epoch in range(4):
+        loader.set_epoch(epoch)
+        found += [float(pixels(loader)), float(pixels(loader))]
+    assert len(set(found)) == 8 and {int(value) for value in found} == {7}

@@ -105,3 +105,15 @@ def test_loader_without_validation(tmp_path) -> None:
     runner = trainer(tmp_path, epochs=1)
     runner.fit(watch, datamodule=uneven(bilevel=False))
     assert len(watch.seen) == 13 and watch.validated == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*")
+@pytest.mark.parametrize("bilevel", [True, False])
+def test_loader_augments_differently_in_each_epoch_of_a_short_training(tmp_path, bilevel) -> None:
+    """With one image per part and one step per epoch, order and mini-batches cannot differ."""
+    data = Synthetic(shape=(1, 4, 4), classes=2, size=2 if bilevel else 1, batch_size=1, pad=2, bilevel=bilevel)
+    watch = RecordBatches()
+    trainer(tmp_path, epochs=6).fit(watch, datamodule=data)
+    assert [epoch for epoch, _, _ in watch.seen] == list(range(6))
+    for part in zip(*(sums for _, _, sums in watch.seen), strict=True):
+        assert len(set(part)) > 2

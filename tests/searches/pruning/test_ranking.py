@@ -11,6 +11,7 @@ from nas.searches.pruning.ranking import (
     LARGEST_CHANGE,
     Candidate,
     pruning_order,
+    rank_changes,
     relative_change,
     round_significant,
     tie_sorted,
@@ -55,3 +56,18 @@ def test_tie_sorted_orders_the_ops_of_each_edge_by_name() -> None:
     found = [(edge, cell.ops[op]) for _, edge, op in tie_sorted(group, {"cell": cell}, ["skip", "conv", "max"])]
     assert found == [(edge, op) for edge in (0, 1) for op in ("skip", "conv", "max", "noise")]
     assert tie_sorted(group, {"cell": cell}, []) == group
+
+
+def test_rank_changes_orders_by_rounded_and_counts_full_values() -> None:
+    """Values with the same three digits keep their order, but have ranks of their own; equal ones share a rank."""
+    order, ranks = rank_changes([0.12341, 0.12349, 0.5, 0.12341, 0.5], True)
+    assert order == [0, 1, 3, 2, 4] and ranks == [0, 1, 3, 2, 3]
+    order, ranks = rank_changes([0.12341, 0.12349, 0.5, 0.12341, 0.5], False)
+    assert order == [2, 4, 0, 1, 3] and ranks == [1, 2, 0, 3, 0]
+
+
+def test_pruning_order_breaks_equal_sums_by_the_first_proxy() -> None:
+    """Ranks 0, 1, 2 and 2, 1, 0 have equal sums."""
+    assert pruning_order([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]], [False, True]) == [0, 1, 2]
+    assert pruning_order([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]], [True, False]) == [2, 1, 0]
+    assert pruning_order([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]], [False, True]) == [0, 1, 2]
