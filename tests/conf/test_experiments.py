@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def text_of(name: str) -> str:
     return (CONF / "experiment" / f"{name}.yaml").read_text()
 
 
+@cache
 def chosen(name: str, *overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the composed search of an experiment, unresolved, and its choices of groups."""
     with composed("search", f"experiment={name}", *overrides) as cfg:
