@@ -23,11 +23,13 @@ class Evaluator(ABC):
     Attributes:
         label: Description of the value, for summaries and plots.
         simulated: Whether the seconds are stored in a table instead of measured.
+        network_size: Description of the network that is evaluated, empty if the genotype alone determines it.
         fidelities: Training lengths in epochs among which a query selects; empty for a single fidelity.
     """
 
     label: str = "value"
     simulated = False
+    network_size: str = ""
     fidelities: Sequence[int] = ()
 
     @abstractmethod
@@ -42,6 +44,11 @@ class Evaluator(ABC):
     def label_at(self, fidelity: int | None) -> str:
         """Return the description of values at one fidelity; None: at any fidelity, or at the only one."""
         return self.label
+
+    def describe_value(self, fidelity: int | None) -> str:
+        """Return the description of values at one fidelity, and of the network that they are measured on."""
+        label = self.label_at(fidelity)
+        return f"{label} of the network with {self.network_size}" if self.network_size else label
 
     def reset(self, seed: int) -> None:  # noqa: B027, most evaluators have no random state
         """Start a run: reseed random numbers that continue from query to query."""

@@ -135,7 +135,7 @@ class BlackBoxSearch(Search):
         assert best is not None and evaluator is not None
         return {
             "value": best.value if math.isfinite(best.value) else None,
-            "value_of": evaluator.label_at(best.fidelity),
+            "value_of": evaluator.describe_value(best.fidelity),
             "val_accuracy_of": None,
             "queries": len(loop.history),
             "genotypes": len({query.genotype for query in loop.history}),

@@ -17,6 +17,7 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from nas.callbacks.recording.epoch_metrics import EpochMetrics
 from nas.cli.checks.options import check_network
 from nas.cli.checks.requirements import check_requirements
 from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
@@ -102,7 +103,11 @@ def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Train
         if isinstance(logger, WandbLogger):
             logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False))  # type: ignore[arg-type]
     trainer: pl.Trainer = instantiate(
-        cfg.trainer, logger=loggers or False, callbacks=[*callbacks, *more], plugins=plugins, _convert_="all"
+        cfg.trainer,
+        logger=loggers or False,
+        callbacks=[EpochMetrics(), *callbacks, *more],
+        plugins=plugins,
+        _convert_="all",
     )
     return trainer
 

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.arguments import check_choices, check_mode
+from nas.cli.checks.dataset_values import check_dataset_values
 from nas.cli.checks.directory import check_directory
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.checks.values import check_config, check_grid
@@ -70,6 +71,8 @@ def prepare(job: str, arguments: Sequence[str]) -> list[str]:
             os.environ["HYDRA_FULL_ERROR"] = "1"
         if not flags.cfg:
             _check(cfg, bool(flags.multirun))
+            if not flags.multirun:  # each job of a sweep checks itself
+                check_dataset_values(given, cfg, lambda lines: compose_job(job, lines, flags))
     return options + given
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
+from nas.deploy.finite import check_finite
 from nas.deploy.missing_model import explain_missing_model
 from nas.deploy.model import MODEL_FILE, decode_model, is_model
 from nas.deploy.published_weights import translate_state_dict
@@ -53,6 +54,7 @@ def load_initial_weights(network: Network, genotype: Genotype, source: str | Pat
         state = dict(model.state)
     else:
         state = _translate(content, path, network)
+    check_finite(state, path, "init_weights")
     own = network.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     new = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
+from nas.deploy.finite import check_finite
 from nas.deploy.infer_options import infer_classes, infer_options
 from nas.deploy.missing_model import explain_missing_model
 from nas.deploy.model import MODEL_FILE, Model, decode_model, is_model
@@ -72,8 +73,10 @@ def resolve_model(
         if weights is not None and genotype is not None:
             _check_genotype(genotype, model, path)
         _check_options(options(model.space), model, path)
+        check_finite(model.state, path)
         return ResolvedModel(model, path, f"model.pt, version {content['version']}")
     state, key = extract_state_dict(content, path)
+    check_finite(state, path)
     source = genotype if weights is not None else None
     entry = None if source is None or isinstance(source, Genotype) else find_published(source)
     shape = shape or (3, 32, 32)

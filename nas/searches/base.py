@@ -125,7 +125,12 @@ class SupernetSearch(Search):
         self.masks = Masks(space.cells)
         self.supernet = space.supernet(edge)
         self.observers: list[Callable[[Observation], None]] = []
+        self.validated_images = 0
+        """Images of the last validation, over all ranks."""
+        self.validated_step = -1
+        """Number of optimizer steps before the last validation."""
         self._evaluated: Architecture = {}
+        self._images = 0
 
     def observe(self, phase: str, loss: Tensor, batch: Batch, arch: Architecture) -> None:
         """Pass a loss to all observers before its step is taken. An observer may raise to prevent the step."""
@@ -156,9 +161,16 @@ class SupernetSearch(Search):
 
     def on_validation_epoch_start(self) -> None:
         self._evaluated = self.space.encode(self.genotype(), like=torch.zeros((), device=self.device))
+        self._images = 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         loss, accuracy = self.evaluate(batch, self._evaluated)
         size = len(batch[1])
+        self._images += size
         self.log("val/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
         self.log("val/accuracy", accuracy, on_step=False, on_epoch=True, sync_dist=True, batch_size=size, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        images = torch.tensor(self._images, device=self.device)
+        self.validated_images = int(self.trainer.strategy.reduce(images, reduce_op="sum"))
+        self.validated_step = self.trainer.global_step

@@ -16,6 +16,8 @@ from nas.utils.errors import NasError
 
 Shape = tuple[int, int, int]
 Probe = Literal["ntk", "regions"]
+SIZES = ("channels", "layers", "cells_per_stage")
+"""Options of ``Space.network`` that determine the size of a network."""
 PROBE_SHAPE: Shape = (1, 3, 3)
 """(C, H, W) of the crops for the "regions" probe."""
 
@@ -77,6 +79,15 @@ class Space(ABC):
     def supernet_size(self) -> dict[str, Any]:
         """Return the options of ``network`` that give a genotype the size of the supernet."""
         return {}
+
+    def describe_size(self, **options: Any) -> str:
+        """Describe the size of ``network`` with some options, ``channels=16 cells_per_stage=5`` for example.
+
+        Empty if the genotype alone determines the size.
+        """
+        parameters = inspect.signature(self.network).parameters
+        sizes = {name: options.get(name, parameters[name].default) for name in SIZES if name in parameters}
+        return " ".join(f"{name}={value}" for name, value in sizes.items())
 
     def check_edge(self, edge: EdgeFactory) -> None:
         """Raise NasError if the supernet cannot use ``edge`` because the space mixes no ops on edges."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -28,14 +28,28 @@ from nas.utils.seeds import derive_seed
 log = logging.getLogger(__name__)
 
 Batch = tuple[Tensor, Tensor]
+
+
+UNKNOWN = -1
+
+
+class Best(NamedTuple):
+    """Best test accuracy in percent, the number of epochs until then, and the number of images of that test."""
+
+    accuracy: float
+    epochs: int
+    images: int
+
+
 MANY_CLASSES = 100  # data sets with at least this many classes also report the top-5 accuracy
 
 
 class Training(pl.LightningModule):
     """Train and test the network of a genotype.
 
-    If the data set provides the test images for validation, ``best`` holds the best test accuracy in percent and the
-    number of epochs until then. ``tested_images`` is the number of images of the last test, summed over ranks.
+    If the data set provides the test images for validation, ``best`` holds the best test accuracy in percent, the
+    number of epochs until then and the number of images of that test. ``tested_images`` is the number of images of the
+    last test, summed over ranks.
 
     Args:
         network: network of the genotype.
@@ -80,12 +94,12 @@ class Training(pl.LightningModule):
         self.clip_norm = clip_norm
         self.decay_norm_and_bias = decay_norm_and_bias
         self.seed = seed
-        self.best: tuple[float, int] | None = None
+        self.best: Best | None = None
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_top5 = MulticlassAccuracy(classes, top_k=5, average="micro") if classes >= MANY_CLASSES else None
         self.test_loss = MeanMetric()
         self.test_images = SumMetric()
-        self.tested_images = 0
+        self.tested_images = self.validated_images = 0
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self._random_state: dict[str, Any] | None = None
@@ -157,8 +171,14 @@ class Training(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         accuracy = float(self._log_test())
-        if not self.trainer.sanity_checking and (self.best is None or accuracy > self.best[0]):
-            self.best = (accuracy, self.current_epoch + 1)
+        self.validated_images = self.tested_images
+        if self.trainer.sanity_checking:
+            return
+        if self.best is not None and self.best.images == UNKNOWN:
+            self.best = self.best._replace(images=self.tested_images)
+        # accuracies on different images, such as before and after a resume with another limit, are not compared
+        if self.best is None or self.best.images != self.tested_images or accuracy > self.best.accuracy:
+            self.best = Best(accuracy, self.current_epoch + 1, self.tested_images)
 
     def on_test_epoch_end(self) -> None:
         self._log_test()
@@ -185,7 +205,8 @@ class Training(pl.LightningModule):
         check_state_dict(self, checkpoint["state_dict"], "training")
         self._random_state = checkpoint.get("random")
         best = checkpoint.get("best")
-        self.best = None if best is None else (best[0], best[1])
+        # 0.1.0 stored no number of images: the next validation sets it
+        self.best = None if best is None else Best(best[0], best[1], best[2] if len(best) > 2 else UNKNOWN)
 
     def on_train_start(self) -> None:
         scheduler = self.lr_schedulers()

@@ -116,7 +116,10 @@ def unfinished(finished: Path, directory: Path, epochs: int = 2) -> Path:
 
 
 class Bomb(pl.Callback):
-    """Break a run before a step: set NaN weights or images, or send a signal."""
+    """Break a run before a step: set weights, statistics of batch norm or images, or send a signal.
+
+    "validation" and "test" set the images of the first batch of these loops.
+    """
 
     def __init__(self, what: str, epoch: int = 1, step: int = 1) -> None:
         self.what = what
@@ -125,11 +128,16 @@ class Bomb(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if (trainer.current_epoch, batch_idx) != self.place:
+        if (trainer.current_epoch, batch_idx) != self.place or self.what in ("validation", "test"):
             return
         if self.what == "interrupt":
             signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
             os.kill(os.getpid(), signal.SIGINT)
+        elif self.what in ("mean", "variance"):
+            value, ending = {"mean": (float("nan"), "running_mean"), "variance": (float("inf"), "running_var")}[
+                self.what
+            ]
+            next(buffer for n, buffer in pl_module.named_buffers() if n.endswith(ending)).fill_(value)
         elif self.what == "images":
             images: Tensor = batch["train"][0] if isinstance(batch, dict) else batch[0]
             images.fill_(float("inf"))
@@ -137,6 +145,14 @@ class Bomb(pl.Callback):
             value = {"spoiled": float("nan"), "huge": 3e38}[self.what]
             name = next(n for n, _ in pl_module.named_parameters() if "classifier.weight" in n)
             pl_module.get_parameter(name).data.fill_(value)
+
+    def on_validation_batch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        if self.what == "validation" and trainer.current_epoch == self.place[0]:
+            args[1][0].fill_(float("inf"))
+
+    def on_test_batch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        if self.what == "test":
+            args[1][0].fill_(float("inf"))
 
 
 def bomb(what: str, **options: int) -> str:

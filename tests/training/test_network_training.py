@@ -234,12 +234,14 @@ def test_training_best_is_the_first_epoch_of_the_highest_accuracy() -> None:
     fit(training, 6, watch)
     assert len(watch.accuracies) == 6 and len(set(watch.accuracies)) > 1
     best = max(watch.accuracies)
-    assert training.best == (best, watch.accuracies.index(best) + 1)
+    assert training.best == (best, watch.accuracies.index(best) + 1, training.tested_images)
     checkpoint: dict[str, Any] = {}
     training.on_save_checkpoint(checkpoint)
     other = Training(Small(), SGD, classes=5)
     other.on_load_checkpoint({"state_dict": training.state_dict(), **checkpoint})
     assert other.best == training.best
+    other.on_load_checkpoint({"state_dict": training.state_dict(), **checkpoint, "best": [50.0, 2]})
+    assert other.best is not None and other.best[:2] == (50.0, 2), "version 0.1.0 stored no number of images"
 
 
 def test_training_channels_last_matches_contiguous() -> None:

@@ -35,6 +35,7 @@ class SupernetAccuracy(Evaluator):
         if batches is not None and batches < 1:
             raise NasError(f"evaluator.batches={batches}: use a number of at least 1, or null for all.")
         self.search = search.to(device)
+        self.network_size = search.space.describe_size(**search.space.supernet_size())
         self._like = torch.zeros((), device=device)
         valid = data.val_dataloader()
         if isinstance(valid, list):

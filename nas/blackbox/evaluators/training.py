@@ -78,6 +78,7 @@ class ShortTraining(Evaluator):
             raise NasError("evaluator=training: needs validation images. Set dataset.bilevel=true.")
         self.space, self.device, self.epochs, self.clip_norm, self.seed = space, device, epochs, clip_norm, seed
         self.network = {} if network is None else dict(network)
+        self.network_size = space.describe_size(**self.network)
         self.task = Classification()
         self._train: TensorLoader = loaders.iterables["train"]
         self._valid: list[tuple[Tensor, Tensor]] = [(x.to(device), y.to(device)) for x, y in valid]

@@ -40,6 +40,9 @@ class ZeroCost(Evaluator):
     ) -> None:
         assert proxy is not None, "the configuration always sets a proxy"
         self.label = proxy.name if proxy.higher_is_better else f"-{proxy.name}"
+        thin = network is None and proxy.probe is not None
+        size = space.describe_size(**(space.supernet_size() if network is None else network))
+        self.network_size = f"the thin size for {proxy.name}" if thin else size
         batches = ProxyBatches(data, seed)
         self._evaluate = ProxyEvaluator(space, proxy, LazyProxyBatches(lambda: batches, device), network, seed)
 

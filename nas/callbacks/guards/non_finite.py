@@ -1,7 +1,8 @@
-"""Stop a run when a loss or a parameter is NaN or infinite."""
+"""Stop a run when a loss, a parameter or a buffer is NaN or infinite."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nas.callbacks.recording.epoch_metrics import VALIDATION
 from nas.gradients.base import Batch
 from nas.nn.fused_cell_graph import unfused
 from nas.searches.base import Observation, SupernetSearch
@@ -22,7 +24,8 @@ class StopOnNonFinite(pl.Callback):
     """Raise NasError on a NaN or infinite loss, naming the step and the first module that produced it.
 
     On the CPU each loss is checked before its step is taken. On other devices a check would synchronize, so losses are
-    checked together every ``every`` steps and at the end of an epoch. Parameters are checked at the end of an epoch,
+    checked together every ``every`` steps and at the end of an epoch. Parameters and buffers, such as the statistics of
+    batch norm, are checked after the last step of an epoch, and the metrics of a validation or test after it. This is
     before anything is saved: the checkpoint and the genotype of the last complete epoch stay valid.
 
     Args:
@@ -63,10 +66,17 @@ class StopOnNonFinite(pl.Callback):
             self._pending.clear()
             if bad is not None:
                 raise _error(trainer, pl_module, *bad)
-        if last and (bad_parameter := non_finite_parameter(pl_module)) is not None:
-            half = "train" if isinstance(pl_module, Training) or bad_parameter.startswith("supernet.") else "arch"
+        if last and (name := non_finite_tensor(pl_module)) is not None:
+            half = "train" if isinstance(pl_module, Training) or name.startswith("supernet.") else "arch"
             where = f"epoch {trainer.current_epoch}, step {batch_idx}, its last"
-            raise NasError(f"{where}: {_describe(bad_parameter)}; {_advice(trainer, pl_module, half)}")
+            raise NasError(f"{where}: {_describe(pl_module, name)}; {_advice(trainer, pl_module, half)}")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            _check_metrics(trainer, pl_module, f"epoch {trainer.current_epoch}, validation")
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        _check_metrics(trainer, pl_module, "test")
 
     def _observe(self, trainer: pl.Trainer, module: pl.LightningModule, seen: Observation) -> None:
         step = trainer.fit_loop.epoch_loop.batch_idx
@@ -76,19 +86,23 @@ class StopOnNonFinite(pl.Callback):
             raise _error(trainer, module, step, seen)
 
 
-def non_finite_parameter(module: nn.Module) -> str | None:
-    """Return the name of the first parameter with a NaN or an infinity, with one device synchronization if none has."""
-    named = list(module.named_parameters())
-    if not named or bool(torch.stack([parameter.detach().isfinite().all() for _, parameter in named]).all()):
+def non_finite_tensor(module: nn.Module, buffers: bool = True) -> str | None:
+    """Return the name of the first parameter or else buffer with a NaN or an infinity, None if all are finite.
+
+    There is one device synchronization if all are finite.
+    """
+    named = [*module.named_parameters(), *(module.named_buffers() if buffers else ())]
+    named = [(name, tensor) for name, tensor in named if tensor.is_floating_point()]
+    if not named or bool(torch.stack([tensor.detach().isfinite().all() for _, tensor in named]).all()):
         return None
-    return next(name for name, parameter in named if not bool(parameter.isfinite().all()))
+    return next(name for name, tensor in named if not bool(tensor.isfinite().all()))
 
 
 def first_non_finite(module: pl.LightningModule, seen: Observation) -> str:
     """Describe the first module, in the order of execution, that turned finite inputs into non-finite outputs."""
-    bad_parameter = non_finite_parameter(module)
-    if bad_parameter is not None:
-        return _describe(bad_parameter)
+    bad = non_finite_tensor(module, buffers=False)  # those of batch norm follow the images
+    if bad is not None:
+        return _describe(module, bad)
     if seen.batch is None:
         return "the module is unknown on this device (trainer=cpu names it)"
     if not bool(seen.batch[0].isfinite().all()):
@@ -131,8 +145,18 @@ def _error(trainer: pl.Trainer, module: pl.LightningModule, step: int, seen: Obs
     )
 
 
-def _describe(name: str) -> str:
-    return f"the first parameter that is not finite is '{name}'"
+def _check_metrics(trainer: pl.Trainer, module: pl.LightningModule, where: str) -> None:
+    """Raise NasError if a metric of a validation or test is not finite."""
+    for name, value in trainer.callback_metrics.items():
+        if name.startswith(VALIDATION) and not math.isfinite(value):
+            bad = non_finite_tensor(module)
+            reason = "all parameters and buffers are finite" if bad is None else _describe(module, bad)
+            raise NasError(f"{where}: {name} is {float(value)}: {reason}; {_advice(trainer, module, 'train')}")
+
+
+def _describe(module: nn.Module, name: str) -> str:
+    kind = "parameter" if name in dict(module.named_parameters()) else "buffer"
+    return f"the first {kind} that is not finite is '{name}'"
 
 
 def _advice(trainer: pl.Trainer, module: pl.LightningModule, half: str) -> str:

@@ -51,8 +51,6 @@ class BenchmarkAccuracy(pl.Callback):
             return
         found = trainer.strategy.broadcast(self.accuracies(pl_module.genotype()))
         pl_module.log_dict(found, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
-        for name in {f"benchmark/{split}" for split in self._splits} - set(found):
-            trainer.callback_metrics.pop(name, None)  # left over from an epoch whose genotype the table contains
 
     def accuracies(self, genotype: Genotype) -> dict[str, float]:
         """Return the benchmark accuracies of a genotype by metric name. Empty on ranks other than the first."""

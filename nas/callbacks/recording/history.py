@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 
 from nas.architecture.cell import op_counts
+from nas.callbacks.recording.epoch_metrics import forget_metrics, limited_validation
 from nas.searches.base import Search
 from nas.spaces.genotype_file import GENOTYPE_FILE, save_genotype
 from nas.spaces.notation import native_string
@@ -46,6 +47,7 @@ class History(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()
+        forget_metrics(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, Search):
@@ -64,7 +66,7 @@ class History(pl.Callback):
             save_genotype(genotype, self.directory / GENOTYPE_FILE)
             with (self.directory / HISTORY_FILE).open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            log.info(_format_line(line, trainer.max_epochs))
+            log.info(_format_line(line, trainer.max_epochs, limited_validation(trainer, pl_module)))
 
 
 class EpochPrinter(pl.Callback):
@@ -78,12 +80,13 @@ class EpochPrinter(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()
+        forget_metrics(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             line = {"epoch": trainer.current_epoch, **metrics, "seconds": time.perf_counter() - self._began}
-            log.info(_format_line(line, trainer.max_epochs))
+            log.info(_format_line(line, trainer.max_epochs, limited_validation(trainer, pl_module)))
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
@@ -97,11 +100,13 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _format_line(line: dict[str, Any], epochs: int | None) -> str:
+def _format_line(line: dict[str, Any], epochs: int | None, validated: int | None = None) -> str:
+    """Format the metrics of an epoch; ``validated`` is the number of images of a validation of only a part of them."""
     parts = [f"epoch {line['epoch'] + 1}/{epochs}"]
     for half in ("train", "arch", "val", "test"):
         if f"{half}/loss" in line:
-            parts.append(f"{half} {line[f'{half}/loss']:.3f} {line[f'{half}/accuracy']:.1f}%")
+            images = f" of {validated} images" if validated is not None and half in ("val", "test") else ""
+            parts.append(f"{half} {line[f'{half}/loss']:.3f} {line[f'{half}/accuracy']:.1f}%{images}")
     if "queries" in line:
         length = f" after {line['fidelity']:.0f} epochs" if "fidelity" in line else ""
         best = f"best {line.get('best', math.nan):.4g}{length}"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from nas.cli.checks.dataset_values import check_dataset_values
 from nas.cli.checks.options import check_options
 from nas.cli.checks.values import check_config
 from nas.cli.overrides.complete import complete_job
@@ -20,6 +24,7 @@ def run_job(cfg: DictConfig) -> float | None:
     if completed is not None:
         cfg = completed
         _check(cfg)
+    _check_job_of_sweep(cfg)
     # each job is imported on its own: an evaluation needs nothing of a search
     if cfg.mode == "search":
         from nas.cli.jobs.search import run as search
@@ -41,6 +46,14 @@ def run_job(cfg: DictConfig) -> float | None:
     from nas.cli.jobs.train import run as train
 
     return train(cfg)
+
+
+def _check_job_of_sweep(cfg: DictConfig) -> None:
+    """Check what ``nas.cli.main`` checks for a single run before Hydra writes anything."""
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
+        name = str(hydra.job.config_name)
+        check_dataset_values(hydra.overrides.task, cfg, lambda lines: compose(name, lines, return_hydra_config=True))
 
 
 def _check(cfg: DictConfig) -> None:

@@ -124,6 +124,7 @@ def _finish(
         "search_seconds": found["seconds"]["total"],
         "parameters": parameters,
         "macs": macs,
+        "network_size": ranking.space.describe_size(),
         "benchmark_accuracy": accuracy,
         **environment(device, "32-true"),
     }

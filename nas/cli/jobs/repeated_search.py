@@ -66,7 +66,7 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) ->
         "dataset": dataset_name(),
         "seed": search.seed,
         "repetitions": search.repetitions,
-        "value_of": evaluator.label_at(fidelities.pop() if len(fidelities) == 1 else None),
+        "value_of": evaluator.describe_value(fidelities.pop() if len(fidelities) == 1 else None),
         "genotype": search.space.native(best.genotype),
         "genotype_is": "the best of all repetitions by value",
         "table": {name: {key: _finite(value) for key, value in row.items()} for name, row in table.items()},

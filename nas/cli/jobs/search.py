@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
@@ -29,7 +30,7 @@ from nas.cli.run_dir.figures import benchmark_figures, network_cost, step_second
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.truncate import resume_callbacks
-from nas.searches.base import Search
+from nas.searches.base import Search, SupernetSearch
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
 
@@ -61,7 +62,6 @@ def run(cfg: DictConfig) -> float | None:
 
 def _finish(cfg: DictConfig, trainer: pl.Trainer, search: Search, space: Space, seconds: float) -> float | None:
     """Write genotype and summary on the first rank."""
-    accuracy = trainer.callback_metrics.get("val/accuracy")
     if not trainer.is_global_zero:
         return None
     output = Path(cfg.paths.output)
@@ -79,8 +79,7 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer, search: Search, space: Space, 
         "search_seconds": round(seconds, 3),
         "step_seconds": step_seconds(callbacks),
         **network_cost(space, genotype),
-        "val_accuracy": None if accuracy is None else float(accuracy),
-        "val_accuracy_of": "the derived network with the supernet's weights",
+        **_validation(trainer, search),
         **search.results(),
         **benchmark_figures(callbacks, genotype),
         **environment(search.device, str(trainer.precision)),
@@ -90,3 +89,17 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer, search: Search, space: Space, 
     Summary(values, notes).save(output)
     value: float | None = values.get("value", values["val_accuracy"])
     return value
+
+
+def _validation(trainer: pl.Trainer, search: Search) -> dict[str, Any]:
+    """Return the validation accuracy of the final supernet, None if it was trained further after the validation."""
+    accuracy = trainer.callback_metrics.get("val/accuracy")
+    if accuracy is None or not isinstance(search, SupernetSearch) or search.validated_step != trainer.global_step:
+        return {"val_accuracy": None, "val_images": None, "val_accuracy_of": None}
+    size = search.space.describe_size(**search.space.supernet_size())
+    supernet = f"the supernet ({size})" if size else "the supernet"
+    return {
+        "val_accuracy": float(accuracy),
+        "val_images": search.validated_images,
+        "val_accuracy_of": f"the derived network with the weights of {supernet}",
+    }

@@ -34,7 +34,7 @@ from nas.nn.macs import count_parameters
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import find_published, load_genotype, save_genotype
 from nas.spaces.registry import space_of
-from nas.training.network_training import Training
+from nas.training.network_training import Best, Training
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def run(cfg: DictConfig) -> float | None:
             "dataset": dataset_name(),
             "seed": cfg.seed,
             "epochs": trainer.current_epoch,
-            **_results(training, data, metrics),
+            **_results(training, data, metrics, trainer.current_epoch),
             **_cost(training, space, genotype, options),
             "train_seconds": round(seconds, 3),
             "step_seconds": step_seconds(trainer.callbacks),  # type: ignore[attr-defined]
@@ -92,17 +92,21 @@ def _model(training: Training, data: ImageData, genotype: Genotype, options: dic
     return Model(genotype, options, data.shape, data.classes, state, data.mean, data.std, data.class_names, dataset)
 
 
-def _results(training: Training, data: ImageData, metrics: Any) -> dict[str, Any]:
-    best_accuracy, best_epochs = training.best or (None, None)
+def _results(training: Training, data: ImageData, metrics: Any, epochs: int) -> dict[str, Any]:
+    accuracy, best = float(metrics["test/accuracy"]), training.best
+    if best is not None and best.images == training.tested_images and accuracy > best.accuracy:
+        best = Best(accuracy, epochs, best.images)  # the last epoch may have had no validation
+    best_accuracy, best_epochs, best_images = best or (None, None, None)
     top5 = metrics.get("test/top5_accuracy")
     return {
         "tested_on": data.describe_test_images(),
         "images": training.tested_images,
-        "test_accuracy": float(metrics["test/accuracy"]),
+        "test_accuracy": accuracy,
         "test_loss": float(metrics["test/loss"]),
         **({} if top5 is None else {"test_top5_accuracy": float(top5)}),
         "best_test_accuracy": best_accuracy,
         "best_epochs": best_epochs,
+        "best_images": best_images,
     }
 
 

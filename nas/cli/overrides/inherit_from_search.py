@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 from nas.cli.overrides.parse import key_of, saved_choices, saved_overrides, value_of
+from nas.utils.errors import NasError
 
+GENOTYPE_FILE = "genotype.json"
 INPUT = ("root", "shape", "classes", "class_list", "channels", "image_size", "resize", "scale", "color_jitter")
 """Options of a data set that define the input of a network or how images are read."""
 
@@ -17,8 +21,12 @@ def inherit_from_search(arguments: list[str]) -> list[str]:
     the test images (dataset.split=nas_bench_201), the network is tested on the other half.
     """
     given = value_of(arguments, "genotype")
-    directory = Path(given).expanduser() if given and not given.startswith(("|", "Genotype(")) else None
-    if directory is None or value_of(arguments, "dataset") or "dataset" not in saved_choices(directory):
+    directory = None if given is None else searched_run(given)
+    if directory is None or value_of(arguments, "dataset"):
+        return arguments
+    if "dataset" not in saved_choices(directory):
+        if value_of(arguments, "protocol") is None:
+            refuse_without_record(f"genotype={given}", directory)
         return arguments
     lines = saved_overrides(directory)
     inherited = []
@@ -31,6 +39,32 @@ def inherit_from_search(arguments: list[str]) -> list[str]:
     if all(value_of(arguments, key) is None for key in ("protocol", "dataset.split", "dataset.hold_out")):
         inherited += [line for line in lines if _selects_test_images(line)]
     return [*(line for line in inherited if value_of(arguments, key_of(line)) is None), *arguments]
+
+
+def searched_run(genotype: str) -> Path | None:
+    """Return the run directory that ``genotype`` names by itself or by its genotype.json, None for anything else."""
+    if genotype.startswith(("|", "Genotype(")):
+        return None
+    path = Path(genotype).expanduser()
+    return path.parent if path.name == GENOTYPE_FILE and os.path.isfile(path) else path
+
+
+def refuse_without_record(option: str, directory: Path) -> None:
+    """Raise NasError if a directory holds a run, but no record of its data set.
+
+    The default data set of train.py would replace that of the run without a word.
+    """
+    left = [name for name in ("summary.json", "history.jsonl", "checkpoints/last.ckpt") if (directory / name).is_file()]
+    if not left:
+        return
+    try:
+        named = f"dataset={json.loads((directory / 'summary.json').read_text())['dataset']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        named = "dataset=NAME"
+    raise NasError(
+        f"{option}: {directory / '.hydra'} is missing (hydra.output_subdir=null), so the options of the run's data set "
+        f"are unknown. Set {named} and its options, such as paths.data."
+    )
 
 
 def _selects_test_images(line: str) -> bool:

@@ -13,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from nas.cli.overrides.conf_dir import CONF
+from nas.cli.overrides.inherit_from_search import refuse_without_record
 from nas.cli.overrides.parse import key_of, quote, saved_choices, saved_overrides, value_of
 from nas.cli.overrides.renamed import translate_keys
 from nas.utils.errors import NasError, one_line
@@ -35,6 +36,10 @@ def inherit_from_training(arguments: list[str]) -> list[str]:
             keys = {line.partition("=")[0] for line in arguments}
             return [*(line for line in found if line.partition("=")[0] not in keys), *arguments]
     dataset = _stored_dataset(named[0]) if named else None
+    file = _weights_file(named[0]) if named else None
+    if dataset is None and file is not None:
+        for place in (file.parent, file.parent.parent):
+            refuse_without_record(f"weights={named[0]}", place)
     return arguments if dataset is None else [f"dataset={dataset}", *arguments]
 
 
@@ -56,16 +61,23 @@ def _run_of(path: Path) -> Path | None:
     return next((place for place in places if os.path.isdir(place / ".hydra")), None)
 
 
+def _weights_file(path: Path) -> Path | None:
+    """Return ``path``, or the model.pt in it, if that is a file of weights."""
+    file = path / "model.pt" if os.path.isdir(path) else path
+    return file if os.path.isfile(file) and file.suffix != ".json" else None
+
+
 def _stored_dataset(path: Path) -> str | None:
-    """Return the data set that a model.pt names, if there is a configuration of it."""
-    if not os.path.isfile(path) or path.suffix == ".json":
+    """Return the data set that a model.pt, or that of a run directory, names, if there is a configuration of it."""
+    file = _weights_file(path)
+    if file is None:
         return None
     # imported here, because it needs torch and a wrong path should be reported without waiting for that
     from nas.deploy.model import decode_model, is_model
     from nas.deploy.weights_file import read_weights_file
 
-    value = read_weights_file(path)
-    dataset = decode_model(value, path).dataset if is_model(value) else None
+    value = read_weights_file(file)
+    dataset = decode_model(value, file).dataset if is_model(value) else None
     return dataset if dataset is not None and (CONF / "dataset" / f"{dataset}.yaml").is_file() else None
 
 

@@ -16,7 +16,10 @@ from nas.zoo.architectures import PublishedArchitecture
 
 
 def network_cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
-    """Count the parameters (without the auxiliary head) and multiply-adds of a network by the rule of its space."""
+    """Count the parameters (without the auxiliary head) and multiply-adds of a network by the rule of its space.
+
+    ``network_size`` describes the size of this network.
+    """
     with torch.device("meta"):
         network = space.network(genotype, **options)
     rule = "macs_bias" if space.counts_bias else "macs"
@@ -24,6 +27,7 @@ def network_cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, 
         "parameters": count_parameters(network),
         "macs": count_operations(network, space.shape, rule),
         "macs_rule": rule,
+        "network_size": space.describe_size(**options),
     }
 
 

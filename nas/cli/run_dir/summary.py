@@ -59,15 +59,18 @@ def _cost(values: Values) -> Iterator[Row]:
     macs = [f"{value / 1e6:.2f} M" + (f" ({rule})" if len(counted) > 1 else "") for rule, value in counted.items()]
     total = values.get("parameters_with_auxiliary", 0)
     head = f" ({total / 1e6:.3f} M with the auxiliary head)" if total > values["parameters"] else ""
-    yield "parameters", f"{values['parameters'] / 1e6:.3f} M{head}   MACs {', '.join(macs)}"
+    size = f"   network with {values['network_size']}" if values.get("network_size") else ""
+    yield "parameters", f"{values['parameters'] / 1e6:.3f} M{head}   MACs {', '.join(macs)}{size}"
     for data, figures in published.get("reported", {}).items():
         yield "reported", f"{format_reported(figures)} on {data}"
 
 
 def _search(values: Values) -> Iterator[Row]:
     if values.get("val_accuracy") is not None:
-        text = "with the supernet's weights; train.py trains the network from scratch"
-        yield "val accuracy", f"{values['val_accuracy']:.2f} % ({text})"
+        yield (
+            "val accuracy",
+            f"{values['val_accuracy']:.2f} % of {values['val_images']} images: {values['val_accuracy_of']}",
+        )
     if "queries" in values:
         value = "none" if values["value"] is None else f"{values['value']:.6g}"
         yield "value", f"{value}, {values['value_of']}"
@@ -94,7 +97,8 @@ def _test(values: Values) -> Iterator[Row]:
     if "epochs" in values:
         text += f" after epoch {values['epochs']}"
     if values.get("best_test_accuracy") is not None:
-        text += f" (best {values['best_test_accuracy']:.2f} % after epoch {values['best_epochs']})"
+        of = "" if values["best_images"] == values["images"] else f" of {values['best_images']} images"
+        text += f" (best {values['best_test_accuracy']:.2f} %{of} after epoch {values['best_epochs']})"
     yield "test accuracy", text
     yield "tested on", f"{values['images']} {values['tested_on']} of {values['dataset']}"
     if "calibration_error" in values:

@@ -12,7 +12,15 @@ import pytest
 from nas.cli.run_dir.summary import Summary
 
 COST = {"genotype": "|x|", "parameters": 1_500_000, "macs": 2e8, "macs_rule": "macs"}
-SEARCH = {**COST, "val_accuracy": 50.0, "search_seconds": 12.34, "step_seconds": 0.05}
+SEARCH = {
+    **COST,
+    "network_size": "channels=16",
+    "val_accuracy": 50.0,
+    "val_images": 40,
+    "val_accuracy_of": "the supernet (channels=4)",
+    "search_seconds": 12.34,
+    "step_seconds": 0.05,
+}
 BLACK_BOX = {
     **SEARCH,
     "val_accuracy": None,
@@ -33,6 +41,7 @@ TRAIN = {
     "test_accuracy": 97.0,
     "best_test_accuracy": 97.5,
     "best_epochs": 590,
+    "best_images": 10_000,
     "epochs": 600,
     "images": 10_000,
     "tested_on": "test images",
@@ -74,8 +83,8 @@ REPEATED = {
         (
             SEARCH,
             {
-                "parameters": "1.500 M   MACs 200.00 M",
-                "val accuracy": "50.00 % (with the supernet's weights; train.py trains the network from scratch)",
+                "parameters": "1.500 M   MACs 200.00 M   network with channels=16",
+                "val accuracy": "50.00 % of 40 images: the supernet (channels=4)",
                 "search time": "12.3 s, 50 ms per step",
             },
         ),
@@ -96,6 +105,10 @@ REPEATED = {
                 "tested on": "10000 test images of cifar10",
                 "train time": "5.0 s",
             },
+        ),
+        (
+            {**TRAIN, "best_images": 32},
+            {"test accuracy": "top-1 97.00 % after epoch 600 (best 97.50 % of 32 images after epoch 590)"},
         ),
         (
             EVAL,
@@ -119,7 +132,7 @@ REPEATED = {
             },
         ),
     ],
-    ids=["search", "black box", "train", "eval", "export", "repetitions"],
+    ids=["search", "black box", "train", "best of a part", "eval", "export", "repetitions"],
 )
 def test_rows_follow_from_the_values(values: dict[str, Any], expected: dict[str, str]) -> None:
     found = dict(Summary(values, [("next", "x")]).rows())
