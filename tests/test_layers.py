@@ -39,7 +39,17 @@ ALLOWED["cli"] = frozenset(ROOMS)  # the command line composes everything
 
 # The rooms of nas/cli, the lowest first: each may import those before it. A command line goes through them from the
 # right: main parses and completes it (overrides), checks it, and runs a job, which builds its parts.
-CLI_ROOMS = ("errors", "run_dir", "interrupt overrides", "checks", "build", "jobs", "main", "search train")
+CLI_ROOMS = (
+    "errors",
+    "run_dir",
+    "interrupt overrides",
+    "checks",
+    "build",
+    "jobs",
+    "main",
+    "data_command",
+    "search train",
+)
 CLI_ORDER = {name: position for position, names in enumerate(CLI_ROOMS) for name in names.split()}
 HYDRA_INTERNALS = "nas.cli.overrides.hydra_internals"
 

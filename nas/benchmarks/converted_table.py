@@ -55,7 +55,9 @@ class ConvertedTable(ParquetTable):
         names = file.schema_arrow.names
         self._names = set(names)
         index_and_name = (parquet_schema.INDEX, parquet_schema.ARCHITECTURE)
-        super().__init__(path, file, BENCHMARK_SPACES[notation], _stored_columns(names), index_and_name)
+        super().__init__(
+            path, file, BENCHMARK_SPACES[notation], _stored_columns(names), index_and_name, stored is not None
+        )
 
     def _read_seconds(self, dataset: str, epochs: int) -> Values:
         run, image_set = parquet_schema.SPLITS[dataset]["valid"]

@@ -56,6 +56,7 @@ class ParquetTable(Benchmark):
         space: Space of the benchmark.
         stored: Columns for each (dataset, split, epochs).
         index_and_name: Columns of the authors' index and of the native string.
+        verified: Whether a checksum of the file was compared.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class ParquetTable(Benchmark):
         space: BenchmarkSpace,
         stored: Mapping[tuple[str, str, int], StoredColumns],
         index_and_name: tuple[str, str],
+        verified: bool,
     ) -> None:
         self.path = path
+        self.verified = verified
         self.space = space
         self.notation = space.notation
         self.stored = stored

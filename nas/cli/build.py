@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from nas.callbacks.recording.epoch_metrics import EpochMetrics
 from nas.cli.checks.options import check_network
 from nas.cli.checks.requirements import check_requirements
 from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
+from nas.cli.run_dir.layout import SPLIT_RECORD
 from nas.data.base import ImageData
 from nas.searches.base import Search
 from nas.spaces.base import Space
@@ -45,6 +47,22 @@ def build_data(cfg: DictConfig, **options: Any) -> ImageData:
     cfg.paths.data = str(Path(cfg.paths.data).expanduser())
     data: ImageData = instantiate(cfg.dataset, **options, _convert_="all")
     return data
+
+
+def follow_split(data: ImageData, *runs: str | Path | None) -> None:
+    """Use the images of the first of these runs that recorded its split (dataset.split=nas_bench_201).
+
+    Args:
+        data: data set that is not set up yet.
+        runs: run directories, or files in them or in their checkpoints/; other texts are ignored.
+    """
+    for run in runs:
+        path = Path(str(run)).expanduser()
+        for directory in (path, path.parent, path.parent.parent):
+            record = directory / SPLIT_RECORD
+            if data.official is not None and os.path.isfile(record) and os.path.isdir(directory / ".hydra"):
+                data.official.follow(record)
+                return
 
 
 def dataset_name() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
@@ -15,7 +17,11 @@ def _hydra_main(cfg: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Run search.py with the arguments of the process."""
+    """Run search.py with the arguments of the process; ``data`` as the first one lists and downloads data instead."""
+    if sys.argv[1:2] == ["data"]:
+        from nas.cli.data_command.command import main as data_command
+
+        raise SystemExit(data_command(sys.argv[2:]))
     launch(_hydra_main, "search")
 
 

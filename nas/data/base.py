@@ -14,6 +14,7 @@ from torch import Tensor
 from nas.data.pipeline.cifar_augmentation import EvalTransform, TrainTransform
 from nas.data.pipeline.loader import Loader, TensorLoader, Transform
 from nas.data.pipeline.resize import Resize
+from nas.data.splits.official import EQUAL_HALVES, OfficialSplit
 from nas.data.splits.partition import Partition, Splits
 from nas.utils.errors import NasError
 
@@ -54,7 +55,9 @@ class ImageData(pl.LightningDataModule):
     whole training set, and there is no validation. In every batch x is float32 [B, C, H, W] and y is int64 [B].
 
     With ``split="nas_bench_201"`` all training images train the weights, half of the test images train the
-    architecture, and the other half is the test set. A training is tested on that half too. With ``hold_out`` a
+    architecture, and the other half is the test set. A training is tested on that half too. On CIFAR-10 the training
+    images are halved instead. An official list of the benchmark selects the images if it is available
+    (``OfficialSplit``), and equal halves otherwise. With ``hold_out`` a
     training uses only the weights' part of ``split`` and is tested on the other part (cifar10-valid of NAS-Bench-201).
 
     Args:
@@ -63,7 +66,8 @@ class ImageData(pl.LightningDataModule):
         eval_batch_size: images per step and rank in validation and test.
         split: ``"halves"``, the fraction for the weights or the path of a split file (see ``split_train_images``), or
             ``"nas_bench_201"``.
-        test_split: published file with the halves of ``"nas_bench_201"`` (see ``split_test_images``).
+        test_split: file with the halves of ``"nas_bench_201"`` (see ``split_test_images``), or ``"halves"`` for equal
+            ones; None: the official list.
         hold_out: see above.
         bilevel: load batches for a search over weights and architecture. False: for a single network.
         pad: pixels of black padding for the random crop; 0: no crop.
@@ -79,8 +83,10 @@ class ImageData(pl.LightningDataModule):
         NasError: if a value is out of range, or, from ``train_dataloader``, if ``batch_size`` is larger than a part.
     """
 
-    published_test_split: ClassVar[str] = "a file"
-    """Name of the published ``test_split``."""
+    halves_training: ClassVar[bool] = False
+    """True if NAS-Bench-201 halves the training images of this data set, and not its test images."""
+    official: OfficialSplit | None = None
+    """Official list of NAS-Bench-201 for this data set, if there is one."""
 
     name: str
     shape: tuple[int, int, int]
@@ -121,11 +127,12 @@ class ImageData(pl.LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.pad, self.flip, self.cutout = pad, flip, cutout
         self._check_options()
-        self.partition = Partition(split, test_split, hold_out, bilevel)
+        self.partition = Partition(split, test_split, hold_out, bilevel, self.halves_training)
         self.split, self.test_split, self.hold_out, self.bilevel = split, test_split, hold_out, bilevel
         self.train_transform = TrainTransform(self.mean, self.std, pad, flip, cutout, self.resize)
         self.seed, self.on_device = seed, on_device
         self._splits: Splits | None = None
+        self._split_name: str | None = None
         self._loaded_size = 0  # training images of the data set, before the partition
 
     def _build_resize(self, size: int | None, side: int | None) -> Resize | None:
@@ -155,6 +162,11 @@ class ImageData(pl.LightningDataModule):
                 "Set a smaller side, or dataset.cutout=0."
             )
 
+    def prepare_data(self) -> None:
+        """Fetch the official list of the split if it is missing. A trainer calls it on one process per machine."""
+        if self.official is not None and self.partition.uses_official_list:
+            self.official.fetch()
+
     def load(self) -> Splits:
         """Read the data set. ``setup`` calls it once on every rank."""
         raise NotImplementedError(f"{type(self).__name__} has no load()")
@@ -167,6 +179,10 @@ class ImageData(pl.LightningDataModule):
         """
         if self._splits is not None:
             return
+        if self.official is not None and self.partition.uses_official_list:
+            content = self.official.choose(self.trainer)
+            self.partition = self.partition.with_official(content)
+            self._split_name = EQUAL_HALVES if content is None else self.official.name
         loaded = self.load()
         shapes = [tuple(images.shape[1:]) for images in (loaded.train_images, loaded.test_images)]
         if any(shape != self.stored_shape for shape in shapes):
@@ -175,7 +191,11 @@ class ImageData(pl.LightningDataModule):
                 f"declares {self.stored_shape}. Set the attribute shape to the shape of the images."
             )
         self._loaded_size = len(loaded.train_labels)
-        self._splits = self.partition.select(loaded, self.published_test_split)
+        self._splits = self.partition.select(loaded, "a file" if self.official is None else self.official.file.name)
+
+    def describe_split(self) -> str | None:
+        """Describe a split of NAS-Bench-201 that has an official list, None for any other split; after ``setup``."""
+        return self._split_name
 
     def describe_test_images(self) -> str:
         """Describe the images of ``test_dataloader``, for logs and summaries."""

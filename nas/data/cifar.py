@@ -12,11 +12,10 @@ from torch import Tensor
 
 from nas.data.base import ImageData, ImageOptions
 from nas.data.pipeline.archive import Archive
-from nas.data.splits.nas_bench_201 import NAS_BENCH_201
+from nas.data.published import CIFAR10, CIFAR10_SPLIT, CIFAR100, CIFAR100_SPLIT
+from nas.data.splits.official import OfficialSplit
 from nas.data.splits.partition import Splits
-from nas.utils.errors import NasError
-
-_HOME = "https://www.cs.toronto.edu/~kriz"
+from nas.utils.remote_file import RemoteFile
 
 
 class Cifar(ImageData):
@@ -28,7 +27,8 @@ class Cifar(ImageData):
     Args:
         root: directory of the unpacked folder or the archive.
         mean, std: normalization of pixels scaled to 0..1, a value per channel.
-        download: download the archive if it is missing.
+        download: download the archive, and the list of ``split="nas_bench_201"``, if they are missing.
+        split_record: file that stores whether the list was used, and is followed if it exists; None: none.
         pad, flip, options: see ``ImageData``.
 
     Raises:
@@ -37,6 +37,7 @@ class Cifar(ImageData):
 
     shape = (3, 32, 32)
     archive: ClassVar[Archive]
+    split_list: ClassVar[RemoteFile]
     train_files: ClassVar[tuple[str, ...]]
     test_files: ClassVar[tuple[str, ...]]
     meta_file: ClassVar[str]
@@ -50,15 +51,20 @@ class Cifar(ImageData):
         mean: Sequence[float],
         std: Sequence[float],
         download: bool = True,
+        split_record: str | Path | None = None,
         pad: int = 4,
         flip: bool = True,
         **options: Unpack[ImageOptions],
     ) -> None:
         super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
         self.root, self.download = Path(root).expanduser(), download
+        self.official = OfficialSplit(
+            self.split_list, self.root, download, None if split_record is None else Path(split_record)
+        )
 
     def prepare_data(self) -> None:
         """Unpack or download the files that are missing in ``root``."""
+        super().prepare_data()
         self.archive.prepare(self.root, self.download)
 
     def load(self) -> Splits:
@@ -90,20 +96,9 @@ class Cifar10(Cifar):
     meta_file = "batches.meta"
     label_key = b"labels"
     names_key = b"label_names"
-    archive = Archive(
-        url=f"{_HOME}/cifar-10-python.tar.gz",
-        md5="c58f30108f718f92721af3b95e74349a",
-        folder="cifar-10-batches-py",
-        files={
-            "data_batch_1": "c99cafc152244af753f735de768cd75f",
-            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-            "data_batch_4": "634d18415352ddfa80567beed471001a",
-            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-            "test_batch": "40351d587109b95175f43aff81a1287e",
-            "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
-        },
-    )
+    archive = CIFAR10
+    split_list = CIFAR10_SPLIT
+    halves_training = True
 
     def __init__(
         self,
@@ -112,16 +107,14 @@ class Cifar10(Cifar):
         mean: Sequence[float] = (0.49139968, 0.48215827, 0.44653124),
         std: Sequence[float] = (0.24703233, 0.24348505, 0.26158768),
         download: bool = True,
+        split_record: str | Path | None = None,
         pad: int = 4,
         flip: bool = True,
         **options: Unpack[ImageOptions],
     ) -> None:
-        if options.get("split") == NAS_BENCH_201:
-            raise NasError(
-                "dataset.split=nas_bench_201: NAS-Bench-201 halves the training images of CIFAR-10 as listed in its "
-                "file cifar-split.txt. Set dataset.split=PATH/cifar-split.txt."
-            )
-        super().__init__(root, mean=mean, std=std, download=download, pad=pad, flip=flip, **options)
+        super().__init__(
+            root, mean=mean, std=std, download=download, split_record=split_record, pad=pad, flip=flip, **options
+        )
 
 
 class Cifar100(Cifar):
@@ -136,19 +129,10 @@ class Cifar100(Cifar):
     train_files = ("train",)
     test_files = ("test",)
     meta_file = "meta"
-    published_test_split = "cifar100-test-split.txt"
     label_key = b"fine_labels"
     names_key = b"fine_label_names"
-    archive = Archive(
-        url=f"{_HOME}/cifar-100-python.tar.gz",
-        md5="eb9058c3a382ffc7106e4002c42a8d85",
-        folder="cifar-100-python",
-        files={
-            "train": "16019d7e3df5f24257cddd939b257f8d",
-            "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
-            "meta": "7973b15100ade9c7d40fb424638fde48",
-        },
-    )
+    archive = CIFAR100
+    split_list = CIFAR100_SPLIT
 
     def __init__(
         self,
@@ -157,8 +141,11 @@ class Cifar100(Cifar):
         mean: Sequence[float] = (0.50705882, 0.48666667, 0.44078431),  # (129.3, 124.1, 112.4) / 255
         std: Sequence[float] = (0.26745098, 0.25647059, 0.27607843),  # (68.2, 65.4, 70.4) / 255
         download: bool = True,
+        split_record: str | Path | None = None,
         pad: int = 4,
         flip: bool = True,
         **options: Unpack[ImageOptions],
     ) -> None:
-        super().__init__(root, mean=mean, std=std, download=download, pad=pad, flip=flip, **options)
+        super().__init__(
+            root, mean=mean, std=std, download=download, split_record=split_record, pad=pad, flip=flip, **options
+        )

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from nas.data.base import ImageData, ImageOptions
 from nas.data.pipeline.unpickle import unpickle_arrays
+from nas.data.published import IMAGENET16, IMAGENET16_SPLIT
 from nas.data.splits.nas_bench_201 import NAS_BENCH_201
+from nas.data.splits.official import OfficialSplit
 from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError, one_line
 
@@ -22,20 +24,7 @@ log = logging.getLogger(__name__)
 
 Md5 = Literal["warn", "stop", "skip"]
 FOLDER = "ImageNet16"
-MD5 = {
-    "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
-    "train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
-    "train_data_batch_3": "4333d3df2e5ffb114b05d2ffc19b1e87",
-    "train_data_batch_4": "1620cdf193304f4a92677b695d70d10f",
-    "train_data_batch_5": "348b3c2fdbb3940c4e9e834affd3b18d",
-    "train_data_batch_6": "6e765307c242a1b3d7d5ef9139b48945",
-    "train_data_batch_7": "564926d8cbf8fc4818ba23d2faac7564",
-    "train_data_batch_8": "f4755871f718ccb653440b9dd0ebac66",
-    "train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
-    "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
-    "val_data": "3410e3017fdaefba8d5073aaa65e4bd6",
-}
-"""The md5 sums of the files of NAS-Bench-201."""
+MD5 = IMAGENET16
 TRAIN_FILES, VAL_FILE = tuple(MD5)[:-1], "val_data"
 
 
@@ -50,6 +39,8 @@ class ImageNet16(ImageData):
         mean, std: normalization of pixels scaled to 0..1, a value per channel.
         md5: ``warn`` logs a warning for a file with another md5 sum than the published one, ``stop`` raises, and
             ``skip`` does not check.
+        download: fetch the list of ``split="nas_bench_201"`` if it is missing.
+        split_record: file that stores whether the list was used, and is followed if it exists; None: none.
         pad, flip: see ``ImageData``.
         options: options of ``ImageData``. ``split`` is ``"nas_bench_201"`` by default. With another split, all
             validation images are the test set.
@@ -62,7 +53,6 @@ class ImageNet16(ImageData):
     shape = (3, 16, 16)
     classes = 120
     sums: Mapping[str, str] = MD5
-    published_test_split = "imagenet-16-120-test-split.txt"
 
     def __init__(
         self,
@@ -71,6 +61,8 @@ class ImageNet16(ImageData):
         mean: Sequence[float] = (0.48109804, 0.45749020, 0.40788235),  # (122.68, 116.66, 104.01) / 255
         std: Sequence[float] = (0.24792157, 0.24023529, 0.25525490),  # (63.22, 61.26, 65.09) / 255
         md5: Md5 = "warn",
+        download: bool = True,
+        split_record: str | Path | None = None,
         pad: int = 2,
         flip: bool = True,
         **options: Unpack[ImageOptions],
@@ -79,7 +71,10 @@ class ImageNet16(ImageData):
         super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
         if md5 not in ("warn", "stop", "skip"):
             raise NasError(f"dataset.md5={md5}: unknown. Choose from skip, stop, warn.")
-        self.root, self.md5 = Path(root).expanduser(), md5
+        self.root, self.md5, self.download = Path(root).expanduser(), md5, download
+        self.official = OfficialSplit(
+            IMAGENET16_SPLIT, self.root, download, None if split_record is None else Path(split_record)
+        )
 
     def load(self) -> Splits:
         """Read all files."""

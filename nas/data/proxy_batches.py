@@ -26,6 +26,8 @@ class ProxyBatches:
     """
 
     def __init__(self, data: ImageData, seed: int, images: Images = "weights") -> None:
+        if data.trainer is None:  # which would have called it
+            data.prepare_data()
         self._augmented = data.measurement_loader(augment=True, images=images)
         self._plain = data.measurement_loader(augment=False, images=images)
         self.seed = seed

@@ -22,6 +22,21 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def publish(temporary: Path, path: Path) -> bool:
+    """Rename a complete file unless ``path`` exists; then return False and leave both as they are."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if path.exists():
+            return False
+        os.rename(temporary, path)
+    else:
+        temporary.unlink()
+    return True
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write an indented JSON file atomically."""
     write_atomically(path, json.dumps(value, indent=2) + "\n")

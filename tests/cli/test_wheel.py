@@ -82,7 +82,7 @@ def test_installed_search_and_training_run_in_another_directory(prefix: Path, tm
     assert (tmp_path / "trained" / "model.pt").is_file()
 
 
-@pytest.mark.parametrize("command", ["search", "train", "convert"])
+@pytest.mark.parametrize("command", ["search", "train", "convert", "data"])
 def test_module_command_prints_its_help(prefix: Path, tmp_path: Path, command: str) -> None:
     shown = run(prefix, tmp_path, "-m", "nas", command, "--help")
     assert shown.returncode == 0, shown.stderr

@@ -39,9 +39,9 @@ def test_cifar10_downloads_unpacks_and_reads(site: CifarSite, tmp_path: Path) ->
     assert data.class_names == ("airplane", "automobile")
 
 
-def test_cifar10_rejects_the_split_of_test_images() -> None:
-    with pytest.raises(NasError, match=r"dataset.split=nas_bench_201: .* Set dataset.split=PATH/cifar-split.txt"):
-        Cifar10("nowhere", split="nas_bench_201")
+def test_cifar10_rejects_a_split_of_test_images() -> None:
+    with pytest.raises(NasError, match=r"dataset.test_split=halves: has no effect .*split=nas_bench_201. Leave out"):
+        Cifar10("nowhere", split="nas_bench_201", test_split="halves")
 
 
 def test_cifar100_uses_fine_labels(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small_imagenet16(root: Path, **options) -> ImageNet16:
-    return ImageNet16(root, **{"md5": "skip", "batch_size": 4, **options})
+    return ImageNet16(root, **{"md5": "skip", "download": False, "batch_size": 4, **options})
 
 
 def kept_images(number: int, size: int) -> tuple[list[int], list[int]]:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from nas.cli.build import build_data, build_trainer, dataset_name, seed_and_threads
+from nas.cli.build import build_data, build_trainer, dataset_name, follow_split, seed_and_threads
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.jobs.load_trained import load_trained
 from nas.cli.run_dir.environment import environment
-from nas.cli.run_dir.figures import network_cost
+from nas.cli.run_dir.figures import network_cost, split_figures
 from nas.cli.run_dir.summary import Summary
 from nas.data.base import ImageData
 from nas.deploy.evaluation import ClassAccuracy, EvaluationModule, EvaluationReport
@@ -38,6 +38,7 @@ def run(cfg: DictConfig) -> float:
     output = Path(cfg.paths.output)
     seed_and_threads(cfg)
     data = build_data(cfg, bilevel=False)
+    follow_split(data, cfg.weights, OmegaConf.select(cfg, "genotype"))
     resolved = load_trained(cfg, data)
     network = resolved.model.network(auxiliary=False)
     module = EvaluationModule(network, data.classes, cfg.evaluation.logits, cfg.evaluation.runs)
@@ -71,6 +72,7 @@ def _values(
         "weights": str(resolved.path),
         "weights_kind": resolved.kind,
         "dataset": dataset_name(),
+        **split_figures(data),
         "seed": cfg.seed,
         "tested_on": data.describe_test_images(),
         "images": report.images,

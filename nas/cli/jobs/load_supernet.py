@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nas.blackbox.evaluators.supernet import SupernetAccuracy
-from nas.cli.build import build_search, build_space
+from nas.cli.build import build_search, build_space, follow_split
 from nas.cli.overrides.parse import saved_choices
 from nas.cli.overrides.renamed import has_old_names
 from nas.cli.run_dir.checkpoints import read_checkpoint
@@ -52,6 +52,7 @@ def supernet_accuracy(
         raise NasError(f"{option}: its space is '{cfg.space.name}', not '{space.name}'. Set space={cfg.space.name}.")
     dataset = saved_choices(directory).get("dataset")
     _refuse_other_images(option, dataset, cfg.dataset, data)
+    follow_split(data, directory)
     search = build_search(cfg.method, build_space(cfg.space, data))
     if not isinstance(search, SupernetSearch):
         raise NasError(f"{option}: method '{cfg.method.name}' has no supernet. {fix}")

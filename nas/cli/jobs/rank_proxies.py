@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from nas.cli.build import build_data, build_space, dataset_name, device_without_trainer, seed_and_threads
 from nas.cli.checks.options import check_network
 from nas.cli.run_dir.environment import environment
+from nas.cli.run_dir.figures import split_figures
 from nas.cli.run_dir.progress import LoopProgress
 from nas.cli.run_dir.summary import Summary
 from nas.data.base import ImageData
@@ -32,7 +33,7 @@ from nas.utils.atomic_write import write_atomically, write_json
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
-IRRELEVANT = ("root", "download", "on_device", "eval_batch_size", "batch_size", "name")
+IRRELEVANT = ("root", "download", "on_device", "eval_batch_size", "batch_size", "name", "split_record")
 """Options of a data set that do not change the images of a proxy."""
 
 
@@ -54,7 +55,7 @@ def run(cfg: DictConfig) -> float | None:
     identity = _identity(cfg, ranking)
     with LoopProgress(len(ranking.candidates), ranking.proxy.name) as progress:
         records = ranking.run(Path(cfg.paths.output), identity, progress)
-    return _finish(cfg, ranking, report, records, identity, device)
+    return _finish(cfg, ranking, report, records, identity, device, split_figures(data))
 
 
 def build_ranking(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
@@ -97,6 +98,7 @@ def _finish(
     records: list[ScoreRecord],
     identity: dict[str, Any],
     device: torch.device,
+    split: dict[str, Any],
 ) -> float | None:
     """Write table, report, picture, genotype and summary."""
     output, higher = Path(cfg.paths.output), ranking.evaluator.higher_is_better
@@ -118,6 +120,7 @@ def _finish(
     values: dict[str, Any] = {
         "mode": "rank_proxies",
         **{key: found[key] for key in ("space", "dataset", "seed", "proxy")},
+        **split,
         "genotype": ranking.space.native(genotype),
         "value": found["best"]["score"],
         "architectures": len(records),

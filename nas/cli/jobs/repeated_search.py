@@ -23,7 +23,7 @@ from nas.blackbox.search import BlackBoxSearch
 from nas.cli.build import dataset_name, device_without_trainer
 from nas.cli.overrides.renamed import has_old_names
 from nas.cli.run_dir.environment import environment
-from nas.cli.run_dir.figures import network_cost
+from nas.cli.run_dir.figures import network_cost, split_figures
 from nas.cli.run_dir.layout import REPETITIONS
 from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.repetition_log import decode_curve, encode_curve, read_repetitions
@@ -64,6 +64,7 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) ->
         "method": cfg.method.name,
         "space": search.space.name,
         "dataset": dataset_name(),
+        **split_figures(data),
         "seed": search.seed,
         "repetitions": search.repetitions,
         "value_of": evaluator.describe_value(fidelities.pop() if len(fidelities) == 1 else None),

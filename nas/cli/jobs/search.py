@@ -17,6 +17,7 @@ from nas.cli.build import (
     build_trainer,
     dataset_name,
     finish_wandb,
+    follow_split,
     log_dataset_defaults,
     precision,
     seed_and_threads,
@@ -26,7 +27,7 @@ from nas.cli.checks.values import check_trainer
 from nas.cli.jobs.repeated_search import run_repetitions
 from nas.cli.overrides.conf_dir import program
 from nas.cli.run_dir.environment import environment
-from nas.cli.run_dir.figures import benchmark_figures, network_cost, step_seconds
+from nas.cli.run_dir.figures import benchmark_figures, network_cost, split_figures, step_seconds
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.truncate import resume_callbacks
@@ -44,6 +45,7 @@ def run(cfg: DictConfig) -> float | None:
     checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path)
     seed_and_threads(cfg)
     data = build_data(cfg)
+    follow_split(data, cfg.ckpt_path)
     space = build_space(cfg.space, data)
     search = build_search(cfg.method, space)
     search.check_precision(precision(cfg))  # the given one: on a CPU Lightning replaces 16-mixed
@@ -55,12 +57,14 @@ def run(cfg: DictConfig) -> float | None:
             search.check_processes(trainer.world_size)
         start = time.perf_counter()
         trainer.fit(search, datamodule=search.batches(data), ckpt_path=checkpoint, weights_only=True)
-        return _finish(cfg, trainer, search, space, time.perf_counter() - start)
+        return _finish(cfg, trainer, search, space, time.perf_counter() - start, split_figures(data))
     finally:
         finish_wandb()
 
 
-def _finish(cfg: DictConfig, trainer: pl.Trainer, search: Search, space: Space, seconds: float) -> float | None:
+def _finish(
+    cfg: DictConfig, trainer: pl.Trainer, search: Search, space: Space, seconds: float, split: dict[str, Any]
+) -> float | None:
     """Write genotype and summary on the first rank."""
     if not trainer.is_global_zero:
         return None
@@ -73,6 +77,7 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer, search: Search, space: Space, 
         "method": cfg.method.name,
         "space": space.name,
         "dataset": dataset_name(),
+        **split,
         "seed": cfg.seed,
         "genotype": space.native(genotype),
         "epochs": trainer.current_epoch,

@@ -17,13 +17,14 @@ from nas.cli.build import (
     build_trainer,
     dataset_name,
     finish_wandb,
+    follow_split,
     log_dataset_defaults,
     network_options,
     seed_and_threads,
 )
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.run_dir.environment import environment
-from nas.cli.run_dir.figures import network_cost, published_figures, step_seconds
+from nas.cli.run_dir.figures import network_cost, published_figures, split_figures, step_seconds
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.truncate import resume_callbacks
@@ -49,6 +50,8 @@ def run(cfg: DictConfig) -> float | None:
     seed_and_threads(cfg)
     data = build_data(cfg, bilevel=False)
     data.test_every_epoch = True
+    # no network may be tested on images that selected its architecture
+    follow_split(data, cfg.ckpt_path, None if data.halves_training else cfg.genotype)
     space = space_of(genotype, data.shape, data.classes)
     options = network_options(space, cfg.network, {} if entry is None else entry.network_options(space.shape[1:]))
     network = space.network(genotype, **options)
@@ -71,6 +74,7 @@ def run(cfg: DictConfig) -> float | None:
             "genotype": space.native(genotype),
             "space": space.name,
             "dataset": dataset_name(),
+            **split_figures(data),
             "seed": cfg.seed,
             "epochs": trainer.current_epoch,
             **_results(training, data, metrics, trainer.current_epoch),

@@ -10,6 +10,7 @@ import torch
 from nas.architecture.cell import Genotype
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
 from nas.callbacks.recording.step_timer import StepTimer
+from nas.data.base import ImageData
 from nas.nn.macs import count_operations, count_parameters
 from nas.spaces.base import Space
 from nas.zoo.architectures import PublishedArchitecture
@@ -50,6 +51,12 @@ def benchmark_figures(callbacks: Iterable[Any], genotype: Genotype) -> dict[str,
     benchmark = next((callback for callback in callbacks if isinstance(callback, BenchmarkAccuracy)), None)
     found: dict[str, Any] = {} if benchmark is None else dict(benchmark.accuracies(genotype))
     return {**found, "benchmark_of": benchmark.description} if benchmark is not None and found else {}
+
+
+def split_figures(data: ImageData) -> dict[str, Any]:
+    """Return whether a split of NAS-Bench-201 used its official list, empty for any other split."""
+    split = data.describe_split()
+    return {} if split is None else {"split": split}
 
 
 def step_seconds(callbacks: Iterable[Any]) -> float | None:

@@ -8,6 +8,7 @@ from nas.utils.errors import NasError
 
 FAILURE_FILE = "failure.txt"  # the error of a job of a sweep
 RANKING = "scores.jsonl"  # the log of a ranking, from which it is resumed without a checkpoint
+SPLIT_RECORD = "split.json"  # whether dataset.split=nas_bench_201 used its official list
 REPETITIONS = "repetitions.jsonl"  # one line for each finished search, which is not repeated on resume
 SEARCHED = ("summary.json", "genotype.json", "history.jsonl", REPETITIONS, RANKING)
 RESULTS = (*SEARCHED, "model.pt", "model.onnx", "model.pt2", "confusion.png")

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.client
 import logging
-import shutil
-import urllib.request
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +11,12 @@ from typing import Any
 
 from nas.data.pipeline.extract import extract
 from nas.data.pipeline.unpickle import unpickle_arrays
+from nas.utils.download import download as download_file
 from nas.utils.errors import NasError
+from nas.utils.remote_file import RemoteFile
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT = 60  # seconds without a response
 _MAX_BYTES = 1 << 30  # unpacked; CIFAR has 186 MB
 
 
@@ -33,17 +29,24 @@ class Archive:
         md5: md5 sum of the archive.
         folder: folder within the archive.
         files: names of the files in the folder, with their md5 sums.
+        size: bytes of the archive; 0 if unknown.
     """
 
     url: str
     md5: str
     folder: str
     files: Mapping[str, str]
+    size: int = 0
 
     @property
     def file(self) -> str:
         """File name of the archive."""
         return self.url.rsplit("/", 1)[-1]
+
+    @property
+    def remote(self) -> RemoteFile:
+        """The archive as a file to download."""
+        return RemoteFile(self.file, (self.url,), self.md5, size=self.size)
 
     def missing(self, root: Path) -> list[str]:
         """Return the names of the files that are missing from the folder in ``root``."""
@@ -90,21 +93,12 @@ class Archive:
         return unpickle_arrays(content, path, "bytes")
 
     def _download(self, root: Path) -> None:
-        """Download under a temporary name, and rename on completion: no process ever sees an incomplete archive."""
-        part = root / f".{self.file}.{uuid.uuid4().hex}.part"
+        """Download the archive, which has its name only when it is complete and verified."""
         log.info("downloading %s to %s", self.url, root)
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            with part.open("xb") as stream, urllib.request.urlopen(self.url, timeout=_TIMEOUT) as response:
-                shutil.copyfileobj(response, stream)
-            if (md5 := _file_md5(part)) != self.md5:
-                raise self.unavailable(root, f"the download has md5 {md5}")
-            part.replace(root / self.file)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise self.unavailable(root, f"the download failed ({error!r})") from error
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+            download_file(self.remote, root)
+        except NasError as error:
+            raise self.unavailable(root, str(error).rstrip(".")) from error
 
     def _unpack(self, packed: Path, root: Path) -> None:
         """Write the missing files of ``files``, and no other entry of the archive."""

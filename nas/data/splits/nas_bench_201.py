@@ -1,4 +1,4 @@
-"""The split of NAS-Bench-201 for CIFAR-100 and ImageNet16-120: half of the test images for the architecture."""
+"""The split of NAS-Bench-201 of the test images: one half for the architecture, the other half for the test."""
 
 from __future__ import annotations
 
@@ -13,36 +13,52 @@ from nas.utils.errors import NasError, one_line
 NAS_BENCH_201 = "nas_bench_201"
 """Value of ``split``: all training images train the weights, and the test images are halved.
 
-For CIFAR-10 the benchmark halves the training images instead, as listed in its file ``cifar-split.txt``.
+For CIFAR-10 the benchmark halves the training images instead.
 """
+HALVES = "halves"
+"""Value of ``test_split``: equal halves, even if the official list is available."""
 
 
 def split_test_images(path: str | Path | None, size: int, published: str) -> tuple[Tensor, Tensor]:
     """Return the indices (int64) of the test images for the architecture and of the final test.
 
     Args:
-        path: a split file of NAS-Bench-201 (JSON with the keys ``xvalid`` and ``xtest``). None: the first half of the
-            test images is for the architecture, and the second half is the final test.
+        path: a split file of NAS-Bench-201 (JSON with the keys ``xvalid`` and ``xtest``). None or ``"halves"``: the
+            first half of the test images is for the architecture, and the second half is the final test.
         size: number of test images.
         published: name of the published file, for error messages.
 
     Raises:
         NasError: if the file is missing, unreadable or does not list each of ``size`` images once.
     """
-    if path is None:
+    if path is None or path == HALVES:
         return torch.arange(size // 2), torch.arange(size // 2, size)
     path = Path(path).expanduser()
-    option = f"dataset.test_split={path}"
-    fix = f"Set the path of {published} of NAS-Bench-201 (JSON with 'xvalid' and 'xtest')."
     try:
-        content = json.loads(path.read_text())
+        text = path.read_text()
+    except FileNotFoundError:
+        fix = _fix(published)
+        raise NasError(f"dataset.test_split={path}: file not found ({path.absolute()}). {fix}") from None
+    except (OSError, ValueError) as error:
+        reason = one_line(repr(error))
+        raise NasError(f"dataset.test_split={path}: not a split file ({reason}). {_fix(published)}") from error
+    return parse_test_split(text, size, f"dataset.test_split={path}", published)
+
+
+def parse_test_split(text: str, size: int, option: str, published: str) -> tuple[Tensor, Tensor]:
+    """Return the indices of ``split_test_images`` from the content of a file; ``option`` names it in errors."""
+    fix = _fix(published)
+    try:
+        content = json.loads(text)
         # ["int", ["1", "2", ...]] in the published file
         parts = [content[key][1] if content[key][0] == "int" else content[key] for key in ("xvalid", "xtest")]
         xvalid, xtest = (torch.tensor([int(number) for number in part], dtype=torch.int64) for part in parts)
-    except FileNotFoundError:
-        raise NasError(f"{option}: file not found ({path.absolute()}). {fix}") from None
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError) as error:
         raise NasError(f"{option}: not a split file ({one_line(repr(error))}). {fix}") from error
     if not torch.equal(torch.cat([xvalid, xtest]).sort().values, torch.arange(size)):
         raise NasError(f"{option}: does not list each of the {size} test images once. {fix}")
     return xvalid, xtest
+
+
+def _fix(published: str) -> str:
+    return f"Set the path of {published} of NAS-Bench-201 (JSON with 'xvalid' and 'xtest')."

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nas.data.splits.nas_bench_201 import NAS_BENCH_201, split_test_images
-from nas.data.splits.train_split import split_train_images
+from nas.data.splits.nas_bench_201 import HALVES, NAS_BENCH_201, parse_test_split, split_test_images
+from nas.data.splits.train_split import parse_train_split, split_train_images
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -38,9 +38,12 @@ class Partition:
     Args:
         split: ``"halves"``, the fraction for the weights or a split file (see ``split_train_images``), or
             ``"nas_bench_201"`` (see ``nas.data.splits.nas_bench_201``).
-        test_split: published file with the halves of the test images, for ``split="nas_bench_201"``.
+        test_split: file with the halves of the test images, for ``split="nas_bench_201"``; ``"halves"``: equal halves;
+            None: ``official``.
         hold_out: train a single network on the weights' part, and test it on the other part.
         bilevel: search with separate images for weights and architecture; False: train a single network.
+        halves_training: ``"nas_bench_201"`` halves the training images, as on CIFAR-10, and not the test images.
+        official: content of the official list, for ``split="nas_bench_201"``; None: equal halves.
 
     Raises:
         NasError: if the options contradict each other.
@@ -50,33 +53,54 @@ class Partition:
     test_split: str | Path | None
     hold_out: bool
     bilevel: bool
+    halves_training: bool = False
+    official: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.split == "xvalid":
             raise NasError("dataset.split=xvalid: this value was renamed. Set dataset.split=nas_bench_201.")
-        if self.test_split is not None and self.split != NAS_BENCH_201:
+        if self.test_split is not None and not self.halves_test:
+            fix = "Leave" if self.halves_training else "Set dataset.split=nas_bench_201, or leave"
             raise NasError(
                 f"dataset.test_split={self.test_split}: has no effect with dataset.split={self.split}. "
-                "Set dataset.split=nas_bench_201, or leave out dataset.test_split."
+                f"{fix} out dataset.test_split."
             )
         if self.hold_out and self.bilevel:
             raise NasError(
                 "dataset.hold_out=true: a search already uses both parts of the training images. "
                 "Leave out dataset.hold_out, or set dataset.bilevel=false."
             )
-        if self.hold_out and self.split == NAS_BENCH_201:
+        if self.hold_out and self.halves_test:
             raise NasError(
                 f"dataset.hold_out=true: dataset.split={self.split} holds out no training images. "
                 "Set dataset.split=halves, a fraction or a split file."
             )
 
+    @property
+    def halves_test(self) -> bool:
+        """True if the test images are halved between the architecture and the test."""
+        return self.split == NAS_BENCH_201 and not self.halves_training
+
+    @property
+    def uses_official_list(self) -> bool:
+        """True if the official list, or equal halves instead of it, selects any image."""
+        if self.split != NAS_BENCH_201 or self.test_split is not None:
+            return False
+        return not self.halves_training or self.bilevel or self.hold_out
+
+    def with_official(self, content: str | None) -> Partition:
+        """Return the same partition with the content of the official list, None for equal halves."""
+        return replace(self, official=content, test_split=HALVES if content is None and self.halves_test else None)
+
     def describe_test_images(self) -> str:
         """Describe the test images of the partition, for logs and summaries."""
         if self.hold_out:
             return f"training images held out by split={self.split}"
-        if self.split != NAS_BENCH_201:
+        if not self.halves_test:
             return "test images"
-        half = "the second half, in their order" if self.test_split is None else f"xtest of {self.test_split}"
+        half = "the second half, in their order"
+        if self.official is not None or self.test_split not in (None, HALVES):
+            half = f"xtest of {self.test_split or 'the official list'}"
         return f"half of the test images ({half})"
 
     def select(self, loaded: Splits, published: str) -> Splits:
@@ -91,20 +115,23 @@ class Partition:
         """
         images, labels, test_images, test_labels = vars(loaded).values()
         if self.hold_out:
-            first, second = split_train_images(self.split, len(labels))
+            first, second = self._train_parts(len(labels))
             log.info(
                 "hold-out       training on %d of %d training images, testing on the other %d (dataset.split=%s)",
                 *(len(first), len(labels), len(second), self.split),
             )
             return Splits(images[first], labels[first], images[second], labels[second])
-        if self.split != NAS_BENCH_201:
+        if not self.halves_test:
             return loaded
         size = len(test_labels)
-        xvalid, xtest = split_test_images(self.test_split, size, published)
-        if self.test_split is None:
+        if self.official is None:
+            xvalid, xtest = split_test_images(self.test_split, size, published)
+        else:
+            xvalid, xtest = parse_test_split(self.official, size, "dataset.split=nas_bench_201", published)
+        if self.test_split is None and self.official is None:  # a data set without an official list
             log.info(
-                "test split     the second half of the %d test images in their order; for the halves of NAS-Bench-201 "
-                "set dataset.test_split=%s",
+                "test split     the second half of the %d test images in their order; for other halves set "
+                "dataset.test_split=%s",
                 *(size, published),
             )
         if self.bilevel:
@@ -120,6 +147,12 @@ class Partition:
         """
         if not self.bilevel:
             return {"train": torch.arange(size)}
-        if self.split == NAS_BENCH_201:
+        if self.halves_test:
             return {"train": torch.arange(loaded_size), "val": torch.arange(loaded_size, size)}
-        return dict(zip(("train", "val"), split_train_images(self.split, size), strict=True))
+        return dict(zip(("train", "val"), self._train_parts(size), strict=True))
+
+    def _train_parts(self, size: int) -> tuple[Tensor, Tensor]:
+        """Return the indices of the training images for the weights and for the architecture."""
+        if self.official is not None:
+            return parse_train_split(self.official, size, f"dataset.split={self.split}")
+        return split_train_images(HALVES if self.split == NAS_BENCH_201 else self.split, size)

@@ -40,10 +40,19 @@ def split_train_images(split: str | float, size: int) -> tuple[Tensor, Tensor]:
 def _read_split_file(path: Path, size: int) -> tuple[Tensor, Tensor]:
     option = f"dataset.split={path}"
     try:
-        content = json.loads(path.read_text())
+        text = path.read_text()
     except FileNotFoundError:
         raise NasError(f"{option}: file not found ({path.absolute()}). {_FIX}") from None
     except (OSError, ValueError) as error:
+        raise NasError(f"{option}: not a split file ({one_line(error)}). {_FIX}") from error
+    return parse_train_split(text, size, option)
+
+
+def parse_train_split(text: str, size: int, option: str) -> tuple[Tensor, Tensor]:
+    """Return the indices of ``split_train_images`` from the content of a file; ``option`` names it in errors."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
         raise NasError(f"{option}: not a split file ({one_line(error)}). {_FIX}") from error
     if not isinstance(content, dict) or not {"train", "valid"} <= content.keys():
         keys = ", ".join(content) if isinstance(content, dict) else type(content).__name__

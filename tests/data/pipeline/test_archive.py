@@ -70,7 +70,7 @@ def test_archive_removes_a_damaged_download(site: CifarSite, tmp_path: Path) -> 
 
 def test_archive_rejects_a_root_that_is_a_file(site: CifarSite, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(NasError, match="the download failed"):
+    with pytest.raises(NasError, match="cannot be written"):
         site.data(tmp_path / "file" / "data").prepare_data()
 
 

@@ -1,0 +1,121 @@
+"""Command ``nas-search data``: list data sets and benchmark tables, and download those that are public."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nas.cli.data_command.catalog import CATALOG
+from nas.cli.data_command.get import get
+from nas.cli.data_command.listing import header, rows
+from nas.cli.data_command.status import DAMAGED, readable, status_of
+from nas.cli.interrupt import INTERRUPTED
+from nas.cli.overrides.compose import compose_job
+from nas.cli.overrides.conf_dir import program
+from nas.cli.overrides.hydra_internals import split_arguments
+from nas.cli.overrides.parse import key_of, quote_texts
+from nas.utils.errors import NasError, unknown
+
+PATHS = ("paths.data", "paths.benchmark")
+ACTIONS = ("get",)
+
+
+def usage() -> str:
+    """Return the help of the command."""
+    command = f"{program('search')} data"
+    return "\n".join(
+        [
+            f"usage: {command} [get NAME ...] [paths.data=DIR] [paths.benchmark=DIR]",
+            "",
+            "List all data sets and benchmark tables: which are there, whether their checksums",
+            "fit, and how to get the others. With get, download NAME into paths.data (tables:",
+            "paths.benchmark), verified by its checksum. An interrupted download is resumed.",
+            "Existing files are never overwritten.",
+            "",
+            f"NAME: {', '.join(name for name, entry in CATALOG.items() if entry.downloadable)}",
+            "",
+            f"  {command}",
+            f"  {command} get cifar10 splits paths.data=~/data",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if any(word in ("-h", "--help", "help") for word in words):
+            print(usage())
+            return 0
+        names, data, benchmark = _parse(words)
+        if names is None:
+            return _list(data, benchmark, " ".join([f"{program('search')} data get {{name}}", *words]))
+        with _log_to_stdout():
+            get(names, data, benchmark)
+    except NasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted. Run the same command again to resume.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # of `data | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+@contextmanager
+def _log_to_stdout() -> Iterator[None]:
+    """Print the messages of the package; Hydra, which does it for other commands, does not run."""
+    logger, handler = logging.getLogger("nas"), logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _parse(words: list[str]) -> tuple[list[str] | None, Path, Path]:
+    """Return the names to get (None: list all), the data directory and the benchmark directory."""
+    flags, unknown_flags = split_arguments(words)
+    if unknown_flags:
+        raise NasError(f"data: unknown option {unknown_flags[0]}. Use get NAME, paths.data=DIR or --help.")
+    overrides = [quote_texts(word) for word in flags.overrides if "=" in word]
+    for override in overrides:
+        if key_of(override) not in PATHS:
+            raise NasError(f"data: {override}: has no effect here. Use {' and '.join(PATHS)}.")
+    plain = [word for word in flags.overrides if "=" not in word]
+    action = plain[0] if plain else ""
+    if action and action not in ACTIONS:
+        if action in CATALOG:
+            raise NasError(f"data {action}: is not a command. Use data get {action}.")
+        raise unknown("command of data", action, ACTIONS)
+    if action and not plain[1:]:
+        raise NasError(f"data get: needs a name. Use data get cifar10, or another of {', '.join(CATALOG)}.")
+    cfg = compose_job("search", overrides, flags)
+    data, benchmark = (Path(str(cfg.paths[key])).expanduser() for key in ("data", "benchmark"))
+    return (plain[1:] if action else None), data, benchmark
+
+
+def _list(data: Path, benchmark: Path, command: str) -> int:
+    """Print the table with the command that downloads an entry; exit code 1 if a file differs."""
+    print(f"data sets in {readable(data)} (paths.data), tables in {readable(benchmark)} (paths.benchmark)\n")
+    print("\n".join(header()))
+    code = 0
+    for name, entry in CATALOG.items():
+        status = None if entry.note else status_of(entry, data, benchmark)
+        print("\n".join(rows(name, entry, status, command)), flush=True)
+        code = 1 if status is not None and status.checksum == DAMAGED else code
+    print("\nYour own images: dataset=folder, dataset=hf (docs/data.md)")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

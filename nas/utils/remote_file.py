@@ -1,0 +1,93 @@
+"""Published files: their checksums, and requests for them."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.utils.errors import NasError, one_line
+
+_LIMIT = 1 << 22  # bytes that a small file has at most
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A published file.
+
+    Args:
+        name: path of the file in the data directory.
+        urls: addresses of the same content; the next one is tried if one fails.
+        digest: checksum of the content, in hexadecimal digits.
+        algorithm: of the checksum, ``md5`` or ``sha256``.
+        size: bytes; 0 if unknown.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    digest: str
+    algorithm: str = "md5"
+    size: int = 0
+
+    def fits(self, content: bytes) -> bool:
+        """Return whether a content has the published checksum."""
+        return bool(_hash(self.algorithm, content).hexdigest() == self.digest)
+
+    def file_digest(self, path: Path) -> str:
+        """Return the checksum of a local file."""
+        with path.open("rb") as stream:
+            return str(hashlib.file_digest(stream, lambda: _hash(self.algorithm)).hexdigest())
+
+
+def fetch(file: RemoteFile, seconds: float) -> bytes:
+    """Return the content of a small file, within ``seconds`` also if the network hangs.
+
+    Raises:
+        NasError: with the reason alone, if the content is unavailable or has another checksum.
+    """
+    found: list[bytes | Exception] = []
+
+    def load() -> None:
+        try:
+            with urllib.request.urlopen(request_for(file.urls[0]), timeout=seconds) as response:
+                found.append(response.read(_LIMIT))
+        except Exception as error:
+            found.append(error)
+
+    # Looking up the name of a host has no time limit of its own, so the thread is left behind if it takes too long.
+    thread = threading.Thread(target=load, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    result = found[0] if found else TimeoutError(f"no answer within {seconds:g} s")
+    if isinstance(result, Exception):
+        raise NasError(reason_of(result)) from result
+    if not file.fits(result):
+        raise NasError(f"the answer does not have {file.algorithm} {file.digest}")
+    return result
+
+
+def request_for(url: str, offset: int = 0) -> urllib.request.Request:
+    """Return the request for a file from a byte on."""
+    headers = {"User-Agent": "nas", **({"Range": f"bytes={offset}-"} if offset else {})}
+    return urllib.request.Request(url, headers=headers)
+
+
+def reason_of(error: Exception) -> str:
+    """Return the cause of a failure, without the words that Python's libraries put around it."""
+    reason: object = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} {error.reason}"
+    if isinstance(reason, TimeoutError) and not reason.args[1:]:
+        return str(reason) if str(reason).startswith("no answer") else "no answer in time"
+    if isinstance(reason, OSError) and reason.strerror:
+        return one_line(reason.strerror)
+    return one_line(reason) or type(reason).__name__
+
+
+def _hash(algorithm: str, content: bytes = b"") -> Any:
+    # usedforsecurity=False, since some systems disable md5 otherwise
+    return hashlib.new(algorithm, content, usedforsecurity=False)
