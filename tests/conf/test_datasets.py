@@ -12,7 +12,7 @@ from nas.data.base import ImageOptions
 from tests.support.compose_tools import CONF
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100", "imagenet16_120", "synthetic"])
+@pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100", "imagenet16_120", "svhn", "synthetic"])
 def test_dataset_file_lists_every_option_with_its_default(name: str) -> None:
     found = OmegaConf.load(CONF / "dataset" / f"{name}.yaml")
     found = found if "dataset" in found else OmegaConf.create({"dataset": found})

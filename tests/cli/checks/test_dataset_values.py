@@ -23,7 +23,7 @@ TRAIN = f"genotype={NB201}"
         (
             "search",
             f"{OWN} {FITTING.split()[1]}",
-            "sets dataset.split, dataset.std for dataset=cifar10",
+            "sets dataset.std for dataset=cifar10",
             "dataset.std=[0.26745098,",
         ),
         ("search", "experiment=r_darts/dp dataset=imagenet16_120", "dataset.cutout", "dataset.cutout=0"),
