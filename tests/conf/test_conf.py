@@ -29,8 +29,8 @@ from tests.support.error_tools import NB201, run
 
 GROUPS = {"callbacks", "dataset", "debug", "evaluator", "experiment", "extras", "hparams_search", "hydra", "logger"}
 GROUPS |= {"method", "mode", "network", "paths", "protocol", "proxy", "ranking", "space", "trainer"}
-DATASETS = [name for name in choices("dataset") if name != "folder"]
-"""All but the data set that reads its images when a run is composed."""
+DATASETS = [name for name in choices("dataset") if name not in ("folder", "hf")]
+"""All but the data sets that read their images when a run is composed."""
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml") if path.parent.name != "local")
 
 

@@ -10,7 +10,11 @@ from nas.cli.overrides.parse import key_of, saved_choices, saved_overrides, valu
 from nas.utils.errors import NasError
 
 GENOTYPE_FILE = "genotype.json"
-INPUT = ("root", "shape", "classes", "class_list", "channels", "image_size", "resize", "scale", "color_jitter")
+INPUT = (
+    *("root", "shape", "classes", "class_list", "channels", "image_size", "resize", "scale", "color_jitter", "extra"),
+    *("path", "config", "data_dir", "data_files", "revision", "train", "test"),
+    *("image_column", "label_column", "load_size"),
+)
 """Options of a data set that define the input of a network or how images are read."""
 
 
