@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from nas.architecture.cell import CellGenotype, Genotype
 from nas.benchmarks.benchmark import Benchmark, Seed, Values
 from nas.benchmarks.benchmark_spaces import DATASETS, BenchmarkSpace
+from nas.spaces.notation import parse_genotype
+from nas.spaces.resolve_genotype import GivenGenotype
 from nas.utils.errors import NasError, unknown
 
 
@@ -95,16 +97,16 @@ class ParquetTable(Benchmark):
 
     @overload
     def accuracy(
-        self, genotype: Genotype, dataset: str, split: str, epochs: int, seed: Literal["each"]
+        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, seed: Literal["each"]
     ) -> tuple[float, ...]: ...
 
     @overload
     def accuracy(
-        self, genotype: Genotype, dataset: str, split: str, epochs: int, seed: Literal["mean"] | int
+        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, seed: Literal["mean"] | int
     ) -> float: ...
 
     def accuracy(
-        self, genotype: Genotype, dataset: str, split: str, epochs: int, seed: Seed
+        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, seed: Seed
     ) -> float | tuple[float, ...]:
         if seed == "each":
             return self._each_seed(self.row(genotype), dataset, split, epochs)
@@ -129,26 +131,28 @@ class ParquetTable(Benchmark):
             self._accuracies[key] = self._mean(columns) if seed == "mean" else self.column(columns.seeds[seed])
         return self._accuracies[key]
 
-    def simulated_seconds(self, genotype: Genotype, dataset: str, epochs: int) -> float:
+    def simulated_seconds(self, genotype: GivenGenotype, dataset: str, epochs: int) -> float:
         column = self._seconds.get((dataset, epochs))
         if column is None:
             self._columns_of(dataset, "valid", epochs)
             column = self._seconds[dataset, epochs] = self._read_seconds(dataset, epochs)
         return self._stored_number(column, self.row(genotype), f"times of {dataset} after {epochs} epochs")
 
-    def latency(self, genotype: Genotype, dataset: str) -> float:
+    def latency(self, genotype: GivenGenotype, dataset: str) -> float:
         if dataset not in DATASETS:
             raise unknown("dataset of the benchmark", dataset, DATASETS)
         if dataset not in self._latencies:
             self._latencies[dataset] = self._read_latency(dataset)
         return self._stored_number(self._latencies[dataset], self.row(genotype), f"latency on {dataset}")
 
-    def params_and_macs(self, genotype: Genotype, dataset: str) -> tuple[int, int]:
+    def params_and_macs(self, genotype: GivenGenotype, dataset: str) -> tuple[int, int]:
         if dataset not in DATASETS:
             raise unknown("dataset of the benchmark", dataset, DATASETS)
-        return self.space.cost(self.space.ops_of(genotype), *DATASETS[dataset])
+        return self.space.cost(self.space.ops_of(self.genotype(genotype)), *DATASETS[dataset])
 
-    def row(self, genotype: Genotype) -> int:
+    def row(self, genotype: GivenGenotype) -> int:
+        if not isinstance(genotype, Genotype):
+            genotype = self.genotype(genotype)
         if genotype.space == self.notation and len(genotype.cells) == 1:
             (cell,) = genotype.cells.values()
             cached = self._row_of_cell.get(cell)
@@ -165,12 +169,27 @@ class ParquetTable(Benchmark):
         return row
 
     def architecture(self, row: int) -> str:
-        return self._architectures[row]
+        return self._architectures[self._checked(row)]
 
     def index(self, row: int) -> int:
+        return int(self._all_indices()[self._checked(row)])
+
+    def _all_indices(self) -> Values:
         if self._indices is None:
             self._indices = self.column(self._index_column)
-        return int(self._indices[row])
+        return self._indices
+
+    def _checked(self, row: int) -> int:
+        if not 0 <= row < len(self):
+            raise NasError(f"row={row}: {self.path} has the rows 0 to {len(self) - 1}.")
+        return row
+
+    def _from_index(self, index: int) -> Genotype:
+        rows = np.flatnonzero(self._all_indices() == index)
+        if len(rows) != 1:
+            first, last = (int(value) for value in (self._all_indices().min(), self._all_indices().max()))
+            raise NasError(f"index={index}: {self.path} has the indices {first} to {last} of {self.space.title}.")
+        return parse_genotype(self._architectures[rows[0]])
 
     def __len__(self) -> int:
         return len(self._architectures)

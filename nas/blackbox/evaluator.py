@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nas.architecture.cell import Genotype
+from nas.spaces.resolve_genotype import GivenGenotype
 from nas.utils.errors import NasError
 
 
@@ -33,11 +33,11 @@ class Evaluator(ABC):
     fidelities: Sequence[int] = ()
 
     @abstractmethod
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
+    def __call__(self, genotype: GivenGenotype, fidelity: int | None = None) -> QueryResult:
         """Evaluate a genotype of the space.
 
         Args:
-            genotype: Genotype to evaluate.
+            genotype: GivenGenotype to evaluate.
             fidelity: One of ``fidelities``; None if there are none.
         """
 
@@ -60,7 +60,7 @@ class Evaluator(ABC):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
         """Restore the result of ``state_dict``."""
 
-    def reported_accuracies(self, genotype: Genotype) -> dict[str, float]:
+    def reported_accuracies(self, genotype: GivenGenotype) -> dict[str, float]:
         """Return accuracies of a found genotype that are only reported, by name, such as those of a benchmark."""
         return {}
 

@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from nas.data.base import ImageData
 from nas.data.pipeline.decode import Crop, ImageDecoder
-from nas.data.pipeline.file_loader import UNREADABLE, FileLoader, OnBrokenImage
+from nas.data.pipeline.file_loader import FileLoader, OnBrokenImage
 from nas.data.pipeline.loader import Loader
 from nas.data.splits.class_list import ClassList, read_class_list
 from nas.data.splits.class_subset import read_subset, sample_subset, subset_to_json
-from nas.data.splits.folder_index import FolderIndex, check_classes, class_folders, images_in, index_folder
+from nas.data.splits.flat_split import Parts, read_split, split_flat, split_to_json
+from nas.data.splits.folder_index import FolderIndex, check_classes, class_folders, index_folder
+from nas.data.splits.folder_layout import find_layout
+from nas.data.splits.image_survey import ImageSurvey, survey_images
 from nas.data.splits.partition import Splits
 from nas.utils.atomic_write import write_atomically
-from nas.utils.errors import NasError, one_line
+from nas.utils.errors import NasError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GRAY_MEAN, GRAY_STD = (0.449,), (0.226,)
@@ -39,32 +41,42 @@ class FolderOptions(TypedDict, total=False):
 class Folder(ImageData):
     """Training images in ``train/CLASS/`` and test images in ``val/CLASS/``; labels follow the sorted class names.
 
+    A class folder contains its images, also in subfolders. Without ``val`` the test images are those of ``test``,
+    ``valid`` or ``validation``. Without ``train`` the class folders are directly in ``root``, and a fraction of the
+    images of each class is tested; these images are sampled from ``test_seed`` and written to ``test_list_file``.
+
     Files are decoded on access. With ``bilevel`` a fraction of each class's training images trains the weights and
     another fraction trains the architecture. Both are sampled from ``subset_seed`` and written to ``subset_file``,
     which can be passed again as ``subset``. Without ``bilevel`` all training images are used. See ``ImageData`` for the
     batches and ``ImageDecoder`` for the augmentation.
 
     Args:
-        root: folder that contains ``train`` and ``val``.
+        root: folder that contains ``train`` and ``val``, or class folders.
         name: name of the data set.
         classes: number of classes; None: the number of folders in ``train``.
         class_list: file with the classes to use, in the order of their labels (see ``read_class_list``); it also sets
             the number of classes. None: all folders, sorted.
-        image_size: side of the images that networks see; None: the shorter side of the first training image.
-        channels: 3 for RGB, 1 for grayscale images; None: as in the first training image.
+        image_size: side of the images that networks see; None: the median of the shorter sides of the training images
+            (``survey_images``).
+        channels: 3 for RGB, 1 for grayscale images; None: 3 if any training image has color.
         mean, std: normalization of pixels scaled to 0..1, a value per channel; None: that of ImageNet.
         crop, scale, color_jitter, lighting, flip, pad, cutout: training augmentation, see ``ImageDecoder``.
         subset_fractions: fractions of each class for the weights and for the architecture.
         subset: file list with the images of both parts, instead of a random sample.
         subset_seed: seed of the sample.
         subset_file: path for the file list of the sample.
+        test_folder: name of the folder of test images; None: the first of val, test, valid and validation.
+        test_fraction: fraction of each class to test, for class folders without ``train``.
+        test_seed: seed of the sample of test images.
+        test_list: file list with the training and test images, instead of a random sample.
+        test_list_file: path for the file list of that sample; an existing list is used again.
         on_broken_image: ``stop`` at an image that cannot be read, or ``skip`` it with a warning.
         num_workers: processes that decode images; None: one per core, at most 8.
         batch_size, eval_batch_size, bilevel, seed: see ``ImageData``.
 
     Raises:
-        NasError: if a value is out of range, or the folder of the first image is missing although it is needed; from
-            ``setup``, if the folders are incomplete.
+        NasError: if a value is out of range or ``root`` has no class folders; from ``setup``, if the folders are
+            incomplete.
     """
 
     def __init__(
@@ -87,6 +99,11 @@ class Folder(ImageData):
         subset: str | Path | None = None,
         subset_seed: int = 0,
         subset_file: str | Path | None = None,
+        test_folder: str | None = None,
+        test_fraction: float = 0.2,
+        test_seed: int = 0,
+        test_list: str | Path | None = None,
+        test_list_file: str | Path | None = None,
         on_broken_image: OnBrokenImage = "stop",
         num_workers: int | None = None,
         **options: Unpack[FolderOptions],
@@ -94,6 +111,12 @@ class Folder(ImageData):
         if root is None:
             raise NasError("dataset.root=null: missing. Set the folder that contains train/CLASS/ and val/CLASS/.")
         self.root, self.name = Path(root).expanduser(), name
+        self.layout = find_layout(self.root, test_folder)
+        if test_list is not None and self.layout.test is not None:
+            raise NasError(f"dataset.test_list={test_list}: {self.root} has a folder of test images. Leave it out.")
+        self.test_fraction, self.test_seed, self.test_list = test_fraction, test_seed, test_list
+        self.test_list_file = None if test_list_file is None else Path(test_list_file)
+        self._survey: ImageSurvey | None = None
         self._class_list = None if class_list is None else self._read_class_list(Path(class_list))
         self.shape = self._infer_shape(image_size, channels)
         side, channels = self.shape[1], self.shape[0]
@@ -125,9 +148,7 @@ class Folder(ImageData):
         """Index all folders and sample the parts on the first call, whatever the ``stage``."""
         if self._index:
             return
-        selected = None if self._class_list is None else self._class_list.folders
-        train, val = (index_folder(self.root / part, selected) for part in ("train", "val"))
-        check_classes(train.classes, val.classes, self.root)
+        train, test = self._read_parts()
         if len(train.classes) != self.classes:
             raise NasError(
                 f"dataset.classes={self.classes}: {self.root.absolute()} has {len(train.classes)} classes. "
@@ -138,7 +159,16 @@ class Folder(ImageData):
             self._part_indices = self._sample_parts(train)
         else:
             self._part_indices = {"train": torch.arange(len(train.files))}
-        self._index = {"train": train, "val": val}
+        self._index = {"train": train, "val": test}
+        self.log_images()
+
+    def describe_images(self) -> str:
+        notes = [] if self._survey is None else [self._survey.describe()]
+        if self.layout.test is None:
+            notes.append(f"test images sampled from {self.root}")
+        elif self.layout.unused:
+            notes.append(f"tested on {self.layout.test.name}/, not on {', '.join(self.layout.unused)}/")
+        return "; ".join([super().describe_images(), *filter(None, notes)])
 
     def sizes(self) -> dict[str, int]:
         """Return the number of images by part: ``train``, ``val`` (only with ``bilevel``) and ``test``."""
@@ -176,18 +206,44 @@ class Folder(ImageData):
         )
 
     def _read_class_list(self, path: Path) -> ClassList:
-        return read_class_list(path.expanduser(), class_folders(self.root / "train"))
+        return read_class_list(path.expanduser(), class_folders(self.layout.train))
 
     def _infer_shape(self, side: int | None, channels: int | None) -> tuple[int, int, int]:
         if side is None or channels is None:
-            first_side, first_channels = _first_image(self.root / "train", self._class_list)
-            side, channels = side or first_side, channels or first_channels
+            self._survey = survey_images(self.layout.train, self._train_index().files)
+            side, channels = side or self._survey.side, channels or self._survey.channels
         return channels, side, side
 
     def _count_classes(self, classes: int | None) -> int:
         if self._class_list is not None:
             return len(self._class_list.folders)
-        return len(class_folders(self.root / "train")) if classes is None else classes
+        return len(class_folders(self.layout.train)) if classes is None else classes
+
+    def _train_index(self) -> FolderIndex:
+        """Return the index of the folder of training images, which holds the test images too in a flat layout."""
+        return index_folder(self.layout.train, None if self._class_list is None else self._class_list.folders)
+
+    def _read_parts(self) -> Parts:
+        """Return the indices of the training and test images."""
+        train = self._train_index()
+        if self.layout.test is not None:
+            test = index_folder(self.layout.test, None if self._class_list is None else self._class_list.folders)
+            check_classes(train.classes, test.classes, self.root, self.layout.test.name)
+            return train, test
+        given, stored = self.test_list, self.test_list_file
+        if given is None and stored is not None and stored.exists():
+            given = stored
+        if given is None:
+            parts = split_flat(train, self.test_fraction, self.test_seed)
+        else:
+            parts = read_split(Path(given).expanduser(), train)
+        if stored is not None and given != stored and self._writes_lists():
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(stored, split_to_json(parts))
+        return parts
+
+    def _writes_lists(self) -> bool:
+        return self.trainer is None or self.trainer.is_global_zero
 
     def _sample_parts(self, train: FolderIndex) -> dict[str, Tensor]:
         """Return the indices of both parts, and write their file list on the first rank."""
@@ -195,7 +251,7 @@ class Folder(ImageData):
             weights, architecture = sample_subset(train, self.subset_fractions, self.subset_seed)
         else:
             weights, architecture = read_subset(Path(self.subset).expanduser(), train)
-        if self.subset_file is not None and (self.trainer is None or self.trainer.is_global_zero):
+        if self.subset_file is not None and self._writes_lists():
             text = subset_to_json(train, weights, architecture)
             if self.subset_file.exists() and self.subset_file.read_text() != text:
                 raise NasError(
@@ -220,23 +276,3 @@ class Folder(ImageData):
             cutout=self.cutout,
             lighting=self.lighting,
         )
-
-
-def _first_image(root: Path, class_list: ClassList | None) -> tuple[int, int]:
-    """Return the shorter side and the number of channels of the first training image.
-
-    Raises:
-        NasError: if there is none, or it cannot be read.
-    """
-    folder = root / (class_folders(root) if class_list is None else class_list.folders)[0]
-    names = images_in(folder)
-    if not names:
-        raise NasError(f"{folder.absolute()}: has no images. Remove the folder, or fill it.")
-    try:
-        with Image.open(folder / names[0]) as image:
-            return min(image.size), 1 if image.mode in ("1", "L", "I;16", "I", "F") else 3
-    except UNREADABLE as error:
-        raise NasError(
-            f"{folder / names[0]}: cannot be read ({one_line(error)}), so the size of the images is unknown. "
-            "Set dataset.image_size and dataset.channels."
-        ) from error

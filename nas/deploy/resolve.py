@@ -36,12 +36,19 @@ class ResolvedModel:
 def find_weights_file(source: str | Path) -> Path | None:
     """Return the file of weights: ``source`` itself, or the model.pt of a run directory.
 
-    None for anything else, such as a native string or a genotype.json.
+    None for anything else, such as a native string, a genotype.json or another text with a genotype.
     """
     path = Path(os.path.expanduser(str(source).strip()))
     if os.path.isdir(path):
         return path / MODEL_FILE if (path / MODEL_FILE).is_file() else None
-    return path if os.path.isfile(path) and path.suffix != ".json" else None
+    return path if os.path.isfile(path) and path.suffix != ".json" and not _is_text(path) else None
+
+
+def _is_text(path: Path) -> bool:
+    """Return whether the beginning of a file is text, unlike an archive or a pickle."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    return not head.startswith((b"PK", b"\x80")) and not any(byte < 9 for byte in head)
 
 
 def resolve_model(

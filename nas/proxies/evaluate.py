@@ -14,6 +14,7 @@ from nas.proxies.linear_regions import sample_crops
 from nas.proxies.precision import in_float32
 from nas.proxies.proxy import Batch, Proxy, check_batch_size
 from nas.spaces.base import Space
+from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
 
 
 class BatchSource(Protocol):
@@ -31,6 +32,8 @@ class PlainImageSource(Protocol):
 
 class ProxyEvaluator:
     """Evaluate a proxy on genotypes: ``evaluator(genotype)`` -> float, never NaN.
+
+    A genotype may also be given as an architecture string or an index.
 
     The score depends on the genotype, ``seed`` and the images alone. It is the worst possible score (-inf if
     ``higher_is_better``, else inf) if it is not finite, or if the network's output does not depend on its input. The
@@ -65,9 +68,9 @@ class ProxyEvaluator:
         self.higher_is_better = proxy.higher_is_better
         self._batch: Batch | None = None
 
-    def __call__(self, genotype: Genotype) -> float:
+    def __call__(self, genotype: GivenGenotype) -> float:
         worst = -math.inf if self.higher_is_better else math.inf
-        self.space.check(genotype)
+        genotype = genotype_in(self.space, genotype)
         if self.proxy.needs_signal and not all(output_reads_input(cell) for cell in genotype.cells.values()):
             return worst
         batch = self.batch()

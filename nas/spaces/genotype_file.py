@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
-from nas.spaces.notation import EXAMPLES, is_native_string, native_string, parse_genotype
+from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
+from nas.spaces.genotype_values import WRAPPERS, genotype_of_value
+from nas.spaces.notation import EXAMPLES, find_other_notation, is_native_string, native_string, parse_genotype
 from nas.utils.atomic_write import write_json
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, one_line
+from nas.utils.literals import read_literal
 from nas.zoo import architectures
+
+log = logging.getLogger(__name__)
 
 FORMAT = "nas-genotype"
 VERSION = 1
 GENOTYPE_FILE = "genotype.json"
+MAX_BYTES = 32 * 2**20
+"""Bound of the size of a file with an architecture."""
 
 
 def encode_genotype(genotype: Genotype) -> dict[str, Any]:
@@ -47,9 +55,12 @@ def find_published(source: str | Path) -> architectures.PublishedArchitecture | 
 
 
 def load_genotype(source: str | Path) -> Genotype:
-    """Load a genotype from a run directory, a genotype.json, a native string or the name of a published architecture.
+    """Load a genotype from a run directory, a file, a string or the name of a published architecture.
 
-    Raises NasError if ``source`` is none of these.
+    A file is a genotype.json, or a text that contains architectures, such as the log of a search: the last one counts.
+    Strings and files may have the notation of another program (``parse_genotype``).
+
+    Raises NasError if ``source`` is none of these, or ambiguous.
     """
     text = str(source).strip()
     if is_native_string(text):
@@ -58,20 +69,79 @@ def load_genotype(source: str | Path) -> Genotype:
     if architecture is not None:
         return parse_genotype(architecture.genotype)
     path = _genotype_file(text)
-    if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
-        is_name = path.suffix != ".json" and path.parent == Path(".")
-        near = architectures.similar_names(text) if is_name else []
-        problem = "no published architecture and no file has this name" if is_name else f"there is no file {path}"
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise NasError(
-            f"genotype={text}: {problem}.{hint} Give a run directory, a genotype.json, a published name "
-            f"(train.py --list), {EXAMPLES}."
-        )
+    if os.path.isfile(path):  # Path.is_file raises for a name that is too long
+        return read_genotype_file(path)
+    found = find_other_notation(text)
+    if found is not None:
+        return found
+    if text[:1] in tuple("[({"):
+        raise NasError(f"genotype={abbreviate(text)}: no known notation. Give {EXAMPLES}.")
+    is_name = path.suffix != ".json" and path.parent == Path(".")
+    near = architectures.similar_names(text) if is_name else []
+    problem = "no published architecture and no file has this name" if is_name else f"there is no file {path}"
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise NasError(
+        f"genotype={text}: {problem}.{hint} Give a run directory, a genotype.json, a published name "
+        f"(train.py --list), {EXAMPLES}."
+    )
+
+
+def read_genotype_file(path: Path) -> Genotype:
+    """Read a genotype.json, or the architecture that another text contains: its only one, or the last one of a log.
+
+    Raises:
+        NasError: if the file is not a text, is larger than ``MAX_BYTES``, or its architecture is missing, malformed or
+            ambiguous.
+    """
+    text, problem = _read_text(path)
+    value: Any = None
+    if not problem:
+        try:
+            value, problem = _parse_value(text), ""
+        except (ValueError, RecursionError) as error:
+            problem = one_line(error)
+    if isinstance(value, dict) and "format" in value:
+        return decode_genotype(value, path)
+    genotype = genotype_of_value(value, str(path))
+    if genotype is not None:
+        return genotype
+    named = [value[key] for key in WRAPPERS if isinstance(value, dict) and isinstance(value.get(key), str)]
+    if len(named) == 1:
+        return parse_genotype(named[0])
+    if is_native_string(text) and "\n" not in text.strip():
+        return parse_genotype(text)
+    found = find_genotypes(text, str(path))
+    if not found:
+        is_json = path.suffix == ".json"
+        reason = f"the file is not JSON ({problem})" if is_json and problem else "the file contains no architecture"
+        raise NasError(f"genotype={path}: {reason}. Give another genotype.json, or a text with {EXAMPLES}.")
+    chosen = choose_genotype(found, str(path), chronological=value is None)
+    if len(found) > 1:
+        log.info("genotype       line %d of %s, the last of %d architectures", chosen.line, path, len(found))
+    return chosen.genotype
+
+
+def _read_text(path: Path) -> tuple[str, str]:
+    """Return the text of a file, and the problem of a file that is not a text."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise NasError(f"genotype={path}: {size / 2**20:.0f} MB are no architecture. Give a smaller file.")
+    data = path.read_bytes()
+    return ("", "binary data") if b"\0" in data else (data.decode("utf-8", errors="replace"), "")
+
+
+def _parse_value(text: str) -> Any:
+    """Return the JSON value or the Python literal of a whole text. Raises ValueError or RecursionError."""
     try:
-        value = json.loads(path.read_text())
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise NasError(f"genotype={path}: the file is not JSON ({error}). Give another genotype.json.") from None
-    return decode_genotype(value, path)
+        try:
+            value, end = read_literal(text)
+        except ValueError:
+            raise error from None
+        if text[end:].strip():
+            raise error from None
+        return value
 
 
 def _genotype_file(text: str) -> Path:

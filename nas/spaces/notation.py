@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 
 from nas.architecture.cell import Genotype
 from nas.spaces.darts import notation as darts
+from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
+from nas.spaces.genotype_values import genotype_of_value
 from nas.spaces.nas_bench_201 import notation as nas_bench_201
 from nas.spaces.nats_size import notation as nats_size
 from nas.spaces.single_path import mobilenet_v2, shufflenet_v2
 from nas.utils.errors import NasError
+from nas.utils.literals import read_literal
 
 FORMATTERS: Mapping[str, Callable[[Genotype], str]] = {
     space.NOTATION: space.native for space in (nas_bench_201, darts, nats_size, mobilenet_v2, shufflenet_v2)
@@ -34,12 +37,39 @@ def is_native_string(text: str) -> bool:
 
 
 def parse_genotype(text: str) -> Genotype:
-    """Parse a native string of any space. Raises NasError if it matches no notation."""
+    """Parse a native string of any space, or a string with an architecture in the notation of another program.
+
+    Raises NasError if it matches no notation.
+    """
     text = text.strip()
     for pattern, parse_space in PARSERS.items():
         if pattern.match(text):
             return parse_space(text)
-    raise NasError(f"genotype={text}: not a genotype. Give a run directory, a genotype.json, {EXAMPLES}.")
+    found = find_other_notation(text)
+    if found is None:
+        raise NasError(f"genotype={text}: not a genotype. Give a run directory, a genotype.json, {EXAMPLES}.")
+    return found
+
+
+def find_other_notation(text: str) -> Genotype | None:
+    """Return the architecture in a string that is no native string, such as a line of a log; None without one.
+
+    The string may be a dict, list or tuple in a notation of ``genotype_of_value``, or contain one architecture.
+
+    Raises:
+        NasError: if the architecture is malformed, or there are several.
+    """
+    shown = abbreviate(text)
+    try:
+        value, end = read_literal(text)
+    except ValueError:
+        value, end = None, 0
+    if end and not text[end:].strip():
+        genotype = genotype_of_value(value, shown)
+        if genotype is not None:
+            return genotype
+    found = find_genotypes(text)
+    return choose_genotype(found, shown, chronological=False).genotype if found else None
 
 
 def native_string(genotype: Genotype) -> str:

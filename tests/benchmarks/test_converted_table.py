@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nas.benchmarks import convert
 from nas.benchmarks.find import open_table
-from nas.spaces.nas_bench_201.notation import from_index, parse
+from nas.spaces.nas_bench_201.notation import edge_ops, from_index, parse
 from nas.utils.errors import NasError
 from tests.support.nats_tools import (
     MEANS,
@@ -35,6 +36,54 @@ def test_converted_table_reports_missing_seed(tss_release: Path, tmp_path: Path)
     ):
         table.accuracy(g, "cifar10", "test", 200, 999)
     assert np.isnan(table.accuracies("cifar10", "test", 200, 999)[3])
+
+
+@pytest.mark.usefixtures("small_spaces")
+def test_queries_take_strings_and_indices(tss_release: Path, tmp_path: Path) -> None:
+    convert.convert(tss_release, tmp_path / "a.parquet")
+    table = open_table(tmp_path / "a.parquet")
+    text = shuffled_names("nas_bench_201")[3]
+    genotype = parse(text)
+    assert table.index(table.row(genotype)) == 3
+    edges = dict(zip(("0_1", "0_2", "1_2", "0_3", "1_3", "2_3"), edge_ops(genotype), strict=True))
+    for given in (text, f"Structure(4 nodes with {text})", 3, np.int64(3), edges):
+        assert table.genotype(given) == genotype and table.row(given) == table.row(genotype)
+        for seed in ("mean", "each", 777):
+            expected = table.accuracy(genotype, "cifar10", "test", 200, seed)
+            assert table.accuracy(given, "cifar10", "test", 200, seed) == expected
+        assert table.simulated_seconds(given, "cifar10", 200) == table.simulated_seconds(genotype, "cifar10", 200)
+        assert table.params_and_macs(given, "cifar10") == table.params_and_macs(genotype, "cifar10")
+        assert table.latency(given, "cifar10") == table.latency(genotype, "cifar10")
+
+
+@pytest.mark.usefixtures("small_spaces")
+def test_queries_refuse_other_values_in_one_line(tss_release: Path, tmp_path: Path) -> None:
+    convert.convert(tss_release, tmp_path / "a.parquet")
+    table = open_table(tmp_path / "a.parquet")
+    last = len(table) - 1
+    refused: list[tuple[Any, str]] = [
+        (last + 1, f"index={last + 1}: .* has the indices 0 to {last} of"),
+        (-1, "index=-1: "),
+        ("DARTS_V2", "genotype=DARTS_V2: not a genotype"),
+        ("8:16:24:32:40", "a genotype of space 'nats_size' .* is not in"),
+        ("|none~0|", "Write three nodes"),
+        *(
+            (value, "not an architecture. Give a Genotype, an index or a string")
+            for value in (None, True, 1.5, {}, [1])
+        ),
+    ]
+    for given, message in refused:
+        for query in (
+            lambda value: table.accuracy(value, "cifar10", "test", 200, "mean"),
+            lambda value: table.params_and_macs(value, "cifar10"),
+        ):
+            with pytest.raises(NasError, match=message) as caught:
+                query(given)
+            assert "\n" not in str(caught.value)
+    for row in (-1, last + 1):
+        for read in (table.architecture, table.index):
+            with pytest.raises(NasError, match=f"row={row}: .* has the rows 0 to {last}"):
+                read(row)
 
 
 def write_without_times(parent: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,35 @@ def test_folder_infers_shape_and_classes(tmp_path: Path) -> None:
     gray, color = Folder(tmp_path / "gray"), Folder(image_folder(tmp_path / "color", 2, 1, ["a", "b"]))
     assert (gray.shape, gray.classes) == ((1, 14, 14), 3) and (color.shape, color.classes) == ((3, 14, 14), 2)
     assert gray.mean == (0.449,) and color.std == (0.229, 0.224, 0.225)
+
+
+def test_folder_decides_the_shape_from_all_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One color image among grayscale images, and different sizes: color, resized to the median of the sides."""
+    image_folder(tmp_path, 3, 1, ("a", "b"), mode="L", suffix="png")
+    write_image(tmp_path / "train" / "b" / "z.PNG", 1, 3, (60, 40))
+    data = Folder(tmp_path, batch_size=2, num_workers=0, bilevel=False)
+    with caplog.at_level(logging.INFO):
+        data.setup()
+        data.setup()
+    assert data.shape == (3, 14, 14)
+    assert [record.message.split(None, 1)[1] for record in caplog.records] == [
+        "folder: 2 classes, images of 3 x 14 x 14 (7 train, 2 test); files of 20x14 to 60x40 pixels (width x height), "
+        "resized, 6 grayscale and 1 color files"
+    ]
+    (x, _), *_ = [batch for batch in data.train_dataloader()]
+    assert x.shape == (2, 3, 14, 14)
+
+
+def test_folder_names_the_test_folder_that_it_does_not_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image_folder(tmp_path, 2, 1)
+    image_folder(tmp_path / "more", 1, 3)
+    (tmp_path / "more" / "val").rename(tmp_path / "test")
+    with caplog.at_level(logging.INFO):
+        assert small_folder(tmp_path, bilevel=False).sizes() == {"train": 6, "test": 3}
+        assert small_folder(tmp_path, bilevel=False, test_folder="test").sizes() == {"train": 6, "test": 9}
+    assert "tested on val/, not on test/" in caplog.text and "tested on test/, not on val/" in caplog.text
+    with pytest.raises(NasError, match="dataset.test_list=x: .* has a folder of test images"):
+        small_folder(tmp_path, test_list="x")
 
 
 def test_folder_rejects_invalid_folders_and_options(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from tests.support.compose_tools import lines, script, succeeded
 from tests.support.error_tools import NB201, run
-from tests.support.folder_tools import image_folder, truncate_file
+from tests.support.folder_tools import image_folder, truncate_file, write_image
 from tests.support.resume_tools import DARTS, assert_equal, checkpoint
 
 SMALL = ("network.channels=4", "network.cells_per_stage=1")
@@ -128,3 +128,33 @@ def test_folder_search_on_two_ranks(root: Path, tmp_path: Path) -> None:
     epochs = [[line for line in rank if line["what"] == "epoch"] for rank in (first, second)]
     assert len(epochs[0]) == 2 and epochs[0] == epochs[1]
     assert (tmp_path / "run" / "subset.json").exists()
+
+
+def test_folder_of_classes_alone_keeps_its_test_images(tmp_path: Path) -> None:
+    """A search divides CLASS/* and lists the images; its training, a resume and an evaluation use the same list."""
+    root = image_folder(tmp_path / "all", 12, 1) / "train"
+    search, train = tmp_path / "search", tmp_path / "train"
+    options = ["dataset=folder", f"dataset.root={root}"]
+    found = run("search", *SEARCH, *options, "epochs=1", "seed=3", f"hydra.run.dir={search}")
+    found.succeeded()
+    assert "folder: 3 classes, images of 3 x 8 x 8 (15 train, 15 val, 6 test)" in found.said
+    listed, subset = (json.loads((search / f"{name}.json").read_text()) for name in ("images", "subset"))
+    assert (len(listed["train"]), len(listed["test"])) == (30, 6)
+    assert set(subset["train"] + subset["valid"]) == set(listed["train"]) - set(listed["test"])
+    write_image(root / "ant" / "a_new_image.png", 0, 99)
+    more = ["epochs=1", "dataset.batch_size=8", "dataset.num_workers=0"]
+    found = run("train", *SMALL, f"genotype={search}", *more, f"hydra.run.dir={train}")
+    found.succeeded()
+    assert "(30 train, 6 test)" in found.said and "1 images in" in found.said
+    assert (train / "images.json").read_bytes() == (search / "images.json").read_bytes()
+    found = run("train", f"ckpt_path={train}", "epochs=2", f"hydra.run.dir={tmp_path}/longer")
+    found.succeeded()
+    assert (tmp_path / "longer" / "images.json").read_bytes() == (search / "images.json").read_bytes()
+    (search / "images.json").rename(tmp_path / "moved.json")
+    run("train", "mode=eval", f"weights={train}", "evaluation.runs=1", f"hydra.run.dir={tmp_path}/eval").succeeded()
+    first, again = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("train", "eval"))
+    assert again["test_accuracy"] == pytest.approx(first["test_accuracy"]) and again["images"] == 6
+    (root / listed["test"][0]).unlink()
+    run("train", *SMALL, f"genotype={train}", *options, *more, f"dataset.test_list={tmp_path}/moved.json").refused(
+        f"dataset.test_list={tmp_path}/moved.json: lists {listed['test'][0]}, which is not in {root}"
+    )

@@ -45,7 +45,7 @@ def test_load_genotype_refuses_damaged_files(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, BENCH.encode()])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"accuracy 93"])
 def test_load_genotype_refuses_files_without_json(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "genotype.json").write_bytes(content)
     with pytest.raises(NasError, match="genotype.json: the file is not JSON"):

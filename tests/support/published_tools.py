@@ -10,7 +10,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-LOCAL = {"directory", "download", "num_workers", "on_device", "root", "seed", "subset", "subset_file", "subset_seed"}
+LOCAL = {
+    *("directory", "download", "num_workers", "on_device", "root", "seed", "subset", "subset_file", "subset_seed"),
+    *("test_folder", "test_fraction", "test_seed", "test_list", "test_list_file"),
+}
 """Options of a machine or of a single run."""
 NO_VALUES = {"_partial_", "fused", "name", "requires", "space", *LOCAL}
 

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from nas import benchmarks
-from nas.architecture.cell import Genotype
 from nas.benchmarks.benchmark import Benchmark, Values
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, DATASETS
 from nas.blackbox.evaluator import Evaluator, QueryResult, check_fidelities
 from nas.data.base import ImageData
 from nas.spaces.base import Space
+from nas.spaces.resolve_genotype import GivenGenotype
 from nas.utils.errors import NasError
 
 SPLITS = ("valid", "test")
@@ -152,7 +152,8 @@ class BenchmarkQuery(Evaluator):
         version, internal, gauss = state["rng"]
         self._rng.setstate((version, tuple(internal), gauss))
 
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
+    def __call__(self, genotype: GivenGenotype, fidelity: int | None = None) -> QueryResult:
+        genotype = self.table.genotype(genotype)
         epochs = self.epochs if fidelity is None else fidelity
         seconds = self.table.simulated_seconds(genotype, self.dataset, epochs)
         seed: Any = "each" if self.benchmark_seed == "random" else self.benchmark_seed
@@ -162,12 +163,12 @@ class BenchmarkQuery(Evaluator):
             raise self._with_seed_option(error) from None
         return QueryResult(self._rng.choice(found) if self.benchmark_seed == "random" else found, seconds)
 
-    def reported_accuracies(self, genotype: Genotype) -> dict[str, float]:
+    def reported_accuracies(self, genotype: GivenGenotype) -> dict[str, float]:
         """Return the stored validation and test accuracies after ``report_epochs`` epochs, means over seeds.
 
         The keys are DATASET/SPLIT.
         """
-        found = {}
+        genotype, found = self.table.genotype(genotype), {}
         for dataset in DATASETS:
             for split in SPLITS:
                 try:

@@ -7,10 +7,10 @@ from itertools import islice
 
 import torch
 
-from nas.architecture.cell import Genotype
 from nas.blackbox.evaluator import Evaluator, QueryResult
 from nas.data.base import ImageData
 from nas.searches.base import SupernetSearch
+from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
 from nas.utils.errors import NasError
 
 
@@ -42,8 +42,8 @@ class SupernetAccuracy(Evaluator):
             raise NasError("evaluator=supernet: needs validation images. Set dataset.bilevel=true.")
         self._batches = [(x.to(device), y.to(device)) for x, y in islice(valid, batches)]
 
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
-        began = time.perf_counter()
+    def __call__(self, genotype: GivenGenotype, fidelity: int | None = None) -> QueryResult:
+        genotype, began = genotype_in(self.search.space, genotype), time.perf_counter()
         arch = self.search.space.encode(genotype, like=self._like)
         images = sum(len(y) for _, y in self._batches)
         right = sum(self.search.evaluate(batch, arch)[1] * len(batch[1]) for batch in self._batches)

@@ -14,12 +14,12 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from nas.architecture.cell import Genotype
 from nas.blackbox.evaluator import Evaluator, QueryResult, check_fidelities
 from nas.data.base import ImageData
 from nas.data.pipeline.loader import TensorLoader
 from nas.objectives.classification import Classification
 from nas.spaces.base import Network, Space
+from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
 from nas.utils.errors import NasError
 
 
@@ -87,8 +87,8 @@ class ShortTraining(Evaluator):
     def label_at(self, fidelity: int | None) -> str:
         return self.label if fidelity is None else f"validation accuracy after a training of {fidelity} epochs (%)"
 
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
-        began = time.perf_counter()
+    def __call__(self, genotype: GivenGenotype, fidelity: int | None = None) -> QueryResult:
+        genotype, began = genotype_in(self.space, genotype), time.perf_counter()
         cuda = [self.device] if self.device is not None and self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda), torch.enable_grad():
             torch.manual_seed(self.seed)

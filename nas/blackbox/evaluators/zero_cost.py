@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from nas.architecture.cell import Genotype
 from nas.blackbox.evaluator import Evaluator, QueryResult
 from nas.data.base import ImageData
 from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
 from nas.proxies.evaluate import ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.spaces.base import Space
+from nas.spaces.resolve_genotype import GivenGenotype
 
 
 class ZeroCost(Evaluator):
@@ -46,7 +46,7 @@ class ZeroCost(Evaluator):
         batches = ProxyBatches(data, seed)
         self._evaluate = ProxyEvaluator(space, proxy, LazyProxyBatches(lambda: batches, device), network, seed)
 
-    def __call__(self, genotype: Genotype, fidelity: int | None = None) -> QueryResult:
+    def __call__(self, genotype: GivenGenotype, fidelity: int | None = None) -> QueryResult:
         began = time.perf_counter()
         value = self._evaluate(genotype)
         return QueryResult(value if self._evaluate.higher_is_better else -value, time.perf_counter() - began)

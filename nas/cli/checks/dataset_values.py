@@ -18,6 +18,7 @@ GENERAL = frozenset(
         *("batch_size", "eval_batch_size", "bilevel", "hold_out", "seed", "on_device", "num_workers", "download"),
         *("flip", "color_jitter", "lighting", "on_broken_image", "md5"),
         *("subset_fractions", "subset_seed", "subset_file"),
+        *("test_fraction", "test_seed", "test_list_file"),
     )
 )
 """Options that have the same meaning for all images."""

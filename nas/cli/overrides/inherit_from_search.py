@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from nas.cli.overrides.parse import key_of, saved_choices, saved_overrides, value_of
+from nas.cli.overrides.parse import key_of, quote, saved_choices, saved_overrides, value_of
 from nas.utils.errors import NasError
 
 GENOTYPE_FILE = "genotype.json"
@@ -14,8 +14,11 @@ INPUT = (
     *("root", "shape", "classes", "class_list", "channels", "image_size", "resize", "scale", "color_jitter", "extra"),
     *("path", "config", "data_dir", "data_files", "revision", "train", "test"),
     *("image_column", "label_column", "load_size"),
+    *("test_folder", "test_fraction", "test_seed", "test_list"),
 )
-"""Options of a data set that define the input of a network or how images are read."""
+"""Options of a data set that define the input of a network, how images are read, or which images are tested."""
+IMAGE_LIST = "images.json"
+"""File of a run with its training and test images, if they were sampled from class folders."""
 
 
 def inherit_from_search(arguments: list[str]) -> list[str]:
@@ -40,6 +43,8 @@ def inherit_from_search(arguments: list[str]) -> list[str]:
         inherited.append(f"dataset={saved_choices(directory)['dataset']}")
         keys = ["paths.data", *(f"dataset.{name}" for name in INPUT)]
     inherited += [line for line in lines if key_of(line) in keys]
+    if value_of(arguments, "protocol") is None:
+        inherited += image_list(directory, arguments)
     if all(value_of(arguments, key) is None for key in ("protocol", "dataset.split", "dataset.hold_out")):
         inherited += [line for line in lines if _selects_test_images(line)]
     return [*(line for line in inherited if value_of(arguments, key_of(line)) is None), *arguments]
@@ -47,10 +52,10 @@ def inherit_from_search(arguments: list[str]) -> list[str]:
 
 def searched_run(genotype: str) -> Path | None:
     """Return the run directory that ``genotype`` names by itself or by its genotype.json, None for anything else."""
-    if genotype.startswith(("|", "Genotype(")):
-        return None
-    path = Path(genotype).expanduser()
-    return path.parent if path.name == GENOTYPE_FILE and os.path.isfile(path) else path
+    path = Path(os.path.expanduser(genotype))
+    if path.name == GENOTYPE_FILE and os.path.isfile(path):
+        return path.parent
+    return path if os.path.isdir(path) else None  # Path.is_dir raises for a genotype, which is a name too long
 
 
 def refuse_without_record(option: str, directory: Path) -> None:
@@ -69,6 +74,16 @@ def refuse_without_record(option: str, directory: Path) -> None:
         f"{option}: {directory / '.hydra'} is missing (hydra.output_subdir=null), so the options of the run's data set "
         f"are unknown. Set {named} and its options, such as paths.data."
     )
+
+
+def image_list(directory: Path, arguments: list[str]) -> list[str]:
+    """Return the override that reuses the training and test images of a run, if the run has a list of them.
+
+    It is left out if the command line chooses another folder.
+    """
+    file = directory / IMAGE_LIST
+    known = file.is_file() and value_of(arguments, "dataset.root") is None
+    return [f"dataset.test_list={quote(str(file))}"] if known else []
 
 
 def _selects_test_images(line: str) -> bool:

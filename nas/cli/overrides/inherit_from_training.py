@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from nas.cli.overrides.conf_dir import CONF
-from nas.cli.overrides.inherit_from_search import refuse_without_record
+from nas.cli.overrides.inherit_from_search import image_list, refuse_without_record
 from nas.cli.overrides.parse import key_of, quote, saved_choices, saved_overrides, value_of
 from nas.cli.overrides.renamed import translate_keys
 from nas.utils.errors import NasError, one_line
@@ -32,7 +32,9 @@ def inherit_from_training(arguments: list[str]) -> list[str]:
     for path in named:
         directory = _run_of(path)
         if directory is not None and "dataset" in saved_choices(directory):
-            found = [f"dataset={saved_choices(directory)['dataset']}", *_changed_options(directory)]
+            images = image_list(directory, arguments)
+            changed = [line for line in _changed_options(directory) if key_of(line) not in map(key_of, images)]
+            found = [f"dataset={saved_choices(directory)['dataset']}", *changed, *images]
             keys = {line.partition("=")[0] for line in arguments}
             return [*(line for line in found if line.partition("=")[0] not in keys), *arguments]
     dataset = _stored_dataset(named[0]) if named else None

@@ -21,6 +21,7 @@ FILES = (
     "dataset.split",
     "dataset.subset",
     "dataset.test_split",
+    "dataset.test_list",
     "paths.data",
     "paths.benchmark",
 )
@@ -97,7 +98,8 @@ def quote_texts(argument: str) -> str:
     name = key.lstrip("+")
     if name in PATHS and value.startswith("~/"):
         value = str(Path(value).expanduser())
-    if name not in TEXTS or not value or _parses(f"{key}={value}"):
+    literal = name == "genotype" and value[:1] in ("[", "{")  # Hydra would read it as a list or a dict
+    if name not in TEXTS or not value or (_parses(f"{key}={value}") and not literal):
         return f"{key}={value}" if value else argument
     parts = re.split(r",\s*(?=Genotype\(|\|)", value) if name == "genotype" else [value]
     return f"{key}={','.join(map(quote, parts))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.cli.overrides.inherit_from_search import image_list
 from nas.cli.overrides.parse import merge_overrides, quote, saved_choices, saved_overrides, value_of
 from nas.cli.run_dir.layout import checkpoint_file, holds_ranking, holds_repetitions, run_directory
 from nas.utils.errors import NasError
@@ -34,6 +35,8 @@ def resume(arguments: list[str], job: str, sweeping: bool = False) -> list[str]:
     if directory is None:
         return arguments
     completed = merge_overrides(saved, arguments)
+    if not here and value_of(arguments, "dataset.test_list") is None:
+        completed += image_list(directory, arguments)
     if here and not sweeping:
         completed += [f"hydra.run.dir={quote(str(directory))}", "hydra.output_subdir=null"]
     return completed

@@ -17,7 +17,7 @@ from nas.utils.errors import NasError
 PARTS = ("seed", "space", "dataset", "proxy", "evaluator", "method")
 IRRELEVANT = {
     *(("method", key) for key in ("repetitions", "epochs", "callbacks", "evaluator")),  # the evaluator is a part itself
-    *(("dataset", key) for key in ("root", "download", "on_device", "split_record")),
+    *(("dataset", key) for key in ("root", "download", "on_device", "split_record", "test_list", "test_list_file")),
     ("evaluator", "root"),
 }
 """Options that do not change the result of a repetition."""

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from nas.data.pipeline.cifar_augmentation import cutout, normalize, random_crop
 from nas.data.pipeline.imagenet_augmentation import ATTEMPTS, center_crop, color_jitter, random_resized_crop_box
 from nas.data.pipeline.pca_lighting import lighting
+from nas.data.pipeline.read_image import Mode, read_image
 from nas.utils.errors import NasError
 
 Crop = Literal["random", "resize"]
@@ -78,7 +79,7 @@ class ImageDecoder:
             )
         self.lighting = lighting
         self.size, self.augment, self.crop, self.scale = size, augment, crop, (scale[0], scale[1])
-        self.mode = "L" if len(mean) == 1 else "RGB"
+        self.mode: Mode = "L" if len(mean) == 1 else "RGB"
         self.mean, self.std = torch.tensor(tuple(mean)), torch.tensor(tuple(std))
         self.color_jitter, self.flip, self.pad, self.cutout = tuple(color_jitter), flip, pad, cutout
 
@@ -88,8 +89,7 @@ class ImageDecoder:
         Raises:
             OSError, ValueError and others of ``nas.data.pipeline.file_loader.UNREADABLE``: if the file is broken.
         """
-        with Image.open(path) as file:
-            image = to_8_bit(file).convert(self.mode)
+        image = read_image(path, self.mode)
         generator = Generator().manual_seed(seed)
         draws = torch.rand(_DRAWS, generator=generator).tolist() if self.augment else []
         if self.crop == "resize":
@@ -110,19 +110,6 @@ class ImageDecoder:
             x = random_crop(x, self.pad, generator)
         x = normalize(x, self.mean, self.std)
         return (cutout(x, self.cutout, generator) if self.augment and self.cutout else x)[0]
-
-
-def to_8_bit(image: Image.Image) -> Image.Image:
-    """Convert an image to levels in 0..255. Grayscale images of 16 bits are scaled, while Pillow would clip them.
-
-    Raises:
-        ValueError: if the pixels have 32 bits (integer or float), whose range is unknown.
-    """
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):  # "I" in older Pillow versions
-        return Image.fromarray(np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"32-bit pixels (mode {image.mode}) have an unknown range; save the image with 8 or 16 bits")
-    return image
 
 
 def to_tensor(image: Image.Image) -> Tensor:

@@ -13,6 +13,8 @@ from torch import Tensor
 from nas.utils.errors import NasError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+IGNORED = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information", "__pycache__")
+"""Folders that operating systems create; they are no classes."""
 _FIX = "Put the images of each class into a folder of their own, train/CLASS/ and val/CLASS/"
 
 
@@ -27,14 +29,14 @@ class FolderIndex:
 
 
 def class_folders(root: Path) -> tuple[str, ...]:
-    """Return the sorted names of the folders in ``root``, without hidden ones.
+    """Return the sorted names of the folders in ``root``, without hidden ones and ``IGNORED``.
 
     Raises:
         NasError: if there are none.
     """
     try:
         with os.scandir(root) as entries:
-            folders = sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+            folders = sorted(entry.name for entry in entries if _is_folder(entry))
     except NotADirectoryError:
         raise NasError(f"{root.absolute()}: not a folder. {_FIX}.") from None
     except FileNotFoundError:
@@ -45,10 +47,30 @@ def class_folders(root: Path) -> tuple[str, ...]:
 
 
 def images_in(folder: Path) -> list[str]:
-    """Return the sorted names of the image files directly in a folder, without hidden ones."""
+    """Return the sorted paths of the image files in a folder and its subfolders, relative to it.
+
+    Hidden files and folders are ignored, as is everything that is no regular file.
+    """
+    return sorted(_walk(str(folder), "", set()))
+
+
+def _walk(folder: str, prefix: str, visited: set[str]) -> list[str]:
+    place = os.path.realpath(folder)
+    if place in visited:  # a link to a folder above
+        return []
+    visited.add(place)
+    files: list[str] = []
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES)]
-    return sorted(name for name in names if not name.startswith("."))
+        for entry in entries:
+            if _is_folder(entry):
+                files += _walk(entry.path, f"{prefix}{entry.name}/", visited)
+            elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file():
+                files.append(prefix + entry.name)
+    return files
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and entry.name not in IGNORED and entry.is_dir()
 
 
 def index_folder(root: Path, selected: Sequence[str] | None = None) -> FolderIndex:
@@ -83,9 +105,9 @@ def index_folder(root: Path, selected: Sequence[str] | None = None) -> FolderInd
     return FolderIndex(root, classes, tuple(files), torch.tensor(labels, dtype=torch.int64))
 
 
-def check_classes(train: Sequence[str], val: Sequence[str], root: Path) -> None:
-    """Raise NasError if training and test images have different classes."""
-    for here, there, classes, others in (("train", "val", train, val), ("val", "train", val, train)):
+def check_classes(train: Sequence[str], test: Sequence[str], root: Path, folder: str = "val") -> None:
+    """Raise NasError if training and test images (in ``folder``) have different classes."""
+    for here, there, classes, others in (("train", folder, train, test), (folder, "train", test, train)):
         surplus = sorted(set(classes) - set(others))
         if surplus:
             more = f" and {len(surplus) - 1} more" if len(surplus) > 1 else ""

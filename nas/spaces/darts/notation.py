@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.architecture.discretization import reachable_links
 from nas.nn.ops import OPS
 from nas.utils.errors import NasError
+from nas.utils.literals import Call, read_literal
 
 NOTATION = "darts"
 DARTS_OPS = (
@@ -27,6 +28,16 @@ AUTODL_OPS = {
     for size in (3, 5)
 }
 """Names of the convolutions in AutoDL-Projects -> names in this project."""
+OTHER_NAMES = {
+    **AUTODL_OPS,
+    **{f"{kind}conv{size}x{size}": f"{kind}_conv_{size}x{size}" for kind in ("sep", "dil") for size in (3, 5)},
+    **{"maxpool": "max_pool_3x3", "avgpool": "avg_pool_3x3", "skipconnect": "skip_connect"},
+}
+"""Names of ops in AutoDL-Projects and in earlier versions of NNI -> names in this project."""
+FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
+"""Fields of a genotype in the order of DARTS."""
+MAX_NODES = 100
+"""Bound of the numbers of nodes."""
 
 
 def nodes_of(count: int) -> tuple[int, ...]:
@@ -73,25 +84,94 @@ def native(genotype: Genotype) -> str:
 def parse(text: str) -> Genotype:
     """Parse a genotype string without executing it. Raises NasError if it is malformed.
 
-    ``reduce=None`` stands for a fixed reduction cell. Ops may have the names of AutoDL-Projects.
+    ``reduce=None`` stands for a fixed reduction cell. Ops may have the names of AutoDL-Projects, and a cell may group
+    its links by node (see ``cell_of``).
     """
-    fields = _fields(text)
+    error = NasError(
+        f"genotype={text}: not a DARTS genotype. Write Genotype(normal=[('op', source), ...], reduce=[...])."
+    )
+    try:
+        call, end = read_literal(text)
+    except ValueError:
+        raise error from None
+    if not isinstance(call, Call) or call.name != "Genotype" or text[end:].strip():
+        raise error
+    return from_fields(fields_of(call), text)
+
+
+def fields_of(call: Call) -> dict[str, Any]:
+    """Return the fields of a call ``Genotype(...)`` by name."""
+    return {**dict(zip(FIELDS, call.arguments, strict=False)), **call.keywords}
+
+
+def from_fields(fields: Mapping[Any, Any], text: str = "") -> Genotype:
+    """Return the genotype of the fields ``normal``, ``normal_concat``, ``reduce`` and ``reduce_concat``.
+
+    Other fields are ignored. ``reduce`` may be None, and the nodes of the output may be missing.
+
+    Args:
+        fields: values by name.
+        text: given text, for error messages.
+
+    Raises:
+        NasError: if a field is missing or malformed.
+    """
+    if "recurrent" in fields:
+        raise NasError(f"genotype={text}: a recurrent cell, which no space has. Give a convolutional cell.")
     cells: dict[str, CellGenotype] = {}
     for kind in ("normal", "reduce"):
         if kind not in fields:
             raise NasError(f"genotype={text}: '{kind}' is missing. Write Genotype(normal=[...], reduce=[...]).")
-        pairs = fields[kind]
-        if pairs is None and kind == "reduce":
+        entries, output = fields[kind], fields.get(f"{kind}_concat")
+        if entries is None and kind == "reduce":
             continue
-        if pairs is None:
+        if entries is None:
             raise NasError(f"genotype={text}: the normal cell is None. Only the reduction cell may be fixed.")
-        output = fields.get(f"{kind}_concat") or list(nodes_of(5) if len(pairs) == 10 else NODES)
-        nodes = [node for node in output if isinstance(node, int)]
-        if len(nodes) != len(output):
+        if not isinstance(entries, list | tuple):
+            raise NasError(f"genotype={text}: not a DARTS genotype, since '{kind}' is not a list of links.")
+        if output is not None and not (isinstance(output, list | tuple) and all(map(_is_node, output))):
             raise NasError(f"genotype={text}: {kind}_concat must list nodes, for example [2, 3, 4, 5].")
-        parse_cell = from_triples if any(_is_triple(entry) for entry in pairs) else from_pairs
-        cells[kind] = parse_cell(pairs, nodes, text)
+        cells[kind] = cell_of(entries, output, text)
     return Genotype(NOTATION, cells)
+
+
+def cell_of(entries: Sequence[object], output: Sequence[int] | None, text: str = "") -> CellGenotype:
+    """Return the cell genotype of a list of links in any notation.
+
+    Supported are the pairs of ``from_pairs``, the triples of ``from_triples``, pairs with a weight (op, source, float),
+    which is ignored, and lists of pairs by node, as in AutoDL-Projects: ``[[('op', 0), ('op', 1)], ...]``.
+
+    Args:
+        entries: the list.
+        output: nodes of the output; None or empty: all computed nodes.
+        text: given text, for error messages.
+
+    Raises:
+        NasError: if the list is malformed or mixes notations.
+    """
+    grouped = [isinstance(entry, list | tuple) and all(isinstance(e, list | tuple) for e in entry) for entry in entries]
+    if entries and all(grouped):
+        return _from_groups(entries, output, text)  # type: ignore[arg-type]
+    nodes = output or nodes_of(5 if len(entries) == 10 else 4)
+    if any(_is_triple(entry) for entry in entries):
+        return from_triples(entries, nodes, text)
+    return from_pairs([_without_weight(entry) for entry in entries], nodes, text)
+
+
+def _from_groups(groups: Sequence[Sequence[object]], output: Sequence[int] | None, text: str) -> CellGenotype:
+    """Return the cell genotype of lists of pairs by node."""
+    count = len(groups)
+    if count not in (4, 5) or not all(groups):
+        raise NasError(
+            f"genotype={text}: a cell of the DARTS space has 4 or 5 nodes with at least one link each, found the "
+            f"links {[len(group) for group in groups]}."
+        )
+    links = [
+        Link(*_pair(_without_weight(entry), text), node)
+        for node, group in zip(nodes_of(count), groups, strict=True)
+        for entry in group
+    ]
+    return CellGenotype(tuple(links), tuple(output or nodes_of(count)))
 
 
 def from_pairs(pairs: Iterable[object], output: Iterable[int], text: str = "") -> CellGenotype:
@@ -100,11 +180,7 @@ def from_pairs(pairs: Iterable[object], output: Iterable[int], text: str = "") -
     8 pairs (DARTS) or 10 pairs (NASNet) are two links per node. 14 pairs are an op for each edge, ``none`` included
     (SNAS).
     """
-    links: list[tuple[str, int]] = []
-    for pair in pairs:
-        if not (isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[1], int)):
-            raise NasError(f"genotype={text}: '{pair}' is not a pair (op, source).")
-        links.append((_op(pair[0], text), pair[1]))
+    links = [_pair(pair, text) for pair in pairs]
     if len(links) not in TARGETS:
         raise NasError(
             f"genotype={text}: a cell of the DARTS space has 8 links, found {len(links)}. Write 8 links, 10 for five "
@@ -132,58 +208,29 @@ def from_triples(triples: Iterable[object], output: Iterable[int], text: str = "
     return CellGenotype(tuple(reachable), tuple(node for node in output if node in targets))
 
 
+def _pair(pair: object, text: str) -> tuple[str, int]:
+    if not (isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str) and _is_node(pair[1])):
+        raise NasError(f"genotype={text}: '{pair}' is not a pair (op, source).")
+    return _op(pair[0], text), pair[1]
+
+
+def _without_weight(entry: object) -> object:
+    """Return (op, source) for a link with a weight (op, source, weight), else the entry itself."""
+    weighted = isinstance(entry, list | tuple) and len(entry) == 3 and isinstance(entry[2], float)
+    return entry[:2] if weighted else entry  # type: ignore[index]
+
+
 def _is_triple(entry: object) -> bool:
-    return isinstance(entry, Sequence) and len(entry) == 3 and all(isinstance(node, int) for node in entry[1:])
+    return isinstance(entry, list | tuple) and len(entry) == 3 and all(map(_is_node, entry[1:]))
+
+
+def _is_node(value: object) -> bool:
+    return type(value) is int and 0 <= value < MAX_NODES
 
 
 def _op(op: object, text: str) -> str:
     """Return the project's name of an op. Raises NasError if it is unknown."""
-    name = AUTODL_OPS.get(str(op), str(op))
+    name = OTHER_NAMES.get(str(op), str(op))
     if name not in (*OPS, "none"):
         raise NasError(f"genotype={text}: unknown op '{op}'. Choose from {', '.join(OPS)}.")
     return name
-
-
-def _fields(text: str) -> dict[str, list[object] | None]:
-    """Return the arguments of ``Genotype(...)`` without executing it."""
-    error = NasError(
-        f"genotype={text}: not a DARTS genotype. Write Genotype(normal=[('op', source), ...], reduce=[...])."
-    )
-    try:
-        call = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise error from None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Genotype":
-        raise error
-    names = ("normal", "normal_concat", "reduce", "reduce_concat")
-    values = dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg in names}
-    return {str(name): None if _is_none(value) else _literal(value, error) for name, value in values.items()}
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
-
-
-def _literal(node: ast.expr, error: NasError) -> list[object]:
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("range", "list")
-        and node.args
-    ):
-        if node.func.id == "list":
-            return _literal(node.args[0], error)
-        bounds = [_integer(arg, error) for arg in node.args]
-        if len(bounds) > 2 or max(bounds) > 100:
-            raise error
-        return list(range(*bounds))
-    try:
-        return list(ast.literal_eval(node))
-    except (ValueError, TypeError):
-        raise error from None
-
-
-def _integer(node: ast.expr, error: NasError) -> int:
-    if isinstance(node, ast.Constant) and isinstance(node.value, int):
-        return node.value
-    raise error

@@ -207,3 +207,13 @@ def test_benchmark_query_best_accuracies_are_of_searched_space(tmp_path: Path, m
         NasError, match="is not an architecture of the size space of NATS-Bench, which has one of 8, 16"
     ):
         BenchmarkQuery(NatsSize((3, 32, 32), 10, (8, 12)), root=str(tmp_path))
+
+
+def test_queries_take_strings_and_refuse_other_values(table: None) -> None:
+    query = BenchmarkQuery(SPACE)
+    text = native(from_index(5))
+    assert query(text) == query(from_index(5))
+    assert query.reported_accuracies(text) == query.reported_accuracies(from_index(5)) != {}
+    for ask in (query, query.reported_accuracies):
+        with pytest.raises(NasError, match="genotype=DARTS_V2: not a genotype"):
+            ask("DARTS_V2")

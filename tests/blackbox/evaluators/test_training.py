@@ -42,6 +42,15 @@ def test_short_training_refuses_missing_validation_and_epochs_below_one() -> Non
         short_training(small_images(), epochs=0)
 
 
+def test_short_training_takes_a_string_or_an_index() -> None:
+    evaluate = short_training(small_images(size=64), epochs=1)
+    genotype = SMALL_SPACE.from_index(11)
+    assert evaluate(11).value == evaluate(SMALL_SPACE.native(genotype)).value == evaluate(genotype).value
+    for given, message in (("8:16:24:32:40", "does not fit space=nas_bench_201"), (15_625, "index=15625")):
+        with pytest.raises(NasError, match=message):
+            evaluate(given)
+
+
 def test_short_training_at_fidelity_equals_training_of_that_length() -> None:
     data = Synthetic(shape=(3, 8, 8), size=96, test_size=16, batch_size=16, noise=0.4)
     cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=1)

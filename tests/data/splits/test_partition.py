@@ -83,7 +83,7 @@ def test_partition_logs_the_test_images(caplog: pytest.LogCaptureFixture, files:
         small_data(split="nas_bench_201").setup()
         small_data(split="nas_bench_201", test_split=files / "test.txt").setup()
         small_data().setup()
-    first, second = (record.getMessage() for record in caplog.records)
+    first, second = (r.getMessage() for r in caplog.records if r.name == "nas.data.splits.partition")
     assert "training on 20 of 40 training images, testing on the other 20 (dataset.split=halves)" in first
     assert "second half of the 18 test images" in second and "dataset.test_split=" in second
 

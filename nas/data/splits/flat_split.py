@@ -1,0 +1,103 @@
+"""Division of class folders without test images into training and test images, and its file list (images.json)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator
+
+from nas.data.splits.folder_index import FolderIndex
+from nas.utils.errors import NasError, one_line
+from nas.utils.seeds import derive_seed
+
+FORMAT = "nas-images"
+_FIX = "Set the images.json of a run on these images, or leave it out."
+log = logging.getLogger(__name__)
+
+Parts = tuple[FolderIndex, FolderIndex]
+"""Training and test images."""
+
+
+def split_flat(index: FolderIndex, fraction: float, seed: int) -> Parts:
+    """Sample a fraction of the images of each class for the test.
+
+    The test images of a class depend only on ``seed``, its name and its number of images. Their number is rounded to
+    the nearest, but at least one image is tested and one remains.
+
+    Raises:
+        NasError: if the fraction is not between 0 and 1, or a class has a single image.
+    """
+    if not 0 < fraction < 1:
+        raise NasError(f"dataset.test_fraction={fraction}: out of range. Set a fraction between 0 and 1, such as 0.2.")
+    counts = torch.bincount(index.labels, minlength=len(index.classes)).tolist()
+    tested = torch.zeros(len(index.files), dtype=torch.bool)
+    first = 0
+    for name, count in zip(index.classes, counts, strict=True):
+        if count < 2:
+            raise NasError(
+                f"{(index.root / name).absolute()}: has a single image, but a class needs one to train and one to "
+                "test. Add images, or leave the class out of a dataset.class_list."
+            )
+        size = min(max(1, round(fraction * count)), count - 1)
+        order = torch.randperm(count, generator=Generator().manual_seed(derive_seed(seed, "test", name)))
+        tested[order[:size] + first] = True
+        first += count
+    return _select(index, ~tested), _select(index, tested)
+
+
+def split_to_json(parts: Parts) -> str:
+    """Return the file list: JSON with the names CLASS/FILE of the training and test images."""
+    lists = {key: list(part.files) for key, part in zip(("train", "test"), parts, strict=True)}
+    return json.dumps({"format": FORMAT, "version": 1, **lists}, indent=0, ensure_ascii=False) + "\n"
+
+
+def read_split(path: Path, index: FolderIndex) -> Parts:
+    """Return the training and test images that a file list names; images that it does not name are not used.
+
+    Raises:
+        NasError: if the file cannot be read, names missing images, or leaves a class without images.
+    """
+    option = f"dataset.test_list={path}"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NasError(f"{option}: file not found ({path.absolute()}). {_FIX}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise NasError(f"{option}: cannot be read ({one_line(error)}). {_FIX}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise NasError(f"{option}: not a list of images (its format is not '{FORMAT}'). {_FIX}")
+    numbers = {file: number for number, file in enumerate(index.files)}
+    masks = [_mask(content.get(key), key, numbers, option, index.root) for key in ("train", "test")]
+    both = (masks[0] & masks[1]).nonzero().flatten().tolist()
+    if both:
+        raise NasError(f"{option}: lists {index.files[both[0]]} for both training and test. {_FIX}")
+    parts = (_select(index, masks[0]), _select(index, masks[1]))
+    for key, part in zip(("train", "test"), parts, strict=True):
+        missing = sorted(set(range(len(index.classes))) - set(part.labels.tolist()))
+        if missing:
+            raise NasError(f"{option}: lists no images of class '{index.classes[missing[0]]}' under '{key}'. {_FIX}")
+    unlisted = len(index.files) - sum(len(part.files) for part in parts)
+    if unlisted:
+        log.info("images         %d images in %s are not in %s, and are not used", unlisted, index.root, path)
+    return parts
+
+
+def _mask(entry: Any, key: str, numbers: dict[str, int], option: str, root: Path) -> torch.Tensor:
+    if not isinstance(entry, list) or not entry:
+        raise NasError(f"{option}: lists no files under '{key}'. {_FIX}")
+    unknown = next((file for file in entry if not isinstance(file, str) or file not in numbers), None)
+    if unknown is not None:
+        raise NasError(f"{option}: lists {unknown}, which is not in {root}. {_FIX}")
+    mask = torch.zeros(len(numbers), dtype=torch.bool)
+    mask[[numbers[file] for file in entry]] = True
+    return mask
+
+
+def _select(index: FolderIndex, mask: torch.Tensor) -> FolderIndex:
+    """Return the images of an index where ``mask`` [images] is True."""
+    files = tuple(file for file, selected in zip(index.files, mask.tolist(), strict=True) if selected)
+    return FolderIndex(index.root, index.classes, files, index.labels[mask])
