@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
@@ -12,6 +11,7 @@ import torch
 from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 
+from nas.data.image_log import log_images
 from nas.data.pipeline.cifar_augmentation import EvalTransform, TrainTransform
 from nas.data.pipeline.loader import Loader, TensorLoader, Transform
 from nas.data.pipeline.resize import Resize
@@ -21,8 +21,6 @@ from nas.utils.errors import NasError
 
 Images = Literal["weights", "all"]
 """Training images of a measurement: the part that trains the weights, or all of the data set."""
-
-log = logging.getLogger(__name__)
 
 
 class ImageOptions(TypedDict, total=False):
@@ -195,22 +193,11 @@ class ImageData(pl.LightningDataModule):
             )
         self._loaded_size = len(loaded.train_labels)
         self._splits = self.partition.select(loaded, "a file" if self.official is None else self.official.file.name)
-        self.log_images()
+        log_images(self)
 
     def describe_split(self) -> str | None:
         """Describe a split of NAS-Bench-201 that has an official list, None for any other split; after ``setup``."""
         return self._split_name
-
-    def describe_images(self) -> str:
-        """Describe the number of classes, the shape and the number of images of each part, for the log."""
-        shape = " x ".join(map(str, self.shape))
-        parts = ", ".join(f"{size:,} {part}" for part, size in self.sizes().items())
-        return f"{self.name}: {self.classes} classes, images of {shape} ({parts})"
-
-    def log_images(self) -> None:
-        """Log what ``setup`` found, in one line and on the first rank."""
-        if self._placement().rank == 0:
-            log.info("images         %s", self.describe_images())
 
     def describe_test_images(self) -> str:
         """Describe the images of ``test_dataloader``, for logs and summaries."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nas.data.base import ImageData
+from nas.data.image_log import log_images
 from nas.data.pipeline.decode import Crop, ImageDecoder
 from nas.data.pipeline.file_loader import FileLoader, OnBrokenImage
 from nas.data.pipeline.loader import Loader
@@ -160,15 +161,16 @@ class Folder(ImageData):
         else:
             self._part_indices = {"train": torch.arange(len(train.files))}
         self._index = {"train": train, "val": test}
-        self.log_images()
+        log_images(self, self._image_notes())
 
-    def describe_images(self) -> str:
+    def _image_notes(self) -> list[str]:
+        """Return what the log states about the files beyond their number."""
         notes = [] if self._survey is None else [self._survey.describe()]
         if self.layout.test is None:
             notes.append(f"test images sampled from {self.root}")
         elif self.layout.unused:
             notes.append(f"tested on {self.layout.test.name}/, not on {', '.join(self.layout.unused)}/")
-        return "; ".join([super().describe_images(), *filter(None, notes)])
+        return notes
 
     def sizes(self) -> dict[str, int]:
         """Return the number of images by part: ``train``, ``val`` (only with ``bilevel``) and ``test``."""
