@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from nas.benchmarks import checksum
 from nas.proxies.ranking.outputs import SCORES_FILE
 from nas.proxies.ranking.report import SPLITS, RankingReport
 from nas.proxies.ranking.score_log import ScoreRecord
@@ -49,7 +50,11 @@ def load_report(file: Path, split: str | None, benchmark: Path | None) -> dict[s
     report.setdefault("proxy", report.get("score"))  # key of version 0.1.0
     if split is None or report["space"] not in SPACES:
         return report
-    records = [ScoreRecord(**row) for row in pq.read_table(file.with_name(SCORES_FILE)).to_pylist()]
+    scores = file.with_name(SCORES_FILE)
+    stored = checksum.stored_checksum(pq.ParquetFile(scores))
+    if stored is not None and not checksum.fits(scores, stored):  # files of earlier versions have none
+        raise NasError(f"{scores} is damaged (its checksum does not match). Rank the architectures again.")
+    records = [ScoreRecord(**row) for row in pq.read_table(scores).to_pylist()]
     options = {"top": [row["k"] for row in report["top"]], "resamples": report["resamples"]} if "top" in report else {}
     make_report = RankingReport(str(benchmark), report["dataset"], split, **options)
     accuracies = make_report.find_accuracies(SPACES[report["space"]], records)

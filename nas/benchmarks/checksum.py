@@ -40,13 +40,18 @@ def stored_checksum(file: pq.ParquetFile) -> bytes | None:
 
 
 def verify(path: Path, stored: bytes | None) -> None:
-    """Raise NasError unless the content of a file fits the checksum that it carries."""
-    content = path.read_bytes()
-    place = None if stored is None or len(stored) != len(_ZEROS) else _place(content, stored)
-    if place is None or _digest(content, place) != stored:
+    """Raise NasError unless a converted benchmark fits the checksum that it carries."""
+    if not fits(path, stored):
         raise NasError(
             f"benchmark: {path} is damaged (its checksum does not match). Convert or copy the benchmark again."
         )
+
+
+def fits(path: Path, stored: bytes | None) -> bool:
+    """Return whether the content of a file fits the checksum that it carries."""
+    content = path.read_bytes()
+    place = None if stored is None or len(stored) != len(_ZEROS) else _place(content, stored)
+    return place is not None and _digest(content, place) == stored
 
 
 def _place(content: bytes, value: bytes) -> int | None:

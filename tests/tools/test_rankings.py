@@ -70,3 +70,11 @@ def test_rankings_table_has_published_values_of_same_accuracies(
     with pytest.raises(SystemExit):
         parse_arguments([str(ranking_dir), "--split", "valid"])
     assert "set --benchmark DIR" in capsys.readouterr().err
+
+
+def test_rankings_notice_damaged_scores(ranking_dir: Path) -> None:
+    content = bytearray((ranking_dir / SCORES_FILE).read_bytes())
+    content[40] ^= 1
+    (ranking_dir / SCORES_FILE).write_bytes(content)
+    with pytest.raises(NasError, match=r"scores.parquet is damaged \(its checksum does not match\). Rank the"):
+        load_report(ranking_dir / "report.json", "test_of_valid_run", ranking_dir)

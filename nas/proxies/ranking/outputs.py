@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
+from nas.benchmarks.checksum import encode_table
 from nas.proxies.ranking.correlation import Values
 from nas.proxies.ranking.score_log import FORMAT, VERSION, ScoreRecord
 from nas.utils.atomic_write import write_atomically
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
 
 
 def write_scores(records: Sequence[ScoreRecord], identity: Mapping[str, Any], path: Path) -> None:
-    """Write the scores, one row per architecture.
+    """Write the scores, one row per architecture, with a checksum (``nas.benchmarks.checksum``).
 
     Args:
         records: Scores.
@@ -43,9 +43,7 @@ def write_scores(records: Sequence[ScoreRecord], identity: Mapping[str, Any], pa
     columns = {name: [getattr(record, name) for record in records] for name in SCHEMA.names}
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in identity.items()}
     schema = SCHEMA.with_metadata({"format": FORMAT, "version": str(VERSION), **metadata})
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=schema), buffer)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, encode_table(pa.table(columns, schema=schema)))
 
 
 def plot_ranks(scores: Values, values: Values, x_label: str, y_label: str, title: str) -> Figure:
