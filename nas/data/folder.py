@@ -113,33 +113,40 @@ class Folder(ImageData):
             raise NasError("dataset.root=null: missing. Set the folder that contains train/CLASS/ and val/CLASS/.")
         self.root, self.name = Path(root).expanduser(), name
         self.layout = find_layout(self.root, test_folder)
-        if test_list is not None and self.layout.test is not None:
-            raise NasError(f"dataset.test_list={test_list}: {self.root} has a folder of test images. Leave it out.")
         self.test_fraction, self.test_seed, self.test_list = test_fraction, test_seed, test_list
         self.test_list_file = None if test_list_file is None else Path(test_list_file)
-        self._survey: ImageSurvey | None = None
         self._class_list = None if class_list is None else self._read_class_list(Path(class_list))
         self.shape = self._infer_shape(image_size, channels)
-        side, channels = self.shape[1], self.shape[0]
-        if side < 8 or channels not in (1, 3) or (num_workers or 0) < 0:
-            raise NasError(
-                f"dataset={name}: image_size={side}, channels={channels}, num_workers={num_workers} are out of range. "
-                "Set image_size to at least 8, channels to 1 or 3 and num_workers to at least 0."
-            )
+        self._check_files(num_workers)
         self.classes = self._count_classes(classes)
-        mean = (GRAY_MEAN if channels == 1 else IMAGENET_MEAN) if mean is None else mean
-        std = (GRAY_STD if channels == 1 else IMAGENET_STD) if std is None else std
+        usual_mean, usual_std = (GRAY_MEAN, GRAY_STD) if self.shape[0] == 1 else (IMAGENET_MEAN, IMAGENET_STD)
+        mean, std = usual_mean if mean is None else mean, usual_std if std is None else std
         options.setdefault("eval_batch_size", 256)
         super().__init__(mean=mean, std=std, pad=pad, on_device=False, **options)
         self.crop, self.on_broken_image, self.num_workers = crop, on_broken_image, num_workers
         self.scale, self.color_jitter, self.lighting = tuple(scale), tuple(color_jitter), lighting
         self.subset_fractions, self.subset, self.subset_seed = tuple(subset_fractions), subset, subset_seed
         self.subset_file = None if subset_file is None else Path(subset_file)
-        self._build_decoder(augment=True)  # raises for invalid options before the first step
-        if subset is not None and not self.bilevel:
-            raise NasError(f"dataset.subset={subset}: a training uses all images. Leave out dataset.subset.")
+        self._check_options_of_use()
         self._index: dict[str, FolderIndex] = {}
         self._part_indices: dict[str, Tensor] = {}
+
+    def _check_files(self, num_workers: int | None) -> None:
+        channels, side, _ = self.shape
+        if side < 8 or channels not in (1, 3) or (num_workers or 0) < 0:
+            raise NasError(
+                f"dataset={self.name}: image_size={side}, channels={channels}, num_workers={num_workers} are out of "
+                "range. Set image_size to at least 8, channels to 1 or 3 and num_workers to at least 0."
+            )
+        if self.test_list is not None and self.layout.test is not None:
+            raise NasError(
+                f"dataset.test_list={self.test_list}: {self.root} has a folder of test images. Leave it out."
+            )
+
+    def _check_options_of_use(self) -> None:
+        self._build_decoder(augment=True)  # raises for invalid options before the first step
+        if self.subset is not None and not self.bilevel:
+            raise NasError(f"dataset.subset={self.subset}: a training uses all images. Leave out dataset.subset.")
 
     def load(self) -> Splits:
         """Raise NasError: the images are not stored in memory."""
@@ -211,6 +218,7 @@ class Folder(ImageData):
         return read_class_list(path.expanduser(), class_folders(self.layout.train))
 
     def _infer_shape(self, side: int | None, channels: int | None) -> tuple[int, int, int]:
+        self._survey: ImageSurvey | None = None
         if side is None or channels is None:
             self._survey = survey_images(self.layout.train, self._train_index().files)
             side, channels = side or self._survey.side, channels or self._survey.channels
