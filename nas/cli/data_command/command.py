@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from omegaconf.errors import OmegaConfBaseException
+
 from nas.cli.data_command.catalog import CATALOG
 from nas.cli.data_command.get import get
 from nas.cli.data_command.listing import header, rows
@@ -17,8 +19,8 @@ from nas.cli.interrupt import INTERRUPTED
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.conf_dir import program
 from nas.cli.overrides.hydra_internals import split_arguments
-from nas.cli.overrides.parse import key_of, quote_texts
-from nas.utils.errors import NasError, unknown
+from nas.cli.overrides.parse import quote
+from nas.utils.errors import NasError, one_line, unknown
 
 PATHS = ("paths.data", "paths.benchmark")
 ACTIONS = ("get",)
@@ -85,12 +87,10 @@ def _log_to_stdout() -> Iterator[None]:
 def _parse(words: list[str]) -> tuple[list[str] | None, Path, Path]:
     """Return the names to get (None: list all), the data directory and the benchmark directory."""
     flags, unknown_flags = split_arguments(words)
-    if unknown_flags:
-        raise NasError(f"data: unknown option {unknown_flags[0]}. Use get NAME, paths.data=DIR or --help.")
-    overrides = [quote_texts(word) for word in flags.overrides if "=" in word]
-    for override in overrides:
-        if key_of(override) not in PATHS:
-            raise NasError(f"data: {override}: has no effect here. Use {' and '.join(PATHS)}.")
+    foreign = [*unknown_flags, *(["--multirun"] if flags.multirun else []), *(["--cfg"] if flags.cfg else [])]
+    if foreign:
+        raise NasError(f"data: unknown option {foreign[0]}. Use get NAME, paths.data=DIR or --help.")
+    overrides = [_path_override(word) for word in flags.overrides if "=" in word]
     plain = [word for word in flags.overrides if "=" not in word]
     action = plain[0] if plain else ""
     if action and action not in ACTIONS:
@@ -100,8 +100,22 @@ def _parse(words: list[str]) -> tuple[list[str] | None, Path, Path]:
     if action and not plain[1:]:
         raise NasError(f"data get: needs a name. Use data get cifar10, or another of {', '.join(CATALOG)}.")
     cfg = compose_job("search", overrides, flags)
-    data, benchmark = (Path(str(cfg.paths[key])).expanduser() for key in ("data", "benchmark"))
+    try:
+        data, benchmark = (Path(os.path.expanduser(str(cfg.paths[key]))) for key in ("data", "benchmark"))
+    except OmegaConfBaseException as error:
+        raise NasError(f"data: {' '.join(overrides) or 'paths'}: cannot be resolved ({one_line(error)}).") from None
     return (plain[1:] if action else None), data, benchmark
+
+
+def _path_override(word: str) -> str:
+    """Return the override of a path, which is taken literally: the command has no sweeps."""
+    key, _, value = word.partition("=")
+    if key not in PATHS:
+        raise NasError(f"data: {word}: has no effect here. Use {' and '.join(PATHS)}.")
+    value = value.strip("'\"")
+    if value in ("", "null"):
+        raise NasError(f"data: {word}: is not a directory. Give one, or leave out {key}.")
+    return f"{key}={quote(value)}"
 
 
 def _list(data: Path, benchmark: Path, command: str) -> int:

@@ -145,7 +145,10 @@ def test_data_get_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
         (("get", "account", place), ("has no public address. Download it from https://image-net.org", "ImageNet16")),
         (("get", "digits", place), ("nothing to download; it is installed with scikit-learn",)),
         (("--force",), ("data: unknown option --force",)),
+        (("-m",), ("data: unknown option --multirun",)),
         (("seed=1",), ("data: seed=1: has no effect here",)),
+        (("paths.data=",), ("data: paths.data=: is not a directory",)),
+        (("paths.data=${nothing}",), ("data: paths.data='${nothing}': cannot be resolved",)),
     ):
         erred = refused(capsys, *words)
         for phrase in phrases:
@@ -203,6 +206,17 @@ def test_data_get_converts_a_benchmark(
     table.write_bytes(content)
     assert "is damaged (its checksum does not match)" in refused(capsys, "get", "nas_bench_201", place)
     assert table.read_bytes() == content
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("name", ["with space, comma", "a=b", "[a]", "{x}", "$HOME", "~no-such-user"])
+def test_data_get_takes_a_directory_literally(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, "get", "text", f"paths.data={name}")
+    assert (code, err) == (0, ""), err
+    assert (tmp_path / name / "text" / "a.txt").read_bytes() == CONTENT
 
 
 def test_data_help_names_all_downloads(capsys: pytest.CaptureFixture[str]) -> None:
