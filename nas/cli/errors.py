@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
+import sys
 import traceback
 from collections.abc import Iterator
 
@@ -87,3 +89,19 @@ def _instantiation(error: InstantiationException) -> str:
 def _without_keys(error: BaseException) -> str:
     """Return the text of an error of OmegaConf without its lines about keys and types."""
     return re.sub(r"\s*(full_key|object_type|reference_type)[:=].*", "", one_line(error))
+
+
+def log_error(message: str) -> None:
+    """Print one line on stderr, and append it to the log file of the run if there is one."""
+    rank = os.environ.get("LOCAL_RANK", "0")
+    line = f"error: {message}" if rank == "0" else f"error on rank {rank}: {message}"
+    print(line, file=sys.stderr, flush=True)
+    record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, line, None, None)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
+
+
+def full_errors() -> bool:
+    """Return whether tracebacks are enabled (HYDRA_FULL_ERROR=1)."""
+    return os.environ.get("HYDRA_FULL_ERROR", "0") == "1"

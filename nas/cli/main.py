@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+import argparse
 import os
 import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +15,41 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from nas.cli.checks.arguments import check_choices, check_mode
+from nas.cli.checks.arguments import check_choices, check_flags, check_mode
 from nas.cli.checks.dataset_values import check_dataset_values
-from nas.cli.checks.directory import check_directory
 from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.checks.reserve import Plan, make_plan, reserved, reserved_by_job
+from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
-from nas.cli.errors import explain
+from nas.cli.errors import explain, full_errors, log_error
 from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt
 from nas.cli.jobs.dispatch import run_job
+from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.parse import quote_texts, value_of
-from nas.cli.run_dir.layout import FAILURE_FILE
+from nas.cli.overrides.working_directory import make_paths_absolute
+from nas.cli.run_dir.job_record import JobRecord, read_records
 from nas.utils.errors import NasError
 
 
 def launch(main: Callable[[], Any], job: str) -> None:
     """Check and complete the command line of ``job`` ("search" or "train"), then let Hydra run ``main``.
 
-    A mistake ends the process with one line on stderr and exit code 1, before Hydra writes anything.
+    A mistake ends the process with one line on stderr and exit code 1, before Hydra writes anything. The directories of
+    the run are locked until it ends.
     """
     try:
-        sys.argv[1:] = prepare(job, sys.argv[1:])
-        main()
+        command = prepare(job, sys.argv[1:])
+        sys.argv[1:] = command.arguments
+        if command.plan is None:
+            main()
+            return
+        with reserved(command.plan) as added:
+            sys.argv[1:] += added
+            with _reported_sweep(command.plan):
+                main()
     except NasError as error:
         if full_errors():
             raise
@@ -50,55 +62,103 @@ def launch(main: Callable[[], Any], job: str) -> None:
         raise SystemExit(INTERRUPTED) from None
 
 
-def prepare(job: str, arguments: Sequence[str]) -> list[str]:
-    """Return the command line for Hydra: its flags, then the overrides. Raises NasError for a mistake in it."""
+@contextmanager
+def _reported_sweep(plan: Plan) -> Iterator[None]:
+    """Write the table of a sweep when its jobs have ended, or the sweep has. A failed job leads to exit code 1."""
+    if plan.sweep is None or plan.is_further_rank:
+        yield
+        return
+    # imported here, because rich is not needed for a mistake in the command line
+    from nas.cli.run_dir.sweep_table import report_sweep
+
+    sweep, mode = plan.sweep.absolute(), plan.cfg.mode
+    planned = [JobRecord(job.number, str(job.output), job.overrides) for job in plan.jobs]
+    try:
+        yield
+    except BaseException:
+        if read_records(sweep):  # otherwise no job has started
+            report_sweep(sweep, mode, planned)
+        raise
+    if not report_sweep(sweep, mode, planned):
+        raise SystemExit(1)
+
+
+@dataclass(frozen=True)
+class Command:
+    """Command line for Hydra.
+
+    Attributes:
+        arguments: its flags, then the overrides.
+        plan: the directories of the run; None if it only prints something, or is of another configuration.
+    """
+
+    arguments: list[str]
+    plan: Plan | None = None
+
+
+def prepare(job: str, arguments: Sequence[str]) -> Command:
+    """Return the command line for Hydra. Raises NasError for a mistake in it."""
     flags, unknown_flags = split_arguments(arguments)
     if unknown_flags:
         raise NasError(f"unknown option {unknown_flags[0]}. Overrides are key=value; --hydra-help lists the options.")
     given = list(flags.overrides)
     options = [argument for argument in arguments if argument not in given]
     given = [quote_texts(argument) for argument in given]
-    if any((flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)):
-        return options + given
+    if any((flags.help, flags.hydra_help)):
+        return Command(options + given)
+    check_flags(flags)
+    if any((flags.info, flags.shell_completion, flags.experimental_rerun)):
+        return Command(options + given)
     check_mode(job, given)
     foreign = flags.config_path or flags.config_name  # another configuration altogether, which Hydra checks
     if not (foreign or flags.config_dir or value_of(given, "hydra.searchpath")):
         check_choices(given)
-    given = complete(given, job, bool(flags.multirun))
-    if not foreign:
-        cfg = compose_job(job, given, flags)
-        if OmegaConf.select(cfg, "extras.tracebacks", default=False):
-            os.environ["HYDRA_FULL_ERROR"] = "1"
-        if not flags.cfg:
-            _check(cfg, bool(flags.multirun))
-            if not flags.multirun:  # each job of a sweep checks itself
-                check_dataset_values(given, cfg, lambda lines: compose_job(job, lines, flags))
-    return options + given
+    sweeping = bool(flags.multirun) or value_of(given, "hydra.mode") == "MULTIRUN"
+    given = complete(given, job, sweeping)
+    if foreign:
+        return Command(options + given)
+    cfg = compose_job(job, given, flags, sweeping)
+    if OmegaConf.select(cfg, "extras.tracebacks", default=False):
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+    if flags.cfg:
+        return Command(options + given)
+    if sweeping:
+        given = replace_grid(given, cfg)
+    return Command(options + given, _check(job, cfg, given, flags, sweeping))
 
 
-def _check(cfg: DictConfig, sweeping: bool) -> None:
+def _check(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespace, sweeping: bool) -> Plan:
     """Raise NasError for a configuration that no run can have, or whose output directory is taken."""
     check_config(cfg)
     check_grid(cfg, sweeping)
     if "submitit" not in cfg.hydra.launcher._target_:  # submitit starts the processes of a job itself
         refuse_nested_ddp(cfg, sweeping)
-    check_directory(cfg, sweeping)
-    if not sweeping and cfg.mode == "search" and "evaluator" in cfg.method:  # each job of a sweep reports its own
+    plan = make_plan(job, cfg, given, flags, sweeping)
+    if not plan.is_further_rank:
+        plan.check()
+    if sweeping:  # each job checks the rest itself
+        return plan
+    if cfg.mode == "search" and "evaluator" in cfg.method:
         # imported here, because it needs torch and other mistakes should be reported without waiting for that
         from nas.cli.jobs.benchmark_coverage import check_benchmark_coverage
 
         check_benchmark_coverage(cfg)
+    check_dataset_values(given, cfg, lambda lines: compose_job(job, lines, flags))
+    return plan
 
 
 def run_with_error_handling(cfg: DictConfig) -> float | None:
     """Run a job; a mistake of the user ends the process with one line and exit code 1.
 
-    In a sweep, the line is also written to the directory of the job, and the remaining jobs run.
+    A job of a sweep that fails for whatever reason writes one line to the record of the sweep and its traceback to its
+    own directory, and the remaining jobs run.
     """
-    if OmegaConf.select(cfg, "extras.quiet", default=True):
-        _silence_warnings()
+    make_paths_absolute(cfg)
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return run_sweep_job(cfg)
     try:
-        return run_job(cfg)
+        with reserved_by_job(cfg):
+            return run_job(cfg)
     except (KeyboardInterrupt, SystemExit) as stop:
         if not is_interrupt(stop) or full_errors():
             raise
@@ -109,36 +169,4 @@ def run_with_error_handling(cfg: DictConfig) -> float | None:
         if message is None or full_errors():
             raise
         log_error(message)
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
-            raise SystemExit(1) from None
-        Path(cfg.paths.output, FAILURE_FILE).write_text(message + "\n")
-        return float("nan")
-
-
-def log_error(message: str) -> None:
-    """Print one line on stderr, and append it to the log file of the run if there is one."""
-    rank = os.environ.get("LOCAL_RANK", "0")
-    line = f"error: {message}" if rank == "0" else f"error on rank {rank}: {message}"
-    print(line, file=sys.stderr, flush=True)
-    record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, line, None, None)
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handle(record)
-
-
-def full_errors() -> bool:
-    """Return whether tracebacks are enabled (HYDRA_FULL_ERROR=1)."""
-    return os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
-
-
-def _silence_warnings() -> None:
-    """Silence Lightning's messages at every start, and logging's own report of a full disk."""
-    import pytorch_lightning  # noqa: F401, its import resets the level
-
-    logging.raiseExceptions = full_errors()
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message=".*passed in a `val_dataloader` but have no `validation_step`")
-    warnings.filterwarnings("ignore", message="The dirpath has changed")
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        raise SystemExit(1) from None

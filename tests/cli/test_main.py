@@ -96,15 +96,20 @@ def test_launch_exits_with_code_1_and_one_line_on_stderr(script: str, tmp_path: 
 
 def test_prepare_checks_nothing_for_help_and_cfg(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text("{}")
-    assert prepare("search", ["--help", "method=foo"]) == ["--help", "method=foo"]
+    assert prepare("search", ["--help", "method=foo"]).arguments == ["--help", "method=foo"]
     given = ["--cfg", "job", f"hydra.run.dir={tmp_path}"]
-    assert prepare("search", given) == given
-    assert prepare("train", ["-c", "job"]) == ["-c", "job"]
+    assert prepare("search", given).arguments == given
+    assert prepare("train", ["-c", "job"]).arguments == ["-c", "job"]
+
+
+@pytest.mark.parametrize("flags", ["-m --cfg job", "--run --multirun", "-m --info all", "--resolve"])
+def test_flags_that_exclude_each_other_are_one_line(flags: str) -> None:
+    run("search", *flags.split(), "seed=0,1").refused("--resolve" if flags == "--resolve" else "only one of these")
 
 
 def test_prepare_accepts_flags_at_any_position(tmp_path: Path) -> None:
     place = f"hydra.sweep.dir={tmp_path}/sweep"
-    assert prepare("search", ["method=gdas,darts", "-m", place]) == ["-m", "method=gdas,darts", place]
+    assert prepare("search", ["method=gdas,darts", "-m", place]).arguments == ["-m", "method=gdas,darts", place]
 
 
 @pytest.mark.parametrize("argument", ["method=gdas,gdass", "method=gdas seed=0,1 space.chanels=1,2", "seed=a,b"])

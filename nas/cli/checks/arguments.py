@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from nas.cli.overrides.conf_dir import CONF, group_choices
@@ -25,6 +26,23 @@ def check_choices(arguments: Sequence[str]) -> None:
                 raise NasError(f"{argument}: null is not a choice. Leave {group} out, or remove it by ~{group}.")
             if name not in choices:
                 raise renamed(group, name) or unknown(group, name, choices)
+
+
+def check_flags(flags: argparse.Namespace) -> None:
+    """Raise NasError for flags of Hydra that exclude each other."""
+    given = {
+        "--multirun": flags.multirun,
+        "--run": flags.run,
+        "--cfg": flags.cfg,
+        "--info": flags.info,
+        "--shell-completion": flags.shell_completion,
+    }
+    names = [name for name, value in given.items() if value]
+    if len(names) > 1:
+        fix = "Leave out -m and several values to see the configuration of one job." if "--cfg" in names else ""
+        raise NasError(f"{' '.join(names)}: only one of these options can be given. {fix}".rstrip())
+    if flags.resolve and not flags.cfg:
+        raise NasError("--resolve: it belongs to --cfg. Add --cfg job, or leave it out.")
 
 
 def check_mode(job: str, arguments: Sequence[str]) -> None:

@@ -1,57 +1,147 @@
-"""Check of the output directory: it belongs to no other run and can be written."""
+"""Directories of a run: which ones it writes to, that they belong to no other run, and that they can be written."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from nas.cli.run_dir.layout import holds_ranking, holds_repetitions, holds_run, last_checkpoint, run_directory
+from nas.cli.run_dir.in_use import check_not_in_use
+from nas.cli.run_dir.layout import (
+    SWEEP_FILE,
+    holds_ranking,
+    holds_repetitions,
+    holds_run,
+    last_checkpoint,
+    run_directory,
+)
 from nas.utils.errors import NasError
 
 PROBE = 1 << 16  # bytes: more than Hydra writes at the start of a run
+LONGEST = 64  # bytes of the longest path within a run directory
+Directories = Mapping[str, Path]
+"""Directories of a run by the option that names them."""
 
 
-def check_directory(cfg: DictConfig, sweeping: bool = False) -> None:
-    """Raise NasError if a run would overwrite another one, or cannot write. Further ranks of a running job pass."""
-    if "LOCAL_RANK" in os.environ:
-        return
-    directory = Path(cfg.hydra.sweep.dir if sweeping else cfg.hydra.run.dir)
-    option = "hydra.sweep.dir" if sweeping else "hydra.run.dir"
-    if sweeping:
-        taken = [path for path in sorted(directory.glob("*")) if path.is_dir() and holds_run(path)]
-        if taken:
-            raise NasError(
-                f"{option}: {directory} holds the jobs of another sweep ({taken[0].name}). Choose another one."
-            )
-    elif (directory / "summary.json").exists():
-        raise NasError(f"{option}: {directory} holds a finished run (summary.json). Choose another one.")
-    elif holds_run(directory):
-        _check_resumed(directory, cfg.ckpt_path)
-    _check_writable(directory, option)
+def run_directories(cfg: DictConfig, job: int | None = None) -> dict[str, Path]:
+    """Return the directories that a run writes to.
+
+    Args:
+        cfg: the composed configuration, Hydra's own part included.
+        job: the number of a job of a sweep, None for a single run.
+
+    Returns:
+        Hydra's output directory, and that of ``paths.output`` if it is another one, by option.
+    """
+    label = "hydra.run.dir" if job is None else "hydra.sweep.subdir"
+    with read_write(cfg.hydra), open_dict(cfg.hydra):
+        if job is not None:
+            cfg.hydra.job.num, cfg.hydra.job.id = job, str(job)
+    with _hydra_state(cfg):
+        directory = Path(cfg.hydra.run.dir) if job is None else Path(cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir)
+    with read_write(cfg.hydra), open_dict(cfg.hydra):
+        cfg.hydra.runtime.output_dir = os.path.abspath(directory)
+    with _hydra_state(cfg):
+        output = OmegaConf.select(cfg, "paths.output")
+    found = {label: directory}
+    if output is not None and os.path.abspath(output) != os.path.abspath(directory):
+        found["paths.output"] = Path(output)
+    return found
 
 
-def _check_resumed(directory: Path, given: str | None) -> None:
+def unresolved(cfg: DictConfig, key: str) -> str:
+    """Return the text of an option, with its interpolations; empty if the option is absent or null."""
+    parent, _, leaf = key.rpartition(".")
+    node: Any = OmegaConf.select(cfg, parent)
+    text: Any = None if node is None else OmegaConf.to_container(node, resolve=False).get(leaf)  # type: ignore[union-attr]
+    return "" if text is None else str(text)
+
+
+def sweep_directory(cfg: DictConfig) -> Path:
+    """Return the directory of a sweep by the configuration that Hydra composes for the sweep itself."""
+    with _hydra_state(cfg):
+        return Path(cfg.hydra.sweep.dir)
+
+
+@contextmanager
+def _hydra_state(cfg: DictConfig) -> Iterator[None]:
+    """Give the resolver ``hydra`` the configuration, as it has while Hydra runs a job."""
+    instance = HydraConfig.instance()
+    before = instance.cfg
+    instance.set_config(cfg)
+    try:
+        yield
+    finally:
+        instance.cfg = before
+
+
+def check_directories(directories: Directories, ckpt_path: str | None) -> None:
+    """Raise NasError if a run would write over another one, or into the directory of another process.
+
+    Args:
+        directories: directories by option.
+        ckpt_path: the run to resume, which may be in one of them.
+    """
+    for option, directory in directories.items():
+        _check_name(directory, option)
+        check_not_in_use(directory, option)
+        if (directory / "summary.json").exists():
+            raise NasError(f"{option}: {directory} holds a finished run (summary.json). Choose another one.")
+        if holds_run(directory):
+            _check_resumed(directory, ckpt_path, option)
+        check_writable(directory, option)
+
+
+def check_sweep_directory(directory: Path) -> None:
+    """Raise NasError if the directory of a sweep belongs to another sweep, run or process."""
+    option = "hydra.sweep.dir"
+    _check_name(directory, option)
+    check_not_in_use(directory, option)
+    if holds_run(directory):
+        raise NasError(f"{option}: {directory} holds a run. Choose another one.")
+    taken = [path for path in sorted(directory.glob("*")) if path.is_dir() and holds_run(path)]
+    if taken or (directory / SWEEP_FILE).exists():
+        name = taken[0].name if taken else SWEEP_FILE
+        raise NasError(f"{option}: {directory} holds the jobs of another sweep ({name}). Choose another one.")
+    check_writable(directory, option)
+
+
+def _check_resumed(directory: Path, given: str | None, option: str) -> None:
     """Raise NasError unless ``ckpt_path`` names the run that the directory holds."""
-    source = run_directory(Path(given).expanduser()) if given is not None else None
-    if source is not None and source.resolve() == directory.resolve():
-        return
+    if given is not None:
+        path = Path(given).expanduser()
+        source = run_directory(path) or path.parent.parent  # of a checkpoint in the directory of paths.output
+        if source.resolve() == directory.resolve():
+            return
     if last_checkpoint(directory) is None and not holds_ranking(directory) and not holds_repetitions(directory):
-        raise NasError(f"hydra.run.dir: {directory} holds the files of another run. Choose another one.")
+        raise NasError(f"{option}: {directory} holds the files of another run. Choose another one.")
     raise NasError(
-        f"hydra.run.dir: {directory} holds an interrupted run. Resume it by ckpt_path={directory}, or choose another "
+        f"{option}: {directory} holds an interrupted run. Resume it by ckpt_path={directory}, or choose another "
         "directory."
     )
 
 
-def _check_writable(directory: Path, option: str) -> None:
-    """Raise NasError if the directory cannot be written.
+def _check_name(directory: Path, option: str) -> None:
+    """Raise NasError for a name that is too long for the file system."""
+    path = directory.absolute()
+    for name in path.parts:
+        if len(os.fsencode(name)) > 255:
+            raise NasError(
+                f"{option}: the directory name {name[:40]}... has {len(os.fsencode(name))} bytes, and file systems "
+                "allow 255. Choose a shorter one, such as ${hydra.job.num} for the jobs of a sweep."
+            )
+    if len(os.fsencode(str(path))) > 4095 - LONGEST:
+        raise NasError(f"{option}: the path {str(path)[:40]}... is too long. Choose a shorter one.")
 
-    The probe removes all that it has created: the name of the run's directory contains the time and may differ.
-    """
+
+def check_writable(directory: Path, option: str) -> None:
+    """Raise NasError if the directory cannot be written; the probe removes all that it has created."""
     absent = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)

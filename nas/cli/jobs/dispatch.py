@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.dataset_values import check_dataset_values
 from nas.cli.checks.options import check_options
 from nas.cli.checks.values import check_config
+from nas.cli.errors import full_errors
 from nas.cli.overrides.complete import complete_job
+from nas.cli.overrides.working_directory import make_paths_absolute, original_directory
 
 
 def run_job(cfg: DictConfig) -> float | None:
@@ -19,10 +24,14 @@ def run_job(cfg: DictConfig) -> float | None:
     Returns:
         The accuracy in percent, for sweeps that optimize it; None if the mode has none.
     """
+    if OmegaConf.select(cfg, "extras.quiet", default=True):
+        _silence_warnings()
     _check(cfg)
-    completed = complete_job() if "training" in cfg else None
+    with original_directory():
+        completed = complete_job() if "training" in cfg else None
     if completed is not None:
         cfg = completed
+        make_paths_absolute(cfg)
         _check(cfg)
     _check_job_of_sweep(cfg)
     # each job is imported on its own: an evaluation needs nothing of a search
@@ -59,3 +68,16 @@ def _check_job_of_sweep(cfg: DictConfig) -> None:
 def _check(cfg: DictConfig) -> None:
     check_config(cfg)
     check_options(cfg)
+
+
+def _silence_warnings() -> None:
+    """Silence Lightning's messages at every start, and logging's own report of a full disk."""
+    import pytorch_lightning  # noqa: F401, its import resets the level
+
+    logging.raiseExceptions = full_errors()
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message=".*passed in a `val_dataloader` but have no `validation_step`")
+    warnings.filterwarnings("ignore", message="The dirpath has changed")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

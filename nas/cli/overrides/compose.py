@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,25 @@ OPTIONAL_GROUPS = ("proxy", "evaluator", "ranking")
 PER_CHANNEL = ("dataset.mean", "dataset.std")  # of synthetic images: one number for all channels, or one per channel
 
 
-def compose_job(job: str, arguments: Sequence[str], flags: argparse.Namespace) -> DictConfig:
+def compose_job(
+    job: str, arguments: Sequence[str], flags: argparse.Namespace, sweeping: bool | None = None
+) -> DictConfig:
     """Compose the configuration of a job, Hydra's own part included; of the first job of a sweep.
+
+    Args:
+        job: "search" or "train".
+        arguments: overrides.
+        flags: Hydra's flags.
+        sweeping: whether the command line is of a sweep; None: the flag --multirun.
 
     Raises:
         NasError: for an unknown key or choice, a name of an earlier version, or a value of the wrong type.
     """
-    overrides = [_first_of_sweep(part, bool(flags.multirun)) for part in parse(arguments)]
+    sweeping = bool(flags.multirun) if sweeping is None else sweeping
+    overrides = [_first_of_sweep(part, sweeping) for part in parse(arguments)]
     if job == "search" and any(part.key_or_group == "protocol" for part in overrides):
         raise NasError("protocol: search.py has no protocols. Use experiment=NAME for published searches.")
-    more = Path(flags.config_dir).absolute() if flags.config_dir else None
-    if more is not None and not more.is_dir():
-        raise NasError(f"--config-dir={flags.config_dir}: there is no directory {more}.")
+    more = _config_dir(flags)
     values = [part for part in overrides if not _is_choice(part, more)]
     choices = [part for part in overrides if part not in values]
     with initialize_config_dir(str(CONF), job_name=job, version_base="1.3"):
@@ -47,6 +55,22 @@ def compose_job(job: str, arguments: Sequence[str], flags: argparse.Namespace) -
         _check_type(defaults, part)
     refuse_renamed(cfg)
     return cfg
+
+
+@contextmanager
+def composer(job: str, flags: argparse.Namespace) -> Iterator[Callable[[Sequence[str]], DictConfig]]:
+    """Provide a function that composes the configuration for a list of overrides without several values."""
+    more = _config_dir(flags)
+    with initialize_config_dir(str(CONF), job_name=job, version_base="1.3"):
+        yield lambda lines: _compose(job, parse(lines), more)
+
+
+def _config_dir(flags: argparse.Namespace) -> Path | None:
+    """Return the directory of further configuration files. Raises NasError if it does not exist."""
+    more = Path(flags.config_dir).absolute() if flags.config_dir else None
+    if more is not None and not more.is_dir():
+        raise NasError(f"--config-dir={flags.config_dir}: there is no directory {more}.")
+    return more
 
 
 def _compose(job: str, parts: Sequence[Override], more: Path | None, defaults: DictConfig | None = None) -> DictConfig:

@@ -9,10 +9,13 @@ import argparse
 import re
 from collections.abc import Sequence
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override as Override
 
+BASIC_SWEEPER = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 SUPPORTED = ("1.3",)
 """Minor versions of Hydra that tests/cli/overrides/test_hydra_internals.py was written for."""
 
@@ -35,6 +38,15 @@ def split_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[
 def parse_override(argument: str) -> Override:
     """Parse one override by Hydra's grammar. Raises HydraException or ValueError."""
     return OverridesParser.create().parse_override(argument)
+
+
+def expand_sweep(arguments: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each job that Hydra's basic sweeper starts for a command line. Raises HydraException.
+
+    Hydra must be initialized, because ``glob`` in an override lists the choices of a group.
+    """
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    return list(BasicSweeper.split_arguments(parser.parse_overrides(list(arguments)), max_batch_size=None)[0])
 
 
 def refused_key(error: Exception) -> tuple[str, str] | None:

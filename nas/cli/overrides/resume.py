@@ -6,7 +6,9 @@ from pathlib import Path
 
 from nas.cli.overrides.inherit_from_search import image_list
 from nas.cli.overrides.parse import merge_overrides, quote, saved_choices, saved_overrides, value_of
+from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import checkpoint_file, holds_ranking, holds_repetitions, run_directory
+from nas.cli.run_dir.ranks import is_first_rank
 from nas.utils.errors import NasError
 
 
@@ -20,6 +22,8 @@ def resume(arguments: list[str], job: str, sweeping: bool = False) -> list[str]:
         return arguments
     directory = run_directory(Path(given).expanduser())
     here = value_of(arguments, "hydra.run.dir") is None
+    if directory is not None and here and not sweeping and is_first_rank():
+        check_not_in_use(directory, f"ckpt_path={given}")
     if directory is not None and here and (directory / "summary.json").exists():
         raise NasError(
             f"ckpt_path={given}: {directory} holds a finished run (summary.json). To add epochs set epochs=N and "

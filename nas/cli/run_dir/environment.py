@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from nas.cli.run_dir.ranks import ADDED_OVERRIDES
+
 PACKAGES = ("nas-compose", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
 
@@ -26,7 +28,7 @@ def environment(device: torch.device, precision: str) -> dict[str, Any]:
         "peak_memory_bytes": peak_memory(device),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "commit": commit(),
-        "command": shlex.join([*_program(), *sys.argv[1:]]),
+        "command": shlex.join([*_program(), *(part for part in sys.argv[1:] if part not in ADDED_OVERRIDES)]),
     }
 
 

@@ -11,12 +11,14 @@ RANKING = "scores.jsonl"  # the log of a ranking, from which it is resumed witho
 SPLIT_RECORD = "split.json"  # whether dataset.split=nas_bench_201 used its official list
 REPETITIONS = "repetitions.jsonl"  # one line for each finished search, which is not repeated on resume
 SEARCHED = ("summary.json", "genotype.json", "history.jsonl", REPETITIONS, RANKING)
-RESULTS = (*SEARCHED, "model.pt", "model.onnx", "model.pt2", "confusion.png")
+TABLES = ("metrics.csv", "classes.csv", "confusion.csv", "scores.parquet", "report.json", "queries.jsonl")
+RESULTS = (*SEARCHED, *TABLES, "model.pt", "model.onnx", "model.pt2", "logits.pt", "confusion.png")
+SWEEP_FILE = "sweep.csv"  # the table of a sweep, in the directory that holds its jobs
 
 
 def holds_run(directory: Path) -> bool:
     """Return whether a run has left files that another one would overwrite."""
-    return last_checkpoint(directory) is not None or any((directory / name).exists() for name in RESULTS)
+    return any((directory / name).exists() for name in RESULTS) or any((directory / "checkpoints").glob("*.ckpt"))
 
 
 def last_checkpoint(directory: Path) -> Path | None:

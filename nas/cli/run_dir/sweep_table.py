@@ -1,19 +1,17 @@
-"""Table of a sweep: one row per job, printed at the end and written to sweep.csv."""
+"""Table of a sweep: one row per job in sweep.csv, means over seeds in sweep_means.csv, and a short form in the log."""
 
 from __future__ import annotations
 
 import csv
 import json
-import sys
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
-
-from nas.cli.run_dir.layout import FAILURE_FILE
+from nas.cli.run_dir.job_record import JobRecord, parse_overrides, read_records, remove_records
+from nas.cli.run_dir.layout import FAILURE_FILE, SWEEP_FILE
+from nas.cli.run_dir.sweep_print import print_means, print_rows
 
 OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
 """Columns that appear only if a job has them: the value of a black-box search, benchmark accuracies."""
@@ -69,52 +67,109 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Columns by ``mode``, keys of summary.json."""
+MEANS_FILE = "sweep_means.csv"
+SEED = "seed"
+
+Row = dict[str, Any]
 
 
-class SweepTable(Callback):
-    """Hydra callback that prints and writes the table when all jobs have ended."""
+def report_sweep(sweep: Path, mode: str, planned: Sequence[JobRecord] = ()) -> bool:
+    """Write and print the table of a sweep.
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        directory = Path(config.hydra.sweep.dir)
-        jobs = sorted((p for p in directory.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_number)
-        rows = [job_row(job) for job in jobs]
-        mode = next((row["mode"] for row in rows if "mode" in row), config.mode)
-        columns = [name for name in COLUMNS[mode] if name not in OPTIONAL or any(name in row for row in rows)]
-        table = Table(title=str(directory), title_justify="left")
-        for column in ("job", *columns):
-            table.add_column(column, overflow="fold", no_wrap=column != "genotype")
-        for row in rows:
-            cells = [_text(row.get(column)) for column in columns]
-            if "failure" in row:
-                cells[-1] = f"failed: {row['failure']}"
-            table.add_row(str(row["job"]), *cells)
-        width = None if sys.stdout.isatty() else 240
-        Console(width=width, highlight=False).print(table)
-        with (directory / "sweep.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["job", *columns, "failure"], extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        if any("failure" in row for row in rows):
-            raise SystemExit(1)
+    Args:
+        sweep: directory of the sweep.
+        mode: ``mode`` of the jobs, in case all of them failed.
+        planned: the jobs that the sweep was to run, if they are known.
+
+    Returns:
+        Whether all jobs succeeded.
+    """
+    records = {record.number: record for record in [*planned, *read_records(sweep)]}
+    started = {record.number for record in read_records(sweep)}
+    rows = [_row(records[number], number in started) for number in sorted(records)]
+    swept = swept_keys([row["overrides"] for row in rows])
+    columns = _columns(rows, mode, swept)
+    cells = [{**row, **{key: row["overrides"].get(key, "") for key in swept}} for row in rows]
+    _write(sweep / SWEEP_FILE, ["job", *swept, *columns, "directory", "failure"], cells)
+    print_rows(cells, swept, columns, str(sweep))
+    means = seed_means(cells, swept, columns)
+    if means:
+        _write(sweep / MEANS_FILE, list(means[0]), means)
+        print_means(means, [key for key in swept if key != SEED])
+    remove_records(sweep)
+    return not any("failure" in row for row in rows)
 
 
-def job_row(directory: Path) -> dict[str, Any]:
+def job_row(directory: Path) -> Row:
     """Return the summary of a job, with the means of repetitions as further keys, or its failure."""
-    row: dict[str, Any] = {"job": directory.name}
     summary, failure = directory / "summary.json", directory / FAILURE_FILE
-    if summary.exists():
+    if failure.exists():
+        return {"failure": failure.read_text(errors="replace").partition("\n")[0]}
+    try:
         found = json.loads(summary.read_text())
-        row |= {name: column["mean"] for name, column in found.get("table", {}).items()} | found
-    elif failure.exists():
-        row["failure"] = failure.read_text().strip()
-    else:
-        row["failure"] = f"no summary; see {directory}"
-    return row
+    except FileNotFoundError:
+        return {"failure": f"no summary; see {directory}"}
+    except ValueError:
+        return {"failure": f"{summary} is damaged"}
+    return {name: column["mean"] for name, column in found.get("table", {}).items()} | found
 
 
-def _number(path: Path) -> tuple[int, str]:
-    return (int(path.name), "") if path.name.isdigit() else (sys.maxsize, path.name)
+def swept_keys(overrides: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the keys whose values differ between jobs, in the order of the command line."""
+    keys = dict.fromkeys(key for job in overrides for key in job)
+    return [key for key in keys if len({job.get(key) for job in overrides}) > 1]
 
 
-def _text(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else "" if value is None else str(value)
+def seed_means(rows: Sequence[Row], swept: Sequence[str], columns: Sequence[str]) -> list[Row]:
+    """Return one row for each group of jobs that differ in the seed alone, none if the seed was not swept.
+
+    A row has the swept values, the number n of jobs that succeeded, and ``NAME mean`` and ``NAME std`` (by n - 1) of
+    each column with numbers.
+    """
+    if SEED not in swept:
+        return []
+    others = [key for key in swept if key != SEED]
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in others), []).append(row)
+    numeric = [name for name in columns if any(_is_number(row.get(name)) for row in rows)]
+    means = []
+    for values, group in groups.items():
+        mean: Row = dict(zip(others, values, strict=True))
+        mean["n"] = sum("failure" not in row for row in group)
+        for name in numeric:
+            found = [float(row[name]) for row in group if _is_number(row.get(name))]
+            mean[f"{name} mean"] = statistics.fmean(found) if found else ""
+            mean[f"{name} std"] = statistics.stdev(found) if len(found) > 1 else ""
+        means.append(mean)
+    return means
+
+
+def _row(record: JobRecord, started: bool) -> Row:
+    row: Row = {"job": record.number, "directory": record.directory, "overrides": parse_overrides(record.overrides)}
+    if record.failure is not None:
+        return {**row, "failure": record.failure}
+    if not started:
+        return {**row, "failure": "not started"}
+    if not record.ended:
+        return {**row, "failure": f"did not end: it was killed, or it is still running; see {record.directory}"}
+    return {**row, **job_row(Path(record.directory))}
+
+
+def _columns(rows: Sequence[Row], mode: str, swept: Sequence[str]) -> list[str]:
+    """Return the columns of the modes that occur, without swept keys and those that no job has."""
+    modes = dict.fromkeys(row["mode"] for row in rows if "mode" in row) or (mode,)
+    names = dict.fromkeys(name for mode in modes for name in COLUMNS[mode])
+    used = [name for name in names if name not in OPTIONAL or any(name in row for row in rows)]
+    return [name for name in used if name not in swept]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _write(file: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    with file.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)

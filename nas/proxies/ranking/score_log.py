@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +13,10 @@ from typing import Any, Self
 
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
+from nas.utils.file_lock import try_lock
 
 LOG_FILE = "scores.jsonl"
 FORMAT, VERSION = "nas-scores", 2
-
-if sys.platform != "win32":
-    import fcntl
 
 
 @dataclass(frozen=True)
@@ -94,14 +91,12 @@ class ScoreLog:
 
     def _lock(self) -> None:
         """Lock the file until it is closed or the process ends."""
-        if sys.platform == "win32":
-            return
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NasError(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
+            locked = try_lock(self._file.fileno())
         except OSError:  # the file system has no locks
             return
+        if not locked:
+            raise NasError(f"{self.path} is being written by another process. Wait for it, or stop it.")
 
     def _read(self) -> list[ScoreRecord]:
         data = self.path.read_bytes()

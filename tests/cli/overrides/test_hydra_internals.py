@@ -10,7 +10,9 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 
 from nas.cli.overrides.hydra_internals import (
+    BASIC_SWEEPER,
     SUPPORTED,
+    expand_sweep,
     missing_choice,
     parse_override,
     refused_key,
@@ -84,3 +86,13 @@ def test_missing_choice_lists_the_available_names() -> None:
     found = missing_choice(caught.value)
     assert found is not None and found[:2] == ("trainer", "tpu") and {"cpu", "gpu"} <= set(found[2])
     assert missing_choice(ValueError("x")) is None
+
+
+def test_expand_sweep_gives_the_jobs_of_the_basic_sweeper() -> None:
+    """The last override of a key counts; a list is a single value; ``glob`` needs the choices of the group."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        found = expand_sweep(["seed=5", "a.b=range(1,3)", "seed=0,1", "+c=[1,2]"])
+        assert found == [[seed, b, "+c=[1,2]"] for seed in ("seed=0", "seed=1") for b in ("a.b=1", "a.b=2")]
+        assert ["trainer=ddp", "seed=0"] in expand_sweep(["trainer=glob(ddp*)", "seed=0"])
+        cfg = compose("search", [], return_hydra_config=True)
+        assert cfg.hydra.sweeper._target_ == BASIC_SWEEPER

@@ -19,7 +19,7 @@ def test_quote_texts_quotes_genotypes_and_paths() -> None:
     for argument in (f"genotype='{NB201}'", "genotype=outputs/a,outputs/b", "seed=1,2", "method=gdas", "--help"):
         assert quote_texts(argument) == argument
     assert quote_texts("ckpt_path=~/run") == f"ckpt_path={Path.home()}/run"
-    assert prepare("train", [f"genotype={NB201}"]) == [f"genotype='{NB201}'"]
+    assert prepare("train", [f"genotype={NB201}"]).arguments == [f"genotype='{NB201}'"]
     assert [quote(text) for text in ("a", "a'b", "a'\"b")] == ["'a'", '"a\'b"', "'a\\'\"b'"]
 
 

@@ -1,0 +1,177 @@
+"""Reservation of the directories of a run or a sweep for this process, before anything is written to them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from nas.cli.checks.directory import (
+    check_directories,
+    check_sweep_directory,
+    run_directories,
+    sweep_directory,
+    unresolved,
+)
+from nas.cli.checks.sweep_jobs import SweepJob, check_jobs, plan_sweep
+from nas.cli.overrides.parse import quote, value_of
+from nas.cli.run_dir.job_record import SWEEP_DIRECTORY
+from nas.cli.run_dir.ranks import (
+    ADDED_OVERRIDES,
+    DIRECTORY,
+    is_distributed,
+    is_further_rank,
+    publish,
+    rendezvous_file,
+    rendezvous_folder,
+    wait_for_first_rank,
+)
+from nas.utils.directory_lock import DirectoryLock, is_locked_here
+from nas.utils.errors import NasError
+
+NOW = re.compile(r"\$\{now:([^}]*)\}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Directories of a command line.
+
+    Attributes:
+        cfg: the composed configuration; of the first job of a sweep.
+        pinned: overrides for the options whose value contains the time, so that Hydra uses the checked directories.
+        sweep: the directory of the sweep, None for a single run.
+        jobs: the jobs of the sweep.
+    """
+
+    cfg: DictConfig
+    pinned: list[str] = field(default_factory=list)
+    sweep: Path | None = None
+    jobs: Sequence[SweepJob] = ()
+
+    @property
+    def is_further_rank(self) -> bool:
+        """True if another process, the first rank, checks and locks the directories."""
+        return is_further_rank(self.cfg)
+
+    def check(self) -> None:
+        """Raise NasError if a directory holds another run, or cannot be written."""
+        if self.sweep is not None:
+            check_sweep_directory(self.sweep)
+            check_jobs(self.jobs, self.cfg.get("ckpt_path"))
+        else:
+            check_directories(run_directories(self.cfg), self.cfg.get("ckpt_path"))
+
+
+def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.Namespace, sweeping: bool) -> Plan:
+    """Return the directories of a command line.
+
+    Args:
+        job: "search" or "train".
+        cfg: the composed configuration; of the first job of a sweep. The time in its directories is replaced.
+        given: overrides of the command line.
+        flags: Hydra's flags.
+        sweeping: whether the command line is of a sweep.
+
+    Raises:
+        NasError: if the overrides of a job of the sweep do not compose.
+    """
+    pinned = pin_time(cfg, sweeping)
+    if not sweeping or is_further_rank(cfg):
+        return Plan(cfg, pinned, sweep_directory(cfg) if sweeping else None)
+    if value_of(given, "hydra.run.dir") is not None:
+        raise NasError(
+            "hydra.run.dir: a sweep does not use it. Use hydra.sweep.dir, which holds one directory per job."
+        )
+    directory, jobs = plan_sweep(job, [*given, *pinned], flags, cfg)
+    return Plan(cfg, pinned, directory, jobs)
+
+
+def pin_time(cfg: DictConfig, sweeping: bool) -> list[str]:
+    """Replace ``${now:...}`` in the directories of ``cfg`` by the present time.
+
+    Returns:
+        The overrides that give Hydra the same directories.
+    """
+    time, pinned = datetime.now(), []
+    for key in ("hydra.sweep.dir",) if sweeping else ("hydra.run.dir", "paths.output"):
+        text = unresolved(cfg, key)
+        if NOW.search(text) is None:
+            continue
+        text = NOW.sub(lambda found: time.strftime(found[1].strip("'\"")), text)
+        with read_write(cfg.hydra):
+            OmegaConf.update(cfg, key, text)
+        pinned.append(f"{key}={quote(text)}")
+    return pinned
+
+
+@contextmanager
+def reserved(plan: Plan) -> Iterator[list[str]]:
+    """Lock the directories of a run or sweep, and yield the overrides that name them.
+
+    The further ranks of a distributed run lock nothing; they wait for the first one and share its directory.
+    """
+    option = "hydra.run.dir" if plan.sweep is None else "hydra.sweep.dir"
+    if plan.is_further_rank:
+        yield _directories_of_first_rank(plan, option)
+        return
+    label = {option: plan.sweep} if plan.sweep is not None else run_directories(plan.cfg)
+    with ExitStack() as stack:
+        for name, directory in label.items():
+            kind = "run" if plan.sweep is None else "sweep"
+            stack.enter_context(DirectoryLock(directory, name, kind, _is_lock_required(plan.cfg)))
+        plan.check()  # again: another process may have written there before the lock was taken
+        found = {name: str(directory.absolute()) for name, directory in label.items()}
+        if is_distributed(plan.cfg):
+            stack.enter_context(publish(_rendezvous(plan.cfg, option), found))
+        os.environ[DIRECTORY] = found[option]
+        stack.callback(os.environ.pop, DIRECTORY, None)
+        added = list(plan.pinned)
+        if plan.sweep is not None:
+            added.append(f"+hydra.job.env_set.{SWEEP_DIRECTORY}={quote(found[option])}")
+        ADDED_OVERRIDES[:] = added
+        yield added
+
+
+@contextmanager
+def reserved_by_job(cfg: DictConfig) -> Iterator[None]:
+    """Lock the directories of a job of a sweep while it runs. Those that this process has locked stay so."""
+    if is_further_rank(cfg):
+        yield
+        return
+    hydra = HydraConfig.get()
+    found = {"hydra.sweep.subdir": Path(hydra.runtime.output_dir)}
+    output = OmegaConf.select(cfg, "paths.output")
+    if output is not None and os.path.abspath(output) != hydra.runtime.output_dir:
+        found["paths.output"] = Path(output)
+    missing = {option: directory for option, directory in found.items() if not is_locked_here(directory)}
+    with ExitStack() as stack:
+        for option, directory in missing.items():
+            stack.enter_context(DirectoryLock(directory, option, required=_is_lock_required(cfg)))
+        check_directories(missing, cfg.get("ckpt_path"))
+        yield
+
+
+def _directories_of_first_rank(plan: Plan, option: str) -> list[str]:
+    """Return the overrides for a further rank; it writes neither Hydra's record nor the log of the first one."""
+    if DIRECTORY in os.environ:  # started by Lightning, which passes the directory
+        return []
+    found = wait_for_first_rank(_rendezvous(plan.cfg, option), _is_lock_required(plan.cfg))
+    rank = next(os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK") if name in os.environ)
+    added = [f"{name}={quote(directory)}" for name, directory in found.items()]
+    return [*added, "hydra.output_subdir=null", f"hydra.job.name=rank_{rank}"]
+
+
+def _rendezvous(cfg: DictConfig, option: str) -> Path:
+    return rendezvous_file(rendezvous_folder(unresolved(cfg, option)))
+
+
+def _is_lock_required(cfg: DictConfig) -> bool:
+    return bool(OmegaConf.select(cfg, "extras.require_lock", default=True))

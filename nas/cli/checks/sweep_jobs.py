@@ -1,0 +1,136 @@
+"""Jobs of a sweep: their overrides and directories, checked before the first one starts."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from nas.cli.checks.directory import Directories, check_directories, run_directories, sweep_directory, unresolved
+from nas.cli.overrides.compose import composer
+from nas.cli.overrides.conf_dir import CONF
+from nas.cli.overrides.hydra_internals import BASIC_SWEEPER, expand_sweep
+from nas.cli.overrides.parse import key_of, parse
+from nas.utils.errors import NasError, one_line
+
+CONSTANT = r"\$\{hydra[.:]job\.(num|id)\}|\$\{hydra:runtime\.output_dir\}"
+"""Interpolations whose values for a job follow from its number."""
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """One job of a sweep.
+
+    Attributes:
+        number: its number, from 0.
+        overrides: its overrides.
+        directories: the directories that it writes to, by option.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    directories: Directories
+
+    @property
+    def output(self) -> Path:
+        """The directory of the results."""
+        return list(self.directories.values())[-1].absolute()
+
+
+def is_hydra(line: str) -> bool:
+    """Return whether an override belongs to Hydra itself, and not to a job."""
+    return key_of(line).startswith(("hydra.", "hydra/"))
+
+
+def replace_grid(arguments: Sequence[str], cfg: DictConfig) -> list[str]:
+    """Return the command line of a sweep such that its values replace those of the grid for the same key.
+
+    Hydra's sweeper compares keys with their prefixes, and would run the product of the grid's ``key`` and a ``++key``.
+    """
+    grid = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
+    return [line.lstrip("+") if key_of(line) in grid and not line.startswith("~") else line for line in arguments]
+
+
+def plan_sweep(
+    job: str, arguments: Sequence[str], flags: argparse.Namespace, cfg: DictConfig
+) -> tuple[Path, list[SweepJob]]:
+    """Return the directory and the jobs of a sweep; no jobs for a sweeper that chooses them during the sweep.
+
+    Args:
+        job: "search" or "train".
+        arguments: overrides of the command line.
+        flags: Hydra's flags.
+        cfg: the configuration of the first job.
+
+    Raises:
+        NasError: if the overrides of a job do not compose, or the command line sweeps an option of Hydra.
+    """
+    _refuse_swept_hydra(arguments)
+    grid = [f"{key}={values}" for key, values in (cfg.hydra.sweeper.params or {}).items()]
+    hydra = [line for line in arguments if is_hydra(line)]
+    with composer(job, flags) as compose:
+        directory = _sweep_directory(arguments, cfg, compose)
+        if cfg.hydra.sweeper._target_ != BASIC_SWEEPER:
+            return directory, []
+        try:
+            lists = expand_sweep([*grid, *(line for line in arguments if not is_hydra(line))])
+        except (HydraException, AssertionError) as error:
+            raise NasError(f"-m: {one_line(error)}. Give a list of values, such as seed=0,1,2.") from None
+        return directory, _locate(lists, hydra, compose, bool(flags.config_dir))
+
+
+def check_jobs(jobs: Sequence[SweepJob], ckpt_path: str | None) -> None:
+    """Raise NasError if two jobs would write to the same directory, or one to that of another run."""
+    owners: dict[Path, int] = {}
+    for job in jobs:
+        for option, directory in job.directories.items():
+            first = owners.setdefault(directory.absolute().resolve(), job.number)
+            if first != job.number:
+                raise NasError(
+                    f"{option}: jobs {first} and {job.number} would write to the same directory {directory}. Add "
+                    "${hydra.job.num} to its name."
+                )
+    for job in jobs:
+        check_directories(job.directories, ckpt_path)
+
+
+def _sweep_directory(arguments: Sequence[str], cfg: DictConfig, compose: Callable[[Sequence[str]], DictConfig]) -> Path:
+    """Return the directory that Hydra gives the sweep itself: it ignores the overrides with several values there."""
+    if _is_constant(cfg):
+        return sweep_directory(cfg)
+    single = [str(part.input_line) for part in parse(arguments) if not part.is_sweep_override()]
+    return sweep_directory(compose(single))
+
+
+def _refuse_swept_hydra(arguments: Sequence[str]) -> None:
+    for part in parse([line for line in arguments if is_hydra(line)]):
+        if part.is_sweep_override():
+            raise NasError(f"{part.input_line}: Hydra's own options cannot be swept. Give a single value.")
+
+
+def _locate(
+    lists: Sequence[Sequence[str]], hydra: Sequence[str], compose: Callable[[Sequence[str]], DictConfig], foreign: bool
+) -> list[SweepJob]:
+    """Compose each combination of group choices once, and each job only if its directory depends on its values."""
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    found = []
+    for number, overrides in enumerate(lists):
+        choices = tuple(line for line in overrides if (CONF / key_of(line)).is_dir() or "/" in key_of(line) or foreign)
+        cfg = composed.get(choices)
+        if cfg is None:
+            cfg = composed[choices] = compose([*hydra, *overrides])
+        elif not _is_constant(cfg):
+            cfg = compose([*hydra, *overrides])
+        found.append(SweepJob(number, tuple(overrides), run_directories(cfg, number)))
+    return found
+
+
+def _is_constant(cfg: DictConfig) -> bool:
+    """Return whether the directories of a job depend on nothing but group choices and its number."""
+    texts = [unresolved(cfg, key) for key in ("hydra.sweep.dir", "hydra.sweep.subdir", "paths.output")]
+    return all("${" not in re.sub(CONSTANT + r"|\$\{mode\}", "", text) for text in texts)

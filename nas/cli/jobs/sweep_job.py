@@ -1,0 +1,63 @@
+"""Job of a sweep: whatever happens in it, its failure is recorded and the remaining jobs run."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from nas.cli.checks.reserve import reserved_by_job
+from nas.cli.errors import explain, full_errors, log_error
+from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt
+from nas.cli.jobs.dispatch import run_job
+from nas.cli.run_dir.job_record import JobRecord
+from nas.cli.run_dir.layout import FAILURE_FILE
+from nas.cli.run_dir.ranks import is_further_rank
+from nas.utils.errors import NasError, one_line
+
+
+def run_sweep_job(cfg: DictConfig) -> float | None:
+    """Run a job of a sweep, and return its value for a sweeper that optimizes it; NaN if the job failed."""
+    output = Path(cfg.paths.output)
+    record = None if is_further_rank(cfg) else JobRecord.start(output)
+    failure: str | None = "interrupted"
+    try:
+        with reserved_by_job(cfg):
+            try:
+                value = run_job(cfg)
+                failure = None
+                return value
+            except (Exception, SystemExit) as error:
+                if is_interrupt(error):
+                    raise
+                failure = _keep(error, output)
+    except NasError as error:  # the directory belongs to another run: nothing is written there
+        failure = str(error)
+        log_error(failure)
+    except (KeyboardInterrupt, SystemExit):
+        log_error(how_to_resume(output))
+        raise SystemExit(INTERRUPTED) from None
+    finally:
+        if record is not None:
+            with suppress(OSError):
+                record.end(failure)
+    return float("nan")
+
+
+def _keep(error: BaseException, output: Path) -> str:
+    """Write one line and, for an unknown error, its traceback to the directory of the job; return the line."""
+    line, trace = explain(error), "".join(traceback.format_exception(error))
+    if line is not None:
+        text = f"{line}\n"
+    else:
+        line = one_line("".join(traceback.format_exception_only(error)))
+        text = f"{line}\n\n{trace}"
+    with suppress(OSError):  # such as a full disk, which then is the failure
+        output.mkdir(parents=True, exist_ok=True)
+        (output / FAILURE_FILE).write_text(text)
+    log_error(line if text.count("\n") == 1 else f"{line} (traceback: {output / FAILURE_FILE})")
+    if full_errors():
+        log_error(trace)
+    return line

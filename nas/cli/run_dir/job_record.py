@@ -1,0 +1,85 @@
+"""Records of the jobs of a sweep: what each one ran, where, and why it failed.
+
+A job writes its record into the directory of the sweep, whichever process and host it runs on, and wherever its own
+directory is. The table of the sweep reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from hydra.core.hydra_config import HydraConfig
+
+from nas.utils.atomic_write import write_json
+
+SWEEP_DIRECTORY = "NAS_SWEEP_DIRECTORY"
+"""Environment variable with the directory of the sweep that a job belongs to."""
+RECORDS = ".jobs"  # the folder of the records
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """Record of one job.
+
+    Attributes:
+        number: the number of the job in its sweep.
+        directory: its output directory.
+        overrides: its overrides.
+        ended: whether it ended, well or with a failure.
+        failure: one line on its failure, None if it has none.
+    """
+
+    number: int
+    directory: str
+    overrides: tuple[str, ...]
+    ended: bool = False
+    failure: str | None = None
+
+    @classmethod
+    def start(cls, output: Path) -> Self:
+        """Write the record of the job that Hydra runs now; ``output`` is the directory of its summary."""
+        hydra = HydraConfig.get()
+        record = cls(int(hydra.job.num), str(output.absolute()), tuple(hydra.overrides.task))
+        record.save(_sweep_directory())
+        return record
+
+    def end(self, failure: str | None = None) -> None:
+        """Write that the job has ended."""
+        # the overrides are read again: a job may have inherited further ones from the run that it names
+        overrides = tuple(HydraConfig.get().overrides.task)
+        replace(self, ended=True, failure=failure, overrides=overrides).save(_sweep_directory())
+
+    def save(self, sweep: Path) -> None:
+        """Write the record into the directory of a sweep."""
+        folder = sweep / RECORDS
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{self.number}.json", asdict(self))
+
+
+def _sweep_directory() -> Path:
+    """Return the directory of the sweep that this process runs a job of."""
+    return Path(os.environ.get(SWEEP_DIRECTORY) or HydraConfig.get().sweep.dir)
+
+
+def read_records(sweep: Path) -> list[JobRecord]:
+    """Return the records of the jobs of a sweep, by number."""
+    found = [JobRecord(**json.loads(path.read_text())) for path in (sweep / RECORDS).glob("*.json")]
+    return sorted(found, key=lambda record: record.number)
+
+
+def remove_records(sweep: Path) -> None:
+    """Remove the folder of the records."""
+    for path in (sweep / RECORDS).glob("*"):
+        path.unlink(missing_ok=True)
+    if (sweep / RECORDS).is_dir():
+        (sweep / RECORDS).rmdir()
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the values of overrides by key, without the prefixes + and ++."""
+    return {key.lstrip("+~"): value for key, _, value in (line.partition("=") for line in overrides)}
