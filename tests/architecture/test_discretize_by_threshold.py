@@ -139,3 +139,10 @@ def test_fair_darts_networks_have_published_sizes(letter: str, shared: Path) -> 
         assert abs(madds - entry["computed"]["cifar10_C36_L20_32x32"]["madds_M_conv_plus_linear"]) < 1e-3
     else:
         assert abs(madds - reported["cifar10_madds_M"]) < 1
+
+
+def test_discretize_by_threshold_keeps_a_gate_at_the_threshold() -> None:
+    scores = torch.full((14, 8), 0.25)
+    scores[0, 4], scores[1, 5], scores[2, 5] = 0.5, 0.75, 0.4375
+    found = discretize_by_threshold(TABLE, scores, threshold=0.5)
+    assert found == CellGenotype((Link("sep_conv_5x5", 1, 2), Link("sep_conv_3x3", 0, 2)), (2,))

@@ -35,3 +35,7 @@ def test_benchmark_spaces_list_all_architectures() -> None:
     listed = list(BENCHMARK_SPACES["nats_size"].all_native())
     assert listed[0] == "8:8:8:8:8" and listed[-1] == "64:64:64:64:64" and listed[284] == "8:8:40:32:40"
     assert set(BENCHMARK_SPACES["nas_bench_201"].all_native()) == {native(from_index(i)) for i in range(15625)}
+
+
+def test_benchmark_spaces_report_the_lengths_of_the_papers() -> None:
+    assert {name: space.epochs for name, space in BENCHMARK_SPACES.items()} == {"nas_bench_201": 200, "nats_size": 90}

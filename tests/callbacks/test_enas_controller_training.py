@@ -274,3 +274,13 @@ def test_controller_training_requires_validation_images() -> None:
     trainer: Any = SimpleNamespace(datamodule=SimpleNamespace(bilevel=False))
     with pytest.raises(NasError, match="bilevel"):
         ControllerTraining().setup(trainer, None, "fit")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("clip_norm", [0.5, 1e9])
+def test_controller_gradient_is_clipped(clip_norm: float) -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = SimpleNamespace(optimizer=torch.optim.SGD([weight], lr=1.0))
+    relaxation = SimpleNamespace(parameters=lambda: [weight])
+    search: Any = SimpleNamespace(relaxation=relaxation, wrapped_optimizers=lambda: [None, optimizer])
+    ControllerTraining(clip_norm=clip_norm)._update(search, -(weight * torch.tensor([3.0, 4.0])).sum())
+    torch.testing.assert_close(weight.detach(), torch.tensor([3.0, 4.0]) * min(1.0, clip_norm / 5))

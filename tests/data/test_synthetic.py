@@ -39,3 +39,12 @@ def test_synthetic_is_learnable() -> None:
 def test_synthetic_rejects_invalid_options(options: dict[str, Any]) -> None:
     with pytest.raises(NasError, match="out of range. Set three numbers"):
         Synthetic(**options)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5, 2.0])
+def test_synthetic_noise_is_relative_to_the_patterns(noise: float) -> None:
+    """Within a class the images vary by the noise alone: its share of the variance is noise^2 / (1 + noise^2)."""
+    splits = Synthetic(shape=(1, 16, 16), classes=2, size=400, noise=noise).splits
+    images = splits.train_images[splits.train_labels == 0].float()
+    share = float(images.var(dim=0).mean() / 64**2)
+    assert share == pytest.approx(noise**2 / (1 + noise**2), abs=0.08)

@@ -27,6 +27,8 @@ from nas.searches.pruning.ranking import (
     select_pruned,
     tie_sorted,
 )
+from nas.searches.pruning.rounds import RoundProgress
+from nas.searches.pruning.search import PruningSearch
 from nas.spaces.base import Network, Space
 from tests.support.compose_tools import composed
 from tests.support.golden_tools import Golden, assert_golden
@@ -161,18 +163,24 @@ def test_proxy_measurement_agrees_with_the_reference_round(golden: Callable[[str
     stored = golden(file)
     space = tenas_space(stored)
     regions = LinearRegions(chunk=stored.entry["case"]["rbatch"])
-    measurements = [StoredMeasurement(stored, space, proxy) for proxy in (Ntk(), regions)]
-    kinds, begun = list(space.cells), alive(space, stored.tensor("alphas_before"))
+    search: Any = PruningSearch(space, [Ntk(), regions], repeats=1)
+    search._measurements = [StoredMeasurement(stored, space, proxy) for proxy in search.proxies]
+    search._progress = RoundProgress(1, 10_000)
+    kinds = list(space.cells)
+    search._alive_at_start = alive(space, stored.tensor("alphas_before"))
     seen = {
         name: np.full_like(stored.arrays[name], -9999)
         for name in stored.arrays
         if name.endswith(("origin64", "pruned64"))
     }
+    scores: dict[Candidate, CandidateScores] = {}
 
     def measure(proxy: int, left: dict[str, Any], c: Candidate) -> tuple[list[float], list[float]]:
-        key = MeasurementKey(0, 0, 0)
-        before = measurements[proxy].reference(begun if proxy == 0 else left, key)
-        after = measurements[proxy](prune_ops(left, [c]), key)
+        for name, rows in left.items():
+            search.masks.restrict(name, torch.tensor(rows))
+        if c not in scores:
+            scores[c] = search._measure(c, 0)
+        ((before,), (after,)) = scores[c].before[proxy], scores[c].after[proxy]
         for which, value in (("origin64", before), ("pruned64", after)):
             seen[f"{('kappa', 'regions')[proxy]}_{which}"][kinds.index(c.cell), c.edge, c.op] = value
         return [before], [after]

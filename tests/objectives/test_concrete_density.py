@@ -41,3 +41,13 @@ def test_concrete_log_density_matches_gumbel_samples(tau: float) -> None:
     for at in (0.05, 0.3, 0.5, 0.8, 0.97):
         expected = float(below[int(at * 100_000) - 1])
         assert float((samples < at).double().mean()) == pytest.approx(expected, abs=0.015)
+
+
+@pytest.mark.parametrize("tau", [0.03, 1.0])
+def test_concrete_log_density_of_a_zero_weight_is_that_of_the_smallest_number(tau: float) -> None:
+    logits, mask = torch.tensor([0.3, -0.2, 0.1]), torch.ones(3, dtype=torch.bool)
+    tiny = torch.finfo(torch.float32).tiny
+    found, expected = (
+        concrete_log_density(logits, torch.tensor([0.75, 0.25, least]), tau, mask) for least in (0.0, tiny)
+    )
+    assert bool(found.isfinite()) and torch.equal(found, expected)

@@ -42,3 +42,14 @@ def test_synflow_of_constant_weights_equals_zero_cost_nas(ops: list[str], plain:
     for keep_bn, expected in ((False, plain), (True, bn)):
         found = Synflow(bn=keep_bn, keep=["Reduction"])(net, images, torch.Generator())
         assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_synflow_of_two_layers_by_hand() -> None:
+    """With all tensors made positive, R = sum |W2| (|W1| 1 + |b1|) + |b2|; a score sums |w dR/dw| over a layer."""
+    torch.manual_seed(0)
+    first, second = nn.Linear(4, 3), nn.Linear(3, 2)
+    x = torch.randn(2, 1, 2, 2)
+    found = Synflow()(nn.Sequential(nn.Flatten(), first, nn.ReLU(), second), (x, torch.zeros(2)), torch.Generator())
+    w1, b1, w2 = (part.detach().double().abs() for part in (first.weight, first.bias, second.weight))
+    expected = (w2 @ w1).sum() + (w2 @ (w1.sum(1) + b1)).sum()
+    assert found == pytest.approx(float(expected), rel=1e-6)

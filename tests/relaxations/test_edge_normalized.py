@@ -11,6 +11,7 @@ from nas.architecture.cell import Cell, EdgeWeights
 from nas.architecture.discretization import discretize
 from nas.architecture.masks import Masks
 from nas.nn.edges.mixed import unbind_rows
+from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.edge_normalized import EdgeNormalized
 from nas.relaxations.gumbel import Gumbel
 from nas.spaces.darts.space import Darts
@@ -53,3 +54,23 @@ def test_discretize_multiplies_ops_by_edges() -> None:
     assert [link.source for link in discretize(cell, scores).links] == [0, 1]
     found = discretize(cell, scores, edges).links
     assert [(link.op, link.source) for link in found] == [("a", 2), ("b", 1)]
+
+
+def test_edge_normalized_derives_genotypes_from_both_weights() -> None:
+    """The edges that beta prefers are kept although all ops are equally likely."""
+    cells = Darts((3, 8, 8), 10).cells
+    relaxation, masks = EdgeNormalized(cells), Masks(cells)
+    last = [e for e, (_, target) in enumerate(cells["normal"].edges) if target == 5]
+    relaxation.beta["normal"].data[last[2:4]] = 3.0
+    scores = relaxation.edge_scores(masks)
+    for name in cells:
+        torch.testing.assert_close(scores[name], relaxation.edge_weights(name).detach())
+    found = relaxation.mode(masks, dict.fromkeys(cells, discretize))["normal"].links
+    assert {link.source for link in found if link.target == 5} == {2, 3}
+
+
+def test_edge_normalized_keeps_the_penalty_of_its_relaxation() -> None:
+    cells = {"cell": CELL}
+    relaxation = EdgeNormalized(cells, partial(Dirichlet, reg_scale=0.1, init_std=1.0))
+    alpha = relaxation.alpha["cell"].detach()
+    torch.testing.assert_close(torch.as_tensor(relaxation.penalty()).detach(), 0.05 * alpha.square().sum())

@@ -11,7 +11,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 LOCAL = {
-    *("directory", "download", "num_workers", "on_device", "root", "seed", "subset", "subset_file", "subset_seed"),
+    *("directory", "download", "num_workers", "on_device", "root", "seed"),
+    *("split_record", "subset", "subset_file", "subset_seed"),
     *("test_folder", "test_fraction", "test_seed", "test_list", "test_list_file"),
 }
 """Options of a machine or of a single run."""

@@ -18,10 +18,10 @@ from tests.support.rank_tools import on_two_ranks
 from tests.training.test_network_training import SGD, Small
 
 
-def measure(rank: int, world: int = 2) -> dict[str, float]:
+def measure(rank: int, world: int = 2, batch: int = 2) -> dict[str, float]:
     """Test a network on the share of a rank, and return the logged metrics and the number of images."""
     torch.manual_seed(0)
-    data: Any = Synthetic(shape=(3, 2, 2), classes=5, size=8, test_size=5, batch_size=2, eval_batch_size=2)
+    data: Any = Synthetic(shape=(3, 2, 2), classes=5, size=8, test_size=5, batch_size=2, eval_batch_size=batch)
     data.trainer = SimpleNamespace(
         global_rank=rank, world_size=world, strategy=SimpleNamespace(root_device=torch.device("cpu"))
     )
@@ -38,8 +38,9 @@ def measure(rank: int, world: int = 2) -> dict[str, float]:
 
 
 def test_two_ranks_count_each_test_image_once(tmp_path: Path) -> None:
+    """Compare with a single batch of all images on one process; losses and accuracies are means over images."""
     first, second = on_two_ranks(measure, tmp_path)
-    alone = measure(0, world=1)
+    alone = measure(0, world=1, batch=5)
     assert (first.pop("own images"), second.pop("own images"), alone.pop("own images")) == (3, 2, 5)
     assert first == second == pytest.approx(alone, rel=1e-5) and alone["images"] == 5
 

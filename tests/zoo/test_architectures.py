@@ -242,4 +242,5 @@ def test_network_options_depend_on_image_size() -> None:
     assert drnas.network_options((32, 32)) == {"pool_norm": "plain"}
     assert drnas.network_options((224, 224)) == {"pool_norm": "plain", "channels": 48, "layers": 14, "stem": "imagenet"}
     assert gdas.network_options((224, 224))["channels"] == 52
+    assert gdas.network_options((127, 224)).get("channels") != 52, "its options for ImageNet"
     assert mobile.network_options((224, 224)) == {}

@@ -68,3 +68,27 @@ def test_short_training_at_fidelity_equals_training_of_that_length() -> None:
     ):
         make(scheduler=step, fidelities=[1, 2])
     assert make(scheduler=step, scheduler_epochs_arg=None, fidelities=[1, 2])(genotype, 1).value >= 0
+
+
+class OneBatch(list[tuple[torch.Tensor, torch.Tensor]]):
+    """A loader of a single batch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        pass
+
+
+def test_short_training_clips_the_gradient() -> None:
+    """With plain SGD, a step is at most learning rate times norm."""
+
+    def moved(clip_norm: float | None) -> float:
+        evaluator = short_training(small_images(), clip_norm=clip_norm)
+        evaluator._build_optimizer = partial(torch.optim.SGD, lr=1.0)
+        network = SMALL_SPACE.network(
+            SMALL_SPACE.parse("|skip_connect~0|+|none~0|none~1|+|none~0|none~1|none~2|"), **SMALL_NETWORK
+        )
+        before = torch.cat([p.detach().flatten() for p in network.parameters()])
+        evaluator._train = OneBatch([next(iter(evaluator._train))])  # type: ignore[assignment]
+        evaluator._fit(network, None)
+        return float((torch.cat([p.detach().flatten() for p in network.parameters()]) - before).norm())
+
+    assert moved(1e-3) == pytest.approx(1e-3, rel=1e-2) and moved(None) > 0.1

@@ -56,3 +56,9 @@ def test_monitor_with_stop_ends_the_search(tmp_path: Path, caplog: pytest.LogCap
     (line,) = lines(tmp_path / "history.jsonl")
     assert {"entropy/cell", "skip_connect/cell", "val/loss"} <= set(line)
     assert "stopping the search" in caplog.text and "entropy of cell 'cell'" in caplog.text
+
+
+def test_skip_collapse_counts_another_op() -> None:
+    made = search(NasBench201((1, 8, 8), 3, channels=2, cells_per_stage=1))
+    made.relaxation.alpha["cell"].data[:2, made.space.cells["cell"].ops.index("avg_pool_3x3")] = 1.0
+    assert SkipCollapse(op="avg_pool_3x3").measure(made)[0] == {"avg_pool_3x3/cell": 2.0}

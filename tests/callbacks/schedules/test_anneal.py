@@ -65,3 +65,11 @@ def test_anneal_ahead_reaches_the_end_in_the_last_epoch() -> None:
     for epoch in (0, 1, 74, 148, 149):
         assert anneal.value(epoch, 150) == pytest.approx((1 - (epoch + 1) / 150) * 0.97 + 0.03)
     assert anneal.value(149, 150) == pytest.approx(0.03)
+
+
+def test_anneal_reaches_its_end_in_the_last_epoch_or_one_later() -> None:
+    """GDAS' temperature falls from 10 to 0.1 over 250 epochs, DrNAS' Gumbel baseline from 10 to 1 over 100."""
+    gdas, drnas = Anneal("tau", 10.0, 0.1), Anneal("tau", 10.0, 1.0, inclusive=False)
+    found = [gdas.value(epoch, 250) for epoch in range(250)]
+    assert found == pytest.approx([10 - 9.9 * epoch / 249 for epoch in range(250)]) and found[-1] == pytest.approx(0.1)
+    assert [drnas.value(epoch, 100) for epoch in range(100)] == pytest.approx([10 - 0.09 * e for e in range(100)])

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from nas.architecture.cell import Cell
 from nas.callbacks.schedules.drnas_progressive import DrnasProgressive
-from nas.callbacks.schedules.stages import prune, top_ops
+from nas.callbacks.schedules.stages import Stages, prune, top_ops
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.softmax import Softmax
@@ -204,3 +204,27 @@ def test_drnas_progressive_refuses_bad_stages(schedule: DrnasProgressive, edge: 
 def test_drnas_progressive_requires_one_entry_per_stage() -> None:
     with pytest.raises(NasError, match="one entry per stage"):
         DrnasProgressive([3, 2], [2])
+
+
+def test_stages_count_the_warmup_from_their_first_epoch() -> None:
+    """Of six epochs in three stages, a search that starts at epoch 3 enters stage 1, which began at epoch 2."""
+    entered: list[int] = []
+
+    class Record(Stages):
+        def prepare(self, search: GradientSearch) -> None:
+            pass
+
+        def replay(self, search: GradientSearch, stage: int, state: Any) -> None:
+            pass
+
+        def enter(self, search: GradientSearch, stage: int) -> None:
+            entered.append(stage)
+
+    space = NasBench201((3, 8, 8), 10, channels=2, cells_per_stage=1)
+    search, callback = GradientSearch(space, Softmax, WeightStep(partial(SGD, lr=0.1))), Record(3)
+    starts = []
+    for epoch in (0, 1, 3, 4, 5):
+        trainer: Any = type("T", (), {"max_epochs": 6, "current_epoch": epoch})()
+        callback.on_train_epoch_start(trainer, search)
+        starts.append(search.first_epoch_of_stage)
+    assert starts == [0, 0, 2, 4, 4] and entered == [1, 2] and search.stage == 2

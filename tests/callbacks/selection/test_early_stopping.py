@@ -235,3 +235,10 @@ def test_hessian_eigenvalue_refuses_bad_options() -> None:
     trainer: Any = SimpleNamespace(optimizers=[None])
     with pytest.raises(NasError, match="trains no alphas"):
         HessianEigenvalue().on_train_start(trainer, search)
+
+
+@pytest.mark.parametrize(("multiply", "limit", "times"), [(10.0, 0.03, 2), (2.0, 0.03, 6), (10.0, 0.0029, 0)])
+def test_weight_decay_grows_up_to_the_limit(multiply: float, limit: float, times: int) -> None:
+    trainer: Any = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=[{"weight_decay": 3e-4}])])
+    callback = HessianEigenvalue("regularize", multiply=multiply, limit=limit)
+    assert callback._remaining_increases(trainer) == times

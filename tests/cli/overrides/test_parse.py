@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.cli.main import prepare
-from nas.cli.overrides.parse import merge_overrides, quote, quote_texts
+from nas.cli.overrides.parse import merge_overrides, quote, quote_texts, value_of
 from tests.support.error_tools import NB201
 
 DARTS = "Genotype(normal=[('sep_conv_3x3', 1), ('none', 0)], normal_concat=range(2, 6), reduce=[])"
@@ -27,3 +27,9 @@ def test_merge_overrides_prefers_the_command_line() -> None:
     saved = ["method=gdas", "epochs=2", "+callbacks.x={a:1}"]
     assert merge_overrides(saved, ["epochs=3"]) == ["method=gdas", "+callbacks.x={a:1}", "epochs=3"]
     assert merge_overrides(saved, ["~callbacks.x"]) == ["method=gdas", "epochs=2"]
+
+
+def test_the_last_of_two_overrides_wins() -> None:
+    arguments = ["seed=1", "+seed=2", "~other", "genotype='a=b'"]
+    assert value_of(arguments, "seed") == "2" and value_of(arguments, "genotype") == "a=b"
+    assert value_of(arguments, "epochs") is None

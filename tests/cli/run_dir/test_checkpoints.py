@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from nas.callbacks.enas_controller_training import ControllerTraining
 from nas.callbacks.selection.early_stopping import HessianEigenvalue
-from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
+from nas.cli.run_dir.checkpoints import AtomicCheckpointIO, read_checkpoint
+from nas.utils.errors import NasError
 
 
 def test_save_checkpoint_leaves_no_other_file(tmp_path: Path) -> None:
@@ -28,3 +30,17 @@ def test_load_checkpoint_finds_states_under_earlier_names(
     AtomicCheckpointIO().save_checkpoint({"callbacks": {old: {"baseline": 0.5}, "Other": {}}}, tmp_path / "last.ckpt")
     states = AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")["callbacks"]
     assert states == {callback.state_key: {"baseline": 0.5}, "Other": {}}
+
+
+def test_read_checkpoint_detects_a_changed_byte(tmp_path: Path) -> None:
+    """torch.load itself does not verify the checksums."""
+    path = tmp_path / "last.ckpt"
+    state = {"weight": torch.full((1000,), 1.5)}
+    AtomicCheckpointIO().save_checkpoint({"epoch": 3, "state_dict": state, "pytorch-lightning_version": "2"}, path)
+    assert torch.equal(read_checkpoint(path)["state_dict"]["weight"], state["weight"])
+    content = bytearray(path.read_bytes())
+    place = content.index(state["weight"].numpy().tobytes()) + 1000
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(NasError, match="is damaged or not a checkpoint .the checksum of"):
+        read_checkpoint(path)

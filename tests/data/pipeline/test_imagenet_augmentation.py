@@ -93,3 +93,11 @@ def test_color_jitter_applies_changes_in_random_order() -> None:
     first = color_jitter(image, (0.4, 0.4, 0.4, 0.2), [0.9, 0.9, 0.9, 0.9, 0, 1, 2, 3])
     other = color_jitter(image, (0.4, 0.4, 0.4, 0.2), [0.9, 0.9, 0.9, 0.9, 3, 2, 1, 0])
     assert np.asarray(first).tolist() != np.asarray(other).tolist()
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.25, 0.5, 1.0])
+def test_color_jitter_shifts_the_hue_in_both_directions(draw: float) -> None:
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (8, 8, 3)).astype(np.uint8))
+    found = color_jitter(image, (0.0, 0.0, 0.0, 0.4), [0, 0, 0, draw, 0, 1, 2, 3])
+    expected = shift_hue(image, 0.4 * (2 * draw - 1))
+    assert np.array_equal(np.asarray(found), np.asarray(expected))

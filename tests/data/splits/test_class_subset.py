@@ -108,3 +108,9 @@ def test_subset_rejects_missing_files_and_bad_fractions(root: Path, tmp_path: Pa
             small_folder(root, subset_fractions=fractions).setup()
     with pytest.raises(NasError, match="has 1 image.* needs 2"):
         sample_subset(index_of({"a": 1}), (0.1, 0.1), 0)
+
+
+def test_sample_subset_of_classes_of_equal_size_differs() -> None:
+    train, val = sample_subset(index_of({"a": 200, "b": 200}), (0.1, 0.1), 0)
+    for part in (train, val):
+        assert (part[:20] != part[20:] - 200).any()

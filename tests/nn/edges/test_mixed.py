@@ -31,3 +31,16 @@ def test_add_inactive_gives_gradients_to_skipped_ops(published: bool, chosen: st
     expected = torch.full_like(weights, float(grad.sum()) if published else 0.0)
     expected[OPS.index(chosen)] = (grad * value).sum()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_mixed_edge_is_a_weighted_sum_times_its_scale() -> None:
+    torch.manual_seed(0)
+    edge = MixedEdge(OPS, 4, 1, OpOptions()).eval()
+    x, weights = torch.randn(2, 4, 5, 6), torch.tensor([0.1, 0.2, 0.3, 0.15, 0.25])
+    with torch.no_grad():
+        expected = sum(w * edge[op](x) for op, w in zip(OPS, weights, strict=True) if op != "none")
+        for scale in (None, torch.tensor(0.5)):
+            found = edge(x, EdgeRow(weights.unbind(0), [True] * 5, scale))
+            torch.testing.assert_close(found, expected if scale is None else 0.5 * expected)
+            row = EdgeRow(weights.unbind(0), [True] * 5, scale)
+            torch.testing.assert_close(row.weight(2), weights[2] * (1.0 if scale is None else 0.5))

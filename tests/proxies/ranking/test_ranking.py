@@ -82,3 +82,8 @@ def test_ranking_refuses_log_out_of_order(tmp_path: Path) -> None:
         with pytest.raises(NasError, match=f"line {number} is damaged.*Delete the line"):
             make_ranking().run(tmp_path, {})
         assert log.read_bytes() == b"".join(lines)
+
+
+def test_sample_seed_selects_the_architectures() -> None:
+    digests = [make_ranking(indices=None, count=5, sample_seed=seed).candidates.digest() for seed in (0, 0, 1)]
+    assert digests[0] == digests[1] != digests[2]

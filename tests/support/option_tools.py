@@ -1,0 +1,232 @@
+"""Observations of data sets, relaxations, edges and schedules, for tests of their options."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from nas.architecture.cell import Genotype
+from nas.architecture.masks import Masks
+from nas.data.base import ImageData
+from nas.data.pipeline.loader import Loader
+from nas.data.proxy_batches import ProxyBatches
+from nas.data.splits.partition import Splits
+from nas.gradients.base import BilevelStep
+from nas.nn.edges.mixed import EdgeRow, MixedEdge
+from nas.nn.ops import OpOptions
+from nas.objectives.resource_penalty import ResourcePenalty
+from nas.proxies.evaluate import ProxyEvaluator
+from nas.proxies.proxy import Proxy
+from nas.relaxations.base import Relaxation
+from nas.relaxations.edgewise import EdgewiseRelaxation
+from nas.spaces.base import Space
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.training.network_training import Training
+from tests.support.ddp_probe import digest
+from tests.support.proxy_tools import CELL, proxy_batches
+from tests.training.test_network_training import fit
+
+SPACE = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1)
+
+
+class Options(NamedTuple):
+    """A configured class with values of its options that should make a difference.
+
+    Attributes:
+        build: builds the part from options.
+        base: the options that every case has; a change replaces or adds to them.
+        changes: another value for each option.
+        observe: returns what the built part does, in values that can be compared.
+    """
+
+    build: Callable[..., Any]
+    base: Mapping[str, Any]
+    changes: Mapping[str, Any]
+    observe: Callable[[Any], Any]
+
+    def seen(self, **options: Any) -> Any:
+        """Build the part from a fixed seed, and observe it."""
+        torch.manual_seed(0)
+        return self.observe(self.build(**{**self.base, **options}))
+
+
+def in_memory(kind: Any) -> Any:
+    """Return a subclass of a data set with random images in place of its files."""
+
+    class Small(kind):  # type: ignore[misc]
+        def prepare_data(self) -> None:
+            pass
+
+        def load(self) -> Splits:
+            generator = torch.Generator().manual_seed(0)
+            parts = []
+            for count in (24, 8):
+                images = torch.randint(256, (count, *self.stored_shape), generator=generator, dtype=torch.uint8)
+                parts += [images, torch.arange(count) % 10]
+            return Splits(*parts)
+
+    return Small
+
+
+def batches_of(loader: Loader) -> list[Any]:
+    """Return digests of the batches of an epoch, with their sizes."""
+    return [(len(y), digest([x, y])) for x, y in loader]
+
+
+def data_set(data: ImageData) -> list[Any]:
+    """Return digests of all batches of a data set, and its description."""
+    seen: list[Any] = [data.name, data.shape, data.classes, data.describe_test_images(), data.sizes(), data.class_names]
+    train: Any = data.train_dataloader()
+    loaders = train.iterables if data.bilevel else {"train": train}
+    seen += [(name, batches_of(loader)) for name, loader in loaders.items()]
+    if data.bilevel:
+        validation = data.val_dataloader()
+        assert isinstance(validation, Loader)
+        seen.append(batches_of(validation))
+    return [*seen, batches_of(data.test_dataloader()), digest(ProxyBatches(data, 0)(4))]
+
+
+def relaxation(built: Relaxation) -> list[Any]:
+    """Return the sample, the gradient of alpha, the penalty and the scores of a relaxation."""
+    masks = Masks(built.cells)
+    arch = built.sample(masks)
+    total = torch.stack([(part.op * torch.arange(part.op.numel()).view_as(part.op)).sum() for part in arch.values()])
+    parameters = [p for p in built.parameters() if p.requires_grad]
+    grads: Any = ()
+    if total.requires_grad:
+        grads = [g for g in torch.autograd.grad(total.sum(), parameters, allow_unused=True) if g is not None]
+    edges = [part.edge for part in arch.values() if part.edge is not None]
+    return [
+        digest([*built.parameters(), *grads, *edges, *(part.op for part in arch.values())]),
+        [part.active for part in arch.values()],
+        float(torch.as_tensor(built.penalty()).detach()),
+        digest(built.scores(masks).values()),
+    ]
+
+
+def controller(built: Any) -> list[float]:
+    """Return log-probability and entropy of a path."""
+    path = built.sample_path(Masks(built.cells))
+    return [float(path.log_prob.detach()), float(path.entropy.detach())]
+
+
+OPS = ("none", "skip_connect", "nor_conv_3x3")
+
+
+def edge(build: Any, **options: Any) -> MixedEdge:
+    """Build an edge of four channels."""
+    built: MixedEdge = build(OPS, 4, 1, OpOptions(), **options)
+    return built
+
+
+def mixture(built: MixedEdge) -> list[Any]:
+    """Return the output of an edge that skips an op, and the shapes of its weights."""
+    out = built(torch.randn(2, 4, 5, 5), EdgeRow(torch.tensor([0.2, 0.5, 0.3]).unbind(), [False, True, True], None))
+    return [digest([out]), sorted((name, value.shape) for name, value in built.state_dict().items())]
+
+
+def architecture_gradient(gradient: Any) -> str:
+    """Return the gradient of a small bilevel problem."""
+    alpha, weight = torch.tensor([0.3, -0.2]).requires_grad_(), nn.Parameter(torch.tensor([0.5, 1.5]))
+    train, val = (torch.tensor([1.0, 2.0]), torch.zeros(1)), (torch.tensor([-1.0, 0.5]), torch.zeros(1))
+
+    def loss(batch: Any, weights: Any = None) -> Tensor:
+        w = weight if weights is None else weights["w"]
+        return (torch.sin(w * batch[0]) * alpha.exp()).sum().square()
+
+    step = BilevelStep(
+        loss, [alpha], {"w": weight}, train, val, torch.optim.SGD([weight], 0.1), lambda tensors: tensors
+    )
+    return digest(gradient(step))
+
+
+def perturbation(built: Any) -> str:
+    """Return the perturbed weights of a uniform architecture under a loss with a gradient."""
+    arch = EdgewiseUniform(SPACE.cells).sample(Masks(SPACE.cells))
+    slope = torch.arange(30.0).view(6, 5).sin()
+    return digest(part.op for part in built(arch, lambda a: (a["cell"].op * slope).sum(), lambda t: t).values())
+
+
+class EdgewiseUniform(EdgewiseRelaxation):
+    """Equal weights for all ops."""
+
+    def relax(self, alpha: Tensor, mask: Tensor) -> Any:
+        return SimpleNamespace(weights=mask / mask.sum(-1, keepdim=True), chosen=None)
+
+
+def resource(**options: Any) -> ResourcePenalty:
+    """Build a penalty for a small supernet."""
+    return ResourcePenalty(SPACE.supernet(), SPACE.cells, SPACE.shape, **options)
+
+
+def penalty(built: ResourcePenalty) -> float:
+    """Return the penalty of a sampled architecture."""
+    built_relaxation: Any = EdgewiseUniform(SPACE.cells, init_std=1.0)
+    built_relaxation.tau = 1.0
+    masks = Masks(SPACE.cells)
+    return float(built(built_relaxation.sample(masks), built_relaxation, masks).detach())
+
+
+def optimizer_with(build: Any) -> Callable[..., Any]:
+    """Return a builder of a scheduler with an optimizer of learning rate 0.1."""
+    return lambda **options: build(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1), **options)
+
+
+def learning_rates(scheduler: Any) -> list[float]:
+    """Return the learning rates of 24 steps; half an epoch each where the rate changes within epochs."""
+    if hasattr(scheduler, "set_steps_per_epoch"):
+        return [scheduler.rate(0.1, step / 2) for step in range(24)]
+    rates = []
+    for _ in range(24):
+        rates.append(float(scheduler.optimizer.param_groups[0]["lr"]))
+        scheduler.optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def trained(training: Training) -> list[Any]:
+    """Return the weights and metrics after two epochs."""
+    trainer: pl.Trainer = fit(training, 2)
+    metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+    return [digest(training.parameters()), metrics]
+
+
+def score(proxy: Proxy) -> list[Any]:
+    """Return the score of a small network."""
+    genotype = SPACE.parse(architecture())
+    options = {"channels": 4, "cells_per_stage": 1}
+    evaluator = ProxyEvaluator(SPACE, proxy, proxy_batches(), options)
+    return [evaluator(genotype), len(evaluator.batch()[0])]
+
+
+def architecture() -> str:
+    """Return the native string of ``CELL``."""
+    nodes = [CELL[:1], CELL[1:3], CELL[3:]]
+    return "+".join("|" + "|".join(f"{op}~{source}" for source, op in enumerate(node)) + "|" for node in nodes)
+
+
+def asked(strategy: Any) -> list[str]:
+    """Return the first 150 genotypes that a strategy asks for."""
+    rng = random.Random(0)
+    found = []
+    for _ in range(150):
+        genotype: Genotype = strategy.ask(rng)
+        found.append(SPACE.native(genotype))
+        strategy.tell(genotype, float(sum(map(ord, found[-1])) % 97))
+    return found
+
+
+def supernet(space: Space) -> list[Any]:
+    """Return the cells of a space and the output and tensors of its supernet."""
+    network = space.supernet()
+    torch.manual_seed(1)
+    weights = EdgewiseUniform(space.cells).sample(Masks(space.cells))
+    with torch.no_grad():
+        logits = network.train()(torch.randn(4, *space.shape), weights)
+    return [space.cells, digest([logits]), [(name, value.shape) for name, value in network.state_dict().items()]]

@@ -1,0 +1,294 @@
+"""Options of the other configured classes, with another value for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from nas.architecture.discretization import discretize_by_threshold, discretize_with_max_skips
+from nas.blackbox.strategies.bohb import Bohb
+from nas.blackbox.strategies.regularized_evolution import RegularizedEvolution
+from nas.blackbox.strategies.reinforce import ReinforceStrategy
+from nas.callbacks.enas_controller_training import ControllerTraining
+from nas.callbacks.schedules.anneal import Anneal
+from nas.callbacks.schedules.p_darts import SkipDropoutSchedule
+from nas.callbacks.schedules.width_warmup import WidthWarmup
+from nas.gradients.clipped import Clipped
+from nas.gradients.unrolled import Unrolled
+from nas.nn.edges.mixed import MixedEdge
+from nas.nn.edges.partial_channels import PartialChannels
+from nas.nn.edges.skips import AuxiliarySkip, NoisySkip
+from nas.objectives.perturbation import Adversarial, RandomNoise
+from nas.objectives.reinforce import ReinforceObjective
+from nas.proxies import gradient_based, jacob_cov, linear_regions, naswot, ntk, params_macs, synflow, zen
+from nas.proxies.fisher import Fisher
+from nas.relaxations.block_gumbel import BlockCategorical, BlockGumbel
+from nas.relaxations.dirichlet import Dirichlet
+from nas.relaxations.edge_normalized import EdgeNormalized
+from nas.relaxations.enas_controller import Controller
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.sigmoid import Sigmoid
+from nas.relaxations.single_path import SinglePath
+from nas.relaxations.softmax import Softmax
+from nas.relaxations.uniform import UniformWeights
+from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.nats_size.space import NatsSize
+from nas.training.lr_schedule import LRDecay
+from nas.training.network_training import Training
+from nas.training.search_lr import CosineThenProjection, StagedCosine
+from tests.support import option_tools as see
+from tests.support.option_tools import SPACE, Options
+from tests.training.test_network_training import SGD, Small
+
+
+def relaxations(kind: Any, base: Mapping[str, Any] | None = None, **changes: Any) -> list[Options]:
+    """Return the options of a relaxation on NAS-Bench-201."""
+    return [Options(partial(kind, SPACE.cells), base or {}, changes, see.relaxation)]
+
+
+def widths(kind: Any, **changes: Any) -> list[Options]:
+    """Return the options of a relaxation over widths."""
+    cells = NatsSize((3, 8, 8), 10, (2, 3, 5, 8)).cells
+    return [Options(partial(kind, cells), {"rows": [0, 0, 1, 2, 3, 4]}, changes, see.relaxation)]
+
+
+def edges(kind: Any, **changes: Any) -> list[Options]:
+    """Return the options of an edge."""
+    return [Options(partial(see.edge, kind), {}, changes, see.mixture)]
+
+
+def proxies(kind: Any, **changes: Any) -> list[Options]:
+    """Return the options of a proxy."""
+    return [Options(kind, {"batch_size": 6} if "batch_size" in changes else {}, changes, see.score)]
+
+
+def strategies(kind: Any, base: Mapping[str, Any] | None = None, **changes: Any) -> list[Options]:
+    """Return the options of a black-box strategy."""
+    return [Options(partial(kind, SPACE), base or {}, changes, see.asked)]
+
+
+def schedulers(kind: Any, base: Mapping[str, Any], **changes: Any) -> list[Options]:
+    """Return the options of a scheduler."""
+    return [Options(see.optimizer_with(kind), base, changes, see.learning_rates)]
+
+
+def discretizations(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that derives a DARTS cell from fixed scores, with many skip connections, by a rule."""
+    cell = Darts((3, 8, 8), 10).cells["normal"]
+    scores = torch.rand(14, 8, generator=torch.Generator().manual_seed(0))
+    scores[:, cell.ops.index("skip_connect")] += 0.4
+    return partial(rule, cell, scores)
+
+
+DARTS = {"channels": 2, "layers": 3, "ops": ["none", "skip_connect", "sep_conv_3x3", "avg_pool_3x3"]}
+PARTS: dict[str, Sequence[Options]] = {
+    "nas.relaxations.softmax.Softmax": relaxations(Softmax, init_std=0.5, init_mean=0.5),
+    "nas.relaxations.gumbel.Gumbel": relaxations(Gumbel, hard=False, tau=1.0, init_std=0.5, init_mean=0.5),
+    "nas.relaxations.single_path.SinglePath": relaxations(SinglePath, init_std=0.5, init_mean=0.5),
+    "nas.relaxations.uniform.UniformWeights": relaxations(UniformWeights, init_std=0.5, init_mean=0.5),
+    "nas.relaxations.sigmoid.Sigmoid": relaxations(
+        Sigmoid, {"init_std": 0.1}, zero_one_loss="l1", zero_one_weight=1.0, init_std=0.5
+    ),
+    "nas.relaxations.dirichlet.Dirichlet": relaxations(
+        Dirichlet, {"init_std": 0.1}, regularizer="kl", reg_scale=0.1, init_std=0.5
+    ),
+    "nas.relaxations.edge_normalized.EdgeNormalized": relaxations(EdgeNormalized, relaxation=Gumbel, init_std=0.5),
+    "nas.relaxations.enas_controller.Controller": [
+        Options(
+            partial(Controller, SPACE.cells),
+            {},
+            {"hidden": 16, "layers": 1, "temperature": 1.0, "bound": 1.0, "spread": 0.5},
+            see.controller,
+        )
+    ],
+    "nas.relaxations.block_gumbel.BlockGumbel": widths(
+        BlockGumbel, rows=[0, 1, 1, 2, 3, 4], pair=True, tau=1.0, init_std=0.5, init_mean=0.5
+    ),
+    "nas.relaxations.block_gumbel.BlockCategorical": widths(
+        BlockCategorical, rows=[0, 0, 1], init_std=5.0, init_mean=0.5
+    ),
+    "nas.nn.edges.mixed.MixedEdge": edges(MixedEdge, add_inactive=True),
+    "nas.nn.edges.partial_channels.PartialChannels": edges(PartialChannels, channel_divisor=2),
+    "nas.nn.edges.skips.AuxiliarySkip": edges(AuxiliarySkip, beta=0.5, auxiliary="conv"),
+    "nas.nn.edges.skips.NoisySkip": edges(
+        NoisySkip, distribution="uniform", mode="multiplicative", scale=0.5, mean=0.5, drop_path_prob=0.9
+    ),
+    "nas.gradients.clipped.Clipped": [
+        Options(Clipped, {"norm": 0.5}, {"norm": 0.1, "gradient": Unrolled()}, see.architecture_gradient)
+    ],
+    "nas.gradients.unrolled.Unrolled": [
+        Options(Unrolled, {}, {"radius": 1.0, "exact": True}, see.architecture_gradient)
+    ],
+    "nas.objectives.perturbation.RandomNoise": [Options(RandomNoise, {}, {"eps": 0.1}, see.perturbation)],
+    "nas.objectives.perturbation.Adversarial": [
+        Options(Adversarial, {"eps": 0.05}, {"eps": 0.1, "steps": 1}, see.perturbation)
+    ],
+    "nas.objectives.reinforce.ReinforceObjective": [
+        Options(
+            ReinforceObjective,
+            {},
+            {"momentum": 0.5},
+            lambda built: [float(built.advantage(torch.tensor(value))) for value in (10.0, 30.0)],
+        )
+    ],
+    "nas.objectives.resource_penalty.ResourcePenalty": [
+        Options(
+            see.resource,
+            {},
+            {"kind": "macs", "estimator": "policy", "log": False, "strength": 0.1, "average": False, "min_macs": 1e12},
+            see.penalty,
+        )
+    ],
+    "nas.training.lr_schedule.LRDecay": schedulers(
+        LRDecay,
+        {"T_max": 10},
+        T_max=12,
+        schedule="linear",
+        warmup_epochs=2,
+        eta_min=0.01,
+        slow_tail_epochs={"slow_tail_epochs": 3, "schedule": "linear"},
+        gamma={"gamma": 0.5, "schedule": "exponential"},
+        interval="step",
+        warmup_start_lr={"warmup_start_lr": 0.01, "warmup_epochs": 2},
+        final_epochs_at_min=2,
+    ),
+    "nas.training.search_lr.CosineThenProjection": schedulers(
+        CosineThenProjection,
+        {"T_max": 20, "supernet_epochs": 5, "projection_epochs": 5},
+        **{"T_max": 12, "supernet_epochs": 9, "projection_epochs": 9},
+        **{"projection_lr": 0.05, "projection_lr_min": 0.002, "eta_min": 0.01},
+    ),
+    "nas.training.search_lr.StagedCosine": schedulers(
+        StagedCosine, {"T_max": 20, "stages": 2}, T_max=12, stages=4, eta_min=0.01
+    ),
+    "nas.callbacks.schedules.anneal.Anneal": [
+        Options(
+            Anneal,
+            {"path": "relaxation.tau", "start": 1.0, "end": 0.1},
+            {"start": 2.0, "end": 0.5, "shape": "cosine", "inclusive": False, "ahead": 1, "shares": (1, 1)},
+            lambda built: [built.value(epoch, 10) for epoch in range(10)],
+        )
+    ],
+    "nas.callbacks.schedules.p_darts.SkipDropoutSchedule": [
+        Options(
+            SkipDropoutSchedule,
+            {"initial": [0.1, 0.4]},
+            {"initial": [0.2, 0.4], "decay": 0.5},
+            lambda built: [built.value(epoch, 20, 3) for epoch in range(20)],
+        )
+    ],
+    "nas.callbacks.schedules.width_warmup.WidthWarmup": [
+        Options(WidthWarmup, {}, {"ratio": 0.5}, lambda built: [built.full(epoch, 10) for epoch in range(10)])
+    ],
+    "nas.callbacks.enas_controller_training.ControllerTraining": [
+        Options(
+            ControllerTraining,
+            {},
+            {"entropy_weight": 0.5, "baseline_decay": 0.5},
+            lambda built: [
+                setattr(built, "baseline", 0.25),
+                [float(part) for part in built.surrogate(*(torch.tensor(v) for v in (-2.0, 1.5, 0.5)))],
+            ],
+        )
+    ],
+    "nas.training.network_training.Training": [
+        Options(
+            lambda **options: Training(Small(), **{"optimizer": SGD, "classes": 5, **options}),
+            {},
+            {
+                "scheduler": partial(LRDecay, T_max=2),
+                "label_smoothing": 0.1,
+                "auxiliary_weight": 1.0,
+                "clip_norm": 0.1,
+                "decay_norm_and_bias": False,
+            },
+            see.trained,
+        )
+    ],
+    "nas.proxies.fisher.Fisher": proxies(Fisher, batch_size=5),
+    "nas.proxies.gradient_based.GradNorm": proxies(gradient_based.GradNorm, batch_size=5),
+    "nas.proxies.gradient_based.Snip": proxies(gradient_based.Snip, batch_size=5, signed=True),
+    "nas.proxies.gradient_based.Grasp": proxies(gradient_based.Grasp, batch_size=5),
+    "nas.proxies.jacob_cov.JacobCov": proxies(jacob_cov.JacobCov, batch_size=5, k=1e-2),
+    "nas.proxies.linear_regions.LinearRegions": proxies(linear_regions.LinearRegions, batch_size=5),
+    "nas.proxies.naswot.Naswot": proxies(naswot.Naswot, batch_size=5, also=["ReluConvNorm"]),
+    "nas.proxies.ntk.Ntk": proxies(ntk.Ntk, batch_size=5, float64=False),
+    "nas.proxies.params_macs.Macs": proxies(params_macs.Macs, bias=True),
+    "nas.proxies.synflow.Synflow": proxies(synflow.Synflow, bn=True, keep=["Reduction"]),
+    "nas.proxies.zen.Zen": [
+        Options(
+            zen.Zen,
+            {"batch_size": 4, "repeats": 2},
+            {"batch_size": 5, "gamma": 0.1, "repeats": 3, "carry": False},
+            see.score,
+        )
+    ],
+    "nas.blackbox.strategies.bohb.Bohb": strategies(
+        Bohb,
+        {"min_points": 4},
+        **{"rungs": 2, "eta": 2, "model": "optuna", "num_samples": 8, "random_fraction": 0.5, "top": 0.5},
+        **{"min_points": 8, "min_bandwidth": 0.8},
+    ),
+    "nas.blackbox.strategies.regularized_evolution.RegularizedEvolution": strategies(
+        RegularizedEvolution, population=5, sample=5, by_node=True
+    ),
+    "nas.blackbox.strategies.reinforce.ReinforceStrategy": strategies(
+        ReinforceStrategy, {"lr": 0.1}, lr=0.5, momentum=0.5, init_std=0.5
+    ),
+    "nas.architecture.discretization.discretize_by_threshold": [
+        Options(discretizations(discretize_by_threshold), {}, {"threshold": 0.5, "keep": "edge"}, str)
+    ],
+    "nas.architecture.discretization.discretize_with_max_skips": [
+        Options(discretizations(discretize_with_max_skips), {}, {"max_skips": 0, "op": "sep_conv_3x3"}, str)
+    ],
+    "nas.spaces.nas_bench_201.space.NasBench201": [
+        Options(
+            partial(NasBench201, (3, 8, 8), 10),
+            {"channels": 4, "cells_per_stage": 1},
+            {"channels": 6, "cells_per_stage": 2, "affine": True, "track_statistics": False, "conv_bias": False},
+            see.supernet,
+        )
+    ],
+    "nas.spaces.nats_size.space.NatsSize": [
+        Options(
+            partial(NatsSize, (3, 8, 8), 10),
+            {"widths": (2, 3, 5, 8)},
+            {
+                "widths": (2, 4, 6, 8),
+                "mix": "interpolate",
+                "affine": True,
+                "track_statistics": True,
+                "conv_bias": False,
+            },
+            see.supernet,
+        )
+    ],
+    "nas.spaces.darts.space.Darts": [
+        Options(
+            partial(Darts, (3, 16, 16), 10),
+            DARTS,
+            {
+                "channels": 6,
+                "layers": 4,
+                "stem_multiplier": 1,
+                "stem": "imagenet",
+                "ops": ["skip_connect", "sep_conv_3x3"],
+                "edge_ops": {kind: [["skip_connect"]] * 14 for kind in ("normal", "reduce")},
+                "affine": True,
+                "track_statistics": False,
+                "pool_norm": "none",
+                "repeats": True,
+                "lastact": True,
+                "conv_bias": True,
+                "fixed_reduction": {"fixed_reduction": True, "channels": 8},
+                "nodes": 3,
+                "keeps_none": True,
+            },
+            see.supernet,
+        )
+    ],
+}
