@@ -106,6 +106,17 @@ class Search(pl.LightningModule, ABC):
             self._random_state = None
 
 
+class Validation(NamedTuple):
+    """Validation of the derived network with the weights of a supernet."""
+
+    accuracy: float
+    """Accuracy in percent."""
+    images: int
+    """Number of images over all ranks."""
+    step: int
+    """Number of optimizer steps before it."""
+
+
 class SupernetSearch(Search):
     """A search with a weight-sharing supernet, the masks of its remaining ops, and their validation.
 
@@ -125,10 +136,8 @@ class SupernetSearch(Search):
         self.masks = Masks(space.cells)
         self.supernet = space.supernet(edge)
         self.observers: list[Callable[[Observation], None]] = []
-        self.validated_images = 0
-        """Images of the last validation, over all ranks."""
-        self.validated_step = -1
-        """Number of optimizer steps before the last validation."""
+        self.validation: Validation | None = None
+        """The last validation, also of a resumed search."""
         self._evaluated: Architecture = {}
         self._images = 0
 
@@ -170,7 +179,22 @@ class SupernetSearch(Search):
         self.log("val/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
         self.log("val/accuracy", accuracy, on_step=False, on_epoch=True, sync_dist=True, batch_size=size, prog_bar=True)
 
-    def on_validation_epoch_end(self) -> None:
+    def on_validation_end(self) -> None:
+        accuracy = self.trainer.callback_metrics.get("val/accuracy")
+        if accuracy is None or self.trainer.sanity_checking:
+            return
         images = torch.tensor(self._images, device=self.device)
-        self.validated_images = int(self.trainer.strategy.reduce(images, reduce_op="sum"))
-        self.validated_step = self.trainer.global_step
+        total = int(self.trainer.strategy.reduce(images, reduce_op="sum"))
+        data = getattr(self.trainer, "datamodule", None)
+        # ranks repeat an image if the number of images is no multiple of their number
+        total = min(total, len(data.part_indices()["val"])) if isinstance(data, ImageData) else total
+        self.validation = Validation(float(accuracy), total, self.trainer.global_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["search"]["validation"] = None if self.validation is None else list(self.validation)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        saved = checkpoint["search"].get("validation")
+        self.validation = None if saved is None else Validation(*saved)

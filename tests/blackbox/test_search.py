@@ -109,6 +109,8 @@ def test_black_box_search_runs_with_trained_supernet(tmp_path: Path) -> None:
     run("search", *once, *size).succeeded()
     ask = [*QUICK, "method=random_search", *size, "evaluator=supernet", "method.budget.queries=3"]
     run("search", *ask, f"evaluator.supernet_dir={tmp_path}/net", f"hydra.run.dir={tmp_path}/r").succeeded()
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert summary["value_of"].endswith("of the network with channels=4 cells_per_stage=1")
     values = [line["value"] for line in lines(tmp_path / "r" / "queries.jsonl")]
     assert all(0 <= value <= 100 for value in values)
     wrong = {
@@ -122,6 +124,8 @@ def test_black_box_search_runs_with_trained_supernet(tmp_path: Path) -> None:
     run("search", *other, f"hydra.run.dir={tmp_path}/w9").refused("its space is 'nas_bench_201'")
     split = [*ask, net, "dataset.split=0.25", f"hydra.run.dir={tmp_path}/w6"]
     run("search", *split).refused("trained on dataset.split=halves", "dataset.split=0.25")
+    mean = [*ask, net, "dataset.mean=[0.4,0.5,0.5]", f"hydra.run.dir={tmp_path}/w5"]
+    run("search", *mean).refused("trained with dataset.mean=0.5")
     digits = [*(a for a in ask if not a.startswith("dataset")), "dataset=digits", net]
     run("search", *digits, f"hydra.run.dir={tmp_path}/w7").refused("trained on dataset=synthetic", "has digits")
     channels = [a for a in ask if not a.startswith("dataset.shape")] + ["dataset.shape=[1,8,8]"]

@@ -135,6 +135,16 @@ def test_check_edge_refuses_edges_of_subclasses() -> None:
             sizes.check_edge(edge)
 
 
+def test_describe_size_names_published_and_given_options() -> None:
+    space, darts = NasBench201((3, 8, 8), 4, channels=4, cells_per_stage=1), Darts((3, 8, 8), 4, channels=8)
+    assert space.describe_size() == "channels=16 cells_per_stage=5"
+    assert space.describe_size(channels=8) == "channels=8 cells_per_stage=5"
+    assert space.describe_size(**space.supernet_size()) == "channels=4 cells_per_stage=1"
+    assert darts.describe_size() == "channels=36 layers=20"
+    assert darts.describe_size(**darts.supernet_size()) == "channels=8 layers=8"
+    assert NatsSize((3, 8, 8), 4).describe_size() == "", "the genotype is the widths"
+
+
 def test_deepen_and_probe_return_the_same_kind_of_space() -> None:
     for space in (NasBench201((3, 8, 8), 4), Darts((3, 8, 8), 4)):
         assert type(space.deepen(space.cells, 3)) is type(space)

@@ -41,6 +41,8 @@ class SupernetAccuracy(Evaluator):
         if isinstance(valid, list):
             raise NasError("evaluator=supernet: needs validation images. Set dataset.bilevel=true.")
         self._batches = [(x.to(device), y.to(device)) for x, y in islice(valid, batches)]
+        if batches is not None:
+            self.label = f"{self.label} on {sum(len(y) for _, y in self._batches)} images"
 
     def __call__(self, genotype: GivenGenotype, fidelity: int | None = None) -> QueryResult:
         genotype, began = genotype_in(self.search.space, genotype), time.perf_counter()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from nas.searches.base import SupernetSearch
+from nas.training.network_training import Training
 from nas.utils.errors import NasError
 
 VALIDATION = ("val/", "test/")
@@ -48,5 +50,6 @@ def limited_validation(trainer: pl.Trainer, pl_module: pl.LightningModule) -> in
     limit = trainer.limit_val_batches  # 1.0: all batches, 1: one batch
     if isinstance(limit, float) and limit == 1.0:
         return None
-    images = getattr(pl_module, "validated_images", None)
-    return int(images) if images else None
+    if isinstance(pl_module, SupernetSearch):
+        return None if pl_module.validation is None else pl_module.validation.images
+    return pl_module.validated_images or None if isinstance(pl_module, Training) else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from nas.blackbox.evaluators.supernet import SupernetAccuracy
 from nas.cli.build import build_search, build_space, follow_split
@@ -76,6 +76,12 @@ def _refuse_other_images(option: str, dataset: str | None, saved: DictConfig, da
         raise NasError(
             f"{option}: it was trained on dataset={dataset}, this search has {present}. Set dataset={dataset}."
         )
+    for name in ("mean", "std"):
+        given = saved.get(name)
+        theirs = tuple(given) if isinstance(given, ListConfig) else (given,) * data.shape[0]  # one for all channels
+        if given is not None and theirs != getattr(data, name):
+            value = f"dataset.{name}={str(list(given) if isinstance(given, ListConfig) else given).replace(' ', '')}"
+            raise NasError(f"{option}: it was trained with {value}, this search normalizes otherwise. Set {value}.")
     split = saved.get("split")
     if split is not None and str(split) != str(data.split):
         raise NasError(

@@ -98,13 +98,13 @@ def _finish(
 
 def _validation(trainer: pl.Trainer, search: Search) -> dict[str, Any]:
     """Return the validation accuracy of the final supernet, None if it was trained further after the validation."""
-    accuracy = trainer.callback_metrics.get("val/accuracy")
-    if accuracy is None or not isinstance(search, SupernetSearch) or search.validated_step != trainer.global_step:
+    found = search.validation if isinstance(search, SupernetSearch) else None
+    if found is None or found.step != trainer.global_step:
         return {"val_accuracy": None, "val_images": None, "val_accuracy_of": None}
     size = search.space.describe_size(**search.space.supernet_size())
     supernet = f"the supernet ({size})" if size else "the supernet"
     return {
-        "val_accuracy": float(accuracy),
-        "val_images": search.validated_images,
+        "val_accuracy": found.accuracy,
+        "val_images": found.images,
         "val_accuracy_of": f"the derived network with the weights of {supernet}",
     }

@@ -14,6 +14,8 @@ from nas.spaces.nas_bench_201.notation import from_index
 from nas.utils.errors import NasError
 from tests.support.query_tools import SMALL_SPACE, sampled, small_images
 
+SIZE = SMALL_SPACE.supernet_size()
+
 
 class _Supernet(SupernetSearch):
     def genotype(self) -> Genotype:
@@ -36,6 +38,10 @@ def test_supernet_accuracy_equals_validation_by_hand() -> None:
     search.load_state_dict(before)
     evaluator(genotype)
     assert all(torch.equal(before[name], value) for name, value in search.state_dict().items())
-    assert len(SupernetAccuracy(search, data, batches=1)._batches) == 1
+    assert evaluator.describe_value(None).endswith(
+        f"weights (%) of the network with {SMALL_SPACE.describe_size(**SIZE)}"
+    )
+    part = SupernetAccuracy(search, data, batches=1)
+    assert len(part._batches) == 1 and "weights (%) on 24 images of the network" in part.describe_value(None)
     with pytest.raises(NasError, match="bilevel=true"):
         SupernetAccuracy(search, small_images(bilevel=False))

@@ -28,6 +28,8 @@ def test_short_training_depends_on_genotype_and_seed_alone() -> None:
     first = short_training(small_images(**easy), epochs=3)
     state = torch.get_rng_state()
     values = [first(genotype).value for genotype in (good, disconnected, good)]
+    size = SMALL_SPACE.describe_size(**SMALL_NETWORK)
+    assert first.describe_value(None) == f"validation accuracy after a short training (%) of the network with {size}"
     assert values[0] == values[2] and torch.equal(state, torch.get_rng_state())
     torch.manual_seed(99)
     assert short_training(small_images(**easy), epochs=3)(good).value == values[0]

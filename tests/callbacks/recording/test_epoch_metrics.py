@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from nas.callbacks.recording.epoch_metrics import EpochMetrics, limited_validation
+from nas.training.network_training import Training
 from nas.utils.errors import NasError
 from tests.support.compose_tools import lines
 from tests.support.error_tools import NB201, SEARCH, TRAIN, run
@@ -75,10 +76,10 @@ def test_checkpoint_of_every_epoch_cannot_monitor_a_rarer_metric(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(1.0, None), (1, 5), (0.5, 5), (0, 5)])
+@pytest.mark.parametrize(("limit", "expected"), [(1.0, None), (1, 5), (0.5, 5)])
 def test_limited_validation_distinguishes_all_batches_from_one(limit: float, expected: int | None) -> None:
-    module = Logging()
-    module.validated_images = 5  # type: ignore[assignment]
+    module = Training(nn.Linear(1, 2), torch.optim.SGD)  # type: ignore[arg-type]
+    module.validated_images = 5
     trainer = pl.Trainer(accelerator="cpu", limit_val_batches=limit, logger=False, enable_checkpointing=False)
     assert limited_validation(trainer, module) == expected
 
@@ -112,9 +113,14 @@ def test_search_names_the_images_and_the_network_of_each_figure(tmp_path: Path) 
     text = "% of 16 images: the derived network with the weights of the supernet (channels=4 cells_per_stage=1)"
     assert text in next(line for line in done.said.splitlines() if line.startswith("val accuracy"))
     parameters = next(line for line in done.said.splitlines() if line.startswith("parameters"))
-    assert parameters.endswith("network with channels=16 cells_per_stage=5")
+    assert parameters.endswith("   final network with channels=16 cells_per_stage=5")
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["val_images"] == 16 and summary["network_size"] == "channels=16 cells_per_stage=5"
+    (tmp_path / "summary.json").unlink()  # as after a kill behind the last checkpoint
+    run("search", f"ckpt_path={tmp_path}").succeeded()
+    again = json.loads((tmp_path / "summary.json").read_text())
+    names = ("val_accuracy", "val_images", "val_accuracy_of", "genotype")
+    assert [again[name] for name in names] == [summary[name] for name in names]
 
 
 @pytest.mark.parametrize(

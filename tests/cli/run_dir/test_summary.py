@@ -14,6 +14,7 @@ from nas.cli.run_dir.summary import Summary
 COST = {"genotype": "|x|", "parameters": 1_500_000, "macs": 2e8, "macs_rule": "macs"}
 SEARCH = {
     **COST,
+    "mode": "search",
     "network_size": "channels=16",
     "val_accuracy": 50.0,
     "val_images": 40,
@@ -83,7 +84,7 @@ REPEATED = {
         (
             SEARCH,
             {
-                "parameters": "1.500 M   MACs 200.00 M   network with channels=16",
+                "parameters": "1.500 M   MACs 200.00 M   final network with channels=16",
                 "val accuracy": "50.00 % of 40 images: the supernet (channels=4)",
                 "search time": "12.3 s, 50 ms per step",
             },
