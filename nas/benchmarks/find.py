@@ -55,7 +55,7 @@ def unreadable_files(root: str | Path, notation: str) -> list[Path]:
 
 def _candidate_files(root: str | Path, notation: str) -> Iterator[Path]:
     for directory in table_directories(root, notation):
-        yield from sorted(directory.glob("*.parquet"))
+        yield from sorted(path for path in directory.glob("*.parquet") if path.is_file() or not path.exists())
 
 
 def _read_schema(path: Path, notation: str) -> tuple[list[str], str | None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import io
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, BenchmarkSpace
 from nas.benchmarks.records import RecordColumns, check_names, clear_record
@@ -24,8 +25,37 @@ RELEASES: Mapping[str, str] = {
 TORCH_SAVE_MAGIC = 0x1950A86A20F9469CFC6C
 """First pickle of a file written by torch.save without a zip archive."""
 RECORD_KEYS = {"arch_index", "arch_str", "dataset_seed", "all_results"}
+MAX_RATIO, SLACK = 1000, 1 << 26
+"""Limit of the unpacked bytes: MAX_RATIO times the bytes of the file, plus SLACK."""
 Progress = Callable[[int, int], None]
 """Receives the amount that was read and the total."""
+
+
+class LimitedReader(io.BufferedIOBase):
+    """Reader of a decompressed stream that refuses to go beyond ``limit`` bytes."""
+
+    def __init__(self, file: IO[bytes], limit: int) -> None:
+        self._file = file
+        self._left = limit
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._count(self._file.read(self._allowed(size)))
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._count(self._file.readline(self._allowed(size)))
+
+    def _allowed(self, size: int | None) -> int:
+        return self._left + 1 if size is None or size < 0 else min(size, self._left + 1)
+
+    def _count(self, content: bytes) -> bytes:
+        self._left -= len(content)
+        if self._left < 0:
+            raise ValueError("it unpacks to far more than a benchmark")
+        return content
+
+
+def _limited(content: IO[bytes], path: Path) -> IO[bytes]:
+    return cast(IO[bytes], LimitedReader(content, MAX_RATIO * path.stat().st_size + SLACK))
 
 
 def release_name(source: Path, given: str | None) -> str:
@@ -87,6 +117,8 @@ def _read_directory(source: Path, columns: RecordColumns, partial: bool, progres
 
 
 def _read_file(source: Path, columns: RecordColumns, partial: bool, progress: Progress) -> list[str]:
+    if not source.is_file():
+        raise NasError(f"SRC: {source} is not a regular file")
     size = source.stat().st_size
     with source.open("rb") as raw:
 
@@ -109,14 +141,14 @@ def _open_pickle(source: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
     raw.seek(0)
     if begin[:3] == b"BZh":
         with bz2.open(raw) as file:
-            yield file
+            yield _limited(file, source)
     elif begin == b"PK\x03\x04":
         with zipfile.ZipFile(raw) as archive:
             inside = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             if len(inside) != 1:
                 raise NasError(f"{source} is a zip archive, but not one of torch.save")
             with archive.open(inside[0]) as file:
-                yield file
+                yield _limited(file, source)
     else:
         if SafeUnpickler(raw, str(source)).load() != TORCH_SAVE_MAGIC:
             raise NasError(f"{source} is neither a .pickle.pbz2 nor a file of torch.save")
@@ -126,7 +158,8 @@ def _open_pickle(source: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def _load(path: Path) -> Any:
-    with _read_errors(path), bz2.open(path) as file:
+    with _read_errors(path), path.open("rb") as raw, bz2.open(raw) as content:
+        file = _limited(content, path)
         value = SafeUnpickler(file, str(path)).load()
         _check_end(path, file, None)
         return value

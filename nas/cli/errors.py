@@ -14,8 +14,10 @@ from hydra.errors import InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
 from nas.utils.errors import NasError, one_line
+from nas.utils.printable import printable
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MAX_MESSAGE = 4000  # characters
 
 
 def explain(error: BaseException) -> str | None:
@@ -94,6 +96,7 @@ def _without_keys(error: BaseException) -> str:
 def log_error(message: str) -> None:
     """Print one line on stderr, and append it to the log file of the run if there is one."""
     rank = os.environ.get("LOCAL_RANK", "0")
+    message = printable(message, MAX_MESSAGE)
     line = f"error: {message}" if rank == "0" else f"error on rank {rank}: {message}"
     print(line, file=sys.stderr, flush=True)
     record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, line, None, None)

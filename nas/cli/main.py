@@ -29,6 +29,8 @@ from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.parse import quote_texts, value_of
+from nas.cli.overrides.resume import saved_lines
+from nas.cli.overrides.search_path import search_path
 from nas.cli.overrides.working_directory import make_paths_absolute
 from nas.cli.run_dir.job_record import JobRecord, read_records
 from nas.utils.errors import NasError
@@ -106,18 +108,24 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     given = [quote_texts(argument) for argument in given]
     if any((flags.help, flags.hydra_help)):
         return Command(options + given)
+    if flags.experimental_rerun:
+        raise NasError(
+            f"--experimental-rerun={flags.experimental_rerun}: it unpickles the file, which could run any code. Resume "
+            "a run by ckpt_path=RUN, or repeat its overrides."
+        )
     check_flags(flags)
-    if any((flags.info, flags.shell_completion, flags.experimental_rerun)):
+    if any((flags.info, flags.shell_completion)):
         return Command(options + given)
     check_mode(job, given)
     foreign = flags.config_path or flags.config_name  # another configuration altogether, which Hydra checks
     if not (foreign or flags.config_dir or value_of(given, "hydra.searchpath")):
         check_choices(given)
     sweeping = bool(flags.multirun) or value_of(given, "hydra.mode") == "MULTIRUN"
-    given = complete(given, job, sweeping)
+    path = search_path(flags.config_dir or flags.config_path, given)
+    typed, given = given, complete(given, job, sweeping, path)
     if foreign:
         return Command(options + given)
-    cfg = compose_job(job, given, flags, sweeping)
+    cfg = compose_job(job, given, flags, sweeping, saved_lines(typed, given))
     if OmegaConf.select(cfg, "extras.tracebacks", default=False):
         os.environ["HYDRA_FULL_ERROR"] = "1"
     if flags.cfg:

@@ -174,6 +174,8 @@ def _load(path: str, config: str | None, **options: Any) -> Mapping[str, Any]:
             f"dataset=hf: needs datasets 4 or newer, which runs no code of a data set; {datasets.__version__} is "
             "installed. Run pip install --upgrade datasets."
         )
+    if path == "pandas":
+        raise NasError("dataset.path=pandas: files of pickles could run any code. Set dataset.path=parquet.")
     local = Path(path).expanduser()
     given = {key: value for key, value in options.items() if value is not None}
     try:

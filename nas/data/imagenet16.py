@@ -19,6 +19,7 @@ from nas.data.splits.nas_bench_201 import NAS_BENCH_201
 from nas.data.splits.official import OfficialSplit
 from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError, one_line
+from nas.utils.read_file import read_bytes
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +87,8 @@ class ImageNet16(ImageData):
         """Return the images (uint8 [N, 3, 16, 16]) and labels of a file, restricted to the first 120 classes."""
         path = self._file(name)
         try:
-            content = path.read_bytes()
-        except OSError as error:
+            content = read_bytes(path)
+        except (OSError, ValueError) as error:
             raise NasError(f"{path}: cannot be read ({one_line(error)}).") from error
         self._check_md5(path, content)
         entry = unpickle_arrays(content, path, "latin1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,16 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
+from nas.deploy.check_model import (
+    build_without_memory,
+    check_options,
+    checked_classes,
+    checked_names,
+    checked_numbers,
+    checked_options,
+    checked_shape,
+    checked_state,
+)
 from nas.spaces.base import Network, Shape, Space
 from nas.spaces.genotype_file import decode_genotype, encode_genotype
 from nas.spaces.registry import space_of
@@ -66,11 +77,15 @@ class Model:
         if not auxiliary and "auxiliary" in space.network_options():
             options["auxiliary"] = False
             state = {key: value for key, value in state.items() if "auxiliary" not in key}
-        network = space.network(self.genotype, **options)
-        try:
-            network.load_state_dict(state)
+        shapes = {name: value.to("meta") for name, value in state.items()}
+        try:  # before any memory is allocated
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of counters that a file does not have
+                build_without_memory(space, self.genotype, options).load_state_dict(shapes)
         except RuntimeError as error:
             raise NasError(f"weights: they do not fit their genotype ({one_line(error)[:300]}).") from None
+        network = space.network(self.genotype, **options)
+        network.load_state_dict(state)
         return network.eval()
 
 
@@ -108,24 +123,26 @@ def decode_model(content: Any, path: Path) -> Model:
     """
     if not is_model(content):
         raise NasError(f"{path}: not a model.pt; its 'format' is not '{FORMAT}'.")
-    if content.get("version") not in range(1, VERSION + 1):
+    version = content.get("version")
+    if type(version) is not int or version not in range(1, VERSION + 1):
         raise NasError(
-            f"{path}: has version {content.get('version')}, but this release reads versions 1 to {VERSION}. "
+            f"{path}: has version {str(version)[:20] if isinstance(version, int | str) else 'unknown'}, but this "
+            f"release reads versions 1 to {VERSION}. "
             "Install a newer release."
         )
     try:
-        c, h, w = (int(side) for side in content["shape"])
-        mean, std = (None if content.get(key) is None else tuple(map(float, content[key])) for key in ("mean", "std"))
-        return Model(
-            decode_genotype(content["genotype"], path),
-            {str(name): option for name, option in content["options"].items()},
-            (c, h, w),
-            int(content["classes"]),
-            dict(content["state_dict"]),
-            mean,
-            std,
-            tuple(map(str, content.get("class_names") or ())),
-            content.get("dataset"),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NasError(f"{path}: damaged ({one_line(repr(error))}).") from None
+        genotype = decode_genotype(content["genotype"], path)
+        shape, classes = checked_shape(content["shape"]), checked_classes(content["classes"])
+        mean, std = (checked_numbers(key, content.get(key), shape[0]) for key in ("mean", "std"))
+        options, state = checked_options(content["options"]), checked_state(content["state_dict"])
+        names, dataset = checked_names(content.get("class_names"), classes), content.get("dataset")
+        if not isinstance(dataset, str | None):
+            raise ValueError("dataset is not a name")
+        check_options(space_of(genotype, shape, classes), options, len(state))
+        return Model(genotype, options, shape, classes, state, mean, std, names, dataset)
+    except KeyError as error:
+        raise NasError(f"{path}: damaged (there is no {error}).") from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise NasError(f"{path}: damaged ({one_line(error)[:300]}).") from None
+    except NasError as error:
+        raise error if str(path) in str(error) else NasError(f"{path}: {error}") from None

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
+from nas.deploy.check_model import build_without_memory, check_options
 from nas.deploy.finite import check_finite
 from nas.deploy.infer_options import infer_classes, infer_options
 from nas.deploy.missing_model import explain_missing_model
@@ -128,9 +129,15 @@ def model_from_state_dict(
     complete = {**(defaults or {}), **infer_options(state, genotype.space), **options(space)}
     if "auxiliary" in space.network_options():
         complete["auxiliary"] = False
-    network = space.network(genotype, **complete)
+    weights = {name: value for name, value in state.items() if "auxiliary" not in name}
     try:
-        load_published_weights(network, {name: value for name, value in state.items() if "auxiliary" not in name})
+        check_options(space, complete, len(state))
+        # before any memory is allocated
+        load_published_weights(
+            build_without_memory(space, genotype, complete), {name: value.to("meta") for name, value in weights.items()}
+        )
+        network = space.network(genotype, **complete)
+        load_published_weights(network, weights)
     except NasError as error:
         raise NasError(f"weights={path}: {error}") from None
     return Model(genotype, complete, shape, classes, network.state_dict())

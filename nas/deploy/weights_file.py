@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nas.utils.errors import NasError, one_line
+from nas.utils.torch_file import check_tensors, check_torch_file
 
 WRAPPERS = (
     *("state_dict", "model_state", "model_state_dict", "base-model", "model", "network", "net"),
@@ -27,7 +28,10 @@ WRAPPERS = (
 PREFIXES = ("module.", "_orig_mod.", "network.", "model.", "net.")
 """Prefixes of DataParallel, torch.compile and wrapper modules before the names of the weights."""
 
-UNREADABLE = (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError)
+UNREADABLE = (
+    *(RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError),
+    *(MemoryError, OverflowError, ImportError, zipfile.BadZipFile, zlib.error),
+)
 
 
 def read_weights_file(path: Path, option: str = "weights") -> Any:
@@ -43,13 +47,15 @@ def read_weights_file(path: Path, option: str = "weights") -> Any:
         NasError: if the file is missing, damaged or of another kind, or contains any other Python object.
     """
     if not path.is_file():
-        raise NasError(f"{option}={path}: no such file. Set a run directory, a model.pt or a file of weights.")
+        problem = "not a regular file" if path.exists() else "no such file"
+        raise NasError(f"{option}={path}: {problem}. Set a run directory, a model.pt or a file of weights.")
     try:
-        if zipfile.is_zipfile(path):
-            _check_archive(path)
+        check_torch_file(path)
         with torch.serialization.safe_globals(list(_safe_globals())):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        check_tensors(content)
+        return content
+    except UNREADABLE as error:
         foreign = re.search(r"GLOBAL (\w[\w.]*)|Unsupported (?:class|global) (\w[\w.]*)", str(error))
         if foreign is not None:
             raise NasError(
@@ -126,17 +132,6 @@ def _safe_globals() -> Iterator[Callable[..., Any] | tuple[Callable[..., Any], s
         assert callable(rebuild)
         for package in ("core", "_core"):
             yield rebuild, f"numpy.{package}.multiarray.{rebuild.__name__}"
-
-
-def _check_archive(path: Path) -> None:
-    """Raise ValueError for files that torch would read without an error: other archives, or corrupted data."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if not any(name.endswith("data.pkl") for name in names):
-            raise ValueError(f"an archive of {len(names)} files that torch.save did not write")
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"the checksum of {damaged} does not match")
 
 
 def _diagnose(path: Path, error: Exception) -> str:

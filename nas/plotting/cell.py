@@ -14,7 +14,7 @@ from matplotlib.path import Path as Curve
 from matplotlib.textpath import TextPath
 
 from nas.architecture.cell import NONE, CellGenotype, Genotype, Link
-from nas.plotting.figure import INK, new_figure, save_figure
+from nas.plotting.figure import INK, label, new_figure, save_figure
 from nas.plotting.graph_layout import Arrow, Box, Layout, Route, layered_layout
 from nas.plotting.widths import widths_figure
 from nas.spaces.nats_size.notation import NOTATION as NATS_SIZE
@@ -67,7 +67,7 @@ def cell_figure(genotype: Genotype) -> Figure:
         axes = figure.add_axes((x / width, (top - cell_height) / height, cell_width / width, cell_height / height))
         axes.set(xlim=(-MARGIN, cell_width - MARGIN), ylim=(-MARGIN, cell_height - MARGIN))
         axes.axis("off")
-        axes.text(0, cell_height - 2 * MARGIN, name, fontsize=FONT + 3, fontweight="bold", color=INK, va="top")
+        axes.text(0, cell_height - 2 * MARGIN, label(name), fontsize=FONT + 3, fontweight="bold", color=INK, va="top")
         _draw(axes, drawing)
         x, top = (x + cell_width, top) if side_by_side else (x, top - cell_height)
     return figure
@@ -95,7 +95,7 @@ def _lay_out(cell: CellGenotype) -> _CellDrawing:
     ends = Counter(end for link in cell.links for end in (("from", link.source), ("to", link.target)))
     degree = {node: max(ends["from", node] + (node in cell.output), ends["to", node]) for node in nodes}
     boxes = {n: Box(_text_width(_node_name(n, inputs)) + 0.26, max(0.4, 0.1 * degree[n] + 0.08)) for n in nodes}
-    arrows = [Arrow(source, target, _text_width(op) + 0.12) for op, source, target in cell.links]
+    arrows = [Arrow(source, target, _text_width(label(op)) + 0.12) for op, source, target in cell.links]
     if len(cell.output) > 1:
         output = nodes[-1] + 1
         boxes[output] = Box(0.5, max(0.4, 0.25 * len(cell.output)))
@@ -134,7 +134,14 @@ def _draw_link(axes: Axes, route: Route, link: Link) -> None:
     axes.add_patch(_arrow(route, color, ":" if link.op == NONE else "-", 1.6))
     background = {"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none"}
     axes.text(
-        *route.label, link.op, fontsize=FONT, color=color, ha="center", va="center_baseline", bbox=background, zorder=2
+        *route.label,
+        label(link.op),
+        fontsize=FONT,
+        color=color,
+        ha="center",
+        va="center_baseline",
+        bbox=background,
+        zorder=2,
     )
 
 

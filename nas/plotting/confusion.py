@@ -10,9 +10,10 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from nas.plotting.figure import INK, new_figure, save_figure
+from nas.plotting.figure import INK, label, new_figure, save_figure
 
 MAX_NUMBERED = 20  # classes up to which cells show numbers
+MAX_NAME = 40  # characters of a name
 MAX_NAMED = 120  # classes up to which rows and columns show names
 
 
@@ -24,7 +25,7 @@ def confusion_figure(counts: Tensor, names: Sequence[str] = ()) -> Figure:
     """
     classes = len(counts)
     percentages = (100 * counts / counts.sum(1, keepdim=True).clamp(min=1)).numpy()
-    names = list(names) or [str(label) for label in range(classes)]
+    names = [label(name, MAX_NAME) for name in names] or [str(number) for number in range(classes)]
     side = float(np.clip(0.55 * classes, 3.2, 7.0) if classes <= MAX_NUMBERED else np.clip(0.11 * classes, 6.0, 13.0))
     longest = max(map(len, names)) if classes <= MAX_NAMED else 4
     font = 9.0 if classes <= MAX_NUMBERED else max(4.5, 0.7 * 72 * side / classes)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from nas.architecture.cell import Cell
-from nas.plotting.figure import INK, new_figure
+from nas.plotting.figure import INK, label, new_figure
 
 FONT = 9.0
 
@@ -35,8 +35,9 @@ def _draw_table(axes: Axes, name: str, values: Tensor, cell: Cell) -> None:
     finite = table[table.isfinite()]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     axes.imshow(table.numpy(), cmap="viridis", vmin=low, vmax=high if high > low else low + 1, aspect="auto")
-    axes.set_title(name, fontsize=FONT + 3, fontweight="bold", color=INK)
-    axes.set_xticks(range(len(cell.ops)), cell.ops, rotation=35, ha="right", rotation_mode="anchor", fontsize=FONT)
+    axes.set_title(label(name), fontsize=FONT + 3, fontweight="bold", color=INK)
+    ops = [label(op) for op in cell.ops]
+    axes.set_xticks(range(len(ops)), ops, rotation=35, ha="right", rotation_mode="anchor", fontsize=FONT)
     axes.set_yticks(range(len(cell.edges)), [f"{a}->{b}" for a, b in cell.edges], fontsize=FONT)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

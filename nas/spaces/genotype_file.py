@@ -24,6 +24,7 @@ VERSION = 1
 GENOTYPE_FILE = "genotype.json"
 MAX_BYTES = 32 * 2**20
 """Bound of the size of a file with an architecture."""
+MAX_LINKS = 10_000
 
 
 def encode_genotype(genotype: Genotype) -> dict[str, Any]:
@@ -163,6 +164,8 @@ def decode_genotype(value: Any, path: Path) -> Genotype:
             )
             for name, cell in value["cells"].items()
         }
+        if sum(len(cell.links) + len(cell.output) for cell in cells.values()) > MAX_LINKS:
+            raise ValueError("too many links")
         return Genotype(str(value["space"]), cells)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise NasError(

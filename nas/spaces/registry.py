@@ -13,18 +13,23 @@ from nas.spaces.nats_size.notation import WIDTHS, widths_of
 from nas.spaces.nats_size.space import NatsSize
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
-from nas.utils.errors import unknown
+from nas.utils.errors import NasError, unknown
+
+MAX_NODES = 100
 
 
 def _darts(genotype: Genotype, shape: Shape, classes: int) -> Space:
     """Build the published space, extended by the genotype's ops, nodes, ``none`` links or fixed reduction."""
     links = [link for cell in genotype.cells.values() for link in cell.links]
     used_ops = {link.op for link in links}
+    nodes = max([len(NODES), *(link.target - 1 for link in links)])
+    if nodes > MAX_NODES:
+        raise NasError(f"genotype: a cell with {nodes} nodes, and at most {MAX_NODES} are supported.")
     return Darts(
         shape,
         classes,
         ops=(*DARTS_OPS, *sorted(used_ops - set(DARTS_OPS))),
-        nodes=max([len(NODES), *(link.target - 1 for link in links)]),
+        nodes=nodes,
         repeats=True,
         keeps_none=NONE in used_ops,
         fixed_reduction="reduce" not in genotype.cells,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import bz2
 import os
 import pickle
 import shutil
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.benchmarks import convert
+from nas.benchmarks import convert, read_release
 from nas.utils.errors import NasError
 from tests.support.nats_tools import (
     RELEASE_FORMS,
@@ -189,3 +190,16 @@ def test_read_release_refuses_unusual_files_in_one_line(tmp_path: Path, capsys: 
         assert convert.main([str(path), str(tmp_path / "out.parquet")]) == 1
         erred = capsys.readouterr().err
         assert erred.startswith("error: ") and erred.count("\n") == 1 and phrase in erred, erred
+
+
+def test_read_release_refuses_bombs_and_special_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compressed pickle of 8 MB of text in a few bytes, and a named pipe."""
+    monkeypatch.setattr(read_release, "SLACK", 1 << 16)
+    bomb = tmp_path / "NATS-tss-v1_0-3ffb9.pickle.pbz2"
+    bomb.write_bytes(bz2.compress(pickle.dumps("x" * (1 << 23))))
+    with pytest.raises(NasError, match="far more than a benchmark"):
+        read_release.read_release(bomb, "NATS-tss-v1_0-3ffb9", False, lambda done, total: None)
+    pipe = tmp_path / "NATS-sss-v1_0-50262.pickle.pbz2"
+    os.mkfifo(pipe)
+    with pytest.raises(NasError, match="not a regular file"):
+        read_release.read_release(pipe, "NATS-sss-v1_0-50262", False, lambda done, total: None)

@@ -19,7 +19,7 @@ from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.compose_tools import CONF, DATA, QUERYING, choices, lines, script, small
 from tests.support.error_tools import run
-from tests.support.query_tools import COMMAND, KILL, QUICK, Formula, run_by_hand, value_of
+from tests.support.query_tools import COMMAND, FORMULA, KILL, QUICK, Formula, run_by_hand, value_of
 
 
 def test_black_box_search_writes_files_without_reading_images(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_black_box_search_resumes_identically_after_kill(limit: str, tmp_path: P
     assert 0 < before < len(lines(whole / "queries.jsonl"))
     with (broken / "queries.jsonl").open("a") as file:
         file.write('{"query": 99, "cut off in the mid')
-    found = run("search", f"ckpt_path={broken}")
+    found = run("search", f"ckpt_path={broken}", *FORMULA, "~callbacks.kill")
     found.succeeded()
     assert "epoch 3/4" in found.said and "epoch 2/4" not in found.said
     for name in ("queries.jsonl", "genotype.json", "anytime.csv", "metrics.csv"):

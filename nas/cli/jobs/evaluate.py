@@ -26,7 +26,9 @@ from nas.plotting.confusion import save_confusion
 from nas.spaces.registry import space_of
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
+from nas.utils.printable import printable
 
+MAX_NAME = 60  # characters of the name of a class in the log
 MANY_CLASSES = 20  # above, the log lists the worst classes only
 
 
@@ -50,7 +52,7 @@ def run(cfg: DictConfig) -> float:
             f"trainer.devices: mode=eval runs on one device, not {trainer.world_size}. Use trainer.devices=1."
         )
     trainer.test(module, datamodule=data, verbose=False)
-    names = data.class_names or resolved.model.class_names
+    names = tuple(map(printable, data.class_names or resolved.model.class_names))
     report = module.report
     table = report.per_class(names)
     _write_tables(output, report, table, names)
@@ -124,13 +126,14 @@ def _class_rows(table: list[ClassAccuracy]) -> Iterator[tuple[str, str]]:
     many = len(table) > MANY_CLASSES
     present = [row for row in table if row.images]
     shown = sorted(present, key=lambda row: row.correct / row.images)[:5] if many else table
-    width = max((len(row.name) for row in shown), default=0)
+    width = min(MAX_NAME, max((len(row.name) for row in shown), default=0))
     for row in shown:
         accuracy = "      -" if row.accuracy is None else f"{row.accuracy:6.2f} %"
-        yield "worst class" if many else "class", f"{row.name:<{width}} {accuracy} of {row.images}"
+        yield "worst class" if many else "class", f"{printable(row.name, MAX_NAME):<{width}} {accuracy} of {row.images}"
 
 
 def _confusion_rows(report: EvaluationReport, table: list[ClassAccuracy]) -> Iterator[tuple[str, str]]:
     for label, predicted, images in report.top_confusions():
         share = 100 * images / table[label].images
-        yield "confused", f"true {table[label].name}, predicted {table[predicted].name}: {images} images, {share:.1f} %"
+        true, other = (printable(table[k].name, MAX_NAME) for k in (label, predicted))
+        yield "confused", f"true {true}, predicted {other}: {images} images, {share:.1f} %"

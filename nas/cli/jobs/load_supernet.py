@@ -6,14 +6,16 @@ from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
 from nas.blackbox.evaluators.supernet import SupernetAccuracy
 from nas.cli.build import build_search, build_space, follow_split
-from nas.cli.overrides.parse import saved_choices
+from nas.cli.overrides.compose_saved import compose_saved
 from nas.cli.overrides.renamed import has_old_names
+from nas.cli.overrides.run_record import saved_config
 from nas.cli.run_dir.checkpoints import read_checkpoint
 from nas.cli.run_dir.layout import last_checkpoint
+from nas.cli.run_dir.read_yaml import record_of
 from nas.data.base import ImageData
 from nas.searches.base import SupernetSearch
 from nas.spaces.base import Space
@@ -24,6 +26,9 @@ def supernet_accuracy(
     space: Space, data: ImageData, device: torch.device, supernet_dir: str | None = None, batches: int | None = None
 ) -> SupernetAccuracy:
     """Return the evaluator of the supernet trained by the search in ``supernet_dir``.
+
+    The run may be a stranger's: its method and space are composed again, from the user's configuration and the
+    overrides of the run.
 
     Args:
         space: Space of the present search.
@@ -44,13 +49,12 @@ def supernet_accuracy(
     config = directory / ".hydra" / "config.yaml"
     if checkpoint is None or not config.is_file():
         raise NasError(f"{option}: there is no checkpoints/last.ckpt and .hydra/config.yaml. {fix}")
-    cfg = OmegaConf.load(config)
-    assert isinstance(cfg, DictConfig)
-    if has_old_names(cfg):
+    if has_old_names(record_of(saved_config(directory), config)):
         raise NasError(f"{option}: it is a run of an earlier version and cannot be rebuilt. Search again.")
+    cfg = compose_saved("search", directory)
     if cfg.space.name != space.name:
         raise NasError(f"{option}: its space is '{cfg.space.name}', not '{space.name}'. Set space={cfg.space.name}.")
-    dataset = saved_choices(directory).get("dataset")
+    dataset = str(cfg.hydra.runtime.choices["dataset"])
     _refuse_other_images(option, dataset, cfg.dataset, data)
     follow_split(data, directory)
     search = build_search(cfg.method, build_space(cfg.space, data))
@@ -69,10 +73,10 @@ def supernet_accuracy(
     return SupernetAccuracy(search, data, device, batches)
 
 
-def _refuse_other_images(option: str, dataset: str | None, saved: DictConfig, data: ImageData) -> None:
+def _refuse_other_images(option: str, dataset: str, saved: DictConfig, data: ImageData) -> None:
     """Raise NasError if the supernet was trained on other images, or on validation images of the present search."""
     present = HydraConfig.get().runtime.choices["dataset"]
-    if dataset is not None and dataset != present:
+    if dataset != present:
         raise NasError(
             f"{option}: it was trained on dataset={dataset}, this search has {present}. Set dataset={dataset}."
         )

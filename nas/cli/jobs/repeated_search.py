@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from nas.architecture.cell import Genotype
 from nas.blackbox.anytime import anytime_curve, save_curves, summarize
@@ -25,6 +25,7 @@ from nas.cli.overrides.renamed import has_old_names
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost, split_figures
 from nas.cli.run_dir.layout import REPETITIONS
+from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.repetition_log import decode_curve, encode_curve, read_repetitions
 from nas.cli.run_dir.summary import Summary
@@ -83,8 +84,7 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) ->
 def _refuse_earlier_version(ckpt_path: str | None) -> None:
     """Raise NasError if the run to resume is of an earlier version: its options cannot be compared with the present."""
     record = Path(ckpt_path or "").expanduser() / ".hydra" / "config.yaml"
-    saved = OmegaConf.load(record) if ckpt_path is not None and record.is_file() else None
-    if isinstance(saved, DictConfig) and has_old_names(saved):
+    if ckpt_path is not None and record.is_file() and has_old_names(record_of(read_yaml(record), record)):
         raise NasError(
             f"ckpt_path={ckpt_path}: the repetitions are of an earlier version and cannot be resumed. Start from "
             "scratch in another directory."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict, read_write
 
+from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.inherit_from_search import inherit_from_search
 from nas.cli.overrides.inherit_from_training import inherit_from_training
 from nas.cli.overrides.parse import key_of, parse, value_of
 from nas.cli.overrides.resume import resume
+from nas.cli.overrides.search_path import search_path_of_run
 from nas.cli.run_dir.record import save_record
 
 Inherit = Callable[[list[str]], list[str]]
@@ -23,16 +26,19 @@ NAMING = ("mode", "weights", "genotype")  # the keys that name the run of a job
 PER_JOB = "NAS_INHERIT_PER_JOB"  # environment variable that Hydra sets in the jobs of a sweep over different runs
 
 
-def complete(arguments: list[str], job: str, sweeping: bool) -> list[str]:
-    """Return the command line with the overrides that follow from the run or runs that it names."""
-    arguments = resume(arguments, job, sweeping)
-    return complete_sweep(arguments, inherit) if job == "train" else arguments
+def complete(arguments: list[str], job: str, sweeping: bool, path: Sequence[Path] = (CONF,)) -> list[str]:
+    """Return the command line with the overrides that follow from the run or runs that it names.
+
+    ``path`` has the directories of the user's configuration; the records of runs may be a stranger's.
+    """
+    arguments = resume(arguments, job, sweeping, path)
+    return complete_sweep(arguments, partial(inherit, path=path)) if job == "train" else arguments
 
 
-def inherit(arguments: list[str]) -> list[str]:
+def inherit(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
     """Add the data set that follows from the run that a command line of train.py names, unless it chooses one."""
     training = (value_of(arguments, "mode") or "train") == "train"
-    return inherit_from_search(arguments) if training else inherit_from_training(arguments)
+    return inherit_from_search(arguments, path) if training else inherit_from_training(arguments, path)
 
 
 def complete_sweep(arguments: list[str], inherit_job: Inherit) -> list[str]:
@@ -66,7 +72,7 @@ def complete_job() -> DictConfig | None:
         return None
     hydra: Any = HydraConfig.get()
     task = [line for line in hydra.overrides.task if key_of(line) != "dataset"]
-    lines = inherit(task)
+    lines = inherit(task, search_path_of_run())
     if len(lines) == len(task):
         return None
     completed = compose(hydra.job.config_name, lines, return_hydra_config=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.hydra_internals import Override, missing_choice, refused_key
-from nas.cli.overrides.parse import parse
+from nas.cli.overrides.parse import key_of, parse
 from nas.cli.overrides.renamed import refuse_renamed, renamed
+from nas.cli.overrides.value_type import keys_set, output_keys, wanted_type, wanted_type_in_record
 from nas.utils.errors import NasError, one_line, unknown
 
 OPTIONAL_GROUPS = ("proxy", "evaluator", "ranking")
 """Groups that only some methods or modes of search.py include."""
-PER_CHANNEL = ("dataset.mean", "dataset.std")  # of synthetic images: one number for all channels, or one per channel
 
 
 def compose_job(
-    job: str, arguments: Sequence[str], flags: argparse.Namespace, sweeping: bool | None = None
+    job: str,
+    arguments: Sequence[str],
+    flags: argparse.Namespace,
+    sweeping: bool | None = None,
+    saved: Mapping[str, Path] | None = None,
 ) -> DictConfig:
     """Compose the configuration of a job, Hydra's own part included; of the first job of a sweep.
 
@@ -36,11 +40,25 @@ def compose_job(
         arguments: overrides.
         flags: Hydra's flags.
         sweeping: whether the command line is of a sweep; None: the flag --multirun.
+        saved: the arguments that come from the record of a run, with the file of the record.
 
     Raises:
         NasError: for an unknown key or choice, a name of an earlier version, or a value of the wrong type.
     """
     sweeping = bool(flags.multirun) if sweeping is None else sweeping
+    try:
+        return _compose_job(job, arguments, flags, sweeping, saved or {})
+    except NasError as error:
+        first = re.match(r"(?:unknown (?:key|option) ')?\+*([\w.@/]+)", str(error))
+        file = next((file for line, file in (saved or {}).items() if first and key_of(line) == first[1]), None)
+        if file is None:
+            raise
+        raise NasError(f"{file}: {error}") from None
+
+
+def _compose_job(
+    job: str, arguments: Sequence[str], flags: argparse.Namespace, sweeping: bool, saved: Mapping[str, Path]
+) -> DictConfig:
     overrides = [_first_of_sweep(part, sweeping) for part in parse(arguments)]
     if job == "search" and any(part.key_or_group == "protocol" for part in overrides):
         raise NasError("protocol: search.py has no protocols. Use experiment=NAME for published searches.")
@@ -51,8 +69,9 @@ def compose_job(
         cfg = defaults = _compose(job, choices, more)
         if values:
             cfg = _compose(job, overrides, more, defaults)
+    _refuse_outputs(defaults, [part for part in values if str(part.input_line) in saved])
     for part in values:
-        _check_type(defaults, part)
+        _check_type(defaults, part, wanted_type_in_record if str(part.input_line) in saved else wanted_type)
     refuse_renamed(cfg)
     return cfg
 
@@ -126,15 +145,24 @@ def _is_choice(part: Override, more: Path | None) -> bool:
     return "/" in key or key.startswith("hydra.") or part.package is not None or any(map(Path.is_dir, folders))
 
 
-def _check_type(defaults: DictConfig, part: Override) -> None:
+def _check_type(defaults: DictConfig, part: Override, wanted_kind: Callable[[str, Any, Any], str | None]) -> None:
     """Raise NasError if the type of a value is not that of the default of its key."""
     key = part.key_or_group
     if not _has(defaults, key) or part.is_delete() or part.is_sweep_override():
         return
     default = OmegaConf.select(defaults, key, throw_on_missing=False, throw_on_resolution_failure=False)
-    wanted = _wanted(key, default, part.value())
+    wanted = wanted_kind(key, default, part.value())
     if wanted:
         raise NasError(f"{str(part.input_line).lstrip('+')}: {key} takes {wanted}.")
+
+
+def _refuse_outputs(defaults: DictConfig, parts: Sequence[Override]) -> None:
+    """Raise NasError for a saved override of where a run writes: the record may be a stranger's."""
+    outputs = set(output_keys(OmegaConf.to_container(defaults, resolve=False))) if parts else set()
+    for part in parts:
+        for key in keys_set(part.key_or_group, None if part.is_delete() else part.value()):
+            if key in outputs and not part.is_delete():
+                raise NasError(f"{key}: a saved run does not set where to write. Give {key} on the command line.")
 
 
 def _has(cfg: DictConfig, key: str) -> bool:
@@ -143,28 +171,6 @@ def _has(cfg: DictConfig, key: str) -> bool:
     if isinstance(node, ListConfig):
         return leaf.isdigit() and int(leaf) < len(node)
     return isinstance(node, DictConfig) and leaf in list(node.keys())
-
-
-def _wanted(key: str, default: Any, value: Any) -> str | None:
-    """Return the kind of value that ``key`` takes if ``value`` is of another kind; Lightning checks its own options."""
-    if value is None or default is None or (isinstance(value, str) and "${" in value):
-        return None
-    if key.startswith("trainer.") and key != "trainer.max_epochs":
-        return None
-    if key in PER_CHANNEL and isinstance(value, list):
-        return None
-    if isinstance(default, bool):
-        return None if isinstance(value, bool) else "true or false"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, int):
-        if number and value < 0 <= default:
-            return "a whole number, not below 0"
-        return None if number and float(value).is_integer() else f"a whole number (such as {default})"
-    if isinstance(default, float):
-        return None if number else f"a number (such as {default})"
-    if isinstance(default, ListConfig):
-        return None if isinstance(value, list) else f"a list (such as {one_line(default)})"
-    return None
 
 
 def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictConfig | None) -> NasError:

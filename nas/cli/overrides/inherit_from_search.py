@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from nas.cli.overrides.parse import key_of, quote, saved_choices, saved_overrides, value_of
+from nas.cli.overrides.conf_dir import CONF
+from nas.cli.overrides.hydra_internals import parse_override
+from nas.cli.overrides.parse import key_of, quote, value_of
+from nas.cli.overrides.run_record import (
+    check_choice,
+    check_overrides,
+    choices_file,
+    overrides_file,
+    saved_choices,
+    saved_overrides,
+)
 from nas.utils.errors import NasError
+from nas.utils.read_file import read_json
 
 GENOTYPE_FILE = "genotype.json"
-INPUT = (
-    *("root", "shape", "classes", "class_list", "channels", "image_size", "resize", "scale", "color_jitter", "extra"),
-    *("path", "config", "data_dir", "data_files", "revision", "train", "test"),
-    *("image_column", "label_column", "load_size"),
-    *("test_folder", "test_fraction", "test_seed", "test_list"),
-)
-"""Options of a data set that define the input of a network, how images are read, or which images are tested."""
+TEXT, NUMBER, LIST = (str,), (int, float), (list,)
+INPUT: dict[str, tuple[type, ...]] = {
+    "root": TEXT,
+    "shape": LIST,
+    "classes": (int,),
+    "class_list": TEXT,
+    "channels": (int,),
+    "image_size": (int,),
+    "resize": (int,),
+    "scale": LIST,
+    "color_jitter": LIST,
+    "extra": (bool,),
+    **dict.fromkeys(("path", "config", "data_dir", "revision", "train", "test"), TEXT),
+    **dict.fromkeys(("image_column", "label_column"), TEXT),
+    "data_files": (str, list, dict),
+    "load_size": (int,),
+    **dict.fromkeys(("test_folder", "test_list"), TEXT),
+    "test_fraction": NUMBER,
+    "test_seed": (int,),
+}
+"""Options of a data set that define the input of a network, how images are read, or which are tested; their types."""
 IMAGE_LIST = "images.json"
 """File of a run with its training and test images, if they were sampled from class folders."""
+TYPES = {"paths.data": TEXT, **{f"dataset.{key}": kinds for key, kinds in INPUT.items()}}
+SELECTION = {"dataset.split": (*TEXT, *NUMBER), "dataset.test_split": TEXT}
 
 
-def inherit_from_search(arguments: list[str]) -> list[str]:
+def inherit_from_search(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
     """Add the data set of the search whose run directory ``genotype`` names, unless the command line chooses one.
 
     A protocol names its own data set; the location of the data is inherited with it as well. If the search had half of
     the test images (dataset.split=nas_bench_201), the network is tested on the other half.
+
+    The record of the run may be a stranger's: ``path`` has the directories of the user's configuration.
     """
     given = value_of(arguments, "genotype")
     directory = None if given is None else searched_run(given)
@@ -35,19 +65,36 @@ def inherit_from_search(arguments: list[str]) -> list[str]:
         if value_of(arguments, "protocol") is None:
             refuse_without_record(f"genotype={given}", directory)
         return arguments
-    lines = saved_overrides(directory)
     inherited = []
     if value_of(arguments, "protocol") is not None:
         keys = ["paths.data"]
     else:
-        inherited.append(f"dataset={saved_choices(directory)['dataset']}")
-        keys = ["paths.data", *(f"dataset.{name}" for name in INPUT)]
+        choice = saved_choices(directory)["dataset"]
+        check_choice("dataset", choice, choices_file(directory), path)
+        inherited.append(f"dataset={choice}")
+        keys = list(TYPES)
+    lines = saved_overrides(directory)
     inherited += [line for line in lines if key_of(line) in keys]
     if value_of(arguments, "protocol") is None:
         inherited += image_list(directory, arguments)
     if all(value_of(arguments, key) is None for key in ("protocol", "dataset.split", "dataset.hold_out")):
         inherited += [line for line in lines if _selects_test_images(line)]
-    return [*(line for line in inherited if value_of(arguments, key_of(line)) is None), *arguments]
+    inherited = [line for line in inherited if value_of(arguments, key_of(line)) is None]
+    check_overrides(inherited, overrides_file(directory), path)
+    for line in inherited:
+        _check_type(line, overrides_file(directory))
+    return [*inherited, *arguments]
+
+
+def _check_type(line: str, file: Path) -> None:
+    """Raise NasError if a value is not of a type that its key takes."""
+    value: Any = parse_override(line).value()
+    kinds = {**TYPES, **SELECTION}.get(key_of(line), (str,))
+    items = value if isinstance(value, list) and kinds == LIST else []
+    if value is not None and (not isinstance(value, kinds) or not all(isinstance(item, int | float) for item in items)):
+        raise NasError(
+            f"{file}: {line[:200]}: {key_of(line)} takes another type of value. Give it on the command line."
+        )
 
 
 def searched_run(genotype: str) -> Path | None:
@@ -67,7 +114,7 @@ def refuse_without_record(option: str, directory: Path) -> None:
     if not left:
         return
     try:
-        named = f"dataset={json.loads((directory / 'summary.json').read_text())['dataset']}"
+        named = f"dataset={read_json(directory / 'summary.json')['dataset']}"
     except (OSError, ValueError, KeyError, TypeError):
         named = "dataset=NAME"
     raise NasError(

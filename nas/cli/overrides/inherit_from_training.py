@@ -3,41 +3,59 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from nas.cli.overrides.conf_dir import CONF
+from nas.cli.overrides.hydra_internals import parse_override
 from nas.cli.overrides.inherit_from_search import image_list, refuse_without_record
-from nas.cli.overrides.parse import key_of, quote, saved_choices, saved_overrides, value_of
+from nas.cli.overrides.parse import key_of, quote, value_of
 from nas.cli.overrides.renamed import translate_keys
+from nas.cli.overrides.run_record import (
+    check_choice,
+    check_overrides,
+    check_value,
+    choices_file,
+    config_file,
+    overrides_file,
+    saved_choices,
+    saved_config,
+    saved_overrides,
+)
+from nas.cli.overrides.search_path import searchpath_overrides
+from nas.cli.overrides.value_type import output_keys, wanted_type_in_record
 from nas.utils.errors import NasError, one_line
 
 
-def inherit_from_training(arguments: list[str]) -> list[str]:
+def inherit_from_training(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
     """Add the data set, options included, of the run that ``weights`` or ``genotype`` names, unless one is chosen.
 
     A model.pt outside of its run stores the name of its data set. For the checkpoint of an unfinished training, the
     genotype and the network options of that run are added as well.
+
+    Runs and files may be a stranger's: ``path`` has the directories of the user's configuration.
     """
-    arguments = [*_network_overrides(arguments), *arguments]
+    arguments = [*_network_overrides(arguments, path), *arguments]
     if value_of(arguments, "dataset"):
         return arguments
     named = [Path(given).expanduser() for key in ("weights", "genotype") if (given := value_of(arguments, key))]
-    for path in named:
-        directory = _run_of(path)
+    for source in named:
+        directory = _run_of(source)
         if directory is not None and "dataset" in saved_choices(directory):
             images = image_list(directory, arguments)
-            changed = [line for line in _changed_options(directory) if key_of(line) not in map(key_of, images)]
-            found = [f"dataset={saved_choices(directory)['dataset']}", *changed, *images]
+            changed = [line for line in _dataset_overrides(directory, path) if key_of(line) not in map(key_of, images)]
+            found = [*changed, *images]
             keys = {line.partition("=")[0] for line in arguments}
-            return [*(line for line in found if line.partition("=")[0] not in keys), *arguments]
-    dataset = _stored_dataset(named[0]) if named else None
+            found = [line for line in found if line.partition("=")[0] not in keys]
+            check_overrides(found, config_file(directory), path)
+            return [*found, *arguments]
+    dataset = _stored_dataset(named[0], path) if named else None
     file = _weights_file(named[0]) if named else None
     if dataset is None and file is not None:
         for place in (file.parent, file.parent.parent):
@@ -45,7 +63,7 @@ def inherit_from_training(arguments: list[str]) -> list[str]:
     return arguments if dataset is None else [f"dataset={dataset}", *arguments]
 
 
-def _network_overrides(arguments: list[str]) -> list[str]:
+def _network_overrides(arguments: list[str], search_path: Sequence[Path]) -> list[str]:
     """Return genotype and network options of a run if ``weights`` is its checkpoint and it has no genotype.json yet."""
     given = value_of(arguments, "weights")
     path = Path(given or "").expanduser()
@@ -54,7 +72,12 @@ def _network_overrides(arguments: list[str]) -> list[str]:
         return []
     keys = {key_of(line) for line in arguments}
     saved = [line for line in saved_overrides(directory) if key_of(line) not in keys]
-    return [line for line in saved if key_of(line) == "genotype" or key_of(line).startswith("network.")]
+    found = [line for line in saved if key_of(line) == "genotype" or key_of(line).startswith("network.")]
+    check_overrides(found, overrides_file(directory), search_path)
+    for line in found:
+        if isinstance(parse_override(line).value(), dict | list):
+            raise NasError(f"{overrides_file(directory)}: {line[:200]}: {key_of(line)} takes a single value.")
+    return found
 
 
 def _run_of(path: Path) -> Path | None:
@@ -69,8 +92,12 @@ def _weights_file(path: Path) -> Path | None:
     return file if os.path.isfile(file) and file.suffix != ".json" else None
 
 
-def _stored_dataset(path: Path) -> str | None:
-    """Return the data set that a model.pt, or that of a run directory, names, if there is a configuration of it."""
+def _stored_dataset(path: Path, search_path: Sequence[Path]) -> str | None:
+    """Return the data set that a model.pt, or that of a run directory, names.
+
+    Raises:
+        NasError: if it is not a choice of the user's configuration.
+    """
     file = _weights_file(path)
     if file is None:
         return None
@@ -80,32 +107,54 @@ def _stored_dataset(path: Path) -> str | None:
 
     value = read_weights_file(file)
     dataset = decode_model(value, file).dataset if is_model(value) else None
-    return dataset if dataset is not None and (CONF / "dataset" / f"{dataset}.yaml").is_file() else None
+    if dataset is not None:
+        check_choice("dataset", dataset, file, search_path)
+    return dataset
 
 
-def _changed_options(directory: Path) -> list[str]:
+def _dataset_overrides(directory: Path, search_path: Sequence[Path]) -> list[str]:
     """Return the overrides that turn the default data set into that of a run; its seed and data folder included."""
-    file = directory / ".hydra" / "config.yaml"
+    file = config_file(directory)
     choice = saved_choices(directory)["dataset"]
-    if not file.is_file() or not (CONF / "dataset" / f"{choice}.yaml").is_file():
-        return []
+    check_choice("dataset", choice, choices_file(directory), search_path)
+    if not file.is_file():
+        return [f"dataset={choice}"]
+    saved = saved_config(directory)
     try:
-        saved: dict[str, Any] = yaml.safe_load(file.read_text())
         dataset, seed, data = translate_keys("dataset", saved["dataset"]), saved["seed"], saved["paths"]["data"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise NasError(f"{file} is damaged: {one_line(repr(error))}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NasError(f"{file} is damaged: {one_line(repr(error))[:300]}") from None
     within = GlobalHydra.instance().is_initialized()  # in a job of a sweep
     with nullcontext() if within else initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", overrides=[f"dataset={choice}"])
+        cfg = compose("train", [f"dataset={choice}", *([] if within else searchpath_overrides(search_path))])
     usual: Any = OmegaConf.to_container(cfg, resolve=False)
     default, folder = usual["dataset"], usual["paths"]["data"]
     changed = [name for name in default if dataset.get(name, default[name]) != default[name]]
-    found = [f"dataset.{name}={_literal(dataset[name])}" for name in changed]
+    found = [f"dataset={choice}"]
+    for name in changed:
+        _check_option(f"dataset.{name}", default[name], dataset[name], file)
+        found.append(f"dataset.{name}={_literal(dataset[name])}")
     if "seed" in default:
+        _check_option("seed", 0, seed, file)
         found.append(f"seed={seed}")
     if data != folder:
+        _check_option("paths.data", "", data, file)
         found.append(f"paths.data={_literal(data)}")
     return found
+
+
+def _check_option(key: str, default: Any, value: Any, file: Path) -> None:
+    """Raise NasError for a value that is not plain or not of the type of the default."""
+    if key.endswith("._target_"):
+        raise NasError(
+            f"{file}: {key}={str(value)[:200]}: your configuration has {default}, and a run cannot change it."
+        )
+    if list(output_keys({key: default})):
+        raise NasError(f"{file}: {key}: a saved run does not set where to write. Give it on the command line.")
+    check_value(key, value, file)
+    wanted = wanted_type_in_record(key, default, value)
+    if wanted is not None:
+        raise NasError(f"{file}: {key}={str(value)[:200]}: {key} takes {wanted}.")
 
 
 def _literal(value: Any) -> str:

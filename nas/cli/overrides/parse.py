@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from hydra.errors import HydraException
 
 from nas.cli.overrides.hydra_internals import Override, parse_override
-from nas.cli.overrides.renamed import translate
 from nas.utils.errors import NasError, one_line
 
 PATHS = ("ckpt_path", "hydra.run.dir", "hydra.sweep.dir")
@@ -42,51 +39,21 @@ def key_of(argument: str) -> str:
 def merge_overrides(saved: Sequence[str], given: Sequence[str]) -> list[str]:
     """Return the saved overrides whose keys the command line does not give, then those of the command line.
 
-    ``~key`` on the command line cancels a saved ``+key``; nothing is left to delete then.
+    ``~key`` on the command line cancels a saved ``+key`` and ``+key.NAME``; nothing is left to delete then.
     """
     keys = {key_of(a) for a in given}
-    added = {key_of(a) for a in saved if a.startswith("+")}
-    kept = [a for a in saved if key_of(a) not in keys]
+    removed = tuple(f"{key_of(a)}." for a in given if a.startswith("~"))
+    added = {key_of(a).removesuffix("._target_") for a in saved if a.startswith("+")}
+    cancelled = [a for a in saved if a.startswith("+") and removed and f"{key_of(a)}.".startswith(removed)]
+    kept = [a for a in saved if key_of(a) not in keys and a not in cancelled]
     return kept + [a for a in given if not (a.startswith("~") and key_of(a) in added)]
-
-
-def saved_overrides(directory: Path) -> list[str]:
-    """Read the overrides of a run, with names of earlier versions translated.
-
-    Raises:
-        NasError: if ``directory`` is not a run directory, its record is damaged, or a name cannot be translated.
-    """
-    path = directory / ".hydra" / "overrides.yaml"
-    if not path.is_file():
-        raise NasError(f"{directory} is not a run directory: there is no {path}.")
-    try:
-        found = yaml.safe_load(path.read_text()) or []
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise NasError(f"{path} is damaged: {one_line(error)}") from None
-    if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
-        raise NasError(f"{path} is damaged: it is not a list of overrides.")
-    try:
-        return [new for line in found for new in translate(line)]
-    except NasError as error:
-        raise NasError(f"{path} is of an earlier version and cannot be read: {error}") from None
-
-
-def saved_choices(directory: Path) -> dict[str, Any]:
-    """Read the chosen name of each configuration group of a run, empty if the run has no record of them."""
-    path = directory / ".hydra" / "hydra.yaml"
-    if not path.is_file():
-        return {}
-    try:
-        found: dict[str, Any] = dict(yaml.safe_load(path.read_text())["hydra"]["runtime"]["choices"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise NasError(f"{path} is damaged: {one_line(repr(error))}") from None
-    return found
 
 
 def quote(text: str) -> str:
     """Quote ``text`` so that Hydra's grammar reads it literally."""
     mark = '"' if "'" in text and '"' not in text else "'"
-    return mark + text.replace(mark, f"\\{mark}") + mark
+    # backslashes are literal, except before a quote: there they are doubled
+    return mark + re.sub(rf"(\\*)({mark}|\Z)", lambda m: 2 * m[1] + (f"\\{mark}" if m[2] else ""), text) + mark
 
 
 def quote_texts(argument: str) -> str:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.inherit_from_search import image_list
-from nas.cli.overrides.parse import merge_overrides, quote, saved_choices, saved_overrides, value_of
+from nas.cli.overrides.parse import merge_overrides, quote, value_of
+from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_choices, saved_overrides
 from nas.cli.run_dir.in_use import check_not_in_use
-from nas.cli.run_dir.layout import checkpoint_file, holds_ranking, holds_repetitions, run_directory
+from nas.cli.run_dir.layout import (
+    checkpoint_file,
+    holds_ranking,
+    holds_repetitions,
+    refuse_special_files,
+    run_directory,
+)
 from nas.cli.run_dir.ranks import is_first_rank
 from nas.utils.errors import NasError
 
 
-def resume(arguments: list[str], job: str, sweeping: bool = False) -> list[str]:
+def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequence[Path] = (CONF,)) -> list[str]:
     """Add the overrides and the directory of the run that ``ckpt_path`` names (its directory, or a checkpoint in it).
 
-    Hydra's record of the run is updated only after the checkpoint has been loaded (``RewriteOnResume``).
+    The record may be a stranger's: overrides that the command line does not replace are checked (``check_overrides``)
+    against the user's configuration ``path``. Hydra's record of the run is updated only after the checkpoint has been
+    loaded (``RewriteOnResume``).
     """
     given = value_of(arguments, "ckpt_path")
     if given is None or given == "null":
         return arguments
     directory = run_directory(Path(given).expanduser())
     here = value_of(arguments, "hydra.run.dir") is None
+    if directory is not None and here and not sweeping:
+        refuse_special_files(directory)
     if directory is not None and here and not sweeping and is_first_rank():
         check_not_in_use(directory, f"ckpt_path={given}")
     if directory is not None and here and (directory / "summary.json").exists():
@@ -30,7 +43,9 @@ def resume(arguments: list[str], job: str, sweeping: bool = False) -> list[str]:
             "hydra.run.dir=NEW."
         )
     saved = [] if directory is None else saved_overrides(directory)
+    completed = merge_overrides(saved, arguments)
     if directory is not None:
+        check_overrides([line for line in completed if line not in arguments], overrides_file(directory), path)
         _check_same_choices(directory, arguments)
     if directory is None or not (holds_ranking(directory) or holds_repetitions(directory)) or job != "search":
         file = checkpoint_file(given)
@@ -38,12 +53,21 @@ def resume(arguments: list[str], job: str, sweeping: bool = False) -> list[str]:
         _check_job(file, job)  # last, because it reads the checkpoint
     if directory is None:
         return arguments
-    completed = merge_overrides(saved, arguments)
     if not here and value_of(arguments, "dataset.test_list") is None:
         completed += image_list(directory, arguments)
     if here and not sweeping:
         completed += [f"hydra.run.dir={quote(str(directory))}", "hydra.output_subdir=null"]
     return completed
+
+
+def saved_lines(arguments: Sequence[str], completed: Sequence[str]) -> dict[str, Path]:
+    """Return the overrides that ``resume`` took over from the record of a run, with the file of the record."""
+    given = value_of(arguments, "ckpt_path")
+    directory = None if given in (None, "null") else run_directory(Path(str(given)).expanduser())
+    if directory is None:
+        return {}
+    file = overrides_file(directory)
+    return {line: file for line in completed if line not in arguments and not line.startswith("hydra.")}
 
 
 def _check_same_choices(directory: Path, arguments: list[str]) -> None:

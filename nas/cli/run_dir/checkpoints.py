@@ -14,8 +14,12 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
+from nas.utils.torch_file import check_tensors, check_torch_file
 
-UNREADABLE = (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, AttributeError)
+UNREADABLE = (
+    *(RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError),
+    *(MemoryError, OverflowError, ImportError, zipfile.BadZipFile, zlib.error),
+)
 RENAMED_CALLBACKS = {"Curvature": "HessianEigenvalue", "Reinforce": "ControllerTraining"}
 """Callbacks whose state a checkpoint of version 0.1.0 stores under an earlier class name."""
 
@@ -37,8 +41,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(self, *args: Any, **options: Any) -> dict[str, Any]:
         checkpoint: dict[str, Any] = super().load_checkpoint(*args, **options)
         states = checkpoint.get("callbacks", {})
-        checkpoint["callbacks"] = {RENAMED_CALLBACKS.get(name, name): state for name, state in states.items()}
+        checkpoint["callbacks"] = {RENAMED_CALLBACKS.get(name, name): _own(state) for name, state in states.items()}
         return checkpoint
+
+
+def _own(state: Any) -> Any:
+    """Return the state of a callback without paths out of its directory: Lightning deletes replaced checkpoints."""
+    if not isinstance(state, dict) or not isinstance(state.get("dirpath"), str):
+        return state
+    home = Path(state["dirpath"]).resolve()
+
+    def inside(path: Any) -> bool:
+        return isinstance(path, str) and "://" not in path and Path(path).resolve().is_relative_to(home)
+
+    own = {name: value if not name.endswith("_path") or inside(value) else "" for name, value in state.items()}
+    if isinstance(state.get("best_k_models"), dict):
+        own["best_k_models"] = {path: score for path, score in state["best_k_models"].items() if inside(path)}
+    return own
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -49,12 +68,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     fix = "Give the checkpoints/last.ckpt of a run, or its directory."
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"the checksum of {damaged} does not match")
+        check_torch_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
+        check_tensors(found)
+    except UNREADABLE as error:
         text = one_line(error).partition(". ")[0][:200]
         raise NasError(f"ckpt_path: {path} is damaged or not a checkpoint ({text}). {fix}") from None
     if not isinstance(found, dict) or not {"epoch", "state_dict", "pytorch-lightning_version"} <= found.keys():

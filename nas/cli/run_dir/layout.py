@@ -64,3 +64,23 @@ def checkpoint_file(given: str | None) -> Path | None:
             "scratch."
         )
     return path
+
+
+def refuse_special_files(directory: Path) -> None:
+    """Raise NasError if a resumed run would write through a link out of its directory, or into a pipe or a device."""
+    home = directory.resolve()
+    for folder in (directory, directory / "checkpoints", directory / ".hydra"):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            inside = _resolved(path).is_relative_to(home)
+            if not inside or not (path.is_file() or path.is_dir()):
+                kind = "is no regular file" if inside else "is a link out of the run directory"
+                raise NasError(
+                    f"{path} {kind}, and a resumed run may write to it. Remove it, or set hydra.run.dir=NEW."
+                )
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        return Path("/")

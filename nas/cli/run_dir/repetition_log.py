@@ -8,11 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from nas.blackbox.anytime import AnytimeCurve
 from nas.cli.run_dir.layout import REPETITIONS, holds_repetitions, run_directory
-from nas.utils.errors import NasError
+from nas.cli.run_dir.read_yaml import read_yaml, record_of
+from nas.utils.errors import NasError, one_line
+from nas.utils.read_file import read_text
 
 PARTS = ("seed", "space", "dataset", "proxy", "evaluator", "method")
 IRRELEVANT = {
@@ -39,13 +44,20 @@ def read_repetitions(cfg: DictConfig) -> list[dict[str, Any]]:
         raise NasError(f"ckpt_path={cfg.ckpt_path}: there is no {REPETITIONS} in it. Give the directory of such a run.")
     _check_options(cfg, directory)
     rows: list[dict[str, Any]] = []
-    for line in (directory / REPETITIONS).read_text().splitlines():
+    for line in _lines(directory / REPETITIONS):
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             break
     _check_rows(rows, cfg.method.repetitions, directory / REPETITIONS)
     return rows
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return read_text(path).splitlines()
+    except (OSError, ValueError) as error:
+        raise NasError(f"{path} is damaged: {one_line(error)}") from None
 
 
 def _check_rows(rows: list[dict[str, Any]], wanted: int, path: Path) -> None:
@@ -67,7 +79,13 @@ def _check_options(cfg: DictConfig, directory: Path) -> None:
     file = directory / ".hydra" / "config.yaml"
     if not file.is_file():
         raise NasError(f"ckpt_path: there is no {file}, so the options of its repetitions are unknown.")
-    theirs, ours = _relevant_options(OmegaConf.load(file)), _relevant_options(cfg)
+    hydra = HydraConfig.get()
+    own = compose(hydra.job.config_name, list(hydra.overrides.task))  # with interpolations: the job has resolved some
+    saved = record_of(read_yaml(file), file, OmegaConf.to_container(own, resolve=False))
+    try:
+        theirs, ours = _relevant_options(saved), _relevant_options(cfg)
+    except (OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise NasError(f"{file} is damaged: {one_line(error)[:300]}") from None
     different = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
     if different:
         raise NasError(

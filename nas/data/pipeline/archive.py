@@ -13,6 +13,7 @@ from nas.data.pipeline.extract import extract
 from nas.data.pipeline.unpickle import unpickle_arrays
 from nas.utils.download import download as download_file
 from nas.utils.errors import NasError
+from nas.utils.read_file import read_bytes
 from nas.utils.remote_file import RemoteFile
 
 log = logging.getLogger(__name__)
@@ -86,8 +87,8 @@ class Archive:
         """
         path = root / self.folder / name
         try:
-            content = path.read_bytes()
-        except OSError as error:
+            content = read_bytes(path, _MAX_BYTES)
+        except (OSError, ValueError) as error:
             raise self.unavailable(root, f"{name} cannot be read ({error})") from error
         _check_md5(path, _md5(content).hexdigest(), self.files[name])
         return unpickle_arrays(content, path, "bytes")

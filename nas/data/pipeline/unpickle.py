@@ -11,6 +11,11 @@ import numpy as np
 
 from nas.utils.errors import NasError, one_line
 
+_UNREADABLE = (
+    *(pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
+    *(MemoryError, RecursionError, RuntimeError),
+)
+
 
 def unpickle_arrays(content: bytes, path: Path, encoding: str) -> Any:
     """Unpickle NumPy arrays, strings, numbers and containers of them.
@@ -25,7 +30,7 @@ def unpickle_arrays(content: bytes, path: Path, encoding: str) -> Any:
     """
     try:
         return _ArrayUnpickler(io.BytesIO(content), encoding=encoding).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise NasError(f"{path}: not a pickle of arrays ({one_line(error) or type(error).__name__}).") from error
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.read_file import read_text
 
 
 class ClassList(NamedTuple):
@@ -30,7 +31,7 @@ def read_class_list(path: Path, present: Sequence[str]) -> ClassList:
     """
     option = f"dataset.class_list={path}"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, ValueError) as error:
         raise NasError(f"{option}: cannot be read ({one_line(error)}).") from None
     lines = [line.strip() for line in text.splitlines()]

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from nas.data.splits.folder_index import FolderIndex
 from nas.utils.errors import NasError, one_line
+from nas.utils.read_file import read_json
 from nas.utils.seeds import derive_seed
 
 FORMAT = "nas-subset"
@@ -67,7 +68,7 @@ def read_subset(path: Path, index: FolderIndex) -> tuple[Tensor, Tensor]:
     """
     option = f"dataset.subset={path}"
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except FileNotFoundError:
         raise NasError(f"{option}: file not found ({path.absolute()}). {_FIX}") from None
     except (OSError, ValueError) as error:

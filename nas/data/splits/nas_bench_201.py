@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from nas.utils.errors import NasError, one_line
+from nas.utils.read_file import parse_json, read_text
 
 NAS_BENCH_201 = "nas_bench_201"
 """Value of ``split``: all training images train the weights, and the test images are halved.
@@ -35,7 +35,7 @@ def split_test_images(path: str | Path | None, size: int, published: str) -> tup
         return torch.arange(size // 2), torch.arange(size // 2, size)
     path = Path(path).expanduser()
     try:
-        text = path.read_text()
+        text = read_text(path)
     except FileNotFoundError:
         fix = _fix(published)
         raise NasError(f"dataset.test_split={path}: file not found ({path.absolute()}). {fix}") from None
@@ -49,7 +49,7 @@ def parse_test_split(text: str, size: int, option: str, published: str) -> tuple
     """Return the indices of ``split_test_images`` from the content of a file; ``option`` names it in errors."""
     fix = _fix(published)
     try:
-        content = json.loads(text)
+        content = parse_json(text)
         # ["int", ["1", "2", ...]] in the published file
         parts = [content[key][1] if content[key][0] == "int" else content[key] for key in ("xvalid", "xtest")]
         xvalid, xtest = (torch.tensor([int(number) for number in part], dtype=torch.int64) for part in parts)

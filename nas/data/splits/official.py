@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import logging
 import uuid
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytorch_lightning as pl
 
 from nas.utils.atomic_write import publish, write_json
 from nas.utils.errors import NasError, one_line
+from nas.utils.read_file import read_bytes, read_json
 from nas.utils.remote_file import RemoteFile, fetch
 
 log = logging.getLogger(__name__)
@@ -106,10 +106,10 @@ class OfficialSplit:
             self.problem = f"the run of {self._record_file()} used them"
             return None
         try:
-            content = self.path.read_bytes()
+            content = read_bytes(self.path)
         except FileNotFoundError:
             content = self._fetched  # the directory may be read-only
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise NasError(f"{self.path}: cannot be read ({one_line(error)}).") from error
         if content and not self.file.fits(content):
             raise NasError(
@@ -138,7 +138,7 @@ class OfficialSplit:
         if path is None:
             return None
         try:
-            content = json.loads(path.read_text())
+            content = read_json(path)
             found, of = content["split"], content["list"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NasError(

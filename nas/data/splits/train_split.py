@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nas.utils.errors import NasError, one_line
+from nas.utils.read_file import parse_json, read_text
 
 _FIX = "Set halves, a fraction between 0 and 1, or the path of a split file (JSON with 'train' and 'valid')."
 
@@ -40,7 +40,7 @@ def split_train_images(split: str | float, size: int) -> tuple[Tensor, Tensor]:
 def _read_split_file(path: Path, size: int) -> tuple[Tensor, Tensor]:
     option = f"dataset.split={path}"
     try:
-        text = path.read_text()
+        text = read_text(path)
     except FileNotFoundError:
         raise NasError(f"{option}: file not found ({path.absolute()}). {_FIX}") from None
     except (OSError, ValueError) as error:
@@ -51,7 +51,7 @@ def _read_split_file(path: Path, size: int) -> tuple[Tensor, Tensor]:
 def parse_train_split(text: str, size: int, option: str) -> tuple[Tensor, Tensor]:
     """Return the indices of ``split_train_images`` from the content of a file; ``option`` names it in errors."""
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError as error:
         raise NasError(f"{option}: not a split file ({one_line(error)}). {_FIX}") from error
     if not isinstance(content, dict) or not {"train", "valid"} <= content.keys():

@@ -11,6 +11,7 @@ from nas.utils.errors import NasError
 NOTATION = "nats_size"
 WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
 """The benchmark's candidates for the output channels of a layer."""
+MAX_WIDTH = 4096
 LAYERS = 5
 EDGES = tuple((layer, layer + 1) for layer in range(LAYERS))
 PATTERN = re.compile(r"\s*\d+(\s*:\s*\d+)+\s*")
@@ -44,11 +45,18 @@ def widths_of(genotype: Genotype) -> tuple[int, ...]:
         )
     links = genotype.cells["cell"].links
     ops = {(link.source, link.target): link.op for link in links}
-    if len(links) != LAYERS or set(ops) != set(EDGES) or not all(op.isdecimal() and int(op) for op in ops.values()):
+    if (
+        len(links) != LAYERS
+        or set(ops) != set(EDGES)
+        or not all(re.fullmatch(r"[1-9]\d{0,5}", op) for op in ops.values())
+    ):
         raise NasError(
             f"genotype: space {NOTATION} has one width for each of {LAYERS} layers, found {format_links(links)}."
         )
-    return tuple(int(ops[edge]) for edge in EDGES)
+    widths = tuple(int(ops[edge]) for edge in EDGES)
+    if max(widths) > MAX_WIDTH:
+        raise NasError(f"genotype: a layer of {max(widths)} channels, and at most {MAX_WIDTH} are supported.")
+    return widths
 
 
 def from_index(index: int, widths: Sequence[int] = WIDTHS) -> Genotype:

@@ -143,7 +143,7 @@ def test_killed_width_warmup_resumes(method: str, epoch: int, tmp_path: Path) ->
     arguments = [*arguments_of(method), "method.warmup_ratio=0.5"]
     succeeded(whole_run("search", arguments, whole))
     kill("search", arguments, broken, epoch=epoch, batch=1)
-    succeeded(script("search", f"ckpt_path={broken}", cwd=tmp_path))
+    succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
     assert_same_run(whole, broken, "search")
     assert len(history(whole)) == EPOCHS and history(whole) == history(broken)
 

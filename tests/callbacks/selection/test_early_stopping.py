@@ -221,7 +221,7 @@ def test_search_killed_after_a_return_resumes(tmp_path: Path) -> None:
     arguments = [*always("regularize"), "dataset.size=128"]
     succeeded(run("search", arguments, whole))
     kill("search", arguments, broken, epoch=3, batch=1)
-    succeeded(script("search", f"ckpt_path={broken}", cwd=tmp_path))
+    succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
     assert_same_run(whole, broken, "search")
     states = [checkpoint(directory)["callbacks"]["Curvature"] for directory in (whole, broken)]
     assert_equal(*states, "curvature")

@@ -45,7 +45,7 @@ def test_killed_search_resumes_bit_equal(method: str, tmp_path: Path, uninterrup
     whole, broken = uninterrupted(method), tmp_path / "broken"
     kill("search", arguments_of(method), broken, epoch=2, batch=1)
     assert len(history(broken)) == 2
-    said = succeeded(script("search", f"ckpt_path={broken}", cwd=tmp_path))
+    said = succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
     assert "epoch 3/4" in said and "epoch 2/4" not in said
 
     assert_same_run(whole, broken, "search")
@@ -61,7 +61,7 @@ def test_search_killed_before_its_checkpoint_repeats_the_epoch(
     whole, broken = uninterrupted("gdas"), tmp_path / "broken"
     kill("search", arguments_of("gdas"), broken, epoch=2, batch=None)
     assert len(history(broken)) == 3
-    succeeded(script("search", f"ckpt_path={broken}/checkpoints/last.ckpt", cwd=tmp_path))
+    succeeded(script("search", f"ckpt_path={broken}/checkpoints/last.ckpt", "~callbacks.kill", cwd=tmp_path))
     assert_same_run(whole, broken, "search")
     assert history(whole) == history(broken)
 
@@ -74,7 +74,7 @@ def test_killed_distributed_search_resumes_bit_equal(method: str, tmp_path: Path
     arguments = [*arguments_of(method), "trainer=ddp_cpu"]
     succeeded(run("search", arguments, whole))
     kill("search", arguments, broken, epoch=2, batch=0)
-    succeeded(script("search", f"ckpt_path={broken}", cwd=tmp_path))
+    succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
     assert_same_run(whole, broken, "search")
     assert len(history(whole)) == EPOCHS and history(whole) == history(broken)
 
@@ -95,7 +95,7 @@ def test_killed_training_resumes_bit_equal(more: tuple[str, ...], tmp_path: Path
     ]
     succeeded(run("train", arguments, whole))
     kill("train", arguments, broken, epoch=2, batch=1)
-    said = succeeded(script("train", f"ckpt_path={broken}", cwd=tmp_path))
+    said = succeeded(script("train", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
     assert "epoch 3/4" in said and "epoch 2/4" not in said
     assert "GPU available" not in said, "messages of Lightning are silenced"
     assert_same_run(whole, broken, "random")

@@ -50,9 +50,9 @@ def test_unfinished_run_without_a_record_needs_a_data_set(left: str, tmp_path: P
 
 def test_protocol_and_genotype_files_need_no_record(unrecorded: Path, tmp_path: Path) -> None:
     """A protocol names its data set; a genotype.json outside of a run is trained on the default data set."""
-    assert value_of(prepare("train", [f"genotype={unrecorded}", "protocol=darts_cifar10"]), "dataset") is None
+    assert value_of(prepare("train", [f"genotype={unrecorded}", "protocol=darts_cifar10"]).arguments, "dataset") is None
     (tmp_path / "genotype.json").write_text((unrecorded / "genotype.json").read_text())
-    assert value_of(prepare("train", [f"genotype={tmp_path / 'genotype.json'}"]), "dataset") is None
+    assert value_of(prepare("train", [f"genotype={tmp_path / 'genotype.json'}"]).arguments, "dataset") is None
 
 
 def test_genotype_file_of_a_run_inherits_its_data_set(unrecorded: Path, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_genotype_file_of_a_run_inherits_its_data_set(unrecorded: Path, tmp_path
     (tmp_path / ".hydra" / "hydra.yaml").write_text("hydra: {runtime: {choices: {dataset: synthetic}}}")
     (tmp_path / ".hydra" / "overrides.yaml").write_text("[dataset=synthetic, 'dataset.shape=[3,8,8]', dataset.size=64]")
     for named in (tmp_path, tmp_path / "genotype.json"):
-        found = prepare("train", [f"genotype={named}"])
+        found = prepare("train", [f"genotype={named}"]).arguments
         assert value_of(found, "dataset") == "synthetic" and value_of(found, "dataset.shape") == "[3,8,8]"
 
 
@@ -71,7 +71,7 @@ def test_evaluation_of_a_run_without_a_record_uses_the_data_set_of_its_network(t
     model = random_model(shape=(3, 32, 32))
     for weights in (tmp_path, tmp_path / "model.pt"):
         save_model(replace(model, dataset="cifar10"), tmp_path / "model.pt")
-        assert value_of(prepare("train", ["mode=eval", f"weights={weights}"]), "dataset") == "cifar10"
+        assert value_of(prepare("train", ["mode=eval", f"weights={weights}"]).arguments, "dataset") == "cifar10"
         save_model(replace(model, dataset="mine"), tmp_path / "model.pt")
-        with pytest.raises(NasError, match="Set dataset=mine and its options"):
+        with pytest.raises(NasError, match="model.pt: dataset=mine is not a choice of your configuration"):
             prepare("train", ["mode=eval", f"weights={weights}"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.cli.main import prepare
-from nas.cli.overrides.parse import merge_overrides, quote, quote_texts, value_of
+from nas.cli.overrides.parse import merge_overrides, parse, quote, quote_texts, value_of
 from tests.support.error_tools import NB201
 
 DARTS = "Genotype(normal=[('sep_conv_3x3', 1), ('none', 0)], normal_concat=range(2, 6), reduce=[])"
@@ -33,3 +33,14 @@ def test_the_last_of_two_overrides_wins() -> None:
     arguments = ["seed=1", "+seed=2", "~other", "genotype='a=b'"]
     assert value_of(arguments, "seed") == "2" and value_of(arguments, "genotype") == "a=b"
     assert value_of(arguments, "epochs") is None
+
+
+def test_merge_overrides_removes_an_added_part() -> None:
+    saved = ["+callbacks.x._target_=a.B", "+callbacks.x.c=1", "+callbacks.xy=1", "+callbacks.checkpoint.more=1"]
+    assert merge_overrides(saved, ["~callbacks.x"]) == saved[2:]
+    assert merge_overrides(saved, ["~callbacks.checkpoint"]) == [*saved[:3], "~callbacks.checkpoint"]
+
+
+def test_quote_is_read_back() -> None:
+    for text in ("x\\", "a\\'b", "\\\\", "\\'\"", "a\\b", "'", "\\\"'", "{a:b}, c=${d}"):
+        assert parse([f"key={quote(text)}"])[0].value() == text

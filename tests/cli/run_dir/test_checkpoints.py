@@ -44,3 +44,17 @@ def test_read_checkpoint_detects_a_changed_byte(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(NasError, match="is damaged or not a checkpoint .the checksum of"):
         read_checkpoint(path)
+
+
+def test_load_checkpoint_drops_paths_out_of_the_directory_of_checkpoints(tmp_path: Path) -> None:
+    """Lightning deletes a checkpoint that a better one replaces, by the path in the state of its callback."""
+    home = tmp_path / "checkpoints"
+    inside, outside = f"{home}/epoch=1.ckpt", f"{home}/../../valuable"
+    state = {"dirpath": str(home), "best_model_path": inside, "last_model_path": outside, "monitor": None}
+    state |= {"kth_best_model_path": "s3://bucket/x", "best_k_models": {inside: 1.0, outside: 2.0, "/etc/x": 3.0}}
+    AtomicCheckpointIO().save_checkpoint({"callbacks": {"ModelCheckpoint": state}}, tmp_path / "last.ckpt")
+    found = AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")["callbacks"]["ModelCheckpoint"]
+    assert found == {
+        "dirpath": str(home), "best_model_path": inside, "last_model_path": "", "monitor": None,
+        "kth_best_model_path": "", "best_k_models": {inside: 1.0},
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from nas.blackbox.anytime import AnytimeCurve
 from nas.cli.run_dir.repetition_log import decode_curve, encode_curve
 from tests.support.compose_tools import lines, script
 from tests.support.error_tools import run
-from tests.support.query_tools import COMMAND, QUICK, Formula
+from tests.support.query_tools import COMMAND, FORMULA, QUICK, Formula
 
 FILES = ("repetitions.jsonl", "table.csv", "anytime.csv", "genotype.json")
 
@@ -33,10 +33,10 @@ def test_read_repetitions_resumes_a_killed_run(tmp_path: Path) -> None:
     with (broken / "repetitions.jsonl").open("a") as file:
         file.write('{"repetition": 4, "cut off in the mid')
     run("search", *command, f"hydra.run.dir={broken}").refused("holds an interrupted run", f"ckpt_path={broken}")
-    other = run("search", f"ckpt_path={broken}", "method.strategy.population=5")
+    other = run("search", f"ckpt_path={broken}", killing[0], "method.strategy.population=5")
     other.refused("have another method.strategy", "from scratch in another directory")
-    run("search", f"ckpt_path={broken}", "seed=6").refused("method.seed, seed")
-    found = run("search", f"ckpt_path={broken}")
+    run("search", f"ckpt_path={broken}", killing[0], "seed=6").refused("method.seed, seed")
+    found = run("search", f"ckpt_path={broken}", killing[0])
     found.succeeded()
     assert "resumed after 4 of 6 repetitions" in found.said
     run("search", *command, f"hydra.run.dir={whole}").succeeded()
@@ -45,9 +45,9 @@ def test_read_repetitions_resumes_a_killed_run(tmp_path: Path) -> None:
     assert (broken / "repetitions.jsonl").read_text().startswith(before)
     one, two = (json.loads((d / "summary.json").read_text()) for d in (whole, broken))
     assert one["table"] == two["table"] and one["genotype"] == two["genotype"]
-    run("search", f"ckpt_path={broken}").refused("holds a finished run")
+    run("search", f"ckpt_path={broken}", killing[0]).refused("holds a finished run")
     more = tmp_path / "more"
-    run("search", f"ckpt_path={broken}", "method.repetitions=8", f"hydra.run.dir={more}").succeeded()
+    run("search", f"ckpt_path={broken}", killing[0], "method.repetitions=8", f"hydra.run.dir={more}").succeeded()
     assert lines(more / "repetitions.jsonl")[:6] == lines(whole / "repetitions.jsonl")
     assert [row["seed"] for row in lines(more / "repetitions.jsonl")] == list(range(5, 13))
 
@@ -63,7 +63,7 @@ def test_read_repetitions_keeps_those_finished_before_an_interrupt(tmp_path: Pat
         stopped = run("search", *command)
     stopped.refused("all finished repetitions are kept. Resume with ckpt_path=", code=130)
     assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1]
-    run("search", f"ckpt_path={tmp_path}/r").succeeded()
+    run("search", f"ckpt_path={tmp_path}/r", *FORMULA).succeeded()
     assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1, 2, 3]
 
 
@@ -72,7 +72,7 @@ def test_read_repetitions_refuses_a_directory_without_them(tmp_path: Path) -> No
     command = [*COMMAND, *QUICK, "method.budget.queries=3", "epochs=1"]
     run("search", *command, f"hydra.run.dir={single}").succeeded()
     again = ["method.repetitions=3", f"hydra.run.dir={tmp_path}/new"]
-    run("search", f"ckpt_path={single}", *again).refused(f"ckpt_path={single}: there is no repetitions.jsonl")
+    run("search", f"ckpt_path={single}", *FORMULA, *again).refused(f"ckpt_path={single}: there is no repetitions.jsonl")
     (begun / ".hydra").mkdir(parents=True)
     (begun / ".hydra" / "overrides.yaml").write_text("[]")
     (begun / "repetitions.jsonl").touch()
@@ -87,15 +87,15 @@ def test_read_repetitions_refuses_fewer_than_finished_and_damaged_lines(tmp_path
     assert not file.exists(), "nothing to resume, so the directory is free"
     run("search", *command).succeeded()
     (here / "summary.json").unlink()
-    run("search", f"ckpt_path={here}", "method.repetitions=4").succeeded()
+    run("search", f"ckpt_path={here}", *FORMULA, "method.repetitions=4").succeeded()
     (here / "summary.json").unlink()
     written = file.read_text()
     for fewer in ("2", "3"):
-        found = run("search", f"ckpt_path={here}", f"method.repetitions={fewer}")
+        found = run("search", f"ckpt_path={here}", *FORMULA, f"method.repetitions={fewer}")
         found.refused("has 4 finished repetitions", f"method.repetitions={fewer}")
-    single = run("search", f"ckpt_path={here}", "method.repetitions=1")
+    single = run("search", f"ckpt_path={here}", *FORMULA, "method.repetitions=1")
     single.refused("no checkpoint", "same method.repetitions, or more")
-    run("search", f"ckpt_path={here}").succeeded()
+    run("search", f"ckpt_path={here}", *FORMULA).succeeded()
     assert file.read_text() == written and written.count("\n") == 4, "the last number of repetitions was four"
     (here / "summary.json").unlink()
     first, *rest = written.splitlines(keepends=True)
@@ -103,7 +103,7 @@ def test_read_repetitions_refuses_fewer_than_finished_and_damaged_lines(tmp_path
     del row["curve"]
     for other in (json.dumps(row) + "\n", "[]\n", rest[0]):
         file.write_text("".join([other, *rest]))
-        run("search", f"ckpt_path={here}").refused("line 1 of", "not a line of this version for repetition 0")
+        run("search", f"ckpt_path={here}", *FORMULA).refused("line 1 of", "not a line of this version for repetition 0")
         assert file.read_text() == "".join([other, *rest])
 
 

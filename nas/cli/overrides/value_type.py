@@ -1,0 +1,70 @@
+"""Types of configuration values, by the default of their key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from nas.utils.errors import one_line
+
+PER_CHANNEL = ("dataset.mean", "dataset.std")  # of synthetic images: one number for all channels, or one per channel
+
+
+def wanted_type(key: str, default: Any, value: Any) -> str | None:
+    """Return the kind of value that ``key`` takes if ``value`` is of another kind; Lightning checks its own options."""
+    if value is None or default is None or (isinstance(value, str) and "${" in value):
+        return None
+    if key.startswith("trainer.") and key != "trainer.max_epochs":
+        return None
+    if key in PER_CHANNEL and isinstance(value, list):
+        return None
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else "true or false"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, int):
+        if number and value < 0 <= default:
+            return "a whole number, not below 0"
+        return (
+            None if number and (isinstance(value, int) or value.is_integer()) else f"a whole number (such as {default})"
+        )
+    if isinstance(default, float):
+        return None if number else f"a number (such as {default})"
+    if isinstance(default, ListConfig | list):
+        return None if isinstance(value, list) else f"a list (such as {one_line(default)})"
+    return None
+
+
+def wanted_type_in_record(key: str, default: Any, value: Any) -> str | None:
+    """Return the kind of value that ``key`` takes if the value in the record of a run is of another kind.
+
+    Stricter than ``wanted_type``: a list or a mapping does not replace a single value, and nothing replaces a mapping.
+    """
+    wanted = wanted_type(key, default, value)
+    if wanted is not None or value is None or default is None:
+        return wanted
+    if isinstance(default, DictConfig | dict):
+        return None if isinstance(value, dict) else "a mapping"
+    lists = key in PER_CHANNEL or key.startswith("trainer.") or isinstance(default, ListConfig | list)
+    return "a single value" if isinstance(value, dict if lists else dict | list) else None
+
+
+def output_keys(content: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of an unresolved configuration that name where a run writes."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for name, value in items:
+        key = f"{prefix}{name}"
+        if isinstance(value, str) and ("${paths.output}" in value or "runtime.output_dir" in value):
+            yield key
+        elif key != "hydra":
+            yield from output_keys(value, f"{key}.")
+
+
+def keys_set(key: str, value: Any) -> Iterator[str]:
+    """Yield the dotted keys that an override sets: ``key`` itself, or those of the mapping that is merged into it."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from keys_set(f"{key}.{name}", part)
+    else:
+        yield key
