@@ -5,6 +5,8 @@ from __future__ import annotations
 import runpy
 import sys
 
+from nas.cli.streams import protect_streams
+
 COMMANDS = {
     "search": ("nas.cli.search", "search for an architecture, or rank proxies; the same as nas-search"),
     "train": ("nas.cli.train", "train, evaluate or export the network of a genotype; the same as nas-train"),
@@ -31,6 +33,7 @@ def main() -> int:
         print(f"error: unknown command '{command}'. Use {', '.join(COMMANDS)}.", file=sys.stderr)
         return 1
     del sys.argv[1]
+    protect_streams()
     # as the main module, because the further processes of a distributed run start the main module again
     runpy.run_module(COMMANDS[command][0], run_name="__main__", alter_sys=True)
     return 0

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from nas.architecture.cell import NONE, Cell, CellGenotype, Link
+from nas.utils.ranges import COUNT_OR_ZERO, PROBABILITY, check_ranges
 
 ScoredOp = tuple[float, int, str]
 """Score, edge and op of an entry of the table."""
@@ -38,6 +39,7 @@ def discretize(cell: Cell, scores: Tensor, edge_scores: Tensor | None = None) ->
     return CellGenotype(tuple(links), cell.output)
 
 
+@check_ranges(threshold=PROBABILITY)
 def discretize_by_threshold(
     cell: Cell,
     scores: Tensor,
@@ -132,6 +134,7 @@ def _strongest_input_link(cell: Cell, table: list[list[float]]) -> Link:
     return Link(op, *cell.edges[e])
 
 
+@check_ranges(max_skips=COUNT_OR_ZERO)
 def discretize_with_max_skips(
     cell: Cell, scores: Tensor, edge_scores: Tensor | None = None, max_skips: int = 2, op: str = "skip_connect"
 ) -> CellGenotype:

@@ -12,12 +12,14 @@ from nas.architecture.cell import Genotype
 from nas.blackbox.evaluator import QueryResult, check_fidelities
 from nas.blackbox.strategies.base import Strategy
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, POSITIVE, check_ranges
 
 DEFAULT_QUERIES = 100
 MAX_CACHED_ANSWERS = 1000
 """Consecutive cached answers after which a search ends."""
 
 
+@check_ranges(queries=COUNT, seconds=POSITIVE)
 @dataclass(frozen=True)
 class Budget:
     """Limit of a search: ``queries``, ``seconds``, or both; 100 queries if neither is given.
@@ -29,10 +31,6 @@ class Budget:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.queries is not None and self.queries < 1:
-            raise NasError(f"method.budget.queries={self.queries}: use a whole number of at least 1.")
-        if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise NasError(f"method.budget.seconds={self.seconds}: use a number above 0.")
         if self.queries is None and self.seconds is None:
             object.__setattr__(self, "queries", DEFAULT_QUERIES)
 

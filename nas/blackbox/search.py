@@ -18,6 +18,7 @@ from nas.data.base import ImageData
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, SEED, check_ranges
 
 MAX_STEPS = 10**9
 """Steps of an epoch that ends by its share of the seconds."""
@@ -40,6 +41,7 @@ class QueryDataModule(pl.LightningDataModule):
         return range(-(-self.queries // (self.trainer.max_epochs or 1)))
 
 
+@check_ranges(seed=SEED, repetitions=COUNT, fidelities=COUNT)
 class BlackBoxSearch(Search):
     """Search by a strategy that sees only the values of genotypes. Each training step is one query.
 
@@ -77,8 +79,6 @@ class BlackBoxSearch(Search):
         name: str = "black_box",
     ) -> None:
         super().__init__(space, name)
-        if repetitions < 1:
-            raise NasError(f"method.repetitions={repetitions}: use a whole number of at least 1.")
         if evaluator is None:  # possible in a configuration
             raise NasError(
                 f"method.evaluator=null: method={name} needs an evaluator. Set evaluator=benchmark, zero_cost, "

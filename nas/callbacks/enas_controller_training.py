@@ -15,8 +15,12 @@ from nas.gradients.base import Batch
 from nas.relaxations.enas_controller import Controller
 from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, DROP_PROBABILITY, NOT_NEGATIVE, POSITIVE, check_ranges
 
 
+@check_ranges(
+    steps=COUNT, samples=COUNT, entropy_weight=NOT_NEGATIVE, baseline_decay=DROP_PROBABILITY, clip_norm=POSITIVE
+)
 class ControllerTraining(pl.Callback):
     """Train the controller after each epoch of the weights (Pham et al., ICML 2018; AutoDL-Projects).
 

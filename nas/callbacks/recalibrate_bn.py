@@ -10,10 +10,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.data.pipeline.loader import Loader
 from nas.training.network_training import Training
-from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, SEED, check_ranges
 from nas.utils.seeds import derive_seed
 
 
+@check_ranges(batches=COUNT, seed=SEED)
 class RecalibrateBatchNorm(pl.Callback):
     """Replace the running statistics of batch norm by their plain mean over training batches, before the test.
 
@@ -30,8 +31,6 @@ class RecalibrateBatchNorm(pl.Callback):
     """
 
     def __init__(self, batches: int, seed: int = 0) -> None:
-        if batches < 1:
-            raise NasError(f"callbacks.calibration.batches={batches}: must be at least 1. Set it to 100, for example.")
         self.batches, self.seed = batches, seed
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import EMAWeightAveraging
 from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from pytorch_lightning.utilities import rank_zero_only
 
 from nas.callbacks.recording.epoch_metrics import EpochMetrics
@@ -32,6 +33,12 @@ log = logging.getLogger(__name__)
 NOT_OPTIONS = ("epochs", "requires", "space", "warmup_ratio")
 """Keys of a method that its class does not take."""
 
+PROFILERS: dict[str, type[Profiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
+
 
 @rank_zero_only
 def log_dataset_defaults(cfg: DictConfig) -> None:
@@ -45,7 +52,12 @@ def log_dataset_defaults(cfg: DictConfig) -> None:
 def build_data(cfg: DictConfig, **options: Any) -> ImageData:
     """Build the data set; no file is read yet."""
     cfg.paths.data = str(Path(cfg.paths.data).expanduser())
-    data: ImageData = instantiate(cfg.dataset, **options, _convert_="all")
+    data: Any = instantiate(cfg.dataset, **options, _convert_="all")
+    if not isinstance(data, ImageData):
+        raise NasError(
+            f"dataset._target_={cfg.dataset._target_}: {type(data).__name__} is not a nas.data.base.ImageData. Derive "
+            "it from ImageData (docs/extending.md), or use dataset=folder."
+        )
     return data
 
 
@@ -102,8 +114,6 @@ def build_averaging(decay: float | None) -> list[pl.Callback]:
     """
     if decay is None:
         return []
-    if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 < decay < 1:
-        raise NasError(f"ema={decay}: give a decay between 0 and 1, such as 0.9999, or null.")
     return [EMAWeightAveraging(decay=float(decay))]
 
 
@@ -114,8 +124,9 @@ def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Train
     if cfg.trainer.enable_progress_bar is None:
         with open_dict(cfg):
             cfg.trainer.enable_progress_bar = sys.stderr.isatty()
-    loggers: list[Logger] = [instantiate(part, _convert_="all") for part in (cfg.logger or {}).values()]
+    loggers: list[Logger] = [instantiate(part, _convert_="all") for part in (cfg.get("logger") or {}).values()]
     callbacks: list[pl.Callback] = [instantiate(part, _convert_="all") for part in cfg.callbacks.values() if part]
+    profiler = _profiler(cfg)
     plugins = [AtomicCheckpointIO(), *instantiate(cfg.trainer.get("plugins") or [], _convert_="all")]
     for logger in loggers:
         if isinstance(logger, WandbLogger):
@@ -125,9 +136,20 @@ def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Train
         logger=loggers or False,
         callbacks=[EpochMetrics(), *callbacks, *more],
         plugins=plugins,
+        profiler=profiler,
         _convert_="all",
     )
     return trainer
+
+
+def _profiler(cfg: DictConfig) -> Profiler | None:
+    """Build the profiler; one that is given by name writes its report to the run directory."""
+    given = cfg.trainer.get("profiler")
+    if not isinstance(given, str):
+        built: Profiler | None = None if given is None else instantiate(given, _convert_="all")
+        return built
+    log.info("profile        %s", Path(cfg.paths.output, "fit-profile.txt"))
+    return PROFILERS[given](dirpath=cfg.paths.output, filename="profile")
 
 
 def set_threads(cfg: DictConfig) -> None:
@@ -144,7 +166,8 @@ def seed_and_threads(cfg: DictConfig) -> None:
 
 def device_without_trainer(cfg: DictConfig) -> torch.device:
     """Return the device for a job without a trainer. Raises NasError if CUDA is set and not available."""
-    if cfg.trainer.accelerator not in ("gpu", "cuda"):
+    automatic = cfg.trainer.accelerator == "auto" and torch.cuda.is_available()
+    if cfg.trainer.accelerator not in ("gpu", "cuda") and not automatic:
         return torch.device("cpu")
     _check_cuda(cfg)
     return torch.device("cuda")

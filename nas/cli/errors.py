@@ -19,6 +19,9 @@ from nas.utils.printable import printable
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_MESSAGE = 4000  # characters
 
+NO_MEMORY = re.compile(r"can't allocate memory|Storage size calculation overflowed")
+"""Messages of PyTorch on a CPU without enough memory."""
+
 
 def explain(error: BaseException) -> str | None:
     """Return the line for an error of the user, of one of its causes, or of the configuration; None for any other."""
@@ -48,10 +51,16 @@ def _line(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return _operating_system(error)
     if kind == "MisconfigurationException":
-        return f"trainer: {one_line(error)}"
-    if kind == "OutOfMemoryError":
+        return f"trainer: {one_line(error) or 'Lightning rejects its options. Check devices, num_nodes and strategy.'}"
+    if kind == "OutOfMemoryError" or isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
         text = one_line(error).partition(". ")[0]
         return f"the device is out of memory ({text}). Use a smaller dataset.batch_size or a smaller space."
+    if type(error).__module__.startswith("wandb."):
+        return f"logger.wandb: {one_line(error)}. Run wandb login, or set logger.wandb.offline=true."
+    if isinstance(error, ValueError | RuntimeError) and "SLURM" in str(error):
+        return f"trainer: {one_line(error)}"
+    if isinstance(error, RuntimeError) and "conditioned on metric" in str(error):
+        return f"callbacks: {one_line(error)}"
     if "PytorchStreamReader" in str(error):
         return f"ckpt_path: the checkpoint is damaged ({one_line(error)}). Give an older one."
     if isinstance(error, ValueError) and str(error).startswith("Expected more than 1 value per channel"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.cli.run_dir.command import config_dir_flag
 from nas.cli.run_dir.layout import holds_ranking, holds_repetitions, last_checkpoint
 
 INTERRUPTED = 130
@@ -22,10 +23,11 @@ def is_interrupt(stop: BaseException) -> bool:
 
 def how_to_resume(output: Path) -> str:
     """Return the line that names the resume command of the run in ``output``."""
+    resume = f"{config_dir_flag()}ckpt_path={output}"
     if holds_ranking(output):
-        return f"interrupted: all values so far are kept. Resume with ckpt_path={output}"
+        return f"interrupted: all values so far are kept. Resume with {resume}"
     if holds_repetitions(output):
-        return f"interrupted: all finished repetitions are kept. Resume with ckpt_path={output}"
+        return f"interrupted: all finished repetitions are kept. Resume with {resume}"
     if last_checkpoint(output) is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
-    return f"interrupted: the last complete epoch is kept. Resume with ckpt_path={output}"
+    return f"interrupted: the last complete epoch is kept. Resume with {resume}"

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.arguments import check_choices, check_flags, check_mode
 from nas.cli.checks.dataset_values import check_dataset_values
-from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.checks.processes import refuse_nested_ddp, refuse_single_node
 from nas.cli.checks.reserve import Plan, make_plan, reserved, reserved_by_job
 from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
@@ -27,13 +27,14 @@ from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
-from nas.cli.overrides.hydra_internals import split_arguments
-from nas.cli.overrides.parse import quote_texts, value_of
+from nas.cli.overrides.hydra_internals import adapt_help, split_arguments
+from nas.cli.overrides.parse import add_or_override, quote_texts, value_of
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
 from nas.cli.overrides.working_directory import make_paths_absolute
 from nas.cli.run_dir.job_record import JobRecord, read_records
 from nas.utils.errors import NasError
+from nas.utils.program import program
 
 
 def launch(main: Callable[[], Any], job: str) -> None:
@@ -106,6 +107,8 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     given = list(flags.overrides)
     options = [argument for argument in arguments if argument not in given]
     given = [quote_texts(argument) for argument in given]
+    if any((flags.help, flags.hydra_help, flags.shell_completion)):
+        adapt_help({f"python {name}.py": program(name) for name in ("search", "train")})
     if any((flags.help, flags.hydra_help)):
         return Command(options + given)
     if flags.experimental_rerun:
@@ -122,7 +125,8 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
         check_choices(given)
     sweeping = bool(flags.multirun) or value_of(given, "hydra.mode") == "MULTIRUN"
     path = search_path(flags.config_dir or flags.config_path, given)
-    typed, given = given, complete(given, job, sweeping, path)
+    typed = [add_or_override(argument) for argument in given]
+    given = [add_or_override(argument) for argument in complete(typed, job, sweeping, path)]
     if foreign:
         return Command(options + given)
     cfg = compose_job(job, given, flags, sweeping, saved_lines(typed, given))
@@ -141,6 +145,7 @@ def _check(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespac
     check_grid(cfg, sweeping)
     if "submitit" not in cfg.hydra.launcher._target_:  # submitit starts the processes of a job itself
         refuse_nested_ddp(cfg, sweeping)
+        refuse_single_node(cfg)
     plan = make_plan(job, cfg, given, flags, sweeping)
     if not plan.is_further_rank:
         plan.check()

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from nas.cli.main import launch, run_with_error_handling
 from nas.cli.overrides.conf_dir import CONF
+from nas.cli.streams import protect_streams
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="search")
@@ -18,6 +19,7 @@ def _hydra_main(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Run search.py with the arguments of the process; ``data`` as the first one lists and downloads data instead."""
+    protect_streams()
     if sys.argv[1:2] == ["data"]:
         from nas.cli.data_command.command import main as data_command
 

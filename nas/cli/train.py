@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from nas.cli.main import launch, run_with_error_handling
 from nas.cli.overrides.conf_dir import CONF
+from nas.cli.streams import protect_streams
 from nas.zoo.listing import run_list_flag
 
 
@@ -19,6 +20,7 @@ def _hydra_main(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Run train.py with the arguments of the process; ``--list`` prints the published architectures instead."""
+    protect_streams()
     code = run_list_flag(sys.argv[1:])
     if code is not None:
         raise SystemExit(code)

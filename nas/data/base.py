@@ -18,6 +18,7 @@ from nas.data.pipeline.resize import Resize
 from nas.data.splits.official import EQUAL_HALVES, OfficialSplit
 from nas.data.splits.partition import Partition, Splits
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, FINITE, PADDING, PIXELS, POSITIVE, SEED, check_ranges
 
 Images = Literal["weights", "all"]
 """Training images of a measurement: the part that trains the weights, or all of the data set."""
@@ -47,6 +48,8 @@ class _Placement(NamedTuple):
     device: torch.device
 
 
+@check_ranges(mean=FINITE, std=POSITIVE, batch_size=COUNT, eval_batch_size=COUNT, seed=SEED)
+@check_ranges(pad=PADDING, cutout=PADDING, image_size=PIXELS, resize=PIXELS)
 class ImageData(pl.LightningDataModule):
     """Labeled images in memory. A subclass sets ``name``, ``shape`` and ``classes``, and implements ``load``.
 
@@ -145,23 +148,19 @@ class ImageData(pl.LightningDataModule):
 
     def _check_options(self) -> None:
         channels, height, width = self.shape
-        if len(self.mean) != channels or len(self.std) != channels or min(self.std) <= 0:
+        if len(self.mean) != channels or len(self.std) != channels:
             raise NasError(
                 f"dataset.mean={list(self.mean)}, dataset.std={list(self.std)}: do not fit {self.name}. "
-                f"Set {channels} value(s) each, one per channel, with positive std."
+                f"Set {channels} value(s) each, one per channel."
             )
-        for option, least in {"batch_size": 1, "eval_batch_size": 1, "pad": 0, "cutout": 0}.items():
-            value = getattr(self, option)
-            if value < least:
-                raise NasError(f"dataset.{option}={value}: out of range for {self.name}. Set at least {least}.")
         if self.classes < 2:
             raise NasError(f"dataset={self.name}: has {self.classes} class(es). Classification needs at least 2.")
+        if self.pad > min(height, width):
+            raise NasError(f"dataset.pad={self.pad}: larger than the images of {self.name} ({height}x{width}).")
         hole, side = self.cutout, max(height, width)
         if hole // 2 >= side - 1 and hole - hole // 2 >= side:
-            raise NasError(
-                f"dataset.cutout={hole}: covers the whole image of {self.name} ({height}x{width}). "
-                "Set a smaller side, or dataset.cutout=0."
-            )
+            covered = f"covers the whole image of {self.name} ({height}x{width})"
+            raise NasError(f"dataset.cutout={hole}: {covered}. Set a smaller side, or dataset.cutout=0.")
 
     def prepare_data(self) -> None:
         """Fetch the official list of the split if it is missing. A trainer calls it on one process per machine."""

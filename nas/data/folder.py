@@ -23,6 +23,7 @@ from nas.data.splits.image_survey import ImageSurvey, survey_images
 from nas.data.splits.partition import Splits
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
+from nas.utils.ranges import CLASSES, FRACTION, NOT_NEGATIVE, PIXELS, PROBABILITY, SEED, Range, check_ranges
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GRAY_MEAN, GRAY_STD = (0.449,), (0.226,)
@@ -39,6 +40,10 @@ class FolderOptions(TypedDict, total=False):
     seed: int
 
 
+@check_ranges(classes=CLASSES, image_size=PIXELS, channels=Range(1, 3, whole=True))
+@check_ranges(scale=FRACTION, color_jitter=NOT_NEGATIVE, lighting=NOT_NEGATIVE, num_workers=Range(0, 512, whole=True))
+@check_ranges(subset_fractions=PROBABILITY, subset_seed=SEED, test_seed=SEED)
+@check_ranges(test_fraction=Range(0, 1, above=True, below=True))
 class Folder(ImageData):
     """Training images in ``train/CLASS/`` and test images in ``val/CLASS/``; labels follow the sorted class names.
 

@@ -16,6 +16,7 @@ from nas.data.base import ImageData, ImageOptions
 from nas.data.folder import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD
 from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.ranges import Range, check_ranges
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ _LARGEST = 16 << 30  # bytes of all images in memory
 _GRAY = ("1", "L", "I;16", "I", "F")
 
 
+@check_ranges(load_size=Range(8, 2**14, whole=True), channels=Range(1, 3, whole=True))
 class HuggingFace(ImageData):
     """Images and labels of two columns of a data set, decoded into memory. Needs the extra ``hf``.
 

@@ -11,10 +11,18 @@ from torch import Generator, Tensor
 from nas.data.base import ImageData, ImageOptions
 from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError
+from nas.utils.ranges import CLASSES, NOT_NEGATIVE, PIXELS, Range, check_ranges
 
 _CHUNK = 1024  # images sampled at a time, since sampling takes four times the memory of the images
 
 
+@check_ranges(
+    shape=PIXELS,
+    classes=CLASSES,
+    size=Range(1, 10**8, whole=True),
+    test_size=Range(1, 10**8, whole=True),
+    noise=NOT_NEGATIVE,
+)
 class Synthetic(ImageData):
     """A fixed random pattern per class, plus noise: a learnable data set that is a function of ``seed``.
 
@@ -47,11 +55,8 @@ class Synthetic(ImageData):
         **options: Unpack[ImageOptions],
     ) -> None:
         sides = tuple(shape)
-        if len(sides) != 3 or min(*sides, classes, size, test_size) < 1 or noise < 0:
-            raise NasError(
-                f"dataset.shape={list(sides)}, classes={classes}, size={size}, test_size={test_size}, noise={noise}: "
-                "out of range. Set three numbers of shape, all numbers to at least 1, and noise to at least 0."
-            )
+        if len(sides) != 3:
+            raise NasError(f"dataset.shape={list(sides)}: needs three numbers. Set [channels,height,width].")
         self.shape = (sides[0], sides[1], sides[2])
         self.classes, self.size, self.test_size, self.noise = classes, size, test_size, noise
         means, stds = ((value,) * sides[0] if isinstance(value, int | float) else value for value in (mean, std))

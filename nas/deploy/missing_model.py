@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nas.deploy.model import MODEL_FILE
 from nas.spaces.genotype_file import GENOTYPE_FILE
+from nas.utils.program import program
 
 CHECKPOINT = Path("checkpoints", "last.ckpt")
 HISTORY = "history.jsonl"  # of a search, a line per epoch
@@ -19,11 +20,11 @@ def explain_missing_model(directory: Path) -> str:
         example = directory / jobs[0]
         return f"{problem}, but in {len(jobs)} of its directories. Set one run of the sweep, such as {example}."
     if (directory / GENOTYPE_FILE).is_file() or (directory / HISTORY).is_file():
-        return f"{problem}; it is the run of a search. Train the network: python train.py genotype={directory}."
+        return f"{problem}; it is the run of a search. Train the network: {program('train')} genotype={directory}."
     if (directory / CHECKPOINT).is_file():
         return (
-            f"{problem}; its training has not finished. Resume it, python train.py ckpt_path={directory}, or set its "
-            f"last checkpoint, {directory / CHECKPOINT}."
+            f"{problem}; its training has not finished. Resume it, {program('train')} ckpt_path={directory}, or set "
+            f"its last checkpoint, {directory / CHECKPOINT}."
         )
     if (directory / ".hydra").is_dir():
         return f"{problem}; its training stopped before the end of the first epoch. Start it again."

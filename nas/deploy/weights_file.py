@@ -6,6 +6,7 @@ import argparse
 import codecs
 import pickle
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +31,7 @@ PREFIXES = ("module.", "_orig_mod.", "network.", "model.", "net.")
 
 UNREADABLE = (
     *(RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError),
-    *(MemoryError, OverflowError, ImportError, zipfile.BadZipFile, zlib.error),
+    *(MemoryError, ArithmeticError, ImportError, AssertionError, struct.error, zipfile.BadZipFile, zlib.error),
 )
 
 

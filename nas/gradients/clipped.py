@@ -7,8 +7,10 @@ from torch import Tensor
 
 from nas.gradients.base import ArchGradient, BilevelStep
 from nas.gradients.first_order import FirstOrder
+from nas.utils.ranges import POSITIVE, check_ranges
 
 
+@check_ranges(norm=POSITIVE)
 class Clipped:
     """Another gradient, scaled down to ``norm`` if its norm over all architecture parameters is larger.
 

@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from nas.gradients.base import BilevelStep, Weights, grad_or_zeros
+from nas.utils.ranges import POSITIVE, check_ranges
 
 
+@check_ranges(radius=POSITIVE)
 class Unrolled:
     """The gradient one weight step ahead: DARTS' second order (Liu et al., ICLR 2019, equations 6 to 8).
 

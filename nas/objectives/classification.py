@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from nas.utils.ranges import PROBABILITY, check_ranges
 
+
+@check_ranges(label_smoothing=PROBABILITY)
 class Classification:
     """Cross-entropy on class labels, with optional label smoothing during training."""
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, EdgeWeights
 from nas.gradients.base import Reduce
-from nas.utils.errors import NasError
 from nas.utils.generators import Generators
+from nas.utils.ranges import COUNT, NOT_NEGATIVE, check_ranges
 
 ArchLoss = Callable[[Architecture], Tensor]
 
@@ -48,6 +48,7 @@ def clip_and_normalize(p: Tensor, mask: Tensor) -> Tensor:
     return torch.where(total > 0, clipped / torch.where(total > 0, total, 1), greatest)
 
 
+@check_ranges(eps=NOT_NEGATIVE)
 class RandomNoise(nn.Module):
     """SDARTS-RS: uniform noise from [-eps, eps] on each mixing weight (Chen and Hsieh, ICML 2020).
 
@@ -70,6 +71,7 @@ class RandomNoise(nn.Module):
         return {name: weights._replace(op=self.noisy(weights)) for name, weights in arch.items()}
 
 
+@check_ranges(eps=NOT_NEGATIVE, steps=COUNT)
 class Adversarial(RandomNoise):
     """SDARTS-ADV: the mixing weights in the eps-ball with the highest loss (Chen and Hsieh, ICML 2020).
 
@@ -87,10 +89,6 @@ class Adversarial(RandomNoise):
 
     def __init__(self, eps: float = 0.3, steps: int = 7) -> None:
         super().__init__(eps)
-        if steps < 1:
-            raise NasError(
-                f"method.weight_step.perturbation.steps={steps}: at least 1 ascent step is required. Use steps=7."
-            )
         self.steps = steps
 
     def forward(self, arch: Architecture, loss: ArchLoss, reduce: Reduce) -> Architecture:

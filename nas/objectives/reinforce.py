@@ -11,6 +11,7 @@ from nas.architecture.cell import Architecture
 from nas.architecture.masks import Masks
 from nas.gradients.base import Reduce
 from nas.utils.errors import NasError
+from nas.utils.ranges import DROP_PROBABILITY, check_ranges
 
 
 @runtime_checkable
@@ -32,6 +33,7 @@ def require_log_prob(relaxation: nn.Module) -> HasLogProb:
     return relaxation
 
 
+@check_ranges(momentum=DROP_PROBABILITY)
 class ReinforceObjective(nn.Module):
     """REINFORCE (Williams, 1992) on the accuracy of the batch, as in the TuNAS searches of AutoDL-Projects.
 
@@ -51,8 +53,6 @@ class ReinforceObjective(nn.Module):
 
     def __init__(self, momentum: float = 0.95) -> None:
         super().__init__()
-        if not 0 <= momentum < 1:
-            raise NasError(f"method.arch_step.reward.momentum={momentum}: use a number from 0 to below 1.")
         self.momentum = momentum
         self.register_buffer("total", torch.zeros(()))
         self.register_buffer("weight", torch.zeros(()))

@@ -17,6 +17,7 @@ from nas.nn.pooling import Pool
 from nas.objectives.concrete_density import concrete_log_density
 from nas.spaces.base import Network, Shape
 from nas.utils.errors import NasError
+from nas.utils.ranges import NOT_NEGATIVE, check_ranges
 
 Kind = Literal["size", "macs", "memory", "all"]
 Estimator = Literal["sample", "expected", "policy"]
@@ -45,6 +46,7 @@ class ResourceFactory(Protocol):
     def __call__(self, network: Network, cells: Mapping[str, Cell], shape: Shape) -> ResourcePenalty: ...
 
 
+@check_ranges(strength=NOT_NEGATIVE, min_macs=NOT_NEGATIVE)
 class ResourcePenalty(nn.Module):
     """``strength`` times the cost of an architecture, summed over edges (SNAS, Xie et al., ICLR 2019, section 2.4).
 

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.proxies.proxy import Batch, LayerwiseProxy, stateless_forward, weight_layers
+from nas.utils.ranges import COUNT, check_ranges
 
 
+@check_ranges(batch_size=COUNT)
 class Fisher(LayerwiseProxy):
     """Sum over output channels of half the mean over images of (sum over pixels of a * dL/da)^2; a is the output.
 

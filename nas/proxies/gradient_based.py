@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.proxies.proxy import Batch, LayerwiseProxy, stateless_forward, weight_layers
+from nas.utils.ranges import COUNT, check_ranges
 
 
+@check_ranges(batch_size=COUNT)
 class GradNorm(LayerwiseProxy):
     """Sum of the gradient norms of the layers; not the norm of the whole gradient."""
 
@@ -24,6 +26,7 @@ class GradNorm(LayerwiseProxy):
         return {name: grad.norm() for name, grad in zip(weights, grads, strict=True)}
 
 
+@check_ranges(batch_size=COUNT)
 class Snip(LayerwiseProxy):
     """SNIP (Lee et al., ICLR 2019): the sum of |g * w|, the first-order effect of removing each weight.
 
@@ -42,6 +45,7 @@ class Snip(LayerwiseProxy):
         return {name: (product if self.signed else product.abs()).sum() for name, product in products.items()}
 
 
+@check_ranges(batch_size=COUNT)
 class Grasp(LayerwiseProxy):
     """GraSP (Wang et al., ICLR 2020): the sum of -w * (Hg), with the sign of zero-cost-nas.
 

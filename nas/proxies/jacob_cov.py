@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
+from nas.utils.ranges import COUNT, POSITIVE, check_ranges
 
 
+@check_ranges(batch_size=COUNT, k=POSITIVE)
 class JacobCov(Proxy):
     """-sum(log(v + k) + 1 / (v + k)) over the eigenvalues v of the correlation of the images' gradients.
 

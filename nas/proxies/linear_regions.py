@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.spaces.base import Probe
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, check_ranges
 
 CROP_SIZE = 3
 """Side, in pixels, of the crops on which TE-NAS counts."""
 
 
+@check_ranges(batch_size=COUNT, chunk=COUNT)
 class LinearRegions(Proxy):
     """Number of distinct patterns of active ReLUs over a set of inputs; exact, at most the number of inputs.
 
@@ -28,8 +30,6 @@ class LinearRegions(Proxy):
     probe: Probe | None = "regions"
 
     def __init__(self, batch_size: int = 3000, chunk: int = 1000) -> None:
-        if chunk < 1:
-            raise NasError(f"linear_regions: chunk={chunk}: use a whole number of at least 1.")
         self.batch_size = batch_size
         self.chunk = chunk
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
+from nas.utils.ranges import COUNT, check_ranges
 
 
+@check_ranges(batch_size=COUNT)
 class Naswot(Proxy):
     """log|det K|; K[i, j] is the number of units, over all ReLUs, in the same state for images i and j.
 

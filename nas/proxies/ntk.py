@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.spaces.base import Probe
+from nas.utils.ranges import COUNT, check_ranges
 
 Rows = Literal["auto", "loop", "batched"]
 MAX_BATCHED_GPU, MAX_BATCHED_CPU = 72 * 72, 256
 """Maximum of images times batched backward passes: from there on, separate passes are faster."""
 
 
+@check_ranges(batch_size=COUNT)
 class Ntk(Proxy):
     """Condition number of G G^T; row i of G is the gradient of the sum of image i's logits.
 

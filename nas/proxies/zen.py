@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.proxies.proxy import Batch, Proxy
-from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, POSITIVE, check_ranges
 
 
+@check_ranges(batch_size=COUNT, gamma=POSITIVE, repeats=COUNT)
 class Zen(Proxy):
     """log E|f(x) - f(x + gamma e)| + the sum over batch norms of log sqrt(mean of the running variance).
 
@@ -38,8 +39,6 @@ class Zen(Proxy):
     name = "zen"
 
     def __init__(self, batch_size: int = 16, gamma: float = 1e-2, repeats: int = 32, carry: bool = True) -> None:
-        if repeats < 1 or gamma <= 0:
-            raise NasError(f"zen: repeats={repeats}, gamma={gamma}: use repeats of at least 1 and gamma above 0.")
         self.batch_size = batch_size
         self.gamma = gamma
         self.repeats = repeats

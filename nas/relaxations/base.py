@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from nas.architecture.cell import Architecture, Cell, CellGenotype
 from nas.architecture.masks import Masks
 from nas.utils.generators import Generators
+from nas.utils.ranges import FINITE, NOT_NEGATIVE, check_ranges
 
 Discretization = Callable[[Cell, Tensor, Tensor | None], CellGenotype]
 """Derives a cell's genotype from op scores [edges, ops] and, where edges are weighted too, edge scores [edges]."""
 
 
+@check_ranges(init_std=NOT_NEGATIVE, init_mean=FINITE)
 class Relaxation(nn.Module, ABC):
     """A distribution over architectures, parametrized by ``alpha``: one float32 matrix [edges, ops] per cell type.
 

@@ -16,11 +16,13 @@ from nas.relaxations.gumbel import gumbel_noise, perturbed_logits
 from nas.relaxations.sample_categorical import sample_categorical
 from nas.relaxations.warmup_widths import sample_warmup_widths
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT_OR_ZERO, POSITIVE, check_ranges
 
 PAIR_PROB_OFFSET = 1e-7
 """Added to the probabilities from which a pair is sampled, as in AutoDL-Projects."""
 
 
+@check_ranges(rows=COUNT_OR_ZERO)
 class BlockRelaxation(Relaxation):
     """Independent samples for the blocks of a chain. A subclass implements ``relax_blocks``.
 
@@ -77,6 +79,7 @@ class BlockRelaxation(Relaxation):
         return arch
 
 
+@check_ranges(tau=POSITIVE)
 class BlockGumbel(BlockRelaxation):
     """Samples of the concrete distribution, one per block (AutoDL-Projects, exps/NATS-algos/search-size.py).
 

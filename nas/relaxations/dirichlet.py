@@ -12,8 +12,10 @@ from torch.autograd.function import once_differentiable
 
 from nas.architecture.cell import Cell
 from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
+from nas.utils.ranges import NOT_NEGATIVE, check_ranges
 
 
+@check_ranges(reg_scale=NOT_NEGATIVE)
 class Dirichlet(EdgewiseRelaxation):
     """Weights sampled from Dir(ELU(alpha) + 1) with pathwise derivatives, as in DrNAS (Chen et al., ICLR 2021).
 

@@ -13,6 +13,7 @@ from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation
 from nas.relaxations.sample_categorical import sample_categorical
+from nas.utils.ranges import CHANNELS, LAYERS, NOT_NEGATIVE, POSITIVE, check_ranges
 
 
 class SampledPath(NamedTuple):
@@ -36,6 +37,7 @@ class _DecodingState:
         self.entropy = first.new_zeros(())
 
 
+@check_ranges(hidden=CHANNELS, layers=LAYERS, temperature=POSITIVE, bound=POSITIVE, spread=NOT_NEGATIVE)
 class Controller(Relaxation):
     """ENAS' controller: an LSTM that selects the ops of a cell one after another (Pham et al., ICML 2018).
 

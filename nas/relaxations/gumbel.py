@@ -10,8 +10,10 @@ from torch import Tensor
 
 from nas.architecture.cell import Cell
 from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
+from nas.utils.ranges import POSITIVE, check_ranges
 
 
+@check_ranges(tau=POSITIVE)
 class Gumbel(EdgewiseRelaxation):
     """A sample of the concrete distribution at temperature ``tau``.
 

@@ -11,8 +11,10 @@ from torch import Tensor
 from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
 from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
+from nas.utils.ranges import NOT_NEGATIVE, check_ranges
 
 
+@check_ranges(zero_one_weight=NOT_NEGATIVE)
 class Sigmoid(EdgewiseRelaxation):
     """The sigmoid of alpha as an independent gate of each op, as in FairDARTS (Chu et al., ECCV 2020).
 

@@ -20,6 +20,7 @@ from nas.objectives.resource_penalty import ResourceFactory
 from nas.relaxations.base import Relaxation
 from nas.searches.base import SupernetSearch
 from nas.utils.distributed import mean_over_ranks
+from nas.utils.ranges import COUNT_OR_ZERO, POSITIVE, check_ranges
 
 
 class ArchForward(NamedTuple):
@@ -37,6 +38,7 @@ class ArchForwardFunction(Protocol):
     def __call__(self, batch: Batch, weights: Weights | None = None) -> ArchForward: ...
 
 
+@check_ranges(clip_norm=POSITIVE, warmup_epochs=COUNT_OR_ZERO)
 @dataclass
 class ArchStep:
     """Options of the architecture step, and the step itself.

@@ -31,6 +31,9 @@ StepOrder = Literal["arch_first", "weights_first"]
 class StagedCallback(Protocol):
     """A callback that replaces the supernet in later stages of the search."""
 
+    def check_edge(self, space: Space, edge: EdgeFactory) -> None:
+        """Raise NasError if the edges of a later stage do not fit the space, before the first supernet is built."""
+
     def prepare(self, search: GradientSearch) -> None:
         """Raise NasError if the search cannot run in stages."""
 
@@ -72,12 +75,16 @@ class GradientSearch(SupernetSearch):
         callbacks: Sequence[pl.Callback] = (),
         name: str = "gradient",
     ) -> None:
+        for callback in self._staged(callbacks):
+            callback.check_edge(space, edge)
         super().__init__(space, name, edge)
         self.weight_step = weight_step
         self.arch_step = ArchStep() if arch_step is None else arch_step
         self.relaxation = relaxation(space.cells)
         check_arch_step(self.relaxation, self.arch_step)
         self.step_order, self.edge = step_order, edge
+        if not (discretization is None or callable(discretization) or isinstance(discretization, Mapping)):
+            raise NasError(f"method.discretization={discretization}: use null, or a rule with its _target_.")
         self.discretization = discretize if discretization is None else discretization
         # attributes of the search, so that their state is part of its state_dict
         self.perturbation = weight_step.perturbation
@@ -176,7 +183,11 @@ class GradientSearch(SupernetSearch):
 
     def staged_callbacks(self) -> list[StagedCallback]:
         """Return the callbacks that divide the search into stages."""
-        return [callback for callback in self.callbacks if isinstance(callback, StagedCallback)]
+        return self._staged(self.callbacks)
+
+    @staticmethod
+    def _staged(callbacks: Sequence[pl.Callback]) -> list[StagedCallback]:
+        return [callback for callback in callbacks if isinstance(callback, StagedCallback)]
 
     def check_precision(self, precision: str) -> None:
         if precision not in ("32-true", "64-true", "bf16-mixed"):

@@ -16,10 +16,12 @@ from nas.objectives.perturbation import Perturbation
 from nas.relaxations.base import Relaxation
 from nas.searches.base import SupernetSearch
 from nas.utils.distributed import mean_over_ranks
+from nas.utils.ranges import POSITIVE, check_ranges
 
 ClipParams = Literal["weights", "all", "all_accumulated"]
 
 
+@check_ranges(clip_norm=POSITIVE)
 @dataclass
 class WeightStep:
     """Options of the weight step, and the step itself.

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, FRACTION, NOT_NEGATIVE, check_ranges
 
 Schedule = Literal["cosine", "linear", "exponential"]
 Interval = Literal["epoch", "step", "warmup"]
@@ -18,6 +19,15 @@ OPTIONS = ("T_max", "schedule", "eta_min", "gamma", "interval", "warmup_start_lr
 """Options that a resumed run takes from its own configuration, not from the checkpoint."""
 
 
+@check_ranges(
+    T_max=COUNT,
+    warmup_epochs=COUNT_OR_ZERO,
+    eta_min=NOT_NEGATIVE,
+    slow_tail_epochs=COUNT_OR_ZERO,
+    gamma=FRACTION,
+    warmup_start_lr=NOT_NEGATIVE,
+    final_epochs_at_min=COUNT_OR_ZERO,
+)
 class LRDecay(LRScheduler):
     """Cosine, linear or exponential decay over ``T_max`` epochs, with an optional warm-up.
 
@@ -70,11 +80,6 @@ class LRDecay(LRScheduler):
         super().__init__(optimizer)
 
     def _check_options(self) -> None:
-        if self.T_max < 1:
-            raise NasError(f"scheduler.T_max={self.T_max}: the run has no epochs. Set at least 1.")
-        for name in LENGTHS:
-            if getattr(self, name) < 0:
-                raise NasError(f"scheduler.{name}={getattr(self, name)}: must not be negative. Set 0 or more epochs.")
         for name, choices in (("schedule", get_args(Schedule)), ("interval", get_args(Interval))):
             if getattr(self, name) not in choices:
                 raise NasError(f"scheduler.{name}={getattr(self, name)}: unknown. Choose from {', '.join(choices)}.")

@@ -23,6 +23,7 @@ from nas.spaces.base import Network
 from nas.training.lr_schedule import LRDecay
 from nas.training.param_groups import parameter_groups
 from nas.utils.errors import NasError
+from nas.utils.ranges import CLASSES, DROP_PROBABILITY, NOT_NEGATIVE, POSITIVE, PROBABILITY, SEED, check_ranges
 from nas.utils.seeds import derive_seed
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,14 @@ class Best(NamedTuple):
 MANY_CLASSES = 100  # data sets with at least this many classes also report the top-5 accuracy
 
 
+@check_ranges(
+    classes=CLASSES,
+    label_smoothing=PROBABILITY,
+    auxiliary_weight=NOT_NEGATIVE,
+    drop_path=DROP_PROBABILITY,
+    clip_norm=POSITIVE,
+    seed=SEED,
+)
 class Training(pl.LightningModule):
     """Train and test the network of a genotype.
 

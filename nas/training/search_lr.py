@@ -8,12 +8,22 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from nas.utils.ranges import COUNT, NOT_NEGATIVE, check_ranges
+
 
 def projection_length(total: int, supernet_epochs: int, projection_epochs: int) -> int:
     """Return the epochs of the projection in a run of ``total`` epochs: its published share, at least 1."""
     return max(1, round(total * projection_epochs / (supernet_epochs + projection_epochs)))
 
 
+@check_ranges(
+    T_max=COUNT,
+    supernet_epochs=COUNT,
+    projection_epochs=COUNT,
+    projection_lr=NOT_NEGATIVE,
+    projection_lr_min=NOT_NEGATIVE,
+    eta_min=NOT_NEGATIVE,
+)
 class CosineThenProjection(LRScheduler):
     """Cosine decay for the supernet, then a second cosine decay for the projection (DARTS-PT).
 
@@ -63,6 +73,7 @@ def first_epoch_of_stage(stage: int, epochs: int, stages: int) -> int:
     return -(-stage * epochs // stages)
 
 
+@check_ranges(T_max=COUNT, stages=COUNT, eta_min=NOT_NEGATIVE)
 class StagedCosine(LRScheduler):
     """Cosine decay from the initial rate to ``eta_min`` in each of ``stages`` parts of ``T_max`` epochs (P-DARTS).
 

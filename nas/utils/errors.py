@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MAX_LISTED = 40
 """Number of choices up to which a message lists all of them."""
@@ -24,10 +24,19 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> NasError:
     valid = sorted(choices)
     if not valid:
         return NasError(f"unknown {kind} '{name}': there are no choices")
-    near = difflib.get_close_matches(str(name), valid, n=1 if len(valid) <= MAX_LISTED else 3, cutoff=0.5)
+    near = nearest(name, valid, 1 if len(valid) <= MAX_LISTED else 3)
     hint = f"did you mean {' or '.join(repr(choice) for choice in near)}?" if near else ""
     listed = f"Choose from {', '.join(valid)}." if len(valid) <= MAX_LISTED or not near else ""
     return NasError(f"unknown {kind} '{name}': {hint} {listed}".replace("  ", " ").rstrip())
+
+
+def nearest(name: str, choices: Sequence[str], count: int, cutoff: float = 0.5) -> list[str]:
+    """Return up to ``count`` of the choices most similar to ``name``, best first; capitals make no difference."""
+    lowered: dict[str, list[str]] = {}
+    for choice in choices:
+        lowered.setdefault(choice.lower(), []).append(choice)
+    found = difflib.get_close_matches(str(name).lower(), lowered, n=count, cutoff=cutoff)
+    return [choice for match in found for choice in lowered[match]][:count]
 
 
 def one_line(error: object) -> str:

@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 from nas.utils.errors import NasError
+from nas.utils.program import program
 
 FILE = "architectures.json"
 IMAGENET_MIN_SIDE = 128
@@ -126,7 +127,7 @@ def get_architecture(name: str) -> PublishedArchitecture:
     architecture = find_architecture(name)
     if architecture is None:
         near = similar_names(name)
-        hint = f"Did you mean {' or '.join(near)}?" if near else "python train.py --list prints all names."
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"{program('train')} --list prints all names."
         raise NasError(f"genotype={name}: no published architecture has this name. {hint}")
     return architecture
 

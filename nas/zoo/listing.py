@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
+from nas.utils.program import program
 from nas.zoo.architectures import PublishedArchitecture, normalize_name, published_architectures, similar_names
 
 FLAG = "--list"
@@ -30,7 +31,9 @@ def run_list_flag(arguments: Sequence[str]) -> int | None:
         return 1
     try:
         print("\n".join(_rows(found)))
-        print(f"{len(found)} architectures. Train one: python train.py genotype=NAME. Figures as published; - unknown.")
+        print(
+            f"{len(found)} architectures. Train one: {program('train')} genotype=NAME. Figures as published; - unknown."
+        )
         sys.stdout.flush()
     except BrokenPipeError:  # the reader closed the pipe; without this, Python reports the error again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,14 +13,14 @@ from tests.support.error_tools import run
 from tests.support.query_tools import COMMAND, QUICK
 
 REFUSED = {
-    "method.budget.queries=0": ["budget.queries=0", "at least 1"],
+    "method.budget.queries=0": ["method.budget.queries=0: use a whole number from 1"],
     "method.budget.queries=-5": ["budget.queries=-5"],
     "method.budget.queries=2.5": ["method.budget.queries=2.5", "whole number"],
     "method.budget.seconds=0": ["budget.seconds=0", "above 0"],
     "method.budget.seconds=-1.5": ["budget.seconds=-1.5"],
     "method.budget.seconds=soon": ["method.budget.seconds=soon", "a number"],
     "method.budget.seconds=5": ["budget.seconds=5: the first query takes", "budget.queries"],
-    "method.repetitions=0": ["repetitions=0", "at least 1"],
+    "method.repetitions=0": ["method.repetitions=0: use a whole number from 1"],
     "method.evaluator=null": [
         "method.evaluator=null: method=regularized_evolution needs an evaluator",
         "evaluator=benchmark",
@@ -110,11 +110,11 @@ def test_repetitions_refuse_missing_gpu(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "phrase"),
     [
-        (["proxy=naswot", "proxy.batch_size=0"], "naswot: batch_size=0: the proxy needs at least 2"),
+        (["proxy=naswot", "proxy.batch_size=0"], "proxy.batch_size=0: use a whole number from 1"),
+        (["proxy=naswot", "proxy.batch_size=1"], "naswot: batch_size=1: the proxy needs at least 2"),
         (["proxy=jacob_cov", "proxy.batch_size=1"], "jacob_cov: batch_size=1"),
-        (["proxy=snip", "proxy.batch_size=0"], "snip: batch_size=0: the proxy needs at least 1"),
-        (["proxy=linear_regions", "proxy.chunk=0"], "linear_regions: chunk=0"),
-        (["proxy=zen", "proxy.repeats=0"], "zen: repeats=0"),
+        (["proxy=linear_regions", "proxy.chunk=0"], "proxy.chunk=0: use"),
+        (["proxy=zen", "proxy.repeats=0"], "proxy.repeats=0: use"),
     ],
 )
 def test_search_refuses_proxies_of_too_few_images(options: list[str], phrase: str, tmp_path: Path) -> None:

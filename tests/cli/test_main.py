@@ -140,3 +140,22 @@ def test_help_lists_all_choices_without_heavy_imports(entry: str, tmp_path: Path
     bare = [line for line in done.stdout.splitlines() if line.strip() == f"python {entry}.py"]
     assert len(examples) + len(bare) >= 5
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("entry", [["search.py"], ["-m", "nas", "search"]], ids=["script", "module"])
+def test_tab_completion_offers_the_choices_of_a_group(entry: list[str], tmp_path: Path) -> None:
+    words = [str(ROOT / part) if part.endswith(".py") else part for part in entry]
+    line = "python search.py method=darts_"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    command = [sys.executable, *words, "-sc", "query=bash"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=60)
+    expected = [f"method={name}" for name in choices("method") if name.startswith("darts_")]
+    assert (done.returncode, sorted(done.stdout.split())) == (0, expected), done.stderr
+
+
+def test_cfg_prints_the_configuration_of_an_installed_module(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nas", "search", "--cfg", "job", "method=gdas"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "name: gdas" in done.stdout and list(tmp_path.iterdir()) == []

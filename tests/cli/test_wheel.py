@@ -87,6 +87,7 @@ def test_module_command_prints_its_help(prefix: Path, tmp_path: Path, command: s
     shown = run(prefix, tmp_path, "-m", "nas", command, "--help")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.strip() and not list(tmp_path.iterdir())
+    assert "python search.py" not in shown.stdout and "python train.py" not in shown.stdout
 
 
 def test_module_lists_and_refuses_commands(prefix: Path, tmp_path: Path) -> None:

@@ -82,8 +82,8 @@ def test_image_data_uses_rank_and_device_of_the_trainer() -> None:
         data.train_dataloader()
 
 
-def test_image_data_rejects_a_single_class() -> None:
-    with pytest.raises(NasError, match=r"synthetic: has 1 class.*at least 2"):
+def test_synthetic_rejects_a_single_class() -> None:
+    with pytest.raises(NasError, match="classes=1: use a whole number from 2"):
         Synthetic(classes=1)
 
 
@@ -96,11 +96,12 @@ def test_image_data_accepts_the_largest_partial_hole() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "dataset.batch_size=0: out of range for digits"),
-        ({"pad": -1}, "dataset.pad=-1"),
+        ({"batch_size": 0}, "batch_size=0: use a whole number from 1"),
+        ({"pad": -1}, "pad=-1"),
+        ({"pad": 9}, r"dataset.pad=9: larger than the images of digits \(8x8\)"),
         ({"cutout": 16}, r"dataset.cutout=16: covers the whole image of digits \(8x8\)"),
         ({"mean": (0.5, 0.5, 0.5)}, "Set 1 value"),
-        ({"std": (0.0,)}, "positive std"),
+        ({"std": (0.0,)}, "std=.*use a number above 0"),
     ],
     ids=option_ids,
 )

@@ -244,7 +244,7 @@ def test_mask_rl_refuses_a_missing_reward(tmp_path: Path) -> None:
 def test_mask_rl_refuses_bad_options_and_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NasError, match="has 2 rows"):
         BlockCategorical(CELLS, [0, 2])
-    with pytest.raises(NasError, match="reward.momentum"):
+    with pytest.raises(NasError, match="momentum=1.0: use a number from 0 to below 1"):
         ReinforceObjective(momentum=1.0)
     soft = Softmax(CELLS)
     with pytest.raises(NasError, match="Softmax has no log_prob"):

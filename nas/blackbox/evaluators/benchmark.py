@@ -19,11 +19,13 @@ from nas.data.base import ImageData
 from nas.spaces.base import Space
 from nas.spaces.resolve_genotype import GivenGenotype
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, SEED, check_ranges
 
 SPLITS = ("valid", "test")
 Rows = NDArray[np.int64]
 
 
+@check_ranges(epochs=COUNT, report_epochs=COUNT, fidelities=COUNT, seed=SEED)
 class BenchmarkQuery(Evaluator):
     """Stored accuracy of a genotype, at the simulated cost of one training and one validation pass.
 
@@ -70,7 +72,7 @@ class BenchmarkQuery(Evaluator):
         table = benchmarks.find_benchmark(root, space.notation) if space.notation in BENCHMARK_SPACES else None
         if table is None:
             raise _no_table(root, space.notation)
-        if isinstance(benchmark_seed, str) and benchmark_seed not in ("mean", "random"):
+        if benchmark_seed not in ("mean", "random") and benchmark_seed not in COUNT_OR_ZERO:
             raise NasError(f"evaluator.benchmark_seed={benchmark_seed}: use mean, random or a seed number.")
         self.space = space
         self.table: Benchmark = table

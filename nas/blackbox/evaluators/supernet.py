@@ -12,8 +12,10 @@ from nas.data.base import ImageData
 from nas.searches.base import SupernetSearch
 from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, check_ranges
 
 
+@check_ranges(batches=COUNT)
 class SupernetAccuracy(Evaluator):
     """Validation accuracy (percent) of a genotype with the supernet's weights and batch statistics; measured seconds.
 
@@ -32,8 +34,6 @@ class SupernetAccuracy(Evaluator):
     def __init__(
         self, search: SupernetSearch, data: ImageData, device: torch.device | None = None, batches: int | None = None
     ) -> None:
-        if batches is not None and batches < 1:
-            raise NasError(f"evaluator.batches={batches}: use a number of at least 1, or null for all.")
         self.search = search.to(device)
         self.network_size = search.space.describe_size(**search.space.supernet_size())
         self._like = torch.zeros((), device=device)

@@ -21,8 +21,10 @@ from nas.objectives.classification import Classification
 from nas.spaces.base import Network, Space
 from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, POSITIVE, SEED, check_ranges
 
 
+@check_ranges(epochs=COUNT, clip_norm=POSITIVE, seed=SEED, fidelities=COUNT)
 class ShortTraining(Evaluator):
     """Validation accuracy (percent) after a short training from scratch on the training split; measured seconds.
 
@@ -71,8 +73,6 @@ class ShortTraining(Evaluator):
                 f"evaluator.scheduler_epochs_arg={scheduler_epochs_arg}: evaluator.scheduler takes no such argument. "
                 "Set the name of its number of epochs, or null."
             )
-        if epochs < 1:
-            raise NasError(f"evaluator.epochs={epochs}: use a whole number of epochs, at least 1.")
         loaders, valid = data.train_dataloader(), data.val_dataloader()
         if not isinstance(loaders, CombinedLoader) or isinstance(valid, list):
             raise NasError("evaluator=training: needs validation images. Set dataset.bilevel=true.")

@@ -15,8 +15,11 @@ from nas.proxies.evaluate import ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.spaces.base import Space
 from nas.spaces.resolve_genotype import GivenGenotype
+from nas.utils.errors import NasError
+from nas.utils.ranges import SEED, check_ranges
 
 
+@check_ranges(seed=SEED)
 class ZeroCost(Evaluator):
     """Value of a zero-cost proxy, negated if lower is better; measured seconds.
 
@@ -38,7 +41,8 @@ class ZeroCost(Evaluator):
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        assert proxy is not None, "the configuration always sets a proxy"
+        if proxy is None:
+            raise NasError("evaluator.proxy=null: evaluator=zero_cost needs a proxy. Set proxy=naswot or another one.")
         self.label = proxy.name if proxy.higher_is_better else f"-{proxy.name}"
         thin = network is None and proxy.probe is not None
         size = space.describe_size(**(space.supernet_size() if network is None else network))

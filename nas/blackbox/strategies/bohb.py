@@ -13,7 +13,7 @@ from nas.blackbox.strategies.decision_model import Choices, DecisionModel
 from nas.blackbox.strategies.kernel_density import KernelDensityModel
 from nas.blackbox.strategies.optuna_tpe import OptunaTPE
 from nas.spaces.base import Space
-from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, FRACTION, PROBABILITY, Range, check_ranges
 
 
 @dataclass
@@ -31,6 +31,15 @@ class _Bracket:
     results: list[tuple[float, Genotype, Choices]] = field(default_factory=list)
 
 
+@check_ranges(
+    rungs=Range(1, 20, whole=True),
+    eta=Range(2, 1000, whole=True),
+    num_samples=COUNT,
+    random_fraction=PROBABILITY,
+    top=Range(0, 1, above=True, below=True),
+    min_points=COUNT,
+    min_bandwidth=FRACTION,
+)
 class Bohb(Strategy):
     """Hyperband's brackets of successive halving; the model of the highest ready rung proposes candidates.
 
@@ -69,17 +78,6 @@ class Bohb(Strategy):
         min_bandwidth: float = 0.3,
     ) -> None:
         super().__init__(space)
-        if rungs < 1 or eta < 2 or num_samples < 1 or not 0 <= random_fraction <= 1 or not 0 < top < 1:
-            raise NasError(
-                f"method.strategy: rungs={rungs}, eta={eta}, num_samples={num_samples}, "
-                f"random_fraction={random_fraction}, top={top}: rungs and num_samples must be at least 1, eta at least "
-                "2, random_fraction in [0, 1], top in (0, 1)."
-            )
-        if (min_points is not None and min_points < 1) or not 0 < min_bandwidth <= 1:
-            raise NasError(
-                f"method.strategy: min_points={min_points}, min_bandwidth={min_bandwidth}: min_points must be at least "
-                "1, min_bandwidth in (0, 1]."
-            )
         self.encoding = CategoricalEncoding(space)
         self.rungs, self.eta, self.random_fraction = rungs, eta, random_fraction
         points = len(self.encoding.decisions) + 1 if min_points is None else min_points

@@ -9,9 +9,10 @@ from nas.architecture.cell import Genotype
 from nas.blackbox.mutations import mutate
 from nas.blackbox.strategies.base import Strategy
 from nas.spaces.base import Space
-from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, check_ranges
 
 
+@check_ranges(population=COUNT, sample=COUNT)
 class RegularizedEvolution(Strategy):
     """Aging evolution: the best of a random sample is mutated, and its child replaces the oldest member.
 
@@ -28,10 +29,6 @@ class RegularizedEvolution(Strategy):
 
     def __init__(self, space: Space, population: int = 10, sample: int = 3, by_node: bool = False) -> None:
         super().__init__(space)
-        if min(population, sample) < 1:
-            raise NasError(
-                f"method.strategy: population={population}, sample={sample}: both must be whole numbers of at least 1."
-            )
         self.size = population
         self.sample = sample
         self.by_node = by_node

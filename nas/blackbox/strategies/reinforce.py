@@ -12,9 +12,10 @@ from nas.architecture.cell import Genotype
 from nas.blackbox.encoding import CategoricalEncoding
 from nas.blackbox.strategies.base import Strategy
 from nas.spaces.base import Space
-from nas.utils.errors import NasError
+from nas.utils.ranges import DROP_PROBABILITY, NOT_NEGATIVE, POSITIVE, check_ranges
 
 
+@check_ranges(lr=POSITIVE, momentum=DROP_PROBABILITY, init_std=NOT_NEGATIVE)
 class ReinforceStrategy(Strategy):
     """Independent categorical distributions, one per decision, trained by Adam along the score-function gradient.
 
@@ -33,11 +34,6 @@ class ReinforceStrategy(Strategy):
 
     def __init__(self, space: Space, lr: float = 0.001, momentum: float = 0.9, init_std: float = 1e-3) -> None:
         super().__init__(space)
-        if lr <= 0 or not 0 <= momentum < 1 or init_std < 0:
-            raise NasError(
-                f"method.strategy: lr={lr}, momentum={momentum}, init_std={init_std}: lr must be above 0, momentum in "
-                "[0, 1), init_std at least 0."
-            )
         self.encoding = CategoricalEncoding(space)
         self.momentum = momentum
         self.init_std = init_std

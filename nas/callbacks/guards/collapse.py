@@ -11,10 +11,12 @@ import torch
 
 from nas.searches.base import Search
 from nas.searches.gradient import GradientSearch
+from nas.utils.ranges import NOT_NEGATIVE, check_ranges
 
 log = logging.getLogger(__name__)
 
 
+@check_ranges(limit=NOT_NEGATIVE)
 class Monitor(pl.Callback, ABC):
     """Log values once per epoch and warn if they pass a limit.
 

@@ -18,8 +18,10 @@ from nas.nn.fused_cell_graph import unfused
 from nas.searches.base import Observation, SupernetSearch
 from nas.training.network_training import Training
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, check_ranges
 
 
+@check_ranges(every=COUNT)
 class StopOnNonFinite(pl.Callback):
     """Raise NasError on a NaN or infinite loss, naming the step and the first module that produced it.
 
@@ -36,8 +38,6 @@ class StopOnNonFinite(pl.Callback):
     """
 
     def __init__(self, every: int = 50) -> None:
-        if every < 1:
-            raise NasError(f"callbacks.stop_on_nan.every={every}: must be at least 1 step. Set it to 50, for example.")
         self.every = every
         self._pending: list[tuple[int, Observation]] = []
         self._batch: Batch | None = None

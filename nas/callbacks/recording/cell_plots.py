@@ -12,8 +12,10 @@ from nas.plotting.heatmap import heatmap_figure
 from nas.searches.base import Search
 from nas.searches.gradient import GradientSearch
 from nas.spaces.genotype_file import GENOTYPE_FILE
+from nas.utils.ranges import COUNT, check_ranges
 
 
+@check_ranges(every=COUNT)
 class CellPlots(pl.Callback):
     """Plot the genotype as cell.svg and cell.png every few epochs and at the end.
 

@@ -9,7 +9,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, check_ranges
 
+
+@check_ranges(warmup=COUNT_OR_ZERO, keep=COUNT)
 class StepTimer(pl.Callback):
     """Time whole training steps, with CUDA events on a GPU.
 

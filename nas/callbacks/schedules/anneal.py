@@ -11,8 +11,10 @@ from torch import nn
 
 from nas.training.search_lr import projection_length
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, FINITE, check, check_ranges, ranges_of
 
 
+@check_ranges(start=FINITE, end=FINITE, ahead=COUNT_OR_ZERO, shares=COUNT)
 class Anneal(pl.Callback):
     """Move an attribute of the search from ``start`` to ``end``, one value per epoch.
 
@@ -30,7 +32,7 @@ class Anneal(pl.Callback):
             in the second (DARTS-PT: a supernet, then its projection).
 
     Raises:
-        NasError: if the search has no such attribute, or trainer.max_epochs is not set.
+        NasError: if the search has no such attribute, an end is out of its range, or trainer.max_epochs is not set.
     """
 
     def __init__(
@@ -75,7 +77,15 @@ class Anneal(pl.Callback):
         if epochs is None or epochs < 1:
             raise NasError("Anneal: trainer.max_epochs is not set. Set epochs to a whole number.")
         for owner in owners:
+            self._check(owner, name)
             setattr(owner, name, self.value(trainer.current_epoch, epochs))
+
+    def _check(self, owner: object, name: str) -> None:
+        """Raise NasError if an end of the schedule is out of the range that the class of ``owner`` declares."""
+        allowed = ranges_of(type(owner)).get(name)
+        for end in ("start", "end") if allowed is not None else ():
+            assert allowed is not None
+            check(f"Anneal: path={self.path}, {end}", getattr(self, end), allowed)
 
 
 def _children(owner: object, part: str) -> list[object]:

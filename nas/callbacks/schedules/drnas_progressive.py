@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -10,14 +12,17 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from nas.callbacks.schedules.stages import Stages, prune, replace_supernet
+from nas.callbacks.schedules.stages import Stages, check_keep, prune, replace_supernet
+from nas.nn.edges.mixed import EdgeFactory
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.net2wider import copy_widened, plan_widening
 from nas.searches.gradient import GradientSearch
-from nas.spaces.base import Network
+from nas.spaces.base import Network, Space
 from nas.utils.errors import NasError
+from nas.utils.ranges import CHANNELS, COUNT, check_ranges
 
 
+@check_ranges(keep=COUNT, channel_divisors=CHANNELS)
 class DrnasProgressive(Stages):
     """Prune ops and widen the partial channels at the beginning of each stage (Chen et al., ICLR 2021, section 3.3).
 
@@ -55,21 +60,22 @@ class DrnasProgressive(Stages):
         self.rate = rate
         self._rates: list[float] = []
 
-    def prepare(self, search: GradientSearch) -> None:
-        edges = [edge for edge in search.supernet.modules() if isinstance(edge, PartialChannels)]
-        if not edges:
+    def check_edge(self, space: Space, edge: EdgeFactory) -> None:
+        if getattr(edge, "func", edge) is not PartialChannels:
             raise NasError("DrnasProgressive: method.edge has no partial channels. Set method.edge to PartialChannels.")
-        ladder = [edges[0].channel_divisor, *self.channel_divisors]
-        if ladder != sorted(ladder, reverse=True):
-            raise NasError(f"DrnasProgressive: channel_divisors {ladder} grow. Give divisors that shrink.")
-        for divisor in self.channel_divisors:
-            widths = [edge.channel_divisor * edge.op_channels for edge in edges]
-            bad = [width for width in widths if width % divisor]
-            if bad:
-                raise NasError(
-                    f"DrnasProgressive: {bad[0]} channels are not divisible by channel_divisors entry {divisor}. "
-                    "Make space.channels a multiple of it."
-                )
+        first = inspect.signature(edge).parameters["channel_divisor"].default
+        divisors = [first, *self.channel_divisors]
+        if divisors != sorted(divisors, reverse=True):
+            raise NasError(f"DrnasProgressive: channel_divisors {divisors} grow. Give divisors that shrink.")
+        channels, multiple = getattr(space, "channels", 0), math.lcm(*divisors)
+        if channels % multiple:
+            raise NasError(
+                f"space.channels={channels}: the stages divide it by {', '.join(map(str, divisors))}. Use a multiple "
+                f"of {multiple}, such as {math.ceil(channels / multiple) * multiple}."
+            )
+
+    def prepare(self, search: GradientSearch) -> None:
+        check_keep(search, self.keep)
 
     def enter(self, search: GradientSearch, stage: int) -> None:
         prune(search, self.keep[stage - 1])

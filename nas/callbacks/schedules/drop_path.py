@@ -6,8 +6,10 @@ import pytorch_lightning as pl
 
 from nas.nn.drop_path import DropPath
 from nas.searches.base import SupernetSearch
+from nas.utils.ranges import DROP_PROBABILITY, check_ranges
 
 
+@check_ranges(probability=DROP_PROBABILITY)
 class SupernetDropPath(pl.Callback):
     """Drop the output of each edge for whole images with a fixed probability while the supernet trains."""
 

@@ -7,8 +7,10 @@ import torch
 
 from nas.architecture.cell import NONE
 from nas.searches.gradient import GradientSearch
+from nas.utils.ranges import NOT_NEGATIVE, check_ranges
 
 
+@check_ranges(margin=NOT_NEGATIVE)
 class EarlyFixing(pl.Callback):
     """Fix an edge to its best op once that op leads the second by ``margin`` in the softmax of alpha.
 

@@ -9,14 +9,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from nas.callbacks.schedules.stages import Stages, prune, replace_supernet
+from nas.callbacks.schedules.stages import Stages, check_keep, prune, replace_supernet
 from nas.nn.edges.skip_dropout import SkipDropout
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Network
 from nas.training.search_lr import first_epoch_of_stage, stage_at_epoch
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, DROP_PROBABILITY, NOT_NEGATIVE, Range, check_ranges
 
 
+@check_ranges(keep=COUNT, deeper=Range(0, 1000, whole=True), init_std=NOT_NEGATIVE)
 class PDartsStages(Stages):
     """Prune ops and build a deeper supernet from scratch at the beginning of each stage (Chen et al., ICCV 2019).
 
@@ -45,6 +47,7 @@ class PDartsStages(Stages):
         self.init_std = init_std
 
     def prepare(self, search: GradientSearch) -> None:
+        check_keep(search, self.keep)
         for more in self.deeper:
             search.space.deepen(search.space.cells, more)
 
@@ -73,6 +76,7 @@ class PDartsStages(Stages):
             return search.space.deepen(cells, self.deeper[stage - 1]).supernet(search.edge)
 
 
+@check_ranges(initial=DROP_PROBABILITY, decay=NOT_NEGATIVE)
 class SkipDropoutSchedule(pl.Callback):
     """Schedule the dropout probability of identity skips (chenxin061/pdarts).
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,8 +14,9 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from nas.architecture.cell import Cell
+from nas.nn.edges.mixed import EdgeFactory
 from nas.searches.gradient import GradientSearch
-from nas.spaces.base import Network
+from nas.spaces.base import Network, Space
 from nas.training.search_lr import first_epoch_of_stage, stage_at_epoch
 from nas.utils.errors import NasError
 
@@ -36,6 +38,9 @@ class Stages(pl.Callback, ABC):
     @abstractmethod
     def replay(self, search: GradientSearch, stage: int, state: Mapping[str, Tensor]) -> None:
         """Give the search the supernet of ``stage``, which the tensors ``state`` of a checkpoint then fit."""
+
+    def check_edge(self, space: Space, edge: EdgeFactory) -> None:
+        """Accept any edge; a subclass raises NasError if the edges of a later stage do not fit the space."""
 
     @abstractmethod
     def prepare(self, search: GradientSearch) -> None:
@@ -65,6 +70,16 @@ def top_ops(cell: Cell, alpha: Tensor, mask: Tensor, count: int) -> Tensor:
     substitute = F.one_hot(ranked.masked_fill(~choosable, -torch.inf).argmax(dim=-1), len(cell.ops)).bool()
     lost = ~(keep & choosable).any(dim=-1, keepdim=True) & choosable.any(dim=-1, keepdim=True)
     return torch.where(lost, substitute, keep)
+
+
+def check_keep(search: GradientSearch, keep: Sequence[int]) -> None:
+    """Raise NasError unless each stage keeps at most as many ops per edge as the stage before it."""
+    ops = min(len(cell.ops) for cell in search.space.cells.values())
+    if any(later > earlier for earlier, later in pairwise([ops, *keep])):
+        raise NasError(
+            f"method.callbacks: keep={list(keep)}: space={search.space.name} has {ops} ops per edge. Use numbers that "
+            f"fall from at most {ops}."
+        )
 
 
 def prune(search: GradientSearch, count: int) -> None:

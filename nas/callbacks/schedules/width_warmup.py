@@ -9,10 +9,12 @@ import pytorch_lightning as pl
 from nas.relaxations.block_gumbel import BlockRelaxation
 from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError
+from nas.utils.ranges import DROP_PROBABILITY, check_ranges
 
 log = logging.getLogger(__name__)
 
 
+@check_ranges(ratio=DROP_PROBABILITY)
 class WidthWarmup(pl.Callback):
     """Train the weights alone, on random widths, in the first epochs of a search.
 
@@ -28,10 +30,6 @@ class WidthWarmup(pl.Callback):
     """
 
     def __init__(self, ratio: float | None = None) -> None:
-        if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio < 1):
-            raise NasError(
-                f"method.warmup_ratio={ratio}: must be a share of the epochs from 0 to below 1. Set 0.25, or null."
-            )
         self.ratio = ratio
 
     def full(self, epoch: int, epochs: int) -> float | None:

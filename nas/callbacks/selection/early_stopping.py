@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -15,12 +15,22 @@ from nas.gradients.hessian import SharpnessRule, hessian, largest_eigenvalue
 from nas.searches.gradient import GradientSearch
 from nas.spaces.notation import native_string
 from nas.utils.distributed import mean_over_ranks
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, unknown
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, Range, check_ranges
 
 log = logging.getLogger(__name__)
 Action = Literal["watch", "stop", "regularize"]
 
 
+@check_ranges(
+    every=COUNT,
+    window=COUNT,
+    factor=POSITIVE,
+    delta=COUNT,
+    first=COUNT_OR_ZERO,
+    multiply=Range(1, above=True),
+    limit=NOT_NEGATIVE,
+)
 class HessianEigenvalue(pl.Callback):
     """Log the largest eigenvalue of the Hessian of the validation loss in alpha (Zela et al., ICLR 2020).
 
@@ -54,11 +64,10 @@ class HessianEigenvalue(pl.Callback):
         multiply: float = 10.0,
         limit: float = 0.03,
     ) -> None:
-        if action not in ("watch", "stop", "regularize") or every < 1 or window % 2 == 0 or multiply <= 1:
-            raise NasError(
-                f"HessianEigenvalue: action={action}, every={every}, window={window}, multiply={multiply}: must be "
-                "watch, stop or regularize; at least 1; odd; above 1."
-            )
+        if action not in get_args(Action):
+            raise unknown("HessianEigenvalue: action", action, get_args(Action))
+        if window % 2 == 0:
+            raise NasError(f"HessianEigenvalue: window={window}: use an odd number, so that the average is centered.")
         self.action = action
         self.every = every
         self.rule = SharpnessRule(window, factor, delta, first)

@@ -13,7 +13,8 @@ import torch
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.searches.gradient import GradientSearch
 from nas.training.search_lr import projection_length
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, unknown
+from nas.utils.ranges import COUNT, check_ranges
 
 Criterion = Literal["accuracy", "loss"]
 
@@ -27,6 +28,7 @@ def decision_epochs(cells: Mapping[str, Cell], projection_epochs: int) -> list[i
     return [math.ceil(k * (projection_epochs - 1) / max(count - 1, 1)) for k in range(count)]
 
 
+@check_ranges(supernet_epochs=COUNT, projection_epochs=COUNT, batches=COUNT)
 class PerturbationSelection(pl.Callback):
     """Project a trained supernet to a genotype, edge by edge (DARTS-PT, Wang et al., ICLR 2021).
 
@@ -52,11 +54,8 @@ class PerturbationSelection(pl.Callback):
         criterion: Criterion = "accuracy",
         batches: int | None = None,
     ) -> None:
-        if criterion not in ("accuracy", "loss") or (batches is not None and batches < 1):
-            raise NasError(
-                f"PerturbationSelection: criterion={criterion}, batches={batches}: must be accuracy or loss; "
-                "null or at least 1."
-            )
+        if criterion not in ("accuracy", "loss"):
+            raise unknown("PerturbationSelection: criterion", criterion, ["accuracy", "loss"])
         self.supernet_epochs = supernet_epochs
         self.projection_epochs = projection_epochs
         self.criterion = criterion

@@ -14,8 +14,10 @@ from nas.architecture.discretization import discretize
 from nas.architecture.top_genotypes import top_genotypes
 from nas.gradients.base import Batch
 from nas.searches.gradient import GradientSearch
+from nas.utils.ranges import COUNT, check_ranges
 
 
+@check_ranges(samples=COUNT, final=COUNT)
 class SelectBest(pl.Callback):
     """Sample genotypes uniformly and select the one with the best validation accuracy (Li and Talwalkar, UAI 2019).
 

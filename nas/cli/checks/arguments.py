@@ -5,25 +5,32 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from nas.cli.checks.unused import refuse_unused
 from nas.cli.overrides.conf_dir import CONF, group_choices
 from nas.cli.overrides.parse import value_of
 from nas.cli.overrides.renamed import renamed
 from nas.utils.errors import NasError, unknown
+from nas.utils.program import program
 
 MODES = {"search": ("search", "rank_proxies"), "train": ("train", "eval", "export")}
 """The modes of each job; the first one is the default."""
+
+NEEDED = ("method", "space", "dataset", "trainer", "callbacks", "network", "paths", "extras", "mode")
+"""Groups that a run cannot do without."""
 
 
 def check_choices(arguments: Sequence[str]) -> None:
     """Raise NasError for a choice that no file in conf/ provides, with the nearest name."""
     for argument in arguments:
         group, _, value = argument.lstrip("+~").partition("=")
+        if argument.startswith("~") and group in NEEDED:
+            raise NasError(f"{argument}: a run needs this group. Use {group}=NAME for another choice.")
         if not value or "/" in group or "." in group or not (CONF / group).is_dir():
             continue
         choices = group_choices(group)
         for name in (part.strip("'\"[] ") for part in value.split(",")):
             if name == "null":
-                raise NasError(f"{argument}: null is not a choice. Leave {group} out, or remove it by ~{group}.")
+                raise NasError(f"{argument}: null is not a choice. {_instead_of_null(group, choices)}")
             if name not in choices:
                 raise renamed(group, name) or unknown(group, name, choices)
 
@@ -45,12 +52,21 @@ def check_flags(flags: argparse.Namespace) -> None:
         raise NasError("--resolve: it belongs to --cfg. Add --cfg job, or leave it out.")
 
 
+def _instead_of_null(group: str, choices: Sequence[str]) -> str:
+    if "none" in choices:
+        return f"Use {group}=none."
+    if group == "callbacks":
+        return "Remove single callbacks, as in ~callbacks.cell_plots."
+    return f"Use {group}=NAME for another choice." if group in NEEDED else f"Leave {group} out."
+
+
 def check_mode(job: str, arguments: Sequence[str]) -> None:
     """Raise NasError for an unknown mode, and for options that the chosen mode does not use."""
     modes = (value_of(arguments, "mode") or MODES[job][0]).split(",")
     for mode in modes:
         if mode not in MODES[job]:
             raise unknown("mode", mode, MODES[job])
+    refuse_unused(modes, arguments)
     if job == "train":
         _check_training(modes, arguments)
     elif "rank_proxies" in modes:
@@ -71,7 +87,7 @@ def _check_training(modes: list[str], arguments: Sequence[str]) -> None:
     mode = ",".join(modes)
     if value_of(arguments, "genotype") is None and weights in (None, "null"):
         raise NasError(
-            f"weights is missing: python train.py mode={modes[0]} weights=X with X the run directory of a training, "
+            f"weights is missing: {program('train')} mode={modes[0]} weights=X with X the run directory of a training, "
             "its model.pt, or a published state_dict together with its genotype=..."
         )
     if initial not in (None, "null"):

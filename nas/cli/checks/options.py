@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import pydoc
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from nas.cli.checks.foreign_ranges import foreign_ranges
 from nas.cli.overrides.renamed import renamed
 from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.ranges import check, ranges_of
 
 if TYPE_CHECKING:  # other mistakes are reported before torch is imported
     from nas.spaces.base import Space
@@ -22,7 +26,7 @@ ELSEWHERE = ("method.epochs", "method.requires", "ranking.report", "method.warmu
 
 
 def check_options(cfg: DictConfig) -> None:
-    """Raise NasError for an option that its target does not accept, or a value of the wrong type."""
+    """Raise NasError for an option that its target does not accept, or a value outside its type or range."""
     for key, node in _targets(OmegaConf.to_container(cfg, resolve=False), ""):
         try:
             target: Any = pydoc.locate(node["_target_"])
@@ -31,7 +35,14 @@ def check_options(cfg: DictConfig) -> None:
         if target is None:
             raise NasError(f"{key}._target_: {node['_target_']} does not exist.")
         given = {name: value for name, value in node.items() if not name.startswith("_")}
-        check_arguments(key, target, {name: v for name, v in given.items() if f"{key}.{name}" not in ELSEWHERE})
+        given = {name: value for name, value in given.items() if f"{key}.{name}" not in ELSEWHERE}
+        check_arguments(key, target, given)
+        _convert_whole(OmegaConf.select(cfg, key), parameters(target) or {})
+        limits = {**foreign_ranges(node["_target_"]), **ranges_of(target)}
+        for name in (name for name in given if name in limits):
+            source, value = _source(cfg, f"{key}.{name}", given[name])
+            written = isinstance(value, float) and value.is_integer() and limits[name].whole  # 1e3 is a whole number
+            check(source, int(value) if written else value, limits[name])
 
 
 def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, Any]) -> None:
@@ -42,8 +53,13 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
         option = f"{key}.{name}"
         if name not in accepted:
             raise renamed(option) or unknown("option", option, [f"{key}.{other}" for other in accepted])
-        hint = accepted[name]
-        if value is None or (isinstance(value, str) and "${" in value):
+        hint = _plain(accepted[name])
+        if isinstance(value, str) and "${" in value:
+            continue
+        if value is None:
+            if _refuses_null(target, accepted[name]):
+                kind = SCALARS.get(accepted[name], "a value")
+                raise NasError(f"{option}=null: it takes {kind}.")
             continue
         if typing.get_origin(hint) is typing.Literal and value not in typing.get_args(hint):
             raise unknown(option, str(value), map(str, typing.get_args(hint)))
@@ -53,18 +69,27 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
 
 def check_network(key: str, space: Space, options: Mapping[str, Any]) -> None:
     """Raise NasError for options that the networks of a space do not have, or values that they do not accept."""
-    known = space.network_options()
+    accepted = space.network_options()
     for name in options:
-        if name not in known:
+        if name not in accepted:
             raise NasError(
                 f"{key}.{name}: the networks of space={space.name} do not have it. Their options: "
-                f"{', '.join(known) or 'none'}."
+                f"{', '.join(accepted) or 'none'}."
             )
     check_arguments(key, space.network, options)
+    for name, allowed in ranges_of(space.network).items():
+        check(f"{key}.{name}", options.get(name), allowed)
 
 
+def _refuses_null(target: Any, hint: Any) -> bool:
+    """Return whether a class or function of this project declares that an option is never None."""
+    ours = str(getattr(target, "__module__", "")).startswith("nas.")
+    return hint in SCALARS or (ours and hint not in (None, Any, object) and type(None) not in typing.get_args(hint))
+
+
+@functools.cache
 def parameters(target: Callable[..., Any]) -> dict[str, Any] | None:
-    """Return the names that a callable accepts with their types (None removed, None if unknown); None for any name."""
+    """Return the names that a callable accepts with their types (None if unknown); None if it accepts any name."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
         signature = inspect.signature(function)
@@ -80,10 +105,28 @@ def parameters(target: Callable[..., Any]) -> dict[str, Any] | None:
             table = next(iter(typing.get_args(hints.get(name))), None)
             if table is None or not typing.is_typeddict(table):
                 return None
-            found |= {option: _plain(hint) for option, hint in typing.get_type_hints(table).items()}
+            found |= typing.get_type_hints(table)
         elif parameter.kind != parameter.VAR_POSITIONAL and name != "self":
-            found[name] = _plain(hints.get(name))
+            found[name] = hints.get(name)
     return found
+
+
+def _source(cfg: DictConfig, option: str, value: Any) -> tuple[str, Any]:
+    """Return the key and the value of an option; those of the referenced key if the value is a plain reference."""
+    reference = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
+    if reference is None:
+        return option, None if isinstance(value, str) and "${" in value else value
+    if reference[1].startswith("."):
+        return option, OmegaConf.select(cfg, option, throw_on_missing=False)
+    return reference[1], OmegaConf.select(cfg, reference[1], throw_on_missing=False)
+
+
+def _convert_whole(node: DictConfig, accepted: Mapping[str, Any]) -> None:
+    """Replace whole numbers written as 1e3 by integers where the target takes integers."""
+    for name in (str(name) for name in node if _plain(accepted.get(str(name))) is int):
+        value = None if OmegaConf.is_interpolation(node, name) or OmegaConf.is_missing(node, name) else node[name]
+        if isinstance(value, float):
+            node[name] = int(value)
 
 
 def _plain(hint: Any) -> Any:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from omegaconf import DictConfig, OmegaConf
 
+from nas.cli.checks.trainer import check_trainer
 from nas.utils.errors import NasError
+from nas.utils.program import program
+from nas.utils.ranges import COUNT, Range, check
+
+THREADS = Range(1, 4096, whole=True)
 
 
 def check_grid(cfg: DictConfig, sweeping: bool) -> None:
@@ -16,34 +23,27 @@ def check_grid(cfg: DictConfig, sweeping: bool) -> None:
 
 def check_config(cfg: DictConfig) -> None:
     """Raise NasError for values of the right type that no run can have."""
+    for key in ("method", "space", "dataset", "trainer"):
+        node = cfg.get(key)
+        if key in cfg and (not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str)):
+            raise NasError(f"{key}: its file has no _target_. Set it to the dotted name of a class.")
     unnamed = "training" in cfg and (OmegaConf.is_missing(cfg, "genotype") or cfg.genotype is None)
     if unnamed and cfg.get("weights") is None:
         raise NasError(
-            "genotype is missing: python train.py genotype=X with X the run directory of a search, a genotype.json, a "
-            "published name, or a native string in quotes"
+            f"genotype is missing: {program('train')} genotype=X with X the run directory of a search, a "
+            "genotype.json, a published name, or a native string in quotes"
         )
     if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
         raise NasError(f"seed={cfg.seed}: give a whole number from 0 to {2**32 - 1}.")
     for key, value in (("epochs", cfg.epochs), ("trainer.max_epochs", cfg.trainer.max_epochs)):
         if type(value) is not int or value < 1:
             raise NasError(f"{key}={value}: give a whole number of epochs, at least 1.")
+    for key in ("method.name", "space.name"):
+        name = OmegaConf.select(cfg, key)
+        if key.partition(".")[0] in cfg and re.fullmatch(r"[\w.+-]+", str(name)) is None:
+            raise NasError(f"{key}={name}: use letters, digits, and any of . _ + -")
+    check("threads", cfg.threads, THREADS)
+    if "evaluation" in cfg:
+        check("evaluation.runs", cfg.evaluation.runs, COUNT)
+        check("ema", cfg.ema, Range(0, 1, above=True, below=True))
     check_trainer(cfg)
-
-
-def check_trainer(cfg: DictConfig) -> None:
-    """Raise NasError for options of the trainer that have another key in a search or a training."""
-    job, part, scope = "training", "training", ""
-    if "method" in cfg:
-        job, part, scope = "search", "method.weight_step", " (and method.weight_step.clip_params)"
-    clip = cfg.trainer.get("gradient_clip_val")
-    if clip is not None:
-        raise NasError(
-            f"trainer.gradient_clip_val={clip}: a {job} clips gradients in its own steps. Use "
-            f"{part}.clip_norm={clip}{scope}."
-        )
-    accumulated = cfg.trainer.get("accumulate_grad_batches", 1)
-    if job == "search" and accumulated not in (None, 1):
-        raise NasError(
-            f"trainer.accumulate_grad_batches={accumulated}: a bilevel step takes one batch of each half. Use "
-            "dataset.batch_size."
-        )

@@ -17,10 +17,10 @@ from nas.cli.data_command.listing import header, rows
 from nas.cli.data_command.status import DAMAGED, readable, status_of
 from nas.cli.interrupt import INTERRUPTED
 from nas.cli.overrides.compose import compose_job
-from nas.cli.overrides.conf_dir import program
 from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.parse import quote
 from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.program import program
 
 PATHS = ("paths.data", "paths.benchmark")
 ACTIONS = ("get",)

@@ -35,8 +35,6 @@ MANY_CLASSES = 20  # above, the log lists the worst classes only
 def run(cfg: DictConfig) -> float:
     """Evaluate the network, write the run directory, and return the test accuracy in percent."""
     refuse_nested_ddp(cfg)
-    if type(cfg.evaluation.runs) is not int or cfg.evaluation.runs < 1:
-        raise NasError(f"evaluation.runs={cfg.evaluation.runs}: give a whole number, at least 1.")
     output = Path(cfg.paths.output)
     seed_and_threads(cfg)
     data = build_data(cfg, bilevel=False)

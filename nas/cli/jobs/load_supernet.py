@@ -20,8 +20,10 @@ from nas.data.base import ImageData
 from nas.searches.base import SupernetSearch
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, check_ranges
 
 
+@check_ranges(batches=COUNT)
 def supernet_accuracy(
     space: Space, data: ImageData, device: torch.device, supernet_dir: str | None = None, batches: int | None = None
 ) -> SupernetAccuracy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,8 @@ from nas.cli.build import (
     seed_and_threads,
 )
 from nas.cli.checks.processes import refuse_nested_ddp
-from nas.cli.checks.values import check_trainer
 from nas.cli.jobs.repeated_search import run_repetitions
-from nas.cli.overrides.conf_dir import program
+from nas.cli.run_dir.command import config_dir_flag
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import benchmark_figures, network_cost, split_figures, step_seconds
 from nas.cli.run_dir.layout import checkpoint_file
@@ -34,11 +34,11 @@ from nas.cli.run_dir.truncate import resume_callbacks
 from nas.searches.base import Search, SupernetSearch
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
+from nas.utils.program import program
 
 
 def run(cfg: DictConfig) -> float | None:
     """Search, write the run directory, and return the validation accuracy of the derived network in percent."""
-    check_trainer(cfg)
     refuse_nested_ddp(cfg)
     log_dataset_defaults(cfg)
     repeated = (cfg.method.get("repetitions") or 1) > 1
@@ -90,7 +90,10 @@ def _finish(
         **environment(search.device, str(trainer.precision)),
     }
     pictures = filter(Path.is_file, (output / "cell.png", output / "anytime.png"))
-    notes = [*(("picture", str(path)) for path in pictures), ("next", f"{program('train')} genotype={output}")]
+    notes = [
+        *(("picture", str(path)) for path in pictures),
+        ("next", f"{program('train')} {config_dir_flag()}{shlex.quote(f'genotype={output}')}"),
+    ]
     Summary(values, notes).save(output)
     value: float | None = values.get("value", values["val_accuracy"])
     return value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -20,7 +20,7 @@ from nas.cli.overrides.hydra_internals import Override, missing_choice, refused_
 from nas.cli.overrides.parse import key_of, parse
 from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.cli.overrides.value_type import keys_set, output_keys, wanted_type, wanted_type_in_record
-from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.errors import NasError, nearest, one_line, unknown
 
 OPTIONAL_GROUPS = ("proxy", "evaluator", "ranking")
 """Groups that only some methods or modes of search.py include."""
@@ -99,12 +99,26 @@ def _compose(job: str, parts: Sequence[Override], more: Path | None, defaults: D
         lines.append(f"hydra.searchpath=['file://{more}']")
     try:
         return compose(job, overrides=lines, return_hydra_config=True)
+    except yaml.YAMLError as error:
+        raise _unreadable_yaml(error) from None
+    except UnicodeDecodeError as error:
+        raise NasError(f"a configuration file is not UTF-8 text: {one_line(error)}. Save it as UTF-8.") from None
     except (HydraException, OmegaConfBaseException) as error:
         found, (_, key) = error, refused_key(error) or ("", "")
+    except (ValueError, TypeError, AttributeError) as error:  # a file that holds a list or a text
+        raise NasError(f"the configuration files do not fit together: {one_line(error)}. Each holds keys.") from None
     if job == "search" and key in OPTIONAL_GROUPS:
         given = next(str(part.input_line) for part in parts if part.key_or_group == key)
         raise _unused_group(_compose(job, [part for part in parts if part.key_or_group != key], more), given)
     raise _not_composed(found, parts, defaults)
+
+
+def _unreadable_yaml(error: yaml.YAMLError) -> NasError:
+    """Return the error for a file that YAML cannot read, with its name and line."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or one_line(error)
+    place = "a configuration file" if mark is None else f"{mark.name}, line {mark.line + 1}"
+    fix = "Indent with spaces." if "\\t" in problem else "Correct the file."
+    return NasError(f"{place}: {problem}. {fix}")
 
 
 def _unused_group(cfg: DictConfig, given: str) -> NasError:
@@ -207,6 +221,8 @@ def _unknown_key(cfg: DictConfig, key: str) -> NasError:
     siblings = OmegaConf.select(cfg, parent, throw_on_resolution_failure=False) if parent else None
     if parent and siblings is None and _has(cfg, parent):
         return NasError(f"unknown key '{key}': {parent} is null. Give it whole: '{parent}={{{leaf}: VALUE}}'")
+    if isinstance(siblings, DictConfig) and parent and not siblings:
+        return NasError(f"unknown key '{key}': {parent} has no keys. Check the file that it is read from.")
     if isinstance(siblings, DictConfig) and parent:
         return unknown("key", key, [f"{parent}.{name}" for name in map(str, siblings) if not name.startswith("_")])
     near = _nearest(key, [name for name in _keys(cfg) if not name.startswith("hydra")])
@@ -215,10 +231,11 @@ def _unknown_key(cfg: DictConfig, key: str) -> NasError:
     return NasError(f"unknown key '{key}': {hint}The top level has {groups}.")
 
 
-def _nearest(key: str, known: Sequence[str]) -> list[str]:
+def _nearest(key: str, names: Sequence[str]) -> list[str]:
     """Return the keys most similar to ``key``, best first: up to three with the same last part, else one other."""
-    same = [name for name in known if "." in name and name.rpartition(".")[2] == key.rpartition(".")[2]]
-    return difflib.get_close_matches(key, same, n=3, cutoff=0.0) or difflib.get_close_matches(key, known, 1, 0.5)
+    leaf = key.rpartition(".")[2].lower()
+    same = [name for name in names if "." in name and name.rpartition(".")[2].lower() == leaf]
+    return nearest(key, same, 3, cutoff=0.0) or nearest(key, names, 1)
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:

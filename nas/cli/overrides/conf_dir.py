@@ -9,11 +9,6 @@ INSTALLED = PACKAGE / "conf"  # the wheel holds a copy of conf/ there; a checkou
 CONF = INSTALLED if INSTALLED.is_dir() else PACKAGE.parent / "conf"
 
 
-def program(job: str) -> str:
-    """Return the command of a job, "search" or "train": of the installed package, or of the checkout."""
-    return f"nas-{job}" if CONF == INSTALLED else f"python {job}.py"
-
-
 def group_choices(group: str) -> list[str]:
     """Return the choices of a group, such as ``gdas/nas_bench_201``; fragments (``_NAME.yaml``) are none."""
     files = [path.relative_to(CONF / group).with_suffix("") for path in (CONF / group).rglob("*.yaml")]

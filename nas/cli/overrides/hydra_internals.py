@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -33,6 +36,29 @@ def split_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[
         The values of Hydra's flags (``overrides`` holds all positional arguments), and the flags it does not know.
     """
     return get_args_parser().parse_known_intermixed_args(arguments)
+
+
+def adapt_help(commands: Mapping[str, str]) -> None:
+    """Adapt Hydra's help and tab completion.
+
+    Files named ``_*.yaml``, which other files include, are left out.
+
+    Args:
+        commands: texts of the help and their replacements, such as the names of the installed commands.
+    """
+    listed, written = ConfigLoaderImpl.get_group_options, Hydra.get_help
+
+    def visible(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> list[str]:
+        return [name for name in listed(self, *arguments, **options) if not name.startswith("_")]
+
+    def renamed(self: Hydra, *arguments: Any, **options: Any) -> str:
+        text = written(self, *arguments, **options)
+        for name, command in commands.items():
+            text = text.replace(name, command)
+        return text
+
+    ConfigLoaderImpl.get_group_options = visible  # type: ignore[method-assign]
+    Hydra.get_help = renamed  # type: ignore[method-assign]
 
 
 def parse_override(argument: str) -> Override:

@@ -31,6 +31,11 @@ def value_of(arguments: Sequence[str], key: str) -> str | None:
     return found[-1] if found else None
 
 
+def add_or_override(argument: str) -> str:
+    """Return ``+trainer.NAME=...`` as ``++trainer.NAME=...``, which also fits the options that conf/trainer lists."""
+    return f"+{argument}" if argument.startswith("+trainer.") else argument
+
+
 def key_of(argument: str) -> str:
     """Return the key of an override, without its prefix."""
     return argument.lstrip("+~").partition("=")[0]

@@ -19,6 +19,7 @@ from nas.cli.run_dir.layout import (
 )
 from nas.cli.run_dir.ranks import is_first_rank
 from nas.utils.errors import NasError
+from nas.utils.program import program
 
 
 def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequence[Path] = (CONF,)) -> list[str]:
@@ -73,11 +74,11 @@ def saved_lines(arguments: Sequence[str], completed: Sequence[str]) -> dict[str,
 def _check_same_choices(directory: Path, arguments: list[str]) -> None:
     """Raise NasError if the command line chooses another method or space than the run has."""
     for group in ("method", "space"):
-        asked = value_of(arguments, group)
-        chosen = saved_choices(directory).get(group) if asked else None
-        if chosen is not None and asked != chosen:
+        given = value_of(arguments, group)
+        chosen = saved_choices(directory).get(group) if given else None
+        if chosen is not None and given != chosen:
             raise NasError(
-                f"{group}={asked}: {directory} is a run with {group}={chosen}. Leave out {group}={asked} to resume it, "
+                f"{group}={given}: {directory} is a run with {group}={chosen}. Leave out {group}={given} to resume it, "
                 "or ckpt_path to start from scratch."
             )
 
@@ -88,4 +89,4 @@ def _check_job(path: Path, job: str) -> None:
 
     found = "search" if "search" in read_checkpoint(path) else "train"
     if found != job:
-        raise NasError(f"ckpt_path: {path} was written by {found}.py. Run python {found}.py ckpt_path={path}")
+        raise NasError(f"ckpt_path: {path} was written by a {found}. Run {program(found)} ckpt_path={path}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,7 +19,7 @@ from nas.utils.torch_file import check_tensors, check_torch_file
 
 UNREADABLE = (
     *(RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError),
-    *(MemoryError, OverflowError, ImportError, zipfile.BadZipFile, zlib.error),
+    *(MemoryError, ArithmeticError, ImportError, AssertionError, struct.error, zipfile.BadZipFile, zlib.error),
 )
 RENAMED_CALLBACKS = {"Curvature": "HessianEigenvalue", "Reinforce": "ControllerTraining"}
 """Callbacks whose state a checkpoint of version 0.1.0 stores under an earlier class name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.utilities import rank_zero_only
+
+from nas.utils.errors import NasError
 
 
 class _AppendingWriter(ExperimentWriter):
@@ -50,6 +54,8 @@ def wandb_logger(
     import wandb
 
     mode: Any = "offline" if offline else os.environ.get("WANDB_MODE", "online")
+    if mode == "online" and not _has_key(wandb):
+        raise NasError("logger.wandb.offline=false: W&B has no API key. Run wandb login, or leave the option out.")
     settings = wandb.Settings(mode=mode, silent=os.environ.get("WANDB_SILENT", "true") == "true")
     rank_zero_only(wandb.setup)(settings)
     return WandbLogger(
@@ -62,3 +68,9 @@ def wandb_logger(
         mode=mode,
         settings=settings,
     )
+
+
+def _has_key(wandb: Any) -> bool:
+    """Return whether W&B finds an API key, without its prompt and its own messages."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        return not hasattr(wandb, "api") or wandb.api.api_key is not None

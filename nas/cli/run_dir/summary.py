@@ -86,8 +86,8 @@ def _repetitions(values: Values) -> Iterator[Row]:
     for name, column in values.get("table", {}).items():
         of = f"   {values['value_of']}" if name == "value" else ""
         spread = "" if column["std"] is None else f" +- {column['std']:.2f}"
-        known = "" if column["n"] == values["repetitions"] else f" of {values['repetitions']}: a mean of these alone"
-        yield name, f"{column['mean']:.2f}{spread} (n = {column['n']}{known}){of}"
+        missing = "" if column["n"] == values["repetitions"] else f" of {values['repetitions']}: a mean of these alone"
+        yield name, f"{column['mean']:.2f}{spread} (n = {column['n']}{missing}){of}"
 
 
 def _test(values: Values) -> Iterator[Row]:

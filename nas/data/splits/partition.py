@@ -12,6 +12,7 @@ from torch import Tensor
 from nas.data.splits.nas_bench_201 import HALVES, NAS_BENCH_201, parse_test_split, split_test_images
 from nas.data.splits.train_split import parse_train_split, split_train_images
 from nas.utils.errors import NasError
+from nas.utils.ranges import Range, check
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class Partition:
     def __post_init__(self) -> None:
         if self.split == "xvalid":
             raise NasError("dataset.split=xvalid: this value was renamed. Set dataset.split=nas_bench_201.")
+        if not isinstance(self.split, str | Path):
+            check("dataset.split", self.split, Range(0, 1, above=True, below=True))
         if self.test_split is not None and not self.halves_test:
             fix = "Leave" if self.halves_training else "Set dataset.split=nas_bench_201, or leave"
             raise NasError(

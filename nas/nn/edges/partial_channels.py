@@ -11,8 +11,10 @@ from torch import Tensor
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import OpOptions
 from nas.utils.errors import NasError
+from nas.utils.ranges import CHANNELS, check_ranges
 
 
+@check_ranges(channel_divisor=CHANNELS)
 class PartialChannels(MixedEdge):
     """An edge that sends 1/K of its channels through the ops and bypasses the others (PC-DARTS, Xu et al., ICLR 2020).
 

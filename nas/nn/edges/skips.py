@@ -13,6 +13,7 @@ from nas.nn.drop_path import drop_path
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.ops import OPS, OpOptions
 from nas.utils.errors import NasError
+from nas.utils.ranges import DROP_PROBABILITY, FINITE, NOT_NEGATIVE, check_ranges
 
 SKIP = "skip_connect"
 
@@ -42,6 +43,7 @@ def skip_noise(
     return x + decay * noise if mode == "additive" else x * (decay * noise)
 
 
+@check_ranges(scale=NOT_NEGATIVE, mean=FINITE, drop_path_prob=DROP_PROBABILITY)
 class NoisySkip(MixedEdge):
     """A mixed edge with a noisy skip connection in training: NoisyDARTS (Chu and Zhang, BMVC 2021).
 
@@ -86,6 +88,7 @@ class NoisySkip(MixedEdge):
         return name != SKIP
 
 
+@check_ranges(beta=FINITE)
 class AuxiliarySkip(MixedEdge):
     """A mixed edge plus ``beta`` times an auxiliary skip connection in training: DARTS- (Chu et al., ICLR 2021).
 

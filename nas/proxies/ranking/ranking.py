@@ -19,6 +19,7 @@ from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.cost import nats_size_cost
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, SEED, check_ranges
 
 CLOSED_FORMS = {NasBench201.notation: nas_bench_201_cost, NatsSize.notation: nats_size_cost}
 """Parameters and multiply-adds of the published network in closed form, by notation."""
@@ -28,6 +29,7 @@ def _ignore(records: list[ScoreRecord]) -> None:
     pass
 
 
+@check_ranges(seed=SEED, count=COUNT, indices=COUNT_OR_ZERO, sample_seed=SEED)
 class ProxyRanking:
     """Scores of many architectures by one proxy, as in Abdelfattah et al. (ICLR 2021) on NAS-Bench-201.
 

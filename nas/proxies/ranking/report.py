@@ -26,6 +26,7 @@ from nas.proxies.ranking.correlation import (
 from nas.proxies.ranking.score_log import ScoreRecord, encode_float
 from nas.spaces.base import Space
 from nas.utils.errors import NasError, unknown
+from nas.utils.ranges import COUNT, check_ranges
 
 SPLITS = ("valid", "test", "train", "valtest", "test_of_valid_run", "train_of_valid_run")
 
@@ -47,6 +48,7 @@ class BenchmarkAccuracies(NamedTuple):
         return np.isfinite(self.values)
 
 
+@check_ranges(epochs=COUNT, top=COUNT, resamples=COUNT)
 class RankingReport:
     """Comparison of scores with a benchmark.
 
@@ -71,8 +73,8 @@ class RankingReport:
         top: Sequence[int] = (1, 10, 100),
         resamples: int = 1000,
     ) -> None:
-        if not top or any(type(k) is not int or k < 1 for k in top) or resamples < 1:
-            raise NasError(f"ranking.report: top={list(top)}, resamples={resamples}: use whole numbers of at least 1.")
+        if not top:
+            raise NasError("ranking.report.top=[]: needs at least one k. Use [1,10,100].")
         self.root = root
         self.dataset = dataset
         self.split = split

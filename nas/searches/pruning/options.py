@@ -30,8 +30,6 @@ def check_options(
         raise NasError(
             "method.proxies=[]: a pruning search needs a proxy. Use 'method.proxies=[${proxy}]' proxy=naswot."
         )
-    if repeats < 1:
-        raise NasError(f"method.repeats={repeats}: use a whole number of at least 1.")
     for proxy in proxies:
         if not isinstance(proxy, Proxy):
             raise NasError(

@@ -37,10 +37,12 @@ from nas.searches.pruning.ranking import (
 from nas.searches.pruning.rounds import CandidateDataModule, RoundProgress
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT, check_ranges
 
 log = logging.getLogger(__name__)
 
 
+@check_ranges(repeats=COUNT, prune_number=COUNT, ntk_batch=COUNT)
 class PruningSearch(Search):
     """TE-NAS (Chen et al., ICLR 2021) with arbitrary proxies. An epoch is a round, a step measures candidates.
 

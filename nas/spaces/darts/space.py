@@ -16,11 +16,13 @@ from nas.spaces.base import Network, Probe, Shape, Space
 from nas.spaces.darts.network import DartsNetwork, Stem, thin_cells
 from nas.spaces.darts.notation import DARTS_OPS, NODES, NOTATION, edges_of, native, nodes_of, parse
 from nas.utils.errors import NasError
+from nas.utils.ranges import CHANNELS, LAYERS, Range, check_ranges
 
 OpTable = Mapping[str, Sequence[Sequence[str]]]
 """The candidate ops of each edge, by cell type."""
 
 
+@check_ranges(channels=CHANNELS, layers=LAYERS, stem_multiplier=CHANNELS, nodes=Range(1, 100, whole=True))
 class Darts(Space):
     """The DARTS search space.
 
@@ -75,8 +77,6 @@ class Darts(Space):
         unknown = [op for op in ops if op not in (*OPS, "none")]
         if unknown:
             raise NasError(f"space.ops: unknown op '{unknown[0]}' in space={name}. Choose from none, {', '.join(OPS)}.")
-        if nodes < 1:
-            raise NasError(f"space.nodes={nodes}: a cell computes at least 1 node. Use space.nodes=4.")
         edges = edges_of(nodes)
         kinds = ("normal",) if fixed_reduction else ("normal", "reduce")
         excluded = {kind: _excluded(ops, edge_ops, kind, len(edges)) for kind in kinds}
@@ -106,6 +106,7 @@ class Darts(Space):
             graph=self.graph,
         )
 
+    @check_ranges(channels=CHANNELS, layers=LAYERS, stem_multiplier=CHANNELS)
     def network(
         self,
         genotype: Genotype,

@@ -15,8 +15,10 @@ from nas.spaces.base import PROBE_SHAPE, Network, Probe, Shape, Space
 from nas.spaces.nas_bench_201.network import NasBench201Network
 from nas.spaces.nas_bench_201.notation import CELL, EDGES, NOTATION, OPS, from_index, native, parse
 from nas.utils.errors import NasError
+from nas.utils.ranges import CHANNELS, LAYERS, check_ranges
 
 
+@check_ranges(channels=CHANNELS, cells_per_stage=LAYERS)
 class NasBench201(Space):
     """The search space of the benchmark.
 
@@ -70,6 +72,7 @@ class NasBench201(Space):
         other.cells_per_stage = self.cells_per_stage + extra // 3
         return other
 
+    @check_ranges(channels=CHANNELS, cells_per_stage=LAYERS)
     def network(self, genotype: Genotype, channels: int = 16, cells_per_stage: int = 5) -> Network:
         """Build the benchmark's own network of a genotype: affine batch norm, no convolution biases."""
         self.check(genotype)

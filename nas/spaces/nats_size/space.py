@@ -12,8 +12,10 @@ from nas.spaces.nats_size.network import SizedNetwork
 from nas.spaces.nats_size.notation import EDGES, LAYERS, NOTATION, WIDTHS, from_index, native, parse, widths_of
 from nas.spaces.nats_size.supernet import Mix, SizedSupernet
 from nas.utils.errors import NasError
+from nas.utils.ranges import CHANNELS, check_ranges
 
 
+@check_ranges(widths=CHANNELS)
 class NatsSize(Space):
     """The search space over the output channels of five layers with a fixed cell.
 

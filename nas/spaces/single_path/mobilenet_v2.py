@@ -14,6 +14,7 @@ from nas.spaces.base import Network
 from nas.spaces.single_path.chain import ChainSpace, chain_from_ops, chain_ops, split_blocks
 from nas.spaces.single_path.mobilenet_v2_network import BlockSpec, MobileNetV2Network
 from nas.utils.errors import NasError
+from nas.utils.ranges import CHANNELS, DROP_PROBABILITY, PROBABILITY, check_ranges
 
 NOTATION = "mobile"
 SKIP = "skip_connect"
@@ -33,6 +34,7 @@ class MobileNetV2Space(ChainSpace):
     length = len(WIDTHS_AND_STRIDES)
     ops = OPS
 
+    @check_ranges(squeeze=PROBABILITY, head=CHANNELS, dropout=DROP_PROBABILITY)
     def network(self, genotype: Genotype, squeeze: float = 0.25, head: int = 1280, dropout: float = 0.0) -> Network:
         """Build the network for training. ``squeeze`` is the squeeze-and-excitation ratio, 0 for none."""
         self.check(genotype)

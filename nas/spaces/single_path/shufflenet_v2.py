@@ -9,6 +9,7 @@ from nas.spaces.base import Network
 from nas.spaces.single_path.chain import ChainSpace, chain_from_ops, chain_ops, split_blocks
 from nas.spaces.single_path.shufflenet_v2_network import ShuffleNetV2Network, UnitSpec
 from nas.utils.errors import NasError
+from nas.utils.ranges import DROP_PROBABILITY, POSITIVE, check_ranges
 
 NOTATION = "shufflenet"
 UNITS = {"shuffle_3x3": 3, "shuffle_5x5": 5, "shuffle_7x7": 7, "xception_3x3": 0}
@@ -29,6 +30,7 @@ class ShuffleNetV2Space(ChainSpace):
     length = len(WIDTHS_AND_STRIDES)
     ops = OPS
 
+    @check_ranges(norm_eps=POSITIVE, dropout=DROP_PROBABILITY)
     def network(self, genotype: Genotype, norm_eps: float = 1e-5, dropout: float = 0.1) -> Network:
         """Build the network for training. ``norm_eps`` is the epsilon of batch norm, 1e-2 in the search of DSNAS."""
         self.check(genotype)

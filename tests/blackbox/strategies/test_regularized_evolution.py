@@ -49,5 +49,5 @@ def test_evolution_selects_parent_by_tournament() -> None:
 
 @pytest.mark.parametrize("options", [{"population": 0}, {"sample": 0}], ids=["population", "sample"])
 def test_evolution_refuses_options_out_of_range(options: dict[str, int]) -> None:
-    with pytest.raises(NasError, match="must be whole numbers of at least 1"):
+    with pytest.raises(NasError, match="=0: use a whole number from 1"):
         RegularizedEvolution(NB201, **options)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from hydra.utils import instantiate
 from pytorch_lightning.loggers import WandbLogger
 
 import nas.cli.jobs.search
+import nas.cli.run_dir.loggers
 from nas.cli.build import finish_wandb
 from tests.support.compose_tools import composed, script, tiny
 
@@ -73,6 +74,7 @@ def wandb_options(*overrides: str) -> dict[str, Any]:
 
 def test_wandb_logger_is_offline_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr(nas.cli.run_dir.loggers, "_has_key", lambda wandb: True)
     before = dict(os.environ)
     found = wandb_options()
     assert found["mode"] == "offline" and found["settings"].silent and found["dir"] == "somewhere"

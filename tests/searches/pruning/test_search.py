@@ -139,7 +139,7 @@ def test_pruning_search_refuses_small_images(tmp_path: Path) -> None:
     [
         ("method.init=kaiming", "paper, reference_code"),
         ("method.repeats=0", "repeats=0"),
-        ("method.prune_number=0", "at least 1"),
+        ("method.prune_number=0", "method.prune_number=0: use a whole number from 1"),
         ("method.proxies=[naswot]", "naswot is not a proxy"),
         ("method.stale_reference=[ntkk]", "unknown method.stale_reference 'ntkk': did you mean 'ntk'?"),
         ("method.ntk_batch=1", "ntk: batch_size=1: the proxy needs at least 2"),
@@ -147,7 +147,7 @@ def test_pruning_search_refuses_small_images(tmp_path: Path) -> None:
         ("method.tie_order=[skip]", "unknown method.tie_order 'skip'"),
         ("method.tie_order=[none,none]", "an op occurs twice"),
         ("method.proxies.1.chunk=0", "chunk=0"),
-        ("method.proxies.1.batch_size=0", "linear_regions: batch_size=0"),
+        ("method.proxies.1.batch_size=0", "method.proxies.1.batch_size=0: use a whole number from 1"),
     ],
 )
 def test_pruning_search_refuses_bad_options(tmp_path: Path, override: str, phrase: str) -> None:

@@ -1,0 +1,145 @@
+"""Mistakes of all kinds through the front door: one line each, and advice that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+
+from nas.cli.errors import explain
+from nas.cli.main import prepare
+from nas.utils.errors import NasError, nearest, unknown
+from tests.support.error_tools import SEARCH, TINY, run
+
+PROGRESSIVE = (
+    *("method=drnas_progressive", "space.cells_per_stage=1", *TINY, "epochs=2", "method.arch_step.warmup_epochs=0"),
+    *("method.edge.channel_divisor=6", "method.callbacks.0.channel_divisors=[4]"),
+)
+FILES = {
+    "tab": ("name: x\n\tchannels: 4\n", "mine.yaml, line 2: found character '\\t'", "Indent with spaces"),
+    "duplicate": ("name: x\nname: y\n", "mine.yaml, line 2: found duplicate key name", "Correct the file"),
+    "bracket": ("ops: [none, skip_connect\n", "mine.yaml, line 2", "Correct the file"),
+    "list": ("- none\n", "the configuration files do not fit together", "Each holds keys"),
+    "empty": ("", "unknown key 'space.channels': space has no keys", "Check the file"),
+    "latin": (b"name: \xe4\n", "is not UTF-8 text", "Save it as UTF-8"),
+}
+RUNS = {
+    "method.callbacks.0.start=-1": ["Anneal: path=relaxation.tau, start=-1: use a number above 0"],
+    "dataset.split=2.0": ["dataset.split=2.0: use a number above 0 and below 1"],
+    "dataset.mean=[nan,0,0]": ["dataset.mean=[nan, 0, 0]: use a finite number"],
+    "method.weight_step.scheduler.T_max=0": ["method.weight_step.scheduler.T_max=0: use a whole number from 1"],
+    "space.channels=null": ["space.channels=null: it takes a whole number"],
+    "method.weight_step.optimizer=null": ["method.weight_step.optimizer=null: it takes a value"],
+    "method.arch_step.gradient=null": ["method.arch_step.gradient=null: it takes a value"],
+    "dataset._target_=pytorch_lightning.LightningDataModule": ["is not a nas.data.base.ImageData", "dataset=folder"],
+    "+callbacks.stop={_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:foo}": ["metric `foo`", "val/loss"],
+    "trainer.strategy=abacus": ["trainer:", "strategy='abacus'"],
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_broken_yaml_of_the_user_is_named_with_its_line(name: str, tmp_path: Path) -> None:
+    content, *phrases = FILES[name]
+    file = tmp_path / "conf" / "space" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(NasError) as error:
+        prepare("search", ["-cd", str(tmp_path / "conf"), "space=mine", "space.channels=4"])
+    assert all(str(phrase) in str(error.value) for phrase in phrases), error.value
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("argument", RUNS)
+def test_mistake_is_answered_by_one_line(argument: str, tmp_path: Path) -> None:
+    run("search", *SEARCH, argument, f"hydra.run.dir={tmp_path}/run").refused(*RUNS[argument])
+
+
+@pytest.mark.parametrize("content", ["- none\n", "", "channels: 4\n", "text\n", "_target_: [a]\n"])
+def test_file_of_the_user_without_a_target_is_refused(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "conf" / "space" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    with pytest.raises(NasError, match=r"space: its file has no _target_|space.name"):
+        prepare("search", ["method=darts", "-cd", str(tmp_path / "conf"), "space=mine", f"hydra.run.dir={tmp_path}/r"])
+
+
+def test_stages_name_a_number_of_channels_that_fits_all_of_them(tmp_path: Path) -> None:
+    found = run("search", *PROGRESSIVE, "space.channels=4", f"hydra.run.dir={tmp_path}/a")
+    found.refused("space.channels=4: the stages divide it by 6, 4. Use a multiple of 12, such as 12.")
+    run("search", *PROGRESSIVE, "space.channels=12", f"hydra.run.dir={tmp_path}/b").succeeded()
+
+
+def test_stages_keep_no_more_ops_than_there_are(tmp_path: Path) -> None:
+    options = ("method=p_darts", "space=darts", *TINY, "space.channels=4", "space.layers=3")
+    found = run("search", *options, "method.callbacks.0.keep=[9,8]", f"hydra.run.dir={tmp_path}/a")
+    found.refused("keep=[9, 8]: space=darts has 8 ops per edge. Use numbers that fall from at most 8.")
+
+
+def test_next_command_has_the_config_dir(tmp_path: Path) -> None:
+    folder = tmp_path / "my conf" / "space"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("defaults: [nas_bench_201, _self_]\nchannels: 4\ncells_per_stage: 1\n")
+    base = ("method=gdas", "space=mine", *TINY, "epochs=1", f"hydra.run.dir={tmp_path}/run")
+    found = run("search", "-cd", tmp_path / "my conf", *base, "trainer.profiler=simple")
+    found.succeeded()
+    assert f"train.py -cd '{tmp_path}/my conf' genotype={tmp_path}/run" in found.said
+    assert f"profile        {tmp_path}/run/fit-profile.txt" in found.said
+    assert "optimizer" in (tmp_path / "run" / "fit-profile.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("refused", "phrase", "works"),
+    [
+        ("logger=null", "Use logger=none.", "logger=none"),
+        ("callbacks=null", "as in ~callbacks.cell_plots", "~callbacks.cell_plots"),
+        ("experiment=null", "Leave experiment out", "seed=1"),
+        ("dataset=null", "Use dataset=NAME", "dataset=synthetic"),
+        ("~method", "Use method=NAME", "method=darts"),
+        ("~callbacks", "Use callbacks=NAME", "callbacks=default"),
+    ],
+)
+def test_advice_against_null_works(refused: str, phrase: str, works: str, tmp_path: Path) -> None:
+    place = f"hydra.run.dir={tmp_path}/run"
+    with pytest.raises(NasError, match=phrase):
+        prepare("search", [refused, place])
+    assert works in prepare("search", [works, place]).arguments
+
+
+def test_suggestions_ignore_capitals() -> None:
+    assert "did you mean 'gdas'?" in str(unknown("method", "GDAS", ["gdas", "darts"]))
+    assert nearest("cifar10", ["CIFAR10", "digits"], 1) == ["CIFAR10"]
+    with pytest.raises(NasError, match="did you mean space.channels"):
+        prepare("search", ["SPACE.Channels=4"])
+
+
+def test_explain_covers_errors_of_other_libraries() -> None:
+    wandb = type("CommError", (Exception,), {"__module__": "wandb.errors"})
+    cases = {
+        MemoryError(): "out of memory",
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 4 bytes"): "out of memory",
+        RuntimeError("Storage size calculation overflowed with sizes=[1]"): "out of memory",
+        wandb("no network"): "logger.wandb: no network. Run wandb login, or set logger.wandb.offline=true.",
+        pl.utilities.exceptions.MisconfigurationException(): "trainer: Lightning rejects its options",
+    }
+    for error, phrase in cases.items():
+        assert phrase in (explain(error) or ""), error
+
+
+def test_online_logger_without_a_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr(wandb.api, "_api", None, raising=False)
+    options = ("logger=wandb", "logger.wandb.offline=false", f"hydra.run.dir={tmp_path}/run")
+    run("search", *SEARCH, *options).refused("W&B has no API key", "wandb login")
+
+
+def test_unknown_processes_of_slurm_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "job", "SLURM_NTASKS_PER_NODE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"):
+        monkeypatch.setenv(name, "0")
+    options = ("trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run")
+    run("search", *SEARCH, *options).refused("trainer:", "devices=2", "ntasks-per-node=4")
