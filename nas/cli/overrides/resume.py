@@ -89,4 +89,4 @@ def _check_job(path: Path, job: str) -> None:
 
     found = "search" if "search" in read_checkpoint(path) else "train"
     if found != job:
-        raise NasError(f"ckpt_path: {path} was written by a {found}. Run {program(found)} ckpt_path={path}")
+        raise NasError(f"ckpt_path: {path} is the checkpoint of {found}.py. Run {program(found)} ckpt_path={path}")

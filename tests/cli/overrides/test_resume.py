@@ -72,12 +72,12 @@ def test_resume_refuses_a_finished_run(script: str, phrases: list[str], searched
 def test_resume_refuses_a_checkpoint_of_the_other_script(broken: Path, trained: Path, tmp_path: Path) -> None:
     other = unfinished(trained, tmp_path / "training")
     file = other / "checkpoints" / "last.ckpt"
-    words = ["was written by train.py", "python train.py ckpt_path="]
+    words = ["is the checkpoint of train.py", "python train.py ckpt_path="]
     refused(other, "search", f"ckpt_path={other}", phrases=words)
     alone = tmp_path / "alone.ckpt"
     alone.write_bytes(file.read_bytes())
     refused(tmp_path, "search", *SEARCH, f"ckpt_path={alone}", phrases=words)
-    refused(broken, "train", f"ckpt_path={broken}", phrases=["was written by search.py", "python search.py ckpt_path="])
+    refused(broken, "train", f"ckpt_path={broken}", phrases=["is the checkpoint of search.py", "python search.py ckpt_path="])
     refused(other, "train", f"ckpt_path={other}", "network.channels=8", phrases=["'network.stem.0.weight'", "training"])
 
 
