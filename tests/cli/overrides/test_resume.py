@@ -77,7 +77,12 @@ def test_resume_refuses_a_checkpoint_of_the_other_script(broken: Path, trained: 
     alone = tmp_path / "alone.ckpt"
     alone.write_bytes(file.read_bytes())
     refused(tmp_path, "search", *SEARCH, f"ckpt_path={alone}", phrases=words)
-    refused(broken, "train", f"ckpt_path={broken}", phrases=["is the checkpoint of search.py", "python search.py ckpt_path="])
+    refused(
+        broken,
+        "train",
+        f"ckpt_path={broken}",
+        phrases=["is the checkpoint of search.py", "python search.py ckpt_path="],
+    )
     refused(other, "train", f"ckpt_path={other}", "network.channels=8", phrases=["'network.stem.0.weight'", "training"])
 
 
