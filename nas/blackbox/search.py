@@ -65,6 +65,8 @@ class BlackBoxSearch(Search):
         NasError: If an option is out of range, or the fidelities do not fit the strategy.
     """
 
+    resumes_within_epochs = True
+
     def __init__(
         self,
         space: Space,
@@ -92,12 +94,25 @@ class BlackBoxSearch(Search):
         self.loop = self.new_loop(seed, strategy)
         # Lightning counts the steps of an optimizer and saves no checkpoint if their number does not grow.
         self.clock = torch.nn.Parameter(torch.zeros(()))
-        self.evaluator: Evaluator | None = None
+        self._evaluator: Evaluator | None = None
         self._build_strategy = strategy
         self._build_evaluator = evaluator
         self.callbacks = list(callbacks)
         self._images: ImageData | None = None
         self._evaluator_state: dict[str, Any] = {}
+
+    @property
+    def evaluator(self) -> Evaluator | None:
+        """The evaluator of the run, built on first access; None before the search has its images."""
+        if self._evaluator is None and self._images is not None:
+            self._evaluator = self.build_evaluator(self._images, self.device)
+            self._evaluator.reset(self.seed)
+            if self._evaluator_state:
+                self._evaluator.load_state_dict(self._evaluator_state)
+        return self._evaluator
+
+    def has_ended(self) -> bool:
+        return self.loop.ended is not None
 
     def new_loop(self, seed: int, strategy: Callable[[Space], Strategy] | None = None) -> AskTellLoop:
         """Return a run of the strategy that has not made any query."""
@@ -174,10 +189,7 @@ class BlackBoxSearch(Search):
 
     def on_train_start(self) -> None:
         assert self._images is not None, "the trainer requires the data module of batches()"
-        self.evaluator = self.build_evaluator(self._images, self.device)
-        self.evaluator.reset(self.seed)
-        if self._evaluator_state:
-            self.evaluator.load_state_dict(self._evaluator_state)
+        assert self.evaluator is not None  # built here, on the device of the trainer
         super().on_train_start()  # last: it restores the random generators, from which the evaluator may have sampled
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> Literal[-1] | None:
@@ -212,6 +224,8 @@ class BlackBoxSearch(Search):
             "history": [[self.space.native(q.genotype), q.value, q.seconds] for q in self.loop.history],
             "evaluator": self.evaluator.state_dict() if self.evaluator is not None else {},
             "fidelities": list(self.fidelities),
+            "budget": [self.budget.queries, self.budget.seconds],
+            "ended": self.loop.ended,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -224,4 +238,6 @@ class BlackBoxSearch(Search):
             )
         self.loop = self.new_loop(self.seed)
         self.loop.replay([Query(self.space.parse(text), value, seconds) for text, value, seconds in saved["history"]])
+        if saved.get("budget") == [self.budget.queries, self.budget.seconds]:
+            self.loop.ended = saved["ended"]
         self._evaluator_state = saved["evaluator"]

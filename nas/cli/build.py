@@ -82,6 +82,12 @@ def dataset_name() -> str:
     return str(HydraConfig.get().runtime.choices["dataset"])
 
 
+def chosen_names(cfg: DictConfig) -> dict[str, str]:
+    """Return the names of the parts that a run consists of, by configuration group."""
+    choices = HydraConfig.get().runtime.choices
+    return {group: str(choices[group]) for group in ("method", "space", "dataset") if group in cfg}
+
+
 def build_space(cfg: DictConfig, data: ImageData) -> Space:
     """Build the space for the image shape and the number of classes of a data set."""
     space: Space = instantiate(cfg, shape=data.shape, classes=data.classes, _convert_="all")
@@ -117,8 +123,12 @@ def build_averaging(decay: float | None) -> list[pl.Callback]:
     return [EMAWeightAveraging(decay=float(decay))]
 
 
-def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Trainer:
-    """Build the trainer with its loggers, its callbacks, and ``more`` callbacks. Raises NasError if there is no GPU."""
+def build_trainer(cfg: DictConfig, first: Sequence[pl.Callback] = (), last: Sequence[pl.Callback] = ()) -> pl.Trainer:
+    """Build the trainer with its loggers, and its callbacks between those of ``first`` and ``last``.
+
+    Raises:
+        NasError: if the configuration chooses a GPU and there is none.
+    """
     if cfg.trainer.accelerator in ("gpu", "cuda") and not torch.backends.mps.is_available():
         _check_cuda(cfg)
     if cfg.trainer.enable_progress_bar is None:
@@ -134,7 +144,7 @@ def build_trainer(cfg: DictConfig, more: Sequence[pl.Callback] = ()) -> pl.Train
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         logger=loggers or False,
-        callbacks=[EpochMetrics(), *callbacks, *more],
+        callbacks=[*first, EpochMetrics(), *callbacks, *last],
         plugins=plugins,
         profiler=profiler,
         _convert_="all",

@@ -23,9 +23,16 @@ NO_MEMORY = re.compile(r"can't allocate memory|Storage size calculation overflow
 """Messages of PyTorch on a CPU without enough memory."""
 
 
-def explain(error: BaseException) -> str | None:
-    """Return the line for an error of the user, of one of its causes, or of the configuration; None for any other."""
+def explain(error: BaseException, kept: str | None = None) -> str | None:
+    """Return the line for an error of the user, of one of its causes, or of the configuration; None for any other.
+
+    Args:
+        error: the error.
+        kept: results from which the run can be resumed, as the subject of a sentence; None if there are none.
+    """
     for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
+            return _disk_full(cause, kept)
         line = _line(cause)
         if line is not None:
             return line
@@ -75,14 +82,16 @@ def _line(error: BaseException) -> str | None:
     return None
 
 
+def _disk_full(error: OSError, kept: str | None) -> str:
+    file = f" ({error.filename})" if error.filename else ""
+    reason = f"{os.strerror(error.errno or 0).lower()}{file}"
+    if kept is None:
+        return f"{reason}: there is nothing to resume from. Free space and run the command again."
+    return f"{reason}: {kept} kept. Free space and resume with ckpt_path=DIRECTORY."
+
+
 def _operating_system(error: OSError) -> str | None:
     file = f" ({error.filename})" if error.filename else ""
-    if error.errno in DISK_FULL:
-        reason = os.strerror(error.errno or 0).lower()
-        return (
-            f"{reason}{file}: the files of the last complete epoch are kept. Free space and resume with "
-            "ckpt_path=DIRECTORY."
-        )
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return f"{os.strerror(error.errno or errno.EACCES).lower()}{file}: choose a writable directory."
     return None

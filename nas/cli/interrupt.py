@@ -1,14 +1,28 @@
-"""Ctrl-C and SIGTERM: recognize them, and name the command that resumes the run."""
+"""Ends of a process before the end of its run: signals, and limits of the trainer."""
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 
 from nas.cli.run_dir.command import config_dir_flag
-from nas.cli.run_dir.layout import holds_ranking, holds_repetitions, last_checkpoint
+from nas.cli.run_dir.layout import FAILURE_FILE, holds_ranking, holds_repetitions, last_checkpoint
 
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+log = logging.getLogger(__name__)
 INTERRUPTED = 130
 """Exit code of a process that Ctrl-C or SIGTERM stopped."""
+
+NO_LIMIT = {"trainer.max_steps": "-1", "trainer.max_time": "null"}
 
 
 def is_interrupt(stop: BaseException) -> bool:
@@ -21,13 +35,58 @@ def is_interrupt(stop: BaseException) -> bool:
     return False
 
 
+def interrupt_on_sigterm() -> None:
+    """Let SIGTERM end the first process of a run as Ctrl-C does, unless it has a handler already.
+
+    While a trainer fits, its own handler stops the run after the current step.
+    """
+    first, main = os.environ.get("LOCAL_RANK", "0") == "0", threading.current_thread() is threading.main_thread()
+    if not (first and main) or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+    process = os.getpid()
+
+    def handle(number: int, frame: Any) -> None:
+        if os.getpid() != process:  # a worker that has inherited the handler
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif signal.getsignal(signal.SIGTERM) is handle:  # otherwise the handler of the trainer has called this one
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, handle)
+
+
 def how_to_resume(output: Path) -> str:
     """Return the line that names the resume command of the run in ``output``."""
-    resume = f"{config_dir_flag()}ckpt_path={output}"
-    if holds_ranking(output):
-        return f"interrupted: all values so far are kept. Resume with {resume}"
-    if holds_repetitions(output):
-        return f"interrupted: all finished repetitions are kept. Resume with {resume}"
-    if last_checkpoint(output) is None:
+    kept = kept_files(output)
+    if kept is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
-    return f"interrupted: the last complete epoch is kept. Resume with {resume}"
+    return f"interrupted: {kept} kept. Resume with {config_dir_flag()}ckpt_path={output}"
+
+
+def kept_files(output: Path) -> str | None:
+    """Return the subject of a sentence about the results in ``output`` from which a run is resumed, None if none."""
+    if holds_ranking(output):
+        return "all values so far are"
+    if holds_repetitions(output):
+        return "all finished repetitions are"
+    return None if last_checkpoint(output) is None else "the last complete epoch is"
+
+
+def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: Path) -> bool:
+    """Return whether a limit of the trainer has stopped the run before its end, and log the command that resumes it."""
+    # imported here, because it needs the searches, and an interrupt is reported without them
+    from nas.callbacks.recording.run_state import unfinished
+
+    limit = unfinished(trainer, module)
+    if limit is None:
+        return False
+    if trainer.is_global_zero:
+        line = f"{limit} stopped the run after {trainer.current_epoch} of {trainer.max_epochs} epochs"
+        if last_checkpoint(output) is None:
+            line += ". There is no checkpoint: start from scratch with a larger limit."
+        else:
+            line += f". Resume with {config_dir_flag()}ckpt_path={output} {limit}={NO_LIMIT[limit]}"
+        log.info("unfinished     %s", line)
+        if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+            Path(output, FAILURE_FILE).write_text(f"unfinished: {line}\n")  # for the table of the sweep
+    return True

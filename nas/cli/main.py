@@ -22,7 +22,7 @@ from nas.cli.checks.reserve import Plan, make_plan, reserved, reserved_by_job
 from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
 from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt
+from nas.cli.interrupt import INTERRUPTED, how_to_resume, interrupt_on_sigterm, is_interrupt, kept_files
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.overrides.complete import complete
@@ -43,6 +43,7 @@ def launch(main: Callable[[], Any], job: str) -> None:
     A mistake ends the process with one line on stderr and exit code 1, before Hydra writes anything. The directories of
     the run are locked until it ends.
     """
+    interrupt_on_sigterm()
     try:
         command = prepare(job, sys.argv[1:])
         sys.argv[1:] = command.arguments
@@ -178,7 +179,7 @@ def run_with_error_handling(cfg: DictConfig) -> float | None:
         log_error(how_to_resume(Path(cfg.paths.output)))
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
-        message = explain(error)
+        message = explain(error, kept_files(Path(cfg.paths.output)))
         if message is None or full_errors():
             raise
         log_error(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -37,7 +37,8 @@ class Search(pl.LightningModule, ABC):
     """A LightningModule whose result is a genotype. Callbacks and entry points rely on this interface alone.
 
     Checkpoints contain the names of the method and the space, and the state of all global random generators. A search
-    of another method or space refuses them.
+    of another method or space refuses them. A search is resumed from the end of an epoch, unless
+    ``resumes_within_epochs`` is set.
 
     Args:
         space: the search space.
@@ -46,6 +47,9 @@ class Search(pl.LightningModule, ABC):
     Raises:
         NasError: if the method cannot run on the space.
     """
+
+    resumes_within_epochs: ClassVar[bool] = False
+    """Flag of a search whose checkpoints within an epoch contain its whole state."""
 
     def __init__(self, space: Space, name: str) -> None:
         super().__init__()
@@ -64,6 +68,10 @@ class Search(pl.LightningModule, ABC):
 
     def check_precision(self, precision: str) -> None:  # noqa: B027, most searches run in every precision
         """Raise NasError if the search cannot run in ``precision``, given by Lightning's name."""
+
+    def has_ended(self) -> bool:
+        """Return whether the search is complete whatever the number of epochs, such as one with its own budget."""
+        return False
 
     def diagnostics(self) -> dict[str, float]:
         """Return additional numbers for the history, at the end of an epoch."""

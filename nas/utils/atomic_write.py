@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from pathlib import Path
 from typing import Any
 
+SUFFIX = ".tmp"
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+
 
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Write ``data`` to a temporary file and rename it to ``path``; a failure leaves the old file unchanged."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{SUFFIX}")
     try:
         with temporary.open("wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
@@ -35,6 +39,13 @@ def publish(temporary: Path, path: Path) -> bool:
     else:
         temporary.unlink()
     return True
+
+
+def remove_temporary_files(directory: Path) -> None:
+    """Remove the temporary files that killed calls of ``write_atomically`` have left in a directory."""
+    for path in directory.glob(f".*{SUFFIX}"):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -35,10 +35,20 @@ def test_explain_names_a_full_disk_and_the_checkpoint_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr(nas.spaces.genotype_file.os, "fsync", full)
-        run("search", f"ckpt_path={directory}").refused("no space left on device", "last complete epoch are kept")
+        run("search", f"ckpt_path={directory}").refused("no space left on device", "the last complete epoch is kept")
     after = snapshot(directory)
     assert after["checkpoints/last.ckpt"] == before["checkpoints/last.ckpt"] and after.keys() == before.keys()
     run("search", f"ckpt_path={directory}").succeeded()
+
+
+def test_explain_names_no_checkpoint_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(nas.spaces.genotype_file.os, "fsync", full)
+    found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/run")
+    found.refused("no space left on device", "nothing to resume from. Free space and run the command again")
+    assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 
 def test_run_survives_a_disk_that_fills_up(searched: Path, tmp_path: Path) -> None:

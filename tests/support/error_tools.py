@@ -81,7 +81,8 @@ def run(script: str, *arguments: str | Path) -> Outcome:
 def _undone(argv: list[str]) -> Iterator[None]:
     """Restore the process state that a run changes: environment, signals, loggers, generators."""
     root, state, raising = logging.getLogger(), torch.get_rng_state(), logging.raiseExceptions
-    handlers, level, handled = list(root.handlers), root.level, signal.getsignal(signal.SIGINT)
+    handlers, level = list(root.handlers), root.level
+    handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     environment = {**os.environ, "HYDRA_MAIN_MODULE": "__main__"}
     try:
         with (
@@ -94,7 +95,8 @@ def _undone(argv: list[str]) -> Iterator[None]:
         for handler in set(root.handlers) - set(handlers):
             handler.close()
         root.handlers[:], root.level, logging.raiseExceptions = handlers, level, raising
-        signal.signal(signal.SIGINT, handled)
+        for number, handler in handled.items():
+            signal.signal(number, handler)
         torch.set_rng_state(state)
 
 

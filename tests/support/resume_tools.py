@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.trainer.states import RunningStage
 from torch import Tensor
 
 from tests.support.compose_tools import lines, script, tiny
 
 EPOCHS = 4
+MEASURED = ("search_seconds", "train_seconds", "step_seconds", "peak_memory_bytes", "command", "commit")
+"""Keys of summary.json that differ between equal runs."""
 
 DARTS = (
     "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1), "
@@ -76,6 +83,32 @@ def assert_same_run(first: Path, second: Path, *keys: str) -> None:
     assert (first / "genotype.json").read_bytes() == (second / "genotype.json").read_bytes()
 
 
+def assert_same_results(first: Path, second: Path) -> None:
+    """Assert that two finished runs have equal checkpoints, files and summaries, except for measured times."""
+    one, other = checkpoint(first), checkpoint(second)
+    for key in ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers"):
+        assert_equal(one[key], other[key], key)
+    for name in ("metrics.csv", "genotype.json", "queries.jsonl", "anytime.csv"):
+        files = [directory / name for directory in (first, second)]
+        assert files[0].exists() == files[1].exists(), name
+        assert not files[0].exists() or files[0].read_bytes() == files[1].read_bytes(), name
+    if (first / "history.jsonl").exists():
+        assert [list(line.items()) for line in history(first)] == [list(line.items()) for line in history(second)]
+    summaries = [json.loads((directory / "summary.json").read_text()) for directory in (first, second)]
+    assert list(summaries[0]) == list(summaries[1])
+    assert [{k: v for k, v in s.items() if k not in MEASURED} for s in summaries[:1]] == [
+        {k: v for k, v in s.items() if k not in MEASURED} for s in summaries[1:]
+    ]
+    assert all((s["step_seconds"] is None) == (summaries[0]["step_seconds"] is None) for s in summaries)
+
+
+def killed_before_summary(finished: Path, directory: Path) -> Path:
+    """Copy a run as it is if it was killed between its last checkpoint and summary.json."""
+    shutil.copytree(finished, directory)
+    (directory / "summary.json").unlink()
+    return directory
+
+
 def arguments_of(method: str) -> list[str]:
     """Return the overrides of a search with four steps per epoch."""
     return [*tiny(method), "dataset.size=128"]
@@ -86,3 +119,29 @@ def history(directory: Path) -> list[dict[str, Any]]:
     return [
         {key: value for key, value in line.items() if key != "seconds"} for line in lines(directory / "history.jsonl")
     ]
+
+
+class TimerOfSteps(Timer):
+    """Timer that is used up after a number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__("00:01:00:00")
+        self.steps = steps
+        self.passed = 0
+
+    def time_elapsed(self, stage: str = RunningStage.TRAINING) -> float:
+        return 3600.0 * (self.passed >= self.steps)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        self.passed += 1
+        super().on_train_batch_end(trainer, *args, **kwargs)
+
+
+class StopAfter(pl.Callback):
+    """Callback that ends the run after a step, in the middle of an epoch."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        trainer.should_stop = trainer.should_stop or trainer.global_step == self.step

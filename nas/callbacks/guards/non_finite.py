@@ -162,11 +162,12 @@ def _describe(module: nn.Module, name: str) -> str:
 def _advice(trainer: pl.Trainer, module: pl.LightningModule, half: str) -> str:
     kept = next((_path(c) for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), "")
     last = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint yet"
+    change = "method.weight_step.optimizer.lr or a smaller method.weight_step.clip_norm"
     if isinstance(module, Training):
-        return f"{last}; a lower training.optimizer.lr or a smaller training.clip_norm usually helps"
-    if half == "arch":
-        return f"{last}; a lower method.arch_step.optimizer.lr or method.weight_step.optimizer.lr usually helps"
-    return f"{last}; a lower method.weight_step.optimizer.lr or a smaller method.weight_step.clip_norm usually helps"
+        change = "training.optimizer.lr or a smaller training.clip_norm"
+    elif half == "arch":
+        change = "method.arch_step.optimizer.lr or method.weight_step.optimizer.lr"
+    return f"{last}; a new run with a lower {change} usually helps"
 
 
 def _path(callback: ModelCheckpoint) -> str:

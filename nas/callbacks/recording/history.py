@@ -18,6 +18,7 @@ from nas.searches.base import Search
 from nas.spaces.genotype_file import GENOTYPE_FILE, save_genotype
 from nas.spaces.notation import native_string
 from nas.utils.atomic_write import write_atomically
+from nas.utils.json_lines import decode_object, read_log
 
 log = logging.getLogger(__name__)
 HISTORY_FILE = "history.jsonl"
@@ -26,7 +27,7 @@ HISTORY_FILE = "history.jsonl"
 class History(pl.Callback):
     """Write genotype.json (atomically) and one line of history.jsonl at the end of each epoch.
 
-    A resumed search first removes the lines of the epochs that it repeats.
+    A resumed search first removes the lines of the epochs that it repeats. It raises NasError for a damaged line.
 
     Args:
         directory: directory of the files.
@@ -89,15 +90,20 @@ class EpochPrinter(pl.Callback):
             log.info(_format_line(line, trainer.max_epochs, limited_validation(trainer, pl_module)))
 
 
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the complete lines of a history file, without a last line that a kill truncated."""
-    lines = []
-    for text in path.read_text().splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
+def read_history(path: Path, needed: int = 0) -> list[dict[str, Any]]:
+    """Return the lines of a history file, without a last line that a kill has cut off.
+
+    Raises:
+        NasError: if a line is damaged, or one of the first ``needed`` lines is missing.
+    """
+    return read_log(path, _decode_line, needed=needed)
+
+
+def _decode_line(text: str) -> dict[str, Any]:
+    line = decode_object(text)
+    if type(line["epoch"]) is not int:
+        raise ValueError("the epoch is not a number")
+    return line
 
 
 def _format_line(line: dict[str, Any], epochs: int | None, validated: int | None = None) -> str:

@@ -29,6 +29,12 @@ class StepTimer(pl.Callback):
         self._start: Any = None
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": list(self.seconds)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds = list(state_dict["seconds"])
+
     def median(self) -> float | None:
         """Return the median step in seconds, None before the first counted step."""
         return statistics.median(self.seconds) if self.seconds else None

@@ -79,5 +79,7 @@ def _silence_warnings() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*passed in a `val_dataloader` but have no `validation_step`")
+    warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided")
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
     warnings.filterwarnings("ignore", message="The dirpath has changed")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

@@ -29,7 +29,7 @@ from nas.proxies.ranking.report import BenchmarkAccuracies, RankingReport, best_
 from nas.proxies.ranking.score_log import ScoreRecord
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
-from nas.utils.atomic_write import write_atomically, write_json
+from nas.utils.atomic_write import remove_temporary_files, write_atomically, write_json
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def run(cfg: DictConfig) -> float | None:
         log.info("benchmark      %s", missing)
     ranking = build_ranking(cfg, space, data, device)
     identity = _identity(cfg, ranking)
+    remove_temporary_files(Path(cfg.paths.output))
     with LoopProgress(len(ranking.candidates), ranking.proxy.name) as progress:
         records = ranking.run(Path(cfg.paths.output), identity, progress)
     return _finish(cfg, ranking, report, records, identity, device, split_figures(data))

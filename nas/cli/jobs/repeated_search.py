@@ -27,12 +27,12 @@ from nas.cli.run_dir.figures import network_cost, split_figures
 from nas.cli.run_dir.layout import REPETITIONS
 from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.cli.run_dir.record import save_record
-from nas.cli.run_dir.repetition_log import decode_curve, encode_curve, read_repetitions
+from nas.cli.run_dir.repetition_log import TIMING, decode_curve, encode_curve, read_repetitions, read_seconds
 from nas.cli.run_dir.summary import Summary
 from nas.data.base import ImageData
 from nas.plotting.cell import save_cell
 from nas.spaces.genotype_file import save_genotype
-from nas.utils.atomic_write import write_atomically
+from nas.utils.atomic_write import remove_temporary_files, write_atomically, write_json
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -47,13 +47,13 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) ->
     rows = read_repetitions(cfg)
     device = device_without_trainer(cfg)
     evaluator = search.build_evaluator(data, device)
-    output, start = Path(cfg.paths.output), time.perf_counter()
+    output = Path(cfg.paths.output)
     output.mkdir(parents=True, exist_ok=True)
+    remove_temporary_files(output)
     if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
         save_record(output / ".hydra", cfg)  # a further resume has the present number of repetitions
-    _run_missing(search, evaluator, rows, output / REPETITIONS)
+    seconds = _run_missing(search, evaluator, rows, output / REPETITIONS, read_seconds(cfg.ckpt_path))
     best = max((_best_query(search, row) for row in rows), key=lambda query: query.rank)
-    seconds = time.perf_counter() - start
     save_genotype(best.genotype, output / "genotype.json")
     save_cell(best.genotype, output)
     curves = summarize([decode_curve(row) for row in rows], evaluator.best_accuracies())
@@ -91,11 +91,13 @@ def _refuse_earlier_version(ckpt_path: str | None) -> None:
         )
 
 
-def _run_missing(search: BlackBoxSearch, evaluator: Evaluator, rows: list[dict[str, Any]], path: Path) -> None:
+def _run_missing(
+    search: BlackBoxSearch, evaluator: Evaluator, rows: list[dict[str, Any]], path: Path, seconds: float
+) -> float:
     """Run the repetitions that ``rows`` lacks; append each finished one to ``rows`` and as a line to ``path``.
 
     The file does not exist before the first one has finished, so that an error of its first query leaves nothing to
-    resume.
+    resume. Return the duration of all repetitions, of which those in ``rows`` took ``seconds``.
     """
     accuracies: dict[Genotype, dict[str, float]] = {}
     start = time.perf_counter()
@@ -112,8 +114,10 @@ def _run_missing(search: BlackBoxSearch, evaluator: Evaluator, rows: list[dict[s
         rows.append({**_row(search, loop, number, accuracies), "curve": curve})
         with path.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
+        write_json(path.with_name(TIMING), {"search_seconds": seconds + time.perf_counter() - start})
         if (number + 1) % max(search.repetitions // 10, 1) == 0:
             log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - start)
+    return seconds + time.perf_counter() - start
 
 
 def _best_query(search: BlackBoxSearch, row: Mapping[str, Any]) -> Query:

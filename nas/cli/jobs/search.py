@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from nas.cli.build import (
     build_search,
     build_space,
     build_trainer,
+    chosen_names,
     dataset_name,
     finish_wandb,
     follow_split,
@@ -24,13 +24,14 @@ from nas.cli.build import (
     seed_and_threads,
 )
 from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.repeated_search import run_repetitions
 from nas.cli.run_dir.command import config_dir_flag
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import benchmark_figures, network_cost, split_figures, step_seconds
 from nas.cli.run_dir.layout import checkpoint_file
+from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
-from nas.cli.run_dir.truncate import resume_callbacks
 from nas.searches.base import Search, SupernetSearch
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
@@ -43,6 +44,7 @@ def run(cfg: DictConfig) -> float | None:
     log_dataset_defaults(cfg)
     repeated = (cfg.method.get("repetitions") or 1) > 1
     checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path)
+    resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg))
     seed_and_threads(cfg)
     data = build_data(cfg)
     follow_split(data, cfg.ckpt_path)
@@ -52,12 +54,14 @@ def run(cfg: DictConfig) -> float | None:
     if isinstance(search, BlackBoxSearch) and search.repetitions > 1:
         return run_repetitions(cfg, search, data)
     try:
-        trainer = build_trainer(cfg, resume_callbacks(cfg, checkpoint))
+        trainer = build_trainer(cfg, resume.callbacks)
         if isinstance(search, BlackBoxSearch):
             search.check_processes(trainer.world_size)
-        start = time.perf_counter()
         trainer.fit(search, datamodule=search.batches(data), ckpt_path=checkpoint, weights_only=True)
-        return _finish(cfg, trainer, search, space, time.perf_counter() - start, split_figures(data))
+        seconds = resume.finish(trainer.is_global_zero)
+        if report_unfinished(trainer, search, Path(cfg.paths.output)):
+            return None
+        return _finish(cfg, trainer, search, space, seconds, split_figures(data))
     finally:
         finish_wandb()
 

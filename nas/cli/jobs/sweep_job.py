@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from nas.cli.checks.reserve import reserved_by_job
 from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt
+from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt, kept_files
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.run_dir.job_record import JobRecord
 from nas.cli.run_dir.layout import FAILURE_FILE
@@ -48,7 +48,7 @@ def run_sweep_job(cfg: DictConfig) -> float | None:
 
 def _keep(error: BaseException, output: Path) -> str:
     """Write one line and, for an unknown error, its traceback to the directory of the job; return the line."""
-    line, trace = explain(error), "".join(traceback.format_exception(error))
+    line, trace = explain(error, kept_files(output)), "".join(traceback.format_exception(error))
     if line is not None:
         text = f"{line}\n"
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from nas.cli.build import (
     build_averaging,
     build_data,
     build_trainer,
+    chosen_names,
     dataset_name,
     finish_wandb,
     follow_split,
@@ -23,17 +23,19 @@ from nas.cli.build import (
     seed_and_threads,
 )
 from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.interrupt import report_unfinished
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost, published_figures, split_figures, step_seconds
 from nas.cli.run_dir.layout import checkpoint_file
+from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
-from nas.cli.run_dir.truncate import resume_callbacks
 from nas.data.base import ImageData
 from nas.deploy.fine_tune import load_initial_weights
 from nas.deploy.model import MODEL_FILE, Model, save_model
 from nas.nn.macs import count_parameters
-from nas.spaces.base import Space
+from nas.spaces.base import Network, Space
 from nas.spaces.genotype_file import find_published, load_genotype, save_genotype
+from nas.spaces.notation import native_string
 from nas.spaces.registry import space_of
 from nas.training.network_training import Best, Training
 
@@ -47,6 +49,7 @@ def run(cfg: DictConfig) -> float | None:
     output = Path(cfg.paths.output)
     entry, genotype = find_published(cfg.genotype), load_genotype(cfg.genotype)
     checkpoint = checkpoint_file(cfg.ckpt_path)
+    resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg), genotype=native_string(genotype))
     seed_and_threads(cfg)
     data = build_data(cfg, bilevel=False)
     data.test_every_epoch = True
@@ -54,16 +57,14 @@ def run(cfg: DictConfig) -> float | None:
     follow_split(data, cfg.ckpt_path, None if data.halves_training else cfg.genotype)
     space = space_of(genotype, data.shape, data.classes)
     options = network_options(space, cfg.network, {} if entry is None else entry.network_options(space.shape[1:]))
-    network = space.network(genotype, **options)
-    if cfg.init_weights is not None and checkpoint is None:
-        new = load_initial_weights(network, genotype, cfg.init_weights)
-        log.info("init weights   %s%s", cfg.init_weights, f" (new: {', '.join(new)})" if new else "")
+    network = _network(space, genotype, options, None if checkpoint is not None else cfg.init_weights)
     training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
     try:
-        trainer = build_trainer(cfg, [*build_averaging(cfg.ema), *resume_callbacks(cfg, checkpoint)])
-        start = time.perf_counter()
+        trainer = build_trainer(cfg, resume.callbacks, build_averaging(cfg.ema))
         trainer.fit(training, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        seconds = time.perf_counter() - start
+        seconds = resume.finish(trainer.is_global_zero)
+        if report_unfinished(trainer, training, output):
+            return None
         metrics = trainer.test(training, datamodule=data, verbose=False)[0]
         if not trainer.is_global_zero:
             return None
@@ -89,6 +90,15 @@ def run(cfg: DictConfig) -> float | None:
         return float(metrics["test/accuracy"])
     finally:
         finish_wandb()
+
+
+def _network(space: Space, genotype: Genotype, options: dict[str, Any], weights: str | None) -> Network:
+    """Build the network, and load its initial weights if they are given."""
+    network = space.network(genotype, **options)
+    if weights is not None:
+        new = load_initial_weights(network, genotype, weights)
+        log.info("init weights   %s%s", weights, f" (new: {', '.join(new)})" if new else "")
+    return network
 
 
 def _model(training: Training, data: ImageData, genotype: Genotype, options: dict[str, Any]) -> Model:

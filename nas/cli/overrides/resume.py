@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.inherit_from_search import image_list
-from nas.cli.overrides.parse import merge_overrides, quote, value_of
+from nas.cli.overrides.parse import key_of, merge_overrides, quote, value_of
 from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_choices, saved_overrides
 from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import (
@@ -44,6 +44,8 @@ def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequenc
             "hydra.run.dir=NEW."
         )
     saved = [] if directory is None else saved_overrides(directory)
+    if value_of(arguments, "epochs") is not None:  # the length, which a saved trainer.max_epochs would override
+        saved = [line for line in saved if key_of(line) != "trainer.max_epochs"]
     completed = merge_overrides(saved, arguments)
     if directory is not None:
         check_overrides([line for line in completed if line not in arguments], overrides_file(directory), path)

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,32 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.utilities import rank_zero_only
 
+from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 
 
 class _AppendingWriter(ExperimentWriter):
-    """Writer that appends to an existing metrics file."""
+    """Writer that appends to an existing metrics file, and adds columns to it atomically."""
 
     def _check_log_dir_exists(self) -> None:
         path = Path(self.metrics_file_path)
         if path.exists():
             with path.open(newline="") as file:
                 self.metrics_keys = list(next(csv.reader(file), []))
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        path = Path(self.metrics_file_path)
+        with path.open(newline="") as file:
+            write_atomically(path, format_rows(fieldnames, list(csv.DictReader(file))))
+
+
+def format_rows(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the text of a CSV file with a header."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=names)
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
 
 
 class MetricsFile(CSVLogger):

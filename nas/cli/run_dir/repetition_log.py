@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,8 @@ from nas.blackbox.anytime import AnytimeCurve
 from nas.cli.run_dir.layout import REPETITIONS, holds_repetitions, run_directory
 from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.utils.errors import NasError, one_line
-from nas.utils.read_file import read_text
+from nas.utils.json_lines import read_log
+from nas.utils.read_file import parse_json, read_json
 
 PARTS = ("seed", "space", "dataset", "proxy", "evaluator", "method")
 IRRELEVANT = {
@@ -26,6 +26,8 @@ IRRELEVANT = {
     ("evaluator", "root"),
 }
 """Options that do not change the result of a repetition."""
+TIMING = "timing.json"
+"""File with the measured duration of the finished repetitions."""
 REQUIRED = {"seed", "genotype", "value", "queries", "spent", "curve"}
 """Keys of a complete line."""
 
@@ -34,8 +36,8 @@ def read_repetitions(cfg: DictConfig) -> list[dict[str, Any]]:
     """Read the lines of the run that ``ckpt_path`` names, without an incomplete last one; none if it is not set.
 
     Raises:
-        NasError: if there is no such run, it has other options or is of another version, or it has more finished
-            repetitions than ``method.repetitions``.
+        NasError: if there is no such run, it has other options or is of another version, a line is damaged, or it has
+            more finished repetitions than ``method.repetitions``.
     """
     if cfg.ckpt_path is None:
         return []
@@ -43,21 +45,19 @@ def read_repetitions(cfg: DictConfig) -> list[dict[str, Any]]:
     if directory is None or not holds_repetitions(directory):
         raise NasError(f"ckpt_path={cfg.ckpt_path}: there is no {REPETITIONS} in it. Give the directory of such a run.")
     _check_options(cfg, directory)
-    rows: list[dict[str, Any]] = []
-    for line in _lines(directory / REPETITIONS):
-        try:
-            rows.append(json.loads(line))
-        except (ValueError, RecursionError):
-            break
+    rows = read_log(directory / REPETITIONS, parse_json)
     _check_rows(rows, cfg.method.repetitions, directory / REPETITIONS)
     return rows
 
 
-def _lines(path: Path) -> list[str]:
+def read_seconds(ckpt_path: str | None) -> float:
+    """Return the duration of the finished repetitions of the run ``ckpt_path``, 0 if it is unknown."""
+    if ckpt_path is None:
+        return 0.0
     try:
-        return read_text(path).splitlines()
-    except (OSError, ValueError) as error:
-        raise NasError(f"{path} is damaged: {one_line(error)}") from None
+        return float(read_json(Path(ckpt_path).expanduser() / TIMING)["search_seconds"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0.0
 
 
 def _check_rows(rows: list[dict[str, Any]], wanted: int, path: Path) -> None:

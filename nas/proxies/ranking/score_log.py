@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,7 @@ from typing import Any, Self
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.file_lock import try_lock
+from nas.utils.json_lines import decode_object, read_log
 
 LOG_FILE = "scores.jsonl"
 FORMAT, VERSION = "nas-scores", 2
@@ -100,13 +103,24 @@ class ScoreLog:
 
     def _read(self) -> list[ScoreRecord]:
         data = self.path.read_bytes()
-        complete = data[: data.rfind(b"\n") + 1]
-        lines = complete.splitlines()
-        header = _decode_line(lines[0]) if lines else None
+        self._check_header(data)
+        decoders: Iterator[Callable[[str], Any]]
+        decoders = itertools.chain([decode_object], itertools.repeat(_decode_record))
+        fix = "Delete it and all lines after it, then resume."
+        _, *records = read_log(self.path, lambda line: next(decoders)(line), fix)
+        os.truncate(self.path, data.rfind(b"\n") + 1)  # without a line that a kill has cut off
+        return records
+
+    def _check_header(self, data: bytes) -> None:
+        header: Any = None
+        with suppress(ValueError):
+            header = json.loads(data[: data.find(b"\n") + 1])
         if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
             old = isinstance(header, dict) and header.get("format") == FORMAT
             problem = (
-                "was written by an older version of nas and cannot be resumed" if old else "is not a log of scores"
+                "was written by an older version of nas and cannot be resumed"
+                if old
+                else "is not a log of scores: line 1 is not its header"
             )
             raise NasError(f"{self.path} {problem}. Start the ranking in another hydra.run.dir.")
         for key, mine in self.identity.items():
@@ -116,19 +130,16 @@ class ScoreLog:
                     f"{self.path} has scores with {_first_difference(key, theirs, mine)}. Start the ranking in another "
                     "hydra.run.dir."
                 )
-        records = [self._record(number, line) for number, line in enumerate(lines[1:], 2)]
-        if len(complete) < len(data):
-            os.truncate(self.path, len(complete))
-        return records
 
-    def _record(self, number: int, line: bytes) -> ScoreRecord:
-        value = _decode_line(line)
-        try:
-            return ScoreRecord(**{**value, "score": float(value["score"])})
-        except (TypeError, KeyError, ValueError):
-            raise NasError(
-                f"{self.path}: line {number} is damaged. Delete it and all lines after it, then resume."
-            ) from None
+
+def _decode_record(line: str) -> ScoreRecord:
+    """Return the record in a line. Raises ValueError, TypeError or KeyError if it is none."""
+    value = decode_object(line)
+    record = ScoreRecord(**{**value, "score": float(value["score"])})
+    numbers = [record.parameters, record.macs, *([] if record.index is None else [record.index])]
+    if not all(type(number) is int for number in numbers) or not isinstance(record.seconds, int | float):
+        raise ValueError("not a record")
+    return record
 
 
 def encode_float(value: float) -> float | str:
@@ -138,13 +149,6 @@ def encode_float(value: float) -> float | str:
 
 def _encode_line(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, allow_nan=False) + "\n").encode()
-
-
-def _decode_line(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
 
 
 def _first_difference(key: str, theirs: Any, mine: Any) -> str:

@@ -122,6 +122,9 @@ class PruningSearch(Search):
         """Return whether one op remains on each edge, and no node has more edges than a genotype keeps."""
         return not removable_ops(self.alive()) and not nodes_over_limit(self.space.cells, self.alive())
 
+    def has_ended(self) -> bool:
+        return self.decided()
+
     def genotype(self) -> Genotype:
         """Return the genotype of the remaining ops: the first op of each edge that has several."""
         weights = equal_weights(self.alive(), torch.zeros(()))

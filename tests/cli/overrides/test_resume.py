@@ -44,9 +44,15 @@ def refused(directory: Path, script: str, *arguments: str | Path, phrases: list[
     [
         ("method=drnas", ["is a run with method=gdas", "Leave out method=drnas", "from scratch"]),
         ("space=darts", ["is a run with space=nas_bench_201", "Leave out space=darts"]),
-        ("space.channels=8", ["'supernet.stem.0.weight' has shape (4, 3, 3, 3) in the checkpoint", "(8, 3, 3, 3)"]),
-        ("space.cells_per_stage=2", ["does not exist in this search", "the options that the search was started with"]),
-        ("space.affine=true", ["in the checkpoint", "in this search"]),
+        ("seed=1", ["seed=1: the run of ckpt_path has 0", "changes its course", "leave out ckpt_path"]),
+        ("space.channels=8", ["space.channels=8: the run of ckpt_path has 4"]),
+        ("space.affine=true", ["space.affine=True: the run of ckpt_path has False"]),
+        ("dataset.batch_size=8", ["dataset.batch_size=8: the run of ckpt_path has 16"]),
+        ("dataset.split=0.3", ["dataset.split=0.3: the run of ckpt_path has halves"]),
+        ("method.weight_step.optimizer.lr=1e-3", ["method.weight_step.optimizer.lr=0.001: the run", "has 0.025"]),
+        ("method.callbacks.0.end=1.0", ["method.callbacks.0.end=1.0: the run", "has 0.1"]),
+        ("trainer.limit_train_batches=1", ["trainer.limit_train_batches=1: the run of ckpt_path has 1.0"]),
+        ("trainer.precision=bf16-mixed", ["trainer.precision=bf16-mixed: the run of ckpt_path has 32-true"]),
         ("space.chanels=8", ["did you mean 'space.channels'?"]),
         ("epochs=-1", ["whole number"]),
     ],
@@ -83,17 +89,23 @@ def test_resume_refuses_a_checkpoint_of_the_other_script(broken: Path, trained: 
         f"ckpt_path={broken}",
         phrases=["is the checkpoint of search.py", "python search.py ckpt_path="],
     )
-    refused(other, "train", f"ckpt_path={other}", "network.channels=8", phrases=["'network.stem.0.weight'", "training"])
+    refused(
+        other,
+        "train",
+        f"ckpt_path={other}",
+        "network.channels=8",
+        phrases=["network.channels=8: the run of ckpt_path has 4"],
+    )
 
 
 def test_resume_refuses_a_checkpoint_of_another_method_or_space(broken: Path, tmp_path: Path) -> None:
     alone = tmp_path / "alone.ckpt"
     alone.write_bytes((broken / "checkpoints" / "last.ckpt").read_bytes())
-    words = ["the checkpoint is of method 'gdas', this search has method 'darts'"]
+    words = ["method=darts: the run of ckpt_path has gdas"]
     new = [f"hydra.run.dir={tmp_path}/new", "epochs=2"]
     refused(broken, "search", *SEARCH, *new, f"ckpt_path={alone}", "method=darts", phrases=words)
     darts = [argument for argument in SEARCH if "cells_per_stage" not in argument]
-    words = ["the checkpoint is of space 'nas_bench_201', this search has space 'darts'"]
+    words = ["space=darts: the run of ckpt_path has nas_bench_201"]
     refused(broken, "search", *darts, *new, f"ckpt_path={alone}", "space=darts", "space.layers=3", phrases=words)
 
 

@@ -36,14 +36,19 @@ def test_read_repetitions_resumes_a_killed_run(tmp_path: Path) -> None:
     other = run("search", f"ckpt_path={broken}", killing[0], "method.strategy.population=5")
     other.refused("have another method.strategy", "from scratch in another directory")
     run("search", f"ckpt_path={broken}", killing[0], "seed=6").refused("method.seed, seed")
+    timing = (broken / "timing.json").read_text()
+    leftover = broken / f".table.csv.{'0' * 32}.tmp"
+    leftover.touch()
     found = run("search", f"ckpt_path={broken}", killing[0])
     found.succeeded()
+    assert not leftover.exists() and "ignored line 5 of" in found.said
     assert "resumed after 4 of 6 repetitions" in found.said
     run("search", *command, f"hydra.run.dir={whole}").succeeded()
     for name in FILES:
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
     assert (broken / "repetitions.jsonl").read_text().startswith(before)
     one, two = (json.loads((d / "summary.json").read_text()) for d in (whole, broken))
+    assert two["search_seconds"] > json.loads(timing)["search_seconds"], "times add up over resumes"
     assert one["table"] == two["table"] and one["genotype"] == two["genotype"]
     run("search", f"ckpt_path={broken}", killing[0]).refused("holds a finished run")
     more = tmp_path / "more"
@@ -101,6 +106,9 @@ def test_read_repetitions_refuses_fewer_than_finished_and_damaged_lines(tmp_path
     first, *rest = written.splitlines(keepends=True)
     row = json.loads(first)
     del row["curve"]
+    for bad in (b"{\n", b"\xff\n", b"\n"):
+        file.write_bytes(b"".join([first.encode(), bad, *(line.encode() for line in rest)]))
+        run("search", f"ckpt_path={here}", *FORMULA).refused(f"{file}: line 2 is damaged", "Restore the file")
     for other in (json.dumps(row) + "\n", "[]\n", rest[0]):
         file.write_text("".join([other, *rest]))
         run("search", f"ckpt_path={here}", *FORMULA).refused("line 1 of", "not a line of this version for repetition 0")

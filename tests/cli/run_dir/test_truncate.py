@@ -1,4 +1,4 @@
-"""Resume from a checkpoint within an epoch, bit-equal to an uninterrupted run."""
+"""Files of a resumed run: damaged lines, leftovers of a kill, and checkpoints within an epoch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,73 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from nas.cli.run_dir.truncate import complete_epochs
+from nas.cli.run_dir.truncate import complete_epochs, truncated
 from nas.training.network_training import Training
-from tests.support.compose_tools import script, succeeded, tiny
+from tests.support import error_tools
+from tests.support.compose_tools import lines, script, succeeded, tiny
 from tests.support.resume_tools import DARTS, assert_equal, checkpoint, run
 from tests.training.test_network_training import SGD, Small, data
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run directory of a search of two epochs."""
+    directory = tmp_path_factory.mktemp("searched") / "run"
+    error_tools.run("search", *error_tools.SEARCH, "epochs=2", f"hydra.run.dir={directory}").succeeded()
+    return directory
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {name: (directory / name).read_bytes() for name in ("history.jsonl", "metrics.csv")}
+
+
+def truncated_files(directory: Path) -> dict[str, str]:
+    found = truncated(directory, checkpoint(directory))
+    return {path.name: content for path, content in found.items()}
+
+
+@pytest.mark.parametrize(("name", "number"), [("history.jsonl", 1), ("metrics.csv", 2)])
+def test_resume_refuses_a_damaged_line(name: str, number: int, searched: Path, tmp_path: Path) -> None:
+    directory = error_tools.unfinished(searched, tmp_path / "run")
+    path = directory / name
+    whole = path.read_bytes().splitlines(keepends=True)
+    line = whole[number - 1]
+    damaged = [line[: len(line) // 2] + b"\n", b"x" + line[1:], b"\xff" + line[1:]]
+    cases = [[*whole[: number - 1], bad, *whole[number:]] for bad in damaged]
+    for content, problem in [*((case, f"line {number} is damaged") for case in cases), (whole[:1], "is missing")]:
+        path.write_bytes(b"".join(content))
+        before = error_tools.snapshot(directory)
+        error_tools.run("search", f"ckpt_path={directory}").refused(f"{path}: line", problem, "Restore the file, or")
+        assert error_tools.snapshot(directory) == before, "nothing is dropped"
+
+
+def test_resume_drops_what_a_kill_leaves_behind(searched: Path, tmp_path: Path) -> None:
+    """A cut-off last line, lines of the repeated epoch, and temporary files of each folder."""
+    directory = error_tools.unfinished(searched, tmp_path / "run", epochs=3)
+    kept = contents(directory)
+    leftovers = [folder / f".x.{'0' * 32}.tmp" for folder in (directory, directory / "checkpoints")]
+    for path in (*leftovers, directory / ".mine.tmp"):
+        path.touch()
+    with (directory / "history.jsonl").open("a") as file:
+        file.write(kept["history.jsonl"].decode().splitlines()[-1].replace('"epoch": 1', '"epoch": 2') + "\n{")
+    with (directory / "metrics.csv").open("a") as file:
+        file.write("1,2")
+    assert {name: text.encode() for name, text in truncated_files(directory).items()} == kept
+    outcome = error_tools.run("search", f"ckpt_path={directory}")
+    outcome.succeeded()
+    assert "ignored line 4 of" in outcome.said and "which a kill has cut off" in outcome.said
+    assert not any(path.exists() for path in leftovers) and (directory / ".mine.tmp").exists()
+    assert all(content.startswith(kept[name]) for name, content in contents(directory).items())
+    assert [line["epoch"] for line in lines(directory / "history.jsonl")] == [0, 1, 2]
+
+
+def test_resume_adds_the_row_that_follows_the_checkpoint(searched: Path, tmp_path: Path) -> None:
+    """Lightning writes the row of an epoch after its checkpoint; a kill may come in between."""
+    directory = error_tools.unfinished(searched, tmp_path / "run")
+    whole = contents(directory)["metrics.csv"]
+    rows = whole.splitlines(keepends=True)
+    (directory / "metrics.csv").write_bytes(b"".join(rows[:-1]))
+    assert truncated_files(directory)["metrics.csv"].encode() == whole
 
 
 @pytest.mark.slow
@@ -24,10 +86,7 @@ from tests.training.test_network_training import SGD, Small, data
     [(("ema=0.7", "trainer.accumulate_grad_batches=2"), 1), ((), 3)],
 )
 def test_training_resumes_from_a_checkpoint_within_the_epoch(more: tuple[str, ...], steps: int, tmp_path: Path) -> None:
-    """Cover drop path, and an average of the weights with accumulated gradients; four batches per epoch.
-
-    Means over the interrupted epoch, as in metrics.csv, are those of the batches after the resume.
-    """
+    """Cover drop path, and an average of the weights with accumulated gradients; four batches per epoch."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     size = ("network.channels=4", "network.layers=3", "training.drop_path=0.5")
     every = f"callbacks.checkpoint.every_n_train_steps={steps}"
@@ -41,6 +100,7 @@ def test_training_resumes_from_a_checkpoint_within_the_epoch(more: tuple[str, ..
     one, other = checkpoint(whole), checkpoint(broken)
     for key in ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "random"):
         assert_equal(one[key], other[key], key)
+    assert (whole / "metrics.csv").read_bytes() == (broken / "metrics.csv").read_bytes()
     first, second = (torch.load(place / "model.pt", weights_only=True) for place in (whole, broken))
     assert_equal(first, second, "model.pt")
 

@@ -20,6 +20,8 @@ from nas.cli.build import build_data, build_space
 from nas.cli.jobs.rank_proxies import build_ranking
 from nas.cli.run_dir.sweep_table import COLUMNS, job_row
 from nas.data.proxy_batches import ProxyBatches
+from nas.proxies.ranking.ranking import ProxyRanking
+from nas.proxies.ranking.score_log import ScoreRecord
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
 from nas.spaces.nas_bench_201.notation import from_index
@@ -116,6 +118,29 @@ def test_ranking_resumes_after_kill(whole: Path, tmp_path: Path) -> None:
     report = [json.loads((d / "report.json").read_text()) for d in (directory, whole)]
     assert all(report[0][key] == report[1][key] for key in report[1] if key != "seconds")
     run("search", f"ckpt_path={directory}").refused("finished run")
+
+
+def test_ranking_ends_at_sigterm_with_the_resume_command(whole: Path, tmp_path: Path) -> None:
+    """Send the signal in the middle, to this process: a ranking has no trainer that would handle it."""
+    measure = ProxyRanking.measure
+
+    def terminated(self: ProxyRanking, position: int) -> ScoreRecord:
+        if position == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return measure(self, position)
+
+    directory = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ProxyRanking, "measure", terminated)
+        stopped = rank(directory, NETWORK, "ranking.count=12", "seed=3")
+    stopped.refused(f"interrupted: all values so far are kept. Resume with ckpt_path={directory}", code=130)
+    leftover = directory / f".report.json.{'0' * 32}.tmp"
+    leftover.touch()
+    run("search", f"ckpt_path={directory}").succeeded()
+    assert rows(directory) == rows(whole) and not leftover.exists()
+    (directory / "summary.json").unlink()
+    run("search", f"ckpt_path={directory}").succeeded()
+    assert rows(directory) == rows(whole), "killed between the last score and the summary"
 
 
 def test_ranking_refuses_wrong_options_in_one_line(whole: Path, tmp_path: Path) -> None:

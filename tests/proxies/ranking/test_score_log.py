@@ -40,6 +40,12 @@ def test_score_log_refuses_other_rankings_and_files(tmp_path: Path) -> None:
     path.write_bytes(before.replace(b'"index"', b'"idx"'))
     with pytest.raises(NasError, match="line 2 is damaged"):
         ScoreLog(path, {"seed": 1})
+    row, good = before.splitlines(keepends=True)[1], {"proxy": {"bn": False, "keep": ["a"]}, "seed": 1}
+    for bad in (row[:20] + b"\n", b"\xff" + row[1:], row.replace(b"100", b'"100"'), b"\n"):
+        path.write_bytes(before + bad + row)
+        with pytest.raises(NasError, match=f"{path}: line 3 is damaged. Delete it"):
+            ScoreLog(path, good)
+        assert path.read_bytes() == before + bad + row
     for other in (b"", b"[]\n", b'{"format": "x"}\n', b"no JSON\n"):
         path.write_bytes(other)
         with pytest.raises(NasError, match="is not a log of scores"):

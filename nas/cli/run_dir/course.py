@@ -1,0 +1,104 @@
+"""Options that decide the course of a run: a resumed run must have the same."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+
+from nas.callbacks.recording.run_state import KEY
+from nas.utils.errors import NasError
+
+PARTS = ("seed", "space", "method", "proxy", "evaluator", "network", "training", "ema", "dataset")
+FREE = {
+    *(f"method.{key}" for key in ("epochs", "repetitions", "budget", "proxy", "evaluator", "requires", "space")),
+    *(f"dataset.{key}" for key in ("root", "download", "on_device", "num_workers", "name")),
+    *(f"dataset.{key}" for key in ("subset_file", "test_list", "test_list_file", "split_record")),
+    "evaluator.root",
+}
+"""Options that a resumed run may change: they set the length of the run, name files, or choose a device."""
+TRAINER = (
+    "precision",
+    "accumulate_grad_batches",
+    "check_val_every_n_epoch",
+    "fast_dev_run",
+    "limit_train_batches",
+    "limit_val_batches",
+    "overfit_batches",
+    "sync_batchnorm",
+    "val_check_interval",
+)
+"""Options of the trainer that a resumed run must not change."""
+
+
+def course_of(cfg: DictConfig, epochs: int | None = None, **more: Any) -> dict[str, Any]:
+    """Return the options of a run that decide its course, by dotted key.
+
+    Args:
+        cfg: configuration of the run.
+        epochs: length that the options are evaluated for, such as the length of a schedule; None: that of the run.
+        more: further options, which come first.
+    """
+    plain: DictConfig = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[assignment]
+    if epochs is not None:
+        plain.epochs = plain.trainer.max_epochs = epochs
+    for name in plain.get("paths", {}):
+        plain.paths[name] = ""  # a run may be moved, and its data too
+    found = dict(more)
+    for part in PARTS:
+        if part in plain:
+            value = plain[part]
+            resolved = (
+                OmegaConf.to_container(value, resolve=True, throw_on_missing=False)
+                if isinstance(value, DictConfig)
+                else value
+            )
+            found |= dict(_flat(part, resolved))
+    defaults = inspect.signature(pl.Trainer).parameters
+    for key in TRAINER:
+        found[f"trainer.{key}"] = plain.trainer.get(key, defaults[key].default)
+    return {key: json.loads(json.dumps(value, default=str)) for key, value in found.items()}
+
+
+def encode_course(cfg: DictConfig, **more: Any) -> str:
+    """Return the text with the course of a run that its checkpoints contain."""
+    return json.dumps({"epochs": cfg.trainer.max_epochs, "options": course_of(cfg, **more)})
+
+
+def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) -> None:
+    """Raise NasError if a run differs in its course from the run that has written a checkpoint."""
+    text = checkpoint.get(KEY, {}).get("options")
+    if not text:
+        return  # of version 0.1.0
+    saved = json.loads(text)
+    theirs, ours = saved["options"], course_of(cfg, saved["epochs"], **more)
+    keys = dict.fromkeys([*ours, *theirs])
+    different = [key for key in keys if not (key in ours and key in theirs and _equal(key, ours[key], theirs[key]))]
+    if different:
+        key = different[0]
+        here, there = (f"{found[key]}" if key in found else "no such option" for found in (ours, theirs))
+        raise NasError(
+            f"{key}={here}: the run of ckpt_path has {there}, and another value changes its course. Leave it out to "
+            "resume, or leave out ckpt_path to start from scratch."
+        )
+
+
+def _equal(key: str, ours: Any, theirs: Any) -> bool:
+    """Return whether two values are equal. For the trainer, 1 is a number of batches and 1.0 a fraction."""
+    return bool(ours == theirs) and (not key.startswith("trainer.") or type(ours) is type(theirs))
+
+
+def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if key in FREE:
+        return
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        value = {str(number): part for number, part in enumerate(value)}
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _flat(f"{key}.{name}", part)
+    else:
+        yield key, value
