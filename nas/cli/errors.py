@@ -40,6 +40,8 @@ def explain(error: BaseException, kept: str | None = None) -> str | None:
         return _instantiation(error)
     if isinstance(error, OmegaConfBaseException):
         key = getattr(error, "full_key", None)
+        if key and "is not in struct" in str(error):
+            return f"{key}: the run needs this key, which the configuration lacks. Set {key}=VALUE or leave out ~{key}."
         return f"{key}: {_without_keys(error)}" if key else _without_keys(error)
     return None
 

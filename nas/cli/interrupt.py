@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from nas.cli.run_dir.command import config_dir_flag
-from nas.cli.run_dir.layout import FAILURE_FILE, holds_ranking, holds_repetitions, last_checkpoint
+from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -61,15 +61,6 @@ def how_to_resume(output: Path) -> str:
     if kept is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
     return f"interrupted: {kept} kept. Resume with {config_dir_flag()}ckpt_path={output}"
-
-
-def kept_files(output: Path) -> str | None:
-    """Return the subject of a sentence about the results in ``output`` from which a run is resumed, None if none."""
-    if holds_ranking(output):
-        return "all values so far are"
-    if holds_repetitions(output):
-        return "all finished repetitions are"
-    return None if last_checkpoint(output) is None else "the last complete epoch is"
 
 
 def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: Path) -> bool:

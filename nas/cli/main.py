@@ -22,7 +22,7 @@ from nas.cli.checks.reserve import Plan, make_plan, reserved, reserved_by_job
 from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
 from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.interrupt import INTERRUPTED, how_to_resume, interrupt_on_sigterm, is_interrupt, kept_files
+from nas.cli.interrupt import INTERRUPTED, how_to_resume, interrupt_on_sigterm, is_interrupt
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.overrides.complete import complete
@@ -32,6 +32,7 @@ from nas.cli.overrides.parse import add_or_override, quote_texts, value_of
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
 from nas.cli.overrides.working_directory import make_paths_absolute
+from nas.cli.run_dir.failure import report_failure, unexplained
 from nas.cli.run_dir.job_record import JobRecord, read_records
 from nas.utils.errors import NasError
 from nas.utils.program import program
@@ -54,10 +55,10 @@ def launch(main: Callable[[], Any], job: str) -> None:
             sys.argv[1:] += added
             with _reported_sweep(command.plan):
                 main()
-    except NasError as error:
+    except Exception as error:
         if full_errors():
             raise
-        log_error(str(error))
+        log_error(explain(error) or f"{unexplained(error)} (HYDRA_FULL_ERROR=1 shows the traceback)")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         if full_errors():
@@ -179,8 +180,7 @@ def run_with_error_handling(cfg: DictConfig) -> float | None:
         log_error(how_to_resume(Path(cfg.paths.output)))
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
-        message = explain(error, kept_files(Path(cfg.paths.output)))
-        if message is None or full_errors():
+        if full_errors():
             raise
-        log_error(message)
+        report_failure(error, Path(cfg.paths.output))
         raise SystemExit(1) from None

@@ -126,7 +126,7 @@ def test_help_lists_all_choices_without_heavy_imports(entry: str, tmp_path: Path
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert seconds < 3, f"{seconds:.1f} s of processor time"
+    assert seconds < 6, f"{seconds:.1f} s of processor time"
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "hydra" in imported and not imported & {"torch", "pytorch_lightning", "numpy", "wandb", "matplotlib"}
 

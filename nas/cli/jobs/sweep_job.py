@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from nas.cli.checks.reserve import reserved_by_job
-from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt, kept_files
+from nas.cli.errors import log_error
+from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt
 from nas.cli.jobs.dispatch import run_job
+from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord
-from nas.cli.run_dir.layout import FAILURE_FILE
 from nas.cli.run_dir.ranks import is_further_rank
-from nas.utils.errors import NasError, one_line
+from nas.utils.errors import NasError
 
 
 def run_sweep_job(cfg: DictConfig) -> float | None:
@@ -32,7 +31,7 @@ def run_sweep_job(cfg: DictConfig) -> float | None:
             except (Exception, SystemExit) as error:
                 if is_interrupt(error):
                     raise
-                failure = _keep(error, output)
+                failure = report_failure(error, output, keep_line=True)
     except NasError as error:  # the directory belongs to another run: nothing is written there
         failure = str(error)
         log_error(failure)
@@ -44,20 +43,3 @@ def run_sweep_job(cfg: DictConfig) -> float | None:
             with suppress(OSError):
                 record.end(failure)
     return float("nan")
-
-
-def _keep(error: BaseException, output: Path) -> str:
-    """Write one line and, for an unknown error, its traceback to the directory of the job; return the line."""
-    line, trace = explain(error, kept_files(output)), "".join(traceback.format_exception(error))
-    if line is not None:
-        text = f"{line}\n"
-    else:
-        line = one_line("".join(traceback.format_exception_only(error)))
-        text = f"{line}\n\n{trace}"
-    with suppress(OSError):  # such as a full disk, which then is the failure
-        output.mkdir(parents=True, exist_ok=True)
-        (output / FAILURE_FILE).write_text(text)
-    log_error(line if text.count("\n") == 1 else f"{line} (traceback: {output / FAILURE_FILE})")
-    if full_errors():
-        log_error(trace)
-    return line

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -17,6 +17,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override as Override
+
+from nas.utils.errors import NasError, one_line
 
 BASIC_SWEEPER = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 SUPPORTED = ("1.3",)
@@ -34,8 +36,17 @@ def split_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[
 
     Returns:
         The values of Hydra's flags (``overrides`` holds all positional arguments), and the flags it does not know.
+
+    Raises:
+        NasError: for a flag without the value that it needs, or with one that it does not accept.
     """
-    return get_args_parser().parse_known_intermixed_args(arguments)
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise NasError(f"{one_line(message)}. --hydra-help lists the options of Hydra and their values.")
+
+    parser.error = refuse  # type: ignore[method-assign]  # argparse prints two lines and exits with 2
+    return parser.parse_known_intermixed_args(arguments)
 
 
 def adapt_help(commands: Mapping[str, str]) -> None:

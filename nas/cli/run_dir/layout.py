@@ -84,3 +84,12 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):  # a loop of links
         return Path("/")
+
+
+def kept_files(output: Path) -> str | None:
+    """Return the subject of a sentence about the results in ``output`` from which a run is resumed, None if none."""
+    if holds_ranking(output):
+        return "all values so far are"
+    if holds_repetitions(output):
+        return "all finished repetitions are"
+    return None if last_checkpoint(output) is None else "the last complete epoch is"
