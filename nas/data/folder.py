@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -18,7 +19,7 @@ from nas.data.splits.class_list import ClassList, read_class_list
 from nas.data.splits.class_subset import read_subset, sample_subset, subset_to_json
 from nas.data.splits.flat_split import Parts, read_split, split_flat, split_to_json
 from nas.data.splits.folder_index import FolderIndex, check_classes, class_folders, index_folder
-from nas.data.splits.folder_layout import find_layout
+from nas.data.splits.folder_layout import FolderLayout, find_layout
 from nas.data.splits.image_survey import ImageSurvey, survey_images
 from nas.data.splits.partition import Splits
 from nas.utils.atomic_write import write_atomically
@@ -117,7 +118,7 @@ class Folder(ImageData):
         if root is None:
             raise NasError("dataset.root=null: missing. Set the folder that contains train/CLASS/ and val/CLASS/.")
         self.root, self.name = Path(root).expanduser(), name
-        self.layout = find_layout(self.root, test_folder)
+        self.test_folder = test_folder
         self.test_fraction, self.test_seed, self.test_list = test_fraction, test_seed, test_list
         self.test_list_file = None if test_list_file is None else Path(test_list_file)
         self._class_list = None if class_list is None else self._read_class_list(Path(class_list))
@@ -135,6 +136,11 @@ class Folder(ImageData):
         self._check_options_of_use()
         self._index: dict[str, FolderIndex] = {}
         self._part_indices: dict[str, Tensor] = {}
+
+    @cached_property
+    def layout(self) -> FolderLayout:
+        """Folders of the training and test images, read from the disk on the first access."""
+        return find_layout(self.root, self.test_folder)
 
     def _check_files(self, num_workers: int | None) -> None:
         channels, side, _ = self.shape
