@@ -10,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 CODE := $(wildcard nas tests tools search.py train.py setup.py)
 
-.PHONY: help .venv search train test test-all mutants lint format bench gpu clean
+.PHONY: help .venv search train test test-all mutants campaign lint format bench gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -37,6 +37,9 @@ test-all: lint ## Lint, then run every test
 
 mutants: $(STAMP) ## Plant the mistakes of tools/mutants.yaml one at a time and report which of them the tests notice
 	$(BIN)/python tools/mutants.py -n $(WORKERS) $(ARGS)
+
+campaign: $(STAMP) ## Kill and resume runs, start two in one directory, read hostile files, mistype command lines
+	$(BIN)/python tools/campaign.py --workers $(WORKERS) $(ARGS)
 
 lint: $(STAMP) ## Check style, types and the house rules
 	$(BIN)/ruff check $(CODE)
