@@ -71,7 +71,7 @@ class BlackBoxSearch(Search):
         self,
         space: Space,
         strategy: Callable[[Space], Strategy],
-        evaluator: Callable[..., Evaluator],
+        evaluator: Callable[..., Evaluator] | None,
         budget: Budget | None = None,
         seed: int = 0,
         cached: bool = False,

@@ -91,7 +91,7 @@ def test_strategies_continue_without_finite_values(strategy: type[Strategy]) -> 
     "options", [{"queries": 0}, {"queries": -1}, {"seconds": 0.0}, {"seconds": -5.0}, {"seconds": math.inf}]
 )
 def test_budget_refuses_limits_of_zero_or_less(options: dict[str, float]) -> None:
-    with pytest.raises(NasError, match=f"budget.{next(iter(options))}="):
+    with pytest.raises(NasError, match=f"Budget: {next(iter(options))}="):
         Budget(**options)  # type: ignore[arg-type]
 
 
