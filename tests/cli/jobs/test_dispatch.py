@@ -100,7 +100,7 @@ def test_full_errors_raises_the_exception(tmp_path: Path, monkeypatch: pytest.Mo
     ("content", "phrases"),
     [
         ("{", ["is not JSON"]),
-        ("{}", ["is not a genotype file", "'format'"]),
+        ("{}", ["contains no architecture", "genotype.json"]),
         ('{"format": "nas-genotype", "version": 2}', ["has version 2", "reads version 1"]),
         ('{"format": "nas-genotype", "version": 1, "space": "darts"}', ["is damaged", "links"]),
         ('{"format": "nas-genotype", "version": 1, "space": "foo", "cells": {}}', ["genotype 'foo'", "Choose from"]),
