@@ -31,7 +31,9 @@ def test_search_with_fidelities_resumes_identically_after_kill(tmp_path: Path) -
     killed = script("search", *arguments, f"hydra.run.dir={broken}", kill, cwd=tmp_path, env={"PYTHONPATH": "."})
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     other = "evaluator.fidelities=[1,3,27]"
-    run("search", f"ckpt_path={broken}", *BOHB[-1:], "~callbacks.kill", other).refused("fidelities=[1, 3, 27]", "has [1, 3, 9]")
+    run("search", f"ckpt_path={broken}", *BOHB[-1:], "~callbacks.kill", other).refused(
+        "fidelities=[1, 3, 27]", "has [1, 3, 9]"
+    )
     run("search", f"ckpt_path={broken}", *BOHB[-1:], "~callbacks.kill").succeeded()
     for name in ("queries.jsonl", "genotype.json", "anytime.csv"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name

@@ -87,5 +87,5 @@ def test_train_with_recalibration(tmp_path: Path) -> None:
 
 
 def test_recalibrate_batch_norm_refuses_zero_batches() -> None:
-    with pytest.raises(NasError, match=r"calibration.batches=0"):
+    with pytest.raises(NasError, match="batches=0: use a whole number from 1"):
         RecalibrateBatchNorm(0)

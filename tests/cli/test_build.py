@@ -9,8 +9,10 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
 from nas.cli.build import build_averaging, network_options, precision
+from nas.cli.checks.values import check_config
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
+from tests.support.compose_tools import composed
 
 
 def test_network_options_replace_published_ones_unless_null() -> None:
@@ -19,14 +21,16 @@ def test_network_options_replace_published_ones_unless_null() -> None:
     assert network_options(space, given, published) == {"channels": 16, "cells_per_stage": 2}
 
 
-def test_build_averaging_takes_a_decay_between_0_and_1() -> None:
+def test_build_averaging_takes_a_decay() -> None:
     assert build_averaging(None) == []
     (callback,) = build_averaging(0.9)
     assert isinstance(callback, EMAWeightAveraging)
-    wrong: Any
-    for wrong in (0, 1, 1.5, True, "0.9"):
-        with pytest.raises(NasError, match="give a decay between 0 and 1"):
-            build_averaging(wrong)
+
+
+@pytest.mark.parametrize("decay", ["0", "1", "1.5", "-0.1", "true", "'0.9'", "nan"])
+def test_check_config_refuses_a_decay_outside_of_0_and_1(decay: str) -> None:
+    with composed("train", "genotype=x", f"ema={decay}") as cfg, pytest.raises(NasError, match="^ema=.*: use a number"):
+        check_config(cfg)
 
 
 @pytest.mark.parametrize(

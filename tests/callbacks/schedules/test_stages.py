@@ -189,7 +189,7 @@ def test_warmup_restarts_in_each_stage() -> None:
 @pytest.mark.parametrize(
     ("schedule", "edge", "message"),
     [
-        (DrnasProgressive([3], [3]), None, "4 channels are not divisible by channel_divisors entry 3"),
+        (DrnasProgressive([3], [3]), None, "space.channels=4: the stages divide it by 4, 3. Use a multiple of 12"),
         (DrnasProgressive([3], [8]), None, "grow. Give divisors that shrink"),
         (DrnasProgressive([3], [2]), "mixed", "no partial channels"),
     ],

@@ -291,5 +291,5 @@ def test_perturbation_selection_refuses_bad_options() -> None:
         PerturbationSelection().on_train_epoch_start(
             pl.Trainer(max_epochs=None, logger=False, enable_checkpointing=False), search
         )
-    with pytest.raises(NasError, match="accuracy or loss"):
+    with pytest.raises(NasError, match="Choose from accuracy, loss"):
         PerturbationSelection(criterion="acc")  # type: ignore[arg-type]
