@@ -158,7 +158,7 @@ def test_load_trained_refuses_the_checkpoint_of_a_search(more: dict[str, object]
             ["exists already", "is not overwritten"],
         ),
         ("mode=export weights={model} export.format=torch_export export.normalize=7", ["export.normalize"]),
-        ("mode=eval weights={model} evaluation.runs=0", ["evaluation.runs=0", "at least 1"]),
+        ("mode=eval weights={model} evaluation.runs=0", ["evaluation.runs=0", "from 1 to"]),
         ("mode=eval weights={old}", ["has version 3", "reads versions 1 to 2"]),
         ("mode=eval weights={broken}", ["damaged", "classes"]),
         ("mode=eval weights={other}", ["do not fit their genotype"]),
