@@ -131,7 +131,7 @@ class TestWithPackage:
             ({"path": path, "test": "train"}, "dataset.test=train: is the split of the training images"),
             ({"path": path, "image_column": "img"}, "unknown dataset.image_column 'img'"),
             ({"path": path, "label_column": "image"}, "dataset.label_column=image: holds no labels"),
-            ({"path": path, "load_size": 4}, "dataset.load_size=4, dataset.channels=None: out of range"),
+            ({"path": path, "load_size": 4}, "load_size=4: use a whole number from 8"),
             ({"path": str(tmp_path / "empty")}, "cannot be loaded"),
             ({"path": "nobody/nothing"}, "dataset.path=nobody/nothing: cannot be loaded"),
             ({"path": self.save(tmp_path / "u", train=self.part(6), test=unlabeled)}, "row 0 has the label -1"),
