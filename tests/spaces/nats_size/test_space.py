@@ -28,7 +28,7 @@ def test_check_and_sample_use_the_candidate_widths() -> None:
         space.check(parse("2:8:4:5:5"))
     assert {op_counts(space.sample(random.Random(n))).keys() <= {"2", "3", "5", "8"} for n in range(50)} == {True}
     for wrong in ([], [8, 4], [4, 4], [0, 4], [2.5]):
-        with pytest.raises(NasError, match="space.widths"):
+        with pytest.raises(NasError, match="widths="):
             NatsSize((3, 8, 8), 4, wrong)  # type: ignore[arg-type]
 
 
