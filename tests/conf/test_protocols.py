@@ -198,4 +198,4 @@ def test_protocol_mistakes_are_refused_in_one_line(tmp_path: Path) -> None:
     run("train", f"genotype={NB201}", "protocol=dart_cifar10", place).refused("unknown protocol", "'darts_cifar10'")
     run("search", "protocol=darts_cifar10", place).refused("search.py has no protocols", "experiment=NAME")
     found = run("train", *TRAIN, f"genotype={NB201}", "ema=1.5", place)
-    found.refused("ema=1.5", "0.9999")
+    found.refused("ema=1.5: use a number above 0 and below 1")

@@ -9,8 +9,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from nas.searches.base import Search
 from nas.utils.errors import NasError
+from nas.utils.ranges import COUNT_OR_ZERO, MAX_COUNT, Range, check_ranges
 
 
+@check_ranges(
+    save_top_k=Range(-1, MAX_COUNT, whole=True), every_n_epochs=COUNT_OR_ZERO, every_n_train_steps=COUNT_OR_ZERO
+)
 class Checkpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint with exact resume from a checkpoint within an epoch.
 
@@ -19,16 +23,11 @@ class Checkpoint(ModelCheckpoint):
     validation, or while gradients are accumulated, is written at the next step: Lightning would skip the validation
     or lose the gradients on resume.
 
-    Args:
-        options: options of ModelCheckpoint.
-
     Raises:
         NasError: if a search that does not resume within epochs has checkpoints of steps.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._due = False
+    _due = False  # whether a save was put off; no __init__, so that options are checked by the signature of the base
 
     @property
     def state_key(self) -> str:
