@@ -26,8 +26,14 @@ CASES = [(target, number) for target, variants in TABLE.items() for number in ra
 
 
 def options_of(target: str) -> set[str]:
-    """Return the names of a class's options, those of its unpacked keyword arguments included."""
+    """Return the names of a class's options, those of its unpacked keyword arguments included.
+
+    A constructor that a class inherits from another package passes on nothing by itself and has none.
+    """
     located: Any = pydoc.locate(target)
+    constructor = inspect.unwrap(located.__init__ if isinstance(located, type) else located)
+    if not (getattr(constructor, "__module__", None) or "nas.").startswith("nas."):
+        return set()
     names = set()
     for parameter in inspect.signature(located).parameters.values():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:

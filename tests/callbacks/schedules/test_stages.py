@@ -189,7 +189,11 @@ def test_warmup_restarts_in_each_stage() -> None:
 @pytest.mark.parametrize(
     ("schedule", "edge", "message"),
     [
-        (DrnasProgressive([3], [3]), None, "space.channels=4: the stages divide it by 4, 3. Use a multiple of 12"),
+        (
+            DrnasProgressive(keep=[3], channel_divisors=[3]),
+            None,
+            "space.channels=4: the stages divide it by 4, 3. Use a multiple of 12",
+        ),
         (DrnasProgressive([3], [8]), None, "grow. Give divisors that shrink"),
         (DrnasProgressive([3], [2]), "mixed", "no partial channels"),
     ],
