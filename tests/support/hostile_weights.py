@@ -38,7 +38,7 @@ def _weights(edit: Edit, *more: str) -> Callable[[Bench], list[str]]:
 
 MODELS: dict[str, tuple[Edit, str]] = {
     "channels": (set_value("options", "channels", value=10**9), "option channels=1000000000 is out of range"),
-    "many channels": (set_value("options", "channels", value=60_000), "do not fit their genotype"),
+    "many channels": (set_value("options", "channels", value=60_000), "use a whole number from 1 to 8,192"),
     "negative channels": (set_value("options", "channels", value=-1), "is out of range"),
     "text channels": (set_value("options", "channels", value="4"), "is of another type"),
     "list option": (set_value("options", "channels", value=laughs()), "options has a value of type list"),

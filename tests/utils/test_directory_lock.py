@@ -32,9 +32,10 @@ import os, sys, time
 from pathlib import Path
 from nas.utils.directory_lock import DirectoryLock
 lock = DirectoryLock(Path(sys.argv[1]), "here", "sweep")
-child = os.fork() if "fork" in sys.argv else 1
-if child:
-    print(child, flush=True)
+if "fork" not in sys.argv:
+    print(os.getpid(), flush=True)
+elif os.fork() == 0:
+    print(os.getpid(), flush=True)  # by the child: it has closed its copy of the lock
 time.sleep(60)
 """
 
