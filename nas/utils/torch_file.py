@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -100,6 +100,26 @@ class _Opaque:
     def add(self, value: Any) -> None: ...
 
 
+def _checking_keys(operation: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
+    """Return an operation of the unpickler that first checks the keys at the positions ``keys`` of its stack."""
+
+    def checked(scan: Any) -> None:
+        for key in scan.stack[keys]:
+            _check_key(key)
+        operation(scan)
+
+    return checked
+
+
+def _check_key(key: Any, depth: int = 0) -> None:
+    """Raise ValueError for a deeply nested key: its hash would take exponential time if it repeats its parts."""
+    if isinstance(key, tuple | frozenset):
+        if depth > 2 or len(key) > 100:
+            raise ValueError("a nested key of a mapping")
+        for part in key:
+            _check_key(part, depth + 1)
+
+
 class _Scan(_Unpickler):
     """Unpickler that checks the sizes of storages and the keys of mappings.
 
@@ -129,44 +149,11 @@ class _Scan(_Unpickler):
             self.left -= nbytes
         return _Opaque()
 
-    def _setitem(self) -> None:
-        _check_key(self.stack[-2])
-        _Unpickler.load_setitem(self)
-
-    def _setitems(self) -> None:
-        self._check_keys(2)
-        _Unpickler.load_setitems(self)
-
-    def _dict(self) -> None:
-        self._check_keys(2)
-        _Unpickler.load_dict(self)
-
-    def _additems(self) -> None:
-        self._check_keys(1)
-        _Unpickler.load_additems(self)
-
-    def _frozenset(self) -> None:
-        self._check_keys(1)
-        _Unpickler.load_frozenset(self)
-
-    def _check_keys(self, step: int) -> None:
-        for key in self.stack[::step]:
-            _check_key(key)
-
     dispatch = {
         **_Unpickler.dispatch,
-        pickle.SETITEM[0]: _setitem,
-        pickle.SETITEMS[0]: _setitems,
-        pickle.DICT[0]: _dict,
-        pickle.ADDITEMS[0]: _additems,
-        pickle.FROZENSET[0]: _frozenset,
+        pickle.SETITEM[0]: _checking_keys(_Unpickler.load_setitem, slice(-2, -1)),
+        pickle.SETITEMS[0]: _checking_keys(_Unpickler.load_setitems, slice(None, None, 2)),
+        pickle.DICT[0]: _checking_keys(_Unpickler.load_dict, slice(None, None, 2)),
+        pickle.ADDITEMS[0]: _checking_keys(_Unpickler.load_additems, slice(None)),
+        pickle.FROZENSET[0]: _checking_keys(_Unpickler.load_frozenset, slice(None)),
     }
-
-
-def _check_key(key: Any, depth: int = 0) -> None:
-    """Raise ValueError for a deeply nested key: its hash would take exponential time if it repeats its parts."""
-    if isinstance(key, tuple | frozenset):
-        if depth > 2 or len(key) > 100:
-            raise ValueError("a nested key of a mapping")
-        for part in key:
-            _check_key(part, depth + 1)

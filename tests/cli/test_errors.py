@@ -15,18 +15,10 @@ from nas.cli.errors import explain
 from tests.support.error_tools import SEARCH, run, snapshot, unfinished
 
 
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the run directory of a search of one epoch."""
-    directory = tmp_path_factory.mktemp("searched") / "run"
-    run("search", *SEARCH, f"hydra.run.dir={directory}").succeeded()
-    return directory
-
-
 def test_explain_names_a_full_disk_and_the_checkpoint_stays(
-    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_search: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = unfinished(searched, tmp_path / "run")
+    directory = unfinished(short_search, tmp_path / "run")
     before = snapshot(directory)
 
     def full(file: int) -> None:
@@ -51,8 +43,8 @@ def test_explain_names_no_checkpoint_that_is_not_there(tmp_path: Path, monkeypat
     assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 
-def test_run_survives_a_disk_that_fills_up(searched: Path, tmp_path: Path) -> None:
-    size = sum(path.stat().st_size for path in searched.rglob("*") if path.is_file())
+def test_run_survives_a_disk_that_fills_up(short_search: Path, tmp_path: Path) -> None:
+    size = sum(path.stat().st_size for path in short_search.rglob("*") if path.is_file())
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = ["mount", "-t", "tmpfs", "-o", f"size={size + 100_000}", "tmpfs", str(disk)]

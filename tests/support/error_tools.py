@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +104,11 @@ def snapshot(directory: Path) -> dict[str, str]:
     """Return the checksums of the files of a directory, without its log."""
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix != ".log")
     return {str(path.relative_to(directory)): hashlib.md5(path.read_bytes()).hexdigest() for path in files}
+
+
+def hydra_files(files: Iterable[str]) -> set[str]:
+    """Return the files of Hydra's record of a run, of the names that ``snapshot`` returns."""
+    return {name for name in files if name.startswith(".hydra/")}
 
 
 def unfinished(finished: Path, directory: Path, epochs: int = 2) -> Path:

@@ -12,13 +12,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.support.hostile_bench import (
-    HUGE_CELL,
-    SYNTHETIC,
-    Bench,
-    Case,
-    Code,
-)
+from tests.support.hostile_bench import HUGE_CELL, SYNTHETIC, Bench, Case, Code
 from tests.support.hostile_runs import run_cases
 from tests.support.hostile_weights import weights_cases
 

@@ -12,31 +12,20 @@ import torch
 
 from nas.data.synthetic import Synthetic
 from tests.support.deploy_tools import random_model, save_random_model
-from tests.support.error_tools import NB201, TRAIN, run, snapshot
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the run directory of a training with changed options of the data set."""
-    directory = tmp_path_factory.mktemp("trained") / "run"
-    options = ["dataset.mean=0.45", "dataset.std=0.3", "dataset.classes=6", "seed=3", "dataset.batch_size=8"]
-    arguments = [a for a in TRAIN if not a.startswith(("dataset.test_size", "dataset.batch_size"))]
-    more = ["dataset.test_size=40", "network.channels=4", f"genotype={NB201}"]
-    run("train", *arguments, *options, *more, f"hydra.run.dir={directory}").succeeded()
-    return directory
+from tests.support.error_tools import TRAIN, run, snapshot
 
 
 @pytest.mark.parametrize(
     "how", ["weights={}", "weights={}/model.pt", "genotype={}", "weights={}/checkpoints/last.ckpt"]
 )
-def test_evaluation_repeats_the_test_of_the_training(how: str, trained: Path, tmp_path: Path) -> None:
+def test_evaluation_repeats_the_test_of_the_training(how: str, small_training: Path, tmp_path: Path) -> None:
     """Accuracy and loss equal those of the training up to rounding."""
-    before = snapshot(trained)
+    before = snapshot(small_training)
     output = tmp_path / "out"
-    found = run("train", "mode=eval", how.format(trained), "evaluation.runs=2", f"hydra.run.dir={output}")
+    found = run("train", "mode=eval", how.format(small_training), "evaluation.runs=2", f"hydra.run.dir={output}")
     found.succeeded()
-    assert snapshot(trained) == before, "no file of the training changes"
-    expected, got = (json.loads((place / "summary.json").read_text()) for place in (trained, output))
+    assert snapshot(small_training) == before, "no file of the training changes"
+    expected, got = (json.loads((place / "summary.json").read_text()) for place in (small_training, output))
     assert got["test_accuracy"] == pytest.approx(expected["test_accuracy"], rel=1e-6)
     assert got["test_loss"] == pytest.approx(expected["test_loss"], rel=1e-5)
     for key in ("genotype", "space", "dataset", "seed", "parameters", "macs"):
@@ -72,10 +61,10 @@ def test_evaluation_normalizes_as_in_the_training(tmp_path: Path) -> None:
         torch.testing.assert_close(first, torch.cat([network(x) for x, _ in images]), rtol=1e-4, atol=1e-5)
 
 
-def test_evaluation_does_not_overwrite_a_finished_run(trained: Path, tmp_path: Path) -> None:
-    arguments = ["mode=eval", f"weights={trained}", "evaluation.runs=1", f"hydra.run.dir={tmp_path}"]
+def test_evaluation_does_not_overwrite_a_finished_run(small_training: Path, tmp_path: Path) -> None:
+    arguments = ["mode=eval", f"weights={small_training}", "evaluation.runs=1", f"hydra.run.dir={tmp_path}"]
     run("train", *arguments).succeeded()
     before = snapshot(tmp_path)
     run("train", *arguments).refused("holds a finished run")
-    run("train", *arguments[:2], f"hydra.run.dir={trained}").refused("holds a finished run")
+    run("train", *arguments[:2], f"hydra.run.dir={small_training}").refused("holds a finished run")
     assert snapshot(tmp_path) == before

@@ -11,20 +11,7 @@ import torch
 from nas.deploy.model import save_model
 from nas.spaces.notation import native_string
 from tests.support.deploy_tools import random_model
-from tests.support.error_tools import NB201, SEARCH, TINY, TRAIN, bomb, run, snapshot, unfinished
-
-
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the run directory of a search of one epoch."""
-    directory = tmp_path_factory.mktemp("searched") / "run"
-    run("search", *SEARCH, f"hydra.run.dir={directory}").succeeded()
-    return directory
-
-
-def record(files: dict[str, str]) -> set[str]:
-    """Return the files of Hydra's record."""
-    return {name for name in files if name.startswith(".hydra/")}
+from tests.support.error_tools import NB201, SEARCH, TINY, TRAIN, bomb, hydra_files, run, snapshot, unfinished
 
 
 @pytest.mark.parametrize(
@@ -39,16 +26,16 @@ def record(files: dict[str, str]) -> set[str]:
     ],
 )
 def test_stop_on_nan_names_the_module_and_keeps_the_last_epoch(
-    what: str, phrases: list[str], searched: Path, tmp_path: Path
+    what: str, phrases: list[str], short_search: Path, tmp_path: Path
 ) -> None:
-    directory = unfinished(searched, tmp_path / "run")
+    directory = unfinished(short_search, tmp_path / "run")
     before = snapshot(directory)
     found = run("search", f"ckpt_path={directory}", bomb(what))
     checkpoint = directory / "checkpoints" / "last.ckpt"
     found.refused(*phrases, "epoch 1", f"last good checkpoint is {checkpoint}", "method.weight_step.optimizer.lr")
     after = snapshot(directory)
     logged = {"metrics.csv"} if what == "validation" else set()  # a row of the epoch that a resume repeats
-    assert {name for name in after if after[name] != before.get(name)} <= record(after) | logged
+    assert {name for name in after if after[name] != before.get(name)} <= hydra_files(after) | logged
     run("search", f"ckpt_path={directory}", "~callbacks.bomb").succeeded()
     assert json.loads((directory / "summary.json").read_text())["epochs"] == 2
 

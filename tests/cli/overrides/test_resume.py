@@ -11,14 +11,6 @@ from tests.support.error_tools import NB201, SEARCH, TRAIN, run, snapshot, unfin
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the run directory of a GDAS search of one epoch."""
-    directory = tmp_path_factory.mktemp("searched") / "run"
-    run("search", *SEARCH, f"hydra.run.dir={directory}").succeeded()
-    return directory
-
-
-@pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run directory of a training of one epoch."""
     directory = tmp_path_factory.mktemp("trained") / "run"
@@ -27,9 +19,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def broken(searched: Path, tmp_path: Path) -> Path:
+def broken(short_search: Path, tmp_path: Path) -> Path:
     """Return the directory of a search that was interrupted after the first of two epochs."""
-    return unfinished(searched, tmp_path / "broken")
+    return unfinished(short_search, tmp_path / "broken")
 
 
 def refused(directory: Path, script: str, *arguments: str | Path, phrases: list[str]) -> None:
@@ -69,8 +61,8 @@ def test_resume_refuses_other_options(argument: str, phrases: list[str], named: 
         ("train", ["holds a finished run", "epochs=N and hydra.run.dir=NEW"]),
     ],
 )
-def test_resume_refuses_a_finished_run(script: str, phrases: list[str], searched: Path, trained: Path) -> None:
-    directory = searched if script == "search" else trained
+def test_resume_refuses_a_finished_run(script: str, phrases: list[str], short_search: Path, trained: Path) -> None:
+    directory = short_search if script == "search" else trained
     refused(directory, script, f"ckpt_path={directory}", phrases=phrases)
     refused(directory, script, f"ckpt_path={directory}/checkpoints/last.ckpt", phrases=phrases)
 
@@ -134,13 +126,14 @@ def test_resume_refuses_damaged_records(broken: Path, tmp_path: Path) -> None:
     refused(broken, "search", f"ckpt_path={broken}", phrases=["overrides.yaml is damaged"])
 
 
-def test_resume_does_not_overwrite_another_run(broken: Path, searched: Path, tmp_path: Path) -> None:
-    other = unfinished(searched, tmp_path / "other")
+def test_resume_does_not_overwrite_another_run(broken: Path, short_search: Path, tmp_path: Path) -> None:
+    other = unfinished(short_search, tmp_path / "other")
     words = [f"{other} holds an interrupted run", f"ckpt_path={other}"]
     refused(other, "search", *SEARCH, f"hydra.run.dir={other}", phrases=words)
     refused(other, "search", f"ckpt_path={broken}", f"hydra.run.dir={other}", phrases=words)
-    refused(searched, "search", *SEARCH, f"hydra.run.dir={searched}", phrases=["holds a finished run"])
-    refused(searched, "train", *TRAIN, f"genotype={searched}", f"hydra.run.dir={searched}", phrases=["finished run"])
+    refused(short_search, "search", *SEARCH, f"hydra.run.dir={short_search}", phrases=["holds a finished run"])
+    train = ("train", *TRAIN, f"genotype={short_search}", f"hydra.run.dir={short_search}")
+    refused(short_search, *train, phrases=["finished run"])
 
 
 def test_resume_updates_the_record_of_hydra(broken: Path) -> None:
@@ -152,7 +145,7 @@ def test_resume_updates_the_record_of_hydra(broken: Path) -> None:
     assert len((broken / "history.jsonl").read_text().splitlines()) == 3
 
 
-def test_resume_finishes_a_run_without_a_summary(broken: Path, searched: Path, tmp_path: Path) -> None:
-    complete = unfinished(searched, tmp_path / "complete", epochs=1)
+def test_resume_finishes_a_run_without_a_summary(broken: Path, short_search: Path, tmp_path: Path) -> None:
+    complete = unfinished(short_search, tmp_path / "complete", epochs=1)
     run("search", f"ckpt_path={complete}").succeeded()
     assert (complete / "summary.json").is_file()
