@@ -23,11 +23,11 @@ from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space  # noqa: E402
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space  # noqa: E402
 from nas.utils.ranges import ATTRIBUTE, ranges_of  # noqa: E402
 
-HEADER = """# Ranges of numbers
+HEADER = """# Ranges of numeric options
 
-Every numeric option has a range. NaN and infinities are in no range, and a value outside ends with one line. `null`
-is accepted where the option lists it. A list is in a range if all its elements are. A subclass has the ranges of its
-base classes too. `tools/ranges.py` writes this page.
+A value outside of its range ends with a one-line error; NaN and infinities are in no range. `null` is accepted where
+the option allows it. All elements of a list must be in the range. A subclass has the ranges of its base classes too.
+`python tools/ranges.py` writes this page.
 
 """
 

@@ -1,7 +1,8 @@
-"""Checksum of a Parquet file that the file itself carries, verified at opening.
+"""Checksum stored within a Parquet file, verified at opening.
 
 Parquet decoders do not notice most flipped bits: a damaged accuracy is a valid number. The checksum covers the whole
-file, including the names of columns. It stands in the metadata of the file, and counts as zeros for itself.
+file, including the names of columns. It is stored in the metadata of the file. Its own digits count
+as zeros.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ def encode_table(table: pa.Table) -> bytes:
 
 
 def stored_checksum(file: pq.ParquetFile) -> bytes | None:
-    """Return the checksum that an open file carries, None if it has none."""
+    """Return the checksum stored in an open file, None if it has none."""
     found: bytes | None = (file.metadata.metadata or {}).get(KEY.encode())
     return found
 
 
 def verify(path: Path, stored: bytes | None) -> None:
-    """Raise NasError unless a converted benchmark fits the checksum that it carries."""
+    """Raise NasError unless a converted benchmark matches its stored checksum."""
     if not fits(path, stored):
         raise NasError(
             f"benchmark: {path} is damaged (its checksum does not match). Convert or copy the benchmark again."
@@ -48,7 +49,7 @@ def verify(path: Path, stored: bytes | None) -> None:
 
 
 def fits(path: Path, stored: bytes | None) -> bool:
-    """Return whether the content of a file fits the checksum that it carries."""
+    """Return whether the content of a file matches its stored checksum."""
     content = path.read_bytes()
     place = None if stored is None or len(stored) != len(_ZEROS) else _place(content, stored)
     return place is not None and _digest(content, place) == stored
@@ -61,7 +62,7 @@ def _place(content: bytes, value: bytes) -> int | None:
 
 
 def _digest(content: bytes, place: int) -> bytes:
-    """Return the checksum of a file, with zeros at the place of its own value."""
+    """Return the checksum of a file, with zeros in place of its stored value."""
     view = memoryview(content)
     digest = hashlib.blake2b(view[:place], digest_size=_BYTES)
     digest.update(_ZEROS)

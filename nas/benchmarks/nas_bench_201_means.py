@@ -43,7 +43,7 @@ TIMES = {
 EVALUATION_SECONDS = ("cifar10valid_valid_time_per_eval", "cifar10valid_test_time_per_eval")
 INDEX_AND_NAME = ("arch_index", "arch_str")
 KNOWN_FILES = {3_466_913: "26987c15abd6b9882acbcf7c1ae6cdd75378eadf9ccfc54e7c24857e977b0de5"}
-"""Checksums (sha256) of the known tables, by their size in bytes. The tables themselves carry none."""
+"""Checksums (sha256) of the known tables, by their size in bytes. The tables contain none."""
 COLUMNS = {
     *INDEX_AND_NAME,
     *EVALUATION_SECONDS,

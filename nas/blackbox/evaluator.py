@@ -37,7 +37,7 @@ class Evaluator(ABC):
         """Evaluate a genotype of the space.
 
         Args:
-            genotype: GivenGenotype to evaluate.
+            genotype: Genotype to evaluate, or its string or index (``resolve_genotype``).
             fidelity: One of ``fidelities``; None if there are none.
         """
 

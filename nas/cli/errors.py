@@ -24,7 +24,7 @@ NO_MEMORY = re.compile(r"can't allocate memory|Storage size calculation overflow
 
 
 def explain(error: BaseException, kept: str | None = None) -> str | None:
-    """Return the line for an error of the user, of one of its causes, or of the configuration; None for any other.
+    """Return the line for a mistake of the user or a known error, also as a cause; None for any other error.
 
     Args:
         error: the error.

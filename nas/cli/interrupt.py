@@ -1,4 +1,4 @@
-"""Ends of a process before the end of its run: signals, and limits of the trainer."""
+"""Early ends of a run: signals, and limits of the trainer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def is_interrupt(stop: BaseException) -> bool:
 
 
 def interrupt_on_sigterm() -> None:
-    """Let SIGTERM end the first process of a run as Ctrl-C does, unless it has a handler already.
+    """Handle SIGTERM like Ctrl-C in the first process of a run, unless it has a handler already.
 
     While a trainer fits, its own handler stops the run after the current step.
     """

@@ -69,7 +69,7 @@ def launch(main: Callable[[], Any], job: str) -> None:
 
 @contextmanager
 def _reported_sweep(plan: Plan) -> Iterator[None]:
-    """Write the table of a sweep when its jobs have ended, or the sweep has. A failed job leads to exit code 1."""
+    """Write the table of a sweep at its end, also after an error. A failed job leads to exit code 1."""
     if plan.sweep is None or plan.is_further_rank:
         yield
         return

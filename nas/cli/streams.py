@@ -26,7 +26,7 @@ class SafeStream:
             return len(text)
 
     def flush(self) -> None:
-        """Flush the stream, or discard what it holds."""
+        """Flush the stream, or discard its content."""
         try:
             self._stream.flush()
         except OSError:

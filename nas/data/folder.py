@@ -182,7 +182,7 @@ class Folder(ImageData):
         log_images(self, self._image_notes())
 
     def _image_notes(self) -> list[str]:
-        """Return what the log states about the files beyond their number."""
+        """Return notes on the files for the log line."""
         notes = [] if self._survey is None else [self._survey.describe()]
         if self.layout.test is None:
             notes.append(f"test images sampled from {self.root}")

@@ -26,7 +26,7 @@ class ProxyBatches:
     """
 
     def __init__(self, data: ImageData, seed: int, images: Images = "weights") -> None:
-        if data.trainer is None:  # which would have called it
+        if data.trainer is None:  # a trainer would have called it
             data.prepare_data()
         self._augmented = data.measurement_loader(augment=True, images=images)
         self._plain = data.measurement_loader(augment=False, images=images)

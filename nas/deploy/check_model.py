@@ -1,4 +1,4 @@
-"""Validation of the content of a model.pt, which may be a stranger's, before a network is built from it."""
+"""Validation of the content of an untrusted model.pt, before a network is built from it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from nas.spaces.base import Network, Shape, Space
 from nas.utils.errors import NasError, one_line
 
 MAX_PIXELS = 1 << 24
-"""Values of an image, channels included: 3 x 2364 x 2364."""
+"""Bound of the values of an image, channels included: 3 x 2364 x 2364."""
 MAX_CLASSES = 1 << 20
 MAX_NAME = 1000  # characters of the name of a class
 MAX_OPTION = 1 << 16
 MAX_CELLS = 100
-"""Cells of a network, unless its file has more tensors: the smallest cells have none."""
+"""Bound of the cells of a network, unless its file has more tensors: the smallest cells have none."""
 CELL_COUNTS = ("layers", "cells_per_stage")
 
 
 def checked_shape(value: Any) -> Shape:
-    """Return channels, height and width. Raise ValueError if they are not three positive whole numbers of a bound."""
+    """Return channels, height and width. Raise ValueError unless they are positive whole numbers of bounded product."""
     if not isinstance(value, list | tuple) or len(value) != 3 or not all(map(_is_size, value)):
         raise ValueError("shape is not [channels, height, width]")
     if math.prod(value) > MAX_PIXELS:
@@ -54,7 +54,7 @@ def checked_numbers(name: str, value: Any, channels: int) -> tuple[float, ...] |
 
 
 def checked_names(value: Any, classes: int) -> tuple[str, ...]:
-    """Return the names of the classes. Raise ValueError if there is not a text for each class, or none at all."""
+    """Return the names of the classes. Raise ValueError unless there is one text per class, or none."""
     names = () if value is None else value
     if not isinstance(names, list | tuple) or len(names) not in (0, classes):
         raise ValueError(f"class_names does not have a name for each of {classes} classes")

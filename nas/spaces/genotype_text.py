@@ -49,7 +49,7 @@ def find_genotypes(text: str, shown: str | None = None) -> list[FoundGenotype]:
 
     Args:
         text: the text.
-        shown: what messages call the text; None: each architecture itself.
+        shown: name of the text in messages; None: each architecture itself.
 
     Raises:
         NasError: if an architecture is malformed.
@@ -87,14 +87,14 @@ def _read_value(text: str, start: int, label: str) -> tuple[Genotype | None, int
 
 
 def choose_genotype(found: list[FoundGenotype], shown: str, chronological: bool) -> FoundGenotype:
-    """Return the architecture that a text stands for.
+    """Return the architecture that a text specifies.
 
     It is the only one, or the last one of a log. Several architectures are ambiguous if they have different names or
     spaces, or if the text is not ``chronological``.
 
     Args:
         found: at least one architecture of the text.
-        shown: what messages call the text.
+        shown: name of the text in messages.
         chronological: whether later architectures replace earlier ones, as in a log.
 
     Raises:

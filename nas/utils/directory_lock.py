@@ -34,7 +34,7 @@ class DirectoryLock:
     Args:
         directory: directory to lock; created if absent, with its parents, and removed again on release if empty.
         label: name of the directory in error messages, such as ``hydra.run.dir``.
-        kind: what the directory holds, stored in the file for other processes: "run" or "sweep".
+        kind: content of the directory, stored in the file for other processes: "run" or "sweep".
         required: whether a file system without locks is an error; if not, the directory is not locked there.
 
     Raises:

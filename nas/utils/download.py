@@ -1,4 +1,4 @@
-"""Download of published files: verified by checksum, resumed where it broke off, never over an existing file."""
+"""Download of published files: verified by checksum, resumed after an interruption, never over an existing file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from nas.utils.remote_file import RemoteFile, reason_of, request_for
 log = logging.getLogger(__name__)
 
 Report = Callable[[int, int], None]
-"""Receives the bytes that are there and the total; 0 if the total is unknown."""
+"""Callback with the number of downloaded bytes and the total, which is 0 if unknown."""
 TIMEOUT = 30.0  # seconds without a response
-ATTEMPTS = 4  # per address, while the connection breaks
+ATTEMPTS = 4  # per address, after a broken connection
 PAUSE = 2.0  # seconds before another attempt
 _CHUNK = 1 << 20
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -35,11 +35,11 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 def download(file: RemoteFile, root: Path, report: Report = lambda done, total: None) -> bool:
     """Download a file into ``root`` and verify it.
 
-    The bytes so far stay in ``NAME.part``, from where the next call continues. Of several processes one downloads and
-    the others wait for it.
+    A partial download stays in ``NAME.part``, and the next call resumes it. Of several processes one downloads and the
+    others wait for it.
 
     Returns:
-        False if the file was there already.
+        False if the file existed already.
 
     Raises:
         NasError: if a file of this name has another content, no address provides the file, or the disk is full.

@@ -18,7 +18,7 @@ RESTORE = "Restore the file, or move it away to resume without its lines."
 def read_log(path: Path, decode: Callable[[str], T], fix: str = RESTORE, needed: int = 0) -> list[T]:
     """Decode the lines of an append-only log; an absent file has none.
 
-    A last line without a line break is what a kill leaves behind: it is ignored, with a line in the program's log.
+    A last line without a line break was cut off by a kill. It is ignored, with a log message.
 
     Args:
         path: the file.

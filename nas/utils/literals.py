@@ -44,7 +44,7 @@ def read_literal(text: str, start: int = 0) -> tuple[Any, int]:
     replaced by their values. Other calls become a ``Call``.
 
     Returns:
-        The value and the position behind it.
+        The value and the position after it.
 
     Raises:
         ValueError: for any other text, a key that occurs twice, or a literal beyond ``MAX_DEPTH`` or ``MAX_TOKENS``.
@@ -135,7 +135,7 @@ class _Reader:
         return match.lastgroup, match[match.lastgroup]
 
     def _skip(self, mark: str) -> bool:
-        """Move behind ``mark`` if it is the next token."""
+        """Move past ``mark`` if it is the next token."""
         match = _TOKEN.match(self.text, self.position)
         if match is None or match["mark"] != mark:
             return False

@@ -1,4 +1,4 @@
-"""Text of a file or a stranger, made safe for one line of a terminal, a table or a picture."""
+"""Untrusted text, made safe for one line of a terminal, a table or a plot."""
 
 from __future__ import annotations
 

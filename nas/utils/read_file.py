@@ -1,4 +1,4 @@
-"""Reading of files that may be a stranger's: regular files of bounded size, JSON of bounded depth."""
+"""Reading of untrusted files: regular files of bounded size, JSON of bounded depth."""
 
 from __future__ import annotations
 

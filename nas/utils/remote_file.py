@@ -23,7 +23,7 @@ class RemoteFile:
         name: path of the file in the data directory.
         urls: addresses of the same content; the next one is tried if one fails.
         digest: checksum of the content, in hexadecimal digits.
-        algorithm: of the checksum, ``md5`` or ``sha256``.
+        algorithm: ``md5`` or ``sha256``.
         size: bytes; 0 if unknown.
     """
 
@@ -34,7 +34,7 @@ class RemoteFile:
     size: int = 0
 
     def fits(self, content: bytes) -> bool:
-        """Return whether a content has the published checksum."""
+        """Return whether ``content`` has the published checksum."""
         return bool(_hash(self.algorithm, content).hexdigest() == self.digest)
 
     def file_digest(self, path: Path) -> str:
@@ -44,10 +44,10 @@ class RemoteFile:
 
 
 def fetch(file: RemoteFile, seconds: float) -> bytes:
-    """Return the content of a small file, within ``seconds`` also if the network hangs.
+    """Return the content of a small file. Wait at most ``seconds``, even if the network hangs.
 
     Raises:
-        NasError: with the reason alone, if the content is unavailable or has another checksum.
+        NasError: with only the reason as message, if the content is unavailable or has another checksum.
     """
     found: list[bytes | Exception] = []
 
@@ -58,7 +58,7 @@ def fetch(file: RemoteFile, seconds: float) -> bytes:
         except Exception as error:
             found.append(error)
 
-    # Looking up the name of a host has no time limit of its own, so the thread is left behind if it takes too long.
+    # Looking up the name of a host has no time limit of its own, so a thread that takes too long is abandoned.
     thread = threading.Thread(target=load, daemon=True)
     thread.start()
     thread.join(seconds)
@@ -71,13 +71,13 @@ def fetch(file: RemoteFile, seconds: float) -> bytes:
 
 
 def request_for(url: str, offset: int = 0) -> urllib.request.Request:
-    """Return the request for a file from a byte on."""
+    """Return the request for a file from byte ``offset`` on."""
     headers = {"User-Agent": "nas", **({"Range": f"bytes={offset}-"} if offset else {})}
     return urllib.request.Request(url, headers=headers)
 
 
 def reason_of(error: Exception) -> str:
-    """Return the cause of a failure, without the words that Python's libraries put around it."""
+    """Return the cause of a failed request, without the wrapping text of Python's libraries."""
     reason: object = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"

@@ -1,4 +1,4 @@
-"""Checks of files of ``torch.save`` that may be a stranger's: declared sizes, checksums and tensors."""
+"""Checks of untrusted files of ``torch.save``: declared sizes, checksums and tensors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _Unpickler: Any = pickle._Unpickler  # the pure-Python unpickler, whose opcodes 
 
 
 def check_torch_file(path: Path) -> None:
-    """Compare what a file declares with what it holds, before torch reads it; no code of the file is run.
+    """Compare the declared sizes of a file with its content before torch reads it; no code of the file is run.
 
     Raises:
         ValueError, zipfile.BadZipFile, pickle.UnpicklingError and others: if the file is not of ``torch.save``, is
-            damaged, or declares more than it holds: torch would allocate that memory, or read beyond its end.
+            damaged, or declares more bytes than it has: torch would allocate them, or read beyond the end.
     """
     size = path.stat().st_size
     if not zipfile.is_zipfile(path):

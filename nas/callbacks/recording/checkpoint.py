@@ -19,7 +19,7 @@ class Checkpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint with exact resume from a checkpoint within an epoch.
 
     With ``every_n_train_steps`` or ``train_time_interval``, a checkpoint is also written at the end of each epoch.
-    A checkpoint that is due at the last step of an epoch is left to the end of the epoch. One that is due before a
+    A checkpoint that is due at the last step of an epoch is written at the end of the epoch. One that is due before a
     validation, or while gradients are accumulated, is written at the next step: Lightning would skip the validation
     or lose the gradients on resume.
 
@@ -27,7 +27,7 @@ class Checkpoint(ModelCheckpoint):
         NasError: if a search that does not resume within epochs has checkpoints of steps.
     """
 
-    _due = False  # whether a save was put off; no __init__, so that options are checked by the signature of the base
+    _due = False  # whether a save was postponed; no __init__, so that options are checked by the signature of the base
 
     @property
     def state_key(self) -> str:

@@ -107,7 +107,7 @@ def _decode_line(text: str) -> dict[str, Any]:
 
 
 def _format_line(line: dict[str, Any], epochs: int | None, validated: int | None = None) -> str:
-    """Format the metrics of an epoch; ``validated`` is the number of images of a validation of only a part of them."""
+    """Format the metrics of an epoch; ``validated`` is the number of images of a partial validation, else None."""
     parts = [f"epoch {line['epoch'] + 1}/{epochs}"]
     for half in ("train", "arch", "val", "test"):
         if f"{half}/loss" in line:

@@ -24,8 +24,8 @@ class RunState(pl.Callback):
     """Make a resumed run equal to an uninterrupted one. It must be the first callback of the trainer.
 
     A checkpoint then also contains the elapsed time, the metrics, and the sums of the current epoch. It contains the
-    number of lines of the logs, and the row of metrics that the trainer logs after it. A flag tells a run that a
-    callback has ended from an interrupted one.
+    number of lines of the logs, and the row of metrics that the trainer logs after it. A flag distinguishes a
+    run that a callback has ended from an interrupted one.
 
     An epoch that ends before its last batch, because of ``trainer.max_steps``, ``trainer.max_time`` or a callback, is
     not recorded: no checkpoint, no line of history, no step of the learning rate. A resumed run repeats it.

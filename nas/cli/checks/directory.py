@@ -1,4 +1,4 @@
-"""Directories of a run: which ones it writes to, that they belong to no other run, and that they can be written."""
+"""Directories of a run: checks that they belong to no other run and can be written."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def reserved(plan: Plan) -> Iterator[list[str]]:
 
 @contextmanager
 def reserved_by_job(cfg: DictConfig) -> Iterator[None]:
-    """Lock the directories of a job of a sweep while it runs. Those that this process has locked stay so."""
+    """Lock the directories of a job of a sweep while it runs, unless this process holds their locks already."""
     if is_further_rank(cfg):
         yield
         return

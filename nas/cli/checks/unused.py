@@ -1,4 +1,4 @@
-"""Options that a mode does not use, which would otherwise be ignored in silence."""
+"""Options that a mode does not use, which would otherwise be ignored silently."""
 
 from __future__ import annotations
 

@@ -41,15 +41,15 @@ class Entry:
 
     Args:
         license: license or terms, in a few words.
-        size: bytes to download, or of the files if they have to be brought; 0 if there is nothing to bring.
+        size: bytes to download, or of the files that the user has to provide; 0 if there are none.
         files: published files, each downloaded on its own.
         archive: archive that holds the files instead.
         folder: directory of files that are not downloaded, in the data directory.
         checksums: md5 sums of the files in ``folder``, by name; empty if unknown.
         notation: notation of the space of a benchmark table; "" for a data set.
         drive: release of a benchmark.
-        source: address of what cannot be downloaded by a program.
-        note: what to know instead of an address, for data that needs no download.
+        source: address of files that a program cannot download.
+        note: remark on data that needs no download.
     """
 
     license: str

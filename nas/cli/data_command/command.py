@@ -33,8 +33,8 @@ def usage() -> str:
         [
             f"usage: {command} [get NAME ...] [paths.data=DIR] [paths.benchmark=DIR]",
             "",
-            "List all data sets and benchmark tables: which are there, whether their checksums",
-            "fit, and how to get the others. With get, download NAME into paths.data (tables:",
+            "List all data sets and benchmark tables: available files, checksums, licenses",
+            "and sources. With get, download NAME into paths.data (tables:",
             "paths.benchmark), verified by its checksum. An interrupted download is resumed.",
             "Existing files are never overwritten.",
             "",
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _log_to_stdout() -> Iterator[None]:
-    """Print the messages of the package; Hydra, which does it for other commands, does not run."""
+    """Print the log messages of the package, as Hydra does for other commands."""
     logger, handler = logging.getLogger("nas"), logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     level = logger.level

@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def get(names: list[str], data: Path, benchmark: Path) -> None:
-    """Download entries, verify them and unpack them; files that are there are verified only.
+    """Download entries, verify them and unpack them; existing files are only verified.
 
     Raises:
-        NasError: for an unknown name, before anything is downloaded, or the first entry that cannot be had.
+        NasError: for an unknown name, before anything is downloaded, or for the first entry that cannot be downloaded.
     """
     for name in names:
         if name not in CATALOG:
@@ -51,8 +51,8 @@ def _get_files(name: str, entry: Entry, data: Path) -> None:
     status = status_of(entry, data, data)
     if status.checksum == DAMAGED:
         raise NasError(f"data get {name}: {status.problem}")
-    if status.there == "yes" and entry.archive is None:
-        log.info("%-15s is there and verified: %s", name, readable(status.where))
+    if status.available == "yes" and entry.archive is None:
+        log.info("%-15s is available and verified: %s", name, readable(status.where))
         return
     files = entry.files if entry.archive is None else (entry.archive.remote,)
     for file in files if entry.archive is None or entry.archive.missing(data) else ():
@@ -61,7 +61,7 @@ def _get_files(name: str, entry: Entry, data: Path) -> None:
         log.info("%-15s %s: %s", name, "downloaded and verified" if new else "verified", readable(data / file.name))
     if entry.archive is not None:
         entry.archive.prepare(data, download=False)
-        log.info("%-15s is there and verified: %s", name, readable(data / entry.archive.folder))
+        log.info("%-15s is available and verified: %s", name, readable(data / entry.archive.folder))
 
 
 def _get_table(name: str, entry: Entry, drive: DriveFile, benchmark: Path) -> None:
@@ -71,8 +71,8 @@ def _get_table(name: str, entry: Entry, drive: DriveFile, benchmark: Path) -> No
     status = status_of(entry, benchmark, benchmark)
     if status.checksum == DAMAGED:
         raise NasError(f"data get {name}: {status.problem}")
-    if status.there == "yes":
-        log.info("%-15s is there: %s", name, readable(status.where))
+    if status.available == "yes":
+        log.info("%-15s is available: %s", name, readable(status.where))
         return
     release, table = benchmark / drive.name, benchmark / f"{entry.notation}.parquet"
     if not release.is_file():
@@ -82,7 +82,7 @@ def _get_table(name: str, entry: Entry, drive: DriveFile, benchmark: Path) -> No
 
 
 def _download_from_drive(name: str, drive: DriveFile, release: Path, table: Path) -> None:
-    """Download by gdown, which answers the questions of Google Drive about large files."""
+    """Download by gdown, which confirms the warnings of Google Drive about large files."""
     try:
         gdown = importlib.import_module("gdown")
     except ImportError:

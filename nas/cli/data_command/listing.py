@@ -11,7 +11,7 @@ INDENT = "    "
 
 def header() -> list[str]:
     """Return the names of the columns."""
-    return [ROW.format("name", "there", "checksum", "size", "license"), "-" * 78]
+    return [ROW.format("name", "available", "checksum", "size", "license"), "-" * 78]
 
 
 def rows(name: str, entry: Entry, status: Status | None, command: str) -> list[str]:
@@ -26,10 +26,13 @@ def rows(name: str, entry: Entry, status: Status | None, command: str) -> list[s
     if status is None:
         return [ROW.format(name, "yes", UNKNOWN, "-", entry.license), f"{INDENT}{entry.note}"]
     size = _size(status.size or entry.size)
-    lines = [ROW.format(name, status.there, status.checksum, size, entry.license), f"{INDENT}{readable(status.where)}"]
+    lines = [
+        ROW.format(name, status.available, status.checksum, size, entry.license),
+        f"{INDENT}{readable(status.where)}",
+    ]
     if status.problem:
         lines.append(f"{INDENT}{status.problem}")
-    if status.there != "yes":
+    if status.available != "yes":
         if entry.downloadable:
             lines.append(f"{INDENT}get it: {command.format(name=name)}")
         else:

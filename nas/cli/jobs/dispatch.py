@@ -58,7 +58,7 @@ def run_job(cfg: DictConfig) -> float | None:
 
 
 def _check_job_of_sweep(cfg: DictConfig) -> None:
-    """Check what ``nas.cli.main`` checks for a single run before Hydra writes anything."""
+    """Check the values of the data set, as ``nas.cli.main`` does for a single run before Hydra writes anything."""
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
         name = str(hydra.job.config_name)

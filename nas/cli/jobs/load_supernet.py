@@ -29,8 +29,8 @@ def supernet_accuracy(
 ) -> SupernetAccuracy:
     """Return the evaluator of the supernet trained by the search in ``supernet_dir``.
 
-    The run may be a stranger's: its method and space are composed again, from the user's configuration and the
-    overrides of the run.
+    The run is untrusted: its method and space are composed again, from the user's configuration and the overrides of
+    the run.
 
     Args:
         space: Space of the present search.

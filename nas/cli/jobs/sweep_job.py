@@ -1,4 +1,4 @@
-"""Job of a sweep: whatever happens in it, its failure is recorded and the remaining jobs run."""
+"""Job of a sweep: any failure is recorded, and the remaining jobs run."""
 
 from __future__ import annotations
 

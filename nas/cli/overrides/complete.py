@@ -29,7 +29,7 @@ PER_JOB = "NAS_INHERIT_PER_JOB"  # environment variable that Hydra sets in the j
 def complete(arguments: list[str], job: str, sweeping: bool, path: Sequence[Path] = (CONF,)) -> list[str]:
     """Return the command line with the overrides that follow from the run or runs that it names.
 
-    ``path`` has the directories of the user's configuration; the records of runs may be a stranger's.
+    ``path`` has the directories of the user's configuration; the records of runs are untrusted.
     """
     arguments = resume(arguments, job, sweeping, path)
     return complete_sweep(arguments, partial(inherit, path=path)) if job == "train" else arguments

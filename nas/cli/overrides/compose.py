@@ -171,7 +171,7 @@ def _check_type(defaults: DictConfig, part: Override, wanted_kind: Callable[[str
 
 
 def _refuse_outputs(defaults: DictConfig, parts: Sequence[Override]) -> None:
-    """Raise NasError for a saved override of where a run writes: the record may be a stranger's."""
+    """Raise NasError for a saved override of an output path, because the record is untrusted."""
     outputs = set(output_keys(OmegaConf.to_container(defaults, resolve=False))) if parts else set()
     for part in parts:
         for key in keys_set(part.key_or_group, None if part.is_delete() else part.value()):

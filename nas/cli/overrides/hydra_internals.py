@@ -35,7 +35,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[
     """Parse a command line by Hydra's own parser.
 
     Returns:
-        The values of Hydra's flags (``overrides`` holds all positional arguments), and the flags it does not know.
+        The values of Hydra's flags (``overrides`` holds all positional arguments), and the unknown flags.
 
     Raises:
         NasError: for a flag without the value that it needs, or with one that it does not accept.

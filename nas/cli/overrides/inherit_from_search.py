@@ -42,7 +42,7 @@ INPUT: dict[str, tuple[type, ...]] = {
     "test_fraction": NUMBER,
     "test_seed": (int,),
 }
-"""Options of a data set that define the input of a network, how images are read, or which are tested; their types."""
+"""Options of a data set that define the input of a network, the reading of images or the tested images; their types."""
 IMAGE_LIST = "images.json"
 """File of a run with its training and test images, if they were sampled from class folders."""
 TYPES = {"paths.data": TEXT, **{f"dataset.{key}": kinds for key, kinds in INPUT.items()}}
@@ -55,7 +55,7 @@ def inherit_from_search(arguments: list[str], path: Sequence[Path] = (CONF,)) ->
     A protocol names its own data set; the location of the data is inherited with it as well. If the search had half of
     the test images (dataset.split=nas_bench_201), the network is tested on the other half.
 
-    The record of the run may be a stranger's: ``path`` has the directories of the user's configuration.
+    The record of the run is untrusted. ``path`` has the directories of the user's configuration.
     """
     given = value_of(arguments, "genotype")
     directory = None if given is None else searched_run(given)
@@ -108,7 +108,7 @@ def searched_run(genotype: str) -> Path | None:
 def refuse_without_record(option: str, directory: Path) -> None:
     """Raise NasError if a directory holds a run, but no record of its data set.
 
-    The default data set of train.py would replace that of the run without a word.
+    The default data set of train.py would silently replace that of the run.
     """
     left = [name for name in ("summary.json", "history.jsonl", "checkpoints/last.ckpt") if (directory / name).is_file()]
     if not left:

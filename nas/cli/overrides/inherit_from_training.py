@@ -39,7 +39,7 @@ def inherit_from_training(arguments: list[str], path: Sequence[Path] = (CONF,)) 
     A model.pt outside of its run stores the name of its data set. For the checkpoint of an unfinished training, the
     genotype and the network options of that run are added as well.
 
-    Runs and files may be a stranger's: ``path`` has the directories of the user's configuration.
+    Runs and files are untrusted. ``path`` has the directories of the user's configuration.
     """
     arguments = [*_network_overrides(arguments, path), *arguments]
     if value_of(arguments, "dataset"):

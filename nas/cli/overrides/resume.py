@@ -25,7 +25,7 @@ from nas.utils.program import program
 def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequence[Path] = (CONF,)) -> list[str]:
     """Add the overrides and the directory of the run that ``ckpt_path`` names (its directory, or a checkpoint in it).
 
-    The record may be a stranger's: overrides that the command line does not replace are checked (``check_overrides``)
+    The record is untrusted: overrides that the command line does not replace are checked (``check_overrides``)
     against the user's configuration ``path``. Hydra's record of the run is updated only after the checkpoint has been
     loaded (``RewriteOnResume``).
     """

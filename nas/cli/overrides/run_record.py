@@ -1,4 +1,4 @@
-"""Record of a run (.hydra), read as a stranger's: plain values of known keys and the user's own choices only."""
+"""Record of a run (.hydra), read as untrusted input: plain values of known keys and the user's own choices only."""
 
 from __future__ import annotations
 

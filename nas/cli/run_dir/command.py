@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 
 
 def config_dir_flag() -> str:
-    """Return ``-cd DIRECTORY`` of this run with a space behind it, empty if it was not given."""
+    """Return ``-cd DIRECTORY`` of this run followed by a space, empty if it was not given."""
     if not HydraConfig.initialized():
         return ""
     sources = HydraConfig.get().runtime.config_sources

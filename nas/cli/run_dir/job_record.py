@@ -1,7 +1,7 @@
-"""Records of the jobs of a sweep: what each one ran, where, and why it failed.
+"""Records of the jobs of a sweep: overrides, directory and failure of each.
 
-A job writes its record into the directory of the sweep, whichever process and host it runs on, and wherever its own
-directory is. The table of the sweep reads them.
+A job writes its record into the directory of the sweep, whatever its process, host or own directory is. The table of
+the sweep reads all records.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class JobRecord:
         number: the number of the job in its sweep.
         directory: its output directory.
         overrides: its overrides.
-        ended: whether it ended, well or with a failure.
+        ended: whether it ended, successfully or not.
         failure: one line on its failure, None if it has none.
     """
 

@@ -1,4 +1,4 @@
-"""Reading of Hydra's record of a run (.hydra/*.yaml), which may be a stranger's, as plain values."""
+"""Reading of Hydra's record of a run (.hydra/*.yaml), which is untrusted, as plain values."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def _foreign(value: Any) -> str | None:
 
 
 def record_of(content: Any, path: Path, trusted: Any = None) -> DictConfig:
-    """Return the plain content of ``path`` as a configuration in which interpolations, ``${...}``, are mere text.
+    """Return the plain content of ``path`` as a configuration in which interpolations, ``${...}``, are plain text.
 
-    Interpolations that the ``trusted`` plain values have at the same place, in the same words, are kept.
+    An interpolation is kept if the plain values ``trusted`` have the same one at the same key.
 
     Raises:
         NasError: if it is not a configuration.

@@ -1,4 +1,4 @@
-"""Callbacks with which a run is resumable, and those of a resumed run."""
+"""Callbacks that make a run resumable, and those of a resumed run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Resume:
         return [self.state] if self.rewrite is None else [self.state, self.rewrite]
 
     def finish(self, is_global_zero: bool) -> float:
-        """Bring the files in line also if nothing was left to train, and return the duration of the run in seconds.
+        """Bring the files in line even if no epoch remained to train, and return the duration of the run in seconds.
 
         Call it after the training loop.
         """

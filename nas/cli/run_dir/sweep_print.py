@@ -70,7 +70,7 @@ def print_means(means: Sequence[Cells], keys: Sequence[str]) -> None:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return the shortest dotted endings that tell keys apart, with a line break after each dot but the last."""
+    """Return the shortest unique dotted endings of keys, with a line break after each dot but the last."""
     found = {}
     for key in keys:
         parts = key.split(".")

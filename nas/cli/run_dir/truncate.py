@@ -94,7 +94,7 @@ def truncated(directory: Path, checkpoint: Checkpoint) -> dict[Path, str]:
     """Return the content that history.jsonl and metrics.csv had when the checkpoint was written, "" for no file.
 
     Raises:
-        NasError: if a line is damaged, or a line that was there has gone.
+        NasError: if a line is damaged, or an earlier line is missing.
     """
     state = checkpoint.get(KEY, {})  # absent in a checkpoint of version 0.1.0
     lines, epochs = state.get("lines", {}), complete_epochs(checkpoint)

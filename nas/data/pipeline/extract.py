@@ -29,7 +29,7 @@ _DAMAGED = (*_UNREADABLE, lzma.LZMAError, zipfile.BadZipFile)
 
 
 class _Member(NamedTuple):
-    """Entry of an archive: its name, declared size, and kind ("file", "folder" or what else it is)."""
+    """Entry of an archive: its name, declared size, and kind ("file", "folder" or the name of another kind)."""
 
     name: str
     size: int

@@ -49,7 +49,7 @@ def class_folders(root: Path) -> tuple[str, ...]:
 def images_in(folder: Path) -> list[str]:
     """Return the sorted paths of the image files in a folder and its subfolders, relative to it.
 
-    Hidden files and folders are ignored, as is everything that is no regular file.
+    Hidden files and folders and special files, such as named pipes, are ignored.
     """
     return sorted(_walk(str(folder), "", set()))
 

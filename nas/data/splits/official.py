@@ -17,7 +17,7 @@ from nas.utils.remote_file import RemoteFile, fetch
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 5.0  # seconds for the whole attempt, since a run must not wait for a network that is not there
+TIMEOUT = 5.0  # seconds for the whole attempt, since a run must not wait for an unavailable network
 EQUAL_HALVES = "equal halves (official list not found)"
 """Name of the split without the list, for summary.json and the record of a run."""
 
@@ -56,7 +56,7 @@ class OfficialSplit:
             self._followed = record
 
     def fetch(self) -> None:
-        """Fetch the list if it is missing and needed. A failure is remembered for the jobs of this process."""
+        """Fetch the list if it is missing and needed. A failure is cached for later jobs of this process."""
         if self.path.exists() or self._recorded() == EQUAL_HALVES:
             return
         if not self.download:

@@ -91,7 +91,7 @@ def test_data_lists_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "data" / "text").mkdir()
     (tmp_path / "data" / "text" / "a.txt.part").write_bytes(b"x" * 2_000_000)
     _, out, _ = call(capsys)
-    assert state_of(out, "pack")[1:3] == ["1 of 2 files", "fits"] and state_of(out, "text")[1] == "2 MB partly"
+    assert state_of(out, "pack")[1:3] == ["1 of 2 files", "matches"] and state_of(out, "text")[1] == "2 MB partial"
     (tmp_path / "data" / "folder" / "two").write_bytes(b"other")
     code, out, _ = call(capsys)
     assert code == 1 and state_of(out, "pack")[1:3] == ["yes", "DIFFERS"]
@@ -118,10 +118,11 @@ def test_data_get_downloads_unpacks_and_verifies(
     assert (tmp_path / "new" / "text" / "a.txt").read_bytes() == CONTENT
     assert {path.name: path.read_bytes() for path in (tmp_path / "new" / "folder").iterdir()} == MEMBERS
     _, out, _ = call(capsys, place)
-    assert state_of(out, "text")[1:] == ["yes", "fits", "102 kB"] and state_of(out, "pack")[1:3] == ["yes", "fits"]
+    assert state_of(out, "text")[1:] == ["yes", "matches", "102 kB"]
+    assert state_of(out, "pack")[1:3] == ["yes", "matches"]
     served = len(site.requests)
     code, out, _ = call(capsys, "get", "text", "pack", place)
-    assert code == 0 and out.count("is there and verified") == 2 and len(site.requests) == served
+    assert code == 0 and out.count("is available and verified") == 2 and len(site.requests) == served
 
 
 def test_data_get_resumes(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,9 +198,9 @@ def test_data_get_converts_a_benchmark(
     code, out, err = call(capsys, "get", "nas_bench_201", place)
     assert code == 0 and "wrote " in out, err
     code, out, _ = call(capsys, place)
-    assert state_of(out, "nas_bench_201")[1:3] == ["yes", "fits"]
+    assert state_of(out, "nas_bench_201")[1:3] == ["yes", "matches"]
     code, out, _ = call(capsys, "get", "nas_bench_201", place)
-    assert code == 0 and "is there: " in out
+    assert code == 0 and "is available: " in out
     table = tmp_path / "tables" / "nas_bench_201.parquet"
     content = bytearray(table.read_bytes())
     content[2000] ^= 1
