@@ -46,7 +46,7 @@ def log_dataset_defaults(cfg: DictConfig) -> None:
     names = [name for name in cfg.get("dataset_defaults") or {} if OmegaConf.is_interpolation(cfg, name)]
     if names:
         chosen = HydraConfig.get().runtime.choices["dataset"]
-        log.info("defaults      dataset=%s sets %s", chosen, " ".join(f"{name}={cfg[name]}" for name in names))
+        log.info("defaults       dataset=%s sets %s", chosen, " ".join(f"{name}={cfg[name]}" for name in names))
 
 
 def build_data(cfg: DictConfig, **options: Any) -> ImageData:

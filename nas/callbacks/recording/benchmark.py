@@ -43,7 +43,7 @@ class BenchmarkAccuracy(pl.Callback):
         if space is None:
             return
         if trainer.is_global_zero:
-            log.info("benchmark     %s", self._open(space))
+            log.info("benchmark      %s", self._open(space))
         self._splits = trainer.strategy.broadcast(tuple(self._columns))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

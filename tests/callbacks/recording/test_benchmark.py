@@ -40,7 +40,7 @@ def test_benchmark_accuracy_is_logged_each_epoch(tmp_path: Path) -> None:
     done = run("search", *TWO, f"paths.data={shared_data()}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     of = "cifar10, 200 epochs, mean over seeds"
-    line = f"benchmark     NAS-Bench-201: accuracies on {of} (it has no synthetic)\n"
+    line = f"benchmark      NAS-Bench-201: accuracies on {of} (it has no synthetic)\n"
     assert done.said.count(line) == 1
     history = lines(tmp_path / "run" / "history.jsonl")
     assert len(history) == 2
@@ -62,7 +62,7 @@ def test_missing_table_is_logged_once(tmp_path: Path) -> None:
     done.succeeded()
     place = tmp_path / "data"
     assert done.said.count("benchmark  ") == 1 and "set paths.benchmark" in done.said
-    assert f"benchmark     NAS-Bench-201 table not found in {place} or {place / 'nas_bench_201'}; " in done.said
+    assert f"benchmark      NAS-Bench-201 table not found in {place} or {place / 'nas_bench_201'}; " in done.said
     assert not [key for line in lines(tmp_path / "run" / "history.jsonl") for key in line if "benchmark" in key]
     assert "benchmark_of" not in json.loads((tmp_path / "run" / "summary.json").read_text())
 
@@ -72,7 +72,7 @@ def test_damaged_table_is_logged(tmp_path: Path) -> None:
     done = run("search", *SEARCH, f"paths.data={tmp_path}", f"hydra.run.dir={tmp_path / 'run'}")
     done.succeeded()
     assert (
-        f"benchmark     not available: benchmark: {tmp_path / 'nas_bench_201.parquet'} cannot be read as Parquet"
+        f"benchmark      not available: benchmark: {tmp_path / 'nas_bench_201.parquet'} cannot be read as Parquet"
         in done.said
     )
 
@@ -153,7 +153,7 @@ def test_partial_table_logs_known_genotypes(
     first, second = history(Steps([there, missing]), BenchmarkAccuracy(str(tmp_path), "cifar100"), tmp_path)
     assert first["benchmark/valid"] == pytest.approx(table.accuracy(there, "cifar100", "valid", 200, "mean"), rel=1e-6)
     assert not [key for key in second if "benchmark" in key]
-    assert "benchmark     NAS-Bench-201: accuracies on cifar100, 200 epochs, mean over seeds" in caplog.messages
+    assert "benchmark      NAS-Bench-201: accuracies on cifar100, 200 epochs, mean over seeds" in caplog.messages
 
 
 def test_space_without_benchmark_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
