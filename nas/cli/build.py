@@ -14,6 +14,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import EMAWeightAveraging
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
@@ -32,6 +33,9 @@ from nas.utils.errors import NasError
 log = logging.getLogger(__name__)
 NOT_OPTIONS = ("epochs", "requires", "space", "warmup_ratio")
 """Keys of a method that its class does not take."""
+
+MIN_PROCESSES = 8
+"""Processes on a CPU that are accepted on any machine; further ones need a core each."""
 
 PROFILERS: dict[str, type[Profiler]] = {
     "simple": SimpleProfiler,
@@ -127,7 +131,7 @@ def build_trainer(cfg: DictConfig, first: Sequence[pl.Callback] = (), last: Sequ
     """Build the trainer with its loggers, and its callbacks between those of ``first`` and ``last``.
 
     Raises:
-        NasError: if the configuration chooses a GPU and there is none.
+        NasError: if the configuration chooses a GPU and there is none, or too many processes on the CPU.
     """
     if cfg.trainer.accelerator in ("gpu", "cuda") and not torch.backends.mps.is_available():
         _check_cuda(cfg)
@@ -149,6 +153,12 @@ def build_trainer(cfg: DictConfig, first: Sequence[pl.Callback] = (), last: Sequ
         profiler=profiler,
         _convert_="all",
     )
+    most = max(MIN_PROCESSES, os.cpu_count() or 1)
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > most:
+        raise NasError(
+            f"trainer.devices={trainer.num_devices}: each is a process on the CPU, and this machine allows {most}. Use "
+            f"at most {most}."
+        )
     return trainer
 
 

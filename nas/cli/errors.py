@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
 from nas.utils.errors import NasError, one_line
@@ -38,6 +38,8 @@ def explain(error: BaseException, kept: str | None = None) -> str | None:
             return line
     if isinstance(error, InstantiationException):
         return _instantiation(error)
+    if isinstance(error, HydraException):
+        return _without_keys(error)
     if isinstance(error, OmegaConfBaseException):
         key = getattr(error, "full_key", None)
         if key and "is not in struct" in str(error):
@@ -68,6 +70,11 @@ def _line(error: BaseException) -> str | None:
         return f"logger.wandb: {one_line(error)}. Run wandb login, or set logger.wandb.offline=true."
     if isinstance(error, ValueError | RuntimeError) and "SLURM" in str(error):
         return f"trainer: {one_line(error)}"
+    if kind == "TerminatedWorkerError":
+        return (
+            "hydra/launcher=joblib: a worker process was killed, often for lack of memory. Use fewer processes "
+            "(hydra.launcher.n_jobs=N)."
+        )
     if isinstance(error, RuntimeError) and "conditioned on metric" in str(error):
         return f"callbacks: {one_line(error)}"
     if "PytorchStreamReader" in str(error):

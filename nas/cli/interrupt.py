@@ -60,7 +60,15 @@ def how_to_resume(output: Path) -> str:
     kept = kept_files(output)
     if kept is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
-    return f"interrupted: {kept} kept. Resume with {config_dir_flag()}ckpt_path={output}"
+    return f"interrupted: {kept} kept. Resume with {_resume_arguments(output)}"
+
+
+def _resume_arguments(output: Path) -> str:
+    """Return the arguments that resume the run in ``output``, whose record may be in another directory."""
+    run = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else str(output)
+    if (output / ".hydra").is_dir() or not Path(run, ".hydra").is_dir():
+        return f"{config_dir_flag()}ckpt_path={output}"
+    return f"{config_dir_flag()}ckpt_path={run} paths.output={output}"
 
 
 def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: Path) -> bool:
@@ -76,7 +84,7 @@ def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: P
         if last_checkpoint(output) is None:
             line += ". There is no checkpoint: start from scratch with a larger limit."
         else:
-            line += f". Resume with {config_dir_flag()}ckpt_path={output} {limit}={NO_LIMIT[limit]}"
+            line += f". Resume with {_resume_arguments(output)} {limit}={NO_LIMIT[limit]}"
         log.info("unfinished     %s", line)
         if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
             Path(output, FAILURE_FILE).write_text(f"unfinished: {line}\n")  # for the table of the sweep

@@ -27,13 +27,13 @@ from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
-from nas.cli.overrides.hydra_internals import adapt_help, split_arguments
+from nas.cli.overrides.hydra_internals import adapt_help, raise_errors, split_arguments
 from nas.cli.overrides.parse import add_or_override, quote_texts, value_of
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
 from nas.cli.overrides.working_directory import make_paths_absolute
 from nas.cli.run_dir.failure import report_failure, unexplained
-from nas.cli.run_dir.job_record import JobRecord, read_records
+from nas.cli.run_dir.job_record import JobRecord, read_records, remove_records
 from nas.utils.errors import NasError
 from nas.utils.program import program
 
@@ -45,6 +45,7 @@ def launch(main: Callable[[], Any], job: str) -> None:
     the run are locked until it ends.
     """
     interrupt_on_sigterm()
+    raise_errors()
     try:
         command = prepare(job, sys.argv[1:])
         sys.argv[1:] = command.arguments
@@ -78,6 +79,7 @@ def _reported_sweep(plan: Plan) -> Iterator[None]:
 
     sweep, mode = plan.sweep.absolute(), plan.cfg.mode
     planned = [JobRecord(job.number, str(job.output), job.overrides) for job in plan.jobs]
+    remove_records(sweep)  # of a sweep that was killed before its first job had a result
     try:
         yield
     except BaseException:
@@ -119,6 +121,8 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
             "a run by ckpt_path=RUN, or repeat its overrides."
         )
     check_flags(flags)
+    if flags.multirun and value_of(given, "hydra.mode") == "RUN":
+        raise NasError("hydra.mode=RUN: -m runs a sweep. Leave out one of the two.")
     if any((flags.info, flags.shell_completion)):
         return Command(options + given)
     check_mode(job, given)

@@ -15,8 +15,12 @@ from typing import Any, Self
 from nas.utils.errors import NasError
 from nas.utils.file_lock import try_lock
 from nas.utils.mounts import has_local_locks_only
+from nas.utils.read_file import read_bytes
 
 LOCK_FILE = ".lock"
+MAX_BYTES = 1 << 12
+FLAGS = os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Flags to open a file that another user may have replaced by a link or a named pipe."""
 PATIENCE = 1.0  # seconds: a killed process holds its locks until the operating system has removed it
 
 
@@ -106,7 +110,7 @@ class DirectoryLock:
             raise self._unsupported("locks only within one host")
         path = self.directory / LOCK_FILE
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | FLAGS, 0o666)
         except FileNotFoundError:  # the directory of a refused process, removed by it
             return False
         try:
@@ -148,7 +152,7 @@ def is_locked_here(directory: Path) -> bool:
 def read_holder(directory: Path) -> dict[str, Any]:
     """Return process, host and kind of the last holder of the lock, empty if they are unknown."""
     try:
-        found = json.loads((directory / LOCK_FILE).read_bytes())
+        found = json.loads(read_bytes(directory / LOCK_FILE, MAX_BYTES))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -165,7 +169,7 @@ def is_locked(directory: Path) -> bool:
     if is_locked_here(directory):
         return True
     try:
-        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY | FLAGS)
     except OSError:
         return False
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +120,15 @@ def check(key: str, value: Any, allowed: Range) -> None:
     """Raise NasError unless ``value``, or each of its elements, is None or in a range."""
     for element in _elements(value):
         if element is not None and element not in allowed:
-            raise NasError(f"{key}={value}: use {allowed}.")
+            raise NasError(f"{key}={value}: use {_describe(allowed, element)}.")
+
+
+def _describe(allowed: Range, value: Any) -> str:
+    """Return the range, with the bound of all numbers if ``value`` is beyond that one."""
+    text = str(allowed)
+    if not isinstance(value, float) or abs(value) <= FLOAT32_MAX or allowed.whole or allowed.high is not None:
+        return text
+    return text.replace("a number", "a finite number", 1) if not math.isfinite(value) else f"{text}, at most 3.4e+38"
 
 
 def _elements(value: Any) -> Iterable[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.support.error_tools import SEARCH, bomb, hydra_files, run, snapshot, unfinished
@@ -17,3 +18,21 @@ def test_interrupt_keeps_the_last_epoch_and_names_the_resume_command(short_searc
     found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/new", bomb("interrupt", epoch=0))
     found.refused("before the first epoch ended", "Start from scratch", code=130)
     run("search", f"ckpt_path={directory}", "~callbacks.bomb").succeeded()
+
+
+def test_run_with_results_elsewhere_is_resumed_in_place(searched: Path, tmp_path: Path) -> None:
+    """The record is in one directory, and the checkpoint and the logs are in that of paths.output."""
+    results, directory = unfinished(searched, tmp_path / "results"), tmp_path / "run"
+    directory.mkdir()
+    (results / ".hydra").rename(directory / ".hydra")
+    overrides = directory / ".hydra" / "overrides.yaml"
+    overrides.write_text(f"{overrides.read_text()}- paths.output={results}\n")
+    with (results / "history.jsonl").open("a") as file:
+        file.write('{"epoch": 1}\n')  # of an epoch that a kill has cut off before its checkpoint
+    run("search", f"ckpt_path={directory}").refused("its checkpoints elsewhere", f"Add paths.output={results}.")
+    resumed = (f"ckpt_path={directory}", f"paths.output={results}")
+    run("search", *resumed, bomb("interrupt")).refused("interrupted", f"Resume with {' '.join(resumed)}", code=130)
+    run("search", *resumed).succeeded()
+    lines = (results / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [0, 1]
+    assert json.loads((results / "summary.json").read_text())["epochs"] == 2

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
+from hydra._internal.hydra import Hydra
 
+from nas.callbacks.recording.checkpoint import Checkpoint
+from nas.cli.checks.options import check_arguments
 from nas.cli.errors import explain
 from nas.cli.main import prepare
+from nas.cli.run_dir.job_record import JobRecord
+from nas.spaces.darts.space import Darts
 from nas.utils.errors import NasError, nearest, unknown
 from tests.support.error_tools import SEARCH, TINY, run
 
@@ -53,6 +58,61 @@ def test_broken_yaml_of_the_user_is_named_with_its_line(name: str, tmp_path: Pat
 @pytest.mark.parametrize("argument", RUNS)
 def test_mistake_is_answered_by_one_line(argument: str, tmp_path: Path) -> None:
     run("search", *SEARCH, argument, f"hydra.run.dir={tmp_path}/run").refused(*RUNS[argument])
+
+
+@pytest.mark.parametrize(
+    ("script", "argument", "phrase"),
+    [
+        ("search", "paths.data=0", "paths.data takes a path"),
+        ("search", "++paths.benchmark={}", "paths.benchmark takes a path"),
+        ("search", "paths.output=null", "paths.output takes a path"),
+        ("search", "method.weight_step.optimizer=1", "takes keys"),
+        ("search", "method.weight_step={clip_norm:x}", "method.weight_step.clip_norm takes a number"),
+        ("train", "evaluation=null", "evaluation takes keys (as in evaluation.NAME=VALUE)"),
+        ("search", "hydra.output_subdir=../.hydra", "use a name within the run directory"),
+    ],
+)
+def test_value_of_another_type_is_refused(script: str, argument: str, phrase: str) -> None:
+    given = ["mode=eval", "genotype=GDAS_V1"] if script == "train" else []
+    with pytest.raises(NasError) as error:
+        prepare(script, [*given, argument])
+    assert phrase in str(error.value)
+
+
+def test_text_options_take_text() -> None:
+    """By the declared types, those of Lightning included."""
+    check_arguments("callbacks.checkpoint", Checkpoint, {"dirpath": Path("x"), "filename": "last", "monitor": None})
+    check_arguments("space", Darts, {"ops": ["none", "skip_connect"]})
+    for name, value in {"dirpath": 0, "filename": ["x"], "monitor": True}.items():
+        with pytest.raises(NasError, match=f"callbacks.checkpoint.{name}=.*: it takes text"):
+            check_arguments("callbacks.checkpoint", Checkpoint, {name: value})
+
+
+def test_both_ways_of_running_are_refused() -> None:
+    with pytest.raises(NasError, match="hydra.mode=RUN: -m runs a sweep"):
+        prepare("search", ["-m", "seed=0,1", "hydra.mode=RUN"])
+
+
+def test_processes_of_a_cpu_are_bounded(tmp_path: Path) -> None:
+    found = run("search", *SEARCH, "trainer=ddp_cpu", "trainer.devices=1000", f"hydra.run.dir={tmp_path}/run")
+    found.refused("trainer.devices=1000: each is a process on the CPU", "Use at most")
+
+
+def test_errors_of_a_launcher_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra prints a traceback for those that are raised outside of a job, as by a worker of joblib that is killed."""
+    killed = type("TerminatedWorkerError", (RuntimeError,), {})
+    for error, phrase in (
+        (killed("A worker process"), "launcher=joblib: a worker process was killed"),
+        (OverflowError("too much"), "unexpected OverflowError: too much in"),
+    ):
+
+        def launch(*_: object, error: Exception = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(Hydra, "multirun", launch)
+        JobRecord(5, "x", ()).save(tmp_path / "sweep")  # of a sweep that was killed: it is no job of this one
+        run("search", "-m", *SEARCH, "seed=0,1", f"hydra.sweep.dir={tmp_path}/sweep").refused(phrase)
+        assert not (tmp_path / "sweep" / "sweep.csv").exists()
 
 
 @pytest.mark.parametrize("content", ["- none\n", "", "channels: 4\n", "text\n", "_target_: [a]\n"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -34,3 +35,14 @@ def test_write_atomically_keeps_the_old_file_on_failure(tmp_path: Path, monkeypa
 def test_write_json_round_trip(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": [1, 2.5, None]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1, 2.5, None]}
+
+
+def test_json_has_null_instead_of_nan_and_infinities(tmp_path: Path) -> None:
+    """NaN and Infinity are no JSON, and most other readers refuse them."""
+    write_json(tmp_path / "a.json", {"a": math.nan, "b": [math.inf, 1.0], "c": {"d": (-math.inf, "NaN", True)}})
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    found = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
+    assert found == {"a": None, "b": [None, 1.0], "c": {"d": [None, "NaN", True]}}

@@ -140,3 +140,18 @@ def test_network_file_system_with_local_locks_is_refused(
         with pytest.raises(NasError, match="locks only within one host"):
             DirectoryLock(tmp_path / "a b" / "run", "hydra.run.dir")
         DirectoryLock(tmp_path / "a b" / "run", "hydra.run.dir", required=False).release()
+
+
+def test_link_or_pipe_in_place_of_the_lock_is_refused(tmp_path: Path) -> None:
+    """Neither is the file behind a link written, nor does a check wait for a pipe."""
+    file, link, pipe = tmp_path / "file", tmp_path / "link", tmp_path / "pipe"
+    file.write_text("content")
+    for directory in (link, pipe):
+        directory.mkdir()
+    (link / ".lock").symlink_to(file)
+    os.mkfifo(pipe / ".lock")
+    for directory in (link, pipe):
+        assert not is_locked(directory) and read_holder(directory) == {}
+        with pytest.raises(NasError, match="cannot write to"):
+            DirectoryLock(directory, "hydra.run.dir")
+    assert file.read_text() == "content"

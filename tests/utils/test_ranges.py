@@ -64,6 +64,8 @@ def test_check_ranges_applies_to_classes_dataclasses_functions_and_subclasses() 
         (partial(Base, 0), "Base: tau=0: use a number above 0."),
         (partial(Derived, [1, 0]), r"Derived: steps=\[1, 0\]: use a whole number"),
         (partial(Derived, [1], tau=-1.0), "Base: tau=-1.0: use a number above 0."),
+        (partial(Base, math.inf), "Base: tau=inf: use a finite number above 0."),
+        (partial(Base, 1e39), r"Base: tau=1e\+39: use a number above 0, at most 3.4e\+38."),
         (partial(Data, share=math.nan), "Data: share=nan: use"),
         (partial(function, {"a": 1.5}), "function: each="),
     ]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -17,7 +16,7 @@ from nas.callbacks.recording.epoch_metrics import forget_metrics, limited_valida
 from nas.searches.base import Search
 from nas.spaces.genotype_file import GENOTYPE_FILE, save_genotype
 from nas.spaces.notation import native_string
-from nas.utils.atomic_write import write_atomically
+from nas.utils.atomic_write import to_json, write_atomically
 from nas.utils.json_lines import decode_object, read_log
 
 log = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ class History(pl.Callback):
         lines = read_history(history)
         kept = [line for line in lines if line["epoch"] < trainer.current_epoch]
         if len(kept) < len(lines):
-            write_atomically(history, "".join(json.dumps(line) + "\n" for line in kept))
+            write_atomically(history, "".join(to_json(line) + "\n" for line in kept))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()
@@ -66,7 +65,7 @@ class History(pl.Callback):
         if trainer.is_global_zero:
             save_genotype(genotype, self.directory / GENOTYPE_FILE)
             with (self.directory / HISTORY_FILE).open("a") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(to_json(line) + "\n")
             log.info(_format_line(line, trainer.max_epochs, limited_validation(trainer, pl_module)))
 
 

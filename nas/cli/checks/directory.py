@@ -12,6 +12,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from nas.cli.checks.outputs import other_outputs
+from nas.cli.overrides.parse import value_of
+from nas.cli.overrides.run_record import FOLDER, overrides_file, saved_overrides
 from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import (
     SWEEP_FILE,
@@ -37,7 +40,8 @@ def run_directories(cfg: DictConfig, job: int | None = None) -> dict[str, Path]:
         job: the number of a job of a sweep, None for a single run.
 
     Returns:
-        Hydra's output directory, and that of ``paths.output`` if it is another one, by option.
+        Hydra's output directory, that of ``paths.output`` if it is another one, and further ones of single parts, by
+        option.
     """
     label = "hydra.run.dir" if job is None else "hydra.sweep.subdir"
     with read_write(cfg.hydra), open_dict(cfg.hydra):
@@ -48,11 +52,22 @@ def run_directories(cfg: DictConfig, job: int | None = None) -> dict[str, Path]:
     with read_write(cfg.hydra), open_dict(cfg.hydra):
         cfg.hydra.runtime.output_dir = os.path.abspath(directory)
     with _hydra_state(cfg):
-        output = OmegaConf.select(cfg, "paths.output")
-    found = {label: directory}
+        return output_directories(cfg, label, directory)
+
+
+def output_directories(cfg: DictConfig, label: str, directory: Path) -> dict[str, Path]:
+    """Return ``directory`` of Hydra's option ``label`` and all others that a run writes to, by option."""
+    found, output = {label: directory}, OmegaConf.select(cfg, "paths.output")
     if output is not None and os.path.abspath(output) != os.path.abspath(directory):
         found["paths.output"] = Path(output)
-    return found
+    return found | other_outputs(cfg, found.values())
+
+
+def check_record(cfg: DictConfig) -> None:
+    """Raise NasError if Hydra would write its record of the run out of the run directory."""
+    name = cfg.hydra.output_subdir
+    if name is not None and (os.path.isabs(name) or ".." in Path(name).parts):
+        raise NasError(f"hydra.output_subdir={name}: use a name within the run directory, such as .hydra, or null.")
 
 
 def unresolved(cfg: DictConfig, key: str) -> str:
@@ -93,8 +108,14 @@ def check_directories(directories: Directories, ckpt_path: str | None) -> None:
         check_not_in_use(directory, option)
         if (directory / "summary.json").exists():
             raise NasError(f"{option}: {directory} holds a finished run (summary.json). Choose another one.")
-        if holds_run(directory):
-            _check_resumed(directory, ckpt_path, option)
+        run = _enclosing_run(directory)
+        if run is not None:
+            check_not_in_use(run, option)
+        checkpoints = option.endswith(".dirpath") and any(directory.glob("*.ckpt"))
+        taken = run is not None or holds_run(directory) or checkpoints
+        finished = run is not None and (run / "summary.json").exists()
+        if taken and (finished or not _is_resumed(directory, ckpt_path, option)):
+            raise _taken(directory, option, inside=run)
         check_writable(directory, option)
 
 
@@ -112,16 +133,32 @@ def check_sweep_directory(directory: Path) -> None:
     check_writable(directory, option)
 
 
-def _check_resumed(directory: Path, given: str | None, option: str) -> None:
-    """Raise NasError unless ``ckpt_path`` names the run that the directory holds."""
-    if given is not None:
-        path = Path(given).expanduser()
-        source = run_directory(path) or path.parent.parent  # of a checkpoint in the directory of paths.output
-        if source.resolve() == directory.resolve():
-            return
+def _enclosing_run(directory: Path) -> Path | None:
+    """Return the run whose folder of checkpoints, or record, is or contains a directory; None if there is none."""
+    path = directory.absolute()
+    folders = [place for place in (path, *path.parents) if place.name in ("checkpoints", FOLDER)]
+    return next((place.parent for place in folders if holds_run(place.parent)), None)
+
+
+def _is_resumed(directory: Path, given: str | None, option: str) -> bool:
+    """Return whether ``ckpt_path`` names the run that has written to a directory."""
+    if given is None:
+        return False
+    path = Path(given).expanduser()
+    source = run_directory(path) or path.parent.parent  # of a checkpoint in the directory of paths.output
+    own = [source, source / "checkpoints", *([path.parent] if path.is_file() else [])]
+    if overrides_file(source).is_file():
+        recorded = value_of(saved_overrides(source), option)
+        own += [Path(recorded)] if recorded else []
+    return directory.resolve() in [place.resolve() for place in own]
+
+
+def _taken(directory: Path, option: str, inside: Path | None) -> NasError:
+    if inside is not None:
+        return NasError(f"{option}: {directory} is a folder of the run {inside}. Choose another one.")
     if last_checkpoint(directory) is None and not holds_ranking(directory) and not holds_repetitions(directory):
-        raise NasError(f"{option}: {directory} holds the files of another run. Choose another one.")
-    raise NasError(
+        return NasError(f"{option}: {directory} holds the files of another run. Choose another one.")
+    return NasError(
         f"{option}: {directory} holds an interrupted run. Resume it by ckpt_path={directory}, or choose another "
         "directory."
     )

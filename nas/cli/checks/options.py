@@ -6,8 +6,10 @@ import functools
 import inspect
 import pydoc
 import re
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -65,6 +67,8 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
             raise unknown(option, str(value), map(str, typing.get_args(hint)))
         if hint in SCALARS and not _fits(hint, value):
             raise NasError(f"{option}={value}: it takes {SCALARS[hint]}.")
+        if _is_text(accepted[name]) and not isinstance(value, str | Path):
+            raise NasError(f"{option}={value}: it takes text. Put quotes within quotes: \"{option}='{value}'\"")
 
 
 def check_network(key: str, space: Space, options: Mapping[str, Any]) -> None:
@@ -143,6 +147,12 @@ def _fits(kind: type, value: Any) -> bool:
     if not isinstance(value, int | float):
         return False
     return kind is float or float(value).is_integer()
+
+
+def _is_text(hint: Any) -> bool:
+    """Return whether a hint accepts texts and paths alone."""
+    parts = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    return str in parts and all(part in (str, Path, type(None)) for part in parts)
 
 
 def _targets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

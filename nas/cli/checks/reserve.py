@@ -16,7 +16,9 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from nas.cli.checks.directory import (
     check_directories,
+    check_record,
     check_sweep_directory,
+    output_directories,
     run_directories,
     sweep_directory,
     unresolved,
@@ -63,6 +65,7 @@ class Plan:
 
     def check(self) -> None:
         """Raise NasError if a directory holds another run, or cannot be written."""
+        check_record(self.cfg)
         if self.sweep is not None:
             check_sweep_directory(self.sweep)
             check_jobs(self.jobs, self.cfg.get("ckpt_path"))
@@ -128,7 +131,7 @@ def reserved(plan: Plan) -> Iterator[list[str]]:
             kind = "run" if plan.sweep is None else "sweep"
             stack.enter_context(DirectoryLock(directory, name, kind, _is_lock_required(plan.cfg)))
         plan.check()  # again: another process may have written there before the lock was taken
-        found = {name: str(directory.absolute()) for name, directory in label.items()}
+        found = {name: str(label[name].absolute()) for name in (option, "paths.output") if name in label}
         if is_distributed(plan.cfg):
             stack.enter_context(publish(_rendezvous(plan.cfg, option), found))
         os.environ[DIRECTORY] = found[option]
@@ -147,10 +150,7 @@ def reserved_by_job(cfg: DictConfig) -> Iterator[None]:
         yield
         return
     hydra = HydraConfig.get()
-    found = {"hydra.sweep.subdir": Path(hydra.runtime.output_dir)}
-    output = OmegaConf.select(cfg, "paths.output")
-    if output is not None and os.path.abspath(output) != hydra.runtime.output_dir:
-        found["paths.output"] = Path(output)
+    found = output_directories(cfg, "hydra.sweep.subdir", Path(hydra.runtime.output_dir))
     missing = {option: directory for option, directory in found.items() if not is_locked_here(directory)}
     with ExitStack() as stack:
         for option, directory in missing.items():

@@ -39,7 +39,7 @@ class SweepJob:
     @property
     def output(self) -> Path:
         """The directory of the results."""
-        return list(self.directories.values())[-1].absolute()
+        return (self.directories.get("paths.output") or next(iter(self.directories.values()))).absolute()
 
 
 def is_hydra(line: str) -> bool:
@@ -126,7 +126,10 @@ def _locate(
             cfg = composed[choices] = compose([*hydra, *overrides])
         elif not _is_constant(cfg):
             cfg = compose([*hydra, *overrides])
-        found.append(SweepJob(number, tuple(overrides), run_directories(cfg, number)))
+        directories = run_directories(cfg, number)
+        if set(directories) - {"hydra.sweep.subdir", "paths.output"}:  # they may depend on any value
+            directories = run_directories(compose([*hydra, *overrides]), number)
+        found.append(SweepJob(number, tuple(overrides), directories))
     return found
 
 

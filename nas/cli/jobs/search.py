@@ -43,7 +43,7 @@ def run(cfg: DictConfig) -> float | None:
     refuse_nested_ddp(cfg)
     log_dataset_defaults(cfg)
     repeated = (cfg.method.get("repetitions") or 1) > 1
-    checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path)
+    checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path, cfg.paths.output)
     resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg))
     seed_and_threads(cfg)
     data = build_data(cfg)

@@ -48,7 +48,7 @@ def run(cfg: DictConfig) -> float | None:
     log_dataset_defaults(cfg)
     output = Path(cfg.paths.output)
     entry, genotype = find_published(cfg.genotype), load_genotype(cfg.genotype)
-    checkpoint = checkpoint_file(cfg.ckpt_path)
+    checkpoint = checkpoint_file(cfg.ckpt_path, cfg.paths.output)
     resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg), genotype=native_string(genotype))
     seed_and_threads(cfg)
     data = build_data(cfg, bilevel=False)

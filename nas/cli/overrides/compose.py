@@ -19,7 +19,7 @@ from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.hydra_internals import Override, missing_choice, refused_key
 from nas.cli.overrides.parse import key_of, parse
 from nas.cli.overrides.renamed import refuse_renamed, renamed
-from nas.cli.overrides.value_type import keys_set, output_keys, wanted_type, wanted_type_in_record
+from nas.cli.overrides.value_type import output_keys, values_set, wanted_type, wanted_type_in_record
 from nas.utils.errors import NasError, nearest, one_line, unknown
 
 OPTIONAL_GROUPS = ("proxy", "evaluator", "ranking")
@@ -160,21 +160,23 @@ def _is_choice(part: Override, more: Path | None) -> bool:
 
 
 def _check_type(defaults: DictConfig, part: Override, wanted_kind: Callable[[str, Any, Any], str | None]) -> None:
-    """Raise NasError if the type of a value is not that of the default of its key."""
-    key = part.key_or_group
-    if not _has(defaults, key) or part.is_delete() or part.is_sweep_override():
+    """Raise NasError if the type of a value, or of a value in a mapping, is not that of the default of its key."""
+    if part.is_delete() or part.is_sweep_override():
         return
-    default = OmegaConf.select(defaults, key, throw_on_missing=False, throw_on_resolution_failure=False)
-    wanted = wanted_kind(key, default, part.value())
-    if wanted:
-        raise NasError(f"{str(part.input_line).lstrip('+')}: {key} takes {wanted}.")
+    for key, value in values_set(part.key_or_group, part.value()):
+        if not _has(defaults, key):
+            continue
+        default = OmegaConf.select(defaults, key, throw_on_missing=False, throw_on_resolution_failure=False)
+        wanted = wanted_kind(key, default, value)
+        if wanted:
+            raise NasError(f"{str(part.input_line).lstrip('+')}: {key} takes {wanted}.")
 
 
 def _refuse_outputs(defaults: DictConfig, parts: Sequence[Override]) -> None:
     """Raise NasError for a saved override of an output path, because the record is untrusted."""
     outputs = set(output_keys(OmegaConf.to_container(defaults, resolve=False))) if parts else set()
     for part in parts:
-        for key in keys_set(part.key_or_group, None if part.is_delete() else part.value()):
+        for key, _ in values_set(part.key_or_group, None if part.is_delete() else part.value()):
             if key in outputs and not part.is_delete():
                 raise NasError(f"{key}: a saved run does not set where to write. Give {key} on the command line.")
 
@@ -221,6 +223,8 @@ def _unknown_key(cfg: DictConfig, key: str) -> NasError:
     siblings = OmegaConf.select(cfg, parent, throw_on_resolution_failure=False) if parent else None
     if parent and siblings is None and _has(cfg, parent):
         return NasError(f"unknown key '{key}': {parent} is null. Give it whole: '{parent}={{{leaf}: VALUE}}'")
+    if isinstance(siblings, DictConfig) and leaf in siblings:
+        return NasError(f"{key}: the command line also replaces {parent}. Leave out one of the two.")
     if isinstance(siblings, DictConfig) and parent and not siblings:
         return NasError(f"unknown key '{key}': {parent} has no keys. Check the file that it is read from.")
     if isinstance(siblings, DictConfig) and parent:

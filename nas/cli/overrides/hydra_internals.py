@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from hydra._internal import utils
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
@@ -70,6 +71,11 @@ def adapt_help(commands: Mapping[str, str]) -> None:
 
     ConfigLoaderImpl.get_group_options = visible  # type: ignore[method-assign]
     Hydra.get_help = renamed  # type: ignore[method-assign]
+
+
+def raise_errors() -> None:
+    """Let Hydra raise the errors of a run, such as those of a launcher, instead of printing a traceback itself."""
+    utils.run_and_report = lambda func: func()
 
 
 def parse_override(argument: str) -> Override:

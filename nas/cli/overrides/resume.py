@@ -14,6 +14,7 @@ from nas.cli.run_dir.layout import (
     checkpoint_file,
     holds_ranking,
     holds_repetitions,
+    last_checkpoint,
     refuse_special_files,
     run_directory,
 )
@@ -51,7 +52,10 @@ def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequenc
         check_overrides([line for line in completed if line not in arguments], overrides_file(directory), path)
         _check_same_choices(directory, arguments)
     if directory is None or not (holds_ranking(directory) or holds_repetitions(directory)) or job != "search":
-        file = checkpoint_file(given)
+        output = value_of(arguments, "paths.output")
+        if directory is not None and output is None and last_checkpoint(directory) is None:
+            _refuse_other_output(directory, saved)
+        file = checkpoint_file(given, output)
         assert file is not None
         _check_job(file, job)  # last, because it reads the checkpoint
     if directory is None:
@@ -71,6 +75,17 @@ def saved_lines(arguments: Sequence[str], completed: Sequence[str]) -> dict[str,
         return {}
     file = overrides_file(directory)
     return {line: file for line in completed if line not in arguments and not line.startswith("hydra.")}
+
+
+def _refuse_other_output(directory: Path, saved: Sequence[str]) -> None:
+    """Raise NasError if the record of a run names another directory for its checkpoints."""
+    output, folder = value_of(saved, "paths.output"), value_of(saved, "callbacks.checkpoint.dirpath")
+    for key, value, fix in (
+        ("paths.output", output, f"Add paths.output={output}"),
+        ("callbacks.checkpoint.dirpath", folder, f"Use ckpt_path={folder}/last.ckpt with all options of the run"),
+    ):
+        if value is not None:
+            raise NasError(f"ckpt_path={directory}: the run has its checkpoints elsewhere ({key}={value}). {fix}.")
 
 
 def _check_same_choices(directory: Path, arguments: list[str]) -> None:

@@ -14,6 +14,10 @@ PER_CHANNEL = ("dataset.mean", "dataset.std")  # of synthetic images: one number
 
 def wanted_type(key: str, default: Any, value: Any) -> str | None:
     """Return the kind of value that ``key`` takes if ``value`` is of another kind; Lightning checks its own options."""
+    if key.startswith("paths."):
+        return None if isinstance(value, str) and value else "a path (./1 if its name is a number)"
+    if isinstance(default, DictConfig | dict) and _is_node(key, default) and not isinstance(value, dict):
+        return f"keys (as in {key}.NAME=VALUE)" if value is not None or "." not in key else None
     if value is None or default is None or (isinstance(value, str) and "${" in value):
         return None
     if key.startswith("trainer.") and key != "trainer.max_epochs":
@@ -34,6 +38,11 @@ def wanted_type(key: str, default: Any, value: Any) -> str | None:
     if isinstance(default, ListConfig | list):
         return None if isinstance(value, list) else f"a list (such as {one_line(default)})"
     return None
+
+
+def _is_node(key: str, default: Any) -> bool:
+    """Return whether a mapping of the configuration has keys of its own; other mappings list values per space."""
+    return "." not in key or "_target_" in default
 
 
 def wanted_type_in_record(key: str, default: Any, value: Any) -> str | None:
@@ -61,10 +70,9 @@ def output_keys(content: Any, prefix: str = "") -> Iterator[str]:
             yield from output_keys(value, f"{key}.")
 
 
-def keys_set(key: str, value: Any) -> Iterator[str]:
-    """Yield the dotted keys that an override sets: ``key`` itself, or those of the mapping that is merged into it."""
+def values_set(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys and values that an override sets: its own, and those of a mapping that it merges."""
+    yield key, value
     if isinstance(value, dict):
         for name, part in value.items():
-            yield from keys_set(f"{key}.{name}", part)
-    else:
-        yield key
+            yield from values_set(f"{key}.{name}", part)

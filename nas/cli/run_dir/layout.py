@@ -47,12 +47,19 @@ def run_directory(path: Path) -> Path | None:
     return parent if (parent / ".hydra").is_dir() else None
 
 
-def checkpoint_file(given: str | None) -> Path | None:
-    """Return the checkpoint file that ``ckpt_path`` names, None if it is not set."""
+def checkpoint_file(given: str | None, output: str | None = None) -> Path | None:
+    """Return the checkpoint file that ``ckpt_path`` names, None if it is not set.
+
+    Args:
+        given: a run directory, or a checkpoint.
+        output: ``paths.output``, for the directory of a run that has its checkpoints there.
+    """
     if given is None:
         return None
     path = Path(given).expanduser()
-    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    if path.is_dir():
+        places = (path, *([] if output is None else [Path(output).expanduser()]))
+        path = next(filter(None, map(last_checkpoint, places)), path / "checkpoints" / "last.ckpt")
     if not path.is_file() and holds_repetitions(Path(given).expanduser()):
         raise NasError(
             f"ckpt_path={given}: it holds {REPETITIONS} of repeated searches and no checkpoint. Resume it with the "

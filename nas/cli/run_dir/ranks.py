@@ -12,6 +12,7 @@ import json
 import os
 import re
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -42,6 +43,7 @@ DIRECTORY = "NAS_RUN_DIRECTORY"
 ADDED_OVERRIDES: list[str] = []
 """Overrides with which this program has completed its command line, and which are not recorded as the user's."""
 PATIENCE = 180.0  # seconds that a rank waits for the directory of the first one
+QUIET = 20.0  # seconds after which it prints that it waits
 
 
 def is_first_rank(environment: Mapping[str, str] = os.environ) -> bool:
@@ -107,11 +109,14 @@ def wait_for_first_rank(file: Path, locked: bool = True, patience: float = PATIE
     Raises:
         NasError: if the first rank has not written them in ``patience`` seconds.
     """
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
+    start, announced = time.monotonic(), False
+    while time.monotonic() - start < patience:
         found = _read(file)
         if found and (not locked or all(is_locked(Path(directory)) for directory in found.values())):
             return found
+        if not announced and time.monotonic() - start > QUIET:
+            announced = True
+            print(f"waiting up to {patience:.0f} s for the first rank to start its run", file=sys.stderr, flush=True)
         time.sleep(0.1)
     raise NasError(
         f"hydra.run.dir: the first rank has not started a run within {patience:.0f} s ({file.absolute()} is missing). "

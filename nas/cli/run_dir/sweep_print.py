@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from nas.utils.printable import printable
+
 SHOWN = (
     "test_accuracy",
     "val_accuracy",
@@ -40,7 +42,7 @@ def print_rows(rows: Sequence[Cells], swept: Sequence[str], columns: Sequence[st
     """Print one row per job with its swept values and results, then one line per failed job."""
     names = short_names(swept)
     found: dict[str, list[str]] = {"job": [str(row["job"]) for row in rows]}
-    found |= {names[key]: [str(row[key]) for row in rows] for key in swept}
+    found |= {names[key]: [printable(str(row[key])) for row in rows] for key in swept}
     first = next((name for name in SHOWN if name in columns), None)
     for name in (name for name in SHOWN if name in columns and any(row.get(name) is not None for row in rows)):
         found[_heading(name)] = [_text(row.get(name)) for row in rows]
@@ -60,7 +62,7 @@ def print_rows(rows: Sequence[Cells], swept: Sequence[str], columns: Sequence[st
 def print_means(means: Sequence[Cells], keys: Sequence[str]) -> None:
     """Print mean and standard deviation over the seeds of each combination of the other swept values."""
     names = short_names(keys)
-    found = {names[key]: [str(row[key]) for row in means] for key in keys}
+    found = {names[key]: [printable(str(row[key])) for row in means] for key in keys}
     found["n"] = [str(row["n"]) for row in means]
     for name in (name for name in SHOWN if f"{name} mean" in means[0]):
         found[_heading(name)] = [_spread(row[f"{name} mean"], row[f"{name} std"]) for row in means]
@@ -98,7 +100,7 @@ def _table(columns: Mapping[str, Sequence[str]], required: int, width: int) -> T
 
 
 def _console() -> Console:
-    return Console(highlight=False, markup=False)
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def _values(rows: Sequence[Cells], name: str) -> set[str]:

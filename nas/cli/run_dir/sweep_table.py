@@ -95,7 +95,8 @@ def report_sweep(sweep: Path, mode: str, planned: Sequence[JobRecord] = ()) -> b
     means = seed_means(cells, swept, columns)
     if means:
         _write(sweep / MEANS_FILE, list(means[0]), means)
-        print_means(means, [key for key in swept if key != SEED])
+        if any(mean["n"] for mean in means):
+            print_means(means, [key for key in swept if key != SEED])
     remove_records(sweep)
     return not any("failure" in row for row in rows)
 

@@ -78,8 +78,8 @@ def rewrite_on_resume(cfg: DictConfig, path: Path, checkpoint: Checkpoint) -> Re
             f"epochs={cfg.trainer.max_epochs}: the checkpoint has {epochs} complete epochs. Set epochs={epochs} or "
             "more."
         )
-    output, source = Path(cfg.paths.output), run_directory(path)
-    in_place = source is not None and source.resolve() == output.resolve()
+    output, source = Path(cfg.paths.output), run_directory(path) or path.parent.parent
+    in_place = source.resolve() == output.resolve()
     return RewriteOnResume(output, checkpoint, cfg, in_place)
 
 

@@ -12,6 +12,7 @@ from torch import Generator
 
 from nas.data.splits.folder_index import FolderIndex
 from nas.utils.errors import NasError, one_line
+from nas.utils.read_file import read_json
 from nas.utils.seeds import derive_seed
 
 FORMAT = "nas-images"
@@ -63,10 +64,10 @@ def read_split(path: Path, index: FolderIndex) -> Parts:
     """
     option = f"dataset.test_list={path}"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         raise NasError(f"{option}: file not found ({path.absolute()}). {_FIX}") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise NasError(f"{option}: cannot be read ({one_line(error)}). {_FIX}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise NasError(f"{option}: not a list of images (its format is not '{FORMAT}'). {_FIX}")

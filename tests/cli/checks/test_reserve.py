@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from nas.cli.main import prepare
 from tests.support.compose_tools import DATA, ROOT, lines, small
 from tests.support.error_tools import SEARCH, Outcome, run, snapshot
 
@@ -75,7 +76,13 @@ def test_each_option_that_names_a_finished_run_is_refused(tmp_path: Path, monkey
     before = snapshot(tmp_path)
     for line in ("paths.output=results/0", "hydra.run.dir=results/${seed}", "hydra.run.dir=./0/../results/0"):
         run("search", *SEARCH, line).refused(line.partition("=")[0], "results/0 holds a finished run")
+    history = "callbacks.history.directory"
+    run("search", *SEARCH, f"{history}=results/0").refused(history, "results/0 holds a finished run")
+    for line in ("callbacks.checkpoint.dirpath=results/0/checkpoints", "hydra.run.dir=results/0/checkpoints/x"):
+        run("search", *SEARCH, line).refused(line.partition("=")[0], "is a folder of the run")
     jobs = ["-m", *SEARCH, "seed=0,1", "hydra.sweep.dir=sweep"]
+    run("search", *jobs, f"{history}=h").refused(f"{history}: jobs 0 and 1")
+    assert prepare("search", [*jobs, f"{history}=h/${{seed}}"])
     run("search", *jobs, "paths.output=results/${seed}").refused("paths.output: results/0 holds a finished run")
     run("search", *jobs, "hydra.sweep.subdir=../results/${seed}").refused("hydra.sweep.subdir", "holds a finished run")
     run("search", *jobs, "paths.output=results/new").refused("paths.output: jobs 0 and 1", "same directory")

@@ -99,3 +99,10 @@ def test_stop_on_nan_keeps_the_last_epoch_on_a_gpu(tmp_path: Path) -> None:
     found.refused("train loss is", "epoch 1, step 1", f"last good checkpoint is {directory}/checkpoints/last.ckpt")
     saved = torch.load(directory / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
     assert saved["epoch"] == 0
+
+
+def test_summary_without_the_check_is_json(tmp_path: Path) -> None:
+    """A loss that is not finite is null."""
+    run("train", f"genotype={NB201}", *TRAIN, "~callbacks.stop_on_nan", bomb("test"), f"hydra.run.dir={tmp_path}")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["test_loss"] is None and summary["images"] == 16

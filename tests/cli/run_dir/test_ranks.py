@@ -95,3 +95,12 @@ def test_further_rank_waits_for_the_first_one(tmp_path: Path) -> None:
     with publish(tmp_path / "new" / "folder" / "file", {}):
         pass
     assert not (tmp_path / "new").exists()
+
+
+def test_waiting_rank_prints_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nas.cli.run_dir.ranks.QUIET", 0.0)
+    with pytest.raises(NasError, match="has not started a run within 0 s"):
+        wait_for_first_rank(tmp_path / "absent.json", patience=0.3)
+    assert capsys.readouterr().err == "waiting up to 0 s for the first rank to start its run\n"

@@ -193,6 +193,13 @@ def test_printed_table_fits_the_width(
     assert any("failed" in line for line in printed if line.startswith("│"))
 
 
+def test_sweep_table_prints_values_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither markup nor the names of pictures of rich have a meaning; a tab does not break the table."""
+    values = ["[red]a", "[/]", ":x:", "a\tb"]
+    print_rows([{"job": job, "c": value, "val_accuracy": 1.0} for job, value in enumerate(values)], ["c"], [], "t")
+    assert [cells[1] for cells in table(capsys.readouterr().out)] == ["[red]a", "[/]", ":x:", "a b"]
+
+
 @pytest.mark.parametrize(
     ("plugin", "launcher"),
     [
