@@ -85,7 +85,16 @@ def _line(error: BaseException) -> str | None:
             "Choose a size above 1 that leaves no single image for the last batch; for the auxiliary head, set "
             "network.auxiliary=false."
         )
+    return _by_place(error)
+
+
+def _by_place(error: BaseException) -> str | None:
+    """Return the line for an error by the function of a library that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
+    if any(f.filename.endswith("checkpoint_connector.py") and f.name.startswith("re") for f in frames):
+        # restore..., resume...
+        text = f"{type(error).__name__}: {one_line(error)[:200]}"
+        return f"ckpt_path: the checkpoint is damaged, or of another run ({text}). Give an older one."
     if isinstance(error, ValueError) and frames and re.search(r"torch.optim\W", frames[-1].filename):
         return f"an optimizer or its scheduler rejects its options: {one_line(error)}"
     return None

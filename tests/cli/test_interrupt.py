@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
+
 from tests.support.error_tools import SEARCH, bomb, hydra_files, run, snapshot, unfinished
 
 
@@ -20,9 +22,9 @@ def test_interrupt_keeps_the_last_epoch_and_names_the_resume_command(short_searc
     run("search", f"ckpt_path={directory}", "~callbacks.bomb").succeeded()
 
 
-def test_run_with_results_elsewhere_is_resumed_in_place(searched: Path, tmp_path: Path) -> None:
+def test_run_with_results_elsewhere_is_resumed_in_place(short_search: Path, tmp_path: Path) -> None:
     """The record is in one directory, and the checkpoint and the logs are in that of paths.output."""
-    results, directory = unfinished(searched, tmp_path / "results"), tmp_path / "run"
+    results, directory = unfinished(short_search, tmp_path / "results"), tmp_path / "run"
     directory.mkdir()
     (results / ".hydra").rename(directory / ".hydra")
     overrides = directory / ".hydra" / "overrides.yaml"
@@ -36,3 +38,17 @@ def test_run_with_results_elsewhere_is_resumed_in_place(searched: Path, tmp_path
     lines = (results / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [0, 1]
     assert json.loads((results / "summary.json").read_text())["epochs"] == 2
+
+
+def test_checkpoint_with_a_damaged_entry_is_refused(short_search: Path, tmp_path: Path) -> None:
+    """Its checksum may be right: the entries are a stranger's."""
+    directory = unfinished(short_search, tmp_path / "run")
+    file = directory / "checkpoints" / "last.ckpt"
+    whole = torch.load(file, weights_only=True)
+    before = snapshot(directory)
+    for name, value in {"run": "x", "optimizer_states": []}.items():
+        torch.save({**whole, name: value}, file)
+        run("search", f"ckpt_path={directory}").refused("ckpt_path: the checkpoint is damaged", "Give an older one.")
+    torch.save(whole, file)
+    after = snapshot(directory)
+    assert {name for name in after if after[name] != before.get(name)} <= {*hydra_files(after), "checkpoints/last.ckpt"}

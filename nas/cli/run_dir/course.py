@@ -71,11 +71,15 @@ def encode_course(cfg: DictConfig, **more: Any) -> str:
 
 def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) -> None:
     """Raise NasError if a run differs in its course from the run that has written a checkpoint."""
-    text = checkpoint.get(KEY, {}).get("options")
-    if not text:
-        return  # of version 0.1.0
-    saved = json.loads(text)
-    theirs, ours = saved["options"], course_of(cfg, saved["epochs"], **more)
+    try:
+        text = checkpoint.get(KEY, {}).get("options")
+        if not text:
+            return  # of version 0.1.0
+        saved = json.loads(text)
+        theirs, epochs = dict(saved["options"]), int(saved["epochs"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise NasError(f"ckpt_path: the checkpoint is damaged (its '{KEY}'). Give an older one.") from None
+    ours = course_of(cfg, epochs, **more)
     keys = dict.fromkeys([*ours, *theirs])
     different = [key for key in keys if not (key in ours and key in theirs and _equal(key, ours[key], theirs[key]))]
     if different:
