@@ -13,7 +13,9 @@ import pyarrow.parquet
 import torch
 from torch import Tensor
 
-MEASURED = re.compile(r"second|time|memory|command|commit|version|device|path|dir|file|weights$|output", re.IGNORECASE)
+MEASURED = re.compile(
+    r"second|time|spent|memory|command|commit|version|device|path|dir|file|weights$|output", re.IGNORECASE
+)
 """Names of values that differ between two equal runs."""
 IGNORED = re.compile(
     r"(^|/)(\.hydra/|\.lock|[^/]*\.(log|png|svg|html|lock|txt)$|tensorboard|wandb)|^checkpoints/(?!last)"

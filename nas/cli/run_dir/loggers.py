@@ -21,11 +21,20 @@ from nas.utils.errors import NasError
 class _AppendingWriter(ExperimentWriter):
     """Writer that appends to an existing metrics file, and adds columns to it atomically."""
 
-    def _check_log_dir_exists(self) -> None:
+    def save(self) -> None:
+        if self.metrics:
+            self.metrics_keys = self._read_header()  # a resumed run rewrites the file after the logger is built
+        super().save()
+
+    def _read_header(self) -> list[str]:
         path = Path(self.metrics_file_path)
-        if path.exists():
-            with path.open(newline="") as file:
-                self.metrics_keys = list(next(csv.reader(file), []))
+        if not path.exists():
+            return []
+        with path.open(newline="") as file:
+            return list(next(csv.reader(file), []))
+
+    def _check_log_dir_exists(self) -> None:
+        """Keep an existing file."""
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         path = Path(self.metrics_file_path)

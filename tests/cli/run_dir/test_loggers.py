@@ -20,6 +20,7 @@ from pytorch_lightning.loggers import WandbLogger
 import nas.cli.jobs.search
 import nas.cli.run_dir.loggers
 from nas.cli.build import finish_wandb
+from nas.cli.run_dir.loggers import MetricsFile
 from tests.support.compose_tools import composed, script, tiny
 
 QUICK = ["trainer.max_epochs=2", "~callbacks.cell_plots"]
@@ -37,6 +38,23 @@ def test_csv_logger_has_rows_per_epoch_and_part(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     for name in ("train/loss", "train/accuracy", "arch/loss", "arch/accuracy", "val/loss", "val/accuracy"):
         assert [row["epoch"] for row in rows if row[name]] == ["0", "1"], name
+
+
+def test_csv_logger_follows_a_file_that_a_resumed_run_rewrites(tmp_path: Path) -> None:
+    """A kill after the first validation leaves a file without the columns of the training."""
+    file = tmp_path / "metrics.csv"
+    file.write_text("epoch,step,val/loss\r\n0,1,2.5\r\n", newline="")
+    logger = MetricsFile(str(tmp_path))
+    assert logger.experiment.metrics == []
+    file.write_text("epoch,step,train/loss,val/loss\r\n0,1,,2.5\r\n0,1,3.5,\r\n", newline="")
+    logger.log_metrics({"epoch": 1, "val/loss": 1.5}, step=3)
+    logger.save()
+    logger.log_metrics({"epoch": 1, "arch/loss": 4.5}, step=3)
+    logger.save()
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["val/loss"] for row in rows] == ["2.5", "", "1.5", ""]
+    assert [row["epoch"] for row in rows] == ["0", "0", "1", "1"] and rows[3]["arch/loss"] == "4.5"
 
 
 def test_logger_none_writes_no_metrics(tmp_path: Path) -> None:
