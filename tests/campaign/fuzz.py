@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from nas.cli.overrides.conf_dir import CONF
@@ -122,7 +123,11 @@ def _limit_memory() -> None:
 def keys_of(job: str, arguments: tuple[str, ...]) -> list[str]:
     """Return the dotted keys of all values of a configuration."""
     with initialize_config_dir(str(CONF), version_base="1.3", job_name=job):
-        cfg = compose(job, [part for part in arguments if part.partition("=")[0] in ("method", "mode", "dataset")])
+        chosen = [part for part in arguments if part.partition("=")[0] in ("method", "mode", "dataset")]
+        try:
+            cfg = compose(job, chosen)
+        except HydraException:  # an earlier change has mistyped one of them
+            cfg = compose(job)
     found: list[str] = []
 
     def walk(value: Any, key: str) -> None:
