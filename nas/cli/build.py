@@ -20,6 +20,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from pytorch_lightning.utilities import rank_zero_only
 
+from nas.callbacks.activation_checkpointing import ActivationCheckpointing
 from nas.callbacks.recording.epoch_metrics import EpochMetrics
 from nas.cli.checks.options import check_network
 from nas.cli.checks.requirements import check_requirements
@@ -125,6 +126,11 @@ def build_averaging(decay: float | None) -> list[pl.Callback]:
     if decay is None:
         return []
     return [EMAWeightAveraging(decay=float(decay))]
+
+
+def build_checkpointing(enabled: bool) -> list[pl.Callback]:
+    """Build the callback for activation checkpointing, none unless it is enabled."""
+    return [ActivationCheckpointing()] if enabled else []
 
 
 def build_trainer(cfg: DictConfig, first: Sequence[pl.Callback] = (), last: Sequence[pl.Callback] = ()) -> pl.Trainer:

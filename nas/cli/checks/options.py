@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.foreign_ranges import foreign_ranges
 from nas.cli.overrides.renamed import renamed
+from nas.cli.overrides.value_type import AUTO, AUTOMATIC
 from nas.utils.errors import NasError, one_line, unknown
 from nas.utils.ranges import check, ranges_of
 
@@ -37,7 +38,7 @@ def check_options(cfg: DictConfig) -> None:
         if target is None:
             raise NasError(f"{key}._target_: {node['_target_']} does not exist.")
         given = {name: value for name, value in node.items() if not name.startswith("_")}
-        given = {name: value for name, value in given.items() if f"{key}.{name}" not in ELSEWHERE}
+        given = {name: value for name, value in given.items() if not _is_elsewhere(f"{key}.{name}", value)}
         check_arguments(key, target, given)
         _convert_whole(OmegaConf.select(cfg, key), parameters(target) or {})
         limits = {**foreign_ranges(node["_target_"]), **ranges_of(target)}
@@ -45,6 +46,11 @@ def check_options(cfg: DictConfig) -> None:
             source, value = _source(cfg, f"{key}.{name}", given[name])
             written = isinstance(value, float) and value.is_integer() and limits[name].whole  # 1e3 is a whole number
             check(source, int(value) if written else value, limits[name])
+
+
+def _is_elsewhere(option: str, value: Any) -> bool:
+    """Return whether an option is not passed to its target, or is replaced before that."""
+    return option in ELSEWHERE or (option in AUTOMATIC and value == AUTO)
 
 
 def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, Any]) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from nas.cli.overrides.parse import key_of
 from nas.utils.errors import NasError
 
-TRAINING_ONLY = ("ema", "epochs", "training", "callbacks", "logger")
+TRAINING_ONLY = ("activation_checkpointing", "ema", "epochs", "training", "callbacks", "logger")
 UNUSED: Mapping[str, tuple[str, ...]] = {
     "search": (),
-    "rank_proxies": ("epochs", "callbacks", "logger"),
+    "rank_proxies": ("activation_checkpointing", "epochs", "callbacks", "logger"),
     "train": ("evaluation", "export"),
     "eval": (*TRAINING_ONLY, "export"),
     "export": (*TRAINING_ONLY, "evaluation"),

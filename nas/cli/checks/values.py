@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from nas.cli.checks.trainer import check_trainer
+from nas.cli.overrides.value_type import AUTO
 from nas.utils.errors import NasError
 from nas.utils.program import program
 from nas.utils.ranges import COUNT, Range, check
@@ -43,7 +44,25 @@ def check_config(cfg: DictConfig) -> None:
         if key.partition(".")[0] in cfg and re.fullmatch(r"[\w.+-]+", str(name)) is None:
             raise NasError(f"{key}={name}: use letters, digits, and any of . _ + -")
     check("threads", cfg.threads, THREADS)
+    _check_memory_options(cfg)
     if "evaluation" in cfg:
         check("evaluation.runs", cfg.evaluation.runs, COUNT)
         check("ema", cfg.ema, Range(0, 1, above=True, below=True))
     check_trainer(cfg)
+
+
+def _check_memory_options(cfg: DictConfig) -> None:
+    """Raise NasError for options on the memory of a step in a run that takes no such steps."""
+    checkpointing = "activation_checkpointing=true" if cfg.get("activation_checkpointing") else None
+    automatic = f"dataset.batch_size={AUTO}" if cfg.dataset.get("batch_size") == AUTO else None
+    given = automatic or checkpointing
+    if given is None:
+        return
+    if automatic and cfg.mode not in ("search", "train"):
+        raise NasError(f"{given}: mode={cfg.mode} takes no training steps. Set a number, or leave it out.")
+    if "method" in cfg and ("evaluator" in cfg.method or "proxies" in cfg.method):
+        raise NasError(f"{given}: method={cfg.method.name} trains no supernet by gradient steps. Leave it out.")
+    devices = cfg.trainer.devices
+    single = len(devices) == 1 if isinstance(devices, ListConfig) else devices in (1, "1")
+    if automatic and not (single and cfg.trainer.num_nodes == 1):
+        raise NasError(f"{given}: the size is found on a single device. Use trainer.devices=1, or set a number.")

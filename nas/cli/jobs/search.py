@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from nas.blackbox.search import BlackBoxSearch
 from nas.cli.build import (
+    build_checkpointing,
     build_data,
     build_search,
     build_space,
@@ -25,13 +26,15 @@ from nas.cli.build import (
 )
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.interrupt import report_unfinished
+from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.jobs.repeated_search import run_repetitions
 from nas.cli.run_dir.command import config_dir_flag
 from nas.cli.run_dir.environment import environment
-from nas.cli.run_dir.figures import benchmark_figures, network_cost, split_figures, step_seconds
+from nas.cli.run_dir.figures import benchmark_figures, estimated_memory, network_cost, split_figures, step_seconds
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
+from nas.data.base import ImageData
 from nas.searches.base import Search, SupernetSearch
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
@@ -44,26 +47,32 @@ def run(cfg: DictConfig) -> float | None:
     log_dataset_defaults(cfg)
     repeated = (cfg.method.get("repetitions") or 1) > 1
     checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path, cfg.paths.output)
+    if checkpoint is None:
+        choose_batch_size(cfg, _build)
     resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg))
     seed_and_threads(cfg)
-    data = build_data(cfg)
-    follow_split(data, cfg.ckpt_path)
-    space = build_space(cfg.space, data)
-    search = build_search(cfg.method, space)
+    data, search = _build(cfg)
     search.check_precision(precision(cfg))  # the given one: on a CPU Lightning replaces 16-mixed
     if isinstance(search, BlackBoxSearch) and search.repetitions > 1:
         return run_repetitions(cfg, search, data)
     try:
-        trainer = build_trainer(cfg, resume.callbacks)
+        trainer = build_trainer(cfg, resume.callbacks, build_checkpointing(cfg.activation_checkpointing))
         if isinstance(search, BlackBoxSearch):
             search.check_processes(trainer.world_size)
         trainer.fit(search, datamodule=search.batches(data), ckpt_path=checkpoint, weights_only=True)
         seconds = resume.finish(trainer.is_global_zero)
         if report_unfinished(trainer, search, Path(cfg.paths.output)):
             return None
-        return _finish(cfg, trainer, search, space, seconds, split_figures(data))
+        return _finish(cfg, trainer, search, search.space, seconds, split_figures(data))
     finally:
         finish_wandb()
+
+
+def _build(cfg: DictConfig) -> tuple[ImageData, Search]:
+    """Build the data set and the search."""
+    data = build_data(cfg)
+    follow_split(data, cfg.ckpt_path)
+    return data, build_search(cfg.method, build_space(cfg.space, data))
 
 
 def _finish(
@@ -91,6 +100,7 @@ def _finish(
         **_validation(trainer, search),
         **search.results(),
         **benchmark_figures(callbacks, genotype),
+        "estimated_memory_bytes": estimated_memory(callbacks),
         **environment(search.device, str(trainer.precision)),
     }
     pictures = filter(Path.is_file, (output / "cell.png", output / "anytime.png"))

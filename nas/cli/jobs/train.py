@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from nas.architecture.cell import Genotype
 from nas.cli.build import (
     build_averaging,
+    build_checkpointing,
     build_data,
     build_trainer,
     chosen_names,
@@ -24,8 +25,9 @@ from nas.cli.build import (
 )
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.interrupt import report_unfinished
+from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.run_dir.environment import environment
-from nas.cli.run_dir.figures import network_cost, published_figures, split_figures, step_seconds
+from nas.cli.run_dir.figures import estimated_memory, network_cost, published_figures, split_figures, step_seconds
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
@@ -38,6 +40,7 @@ from nas.spaces.genotype_file import find_published, load_genotype, save_genotyp
 from nas.spaces.notation import native_string
 from nas.spaces.registry import space_of
 from nas.training.network_training import Best, Training
+from nas.zoo.architectures import PublishedArchitecture
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +52,14 @@ def run(cfg: DictConfig) -> float | None:
     output = Path(cfg.paths.output)
     entry, genotype = find_published(cfg.genotype), load_genotype(cfg.genotype)
     checkpoint = checkpoint_file(cfg.ckpt_path, cfg.paths.output)
+    if checkpoint is None:
+        choose_batch_size(cfg, lambda given: _build(given, genotype, entry)[:2])
     resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg), genotype=native_string(genotype))
     seed_and_threads(cfg)
-    data = build_data(cfg, bilevel=False)
-    data.test_every_epoch = True
-    # no network may be tested on images that selected its architecture
-    follow_split(data, cfg.ckpt_path, None if data.halves_training else cfg.genotype)
-    space = space_of(genotype, data.shape, data.classes)
-    options = network_options(space, cfg.network, {} if entry is None else entry.network_options(space.shape[1:]))
-    network = _network(space, genotype, options, None if checkpoint is not None else cfg.init_weights)
-    training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
+    data, training, space, options = _build(cfg, genotype, entry, checkpoint is not None)
     try:
-        trainer = build_trainer(cfg, resume.callbacks, build_averaging(cfg.ema))
+        last = [*build_checkpointing(cfg.activation_checkpointing), *build_averaging(cfg.ema)]
+        trainer = build_trainer(cfg, resume.callbacks, last)
         trainer.fit(training, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         seconds = resume.finish(trainer.is_global_zero)
         if report_unfinished(trainer, training, output):
@@ -82,6 +81,7 @@ def run(cfg: DictConfig) -> float | None:
             **_cost(training, space, genotype, options),
             "train_seconds": round(seconds, 3),
             "step_seconds": step_seconds(trainer.callbacks),  # type: ignore[attr-defined]
+            "estimated_memory_bytes": estimated_memory(trainer.callbacks),  # type: ignore[attr-defined]
             **environment(training.device, str(trainer.precision)),
         }
         if entry is not None:
@@ -90,6 +90,28 @@ def run(cfg: DictConfig) -> float | None:
         return float(metrics["test/accuracy"])
     finally:
         finish_wandb()
+
+
+class _Parts(NamedTuple):
+    """Parts of a training, and the options of its network."""
+
+    data: ImageData
+    training: Training
+    space: Space
+    options: dict[str, Any]
+
+
+def _build(cfg: DictConfig, genotype: Genotype, entry: PublishedArchitecture | None, resumed: bool = False) -> _Parts:
+    """Build the data set and the training; the weights of a resumed one come from its checkpoint."""
+    data = build_data(cfg, bilevel=False)
+    data.test_every_epoch = True
+    # no network may be tested on images that selected its architecture
+    follow_split(data, cfg.ckpt_path, None if data.halves_training else cfg.genotype)
+    space = space_of(genotype, data.shape, data.classes)
+    options = network_options(space, cfg.network, {} if entry is None else entry.network_options(space.shape[1:]))
+    network = _network(space, genotype, options, None if resumed else cfg.init_weights)
+    training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
+    return _Parts(data, training, space, options)
 
 
 def _network(space: Space, genotype: Genotype, options: dict[str, Any], weights: str | None) -> Network:

@@ -11,6 +11,10 @@ from nas.utils.errors import one_line
 
 PER_CHANNEL = ("dataset.mean", "dataset.std")  # of synthetic images: one number for all channels, or one per channel
 
+AUTO = "auto"
+AUTOMATIC = ("dataset.batch_size",)
+"""Numbers that a run can choose itself, if they are ``AUTO``."""
+
 
 def wanted_type(key: str, default: Any, value: Any) -> str | None:
     """Return the kind of value that ``key`` takes if ``value`` is of another kind; Lightning checks its own options."""
@@ -19,6 +23,8 @@ def wanted_type(key: str, default: Any, value: Any) -> str | None:
     if isinstance(default, DictConfig | dict) and _is_node(key, default) and not isinstance(value, dict):
         return f"keys (as in {key}.NAME=VALUE)" if value is not None or "." not in key else None
     if value is None or default is None or (isinstance(value, str) and "${" in value):
+        return None
+    if key in AUTOMATIC and value == AUTO:
         return None
     if key.startswith("trainer.") and key != "trainer.max_epochs":
         return None

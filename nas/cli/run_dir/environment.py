@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import shlex
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from nas.cli.run_dir.ranks import ADDED_OVERRIDES
+from nas.utils.memory import peak_memory
 
 PACKAGES = ("nas-compose", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
@@ -30,14 +30,6 @@ def environment(device: torch.device, precision: str) -> dict[str, Any]:
         "commit": commit(),
         "command": shlex.join([*_program(), *(part for part in sys.argv[1:] if part not in ADDED_OVERRIDES)]),
     }
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the peak memory in bytes: allocated on a CUDA device, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def commit() -> str | None:

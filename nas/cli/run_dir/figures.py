@@ -9,6 +9,7 @@ import torch
 
 from nas.architecture.cell import Genotype
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
+from nas.callbacks.recording.memory import MemoryEstimate
 from nas.callbacks.recording.step_timer import StepTimer
 from nas.data.base import ImageData
 from nas.nn.macs import count_operations, count_parameters
@@ -57,6 +58,12 @@ def split_figures(data: ImageData) -> dict[str, Any]:
     """Return whether a split of NAS-Bench-201 used its official list, empty for any other split."""
     split = data.describe_split()
     return {} if split is None else {"split": split}
+
+
+def estimated_memory(callbacks: Iterable[Any]) -> int | None:
+    """Return the estimated peak memory in bytes, None without an estimate."""
+    estimate = next((callback for callback in callbacks if isinstance(callback, MemoryEstimate)), None)
+    return estimate.estimated_bytes if estimate is not None else None
 
 
 def step_seconds(callbacks: Iterable[Any]) -> float | None:

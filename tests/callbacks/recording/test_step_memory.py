@@ -1,0 +1,119 @@
+"""Estimated memory of a step: its parts, and runs that it does not change."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+from nas.callbacks.recording.memory import largest_batch
+from nas.callbacks.recording.step_memory import StepMemory, estimate_step, optimizer_bytes
+from nas.gradients.unrolled import Unrolled
+from nas.nn.edges.skips import NoisySkip
+from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.softmax import Softmax
+from nas.searches.gradient import GradientSearch
+from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.training.network_training import Training
+from tests.support.search_tools import arch_step, weight_step
+
+SHAPE = (3, 8, 8)
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": partial(SGD, lr=0.1),
+    "momentum": partial(SGD, lr=0.1, momentum=0.9),
+    "adam": Adam,
+    "amsgrad": partial(AdamW, amsgrad=True),
+    "rmsprop": partial(RMSprop, momentum=0.9, centered=True),
+}
+
+
+def search(relaxation: Any = Softmax, channels: int = 4, **arch: Any) -> GradientSearch:
+    torch.manual_seed(0)
+    space = NasBench201(SHAPE, 3, channels=channels, cells_per_stage=1)
+    return GradientSearch(space, relaxation, weight_step(), arch_step(**arch))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_bytes_are_those_after_a_step(name: str) -> None:
+    network = nn.Sequential(nn.Linear(7, 5), nn.Linear(5, 3).double())
+    optimizer: Optimizer = OPTIMIZERS[name](network.parameters())
+    expected = optimizer_bytes(optimizer)
+    for p in network.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    tensors = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
+    assert expected == sum(value.numel() * value.element_size() for value in tensors if value.dim())
+
+
+def test_parts_of_a_step_are_counted() -> None:
+    module = search()
+    parameters = sum(p.numel() for p in module.parameters())
+    buffers = sum(b.numel() * b.element_size() for b in module.buffers())
+    memory = estimate_step(module, SHAPE, [SGD(module.supernet.parameters(), lr=0.1, momentum=0.9)])
+    assert memory.parameters == 4 * parameters + buffers and memory.gradients == 4 * parameters
+    assert memory.optimizer == 4 * sum(p.numel() for p in module.supernet.parameters())
+    assert memory.activations(8, checkpointing=False) == 8 * memory.image
+    assert memory.activations(8, checkpointing=True) == 8 * memory.checkpointed_image < 6 * memory.image
+    second = estimate_step(search(gradient=Unrolled()), SHAPE, [])
+    assert second.gradients > 4 * memory.gradients and second.image == memory.image
+
+
+def test_activations_grow_with_width_and_number_of_ops() -> None:
+    dense, wide, sampled = (estimate_step(s, SHAPE, []) for s in (search(), search(channels=8), search(Gumbel)))
+    assert 1.9 * dense.image < wide.image < 2.1 * dense.image
+    assert sampled.image < dense.image / 2
+
+
+def test_images_of_the_measurement_do_not_matter() -> None:
+    module = search()
+    image = estimate_step(module, SHAPE, []).image
+    saved: dict[int, int] = {}
+    arch = module.relaxation.sample(module.masks)
+    own = {p.untyped_storage().data_ptr() for p in (*module.supernet.parameters(), *module.supernet.buffers())}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage().data_ptr() not in own:
+            saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits = module.supernet(torch.zeros(32, *SHAPE), arch)
+    assert logits.requires_grad and sum(saved.values()) == pytest.approx(32 * image, rel=0.05)
+
+
+@pytest.mark.parametrize("relaxation", [Softmax, Gumbel])
+def test_estimate_changes_no_state_of_a_search(relaxation: Any) -> None:
+    module = search(relaxation)
+    before = {name: value.clone() for name, value in module.state_dict().items() if isinstance(value, Tensor)}
+    random = torch.get_rng_state()
+    estimate_step(module, SHAPE, [])
+    assert torch.equal(torch.get_rng_state(), random)
+    after = {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)}
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    sample = module.relaxation.sample(module.masks)["cell"].op
+    again = search(relaxation)
+    assert torch.equal(sample, again.relaxation.sample(again.masks)["cell"].op)
+
+
+def test_estimate_changes_no_state_of_noisy_edges_and_trainings() -> None:
+    torch.manual_seed(0)
+    space = Darts(SHAPE, 3, channels=4, layers=3, nodes=2, ops=["skip_connect", "sep_conv_3x3"])
+    noisy = GradientSearch(space, Softmax, weight_step(), arch_step(), edge=NoisySkip)
+    genotype = noisy.genotype()
+    training = Training(space.network(genotype, channels=4, layers=3), partial(SGD, lr=0.1))
+    random = torch.get_rng_state()
+    for module in (noisy, training):
+        buffers = [buffer.clone() for buffer in module.buffers()]
+        assert estimate_step(module, SHAPE, []).image > 0
+        assert all(map(torch.equal, buffers, module.buffers()))
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+@pytest.mark.parametrize(("available", "size"), [(99, 0), (100, 1), (199, 1), (6399, 32), (6400, 64), (-5, 0)])
+def test_largest_batch_is_a_power_of_two(available: int, size: int) -> None:
+    assert largest_batch(available, StepMemory(0, 0, 0, image=100, checkpointed_image=10), False) == size
