@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,5 +55,23 @@ class ArchGradient(Protocol):
 
 def grad_or_zeros(loss: Tensor, inputs: Sequence[Tensor], create_graph: bool = False) -> list[Tensor]:
     """Return d(loss)/d(input) for each input, zeros if the loss does not depend on it."""
+    if not loss.requires_grad:
+        return [torch.zeros_like(x) for x in inputs]
     grads = torch.autograd.grad(loss, list(inputs), create_graph=create_graph, allow_unused=True)
     return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, grads, strict=True)]
+
+
+@contextmanager
+def frozen(tensors: Iterable[Tensor]) -> Iterator[None]:
+    """Set ``requires_grad`` of leaf tensors to False within the context.
+
+    A compiled pass within it then computes none of their gradients.
+    """
+    changed = [tensor for tensor in tensors if tensor.requires_grad]
+    for tensor in changed:
+        tensor.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for tensor in changed:
+            tensor.requires_grad_(True)

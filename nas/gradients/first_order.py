@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nas.gradients.base import BilevelStep, grad_or_zeros
+from nas.gradients.base import BilevelStep, frozen, grad_or_zeros
 
 
 class FirstOrder:
     """The gradient at the current weights: DARTS' first-order approximation (Liu et al., ICLR 2019)."""
 
     def __call__(self, step: BilevelStep) -> list[Tensor]:
-        return step.reduce(grad_or_zeros(step.loss(step.val), step.alphas))
+        with frozen(step.weights.values()):
+            grads = grad_or_zeros(step.loss(step.val), step.alphas)
+        return step.reduce(grads)

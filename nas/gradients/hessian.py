@@ -20,15 +20,17 @@ def hessian(loss: Callable[[], Tensor], parameters: Sequence[Tensor], entries: T
     Returns:
         The rows and columns of ``entries`` [n, n].
     """
-    grads = torch.autograd.grad(loss(), list(parameters), create_graph=True, allow_unused=True)
+    with torch.compiler.set_stance("force_eager"):  # compiled code has no second derivative
+        value = loss()
+    grads = torch.autograd.grad(value, list(parameters), create_graph=True, allow_unused=True)
     gradient = torch.cat(
         [torch.zeros_like(p).flatten() if g is None else g.flatten() for p, g in zip(parameters, grads, strict=True)]
     )
     if not gradient.requires_grad:  # the loss is linear
         return gradient.new_zeros(len(entries), len(entries))
     rows = []
-    for value in gradient[entries].unbind():
-        second = torch.autograd.grad(value, list(parameters), retain_graph=True, allow_unused=True)
+    for entry in gradient[entries].unbind():
+        second = torch.autograd.grad(entry, list(parameters), retain_graph=True, allow_unused=True)
         parts = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, second, strict=True)]
         rows.append(torch.cat([part.flatten() for part in parts]))
     return torch.stack(rows)[:, entries].detach()

@@ -35,6 +35,12 @@ class Unrolled:
         self.exact = exact
 
     def __call__(self, step: BilevelStep) -> list[Tensor]:
+        if not self.exact:
+            return self._gradient(step)
+        with torch.compiler.set_stance("force_eager"):  # compiled code has no second derivative
+            return self._gradient(step)
+
+    def _gradient(self, step: BilevelStep) -> list[Tensor]:
         steps = _optimizer_steps(step.optimizer, step.weights)
         names, params = list(step.weights), list(step.weights.values())
         train = grad_or_zeros(step.loss(step.train), params, create_graph=self.exact)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nas.architecture.cell import Architecture
 from nas.nn.pooling import GlobalPool, Pool
 from nas.utils.errors import unknown
 
@@ -40,11 +41,19 @@ def count_macs(network: nn.Module, shape: tuple[int, int, int], bias: bool = Fal
     return count_operations(network, shape, "macs_bias" if bias else "macs")
 
 
-def count_operations(network: nn.Module, shape: tuple[int, int, int], rule: str) -> int:
-    """Return the operations for one image of ``shape`` (C, H, W) in the network of a genotype, by one of ``RULES``.
+def count_operations(
+    network: nn.Module, shape: tuple[int, int, int], rule: str, arch: Architecture | None = None
+) -> int:
+    """Return the operations of a network for one image of ``shape`` (C, H, W), by one of ``RULES``.
 
     Layers are counted once per execution in evaluation mode, hence without the auxiliary head. The network may be on
     the meta device. Its training mode and buffers and the global random state remain unchanged.
+
+    Args:
+        network: network of a genotype, or a supernet.
+        shape: channels, height and width of the image.
+        rule: name of the rule.
+        arch: architecture of a supernet, None for the network of a genotype.
 
     Raises:
         NasError: if the rule is unknown.
@@ -68,10 +77,10 @@ def count_operations(network: nn.Module, shape: tuple[int, int, int], rule: str)
     try:
         network.eval()
         try:
-            _forward(network, shape, batch=0)  # shapes without arithmetic
+            _forward(network, shape, 0, arch)  # shapes without arithmetic
         except RuntimeError:  # some modules reject an empty batch
             counts.clear()
-            _forward(network, shape, batch=1)
+            _forward(network, shape, 1, arch)
     finally:
         for hook in hooks:
             hook.remove()
@@ -80,7 +89,7 @@ def count_operations(network: nn.Module, shape: tuple[int, int, int], rule: str)
     return sum(counts)
 
 
-def _forward(network: nn.Module, shape: tuple[int, int, int], batch: int) -> None:
+def _forward(network: nn.Module, shape: tuple[int, int, int], batch: int, arch: Architecture | None) -> None:
     """Run one pass without side effects: on copies of the buffers, and on CPU tensors for a network on meta."""
     state = {name: buffer.clone() for name, buffer in network.named_buffers()}
     like = next(network.parameters())
@@ -89,7 +98,8 @@ def _forward(network: nn.Module, shape: tuple[int, int, int], batch: int) -> Non
         state = {name: torch.empty_like(tensor, device="cpu") for name, tensor in state.items()}
     device = torch.device("cpu") if like.is_meta else like.device
     with torch.no_grad(), torch.random.fork_rng([device] if like.is_cuda else []):
-        functional_call(network, state, (torch.zeros(batch, *shape, dtype=like.dtype, device=device),))
+        x = torch.zeros(batch, *shape, dtype=like.dtype, device=device)
+        functional_call(network, state, (x,) if arch is None else (x, arch))
 
 
 def _is_leaf(module: nn.Module) -> bool:

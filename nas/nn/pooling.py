@@ -30,7 +30,7 @@ class Pool(nn.Module):
         self.memo: dict[tuple[str, int], tuple[Tensor, Tensor]] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.memo is None:
+        if self.memo is None or torch.compiler.is_compiling():
             return self.pool(x)
         source, pooled = self.memo.get(self.kind, (None, None))
         if source is not x or pooled is None:

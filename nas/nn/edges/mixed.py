@@ -22,7 +22,7 @@ class EdgeRow:
         memo: cache shared by all rows of a table; a cell stores tensors there that later cells reuse.
     """
 
-    __slots__ = ("_inactive_weight", "active", "memo", "scale", "weights")
+    __slots__ = ("_inactive_weight", "_vector", "active", "memo", "scale", "weights")
 
     def __init__(
         self,
@@ -36,10 +36,22 @@ class EdgeRow:
         self.scale = scale
         self.memo: dict[Any, Tensor] = {} if memo is None else memo
         self._inactive_weight: Tensor | None = None
+        self._vector: Tensor | None = None
 
     def weight(self, column: int) -> Tensor:
         """Return the weight of an op times the scale of the edge."""
         return self.weights[column] if self.scale is None else self.weights[column] * self.scale
+
+    def vector(self) -> Tensor:
+        """Return the weights of all ops [ops] times the scale of the edge."""
+        if self._vector is None:
+            weights = torch.stack(list(self.weights))
+            self._vector = weights if self.scale is None else weights * self.scale
+        return self._vector
+
+    def scaled(self, value: Tensor | None) -> Tensor | None:
+        """Return ``value`` times the scale of the edge."""
+        return value if value is None or self.scale is None else value * self.scale
 
     def inactive_weight(self) -> Tensor | None:
         """Return the sum of the weights of the ops that are not executed, None if all are."""
@@ -67,6 +79,18 @@ class EdgeFactory(Protocol):
         ...
 
 
+class EdgeExecutor(Protocol):
+    """Executes the ops of edges in another way, for example by compiled code."""
+
+    def accepts(self, x: Tensor, row: EdgeRow) -> bool:
+        """Return whether it executes an edge on ``x`` under ``row``."""
+        ...
+
+    def mixture(self, edge: MixedEdge, x: Tensor, row: EdgeRow) -> Tensor:
+        """Return the weighted sum of the active ops of an edge times its scale."""
+        ...
+
+
 class MixedEdge(nn.ModuleDict):
     """The weighted sum of the active candidate ops, [B, C, H, W] -> [B, C, H/s, W/s].
 
@@ -75,6 +99,9 @@ class MixedEdge(nn.ModuleDict):
     is that of an op with the constant output 1. The published code of GDAS does so on NAS-Bench-201 (AutoDL-Projects,
     search_cells.py).
     """
+
+    executor: EdgeExecutor | None = None
+    """Executor of the ops; None: the edge executes them one by one."""
 
     def __init__(
         self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions, add_inactive: bool = False
@@ -104,6 +131,8 @@ class MixedEdge(nn.ModuleDict):
         return None
 
     def _mixture(self, x: Tensor, row: EdgeRow) -> Tensor | None:
+        if self.executor is not None and self.executor.accepts(x, row):
+            return self.executor.mixture(self, x, row)
         out: Tensor | None = None
         for name, weight, on in zip(self.names, row.weights, row.active, strict=True):
             if on and name is not None and name != NONE:

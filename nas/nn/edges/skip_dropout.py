@@ -38,3 +38,6 @@ class DroppedSkip(MixedEdge):
         super().__init__(ops, channels, stride, options)
         if "skip_connect" in self and isinstance(self["skip_connect"], nn.Identity):
             self["skip_connect"] = SkipDropout()
+
+    def is_plain(self, name: str) -> bool:
+        return not isinstance(self[name], SkipDropout)

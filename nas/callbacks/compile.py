@@ -1,0 +1,98 @@
+"""Compilation of supernets by ``torch.compile``."""
+
+from __future__ import annotations
+
+import logging
+
+import pytorch_lightning as pl
+import torch
+
+from nas.callbacks.channels_last import Mode, count_run_macs, is_mode
+from nas.nn.cell_graph import CellGraph
+from nas.nn.compile_cost import CompileEstimate, estimate_compile
+from nas.nn.edges.compiler import EdgeCompiler, find_compiler_error
+from nas.nn.edges.mixed import MixedEdge
+from nas.nn.fused_cell_graph import FusedCellGraph
+from nas.searches.base import SupernetSearch
+from nas.searches.gradient import GradientSearch
+from nas.searches.step_macs import sample_active
+from nas.utils.errors import NasError
+
+log = logging.getLogger(__name__)
+
+
+class CompileEdges(pl.Callback):
+    """Compile the edges of a supernet that mix several ops, before its first step (``EdgeCompiler``).
+
+    Results are equal to those of eager steps up to rounding. A compiled search resumes eagerly, and the reverse. The
+    generated code is cached on disk by PyTorch ($TORCHINDUCTOR_CACHE_DIR), so that a second run starts at once.
+
+    Args:
+        mode: True: compile. False: do not. "auto": compile on a CPU if the estimated duration of the search makes up
+            for the compilation. The estimate depends on the sizes of network and data alone.
+        backend: backend of ``torch.compile``.
+
+    Raises:
+        NasError: if ``mode`` is another value, and at the start of the training if it is True and nothing can be
+            compiled.
+    """
+
+    def __init__(self, mode: Mode = "auto", backend: str = "inductor") -> None:
+        if not is_mode(mode):
+            raise NasError(f"compile={mode}: use auto, true or false.")
+        self.mode = mode
+        self.backend = backend
+        self.compiler: EdgeCompiler | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self.mode is True and stage == "fit" and not mixes_ops(pl_module):
+            raise NasError(
+                "compile=true: this search has no edges to compile: it samples ops, which gain nothing, or its cells "
+                "are fused. Use compile=auto, or space.fused=false."
+            )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.mode is False or not isinstance(pl_module, SupernetSearch) or not mixes_ops(pl_module):
+            return
+        if self.mode == "auto" and not self._pays(trainer, pl_module):
+            return
+        problem = find_compiler_error(pl_module.device, self.backend)
+        if problem is None:
+            self.compiler = EdgeCompiler(self.backend)
+            self._install(pl_module)
+        elif trainer.is_global_zero:
+            log.warning("compile        not available, steps run eagerly: %s", problem)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._install(pl_module)  # a search in stages has replaced its supernet
+
+    def _install(self, module: pl.LightningModule) -> None:
+        if self.compiler is not None and isinstance(module, SupernetSearch):
+            for edge in _edges(module):
+                edge.executor = self.compiler
+
+    def _pays(self, trainer: pl.Trainer, search: SupernetSearch) -> bool:
+        if search.device.type != "cpu":
+            return False
+        macs = count_run_macs(trainer, search)
+        estimate: CompileEstimate = estimate_compile(search.supernet, macs, torch.get_num_threads())
+        if estimate.pays and trainer.is_global_zero:
+            log.info(
+                "compile        up to %.0f s, which saves about %.0f s of %.0f s (compile=false: no compilation)",
+                *(estimate.cost, estimate.saved, estimate.eager),
+            )
+        return estimate.pays
+
+
+def mixes_ops(module: pl.LightningModule) -> bool:
+    """Return whether the edges of a search execute several ops each in a step on the weights."""
+    if not isinstance(module, GradientSearch) or not _edges(module):
+        return False
+    return any(sum(row) > 1 for rows in sample_active(module).values() for row in rows)
+
+
+def _edges(search: SupernetSearch) -> list[MixedEdge]:
+    """Return the edges that the cells of a supernet execute; fused cells execute the ops themselves."""
+    graphs = [module for module in search.supernet.modules() if isinstance(module, CellGraph)]
+    own = [graph for graph in graphs if not (isinstance(graph, FusedCellGraph) and graph.can_fuse and graph.fused)]
+    return [edge for graph in own for edge in graph.edges.values() if isinstance(edge, MixedEdge)]

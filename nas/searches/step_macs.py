@@ -1,0 +1,47 @@
+"""Multiply-adds of the steps of a supernet search."""
+
+from __future__ import annotations
+
+import torch
+
+from nas.architecture.cell import EdgeWeights
+from nas.nn.fused_cell_graph import unfused
+from nas.nn.macs import count_operations
+from nas.searches.base import SupernetSearch
+from nas.searches.gradient import GradientSearch
+from nas.utils.generators import Generators
+
+Active = dict[str, list[list[bool]]]
+
+
+def count_step_macs(search: SupernetSearch) -> float:
+    """Return the multiply-adds of a bilevel step for one image of each batch.
+
+    A forward pass counts once, and a backward pass once per factor whose gradient it computes: a weight step has three
+    passes, an architecture step two more. Random numbers have no effect, because all samples execute the same number
+    of ops; the count takes the mean over ops.
+    """
+    every = {name: search.masks.lists(name) for name in search.space.cells}
+    arch = {name: EdgeWeights(torch.ones(len(rows), len(rows[0])), rows) for name, rows in every.items()}
+    with unfused(search.supernet):
+        macs = count_operations(search.supernet, search.space.shape, "macs", arch)
+    if not isinstance(search, GradientSearch):
+        return 3.0 * macs
+    executed = _count(sample_active(search)) / max(_count(every), 1)
+    passes = 5 if search.arch_step.optimizer is not None and search.arch_step.per_batch else 3
+    return passes * macs * executed
+
+
+def sample_active(search: GradientSearch) -> Active:
+    """Return the ops that a sample of a weight step executes, without effect on later samples."""
+    generators = [module for module in search.relaxation.modules() if isinstance(module, Generators)]
+    states = [generator.get_extra_state() for generator in generators]
+    with torch.no_grad(), torch.random.fork_rng([search.device] if search.device.type == "cuda" else []):
+        sample = search.relaxation.sample_for_weights(search.masks)
+    for generator, state in zip(generators, states, strict=True):
+        generator.set_extra_state(state)
+    return {name: weights.active for name, weights in sample.items()}
+
+
+def _count(active: Active) -> int:
+    return sum(sum(row) for rows in active.values() for row in rows)
