@@ -32,7 +32,7 @@ class ChannelsLast(pl.Callback):
             as fast either way.
 
     Raises:
-        NasError: if ``mode`` is another value.
+        NasError: if ``mode`` is another value, and in ``setup`` if it is True and the search has no supernet.
     """
 
     def __init__(self, mode: Mode = "auto") -> None:
@@ -40,6 +40,10 @@ class ChannelsLast(pl.Callback):
             raise NasError(f"channels_last={mode}: use auto, true or false.")
         self.mode = mode
         self._chosen = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self.mode is True and not isinstance(pl_module, SupernetSearch):
+            raise NasError("channels_last=true: this search trains no supernet. Use channels_last=auto.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, SupernetSearch):

@@ -10,7 +10,7 @@ from nas.utils.errors import NasError
 TRAINING_ONLY = ("activation_checkpointing", "ema", "epochs", "training", "callbacks", "logger")
 UNUSED: Mapping[str, tuple[str, ...]] = {
     "search": (),
-    "rank_proxies": ("activation_checkpointing", "epochs", "callbacks", "logger"),
+    "rank_proxies": ("activation_checkpointing", "channels_last", "compile", "epochs", "callbacks", "logger"),
     "train": ("evaluation", "export"),
     "eval": (*TRAINING_ONLY, "export"),
     "export": (*TRAINING_ONLY, "evaluation"),
