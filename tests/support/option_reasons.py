@@ -51,6 +51,8 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
         "on_broken_image": "tests/data/test_folder_runs.py",
     },
     "BenchmarkAccuracy": dict.fromkeys(("root", "dataset"), "tests/callbacks/recording/test_benchmark.py"),
+    "ChannelsLast": {"mode": "tests/callbacks/test_channels_last.py"},
+    "CompileEdges": dict.fromkeys(("mode", "backend"), "tests/callbacks/test_compile.py"),
     "DrnasProgressive": {"keep": "tests/callbacks/schedules/test_stages.py"},
     "EarlyFixing": {"margin": "tests/callbacks/schedules/test_early_fixing.py"},
     "PDartsStages": dict.fromkeys(("keep", "init_std"), "tests/callbacks/schedules/test_p_darts.py"),
