@@ -178,13 +178,13 @@ def run_with_error_handling(cfg: DictConfig) -> float | None:
     try:
         with reserved_by_job(cfg):
             return run_job(cfg)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if not is_interrupt(stop) or full_errors():
-            raise
-        log_error(how_to_resume(Path(cfg.paths.output)))
-        raise SystemExit(INTERRUPTED) from None
-    except Exception as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         if full_errors():
+            raise
+        if is_interrupt(error):  # also an error of a library that was interrupted
+            log_error(how_to_resume(Path(cfg.paths.output)))
+            raise SystemExit(INTERRUPTED) from None
+        if isinstance(error, SystemExit):
             raise
         report_failure(error, Path(cfg.paths.output))
         raise SystemExit(1) from None

@@ -44,7 +44,7 @@ def _content(path: Path) -> Any:
         return [json.loads(line) for line in path.read_text().splitlines()]
     if path.suffix == ".csv":
         with path.open(newline="") as file:
-            return list(csv.DictReader(file))
+            return [row for row in csv.DictReader(file) if not MEASURED.search(row.get("name") or "")]
     if path.suffix == ".parquet":
         return pyarrow.parquet.read_table(path).to_pydict()
     if path.suffix == ".ckpt":

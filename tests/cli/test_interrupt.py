@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
+import nas.cli.jobs.sweep_job
+import nas.cli.main
 from tests.support.error_tools import SEARCH, bomb, hydra_files, run, snapshot, unfinished
 
 
@@ -52,3 +56,20 @@ def test_checkpoint_with_a_damaged_entry_is_refused(short_search: Path, tmp_path
     torch.save(whole, file)
     after = snapshot(directory)
     assert {name for name in after if after[name] != before.get(name)} <= {*hydra_files(after), "checkpoints/last.ckpt"}
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_error_of_a_library_that_was_interrupted_is_an_interrupt(
+    sweep: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(cfg: Any) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("'NoneType' object has no attribute 'flags'")
+
+    monkeypatch.setattr(nas.cli.jobs.sweep_job if sweep else nas.cli.main, "run_job", interrupted)
+    place = ["-m", f"hydra.sweep.dir={tmp_path}/s", "seed=0,1"] if sweep else [f"hydra.run.dir={tmp_path}/r"]
+    found = run("search", *SEARCH, *place)
+    assert found.code == 130
+    assert "error: interrupted before the first epoch ended" in found.erred and "NoneType" not in found.erred

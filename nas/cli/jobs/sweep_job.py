@@ -30,7 +30,7 @@ def run_sweep_job(cfg: DictConfig) -> float | None:
                 return value
             except (Exception, SystemExit) as error:
                 if is_interrupt(error):
-                    raise
+                    raise KeyboardInterrupt from error
                 failure = report_failure(error, output, keep_line=True)
     except NasError as error:  # the directory belongs to another run: nothing is written there
         failure = str(error)
