@@ -28,8 +28,7 @@ class ChannelsLast(pl.Callback):
 
     Args:
         mode: True: channels last. False: PyTorch's default. "auto": channels last on a CPU in a search of more than
-            about ten minutes, by an estimate that depends on the sizes of network and data alone. Short searches are
-            as fast either way.
+            about ten minutes, by an estimate that depends on the sizes of network and data alone.
 
     Raises:
         NasError: if ``mode`` is another value, and in ``setup`` if it is True and the search has no supernet.
@@ -67,9 +66,14 @@ def is_mode(value: object) -> bool:
     return value == "auto" or isinstance(value, bool)
 
 
+def batch_size(trainer: pl.Trainer) -> int:
+    """Return the number of images in a batch of a step."""
+    data = getattr(trainer, "datamodule", None)
+    assert isinstance(data, ImageData)
+    return data.batch_size
+
+
 def count_run_macs(trainer: pl.Trainer, search: SupernetSearch) -> float:
     """Return the multiply-adds of all steps of a search."""
-    data = getattr(trainer, "datamodule", None)
-    batch_size = data.batch_size if isinstance(data, ImageData) else 1
-    images = float(trainer.num_training_batches) * batch_size * max(trainer.max_epochs or 1, 1)
+    images = float(trainer.num_training_batches) * batch_size(trainer) * max(trainer.max_epochs or 1, 1)
     return count_step_macs(search) * images

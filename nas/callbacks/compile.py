@@ -7,9 +7,9 @@ import logging
 import pytorch_lightning as pl
 import torch
 
-from nas.callbacks.channels_last import Mode, count_run_macs, is_mode
+from nas.callbacks.channels_last import Mode, batch_size, count_run_macs, is_mode
 from nas.nn.cell_graph import CellGraph
-from nas.nn.compile_cost import CompileEstimate, estimate_compile
+from nas.nn.compile_cost import estimate_compile
 from nas.nn.edges.compiler import EdgeCompiler, find_compiler_error
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
@@ -25,7 +25,7 @@ class CompileEdges(pl.Callback):
     """Compile the edges of a supernet that mix several ops, before its first step (``EdgeCompiler``).
 
     Results are equal to those of eager steps up to rounding. A compiled search resumes eagerly, and the reverse. The
-    generated code is cached on disk by PyTorch ($TORCHINDUCTOR_CACHE_DIR), so that a second run starts at once.
+    generated code is cached on disk by PyTorch ($TORCHINDUCTOR_CACHE_DIR), so that a second run does not compile again.
 
     Args:
         mode: True: compile. False: do not. "auto": compile on a CPU if the estimated duration of the search makes up
@@ -58,7 +58,7 @@ class CompileEdges(pl.Callback):
             return
         problem = find_compiler_error(pl_module.device, self.backend)
         if problem is None:
-            self.compiler = EdgeCompiler(self.backend)
+            self.compiler = EdgeCompiler(batch_size(trainer), self.backend)
             self._install(pl_module)
         elif trainer.is_global_zero:
             log.warning("compile        not available, steps run eagerly: %s", problem)
@@ -75,7 +75,7 @@ class CompileEdges(pl.Callback):
         if search.device.type != "cpu":
             return False
         macs = count_run_macs(trainer, search)
-        estimate: CompileEstimate = estimate_compile(search.supernet, macs, torch.get_num_threads())
+        estimate = estimate_compile(search.supernet, macs, torch.get_num_threads())
         if estimate.pays and trainer.is_global_zero:
             log.info(
                 "compile        up to %.0f s, which saves about %.0f s of %.0f s (compile=false: no compilation)",

@@ -75,6 +75,11 @@ def _line(error: BaseException) -> str | None:
             "hydra/launcher=joblib: a worker process was killed, often for lack of memory. Use fewer processes "
             "(hydra.launcher.n_jobs=N)."
         )
+    if type(error).__module__.startswith(("torch._inductor.", "torch._dynamo.")):
+        return (
+            f"compile: the compiler failed ({one_line(error)[:200]}). Use compile=false. If an interrupted compilation "
+            "has damaged the cache, set TORCHINDUCTOR_CACHE_DIR to an empty directory."
+        )
     if isinstance(error, RuntimeError) and "conditioned on metric" in str(error):
         return f"callbacks: {one_line(error)}"
     if "PytorchStreamReader" in str(error):

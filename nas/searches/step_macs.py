@@ -9,7 +9,7 @@ from nas.nn.fused_cell_graph import unfused
 from nas.nn.macs import count_operations
 from nas.searches.base import SupernetSearch
 from nas.searches.gradient import GradientSearch
-from nas.utils.generators import Generators
+from nas.utils.generators import random_state_kept
 
 Active = dict[str, list[list[bool]]]
 
@@ -34,12 +34,8 @@ def count_step_macs(search: SupernetSearch) -> float:
 
 def sample_active(search: GradientSearch) -> Active:
     """Return the ops that a sample of a weight step executes, without effect on later samples."""
-    generators = [module for module in search.relaxation.modules() if isinstance(module, Generators)]
-    states = [generator.get_extra_state() for generator in generators]
-    with torch.no_grad(), torch.random.fork_rng([search.device] if search.device.type == "cuda" else []):
+    with torch.no_grad(), random_state_kept(search.relaxation, search.device):
         sample = search.relaxation.sample_for_weights(search.masks)
-    for generator, state in zip(generators, states, strict=True):
-        generator.set_extra_state(state)
     return {name: weights.active for name, weights in sample.items()}
 
 

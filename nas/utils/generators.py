@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -31,3 +34,16 @@ class Generators(nn.Module):
         for key, value in generators.items():
             if torch.device(key).type == "cpu" or torch.cuda.is_available():
                 self.on(torch.device(key)).set_state(value.cpu())
+
+
+@contextmanager
+def random_state_kept(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Restore the global generators of a device, and all generators of a module's parts, at the end of the context."""
+    generators = [part for part in module.modules() if isinstance(part, Generators)]
+    states = [generator.get_extra_state() for generator in generators]
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            for generator, state in zip(generators, states, strict=True):
+                generator.set_extra_state(state)

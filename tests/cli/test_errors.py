@@ -70,3 +70,12 @@ def test_explain_returns_one_line_for_errors_of_the_user() -> None:
     assert "permission denied (/x)" in (explain(PermissionError(errno.EACCES, "x", "/x")) or "")
     kind = type("OutOfMemoryError", (RuntimeError,), {})
     assert "smaller dataset.batch_size" in (explain(kind("CUDA out of memory. Tried\nto allocate")) or "")
+
+
+def test_explain_names_a_failed_compiler_and_its_cache() -> None:
+    """A kill during a compilation leaves a cut library in the cache of PyTorch."""
+    from torch._inductor.exc import InductorError
+
+    line = explain(InductorError(ImportError("main.so: file too short"), None))
+    assert line is not None and line.startswith("compile: the compiler failed (") and "file too short" in line
+    assert "compile=false" in line and "TORCHINDUCTOR_CACHE_DIR" in line

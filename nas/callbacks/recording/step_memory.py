@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from nas.gradients.unrolled import Unrolled
 from nas.nn.saved_activations import SavedActivations, measure_saved_activations
 from nas.searches.gradient import GradientSearch
 from nas.training.network_training import Training
-from nas.utils.generators import Generators
+from nas.utils.generators import random_state_kept
 
 IMAGES = 2
 """Images of the small batch; batch norm needs two values per channel."""
@@ -67,7 +67,7 @@ def estimate_step(
     network = module.supernet if isinstance(module, GradientSearch) else module.network
     like = next(network.parameters())
     images = torch.zeros(IMAGES, *shape, dtype=like.dtype, device=like.device)
-    with nullcontext() if precision is None else precision, _random_state_kept(module):
+    with nullcontext() if precision is None else precision, random_state_kept(module, like.device):
         found = [_measure(network, images, arch) for arch in _architectures(module)]
     trained = [p for p in module.parameters() if p.requires_grad]
     second_order = isinstance(module, GradientSearch) and _is_unrolled(module)
@@ -121,20 +121,6 @@ def _architectures(module: GradientSearch | Training) -> Iterator[Architecture |
         yield sample
         if all(sample[name].active == module.masks.lists(name) for name in sample):
             return
-
-
-@contextmanager
-def _random_state_kept(module: nn.Module) -> Iterator[None]:
-    """Restore all random generators of the device and of a module's parts at the end of the context."""
-    generators = [part for part in module.modules() if isinstance(part, Generators)]
-    states = [generator.get_extra_state() for generator in generators]
-    device = next(module.parameters()).device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            for generator, state in zip(generators, states, strict=True):
-                generator.set_extra_state(state)
 
 
 def _is_unrolled(search: GradientSearch) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,32 +25,29 @@ class EdgeCompiler:
     computes the gradients of those inputs that require one: the graph of an architecture step, whose weights are
     frozen, has no gradients of weights.
 
-    Edges with one active op run eagerly, as do passes without gradients, batches of another size than the first, and
-    ops that draw random numbers or that an edge changes. Compiled, a sampled op is no faster (measured on a CPU).
-    Results are equal to those of eager execution up to rounding. Parameter names and random numbers are the same.
+    Edges with one active op run eagerly, as do passes without gradients, batches of another size, and ops that draw
+    random numbers or that an edge changes. Compiled, a sampled op is no faster (measured on a CPU). Results are equal
+    to those of eager execution up to rounding. Parameter names and random numbers are the same.
 
     Args:
+        batch_size: number of images of the compiled passes.
         backend: backend of ``torch.compile``.
     """
 
-    def __init__(self, backend: str | Callable[..., Any] = "inductor") -> None:
+    def __init__(self, batch_size: int, backend: str | Callable[..., Any] = "inductor") -> None:
         options: dict[str, Any] = {"options": {"fallback_random": True}} if backend == "inductor" else {}
         if "isolate_recompiles" in inspect.signature(torch.compile).parameters:  # earlier versions keep 8 graphs
             options |= {"recompile_limit": MAX_GRAPHS, "isolate_recompiles": True}
         self._mix = torch.compile(_mix, dynamic=False, backend=backend, **options)
-        self._batch_size: int | None = None
+        self.batch_size = batch_size
         self._deterministic: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
     def accepts(self, x: Tensor, row: EdgeRow) -> bool:
         """Return whether an edge is compiled for ``x`` [B, C, H, W] under ``row``."""
-        if sum(row.active) < 2 or not torch.is_grad_enabled():
-            return False
-        if self._batch_size is None:
-            self._batch_size = len(x)
-        return len(x) == self._batch_size
+        return len(x) == self.batch_size and sum(row.active) > 1 and torch.is_grad_enabled()
 
-    def mixture(self, edge: MixedEdge, x: Tensor, row: EdgeRow) -> Tensor:
-        """Return the weighted sum of the active ops of an edge, times the scale of the edge."""
+    def mixture(self, edge: MixedEdge, x: Tensor, row: EdgeRow) -> Tensor | None:
+        """Return the weighted sum of the active ops of an edge times its scale, None if all of them are ``none``."""
         names = [(c, n) for c, n in enumerate(edge.names) if row.active[c] and n is not None and n != NONE]
         fixed = [(c, n) for c, n in names if edge.is_plain(n) and self._is_deterministic(edge[n])]
         terms = [row.weight(c) * edge.op_output(n, x) for c, n in names if (c, n) not in fixed]
@@ -60,10 +57,7 @@ class EdgeCompiler:
         inactive = row.scaled(row.inactive_weight()) if edge.add_inactive else None
         if inactive is not None:
             terms.append(inactive)
-        out = terms[0]
-        for term in terms[1:]:
-            out = out + term
-        return out
+        return _sum(terms) if terms else None
 
     def _is_deterministic(self, op: nn.Module) -> bool:
         if op not in self._deterministic:
@@ -72,7 +66,10 @@ class EdgeCompiler:
 
 
 def _mix(ops: tuple[nn.Module, ...], columns: tuple[int, ...], x: Tensor, weights: Tensor) -> Tensor:
-    terms = [weights[column] * op(x) for column, op in zip(columns, ops, strict=True)]
+    return _sum([weights[column] * op(x) for column, op in zip(columns, ops, strict=True)])
+
+
+def _sum(terms: Sequence[Tensor]) -> Tensor:
     out = terms[0]
     for term in terms[1:]:
         out = out + term

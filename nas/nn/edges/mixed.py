@@ -86,8 +86,8 @@ class EdgeExecutor(Protocol):
         """Return whether it executes an edge on ``x`` under ``row``."""
         ...
 
-    def mixture(self, edge: MixedEdge, x: Tensor, row: EdgeRow) -> Tensor:
-        """Return the weighted sum of the active ops of an edge times its scale."""
+    def mixture(self, edge: MixedEdge, x: Tensor, row: EdgeRow) -> Tensor | None:
+        """Return the weighted sum of the active ops of an edge times its scale, None if all of them are ``none``."""
         ...
 
 

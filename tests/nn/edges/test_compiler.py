@@ -80,7 +80,7 @@ def step(edge: MixedEdge, weights: Tensor, active: Sequence[int], freeze: bool, 
 def test_compiled_edge_equals_eager_edge(name: str, scaled: bool) -> None:
     """Random numbers are equal, too: those of ops with noise, noisy skips and dropout."""
     factory, ops, active = CASES[name]
-    found, compiler = [], EdgeCompiler("aot_eager")
+    found, compiler = [], EdgeCompiler(3, "aot_eager")
     for executor in (None, compiler):
         torch.manual_seed(0)
         edge = factory(ops, 8, 1, OPTIONS).double()
@@ -96,7 +96,7 @@ def test_compiled_edge_equals_eager_edge(name: str, scaled: bool) -> None:
 
 def test_edges_share_a_graph_and_sampled_paths_have_none() -> None:
     graphs = Graphs()
-    compiler = EdgeCompiler(graphs.backend)
+    compiler = EdgeCompiler(3, graphs.backend)
     edges = [MixedEdge(NB201_OPS, 8, 1, OPTIONS).double() for _ in range(3)]
     weights = torch.rand(5, dtype=torch.float64)
     for edge in edges:
@@ -112,7 +112,7 @@ def test_edges_share_a_graph_and_sampled_paths_have_none() -> None:
 def test_architecture_step_computes_no_gradient_of_a_weight() -> None:
     graphs = Graphs()
     edge = MixedEdge(NB201_OPS, 8, 1, OPTIONS).double()
-    edge.executor = EdgeCompiler(graphs.backend)
+    edge.executor = EdgeCompiler(3, graphs.backend)
     weights = torch.rand(5, dtype=torch.float64, requires_grad=True)
     for freeze in (True, False):
         step(edge, weights, range(5), freeze, None)
@@ -124,7 +124,7 @@ def test_architecture_step_computes_no_gradient_of_a_weight() -> None:
 def test_passes_without_gradients_and_batches_of_another_size_are_eager() -> None:
     graphs = Graphs()
     edge = MixedEdge(NB201_OPS, 8, 1, OPTIONS).double()
-    edge.executor = EdgeCompiler(graphs.backend)
+    edge.executor = EdgeCompiler(3, graphs.backend)
     weights = torch.rand(5, dtype=torch.float64)
     with torch.no_grad():
         run(edge, weights, range(5), batch=2)
