@@ -15,7 +15,6 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy import stats
 
 from nas.architecture.cell import Genotype
 from nas.blackbox.ask_tell import AskTellLoop
@@ -93,6 +92,8 @@ def mean_band(values: Values, grid: Values, level: float = 0.95) -> Band:
         grid: Costs [points].
         level: Coverage of the interval.
     """
+    from scipy import stats  # imported here, because it takes longer than the import of this package
+
     runs = len(values)
     mean = values.mean(axis=0)
     std = values.std(axis=0, ddof=1) if runs > 1 else np.full_like(mean, np.nan)

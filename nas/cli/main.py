@@ -34,6 +34,7 @@ from nas.cli.overrides.search_path import search_path
 from nas.cli.overrides.working_directory import make_paths_absolute
 from nas.cli.run_dir.failure import report_failure, unexplained
 from nas.cli.run_dir.job_record import JobRecord, read_records, remove_records
+from nas.cli.startup import defer_imports, fast_imports
 from nas.utils.errors import NasError
 from nas.utils.program import program
 
@@ -47,7 +48,8 @@ def launch(main: Callable[[], Any], job: str) -> None:
     interrupt_on_sigterm()
     raise_errors()
     try:
-        command = prepare(job, sys.argv[1:])
+        with fast_imports():
+            command = prepare(job, sys.argv[1:])
         sys.argv[1:] = command.arguments
         if command.plan is None:
             main()
@@ -157,6 +159,7 @@ def _check(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespac
         plan.check()
     if sweeping:  # each job checks the rest itself
         return plan
+    defer_imports()
     if cfg.mode == "search" and "evaluator" in cfg.method:
         # imported here, because it needs torch and other mistakes should be reported without waiting for that
         from nas.cli.jobs.benchmark_coverage import check_benchmark_coverage

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Unpack
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nas.data.base import ImageData, ImageOptions
 from nas.data.splits.partition import Splits
@@ -35,11 +39,26 @@ class Digits(ImageData):
 
     def load(self) -> Splits:
         """Read the images, and scale their values from 0..16 to 0..255."""
-        # Imported here, since it takes longer than the import of this whole package.
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        images = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)[:, None]
-        labels = torch.from_numpy(digits.target).long()
+        images, target = _read_digits()
+        pixels = torch.from_numpy(images).mul(255 / 16).round().to(torch.uint8)[:, None]
+        labels = torch.from_numpy(target).long()
         test = torch.arange(len(labels)) % 5 == 0
-        return Splits(images[~test], labels[~test], images[test], labels[test])
+        return Splits(pixels[~test], labels[~test], pixels[test], labels[test])
+
+
+def _read_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the images [N, 8, 8] and the labels of ``load_digits``.
+
+    The file of scikit-learn is read directly, because the import of scikit-learn takes longer than that of this
+    package.
+    """
+    package = importlib.util.find_spec("sklearn")
+    directories = (package.submodule_search_locations or []) if package is not None else []
+    for file in (Path(directory, "datasets", "data", "digits.csv.gz") for directory in directories):
+        if file.is_file():
+            rows = np.loadtxt(file, delimiter=",")
+            return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits  # a version with another layout
+
+    digits = load_digits()
+    return digits.images, digits.target

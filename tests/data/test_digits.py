@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+import pytest
 import torch
 
-from nas.data.digits import Digits
+from nas.data.digits import Digits, _read_digits
 from tests.support.data_tools import labels, pixels
 
 
@@ -24,6 +27,13 @@ def test_digits_match_scikit_learn() -> None:
     assert splits.test_labels.tolist() == official.target[::5].tolist()
     sixteenths = splits.test_images[:, 0].double() * 16 / 255
     assert torch.allclose(sixteenths, torch.tensor(official.images[::5]), atol=0.04)
+
+
+def test_digits_of_another_layout_come_from_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = _read_digits()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    found = _read_digits()
+    assert all((one == other).all() and one.dtype == other.dtype for one, other in zip(expected, found, strict=True))
 
 
 def test_digits_normalization_fits_the_training_images() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
@@ -16,6 +17,7 @@ from nas.cli.checks.values import check_config
 from nas.cli.errors import full_errors
 from nas.cli.overrides.complete import complete_job
 from nas.cli.overrides.working_directory import make_paths_absolute, original_directory
+from nas.cli.startup import defer_imports, fast_imports
 
 
 def run_job(cfg: DictConfig) -> float | None:
@@ -24,37 +26,43 @@ def run_job(cfg: DictConfig) -> float | None:
     Returns:
         The accuracy in percent, for sweeps that optimize it; None if the mode has none.
     """
-    if OmegaConf.select(cfg, "extras.quiet", default=True):
-        _silence_warnings()
-    _check(cfg)
-    with original_directory():
-        completed = complete_job() if "training" in cfg else None
-    if completed is not None:
-        cfg = completed
-        make_paths_absolute(cfg)
+    with fast_imports():
+        defer_imports()
+        if OmegaConf.select(cfg, "extras.quiet", default=True):
+            _silence_warnings()
         _check(cfg)
-    _check_job_of_sweep(cfg)
-    # each job is imported on its own: an evaluation needs nothing of a search
-    if cfg.mode == "search":
+        with original_directory():
+            completed = complete_job() if "training" in cfg else None
+        if completed is not None:
+            cfg = completed
+            make_paths_absolute(cfg)
+            _check(cfg)
+        _check_job_of_sweep(cfg)
+        job = _import_job(cfg.mode)
+    return job(cfg)
+
+
+def _import_job(mode: str) -> Callable[[DictConfig], float | None]:
+    """Import the job of a mode; an evaluation needs nothing of a search."""
+    if mode == "search":
         from nas.cli.jobs.search import run as search
 
-        return search(cfg)
-    if cfg.mode == "rank_proxies":
+        return search
+    if mode == "rank_proxies":
         from nas.cli.jobs.rank_proxies import run as rank_proxies
 
-        return rank_proxies(cfg)
-    if cfg.mode == "eval":
+        return rank_proxies
+    if mode == "eval":
         from nas.cli.jobs.evaluate import run as evaluate
 
-        return evaluate(cfg)
-    if cfg.mode == "export":
+        return evaluate
+    if mode == "export":
         from nas.cli.jobs.export import run as export
 
-        export(cfg)
-        return None
+        return export
     from nas.cli.jobs.train import run as train
 
-    return train(cfg)
+    return train
 
 
 def _check_job_of_sweep(cfg: DictConfig) -> None:
