@@ -47,7 +47,7 @@ CLI_ROOMS = (
     "build",
     "jobs",
     "main",
-    "data_command",
+    "data_command dashboard_command",
     "search train",
 )
 CLI_ORDER = {name: position for position, names in enumerate(CLI_ROOMS) for name in names.split()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
@@ -15,8 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.accelerators import CPUAccelerator
-from pytorch_lightning.callbacks import EMAWeightAveraging
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.callbacks import EMAWeightAveraging, ProgressBar
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -26,6 +27,8 @@ from nas.cli.checks.options import check_network
 from nas.cli.checks.requirements import check_requirements
 from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
 from nas.cli.run_dir.layout import SPLIT_RECORD
+from nas.cli.run_dir.start import log_start
+from nas.cli.run_dir.wandb_run import sync_command
 from nas.data.base import ImageData
 from nas.searches.base import Search
 from nas.spaces.base import Space
@@ -34,6 +37,9 @@ from nas.utils.errors import NasError
 log = logging.getLogger(__name__)
 NOT_OPTIONS = ("epochs", "requires", "space", "warmup_ratio")
 """Keys of a method that its class does not take."""
+
+LOGGER_PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
+"""Modules of the loggers whose packages are extras."""
 
 MIN_PROCESSES = 8
 """Processes on a CPU that are accepted on any machine; further ones need a core each."""
@@ -133,8 +139,15 @@ def build_checkpointing(enabled: bool) -> list[pl.Callback]:
     return [ActivationCheckpointing()] if enabled else []
 
 
-def build_trainer(cfg: DictConfig, first: Sequence[pl.Callback] = (), last: Sequence[pl.Callback] = ()) -> pl.Trainer:
+def build_trainer(
+    cfg: DictConfig,
+    first: Sequence[pl.Callback] = (),
+    last: Sequence[pl.Callback] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> pl.Trainer:
     """Build the trainer with its loggers, and its callbacks between those of ``first`` and ``last``.
+
+    The loggers get the configuration, in which ``facts`` replace the values of the same keys.
 
     Raises:
         NasError: if the configuration chooses a GPU and there is none, or too many processes on the CPU.
@@ -144,13 +157,14 @@ def build_trainer(cfg: DictConfig, first: Sequence[pl.Callback] = (), last: Sequ
     if cfg.trainer.enable_progress_bar is None:
         with open_dict(cfg):
             cfg.trainer.enable_progress_bar = sys.stderr.isatty()
-    loggers: list[Logger] = [instantiate(part, _convert_="all") for part in (cfg.get("logger") or {}).values()]
+    loggers = build_loggers(cfg, facts or {})
     callbacks: list[pl.Callback] = [instantiate(part, _convert_="all") for part in cfg.callbacks.values() if part]
+    if cfg.trainer.enable_progress_bar and not any(isinstance(callback, ProgressBar) for callback in callbacks):
+        from nas.callbacks.progress_bar import RunProgressBar
+
+        callbacks.append(RunProgressBar())
     profiler = _profiler(cfg)
     plugins = [AtomicCheckpointIO(), *instantiate(cfg.trainer.get("plugins") or [], _convert_="all")]
-    for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False))  # type: ignore[arg-type]
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         logger=loggers or False,
@@ -165,7 +179,26 @@ def build_trainer(cfg: DictConfig, first: Sequence[pl.Callback] = (), last: Sequ
             f"trainer.devices={trainer.num_devices}: each is a process on the CPU, and this machine allows {most}. Use "
             f"at most {most}."
         )
+    log_start(cfg, trainer)
     return trainer
+
+
+def build_loggers(cfg: DictConfig, facts: Mapping[str, Any]) -> list[Logger]:
+    """Build the loggers and give them the configuration, in which ``facts`` replace the values of the same keys.
+
+    Raises:
+        NasError: if the package of a logger is not installed.
+    """
+    for name in cfg.get("logger") or {}:
+        module = LOGGER_PACKAGES.get(str(name))
+        if module is not None and importlib.util.find_spec(module) is None:
+            raise NasError(f"logger={name}: {module} is not installed. Run pip install 'nas-compose[{name}]'.")
+    loggers: list[Logger] = [instantiate(part, _convert_="all") for part in (cfg.get("logger") or {}).values()]
+    if loggers:
+        options: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
+        for logger in loggers:
+            logger.log_hyperparams({**options, **facts})
+    return loggers
 
 
 def _profiler(cfg: DictConfig) -> Profiler | None:
@@ -214,7 +247,10 @@ def precision(cfg: DictConfig) -> str:
 
 
 def finish_wandb() -> None:
-    """Close the W&B run, so that the next job of a sweep starts its own."""
+    """Close the W&B run, so that the next job of a sweep starts its own; print the command that uploads it."""
     wandb: Any = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
+        command = sync_command(wandb.run)
         wandb.finish(exit_code=1 if sys.exc_info()[0] else 0)
+        if command is not None:
+            log.info("upload         %s", command)

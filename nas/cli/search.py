@@ -18,12 +18,16 @@ def _hydra_main(cfg: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Run search.py with the arguments of the process; ``data`` as the first one lists and downloads data instead."""
+    """Run search.py with the arguments of the process; ``data`` or ``dashboard`` as the first one runs this command."""
     protect_streams()
     if sys.argv[1:2] == ["data"]:
         from nas.cli.data_command.command import main as data_command
 
         raise SystemExit(data_command(sys.argv[2:]))
+    if sys.argv[1:2] == ["dashboard"]:
+        from nas.cli.dashboard_command.command import main as dashboard_command
+
+        raise SystemExit(dashboard_command(sys.argv[2:]))
     launch(_hydra_main, "search")
 
 

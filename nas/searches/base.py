@@ -56,6 +56,8 @@ class Search(pl.LightningModule, ABC):
         self.automatic_optimization = False
         self.space = space
         self.name = name
+        self.step_values: dict[str, Tensor] = {}
+        """Scalars of the current step on the device, by metric name, for the curves of the run."""
         self._random_state: dict[str, Any] | None = None
         self.check_space(space)
 
@@ -157,6 +159,7 @@ class SupernetSearch(Search):
     def log_step(self, phase: str, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Log loss and accuracy of a step as ``{phase}/loss`` and ``{phase}/accuracy``, averaged over the epoch."""
         values = {f"{phase}/loss": loss.detach(), f"{phase}/accuracy": self.task.accuracy(logits, target)}
+        self.step_values.update(values)
         self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(target))
 
     def evaluate(self, batch: Batch, arch: Architecture) -> tuple[Tensor, Tensor]:

@@ -104,6 +104,8 @@ class Training(pl.LightningModule):
         self.decay_norm_and_bias = decay_norm_and_bias
         self.seed = seed
         self.best: Best | None = None
+        self.step_values: dict[str, Tensor] = {}
+        """Scalars of the current step on the device, by metric name, for the curves of the run."""
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_top5 = MulticlassAccuracy(classes, top_k=5, average="micro") if classes >= MANY_CLASSES else None
         self.test_loss = MeanMetric()
@@ -163,6 +165,7 @@ class Training(pl.LightningModule):
         loss = self.task.loss(logits, target)
         total = loss if auxiliary is None else loss + self.auxiliary_weight * self.task.loss(auxiliary, target)
         values = {"train/loss": loss.detach(), "train/accuracy": self.task.accuracy(logits, target)}
+        self.step_values.update(values)
         self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(target))
         return total
 

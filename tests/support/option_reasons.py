@@ -25,6 +25,7 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
         "name": "the name of a part in messages and files",
         "directory": "the place of files",
         "save_dir": "the place of files",
+        "run_dir": "the place of a file",
         "split_record": "the place of a file",
         "on_device": "the place of the images; the batches are the same",
         "num_workers": "the processes that decode; the batches are the same",
@@ -70,7 +71,7 @@ SELECTION = ("tests/callbacks/selection/test_select_best.py",)
 STAGES = ("tests/callbacks/schedules/test_stages.py", "tests/callbacks/schedules/test_stages_runs.py")
 RANKINGS = ("tests/proxies/ranking/test_ranking.py", "tests/proxies/ranking/test_runs.py")
 RANKINGS += ("tests/proxies/ranking/test_report.py", "tests/support/ranking_tools.py")
-LOGGERS = ("tests/cli/run_dir/test_loggers.py",)
+LOGGERS = ("tests/cli/run_dir/test_wandb_run.py",)
 PRUNING = ("tests/searches/pruning/test_measure.py", "tests/searches/pruning/test_search.py")
 ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.searches.weight_step.WeightStep": STEPS,
@@ -91,6 +92,7 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.callbacks.recalibrate_bn.RecalibrateBatchNorm": ("tests/callbacks/test_recalibrate_bn.py",),
     "nas.callbacks.recording.benchmark.BenchmarkAccuracy": ("tests/callbacks/recording/test_benchmark.py",),
     "nas.callbacks.recording.cell_plots.CellPlots": ("tests/searches/pruning/test_search.py",),
+    "nas.callbacks.recording.curves.Curves": ("tests/callbacks/recording/test_curves.py",),
     "nas.callbacks.recording.step_timer.StepTimer": ("tests/callbacks/recording/test_step_timer.py",),
     "nas.callbacks.schedules.drnas_progressive.DrnasProgressive": STAGES,
     "nas.callbacks.schedules.drop_path.SupernetDropPath": ("tests/callbacks/schedules/test_drop_path.py",),
@@ -104,7 +106,7 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.callbacks.selection.select_best.SelectHighestScores": SELECTION,
     "nas.callbacks.selection.select_best.SelectSampled": SELECTION,
     "nas.cli.jobs.load_supernet.supernet_accuracy": ("tests/blackbox/evaluators/test_supernet.py",),
-    "nas.cli.run_dir.loggers.wandb_logger": LOGGERS,
+    "nas.cli.run_dir.wandb_run.WandbRun": LOGGERS,
     "nas.proxies.ranking.ranking.ProxyRanking": RANKINGS,
     "nas.proxies.ranking.report.RankingReport": RANKINGS,
 }

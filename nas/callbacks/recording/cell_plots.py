@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import WandbLogger
 
-from nas.plotting.cell import save_cell
-from nas.plotting.heatmap import heatmap_figure
+from nas.callbacks.recording.alphas import ALPHAS_FILE, read_alphas
+from nas.callbacks.recording.pictures import log_picture, takes_pictures
 from nas.searches.base import Search
 from nas.searches.gradient import GradientSearch
-from nas.spaces.genotype_file import GENOTYPE_FILE
 from nas.utils.ranges import COUNT, check_ranges
 
 
@@ -19,10 +17,11 @@ from nas.utils.ranges import COUNT, check_ranges
 class CellPlots(pl.Callback):
     """Plot the genotype as cell.svg and cell.png every few epochs and at the end.
 
-    A W&B logger also receives the plot, a heat map of the op scores and, at the end, the genotype as an artifact.
+    Loggers that show pictures receive the plot of each of these epochs. From a gradient search they also receive a
+    heat map of the op scores (scores.png) and, at the end, the scores over all epochs (evolution.png).
 
     Args:
-        directory: directory of the files.
+        directory: directory of the files, and of alphas.jsonl with the scores of earlier epochs.
         every: epochs between two plots.
     """
 
@@ -31,7 +30,8 @@ class CellPlots(pl.Callback):
         self.every = every
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if (trainer.current_epoch + 1) % self.every == 0 and trainer.current_epoch + 1 != trainer.max_epochs:
+        number = trainer.current_epoch + 1
+        if number != trainer.max_epochs and (number % self.every == 0 or (number == 1 and _shows_pictures(trainer))):
             self._plot(trainer, pl_module, last=False)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -40,24 +40,32 @@ class CellPlots(pl.Callback):
     def _plot(self, trainer: pl.Trainer, module: pl.LightningModule, last: bool) -> None:
         if not trainer.is_global_zero or not isinstance(module, Search):
             return
+        # imported here, because it takes a second that a short run without plots should not spend
+        from nas.plotting.cell import save_cell
+
         self.directory.mkdir(parents=True, exist_ok=True)
         _, png = save_cell(module.genotype(), self.directory)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                self._log(logger, module, png, last)
+        if not _shows_pictures(trainer):
+            return
+        epoch = max(trainer.current_epoch - last, 0)  # at the end, the trainer has counted the last epoch
+        log_picture(trainer, "cell", png, epoch)
+        if isinstance(module, GradientSearch):
+            self._plot_scores(trainer, module, epoch, last)
 
-    def _log(self, logger: WandbLogger, search: Search, png: Path, last: bool) -> None:
-        logger.log_image("cell", [str(png)])
-        if isinstance(search, GradientSearch):
-            figure = heatmap_figure(search.relaxation.scores(search.masks), search.space.cells)
-            path = self.directory / "scores.png"
-            figure.savefig(path)
-            logger.log_image("scores", [str(path)])
-        genotype = self.directory / GENOTYPE_FILE
-        if last and genotype.exists():
-            import wandb
+    def _plot_scores(self, trainer: pl.Trainer, search: GradientSearch, epoch: int, last: bool) -> None:
+        from nas.plotting.evolution import evolution_figure
+        from nas.plotting.figure import save_figure
+        from nas.plotting.heatmap import heatmap_figure
 
-            artifact = wandb.Artifact(f"genotype-{logger.experiment.id}", type="genotype")
-            for file in (genotype, png):
-                artifact.add_file(str(file))
-            logger.experiment.log_artifact(artifact)
+        heatmap = heatmap_figure(search.relaxation.scores(search.masks), search.space.cells, f"epoch {epoch + 1}")
+        save_figure(heatmap, self.directory / "scores.png")
+        log_picture(trainer, "scores", self.directory / "scores.png", epoch)
+        lines = read_alphas(self.directory / ALPHAS_FILE) if last else []
+        if lines:
+            epochs, scores = [line["epoch"] for line in lines], [line["scores"] for line in lines]
+            save_figure(evolution_figure(epochs, scores, search.space.cells), self.directory / "evolution.png")
+            log_picture(trainer, "evolution", self.directory / "evolution.png", epoch)
+
+
+def _shows_pictures(trainer: pl.Trainer) -> bool:
+    return any(map(takes_pictures, trainer.loggers))

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from nas.cli.overrides.parse import key_of
 from nas.utils.errors import NasError
 
-TRAINING_ONLY = ("activation_checkpointing", "ema", "epochs", "training", "callbacks", "logger")
+TRAINING_ONLY = ("activation_checkpointing", "ema", "epochs", "training", "callbacks")
 UNUSED: Mapping[str, tuple[str, ...]] = {
     "search": (),
     "rank_proxies": ("activation_checkpointing", "channels_last", "compile", "epochs", "callbacks", "logger"),
     "train": ("evaluation", "export"),
     "eval": (*TRAINING_ONLY, "export"),
-    "export": (*TRAINING_ONLY, "evaluation"),
+    "export": (*TRAINING_ONLY, "evaluation", "logger"),
 }
 """Keys, with all keys below them, that a mode does not use."""
 TRAINER_USED: Mapping[str, tuple[str, ...]] = {

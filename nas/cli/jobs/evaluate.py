@@ -12,17 +12,21 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from nas.cli.build import build_data, build_trainer, dataset_name, follow_split, seed_and_threads
+from nas.callbacks.recording.pictures import log_picture
+from nas.cli.build import build_data, build_trainer, dataset_name, finish_wandb, follow_split, seed_and_threads
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.jobs.load_trained import load_trained
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost, split_figures
+from nas.cli.run_dir.genotype_name import genotype_name, source_run
 from nas.cli.run_dir.summary import Summary
+from nas.cli.run_dir.tracking import log_results, use_source
 from nas.data.base import ImageData
 from nas.deploy.evaluation import ClassAccuracy, EvaluationModule, EvaluationReport
 from nas.deploy.latency import Latency
 from nas.deploy.resolve import ResolvedModel
 from nas.plotting.confusion import save_confusion
+from nas.spaces.notation import native_string
 from nas.spaces.registry import space_of
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
@@ -35,16 +39,29 @@ MANY_CLASSES = 20  # above, the log lists the worst classes only
 def run(cfg: DictConfig) -> float:
     """Evaluate the network, write the run directory, and return the test accuracy in percent."""
     refuse_nested_ddp(cfg)
-    output = Path(cfg.paths.output)
     seed_and_threads(cfg)
     data = build_data(cfg, bilevel=False)
     follow_split(data, cfg.weights, OmegaConf.select(cfg, "genotype"))
     resolved = load_trained(cfg, data)
     network = resolved.model.network(auxiliary=False)
     module = EvaluationModule(network, data.classes, cfg.evaluation.logits, cfg.evaluation.runs)
+    facts = {"genotype": native_string(resolved.model.genotype), "weights": str(resolved.path)}
     with open_dict(cfg):
-        cfg.callbacks, cfg.logger = {}, {}  # those of a training
-    trainer = build_trainer(cfg)
+        cfg.callbacks = {}  # those of a training
+        cfg.logger = {name: part for name, part in cfg.logger.items() if name != "csv"}  # it has no curves
+        cfg.genotype_name = cfg.genotype_name or genotype_name(str(cfg.weights), resolved.model.genotype, None)
+    try:
+        return _evaluate(cfg, data, module, resolved, build_trainer(cfg, facts=facts))
+    finally:
+        finish_wandb()
+
+
+def _evaluate(
+    cfg: DictConfig, data: ImageData, module: EvaluationModule, resolved: ResolvedModel, trainer: pl.Trainer
+) -> float:
+    """Run the evaluation and write its files."""
+    output = Path(cfg.paths.output)
+    use_source(trainer.loggers, source_run(str(resolved.path)), "model")
     if trainer.world_size > 1:
         raise NasError(
             f"trainer.devices: mode=eval runs on one device, not {trainer.world_size}. Use trainer.devices=1."
@@ -56,7 +73,10 @@ def run(cfg: DictConfig) -> float:
     _write_tables(output, report, table, names)
     notes = [*_class_rows(table), *_confusion_rows(report, table)]
     notes += [("classes", str(output / "classes.csv")), ("picture", str(output / "confusion.png"))]
-    Summary(_values(cfg, trainer, resolved, data, report), notes).save(output)
+    values = _values(cfg, trainer, resolved, data, report)
+    Summary(values, notes).save(output)
+    log_picture(trainer, "confusion", output / "confusion.png", 0)
+    log_results(trainer.loggers, values, output)
     return report.top1
 
 

@@ -34,6 +34,7 @@ from nas.cli.run_dir.figures import benchmark_figures, estimated_memory, network
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
+from nas.cli.run_dir.tracking import log_results
 from nas.data.base import ImageData
 from nas.searches.base import Search, SupernetSearch
 from nas.spaces.base import Space
@@ -109,6 +110,7 @@ def _finish(
         ("next", f"{program('train')} {config_dir_flag()}{shlex.quote(f'genotype={output}')}"),
     ]
     Summary(values, notes).save(output)
+    log_results(trainer.loggers, values, output)
     value: float | None = values.get("value", values["val_accuracy"])
     return value
 

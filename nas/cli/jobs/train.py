@@ -28,9 +28,11 @@ from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import estimated_memory, network_cost, published_figures, split_figures, step_seconds
+from nas.cli.run_dir.genotype_name import genotype_name, source_run
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
+from nas.cli.run_dir.tracking import log_results, use_source
 from nas.data.base import ImageData
 from nas.deploy.fine_tune import load_initial_weights
 from nas.deploy.model import MODEL_FILE, Model, save_model
@@ -51,6 +53,7 @@ def run(cfg: DictConfig) -> float | None:
     log_dataset_defaults(cfg)
     output = Path(cfg.paths.output)
     entry, genotype = find_published(cfg.genotype), load_genotype(cfg.genotype)
+    cfg.genotype_name = cfg.genotype_name or genotype_name(str(cfg.genotype), genotype, entry)
     checkpoint = checkpoint_file(cfg.ckpt_path, cfg.paths.output)
     if checkpoint is None:
         choose_batch_size(cfg, lambda given: _build(given, genotype, entry)[:2])
@@ -59,7 +62,9 @@ def run(cfg: DictConfig) -> float | None:
     data, training, space, options = _build(cfg, genotype, entry, checkpoint is not None)
     try:
         last = [*build_checkpointing(cfg.activation_checkpointing), *build_averaging(cfg.ema)]
-        trainer = build_trainer(cfg, resume.callbacks, last)
+        facts = {"genotype": native_string(genotype), "genotype_from": str(cfg.genotype)}
+        trainer = build_trainer(cfg, resume.callbacks, last, facts)
+        use_source(trainer.loggers, source_run(str(cfg.genotype)), "genotype")
         trainer.fit(training, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         seconds = resume.finish(trainer.is_global_zero)
         if report_unfinished(trainer, training, output):
@@ -87,6 +92,7 @@ def run(cfg: DictConfig) -> float | None:
         if entry is not None:
             values["published"] = published_figures(entry, space, genotype, **options)
         Summary(values, [("network", str(output / MODEL_FILE))]).save(output)
+        log_results(trainer.loggers, values, output)
         return float(metrics["test/accuracy"])
     finally:
         finish_wandb()

@@ -10,6 +10,7 @@ FAILURE_FILE = "failure.txt"  # the error of a job of a sweep
 RANKING = "scores.jsonl"  # the log of a ranking, from which it is resumed without a checkpoint
 SPLIT_RECORD = "split.json"  # whether dataset.split=nas_bench_201 used its official list
 REPETITIONS = "repetitions.jsonl"  # one line for each finished search, which is not repeated on resume
+WANDB_RECORD = "wandb.json"  # id, name, group, project, entity and mode of the W&B run
 SEARCHED = ("summary.json", "genotype.json", "history.jsonl", REPETITIONS, RANKING)
 TABLES = ("metrics.csv", "classes.csv", "confusion.csv", "scores.parquet", "report.json", "queries.jsonl")
 RESULTS = (*SEARCHED, *TABLES, "model.pt", "model.onnx", "model.pt2", "logits.pt", "confusion.png")

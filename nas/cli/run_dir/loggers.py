@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import os
@@ -10,12 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
-from pytorch_lightning.utilities import rank_zero_only
 
 from nas.utils.atomic_write import write_atomically
-from nas.utils.errors import NasError
 
 
 class _AppendingWriter(ExperimentWriter):
@@ -66,36 +63,3 @@ class MetricsFile(CSVLogger):
 
     def log_hyperparams(self, params: Any = None) -> None:
         """Write nothing: .hydra/config.yaml holds the hyperparameters."""
-
-
-def wandb_logger(
-    project: str, save_dir: str, name: str, group: str, job_type: str, tags: list[str], offline: bool = True
-) -> WandbLogger:
-    """Create a W&B logger that never prompts and is silent on the terminal; offline by default.
-
-    Arguments set both, because environment variables would outlive the run. ``setup`` gets the same settings: W&B's
-    own telemetry follows its mode, and would otherwise contact the server from an offline run.
-    """
-    import wandb
-
-    mode: Any = "offline" if offline else os.environ.get("WANDB_MODE", "online")
-    if mode == "online" and not _has_key(wandb):
-        raise NasError("logger.wandb.offline=false: W&B has no API key. Run wandb login, or leave the option out.")
-    settings = wandb.Settings(mode=mode, silent=os.environ.get("WANDB_SILENT", "true") == "true")
-    rank_zero_only(wandb.setup)(settings)
-    return WandbLogger(
-        project=project,
-        save_dir=save_dir,
-        name=name,
-        group=group,
-        job_type=job_type,
-        tags=list(tags),
-        mode=mode,
-        settings=settings,
-    )
-
-
-def _has_key(wandb: Any) -> bool:
-    """Return whether W&B finds an API key, without its prompt and its own messages."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        return not hasattr(wandb, "api") or wandb.api.api_key is not None

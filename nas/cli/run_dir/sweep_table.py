@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.cli.run_dir.job_record import JobRecord, parse_overrides, read_records, remove_records
-from nas.cli.run_dir.layout import FAILURE_FILE, SWEEP_FILE
+from nas.cli.run_dir.layout import FAILURE_FILE, SWEEP_FILE, WANDB_RECORD
 from nas.cli.run_dir.sweep_print import print_means, print_rows
 
 OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
@@ -98,7 +98,19 @@ def report_sweep(sweep: Path, mode: str, planned: Sequence[JobRecord] = ()) -> b
         if any(mean["n"] for mean in means):
             print_means(means, [key for key in swept if key != SEED])
     remove_records(sweep)
+    _log_to_wandb(sweep, cells, swept, columns, means)
     return not any("failure" in row for row in rows)
+
+
+def _log_to_wandb(
+    sweep: Path, cells: Sequence[Row], swept: Sequence[str], columns: Sequence[str], means: Sequence[Row]
+) -> None:
+    """Log the tables to a W&B run of the sweep, if its jobs have W&B runs."""
+    if any((Path(row["directory"]) / WANDB_RECORD).is_file() for row in cells):
+        # imported here, because W&B takes a second
+        from nas.cli.run_dir.sweep_wandb import log_sweep
+
+        log_sweep(sweep, cells, swept, columns, means)
 
 
 def job_row(directory: Path) -> Row:

@@ -58,6 +58,7 @@ def test_search_writes_its_files(searched: Path) -> None:
     hydra = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
     pictures = {"cell.svg", "cell.png"}
     records = {"genotype.json", "history.jsonl", "metrics.csv", "search.log", "summary.json", "checkpoints/last.ckpt"}
+    records.add("alphas.jsonl")
     assert found == hydra | pictures | records
     assert (searched / "cell.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (searched / "cell.svg").read_text()

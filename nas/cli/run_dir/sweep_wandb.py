@@ -1,0 +1,113 @@
+"""Summary run of a sweep in W&B: tables of its jobs and of the means over seeds, and plots."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nas.cli.run_dir.sweep_print import SHOWN
+from nas.cli.run_dir.wandb_run import WandbRun, read_record, sync_command
+from nas.utils.errors import one_line
+
+JOB_TYPE = "sweep"
+SEED = "seed"
+
+Row = Mapping[str, Any]
+
+
+def log_sweep(
+    sweep: Path, rows: Sequence[Row], swept: Sequence[str], columns: Sequence[str], means: Sequence[Row]
+) -> None:
+    """Log a sweep as a run in the project and the group of its jobs. A failure of W&B is only a line of the log.
+
+    Args:
+        sweep: directory of the sweep.
+        rows: a row per job, with its directory.
+        swept: the swept keys.
+        columns: the columns of results.
+        means: means and standard deviations over seeds, empty if the seed was not swept.
+    """
+    record = next(filter(None, (read_record(Path(row["directory"])) for row in rows)), None)
+    if record is None:
+        return
+    try:
+        _log(record, sweep, rows, swept, columns, means)
+    except Exception as error:  # the results of all jobs are complete, whatever W&B raises
+        print(f"wandb          the summary of the sweep was not logged: {one_line(error)[:300]}")
+
+
+def configurations(rows: Sequence[Row], swept: Sequence[str], name: str) -> dict[str, list[float]]:
+    """Return the values of a column by configuration: the swept values except the seed."""
+    keys = [key for key in swept if key != SEED]
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        value = row.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            text = " ".join(f"{key.rpartition('.')[2]}={row[key]}" for key in keys) or str(row.get("method", name))
+            found.setdefault(text, []).append(float(value))
+    return found
+
+
+def _log(
+    record: Row, sweep: Path, rows: Sequence[Row], swept: Sequence[str], columns: Sequence[str], means: Sequence[Row]
+) -> None:
+    import wandb
+
+    from nas.plotting.figure import save_figure
+    from nas.plotting.sweep import sweep_figure
+
+    logger = WandbRun(
+        save_dir=str(sweep),
+        mode=record.get("mode"),
+        log_model=False,
+        project=record.get("project"),
+        entity=record.get("entity") or None,
+        group=record.get("group"),
+        name=str(record.get("group") or sweep.name),
+        job_type=JOB_TYPE,
+        tags=[JOB_TYPE],
+    )
+    run = logger.experiment
+    offline = sync_command(run) is not None
+    content: dict[str, Any] = {"jobs": _table(rows, ["job", *swept, *columns, "directory", "failure"])}
+    if means:
+        content["means"] = _table(means, list(means[0]))
+    for name in (name for name in SHOWN if name in columns):
+        values = configurations(rows, swept, name)
+        if not values:
+            continue
+        file = sweep / f"sweep_{name.replace('/', '_')}.png"
+        save_figure(sweep_figure(values, name), file)
+        content[f"plots/{name}"] = wandb.Image(str(file))
+    run.log(content)
+    run.summary.update({"jobs_total": len(rows), "jobs_failed": sum("failure" in row for row in rows)})
+    wandb.finish()
+    if offline:  # printed like the tables: the log of a sweep has the format of Hydra
+        print(f"upload all     {_sync_command(sweep, rows)}")
+
+
+def _sync_command(sweep: Path, rows: Sequence[Row]) -> str:
+    """Return the command that uploads the runs of all jobs and that of the sweep."""
+    directories = [Path(row["directory"]) for row in rows]
+    if all(directory.parent == sweep for directory in directories):
+        patterns = [f"{shlex.quote(str(sweep))}/*"]
+    else:
+        patterns = [shlex.quote(str(directory)) for directory in directories]
+    return " ".join(
+        ["wandb sync", *(f"{folder}/wandb/offline-run-*" for folder in (*patterns, shlex.quote(str(sweep))))]
+    )
+
+
+def _table(rows: Sequence[Row], columns: Sequence[str]) -> Any:
+    import wandb
+
+    data = [[_cell(row.get(name)) for name in columns] for row in rows]
+    return wandb.Table(columns=list(columns), data=data, allow_mixed_types=True)
+
+
+def _cell(value: Any) -> Any:
+    return (
+        value if isinstance(value, int | float | str) and value != "" else None if value in (None, "") else str(value)
+    )

@@ -1,0 +1,103 @@
+"""Results and artifacts of a run in its loggers."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger
+
+from nas.cli.run_dir.wandb_run import WandbRun, read_record
+
+log = logging.getLogger(__name__)
+GENOTYPE_FILES = ("genotype.json", "cell.png")
+MODEL_FILES = ("model.pt", "genotype.json")
+FINAL = (
+    *("val_accuracy", "test_accuracy", "best_test_accuracy", "test_top5_accuracy", "test_loss", "calibration_error"),
+    *("value", "queries", "benchmark/valid", "benchmark/test", "parameters", "macs"),
+    *("search_seconds", "train_seconds", "step_seconds", "images_per_second", "peak_memory_bytes"),
+)
+"""Results that are the metrics of TensorBoard's table of hyperparameters, and of an MLflow run."""
+
+
+def log_results(loggers: Iterable[Logger], values: Mapping[str, Any], directory: Path) -> None:
+    """Log the results of a run to its loggers, and its genotype or its network as an artifact of W&B.
+
+    Args:
+        loggers: loggers of the run.
+        values: the content of summary.json.
+        directory: run directory.
+    """
+    final = {f"final/{name}": float(values[name]) for name in FINAL if _is_number(values.get(name))}
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(logger.hparams, final)
+            logger.save()
+        elif isinstance(logger, MLFlowLogger):
+            logger.log_metrics(final)
+            _log_files_to_mlflow(logger, directory)
+        elif isinstance(logger, WandbRun):
+            logger.experiment.summary.update(dict(values))
+            _log_artifact(logger, directory, str(values["mode"]))
+
+
+def use_source(loggers: Iterable[Logger], directory: Path | None, kind: str) -> None:
+    """Mark an artifact of an earlier run as the input of this run in W&B, for its graph of lineage.
+
+    The artifact is built again from the files of the run directory. Its name and its files are the same, so W&B
+    recognizes it as the version that the earlier run has logged, also when both were offline.
+
+    Args:
+        loggers: loggers of the run.
+        directory: directory of the earlier run; None, or without a W&B run: no input.
+        kind: type of the artifact, "genotype" or "model".
+    """
+    record = None if directory is None else read_record(directory)
+    if directory is None or record is None:
+        return
+    for logger in loggers:
+        if not isinstance(logger, WandbRun) or logger.mode == "disabled":
+            continue
+        files = MODEL_FILES if kind == "model" else GENOTYPE_FILES
+        artifact = _artifact(kind, str(record["id"]), directory, files)
+        if artifact is not None:
+            # use_artifact itself refuses offline runs; this is the call that it makes for artifacts of local files
+            logger.experiment._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
+
+
+def _log_artifact(logger: WandbRun, directory: Path, mode: str) -> None:
+    if logger.mode == "disabled":
+        return
+    run, artifact = logger.experiment, None
+    if mode == "search":
+        artifact = _artifact("genotype", run.id, directory, GENOTYPE_FILES)
+    elif mode == "train" and logger.logs_network:
+        artifact = _artifact("model", run.id, directory, MODEL_FILES)
+    if artifact is not None:
+        run.log_artifact(artifact)
+
+
+def _artifact(kind: str, run_id: str, directory: Path, names: Sequence[str]) -> Any:
+    """Return an artifact of the files that exist, None without any."""
+    import wandb
+
+    files = [path for path in (directory / name for name in names) if path.is_file()]
+    if not files:
+        return None
+    artifact = wandb.Artifact(f"{kind}-{run_id}", type=kind)
+    for path in files:
+        artifact.add_file(str(path))
+    return artifact
+
+
+def _log_files_to_mlflow(logger: MLFlowLogger, directory: Path) -> None:
+    for name in dict.fromkeys((*GENOTYPE_FILES, *MODEL_FILES, "summary.json")):
+        if (directory / name).is_file() and logger.run_id is not None:
+            logger.experiment.log_artifact(logger.run_id, str(directory / name))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
