@@ -12,7 +12,7 @@ from nas.architecture.cell import Cell
 from nas.nn.drop_path import DropPath
 from nas.nn.edges.mixed import EdgeFactory, EdgeRow
 from nas.nn.ops import OpOptions, strided
-from nas.nn.pooling import Pool
+from nas.nn.pooling import Memo, Pool, SharedReLU
 
 DropPathTarget = Literal["op", "node"]
 """Target of drop path: the output of each op except identities (DARTS), or the sum of a node (FairDARTS)."""
@@ -55,8 +55,8 @@ class CellGraph(nn.Module):
                 key += "x"
             self.edges[key] = edge(ops, channels, stride(source), options)
             self.keys.append(key)
-        self._memos: list[dict[tuple[str, int], tuple[Tensor, Tensor]]] = []
-        self._share_pools()
+        self._memos: dict[int, Memo] = {}
+        self._share(Pool)
         self._into = [(node, cell.into(node)) for node in cell.nodes]
 
     def forward(self, inputs: Sequence[Tensor], rows: Sequence[EdgeRow] | None = None) -> dict[int, Tensor]:
@@ -76,18 +76,23 @@ class CellGraph(nn.Module):
             if total is None:
                 total = self._zeros(features, incoming)
             features[node] = self.drop_path(total) if self.drop_path_on == "node" else total
-        for memo in self._memos:
+        for memo in self._memos.values():
             memo.clear()
         return features
 
-    def _share_pools(self) -> None:
-        """Give all pools that read the same node a common memo."""
-        memos: dict[int, dict[tuple[str, int], tuple[Tensor, Tensor]]] = {}
+    def share_relus(self) -> None:
+        """Compute the ReLU of a node once for all ops that begin with it.
+
+        Results are equal up to rounding, because gradients are added in another order.
+        """
+        self._share(SharedReLU)
+
+    def _share(self, kind: type[Pool | SharedReLU]) -> None:
+        """Give all modules of ``kind`` that read the same node a common memo."""
         for key, (source, _) in zip(self.keys, self.cell.edges, strict=True):
             for module in self.edges[key].modules():
-                if isinstance(module, Pool):
-                    module.memo = memos.setdefault(source, {})
-        self._memos = list(memos.values())
+                if isinstance(module, kind):
+                    module.memo = self._memos.setdefault(source, {})
 
     def _zeros(self, features: Mapping[int, Tensor], incoming: Sequence[int]) -> Tensor:
         """Return zeros of the shape of a node whose incoming edges have no output."""

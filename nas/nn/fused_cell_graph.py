@@ -56,6 +56,9 @@ class FusedCellGraph(CellGraph):
     A restricted cell, a cell with active drop path, and a cell whose edges override ``forward`` run as a ``CellGraph``.
     Edges that draw random numbers do so in another order than in a ``CellGraph``. Hooks of ops are not called, except
     within ``unfused``.
+
+    Args:
+        fused: False: run as a ``CellGraph``. None: likewise, until a callback sets the attribute ``fused``.
     """
 
     def __init__(
@@ -66,13 +69,14 @@ class FusedCellGraph(CellGraph):
         edge: EdgeFactory,
         options: OpOptions,
         drop_path_on: DropPathTarget = "op",
+        fused: bool | None = True,
     ) -> None:
         super().__init__(cell, channels, stride, edge, options, drop_path_on)
         edges = [self._edge(e) for e in range(len(cell.edges))]
         divisors = {edge.channel_divisor if isinstance(edge, PartialChannels) else 1 for edge in edges}
         usual = all(type(edge).forward in (MixedEdge.forward, PartialChannels.forward) for edge in edges)
         self.can_fuse = usual and len(divisors) == 1 and all(source < target for source, target in cell.edges)
-        self.fused = True
+        self.fused = fused
         self.channel_divisor = divisors.pop()
         self.width = channels // self.channel_divisor
         self._leaving = {s: [e for e, (start, _) in enumerate(cell.edges) if start == s] for s, _ in cell.edges}
@@ -89,7 +93,7 @@ class FusedCellGraph(CellGraph):
                 features[node] = self._sum_node(node, terms[node], features)
             if node in self._leaving:
                 self._add_outputs(node, features[node], rows, terms)
-        for memo in self._memos:
+        for memo in self._memos.values():
             memo.clear()
         return features
 

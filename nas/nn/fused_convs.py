@@ -10,9 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas.nn.depthwise import DepthwiseConv2d, depthwise_conv2d
 from nas.nn.ops import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv
+from nas.nn.pooling import SharedReLU
 
 CONV_OPS: Sequence[type[nn.Module]] = (ReluConvNorm, FactorizedReduce, DilatedConv, SeparableConv)
+
+PLAIN_LAYERS = (nn.ReLU, SharedReLU, nn.Conv2d, DepthwiseConv2d)
 
 
 class EdgeOp(NamedTuple):
@@ -46,7 +50,8 @@ def can_convolve(op: nn.Module) -> bool:
     """Return whether ``convolve`` supports an op: a convolution of ``nas.nn.ops`` with plain batch norms."""
     if not isinstance(op, ReluConvNorm | SeparableConv | DilatedConv | FactorizedReduce):
         return False
-    return all(type(m) in (nn.ReLU, nn.Conv2d) or is_plain_norm(m) for m in op.modules() if not list(m.children()))
+    layers = [m for m in op.modules() if not list(m.children())]
+    return all(type(m) in PLAIN_LAYERS or is_plain_norm(m) for m in layers)
 
 
 def is_plain_norm(module: nn.Module) -> bool:
@@ -166,6 +171,8 @@ def _conv(x: Tensor, convs: Sequence[nn.Conv2d]) -> Tensor:
         bias = torch.cat([conv.bias for conv in convs])  # type: ignore[misc]
     if groups > 1 and first.groups == 1 and first.kernel_size == (1, 1) and first.stride == (1, 1):
         return _grouped_pointwise(x, weight.view(groups, -1, first.in_channels), bias)
+    if isinstance(first, DepthwiseConv2d):
+        return depthwise_conv2d(x, weight, first.stride[0], first.dilation[0])
     return F.conv2d(x, weight, bias, first.stride, first.padding, first.dilation, groups * first.groups)
 
 

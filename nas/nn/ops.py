@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.nn.pooling import AvgPool, Pool
+from nas.nn.depthwise import DepthwiseConv2d
+from nas.nn.pooling import AvgPool, Pool, SharedReLU
 
 PoolNorm = Literal["none", "plain", "affine"]
 
@@ -46,7 +47,7 @@ class ReluConvNorm(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, options: OpOptions) -> None:
         super().__init__()
         conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=options.bias)
-        self.op = nn.Sequential(nn.ReLU(), conv, options.norm(outputs))
+        self.op = nn.Sequential(SharedReLU(), conv, options.norm(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.op(x)
@@ -61,7 +62,10 @@ class SeparableConv(nn.Module):
     def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
         super().__init__()
         self.op = nn.Sequential(
-            *_depthwise(channels, kernel, stride, 1, options), *_depthwise(channels, kernel, 1, 1, options)
+            SharedReLU(),
+            *_depthwise(channels, kernel, stride, 1, options),
+            nn.ReLU(),
+            *_depthwise(channels, kernel, 1, 1, options),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +80,7 @@ class DilatedConv(nn.Module):
 
     def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
         super().__init__()
-        self.op = nn.Sequential(*_depthwise(channels, kernel, stride, 2, options))
+        self.op = nn.Sequential(SharedReLU(), *_depthwise(channels, kernel, stride, 2, options))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.op(x)
@@ -90,15 +94,19 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, options: OpOptions) -> None:
         super().__init__()
-        self.relu = nn.ReLU()
+        self.relu = SharedReLU()
         self.conv_1 = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=options.bias)
         self.conv_2 = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=options.bias)
         self.bn = options.norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the input of the batch norm."""
         x = self.relu(x)
         shifted = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
-        return self.bn(torch.cat([self.conv_1(x), self.conv_2(shifted)], dim=1))
+        return torch.cat([self.conv_1(x), self.conv_2(shifted)], dim=1)
 
 
 class FactorizedConv(nn.Module):
@@ -111,7 +119,7 @@ class FactorizedConv(nn.Module):
         super().__init__()
         half = kernel // 2
         self.op = nn.Sequential(
-            nn.ReLU(),
+            SharedReLU(),
             nn.Conv2d(channels, channels, (1, kernel), stride=(1, stride), padding=(0, half), bias=False),
             nn.Conv2d(channels, channels, (kernel, 1), stride=(stride, 1), padding=(half, 0), bias=False),
             options.norm(channels),
@@ -135,16 +143,34 @@ class Noise(nn.Module):
         return torch.randn_like(strided(x, self.stride))
 
 
+class NormedOp(NamedTuple):
+    """An op in two parts."""
+
+    features: Callable[[Tensor], Tensor]
+    """The op without its last batch norm."""
+    norm: nn.BatchNorm2d
+
+
+def split_norm(op: nn.Module) -> NormedOp | None:
+    """Return the two parts of an op that ends with a plain batch norm of a fixed momentum, None for another op."""
+    if isinstance(op, FactorizedReduce):
+        found = NormedOp(op.features, op.bn)
+    else:
+        layers = getattr(op, "op", None) if isinstance(op, LAYERED) else op
+        if not isinstance(layers, nn.Sequential):
+            return None
+        found = NormedOp(layers[:-1], layers[-1])  # type: ignore[arg-type]
+    return found if type(found.norm) is nn.BatchNorm2d and found.norm.momentum is not None else None
+
+
 def strided(x: Tensor, stride: int) -> Tensor:
     """Return every ``stride``-th pixel of [B, C, H, W], which has the shape of the output of an op with this stride."""
     return x if stride == 1 else x[:, :, ::stride, ::stride]
 
 
 def _depthwise(channels: int, kernel: int, stride: int, dilation: int, options: OpOptions) -> list[nn.Module]:
-    padding = dilation * (kernel - 1) // 2
     return [
-        nn.ReLU(),
-        nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False),
+        DepthwiseConv2d(channels, kernel, stride, dilation),
         nn.Conv2d(channels, channels, 1, bias=options.bias),
         options.norm(channels),
     ]
@@ -184,6 +210,9 @@ def _factorized(kernel: int) -> OpBuilder:
 def _relu_conv(kernel: int) -> OpBuilder:
     return lambda channels, stride, options: ReluConvNorm(channels, channels, kernel, stride, options)
 
+
+LAYERED = (ReluConvNorm, SeparableConv, DilatedConv, FactorizedConv)
+"""Ops that consist of the layers in ``op``."""
 
 OPS: Mapping[str, OpBuilder] = {
     "skip_connect": _skip,

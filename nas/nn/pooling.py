@@ -1,4 +1,4 @@
-"""Pooling modules: shared 3x3 pooling, a fast average pooling on the CPU, and global pooling."""
+"""ReLU and pooling modules: shared ReLU and 3x3 pooling, a fast average pooling on the CPU, and global pooling."""
 
 from __future__ import annotations
 
@@ -16,6 +16,25 @@ class GlobalPool(nn.Module):
         return x.mean(dim=(2, 3))
 
 
+Memo = dict[tuple[str, int], tuple[Tensor, Tensor]]
+"""Inputs and outputs of modules that are executed once for all edges that leave a node, by kind and stride."""
+
+
+class SharedReLU(nn.ReLU):
+    """ReLU of a node, the first layer of an op. Ops that read the same tensor share the result if a ``memo`` is set."""
+
+    memo: Memo | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.memo is None or torch.compiler.is_compiling():
+            return super().forward(x)
+        source, found = self.memo.get(("relu", 1), (None, None))
+        if source is not x or found is None:
+            found = super().forward(x)
+            self.memo["relu", 1] = x, found
+        return found
+
+
 class Pool(nn.Module):
     """Pooling, [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)], computed once for all edges that leave a node.
 
@@ -27,7 +46,7 @@ class Pool(nn.Module):
         super().__init__()
         self.pool = pool
         self.kind = (kind, stride)
-        self.memo: dict[tuple[str, int], tuple[Tensor, Tensor]] | None = None
+        self.memo: Memo | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.memo is None or torch.compiler.is_compiling():
@@ -66,7 +85,9 @@ class BoxSum(torch.autograd.Function):
 class AvgPool(nn.AvgPool2d):
     """3x3 average pooling that excludes the padding, [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
 
-    At stride 1 on a CPU it uses ``BoxSum``: equal up to rounding, in a seventh of the time of PyTorch's own pooling.
+    At stride 1 on a CPU it is computed as sums of windows, divided by the number of pixels in them: equal up to
+    rounding, in a seventh of the time of PyTorch's own pooling. The sums are a ``BoxSum``, or a depthwise convolution
+    with ones if the features are in the channels-last format.
     """
 
     def __init__(self, stride: int) -> None:
@@ -79,5 +100,13 @@ class AvgPool(nn.AvgPool2d):
         for count in (rows, columns):
             count[0] -= 1
             count[-1] -= 1
+        counts = rows[:, None] * columns
+        if is_channels_last(x) and not torch.is_autocast_enabled("cpu"):
+            return F.conv2d(x, x.new_ones(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1]) * counts.reciprocal()
         sums: Tensor = BoxSum.apply(x)
-        return sums / (rows[:, None] * columns)
+        return sums / counts
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Return whether the channels of a pixel are neighbors in the memory of features [B, C, H, W]."""
+    return x.shape[1] > 1 and x.stride(1) == 1  # inside of vmap a tensor has strides, but no memory format

@@ -41,7 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 MORE_OPS = (*DARTS_OPS, "sep_conv_7x7", "conv_3x1_1x3")
 
 
-def space(name: str, fused: bool, **options: Any) -> Space:
+def space(name: str, fused: bool | None, **options: Any) -> Space:
     if name == "nas_bench_201":
         return NasBench201(SHAPE, 5, channels=4, cells_per_stage=1, fused=fused, **options)
     return Darts(SHAPE, 5, channels=4, layers=3, fused=fused, **options)
@@ -194,6 +194,11 @@ def test_fused_cells_do_not_fuse_sync_batch_norm() -> None:
 def test_fused_option_selects_the_cell_class() -> None:
     for name in ("nas_bench_201", "darts"):
         kinds = [
-            {type(m) for m in space(name, on).supernet().modules() if isinstance(m, CellGraph)} for on in (False, True)
+            {
+                (type(m), getattr(m, "fused", None))
+                for m in space(name, on).supernet().modules()
+                if isinstance(m, CellGraph)
+            }
+            for on in (False, True, None)
         ]
-        assert kinds == [{CellGraph}, {FusedCellGraph}]
+        assert kinds == [{(CellGraph, None)}, {(FusedCellGraph, True)}, {(FusedCellGraph, None)}]

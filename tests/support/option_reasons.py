@@ -53,6 +53,7 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
     },
     "BenchmarkAccuracy": dict.fromkeys(("root", "dataset"), "tests/callbacks/recording/test_benchmark.py"),
     "ChannelsLast": {"mode": "tests/callbacks/test_channels_last.py"},
+    "FoldWeights": {"mode": "tests/callbacks/test_fold_weights.py"},
     "CompileEdges": dict.fromkeys(("mode", "backend"), "tests/callbacks/test_compile.py"),
     "DrnasProgressive": {"keep": "tests/callbacks/schedules/test_stages.py"},
     "EarlyFixing": {"margin": "tests/callbacks/schedules/test_early_fixing.py"},

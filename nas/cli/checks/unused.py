@@ -10,7 +10,9 @@ from nas.utils.errors import NasError
 TRAINING_ONLY = ("activation_checkpointing", "ema", "epochs", "training", "callbacks")
 UNUSED: Mapping[str, tuple[str, ...]] = {
     "search": (),
-    "rank_proxies": ("activation_checkpointing", "channels_last", "compile", "epochs", "callbacks", "logger"),
+    "rank_proxies": (
+        *("activation_checkpointing", "channels_last", "compile", "epochs", "fold_weights", "callbacks", "logger"),
+    ),
     "train": ("evaluation", "export"),
     "eval": (*TRAINING_ONLY, "export"),
     "export": (*TRAINING_ONLY, "evaluation", "logger"),

@@ -130,6 +130,10 @@ class MixedEdge(nn.ModuleDict):
         """Return a term that the edge adds to its mixture, None for no term."""
         return None
 
+    def zeros(self, x: Tensor) -> Tensor:
+        """Return zeros of the shape of the output."""
+        return torch.zeros_like(strided(x, self.stride))
+
     def _mixture(self, x: Tensor, row: EdgeRow) -> Tensor | None:
         if self.executor is not None and self.executor.accepts(x, row):
             return self.executor.mixture(self, x, row)
@@ -140,5 +144,5 @@ class MixedEdge(nn.ModuleDict):
                 out = term if out is None else out + term
         inactive = row.inactive_weight() if self.add_inactive else None
         if inactive is not None:
-            out = (torch.zeros_like(strided(x, self.stride)) if out is None else out) + inactive
+            out = (self.zeros(x) if out is None else out) + inactive
         return out if out is None or row.scale is None else out * row.scale

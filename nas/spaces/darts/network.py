@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -49,7 +49,7 @@ class DartsCell(nn.Module):
         reduction: bool,
         after_reduction: bool,
         drop_path_on: DropPathTarget = "op",
-        graph: type[CellGraph] = CellGraph,
+        graph: Callable[..., CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
         self.preprocess0, self.preprocess1 = _preprocess(inputs, channels, after_reduction, options)
@@ -126,7 +126,7 @@ class DartsNetwork(Network):
         lastact: bool = False,
         depth: int | None = None,
         drop_path_on: DropPathTarget = "op",
-        graph: type[CellGraph] = CellGraph,
+        graph: Callable[..., CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
         if layers < 3:

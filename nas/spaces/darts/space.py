@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
 from nas.architecture.cell import Cell, Genotype, format_links
@@ -45,7 +46,8 @@ class Darts(Space):
         fixed_reduction: whether only the normal cell is searched (GDAS FRC).
         nodes: computed nodes of a cell, 5 in NASNet and related spaces.
         keeps_none: whether a genotype may have ``none`` on a link (SNAS).
-        fused: whether the supernet's cells run node by node (``FusedCellGraph``).
+        fused: whether the supernet's cells run node by node (``FusedCellGraph``). None leaves it to the callback
+            ``FoldWeights``.
         name: of the space in messages and run directories.
     """
 
@@ -70,7 +72,7 @@ class Darts(Space):
         fixed_reduction: bool = False,
         nodes: int = len(NODES),
         keeps_none: bool = False,
-        fused: bool = False,
+        fused: bool | None = None,
         name: str = "darts",
     ) -> None:
         super().__init__(name, shape, classes)
@@ -83,7 +85,7 @@ class Darts(Space):
         self.cells = {
             kind: Cell(edges, tuple(ops), nodes_of(nodes), 2, keeps_none, repeats, excluded[kind]) for kind in kinds
         }
-        self.graph = FusedCellGraph if fused else CellGraph
+        self.graph = CellGraph if fused is False else partial(FusedCellGraph, fused=fused)
         self.channels = channels
         self.layers = layers
         self.stem: Stem = stem

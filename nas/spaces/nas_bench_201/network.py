@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, Cell
@@ -58,7 +60,7 @@ class NasBench201Network(Network):
         classes: int,
         depth: int | None = None,
         stem: bool = True,
-        graph: type[CellGraph] = CellGraph,
+        graph: Callable[..., CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
         if min(channels, per_stage) < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from functools import partial
 from typing import Any
 
 from nas.architecture.cell import Cell, Genotype, format_links
@@ -31,7 +32,8 @@ class NasBench201(Space):
         track_statistics: whether the supernet's batch norm tracks running statistics.
         conv_bias: whether convolutions have a bias. None adds a bias where batch norm is not affine, as
             AutoDL-Projects does since July 2020. DrNAS and the code of the paper use no bias.
-        fused: whether the supernet's cells run node by node (``FusedCellGraph``).
+        fused: whether the supernet's cells run node by node (``FusedCellGraph``). None leaves it to the callback
+            ``FoldWeights``.
         name: of the space in messages and run directories.
     """
 
@@ -48,14 +50,14 @@ class NasBench201(Space):
         affine: bool = False,
         track_statistics: bool = True,
         conv_bias: bool | None = None,
-        fused: bool = False,
+        fused: bool | None = None,
         name: str = "nas_bench_201",
     ) -> None:
         super().__init__(name, shape, classes)
         self.cells = {"cell": CELL}
         self.channels = channels
         self.cells_per_stage = cells_per_stage
-        self.graph = FusedCellGraph if fused else CellGraph
+        self.graph = CellGraph if fused is False else partial(FusedCellGraph, fused=fused)
         self.options = OpOptions(affine, track_statistics, not affine if conv_bias is None else conv_bias)
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture
+from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output
 
@@ -45,7 +46,7 @@ class DepthwiseSeparable(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv_dw = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False)
+        self.conv_dw = DepthwiseConv2d(inputs, 3)
         self.bn1 = nn.BatchNorm2d(inputs)
         self.act = nn.ReLU()
         self.conv_pw = nn.Conv2d(inputs, outputs, 1, bias=False)
@@ -69,7 +70,7 @@ class InvertedResidual(nn.Module):
         self.conv_pw = nn.Conv2d(inputs, wide, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(wide)
         self.act1 = nn.SiLU()
-        self.conv_dw = nn.Conv2d(wide, wide, kernel, block.stride, kernel // 2, groups=wide, bias=False)
+        self.conv_dw = DepthwiseConv2d(wide, kernel, block.stride)
         self.bn2 = nn.BatchNorm2d(wide)
         self.act2 = nn.SiLU()
         self.se = SqueezeExcite(wide, max(1, int(squeeze * inputs))) if squeeze else nn.Identity()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture
+from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output
 
@@ -60,7 +61,7 @@ class _ConvNorm(NamedTuple):
         return [nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs, eps=self.eps), nn.ReLU()]
 
     def depth(self, channels: int, kernel: int, stride: int) -> list[nn.Module]:
-        conv = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+        conv = DepthwiseConv2d(channels, kernel, stride)
         return [conv, nn.BatchNorm2d(channels, eps=self.eps)]
 
 

@@ -1,0 +1,70 @@
+"""Execution of mixed edges with the mixing weights inside batch norm."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas.architecture.cell import NONE
+from nas.nn.edges.mixed import EdgeRow, MixedEdge
+from nas.nn.ops import NormedOp, split_norm
+
+
+class WeightFolding:
+    """Executes mixed edges with fewer passes over the features.
+
+    The last batch norm of an op scales its output by the mixing weight, and its backward pass yields the gradient of
+    the weight. So neither a weighted copy of the output nor its product with the gradient is computed. The outputs of
+    the ops are added in place. The weights of ops that are not executed (``MixedEdge.add_inactive``) enter the shift of
+    a batch norm. Ops that do not end with a plain batch norm are multiplied as usual. Results are equal to those of
+    the edge itself up to rounding.
+    """
+
+    def __init__(self) -> None:
+        self._split: WeakKeyDictionary[nn.Module, NormedOp | None] = WeakKeyDictionary()
+
+    def accepts(self, x: Tensor, row: EdgeRow) -> bool:
+        """Return whether an edge is executed this way for ``x`` [B, C, H, W] under ``row``."""
+        return torch.is_grad_enabled()
+
+    def mixture(self, edge: MixedEdge, x: Tensor, row: EdgeRow) -> Tensor | None:
+        """Return the weighted sum of the active ops of an edge times its scale, None if all of them are ``none``."""
+        names = [(c, n) for c, n in enumerate(edge.names) if row.active[c] and n is not None and n != NONE]
+        shift = row.scaled(row.inactive_weight()) if edge.add_inactive else None
+        if shift is not None and not shift.requires_grad:
+            shift = None  # zero up to rounding; it is added for its gradient
+        out: Tensor | None = None
+        for column, name in names:
+            weight, op = row.weight(column), self._normed(edge, name)
+            if op is None:
+                term = weight * edge.op_output(name, x)
+            else:
+                term = scaled_norm(op.norm, op.features(x), weight, shift)
+                shift = None
+            out = term if out is None else out.add_(term)
+        if shift is None:
+            return out
+        return out + shift if out is not None else edge.zeros(x) + shift
+
+    def _normed(self, edge: MixedEdge, name: str) -> NormedOp | None:
+        op = edge[name]
+        if op not in self._split:
+            self._split[op] = split_norm(op) if edge.is_plain(name) else None
+        return self._split[op]
+
+
+def scaled_norm(norm: nn.BatchNorm2d, x: Tensor, scale: Tensor, shift: Tensor | None = None) -> Tensor:
+    """Return the batch norm of ``x`` [B, C, H, W] times the scalar ``scale`` plus the scalar ``shift``."""
+    channels = x.shape[1]
+    weight = scale.repeat(channels) if norm.weight is None else norm.weight * scale
+    bias = None if norm.bias is None else norm.bias * scale
+    if shift is not None:
+        bias = shift.repeat(channels) if bias is None else bias + shift
+    batch_statistics = norm.training or norm.running_mean is None
+    if norm.training and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    momentum = 0.0 if norm.momentum is None else norm.momentum
+    return F.batch_norm(x, norm.running_mean, norm.running_var, weight, bias, batch_statistics, momentum, norm.eps)

@@ -1,0 +1,80 @@
+"""Folded mixing weights through the front door: equal to plain searches, chosen by mode and length of the search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+
+import nas.callbacks.fold_weights
+from nas.callbacks.fold_weights import FoldWeights
+from nas.nn.edges.folded import WeightFolding
+from nas.nn.edges.mixed import MixedEdge
+from nas.nn.fused_cell_graph import FusedCellGraph
+from nas.utils.errors import NasError
+from tests.callbacks.test_compile import assert_close, losses
+from tests.support.error_tools import SEARCH, TINY, run
+
+SHORT = ("epochs=2", "~callbacks.cell_plots")
+PC_DARTS = (*TINY, "method=pc_darts", "space=darts", "space.channels=4", "space.layers=3", *SHORT)
+
+
+@pytest.fixture
+def executors(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Record for each epoch whether the edges have an executor."""
+    found: list[bool] = []
+    original = FoldWeights.on_train_epoch_start
+
+    def record(self: FoldWeights, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        original(self, trainer, pl_module)
+        edges = [module for module in pl_module.modules() if isinstance(module, MixedEdge)]
+        assert len({isinstance(edge.executor, WeightFolding) for edge in edges}) == 1
+        found.append(edges[0].executor is not None)
+
+    monkeypatch.setattr(FoldWeights, "on_train_epoch_start", record)
+    return found
+
+
+@pytest.mark.parametrize("method", ["gdas", "darts"])
+def test_modes(method: str, tmp_path: Path, executors: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    search = (*SEARCH, f"method={method}", *SHORT)
+    for name, mode in (("plain", "false"), ("true", "true"), ("auto", "auto")):
+        run("search", *search, f"fold_weights={mode}", f"hydra.run.dir={tmp_path}/{name}").succeeded()
+    assert executors == [False] * 2 + [True] * 2 + [False] * 2
+    assert losses(tmp_path / "auto") == losses(tmp_path / "plain"), "the estimate draws no random number"
+    assert_close(tmp_path / "plain", tmp_path / "true")
+    monkeypatch.setattr(nas.callbacks.fold_weights, "LONG", 0.0)
+    run("search", *search, f"hydra.run.dir={tmp_path}/long").succeeded()
+    assert losses(tmp_path / "long") == losses(tmp_path / "true")
+
+
+def test_cells_with_partial_channels_run_node_by_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    states: list[set[bool | None]] = []
+    original = FoldWeights.on_train_epoch_start
+
+    def record(self: FoldWeights, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        original(self, trainer, pl_module)
+        states.append({module.fused for module in pl_module.modules() if isinstance(module, FusedCellGraph)})
+
+    monkeypatch.setattr(FoldWeights, "on_train_epoch_start", record)
+    for name, options in (
+        ("plain", ["fold_weights=false"]),
+        ("true", ["fold_weights=true"]),
+        ("open", ["fold_weights=true", "space.fused=false"]),
+    ):
+        run("search", *PC_DARTS, *options, f"hydra.run.dir={tmp_path}/{name}").succeeded()
+    assert states == [{None}] * 2 + [{True}] * 2 + [set()] * 2
+    assert_close(tmp_path / "plain", tmp_path / "true")
+    assert_close(tmp_path / "plain", tmp_path / "open")
+
+
+def test_search_without_edges_refuses(tmp_path: Path) -> None:
+    for more in (["method=random_search", "proxy=params"], ["method=te_nas"]):
+        found = run("search", *SEARCH, *more, "fold_weights=true", f"hydra.run.dir={tmp_path}/r")
+        found.refused("fold_weights=true: this search has no mixed edges")
+
+
+def test_wrong_mode_is_one_line() -> None:
+    with pytest.raises(NasError, match="fold_weights=yes: use auto, true or false"):
+        FoldWeights("yes")  # type: ignore[arg-type]

@@ -1,0 +1,96 @@
+"""Mixing weights folded into batch norms: results equal those of plain edges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nas.nn.cell_graph import CellGraph
+from nas.nn.edges.folded import WeightFolding
+from nas.nn.edges.mixed import EdgeFactory, MixedEdge
+from nas.nn.ops import OPS, OpOptions, split_norm
+from nas.nn.pooling import SharedReLU
+from nas.spaces.base import Network, Space
+from tests.nn.test_fused_cell_graph import EDGES, MORE_OPS, OPTIONS, assert_same, outputs_and_gradients, space, weights
+
+
+def pair(name: str, edge: EdgeFactory = MixedEdge, **options: Any) -> tuple[Space, Network, Network]:
+    """Build a space and its supernet, plain and folded, in float64 with the same weights."""
+    target = space(name, False, **options)
+    plain, folded = (target.supernet(edge).double() for _ in range(2))
+    folded.load_state_dict(plain.state_dict())
+    executor = WeightFolding()
+    for graph in folded.modules():
+        if isinstance(graph, CellGraph):
+            graph.share_relus()
+            for one in graph.edges.values():
+                one.executor = executor
+    return target, plain, folded
+
+
+@pytest.mark.parametrize("scaled", [False, True], ids=["unscaled", "scaled"])
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
+def test_every_edge(name: str, edge: str, scaled: bool) -> None:
+    target, plain, folded = pair(name, EDGES[edge])
+    assert_same(plain, folded, weights(target, edge=scaled))
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("name", ["nas_bench_201", "darts"])
+def test_every_option(name: str, options: str) -> None:
+    target, plain, folded = pair(name, **OPTIONS[options])
+    assert_same(plain, folded, weights(target))
+
+
+@pytest.mark.parametrize("norm", ["none", "plain", "affine"])
+def test_pools_and_other_ops(norm: str) -> None:
+    target, plain, folded = pair("darts", pool_norm=norm, ops=MORE_OPS)
+    assert_same(plain, folded, weights(target))
+
+
+@pytest.mark.parametrize("edge", ["mixed", "gdas", "partial"])
+@pytest.mark.parametrize("density", [0.0, 0.15, 0.5])
+def test_inactive_ops(density: float, edge: str) -> None:
+    target, plain, folded = pair("nas_bench_201", EDGES[edge])
+    assert_same(plain, folded, weights(target, density))
+
+
+def test_weights_without_gradient_leave_out_the_inactive_ops() -> None:
+    """The weights of ops that are not executed are zero up to rounding, and matter for their gradients alone."""
+    target, plain, folded = pair("nas_bench_201", EDGES["gdas"])
+    arch = {
+        name: row._replace(op=row.op.detach() * torch.tensor(row.active)) for name, row in weights(target, 0.3).items()
+    }
+    x = torch.randn(4, *target.shape, dtype=torch.float64)
+    torch.testing.assert_close(plain(x, arch), folded(x, arch), rtol=1e-9, atol=1e-10)
+
+
+def test_relu_of_a_node_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    original = nn.ReLU.forward
+    monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: calls.append(1) or original(self, x))
+    target, plain, folded = pair("nas_bench_201")
+    counts = []
+    for network in (plain, folded):
+        calls.clear()
+        outputs_and_gradients(network, weights(target))
+        counts.append(len(calls))
+    assert counts[0] - counts[1] == 3 * (6 * 2 - 3), "per cell: 6 edges of two convolutions, 3 nodes"
+    memos = [module.memo for module in folded.modules() if isinstance(module, SharedReLU)]
+    assert not any(memos), "no features are kept after a pass"
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_split_op_equals_the_op(name: str, stride: int) -> None:
+    torch.manual_seed(0)
+    op, x = OPS[name](4, stride, OpOptions(pool_norm="affine")), torch.randn(3, 4, 8, 8)
+    parts = split_norm(op)
+    if parts is None:
+        assert name == "noise" or (name == "skip_connect" and stride == 1)
+    else:
+        torch.testing.assert_close(parts.norm(parts.features(x)), op(x))
