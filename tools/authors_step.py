@@ -24,7 +24,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -48,6 +47,7 @@ REPLACED = {
     "for v in self.model.parameters()).mul_": "for v in self.model.parameters()]).mul_",
 }
 """Removed interfaces of PyTorch and Python, and their successors of equal meaning."""
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 STUBS = ("torchvision", "torchvision.transforms", "torchvision.datasets", "nas_201_api")
 """Modules that the programs import and a step does not need."""
 
@@ -131,7 +131,7 @@ def function_of(script: Path, name: str, **names: Any) -> Callable[..., Any]:
     tree = ast.parse(replace(script.read_text()))
     tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     namespace: dict[str, Any] = {
-        "torch": torch, "nn": nn, "np": np, "time": time, "random": random, "logging": logging, "deepcopy": deepcopy,
+        "torch": torch, "nn": nn, "np": np, "time": time, "random": random, "logging": logging,
         "Variable": torch.autograd.Variable, **names,
     }  # fmt: skip
     exec(compile(tree, str(script), "exec"), namespace)
@@ -153,7 +153,7 @@ def run_autodl(refs: Path, method: str, batches: Batches) -> None:
     )  # fmt: skip
     config = {"name": name, "C": 16, "N": 5, "max_nodes": 4, "num_classes": 10, "affine": False}
     config |= {"space": models.get_search_spaces("cell", "nas-bench-201"), "track_running_stats": False}
-    network = models.get_cell_based_tiny_net(config).cuda()
+    network = models.get_cell_based_tiny_net(config).to(DEVICE)
     if method == "gdas":
         network.set_tau(10)
     weights = torch.optim.SGD(network.get_weights(), 0.025, momentum=0.9, weight_decay=5e-4, nesterov=True)
@@ -176,7 +176,7 @@ def run_drnas(refs: Path, method: str, batches: Batches) -> None:
     criterion = nn.CrossEntropyLoss()
     network = search_model.TinyNetwork(
         16, 5, 4, 10, criterion, cell_operations.NAS_BENCH_201, k=1, species="dirichlet"
-    ).cuda()  # fmt: skip
+    ).to(DEVICE)  # fmt: skip
     optimizer = torch.optim.SGD(network.get_weights(), 0.025, momentum=0.9, weight_decay=3e-4)
     train = function_of(root / "201-space" / "train_search.py", "train", utils=utils, args=arguments)
     second = Batches(batches.steps, len(batches.batch[0]))
@@ -193,7 +193,7 @@ def run_darts(refs: Path, method: str, batches: Batches) -> None:
 
     arguments = options(unrolled=method == "darts_2nd")
     criterion = nn.CrossEntropyLoss()
-    network = model_search.Network(16, 10, 8, criterion).cuda()
+    network = model_search.Network(16, 10, 8, criterion).to(DEVICE)
     optimizer = torch.optim.SGD(network.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
     train = function_of(root / "train_search.py", "train", utils=utils, args=arguments)
     second = Batches(batches.steps, len(batches.batch[0]))

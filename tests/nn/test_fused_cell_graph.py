@@ -193,12 +193,7 @@ def test_fused_cells_do_not_fuse_sync_batch_norm() -> None:
 
 def test_fused_option_selects_the_cell_class() -> None:
     for name in ("nas_bench_201", "darts"):
-        kinds = [
-            {
-                (type(m), getattr(m, "fused", None))
-                for m in space(name, on).supernet().modules()
-                if isinstance(m, CellGraph)
-            }
-            for on in (False, True, None)
-        ]
+        networks = [space(name, on).supernet() for on in (False, True, None)]
+        graphs = [[m for m in network.modules() if isinstance(m, CellGraph)] for network in networks]
+        kinds = [{(type(m), getattr(m, "fused", None)) for m in found} for found in graphs]
         assert kinds == [{(CellGraph, None)}, {(FusedCellGraph, True)}, {(FusedCellGraph, None)}]
