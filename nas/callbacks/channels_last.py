@@ -1,4 +1,4 @@
-"""Memory format of the supernet."""
+"""Memory format of the trained network."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from torch import nn
 
 from nas.data.base import ImageData
 from nas.nn.compile_cost import estimate_seconds
+from nas.nn.macs import count_macs
 from nas.searches.base import SupernetSearch
 from nas.searches.step_macs import count_step_macs
+from nas.training.network_training import Training
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
 Mode = Literal["auto"] | bool
 LONG = 600.0
-"""Estimated seconds of a search from which "auto" changes the memory format."""
+"""Estimated seconds of a run from which "auto" changes the memory format."""
 
 
 class ChannelsLast(pl.Callback):
-    """Store the convolutions of a supernet in the channels-last memory format, which their outputs then have.
+    """Store the convolutions of the trained network in the channels-last memory format, which their outputs then have.
 
     Convolutions and batch norm are faster in this format on a CPU. Results are equal up to rounding.
 
     Args:
-        mode: True: channels last. False: PyTorch's default. "auto": channels last on a CPU in a search of more than
+        mode: True: channels last. False: PyTorch's default. "auto": channels last on a CPU in a run of more than
             about ten minutes, by an estimate that depends on the sizes of network and data alone.
 
     Raises:
@@ -41,11 +43,11 @@ class ChannelsLast(pl.Callback):
         self._chosen = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if self.mode is True and not isinstance(pl_module, SupernetSearch):
+        if self.mode is True and not isinstance(pl_module, SupernetSearch | Training):
             raise NasError("channels_last=true: this search trains no supernet. Use channels_last=auto.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not isinstance(pl_module, SupernetSearch):
+        if not isinstance(pl_module, SupernetSearch | Training):
             return
         self._chosen = self.mode is True
         if self.mode == "auto" and pl_module.device.type == "cpu":
@@ -56,7 +58,9 @@ class ChannelsLast(pl.Callback):
         self._convert(pl_module)  # a search in stages has replaced its supernet
 
     def _convert(self, module: pl.LightningModule) -> None:
-        if self._chosen and isinstance(module, SupernetSearch):
+        if self._chosen and isinstance(module, Training):
+            module.set_memory_format(torch.channels_last)
+        elif self._chosen and isinstance(module, SupernetSearch):
             supernet: nn.Module = module.supernet
             supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -73,7 +77,11 @@ def batch_size(trainer: pl.Trainer) -> int:
     return data.batch_size
 
 
-def count_run_macs(trainer: pl.Trainer, search: SupernetSearch) -> float:
-    """Return the multiply-adds of all steps of a search."""
-    images = float(trainer.num_training_batches) * batch_size(trainer) * max(trainer.max_epochs or 1, 1)
-    return count_step_macs(search) * images
+def count_run_macs(trainer: pl.Trainer, module: SupernetSearch | Training) -> float:
+    """Return the multiply-adds of all steps of a run; a step of a training has three passes."""
+    data = getattr(trainer, "datamodule", None)
+    assert isinstance(data, ImageData)
+    images = float(trainer.num_training_batches) * data.batch_size * max(trainer.max_epochs or 1, 1)
+    if isinstance(module, Training):
+        return 3 * count_macs(module.network, data.shape) * images
+    return count_step_macs(module) * images

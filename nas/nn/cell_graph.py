@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,14 @@ from nas.nn.pooling import Memo, Pool, SharedReLU
 
 DropPathTarget = Literal["op", "node"]
 """Target of drop path: the output of each op except identities (DARTS), or the sum of a node (FairDARTS)."""
+
+
+class NodeExecutor(Protocol):
+    """Executes the nodes of restricted cells in another way, for example by compiled code."""
+
+    def node(self, graph: CellGraph, incoming: Sequence[int], features: Mapping[int, Tensor]) -> Tensor | None:
+        """Return the features of a node after drop path, None to execute its ops one by one."""
+        ...
 
 
 class CellGraph(nn.Module):
@@ -32,6 +40,9 @@ class CellGraph(nn.Module):
         options: of the ops.
         drop_path_on: the target of drop path.
     """
+
+    executor: NodeExecutor | None = None
+    """Executor of the nodes of a restricted cell; None: the graph executes their ops one by one."""
 
     def __init__(
         self,
@@ -66,7 +77,10 @@ class CellGraph(nn.Module):
         """
         features = dict(enumerate(inputs))
         for node, incoming in self._into:
-            total: Tensor | None = None
+            total = None if rows is not None or self.executor is None else self.executor.node(self, incoming, features)
+            if total is not None:
+                features[node] = total
+                continue
             for e in incoming:
                 edge = self.edges[self.keys[e]]
                 out = edge(features[self.cell.edges[e][0]], None if rows is None else rows[e])

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import nn
 
 from nas.nn.edges.mixed import MixedEdge
+from nas.nn.network_compiler import distinct_pieces
 
 FLOPS_PER_THREAD = 4e10
 """Floating-point operations a second of eager steps on a CPU thread; NAS-Bench-201 supernets reach 1.5e10 to 6e10."""
@@ -16,6 +17,10 @@ SECONDS_PER_MODULE = 4.0
 """Seconds that one module of an op takes to compile, in one kind of step; measured on two cores."""
 
 
+NETWORK_SAVED = 0.25
+"""The same of a step that trains the network of a genotype."""
+
+
 class CompileEstimate(NamedTuple):
     """Estimated seconds of a run."""
 
@@ -23,11 +28,13 @@ class CompileEstimate(NamedTuple):
     """Duration of all steps without compilation."""
     cost: float
     """Duration of the compilation, if nothing is cached."""
+    share: float = SAVED
+    """Share of a step that compilation saves."""
 
     @property
     def saved(self) -> float:
         """The duration that compiled steps save."""
-        return SAVED * self.eager
+        return self.share * self.eager
 
     @property
     def pays(self) -> bool:
@@ -48,7 +55,18 @@ def estimate_compile(network: nn.Module, macs: float, threads: int) -> CompileEs
     return CompileEstimate(estimate_seconds(macs, threads), SECONDS_PER_MODULE * 2 * count_modules(network))
 
 
+def estimate_network_compile(network: nn.Module, macs: float, threads: int) -> CompileEstimate:
+    """Estimate the same for the network of a genotype."""
+    cost = SECONDS_PER_MODULE * sum(map(count_layers, distinct_pieces(network)))
+    return CompileEstimate(estimate_seconds(macs, threads), cost, NETWORK_SAVED)
+
+
+def count_layers(module: nn.Module) -> int:
+    """Return the number of layers in a module."""
+    return sum(next(layer.children(), None) is None for layer in module.modules())
+
+
 def count_modules(network: nn.Module) -> int:
     """Return the number of layers on edges of different structure, which are compiled once each."""
     edges = {repr(module): module for module in network.modules() if isinstance(module, MixedEdge)}
-    return sum(next(layer.children(), None) is None for edge in edges.values() for layer in edge.modules())
+    return sum(map(count_layers, edges.values()))

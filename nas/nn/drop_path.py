@@ -28,3 +28,12 @@ class DropPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return drop_path(x, self.probability) if self.training else x
+
+    def mask(self, x: Tensor) -> Tensor:
+        """Return the factors [B, 1, ...] of the samples in training mode, from the random numbers of ``forward``.
+
+        They have the dtype of ``x``, but at least float32.
+        """
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        factors = torch.ones(len(x), *[1] * (x.dim() - 1), dtype=dtype, device=x.device)
+        return factors if self.probability == 0 else factors.bernoulli_(1 - self.probability) / (1 - self.probability)

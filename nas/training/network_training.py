@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -70,7 +70,6 @@ class Training(pl.LightningModule):
         drop_path: final drop-path probability; it grows linearly from 0, as epoch / epochs (DARTS).
         clip_norm: maximum norm of the gradient over all parameters; None: no clipping.
         decay_norm_and_bias: apply weight decay to biases and to the parameters of norms.
-        channels_last: use the channels-last memory format for network and images.
         seed: seed of drop path and dropout in distributed training, together with epoch, batch and rank. Ranks differ,
             and a resumed run samples the same numbers, also within an epoch.
 
@@ -89,14 +88,13 @@ class Training(pl.LightningModule):
         drop_path: float = 0.0,
         clip_norm: float | None = 5.0,
         decay_norm_and_bias: bool = True,
-        channels_last: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
         if drop_path and not any(isinstance(module, DropPath) for module in network.modules()):
             raise NasError(f"training.drop_path={drop_path}: this network has no drop path. Set training.drop_path=0.")
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.memory_format = torch.contiguous_format
+        self.network = network
         self.task = Classification(label_smoothing)
         self.auxiliary_weight = auxiliary_weight
         self.drop_path = drop_path
@@ -119,6 +117,12 @@ class Training(pl.LightningModule):
         """Return the logits [B, classes]."""
         logits: Tensor = self.network(x)
         return logits
+
+    def set_memory_format(self, memory_format: torch.memory_format) -> None:
+        """Store the convolutions of the network, and all images, in a memory format."""
+        self.memory_format = memory_format
+        network: nn.Module = self.network
+        network.to(memory_format=memory_format)  # type: ignore[call-overload]
 
     def configure_optimizers(self) -> Any:
         optimizer = self._make_optimizer(parameter_groups(self.network, self.decay_norm_and_bias))

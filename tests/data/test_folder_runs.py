@@ -96,7 +96,7 @@ def test_folder_training_resumes_after_a_kill(epoch: int, batch: int | None, roo
         "dataset.num_workers=1", "dataset.batch_size=8", "dataset.cutout=4", "network.channels=4", "network.layers=3",
         "training.drop_path=0.4", "ema=0.9", "trainer.accumulate_grad_batches=2", "training.decay_norm_and_bias=false",
         "epochs=4", "training.label_smoothing=0.1", "training.scheduler.schedule=linear",
-        "training.scheduler.warmup_epochs=2", "training.channels_last=true", "trainer.precision=bf16-mixed",
+        "training.scheduler.warmup_epochs=2", "channels_last=true", "trainer.precision=bf16-mixed",
     ]  # fmt: skip
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     succeeded(script("train", *arguments, f"hydra.run.dir={whole}", cwd=tmp_path))

@@ -125,7 +125,7 @@ def test_ntk_rows_batched_equal_those_by_loop() -> None:
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
 def test_network_is_trained_evaluated_and_exported_on_cuda(precision: str, tmp_path: Path) -> None:
     small = ["genotype=DARTS_V2", "network.channels=4", "network.layers=3", *DATA, "trainer=gpu"]
-    options = ["epochs=2", f"trainer.precision={precision}", "training.channels_last=true", "ema=0.9"]
+    options = ["epochs=2", f"trainer.precision={precision}", "channels_last=true", "ema=0.9"]
     trained = run("train", tmp_path / "run", *small, *options)
     assert trained["accelerator"] == "cuda"
     tested = run("train", tmp_path / "eval", "mode=eval", f"weights={tmp_path}/run", *DATA, "trainer=gpu")

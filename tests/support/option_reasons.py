@@ -31,7 +31,6 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
         "num_workers": "the processes that decode; the batches are the same",
         "fused": "the same results up to rounding: tests/nn/test_fused_cell_graph.py",
         "rows": "three ways to the same kernel: tests/proxies/test_ntk.py",
-        "channels_last": "the same results up to rounding",
     },
     "HuggingFace": {
         **dict.fromkeys((*IMAGE_OPTIONS, "test_split"), "passed to ImageData in one call, as those of Cifar10"),
@@ -55,6 +54,7 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
     "ChannelsLast": {"mode": "tests/callbacks/test_channels_last.py"},
     "FoldWeights": {"mode": "tests/callbacks/test_fold_weights.py"},
     "CompileEdges": dict.fromkeys(("mode", "backend"), "tests/callbacks/test_compile.py"),
+    "CompileNetwork": dict.fromkeys(("mode", "backend"), "tests/callbacks/test_compile_network.py"),
     "DrnasProgressive": {"keep": "tests/callbacks/schedules/test_stages.py"},
     "EarlyFixing": {"margin": "tests/callbacks/schedules/test_early_fixing.py"},
     "PDartsStages": dict.fromkeys(("keep", "init_std"), "tests/callbacks/schedules/test_p_darts.py"),

@@ -249,7 +249,9 @@ def test_training_channels_last_matches_contiguous() -> None:
     for last in (False, True):
         torch.manual_seed(0)
         network = Darts((3, 16, 16), 10).network(load_genotype(DARTS), channels=4, layers=3).double()
-        training = Training(network, SGD, channels_last=last)
+        training = Training(network, SGD)
+        if last:
+            training.set_memory_format(torch.channels_last)
         training.log_dict = lambda *args, **kwargs: None  # type: ignore[assignment]
         x = torch.randn(4, 3, 16, 16, dtype=torch.float64)
         loss = training.training_step((x, torch.arange(4)), 0)

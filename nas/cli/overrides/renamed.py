@@ -84,6 +84,7 @@ RENAMED = {
     "method.weight_optimizer": "method.weight_step.optimizer",
     "method=scan": "mode=rank_proxies",
     "score": "proxy",
+    "training.channels_last": "channels_last",
     "training.scheduler.by": "training.scheduler.interval",
     "training.scheduler.law": "training.scheduler.schedule",
     "training.scheduler.rest": "training.scheduler.final_epochs_at_min",

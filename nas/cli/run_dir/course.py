@@ -19,8 +19,9 @@ FREE = {
     *(f"dataset.{key}" for key in ("root", "download", "on_device", "num_workers", "name")),
     *(f"dataset.{key}" for key in ("subset_file", "test_list", "test_list_file", "split_record")),
     "evaluator.root",
+    "training.channels_last",  # of version 0.2.0
 }
-"""Options that a resumed run may change: they set the length of the run, name files, or choose a device."""
+"""Options that a resumed run may change: they set the length of the run, name files, or choose a device or format."""
 TRAINER = (
     "precision",
     "accumulate_grad_batches",
@@ -80,7 +81,7 @@ def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) ->
     except (ValueError, TypeError, KeyError, AttributeError):
         raise NasError(f"ckpt_path: the checkpoint is damaged (its '{KEY}'). Give an older one.") from None
     ours = course_of(cfg, epochs, **more)
-    keys = dict.fromkeys([*ours, *theirs])
+    keys = [key for key in dict.fromkeys([*ours, *theirs]) if key not in FREE]
     different = [key for key in keys if not (key in ours and key in theirs and _equal(key, ours[key], theirs[key]))]
     if different:
         key = different[0]
