@@ -1,0 +1,22 @@
+"""nas.cli.run_dir.course: options of a checkpoint that a resumed run no longer has."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from omegaconf import OmegaConf
+
+from nas.callbacks.recording.run_state import KEY
+from nas.cli.run_dir.course import check_course, encode_course
+from nas.utils.errors import NasError
+
+
+def test_memory_format_of_an_earlier_version_does_not_change_the_course() -> None:
+    cfg = OmegaConf.create({"trainer": {"max_epochs": 2}, "training": {"clip_norm": 5.0}})
+    saved = json.loads(encode_course(cfg))
+    saved["options"]["training.channels_last"] = True
+    check_course(cfg, {KEY: {"options": json.dumps(saved)}})
+    saved["options"]["training.other"] = 1
+    with pytest.raises(NasError, match="training.other=no such option: the run of ckpt_path has 1"):
+        check_course(cfg, {KEY: {"options": json.dumps(saved)}})
