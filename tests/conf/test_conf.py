@@ -143,11 +143,13 @@ def test_trainer_selects_accelerator_and_devices() -> None:
 
 @each("logger")
 def test_logger_writes_below_the_output(search_config: DictConfig, tmp_path: Path) -> None:
-    if "tensorboard" in search_config.logger:
-        pytest.importorskip("tensorboard")
+    for name in ("tensorboard", "mlflow"):
+        if name in search_config.logger:
+            pytest.importorskip(name)
     loggers = [instantiate(part, _convert_="all") for part in search_config.logger.values()]
     assert all(isinstance(logger, Logger) for logger in loggers)
-    assert all(Path(str(logger.save_dir)).is_relative_to(tmp_path) for logger in loggers)
+    places = [logger.save_dir or logger._tracking_uri.removeprefix("sqlite:///") for logger in loggers]
+    assert all(Path(place).is_relative_to(tmp_path) for place in places)
 
 
 @each("proxy", "method=random_search")
