@@ -10,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 CODE := $(wildcard nas tests tools search.py train.py setup.py)
 
-.PHONY: help .venv search train test test-all mutants campaign lint format bench gpu clean
+.PHONY: help .venv search train test test-all mutants campaign lint format bench bench-gpu gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -51,8 +51,17 @@ format: $(STAMP) ## Rewrite the code in the house format
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: $(STAMP) ## Measure speed
-	$(BIN)/python tools/bench.py $(ARGS)
+bench: $(STAMP) ## Measure the step of every method for BENCHMARKS.md; REFS=DIR: beside the authors' repositories in DIR
+	$(BIN)/python tools/bench.py --write $(if $(REFS),--refs $(REFS) --rounds 2) $(ARGS)
+	$(if $(REFS),$(BIN)/python tools/bench_tenas.py $(REFS)/TENAS)
+
+bench-gpu: $(STAMP) ## The same on a GPU in 9 minutes; with CIFAR-10 in DATA, one whole search
+	$(BIN)/python tools/bench.py --seconds 200 --steps 20 --variants plain,fast trainer=gpu trainer.precision=bf16-mixed \
+	  dataset.batch_size=64 method=gdas,darts,drnas,pc_darts,darts_2nd $(if $(REFS),--refs $(REFS)) $(ARGS)
+	@if [ -e $(DATA)/cifar-10-batches-py ] || [ -e $(DATA)/cifar-10-python.tar.gz ]; then set -x; \
+	  $(BIN)/python search.py experiment=pc_darts/cifar10 trainer=gpu trainer.precision=bf16-mixed paths.data=$(DATA) \
+	    trainer.max_time="'00:00:05:00'"; \
+	else echo "no CIFAR-10 in $(DATA): make bench-gpu DATA=DIR also runs the search of PC-DARTS"; fi
 
 gpu: $(STAMP) ## On a machine with a GPU: its tests, the speed of every method, and with CIFAR-10 in DATA four whole runs
 	$(BIN)/pytest -m gpu $(ARGS)

@@ -1,63 +1,213 @@
-"""Measure the bilevel step of each method through search.py, at the size of the published searches.
+"""Measure the bilevel step of methods through search.py, at the size of the published searches.
 
-    python tools/bench.py                         every method on nas_bench_201, on the CPU
+    python tools/bench.py                                     every method on both spaces, on the CPU
     python tools/bench.py trainer=gpu space=darts method=gdas,drnas trainer.precision=bf16-mixed
+    python tools/bench.py --refs DIR --rounds 3 --write method=gdas,darts threads=2
 
-Arguments are overrides of search.py; ``method`` and ``space`` accept lists. Prints one JSON line per run, then a table.
+Arguments with "=" are overrides of search.py; ``method`` and ``space`` accept lists. Each variant is a process:
+
+    plain     channels_last=false fold_weights=false compile=false
+    fast      channels_last=true fold_weights=true
+    compiled  the same with compile=true
+    authors   the authors' own step (tools/authors_step.py), with --refs
+
+All variants of a method run in turn in each round, so that a ratio compares runs of one minute. Ratios are medians over
+the rounds. Prints one JSON line per run, then a table, which --write stores in BENCHMARKS.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
+import os
+import platform
+import re
+import shlex
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 EXCLUDED = ("mask_gumbel", "mask_rl", "tas")  # no training steps, or layer widths only
+WARMUP = 3  # steps that StepTimer does not count
+PLAIN = {"channels_last": "false", "fold_weights": "false", "compile": "false"}
+FAST = {"channels_last": "true", "fold_weights": "true", "compile": "false"}
+VARIANTS = {"plain": PLAIN, "fast": FAST, "compiled": FAST | {"compile": "true"}}
 DEFAULTS = {
     "method": ",".join(sorted({path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")} - set(EXCLUDED))),
-    "space": "nas_bench_201",
+    "space": "nas_bench_201,darts",
     "dataset": "synthetic",
     "dataset.size": "2048",
     "epochs": "1",
-    "trainer.limit_train_batches": "13",
     "trainer.limit_val_batches": "0",
 }
+BATCH = {"nas_bench_201": "64", "darts": "16"}
+"""Default batch sizes: as published, and a quarter of it on the DARTS space, whose steps are long on a CPU."""
+NO_PROGRAM = 2
+"""Exit code of authors_step.py for a method without a program."""
+BEGIN, END = "<!-- begin of make bench -->", "<!-- end of make bench -->"
 
 
-def measure(overrides: dict[str, str]) -> dict[str, object]:
+@dataclass
+class Row:
+    """Measurements of a method on a space, by variant; one value per round."""
+
+    method: str
+    space: str
+    batch: int
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
+    start: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds of the training loop in addition to its median steps: the compilation and the first steps."""
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, variant: str, found: Mapping[str, Any]) -> None:
+        """Store the result of a run."""
+        if not found:
+            return
+        if found.get("step_seconds") is None:
+            self.failed[variant] = str(found.get("failed"))
+            return
+        self.seconds.setdefault(variant, []).append(float(found["step_seconds"]))
+        self.memory[variant] = int(found["peak_memory_bytes"])
+        if "search_seconds" in found:
+            start = float(found["search_seconds"]) - int(found["steps"]) * float(found["step_seconds"])
+            self.start.setdefault(variant, []).append(start)
+
+    def median(self, variant: str) -> float | None:
+        values = self.seconds.get(variant)
+        return statistics.median(values) if values else None
+
+    def ratio(self, base: str, variant: str) -> float | None:
+        """Return the median over rounds of the time of ``base`` by that of ``variant``."""
+        pairs = list(zip(self.seconds.get(base, []), self.seconds.get(variant, []), strict=False))
+        return statistics.median(one / other for one, other in pairs) if pairs else None
+
+    def compile_seconds(self) -> float | None:
+        if "compiled" not in self.start or "fast" not in self.start:
+            return None
+        return statistics.median(self.start["compiled"]) - statistics.median(self.start["fast"])
+
+
+def measure(overrides: Mapping[str, str], steps: int) -> dict[str, Any]:
     """Run a short search and return its summary, or the last line of its error."""
     with tempfile.TemporaryDirectory() as directory:
         arguments = [f"{key}={value}" for key, value in overrides.items()]
-        command = [sys.executable, str(ROOT / "search.py"), *arguments, f"hydra.run.dir={directory}/run"]
+        command = [sys.executable, str(ROOT / "search.py"), *arguments, f"trainer.limit_train_batches={steps}"]
+        command.append(f"hydra.run.dir={directory}/run")
         done = subprocess.run(command, capture_output=True, text=True, cwd=directory)
         summary = Path(directory, "run", "summary.json")
         if not summary.exists():
             return {"failed": (done.stderr or done.stdout).strip().splitlines()[-1:]}
-        found: dict[str, object] = json.loads(summary.read_text())
-        return found
+        return {**json.loads(summary.read_text()), "steps": steps}
 
 
-def main(arguments: list[str]) -> None:
-    given = DEFAULTS | dict(argument.split("=", 1) for argument in arguments)
-    rows = []
+def measure_authors(refs: Path, row: Row, steps: int, threads: str | None) -> dict[str, Any]:
+    """Run the authors' step in a process of its own."""
+    command = [sys.executable, str(ROOT / "tools" / "authors_step.py"), str(refs), row.method, row.space]
+    command += ["--steps", str(steps), "--batch-size", str(row.batch)]
+    command += [] if threads is None else ["--threads", threads]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == NO_PROGRAM:
+        return {}
+    if done.returncode:
+        return {"failed": done.stderr.strip().splitlines()[-1:]}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def run(options: argparse.Namespace, given: Mapping[str, str]) -> list[Row]:
+    """Measure all variants of all methods and spaces, round by round, within the time limit."""
+    began, rows = time.monotonic(), []
     for method, space in itertools.product(given["method"].split(","), given["space"].split(",")):
-        found = measure(given | {"method": method, "space": space})
-        row = {"method": method, "space": space} | {
-            key: found.get(key) for key in ("step_seconds", "peak_memory_bytes", "device", "precision", "failed")
-        }
-        print(json.dumps(row), flush=True)
+        batch = given.get("dataset.batch_size", BATCH.get(space, "64"))
+        row = Row(method, space, int(batch))
+        for _ in range(options.rounds):
+            for variant in (*(["authors"] if options.refs else []), *options.variants):
+                if options.seconds is not None and time.monotonic() - began > options.seconds:
+                    return [*rows, row]
+                if variant == "authors":
+                    found = measure_authors(options.refs, row, options.steps, given.get("threads"))
+                else:
+                    more = {"method": method, "space": space, "dataset.batch_size": batch}
+                    found = measure({**given, **VARIANTS[variant], **more}, WARMUP + options.steps)
+                row.add(variant, found)
+                keys = ("step_seconds", "peak_memory_bytes", "device", "precision", "failed")
+                line = {"method": method, "space": space, "variant": variant}
+                print(json.dumps(line | {key: found[key] for key in keys if key in found}), flush=True)
         rows.append(row)
-    print(f"\n{'method':<12}{'space':<16}{'ms a step':>10}{'peak MiB':>10}")
+    return rows
+
+
+def table(rows: Sequence[Row], variants: Sequence[str]) -> list[str]:
+    """Return the Markdown table of the measurements."""
+    fastest = variants[-1]
+    header = ["method", "space", "batch", *(f"{name}, s" for name in variants)]
+    header += [f"{base} / {name}" for base, name in itertools.pairwise(variants)]
+    header += [f"{variants[0]} / {fastest}"] if len(variants) > 2 else []
+    header += [f"images a second, {fastest}", f"MiB, {fastest}"] + (
+        ["compilation, s"] if "compiled" in variants else []
+    )
+    lines = [header, ["---"] * len(header)]
     for row in rows:
-        if row["step_seconds"] is not None:
-            milliseconds, memory = 1000 * float(row["step_seconds"]), int(row["peak_memory_bytes"]) / 2**20
-            print(f"{row['method']:<12}{row['space']:<16}{milliseconds:>10.1f}{memory:>10.0f}")
-        else:
-            print(f"{row['method']:<12}{row['space']:<16}  failed: {row['failed']}")
+        medians = [row.median(name) for name in variants]
+        ratios = [row.ratio(base, name) for base, name in itertools.pairwise(variants)]
+        ratios += [row.ratio(variants[0], fastest)] if len(variants) > 2 else []
+        last, memory = row.median(fastest), row.memory.get(fastest)
+        rest = [None if last is None else 2 * row.batch / last, None if memory is None else memory / 2**20]
+        cells = [f"`{row.method}`", f"`{row.space}`", str(row.batch)]
+        cells += ["-" if value is None else f"{value:.2f}" for value in (*medians, *ratios)]
+        cells += ["-" if value is None else f"{value:.0f}" for value in rest]
+        compilation = row.compile_seconds()
+        cells += ["-" if compilation is None else f"{compilation:.0f}"] if "compiled" in variants else []
+        lines.append(cells)
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def write(lines: Sequence[str], command: str, rounds: int, threads: str | None) -> None:
+    """Replace the measurements of the last call in BENCHMARKS.md."""
+    file = ROOT / "BENCHMARKS.md"
+    machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), {threads or 'default'} threads"
+    text = [BEGIN, f"{date.today()}, {machine}, {rounds} rounds: `{command}`.", "", *lines, END]
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    file.write_text(pattern.sub(lambda _: "\n".join(text), file.read_text()))
+
+
+def parse_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:
+    """Return the options, and the overrides of search.py over their defaults."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--refs", type=Path, help="folder with clones of the authors' repositories")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=8, help="steps of a run that are counted")
+    parser.add_argument("--variants", type=lambda text: text.split(","), default=["plain", "fast"])
+    parser.add_argument("--seconds", type=float, help="time after which no further run starts")
+    parser.add_argument("--write", action="store_true", help="store the table in BENCHMARKS.md")
+    options, rest = parser.parse_known_args(arguments)
+    wrong = [text for text in rest if "=" not in text] + [name for name in options.variants if name not in VARIANTS]
+    if wrong:
+        parser.error(f"{wrong[0]}: neither an option, nor an override key=value, nor one of {', '.join(VARIANTS)}")
+    return options, DEFAULTS | dict(text.split("=", 1) for text in rest)
+
+
+def main(arguments: Sequence[str]) -> None:
+    options, given = parse_arguments(arguments)
+    rows = run(options, given)
+    lines = table(rows, [*(["authors"] if options.refs else []), *options.variants])
+    print("\n" + "\n".join(lines))
+    for row in rows:
+        for variant, reason in row.failed.items():
+            print(f"{row.method} on {row.space}, {variant}: {reason}")
+    if options.write:
+        shown = ["REFS" if text == str(options.refs) else text for text in arguments]
+        write(lines, f"python tools/bench.py {shlex.join(shown)}", options.rounds, given.get("threads"))
 
 
 if __name__ == "__main__":
