@@ -10,6 +10,7 @@ import torch
 from nas.callbacks.channels_last import Mode, batch_size, count_run_macs, is_mode
 from nas.nn.cell_graph import CellGraph
 from nas.nn.compile_cost import estimate_compile
+from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.edges.compiler import EdgeCompiler, find_compiler_error
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
@@ -28,8 +29,9 @@ class CompileEdges(pl.Callback):
     generated code is cached on disk by PyTorch ($TORCHINDUCTOR_CACHE_DIR), so that a second run does not compile again.
 
     Args:
-        mode: True: compile. False: do not. "auto": compile on a CPU if the estimated duration of the search makes up
-            for the compilation. The estimate depends on the sizes of network and data alone.
+        mode: True: compile. False: do not. "auto": compile on a CPU if the supernet has no depthwise convolutions and
+            the estimated duration of the search makes up for the compilation. The estimate depends on the sizes of
+            network and data alone.
         backend: backend of ``torch.compile``.
 
     Raises:
@@ -72,7 +74,8 @@ class CompileEdges(pl.Callback):
                 edge.executor = self.compiler
 
     def _pays(self, trainer: pl.Trainer, search: SupernetSearch) -> bool:
-        if search.device.type != "cpu":
+        depthwise = any(isinstance(module, DepthwiseConv2d) for module in search.supernet.modules())
+        if search.device.type != "cpu" or depthwise:  # compiled, edges with depthwise convolutions are slower
             return False
         macs = count_run_macs(trainer, search)
         estimate = estimate_compile(search.supernet, macs, torch.get_num_threads())

@@ -112,7 +112,7 @@ def _gradients(
     parts = []
     for first in range(0, kernel, COLUMNS):
         part = weight[..., first : first + COLUMNS]
-        columns = padded[..., first : first + reach + part.shape[-1]]
+        columns = padded.narrow(3, first, reach + part.shape[-1])
         parts.append(_backward(grad, columns, part, stride, (half, 0), 1, (False, True))[1])
     return dx, torch.cat(parts, dim=3)  # type: ignore[arg-type]
 
@@ -162,4 +162,5 @@ def _dilate(grid: Tensor, rows: int, columns: int, step: int) -> Tensor:
     pixels = grid.permute(0, 2, 3, 1)[:, :, None, :, None]
     shape = batch, height * step, width * step, channels
     spread = F.pad(pixels, (0, 0, 0, step - 1, 0, 0, 0, step - 1)).reshape(shape)
-    return spread[:, :rows, :columns].permute(0, 3, 1, 2)
+    # narrow, because batched gradients (torch.autograd.grad, is_grads_batched) do not support slices of everything
+    return spread.narrow(1, 0, rows).narrow(2, 0, columns).permute(0, 3, 1, 2)

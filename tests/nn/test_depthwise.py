@@ -64,6 +64,19 @@ def test_transforms_of_functions(dilation: int) -> None:
     torch.testing.assert_close(*tangents)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_batched_gradients(stride: int) -> None:
+    """The kernels of the zero-cost proxies are computed from these."""
+    x, weight = inputs((8, 8), 5, False)
+    for dilation in (1, 2):
+        out = own(x, weight, stride, dilation)
+        rows = torch.randn(3, *out.shape, dtype=torch.float64)
+        batched = torch.autograd.grad(out, (x, weight), rows, is_grads_batched=True, retain_graph=True)
+        for i, row in enumerate(rows):
+            for one, other in zip(batched, torch.autograd.grad(out, (x, weight), row, retain_graph=True), strict=True):
+                torch.testing.assert_close(one[i], other)
+
+
 def test_only_slow_gradients_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     original = nas.nn.depthwise._DepthwiseConv.apply
