@@ -35,7 +35,7 @@ class OfflineRun:
         begin: protobuf with id, name, project, group, job type and tags.
         exits: exit codes.
         config: the configuration.
-        artifacts: protobufs of the artifacts, inputs and outputs.
+        artifacts: protobufs of the artifacts, inputs and outputs, without those of tables.
         rows: logged metrics, a row per call.
         logged: values of each metric.
         axes: axis of each defined metric.
@@ -49,7 +49,8 @@ class OfflineRun:
         self.exits = [record.exit.exit_code for record in found if record.HasField("exit")]
         config = [*self.begin.config.update, *(u for record in found for u in record.config.update)]
         self.config = {update.key: json.loads(update.value_json) for update in config if update.key}
-        self.artifacts = [record.artifact for record in found if record.HasField("artifact")]
+        artifacts = (record.artifact for record in found if record.HasField("artifact"))
+        self.artifacts = [artifact for artifact in artifacts if artifact.type != "run_table"]
         self.axes = {r.metric.name: r.metric.step_metric for r in found if r.HasField("metric") and r.metric.name}
         self.rows = [_row(record.history.item) for record in found if record.HasField("history")]
         self.logged: dict[str, list[Any]] = {}

@@ -46,7 +46,7 @@ class Curves(pl.Callback):
         transfer: steps between two transfers from the device.
     """
 
-    def __init__(self, every: int = 1, transfer: int = 50) -> None:
+    def __init__(self, every: int = 5, transfer: int = 50) -> None:
         self.every = every
         self.transfer = transfer
         self._pending: list[_Step] = []

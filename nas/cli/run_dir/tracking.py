@@ -10,11 +10,14 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger
 
+from nas.callbacks.recording.history import HISTORY_FILE, read_history
 from nas.cli.run_dir.wandb_run import WandbRun, read_record
 
 log = logging.getLogger(__name__)
 GENOTYPE_FILES = ("genotype.json", "cell.png")
 MODEL_FILES = ("model.pt", "genotype.json")
+TIMELINE = ("val/accuracy", "benchmark/valid", "benchmark/test")
+"""Columns of the table of genotypes."""
 FINAL = (
     *("val_accuracy", "test_accuracy", "best_test_accuracy", "test_top5_accuracy", "test_loss", "calibration_error"),
     *("value", "queries", "benchmark/valid", "benchmark/test", "parameters", "macs"),
@@ -41,6 +44,7 @@ def log_results(loggers: Iterable[Logger], values: Mapping[str, Any], directory:
             _log_files_to_mlflow(logger, directory)
         elif isinstance(logger, WandbRun):
             logger.experiment.summary.update(dict(values))
+            _log_genotypes(logger, directory)
             _log_artifact(logger, directory, str(values["mode"]))
 
 
@@ -78,6 +82,16 @@ def _log_artifact(logger: WandbRun, directory: Path, mode: str) -> None:
         artifact = _artifact("model", run.id, directory, MODEL_FILES)
     if artifact is not None:
         run.log_artifact(artifact)
+
+
+def _log_genotypes(logger: WandbRun, directory: Path) -> None:
+    """Log the genotype of each epoch of a search as a table, with its accuracies."""
+    import wandb
+
+    columns = ("epoch", "genotype", *TIMELINE)
+    rows = [[line.get(name) for name in columns] for line in read_history(directory / HISTORY_FILE)]
+    if rows and logger.mode != "disabled":
+        logger.experiment.log({"genotypes": wandb.Table(columns=list(columns), data=rows)})
 
 
 def _artifact(kind: str, run_id: str, directory: Path, names: Sequence[str]) -> Any:

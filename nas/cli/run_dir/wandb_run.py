@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from nas.utils.atomic_write import write_json
 from nas.utils.errors import NasError
 from nas.utils.read_file import read_json
 
+log = logging.getLogger(__name__)
 MAX_RECORD = 10_000  # bytes
 STEP_AXIS, EPOCH_AXIS = "trainer/global_step", "epoch"
 STEP_METRICS = ("step/", "time/step_ms", "memory/used_gb")
@@ -118,6 +120,8 @@ class WandbRun(WandbLogger):
             self.run_dir.mkdir(parents=True, exist_ok=True)
             record = {name: getattr(run, name) for name in ("id", "name", "group", "project", "entity")}
             write_json(self.run_dir / WANDB_RECORD, {**record, "mode": self.mode})
+        if self.mode in ("online", "shared"):
+            log.info("wandb          %s", run.url)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:

@@ -62,7 +62,7 @@ def test_tensorboard_logger_writes_curves_pictures_and_hyperparameters(
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     monkeypatch.chdir(tmp_path)
-    search(tmp_path / "run", "logger=tensorboard", "callbacks.cell_plots.every=1", "seed=4")
+    search(tmp_path / "run", "logger=tensorboard", "callbacks.cell_plots.every=1", "callbacks.curves.every=1", "seed=4")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     found = EventAccumulator(str(tmp_path / "run" / "tensorboard"), {"images": 0}).Reload()
     for name in ("train/loss", "step/arch_loss", "step/weights_lr", "entropy", "ops/skip_connect", "memory/peak_gb"):
@@ -92,7 +92,7 @@ def test_mlflow_logger_records_curves_pictures_and_results(tmp_path: Path, monke
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    search(tmp_path / "run", "logger=mlflow", "callbacks.cell_plots.every=1")
+    search(tmp_path / "run", "logger=mlflow", "callbacks.cell_plots.every=1", "callbacks.curves.every=1")
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/run/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("nas").experiment_id])
     assert run.info.run_name == "darts-nas_bench_201-synthetic-s0" and run.data.params["method/name"] == "darts"

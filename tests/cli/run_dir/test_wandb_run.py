@@ -7,6 +7,8 @@ import glob
 import json
 import os
 import socketserver
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,7 @@ from tests.support.compose_tools import composed, script, succeeded, tiny
 from tests.support.wandb_tools import offline_run, offline_runs
 
 SMALL = [*tiny("darts"), "logger=wandb", "callbacks.cell_plots.every=1"]
+EACH = ["epochs=1", "callbacks.curves.every=1"]  # a point per step
 NETWORK = ["network.channels=4", "network.cells_per_stage=1"]
 
 
@@ -222,19 +225,19 @@ def test_jobs_of_a_sweep_are_recorded_without_a_connection(tmp_path: Path, serve
 
 def test_search_and_training_have_axes_lineage_and_names(tmp_path: Path) -> None:
     searched, trained = tmp_path / "searched", tmp_path / "trained"
-    search = [*SMALL, "callbacks=curvature", "callbacks.curvature.every=1", "epochs=1", f"hydra.run.dir={searched}"]
+    search = [*SMALL, "callbacks=curvature", "callbacks.curvature.every=1", *EACH, f"hydra.run.dir={searched}"]
     succeeded(script("search", *search, cwd=tmp_path))
-    train = [f"genotype={searched}", *NETWORK, "epochs=1", "logger=wandb", f"hydra.run.dir={trained}"]
+    train = [f"genotype={searched}", *NETWORK, *EACH, "logger=wandb", f"hydra.run.dir={trained}"]
     printed = succeeded(script("train", *train, cwd=tmp_path))
     first, second = offline_run(searched), offline_run(trained)
     for run in (first, second):
         logged = {name.partition(".")[0] for row in run.rows for name in row if not name.startswith("_")}
-        logged -= {"epoch", "trainer/global_step"}
+        logged -= {"epoch", "trainer/global_step", "genotypes"}
         within = {"time/step_ms", "memory/used_gb", *(name for name in logged if name.startswith("step/"))}
         assert {name: run.axes[name] for name in logged} == {
             name: "trainer/global_step" if name in within else "epoch" for name in logged
         }
-        assert all({"epoch", "trainer/global_step"} <= row.keys() for row in run.rows)
+        assert all({"epoch", "trainer/global_step"} <= row.keys() for row in run.rows if "genotypes.path" not in row)
         steps = [row["trainer/global_step"] for row in run.rows if "step/train_loss" in row]
         assert steps == list(range(len(steps))) and len(steps) > 1
     halves = {f"{half}_{value}" for half in ("train", "arch") for value in ("loss", "accuracy")}
@@ -248,6 +251,10 @@ def test_search_and_training_have_axes_lineage_and_names(tmp_path: Path) -> None
     assert second.config["genotype"] == summary["genotype"] and second.config["genotype_from"] == str(searched)
     assert second.begin.display_name == "train-darts-nas_bench_201-synthetic-s0-synthetic-s0"
     assert second.begin.run_group == "train-darts-nas_bench_201-synthetic-s0-synthetic"
+    (table,) = first.logged["genotypes.path"]
+    timeline = json.loads((first.path.parent / "files" / table).read_text())
+    found = json.loads((searched / "summary.json").read_text())
+    assert timeline["data"] == [[0, found["genotype"], found["val_accuracy"], None, None]]
     panels = {name for section in SECTIONS for panel in section.panels for name in panel.metrics}
     shown = {name.partition(".")[0] for run in (first, second) for name in (*run.logged, *run.summary)}
     assert panels - shown == {"benchmark/valid", "benchmark/test", "tau", "plots/val_accuracy", "plots/test_accuracy"}
@@ -274,8 +281,15 @@ def test_resumed_run_continues_its_id(tmp_path: Path) -> None:
     printed = succeeded(script("search", f"ckpt_path={run}", "trainer.max_steps=-1", cwd=tmp_path))
     first, resumed = offline_runs(run)
     assert first.begin.run_id == resumed.begin.run_id == json.loads((run / WANDB_RECORD).read_text())["id"]
-    command = f"upload         wandb sync {first.path.parent} {resumed.path.parent}"
-    assert command in printed
+    command = f"wandb sync {first.path.parent} {resumed.path.parent}"
+    assert f"upload         {command}" in printed
+    checked = subprocess.run(
+        [sys.executable, "-m", *command.split(), "--dry-run"],
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "Would sync 2 run(s)" in checked.stdout + checked.stderr
     assert [row["epoch"] for row in resumed.rows if "train/loss" in row] == [1]
     assert len(resumed.logged["evolution.path"]) == 1
 
