@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from nas.cli.run_dir.command import config_dir_flag
-from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint
+from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint, seed_directories
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -58,6 +58,10 @@ def interrupt_on_sigterm() -> None:
 def how_to_resume(output: Path) -> str:
     """Return the line that names the resume command of the run in ``output``."""
     kept = kept_files(output)
+    searches = [path for path in seed_directories(output) if last_checkpoint(path) is not None]
+    if searches:
+        commands = " and ".join(f"{config_dir_flag()}ckpt_path={path}" for path in searches)
+        return f"interrupted: the last complete epochs are kept. Resume each search on its own, with {commands}"
     if kept is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
     return f"interrupted: {kept} kept. Resume with {_resume_arguments(output)}"

@@ -19,6 +19,7 @@ from nas.cli.checks.arguments import check_choices, check_flags, check_mode
 from nas.cli.checks.dataset_values import check_dataset_values
 from nas.cli.checks.processes import refuse_nested_ddp, refuse_single_node
 from nas.cli.checks.reserve import Plan, make_plan, reserved, reserved_by_job
+from nas.cli.checks.seeds import check_seeds
 from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
 from nas.cli.errors import explain, full_errors, log_error
@@ -151,6 +152,7 @@ def _check(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespac
     """Raise NasError for a configuration that no run can have, or whose output directory is taken."""
     check_config(cfg)
     check_grid(cfg, sweeping)
+    check_seeds(cfg, given, sweeping)
     if "submitit" not in cfg.hydra.launcher._target_:  # submitit starts the processes of a job itself
         refuse_nested_ddp(cfg, sweeping)
         refuse_single_node(cfg)

@@ -27,6 +27,14 @@ class Loss(Protocol):
         ...
 
 
+def grad_or_zeros(loss: Tensor, inputs: Sequence[Tensor], create_graph: bool = False) -> list[Tensor]:
+    """Return d(loss)/d(input) for each input, zeros if the loss does not depend on it."""
+    if not loss.requires_grad:
+        return [torch.zeros_like(x) for x in inputs]
+    grads = torch.autograd.grad(loss, list(inputs), create_graph=create_graph, allow_unused=True)
+    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, grads, strict=True)]
+
+
 @dataclass(frozen=True)
 class BilevelStep:
     """Read-only inputs of an architecture gradient."""
@@ -43,6 +51,8 @@ class BilevelStep:
     optimizer: Optimizer
     """Optimizer of the weights."""
     reduce: Reduce
+    grad: Callable[[Tensor, Sequence[Tensor]], list[Tensor]] = grad_or_zeros
+    """Differentiates a loss."""
 
 
 class ArchGradient(Protocol):
@@ -51,14 +61,6 @@ class ArchGradient(Protocol):
     def __call__(self, step: BilevelStep) -> list[Tensor]:
         """Return one gradient per tensor of ``step.alphas``, averaged over ranks by ``step.reduce``."""
         ...
-
-
-def grad_or_zeros(loss: Tensor, inputs: Sequence[Tensor], create_graph: bool = False) -> list[Tensor]:
-    """Return d(loss)/d(input) for each input, zeros if the loss does not depend on it."""
-    if not loss.requires_grad:
-        return [torch.zeros_like(x) for x in inputs]
-    grads = torch.autograd.grad(loss, list(inputs), create_graph=create_graph, allow_unused=True)
-    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, grads, strict=True)]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nas.gradients.base import BilevelStep, frozen, grad_or_zeros
+from nas.gradients.base import BilevelStep, frozen
 
 
 class FirstOrder:
@@ -12,5 +12,5 @@ class FirstOrder:
 
     def __call__(self, step: BilevelStep) -> list[Tensor]:
         with frozen(step.weights.values()):
-            grads = grad_or_zeros(step.loss(step.val), step.alphas)
+            grads = step.grad(step.loss(step.val), step.alphas)
         return step.reduce(grads)

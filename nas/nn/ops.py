@@ -105,8 +105,8 @@ class FactorizedReduce(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Return the input of the batch norm."""
         x = self.relu(x)
-        shifted = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
-        return torch.cat([self.conv_1(x), self.conv_2(shifted)], dim=1)
+        shifted = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))[..., 1:, 1:]
+        return torch.cat([self.conv_1(x), self.conv_2(shifted)], dim=-3)
 
 
 class FactorizedConv(nn.Module):
@@ -165,7 +165,7 @@ def split_norm(op: nn.Module) -> NormedOp | None:
 
 def strided(x: Tensor, stride: int) -> Tensor:
     """Return every ``stride``-th pixel of [B, C, H, W], which has the shape of the output of an op with this stride."""
-    return x if stride == 1 else x[:, :, ::stride, ::stride]
+    return x if stride == 1 else x[..., ::stride, ::stride]
 
 
 def _depthwise(channels: int, kernel: int, stride: int, dilation: int, options: OpOptions) -> list[nn.Module]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,11 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def on_images(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a function of images [B, C, H, W] to images with any leading dimensions, [..., C, H, W]."""
+    if x.dim() == 4:
+        return function(x)
+    return function(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
+
+
 class GlobalPool(nn.Module):
-    """Mean over all pixels, [B, C, H, W] -> [B, C]. A module, so that hooks count its operations."""
+    """Mean over all pixels, [..., C, H, W] -> [..., C]. A module, so that hooks count its operations."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3))
+        return x.mean(dim=(-2, -1))
 
 
 Memo = dict[tuple[str, int], tuple[Tensor, Tensor]]

@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from nas.architecture.cell import Architecture
-from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights
+from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights, grad_or_zeros
 from nas.gradients.first_order import FirstOrder
 from nas.objectives.reinforce import ReinforceObjective
 from nas.objectives.resource_penalty import ResourceFactory
@@ -96,7 +96,9 @@ class ArchStep:
             return result.loss
 
         with self._precision(search.device.type):
-            step = BilevelStep(loss, alphas, weights, batches["train"], batches["val"], optimizers[0], mean_over_ranks)
+            differentiate = grad_or_zeros if search.executor is None else search.executor.grad
+            parts = (batches["train"], batches["val"], optimizers[0], mean_over_ranks, differentiate)
+            step = BilevelStep(loss, alphas, weights, *parts)
             grads = self.gradient(step)
         if update:
             for alpha, grad in zip(alphas, grads, strict=True):

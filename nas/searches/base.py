@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -127,6 +127,22 @@ class Validation(NamedTuple):
     """Number of optimizer steps before it."""
 
 
+class StepExecutor(Protocol):
+    """Executes the passes of training steps in another way, such as together with those of other searches."""
+
+    def forward(self, x: Tensor, arch: Architecture) -> Tensor:
+        """Return the logits of the supernet."""
+        ...
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss to those of all parameters."""
+        ...
+
+    def grad(self, loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return the gradients of a loss with respect to ``inputs``."""
+        ...
+
+
 class SupernetSearch(Search):
     """A search with a weight-sharing supernet, the masks of its remaining ops, and their validation.
 
@@ -146,6 +162,8 @@ class SupernetSearch(Search):
         self.masks = Masks(space.cells)
         self.supernet = space.supernet(edge)
         self.observers: list[Callable[[Observation], None]] = []
+        self.executor: StepExecutor | None = None
+        """Executor of the passes of training steps; None: the search executes them itself."""
         self.validation: Validation | None = None
         """The last validation, also of a resumed search."""
         self._evaluated: Architecture = {}
@@ -155,6 +173,17 @@ class SupernetSearch(Search):
         """Pass a loss to all observers before its step is taken. An observer may raise to prevent the step."""
         for observer in self.observers:
             observer(Observation(phase, loss.detach(), batch, arch))
+
+    @property
+    def step_network(self) -> Callable[[Tensor, Architecture], Tensor]:
+        """The supernet as training steps execute it, a function of images and an architecture."""
+        return self.supernet if self.executor is None else self.executor.forward
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if self.executor is None:
+            super().backward(loss, *args, **kwargs)
+        else:
+            self.executor.backward(loss)
 
     def log_step(self, phase: str, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Log loss and accuracy of a step as ``{phase}/loss`` and ``{phase}/accuracy``, averaged over the epoch."""

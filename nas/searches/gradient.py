@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from nas.architecture.cell import Cell, Genotype
+from nas.architecture.cell import Architecture, Cell, Genotype
 from nas.architecture.discretization import discretize
 from nas.gradients.base import Batch, Weights
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
@@ -114,12 +115,20 @@ class GradientSearch(SupernetSearch):
         """
         return self.arch_forward(batch, weights).loss
 
-    def arch_forward(self, batch: Batch, weights: Weights | None = None) -> ArchForward:
-        """Compute the architecture loss of ``loss`` together with the logits and the sampled architecture."""
+    def arch_forward(
+        self,
+        batch: Batch,
+        weights: Weights | None = None,
+        network: Callable[[Tensor, Architecture], Tensor] | None = None,
+    ) -> ArchForward:
+        """Compute the architecture loss of ``loss`` together with the logits and the sampled architecture.
+
+        ``network`` executes the supernet with its own weights, None: the supernet itself.
+        """
         x, target = batch
         arch = self.relaxation.sample(self.masks)
         if weights is None:
-            logits = self.supernet(x, arch)
+            logits = (self.supernet if network is None else network)(x, arch)
         else:
             buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
             logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
@@ -138,7 +147,8 @@ class GradientSearch(SupernetSearch):
 
     def train_architecture(self, batches: Mapping[str, Batch], optimizers: Sequence[Any], update: bool = True) -> None:
         """Take an architecture step, or without ``update`` compute its gradient alone (warm-up)."""
-        self.arch_step.take(self, self.relaxation, self.arch_forward, self.weights, batches, optimizers, update)
+        forward = partial(self.arch_forward, network=self.step_network)
+        self.arch_step.take(self, self.relaxation, forward, self.weights, batches, optimizers, update)
 
     def training_step(self, batch: Mapping[str, Batch], batch_idx: int) -> None:
         optimizers = self.wrapped_optimizers()

@@ -59,7 +59,7 @@ class WeightStep:
         if self.clip_params == "all":
             relaxation.zero_grad()
         arch = self._architecture(search, relaxation, batch)
-        logits = search.supernet(x, arch)
+        logits = search.step_network(x, arch)
         loss = search.task.loss(logits, target)
         search.observe("train", loss, batch, arch)
         search.manual_backward(loss)

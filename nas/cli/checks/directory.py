@@ -23,6 +23,7 @@ from nas.cli.run_dir.layout import (
     holds_run,
     last_checkpoint,
     run_directory,
+    seed_directory,
 )
 from nas.utils.errors import NasError
 
@@ -60,7 +61,9 @@ def output_directories(cfg: DictConfig, label: str, directory: Path) -> dict[str
     found, output = {label: directory}, OmegaConf.select(cfg, "paths.output")
     if output is not None and os.path.abspath(output) != os.path.abspath(directory):
         found["paths.output"] = Path(output)
-    return found | other_outputs(cfg, found.values())
+    found |= other_outputs(cfg, found.values())
+    results = Path(output) if output is not None else directory
+    return found | {f"seeds.{seed}": seed_directory(results, seed) for seed in cfg.get("seeds") or ()}
 
 
 def check_record(cfg: DictConfig) -> None:

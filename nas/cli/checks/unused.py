@@ -11,7 +11,8 @@ TRAINING_ONLY = ("activation_checkpointing", "channels_last", "compile", "ema", 
 UNUSED: Mapping[str, tuple[str, ...]] = {
     "search": (),
     "rank_proxies": (
-        *("activation_checkpointing", "channels_last", "compile", "epochs", "fold_weights", "callbacks", "logger"),
+        *("activation_checkpointing", "channels_last", "compile", "epochs", "fold_weights", "seeds"),
+        *("callbacks", "logger"),
     ),
     "train": ("evaluation", "export"),
     "eval": (*TRAINING_ONLY, "export"),

@@ -38,12 +38,16 @@ def run_job(cfg: DictConfig) -> float | None:
             make_paths_absolute(cfg)
             _check(cfg)
         _check_job_of_sweep(cfg)
-        job = _import_job(cfg.mode)
+        job = _import_job("seeds" if cfg.get("seeds") is not None else cfg.mode)
     return job(cfg)
 
 
 def _import_job(mode: str) -> Callable[[DictConfig], float | None]:
     """Import the job of a mode; an evaluation needs nothing of a search."""
+    if mode == "seeds":
+        from nas.cli.jobs.seeds import run as search_seeds
+
+        return search_seeds
     if mode == "search":
         from nas.cli.jobs.search import run as search
 

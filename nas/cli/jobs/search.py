@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,22 +43,26 @@ from nas.spaces.genotype_file import save_genotype
 from nas.utils.program import program
 
 
-def run(cfg: DictConfig) -> float | None:
-    """Search, write the run directory, and return the validation accuracy of the derived network in percent."""
+def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None = None) -> float | None:
+    """Search, write the run directory, and return the validation accuracy of the derived network in percent.
+
+    ``join`` prepares the built search to run beside others, and returns the callbacks that it then needs.
+    """
     refuse_nested_ddp(cfg)
     log_dataset_defaults(cfg)
     repeated = (cfg.method.get("repetitions") or 1) > 1
     checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path, cfg.paths.output)
     if checkpoint is None:
-        choose_batch_size(cfg, _build)
+        choose_batch_size(cfg, build)
     resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg))
     seed_and_threads(cfg)
-    data, search = _build(cfg)
+    data, search = build(cfg)
     search.check_precision(precision(cfg))  # the given one: on a CPU Lightning replaces 16-mixed
     if isinstance(search, BlackBoxSearch) and search.repetitions > 1:
         return run_repetitions(cfg, search, data)
     try:
-        trainer = build_trainer(cfg, resume.callbacks, build_checkpointing(cfg.activation_checkpointing))
+        last = build_checkpointing(cfg.activation_checkpointing)
+        trainer = build_trainer(cfg, resume.callbacks, [*last, *(() if join is None else join(search))])
         if isinstance(search, BlackBoxSearch):
             search.check_processes(trainer.world_size)
         trainer.fit(search, datamodule=search.batches(data), ckpt_path=checkpoint, weights_only=True)
@@ -69,7 +74,7 @@ def run(cfg: DictConfig) -> float | None:
         finish_wandb()
 
 
-def _build(cfg: DictConfig) -> tuple[ImageData, Search]:
+def build(cfg: DictConfig) -> tuple[ImageData, Search]:
     """Build the data set and the search."""
     data = build_data(cfg)
     follow_split(data, cfg.ckpt_path)

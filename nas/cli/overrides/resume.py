@@ -17,6 +17,7 @@ from nas.cli.run_dir.layout import (
     last_checkpoint,
     refuse_special_files,
     run_directory,
+    seed_directories,
 )
 from nas.cli.run_dir.ranks import is_first_rank
 from nas.utils.errors import NasError
@@ -44,6 +45,7 @@ def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequenc
             f"ckpt_path={given}: {directory} holds a finished run (summary.json). To add epochs set epochs=N and "
             "hydra.run.dir=NEW."
         )
+    _refuse_several_searches(given, directory)
     saved = [] if directory is None else saved_overrides(directory)
     if value_of(arguments, "epochs") is not None:  # the length, which a saved trainer.max_epochs would override
         saved = [line for line in saved if key_of(line) != "trainer.max_epochs"]
@@ -75,6 +77,16 @@ def saved_lines(arguments: Sequence[str], completed: Sequence[str]) -> dict[str,
         return {}
     file = overrides_file(directory)
     return {line: file for line in completed if line not in arguments and not line.startswith("hydra.")}
+
+
+def _refuse_several_searches(given: str, directory: Path | None) -> None:
+    """Raise NasError for a run with ``seeds``, whose searches are resumed one by one."""
+    searches = [] if directory is None else seed_directories(directory)
+    if searches:
+        raise NasError(
+            f"ckpt_path={given}: it holds a search for each of {len(searches)} seeds. Resume them on their own, by "
+            f"ckpt_path={searches[0]} and so on."
+        )
 
 
 def _refuse_other_output(directory: Path, saved: Sequence[str]) -> None:

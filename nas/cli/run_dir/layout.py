@@ -17,6 +17,17 @@ RESULTS = (*SEARCHED, *TABLES, "model.pt", "model.onnx", "model.pt2", "logits.pt
 SWEEP_FILE = "sweep.csv"  # the table of a sweep, in the directory that holds its jobs
 
 
+def seed_directory(directory: Path, seed: int) -> Path:
+    """Return the directory of one of the searches of a run with ``seeds``."""
+    return directory / f"seed_{seed}"
+
+
+def seed_directories(directory: Path) -> list[Path]:
+    """Return the directories of the searches of a run with ``seeds``, in the order of the seeds; empty for others."""
+    found = [path for path in directory.glob("seed_*") if path.name[5:].isdecimal() and (path / ".hydra").is_dir()]
+    return sorted(found, key=lambda path: int(path.name[5:]))
+
+
 def holds_run(directory: Path) -> bool:
     """Return whether a run has left files that another one would overwrite."""
     return any((directory / name).exists() for name in RESULTS) or any((directory / "checkpoints").glob("*.ckpt"))

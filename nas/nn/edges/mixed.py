@@ -57,7 +57,7 @@ class EdgeRow:
         """Return the sum of the weights of the ops that are not executed, None if all are."""
         if self._inactive_weight is None:
             inactive = [w for w, on in zip(self.weights, self.active, strict=True) if not on]
-            self._inactive_weight = torch.stack(inactive).sum() if inactive else None
+            self._inactive_weight = torch.stack(inactive).sum(dim=0) if inactive else None
         return self._inactive_weight
 
 

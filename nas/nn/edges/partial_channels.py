@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import OpOptions
+from nas.nn.pooling import on_images
 from nas.utils.errors import NasError
 from nas.utils.ranges import CHANNELS, check_ranges
 
@@ -41,20 +42,22 @@ class PartialChannels(MixedEdge):
             return None
         if self.channel_divisor == 1:
             return super().forward(x, row)
-        mixed = super().forward(x[:, : self.op_channels], row)
+        mixed = super().forward(x[..., : self.op_channels, :, :], row)
         bypassed = self.bypass(x)
         if row is not None and row.scale is not None:
             bypassed = bypassed * row.scale
         if mixed is None:
-            mixed = bypassed.new_zeros(bypassed.shape[0], self.op_channels, *bypassed.shape[2:])
-        return channel_shuffle(torch.cat([mixed, bypassed], dim=1), self.channel_divisor)
+            mixed = bypassed.new_zeros(*bypassed.shape[:-3], self.op_channels, *bypassed.shape[-2:])
+        return channel_shuffle(torch.cat([mixed, bypassed], dim=-3), self.channel_divisor)
 
     def bypass(self, x: Tensor) -> Tensor:
         """Return the channels that no op reads, [B, C - C/K, ceil(H/s), ceil(W/s)]."""
-        bypassed = x[:, self.op_channels :]
-        return bypassed if self.stride == 1 else F.max_pool2d(bypassed, self.stride, self.stride, ceil_mode=True)
+        bypassed = x[..., self.op_channels :, :, :]
+        if self.stride == 1:
+            return bypassed
+        return on_images(lambda x: F.max_pool2d(x, self.stride, self.stride, ceil_mode=True), bypassed)
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     """Shuffle the channels of [B, C, H, W] (Zhang et al., CVPR 2018): channel j of group i moves to j * groups + i."""
-    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+    return x.unflatten(-3, (groups, -1)).transpose(-4, -3).flatten(-4, -3)

@@ -58,7 +58,7 @@ class DartsCell(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor, table: list[EdgeRow] | None) -> Tensor:
         nodes = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
-        return torch.cat([nodes[node] for node in self.graph.cell.output], dim=1)
+        return torch.cat([nodes[node] for node in self.graph.cell.output], dim=-3)
 
 
 def _preprocess(

@@ -71,13 +71,13 @@ def test_automatic_size_follows_memory(tmp_path: Path, monkeypatch: pytest.Monke
             for checkpointing in (False, True):
                 limit(monkeypatch, available)
                 cfg.dataset.batch_size, cfg.activation_checkpointing = "auto", checkpointing
-                choose_batch_size(cfg, nas.cli.jobs.search._build)
+                choose_batch_size(cfg, nas.cli.jobs.search.build)
                 sizes.append(cfg.dataset.batch_size)
         assert 2 <= sizes[0] < sizes[1] < sizes[3] < 2048 and sizes[0] < sizes[2] <= sizes[3]
         limit(monkeypatch, 1000)
         cfg.dataset.batch_size = "auto"
         with pytest.raises(NasError, match="dataset.batch_size=auto: not even a step on 2 images fits into 1 kB"):
-            choose_batch_size(cfg, nas.cli.jobs.search._build)
+            choose_batch_size(cfg, nas.cli.jobs.search.build)
 
 
 def test_size_is_halved_until_steps_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_trial_takes_steps_of_weights_and_architecture(tmp_path: Path) -> None:
     seen = []
 
     def build(cfg: Any) -> Any:
-        data, search = nas.cli.jobs.search._build(cfg)
+        data, search = nas.cli.jobs.search.build(cfg)
         search.observers.append(lambda loss: seen.append((loss.phase, len(loss.batch[0]))))
         return data, search
 

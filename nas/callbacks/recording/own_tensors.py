@@ -1,0 +1,19 @@
+"""Checkpoints of searches whose supernets share memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+
+class OwnTensors(pl.Callback):
+    """Store copies of tensors in checkpoints, because a view is stored with the whole tensor that it is a part of."""
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        state = checkpoint["state_dict"]
+        for name, value in state.items():
+            state[name] = value.clone() if isinstance(value, Tensor) else value

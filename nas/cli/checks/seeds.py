@@ -1,0 +1,42 @@
+"""Check of ``seeds``, the seeds of several searches in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from nas.cli.overrides.parse import value_of
+from nas.utils.errors import NasError
+
+FIRST, LAST = 0, 2**32 - 1
+
+
+def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
+    """Raise NasError for ``seeds`` that are no list of distinct seeds, or that contradict another option.
+
+    Args:
+        cfg: the composed configuration.
+        given: overrides of the command line.
+        sweeping: whether the command line is of a sweep.
+    """
+    seeds = cfg.get("seeds")
+    if seeds is None:
+        return
+    values = OmegaConf.to_container(seeds) if isinstance(seeds, ListConfig) else None
+    valid = isinstance(values, list) and all(type(seed) is int and FIRST <= seed <= LAST for seed in values)
+    if not valid or not values or len(set(values)) < len(values):
+        raise NasError(f"seeds={seeds}: give a list of different whole numbers from {FIRST} to {LAST}, such as [0,1].")
+    text = f"seeds=[{','.join(map(str, values))}]"
+    if sweeping:
+        raise NasError(
+            f"{text}: -m runs one job for each seed. Use seed={','.join(map(str, values))}, or leave out -m."
+        )
+    if value_of(given, "seed") is not None:
+        raise NasError(f"seed={value_of(given, 'seed')}: {text} replaces it. Leave out one of the two.")
+    if cfg.get("ckpt_path") is not None:
+        raise NasError(f"ckpt_path={cfg.ckpt_path}: is of one search. Resume each of {text} on its own, without seeds.")
+    devices = cfg.trainer.devices
+    single = len(devices) == 1 if isinstance(devices, ListConfig) else devices in (1, "1", "auto")
+    if not single or cfg.trainer.num_nodes != 1:
+        raise NasError(f"{text}: the searches share one device. Use trainer.devices=1, or -m seed=LIST.")

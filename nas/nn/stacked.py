@@ -1,0 +1,239 @@
+"""Several networks of one structure as a single network: their layers are executed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas.architecture.cell import Architecture, EdgeWeights
+from nas.nn.depthwise import DepthwiseConv2d
+from nas.nn.drop_path import DropPath
+from nas.nn.pooling import AvgPool, GlobalPool, SharedReLU, on_images
+from nas.utils.errors import NasError
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class StackedLayer(nn.Module):
+    """Layers of one kind, a layer of each of S networks: [B, S, ...] -> [B, S, ...].
+
+    Its parameters and buffers have S as the first dimension. The tensors of the given layers become views of them.
+
+    Args:
+        layers: a layer of each network.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        super().__init__()
+        self.like: list[Any] = [layers[0]]  # in a list, because it is not a part of this module
+        self.count = len(layers)
+        self.shared: list[tuple[nn.Parameter, list[nn.Parameter]]] = []
+        """Each parameter with the parameters of the layers that are its parts."""
+        for name in ("weight", "bias"):
+            parts: list[Any] = [getattr(layer, name, None) for layer in layers]
+            common = None if parts[0] is None else nn.Parameter(_join(parts))
+            self.register_parameter(name, common)
+            if common is not None:
+                self.shared.append((common, parts))
+        for name in STATISTICS:
+            parts = [getattr(layer, name, None) for layer in layers]
+            self.register_buffer(name, None if parts[0] is None else _join(parts))
+
+    def flat(self, name: str) -> Tensor | None:
+        """Return a parameter or buffer with the networks' channels in one dimension."""
+        tensor = getattr(self, name)
+        return None if tensor is None else tensor.flatten(0, 1)
+
+
+class StackedConv(StackedLayer):
+    """Convolutions as one grouped convolution, [B, S, C, H, W] -> [B, S, C', H', W']."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = self.like[0]
+        weight = self.weight.flatten(0, 1)
+        geometry = (conv.stride, conv.padding, conv.dilation, self.count * conv.groups)
+        return F.conv2d(x.flatten(1, 2), weight, self.flat("bias"), *geometry).unflatten(1, (self.count, -1))
+
+
+class StackedNorm(StackedLayer):
+    """Batch norms as one batch norm, [B, S, C, H, W] -> [B, S, C, H, W]."""
+
+    num_batches_tracked: Tensor | None
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm, mean = self.like[0], self.flat("running_mean")
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        y = F.batch_norm(
+            x.flatten(1, 2),
+            mean,
+            self.flat("running_var"),
+            self.flat("weight"),
+            self.flat("bias"),
+            self.training or mean is None,
+            norm.momentum,
+            norm.eps,
+        )
+        return y.unflatten(1, (self.count, -1))
+
+
+class StackedLinear(StackedLayer):
+    """Linear layers as one batched product, [B, S, C] -> [B, S, C']."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.transpose(0, 1) @ self.weight.transpose(1, 2)
+        return (y if self.bias is None else y + self.bias[:, None]).transpose(0, 1)
+
+
+class OnImages(nn.Module):
+    """A layer without parameters that takes images, for images with any leading dimensions."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return on_images(self.layer, x)
+
+
+STACKED: Mapping[type[nn.Module], type[StackedLayer]] = {
+    nn.Conv2d: StackedConv,
+    DepthwiseConv2d: StackedConv,
+    nn.BatchNorm2d: StackedNorm,
+    nn.Linear: StackedLinear,
+}
+ON_IMAGES = (AvgPool, nn.AvgPool2d, nn.MaxPool2d)
+UNCHANGED = (nn.Identity, nn.ReLU, SharedReLU, GlobalPool, DropPath)
+"""Layers without parameters that accept images with any leading dimensions."""
+
+
+class StackedNetworks:
+    """Networks of one structure that are executed together.
+
+    The parameters and buffers of the networks become views of common tensors, so that steps on a single network and
+    steps on all of them change the same values.
+
+    Args:
+        networks: the networks, on one device and in one dtype.
+        skeleton: a further network of the same structure, whose layers are replaced by stacked ones.
+
+    Raises:
+        NasError: if a layer is none of those that can be executed together.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], skeleton: nn.Module) -> None:
+        _check_layers(networks[0])
+        self.network = skeleton
+        self.layers: list[StackedLayer] = []
+        for name, layer in networks[0].named_modules():
+            new: nn.Module
+            if type(layer) in STACKED:
+                new = STACKED[type(layer)]([network.get_submodule(name) for network in networks])
+                self.layers.append(new)
+            elif type(layer) in ON_IMAGES:
+                new = OnImages(layer)
+            else:
+                continue
+            parent, _, child = name.rpartition(".")
+            self.network.get_submodule(parent)._modules[child] = new
+
+    def __call__(
+        self, images: Sequence[Tensor], archs: Sequence[Architecture], trained: bool = True
+    ) -> tuple[Tensor, ...]:
+        """Return the logits [B, classes] of each network for its own images and architecture.
+
+        Args:
+            images: [B, C, H, W] of each network.
+            archs: an architecture per network; all execute the same ops.
+            trained: whether gradients of the parameters are computed; False: of the architectures alone.
+        """
+        for layer in self.layers:
+            layer.requires_grad_(trained)
+        logits: Tensor = self.network(torch.stack(list(images), dim=1), stack_architectures(archs))
+        return logits.unbind(1)
+
+    def distribute_gradients(self, members: Sequence[int]) -> None:
+        """Give the parameters of networks the gradients of the common parameters, and clear those.
+
+        Args:
+            members: the positions of the networks that took part in the backward pass.
+        """
+        for layer in self.layers:
+            for common, parts in layer.shared:
+                grad, common.grad = common.grad, None
+                for member in members if grad is not None else ():
+                    assert grad is not None
+                    part = parts[member]
+                    part.grad = grad[member] if part.grad is None else part.grad + grad[member]
+
+
+def stack_architectures(archs: Sequence[Architecture]) -> Architecture:
+    """Return one architecture whose weights have the shape [S, 1, 1, 1], for tensors [B, S, C, H, W]."""
+    found: Architecture = {}
+    for name, first in archs[0].items():
+        op = torch.stack([arch[name].op for arch in archs], dim=-1)
+        edges = [edge for arch in archs if (edge := arch[name].edge) is not None]
+        edge = torch.stack(edges, dim=-1)[..., None, None, None] if edges else None
+        found[name] = EdgeWeights(op[..., None, None, None], first.active, edge)
+    return found
+
+
+def check_stacked(build: Callable[[], nn.Module], shape: Sequence[int], archs: Sequence[Architecture]) -> None:
+    """Raise NasError if networks that are executed together have other outputs than each on its own.
+
+    Args:
+        build: builds a network with random weights.
+        shape: (C, H, W) of an image.
+        archs: an architecture per network.
+    """
+    networks = [build() for _ in archs]
+    images = [torch.randn(2, *shape) for _ in archs]
+    stacked = StackedNetworks(networks, build())
+    # with gradients, without which some edges are deterministic that are random in training
+    expected = [network(x, arch) for network, x, arch in zip(networks, images, archs, strict=True)]
+    found: Sequence[Tensor] = ()
+    with suppress(RuntimeError, TypeError, ValueError, IndexError, AttributeError):
+        found = stacked(images, archs)
+    same = len(found) == len(expected) and all(
+        one.shape == other.shape and torch.allclose(one, other, rtol=1e-3, atol=1e-4)
+        for one, other in zip(found, expected, strict=True)
+    )
+    if not same:
+        raise NasError(f"the layers of {type(networks[0]).__name__} are not independent of leading dimensions")
+
+
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    """Return the tensors as one, of which they become views."""
+    joined = torch.stack([part.detach() for part in parts])
+    for part, view in zip(parts, joined, strict=True):
+        part.data = view
+    return joined
+
+
+def _check_layers(network: nn.Module) -> None:
+    for name, layer in network.named_modules():
+        if not _is_supported(layer):
+            raise NasError(f"the layer {name} ({type(layer).__name__}) cannot be executed for several networks at once")
+
+
+def _is_supported(layer: nn.Module) -> bool:
+    kind = type(layer)
+    if kind not in STACKED and next(layer.parameters(recurse=False), None) is not None:
+        return False
+    if next(layer.children(), None) is not None or isinstance(layer, nn.ModuleDict | nn.ModuleList | nn.Sequential):
+        return True
+    if isinstance(layer, nn.BatchNorm2d) and layer.momentum is None:
+        return False
+    if isinstance(layer, nn.Conv2d) and layer.padding_mode != "zeros":
+        return False
+    if isinstance(layer, DropPath) and layer.probability > 0:  # it would drop the same images of all networks
+        return False
+    return kind in STACKED or kind in (*ON_IMAGES, *UNCHANGED)

@@ -1,0 +1,139 @@
+"""Training steps of several searches of one configuration, executed together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.architecture.cell import Architecture
+from nas.gradients.base import grad_or_zeros
+from nas.nn.stacked import StackedNetworks
+from nas.searches.gradient import GradientSearch
+from nas.utils.lockstep import Lockstep
+
+
+class Forward(NamedTuple):
+    """Request of a forward pass of a search's supernet."""
+
+    x: Tensor
+    arch: Architecture
+    autocast: torch.dtype | None
+
+
+class Gradient(NamedTuple):
+    """Request of gradients of a loss with respect to ``inputs``; None: as by ``loss.backward()``."""
+
+    loss: Tensor
+    inputs: Sequence[Tensor] | None
+
+
+class JointSteps:
+    """Executes the steps of searches together: one forward and one backward pass of their stacked supernets.
+
+    A search whose next pass differs from those of the others, for example in the size of the batch, executes it on its
+    own. ``lockstep`` runs the tasks of the searches.
+    """
+
+    def __init__(self) -> None:
+        self.lockstep = Lockstep(self._execute, ProcessState())
+        self.searches: dict[int, GradientSearch] = {}
+        self._stacked: StackedNetworks | None = None
+        self._members: list[int] = []  # the searches whose supernets are stacked
+        self._passes: dict[int, tuple[StackedNetworks, int]] = {}  # the last pass of each, and the position in it
+
+    def join(self, task: int, search: GradientSearch) -> None:
+        """Let the search of a task execute its steps together with those of the other tasks."""
+        self.searches[task] = search
+        search.executor = JointExecutor(self.lockstep, task, search)
+
+    def _execute(self, key: Hashable, requests: Mapping[int, Any]) -> Mapping[int, Any]:
+        if isinstance(next(iter(requests.values())), Forward):
+            return self._forward(requests)
+        return self._differentiate(requests)
+
+    def _forward(self, requests: Mapping[int, Forward]) -> Mapping[int, Tensor]:
+        members = sorted(requests)
+        search, request = self.searches[members[0]], requests[members[0]]
+        with torch.autocast(request.x.device.type, request.autocast, enabled=request.autocast is not None):
+            if len(members) == 1:
+                self._passes.pop(members[0], None)
+                return {members[0]: search.supernet(request.x, request.arch)}
+            stacked = self._stack(members)
+            stacked.network.train(search.supernet.training)
+            trained = any(weight.requires_grad for weight in search.weights.values())
+            images, archs = [requests[task].x for task in members], [requests[task].arch for task in members]
+            logits = stacked(images, archs, trained)
+        self._passes.update({member: (stacked, position) for position, member in enumerate(members)})
+        return dict(zip(members, logits, strict=True))
+
+    def _differentiate(self, requests: Mapping[int, Gradient]) -> Mapping[int, list[Tensor] | None]:
+        inputs = {task: list(request.inputs) for task, request in requests.items() if request.inputs is not None}
+        total = torch.stack([request.loss for request in requests.values()]).sum()
+        if inputs:
+            grads = iter(grad_or_zeros(total, [tensor for tensors in inputs.values() for tensor in tensors]))
+            return {task: [next(grads) for _ in tensors] for task, tensors in inputs.items()}
+        total.backward()
+        passes = [self._passes[task] for task in requests if task in self._passes]
+        for stacked in {id(stacked): stacked for stacked, _ in passes}.values():
+            stacked.distribute_gradients([position for other, position in passes if other is stacked])
+        return dict.fromkeys(requests)
+
+    def _stack(self, members: list[int]) -> StackedNetworks:
+        """Return the stacked supernets of searches; they are stacked again if a search has ended."""
+        if self._stacked is None or members != self._members:
+            searches = [self.searches[member] for member in members]
+            skeleton = searches[0].space.supernet(searches[0].edge)
+            self._stacked = StackedNetworks([search.supernet for search in searches], skeleton)
+            self._members = members
+        return self._stacked
+
+
+class JointExecutor:
+    """Executes the passes of a search by requests to ``Lockstep`` (a ``StepExecutor``)."""
+
+    def __init__(self, lockstep: Lockstep, task: int, search: GradientSearch) -> None:
+        self.lockstep, self.task, self.search = lockstep, task, search
+
+    def forward(self, x: Tensor, arch: Architecture) -> Tensor:
+        """Return the logits of the supernet."""
+        device = x.device.type
+        autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        active = tuple(tuple(map(tuple, weights.active)) for weights in arch.values())
+        trained = any(weight.requires_grad for weight in self.search.weights.values())
+        key = ("forward", x.shape, x.dtype, active, trained, self.search.supernet.training, autocast)
+        logits: Tensor = self.lockstep.request(self.task, key, Forward(x, arch, autocast))
+        return logits
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss to those of all parameters."""
+        self.lockstep.request(self.task, "backward", Gradient(loss, None))
+
+    def grad(self, loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return the gradients of a loss with respect to ``inputs``."""
+        found: list[Tensor] = self.lockstep.request(self.task, "grad", Gradient(loss, inputs))
+        return found
+
+
+class ProcessState:
+    """State of a process that each search has for itself: the default random generators and the default dtype."""
+
+    def save(self) -> Any:
+        """Return the present state."""
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        generators = random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
+        return *generators, torch.get_default_dtype()
+
+    def restore(self, state: Any) -> None:
+        """Set the state to one that ``save`` has returned."""
+        python, numpy, cpu, cuda, dtype = state
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
+        torch.set_default_dtype(dtype)

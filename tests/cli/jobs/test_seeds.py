@@ -1,0 +1,193 @@
+"""Searches with several seeds in one process: each equals the search with its seed alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import nas.cli.jobs.seeds
+from nas.cli.jobs.joint_search import find_obstacle
+from nas.utils.errors import NasError
+from tests.support.compose_tools import DATA, composed, lines
+from tests.support.error_tools import run
+
+TINY = [*DATA, "space.channels=4", "space.cells_per_stage=1", "epochs=2", "~callbacks.cell_plots"]
+DARTS = ["space=darts", "space.channels=4", "space.layers=3"]
+CLOSE = {"rtol": 1e-8, "atol": 1e-10}
+
+
+def checkpoint(directory: Path) -> dict[str, Any]:
+    return torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def tensors(state: Any) -> list[Any]:
+    """Return all tensors of nested containers in order."""
+    if isinstance(state, dict):
+        return [tensor for value in state.values() for tensor in tensors(value)]
+    if isinstance(state, list | tuple):
+        return [tensor for value in state for tensor in tensors(value)]
+    return [state] if isinstance(state, torch.Tensor) else []
+
+
+@pytest.mark.parametrize("method", ["darts", "drnas"])
+def test_searches_with_several_seeds_equal_those_alone(method: str, tmp_path: Path) -> None:
+    given = [f"method={method}", *TINY, "trainer.precision=64-true"]
+    together = run("search", *given, "seeds=[3,1]", f"hydra.run.dir={tmp_path / 'both'}")
+    together.succeeded()
+    assert "2 searches execute their steps together" in together.said
+    for seed in (3, 1):
+        found, alone = tmp_path / "both" / f"seed_{seed}", tmp_path / f"alone_{seed}"
+        run("search", *given, f"seed={seed}", f"hydra.run.dir={alone}").succeeded()
+        one, other = checkpoint(found), checkpoint(alone)
+        assert one["state_dict"].keys() == other["state_dict"].keys()
+        torch.testing.assert_close(tensors(one["state_dict"]), tensors(other["state_dict"]), **CLOSE)
+        torch.testing.assert_close(tensors(one["optimizer_states"]), tensors(other["optimizer_states"]), **CLOSE)
+        assert torch.equal(one["search"]["random"]["torch"], other["search"]["random"]["torch"])
+        assert (found / "checkpoints" / "last.ckpt").stat().st_size < 1.05 * (
+            alone / "checkpoints" / "last.ckpt"
+        ).stat().st_size
+        for a, b in zip(lines(found / "history.jsonl"), lines(alone / "history.jsonl"), strict=True):
+            assert a.pop("seconds") and b.pop("seconds") and a.keys() == b.keys()
+            numbers = [name for name, value in a.items() if isinstance(value, float)]
+            assert {"train/loss", "arch/loss", "val/loss"} <= set(numbers)
+            assert [a.pop(name) for name in numbers] == pytest.approx([b.pop(name) for name in numbers], rel=1e-8)
+            assert a == b
+        assert (found / "genotype.json").read_bytes() == (alone / "genotype.json").read_bytes()
+        assert json.loads((found / "summary.json").read_text())["seed"] == seed
+    with (tmp_path / "both" / "sweep.csv").open() as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["3", "1"]
+    means = (tmp_path / "both" / "sweep_means.csv").read_text().splitlines()
+    assert means[1].startswith("2,") and "mean ± standard deviation" in together.said
+
+
+def test_a_search_of_several_is_a_run_of_its_own(tmp_path: Path) -> None:
+    given = ["method=darts", *TINY]
+    run("search", *given, "seeds=[0,1]", "epochs=1", f"hydra.run.dir={tmp_path}").succeeded()
+    run(
+        "train",
+        f"genotype={tmp_path / 'seed_1'}",
+        "mode=export",
+        "export.format=onnx",
+        f"hydra.run.dir={tmp_path / 'x'}",
+    )
+    again = run("search", *given, "seeds=[1,2]", f"hydra.run.dir={tmp_path}")
+    again.refused("seed_1 holds a finished run")
+    assert not (tmp_path / "seed_2").exists()
+    run("search", f"ckpt_path={tmp_path}").refused("a search for each of 2 seeds", "seed_0")
+    assert "seed=1" in (tmp_path / "seed_1" / ".hydra" / "overrides.yaml").read_text()
+
+
+class FailSecond(pl.Callback):
+    """Raise an error in the second epoch of the search with seed 1."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch == 1 and trainer.datamodule.seed == 1:
+            raise NasError("seed 1 fails")
+
+
+class Interrupt(pl.Callback):
+    """Send the signal of Ctrl-C to this process in the second epoch."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch == 1 and trainer.datamodule.seed == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def add_callback(kind: type) -> str:
+    return f"+callbacks.bomb._target_={__name__}.{kind.__name__}"
+
+
+def test_a_failed_search_does_not_end_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: None)
+    given = ["method=darts", *TINY, "trainer.precision=64-true"]
+    found = run("search", *given, add_callback(FailSecond), "seeds=[0,1,2]", f"hydra.run.dir={tmp_path / 'all'}")
+    assert found.code == 1 and "job 1 failed: seed 1 fails" in found.said
+    assert not (tmp_path / "all" / "seed_1" / "summary.json").exists()
+    run("search", *given, "seed=2", f"hydra.run.dir={tmp_path / 'two'}").succeeded()
+    one, other = (checkpoint(tmp_path / name)["state_dict"] for name in ("all/seed_2", "two"))
+    torch.testing.assert_close(tensors(one), tensors(other), **CLOSE)
+
+
+def test_an_interrupt_keeps_the_complete_epochs_of_all_searches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: None)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    given = ["method=darts", *TINY]
+    found = run("search", *given, add_callback(Interrupt), "seeds=[0,1]", f"hydra.run.dir={tmp_path}")
+    found.refused("the last complete epochs are kept", f"ckpt_path={tmp_path / 'seed_0'} and", code=130)
+    assert threading.active_count() < 10 and not any(t.name.startswith("seed=") for t in threading.enumerate())
+    run("search", f"ckpt_path={tmp_path / 'seed_1'}", "~callbacks.bomb").succeeded()
+    assert json.loads((tmp_path / "seed_1" / "summary.json").read_text())["seed"] == 1
+
+
+OBSTACLES = {
+    "method=gdas": "method=gdas samples ops",
+    "method=darts_2nd": "another architecture gradient",
+    "method=sdarts_rs": "has the callback Anneal|perturbs architectures",
+    "method=drnas_progressive": "has the callback DrnasProgressive",
+    "method=noisy_darts": "has the callback Anneal|layers of NasBench201Network",
+    "compile=true": "compile=true is of a single search",
+    "space.fused=true": "cannot be executed for several networks|layers of",
+    "callbacks=curvature": "callbacks.curvature is of a single search",
+    "logger=wandb": "logger.wandb is of a single search",
+    "method=random_search evaluator=zero_cost proxy=synflow": "takes no gradient steps",
+}
+
+
+@pytest.mark.parametrize("given", OBSTACLES)
+def test_find_obstacle_names_what_prevents_common_steps(given: str, tmp_path: Path) -> None:
+    method = [] if given.startswith("method") else ["method=darts"]
+    size = ["space.channels=4", "space.cells_per_stage=1", f"paths.output={tmp_path}"]
+    with composed("search", *method, *given.split(), *DATA, *size) as cfg:
+        found = find_obstacle(cfg)
+    assert found is not None and any(part in found for part in OBSTACLES[given].split("|")), found
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("darts", []), ("drnas", []), ("pc_darts", DARTS), ("fair_darts", DARTS), ("darts", DARTS)]
+)
+def test_find_obstacle_finds_none_for_dense_methods(method: str, more: list[str]) -> None:
+    size = more or ["space.channels=4", "space.cells_per_stage=1"]
+    with composed("search", f"method={method}", *size, *DATA) as cfg:
+        assert find_obstacle(cfg) is None
+
+
+def test_other_searches_run_one_after_another(tmp_path: Path) -> None:
+    found = run("search", "method=gdas", *TINY, "seeds=[0,1]", f"hydra.run.dir={tmp_path}")
+    found.succeeded()
+    assert "one after another: method=gdas samples ops" in found.said
+    assert all((tmp_path / f"seed_{seed}" / "summary.json").is_file() for seed in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("given", "phrase"),
+    [
+        (["seeds=3"], "seeds=3: give a list of different whole numbers"),
+        (["seeds=[]"], "give a list of different whole numbers"),
+        (["seeds=[0,0]"], "give a list of different whole numbers"),
+        (["seeds=[0,-1]"], "give a list of different whole numbers"),
+        (["seeds=[0,true]"], "give a list of different whole numbers"),
+        (["seeds=[0,1]", "seed=2"], "seed=2: seeds=[0,1] replaces it"),
+        (["seeds=[0,1]", "trainer.devices=2"], "seeds=[0,1]: the searches share one device"),
+        (["-m", "seeds=[0,1]"], "-m runs one job for each seed"),
+        (["seeds=[0,1]", "logger.csv.save_dir=elsewhere"], "all seeds would write to this directory"),
+    ],
+)
+def test_seeds_are_refused_in_one_line(given: list[str], phrase: str, tmp_path: Path) -> None:
+    found = run("search", *TINY, *given, f"hydra.run.dir={tmp_path / 'run'}")
+    found.refused(phrase)
+
+
+def test_a_ranking_does_not_use_seeds(tmp_path: Path) -> None:
+    found = run("search", "mode=rank_proxies", *DATA, "seeds=[0,1]", f"hydra.run.dir={tmp_path / 'run'}")
+    found.refused("mode=rank_proxies does not use seeds")
