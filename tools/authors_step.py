@@ -160,7 +160,7 @@ def run_autodl(refs: Path, method: str, batches: Batches) -> None:
     alphas = torch.optim.Adam(network.get_alphas(), lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
     schedule, logger = SimpleNamespace(update=lambda *_: None), SimpleNamespace(log=lambda *_: None)
     clip = [5] if method == "darts" else []
-    search(batches, network, nn.CrossEntropyLoss(), schedule, weights, alphas, "", 10**9, *clip, logger)
+    search(batches, network, nn.CrossEntropyLoss(), schedule, weights, alphas, "", 10**9, logger, *clip)
 
 
 def run_drnas(refs: Path, method: str, batches: Batches) -> None:

@@ -36,6 +36,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from tools.authors_step import PROGRAMS  # noqa: E402
+
 EXCLUDED = ("mask_gumbel", "mask_rl", "tas")  # no training steps, or layer widths only
 WARMUP = 3  # steps that StepTimer does not count
 PLAIN = {"channels_last": "false", "fold_weights": "false", "compile": "false"}
@@ -129,6 +132,8 @@ def run(options: argparse.Namespace, given: Mapping[str, str]) -> list[Row]:
     began, rows = time.monotonic(), []
     for method, space in itertools.product(given["method"].split(","), given["space"].split(",")):
         batch = given.get("dataset.batch_size", BATCH.get(space, "64"))
+        if options.paired and (method, space) not in PROGRAMS:
+            continue
         row = Row(method, space, int(batch))
         for _ in range(options.rounds):
             for variant in (*(["authors"] if options.refs else []), *options.variants):
@@ -141,7 +146,9 @@ def run(options: argparse.Namespace, given: Mapping[str, str]) -> list[Row]:
                     found = measure({**given, **VARIANTS[variant], **more}, WARMUP + options.steps)
                 row.add(variant, found)
                 keys = ("step_seconds", "peak_memory_bytes", "device", "precision", "failed")
-                line = {"method": method, "space": space, "variant": variant}
+                line: dict[str, Any] = {"method": method, "space": space, "variant": variant}
+                if found.get("step_seconds") and "search_seconds" in found:
+                    line["start_seconds"] = round(row.start[variant][-1], 1)
                 print(json.dumps(line | {key: found[key] for key in keys if key in found}), flush=True)
         rows.append(row)
     return rows
@@ -185,6 +192,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[
     """Return the options, and the overrides of search.py over their defaults."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--refs", type=Path, help="folder with clones of the authors' repositories")
+    parser.add_argument("--paired", action="store_true", help="only methods whose authors' step can be run")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=8, help="steps of a run that are counted")
     parser.add_argument("--variants", type=lambda text: text.split(","), default=["plain", "fast"])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nas.architecture.cell import NONE
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import NormedOp, split_norm
+from nas.nn.pooling import is_channels_last
 
 
 class WeightFolding:
@@ -45,15 +46,22 @@ class WeightFolding:
                 term = scaled_norm(op.norm, op.features(x), weight, shift)
                 shift = None
             out = term if out is None else out.add_(term)
-        if shift is None:
-            return out
-        return out + shift if out is not None else edge.zeros(x) + shift
+        if shift is not None:
+            out = out + shift if out is not None else edge.zeros(x) + shift
+        if out is not None and out.requires_grad:
+            out.register_hook(_densify)  # else each batch norm would copy a slice of the gradient of a concatenation
+        return out
 
     def _normed(self, edge: MixedEdge, name: str) -> NormedOp | None:
         op = edge[name]
         if op not in self._split:
             self._split[op] = split_norm(op) if edge.is_plain(name) else None
         return self._split[op]
+
+
+def _densify(grad: Tensor) -> Tensor:
+    """Return a gradient in a memory format without gaps."""
+    return grad.contiguous(memory_format=torch.channels_last if is_channels_last(grad) else torch.contiguous_format)
 
 
 def scaled_norm(norm: nn.BatchNorm2d, x: Tensor, scale: Tensor, shift: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import nn
 
 from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.folded import WeightFolding
-from nas.nn.edges.mixed import EdgeFactory, MixedEdge
+from nas.nn.edges.mixed import EdgeFactory, EdgeRow, MixedEdge
 from nas.nn.ops import OPS, OpOptions, split_norm
 from nas.nn.pooling import SharedReLU
 from nas.spaces.base import Network, Space
@@ -82,6 +82,24 @@ def test_relu_of_a_node_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert counts[0] - counts[1] == 3 * (6 * 2 - 3), "per cell: 6 edges of two convolutions, 3 nodes"
     memos = [module.memo for module in folded.modules() if isinstance(module, SharedReLU)]
     assert not any(memos), "no features are kept after a pass"
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_batch_norms_receive_gradients_without_gaps(channels_last: bool) -> None:
+    """A slice of the gradient of a concatenation would be copied by each batch norm."""
+    edge = MixedEdge(["nor_conv_3x3", "skip_connect"], 4, 1, OpOptions())
+    edge.executor = WeightFolding()
+    x = torch.randn(2, 4, 5, 5)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    row = EdgeRow(torch.rand(2).unbind(0), [True, True], None)
+    out = edge(x, row)
+    seen: list[torch.Tensor] = []
+    assert out is not None
+    out.grad_fn.register_hook(lambda inputs, outputs: seen.append(outputs[0]))
+    torch.cat([out, out.detach()], dim=1).square().sum().backward()
+    fmt = torch.channels_last if channels_last else torch.contiguous_format
+    assert seen[0].is_contiguous(memory_format=fmt)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
