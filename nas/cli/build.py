@@ -217,9 +217,19 @@ def set_threads(cfg: DictConfig) -> None:
         torch.set_num_threads(cfg.threads)
 
 
+def set_tf32(enabled: bool | None) -> None:
+    """Set whether float32 operations may use TF32 on a GPU; None: PyTorch's default, in convolutions alone.
+
+    It is set in any case, because the jobs of a sweep share the process.
+    """
+    torch.set_float32_matmul_precision("high" if enabled else "highest")
+    torch.backends.cudnn.allow_tf32 = enabled is not False
+
+
 def seed_and_threads(cfg: DictConfig) -> None:
-    """Set the number of CPU threads and seed all generators."""
+    """Set the number of CPU threads and the use of TF32, and seed all generators."""
     set_threads(cfg)
+    set_tf32(cfg.tf32)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
 
 

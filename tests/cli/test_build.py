@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
-from nas.cli.build import build_averaging, network_options, precision
+from nas.cli.build import build_averaging, network_options, precision, set_tf32
 from nas.cli.checks.values import check_config
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
@@ -30,6 +31,24 @@ def test_build_averaging_takes_a_decay() -> None:
 @pytest.mark.parametrize("decay", ["0", "1", "1.5", "-0.1", "true", "'0.9'", "nan"])
 def test_check_config_refuses_a_decay_outside_of_0_and_1(decay: str) -> None:
     with composed("train", "genotype=x", f"ema={decay}") as cfg, pytest.raises(NasError, match="^ema=.*: use a number"):
+        check_config(cfg)
+
+
+def test_tf32_is_set_again_for_each_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_float32_matmul_precision()
+    try:
+        states = []
+        for enabled in (True, None, False, None):
+            set_tf32(enabled)
+            states.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        assert states == [("high", True), ("highest", True), ("highest", False), ("highest", True)]
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_check_config_refuses_a_tf32_that_is_no_switch() -> None:
+    with composed("search", "tf32=high") as cfg, pytest.raises(NasError, match="^tf32=high: use true, false or null"):
         check_config(cfg)
 
 

@@ -44,6 +44,8 @@ def check_config(cfg: DictConfig) -> None:
         if key.partition(".")[0] in cfg and re.fullmatch(r"[\w.+-]+", str(name)) is None:
             raise NasError(f"{key}={name}: use letters, digits, and any of . _ + -")
     check("threads", cfg.threads, THREADS)
+    if not (cfg.tf32 is None or isinstance(cfg.tf32, bool)):
+        raise NasError(f"tf32={cfg.tf32}: use true, false or null.")
     _check_memory_options(cfg)
     if "evaluation" in cfg:
         check("evaluation.runs", cfg.evaluation.runs, COUNT)
