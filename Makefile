@@ -55,7 +55,7 @@ bench: $(STAMP) ## Measure the step of every method for BENCHMARKS.md; REFS=DIR:
 	$(BIN)/python tools/bench.py --write $(if $(REFS),--refs $(REFS) --rounds 2) $(ARGS)
 	$(if $(REFS),$(BIN)/python tools/bench_tenas.py $(REFS)/TENAS)
 
-bench-gpu: $(STAMP) ## The same on a GPU in 9 minutes; with CIFAR-10 in DATA, one whole search
+bench-gpu: $(STAMP) ## Measure the step of five methods on a GPU in 9 minutes; with CIFAR-10 in DATA, also one whole search
 	$(BIN)/python tools/bench.py --seconds 200 --steps 20 --variants plain,fast trainer=gpu trainer.precision=bf16-mixed \
 	  dataset.batch_size=64 method=gdas,darts,drnas,pc_darts,darts_2nd $(if $(REFS),--refs $(REFS)) $(ARGS)
 	@if [ -e $(DATA)/cifar-10-batches-py ] || [ -e $(DATA)/cifar-10-python.tar.gz ]; then set -x; \

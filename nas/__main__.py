@@ -11,7 +11,7 @@ COMMANDS = {
     "search": ("nas.cli.search", "search for an architecture, or rank proxies; the same as nas-search"),
     "train": ("nas.cli.train", "train, evaluate or export the network of a genotype; the same as nas-train"),
     "data": ("nas.cli.data_command.command", "list and download data sets and benchmark tables"),
-    "dashboard": ("nas.cli.dashboard_command.command", "save a view with the panels of the runs in W&B"),
+    "dashboard": ("nas.cli.dashboard_command.command", "save a dashboard of searches and trainings in W&B"),
     "convert": ("nas.benchmarks.convert", "convert a published benchmark to one Parquet file"),
 }
 

@@ -1,10 +1,10 @@
-"""Time the bilevel step of a method's authors, by the training function of their own script.
+"""Time the bilevel step of a method's authors with the training function of their script.
 
     python tools/authors_step.py REFS METHOD SPACE [--steps 9] [--threads N] [--batch-size N]
 
 REFS is a folder with clones of the authors' repositories, under the names on GitHub: AutoDL-Projects, DrNAS, darts,
-PC-DARTS. Their programs are from 2018 to 2020. They run on the present PyTorch after a few replacements in the text of
-their modules (``REPLACED``), and on a CPU with ``Tensor.cuda`` and ``Module.cuda`` as the identity. The output is one
+PC-DARTS. The programs were written from 2018 to 2020. They run on current PyTorch after a few replacements in the
+text of their modules (``REPLACED``). On a CPU, ``Tensor.cuda`` and ``Module.cuda`` are the identity. The output is one
 JSON line: seconds of the median step and the peak memory in bytes.
 """
 
@@ -46,14 +46,14 @@ REPLACED = {
     "_concat(network_optimizer.state[v]": "_concat([network_optimizer.state[v]",
     "for v in self.model.parameters()).mul_": "for v in self.model.parameters()]).mul_",
 }
-"""Removed interfaces of PyTorch and Python, and their successors of equal meaning."""
+"""Removed interfaces of PyTorch and Python, and equivalent replacements."""
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 STUBS = ("torchvision", "torchvision.transforms", "torchvision.datasets", "nas_201_api")
-"""Modules that the programs import and a step does not need."""
+"""Modules that the programs import, but a step does not need."""
 
 
 class Batches:
-    """A loader of random images that records the seconds between its batches.
+    """Loader of random images that records the seconds between its batches.
 
     Args:
         steps: number of batches.
@@ -115,7 +115,7 @@ def replace(text: str) -> str:
 
 
 def prepare(folders: Sequence[Path]) -> None:
-    """Make the modules of ``folders`` importable, on a machine without their other requirements and perhaps no GPU."""
+    """Make the modules of ``folders`` importable without their other requirements and without a GPU."""
     for name in STUBS:
         sys.modules.setdefault(name, ModuleType(name))
     sys.modules["torchvision"].transforms = sys.modules["torchvision.transforms"]  # type: ignore[attr-defined]
@@ -127,7 +127,7 @@ def prepare(folders: Sequence[Path]) -> None:
 
 
 def function_of(script: Path, name: str, **names: Any) -> Callable[..., Any]:
-    """Return one function of a script that runs a whole program when it is imported."""
+    """Return one function of a script, without an import, which would run the whole program."""
     tree = ast.parse(replace(script.read_text()))
     tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     namespace: dict[str, Any] = {
@@ -231,10 +231,10 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     found = parser.parse_args(given)
     if (found.method, found.space) not in PROGRAMS:
-        parser.error(f"no program of {found.method} on {found.space}; there are {sorted(PROGRAMS)}")
+        parser.error(f"method={found.method} space={found.space}: no authors' program. Use one of {sorted(PROGRAMS)}.")
     if found.threads is not None:
         torch.set_num_threads(found.threads)
-    os.chdir("/")  # scripts with relative paths read and write nothing here
+    os.chdir("/")  # so that scripts with relative paths read and write no files of this directory
     torch.manual_seed(0)
     program = PROGRAMS[found.method, found.space]
     batches = Batches(found.steps, found.batch_size, program is run_autodl)

@@ -11,8 +11,8 @@ Arguments with "=" are overrides of search.py; ``method`` and ``space`` accept l
     compiled  the same with compile=true
     authors   the authors' own step (tools/authors_step.py), with --refs
 
-All variants of a method run in turn in each round, so that a ratio compares runs of one minute. Ratios are medians over
-the rounds. Prints one JSON line per run, then a table, which --write stores in BENCHMARKS.md.
+All variants of a method run in turn in each round, so a ratio compares runs shortly after each other. Ratios are
+medians over the rounds. Prints one JSON line per run, then a table, which --write stores in BENCHMARKS.md.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ DEFAULTS = {
     "trainer.limit_val_batches": "0",
 }
 BATCH = {"nas_bench_201": "64", "darts": "16"}
-"""Default batch sizes: as published, and a quarter of it on the DARTS space, whose steps are long on a CPU."""
+"""Default batch sizes: as published on NAS-Bench-201, and a quarter of it on DARTS, whose steps are long on a CPU."""
 NO_PROGRAM = 2
 """Exit code of authors_step.py for a method without a program."""
 BEGIN, END = "<!-- begin of make bench -->", "<!-- end of make bench -->"
@@ -90,7 +90,7 @@ class Row:
         return statistics.median(values) if values else None
 
     def ratio(self, base: str, variant: str) -> float | None:
-        """Return the median over rounds of the time of ``base`` by that of ``variant``."""
+        """Return the median over rounds of the time of ``base`` divided by the time of ``variant``."""
         pairs = list(zip(self.seconds.get(base, []), self.seconds.get(variant, []), strict=False))
         return statistics.median(one / other for one, other in pairs) if pairs else None
 
@@ -114,7 +114,7 @@ def measure(overrides: Mapping[str, str], steps: int) -> dict[str, Any]:
 
 
 def measure_authors(refs: Path, row: Row, steps: int, threads: str | None) -> dict[str, Any]:
-    """Run the authors' step in a process of its own."""
+    """Run the authors' step in a separate process."""
     command = [sys.executable, str(ROOT / "tools" / "authors_step.py"), str(refs), row.method, row.space]
     command += ["--steps", str(steps), "--batch-size", str(row.batch)]
     command += [] if threads is None else ["--threads", threads]

@@ -7,8 +7,8 @@ CHECKOUT is a clone of github.com/quark0/darts. Network: 16 channels, 8 cells, a
 96 random images. A step is forward pass, loss of both heads, backward pass, clipping of the gradient and SGD. The
 authors' network and step run on the CPU. ``compiled`` includes the channels-last format; ``_bf16`` adds autocast.
 Compilation comes before the first turn. The output is one JSON line: median seconds of each variant, and the median,
-lowest and highest ratio (authors' seconds / seconds of the variant) over turns. On a machine with other work use
-``--processor-time``, the processor seconds of both threads, with threads that do not spin while they wait.
+lowest and highest ratio (authors' seconds / seconds of the variant) over turns. On a machine with other load use
+``--processor-time``, the CPU seconds of both threads, with threads that do not spin while they wait.
 """
 
 from __future__ import annotations

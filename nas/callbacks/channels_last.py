@@ -24,13 +24,14 @@ LONG = 600.0
 
 
 class ChannelsLast(pl.Callback):
-    """Store the convolutions of the trained network in the channels-last memory format, which their outputs then have.
+    """Store the convolutions of the trained network in the channels-last memory format.
 
-    Convolutions and batch norm are faster in this format on a CPU. Results are equal up to rounding.
+    Their outputs then have this format. Convolutions and batch norm are faster in it on a CPU. Results are equal up to
+    rounding.
 
     Args:
         mode: True: channels last. False: PyTorch's default. "auto": channels last on a CPU in a run of more than
-            about ten minutes, by an estimate that depends on the sizes of network and data alone.
+            about ten minutes. The estimate depends only on the sizes of network and data.
 
     Raises:
         NasError: if ``mode`` is another value, and in ``setup`` if it is True and the search has no supernet.
@@ -55,7 +56,7 @@ class ChannelsLast(pl.Callback):
         self._convert(pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._convert(pl_module)  # a search in stages has replaced its supernet
+        self._convert(pl_module)  # a search in stages replaces its supernet
 
     def _convert(self, module: pl.LightningModule) -> None:
         if self._chosen and isinstance(module, Training):

@@ -30,8 +30,8 @@ class CompileEdges(pl.Callback):
 
     Args:
         mode: True: compile. False: do not. "auto": compile on a CPU if the supernet has no depthwise convolutions and
-            the estimated duration of the search makes up for the compilation. The estimate depends on the sizes of
-            network and data alone.
+            the estimated search saves more time than the compilation takes. The estimate depends only on the sizes
+            of network and data.
         backend: backend of ``torch.compile``.
 
     Raises:

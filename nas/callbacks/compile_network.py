@@ -1,4 +1,4 @@
-"""Compilation of the network of a genotype by ``torch.compile``."""
+"""Compilation of the network of a genotype with ``torch.compile``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ log = logging.getLogger(__name__)
 class CompileNetwork(pl.Callback):
     """Compile the cells of the trained network before its first step, in pieces (``NetworkCompiler``).
 
-    Results are equal to those of eager steps up to rounding. A compiled training resumes eagerly, and the reverse. The
-    generated code is cached on disk by PyTorch ($TORCHINDUCTOR_CACHE_DIR), so that a second run does not compile again.
+    Results are equal to those of eager steps up to rounding. A checkpoint of a compiled training
+    resumes eagerly, and the reverse. PyTorch caches the generated code on disk ($TORCHINDUCTOR_CACHE_DIR), so a second
+    run does not compile again.
 
     Args:
-        mode: True: compile. False: do not. "auto": compile on a CPU, in one process, if the estimated duration of the
-            training makes up for the compilation. The estimate depends on the sizes of network and data alone.
+        mode: True: compile. False: do not. "auto": compile on a CPU, in one process, if the estimated training saves
+            more time than the compilation takes. The estimate depends only on the sizes of network and data.
         backend: backend of ``torch.compile``.
 
     Raises:
@@ -44,7 +45,7 @@ class CompileNetwork(pl.Callback):
             return
         if _is_checkpointed(trainer):
             raise NasError(
-                "compile=true: activation_checkpointing=true runs cells again in another way. Use compile=false."
+                "compile=true: compiled cells do not support activation_checkpointing=true. Use compile=false."
             )
         if not isinstance(pl_module, Training) or not is_compilable(pl_module.network):
             raise NasError("compile=true: this network has no cells to compile. Use compile=auto.")

@@ -1,4 +1,4 @@
-"""Execution of supernets with fewer passes over the features."""
+"""Mixing weights of a supernet within its batch norms, and shared ReLUs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class FoldWeights(pl.Callback):
     """Fold the mixing weights of a supernet into its batch norms (``WeightFolding``).
 
     Ops that begin with the ReLU of one node share it. Cells with partial channels, whose ops have few channels each,
-    run node by node instead if the space leaves it open (``FusedCellGraph`` with ``fused=None``). Results are equal up
-    to rounding, random numbers are the same.
+    run node by node instead, unless the space sets ``fused`` (``FusedCellGraph``). Results are equal up to rounding,
+    and random numbers are the same.
 
     Args:
-        mode: True: fold. False: do not. "auto": fold on a CPU in a search of more than about ten minutes, by an
-            estimate that depends on the sizes of network and data alone.
+        mode: True: fold. False: do not. "auto": fold on a CPU in a search of more than about ten minutes. The estimate
+            depends only on the sizes of network and data.
 
     Raises:
         NasError: if ``mode`` is another value, and in ``setup`` if it is True and the search has no mixed edges.
@@ -51,7 +51,7 @@ class FoldWeights(pl.Callback):
         self._install(pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._install(pl_module)  # a search in stages has replaced its supernet
+        self._install(pl_module)  # a search in stages replaces its supernet
 
     def _install(self, module: pl.LightningModule) -> None:
         if not self._chosen or not isinstance(module, SupernetSearch):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 
 class RunProgressBar(RichProgressBar):
-    """Lightning's progress bar with epochs as in the log, ``epoch 1/30``, and the time left for the whole run."""
+    """Lightning's progress bar with epochs as in the log, ``epoch 1/30``, and the remaining time of the run."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=4)
@@ -29,7 +29,7 @@ class RunProgressBar(RichProgressBar):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
-        """Return Lightning's columns and the time left."""
+        """Return Lightning's columns and the remaining time."""
         return [*super().configure_columns(trainer), _TimeLeftColumn(self.time_left)]
 
     def _get_train_description(self, current_epoch: int) -> str:
@@ -39,28 +39,28 @@ class RunProgressBar(RichProgressBar):
 
 
 class TimeLeft:
-    """Estimate of the time left for a run, from its progress since the start of this process."""
+    """Estimate of the remaining time of a run, from its progress since the start of this process."""
 
     def __init__(self) -> None:
         self._start = self._now = (0.0, 0.0)
         self._epochs = 0.0
 
     def start(self, progress: float) -> None:
-        """Begin at a progress in epochs, above 0 for a resumed run."""
+        """Start from a progress in epochs, which is above 0 for a resumed run."""
         self._start = self._now = (time.monotonic(), progress)
 
     def update(self, progress: float, epochs: float) -> None:
-        """Set the progress in epochs of a run of ``epochs``."""
+        """Set the progress in epochs of a run with ``epochs`` epochs."""
         self._now, self._epochs = (time.monotonic(), progress), epochs
 
     def seconds(self) -> float | None:
-        """Return the estimated seconds, None before the first step."""
+        """Return the estimated remaining seconds, None before the first step."""
         passed, done = self._now[0] - self._start[0], self._now[1] - self._start[1]
         return passed / done * max(self._epochs - self._now[1], 0.0) if done > 0 else None
 
 
 class _TimeLeftColumn(ProgressColumn):
-    """Column with the time left for the whole run, next to the bar of the training."""
+    """Column with the remaining time of the run, next to the bar of the training."""
 
     def __init__(self, time_left: TimeLeft) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ NOT_OPTIONS = ("epochs", "requires", "space", "warmup_ratio")
 """Keys of a method that its class does not take."""
 
 LOGGER_PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
-"""Modules of the loggers whose packages are extras."""
+"""Packages of the loggers that are extras."""
 
 MIN_PROCESSES = 8
 """Processes on a CPU that are accepted on any machine; further ones need a core each."""
@@ -147,7 +147,7 @@ def build_trainer(
 ) -> pl.Trainer:
     """Build the trainer with its loggers, and its callbacks between those of ``first`` and ``last``.
 
-    The loggers get the configuration, in which ``facts`` replace the values of the same keys.
+    The loggers receive the configuration, in which ``facts`` replace the values of the same keys.
 
     Raises:
         NasError: if the configuration chooses a GPU and there is none, or too many processes on the CPU.
@@ -184,7 +184,7 @@ def build_trainer(
 
 
 def build_loggers(cfg: DictConfig, facts: Mapping[str, Any]) -> list[Logger]:
-    """Build the loggers and give them the configuration, in which ``facts`` replace the values of the same keys.
+    """Build the loggers and log the configuration, in which ``facts`` replace the values of the same keys.
 
     Raises:
         NasError: if the package of a logger is not installed.
@@ -257,7 +257,7 @@ def precision(cfg: DictConfig) -> str:
 
 
 def finish_wandb() -> None:
-    """Close the W&B run, so that the next job of a sweep starts its own; print the command that uploads it."""
+    """Close the W&B run, so that the next job of a sweep starts another one; log the command that uploads it."""
     wandb: Any = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         command = sync_command(wandb.run)

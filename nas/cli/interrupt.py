@@ -61,7 +61,7 @@ def how_to_resume(output: Path) -> str:
     searches = [path for path in seed_directories(output) if last_checkpoint(path) is not None]
     if searches:
         commands = " and ".join(f"{config_dir_flag()}ckpt_path={path}" for path in searches)
-        return f"interrupted: the last complete epochs are kept. Resume each search on its own, with {commands}"
+        return f"interrupted: the last complete epochs are kept. Resume each search separately with {commands}"
     if kept is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
     return f"interrupted: {kept} kept. Resume with {_resume_arguments(output)}"

@@ -18,7 +18,7 @@ def _hydra_main(cfg: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Run search.py with the arguments of the process; ``data`` or ``dashboard`` as the first one runs this command."""
+    """Run search.py, or the command ``data`` or ``dashboard``, with the arguments of the process."""
     protect_streams()
     if sys.argv[1:2] == ["data"]:
         from nas.cli.data_command.command import main as data_command

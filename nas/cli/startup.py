@@ -1,4 +1,4 @@
-"""Faster start of a command: imports without garbage collection, and deferred import of a library that no job uses."""
+"""Fast start of a command: imports without garbage collection, and deferred imports of unused libraries."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DEFERRED: Mapping[str, Mapping[str, str]] = {"scipy.signal": {"hamming": "window
 
 @contextmanager
 def fast_imports() -> Iterator[None]:
-    """Import packages without garbage collection, which would examine their objects many times and find nothing.
+    """Disable garbage collection while packages are imported, because their objects are not garbage.
 
-    Later collections leave out the objects of the packages too. In a process that has imported PyTorch already, or
-    that runs without garbage collection, nothing changes.
+    Later collections also skip the objects of the packages. Nothing changes in a process that has already imported
+    PyTorch, or that runs without garbage collection.
     """
     if "torch" in sys.modules or not gc.isenabled():
         yield
@@ -42,14 +42,14 @@ def defer_imports() -> None:
 
 
 def defer_import(name: str, aliases: Mapping[str, str]) -> None:
-    """Let ``import name`` run the code of the module ``name`` only when one of its names is used.
+    """Defer the code of the module ``name`` from its import to the first use of one of its names.
 
-    A module that is imported already, or that cannot be found, remains as it is.
+    A module that is already imported, or that cannot be found, does not change.
 
     Args:
         name: dotted name of a module in a package.
-        aliases: names that the module has in addition, and the paths below the module that they stand for. Testing
-            for their presence does not run the code of the module.
+        aliases: additional names of the module, and the paths of their values below the module. A test with
+            ``hasattr`` does not run the code of the module.
     """
     try:
         spec = importlib.util.find_spec(name)  # imports the package
@@ -67,7 +67,7 @@ def defer_import(name: str, aliases: Mapping[str, str]) -> None:
 
 
 class DeferredModule(ModuleType):
-    """Module whose code runs at the first access to a name that it does not have. It is an ordinary module then."""
+    """Module whose code runs at the first access to a missing name. Afterwards it is an ordinary module."""
 
     def __getattr__(self, name: str) -> Any:
         _run(self)
@@ -79,7 +79,7 @@ class DeferredModule(ModuleType):
 
 
 class _Deferred:
-    """Code of a deferred module. One thread runs it, and others wait for the end."""
+    """Code of a deferred module. One thread runs the code, and other threads wait."""
 
     def __init__(self, execute: Callable[[ModuleType], None], aliases: Mapping[str, str]) -> None:
         self._execute = execute

@@ -49,7 +49,7 @@ class Digits(ImageData):
 def _read_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the images [N, 8, 8] and the labels of ``load_digits``.
 
-    The file of scikit-learn is read directly, because the import of scikit-learn takes longer than that of this
+    The file of scikit-learn is read directly, because the import of scikit-learn takes longer than the import of this
     package.
     """
     package = importlib.util.find_spec("sklearn")

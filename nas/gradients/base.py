@@ -52,7 +52,7 @@ class BilevelStep:
     """Optimizer of the weights."""
     reduce: Reduce
     grad: Callable[[Tensor, Sequence[Tensor]], list[Tensor]] = grad_or_zeros
-    """Differentiates a loss."""
+    """Function that differentiates a loss."""
 
 
 class ArchGradient(Protocol):

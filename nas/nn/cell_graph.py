@@ -19,10 +19,10 @@ DropPathTarget = Literal["op", "node"]
 
 
 class NodeExecutor(Protocol):
-    """Executes the nodes of restricted cells in another way, for example by compiled code."""
+    """Alternative execution of the nodes of restricted cells, for example by compiled code."""
 
     def node(self, graph: CellGraph, incoming: Sequence[int], features: Mapping[int, Tensor]) -> Tensor | None:
-        """Return the features of a node after drop path, None to execute its ops one by one."""
+        """Return the features of a node after drop path, None if the graph is to execute its ops one by one."""
         ...
 
 

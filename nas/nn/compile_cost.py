@@ -12,14 +12,16 @@ from nas.nn.network_compiler import distinct_pieces
 FLOPS_PER_THREAD = 4e10
 """Floating-point operations a second of eager steps on a CPU thread; NAS-Bench-201 supernets reach 1.5e10 to 6e10."""
 SAVED = 0.06
-"""Share of an eager step that compiled edges save beside folded ones, which take two thirds of it; measured: 0.06 to
-0.11."""
+"""Share of an eager step that compiled edges save relative to folded edges, which take two thirds of the step.
+
+Measured: 0.06 to 0.11.
+"""
 SECONDS_PER_MODULE = 2.0
 """Seconds that one module of an op takes to compile, in one kind of step; measured on two cores: 1.3."""
 
 
 NETWORK_SAVED = 0.06
-"""The same of a step that trains the network of a genotype; measured on a busy machine: 0.02 to 0.07."""
+"""Share of an eager step of a training that compilation saves; measured on a busy machine: 0.02 to 0.07."""
 
 
 class CompileEstimate(NamedTuple):
@@ -57,7 +59,7 @@ def estimate_compile(network: nn.Module, macs: float, threads: int) -> CompileEs
 
 
 def estimate_network_compile(network: nn.Module, macs: float, threads: int) -> CompileEstimate:
-    """Estimate the same for the network of a genotype."""
+    """Estimate the duration of a training with ``macs`` multiply-adds and of the compilation of its network."""
     cost = SECONDS_PER_MODULE * sum(map(count_layers, distinct_pieces(network)))
     return CompileEstimate(estimate_seconds(macs, threads), cost, NETWORK_SAVED)
 

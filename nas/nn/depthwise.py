@@ -10,15 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 COLUMNS = 3
-"""Widest kernel whose weight gradient oneDNN computes by vectorized code; it computes that of wider ones in 4 to 9
-times the time."""
+"""Widest kernel whose weight gradient oneDNN computes by vectorized code; wider kernels take 4 to 9 times the time."""
 
 
 class DepthwiseConv2d(nn.Conv2d):
     """Square depthwise convolution that preserves the size or divides it by its stride.
 
     [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)]. Its parameters and outputs are those of ``nn.Conv2d``. Its gradients
-    on a CPU are equal up to rounding and computed faster (``depthwise_conv2d``).
+    on a CPU are equal up to rounding, and faster (``depthwise_conv2d``).
     """
 
     def __init__(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
@@ -32,10 +31,11 @@ class DepthwiseConv2d(nn.Conv2d):
 def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
     """Convolve each channel with its own kernel, [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
 
-    The CPU kernels of oneDNN are slow in two backward passes, which are replaced by equal ones:
+    The CPU kernels of oneDNN are slow in two backward passes. Faster computations of equal gradients replace them:
 
-    - The gradients of a dilated convolution. A dilated convolution is a dense one of each of the ``dilation`` squared
-      grids of pixels that are ``dilation`` apart. With a stride equal to the dilation only the first grid counts.
+    - The gradients of a dilated convolution. A dilated convolution is a dense convolution of each of the
+      ``dilation`` squared grids of pixels that are ``dilation`` apart. With a stride equal to the dilation only the
+      first grid counts.
     - The gradient of a weight that is wider than ``COLUMNS``, which is computed in parts of that width.
 
     Args:
@@ -49,7 +49,7 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int = 1, dilation: int =
     slow = dilation > 1 or kernel > COLUMNS
     if not slow or x.device.type != "cpu" or not torch.is_grad_enabled() or torch.compiler.is_exporting():
         return F.conv2d(x, weight, None, stride, padding, dilation, x.shape[1])
-    if torch.is_autocast_enabled("cpu"):  # as ``F.conv2d`` does, so that the backward pass sees one dtype
+    if torch.is_autocast_enabled("cpu"):  # as in ``F.conv2d``, so that the backward pass has one dtype
         x, weight = (t.to(torch.get_autocast_dtype("cpu")) if t.dtype == torch.float32 else t for t in (x, weight))
     out: Tensor = _DepthwiseConv.apply(x, weight, stride, dilation)
     return out
@@ -162,5 +162,5 @@ def _dilate(grid: Tensor, rows: int, columns: int, step: int) -> Tensor:
     pixels = grid.permute(0, 2, 3, 1)[:, :, None, :, None]
     shape = batch, height * step, width * step, channels
     spread = F.pad(pixels, (0, 0, 0, step - 1, 0, 0, 0, step - 1)).reshape(shape)
-    # narrow, because batched gradients (torch.autograd.grad, is_grads_batched) do not support slices of everything
+    # narrow, because gradients with is_grads_batched=True do not support slices of a whole dimension
     return spread.narrow(1, 0, rows).narrow(2, 0, columns).permute(0, 3, 1, 2)

@@ -58,7 +58,7 @@ class FusedCellGraph(CellGraph):
     within ``unfused``.
 
     Args:
-        fused: False: run as a ``CellGraph``. None: likewise, until a callback sets the attribute ``fused``.
+        fused: False: run as a ``CellGraph``. None: the same, until a callback sets the attribute ``fused``.
     """
 
     def __init__(

@@ -21,14 +21,14 @@ RANDOM = (DropPath, Noise, nn.modules.dropout._DropoutNd)
 
 
 class NetworkCompiler:
-    """Executes the nodes of cells, and the blocks between them, by code that ``torch.compile`` generates.
+    """Execution of the nodes of cells, and of the blocks between them, by code that ``torch.compile`` generates.
 
     A piece is a node (its ops, their drop path and their sum), or a block with batch norm outside of a cell's graph,
     such as a projection. Pieces of equal structure and shapes share one graph. Pools and identities run eagerly if no
-    convolution ends in the same node. So do evaluation, passes without gradients, and batches of another size.
+    convolution ends in the same node. Evaluation, passes without gradients, and batches of another size run eagerly.
 
-    Random numbers are drawn outside of the graphs, and are those of eager execution. Results are equal to those of
-    eager execution up to rounding.
+    Random numbers are sampled outside of the graphs, and equal those of eager execution. Results are equal up to
+    rounding.
 
     Args:
         batch_size: number of images of the compiled passes.
@@ -37,14 +37,14 @@ class NetworkCompiler:
 
     def __init__(self, batch_size: int, backend: str | Callable[..., Any] = "inductor") -> None:
         options: dict[str, Any] = {}
-        if "isolate_recompiles" in inspect.signature(torch.compile).parameters:  # earlier versions keep 8 graphs
+        if "isolate_recompiles" in inspect.signature(torch.compile).parameters:  # earlier PyTorch keeps 8 graphs
             options = {"recompile_limit": MAX_GRAPHS, "isolate_recompiles": True}
         self._node = torch.compile(_node, dynamic=False, backend=backend, **options)
         self._block = torch.compile(_block, dynamic=False, backend=backend, **options)
         self.batch_size = batch_size
 
     def install(self, network: nn.Module) -> None:
-        """Let the pieces of a network run compiled. The names of its parameters do not change."""
+        """Compile the pieces of a network in place. The names of its parameters do not change."""
         for graph in graphs_of(network):
             graph.executor = self
         for block in blocks_of(network):
@@ -60,7 +60,7 @@ class NetworkCompiler:
         return out
 
     def node(self, graph: CellGraph, incoming: Sequence[int], features: Mapping[int, Tensor]) -> Tensor | None:
-        """Return the features of a node, None if it is not compiled. ``incoming`` numbers the edges of the node."""
+        """Return the features of a node, None if it is not compiled. ``incoming``: numbers of the edges of the node."""
         if not self.accepts(graph, features[0]) or not is_node(graph, incoming):
             return None
         edges = node_edges(graph, incoming)

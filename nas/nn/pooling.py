@@ -18,7 +18,7 @@ def on_images(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 class GlobalPool(nn.Module):
-    """Mean over all pixels, [..., C, H, W] -> [..., C]. A module, so that hooks count its operations."""
+    """Mean over all pixels, [..., C, H, W] -> [..., C], as a module, so that hooks count its operations."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean(dim=(-2, -1))
@@ -93,10 +93,10 @@ class BoxSum(torch.autograd.Function):
 class AvgPool(nn.AvgPool2d):
     """3x3 average pooling that excludes the padding, [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
 
-    On a CPU it is computed as sums of windows, divided by the number of pixels in them: equal up to rounding, in a
-    third to a seventh of the time of PyTorch's own pooling. Features in the channels-last format are summed by a
-    depthwise convolution with ones, which ``torch.compile`` also compiles in a fraction of the time. Other features are
-    summed by ``BoxSum`` at stride 1.
+    On a CPU it is computed as sums of windows, divided by the number of pixels in them. Results are equal up to
+    rounding, in a third to a seventh of the time of PyTorch's own pooling. A depthwise convolution
+    with ones sums features in the channels-last format; ``torch.compile`` also compiles it in a fraction of the time.
+    ``BoxSum`` sums other features at stride 1.
     """
 
     def __init__(self, stride: int) -> None:
@@ -124,4 +124,4 @@ class AvgPool(nn.AvgPool2d):
 
 def is_channels_last(x: Tensor) -> bool:
     """Return whether the channels of a pixel are neighbors in the memory of features [B, C, H, W]."""
-    return x.shape[1] > 1 and x.stride(1) == 1  # inside of vmap a tensor has strides, but no memory format
+    return x.shape[1] > 1 and x.stride(1) == 1  # within vmap a tensor has strides, but no memory format

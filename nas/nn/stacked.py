@@ -1,4 +1,4 @@
-"""Several networks of one structure as a single network: their layers are executed together."""
+"""Joint execution of several networks of one structure, layer by layer."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class StackedLayer(nn.Module):
-    """Layers of one kind, a layer of each of S networks: [B, S, ...] -> [B, S, ...].
+    """Layers of one kind, one from each of S networks: [B, S, ...] -> [B, S, ...].
 
     Its parameters and buffers have S as the first dimension. The tensors of the given layers become views of them.
 
     Args:
-        layers: a layer of each network.
+        layers: the layer of each network.
     """
 
     weight: nn.Parameter
@@ -33,10 +33,10 @@ class StackedLayer(nn.Module):
 
     def __init__(self, layers: Sequence[Any]) -> None:
         super().__init__()
-        self.like: list[Any] = [layers[0]]  # in a list, because it is not a part of this module
+        self.like: list[Any] = [layers[0]]  # in a list, so that it is no submodule
         self.count = len(layers)
         self.shared: list[tuple[nn.Parameter, list[nn.Parameter]]] = []
-        """Each parameter with the parameters of the layers that are its parts."""
+        """Common parameters, each with the parameters of the layers that are views of it."""
         for name in ("weight", "bias"):
             parts: list[Any] = [getattr(layer, name, None) for layer in layers]
             common = None if parts[0] is None else nn.Parameter(_join(parts))
@@ -94,7 +94,7 @@ class StackedLinear(StackedLayer):
 
 
 class OnImages(nn.Module):
-    """A layer without parameters that takes images, for images with any leading dimensions."""
+    """Layer without parameters for images, which accepts images with any leading dimensions."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class StackedNetworks:
         skeleton: a further network of the same structure, whose layers are replaced by stacked ones.
 
     Raises:
-        NasError: if a layer is none of those that can be executed together.
+        NasError: if a layer does not support joint execution.
     """
 
     def __init__(self, networks: Sequence[nn.Module], skeleton: nn.Module) -> None:
@@ -152,8 +152,8 @@ class StackedNetworks:
 
         Args:
             images: [B, C, H, W] of each network.
-            archs: an architecture per network; all execute the same ops.
-            trained: whether gradients of the parameters are computed; False: of the architectures alone.
+            archs: one architecture per network; all execute the same ops.
+            trained: compute gradients of the parameters; False: only of the architectures.
         """
         for layer in self.layers:
             layer.requires_grad_(trained)
@@ -161,7 +161,7 @@ class StackedNetworks:
         return logits.unbind(1)
 
     def distribute_gradients(self, members: Sequence[int]) -> None:
-        """Give the parameters of networks the gradients of the common parameters, and clear those.
+        """Move the gradients of the common parameters to the parameters of networks.
 
         Args:
             members: the positions of the networks that took part in the backward pass.
@@ -187,17 +187,17 @@ def stack_architectures(archs: Sequence[Architecture]) -> Architecture:
 
 
 def check_stacked(build: Callable[[], nn.Module], shape: Sequence[int], archs: Sequence[Architecture]) -> None:
-    """Raise NasError if networks that are executed together have other outputs than each on its own.
+    """Raise NasError if joint execution changes the outputs of networks.
 
     Args:
-        build: builds a network with random weights.
+        build: function that builds a network with random weights.
         shape: (C, H, W) of an image.
-        archs: an architecture per network.
+        archs: one architecture per network.
     """
     networks = [build() for _ in archs]
     images = [torch.randn(2, *shape) for _ in archs]
     stacked = StackedNetworks(networks, build())
-    # with gradients, without which some edges are deterministic that are random in training
+    # with gradients, because some edges are random only in training
     expected = [network(x, arch) for network, x, arch in zip(networks, images, archs, strict=True)]
     found: Sequence[Tensor] = ()
     with suppress(RuntimeError, TypeError, ValueError, IndexError, AttributeError):
@@ -211,7 +211,7 @@ def check_stacked(build: Callable[[], nn.Module], shape: Sequence[int], archs: S
 
 
 def _join(parts: Sequence[Tensor]) -> Tensor:
-    """Return the tensors as one, of which they become views."""
+    """Stack tensors, and turn them into views of the result."""
     joined = torch.stack([part.detach() for part in parts])
     for part, view in zip(parts, joined, strict=True):
         part.data = view
@@ -234,6 +234,6 @@ def _is_supported(layer: nn.Module) -> bool:
         return False
     if isinstance(layer, nn.Conv2d) and layer.padding_mode != "zeros":
         return False
-    if isinstance(layer, DropPath) and layer.probability > 0:  # it would drop the same images of all networks
+    if isinstance(layer, DropPath) and layer.probability > 0:  # all networks would drop the same images
         return False
     return kind in STACKED or kind in (*ON_IMAGES, *UNCHANGED)

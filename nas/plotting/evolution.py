@@ -37,7 +37,7 @@ def evolution_figure(epochs: Sequence[int], scores: Sequence[Scores], cells: Map
 
     Args:
         epochs: epochs, counted from 0.
-        scores: for each of them the scores [edges, ops] of each cell type.
+        scores: for each epoch the scores [edges, ops] of each cell type.
         cells: the cell types.
     """
     names = [name for name in cells if scores and name in scores[-1]]

@@ -21,7 +21,7 @@ def heatmap_figure(scores: Mapping[str, Tensor], cells: Mapping[str, Cell], titl
     """Plot the scores [edges, ops] of each cell type as a table of colors and numbers; excluded entries stay empty.
 
     The colors cover 0 to 1, the range of probabilities and gates, so that figures of different epochs and runs can be
-    compared. Other scores get the range of their own values, over all cell types.
+    compared. For other scores, the colors cover the range of the values of all cell types.
     """
     left, right, top, bottom, bar = 0.6, 0.25, 0.45, 0.85, 0.9
     above = 0.15 if title else 0.0

@@ -128,14 +128,14 @@ class Validation(NamedTuple):
 
 
 class StepExecutor(Protocol):
-    """Executes the passes of training steps in another way, such as together with those of other searches."""
+    """Alternative execution of the passes of training steps, for example together with other searches."""
 
     def forward(self, x: Tensor, arch: Architecture) -> Tensor:
         """Return the logits of the supernet."""
         ...
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss to those of all parameters."""
+        """Accumulate the gradients of a loss in all parameters."""
         ...
 
     def grad(self, loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -176,7 +176,7 @@ class SupernetSearch(Search):
 
     @property
     def step_network(self) -> Callable[[Tensor, Architecture], Tensor]:
-        """The supernet as training steps execute it, a function of images and an architecture."""
+        """Forward pass of the supernet in training steps, a function of images and an architecture."""
         return self.supernet if self.executor is None else self.executor.forward
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:

@@ -123,7 +123,7 @@ class GradientSearch(SupernetSearch):
     ) -> ArchForward:
         """Compute the architecture loss of ``loss`` together with the logits and the sampled architecture.
 
-        ``network`` executes the supernet with its own weights, None: the supernet itself.
+        ``network`` executes the supernet if ``weights`` is None; the default is the supernet itself.
         """
         x, target = batch
         arch = self.relaxation.sample(self.masks)

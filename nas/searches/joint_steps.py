@@ -1,4 +1,4 @@
-"""Training steps of several searches of one configuration, executed together."""
+"""Common training steps of several searches of one configuration."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Gradient(NamedTuple):
 
 
 class JointSteps:
-    """Executes the steps of searches together: one forward and one backward pass of their stacked supernets.
+    """Common steps of searches: one forward and one backward pass of their stacked supernets.
 
-    A search whose next pass differs from those of the others, for example in the size of the batch, executes it on its
-    own. ``lockstep`` runs the tasks of the searches.
+    A pass that differs from those of the other searches, for example in the size of the batch, is executed separately.
+    ``lockstep`` runs the tasks of the searches.
     """
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ class JointSteps:
         self.searches: dict[int, GradientSearch] = {}
         self._stacked: StackedNetworks | None = None
         self._members: list[int] = []  # the searches whose supernets are stacked
-        self._passes: dict[int, tuple[StackedNetworks, int]] = {}  # the last pass of each, and the position in it
+        self._passes: dict[int, tuple[StackedNetworks, int]] = {}  # last pass of each search, and position in it
 
     def join(self, task: int, search: GradientSearch) -> None:
-        """Let the search of a task execute its steps together with those of the other tasks."""
+        """Add the search of a task to the common steps."""
         self.searches[task] = search
         search.executor = JointExecutor(self.lockstep, task, search)
 
@@ -84,7 +84,7 @@ class JointSteps:
         return dict.fromkeys(requests)
 
     def _stack(self, members: list[int]) -> StackedNetworks:
-        """Return the stacked supernets of searches; they are stacked again if a search has ended."""
+        """Return the stacked supernets of searches; they are stacked again after the end of a search."""
         if self._stacked is None or members != self._members:
             searches = [self.searches[member] for member in members]
             skeleton = searches[0].space.supernet(searches[0].edge)
@@ -94,7 +94,7 @@ class JointSteps:
 
 
 class JointExecutor:
-    """Executes the passes of a search by requests to ``Lockstep`` (a ``StepExecutor``)."""
+    """``StepExecutor`` of a search, which sends its passes as requests to ``Lockstep``."""
 
     def __init__(self, lockstep: Lockstep, task: int, search: GradientSearch) -> None:
         self.lockstep, self.task, self.search = lockstep, task, search
@@ -110,7 +110,7 @@ class JointExecutor:
         return logits
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss to those of all parameters."""
+        """Accumulate the gradients of a loss in all parameters."""
         self.lockstep.request(self.task, "backward", Gradient(loss, None))
 
     def grad(self, loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -120,16 +120,16 @@ class JointExecutor:
 
 
 class ProcessState:
-    """State of a process that each search has for itself: the default random generators and the default dtype."""
+    """Process state that is separate for each search: the default random generators and the default dtype."""
 
     def save(self) -> Any:
-        """Return the present state."""
+        """Return the current state."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
         generators = random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
         return *generators, torch.get_default_dtype()
 
     def restore(self, state: Any) -> None:
-        """Set the state to one that ``save`` has returned."""
+        """Set a state that ``save`` returned."""
         python, numpy, cpu, cuda, dtype = state
         random.setstate(python)
         np.random.set_state(numpy)

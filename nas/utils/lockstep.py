@@ -1,4 +1,4 @@
-"""Tasks in threads that run one at a time, and whose requests are executed together."""
+"""Tasks in threads that run one at a time, with joint execution of their requests."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any, Protocol
 
 
 class Interrupted(BaseException):
-    """Raised in a task by its next request after the program was interrupted.
+    """Exception of the next request of a task after an interrupt of the program.
 
-    It is no ``KeyboardInterrupt``, which Lightning handles by signals. Only the main thread can set those.
+    It is no ``KeyboardInterrupt``, which Lightning handles by signals. Only the main thread can set signal handlers.
     """
 
 
 class Context(Protocol):
-    """State of the process that each task has its own copy of, such as the random generators."""
+    """Process state with a separate copy for each task, such as the random generators."""
 
     def save(self) -> Any:
-        """Return the present state."""
+        """Return the current state."""
         ...
 
     def restore(self, state: Any) -> None:
-        """Set the state to one that ``save`` has returned."""
+        """Set a state that ``save`` returned."""
         ...
 
 
 Execute = Callable[[Hashable, Mapping[int, Any]], Mapping[int, Any]]
-"""Executes requests of one key: values by task -> results by task."""
+"""Function that executes requests of one key: values by task -> results by task."""
 
 
 class Lockstep:
-    """Run tasks in threads, one at a time, and execute their requests together.
+    """Runner of tasks in threads, one at a time, with joint execution of their requests.
 
-    A task runs until it makes a request or ends. When all remaining tasks wait for a request, those of the same key are
-    executed by one call, in the thread of ``run``. The order of the tasks is always the same.
+    A task runs until it makes a request or ends. When all remaining tasks wait for a request, one call in the thread of
+    ``run`` executes all requests of the same key. The order of the tasks is always the same.
 
     Args:
-        execute: executes requests of one key. An error is raised in each task that made one of them.
-        context: state of the process that each task has its own copy of.
+        execute: function that executes requests of one key. Its errors are raised in the tasks of these requests.
+        context: process state with a separate copy for each task.
     """
 
     def __init__(self, execute: Execute, context: Context) -> None:
@@ -52,7 +52,7 @@ class Lockstep:
         self._states: list[Any] = []
 
     def run(self, tasks: Sequence[Callable[[], Any]], names: Sequence[str]) -> list[Any]:
-        """Run the tasks to their ends, in threads of these names.
+        """Run the tasks to completion, in threads with these names.
 
         Returns:
             The result of each task, or the exception that ended it.
@@ -71,7 +71,7 @@ class Lockstep:
         return [self._outcomes[number] for number in range(len(tasks))]
 
     def request(self, task: int, key: Hashable, value: Any) -> Any:
-        """Wait until the request of a task is executed, and return its result. Called by the task itself."""
+        """Execute a request of the calling task, and return its result."""
         self._requests[task] = key, value
         self._back.release()
         self._turns[task].acquire()
@@ -94,7 +94,7 @@ class Lockstep:
         return [number for number in range(len(self._turns)) if number not in self._outcomes]
 
     def _resume(self, numbers: Sequence[int]) -> None:
-        """Let each task run until its next request or its end, with its own state of the process."""
+        """Run each task until its next request or its end, with its own process state."""
         main = self.context.save()
         try:
             for number in numbers:

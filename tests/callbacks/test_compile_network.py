@@ -105,7 +105,7 @@ def test_what_cannot_be_compiled_is_one_line(tmp_path: Path) -> None:
             CompileNetwork(value)  # type: ignore[arg-type]
     more = ("compile=true", "activation_checkpointing=true")
     found = run("train", *NETWORK, *more, f"hydra.run.dir={tmp_path}/r")
-    found.refused("compile=true: activation_checkpointing=true", "compile=false")
+    found.refused("compile=true: compiled cells do not support activation_checkpointing=true", "compile=false")
     old = run("train", *NETWORK, "training.channels_last=true", f"hydra.run.dir={tmp_path}/r")
     old.refused("training.channels_last was renamed to channels_last")
 

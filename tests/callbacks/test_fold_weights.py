@@ -1,4 +1,4 @@
-"""Folded mixing weights through the front door: equal to plain searches, chosen by mode and length of the search."""
+"""Folded mixing weights in searches: results equal plain searches, selection by mode and length of the search."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_format_time(seconds: float, text: str) -> None:
 
 
 def test_time_left_of_a_resumed_run_follows_the_epochs_of_this_process() -> None:
-    """Two of ten epochs took this process 60 s after a resume at epoch 4: four epochs remain."""
+    """Two of ten epochs take 60 s after a resume at epoch 4, and four epochs remain."""
     left = TimeLeft()
     with mock.patch.object(progress_bar.time, "monotonic", side_effect=[100.0, 160.0]):
         left.start(4.0)

@@ -1,4 +1,4 @@
-"""nas.cli.startup: deferred modules behave as imported ones, and imports pause the garbage collector."""
+"""nas.cli.startup: deferred modules behave as imported modules, and imports pause garbage collection."""
 
 from __future__ import annotations
 

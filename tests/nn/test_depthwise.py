@@ -66,7 +66,7 @@ def test_transforms_of_functions(dilation: int) -> None:
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_batched_gradients(stride: int) -> None:
-    """The kernels of the zero-cost proxies are computed from these."""
+    """Compare batched gradients, from which zero-cost proxies compute their kernels."""
     x, weight = inputs((8, 8), 5, False)
     for dilation in (1, 2):
         out = own(x, weight, stride, dilation)

@@ -1,4 +1,4 @@
-"""Networks that are executed together: each has the outputs, gradients and statistics that it has on its own."""
+"""Joint execution of networks: outputs, gradients and statistics equal those of separate execution."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_frozen_networks_have_no_gradients() -> None:
 
 
 class Sliced(nn.Module):
-    """A layer that reads its channels from the front, which are not the channels of several networks."""
+    """Layer that slices dimension 1: the channels of one network, but the networks in stacked features."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ def test_heatmap_prints_every_score_except_excluded_ones() -> None:
 
 
 def test_heatmap_of_probabilities_has_a_fixed_scale() -> None:
-    """Scores of an undecided search must not look decided: 0.199 and 0.202 have nearly the same color."""
+    """Compare the colors of 0.199 and 0.202, which are nearly the same on a fixed scale."""
     cell = Cell(EDGES, ("none", "skip_connect", "conv"), (3,))
     scores = torch.full((6, 3), 0.199)
     scores[0, 0] = 0.202

@@ -22,7 +22,7 @@ def records(path: Path) -> Iterator[Any]:
         size, kind = struct.unpack_from("<HB", data, place + 4)
         part += data[place + 7 : place + 7 + size]
         place += 7 + size
-        if kind in (1, 4):  # a whole record, or the last part of one
+        if kind in (1, 4):  # a whole record, or the last part of a record
             yield wandb_internal_pb2.Record.FromString(part)
             part = b""
 

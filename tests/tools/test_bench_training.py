@@ -1,4 +1,4 @@
-"""The benchmark of training steps against the authors' program, which itself is not run here."""
+"""Tests of the benchmark of training steps, without the authors' program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks in threads whose requests are executed together."""
+"""Tests of tasks in threads with joint execution of their requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.utils.lockstep import Interrupted, Lockstep
 
 
 class PythonGenerator:
-    """The generator of Python as the state that each task has for itself."""
+    """Random generator of Python as the separate state of each task."""
 
     def save(self) -> Any:
         return random.getstate()

@@ -34,7 +34,7 @@ class AlphaHistory(pl.Callback):
         self.forget(trainer)  # a callback may have returned to an earlier epoch
 
     def forget(self, trainer: pl.Trainer) -> None:
-        """Remove the lines of the current and of later epochs, and a last line that a kill has cut off."""
+        """Remove the lines of the current and of later epochs, and an incomplete last line."""
         if not trainer.is_global_zero or not self.path.exists():
             return
         kept = [line for line in read_alphas(self.path) if line["epoch"] < trainer.current_epoch]
@@ -53,7 +53,7 @@ class AlphaHistory(pl.Callback):
 
 
 def read_alphas(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of alphas.jsonl; an absent file has none. Raises NasError if a line is damaged."""
+    """Return the lines of alphas.jsonl, none if the file is missing. Raises NasError if a line is damaged."""
     return read_log(path, _decode_line)
 
 

@@ -40,14 +40,14 @@ class CellPlots(pl.Callback):
     def _plot(self, trainer: pl.Trainer, module: pl.LightningModule, last: bool) -> None:
         if not trainer.is_global_zero or not isinstance(module, Search):
             return
-        # imported here, because it takes a second that a short run without plots should not spend
+        # imported here, because the import takes a second, which runs without plots save
         from nas.plotting.cell import save_cell
 
         self.directory.mkdir(parents=True, exist_ok=True)
         _, png = save_cell(module.genotype(), self.directory)
         if not _shows_pictures(trainer):
             return
-        epoch = max(trainer.current_epoch - last, 0)  # at the end, the trainer has counted the last epoch
+        epoch = max(trainer.current_epoch - last, 0)  # at the end, the trainer counts the last epoch as finished
         log_picture(trainer, "cell", png, epoch)
         if isinstance(module, GradientSearch):
             self._plot_scores(trainer, module, epoch, last)

@@ -1,4 +1,4 @@
-"""Curves of a run: metrics of steps, and the metrics of epochs that Lightning does not log."""
+"""Curves of a run: metrics of steps, and metrics of epochs that Lightning does not log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GIGA = 1e9
 
 
 class _Step(NamedTuple):
-    """Metrics of a step: scalars on the device, and numbers of the host."""
+    """Metrics of a step: scalars on the device, and numbers on the host."""
 
     step: int
     device: dict[str, Tensor]
@@ -31,10 +31,10 @@ class _Step(NamedTuple):
 
 @check_ranges(every=COUNT_OR_ZERO, transfer=COUNT)
 class Curves(pl.Callback):
-    """Log the metrics of steps, and those of epochs that Lightning does not log, to all loggers.
+    """Log the metrics of steps, and metrics of epochs that Lightning does not log, to all loggers.
 
     Losses and accuracies of steps stay on the device. They are moved together every ``transfer`` steps and at the end
-    of an epoch, so that no step waits for the device. The values are those of the first rank.
+    of an epoch, so that no step waits for the device. The values are from the first rank.
 
     Steps: ``step/train_loss``, ``step/train_accuracy``, ``step/arch_loss``, ``step/arch_accuracy``, learning rates,
     ``time/step_ms`` with the loading of the batch, and ``memory/used_gb`` (allocated on a GPU, else resident).
@@ -55,7 +55,7 @@ class Curves(pl.Callback):
         self._timed = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the steps that no logger has yet, for a checkpoint within an epoch; empty at the end of an epoch."""
+        """Return the steps that are not logged yet, for a checkpoint within an epoch; empty at the end of an epoch."""
         return {"pending": _on_host(self._pending)} if self._pending else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ class Curves(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if isinstance(pl_module, Search | Training):
-            pl_module.step_values.clear()  # such as those of the steps of a controller at the end of an epoch
+            pl_module.step_values.clear()  # such as the values of controller steps at the end of an epoch
         self._rates = _learning_rates(trainer, pl_module)  # the scheduler steps before on_train_batch_end
         if not self._timed:
             self._clock = time.perf_counter()
@@ -83,7 +83,7 @@ class Curves(pl.Callback):
             return
         self._timed += 1
         if pl_module.step_values:
-            step = trainer.fit_loop.epoch_loop._batches_that_stepped  # the steps of Lightning's own rows
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped  # Lightning's own rows count steps in the same way
             self._pending.append(_Step(step, dict(pl_module.step_values), self._rates))
         if trainer.is_last_batch or len(self._pending) >= max(self.every, self.transfer):
             self._log_steps(trainer, pl_module, trainer.is_last_batch)
@@ -91,7 +91,7 @@ class Curves(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero or not trainer.loggers or not isinstance(pl_module, Search | Training):
             return
-        self._log_steps(trainer, pl_module, last=True)  # of an epoch that has ended before its last batch
+        self._log_steps(trainer, pl_module, last=True)  # for an epoch that ended before its last batch
         row = {
             **(_search_metrics(pl_module, trainer.callback_metrics) if isinstance(pl_module, Search) else {}),
             "time/epoch_s": time.perf_counter() - self._epoch_clock,

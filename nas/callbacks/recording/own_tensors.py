@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class OwnTensors(pl.Callback):
-    """Store copies of tensors in checkpoints, because a view is stored with the whole tensor that it is a part of."""
+    """Store copies of tensors in checkpoints, because PyTorch stores a view with its whole base tensor."""
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -14,7 +14,7 @@ def takes_pictures(logger: Logger) -> bool:
 
 
 def log_picture(trainer: pl.Trainer, name: str, file: Path, epoch: int) -> None:
-    """Log a PNG file of an epoch, counted from 0, to all loggers that show pictures; they keep earlier ones."""
+    """Log a PNG file of an epoch, counted from 0, to all loggers that show pictures; earlier pictures remain."""
     step = max(trainer.fit_loop.epoch_loop._batches_that_stepped - 1, 0)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
@@ -29,7 +29,7 @@ def log_picture(trainer: pl.Trainer, name: str, file: Path, epoch: int) -> None:
 def _log_to_wandb(logger: WandbLogger, name: str, file: Path, epoch: int, step: int) -> None:
     import wandb
 
-    # without W&B's own argument step, which would drop the picture if a later step is already logged
+    # without the argument step of W&B, which drops the picture if a later step is already logged
     picture = wandb.Image(str(file), caption=f"epoch {epoch + 1}")
     logger.log_metrics({name: picture, "epoch": epoch}, step)  # type: ignore[dict-item]
 

@@ -13,12 +13,12 @@ FIRST, LAST = 0, 2**32 - 1
 
 
 def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
-    """Raise NasError for ``seeds`` that are no list of distinct seeds, or that contradict another option.
+    """Raise NasError unless ``seeds`` is a list of distinct seeds that no other option contradicts.
 
     Args:
         cfg: the composed configuration.
         given: overrides of the command line.
-        sweeping: whether the command line is of a sweep.
+        sweeping: whether the command line starts a sweep.
     """
     seeds = cfg.get("seeds")
     if seeds is None:
@@ -35,7 +35,7 @@ def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
     if value_of(given, "seed") is not None:
         raise NasError(f"seed={value_of(given, 'seed')}: {text} replaces it. Leave out one of the two.")
     if cfg.get("ckpt_path") is not None:
-        raise NasError(f"ckpt_path={cfg.ckpt_path}: is of one search. Resume each of {text} on its own, without seeds.")
+        raise NasError(f"ckpt_path={cfg.ckpt_path}: belongs to one search. Resume it separately, without {text}.")
     devices = cfg.trainer.devices
     single = len(devices) == 1 if isinstance(devices, ListConfig) else devices in (1, "1", "auto")
     if not single or cfg.trainer.num_nodes != 1:

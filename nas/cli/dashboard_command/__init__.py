@@ -1,1 +1,1 @@
-"""Command ``nas-search dashboard``: a saved view of W&B with the panels of searches and trainings."""
+"""Command ``nas-search dashboard``: a saved view in W&B with panels of searches and trainings."""

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(f"{program('search')} dashboard", description=DESCRIPTION)
     project, entity = os.environ.get("WANDB_PROJECT") or "nas", os.environ.get("WANDB_ENTITY")
     parser.add_argument("--project", default=project, help="project of the runs (default: WANDB_PROJECT, else nas)")
-    parser.add_argument("--entity", default=entity, help="team or user (default: WANDB_ENTITY, else your account's)")
+    parser.add_argument("--entity", default=entity, help="team or user (default: WANDB_ENTITY, else of your account)")
     parser.add_argument("--name", default="Architecture search", help="name of the view")
     parser.add_argument("--print", action="store_true", help="print the definition as JSON; nothing is sent")
     return parser
@@ -48,15 +48,15 @@ def _save(project: str, entity: str | None, name: str) -> str:
     """Save the view and return its address."""
     import wandb
 
-    # without an entity, the account of the key has one; an offline build of the view comes first
+    # the view is built before the first connection; without an entity, the account of the key has a default
     workspace = build_workspace(project, entity or "", name, SECTIONS)
     _check_key(wandb)
     try:
         workspace.entity = entity or str(wandb.Api().default_entity)
         workspace.save()
         return str(workspace.url)
-    except Exception as error:  # of the client, the network or the server
-        raise NasError(f"dashboard: W&B has refused the view ({one_line(error)[:300]}). Check --entity.") from error
+    except Exception as error:  # errors of the client, the network or the server
+        raise NasError(f"dashboard: W&B rejected the view ({one_line(error)[:300]}). Check --entity.") from error
 
 
 def _check_key(wandb: Any) -> None:

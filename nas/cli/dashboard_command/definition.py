@@ -20,8 +20,8 @@ class PanelSpec:
         metrics: names of the metrics or pictures.
         kind: lines, stacked areas in percent, pictures with a slider over the epochs, or bars of final values.
         axis: metric of the x axis.
-        limits: range of the y axis, None: that of the values.
-        pattern: regular expression of further metrics, None: ``metrics`` alone.
+        limits: range of the y axis; None: the range of the values.
+        pattern: regular expression of further metrics; None: only ``metrics``.
     """
 
     title: str
@@ -94,7 +94,7 @@ SECTIONS = (
         ),
     ),
 )
-"""Sections of the dashboard. Metrics that no shown run has leave their panel empty."""
+"""Sections of the dashboard. A panel is empty if no selected run has its metrics."""
 
 COLUMNS = ("summary:val_accuracy", "summary:test_accuracy", "summary:parameters", "config:method.name", "config:seed")
 """Columns of the table of runs, beside the name."""

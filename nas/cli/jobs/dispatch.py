@@ -43,7 +43,7 @@ def run_job(cfg: DictConfig) -> float | None:
 
 
 def _import_job(mode: str) -> Callable[[DictConfig], float | None]:
-    """Import the job of a mode; an evaluation needs nothing of a search."""
+    """Import only the job of a mode, because an evaluation needs no modules of a search."""
     if mode == "seeds":
         from nas.cli.jobs.seeds import run as search_seeds
 

@@ -47,8 +47,8 @@ def run(cfg: DictConfig) -> float:
     module = EvaluationModule(network, data.classes, cfg.evaluation.logits, cfg.evaluation.runs)
     facts = {"genotype": native_string(resolved.model.genotype), "weights": str(resolved.path)}
     with open_dict(cfg):
-        cfg.callbacks = {}  # those of a training
-        cfg.logger = {name: part for name, part in cfg.logger.items() if name != "csv"}  # it has no curves
+        cfg.callbacks = {}  # the callbacks of a training
+        cfg.logger = {name: part for name, part in cfg.logger.items() if name != "csv"}  # an evaluation has no curves
         cfg.genotype_name = cfg.genotype_name or genotype_name(str(cfg.weights), resolved.model.genotype, None)
     try:
         return _evaluate(cfg, data, module, resolved, build_trainer(cfg, facts=facts))

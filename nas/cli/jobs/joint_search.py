@@ -17,7 +17,7 @@ from nas.searches.step_macs import sample_active
 from nas.utils.errors import NasError
 
 SWITCHES = ("compile", "channels_last", "fold_weights", "activation_checkpointing")
-"""Options of the single supernet, which the stacked supernets do not have."""
+"""Options that stacked supernets do not support."""
 CALLBACKS = (
     *("channels_last.ChannelsLast", "fold_weights.FoldWeights", "compile.CompileEdges"),
     *("recording.alphas.AlphaHistory", "recording.curves.Curves", "guards.rank_consistency.RankConsistency"),
@@ -29,7 +29,7 @@ CALLBACKS = (
 
 
 def find_obstacle(cfg: DictConfig) -> str | None:
-    """Return why searches of this configuration cannot execute their steps together, None if they can.
+    """Return the reason why searches of this configuration have no common steps, None if they have.
 
     Raises:
         NasError: if the search cannot be built.
@@ -42,7 +42,7 @@ def find_obstacle(cfg: DictConfig) -> str | None:
     allowed = [f"nas.callbacks.{name}" for name in CALLBACKS]
     switched += [f"callbacks.{name}" for name, part in cfg.callbacks.items() if part and part._target_ not in allowed]
     if switched:
-        return f"{switched[0]} is of a single search"
+        return f"common steps do not support {switched[0]}"
     _, search = build(cfg)
     return _obstacle_of(search)
 
@@ -58,9 +58,9 @@ def _obstacle_of(search: Search) -> str | None:
     if weights.perturbation is not None:
         return f"{method} perturbs architectures"
     if type(getattr(arch.gradient, "gradient", arch.gradient)) is not FirstOrder or not _is_plain(arch.gradient):
-        return f"{method} has another architecture gradient than the first-order one"
+        return f"{method} does not use the first-order architecture gradient"
     if arch.reward is not None or not arch.per_batch:
-        return f"{method} has other architecture steps than on the loss of each batch"
+        return f"{method} does not update the architecture on the loss of each batch"
     active = sample_active(search)
     if any(rows != search.masks.lists(name) for name, rows in active.items()):
         return f"{method} samples ops, which differ between seeds"

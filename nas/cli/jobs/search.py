@@ -46,7 +46,7 @@ from nas.utils.program import program
 def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None = None) -> float | None:
     """Search, write the run directory, and return the validation accuracy of the derived network in percent.
 
-    ``join`` prepares the built search to run beside others, and returns the callbacks that it then needs.
+    ``join`` prepares the built search for common steps with other searches, and returns the callbacks that they need.
     """
     refuse_nested_ddp(cfg)
     log_dataset_defaults(cfg)

@@ -36,10 +36,10 @@ Join = Callable[[Search], Sequence[pl.Callback]]
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Search with each of ``seeds``, write a run directory for each and a table, and return the mean of the results.
+    """Search with each of ``seeds``, write their run directories and a table, and return the mean of the results.
 
-    The searches execute their steps together, unless the configuration prevents it. They then run one after another. A
-    failed search does not end the others, and leads to exit code 1.
+    The searches execute their steps together if the configuration supports it, and run one after another otherwise. A
+    failed search does not end the other searches, and leads to exit code 1.
     """
     output = Path(cfg.paths.output).absolute()
     configs = [_config_of(cfg, output, int(seed)) for seed in cfg.seeds]
@@ -88,12 +88,12 @@ def _overrides_of(seed: int) -> list[str]:
 
 
 def _run_together(configs: Sequence[DictConfig], records: Sequence[JobRecord], output: Path) -> list[float | None]:
-    """Run the searches in threads, in which one at a time runs between the common steps."""
+    """Run the searches in threads. Between the common steps only one thread runs at a time."""
     joint = JointSteps()
     tasks = []
     for number, (cfg, record) in enumerate(zip(configs, records, strict=True)):
         with read_write(cfg), open_dict(cfg):
-            cfg.update(dict.fromkeys(SWITCHES, False))  # auto: they would have no effect on the common steps
+            cfg.update(dict.fromkeys(SWITCHES, False))  # auto: no effect on common steps
         tasks.append(partial(_run_one, cfg, record, output, partial(_join, joint, number)))
     set_threads(configs[0])
     outcomes = joint.lockstep.run(tasks, [f"seed={cfg.seed}" for cfg in configs])
@@ -110,7 +110,7 @@ def _join(joint: JointSteps, number: int, searched: Search) -> list[pl.Callback]
 
 
 def _run_one(cfg: DictConfig, record: JobRecord, output: Path, join: Join | None = None) -> float | None:
-    """Run the search with one seed, and record its end. Return None if it failed."""
+    """Run the search with one seed and record its end; return None if it fails."""
     record.save(output)
     failure: str | None = "interrupted"
     try:

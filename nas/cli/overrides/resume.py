@@ -84,8 +84,8 @@ def _refuse_several_searches(given: str, directory: Path | None) -> None:
     searches = [] if directory is None else seed_directories(directory)
     if searches:
         raise NasError(
-            f"ckpt_path={given}: it holds a search for each of {len(searches)} seeds. Resume them on their own, by "
-            f"ckpt_path={searches[0]} and so on."
+            f"ckpt_path={given}: the run has one search for each of {len(searches)} seeds. Resume each search "
+            f"separately, such as ckpt_path={searches[0]}."
         )
 
 

@@ -21,7 +21,7 @@ def genotype_name(source: str, genotype: Genotype, published: PublishedArchitect
     """Return a name that identifies a genotype: its published name, its search, or its space and a hash.
 
     Args:
-        source: what ``genotype=`` names.
+        source: value of ``genotype=``.
         genotype: the genotype.
         published: its entry in the zoo, None for any other genotype.
     """
@@ -38,12 +38,12 @@ def genotype_name(source: str, genotype: Genotype, published: PublishedArchitect
 
 
 def source_run(source: str) -> Path | None:
-    """Return the run directory that ``genotype=`` or ``weights=`` names, or whose file it names; None for others."""
+    """Return the run directory of the path in ``genotype=`` or ``weights=``, None for other values."""
     if is_native_string(source.strip()):
         return None
     path = Path(source.strip()).expanduser()
     try:
-        places = (path,) if path.is_dir() else (path.parent, path.parent.parent)  # a file, or a checkpoint of a run
+        places = (path,) if path.is_dir() else (path.parent, path.parent.parent)  # a file or a checkpoint of a run
         return next((place for place in places if path.exists() and (place / ".hydra").is_dir()), None)
     except OSError:  # a name that is too long
         return None

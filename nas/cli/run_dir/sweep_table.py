@@ -107,7 +107,7 @@ def _log_to_wandb(
 ) -> None:
     """Log the tables to a W&B run of the sweep, if its jobs have W&B runs."""
     if any((Path(row["directory"]) / WANDB_RECORD).is_file() for row in cells):
-        # imported here, because W&B takes a second
+        # imported here, because the import of W&B takes a second
         from nas.cli.run_dir.sweep_wandb import log_sweep
 
         log_sweep(sweep, cells, swept, columns, means)

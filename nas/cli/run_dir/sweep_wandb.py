@@ -20,11 +20,11 @@ Row = Mapping[str, Any]
 def log_sweep(
     sweep: Path, rows: Sequence[Row], swept: Sequence[str], columns: Sequence[str], means: Sequence[Row]
 ) -> None:
-    """Log a sweep as a run in the project and the group of its jobs. A failure of W&B is only a line of the log.
+    """Log a sweep as a run in the project and the group of its jobs. A failure of W&B is only printed.
 
     Args:
         sweep: directory of the sweep.
-        rows: a row per job, with its directory.
+        rows: one row per job, with its directory.
         swept: the swept keys.
         columns: the columns of results.
         means: means and standard deviations over seeds, empty if the seed was not swept.
@@ -34,7 +34,7 @@ def log_sweep(
         return
     try:
         _log(record, sweep, rows, swept, columns, means)
-    except Exception as error:  # the results of all jobs are complete, whatever W&B raises
+    except Exception as error:  # the results of all jobs are complete at this point
         print(f"wandb          the summary of the sweep was not logged: {one_line(error)[:300]}")
 
 

@@ -23,7 +23,7 @@ FINAL = (
     *("value", "queries", "benchmark/valid", "benchmark/test", "parameters", "macs"),
     *("search_seconds", "train_seconds", "step_seconds", "images_per_second", "peak_memory_bytes"),
 )
-"""Results that are the metrics of TensorBoard's table of hyperparameters, and of an MLflow run."""
+"""Results in TensorBoard's table of hyperparameters, and final metrics of an MLflow run."""
 
 
 def log_results(loggers: Iterable[Logger], values: Mapping[str, Any], directory: Path) -> None:
@@ -49,14 +49,14 @@ def log_results(loggers: Iterable[Logger], values: Mapping[str, Any], directory:
 
 
 def use_source(loggers: Iterable[Logger], directory: Path | None, kind: str) -> None:
-    """Mark an artifact of an earlier run as the input of this run in W&B, for its graph of lineage.
+    """Mark an artifact of an earlier run as the input of this run in W&B's lineage graph.
 
     The artifact is built again from the files of the run directory. Its name and its files are the same, so W&B
-    recognizes it as the version that the earlier run has logged, also when both were offline.
+    recognizes it as the version of the earlier run, also if both runs are offline.
 
     Args:
         loggers: loggers of the run.
-        directory: directory of the earlier run; None, or without a W&B run: no input.
+        directory: directory of the earlier run. None, or a directory without a W&B run: no input.
         kind: type of the artifact, "genotype" or "model".
     """
     record = None if directory is None else read_record(directory)
@@ -68,7 +68,7 @@ def use_source(loggers: Iterable[Logger], directory: Path | None, kind: str) -> 
         files = MODEL_FILES if kind == "model" else GENOTYPE_FILES
         artifact = _artifact(kind, str(record["id"]), directory, files)
         if artifact is not None:
-            # use_artifact itself refuses offline runs; this is the call that it makes for artifacts of local files
+            # use_artifact does not support offline runs; it makes this call for artifacts of local files
             logger.experiment._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
 
 
@@ -95,7 +95,7 @@ def _log_genotypes(logger: WandbRun, directory: Path) -> None:
 
 
 def _artifact(kind: str, run_id: str, directory: Path, names: Sequence[str]) -> Any:
-    """Return an artifact of the files that exist, None without any."""
+    """Return an artifact of the files that exist, None if there are none."""
     import wandb
 
     files = [path for path in (directory / name for name in names) if path.is_file()]

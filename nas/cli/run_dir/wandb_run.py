@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 MAX_RECORD = 10_000  # bytes
 STEP_AXIS, EPOCH_AXIS = "trainer/global_step", "epoch"
 STEP_METRICS = ("step/", "time/step_ms", "memory/used_gb")
-"""Beginnings of the metrics that are logged within epochs."""
+"""Prefixes of the metrics that are logged within epochs."""
 MODES = {"dryrun": "offline", "run": "online"}  # earlier names of W&B
 
 Mode = Literal["online", "offline", "disabled", "shared"]
@@ -50,7 +50,7 @@ class WandbOptions(TypedDict, total=False):
 class WandbRun(WandbLogger):
     """W&B logger that never prompts and is silent on the terminal; offline by default.
 
-    Metrics within epochs have the axis ``trainer/global_step``, all others ``epoch``. The id of the run is stored in
+    Metrics within epochs have the axis ``trainer/global_step``, other metrics ``epoch``. The id of the run is stored in
     the run directory, and a resumed run continues it. Options that are None follow W&B's environment variables.
 
     Args:
@@ -85,8 +85,8 @@ class WandbRun(WandbLogger):
         self.run_dir = Path(run_dir or save_dir)
         self.logs_network = bool(log_model) and self.mode != "disabled"
         self._axes: set[str] = set()
-        # arguments set the mode, because environment variables would outlive the run; ``setup`` gets the same settings:
-        # W&B's own telemetry follows its mode, and would otherwise contact the server from an offline run
+        # arguments set the mode, because environment variables would outlive the run. ``setup`` gets the same settings,
+        # because W&B's telemetry follows their mode and would otherwise contact the server from an offline run
         settings = wandb.Settings(mode=self.mode, silent=os.environ.get("WANDB_SILENT", "true") == "true")
         rank_zero_only(wandb.setup)(settings)
         given_options = {name: value for name, value in options.items() if value not in (None, "")}
@@ -125,7 +125,7 @@ class WandbRun(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log metrics; each one gets its axis before its first value."""
+        """Log metrics, and set the axis of a metric before its first value."""
         for name in metrics:
             if name not in self._axes and name not in (STEP_AXIS, EPOCH_AXIS):
                 self._axes.add(name)
@@ -178,7 +178,7 @@ def sweep_group(directory: Path) -> str:
 
 
 def _group(group: str | None) -> str | None:
-    """Return the group of a run; jobs of a sweep have the one of the sweep unless an option names another."""
+    """Return the group of a run: the group of its sweep, unless an option or a variable names another group."""
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return group
     lines = [line.lstrip("+") for line in HydraConfig.get().overrides.task]
@@ -188,7 +188,7 @@ def _group(group: str | None) -> str | None:
 
 
 def _tags(tags: Iterable[str]) -> list[str]:
-    """Return the tags, and those of ``WANDB_TAGS``."""
+    """Return the tags, with the tags in ``WANDB_TAGS``."""
     more = os.environ.get("WANDB_TAGS", "").split(",")
     return list(dict.fromkeys([*map(str, tags), *(tag.strip() for tag in more if tag.strip())]))
 

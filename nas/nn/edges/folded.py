@@ -15,10 +15,10 @@ from nas.nn.pooling import is_channels_last
 
 
 class WeightFolding:
-    """Executes mixed edges with fewer passes over the features.
+    """Execution of mixed edges with fewer passes over the features.
 
     The last batch norm of an op scales its output by the mixing weight, and its backward pass yields the gradient of
-    the weight. So neither a weighted copy of the output nor its product with the gradient is computed. The outputs of
+    the weight. Neither a weighted copy of the output nor its product with the gradient is computed. The outputs of
     the ops are added in place. The weights of ops that are not executed (``MixedEdge.add_inactive``) enter the shift of
     a batch norm. Ops that do not end with a plain batch norm are multiplied as usual. Results are equal to those of
     the edge itself up to rounding.
@@ -36,7 +36,7 @@ class WeightFolding:
         names = [(c, n) for c, n in enumerate(edge.names) if row.active[c] and n is not None and n != NONE]
         shift = row.scaled(row.inactive_weight()) if edge.add_inactive else None
         if shift is not None and not shift.requires_grad:
-            shift = None  # zero up to rounding; it is added for its gradient
+            shift = None  # its value is zero up to rounding; only its gradient matters
         out: Tensor | None = None
         for column, name in names:
             weight, op = row.weight(column), self._normed(edge, name)
@@ -49,7 +49,7 @@ class WeightFolding:
         if shift is not None:
             out = out + shift if out is not None else edge.zeros(x) + shift
         if out is not None and out.requires_grad:
-            out.register_hook(_densify)  # else each batch norm would copy a slice of the gradient of a concatenation
+            out.register_hook(_densify)  # otherwise each batch norm copies a slice of the gradient of a concatenation
         return out
 
     def _normed(self, edge: MixedEdge, name: str) -> NormedOp | None:

@@ -46,8 +46,8 @@ class Darts(Space):
         fixed_reduction: whether only the normal cell is searched (GDAS FRC).
         nodes: computed nodes of a cell, 5 in NASNet and related spaces.
         keeps_none: whether a genotype may have ``none`` on a link (SNAS).
-        fused: whether the supernet's cells run node by node (``FusedCellGraph``). None leaves it to the callback
-            ``FoldWeights``.
+        fused: run the cells of the supernet node by node (``FusedCellGraph``). None: the callback ``FoldWeights``
+            selects the execution.
         name: of the space in messages and run directories.
     """
 

@@ -32,8 +32,8 @@ class NasBench201(Space):
         track_statistics: whether the supernet's batch norm tracks running statistics.
         conv_bias: whether convolutions have a bias. None adds a bias where batch norm is not affine, as
             AutoDL-Projects does since July 2020. DrNAS and the code of the paper use no bias.
-        fused: whether the supernet's cells run node by node (``FusedCellGraph``). None leaves it to the callback
-            ``FoldWeights``.
+        fused: run the cells of the supernet node by node (``FusedCellGraph``). None: the callback ``FoldWeights``
+            selects the execution.
         name: of the space in messages and run directories.
     """
 

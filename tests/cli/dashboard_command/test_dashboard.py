@@ -66,16 +66,14 @@ def test_command_without_a_key_or_a_server_ends_in_one_line(
     monkeypatch.setattr(wandb.api, "_api", None, raising=False)
     monkeypatch.setattr(command, "_check_key", lambda module: None)
     assert command.main(["--entity", "team"]) == 1
-    assert capsys.readouterr().err == (
-        "error: dashboard: W&B has refused the view (no such project). Check --entity.\n"
-    )
+    assert capsys.readouterr().err == "error: dashboard: W&B rejected the view (no such project). Check --entity.\n"
     built.saved = True
     assert command.main(["--entity", "team"]) == 0
     assert capsys.readouterr().out == "https://example.org/view\n" and built.entity == "team"
 
 
 def test_workspace_has_each_panel_with_its_axis() -> None:
-    """The definition, as it is sent to W&B."""
+    """Compare the definition with the workspace that is sent to W&B."""
     pytest.importorskip("wandb_workspaces", reason="needs the extra dashboard: pip install wandb-workspaces")
     model = workspace.build_workspace("nas", "team", "view", SECTIONS)._to_model()
     sections = json.loads(model.model_dump_json(by_alias=True))["spec"]["section"]["panelBankConfig"]["sections"]
@@ -94,7 +92,7 @@ def test_workspace_has_each_panel_with_its_axis() -> None:
 
 
 def test_sweep_of_an_agent_runs_a_valid_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command of the example, expanded by W&B's agent, is accepted as the command line of a search."""
+    """Expand the command of the example as W&B's agent does, and check it as the command line of a search."""
     agents: Any = pytest.importorskip("wandb.wandb_agent")
     monkeypatch.chdir(tmp_path)
     sweep = yaml.safe_load(SWEEP.read_text())

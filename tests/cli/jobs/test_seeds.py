@@ -1,4 +1,4 @@
-"""Searches with several seeds in one process: each equals the search with its seed alone."""
+"""Searches with several seeds in one process: each equals a separate search with its seed."""
 
 from __future__ import annotations
 
@@ -132,14 +132,14 @@ def test_an_interrupt_keeps_the_complete_epochs_of_all_searches(
 
 OBSTACLES = {
     "method=gdas": "method=gdas samples ops",
-    "method=darts_2nd": "another architecture gradient",
+    "method=darts_2nd": "does not use the first-order architecture gradient",
     "method=sdarts_rs": "has the callback Anneal|perturbs architectures",
     "method=drnas_progressive": "has the callback DrnasProgressive",
     "method=noisy_darts": "has the callback Anneal|layers of NasBench201Network",
-    "compile=true": "compile=true is of a single search",
+    "compile=true": "common steps do not support compile=true",
     "space.fused=true": "cannot be executed for several networks|layers of",
-    "callbacks=curvature": "callbacks.curvature is of a single search",
-    "logger=wandb": "logger.wandb is of a single search",
+    "callbacks=curvature": "common steps do not support callbacks.curvature",
+    "logger=wandb": "common steps do not support logger.wandb",
     "method=random_search evaluator=zero_cost proxy=synflow": "takes no gradient steps",
 }
 

@@ -1,4 +1,4 @@
-"""nas.cli.run_dir.course: options of a checkpoint that a resumed run no longer has."""
+"""nas.cli.run_dir.course: options in the record of an earlier version."""
 
 from __future__ import annotations
 

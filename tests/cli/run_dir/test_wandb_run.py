@@ -1,4 +1,4 @@
-"""Runs of W&B: never prompt, stay offline, continue on resume, and hold curves, pictures and artifacts."""
+"""Runs of W&B: no prompt, offline by default, one id after a resume, curves, pictures and artifacts."""
 
 from __future__ import annotations
 

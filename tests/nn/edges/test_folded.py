@@ -60,7 +60,7 @@ def test_inactive_ops(density: float, edge: str) -> None:
 
 
 def test_weights_without_gradient_leave_out_the_inactive_ops() -> None:
-    """The weights of ops that are not executed are zero up to rounding, and matter for their gradients alone."""
+    """Leave out the weights of inactive ops, which are zero up to rounding and matter only for their gradients."""
     target, plain, folded = pair("nas_bench_201", EDGES["gdas"])
     arch = {
         name: row._replace(op=row.op.detach() * torch.tensor(row.active)) for name, row in weights(target, 0.3).items()
@@ -86,7 +86,7 @@ def test_relu_of_a_node_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_batch_norms_receive_gradients_without_gaps(channels_last: bool) -> None:
-    """A slice of the gradient of a concatenation would be copied by each batch norm."""
+    """Check the gradients of a concatenation, whose slices each batch norm would copy."""
     edge = MixedEdge(["nor_conv_3x3", "skip_connect"], 4, 1, OpOptions())
     edge.executor = WeightFolding()
     x = torch.randn(2, 4, 5, 5)
