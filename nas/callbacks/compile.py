@@ -7,7 +7,7 @@ import logging
 import pytorch_lightning as pl
 import torch
 
-from nas.callbacks.channels_last import Mode, batch_size, count_run_macs, is_mode
+from nas.callbacks.channels_last import Mode, Switch, batch_size, count_run_macs, is_mode
 from nas.nn.cell_graph import CellGraph
 from nas.nn.compile_cost import estimate_compile
 from nas.nn.depthwise import DepthwiseConv2d
@@ -22,7 +22,7 @@ from nas.utils.errors import NasError
 log = logging.getLogger(__name__)
 
 
-class CompileEdges(pl.Callback):
+class CompileEdges(Switch):
     """Compile the edges of a supernet that mix several ops, before its first step (``EdgeCompiler``).
 
     Results are equal to those of eager steps up to rounding. A compiled search resumes eagerly, and the reverse. The
@@ -42,6 +42,7 @@ class CompileEdges(pl.Callback):
     def __init__(self, mode: Mode = "auto", backend: str = "inductor") -> None:
         if not is_mode(mode):
             raise NasError(f"compile={mode}: use auto, true or false.")
+        super().__init__()
         self.mode = mode
         self.backend = backend
         self.compiler: EdgeCompiler | None = None
@@ -53,32 +54,27 @@ class CompileEdges(pl.Callback):
                 "are fused. Use compile=auto, or space.fused=false."
             )
 
+    def applies(self, module: pl.LightningModule) -> bool:
+        return mixes_ops(module)
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.mode is False or not isinstance(pl_module, SupernetSearch) or not mixes_ops(pl_module):
-            return
-        if self.mode == "auto" and not self._pays(trainer, pl_module):
-            return
-        problem = find_compiler_error(pl_module.device, self.backend)
-        if problem is None:
-            self.compiler = EdgeCompiler(batch_size(trainer), self.backend)
-            self._install(pl_module)
-        elif trainer.is_global_zero:
+        super().on_train_start(trainer, pl_module)
+        problem = find_compiler_error(pl_module.device, self.backend) if self._chosen else None
+        self.compiler = EdgeCompiler(batch_size(trainer), self.backend) if self._chosen and problem is None else None
+        if problem is not None and trainer.is_global_zero:
             log.warning("compile        not available, steps run eagerly: %s", problem)
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._install(pl_module)  # a search in stages has replaced its supernet
-
-    def _install(self, module: pl.LightningModule) -> None:
+    def change(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self.compiler is not None and isinstance(module, SupernetSearch):
             for edge in _edges(module):
                 edge.executor = self.compiler
 
-    def _pays(self, trainer: pl.Trainer, search: SupernetSearch) -> bool:
-        depthwise = any(isinstance(module, DepthwiseConv2d) for module in search.supernet.modules())
-        if search.device.type != "cpu" or depthwise:  # compiled, edges with depthwise convolutions are slower
-            return False
-        macs = count_run_macs(trainer, search)
-        estimate = estimate_compile(search.supernet, macs, torch.get_num_threads())
+    def pays(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+        assert isinstance(module, SupernetSearch)
+        if any(isinstance(part, DepthwiseConv2d) for part in module.supernet.modules()):
+            return False  # compiled, edges with depthwise convolutions are slower
+        macs = count_run_macs(trainer, module)
+        estimate = estimate_compile(module.supernet, macs, torch.get_num_threads())
         if estimate.pays and trainer.is_global_zero:
             log.info(
                 "compile        up to %.0f s, which saves about %.0f s of %.0f s (compile=false: no compilation)",

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import pytorch_lightning as pl
-import torch
 
-from nas.callbacks.channels_last import LONG, Mode, count_run_macs, is_mode
+from nas.callbacks.channels_last import Mode, Switch, is_mode
+from nas.callbacks.compile import CompileEdges
 from nas.nn.cell_graph import CellGraph
-from nas.nn.compile_cost import estimate_seconds
+from nas.nn.edges.compiler import EdgeCompiler
 from nas.nn.edges.folded import WeightFolding
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.fused_cell_graph import FusedCellGraph
+from nas.nn.ops import Noise
 from nas.searches.base import SupernetSearch
 from nas.utils.errors import NasError
 
 
-class FoldWeights(pl.Callback):
+class FoldWeights(Switch):
     """Fold the mixing weights of a supernet into its batch norms (``WeightFolding``).
 
     Ops that begin with the ReLU of one node share it. Cells with partial channels, whose ops have few channels each,
@@ -34,35 +35,35 @@ class FoldWeights(pl.Callback):
     def __init__(self, mode: Mode = "auto") -> None:
         if not is_mode(mode):
             raise NasError(f"fold_weights={mode}: use auto, true or false.")
+        super().__init__()
         self.mode = mode
-        self._executor = WeightFolding()
-        self._chosen = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self.mode is True and not (isinstance(pl_module, SupernetSearch) and _mixed_edges(pl_module)):
             raise NasError("fold_weights=true: this search has no mixed edges. Use fold_weights=auto.")
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not isinstance(pl_module, SupernetSearch):
-            return
-        self._chosen = self.mode is True
-        if self.mode == "auto" and pl_module.device.type == "cpu":
-            self._chosen = estimate_seconds(count_run_macs(trainer, pl_module), torch.get_num_threads()) > LONG
-        self._install(pl_module)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._install(pl_module)  # a search in stages replaces its supernet
-
-    def _install(self, module: pl.LightningModule) -> None:
-        if not self._chosen or not isinstance(module, SupernetSearch):
-            return
+    def change(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, SupernetSearch)
+        compiled = any(isinstance(other, CompileEdges) and other.mode is True for other in _callbacks(trainer))
         for graph in module.supernet.modules():
             if isinstance(graph, CellGraph):
                 graph.share_relus()
-            if isinstance(graph, FusedCellGraph) and graph.fused is None and graph.channel_divisor > 1:
+            if isinstance(graph, FusedCellGraph) and graph.fused is None and not compiled and _suits_fusion(graph):
                 graph.fused = True
+        executor = WeightFolding()
         for edge in _mixed_edges(module):
-            edge.executor = self._executor
+            if not isinstance(edge.executor, EdgeCompiler):
+                edge.executor = executor
+
+
+def _callbacks(trainer: pl.Trainer) -> list[pl.Callback]:
+    found: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return found
+
+
+def _suits_fusion(graph: FusedCellGraph) -> bool:
+    """Return whether a cell has partial channels, and no noise, which would be sampled in another order."""
+    return graph.channel_divisor > 1 and not any(isinstance(module, Noise) for module in graph.modules())
 
 
 def _mixed_edges(search: SupernetSearch) -> list[MixedEdge]:

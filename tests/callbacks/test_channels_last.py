@@ -19,7 +19,7 @@ GDAS = (*SEARCH, "method=gdas", "epochs=2", "~callbacks.cell_plots")
 
 def test_modes_set_the_format_of_the_supernet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     formats: list[bool] = []
-    original = ChannelsLast.on_train_epoch_start
+    original = ChannelsLast.on_train_epoch_end
 
     def record(self: ChannelsLast, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         original(self, trainer, pl_module)
@@ -27,7 +27,7 @@ def test_modes_set_the_format_of_the_supernet(tmp_path: Path, monkeypatch: pytes
         assert len({p.is_contiguous(memory_format=torch.channels_last) for p in weights}) == 1
         formats.append(weights[0].is_contiguous(memory_format=torch.channels_last))
 
-    monkeypatch.setattr(ChannelsLast, "on_train_epoch_start", record)
+    monkeypatch.setattr(ChannelsLast, "on_train_epoch_end", record)
     for name, mode in (("plain", "false"), ("true", "true"), ("auto", "auto")):
         run("search", *GDAS, f"channels_last={mode}", f"hydra.run.dir={tmp_path}/{name}").succeeded()
     assert formats == [False] * 2 + [True] * 2 + [False] * 2, "an epoch each"

@@ -59,7 +59,8 @@ class Curves(pl.Callback):
         return {"pending": _on_host(self._pending)} if self._pending else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._pending = [_Step(int(step), {}, dict(values)) for step, values in state_dict.get("pending", [])]
+        pending = state_dict.get("pending", []) if self.every else []
+        self._pending = [_Step(int(step), {}, dict(values)) for step, values in pending]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_clock = time.perf_counter()  # a run resumed within an epoch has no on_train_epoch_start

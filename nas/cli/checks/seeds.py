@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from nas.cli.overrides.parse import value_of
+from nas.cli.overrides.value_type import AUTO
 from nas.utils.errors import NasError
 
 FIRST, LAST = 0, 2**32 - 1
@@ -36,7 +37,10 @@ def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
         raise NasError(f"seed={value_of(given, 'seed')}: {text} replaces it. Leave out one of the two.")
     if cfg.get("ckpt_path") is not None:
         raise NasError(f"ckpt_path={cfg.ckpt_path}: belongs to one search. Resume it separately, without {text}.")
+    if cfg.dataset.get("batch_size") == AUTO:
+        raise NasError(f"dataset.batch_size={AUTO}: the size is found for one search. Set a number for {text}.")
     devices = cfg.trainer.devices
-    single = len(devices) == 1 if isinstance(devices, ListConfig) else devices in (1, "1", "auto")
-    if not single or cfg.trainer.num_nodes != 1:
+    single = len(devices) == 1 if isinstance(devices, ListConfig) else devices in (1, "1")
+    several = "ddp" in str(cfg.trainer.strategy) or cfg.trainer.num_nodes != 1
+    if several or not (single or (devices == "auto" and cfg.trainer.accelerator == "cpu")):
         raise NasError(f"{text}: the searches share one device. Use trainer.devices=1, or -m seed=LIST.")

@@ -48,7 +48,9 @@ def run(cfg: DictConfig) -> float:
     facts = {"genotype": native_string(resolved.model.genotype), "weights": str(resolved.path)}
     with open_dict(cfg):
         cfg.callbacks = {}  # the callbacks of a training
-        cfg.logger = {name: part for name, part in cfg.logger.items() if name != "csv"}  # an evaluation has no curves
+        cfg.logger = {
+            name: part for name, part in (cfg.get("logger") or {}).items() if name != "csv"
+        }  # an evaluation has no curves
         cfg.genotype_name = cfg.genotype_name or genotype_name(str(cfg.weights), resolved.model.genotype, None)
     try:
         return _evaluate(cfg, data, module, resolved, build_trainer(cfg, facts=facts))

@@ -20,6 +20,7 @@ FREE = {
     *(f"dataset.{key}" for key in ("subset_file", "test_list", "test_list_file", "split_record")),
     "evaluator.root",
     "training.channels_last",  # an option of earlier records
+    "space.fused",
 }
 """Options that a resumed run may change: they set the length of the run, name files, or choose a device or format."""
 TRAINER = (

@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger
 
 from nas.callbacks.recording.history import HISTORY_FILE, read_history
 from nas.cli.run_dir.wandb_run import WandbRun, read_record
+from nas.utils.errors import one_line
 
 log = logging.getLogger(__name__)
 GENOTYPE_FILES = ("genotype.json", "cell.png")
@@ -36,16 +37,23 @@ def log_results(loggers: Iterable[Logger], values: Mapping[str, Any], directory:
     """
     final = {f"final/{name}": float(values[name]) for name in FINAL if _is_number(values.get(name))}
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(logger.hparams, final)
-            logger.save()
-        elif isinstance(logger, MLFlowLogger):
-            logger.log_metrics(final)
-            _log_files_to_mlflow(logger, directory)
-        elif isinstance(logger, WandbRun):
-            logger.experiment.summary.update(dict(values))
-            _log_genotypes(logger, directory)
-            _log_artifact(logger, directory, str(values["mode"]))
+        try:
+            _log_results(logger, final, values, directory)
+        except Exception as error:  # the run is complete at this point
+            log.warning("%s: the results were not logged: %s", type(logger).__name__, one_line(error)[:300])
+
+
+def _log_results(logger: Logger, final: dict[str, float], values: Mapping[str, Any], directory: Path) -> None:
+    if isinstance(logger, TensorBoardLogger):
+        logger.log_hyperparams(logger.hparams, final)
+        logger.save()
+    elif isinstance(logger, MLFlowLogger):
+        logger.log_metrics(final)
+        _log_files_to_mlflow(logger, directory)
+    elif isinstance(logger, WandbRun):
+        logger.experiment.summary.update(dict(values))
+        _log_genotypes(logger, directory)
+        _log_artifact(logger, directory, str(values["mode"]))
 
 
 def use_source(loggers: Iterable[Logger], directory: Path | None, kind: str) -> None:
@@ -103,7 +111,7 @@ def _artifact(kind: str, run_id: str, directory: Path, names: Sequence[str]) -> 
         return None
     artifact = wandb.Artifact(f"{kind}-{run_id}", type=kind)
     for path in files:
-        artifact.add_file(str(path))
+        artifact.add_file(str(path), policy="immutable")  # no copy in the home directory
     return artifact
 
 
