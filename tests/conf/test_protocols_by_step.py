@@ -8,6 +8,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
+from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.macs import count_macs, count_parameters
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
@@ -94,7 +95,7 @@ def test_single_path_protocol_has_the_published_values(name: str) -> None:
     decayed, spared = (group["params"] for group in parameter_groups(network, decay_norm_and_bias=False))
     kinds = {p: module for module in network.modules() for p in module.parameters(recurse=False)}
     assert {type(kinds[p]) for p in spared} == {torch.nn.BatchNorm2d}, "batch norm alone: nothing else has a bias"
-    assert {type(kinds[p]) for p in decayed} == {torch.nn.Conv2d, torch.nn.Linear}
+    assert {type(kinds[p]) for p in decayed} == {torch.nn.Conv2d, DepthwiseConv2d, torch.nn.Linear}
     assert {m.eps for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {1e-5}
     assert [m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)] == [dropout]
 
