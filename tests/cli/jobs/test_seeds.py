@@ -82,7 +82,7 @@ def test_a_search_of_several_is_a_run_of_its_own(tmp_path: Path) -> None:
     again = run("search", *given, "seeds=[1,2]", f"hydra.run.dir={tmp_path}")
     again.refused("seed_1 holds a finished run")
     assert not (tmp_path / "seed_2").exists()
-    run("search", f"ckpt_path={tmp_path}").refused("a search for each of 2 seeds", "seed_0")
+    run("search", f"ckpt_path={tmp_path}").refused("one search for each of 2 seeds", "seed_0")
     assert "seed=1" in (tmp_path / "seed_1" / ".hydra" / "overrides.yaml").read_text()
 
 
