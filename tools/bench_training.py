@@ -20,16 +20,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from nas.nn.drop_path import DropPath
 from nas.nn.network_compiler import NetworkCompiler
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.registry import space_of
+from tools.authors_step import prepare  # noqa: E402
 
 BATCH, CHANNELS, CELLS, DROP_PATH, AUXILIARY, CLIP = 96, 16, 8, 0.2, 0.4, 5.0
 VARIANTS = ("eager", "channels_last", "compiled", "channels_last_bf16", "compiled_bf16")
@@ -81,11 +82,8 @@ def our_step(variant: str, images: Tensor, target: Tensor) -> Step:
 
 def authors_step(checkout: Path, images: Tensor, target: Tensor) -> Step:
     """Return the step of the authors' network, on the CPU."""
-    for name in ("torchvision", "torchvision.datasets", "torchvision.transforms"):
-        sys.modules.setdefault(name, ModuleType(name))
-    torch.Tensor.cuda = lambda self, *args, **kwargs: self  # type: ignore[method-assign]
+    prepare([checkout / "cnn"])
     torch.cuda.FloatTensor = torch.FloatTensor  # type: ignore[attr-defined, misc]
-    sys.path.insert(0, str(checkout / "cnn"))
     from genotypes import DARTS_V2  # type: ignore[import-not-found]
     from model import NetworkCIFAR  # type: ignore[import-not-found]
 

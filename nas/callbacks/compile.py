@@ -7,9 +7,9 @@ import logging
 import pytorch_lightning as pl
 import torch
 
-from nas.callbacks.channels_last import Mode, Switch, batch_size, count_run_macs, is_mode
+from nas.callbacks.execution_switch import ExecutionSwitch, Mode, batch_size, count_run_macs
 from nas.nn.cell_graph import CellGraph
-from nas.nn.compile_cost import estimate_compile
+from nas.nn.compile_cost import CompileEstimate, estimate_compile
 from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.edges.compiler import EdgeCompiler, find_compiler_error
 from nas.nn.edges.mixed import MixedEdge
@@ -22,30 +22,29 @@ from nas.utils.errors import NasError
 log = logging.getLogger(__name__)
 
 
-class CompileEdges(Switch):
+class CompileEdges(ExecutionSwitch):
     """Compile the edges of a supernet that mix several ops, before its first step (``EdgeCompiler``).
 
     Results are equal to those of eager steps up to rounding. A compiled search resumes eagerly, and the reverse. The
     generated code is cached on disk by PyTorch ($TORCHINDUCTOR_CACHE_DIR), so that a second run does not compile again.
 
+    With ``mode="auto"``, edges are compiled if the supernet has no depthwise convolutions and the estimated search
+    saves more time than the compilation takes.
+
     Args:
-        mode: True: compile. False: do not. "auto": compile on a CPU if the supernet has no depthwise convolutions and
-            the estimated search saves more time than the compilation takes. The estimate depends only on the sizes
-            of network and data.
+        mode: see ``ExecutionSwitch``.
         backend: backend of ``torch.compile``.
 
     Raises:
-        NasError: if ``mode`` is another value, and at the start of the training if it is True and nothing can be
-            compiled.
+        NasError: in ``setup`` if ``mode`` is True and there is nothing to compile.
     """
 
+    option = "compile"
+
     def __init__(self, mode: Mode = "auto", backend: str = "inductor") -> None:
-        if not is_mode(mode):
-            raise NasError(f"compile={mode}: use auto, true or false.")
-        super().__init__()
-        self.mode = mode
+        super().__init__(mode)
         self.backend = backend
-        self.compiler: EdgeCompiler | None = None
+        self._compiler: EdgeCompiler | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self.mode is True and stage == "fit" and not mixes_ops(pl_module):
@@ -54,33 +53,43 @@ class CompileEdges(Switch):
                 "are fused. Use compile=auto, or space.fused=false."
             )
 
-    def applies(self, module: pl.LightningModule) -> bool:
+    def applies(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
         return mixes_ops(module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        problem = find_compiler_error(pl_module.device, self.backend) if self._chosen else None
-        self.compiler = EdgeCompiler(batch_size(trainer), self.backend) if self._chosen and problem is None else None
-        if problem is not None and trainer.is_global_zero:
-            log.warning("compile        not available, steps run eagerly: %s", problem)
+        if self._selected and has_compiler(trainer, pl_module, self.backend):
+            self._compiler = EdgeCompiler(batch_size(trainer), self.backend)
 
     def change(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self.compiler is not None and isinstance(module, SupernetSearch):
+        if self._compiler is not None and isinstance(module, SupernetSearch):
             for edge in _edges(module):
-                edge.executor = self.compiler
+                edge.executor = self._compiler
 
     def pays(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
         assert isinstance(module, SupernetSearch)
         if any(isinstance(part, DepthwiseConv2d) for part in module.supernet.modules()):
             return False  # compiled, edges with depthwise convolutions are slower
         macs = count_run_macs(trainer, module)
-        estimate = estimate_compile(module.supernet, macs, torch.get_num_threads())
-        if estimate.pays and trainer.is_global_zero:
-            log.info(
-                "compile        up to %.0f s, which saves about %.0f s of %.0f s (compile=false: no compilation)",
-                *(estimate.cost, estimate.saved, estimate.eager),
-            )
-        return estimate.pays
+        return saves_time(trainer, estimate_compile(module.supernet, macs, torch.get_num_threads()))
+
+
+def has_compiler(trainer: pl.Trainer, module: pl.LightningModule, backend: str) -> bool:
+    """Return whether ``torch.compile`` works on the device of a module, and log the reason if it does not."""
+    problem = find_compiler_error(module.device, backend)
+    if problem is not None and trainer.is_global_zero:
+        log.warning("compile        not available, steps run eagerly: %s", problem)
+    return problem is None
+
+
+def saves_time(trainer: pl.Trainer, estimate: CompileEstimate) -> bool:
+    """Return whether a compilation saves more time than it takes, and log the estimate if it does."""
+    if estimate.pays and trainer.is_global_zero:
+        log.info(
+            "compile        up to %.0f s, which saves about %.0f s of %.0f s (compile=false: no compilation)",
+            *(estimate.cost, estimate.saved, estimate.eager),
+        )
+    return estimate.pays
 
 
 def mixes_ops(module: pl.LightningModule) -> bool:

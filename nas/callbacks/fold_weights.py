@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 
-from nas.callbacks.channels_last import Mode, Switch, is_mode
 from nas.callbacks.compile import CompileEdges
+from nas.callbacks.execution_switch import ExecutionSwitch
 from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.compiler import EdgeCompiler
 from nas.nn.edges.folded import WeightFolding
@@ -17,26 +17,18 @@ from nas.searches.base import SupernetSearch
 from nas.utils.errors import NasError
 
 
-class FoldWeights(Switch):
+class FoldWeights(ExecutionSwitch):
     """Fold the mixing weights of a supernet into its batch norms (``WeightFolding``).
 
     Ops that begin with the ReLU of one node share it. Cells with partial channels, whose ops have few channels each,
     run node by node instead, unless the space sets ``fused`` (``FusedCellGraph``). Results are equal up to rounding,
     and random numbers are the same.
 
-    Args:
-        mode: True: fold. False: do not. "auto": fold on a CPU in a search of more than about ten minutes. The estimate
-            depends only on the sizes of network and data.
-
     Raises:
-        NasError: if ``mode`` is another value, and in ``setup`` if it is True and the search has no mixed edges.
+        NasError: in ``setup`` if ``mode`` is True and the search has no mixed edges.
     """
 
-    def __init__(self, mode: Mode = "auto") -> None:
-        if not is_mode(mode):
-            raise NasError(f"fold_weights={mode}: use auto, true or false.")
-        super().__init__()
-        self.mode = mode
+    option = "fold_weights"
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self.mode is True and not (isinstance(pl_module, SupernetSearch) and _mixed_edges(pl_module)):

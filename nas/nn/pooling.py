@@ -28,19 +28,24 @@ Memo = dict[tuple[str, int], tuple[Tensor, Tensor]]
 """Inputs and outputs of modules that are executed once for all edges that leave a node, by kind and stride."""
 
 
+def compute_once(memo: Memo | None, kind: tuple[str, int], x: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return ``compute(x)``, from the memo if its last input of this kind was ``x``. Compiled code has no memo."""
+    if memo is None or torch.compiler.is_compiling():
+        return compute(x)
+    source, result = memo.get(kind, (None, None))
+    if source is not x or result is None:
+        result = compute(x)
+        memo[kind] = x, result
+    return result
+
+
 class SharedReLU(nn.ReLU):
     """ReLU of a node, the first layer of an op. Ops that read the same tensor share the result if a ``memo`` is set."""
 
     memo: Memo | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.memo is None or torch.compiler.is_compiling():
-            return super().forward(x)
-        source, found = self.memo.get(("relu", 1), (None, None))
-        if source is not x or found is None:
-            found = super().forward(x)
-            self.memo["relu", 1] = x, found
-        return found
+        return compute_once(self.memo, ("relu", 1), x, super().forward)
 
 
 class Pool(nn.Module):
@@ -57,13 +62,7 @@ class Pool(nn.Module):
         self.memo: Memo | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.memo is None or torch.compiler.is_compiling():
-            return self.pool(x)
-        source, pooled = self.memo.get(self.kind, (None, None))
-        if source is not x or pooled is None:
-            pooled = self.pool(x)
-            self.memo[self.kind] = x, pooled
-        return pooled
+        return compute_once(self.memo, self.kind, x, self.pool)
 
 
 class BoxSum(torch.autograd.Function):
@@ -123,5 +122,7 @@ class AvgPool(nn.AvgPool2d):
 
 
 def is_channels_last(x: Tensor) -> bool:
-    """Return whether the channels of a pixel are neighbors in the memory of features [B, C, H, W]."""
-    return x.shape[1] > 1 and x.stride(1) == 1  # within vmap a tensor has strides, but no memory format
+    """Return whether the channels of a pixel are neighbors in the memory of features [B, C, H, W] of several pixels."""
+    return (
+        x.shape[1] > 1 and x.shape[2] * x.shape[3] > 1 and x.stride(1) == 1
+    )  # within vmap a tensor has strides, but no memory format

@@ -8,7 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-import nas.callbacks.channels_last
+import nas.callbacks.execution_switch
 from nas.callbacks.channels_last import ChannelsLast
 from nas.utils.errors import NasError
 from tests.callbacks.test_compile import assert_close, losses
@@ -33,7 +33,7 @@ def test_modes_set_the_format_of_the_supernet(tmp_path: Path, monkeypatch: pytes
     assert formats == [False] * 2 + [True] * 2 + [False] * 2, "an epoch each"
     assert losses(tmp_path / "auto") == losses(tmp_path / "plain"), "the estimate draws no random number"
     assert_close(tmp_path / "plain", tmp_path / "true")
-    monkeypatch.setattr(nas.callbacks.channels_last, "LONG", 0.0)
+    monkeypatch.setattr(nas.callbacks.execution_switch, "LONG", 0.0)
     run("search", *GDAS, f"hydra.run.dir={tmp_path}/long").succeeded()
     assert formats[-1]
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-import nas.callbacks.channels_last
+import nas.callbacks.compile
 import nas.callbacks.compile_network
+import nas.callbacks.execution_switch
 import nas.nn.network_compiler
 from nas.callbacks.compile_network import CompileNetwork
 from nas.nn.compile_cost import CompileEstimate
@@ -45,7 +46,7 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return execute
 
     monkeypatch.setattr(nas.nn.network_compiler.torch, "compile", compile_nothing)
-    monkeypatch.setattr(nas.callbacks.compile_network, "find_compiler_error", lambda *_: None)
+    monkeypatch.setattr(nas.callbacks.compile, "find_compiler_error", lambda *_: None)
     return recorded
 
 
@@ -69,7 +70,7 @@ def test_auto_compiles_long_trainings(pays: bool, tmp_path: Path, monkeypatch: p
 
     original = nas.callbacks.compile_network.estimate_network_compile
     monkeypatch.setattr(nas.callbacks.compile_network, "estimate_network_compile", estimate)
-    monkeypatch.setattr(nas.callbacks.compile_network, "find_compiler_error", lambda *_: "no compiler here")
+    monkeypatch.setattr(nas.callbacks.compile, "find_compiler_error", lambda *_: "no compiler here")
     found = run("train", *NETWORK, f"hydra.run.dir={tmp_path}/auto")
     found.succeeded()
     assert ("compile        up to 10 s, which saves about 200 s of 1000 s" in found.said) == pays
@@ -94,7 +95,7 @@ def test_memory_format_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert_close(tmp_path / "plain", tmp_path / "true")
     summaries = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("plain", "auto")]
     assert summaries[0]["test_loss"] == summaries[1]["test_loss"], "the estimate draws no random number"
-    monkeypatch.setattr(nas.callbacks.channels_last, "LONG", 0.0)
+    monkeypatch.setattr(nas.callbacks.execution_switch, "LONG", 0.0)
     run("train", *NETWORK, f"hydra.run.dir={tmp_path}/long").succeeded()
     assert formats[-1]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 
-import nas.callbacks.channels_last
+import nas.callbacks.execution_switch
 from nas.callbacks.fold_weights import FoldWeights
 from nas.nn.edges.folded import WeightFolding
 from nas.nn.edges.mixed import MixedEdge
@@ -46,7 +46,7 @@ def test_modes(method: str, tmp_path: Path, executors: list[bool], monkeypatch: 
     assert executors == [False] * 2 + [True] * 2 + [False] * 2
     assert losses(tmp_path / "auto") == losses(tmp_path / "plain"), "the estimate draws no random number"
     assert_close(tmp_path / "plain", tmp_path / "true")
-    monkeypatch.setattr(nas.callbacks.channels_last, "LONG", 0.0)
+    monkeypatch.setattr(nas.callbacks.execution_switch, "LONG", 0.0)
     run("search", *search, "channels_last=false", f"hydra.run.dir={tmp_path}/long").succeeded()
     assert losses(tmp_path / "long") == losses(tmp_path / "true")
 
@@ -95,7 +95,7 @@ def test_later_stages_are_folded_from_their_first_step(tmp_path: Path, monkeypat
 def test_resumed_search_keeps_the_selection_of_auto(tmp_path: Path, executors: list[bool]) -> None:
     search = (*SEARCH, "method=darts", *SHORT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nas.callbacks.channels_last, "LONG", 0.0)
+        patch.setattr(nas.callbacks.execution_switch, "LONG", 0.0)
         run("search", *search, "compile=false", "trainer.max_steps=2", f"hydra.run.dir={tmp_path}/r")
     run("search", f"ckpt_path={tmp_path}/r", "trainer.max_steps=-1").succeeded()
     assert len(executors) >= 2 and all(executors), "the estimate alone would not select it"

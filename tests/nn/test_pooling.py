@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nas.nn.pooling import AvgPool
+from nas.nn.pooling import AvgPool, is_channels_last
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -31,3 +31,10 @@ def test_exported_avg_pool_is_that_of_pytorch() -> None:
     program = torch.export.export(AvgPool(1), (torch.randn(2, 3, 8, 8),), strict=False)
     called = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     assert called == {"aten.avg_pool2d.default"}
+
+
+def test_single_pixels_are_in_no_format_of_their_own() -> None:
+    """Their channels are neighbors in each format, and the default computation must not depend on the size."""
+    assert not is_channels_last(torch.randn(2, 3, 1, 1))
+    assert not is_channels_last(torch.randn(2, 3, 4, 4))
+    assert is_channels_last(torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last))

@@ -72,7 +72,7 @@ SELECTION = ("tests/callbacks/selection/test_select_best.py",)
 STAGES = ("tests/callbacks/schedules/test_stages.py", "tests/callbacks/schedules/test_stages_runs.py")
 RANKINGS = ("tests/proxies/ranking/test_ranking.py", "tests/proxies/ranking/test_runs.py")
 RANKINGS += ("tests/proxies/ranking/test_report.py", "tests/support/ranking_tools.py")
-LOGGERS = ("tests/cli/run_dir/test_wandb_run.py",)
+LOGGERS = tuple(f"tests/cli/run_dir/test_{name}.py" for name in ("loggers", "wandb_run", "wandb_files"))
 PRUNING = ("tests/searches/pruning/test_measure.py", "tests/searches/pruning/test_search.py")
 ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.searches.weight_step.WeightStep": STEPS,
@@ -107,6 +107,7 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.callbacks.selection.select_best.SelectHighestScores": SELECTION,
     "nas.callbacks.selection.select_best.SelectSampled": SELECTION,
     "nas.cli.jobs.load_supernet.supernet_accuracy": ("tests/blackbox/evaluators/test_supernet.py",),
+    "nas.cli.run_dir.loggers.MlflowRun": LOGGERS,
     "nas.cli.run_dir.wandb_run.WandbRun": LOGGERS,
     "nas.proxies.ranking.ranking.ProxyRanking": RANKINGS,
     "nas.proxies.ranking.report.RankingReport": RANKINGS,

@@ -7,9 +7,9 @@ import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers import CSVLogger, MLFlowLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from nas.utils.atomic_write import write_atomically
@@ -63,3 +63,41 @@ class MetricsFile(CSVLogger):
 
     def log_hyperparams(self, params: Any = None) -> None:
         """Write nothing: .hydra/config.yaml holds the hyperparameters."""
+
+
+class MlflowRun(MLFlowLogger):
+    """MLflow logger that writes into a run directory, unless the address of a tracking store is given.
+
+    Args:
+        run_dir: run directory.
+        tracking_uri: address of the tracking store; None: ``mlflow.db`` in the run directory, with its artifacts in
+            ``mlartifacts`` beside it.
+        experiment_name: experiment of the run.
+        run_name: name of the run.
+        tags: tags of the run.
+        log_model: whether checkpoints are artifacts; "all": each of them.
+        run_id: id of a run to continue; None: a new run.
+    """
+
+    def __init__(
+        self,
+        run_dir: str,
+        tracking_uri: str | None = None,
+        experiment_name: str = "nas",
+        run_name: str | None = None,
+        tags: dict[str, Any] | None = None,
+        log_model: bool | Literal["all"] = False,
+        run_id: str | None = None,
+    ) -> None:
+        folder, artifacts = Path(run_dir).absolute(), None
+        if tracking_uri is None:
+            tracking_uri, artifacts = f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri()
+        super().__init__(
+            experiment_name=experiment_name,
+            run_name=run_name,
+            tracking_uri=tracking_uri,
+            tags=tags,
+            log_model=log_model,
+            artifact_location=artifacts,
+            run_id=run_id,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,6 +69,7 @@ def _log(
         name=str(record.get("group") or sweep.name),
         job_type=JOB_TYPE,
         tags=[JOB_TYPE],
+        id=secrets.token_hex(4),  # not that of WANDB_RUN_ID, which the jobs have
     )
     run = logger.experiment
     offline = sync_command(run) is not None
@@ -90,14 +92,19 @@ def _log(
 
 def _sync_command(sweep: Path, rows: Sequence[Row]) -> str:
     """Return the command that uploads the runs of all jobs and that of the sweep."""
-    directories = [Path(row["directory"]) for row in rows]
-    if all(directory.parent == sweep for directory in directories):
-        patterns = [f"{shlex.quote(str(sweep))}/*"]
+    folders = [_wandb_folder(Path(row["directory"])) for row in rows]
+    if all(folder.name == "wandb" and folder.parent.parent == sweep for folder in folders):
+        patterns = [f"{shlex.quote(str(sweep))}/*/wandb"]
     else:
-        patterns = [shlex.quote(str(directory)) for directory in directories]
-    return " ".join(
-        ["wandb sync", *(f"{folder}/wandb/offline-run-*" for folder in (*patterns, shlex.quote(str(sweep))))]
-    )
+        patterns = [shlex.quote(str(folder)) for folder in dict.fromkeys(folders)]
+    patterns.append(f"{shlex.quote(str(sweep))}/wandb")
+    return " ".join(["wandb sync", *(f"{pattern}/offline-run-*" for pattern in patterns)])
+
+
+def _wandb_folder(directory: Path) -> Path:
+    """Return the folder of W&B's files of a run, which an option or WANDB_DIR may have moved."""
+    folder = (read_record(directory) or {}).get("folder")
+    return Path(folder) if isinstance(folder, str) else directory / "wandb"
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str]) -> Any:

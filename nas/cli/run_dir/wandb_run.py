@@ -119,7 +119,8 @@ class WandbRun(WandbLogger):
         if self.mode != "disabled":
             self.run_dir.mkdir(parents=True, exist_ok=True)
             record = {name: getattr(run, name) for name in ("id", "name", "group", "project", "entity")}
-            write_json(self.run_dir / WANDB_RECORD, {**record, "mode": self.mode})
+            folder = str(Path(run.dir).absolute().parents[1]) if run.dir else None
+            write_json(self.run_dir / WANDB_RECORD, {**record, "mode": self.mode, "folder": folder})
         if self.mode in ("online", "shared"):
             log.info("wandb          %s", run.url)
 

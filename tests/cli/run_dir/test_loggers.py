@@ -6,8 +6,10 @@ import csv
 import importlib.util
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from hydra.utils import instantiate
 
 import nas.cli.jobs.search
 from nas.cli.build import build_trainer
@@ -91,7 +93,8 @@ def test_mlflow_logger_records_curves_pictures_and_results(tmp_path: Path, monke
     mlflow: Any = pytest.importorskip("mlflow")
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     search(tmp_path / "run", "logger=mlflow", "callbacks.cell_plots.every=1", "callbacks.curves.every=1")
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/run/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("nas").experiment_id])
@@ -99,6 +102,35 @@ def test_mlflow_logger_records_curves_pictures_and_results(tmp_path: Path, monke
     assert len(client.get_metric_history(run.info.run_id, "step/train_loss")) == 4
     assert run.data.metrics["final/val_accuracy"] == run.data.metrics["val/accuracy"]
     assert {"cell", "scores", "genotype.json"} <= {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert run.info.artifact_uri.startswith((tmp_path / "run" / "mlartifacts").as_uri())
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("uri", [None, "http://localhost:5000"])
+def test_mlflow_writes_into_the_run_directory_unless_a_server_is_given(
+    uri: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if uri is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    options = ("logger.mlflow.log_model=true", "logger.mlflow.run_id=abc")
+    with (
+        mock.patch("pytorch_lightning.loggers.MLFlowLogger.__init__", return_value=None) as init,
+        composed("search", *tiny("darts"), "logger=mlflow", *options, f"paths.output={tmp_path}") as cfg,
+    ):
+        instantiate(cfg.logger.mlflow, _convert_="all")
+    given = init.call_args.kwargs
+    names = ("experiment_name", "run_name", "tags", "log_model", "run_id")
+    assert {name: given[name] for name in names} == {
+        "experiment_name": "nas",
+        "run_name": "darts-nas_bench_201-synthetic-s0",
+        "tags": {"job_type": "search", "group": "darts-nas_bench_201-synthetic"},
+        "log_model": True,
+        "run_id": "abc",
+    }
+    assert given["tracking_uri"] == (uri or f"sqlite:///{tmp_path}/mlflow.db")
+    assert given.get("artifact_location") == (None if uri else (tmp_path / "mlartifacts").as_uri())
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
