@@ -28,7 +28,7 @@ SEARCHES = {
     "channels=8": ["unknown key 'channels'", "did you mean space.channels?"],
     "lr=0.1": ["unknown key 'lr'", "method.weight_step.optimizer.lr", "method.arch_step.optimizer.lr"],
     "method.arch_optimiser.lr=1": ["did you mean method.arch_step.optimizer.lr"],
-    "foo.bar=1": ["unknown key 'foo.bar'", "The top level has seed, epochs"],
+    "foo.bar=1": ["unknown key 'foo.bar'", "The top level has seed, seeds, epochs"],
     "method.foo=1": ["unknown key 'method.foo'", "method.weight_step"],
     "~method.foo": ["unknown key 'method.foo'"],
     "space.chanels=8": ["unknown key 'space.chanels'", "did you mean 'space.channels'?"],
