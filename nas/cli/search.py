@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import hydra
@@ -17,17 +18,18 @@ def _hydra_main(cfg: DictConfig) -> float | None:
     return run_with_error_handling(cfg)
 
 
+COMMANDS = {
+    "data": "nas.cli.data_command.command",
+    "dashboard": "nas.cli.dashboard_command.command",
+}
+"""Module of each command that is not a search; its ``main`` takes the arguments and returns the exit code."""
+
+
 def main() -> None:
-    """Run search.py, or the command ``data`` or ``dashboard``, with the arguments of the process."""
+    """Run search.py, or one of ``COMMANDS``, with the arguments of the process."""
     protect_streams()
-    if sys.argv[1:2] == ["data"]:
-        from nas.cli.data_command.command import main as data_command
-
-        raise SystemExit(data_command(sys.argv[2:]))
-    if sys.argv[1:2] == ["dashboard"]:
-        from nas.cli.dashboard_command.command import main as dashboard_command
-
-        raise SystemExit(dashboard_command(sys.argv[2:]))
+    if sys.argv[1:] and sys.argv[1] in COMMANDS:
+        raise SystemExit(importlib.import_module(COMMANDS[sys.argv[1]]).main(sys.argv[2:]))
     launch(_hydra_main, "search")
 
 
