@@ -12,13 +12,18 @@ COMMANDS = {
     "train": ("nas.cli.train", "train, evaluate or export the network of a genotype; the same as nas-train"),
     "data": ("nas.cli.data_command.command", "list and download data sets and benchmark tables"),
     "dashboard": ("nas.cli.dashboard_command.command", "save a dashboard of searches and trainings in W&B"),
+    "plot": ("nas.cli.plot_command.command", "draw the cells of a genotype"),
+    "accuracy-range": (
+        "nas.cli.accuracy_range_command.command",
+        "benchmark accuracies of sampled architectures by epoch",
+    ),
     "convert": ("nas.benchmarks.convert", "convert a published benchmark to one Parquet file"),
 }
 
 
 def usage() -> str:
     """Return the list of commands."""
-    lines = [f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<16}{text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(
         ["usage: python -m nas COMMAND ...", "", *lines, "", "python -m nas COMMAND --help shows its options"]
     )

@@ -25,7 +25,7 @@ ROOMS: dict[str, str] = {
     "objectives": "utils architecture nn relaxations gradients spaces",
     "benchmarks": "utils architecture spaces",
     "deploy": "utils architecture nn spaces",
-    "plotting": "utils architecture spaces",
+    "plotting": "utils architecture spaces benchmarks",
     "proxies": "utils architecture nn spaces benchmarks plotting",
     "searches": "utils architecture nn gradients relaxations objectives data spaces proxies",
     "blackbox": "utils architecture objectives data spaces benchmarks plotting proxies searches",
@@ -47,7 +47,7 @@ CLI_ROOMS = (
     "build",
     "jobs",
     "main",
-    "data_command dashboard_command",
+    "data_command dashboard_command accuracy_range_command plot_command",
     "search train",
 )
 CLI_ORDER = {name: position for position, names in enumerate(CLI_ROOMS) for name in names.split()}

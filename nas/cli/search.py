@@ -21,6 +21,8 @@ def _hydra_main(cfg: DictConfig) -> float | None:
 COMMANDS = {
     "data": "nas.cli.data_command.command",
     "dashboard": "nas.cli.dashboard_command.command",
+    "plot": "nas.cli.plot_command.command",
+    "accuracy-range": "nas.cli.accuracy_range_command.command",
 }
 """Module of each command that is not a search; its ``main`` takes the arguments and returns the exit code."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,28 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Curve
-from matplotlib.textpath import TextPath
 
 from nas.architecture.cell import NONE, CellGenotype, Genotype, Link
-from nas.plotting.figure import INK, label, new_figure, save_figure
+from nas.plotting.chain import chain_figure
+from nas.plotting.figure import BOLD, HEAD, INK, TITLE_FONT, add_title, label, new_figure, save_figure, text_width
 from nas.plotting.graph_layout import Arrow, Box, Layout, Route, layered_layout
+from nas.plotting.op_colors import GREY, op_color
 from nas.plotting.widths import widths_figure
 from nas.spaces.nats_size.notation import NOTATION as NATS_SIZE
 from nas.spaces.nats_size.notation import widths_of
+from nas.spaces.single_path.mobilenet_v2 import NOTATION as MOBILE
+from nas.spaces.single_path.shufflenet_v2 import NOTATION as SHUFFLENET
 
 MARGIN, TITLE = 0.2, 0.35  # in inches, as all lengths in this module
-MAX_WIDTH = 14.0  # cell types stack vertically if they are wider side by side
+MAX_WIDTH = 15.0  # cell types stack vertically if they are wider side by side
 FONT = 9.0
-GREY = "#90a4ae"
-OP_COLORS = (  # the first key that the name of an op contains determines its color
-    ("sep_conv", "#7b1fa2"),
-    ("dil_conv", "#ad1457"),
-    ("pool", "#d84315"),
-    ("skip", "#2e7d32"),
-    ("identity", "#2e7d32"),
-    ("conv", "#1565c0"),
-    (NONE, GREY),
-)
 
 
 class _CellDrawing(NamedTuple):
@@ -48,20 +41,25 @@ class _CellDrawing(NamedTuple):
         return self.layout.width + 2 * MARGIN, self.layout.height + 2 * MARGIN + TITLE
 
 
-def cell_figure(genotype: Genotype) -> Figure:
-    """Plot every cell type of a genotype as a graph: boxes are nodes, arrows are links labeled with their ops.
+def cell_figure(genotype: Genotype, title: str = "") -> Figure:
+    """Plot a genotype under a title, by the figure of its space; ``graph_figure`` by default."""
+    return FIGURES.get(genotype.space, graph_figure)(genotype, title)
 
-    Links with ``none`` are dotted. Cell types stand side by side, or one below the other if they are wide. A genotype
-    of layer widths is plotted as bars.
+
+def graph_figure(genotype: Genotype, title: str = "") -> Figure:
+    """Plot every cell type as a graph: boxes are nodes, arrows are links labeled with their ops.
+
+    Links with ``none`` are dotted. Cell types stand side by side, or one below the other if they are wide.
     """
-    if genotype.space == NATS_SIZE:
-        return widths_figure(widths_of(genotype))
     drawings = {name: _lay_out(cell) for name, cell in genotype.cells.items()}
     widths, heights = zip(*(drawing.size for drawing in drawings.values()), strict=True)
     side_by_side = sum(widths) <= MAX_WIDTH
     width, height = (sum(widths), max(heights)) if side_by_side else (max(widths), sum(heights))
+    head = HEAD if title else 0.0
+    width, height = max(width, text_width(label(title), TITLE_FONT) * BOLD + 2 * MARGIN), height + head
     figure = new_figure(width, height)
-    x, top = 0.0, height
+    add_title(figure, title, MARGIN)
+    x, top = 0.0, height - head
     for name, drawing in drawings.items():
         cell_width, cell_height = drawing.size
         axes = figure.add_axes((x / width, (top - cell_height) / height, cell_width / width, cell_height / height))
@@ -71,6 +69,18 @@ def cell_figure(genotype: Genotype) -> Figure:
         _draw(axes, drawing)
         x, top = (x + cell_width, top) if side_by_side else (x, top - cell_height)
     return figure
+
+
+def _widths_figure(genotype: Genotype, title: str) -> Figure:
+    return widths_figure(widths_of(genotype), title)
+
+
+FIGURES: Mapping[str, Callable[[Genotype, str], Figure]] = {
+    NATS_SIZE: _widths_figure,
+    MOBILE: chain_figure,
+    SHUFFLENET: chain_figure,
+}
+"""Figure of a genotype and a title, by the notation of its space; other spaces have ``graph_figure``."""
 
 
 def save_cell(genotype: Genotype, directory: Path) -> tuple[Path, Path]:
@@ -83,28 +93,21 @@ def save_cell(genotype: Genotype, directory: Path) -> tuple[Path, Path]:
     return svg, png
 
 
-def op_color(op: str) -> str:
-    """Return the color of the family of an op."""
-    return next((color for family, color in OP_COLORS if family in op), INK)
-
-
 def _lay_out(cell: CellGenotype) -> _CellDrawing:
     first = min((link.target for link in cell.links), default=min(cell.output, default=1))
     inputs = range(min(first, 2))
     nodes = sorted({*inputs, *cell.output, *(node for _, *pair in cell.links for node in pair)})
     ends = Counter(end for link in cell.links for end in (("from", link.source), ("to", link.target)))
     degree = {node: max(ends["from", node] + (node in cell.output), ends["to", node]) for node in nodes}
-    boxes = {n: Box(_text_width(_node_name(n, inputs)) + 0.26, max(0.4, 0.1 * degree[n] + 0.08)) for n in nodes}
-    arrows = [Arrow(source, target, _text_width(label(op)) + 0.12) for op, source, target in cell.links]
+    boxes = {
+        n: Box(text_width(_node_name(n, inputs), FONT + 1) + 0.26, max(0.4, 0.1 * degree[n] + 0.08)) for n in nodes
+    }
+    arrows = [Arrow(source, target, text_width(label(op), FONT) + 0.12) for op, source, target in cell.links]
     if len(cell.output) > 1:
         output = nodes[-1] + 1
         boxes[output] = Box(0.5, max(0.4, 0.25 * len(cell.output)))
         arrows += [Arrow(node, output) for node in cell.output]
     return _CellDrawing(cell, inputs, layered_layout(boxes, arrows), boxes)
-
-
-def _text_width(text: str) -> float:
-    return float(TextPath((0, 0), text, size=FONT).get_extents().width) / 72
 
 
 def _node_name(node: int, inputs: range) -> str:
@@ -121,7 +124,7 @@ def _draw(axes: Axes, drawing: _CellDrawing) -> None:
         axes.add_patch(_arrow(route, GREY, "-", 1.0))
     for node, (x, y) in layout.nodes.items():
         is_output = node not in inputs and (node == max(boxes) if len(cell.output) > 1 else node in cell.output)
-        (width, height), text = boxes[node], "out" if is_output and len(cell.output) > 1 else _node_name(node, inputs)
+        (width, height), text = boxes[node], "out" if is_output else _node_name(node, inputs)
         style = "round,pad=0,rounding_size=0.1"
         face = "#fff3e0" if is_output else "#e3f2fd" if node in inputs else "white"
         corner = (x - width / 2, y - height / 2)

@@ -11,14 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from nas.architecture.cell import NONE, Cell
+from nas.architecture.cell import Cell
 from nas.plotting.figure import INK, label, new_figure
+from nas.plotting.op_colors import GREY, op_colors
 
 COLUMNS = 4  # panels of edges in a row, for up to 8 edges; 7 for more
 FONT = 9.0
-GREY = "#90a4ae"
-SKIP = "#2e7d32"
-PALETTE = ("#1565c0", "#d84315", "#7b1fa2", "#f9a825", "#00838f", "#ad1457", "#5d4037", "#558b2f", "#283593", "#ef6c00")
 
 Scores = Mapping[str, Sequence[Sequence[float]]]
 
@@ -43,7 +41,7 @@ def evolution_figure(epochs: Sequence[int], scores: Sequence[Scores], cells: Map
     names = [name for name in cells if scores and name in scores[-1]]
     blocks = [_block(name, cells[name]) for name in names]
     ops = list(dict.fromkeys(op for block in blocks for op in block.cell.ops))
-    colors = _colors(ops)
+    colors = op_colors(ops)
     width, row, title, legend = 1.75 * max(b.columns for b in blocks) + 0.6, 1.3, 0.25, 0.15 + 0.2 * _lines(ops)
     height = sum(b.rows * row + title for b in blocks) + legend + 0.2
     figure, top = new_figure(width, height), height
@@ -83,12 +81,6 @@ def _block(name: str, cell: Cell) -> _Block:
 def _lines(ops: Sequence[str]) -> int:
     """Return the number of lines of the legend."""
     return math.ceil(len(ops) / 4)
-
-
-def _colors(ops: Sequence[str]) -> dict[str, str]:
-    """Return a color for each op: green for skips, grey for none."""
-    others = iter(PALETTE * (len(ops) // len(PALETTE) + 1))
-    return {op: GREY if op == NONE else SKIP if "skip" in op or "identity" in op else next(others) for op in ops}
 
 
 def _draw_edge(

@@ -17,7 +17,7 @@ Point = tuple[float, float]
 Piece = tuple[Point, Point]
 _Positions = dict[int, float]
 
-COLUMN_GAP = 0.3
+COLUMN_GAP = 0.24
 ROW_GAP = 0.14
 LABEL_HEIGHT = 0.2
 PORT_GAP = 0.09

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, Cell, CellGenotype
 from nas.architecture.masks import Masks
+from nas.relaxations.distribution import Distribution
 from nas.utils.generators import Generators
 from nas.utils.ranges import FINITE, NOT_NEGATIVE, check_ranges
 
@@ -70,6 +71,10 @@ class Relaxation(nn.Module, ABC):
             name: discretizations[name](cell.masked(masks.lists(name)), scores[name], edge_scores[name])
             for name, cell in self.cells.items()
         }
+
+    def distribution(self, masks: Masks) -> Distribution | None:
+        """Return the learned distribution over discrete architectures, None if edges have no distribution of ops."""
+        return Distribution("categorical", self.scores(masks))
 
     def entropy(self, masks: Masks) -> Tensor:
         """Return the mean entropy of the edges' scores, in nats: high at the start, near 0 when decided."""

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nas.architecture.cell import Cell
+from nas.architecture.masks import Masks
+from nas.relaxations.distribution import Distribution
 from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
 from nas.utils.ranges import NOT_NEGATIVE, check_ranges
 
@@ -50,6 +52,11 @@ class Dirichlet(EdgewiseRelaxation):
         weights = self.sample_simplex(F.elu(alpha) + 1) * mask
         total = weights.sum(dim=-1, keepdim=True)
         return RelaxedEdges(weights / total.clamp_min(torch.finfo(total.dtype).tiny))
+
+    def distribution(self, masks: Masks) -> Distribution:
+        """Return the Dirichlet distributions of the edges, without excluded ops."""
+        tables = {name: (F.elu(alpha.detach()) + 1) * masks.table(name) for name, alpha in self.alpha.items()}
+        return Distribution("dirichlet", tables)
 
     def penalty(self) -> Tensor:
         if self.regularizer == "kl":

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nas.architecture.cell import Architecture, Cell
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation
+from nas.relaxations.distribution import Distribution
 from nas.relaxations.softmax import Softmax
 
 
@@ -50,6 +51,10 @@ class EdgeNormalized(Relaxation):
 
     def scores(self, masks: Masks) -> dict[str, Tensor]:
         return self.ops.scores(masks)
+
+    def distribution(self, masks: Masks) -> Distribution | None:
+        """Return the distribution of the ops. Edge weights do not influence it."""
+        return self.ops.distribution(masks)
 
     def edge_scores(self, masks: Masks) -> dict[str, Tensor | None]:
         return {name: self.edge_weights(name).detach() for name in self.alpha}

@@ -54,6 +54,10 @@ class Sigmoid(EdgewiseRelaxation):
         """Return the gates, 0 where masked."""
         return {name: alpha.detach().sigmoid() * masks.table(name) for name, alpha in self.alpha.items()}
 
+    def distribution(self, masks: Masks) -> None:
+        """Return None: the gates of an edge are independent and no distribution over its ops."""
+        return None
+
     def entropy(self, masks: Masks) -> Tensor:
         """Return the mean entropy of the gates, in nats: log 2 at the start, near 0 when decided."""
         gates = torch.cat([scores.float().flatten() for scores in self.scores(masks).values()])

@@ -28,6 +28,10 @@ class Uniform(Relaxation):
     def sample(self, masks: Masks) -> Architecture:
         return uniform_path(self, masks)
 
+    def distribution(self, masks: Masks) -> None:
+        """Return None: nothing is learned."""
+        return None
+
 
 class UniformWeights(EdgewiseRelaxation):
     """Weights trained on uniform paths, alpha on the softmax of all ops, as in SETN (Dong and Yang, ICCV 2019)."""

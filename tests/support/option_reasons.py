@@ -91,6 +91,9 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.callbacks.guards.collapse.SkipCollapse": ("tests/callbacks/guards/test_collapse.py",),
     "nas.callbacks.guards.non_finite.StopOnNonFinite": ("tests/callbacks/guards/test_non_finite.py",),
     "nas.callbacks.recalibrate_bn.RecalibrateBatchNorm": ("tests/callbacks/test_recalibrate_bn.py",),
+    "nas.callbacks.recording.accuracy_range.AccuracyRangeRecorder": (
+        "tests/callbacks/recording/test_accuracy_range.py",
+    ),
     "nas.callbacks.recording.benchmark.BenchmarkAccuracy": ("tests/callbacks/recording/test_benchmark.py",),
     "nas.callbacks.recording.cell_plots.CellPlots": ("tests/searches/pruning/test_search.py",),
     "nas.callbacks.recording.curves.Curves": ("tests/callbacks/recording/test_curves.py",),

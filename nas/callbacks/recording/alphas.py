@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 
+from nas.relaxations.distribution import DECIMALS, Distribution, DistributionKind
 from nas.searches.gradient import GradientSearch
 from nas.utils.atomic_write import to_json, write_atomically
+from nas.utils.errors import NasError
 from nas.utils.json_lines import decode_object, read_log
 
 ALPHAS_FILE = "alphas.jsonl"
@@ -17,8 +22,10 @@ ALPHAS_FILE = "alphas.jsonl"
 class AlphaHistory(pl.Callback):
     """Write the op scores of a gradient search as one line of alphas.jsonl per epoch.
 
-    A line is ``{"epoch": 0, "scores": {"CELL": [[...], ...]}}`` with the scores [edges, ops] of each cell type: the
-    probabilities of the ops, or their gates. A resumed search first removes the lines of the epochs that it repeats.
+    A line is ``{"epoch": 0, "scores": {"CELL": [[...], ...]}, "distribution": "categorical"}`` with the scores
+    [edges, ops] of each cell type: the probabilities of the ops, or their gates. ``distribution`` is the kind of the
+    learned distribution over architectures, null if there is none. Dirichlet distributions add their ``concentration``
+    [edges, ops]. A resumed search first removes the lines of the epochs that it repeats.
 
     Args:
         directory: directory of the file.
@@ -45,16 +52,54 @@ class AlphaHistory(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero or not isinstance(pl_module, GradientSearch):
             return
-        tables = pl_module.relaxation.scores(pl_module.masks)
-        scores = {name: [[round(x, 6) for x in row] for row in table.tolist()] for name, table in tables.items()}
+        relaxation, masks = pl_module.relaxation, pl_module.masks
+        line: dict[str, Any] = {"epoch": trainer.current_epoch, "scores": _rounded(relaxation.scores(masks))}
+        distribution = relaxation.distribution(masks)
+        line["distribution"] = None if distribution is None else distribution.kind
+        if distribution is not None and distribution.kind == "dirichlet":
+            line["concentration"] = _rounded(distribution.parameters)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
-            file.write(to_json({"epoch": trainer.current_epoch, "scores": scores}) + "\n")
+            file.write(to_json(line) + "\n")
 
 
 def read_alphas(path: Path) -> list[dict[str, Any]]:
     """Return the lines of alphas.jsonl, none if the file is missing. Raises NasError if a line is damaged."""
     return read_log(path, _decode_line)
+
+
+def _rounded(tables: Mapping[str, Tensor]) -> dict[str, list[list[float]]]:
+    return {name: [[round(x, DECIMALS) for x in row] for row in table.tolist()] for name, table in tables.items()}
+
+
+def recorded_distribution(line: Mapping[str, Any], shape: tuple[int, int]) -> Distribution | None:
+    """Return the distribution over architectures in a line of alphas.jsonl, None if the line has none.
+
+    Args:
+        line: a line of ``read_alphas``.
+        shape: edges and ops of each cell type.
+
+    Raises:
+        NasError: if the values are no parameters of a distribution of this shape.
+    """
+    kind = line.get("distribution")
+    if kind is None:
+        return None
+    try:
+        values = line["concentration" if kind == "dirichlet" else "scores"]
+        tables = {str(name): torch.tensor(table, dtype=torch.float64) for name, table in values.items()}
+        if kind not in get_args(DistributionKind) or not all(_is_parameter(table, shape) for table in tables.values()):
+            raise ValueError("no parameters of a distribution")
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
+        raise NasError(
+            f"{ALPHAS_FILE}: epoch {line['epoch']} has no distribution over {shape[0]} edges and {shape[1]} ops. "
+            "Give another run."
+        ) from None
+    return Distribution(kind, tables)
+
+
+def _is_parameter(table: Tensor, shape: tuple[int, int]) -> bool:
+    return table.shape == shape and bool(table.isfinite().all() and (table >= 0).all() and (table.sum(-1) > 0).all())
 
 
 def _decode_line(text: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Command ``nas-search plot``: a picture of a genotype."""
