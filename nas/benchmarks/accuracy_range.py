@@ -81,10 +81,10 @@ class AccuracyRangeQuery:
         for dataset, column in self._columns.items():
             values = column[rows]
             values = values[~np.isnan(values)]
-            low, mean, high = (float(f(values)) if len(values) else math.nan for f in (np.min, np.mean, np.max))
-            of_mode = math.nan if mode_row is None else float(column[mode_row])
-            numbers = [round(x, DECIMALS) for x in (low, mean, high, of_mode, float(np.nanmax(column)))]
-            found.append(AccuracyRange(epoch, dataset, *numbers, len(values)))
+            low, mean, high = (_rounded(f(values)) if len(values) else math.nan for f in (np.min, np.mean, np.max))
+            of_mode = math.nan if mode_row is None else _rounded(column[mode_row])
+            optimum = _rounded(np.nanmax(column))
+            found.append(AccuracyRange(epoch, dataset, low, mean, high, of_mode, optimum, len(values)))
         return found
 
     def _row(self, ops: Ops) -> int | None:
@@ -95,6 +95,10 @@ class AccuracyRangeQuery:
             except NasError:
                 self._rows[ops] = None
         return self._rows[ops]
+
+
+def _rounded(value: np.float64) -> float:
+    return round(float(value), DECIMALS)
 
 
 def format_ranges(ranges: Iterable[AccuracyRange], header: bool = True) -> str:

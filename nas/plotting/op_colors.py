@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nas.architecture.cell import NONE
 from nas.plotting.figure import INK
 
 GREY = "#78909c"
 GREEN = "#2e7d32"
-KERNELS = (  # the first pattern that matches an op determines its colors, by kernel size; None: any other size
-    (re.compile("max_pool"), {None: "#d84315"}),
-    (re.compile("pool"), {None: "#b26a00"}),
-    (re.compile("sep_conv"), {"3x3": "#8e24aa", "5x5": "#5e35b1", None: "#311b92"}),
-    (re.compile("dil_conv|xception"), {"3x3": "#d81b60", None: "#880e4f"}),
-    (re.compile("mbconv|shuffle"), {"3x3": "#0277bd", "5x5": "#5e35b1", None: "#311b92"}),
-    (re.compile("conv"), {"1x1": "#0277bd", "3x3": "#1a3fa0", None: "#00695c"}),
-    (re.compile("skip|identity"), {None: GREEN}),
-    (re.compile("noise"), {None: "#6d4c41"}),
-    (re.compile(NONE), {None: GREY}),
+KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (  # the first pattern that matches an op determines its colors, by kernel size; "": any other size
+    (re.compile("max_pool"), {"": "#d84315"}),
+    (re.compile("pool"), {"": "#b26a00"}),
+    (re.compile("sep_conv"), {"3x3": "#8e24aa", "5x5": "#5e35b1", "": "#311b92"}),
+    (re.compile("dil_conv|xception"), {"3x3": "#d81b60", "": "#880e4f"}),
+    (re.compile("mbconv|shuffle"), {"3x3": "#0277bd", "5x5": "#5e35b1", "": "#311b92"}),
+    (re.compile("conv"), {"1x1": "#0277bd", "3x3": "#1a3fa0", "": "#00695c"}),
+    (re.compile("skip|identity"), {"": GREEN}),
+    (re.compile("noise"), {"": "#6d4c41"}),
+    (re.compile(NONE), {"": GREY}),
 )
 PALETTE = ("#1565c0", "#d84315", "#7b1fa2", "#f9a825", "#00838f", "#ad1457", "#5d4037", "#558b2f", "#283593", "#ef6c00")
 """Colors of ops without a color of their own, such as widths of layers."""
@@ -31,7 +31,7 @@ def op_color(op: str) -> str:
     for pattern, colors in KERNELS:
         if pattern.search(op):
             size = re.search(r"\dx\d", op)
-            return colors.get(size[0] if size else None, colors[None])
+            return colors.get(size[0] if size else "", colors[""])
     return INK
 
 
