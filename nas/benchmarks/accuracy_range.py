@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class AccuracyRangeQuery:
         return self._rows[ops]
 
 
-def _rounded(value: np.float64) -> float:
+def _rounded(value: np.floating[Any]) -> float:
     return round(float(value), DECIMALS)
 
 

@@ -11,7 +11,7 @@ from nas.plotting.figure import INK
 
 GREY = "#78909c"
 GREEN = "#2e7d32"
-KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (  # the first pattern that matches an op determines its colors, by kernel size; "": any other size
+KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (
     (re.compile("max_pool"), {"": "#d84315"}),
     (re.compile("pool"), {"": "#b26a00"}),
     (re.compile("sep_conv"), {"3x3": "#8e24aa", "5x5": "#5e35b1", "": "#311b92"}),
@@ -22,6 +22,7 @@ KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (  # the first pa
     (re.compile("noise"), {"": "#6d4c41"}),
     (re.compile(NONE), {"": GREY}),
 )
+"""Colors of ops by kernel size, "" for any other size. The first pattern that matches an op determines its colors."""
 PALETTE = ("#1565c0", "#d84315", "#7b1fa2", "#f9a825", "#00838f", "#ad1457", "#5d4037", "#558b2f", "#283593", "#ef6c00")
 """Colors of ops without a color of their own, such as widths of layers."""
 
