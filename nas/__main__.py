@@ -17,6 +17,7 @@ COMMANDS = {
         "nas.cli.accuracy_range_command.command",
         "benchmark accuracies of sampled architectures by epoch",
     ),
+    "leaderboard": ("nas.cli.leaderboard_command.command", "show published results and runs in one table per task"),
     "convert": ("nas.benchmarks.convert", "convert a published benchmark to one Parquet file"),
 }
 

@@ -16,6 +16,7 @@ ENTRY_POINTS = [ROOT / "search.py", ROOT / "train.py"]
 ROOMS: dict[str, str] = {
     "utils": "",
     "zoo": "utils",
+    "leaderboard": "utils zoo",
     "architecture": "utils",
     "gradients": "utils",
     "nn": "utils architecture",
@@ -47,7 +48,7 @@ CLI_ROOMS = (
     "build",
     "jobs",
     "main",
-    "data_command dashboard_command accuracy_range_command plot_command",
+    "data_command dashboard_command accuracy_range_command plot_command leaderboard_command",
     "search train",
 )
 CLI_ORDER = {name: position for position, names in enumerate(CLI_ROOMS) for name in names.split()}

@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 
 from nas.cli.build import build_data, build_search, build_space
 from nas.searches.base import Search
-from tests.support.compose_tools import CONF, choices, composed
+from tests.support.compose_tools import CONF, composed, published
 from tests.support.conf_headers import header_faults
 from tests.support.error_tools import run
 
-EXPERIMENTS = choices("experiment")
+EXPERIMENTS = published()
 FRAGMENTS = sorted((CONF / "experiment").rglob("_*.yaml"))
 FAMILIES = {
     "darts_pt/blank": ("darts_s1", "darts_s2", "darts_s3", "darts_s4"),
@@ -107,5 +107,5 @@ def test_fragments_are_used_and_are_no_choices(tmp_path: Path) -> None:
         name = path.relative_to(CONF).with_suffix("").as_posix()
         assert sum(f"- /{name}\n" in text for text in texts) > 1, f"{name}: used by fewer than two files"
         assert path.read_text().startswith("# @package _global_\n# Fragment")
-    assert len(FRAGMENTS) == 5
+    assert len(FRAGMENTS) == 7
     run("search", "experiment=_autodl_cifar10", f"hydra.run.dir={tmp_path}/run").refused("unknown experiment")

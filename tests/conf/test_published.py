@@ -9,11 +9,11 @@ import pytest
 import yaml
 from omegaconf import OmegaConf, open_dict
 
-from tests.support.compose_tools import choices, composed
+from tests.support.compose_tools import choices, composed, published
 from tests.support.published_tools import expand, flatten, values_of
 
 TABLE: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "published.yaml").read_text())
-NAMES = [*choices("method"), *choices("experiment")]
+NAMES = [*choices("method"), *published()]
 PLACES = ("paths.data=DATA", "paths.output=OUT")
 
 
@@ -31,8 +31,8 @@ def test_table_has_all_methods_and_experiments() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_published_values_are_composed(name: str) -> None:
     with composed("search", *arguments(name), *PLACES) as cfg:
-        found, published = values_of(cfg), expand(TABLE, name)
-    different = {key: (found.get(key, "absent"), published.get(key, "absent")) for key in {*found, *published}}
+        found, expected = values_of(cfg), expand(TABLE, name)
+    different = {key: (found.get(key, "absent"), expected.get(key, "absent")) for key in {*found, *expected}}
     different = {key: pair for key, pair in different.items() if pair[0] != pair[1]}
     assert not different, "composed and published"
 

@@ -46,6 +46,11 @@ def choices(group: str) -> list[str]:
     return group_choices(group)
 
 
+def published() -> list[str]:
+    """Return the names of the experiments that repeat published searches: all outside of the laptop track."""
+    return [name for name in choices("experiment") if not name.startswith("laptop/")]
+
+
 def small(space: str) -> list[str]:
     """Return overrides for the smallest supernet of a space."""
     if space == "nats_size":

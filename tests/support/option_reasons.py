@@ -89,6 +89,7 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.callbacks.enas_controller_training.ControllerTraining": ("tests/callbacks/test_enas_controller_training.py",),
     "nas.callbacks.guards.collapse.EntropyCollapse": ("tests/callbacks/guards/test_collapse.py",),
     "nas.callbacks.guards.collapse.SkipCollapse": ("tests/callbacks/guards/test_collapse.py",),
+    "nas.callbacks.guards.cpu_budget.CpuBudget": ("tests/callbacks/guards/test_cpu_budget.py",),
     "nas.callbacks.guards.non_finite.StopOnNonFinite": ("tests/callbacks/guards/test_non_finite.py",),
     "nas.callbacks.recalibrate_bn.RecalibrateBatchNorm": ("tests/callbacks/test_recalibrate_bn.py",),
     "nas.callbacks.recording.accuracy_range.AccuracyRangeRecorder": (

@@ -36,6 +36,7 @@ class BenchmarkAccuracy(pl.Callback):
         """Data set, length of training and averaging of the logged accuracies."""
         self._table: Benchmark | None = None
         self._columns: dict[str, Values] = {}
+        self._epochs = 0
         self._splits: tuple[str, ...] = ()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -63,6 +64,19 @@ class BenchmarkAccuracy(pl.Callback):
         found = {f"benchmark/{split}": float(column[row]) for split, column in self._columns.items()}
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
+    def test_accuracies(self, genotype: Genotype) -> dict[str, float]:
+        """Return the test accuracies of a genotype on all data sets of the benchmark, by ``DATASET/test``."""
+        found = {}
+        for dataset in DATASETS if self._table is not None else ():
+            assert self._table is not None
+            try:
+                value = self._table.accuracy(genotype, dataset, "test", self._epochs, "mean")
+            except NasError:  # the table has no such accuracy
+                continue
+            if not math.isnan(value):
+                found[f"{dataset}/test"] = float(value)
+        return found
+
     def _open(self, space: BenchmarkSpace) -> str:
         """Open the table and return the line to log about it."""
         try:
@@ -81,7 +95,7 @@ class BenchmarkAccuracy(pl.Callback):
                 columns[split] = table.accuracies(dataset, split, space.epochs, "mean")
             except NasError:  # the table has no such accuracies
                 continue
-        self._table, self._columns = table, columns
+        self._table, self._columns, self._epochs = table, columns, space.epochs
         self.description = f"{dataset}, {space.epochs} epochs, mean over seeds"
         instead = "" if dataset == self.dataset else f" (it has no {self.dataset})"
         return f"{space.title}: accuracies on {self.description}{instead}"

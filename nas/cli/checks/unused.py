@@ -11,7 +11,7 @@ TRAINING_ONLY = ("activation_checkpointing", "channels_last", "compile", "ema", 
 UNUSED: Mapping[str, tuple[str, ...]] = {
     "search": (),
     "rank_proxies": (
-        *("activation_checkpointing", "channels_last", "compile", "epochs", "fold_weights", "seeds"),
+        *("activation_checkpointing", "channels_last", "compile", "cpu_minutes", "epochs", "fold_weights", "seeds"),
         *("callbacks", "logger"),
     ),
     "train": ("evaluation", "export"),

@@ -23,6 +23,7 @@ CALLBACKS = (
     *("recording.alphas.AlphaHistory", "recording.curves.Curves", "guards.rank_consistency.RankConsistency"),
     *("guards.non_finite.StopOnNonFinite", "guards.collapse.SkipCollapse", "guards.collapse.EntropyCollapse"),
     *("recording.benchmark.BenchmarkAccuracy", "recording.history.History", "recording.cell_plots.CellPlots"),
+    "guards.cpu_budget.CpuBudget",
     *("recording.step_timer.StepTimer", "recording.memory.MemoryEstimate", "recording.checkpoint.Checkpoint"),
 )
 """Callbacks that neither change the supernet nor execute it in training steps."""
@@ -37,6 +38,7 @@ def find_obstacle(cfg: DictConfig) -> str | None:
     switched = [f"{option}=true" for option in SWITCHES if cfg.get(option) is True]
     if cfg.dataset.get("batch_size") == "auto":
         switched.append("dataset.batch_size=auto")
+    switched += ["cpu_minutes"] if cfg.get("cpu_minutes") is not None else []  # the time of a search is unknown
     switched += [f"logger.{name}" for name in cfg.get("logger") or () if name != "csv"]
     switched += ["trainer.profiler"] if cfg.trainer.get("profiler") is not None else []
     allowed = [f"nas.callbacks.{name}" for name in CALLBACKS]

@@ -31,7 +31,15 @@ from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.jobs.repeated_search import run_repetitions
 from nas.cli.run_dir.command import config_dir_flag
 from nas.cli.run_dir.environment import environment
-from nas.cli.run_dir.figures import benchmark_figures, estimated_memory, network_cost, split_figures, step_seconds
+from nas.cli.run_dir.figures import (
+    benchmark_figures,
+    benchmark_tests,
+    cpu_figures,
+    estimated_memory,
+    network_cost,
+    split_figures,
+    step_seconds,
+)
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
@@ -101,9 +109,11 @@ def _finish(
         "genotype": space.native(genotype),
         "epochs": trainer.current_epoch,
         "search_seconds": round(seconds, 3),
+        **cpu_figures(callbacks),
         "step_seconds": step_seconds(callbacks),
         **network_cost(space, genotype),
         **_validation(trainer, search),
+        **benchmark_tests(callbacks, genotype),
         **search.results(),
         **benchmark_figures(callbacks, genotype),
         "estimated_memory_bytes": estimated_memory(callbacks),

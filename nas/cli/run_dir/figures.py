@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from nas.architecture.cell import Genotype
+from nas.callbacks.guards.cpu_budget import CpuBudget
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
 from nas.callbacks.recording.memory import MemoryEstimate
 from nas.callbacks.recording.step_timer import StepTimer
@@ -54,6 +55,12 @@ def benchmark_figures(callbacks: Iterable[Any], genotype: Genotype) -> dict[str,
     return {**found, "benchmark_of": benchmark.description} if benchmark is not None and found else {}
 
 
+def benchmark_tests(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, float]:
+    """Return the test accuracies of a genotype on all data sets of its benchmark, by ``DATASET/test``."""
+    benchmark = next((callback for callback in callbacks if isinstance(callback, BenchmarkAccuracy)), None)
+    return {} if benchmark is None else benchmark.test_accuracies(genotype)
+
+
 def split_figures(data: ImageData) -> dict[str, Any]:
     """Return whether a split of NAS-Bench-201 used its official list, empty for any other split."""
     split = data.describe_split()
@@ -70,3 +77,9 @@ def step_seconds(callbacks: Iterable[Any]) -> float | None:
     """Return the median duration of a training step in seconds, None without a timer or with too few steps."""
     timer = next((callback for callback in callbacks if isinstance(callback, StepTimer)), None)
     return timer.median() if timer is not None else None
+
+
+def cpu_figures(callbacks: Iterable[Any]) -> dict[str, Any]:
+    """Return the CPU seconds of the search and its budget in minutes, empty without the callback that measures them."""
+    budget = next((callback for callback in callbacks if isinstance(callback, CpuBudget)), None)
+    return {} if budget is None else {"cpu_seconds": round(budget.seconds(), 3), "cpu_minutes": budget.minutes}

@@ -137,6 +137,7 @@ OBSTACLES = {
     "method=drnas_progressive": "has the callback DrnasProgressive",
     "method=noisy_darts": "has the callback Anneal|layers of NasBench201Network",
     "compile=true": "common steps do not support compile=true",
+    "cpu_minutes=5": "common steps do not support cpu_minutes",
     "space.fused=true": "cannot be executed for several networks|layers of",
     "callbacks=curvature": "common steps do not support callbacks.curvature",
     "logger=wandb": "common steps do not support logger.wandb",

@@ -1,0 +1,1 @@
+"""Command ``nas-search leaderboard``: published results and finished runs in one table per task."""

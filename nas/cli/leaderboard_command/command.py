@@ -1,0 +1,117 @@
+"""Command ``nas-search leaderboard``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nas.cli.leaderboard_command.find_runs import RunRecord, find_runs
+from nas.cli.leaderboard_command.print_tables import print_tables
+from nas.cli.leaderboard_command.protocol import Protocols
+from nas.leaderboard.board import ACCURACIES, SORTS, Selection, Table, arrange
+from nas.leaderboard.formats import WRITERS, check_output
+from nas.leaderboard.published import entries_of
+from nas.leaderboard.runs import Run, entries_of_runs
+from nas.utils.atomic_write import write_atomically
+from nas.utils.errors import NasError
+from nas.utils.program import program
+from nas.zoo.results import load_results, load_sources
+
+DESCRIPTION = """Show published results, and finished runs among them. A RUN is a run directory, the directory of a
+sweep, or any directory of runs. Runs that differ in the seed alone are one row with mean, standard deviation and
+number. Each run lists its differences from the published settings of its method."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    try:
+        output = None if options.output is None else Path(options.output).expanduser()
+        if output is not None:
+            check_output(output, options.overwrite)
+        tables = build_tables(options)
+        if output is None:
+            print_tables(tables)
+        else:
+            write_atomically(output, WRITERS[output.suffix](tables, load_sources()))
+            print(f"{sum(len(table.rows) for table in tables)} entries of {len(tables)} tables written to {output}")
+    except NasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # of `leaderboard | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def build_tables(options: argparse.Namespace) -> list[Table]:
+    """Return the tables of the parsed options.
+
+    Raises:
+        NasError: if an option is wrong, or no run has a value to show.
+    """
+    results = load_results()
+    published = entries_of(results)
+    runs = [_read(directory) for directory in find_runs(options.runs)]
+    metrics = {result.metric.name: result.metric for result in results}
+    found = entries_of_runs(_with_protocols([run for run in runs if run is not None]), metrics)
+    if options.runs and not found:
+        raise NasError("leaderboard: no run has results. Give directories of finished runs.")
+    selection = Selection(
+        spaces=tuple(options.space),
+        datasets=tuple(options.dataset),
+        metrics=tuple(options.metric) or ACCURACIES,
+        methods=tuple(options.method),
+    )
+    entries = [*published, *found]
+    selection.check(entries)
+    entries = [entry for entry in entries if selection.accepts(entry)]
+    if found:  # otherwise the tables of the runs would be lost among those of other tasks
+        tasks = {entry.task for entry in entries if entry.origin == "run"}
+        entries = [entry for entry in entries if entry.task in tasks]
+    if not entries:
+        raise NasError("leaderboard: nothing fulfills all conditions. Leave out one of them, or use --metric '*'.")
+    return arrange(entries, options.sort)
+
+
+def _read(directory: Path) -> RunRecord | None:
+    """Read a run; None, with a line on stderr, if it has no results."""
+    try:
+        return RunRecord.read(directory)
+    except NasError as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return None
+
+
+def _with_protocols(records: Sequence[RunRecord]) -> list[Run]:
+    protocols, runs = Protocols(), []
+    for record in records:
+        options = protocols.options(record)
+        text = protocols.differences(record, options)
+        runs.append(Run(record.directory, record.summary, options, text))
+    return runs
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(f"{program('search')} leaderboard", description=DESCRIPTION)
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="directories of runs or sweeps (default: published only)"
+    )
+    choices = "several names, * for any text"
+    parser.add_argument("--space", nargs="+", default=[], metavar="NAME", help=f"search spaces: {choices}")
+    parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help=f"data sets: {choices}")
+    default = ", ".join(ACCURACIES)
+    parser.add_argument(
+        "--metric", nargs="+", default=[], metavar="NAME", help=f"metrics: {choices} (default: {default})"
+    )
+    parser.add_argument("--method", nargs="+", default=[], metavar="NAME", help=f"methods or architectures: {choices}")
+    parser.add_argument("--sort", default="value", choices=sorted(SORTS), help="order of the rows (default: value)")
+    parser.add_argument("--output", metavar="FILE", help=f"write a file that ends in {', '.join(WRITERS)}")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

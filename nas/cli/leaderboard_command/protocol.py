@@ -1,0 +1,166 @@
+"""Differences of a run from the published settings of its method or protocol."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nas.cli.leaderboard_command.find_runs import RECORD, RunRecord
+from nas.cli.overrides.compose import composer
+from nas.cli.overrides.conf_dir import group_choices
+from nas.cli.run_dir.course import course_of
+from nas.cli.run_dir.read_yaml import record_of
+from nas.leaderboard.entry import DATASETS
+from nas.utils.errors import NasError
+from nas.utils.printable import printable
+
+LABELS = {
+    "epochs": "epochs",
+    "cpu_minutes": "CPU minutes",
+    "method.budget.queries": "queries",
+    "method.budget.seconds": "seconds of queries",
+    "space.channels": "channels",
+    "space.cells_per_stage": "cells per stage",
+    "space.layers": "layers",
+    "network.channels": "channels",
+    "network.layers": "layers",
+    "dataset.batch_size": "batch size",
+    "trainer.limit_train_batches": "batches per epoch",
+    "dataset.split": "split",
+    "dataset.image_size": "image size",
+}
+"""Names of options to print; the differences in these come first, in this order."""
+OTHER_DATASET = ("dataset.batch_size", "dataset.split", "dataset.image_size")
+"""Options that are compared between different data sets."""
+IGNORED = ("trainer.limit_val_batches", "dataset.eval_batch_size", "method.callbacks.0.directory")
+"""Options that change no result of a search."""
+SEPARATE = ("epochs", "cpu_minutes", "method.budget.queries", "method.budget.seconds")
+"""Options that are not part of ``course_of``."""
+SHOWN = 10  # differences that are listed
+LONGEST = 40  # characters of a value
+
+Options = dict[str, Any]
+
+
+class Protocols:
+    """Published settings, composed once for each method and space, or protocol."""
+
+    def __init__(self) -> None:
+        self._composed: dict[tuple[str, ...], DictConfig | None] = {}
+
+    def options(self, run: RunRecord) -> Options:
+        """Return the settings of a run by dotted key, without seeds and paths, empty without a record."""
+        if not run.config:
+            return {}
+        reference = self._reference(run)
+        trusted = None if reference is None else OmegaConf.to_container(reference, resolve=False)
+        try:
+            with _hydra(reference):
+                return _options(record_of(run.config, run.directory.joinpath(*RECORD), trusted))
+        except (NasError, OmegaConfBaseException, ValueError, TypeError, AttributeError):
+            return {"config": str(run.config)}
+
+    def differences(self, run: RunRecord, options: Options) -> str:
+        """Return the differences of a run from the published settings, as text."""
+        name, reference = published_settings(run), self._reference(run)
+        if not options:
+            return "settings not recorded"
+        if reference is None:
+            return "no published settings to compare with"
+        with _hydra(reference):
+            published = _options(reference)
+        if isinstance(run.summary.get("epochs"), int):  # fewer than configured if the search has ended early
+            options = {**options, "epochs": run.summary["epochs"]}
+        changed = {key for key in {*options, *published} if options.get(key) != published.get(key)}
+        changed -= {key for key in changed if key.endswith(".T_max") or key in IGNORED}
+        changed -= _replaced(changed) | {"dataset._target_"}  # the name of the data set is compared below
+        ours, theirs = str(run.summary.get("dataset")), str(reference.hydra.runtime.choices.dataset)
+        first = []
+        if ours != theirs:
+            changed -= {key for key in changed if key.startswith("dataset.") and key not in OTHER_DATASET}
+            first = [f"data set {printable(DATASETS.get(ours, ours), LONGEST)} ({DATASETS.get(theirs, theirs)})"]
+        order = {key: position for position, key in enumerate(LABELS)}
+        keys = sorted(changed, key=lambda key: (order.get(key, len(order)), key))
+        texts = list(dict.fromkeys([*first, *(_difference(key, options, published) for key in keys)]))
+        more = f"; and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+        return "; ".join(texts[:SHOWN]) + more if texts else f"as {' '.join(name)}"
+
+    def _reference(self, run: RunRecord) -> DictConfig | None:
+        name = published_settings(run)
+        if name not in self._composed:
+            job = "search" if run.summary["mode"] == "search" else "train"
+            self._composed[name] = _compose(job, name) if name else None
+        return self._composed[name]
+
+
+def published_settings(run: RunRecord) -> tuple[str, ...]:
+    """Return the overrides of the published settings that a run is compared with, empty if there are none."""
+    if run.summary["mode"] == "train" and run.protocol in group_choices("protocol"):
+        return ("genotype=x", f"protocol={run.protocol}")
+    method, space = run.summary.get("method"), run.summary.get("space")
+    if run.summary["mode"] != "search" or method not in group_choices("method"):
+        return ()
+    if f"{method}/{space}" in group_choices("experiment"):
+        return (f"experiment={method}/{space}",)
+    dataset = run.summary.get("dataset")
+    known = dataset if dataset in DATASETS else "cifar10"
+    return (f"method={method}", f"space={space}", f"dataset={known}") if space in group_choices("space") else ()
+
+
+def _compose(job: str, lines: tuple[str, ...]) -> DictConfig | None:
+    with composer(job, argparse.Namespace(config_dir=None)) as compose:
+        try:
+            return compose(lines)
+        except NasError:  # the method does not run on the space
+            return None
+
+
+@contextmanager
+def _hydra(cfg: DictConfig | None) -> Iterator[None]:
+    """Provide the values of the resolver ``hydra`` from a composed configuration."""
+    instance = HydraConfig.instance()
+    before = instance.cfg
+    if cfg is not None:
+        instance.set_config(cfg)
+    try:
+        yield
+    finally:
+        instance.cfg = before
+
+
+def _options(cfg: DictConfig) -> Options:
+    """Return the settings of a configuration that decide the result, without the seed."""
+    found = course_of(cfg)
+    found |= {key: OmegaConf.select(cfg, key, throw_on_missing=False) for key in SEPARATE}
+    return {key: value for key, value in found.items() if key.rpartition(".")[2] != "seed"}
+
+
+def _replaced(changed: set[str]) -> set[str]:
+    """Return the options of parts that have another class, except for those that all classes have."""
+    parts = [key.removesuffix("_target_") for key in changed if key.endswith("._target_")]
+    below = {key for key in changed for part in parts if key.startswith(part) and key != f"{part}_target_"}
+    return below - set(LABELS)
+
+
+def _difference(key: str, ours: Options, theirs: Options) -> str:
+    if key in ("dataset.mean", "dataset.std"):
+        return "other normalization"
+    key = key.removesuffix("._target_")
+    ours, theirs = ({key: part.get(key, part.get(f"{key}._target_"))} for part in (ours, theirs))
+    texts = [_text(part.get(key)) for part in (ours, theirs)]
+    if key == "trainer.limit_train_batches":
+        texts = ["all" if part.get(key) == 1.0 else text for part, text in zip((ours, theirs), texts, strict=True)]
+    return f"{LABELS.get(key, key)} {texts[0]} ({texts[1]})"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = str(value)
+    return "none" if value is None else printable(text.rpartition(".")[2] if text.startswith("nas.") else text, LONGEST)

@@ -1,0 +1,1 @@
+"""Leaderboard: published results and finished runs in one table per task."""
