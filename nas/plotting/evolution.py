@@ -17,6 +17,7 @@ from nas.plotting.op_colors import GREY, op_colors
 
 COLUMNS = 4  # panels of edges in a row, for up to 8 edges; 7 for more
 FONT = 9.0
+CEILINGS = (0.2, 0.4, 0.6, 1.0)
 
 Scores = Mapping[str, Sequence[Sequence[float]]]
 
@@ -31,7 +32,9 @@ class _Block(NamedTuple):
 
 
 def evolution_figure(epochs: Sequence[int], scores: Sequence[Scores], cells: Mapping[str, Cell]) -> Figure:
-    """Plot the scores of the ops over the epochs: one panel per edge and one line per op, from 0 to 1.
+    """Plot the scores of the ops over the epochs: one panel per edge and one line per op.
+
+    All panels have the same scale, from 0 to the least of ``CEILINGS`` that is no less than all scores.
 
     Args:
         epochs: epochs, counted from 0.
@@ -42,23 +45,31 @@ def evolution_figure(epochs: Sequence[int], scores: Sequence[Scores], cells: Map
     blocks = [_block(name, cells[name]) for name in names]
     ops = list(dict.fromkeys(op for block in blocks for op in block.cell.ops))
     colors = op_colors(ops)
-    width, row, title, legend = 1.75 * max(b.columns for b in blocks) + 0.6, 1.3, 0.25, 0.15 + 0.2 * _lines(ops)
+    highest = max((value for table in scores for name in names for row in table[name] for value in row), default=1.0)
+    ceiling = next((ceiling for ceiling in CEILINGS if highest <= ceiling), highest)
+    width, row, title, legend = 1.75 * max(b.columns for b in blocks) + 0.6, 1.3, 0.4, 0.15 + 0.2 * _lines(ops)
     height = sum(b.rows * row + title for b in blocks) + legend + 0.2
     figure, top = new_figure(width, height), height
     for block in blocks:
         figure.text(
-            0.1 / width, (top - 0.1) / height, label(block.name), fontsize=FONT + 3, fontweight="bold", va="top"
+            0.1 / width,
+            (top - 0.1) / height,
+            label(block.name),
+            fontsize=FONT + 3,
+            fontweight="bold",
+            color=INK,
+            va="top",
         )
         for edge in range(len(block.cell.edges)):
             x, y = 0.5 + 1.75 * (edge % block.columns), top - title - row * (edge // block.columns + 1) + 0.3
             axes = figure.add_axes((x / width, y / height, 1.45 / width, (row - 0.45) / height))
             values = [table[block.name][edge] for table in scores]
-            _draw_edge(axes, block.cell, edge, [epoch + 1 for epoch in epochs], values, colors)
+            _draw_edge(axes, block.cell, edge, [epoch + 1 for epoch in epochs], values, colors, ceiling)
         top -= block.rows * row + title
     figure.text(
         0.5,
         (legend + 0.05) / height,
-        "epoch (lines: score of each op)",
+        "score of each op over the epochs",
         fontsize=FONT,
         color=INK,
         ha="center",
@@ -67,7 +78,7 @@ def evolution_figure(epochs: Sequence[int], scores: Sequence[Scores], cells: Map
     lines = [Line2D([], [], color=colors[op], lw=2) for op in ops]
     figure.legend(
         lines, [label(op) for op in ops], loc="lower center", ncols=math.ceil(len(ops) / _lines(ops)), fontsize=FONT,
-        frameon=False,
+        labelcolor=INK, frameon=False,
     )  # fmt: skip
     return figure
 
@@ -90,6 +101,7 @@ def _draw_edge(
     epochs: Sequence[int],
     values: Sequence[Sequence[float]],
     colors: Mapping[str, str],
+    ceiling: float,
 ) -> None:
     for position, op in enumerate(cell.ops):
         if (edge, op) not in cell.excluded:
@@ -97,7 +109,8 @@ def _draw_edge(
             axes.plot(epochs, line, color=colors[op], lw=1.4, marker="o" if len(epochs) == 1 else "", ms=4)
     source, target = cell.edges[edge]
     axes.set_title(f"{source}->{target}", fontsize=FONT, color=INK, pad=2)
-    axes.set(ylim=(-0.02, 1.02), yticks=(0, 0.5, 1))
+    axes.set(ylim=(-0.02 * ceiling, 1.02 * ceiling), yticks=(0, ceiling / 2, ceiling))
+    axes.yaxis.set_major_formatter("{x:.2g}")
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.tick_params(labelsize=FONT - 2, length=2, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)

@@ -62,7 +62,7 @@ def _draw_color_bar(figure: Figure, image: AxesImage, place: tuple[float, float,
     bar = figure.colorbar(image, cax=axes)
     bar.set_label(text, fontsize=FONT, color=INK)
     bar.outline.set_visible(False)
-    axes.tick_params(labelsize=FONT - 1, length=2)
+    axes.tick_params(labelsize=FONT - 1, length=2, colors=INK)
 
 
 def _draw_table(axes: Axes, name: str, table: Tensor, cell: Cell, limits: tuple[float, float]) -> AxesImage:
@@ -72,7 +72,7 @@ def _draw_table(axes: Axes, name: str, table: Tensor, cell: Cell, limits: tuple[
     ops = [label(op) for op in cell.ops]
     axes.set_xticks(range(len(ops)), ops, rotation=35, ha="right", rotation_mode="anchor", fontsize=FONT)
     axes.set_yticks(range(len(cell.edges)), [f"{a}->{b}" for a, b in cell.edges], fontsize=FONT)
-    axes.tick_params(length=0)
+    axes.tick_params(length=0, colors=INK)
     axes.spines[:].set_visible(False)
     for e, row in enumerate(table.tolist()):
         for o, value in enumerate(row):

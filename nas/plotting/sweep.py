@@ -36,14 +36,16 @@ def sweep_figure(values: Mapping[str, Sequence[float]], name: str) -> Figure:
             axes.errorbar(mean, row, xerr=std, fmt="D", color=MEAN, ms=5, capsize=3, lw=1.4, zorder=3)
             text += f" ± {std:.2f}"
         axes.annotate(
-            text, (1.0, row), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=FONT - 1
+            text, (1.0, row), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=FONT, color=INK
         )
     axes.set_yticks(range(len(shown)), texts, fontsize=FONT)
     axes.set(ylim=(-0.6, len(shown) - 0.4))
-    axes.set_xlabel(label(name.replace("_", " ")), fontsize=FONT, color=INK)
+    unit = " (%)" if name.endswith("accuracy") else ""
+    axes.set_xlabel(label(name.replace("_", " ")) + unit, fontsize=FONT, color=INK)
     axes.tick_params(labelsize=FONT, length=0, colors=INK)
     axes.grid(axis="x", color=GREY, lw=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GREY)
     return figure
 
 

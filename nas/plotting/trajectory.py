@@ -8,9 +8,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from nas.plotting.figure import INK, new_figure, save_figure
+from nas.plotting.figure import INK, label, new_figure, save_figure
 
-LINE = "#1565c0"
+LINE, GREY = "#1565c0", "#90a4ae"
 
 
 def trajectory_figure(points: Sequence[Mapping[str, float]], names: Sequence[str]) -> Figure:
@@ -22,13 +22,17 @@ def trajectory_figure(points: Sequence[Mapping[str, float]], names: Sequence[str
     finite = [p for p in points if math.isfinite(p[names[0]]) and math.isfinite(p[x_name])]
     figure = new_figure(5.0, 4.0, layout="constrained")
     axes = figure.add_subplot()
-    axes.plot([p[x_name] for p in finite], [p[names[0]] for p in finite], "-o", color=LINE, lw=1.4)
+    axes.plot([p[x_name] for p in finite], [p[names[0]] for p in finite], "-o", color=LINE, lw=1.4, ms=5)
     for p in finite:
         position = (p[x_name], p[names[0]])
         axes.annotate(f"{p['round']:.0f}", position, (5, 5), textcoords="offset points", color=INK, fontsize=9)
-    axes.set_xlabel(x_name.replace("_", " "))
-    axes.set_ylabel(names[0].replace("_", " "))
+    axes.set_xlabel(label(x_name.replace("_", " ")), color=INK)
+    axes.set_ylabel(label(names[0].replace("_", " ")), color=INK)
+    axes.margins(0.08)
+    axes.grid(color=GREY, alpha=0.3, lw=0.6)
+    axes.tick_params(labelsize=9, length=2, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
     return figure
 
 

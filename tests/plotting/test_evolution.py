@@ -31,3 +31,12 @@ def test_evolution_has_a_panel_per_edge_and_a_line_per_op(kind: type, epochs: in
     page = figure.get_tightbbox()
     assert page.x0 >= 0 and page.y0 >= 0
     assert page.x1 <= figure.get_figwidth() and page.y1 <= figure.get_figheight()
+
+
+def test_evolution_has_a_scale_for_all_panels() -> None:
+    cells = NasBench201((3, 32, 32), 10).cells
+    table = torch.full((6, 5), 0.2)
+    for highest, ceiling in ((0.21, 0.4), (0.6, 0.6), (0.61, 1.0)):
+        table[3, 2] = highest - 1e-3
+        figure = evolution_figure([0], [{"cell": table.double().tolist()}], cells)
+        assert [axes.get_ylim()[1] for axes in figure.axes] == pytest.approx([1.02 * ceiling] * 6)
