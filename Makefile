@@ -10,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 CODE := $(wildcard nas tests tools search.py train.py setup.py)
 
-.PHONY: help .venv search train test test-all mutants campaign lint format bench bench-gpu gpu clean
+.PHONY: help .venv search train test test-all docs mutants campaign lint format bench bench-gpu gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -34,6 +34,11 @@ test: lint ## Lint, then run the tests that need neither patience nor an acceler
 
 test-all: lint ## Lint, then run every test
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+docs: $(STAMP) ## Build the documentation site in site/; a broken link is an error
+	$(BIN)/pip install -qq -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+	@echo "site/index.html"
 
 mutants: $(STAMP) ## Plant the mistakes of tools/mutants.yaml one at a time and report which of them the tests notice
 	$(BIN)/python tools/mutants.py -n $(WORKERS) $(ARGS)
@@ -78,5 +83,5 @@ gpu: $(STAMP) ## On a machine with a GPU: its tests, the speed of every method, 
 	else echo "no CIFAR-10 in $(DATA): make gpu DATA=DIR also runs TE-NAS and 20 epochs of a published training"; fi
 
 clean: ## Remove the virtual environment, caches and build leftovers, but no results
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find nas tests tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -23,11 +23,14 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from nas.callbacks.activation_checkpointing import ActivationCheckpointing
 from nas.callbacks.recording.epoch_metrics import EpochMetrics
+from nas.callbacks.recording.time_left import ExpectedTime
 from nas.cli.checks.options import check_network
 from nas.cli.checks.requirements import check_requirements
 from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
 from nas.cli.run_dir.layout import SPLIT_RECORD
 from nas.cli.run_dir.start import log_start
+from nas.cli.run_dir.start_panel import StartPanel
+from nas.cli.run_dir.terminal import is_terminal
 from nas.cli.run_dir.wandb_run import sync_command
 from nas.data.base import ImageData
 from nas.searches.base import Search
@@ -156,9 +159,10 @@ def build_trainer(
         _check_cuda(cfg)
     if cfg.trainer.enable_progress_bar is None:
         with open_dict(cfg):
-            cfg.trainer.enable_progress_bar = sys.stderr.isatty()
+            cfg.trainer.enable_progress_bar = is_terminal()
     loggers = build_loggers(cfg, facts or {})
     callbacks: list[pl.Callback] = [instantiate(part, _convert_="all") for part in cfg.callbacks.values() if part]
+    callbacks += [ExpectedTime(), StartPanel()]  # before the progress bar, which is below the panel
     if cfg.trainer.enable_progress_bar and not any(isinstance(callback, ProgressBar) for callback in callbacks):
         from nas.callbacks.progress_bar import RunProgressBar
 

@@ -10,8 +10,9 @@ import pytest
 import pytorch_lightning as pl
 from rich.console import Console
 
-from nas.callbacks import progress_bar
-from nas.callbacks.progress_bar import RunProgressBar, TimeLeft, format_time
+from nas.callbacks.progress_bar import RunProgressBar
+from nas.callbacks.recording import time_left
+from nas.callbacks.recording.time_left import TimeLeft, format_time
 from nas.cli.build import build_trainer
 from tests.support.compose_tools import composed, tiny
 
@@ -24,7 +25,7 @@ def test_format_time(seconds: float, text: str) -> None:
 def test_time_left_of_a_resumed_run_follows_the_epochs_of_this_process() -> None:
     """Two of ten epochs take 60 s after a resume at epoch 4, and four epochs remain."""
     left = TimeLeft()
-    with mock.patch.object(progress_bar.time, "monotonic", side_effect=[100.0, 160.0]):
+    with mock.patch.object(time_left.time, "monotonic", side_effect=[100.0, 160.0]):
         left.start(4.0)
         assert left.seconds() is None
         left.update(6.0, 10.0)
@@ -39,7 +40,7 @@ def test_progress_bar_counts_epochs_as_the_log_and_shows_the_time_left() -> None
     assert isinstance(bar, RunProgressBar) and len([c for c in trainer.callbacks if isinstance(c, RunProgressBar)]) == 1
     bar.setup(trainer, pl.LightningModule(), "fit")
     assert [bar._get_train_description(epoch).rstrip() for epoch in range(3)] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    with mock.patch.object(progress_bar.time, "monotonic", side_effect=[0.0, 10.0]):
+    with mock.patch.object(time_left.time, "monotonic", side_effect=[0.0, 10.0]):
         bar.time_left.start(0.0)
         bar.time_left.update(0.5, 3.0)
     column = bar.configure_columns(trainer)[-1]

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from nas.architecture.cell import op_counts
 from nas.callbacks.recording.epoch_metrics import forget_metrics, limited_validation
+from nas.callbacks.recording.time_left import TimeLeft, format_time
 from nas.searches.base import Search
 from nas.spaces.genotype_file import GENOTYPE_FILE, save_genotype
 from nas.spaces.notation import native_string
@@ -21,6 +22,7 @@ from nas.utils.json_lines import decode_object, read_log
 
 log = logging.getLogger(__name__)
 HISTORY_FILE = "history.jsonl"
+SKIP = "skip_connect"
 
 
 class History(pl.Callback):
@@ -35,9 +37,11 @@ class History(pl.Callback):
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
         self._began = 0.0
+        self._left = TimeLeft()
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._left.start(trainer.current_epoch)
         self.directory.mkdir(parents=True, exist_ok=True)
         history = self.directory / HISTORY_FILE
         lines = read_history(history)
@@ -66,7 +70,8 @@ class History(pl.Callback):
             save_genotype(genotype, self.directory / GENOTYPE_FILE)
             with (self.directory / HISTORY_FILE).open("a") as file:
                 file.write(to_json(line) + "\n")
-            log.info(_format_line(line, trainer.max_epochs, limited_validation(trainer, pl_module)))
+            line["skips"] = line["ops"].get(SKIP, 0) if _has_skips(pl_module) else None
+            _log_line(line, trainer, self._left, limited_validation(trainer, pl_module))
 
 
 class EpochPrinter(pl.Callback):
@@ -74,8 +79,10 @@ class EpochPrinter(pl.Callback):
 
     def __init__(self) -> None:
         self._began = 0.0
+        self._left = TimeLeft()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._left.start(trainer.current_epoch)
         self._began = time.perf_counter()  # a run resumed within an epoch has no on_train_epoch_start
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -86,7 +93,7 @@ class EpochPrinter(pl.Callback):
         if trainer.is_global_zero:
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             line = {"epoch": trainer.current_epoch, **metrics, "seconds": time.perf_counter() - self._began}
-            log.info(_format_line(line, trainer.max_epochs, limited_validation(trainer, pl_module)))
+            _log_line(line, trainer, self._left, limited_validation(trainer, pl_module))
 
 
 def read_history(path: Path, needed: int = 0) -> list[dict[str, Any]]:
@@ -105,18 +112,44 @@ def _decode_line(text: str) -> dict[str, Any]:
     return line
 
 
-def _format_line(line: dict[str, Any], epochs: int | None, validated: int | None = None) -> str:
-    """Format the metrics of an epoch; ``validated`` is the number of images of a partial validation, else None."""
+def _has_skips(search: Search) -> bool:
+    return any(SKIP in cell.ops for cell in search.space.cells.values())
+
+
+def _log_line(line: dict[str, Any], trainer: pl.Trainer, left: TimeLeft, validated: int | None) -> None:
+    """Log the metrics of an epoch. Narrow terminals show the first of the ``shorter`` texts of the record that fits."""
+    left.update(line["epoch"] + 1, trainer.max_epochs or 0)
+    seconds = left.seconds()
+    remaining = f"{format_time(seconds)} left" if seconds else ""
+    texts = [_format_line(line, trainer.max_epochs, remaining, validated, detail) for detail in (2, 1, 0)]
+    genotype = line.get("genotype", "")
+    log.info("%s", f"{texts[0]}  {genotype}".rstrip(), extra={"shorter": texts})
+
+
+def _format_line(
+    line: dict[str, Any], epochs: int | None, remaining: str, validated: int | None = None, detail: int = 2
+) -> str:
+    """Format the metrics of an epoch; ``validated`` is the number of images of a partial validation, else None.
+
+    ``detail`` is 2 for all metrics, 1 for those without losses, 0 for rounded accuracies without the time of the epoch.
+    """
+    digits = 1 if detail else 0
     parts = [f"epoch {line['epoch'] + 1}/{epochs}"]
     for half in ("train", "arch", "val", "test"):
         if f"{half}/loss" in line:
             images = f" of {validated} images" if validated is not None and half in ("val", "test") else ""
-            parts.append(f"{half} {line[f'{half}/loss']:.3f} {line[f'{half}/accuracy']:.1f}%{images}")
+            loss = f"{line[f'{half}/loss']:.3f} " if detail == 2 else ""
+            parts.append(f"{half} {loss}{line[f'{half}/accuracy']:.{digits}f}%{images}")
     if "queries" in line:
         length = f" after {line['fidelity']:.0f} epochs" if "fidelity" in line else ""
         best = f"best {line.get('best', math.nan):.4g}{length}"
         parts.append(f"{line['queries']:.0f} queries  {line['spent']:.0f} s spent  {best}")
     known = {split: line.get(f"benchmark/{split}") for split in ("valid", "test")}
     parts += [f"benchmark {split} {value:.2f}%" for split, value in known.items() if value is not None]
-    parts.append(f"{line['seconds']:.1f} s")
-    return "  ".join([*parts, line.get("genotype", "")]).rstrip()
+    if "entropy" in line:
+        parts.append(f"entropy {line['entropy']:.2f}")
+    if line.get("skips") is not None:
+        parts.append(f"skips {line['skips']}")
+    if detail or not remaining:
+        parts.append(f"{line['seconds']:.1f} s")
+    return "  ".join(part for part in (*parts, remaining) if part)

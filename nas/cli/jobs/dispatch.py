@@ -17,6 +17,8 @@ from nas.cli.checks.values import check_config
 from nas.cli.errors import full_errors
 from nas.cli.overrides.complete import complete_job
 from nas.cli.overrides.working_directory import make_paths_absolute, original_directory
+from nas.cli.run_dir.begin import begin_output
+from nas.cli.run_dir.terminal import finish_panel
 from nas.cli.startup import defer_imports, fast_imports
 
 
@@ -39,7 +41,11 @@ def run_job(cfg: DictConfig) -> float | None:
             _check(cfg)
         _check_job_of_sweep(cfg)
         job = _import_job("seeds" if cfg.get("seeds") is not None else cfg.mode)
-    return job(cfg)
+    begin_output(cfg)
+    try:
+        return job(cfg)
+    finally:
+        finish_panel()  # the rows before an error
 
 
 def _import_job(mode: str) -> Callable[[DictConfig], float | None]:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.cli.run_dir.terminal import WIDTH, panel
 from nas.utils.atomic_write import write_json
 from nas.zoo.architectures import format_reported
 
 log = logging.getLogger(__name__)
-WIDTH = 14  # characters of a label
+
+TITLES = {"search": "search finished", "train": "training finished", "eval": "evaluation", "export": "export"}
+"""Titles of the panel by mode."""
 
 Values = Mapping[str, Any]
 Row = tuple[str, str]
@@ -43,8 +46,9 @@ class Summary:
         write_json(directory / "summary.json", dict(self.values))
         if self.report:
             log.info("%s", self.report.rstrip("\n"))
-        for label, text in self.rows():
-            log.info("%-*s %s", WIDTH, label, text)
+        with panel(TITLES.get(str(self.values.get("mode")), "result")):
+            for label, text in self.rows():
+                log.info("%-*s %s", WIDTH, label, text)
 
 
 def _genotype(values: Values) -> Iterator[Row]:

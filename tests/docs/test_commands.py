@@ -1,0 +1,65 @@
+"""Commands of README and documentation: options and choices exist, whole configurations compose, quick ones run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nas.cli.checks.arguments import check_choices
+from nas.cli.main import prepare
+from tests.support.compose_tools import ROOT, script, succeeded
+from tests.support.docs_tools import PAGES, commands, has_placeholder, needs_gpu_or_data
+
+FIRST = [ROOT / "README.md", ROOT / "docs" / "getting_started.md"]
+COMPOSED_ELSEWHERE = ROOT / "docs" / "results.md"  # tests/zoo/test_results.py
+ALL = sorted({(job, tuple(arguments)) for page in PAGES for job, arguments in commands(page)})
+COMPLETE = sorted(
+    {
+        (job, tuple(arguments))
+        for page in PAGES
+        if page != COMPOSED_ELSEWHERE
+        for job, arguments in commands(page)
+        if not any(map(has_placeholder, arguments))
+    }
+)
+QUICK = sorted(
+    {
+        (job, tuple(arguments))
+        for page in FIRST
+        for job, arguments in commands(page)
+        if (job, tuple(arguments)) in COMPLETE and job == "search" and not needs_gpu_or_data(arguments)
+    }
+)
+SHORT = ["trainer=smoke", "space.cells_per_stage=1", "space.channels=4", "threads=1"]
+
+
+def test_pages_have_commands() -> None:
+    assert len(ALL) > 100 and len(COMPLETE) > 60 and len(QUICK) > 5
+
+
+def test_choices_of_all_commands_exist() -> None:
+    for _, arguments in ALL:
+        if "-cd" not in arguments:
+            given = [a for a in arguments if "=" in a and not a.startswith("-") and not has_placeholder(a)]
+            check_choices(given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("job", "arguments"), COMPLETE, ids=lambda value: " ".join(value)[:70])
+def test_configuration_of_a_command_composes(job: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    if any(a.endswith((".pt", ".json", ".yaml")) for a in arguments):
+        pytest.skip("reads a file of the reader")
+    directory = [] if "-m" in arguments or any(a.startswith("--") for a in arguments) else [f"hydra.run.dir={tmp_path}"]
+    assert prepare(job, [*arguments, *directory]).arguments
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("job", "arguments"), QUICK, ids=lambda value: " ".join(value)[:70])
+def test_commands_of_the_first_pages_run(job: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """Three steps of a small supernet; flags that print something run as they are."""
+    shown = any(argument.startswith(("--", "-sc")) for argument in arguments)
+    given = [a for a in arguments if not a.startswith("trainer=")]
+    gradient = not any(a.startswith(("mode=", "method=te_nas", "method=regularized")) for a in arguments)
+    more = [] if shown else [*(SHORT if gradient else ["ranking.count=3"] if "mode" in " ".join(given) else [])]
+    succeeded(script(job, *given, *more, cwd=tmp_path))
