@@ -19,7 +19,7 @@ SECTIONS: dict[str, Sequence[str]] = {
         "distributed.md",
         "extending.md",
     ),
-    "Results": ("results.md", "leaderboard.md", "report.md", "plotting.md", "fidelity.md", "project/measurements.md"),
+    "Results": ("results.md", "leaderboard.md", "report.md", "plots.md", "fidelity.md", "project/measurements.md"),
     "Reference": ("reference.md", "ranges.md"),
     "Project": ("project/contributing.md", "project/changelog.md", "project/security.md"),
 }

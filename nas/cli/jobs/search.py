@@ -122,7 +122,9 @@ def _finish(
     pictures = filter(Path.is_file, (output / "cell.png", output / "anytime.png"))
     notes = [
         *(("picture", str(path)) for path in pictures),
+        ("files", f"summary.json, genotype.json, history.jsonl in {output}"),
         ("next", f"{program('train')} {config_dir_flag()}{shlex.quote(f'genotype={output}')}"),
+        ("next", f"{program('search')} plot {shlex.quote(str(output))}"),
     ]
     Summary(values, notes).save(output)
     log_results(trainer.loggers, values, output)

@@ -21,8 +21,11 @@ from rich.text import Text
 WIDTH = 14  # characters of a label
 WIDEST = 140  # columns of a panel
 ROW = re.compile(rf"(?=.{{{WIDTH}}} \S)([a-z]+(?: [a-z]+)*) +(\S.*)", re.DOTALL)
-SHORT = ("run", "genotype", "val accuracy", "test accuracy", "value", "search time", "train time")
-"""Labels of the rows that a job of a sweep prints; its log file has all rows."""
+NOT_IN_SWEEPS = (
+    *("defaults", "config", "device", "images", "benchmark", "memory", "supernet", "network", "compile"),
+    *("parameters", "tested on", "picture", "next", "files"),
+)
+"""Labels of the rows that a job of a sweep does not print; its log file has all rows."""
 
 Row = tuple[str, str]
 
@@ -43,8 +46,8 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
     """Handler of the console.
 
     In a terminal it collects the rows of a panel until the panel is complete, and shortens the lines of epochs to one
-    line of the terminal (``shorter`` in the record). Elsewhere it writes each line as it is. ``short`` selects the rows
-    of ``SHORT``, for the jobs of a sweep.
+    line of the terminal (``shorter`` in the record). Elsewhere it writes each line as it is. ``short`` drops the
+    rows of ``NOT_IN_SWEEPS``, for the jobs of a sweep.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -70,7 +73,7 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Print, collect or drop a record."""
         row = as_row(record.getMessage()) if record.levelno == logging.INFO else None
-        if row is not None and self.short and row[0] not in SHORT:
+        if row is not None and self.short and row[0] in NOT_IN_SWEEPS:
             return
         if row is not None and self._title is not None:
             self._rows.append(row)
