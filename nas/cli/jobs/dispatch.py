@@ -93,7 +93,8 @@ def _silence_warnings() -> None:
     import pytorch_lightning  # noqa: F401, its import resets the level
 
     logging.raiseExceptions = full_errors()
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):  # the latter prints a line per rank
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*passed in a `val_dataloader` but have no `validation_step`")
