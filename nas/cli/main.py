@@ -28,7 +28,7 @@ from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
-from nas.cli.overrides.hydra_internals import adapt_help, raise_errors, split_arguments
+from nas.cli.overrides.hydra_internals import adapt_help, known_mode, raise_errors, split_arguments
 from nas.cli.overrides.parse import add_or_override, quote_texts, value_of
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
@@ -57,7 +57,7 @@ def launch(main: Callable[[], Any], job: str) -> None:
             return
         with reserved(command.plan) as added:
             sys.argv[1:] += added
-            with _reported_sweep(command.plan):
+            with _reported_sweep(command.plan), known_mode(command.plan.cfg.hydra.mode):
                 main()
     except Exception as error:
         if full_errors():

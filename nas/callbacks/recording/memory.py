@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from nas.callbacks.activation_checkpointing import ActivationCheckpointing
-from nas.callbacks.recording.step_memory import IMAGES, StepMemory, estimate_step
+from nas.callbacks.recording.step_memory import StepMemory, estimate_step
 from nas.data.base import ImageData
 from nas.searches.gradient import GradientSearch
 from nas.training.network_training import Training
@@ -33,10 +33,10 @@ class MemoryEstimate(pl.Callback):
             return
         optimizers, device = trainer.optimizers, pl_module.device
         precision = trainer.precision_plugin.forward_context()
-        memory = estimate_step(pl_module, data.shape, optimizers, precision)
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         checkpointing = any(isinstance(callback, ActivationCheckpointing) for callback in callbacks)
-        activations = memory.activations(data.batch_size, checkpointing)
+        memory = estimate_step(pl_module, data.shape, optimizers, precision, checkpointing)
+        activations = memory.activations(data.batch_size)
         missing = memory.gradients + memory.optimizer - sum(map(_state_bytes, optimizers)) + activations
         available, used = available_memory(device), used_memory(device)
         self.estimated_bytes = used + missing
@@ -57,12 +57,12 @@ def _describe(memory: StepMemory, total: int, activations: int, batch_size: int,
     }
     text = ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items())
     free = "" if available is None else f", {format_bytes(available)} available"
-    return f"estimated peak {format_bytes(total)}{free}; a step: {text} (scaled from {IMAGES})"
+    return f"estimated peak {format_bytes(total)}{free}; a step: {text}"
 
 
 def _advice(missing: int, available: int, memory: StepMemory, batch_size: int, checkpointing: bool) -> str:
-    fixed = missing - memory.activations(batch_size, checkpointing)
-    size = largest_batch(available - fixed, memory, checkpointing)
+    fixed = missing - memory.activations(batch_size)
+    size = largest_batch(available - fixed, memory)
     smaller = f"dataset.batch_size={size}" if size else "a smaller network"
     other = "" if checkpointing else " or activation_checkpointing=true"
     return (
@@ -71,9 +71,9 @@ def _advice(missing: int, available: int, memory: StepMemory, batch_size: int, c
     )
 
 
-def largest_batch(available: int, memory: StepMemory, checkpointing: bool) -> int:
+def largest_batch(available: int, memory: StepMemory) -> int:
     """Return the largest power of two whose activations fit into ``available`` bytes, 0 if none does."""
-    images = available // max(memory.activations(1, checkpointing), 1)
+    images = available // max(memory.image, 1)
     return 1 << (images.bit_length() - 1) if images > 0 else 0
 
 

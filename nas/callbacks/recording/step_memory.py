@@ -1,4 +1,4 @@
-"""Memory of a training step, estimated from the forward pass of a small batch."""
+"""Memory of a training step, estimated from steps on two small batches."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_leaves
 
-from nas.architecture.cell import Architecture
+from nas.architecture.cell import Architecture, EdgeWeights
 from nas.gradients.unrolled import Unrolled
-from nas.nn.saved_activations import SavedActivations, measure_saved_activations
+from nas.nn.activation_checkpointing import checkpoint_cells, keep_activations
+from nas.nn.peak_memory import measure_peak
 from nas.searches.gradient import GradientSearch
 from nas.training.network_training import Training
 from nas.utils.generators import random_state_kept
 
-IMAGES = 2
-"""Images of the small batch; batch norm needs two values per channel."""
+IMAGES = (2, 4)
+"""Images of the small batches. Batch norm needs two values per channel."""
 SAMPLES = 4
 """Samples of a relaxation that executes some of the ops; the largest one counts."""
 COPIES = 5
@@ -35,19 +37,17 @@ class StepMemory:
         parameters: parameters and buffers.
         gradients: gradients of all parameters, and copies of the weights in a second-order step.
         optimizer: state of the optimizers.
-        image: activations per image of a batch.
-        checkpointed_image: the same with activation checkpointing.
+        image: activations and their gradients per image of a batch, at the peak of a step.
     """
 
     parameters: int
     gradients: int
     optimizer: int
     image: int
-    checkpointed_image: int
 
-    def activations(self, batch_size: int, checkpointing: bool) -> int:
-        """Return the bytes of the activations of a batch."""
-        return batch_size * (self.checkpointed_image if checkpointing else self.image)
+    def activations(self, batch_size: int) -> int:
+        """Return the bytes of the activations of a batch and of their gradients."""
+        return batch_size * self.image
 
 
 def estimate_step(
@@ -55,6 +55,7 @@ def estimate_step(
     shape: Sequence[int],
     optimizers: Sequence[Optimizer],
     precision: AbstractContextManager[None] | None = None,
+    checkpointing: bool = False,
 ) -> StepMemory:
     """Estimate the memory of a step. Random numbers and statistics of batch norm do not change.
 
@@ -63,20 +64,30 @@ def estimate_step(
         shape: (C, H, W) of an image.
         optimizers: the optimizers of the step.
         precision: context of the forward pass, such as autocast.
+        checkpointing: whether the cells checkpoint their activations.
     """
     network = module.supernet if isinstance(module, GradientSearch) else module.network
-    like = next(network.parameters())
-    images = torch.zeros(IMAGES, *shape, dtype=like.dtype, device=like.device)
-    with nullcontext() if precision is None else precision, random_state_kept(module, like.device):
-        found = [_measure(network, images, arch) for arch in _architectures(module)]
+    if checkpointing:
+        checkpoint_cells(network)
+    try:
+        with (
+            nullcontext() if precision is None else precision,
+            random_state_kept(module, next(network.parameters()).device),
+        ):
+            archs = list(_architectures(module))
+            peaks = [_peak(network, IMAGES[0], shape, arch) for arch in archs]
+            largest = max(range(len(archs)), key=peaks.__getitem__)
+            more = _peak(network, IMAGES[1], shape, archs[largest])
+    finally:
+        if checkpointing:
+            keep_activations(network)
     trained = [p for p in module.parameters() if p.requires_grad]
     second_order = isinstance(module, GradientSearch) and _is_unrolled(module)
     return StepMemory(
         parameters=_bytes([*module.parameters(), *module.buffers()]),
         gradients=_bytes(trained) * (1 + (COPIES if second_order else 0)),
         optimizer=sum(map(optimizer_bytes, optimizers)),
-        image=max(saved.plain for saved in found) // IMAGES,
-        checkpointed_image=max(saved.checkpointed for saved in found) // IMAGES,
+        image=(more - peaks[largest]) // (IMAGES[1] - IMAGES[0]),
     )
 
 
@@ -104,11 +115,29 @@ def _state_per_element(optimizer: Optimizer, dtype: torch.dtype) -> float:
     return sum(value.element_size() for value in state if value.shape == probe.shape)
 
 
-def _measure(network: nn.Module, images: Tensor, arch: Architecture | None) -> SavedActivations:
+def _peak(network: nn.Module, count: int, shape: Sequence[int], arch: Architecture | None) -> int:
+    """Return the peak of the forward and backward pass of a batch of ``count`` images."""
+    like = next(network.parameters())
+    images = torch.zeros(count, *shape, dtype=like.dtype, device=like.device)
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    return measure_saved_activations(
-        network, lambda: functional_call(network, buffers, (images, arch)), buffers.values()
-    )
+    weights = [p for p in network.parameters() if p.requires_grad]
+    rows = {name: _leaf(row) for name, row in (arch or {}).items()}
+    inputs = [*weights, *(tensor for row in rows.values() for tensor in (row.op, row.edge) if tensor is not None)]
+
+    def step() -> None:
+        with torch.enable_grad():
+            outputs = functional_call(network, buffers, (images, rows if arch is not None else None))
+            logits = [output for output in tree_leaves(outputs) if isinstance(output, Tensor)]
+            loss = torch.stack([output.float().square().sum() for output in logits]).sum()
+            torch.autograd.grad(loss, inputs, allow_unused=True)
+
+    return measure_peak(step)
+
+
+def _leaf(row: EdgeWeights) -> EdgeWeights:
+    """Return the same weights as leaves of a new graph."""
+    row = row.detach()
+    return row._replace(op=row.op.requires_grad_(), edge=None if row.edge is None else row.edge.requires_grad_())
 
 
 def _architectures(module: GradientSearch | Training) -> Iterator[Architecture | None]:

@@ -78,9 +78,9 @@ def choose_batch_size(cfg: DictConfig, build: Build) -> None:
     if not isinstance(module, Trained):
         raise NasError(f"{KEY}={AUTO}: this run takes no gradient steps. Set a number, or leave it out.")
     bound = min(len(indices) for indices in data.part_indices().values())
-    memory = estimate_step(module, data.shape, [])
+    memory = estimate_step(module, data.shape, [], checkpointing=bool(cfg.activation_checkpointing))
     free = available_memory(device)
-    size = _estimated(memory, free, bound, bool(cfg.activation_checkpointing))
+    size = _estimated(memory, free, bound)
     if device.type == "cuda":
         size = _tried(trial, build, min(2 * size, _power(bound)))
     log.info("batch size     %d: the largest power of two that fits into %s", size, _describe(free, bound, size))
@@ -88,12 +88,12 @@ def choose_batch_size(cfg: DictConfig, build: Build) -> None:
     _record(cfg, size)
 
 
-def _estimated(memory: StepMemory, free: int | None, bound: int, checkpointing: bool) -> int:
+def _estimated(memory: StepMemory, free: int | None, bound: int) -> int:
     """Return the largest size by the estimate; that of the data set if the available memory is unknown."""
     if free is None:
         return _power(bound)
     fixed = memory.parameters + memory.gradients + 2 * memory.parameters  # state of Adam
-    size = min(largest_batch(int(SHARE * free) - fixed, memory, checkpointing), _power(bound))
+    size = min(largest_batch(int(SHARE * free) - fixed, memory), _power(bound))
     if size < SMALLEST:
         raise _nothing_fits(free)
     return size

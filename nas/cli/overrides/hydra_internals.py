@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from hydra._internal import utils
@@ -18,6 +19,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override as Override
+from hydra.types import RunMode
 
 from nas.utils.errors import NasError, one_line
 
@@ -76,6 +78,17 @@ def adapt_help(commands: Mapping[str, str]) -> None:
 def raise_errors() -> None:
     """Let Hydra raise the errors of a run, such as those of a launcher, instead of printing a traceback itself."""
     utils.run_and_report = lambda func: func()
+
+
+@contextmanager
+def known_mode(mode: RunMode | None) -> Iterator[None]:
+    """Let Hydra use ``mode``, the value of hydra.mode, instead of composing the configuration only to read it."""
+    composed = Hydra.get_mode
+    Hydra.get_mode = lambda self, config_name, overrides: mode  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = composed  # type: ignore[method-assign]
 
 
 def parse_override(argument: str) -> Override:

@@ -67,7 +67,7 @@ def test_automatic_size_is_recorded_and_equals_the_same_number(
 def test_automatic_size_follows_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     with composed("search", *SEARCH, "dataset.size=4096", f"paths.output={tmp_path}") as cfg:
-        for available in (3_000_000, 6_000_000):
+        for available in (2_500_000, 5_000_000):
             for checkpointing in (False, True):
                 limit(monkeypatch, available)
                 cfg.dataset.batch_size, cfg.activation_checkpointing = "auto", checkpointing
