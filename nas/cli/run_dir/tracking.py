@@ -76,8 +76,11 @@ def use_source(loggers: Iterable[Logger], directory: Path | None, kind: str) -> 
         files = MODEL_FILES if kind == "model" else GENOTYPE_FILES
         artifact = _artifact(kind, str(record["id"]), directory, files)
         if artifact is not None:
-            # use_artifact does not support offline runs; it makes this call for artifacts of local files
-            logger.experiment._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
+            try:
+                # use_artifact does not support offline runs; it makes this call for artifacts of local files
+                logger.experiment._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
+            except Exception as error:  # lineage is no reason to end a run
+                log.warning("W&B: the %s of %s is not linked: %s", kind, directory, one_line(error)[:300])
 
 
 def _log_artifact(logger: WandbRun, directory: Path, mode: str) -> None:
