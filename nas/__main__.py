@@ -18,6 +18,7 @@ COMMANDS = {
         "benchmark accuracies of sampled architectures by epoch",
     ),
     "leaderboard": ("nas.cli.leaderboard_command.command", "show published results and runs in one table per task"),
+    "report": ("nas.cli.report_command.command", "write an HTML page about one or several runs"),
     "convert": ("nas.benchmarks.convert", "convert a published benchmark to one Parquet file"),
 }
 

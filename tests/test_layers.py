@@ -27,6 +27,7 @@ ROOMS: dict[str, str] = {
     "benchmarks": "utils architecture spaces",
     "deploy": "utils architecture nn spaces",
     "plotting": "utils architecture spaces benchmarks",
+    "report": "utils architecture spaces plotting",
     "proxies": "utils architecture nn spaces benchmarks plotting",
     "searches": "utils architecture nn gradients relaxations objectives data spaces proxies",
     "blackbox": "utils architecture objectives data spaces benchmarks plotting proxies searches",
@@ -49,6 +50,7 @@ CLI_ROOMS = (
     "jobs",
     "main",
     "data_command dashboard_command accuracy_range_command plot_command leaderboard_command",
+    "report_command",
     "search train",
 )
 CLI_ORDER = {name: position for position, names in enumerate(CLI_ROOMS) for name in names.split()}

@@ -56,6 +56,7 @@ def test_wheel_contains_the_configuration_but_no_local_files(wheel: Path) -> Non
     names = set(zipfile.ZipFile(wheel).namelist())
     tracked = {path.relative_to(ROOT) for path in (ROOT / "conf").rglob("*.yaml") if "local" not in path.parts}
     assert {f"nas/{path.as_posix()}" for path in tracked} <= names
+    assert {"nas/report/templates/run.html", "nas/report/templates/style.css"} <= names
     assert not [name for name in names if "/local/" in name or name.startswith(("tests/", "conf/"))]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 
+import numpy as np
 import pytorch_lightning as pl
 
 from nas import benchmarks
@@ -76,6 +77,14 @@ class BenchmarkAccuracy(pl.Callback):
             if not math.isnan(value):
                 found[f"{dataset}/test"] = float(value)
         return found
+
+    def best(self) -> dict[str, float]:
+        """Return the best accuracy of all architectures of the table by metric name; empty without a table."""
+        return {
+            f"benchmark/{split}": float(np.nanmax(column))
+            for split, column in self._columns.items()
+            if not np.isnan(column).all()
+        }
 
     def _open(self, space: BenchmarkSpace) -> str:
         """Open the table and return the line to log about it."""

@@ -49,10 +49,12 @@ def published_figures(entry: PublishedArchitecture, space: Space, genotype: Geno
 
 
 def benchmark_figures(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, Any]:
-    """Return the benchmark accuracies of a genotype by metric name, empty without a benchmark callback."""
+    """Return the benchmark accuracies of a genotype and the best of the table, empty without a benchmark callback."""
     benchmark = next((callback for callback in callbacks if isinstance(callback, BenchmarkAccuracy)), None)
     found: dict[str, Any] = {} if benchmark is None else dict(benchmark.accuracies(genotype))
-    return {**found, "benchmark_of": benchmark.description} if benchmark is not None and found else {}
+    if benchmark is None or not found:
+        return {}
+    return {**found, "benchmark_of": benchmark.description, "benchmark_best": benchmark.best()}
 
 
 def benchmark_tests(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, float]:

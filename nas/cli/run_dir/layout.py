@@ -14,6 +14,7 @@ WANDB_RECORD = "wandb.json"  # id, name, group, project, entity and mode of the 
 SEARCHED = ("summary.json", "genotype.json", "history.jsonl", REPETITIONS, RANKING)
 TABLES = ("metrics.csv", "classes.csv", "confusion.csv", "scores.parquet", "report.json", "queries.jsonl")
 RESULTS = (*SEARCHED, *TABLES, "model.pt", "model.onnx", "model.pt2", "logits.pt", "confusion.png")
+REPORT_FILE = "report.html"  # the page of a run
 SWEEP_FILE = "sweep.csv"  # the table of a sweep, in the directory that holds its jobs
 
 
@@ -31,6 +32,11 @@ def seed_directories(directory: Path) -> list[Path]:
 def holds_run(directory: Path) -> bool:
     """Return whether a run has left files that another one would overwrite."""
     return any((directory / name).exists() for name in RESULTS) or any((directory / "checkpoints").glob("*.ckpt"))
+
+
+def is_empty(directory: Path) -> bool:
+    """Return whether a directory has no files, other than a report of it."""
+    return all(path.name == REPORT_FILE for path in directory.iterdir())
 
 
 def last_checkpoint(directory: Path) -> Path | None:

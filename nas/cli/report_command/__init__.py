@@ -1,0 +1,1 @@
+"""Command ``nas-search report``: an offline page about one or several runs."""

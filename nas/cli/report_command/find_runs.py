@@ -1,0 +1,69 @@
+"""Run directories below the paths that a command line names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nas.cli.run_dir.layout import FAILURE_FILE, SWEEP_FILE, holds_run, is_empty, seed_directories
+from nas.utils.errors import NasError
+
+MAX_DEPTH = 4  # of a run below a given directory
+SWEEP_FILES = (SWEEP_FILE, "multirun.yaml")
+
+
+def find_runs(paths: Sequence[str]) -> list[Path]:
+    """Return the run directories of paths in order, each once.
+
+    A sweep stands for its jobs, and a run with ``seeds`` for its searches. A job directory without files counts as a
+    run, and so does an empty directory.
+
+    Raises:
+        NasError: a path is no directory, or has files but neither is nor contains a run.
+    """
+    found: dict[Path, Path] = {}
+    for text in paths:
+        for run in _runs_of(Path(text).expanduser()):
+            found.setdefault(run.resolve(), run)
+    return list(found.values())
+
+
+def _runs_of(path: Path) -> list[Path]:
+    if not path.is_dir():
+        problem = "is a file" if path.exists() else "does not exist"
+        raise NasError(f"report {path}: {problem}. Give a run directory, or the directory of a sweep.")
+    runs = list(_walk(path, MAX_DEPTH))
+    if not runs and not is_empty(path):
+        raise NasError(f"report {path}: not a run directory, and contains none. Give one, such as outputs/search/DATE.")
+    return runs or [path]
+
+
+def _walk(directory: Path, depth: int) -> Iterator[Path]:
+    """Yield the runs in a directory; links are not followed."""
+    seeds = seed_directories(directory)
+    if seeds:
+        yield from seeds
+    elif _is_run(directory):
+        yield directory
+    elif depth:
+        is_sweep = any((directory / name).is_file() for name in SWEEP_FILES)
+        for child in _children(directory):
+            below = list(_walk(child, depth - 1))
+            yield from below or ([child] if is_sweep and child.name.isdecimal() else [])
+
+
+def _is_run(directory: Path) -> bool:
+    recorded = (directory / ".hydra").is_dir() or (directory / FAILURE_FILE).is_file()
+    is_sweep = any((directory / name).is_file() for name in SWEEP_FILES)
+    return recorded or (holds_run(directory) and not is_sweep)
+
+
+def _children(directory: Path) -> list[Path]:
+    """Return the folders in a directory, numbers in their order."""
+    try:
+        folders = [Path(entry.path) for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+    except OSError:  # such as a folder of another user
+        return []
+    visible = [folder for folder in folders if not folder.name.startswith(".")]
+    return sorted(visible, key=lambda path: (int(path.name) if path.name.isdecimal() else -1, path.name))

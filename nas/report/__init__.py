@@ -1,0 +1,1 @@
+"""Offline report of runs: one self-contained HTML page."""

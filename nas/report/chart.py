@@ -1,0 +1,166 @@
+"""Line charts and area charts of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from nas.plotting.figure import label, new_figure
+from nas.report.svg import INK, SERIES, STYLE, css_color, inline_svg
+
+WIDTH, HEIGHT = 4.2, 2.6  # inches
+MAX_POINTS = 300  # points of a line; the means of further ones
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of a page: its picture, the entries (text, CSS color) of its legend, and a sentence below it."""
+
+    title: str
+    svg: Markup
+    legend: Sequence[tuple[str, str]] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart.
+
+    Attributes:
+        label: name in the legend.
+        x, y: the points; NaN leaves a gap.
+        color: color of :mod:`nas.report.svg`, or of an op.
+        low, high: limits of a band around the line.
+        style: straight lines, steps, or points alone.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    color: str
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    style: Literal["line", "steps", "points", "dashed"] = "line"
+
+
+def series_color(number: int) -> str:
+    """Return the color of a series by its number."""
+    return SERIES[number % len(SERIES)]
+
+
+def line_chart(
+    name: str,
+    title: str,
+    lines: Sequence[Line],
+    x_label: str = "epoch",
+    note: str = "",
+    log: bool = False,
+    reference: tuple[str, float] | None = None,
+) -> Chart:
+    """Draw lines, with their bands.
+
+    Args:
+        name: prefix of ids, unique in the page.
+        title: what the y axis shows, with its unit.
+        lines: the lines.
+        x_label: label of the x axis.
+        note: a sentence below the chart.
+        log: whether the y axis is logarithmic.
+        reference: label and value of a horizontal line.
+    """
+    with rc_context(STYLE):
+        figure, axes = _new_axes()
+        for line in lines:
+            _draw(axes, line)
+        if reference is not None:
+            axes.axhline(reference[1], color=INK, lw=1, ls=(0, (5, 3)))
+        if log:
+            axes.set_yscale("log")
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+            axes.ticklabel_format(axis="y", useOffset=False)
+            _widen(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.set_xlabel(label(x_label))
+        axes.margins(x=0.02)
+        svg = inline_svg(figure, name, _describe(title, lines))
+    legend = [(line.label, css_color(line.color)) for line in lines] if len(lines) > 1 or reference else []
+    if reference is not None:
+        legend.append((f"{reference[0]} {reference[1]:.2f} (dashed)", css_color(INK)))
+    return Chart(title, svg, legend, note)
+
+
+def area_chart(
+    name: str,
+    title: str,
+    x: Sequence[float],
+    parts: Mapping[str, Sequence[float]],
+    colors: Mapping[str, str],
+    note: str = "",
+) -> Chart:
+    """Draw shares of a whole over the epochs as stacked areas, in percent."""
+    total = np.maximum(np.sum([list(part) for part in parts.values()], axis=0), 1e-12)
+    shares = {key: 100 * np.asarray(part, float) / total for key, part in parts.items()}
+    x, shares = _thin(x), {key: np.asarray(_thin(part.tolist())) for key, part in shares.items()}
+    if len(x) == 1:  # an area needs a width
+        x, shares = [x[0] - 0.5, x[0] + 0.5], {key: np.repeat(part, 2) for key, part in shares.items()}
+    with rc_context(STYLE):
+        figure, axes = _new_axes()
+        axes.stackplot(x, list(shares.values()), colors=[colors[key] for key in shares], lw=0)
+        axes.set(ylim=(0, 100), xlim=(min(x), max(x)))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.set_xlabel("epoch")
+        last = ", ".join(f"{key} {part[-1]:.0f} %" for key, part in shares.items())
+        svg = inline_svg(figure, name, f"{title}. At the end: {last}.")
+    return Chart(title, svg, [(key, css_color(colors[key])) for key in shares], note)
+
+
+def _new_axes() -> tuple[Figure, Axes]:
+    figure = new_figure(WIDTH, HEIGHT)  # fixed margins: an automatic layout draws a figure twice
+    figure.patch.set_visible(False)
+    return figure, figure.add_axes((0.6 / WIDTH, 0.42 / HEIGHT, 1 - 0.7 / WIDTH, 1 - 0.52 / HEIGHT))
+
+
+def _draw(axes: Axes, line: Line) -> None:
+    x, y = _thin(line.x), _thin(line.y)
+    if line.low and line.high:
+        axes.fill_between(x, _thin(line.low), _thin(line.high), color=line.color, alpha=0.18, lw=0)
+    if line.style == "points":
+        axes.plot(x, y, ".", color=line.color, ms=3, alpha=0.6)
+        return
+    marker = "o" if len(x) == 1 else ""
+    drawstyle: Literal["steps-post", "default"] = "steps-post" if line.style == "steps" else "default"
+    dashes = (0, (4, 2)) if line.style == "dashed" else "-"
+    axes.plot(x, y, color=line.color, lw=1.4, ls=dashes, marker=marker, ms=4, drawstyle=drawstyle)
+
+
+def _widen(axes: Axes) -> None:
+    """Show at least 2 % of the value of a nearly constant line, so that it looks constant."""
+    low, high = axes.get_ylim()
+    least = 0.02 * max(abs(low), abs(high))
+    if high - low < least:
+        middle = (low + high) / 2
+        axes.set_ylim(middle - least / 2, middle + least / 2)
+
+
+def _thin(values: Sequence[float]) -> list[float]:
+    """Return at most ``MAX_POINTS`` means of consecutive values."""
+    size = math.ceil(len(values) / MAX_POINTS)
+    if size <= 1:
+        return list(values)
+    return [float(np.mean(values[start : start + size])) for start in range(0, len(values), size)]
+
+
+def _describe(title: str, lines: Sequence[Line]) -> str:
+    """Return the last value of each line, for screen readers."""
+    ends = [(line.label, [y for y in line.y if math.isfinite(y)]) for line in lines]
+    return f"{title}. Last values: " + ", ".join(f"{name} {values[-1]:.4g}" for name, values in ends if values) + "."

@@ -1,0 +1,130 @@
+"""Tables of facts about a run: identification, results and versions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from nas.report.run import Run, is_number
+from nas.utils.program import program
+
+
+class Command(NamedTuple):
+    """A shell command, and its purpose."""
+
+    purpose: str
+    text: str
+
+
+Fact = tuple[str, str]
+
+
+def identification(run: Run) -> list[Fact]:
+    """Return method, data, machine, dates and duration of a run, as far as they are known."""
+    s = run.summary
+    seconds = next((s[key] for key in ("search_seconds", "train_seconds") if is_number(s.get(key))), None)
+    facts = [
+        ("directory", run.directory),
+        *((part, run.name_of(part)) for part in ("method", "space", "dataset")),
+        ("experiment", run.choices.get("experiment", "")),
+        ("seed", "" if run.seed is None else str(run.seed)),
+        ("status", run.status),
+        ("started", _date(run.started)),
+        ("last written", _date(run.ended)),
+        ("duration", "" if seconds is None else duration(seconds)),
+        ("step", f"{1000 * s['step_seconds']:.0f} ms (median)" if is_number(s.get("step_seconds")) else ""),
+        ("machine", ", ".join(str(s[key]) for key in ("device", "accelerator", "precision") if s.get(key))),
+        ("peak memory", f"{s['peak_memory_bytes'] / 1e9:.2f} GB" if is_number(s.get("peak_memory_bytes")) else ""),
+        ("commit", str(s.get("commit") or "")),
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def versions(run: Run) -> list[Fact]:
+    """Return the versions of the packages."""
+    found = run.summary.get("versions")
+    return [(str(name), str(text)) for name, text in found.items() if text] if isinstance(found, dict) else []
+
+
+def results(run: Run) -> list[Fact]:
+    """Return size and accuracies of the final network, as far as they are known."""
+    s = run.summary
+    of = {"val_accuracy": s.get("val_accuracy_of"), "value": s.get("value_of")}
+    of |= {f"benchmark/{split}": s.get("benchmark_of") for split in ("valid", "test")}
+    kinds = {
+        "test_accuracy": "test accuracy",
+        "test_top5_accuracy": "test top-5 accuracy",
+        "best_test_accuracy": "best test accuracy",
+        "calibration_error": "calibration error",
+        "benchmark/test": "benchmark test accuracy",
+        "benchmark/valid": "benchmark validation accuracy",
+        "val_accuracy": "validation accuracy",
+    }
+    facts = [
+        (title, f"{s[key]:.2f} %{f' ({of[key]})' if of.get(key) else ''}")
+        for key, title in kinds.items()
+        if is_number(s.get(key))
+    ]
+    if is_number(s.get("value")):
+        description = f" ({of['value']})" if of["value"] else ""
+        facts.append(("value", f"{s['value']:.6g}{description}"))
+    if is_number(s.get("queries")):
+        facts.append(("evaluations", f"{s['queries']:.0f}, ended by {s.get('ended_by', 'unknown')}"))
+    facts += [(f"{name}, mean", text) for name, text in _repetitions(s.get("table"))]
+    if is_number(s.get("parameters")):
+        size = f" ({s['network_size']})" if s.get("network_size") else ""
+        facts.append(("parameters", f"{s['parameters'] / 1e6:.3f} M{size}"))
+    if is_number(s.get("macs")):
+        facts.append(("multiply-adds", f"{s['macs'] / 1e6:.2f} M (rule {s.get('macs_rule', 'macs')})"))
+    plain = {
+        "spearman": "Spearman correlation",
+        "kendall_tau_b": "Kendall correlation",
+        "images_per_second": "images/s",
+    }
+    return facts + [(title, f"{s[key]:.4g}") for key, title in plain.items() if is_number(s.get(key))]
+
+
+def commands(run: Run) -> list[Command]:
+    """Return the command of a run, and those that continue from it: resume, retrain, evaluate, export."""
+    found = [Command("This run", str(run.summary["command"]))] if run.summary.get("command") else []
+    job = "train" if run.kind == "train" else "search"
+    if run.status != "finished" and run.resumable and run.kind in ("search", "train"):
+        found.append(Command("Resume this run", f"{program(job)} {_option('ckpt_path', run.directory)}"))
+    weights = run.directory
+    if run.kind in ("search", "rank_proxies") and run.genotype is not None:
+        weights = f"{run.directory.rstrip('/')}-train"
+        new = _option("hydra.run.dir", weights)
+        train = f"{program('train')} {_option('genotype', run.directory)}"
+        found.append(Command("Train the network from scratch", f"{train} {new}"))
+    elif run.kind != "train" or run.status != "finished":
+        return found
+    given = _option("weights", weights)
+    found.append(Command("Evaluate the trained network", f"{program('train')} mode=eval {given}"))
+    found.append(Command("Export it to ONNX", f"{program('train')} mode=export {given}"))
+    return found
+
+
+def duration(seconds: float) -> str:
+    """Return a duration such as ``1 h 02 min`` or ``5.2 s``."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _option(key: str, value: str) -> str:
+    return shlex.quote(f"{key}={value}")
+
+
+def _repetitions(table: Any) -> Sequence[Fact]:
+    facts = []
+    for name, row in table.items() if isinstance(table, dict) else ():
+        if isinstance(row, dict) and is_number(row.get("mean")):
+            spread = f" ± {row['std']:.2f}" if is_number(row.get("std")) else ""
+            facts.append((str(name), f"{row['mean']:.2f}{spread} (n = {row.get('n')})"))
+    return facts
+
+
+def _date(time: Any) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time is not None else ""

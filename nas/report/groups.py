@@ -1,0 +1,142 @@
+"""Groups of runs that differ in the seed alone, and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas.report.run import Run, is_number
+
+COLUMNS = (
+    ("test_accuracy", "test accuracy (%)"),
+    ("benchmark/test", "benchmark test (%)"),
+    ("benchmark/valid", "benchmark valid (%)"),
+    ("cifar10/test", "CIFAR-10 test (%)"),
+    ("cifar100/test", "CIFAR-100 test (%)"),
+    ("imagenet16_120/test", "ImageNet16-120 test (%)"),
+    ("val_accuracy", "validation accuracy (%)"),
+    ("spearman", "Spearman correlation"),
+    ("value", "value"),
+    ("parameters", "parameters (M)"),
+    ("macs", "MACs (M)"),
+    ("search_seconds", "search time (s)"),
+    ("train_seconds", "training time (s)"),
+)
+"""Results of a run, keys of summary.json, and their titles."""
+SCORES = tuple(name for name, _ in COLUMNS[:9])
+"""Results to compare groups by, best first. Higher is better for all of them."""
+MILLIONS = ("parameters", "macs")
+IGNORED = ("seed", "seeds", "method", "space", "dataset", "experiment", "run_name", "group", "tags", "ckpt_path")
+"""Options that do not distinguish groups."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """Results of one seed: of a run, or of one repetition of a run."""
+
+    run: Run
+    seed: int | None
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs with equal method, space, data set and options.
+
+    Attributes:
+        name: text that distinguishes the group from the other ones.
+        label: method, and the options that differ; for legends.
+        kind, space, dataset: common to all members.
+        value_of: description of the result ``value``, "" without one.
+        members: the runs, or repetitions.
+    """
+
+    name: str
+    label: str
+    kind: str
+    space: str
+    dataset: str
+    value_of: str
+    members: Sequence[Member]
+
+    def results(self, name: str) -> list[float]:
+        """Return the values of a result."""
+        return [member.values[name] for member in self.members if name in member.values]
+
+    def by_seed(self, name: str) -> dict[int, float]:
+        """Return the values of a result by seed; the last one of several runs with a seed."""
+        return {m.seed: m.values[name] for m in self.members if name in m.values and m.seed is not None}
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs, each once."""
+        return list({id(member.run): member.run for member in self.members}.values())
+
+    @property
+    def repeated_seeds(self) -> bool:
+        """Whether several members have the same seed."""
+        seeds = [member.seed for member in self.members if member.seed is not None]
+        return len(set(seeds)) < len(seeds)
+
+
+def group_runs(runs: Sequence[Run]) -> list[Group]:
+    """Group runs by kind, method, space, data set and the options that differ between them."""
+    first: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        first.setdefault((run.kind, *map(run.name_of, ("method", "space", "dataset"))), []).append(run)
+    several = {position: len({key[position] for key in first} - {""}) > 1 for position in range(4)}
+    groups = []
+    for key, found in first.items():
+        for options, members in _split(found).items():
+            kind, method, space, dataset = key
+            head = method or (kind if kind != "search" else "") or "unknown"
+            label = ", ".join([head, *options])
+            parts = [part for position, part in ((2, space), (3, dataset), (0, kind)) if several[position] and part]
+            name = f"{label} ({', '.join(dict.fromkeys(parts))})" if parts else label
+            value_of = next((str(run.summary["value_of"]) for run in members if "value_of" in run.summary), "")
+            groups.append(Group(name, label, kind, space, dataset, value_of, [m for r in members for m in _members(r)]))
+    return groups
+
+
+def common_scores(groups: Sequence[Group]) -> list[str]:
+    """Return the results that at least two groups have and that can be compared."""
+    found = []
+    for name in SCORES:
+        having = [group for group in groups if group.results(name)]
+        if len(having) > 1 and (name != "value" or len({group.value_of for group in having}) == 1):
+            found.append(name)
+    return found
+
+
+def title_of(name: str) -> str:
+    """Return the title of a result."""
+    return dict(COLUMNS).get(name, name)
+
+
+def _split(runs: Sequence[Run]) -> dict[tuple[str, ...], list[Run]]:
+    """Split runs by the options (key=value) that differ between them."""
+    options = [{key: value for key, value in run.overrides.items() if not _is_ignored(key)} for run in runs]
+    keys = dict.fromkeys(key for found in options for key in found)
+    varying = [key for key in keys if len({found.get(key) for found in options}) > 1]
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run, found in zip(runs, options, strict=True):
+        groups.setdefault(tuple(f"{key}={found[key]}" for key in varying if key in found), []).append(run)
+    return groups
+
+
+def _is_ignored(key: str) -> bool:
+    return key in IGNORED or key.partition(".")[0] in ("hydra", "paths", "logger", "extras", "trainer", "genotype")
+
+
+def _members(run: Run) -> list[Member]:
+    """Return the run, or its repetitions."""
+    rows = [row for row in run.repetitions if isinstance(row.get("seed"), int)]
+    if not rows:
+        return [Member(run, run.seed, _numbers(run.summary))]
+    return [Member(run, int(row["seed"]), _numbers(row)) for row in rows]
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    found = {name: float(values[name]) for name, _ in COLUMNS if is_number(values.get(name))}
+    return {name: value / 1e6 if name in MILLIONS else value for name, value in found.items()}

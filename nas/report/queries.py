@@ -1,0 +1,40 @@
+"""Charts of black-box searches: values of the evaluations, and the best value so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nas.report.chart import Chart, Line, line_chart, series_color
+from nas.report.run import Points, Query, Run
+
+
+def query_charts(run: Run) -> list[Chart]:
+    """Draw the evaluations of a black-box search, or the means over its repetitions."""
+    charts = []
+    if run.queries:
+        x = [query.number + 1.0 for query in run.queries]
+        lines = [
+            Line("evaluation", x, [query.value for query in run.queries], series_color(0), style="points"),
+            Line("best so far", *best_so_far(run.queries), color=series_color(1), style="steps"),
+        ]
+        of = run.summary.get("value_of")
+        note = f"Value: {of}." if isinstance(of, str) else ""
+        charts.append(line_chart("queries", "Value of the evaluations", lines, "evaluation", note))
+    if run.repetitions:
+        for number, (name, band) in enumerate(run.anytime.items()):
+            line = Line("mean", band.x, band.middle, series_color(number), band.low, band.high)
+            axis = "simulated seconds" if run.anytime_axis == "seconds" else "evaluation"
+            note = f"Mean over {len(run.repetitions)} repetitions, with its 95 % interval."
+            charts.append(line_chart(f"anytime-{number}", f"Best so far: {name}", [line], axis, note))
+    return charts
+
+
+def best_so_far(queries: Sequence[Query]) -> Points:
+    """Return the best value after each evaluation; NaN before the first valid one."""
+    best, found = math.nan, []
+    for query in queries:
+        if not query.value <= best and math.isfinite(query.value):
+            best = query.value
+        found.append(best)
+    return Points([query.number + 1.0 for query in queries], found)
