@@ -75,7 +75,7 @@ class Group:
 
     @property
     def repeated_seeds(self) -> bool:
-        """Whether several members have the same seed."""
+        """True if several members have the same seed."""
         seeds = [member.seed for member in self.members if member.seed is not None]
         return len(set(seeds)) < len(seeds)
 

@@ -50,9 +50,6 @@ def read_run(directory: Path, shown: str, detailed: bool = True) -> Run:
     _name_missing(files, kind, summary, bool(repetitions))
     options = read_options(kind, overrides, directory) if detailed else RunOptions()
     genotypes = _genotypes(history, files)
-    anytime = files.rows("anytime.csv")
-    axis = "seconds" if anytime and "seconds" in anytime[0] else "queries"
-    ranges = files.rows("accuracy_range.csv")
     started, ended = _times(directory)
     return Run(
         directory=shown,
@@ -71,16 +68,25 @@ def read_run(directory: Path, shown: str, detailed: bool = True) -> Run:
         genotype=_final_genotype(directory, files) or (genotypes[-1][1] if genotypes else None),
         queries=_queries(files.objects("queries.jsonl")),
         repetitions=repetitions,
-        anytime=bands(anytime, "name", (axis, "low", "mean", "high")),
-        anytime_axis=axis,
-        accuracy_range=bands(ranges, "dataset", ("epoch", "minimum", "mode", "maximum"), shift=1),
-        optimum={row["dataset"]: best for row in ranges if (best := number_of(row.get("optimum"))) is not None},
+        **_tables(files),
         problems=[printable(problem, 500) for problem in files.problems],
         failure=failure,
         started=started,
         ended=ended,
         resumable=last_checkpoint(directory) is not None,
     )
+
+
+def _tables(files: RunFiles) -> dict[str, Any]:
+    """Return the fields of a run that are read from anytime.csv and accuracy_range.csv."""
+    anytime, ranges = files.rows("anytime.csv"), files.rows("accuracy_range.csv")
+    axis = "seconds" if anytime and "seconds" in anytime[0] else "queries"
+    return {
+        "anytime": bands(anytime, "name", (axis, "low", "mean", "high")),
+        "anytime_axis": axis,
+        "accuracy_range": bands(ranges, "dataset", ("epoch", "minimum", "mode", "maximum"), shift=1),
+        "optimum": {row["dataset"]: best for row in ranges if (best := number_of(row.get("optimum"))) is not None},
+    }
 
 
 def _record(directory: Path, files: RunFiles) -> tuple[list[str], dict[str, str]]:
