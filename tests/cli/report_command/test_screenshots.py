@@ -28,9 +28,12 @@ const before = visible();
 if (input) { input.value = 0; input.dispatchEvent(new Event("input")); }
 const shown = [...document.querySelectorAll("svg.chart text")].filter(text => text.getBoundingClientRect().width > 0);
 const smallest = Math.min(...shown.map(text => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a));
-document.title = "RESULT" + JSON.stringify({width: innerWidth, content: document.documentElement.scrollWidth,
-  columns: getComputedStyle(grid).gridTemplateColumns.split(" ").length, before, after: visible(), smallest});
+parent.postMessage(JSON.stringify({width: innerWidth, content: document.documentElement.scrollWidth,
+  columns: getComputedStyle(grid).gridTemplateColumns.split(" ").length, before, after: visible(), smallest}), "*");
 """
+FRAME = """<!DOCTYPE html><iframe src="probed.html" style="width: {width}px; height: 2400px; border: 0"></iframe>
+<script>addEventListener("message", event => {{ document.title = "RESULT" + event.data; }});</script>
+"""  # a window of Chromium has at least 500 pixels, a frame has any width
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,10 @@ def test_layout_fits_the_width(pages: dict[str, Path], name: str, width: int, tm
     source = re.sub(r"<meta http-equiv.*?>", "", pages[name].read_text())  # the policy of the page forbids the probe
     probed = tmp_path / "probed.html"
     probed.write_text(source.replace("</body>", f"<script>{PROBE}</script></body>"))
-    found = json.loads(re.findall(r"RESULT(\{.*?\})", chromium(probed, width, False, "--dump-dom"))[0])
+    frame = tmp_path / "frame.html"
+    frame.write_text(FRAME.format(width=width))
+    shown = chromium(frame, 1600, False, "--virtual-time-budget=3000", "--dump-dom")
+    found = json.loads(re.findall(r"RESULT(\{.*?\})", shown)[0])
     assert found["width"] == width and found["content"] <= width, "the page scrolls sideways"
     assert found["columns"] == (1 if width == 400 else 3)
     assert found["smallest"] >= 9, "text of charts is too small"
@@ -81,4 +87,4 @@ def test_pictures_follow_the_theme(pages: dict[str, Path], dark: bool, width: in
     ink = np.abs(brightness - background) > 100
     assert 0.01 < ink.mean() < 0.4, "the page is blank, or its colors have no contrast"
     saturated = (pixels.max(axis=2) - pixels.min(axis=2)) > 60
-    assert saturated.mean() > 0.005, "the lines of the charts are missing"
+    assert saturated.mean() > 0.001, "the lines of the charts are missing"
