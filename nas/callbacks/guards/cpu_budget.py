@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 class CpuBudget(pl.Callback):
     """End a search before the first epoch that does not fit into a budget of process CPU time.
 
-    CPU time is the time of all threads of the process, from the start of the fit: steps, validation, selection. Load of
-    other processes does not increase it. An epoch is expected to take as long as the longest epoch so far, and the
-    first one always runs. A search ends between epochs, so its genotype and its checkpoint are those of a complete
-    epoch. A resumed search continues with the CPU time of its checkpoint.
+    CPU time is the time of all threads of the process, from the start of the fit: steps, validation, selection. Time
+    in which the process waits for a processor does not count. An epoch is expected to take as long as the longest epoch
+    so far, and the first one always runs. A search ends between epochs, so its genotype and its checkpoint are those of
+    a complete epoch. A resumed search continues with the CPU time of its checkpoint.
 
     The learning rate and other schedules follow the number of epochs, not the budget. Choose the epochs such that they
     fit.
