@@ -27,6 +27,7 @@ STEPS: tuple[tuple[str, Mapping[str, str]], ...] = (
 BEST = "best of the benchmark"
 BENCHMARK = {"benchmark/valid": "valid", "benchmark/test": "test"}
 ELSEWHERE = ("entropy", "queries", "spent", "best", "fidelity", "seconds", "step", "epoch")
+PREFIXES_ELSEWHERE = ("accuracy_range/", "ops/", "ops_", "time/", "memory/", "test/top")
 """Metrics of other charts, and of no chart."""
 MAX_OTHERS = 8
 
@@ -92,7 +93,7 @@ def _other_charts(run: Run) -> Sequence[Chart]:
     others = [
         name
         for name, points in run.epochs.items()
-        if name not in shown and not name.startswith(("ops/", "ops_", "time/", "memory/", "test/top")) and points.x
+        if name not in shown and not name.startswith(PREFIXES_ELSEWHERE) and points.x
     ]
     return [
         line_chart(f"other-{number}", name, [Line(name, *run.epochs[name], color=SERIES[0])])
