@@ -160,7 +160,7 @@ def _measured(rows: Iterable[Result]) -> list[str]:
         return []
     days = sorted({figure.date.isoformat() for figure in ours})
     hardware = sorted({figure.hardware for figure in ours if figure.hardware})
-    return [f"Ours: {', '.join([' to '.join(dict.fromkeys((days[0], days[-1]))), *hardware])}.\n"]
+    return [f"Ours: {'; '.join([' to '.join(dict.fromkeys((days[0], days[-1]))), *hardware])}.\n"]
 
 
 def _command(row: Result) -> str:

@@ -71,8 +71,8 @@ class Entry:
         digits: decimals of the value to print.
         spread: standard deviation over runs, None if unknown.
         runs: number of runs, None if unknown.
-        variant: what distinguishes the entry from others of the model.
-        kind: search (the value belongs to what a search found) or training (of a given network).
+        variant: settings that distinguish entries of the same model.
+        kind: search (value of a found architecture) or training (of a given network).
         protocol: settings of a published entry, or the differences of a run from the published settings.
         search_dataset: data set of the search.
         genotype: name or native string of the architecture.

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from nas.benchmarks.accuracy_range import AccuracyRange
 from nas.plotting.figure import INK, label, new_figure
 
-BAND, LINE, GREY = "#ffb74d", "#e65100", "#90a4ae"
+BAND, LINE, GRAY = "#ffb74d", "#e65100", "#90a4ae"
 FONT = 9.0
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16_120": "ImageNet16-120"}
 
@@ -55,7 +55,7 @@ def _draw_panel(axes: Axes, ranges: Sequence[AccuracyRange]) -> None:
     axes.set_xlabel("epoch", fontsize=FONT, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.tick_params(labelsize=FONT - 1, length=2, colors=INK)
-    axes.grid(axis="y", color=GREY, alpha=0.3, lw=0.6)
+    axes.grid(axis="y", color=GRAY, alpha=0.3, lw=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.spines[["left", "bottom"]].set_color(GRAY)

@@ -16,7 +16,7 @@ from nas.architecture.cell import NONE, CellGenotype, Genotype, Link
 from nas.plotting.chain import chain_figure
 from nas.plotting.figure import BOLD, HEAD, INK, TITLE_FONT, add_title, label, new_figure, save_figure, text_width
 from nas.plotting.graph_layout import Arrow, Box, Layout, Route, layered_layout
-from nas.plotting.op_colors import GREY, op_color
+from nas.plotting.op_colors import GRAY, op_color
 from nas.plotting.widths import widths_figure
 from nas.spaces.nats_size.notation import NOTATION as NATS_SIZE
 from nas.spaces.nats_size.notation import widths_of
@@ -121,7 +121,7 @@ def _draw(axes: Axes, drawing: _CellDrawing) -> None:
     for route, link in zip(layout.routes, cell.links, strict=False):
         _draw_link(axes, route, link)
     for route in layout.routes[len(cell.links) :]:
-        axes.add_patch(_arrow(route, GREY, "-", 1.0))
+        axes.add_patch(_arrow(route, GRAY, "-", 1.0))
     for node, (x, y) in layout.nodes.items():
         is_output = node not in inputs and (node == max(boxes) if len(cell.output) > 1 else node in cell.output)
         (width, height), text = boxes[node], "out" if is_output else _node_name(node, inputs)

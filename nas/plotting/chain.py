@@ -13,7 +13,7 @@ from matplotlib.path import Path as Curve
 
 from nas.architecture.cell import Genotype
 from nas.plotting.figure import HEAD, INK, add_title, label, new_figure, text_width
-from nas.plotting.op_colors import GREY, op_color
+from nas.plotting.op_colors import GRAY, op_color
 from nas.spaces.single_path import mobilenet_v2, shufflenet_v2
 from nas.spaces.single_path.chain import chain_ops
 
@@ -109,4 +109,4 @@ def _draw_return(axes: Axes, end: tuple[float, float], x: float) -> None:
 
 def _draw_arrow(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     path = Curve(list(points), [Curve.MOVETO, *[Curve.LINETO] * (len(points) - 1)])
-    axes.add_patch(FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=9, color=GREY, lw=1.3, zorder=1))
+    axes.add_patch(FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=9, color=GRAY, lw=1.3, zorder=1))

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nas.architecture.cell import Cell
 from nas.plotting.figure import INK, label, new_figure
-from nas.plotting.op_colors import GREY, op_colors
+from nas.plotting.op_colors import GRAY, op_colors
 
 COLUMNS = 4  # panels of edges in a row, for up to 8 edges; 7 for more
 FONT = 9.0
@@ -34,7 +34,7 @@ class _Block(NamedTuple):
 def evolution_figure(epochs: Sequence[int], scores: Sequence[Scores], cells: Mapping[str, Cell]) -> Figure:
     """Plot the scores of the ops over the epochs: one panel per edge and one line per op.
 
-    All panels have the same scale, from 0 to the least of ``CEILINGS`` that is no less than all scores.
+    All panels have the same scale, from 0 to the smallest value of ``CEILINGS`` that bounds all scores.
 
     Args:
         epochs: epochs, counted from 0.
@@ -114,4 +114,4 @@ def _draw_edge(
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.tick_params(labelsize=FONT - 2, length=2, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.spines[["left", "bottom"]].set_color(GRAY)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from nas.architecture.cell import NONE
 from nas.plotting.figure import INK
 
-GREY = "#78909c"
+GRAY = "#78909c"
 GREEN = "#2e7d32"
 KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (
     (re.compile("max_pool"), {"": "#d84315"}),
@@ -20,7 +20,7 @@ KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (
     (re.compile("conv"), {"1x1": "#0277bd", "3x3": "#1a3fa0", "": "#00695c"}),
     (re.compile("skip|identity"), {"": GREEN}),
     (re.compile("noise"), {"": "#6d4c41"}),
-    (re.compile(NONE), {"": GREY}),
+    (re.compile(NONE), {"": GRAY}),
 )
 """Colors of ops by kernel size, "" for any other size. The first pattern that matches an op determines its colors."""
 PALETTE = ("#1565c0", "#d84315", "#7b1fa2", "#f9a825", "#00838f", "#ad1457", "#5d4037", "#558b2f", "#283593", "#ef6c00")

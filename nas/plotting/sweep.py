@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from nas.plotting.figure import INK, label, new_figure
 
-POINT, MEAN, GREY = "#90a4ae", "#1565c0", "#cfd8dc"
+POINT, MEAN, GRAY = "#90a4ae", "#1565c0", "#cfd8dc"
 FONT = 9.0
 MAX_ROWS = 60
 
@@ -43,9 +43,9 @@ def sweep_figure(values: Mapping[str, Sequence[float]], name: str) -> Figure:
     unit = " (%)" if name.endswith("accuracy") else ""
     axes.set_xlabel(label(name.replace("_", " ")) + unit, fontsize=FONT, color=INK)
     axes.tick_params(labelsize=FONT, length=0, colors=INK)
-    axes.grid(axis="x", color=GREY, lw=0.6)
+    axes.grid(axis="x", color=GRAY, lw=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(GREY)
+    axes.spines["bottom"].set_color(GRAY)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from nas.plotting.figure import INK, label, new_figure, save_figure
 
-LINE, GREY = "#1565c0", "#90a4ae"
+LINE, GRAY = "#1565c0", "#90a4ae"
 
 
 def trajectory_figure(points: Sequence[Mapping[str, float]], names: Sequence[str]) -> Figure:
@@ -29,10 +29,10 @@ def trajectory_figure(points: Sequence[Mapping[str, float]], names: Sequence[str
     axes.set_xlabel(label(x_name.replace("_", " ")), color=INK)
     axes.set_ylabel(label(names[0].replace("_", " ")), color=INK)
     axes.margins(0.08)
-    axes.grid(color=GREY, alpha=0.3, lw=0.6)
+    axes.grid(color=GRAY, alpha=0.3, lw=0.6)
     axes.tick_params(labelsize=9, length=2, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.spines[["left", "bottom"]].set_color(GRAY)
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from nas.plotting.figure import HEAD, INK, add_title, new_figure
 from nas.spaces.nats_size.skeleton import REDUCTION_BLOCKS
 
-GREY = "#78909c"
+GRAY = "#78909c"
 COLORS = {"cell": "#1565c0", "reduction": "#d84315"}
 FONT = 9.0
 LEFT, BOTTOM = 0.7, 0.55  # inches
@@ -34,9 +34,9 @@ def widths_figure(widths: Sequence[int], title: str = "") -> Figure:
     axes.set_ylabel("output channels", fontsize=FONT, color=INK)
     axes.set_title("width of each layer", loc="left", fontsize=FONT + 3, fontweight="bold", color=INK)
     axes.tick_params(axis="x", length=0)
-    axes.tick_params(axis="y", labelsize=FONT, colors=GREY)
+    axes.tick_params(axis="y", labelsize=FONT, colors=GRAY)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.spines[["left", "bottom"]].set_color(GRAY)
     return figure
 
 

@@ -18,7 +18,7 @@ from nas.plotting.figure import label, new_figure
 from nas.report.svg import INK, SERIES, STYLE, css_color, inline_svg
 
 WIDTH, HEIGHT = 4.2, 2.6  # inches
-MAX_POINTS = 300  # points of a line; the means of further ones
+MAX_POINTS = 300  # points of a line; longer lines are averaged
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def line_chart(
 
     Args:
         name: prefix of ids, unique in the page.
-        title: what the y axis shows, with its unit.
+        title: quantity on the y axis, with its unit.
         lines: the lines.
         x_label: label of the x axis.
         note: a sentence below the chart.

@@ -18,7 +18,7 @@ from nas.report.groups import Group, title_of
 from nas.report.queries import best_so_far
 from nas.report.run import Points, Run
 from nas.report.statistics import Ranks
-from nas.report.svg import GREY, INK, STYLE, css_color, inline_svg
+from nas.report.svg import GRAY, INK, STYLE, css_color, inline_svg
 
 MAX_GROUPS = 20
 CURVES = (
@@ -59,7 +59,7 @@ def result_chart(groups: Sequence[Group], name: str, identifier: str) -> Chart:
         axes = figure.add_subplot()
         for row, group in enumerate(having):
             values = group.results(name)
-            axes.plot(values, [row] * len(values), "o", color=GREY, ms=4, zorder=2)
+            axes.plot(values, [row] * len(values), "o", color=GRAY, ms=4, zorder=2)
             std = float(np.std(values, ddof=1)) if len(values) > 1 else None
             axes.errorbar(
                 fmean(values), row, xerr=std, fmt="D", color=_color(groups, group), ms=5, capsize=3, lw=1.4, zorder=3

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 INK, GRID = "#0a0b01", "#0a0b02"
 SERIES = tuple(f"#0a0c{number:02x}" for number in range(10))
-GREY = "#0a0b03"
-CSS = {INK: "currentColor", GRID: "var(--grid)", GREY: "var(--none)"}
+GRAY = "#0a0b03"
+CSS = {INK: "currentColor", GRID: "var(--grid)", GRAY: "var(--none)"}
 CSS |= {color: f"var(--s{number})" for number, color in enumerate(SERIES)}
 """Colors of figures, and the CSS colors that replace them."""
 STYLE: Any = {

@@ -5,16 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from nas.leaderboard.entry import DATASETS, SPACES
 from nas.zoo.results import Result, load_results, load_sources
 from tools.docs_site.paths import CONF, DOCS
-
-DATASETS = {
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "imagenet": "ImageNet",
-    "imagenet16_120": "ImageNet16-120",
-}
-SPACES = {"nas_bench_201": "NAS-Bench-201", "darts": "DARTS space", "nats_size": "size space"}
 
 
 def method_index() -> str:

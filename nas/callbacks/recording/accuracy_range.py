@@ -138,7 +138,7 @@ def open_query(root: str | Path, notation: str) -> AccuracyRangeQuery:
     space = BENCHMARK_SPACES[notation]
     table = benchmarks.find_benchmark(root, notation)
     if table is None:
-        raise NasError(f"paths.benchmark={root}: it has no table of {space.title}. Set paths.benchmark=DIR.")
+        raise NasError(f"paths.benchmark={root}: no table of {space.title} found. Set paths.benchmark=DIR.")
     return AccuracyRangeQuery(table, space)
 
 

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_COUNT:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of architectures")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of architectures")
     return int(text)
 
 

@@ -72,7 +72,7 @@ def build_tables(options: argparse.Namespace) -> list[Table]:
         tasks = {entry.task for entry in entries if entry.origin == "run"}
         entries = [entry for entry in entries if entry.task in tasks]
     if not entries:
-        raise NasError("leaderboard: nothing fulfills all conditions. Leave out one of them, or use --metric '*'.")
+        raise NasError("leaderboard: no entry matches all options. Remove one, or use --metric '*'.")
     return arrange(entries, options.sort)
 
 

@@ -46,7 +46,7 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
     """Return the run directories that ``paths`` name, without repetitions. A directory of runs stands for all of them.
 
     Raises:
-        NasError: if a path is no directory, or holds no run.
+        NasError: if a path is no directory, or contains no run.
     """
     found: dict[Path, Path] = {}
     for given in paths:
@@ -57,7 +57,7 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
             raise NasError(f"leaderboard {given}: there is no such directory. Give directories of runs or sweeps.")
         runs = list(_runs_below(path))
         if not runs:
-            raise NasError(f"leaderboard {given}: holds no run. Give directories of runs or sweeps.")
+            raise NasError(f"leaderboard {given}: contains no run. Give directories of runs or sweeps.")
         found |= {run.resolve(): run for run in runs}
     return list(found.values())
 

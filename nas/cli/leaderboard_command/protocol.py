@@ -135,7 +135,7 @@ def _hydra(cfg: DictConfig | None) -> Iterator[None]:
 
 
 def _options(cfg: DictConfig) -> Options:
-    """Return the settings of a configuration that decide the result, without the seed."""
+    """Return the settings of a configuration that affect the result, without the seed."""
     found = course_of(cfg)
     found |= {key: OmegaConf.select(cfg, key, throw_on_missing=False) for key in SEPARATE}
     return {key: value for key, value in found.items() if key.rpartition(".")[2] != "seed"}

@@ -45,7 +45,7 @@ def _plot(source: str, output: Path | None, overwrite: bool) -> Path:
     """Draw the genotype and return the file.
 
     Raises:
-        NasError: if the genotype is none, or the file exists or cannot be written.
+        NasError: if the genotype is invalid, or the file exists or cannot be written.
     """
     genotype = load_genotype(source)
     space_of(genotype, (3, 32, 32), 10).check(genotype)

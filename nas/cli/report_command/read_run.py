@@ -124,7 +124,7 @@ def _name_missing(files: RunFiles, kind: str, summary: dict[str, Any], repeated:
         files.problems.append(NO_SUMMARY)
     for name in () if repeated else EXPECTED.get(kind, ()):
         if not files.has(name):
-            files.problems.append(f"{name} is missing: what it records is left out.")
+            files.problems.append(f"{name} is missing: sections that need it are omitted.")
 
 
 def _genotypes(history: Iterable[tuple[int, dict[str, Any]]], files: RunFiles) -> list[tuple[int, Genotype]]:

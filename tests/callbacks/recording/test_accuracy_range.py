@@ -108,7 +108,7 @@ def test_command_writes_the_files_again(searched: tuple[Path, Path], tmp_path: P
     ("option", "phrase"),
     [
         ("method=fair_darts", "method=fair_darts learns no distribution of ops (relaxation Sigmoid). Use another"),
-        ("callbacks.accuracy_range.root=none", "it has no table of NAS-Bench-201. Set paths.benchmark=DIR"),
+        ("callbacks.accuracy_range.root=none", "no table of NAS-Bench-201 found. Set paths.benchmark=DIR"),
     ],
     ids=["gates", "table"],
 )

@@ -119,7 +119,7 @@ def test_published_tables_are_filtered_and_sorted() -> None:
     [
         (["--space", "nas_bench_20"], ["unknown --space 'nas_bench_20'", "nas_bench_201"]),
         (["--metric", "acuracy"], ["unknown --metric 'acuracy'"]),
-        (["--space", "darts", "--method", "bohb"], ["nothing fulfills all conditions"]),
+        (["--space", "darts", "--method", "bohb"], ["no entry matches all options"]),
         (["nowhere"], ["leaderboard nowhere: there is no such directory"]),
         (["--output", "board.txt"], ["--output=board.txt: unknown format", ".html"]),
         (["--output", "nowhere/board.md"], ["there is no directory nowhere"]),
@@ -140,7 +140,7 @@ def test_files_are_not_overwritten_without_the_option(tmp_path: Path) -> None:
 
 
 def test_damaged_and_empty_directories_are_reported(runs: Path, tmp_path: Path) -> None:
-    run("search", "leaderboard", tmp_path).refused(f"leaderboard {tmp_path}: holds no run")
+    run("search", "leaderboard", tmp_path).refused(f"leaderboard {tmp_path}: contains no run")
     (tmp_path / "summary.json").write_text("{")
     done = run("search", "leaderboard", tmp_path)
     assert done.code == 1 and "is damaged" in done.erred and "no run has results" in done.erred
