@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from torch import nn
 
     from nas.architecture.cell import Genotype
     from nas.deploy.load import TrainedNetwork
+    from nas.nn.cost import Cost
 
 __version__ = "0.2.0"
 
@@ -25,3 +29,10 @@ def load(
     from nas.deploy.load import load as loaded  # torch is imported only where it is needed
 
     return loaded(source, genotype=genotype, shape=shape, normalize=normalize, **options)
+
+
+def count(network: nn.Module, shape: Sequence[int] = (3, 32, 32), rules: Iterable[str] | None = None) -> Cost:
+    """Count the parameters and the operations of any network for one input of ``shape`` (``nas.nn.cost.count``)."""
+    from nas.nn.cost import count as counted
+
+    return counted(network, shape, rules)

@@ -19,6 +19,7 @@ COMMANDS = {
     ),
     "leaderboard": ("nas.cli.leaderboard_command.command", "show published results and runs in one table per task"),
     "report": ("nas.cli.report_command.command", "write an HTML page about one or several runs"),
+    "count": ("nas.cli.count_command.command", "count the parameters and operations of a network"),
     "convert": ("nas.benchmarks.convert", "convert a published benchmark to one Parquet file"),
 }
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "accuracy-range": "nas.cli.accuracy_range_command.command",
     "leaderboard": "nas.cli.leaderboard_command.command",
     "report": "nas.cli.report_command.command",
+    "count": "nas.cli.count_command.command",
 }
 """Module of each command that is not a search; its ``main`` takes the arguments and returns the exit code."""
 

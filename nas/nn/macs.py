@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import torch
@@ -27,7 +28,7 @@ def count_parameters(network: nn.Module, auxiliary: bool = False) -> int:
     return sum(p.numel() for name, p in network.named_parameters() if auxiliary or "auxiliary" not in name)
 
 
-def count_macs(network: nn.Module, shape: tuple[int, int, int], bias: bool = False) -> int:
+def count_macs(network: nn.Module, shape: tuple[int, ...], bias: bool = False) -> int:
     """Return the multiply-adds of the convolutions and linear layers for one image of ``shape`` (C, H, W).
 
     Batch norm, activations, pooling and sums are not counted. See ``count_operations`` for the details.
@@ -41,17 +42,15 @@ def count_macs(network: nn.Module, shape: tuple[int, int, int], bias: bool = Fal
     return count_operations(network, shape, "macs_bias" if bias else "macs")
 
 
-def count_operations(
-    network: nn.Module, shape: tuple[int, int, int], rule: str, arch: Architecture | None = None
-) -> int:
-    """Return the operations of a network for one image of ``shape`` (C, H, W), by one of ``RULES``.
+def count_operations(network: nn.Module, shape: tuple[int, ...], rule: str, arch: Architecture | None = None) -> int:
+    """Return the operations of a network for one input of ``shape``, such as (C, H, W), by one of ``RULES``.
 
     Layers are counted once per execution in evaluation mode, hence without the auxiliary head. The network may be on
     the meta device. Its training mode and buffers and the global random state remain unchanged.
 
     Args:
-        network: network of a genotype, or a supernet.
-        shape: channels, height and width of the image.
+        network: any module, such as the network of a genotype or a supernet.
+        shape: shape of an input without the batch dimension, such as channels, height and width of an image.
         rule: name of the rule.
         arch: architecture of a supernet, None for the network of a genotype.
 
@@ -89,10 +88,10 @@ def count_operations(
     return sum(counts)
 
 
-def _forward(network: nn.Module, shape: tuple[int, int, int], batch: int, arch: Architecture | None) -> None:
+def _forward(network: nn.Module, shape: tuple[int, ...], batch: int, arch: Architecture | None) -> None:
     """Run one pass without side effects: on copies of the buffers, and on CPU tensors for a network on meta."""
     state = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    like = next(network.parameters())
+    like = next(itertools.chain(network.parameters(), network.buffers()), torch.empty(0))
     if like.is_meta:
         state |= dict(network.named_parameters())
         state = {name: torch.empty_like(tensor, device="cpu") for name, tensor in state.items()}
@@ -155,7 +154,7 @@ def _ptflops(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
 
 
 def _global_pool(layer: nn.Module, x: torch.Size, output: torch.Size) -> int:
-    return x.numel() + output.numel() if isinstance(layer, GlobalPool) else 0
+    return x.numel() + output.numel() if isinstance(layer, (GlobalPool, nn.AdaptiveAvgPool2d)) else 0
 
 
 RULES: Mapping[str, Rule] = {

@@ -1,0 +1,1 @@
+"""Command ``nas-search count``: parameters and operations of a network."""

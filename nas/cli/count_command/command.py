@@ -1,0 +1,133 @@
+"""Command ``nas-search count``: parameters and operations of a network."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from nas.cli.checks.options import check_network
+from nas.nn.cost import Cost, count
+from nas.nn.macs import RULES
+from nas.spaces.genotype_file import find_published, load_genotype
+from nas.spaces.registry import space_of
+from nas.utils.errors import NasError, one_line
+from nas.utils.program import program
+
+DESCRIPTION = """Count the parameters and the operations of a network for one input.
+NETWORK is any value of genotype= of train.py, or PACKAGE.MODULE:FUNCTION, a function or class of your own that returns
+a torch.nn.Module."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    try:
+        cost = _count(options)
+    except NasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(_as_json(cost) if options.json else _as_table(cost))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(f"{program('search')} count", description=DESCRIPTION)
+    parser.add_argument("network", metavar="NETWORK", help="such as PC_DARTS_cifar, a run, or my_package.nets:resnet")
+    parser.add_argument(
+        "--shape", nargs="+", type=int, default=[3, 32, 32], metavar="N", help="shape of an input (default: 3 32 32)"
+    )
+    parser.add_argument("--classes", type=int, default=10, metavar="N", help="classes of a genotype's network (10)")
+    parser.add_argument(
+        "--network", nargs="+", default=[], metavar="KEY=VALUE", dest="options", help="options of a genotype's network"
+    )
+    parser.add_argument("--rule", nargs="+", choices=list(RULES), metavar="RULE", help=f"{', '.join(RULES)}; all")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _count(options: argparse.Namespace) -> Cost:
+    """Build the network and count. Raises NasError if there is none, or it does not accept the shape."""
+    for name, values in (("shape", options.shape), ("classes", [options.classes])):
+        if min(values) < 1:
+            raise NasError(f"--{name} {' '.join(map(str, values))}: numbers start at 1.")
+    network = _import(options.network) if _is_import(options.network) else _network_of_genotype(options)
+    try:
+        return count(network, options.shape, options.rule)
+    except NasError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        shape = " ".join(map(str, options.shape))
+        raise NasError(f"--shape {shape}: {options.network} fails on it ({one_line(error)}). Set --shape.") from None
+
+
+def _is_import(text: str) -> bool:
+    module, separator, name = text.partition(":")
+    return bool(separator) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def _import(text: str) -> nn.Module:
+    """Return the module that ``PACKAGE.MODULE:FUNCTION`` builds."""
+    module, _, name = text.partition(":")
+    try:
+        build = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise NasError(f"{text}: {one_line(error)}. Install the package, or set PYTHONPATH.") from None
+    try:
+        network = build if isinstance(build, nn.Module) else build()
+    except TypeError as error:
+        raise NasError(f"{text}: {one_line(error)}. Name a function that needs no arguments.") from None
+    if not isinstance(network, nn.Module):
+        raise NasError(f"{text}: returns {type(network).__name__}. Name a function that returns a torch.nn.Module.")
+    return network
+
+
+def _network_of_genotype(options: argparse.Namespace) -> nn.Module:
+    """Return the final network of a genotype on the meta device, with published options unless others are given."""
+    genotype = load_genotype(options.network)
+    if len(options.shape) != 3:
+        raise NasError(f"--shape {' '.join(map(str, options.shape))}: networks of genotypes take images. Set C H W.")
+    channels, height, width = options.shape
+    space, entry = space_of(genotype, (channels, height, width), options.classes), find_published(options.network)
+    chosen = {**({} if entry is None else entry.network_options((height, width))), **_given(options.options)}
+    check_network("--network", space, chosen)
+    with torch.device("meta"):
+        return space.network(genotype, **chosen)
+
+
+def _given(pairs: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name.isidentifier():
+            raise NasError(f"--network {pair}: options are KEY=VALUE, such as layers=8.")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise NasError(f"--network {pair}: the value is no number, word or list. Correct it.") from None
+    return found
+
+
+def _as_table(cost: Cost) -> str:
+    rows = {"parameters": cost.parameters}
+    rows |= {"auxiliary head": cost.auxiliary_parameters} if cost.auxiliary_parameters else {}
+    rows |= cost.operations
+    width, digits = max(map(len, rows)), max(len(f"{value:,}") for value in rows.values())
+    lines = (f"{name:<{width}}  {value:>{digits},}  {value / 1e6:.6g} M" for name, value in rows.items())
+    return "\n".join(lines)
+
+
+def _as_json(cost: Cost) -> str:
+    found = {"parameters": cost.parameters, "auxiliary_parameters": cost.auxiliary_parameters}
+    return json.dumps(found | dict(cost.operations))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
