@@ -49,7 +49,7 @@ CLI_ROOMS = (
     "build",
     "jobs",
     "main",
-    "data_command dashboard_command accuracy_range_command plot_command leaderboard_command",
+    "data_command dashboard_command accuracy_range_command plot_command leaderboard_command count_command",
     "report_command",
     "search train",
 )
