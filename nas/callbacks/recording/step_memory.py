@@ -116,13 +116,15 @@ def _state_per_element(optimizer: Optimizer, dtype: torch.dtype) -> float:
 
 
 def _peak(network: nn.Module, count: int, shape: Sequence[int], arch: Architecture | None) -> int:
-    """Return the peak of the forward and backward pass of a batch of ``count`` images."""
+    """Return the peak of the forward and backward pass of a batch of ``count`` images, without gradients of weights.
+
+    At the end of the backward pass of a small batch those exceed the activations, so they are counted apart.
+    """
     like = next(network.parameters())
-    images = torch.zeros(count, *shape, dtype=like.dtype, device=like.device)
+    images = torch.zeros(count, *shape, dtype=like.dtype, device=like.device, requires_grad=True)
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    weights = [p for p in network.parameters() if p.requires_grad]
     rows = {name: _leaf(row) for name, row in (arch or {}).items()}
-    inputs = [*weights, *(tensor for row in rows.values() for tensor in (row.op, row.edge) if tensor is not None)]
+    inputs = [images, *(tensor for row in rows.values() for tensor in (row.op, row.edge) if tensor is not None)]
 
     def step() -> None:
         with torch.enable_grad():

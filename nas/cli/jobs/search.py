@@ -43,6 +43,7 @@ from nas.cli.run_dir.figures import (
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
+from nas.cli.run_dir.terminal import finish_panel
 from nas.cli.run_dir.tracking import log_results
 from nas.data.base import ImageData
 from nas.searches.base import Search, SupernetSearch
@@ -67,6 +68,7 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
     data, search = build(cfg)
     search.check_precision(precision(cfg))  # the given one: on a CPU Lightning replaces 16-mixed
     if isinstance(search, BlackBoxSearch) and search.repetitions > 1:
+        finish_panel()  # repetitions have no trainer, whose start completes the panel
         return run_repetitions(cfg, search, data)
     try:
         last = build_checkpointing(cfg.activation_checkpointing)

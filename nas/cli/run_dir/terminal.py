@@ -18,6 +18,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from nas.utils.printable import printable
+
 WIDTH = 14  # characters of a label
 WIDEST = 140  # columns of a panel
 ROW = re.compile(rf"(?=.{{{WIDTH}}} \S)([a-z]+(?: [a-z]+)*) +(\S.*)", re.DOTALL)
@@ -71,7 +73,13 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
             console.print(rows_panel(title, rows, min(console.width, WIDEST)))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print, collect or drop a record."""
+        """Print, collect or drop a record. An error of the console does not end the run."""
+        try:
+            self._emit(record)
+        except Exception:
+            self.handleError(record)
+
+    def _emit(self, record: logging.LogRecord) -> None:
         row = as_row(record.getMessage()) if record.levelno == logging.INFO else None
         if row is not None and self.short and row[0] in NOT_IN_SWEEPS:
             return
@@ -95,7 +103,7 @@ def rows_panel(title: str, rows: Sequence[Row], width: int) -> Panel:
     table.add_column(style="bold cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in rows:
-        table.add_row(label, Text(text))
+        table.add_row(label, Text("\n".join(map(printable, text.splitlines()))))
     return Panel(table, title=title, title_align="left", border_style="cyan", width=width)
 
 

@@ -89,6 +89,20 @@ def test_estimate_is_the_peak_of_a_weight_step(checkpointing: bool) -> None:
     assert memory.gradients + memory.activations(32) == pytest.approx(measure_peak(step), rel=0.12)
 
 
+def test_gradients_larger_than_activations_hide_none_of_them() -> None:
+    module = search(channels=32)
+    small = (3, 4, 4)
+    images, labels = torch.zeros(64, *small), torch.zeros(64, dtype=torch.int64)
+    memory = estimate_step(module, small, [])
+
+    def step() -> None:
+        arch = module.relaxation.sample_for_weights(module.masks)
+        F.cross_entropy(module.supernet(images, arch), labels).backward()
+
+    assert memory.gradients > 4 * memory.image
+    assert 0.9 < (memory.gradients + memory.activations(64)) / measure_peak(step) < 1.3
+
+
 @pytest.mark.parametrize("relaxation", [Softmax, Gumbel])
 def test_estimate_changes_no_state_of_a_search(relaxation: Any) -> None:
     module = search(relaxation)

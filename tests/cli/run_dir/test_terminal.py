@@ -108,3 +108,15 @@ def test_no_color_and_simple_terminals_have_plain_output(monkeypatch: pytest.Mon
 )
 def test_rows_have_a_label_of_fixed_width(line: str, row: tuple[str, str] | None) -> None:
     assert as_row(line) == row
+
+
+def test_text_that_is_not_unicode_does_not_end_a_run(
+    log: logging.Logger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = in_terminal(log, monkeypatch)
+    with panel("search"):
+        log.info("%-14s %s", "run directory", "/data/caf\udce9")
+    assert "/data/caf" in screen.getvalue()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    log.info("naïve")
+    assert "UnicodeEncodeError" in capsys.readouterr().err
