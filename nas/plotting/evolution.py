@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ COLUMNS = 4  # panels of edges in a row, for up to 8 edges; 7 for more
 FONT = 9.0
 CEILINGS = (0.2, 0.4, 0.6, 1.0)
 
-Scores = Mapping[str, Sequence[Sequence[float]]]
+Scores = Mapping[str, Sequence[Sequence[float | None]]]
 
 
 class _Block(NamedTuple):
@@ -38,14 +38,14 @@ def evolution_figure(epochs: Sequence[int], scores: Sequence[Scores], cells: Map
 
     Args:
         epochs: epochs, counted from 0.
-        scores: for each epoch the scores [edges, ops] of each cell type.
+        scores: for each epoch the scores [edges, ops] of each cell type. None, NaN and infinities leave a gap.
         cells: the cell types.
     """
     names = [name for name in cells if scores and name in scores[-1]]
     blocks = [_block(name, cells[name]) for name in names]
     ops = list(dict.fromkeys(op for block in blocks for op in block.cell.ops))
     colors = op_colors(ops)
-    highest = max((value for table in scores for name in names for row in table[name] for value in row), default=1.0)
+    highest = _highest(row for table in scores for name in names for row in table[name])
     ceiling = next((ceiling for ceiling in CEILINGS if highest <= ceiling), highest)
     width, row, title, legend = 1.75 * max(b.columns for b in blocks) + 0.6, 1.3, 0.4, 0.15 + 0.2 * _lines(ops)
     height = sum(b.rows * row + title for b in blocks) + legend + 0.2
@@ -63,8 +63,8 @@ def evolution_figure(epochs: Sequence[int], scores: Sequence[Scores], cells: Map
         for edge in range(len(block.cell.edges)):
             x, y = 0.5 + 1.75 * (edge % block.columns), top - title - row * (edge // block.columns + 1) + 0.3
             axes = figure.add_axes((x / width, y / height, 1.45 / width, (row - 0.45) / height))
-            values = [table[block.name][edge] for table in scores]
-            _draw_edge(axes, block.cell, edge, [epoch + 1 for epoch in epochs], values, colors, ceiling)
+            rows = [table[block.name][edge] for table in scores]
+            _draw_edge(axes, block.cell, edge, [epoch + 1 for epoch in epochs], rows, colors, ceiling)
         top -= block.rows * row + title
     figure.text(
         0.5,
@@ -75,12 +75,22 @@ def evolution_figure(epochs: Sequence[int], scores: Sequence[Scores], cells: Map
         ha="center",
         va="bottom",
     )
-    lines = [Line2D([], [], color=colors[op], lw=2) for op in ops]
+    handles = [Line2D([], [], color=colors[op], lw=2) for op in ops]
     figure.legend(
-        lines, [label(op) for op in ops], loc="lower center", ncols=math.ceil(len(ops) / _lines(ops)), fontsize=FONT,
+        handles, [label(op) for op in ops], loc="lower center", ncols=math.ceil(len(ops) / _lines(ops)), fontsize=FONT,
         labelcolor=INK, frameon=False,
     )  # fmt: skip
     return figure
+
+
+def _highest(rows: Iterable[Sequence[float | None]]) -> float:
+    """Return the highest score, 1 without any."""
+    return max((value for row in rows for value in map(_finite, row) if not math.isnan(value)), default=1.0)
+
+
+def _finite(value: float | None) -> float:
+    """Return a score, NaN for any other value."""
+    return value if value is not None and math.isfinite(value) else math.nan
 
 
 def _block(name: str, cell: Cell) -> _Block:
@@ -99,13 +109,13 @@ def _draw_edge(
     cell: Cell,
     edge: int,
     epochs: Sequence[int],
-    values: Sequence[Sequence[float]],
+    rows: Sequence[Sequence[float | None]],
     colors: Mapping[str, str],
     ceiling: float,
 ) -> None:
     for position, op in enumerate(cell.ops):
         if (edge, op) not in cell.excluded:
-            line = [row[position] for row in values]
+            line = [_finite(row[position]) for row in rows]
             axes.plot(epochs, line, color=colors[op], lw=1.4, marker="o" if len(epochs) == 1 else "", ms=4)
     source, target = cell.edges[edge]
     axes.set_title(f"{source}->{target}", fontsize=FONT, color=INK, pad=2)

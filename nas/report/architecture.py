@@ -71,7 +71,8 @@ def share_charts(run: Run) -> list[Chart]:
 def score_panels(run: Run) -> list[Chart]:
     """Draw the scores of the ops over the epochs, one small chart per edge."""
     charts: list[Chart] = []
-    shown = run.scores[:: math.ceil(len(run.scores) / MAX_EPOCHS)] if run.scores else []
+    every = max(math.ceil(len(run.scores) / MAX_EPOCHS), 1)
+    shown = run.scores[(len(run.scores) - 1) % every :: every]  # with the last epoch
     epochs = [float(epoch) for epoch, _ in shown]
     for cell, table in run.scores[-1][1].items() if run.scores else ():
         ops, edges = op_names(run, cell, len(table[0])), edge_names(run, cell, len(table))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from markupsafe import Markup
@@ -18,7 +18,7 @@ from nas.plotting.figure import label, new_figure
 from nas.report.svg import INK, SERIES, STYLE, css_color, inline_svg
 
 WIDTH, HEIGHT = 4.2, 2.6  # inches
-MAX_POINTS = 300  # points of a line; longer lines are averaged
+MAX_POINTS = 300  # points of a line; longer lines are thinned
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ def series_color(number: int) -> str:
     return SERIES[number % len(SERIES)]
 
 
+def series_style(number: int) -> Literal["line", "dashed"]:
+    """Return the style of a series by its number: series with the same color have different styles."""
+    return "dashed" if number // len(SERIES) % 2 else "line"
+
+
 def line_chart(
     name: str,
     title: str,
@@ -93,10 +98,15 @@ def line_chart(
         axes.set_xlabel(label(x_label))
         axes.margins(x=0.02)
         svg = inline_svg(figure, name, _describe(title, lines))
-    legend = [(line.label, css_color(line.color)) for line in lines] if len(lines) > 1 or reference else []
+    legend = [legend_entry(line) for line in lines] if len(lines) > 1 or reference else []
     if reference is not None:
         legend.append((f"{reference[0]} {reference[1]:.2f} (dashed)", css_color(INK)))
     return Chart(title, svg, legend, note)
+
+
+def legend_entry(line: Line) -> tuple[str, str]:
+    """Return the entry (text, CSS color) of a line in a legend."""
+    return f"{line.label} (dashed)" if line.style == "dashed" else line.label, css_color(line.color)
 
 
 def area_chart(
@@ -110,7 +120,8 @@ def area_chart(
     """Draw shares of a whole over the epochs as stacked areas, in percent."""
     total = np.maximum(np.sum([list(part) for part in parts.values()], axis=0), 1e-12)
     shares = {key: 100 * np.asarray(part, float) / total for key, part in parts.items()}
-    x, shares = _thin(x), {key: np.asarray(_thin(part.tolist())) for key, part in shares.items()}
+    last = ", ".join(f"{key} {part[-1]:.0f} %" for key, part in shares.items())
+    x, shares = _thin(x, np.mean), {key: np.asarray(_thin(part.tolist(), np.nanmean)) for key, part in shares.items()}
     if len(x) == 1:  # an area needs a width
         x, shares = [x[0] - 0.5, x[0] + 0.5], {key: np.repeat(part, 2) for key, part in shares.items()}
     with rc_context(STYLE):
@@ -119,7 +130,6 @@ def area_chart(
         axes.set(ylim=(0, 100), xlim=(min(x), max(x)))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel("epoch")
-        last = ", ".join(f"{key} {part[-1]:.0f} %" for key, part in shares.items())
         svg = inline_svg(figure, name, f"{title}. At the end: {last}.")
     return Chart(title, svg, [(key, css_color(colors[key])) for key in shares], note)
 
@@ -131,9 +141,10 @@ def _new_axes() -> tuple[Figure, Axes]:
 
 
 def _draw(axes: Axes, line: Line) -> None:
-    x, y = _thin(line.x), _thin(line.y)
+    x, y = _thinned(line)
     if line.low and line.high:
-        axes.fill_between(x, _thin(line.low), _thin(line.high), color=line.color, alpha=0.18, lw=0)
+        middle, low, high = _thin(line.x, np.mean), _thin(line.low, np.nanmin), _thin(line.high, np.nanmax)
+        axes.fill_between(middle, low, high, color=line.color, alpha=0.18, lw=0)
     if line.style == "points":
         axes.plot(x, y, ".", color=line.color, ms=3, alpha=0.6)
         return
@@ -152,12 +163,36 @@ def _widen(axes: Axes) -> None:
         axes.set_ylim(middle - least / 2, middle + least / 2)
 
 
-def _thin(values: Sequence[float]) -> list[float]:
-    """Return at most ``MAX_POINTS`` means of consecutive values."""
-    size = math.ceil(len(values) / MAX_POINTS)
-    if size <= 1:
+def _thinned(line: Line) -> tuple[list[float], list[float]]:
+    """Return the points of a line to draw: means of blocks, the last points of blocks (steps), or some of the points.
+
+    The highest and the lowest one of separate points are always drawn.
+    """
+    if line.style == "steps":
+        return _thin(line.x, _last), _thin(line.y, _last)
+    if line.style != "points":
+        return _thin(line.x, np.mean), _thin(line.y, np.nanmean)
+    finite = [position for position, value in enumerate(line.y) if math.isfinite(value)]
+    extremes = {of(finite, key=lambda position: line.y[position]) for of in (min, max) if finite}
+    kept = sorted({*range(0, len(line.y), _block_size(line.y)), *extremes})
+    return [line.x[position] for position in kept], [line.y[position] for position in kept]
+
+
+def _thin(values: Sequence[float], of: Callable[[Any], Any]) -> list[float]:
+    """Return at most ``MAX_POINTS`` values: ``of`` each block of consecutive ones, NaN for a block of NaN."""
+    size = _block_size(values)
+    if size == 1:
         return list(values)
-    return [float(np.mean(values[start : start + size])) for start in range(0, len(values), size)]
+    blocks = [np.asarray(values[start : start + size], float) for start in range(0, len(values), size)]
+    return [math.nan if np.isnan(block).all() else float(of(block)) for block in blocks]
+
+
+def _block_size(values: Sequence[float]) -> int:
+    return max(math.ceil(len(values) / MAX_POINTS), 1)
+
+
+def _last(block: Sequence[float]) -> float:
+    return block[-1]
 
 
 def _describe(title: str, lines: Sequence[Line]) -> str:

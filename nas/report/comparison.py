@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from nas.plotting.figure import label, new_figure
-from nas.report.chart import WIDTH, Chart, Line, line_chart, series_color
+from nas.report.chart import WIDTH, Chart, Line, legend_entry, line_chart, series_color, series_style
 from nas.report.groups import Group, title_of
 from nas.report.queries import best_so_far
 from nas.report.run import Points, Run
 from nas.report.statistics import Ranks
-from nas.report.svg import GRAY, INK, STYLE, css_color, inline_svg
+from nas.report.svg import GRAY, INK, STYLE, inline_svg
 
 MAX_GROUPS = 20
 CURVES = (
@@ -52,7 +52,8 @@ def curve_charts(groups: Sequence[Group]) -> list[Chart]:
 
 def result_chart(groups: Sequence[Group], name: str, identifier: str) -> Chart:
     """Draw the values of a result as points, and their mean and standard deviation, one row per group."""
-    having = sorted((g for g in groups if g.results(name)), key=lambda g: fmean(g.results(name)))[-MAX_GROUPS:]
+    found = sorted((g for g in groups if g.results(name)), key=lambda g: fmean(g.results(name)))
+    having = found[-MAX_GROUPS:]
     with rc_context(STYLE):
         figure = new_figure(WIDTH, 0.32 * len(having) + 0.75, layout="constrained")
         figure.patch.set_visible(False)
@@ -68,7 +69,8 @@ def result_chart(groups: Sequence[Group], name: str, identifier: str) -> Chart:
         axes.set_ylim(-0.6, len(having) - 0.4)
         text = ", ".join(f"{group.name} {fmean(group.results(name)):.2f}" for group in reversed(having))
         svg = inline_svg(figure, identifier, f"Means of {title_of(name)}: {text}.")
-    return Chart(title_of(name).capitalize(), svg, (), "Gray: seeds. Colored: mean and standard deviation (n - 1).")
+    note = "Gray: seeds. Colored: mean and standard deviation (n - 1)."
+    return Chart(title_of(name).capitalize(), svg, (), note + _omitted(len(found), f"the best {MAX_GROUPS}"))
 
 
 def rank_chart(ranks: Ranks, groups: Sequence[Group], name: str) -> Chart:
@@ -97,7 +99,7 @@ def rank_chart(ranks: Ranks, groups: Sequence[Group], name: str) -> Chart:
         note += f" Bar: critical difference {ranks.critical_difference:.2f} (Nemenyi, 5 %)."
     else:
         note += " A critical difference needs 3 groups and 5 common seeds."
-    return Chart("Mean ranks", svg, (), note)
+    return Chart("Mean ranks", svg, (), note + _omitted(len(ranks.mean), f"the best {MAX_GROUPS}"))
 
 
 def _banded(
@@ -109,10 +111,14 @@ def _banded(
     all_groups: Sequence[Group] | None = None,
 ) -> Chart | None:
     """Draw a line with a band for each group that has points, None if there is none."""
-    lines, several = [], False
-    for group in groups[:MAX_GROUPS]:
+    lines: list[Line] = []
+    several, left_out = False, 0
+    for group in groups:
         curves = [points for points in map(points_of, group.runs) if points is not None and points.x]
         if not curves:
+            continue
+        if len(lines) == MAX_GROUPS:
+            left_out += 1
             continue
         x = sorted({value for curve in curves for value in curve.x})
         table = np.full((len(curves), len(x)), math.nan)
@@ -123,14 +129,30 @@ def _banded(
         middle, low, high = (
             [float(of(column)) if len(column) else math.nan for column in finite] for of in (np.mean, np.min, np.max)
         )
-        color, banded = _color(all_groups or groups, group), len(curves) > 1
+        number, banded = list(all_groups or groups).index(group), len(curves) > 1
         several |= banded
-        lines.append(Line(group.name, x, middle, color, low if banded else (), high if banded else ()))
+        lines.append(
+            Line(
+                group.name,
+                x,
+                middle,
+                series_color(number),
+                low if banded else (),
+                high if banded else (),
+                series_style(number),
+            )
+        )
     if not lines:
         return None
     note = "Mean over the seeds; band: minimum to maximum." if several else ""
+    note = f"{note}{_omitted(len(lines) + left_out, f'the first {MAX_GROUPS}')}".strip()
     chart = line_chart(name, title, lines, x_label, note)
-    return chart if chart.legend else Chart(title, chart.svg, [(lines[0].label, css_color(lines[0].color))], note)
+    return chart if chart.legend else Chart(title, chart.svg, [legend_entry(lines[0])], note)
+
+
+def _omitted(count: int, shown: str) -> str:
+    """Return a sentence on the groups that a chart leaves out, "" if it shows all."""
+    return f" Only {shown} of {count} groups are shown." if count > MAX_GROUPS else ""
 
 
 def _color(groups: Sequence[Group], group: Group) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
+from nas.report.group_options import options_of
 from nas.report.run import Run, is_number
 
 COLUMNS = (
@@ -27,8 +29,6 @@ COLUMNS = (
 SCORES = tuple(name for name, _ in COLUMNS[:9])
 """Results to compare groups by, best first. Higher is better for all of them."""
 MILLIONS = ("parameters", "macs")
-IGNORED = ("seed", "seeds", "method", "space", "dataset", "experiment", "run_name", "group", "tags", "ckpt_path")
-"""Options that do not distinguish groups."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Group:
     """Runs with equal method, space, data set and options.
 
     Attributes:
-        name: text that distinguishes the group from the other ones.
+        name: text that distinguishes the group from the other ones, unique.
         label: method, and the options that differ; for legends.
         kind, space, dataset: common to all members.
         value_of: description of the result ``value``, "" without one.
@@ -96,7 +96,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
             name = f"{label} ({', '.join(dict.fromkeys(parts))})" if parts else label
             value_of = next((str(run.summary["value_of"]) for run in members if "value_of" in run.summary), "")
             groups.append(Group(name, label, kind, space, dataset, value_of, [m for r in members for m in _members(r)]))
-    return groups
+    return _with_unique_names(groups)
 
 
 def common_scores(groups: Sequence[Group]) -> list[str]:
@@ -116,7 +116,7 @@ def title_of(name: str) -> str:
 
 def _split(runs: Sequence[Run]) -> dict[tuple[str, ...], list[Run]]:
     """Split runs by the options (key=value) that differ between them."""
-    options = [{key: value for key, value in run.overrides.items() if not _is_ignored(key)} for run in runs]
+    options = [options_of(run) for run in runs]
     keys = dict.fromkeys(key for found in options for key in found)
     varying = [key for key in keys if len({found.get(key) for found in options}) > 1]
     groups: dict[tuple[str, ...], list[Run]] = {}
@@ -125,8 +125,20 @@ def _split(runs: Sequence[Run]) -> dict[tuple[str, ...], list[Run]]:
     return groups
 
 
-def _is_ignored(key: str) -> bool:
-    return key in IGNORED or key.partition(".")[0] in ("hydra", "paths", "logger", "extras", "trainer", "genotype")
+def _with_unique_names(groups: Sequence[Group]) -> list[Group]:
+    """Add the parts that only other groups of the same name have, and then a number, to the names of groups."""
+    parts = {"kind": attrgetter("kind"), "space": attrgetter("space"), "data set": attrgetter("dataset")}
+    used, found = set[str](), []
+    for group in groups:
+        others = [other for other in groups if other.name == group.name]
+        unknown = [part for part, value in parts.items() if not value(group) and any(map(value, others))]
+        base = f"{group.name} (unknown {', '.join(unknown)})" if unknown else group.name
+        name, number = base, 2
+        while name in used:
+            name, number = f"{base} [{number}]", number + 1
+        used.add(name)
+        found.append(replace(group, name=name))
+    return found
 
 
 def _members(run: Run) -> list[Member]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import resources
@@ -22,6 +23,7 @@ from nas.report.queries import query_charts
 from nas.report.run import Run
 from nas.report.statistics import mean_and_std, paired_tests, rank_groups
 from nas.spaces.notation import native_string
+from nas.utils.printable import REPLACEMENT
 
 
 def run_page(run: Run) -> str:
@@ -121,14 +123,14 @@ def _render(template: str, **values: Any) -> str:
     environment.filters["isfinite"] = math.isfinite
     style, script = _read("style.css"), _read("slider.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = environment.get_template(template)
-    return page.render(
+    page = environment.get_template(template).render(
         **values,
         style=Markup(style),  # noqa: S704 - a file of this package
         script=Markup(script),  # noqa: S704 - a file of this package
         script_digest=digest,
         made=f"{datetime.now():%Y-%m-%d %H:%M}",
     )
+    return re.sub("[\ud800-\udfff]", REPLACEMENT, page)  # lone surrogates cannot be encoded
 
 
 def _read(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from nas.report.chart import Chart, Line, line_chart, series_color
+from nas.report.chart import MAX_POINTS, Chart, Line, line_chart, series_color
 from nas.report.run import Points, Query, Run
 
 
@@ -20,6 +20,8 @@ def query_charts(run: Run) -> list[Chart]:
         ]
         of = run.summary.get("value_of")
         note = f"Value: {of}." if isinstance(of, str) else ""
+        if len(x) > MAX_POINTS:
+            note = f"{note} A part of the {len(x)} evaluations is shown.".strip()
         charts.append(line_chart("queries", "Value of the evaluations", lines, "evaluation", note))
     if run.repetitions:
         for number, (name, band) in enumerate(run.anytime.items()):

@@ -124,7 +124,9 @@ class Run:
     def ops_in_order(self) -> list[str]:
         """All ops of the cell types and genotypes."""
         names = [op for cell in self.cells.values() for op in cell.ops]
-        return list(dict.fromkeys([*names, *(op for _, counts in self.ops for op in counts)]))
+        names += [op for _, counts in self.ops for op in counts]
+        links = (link for _, genotype in self.genotypes for cell in genotype.cells.values() for link in cell.links)
+        return list(dict.fromkeys([*names, *(op for op, _, _ in links)]))
 
 
 def is_number(value: Any) -> bool:

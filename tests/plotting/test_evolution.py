@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -40,3 +42,14 @@ def test_evolution_has_a_scale_for_all_panels() -> None:
         table[3, 2] = highest - 1e-3
         figure = evolution_figure([0], [{"cell": table.double().tolist()}], cells)
         assert [axes.get_ylim()[1] for axes in figure.axes] == pytest.approx([1.02 * ceiling] * 6)
+
+
+def test_evolution_omits_scores_of_a_diverged_search() -> None:
+    cells = NasBench201((3, 32, 32), 10).cells
+    finite, diverged = [[0.3] * 5] * 6, [[None, float("nan"), float("inf"), 0.1, 0.1]] * 6
+    figure = evolution_figure([0, 1], [{"cell": finite}, {"cell": diverged}], cells)
+    assert [axes.get_ylim()[1] for axes in figure.axes] == pytest.approx([1.02 * 0.4] * 6)
+    assert all(math.isnan(line.get_ydata()[1]) for line in figure.axes[0].lines[:3])
+    figure.draw_without_rendering()
+    figure = evolution_figure([0], [{"cell": [[None] * 5] * 6}], cells)
+    assert figure.axes[0].get_ylim()[1] == pytest.approx(1.02)

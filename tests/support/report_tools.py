@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 BEST = 94.37
@@ -52,6 +57,22 @@ def change_summary(run: Path, **values: Any) -> None:
     """Set entries of summary.json."""
     path = run / "summary.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def deny_access(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """Make a directory unreadable, also for root, who may read all directories."""
+
+    def denied(function: Callable[..., Any], itself: bool) -> Callable[..., Any]:
+        def call(path: Any = ".", *arguments: Any, **options: Any) -> Any:
+            below = Path(path) if isinstance(path, str | Path) else Path()
+            if directory in below.parents or (itself and below == directory):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return function(path, *arguments, **options)
+
+        return call
+
+    for name, itself in (("stat", False), ("open", False), ("listdir", True), ("scandir", True)):
+        monkeypatch.setattr(os, name, denied(getattr(os, name), itself))
 
 
 class Page(HTMLParser):

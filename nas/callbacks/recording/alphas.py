@@ -73,14 +73,14 @@ def _rounded(tables: Mapping[str, Tensor]) -> dict[str, list[list[float]]]:
 
 
 def recorded_distribution(line: Mapping[str, Any], shape: tuple[int, int]) -> Distribution | None:
-    """Return the distribution over architectures in a line of alphas.jsonl, None if the line has none.
+    """Return the distribution over architectures with one cell type in a line of alphas.jsonl, None without one.
 
     Args:
         line: a line of ``read_alphas``.
-        shape: edges and ops of each cell type.
+        shape: edges and ops of the cell type.
 
     Raises:
-        NasError: if the values are no parameters of a distribution of this shape.
+        NasError: if the values are not the parameters of one distribution of this shape.
     """
     kind = line.get("distribution")
     if kind is None:
@@ -88,7 +88,8 @@ def recorded_distribution(line: Mapping[str, Any], shape: tuple[int, int]) -> Di
     try:
         values = line["concentration" if kind == "dirichlet" else "scores"]
         tables = {str(name): torch.tensor(table, dtype=torch.float64) for name, table in values.items()}
-        if kind not in get_args(DistributionKind) or not all(_is_parameter(table, shape) for table in tables.values()):
+        (table,) = tables.values()
+        if kind not in get_args(DistributionKind) or not _is_parameter(table, shape):
             raise ValueError("no parameters of a distribution")
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
         raise NasError(

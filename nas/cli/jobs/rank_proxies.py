@@ -17,6 +17,7 @@ from nas.cli.build import build_data, build_space, dataset_name, device_without_
 from nas.cli.checks.options import check_network
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import split_figures
+from nas.cli.run_dir.layout import remove_failure
 from nas.cli.run_dir.progress import LoopProgress
 from nas.cli.run_dir.summary import Summary
 from nas.data.base import ImageData
@@ -57,6 +58,7 @@ def run(cfg: DictConfig) -> float | None:
     ranking = build_ranking(cfg, space, data, device)
     identity = _identity(cfg, ranking)
     remove_temporary_files(Path(cfg.paths.output))
+    remove_failure(Path(cfg.paths.output))
     with LoopProgress(len(ranking.candidates), ranking.proxy.name) as progress:
         records = ranking.run(Path(cfg.paths.output), identity, progress)
     return _finish(cfg, ranking, report, records, identity, device, split_figures(data))

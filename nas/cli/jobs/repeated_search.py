@@ -24,7 +24,7 @@ from nas.cli.build import dataset_name, device_without_trainer
 from nas.cli.overrides.renamed import has_old_names
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost, split_figures
-from nas.cli.run_dir.layout import REPETITIONS
+from nas.cli.run_dir.layout import REPETITIONS, remove_failure
 from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.repetition_log import TIMING, decode_curve, encode_curve, read_repetitions, read_seconds
@@ -50,6 +50,7 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) ->
     output = Path(cfg.paths.output)
     output.mkdir(parents=True, exist_ok=True)
     remove_temporary_files(output)
+    remove_failure(output)
     if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
         save_record(output / ".hydra", cfg)  # a further resume has the present number of repetitions
     seconds = _run_missing(search, evaluator, rows, output / REPETITIONS, read_seconds(cfg.ckpt_path))

@@ -37,9 +37,12 @@ class RunRecord:
         """Read the files of a run.
 
         Raises:
-            NasError: if the run is not finished, or a file is damaged.
+            NasError: if the run is not finished, or a file is damaged or cannot be read.
         """
-        return cls(directory, _read_summary(directory), _read_config(directory), _read_protocol(directory))
+        try:
+            return cls(directory, _read_summary(directory), _read_config(directory), _read_protocol(directory))
+        except OSError as error:  # such as a directory of another user
+            raise NasError(f"{directory} cannot be read: {one_line(error)[:200]}") from None
 
 
 def find_runs(paths: Sequence[str]) -> list[Path]:
@@ -53,9 +56,12 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
         path = Path(given).expanduser()
         if path.name == SUMMARY:
             path = path.parent
-        if not path.is_dir():
-            raise NasError(f"leaderboard {given}: there is no such directory. Give directories of runs or sweeps.")
-        runs = list(_runs_below(path))
+        try:
+            if not path.is_dir():
+                raise NasError(f"leaderboard {given}: there is no such directory. Give directories of runs or sweeps.")
+            runs = list(_runs_below(path))
+        except OSError:  # such as a directory of another user, which is left out later
+            runs = [path]
         if not runs:
             raise NasError(f"leaderboard {given}: contains no run. Give directories of runs or sweeps.")
         found |= {run.resolve(): run for run in runs}
@@ -73,7 +79,10 @@ def _runs_below(path: Path) -> Iterator[Path]:
 
 
 def _holds_seeds(path: Path) -> bool:
-    return not (path / SUMMARY).is_file() and any((seed / RECORD[0]).is_dir() for seed in path.glob("seed_*"))
+    try:
+        return not (path / SUMMARY).is_file() and any((seed / RECORD[0]).is_dir() for seed in path.glob("seed_*"))
+    except OSError:  # such as a directory of another user, which is left out later
+        return False
 
 
 def _read_summary(directory: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from nas.cli.report_command.read_run import read_run
 from nas.cli.run_dir.layout import REPORT_FILE
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
+from nas.utils.printable import printable
 from nas.utils.program import program
 
 DESCRIPTION = """Write one HTML page about a run, or one that compares several runs. It needs no network and no server.
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NasError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"report         {readable(path)} ({path.stat().st_size / 1e6:.2f} MB)")
+    print(f"report         {printable(readable(path))} ({path.stat().st_size / 1e6:.2f} MB)")
     if options.open:
         webbrowser.open(path.absolute().as_uri())
     return 0
@@ -54,19 +55,31 @@ def _write(paths: Sequence[str], output: str | None, overwrite: bool) -> Path:
     directories = find_runs(paths)
     default = directories[0] / REPORT_FILE if len(directories) == 1 else Path(REPORT_FILE)
     path = default if output is None else Path(output).expanduser()
-    if path.is_dir() or (path.exists() and not overwrite):
-        fix = "Give a file." if path.is_dir() else "Add --overwrite, or give another file."
-        raise NasError(f"--output={path}: exists already. {fix}")
-    if not path.parent.is_dir():
-        raise NasError(f"--output={path}: there is no directory {path.parent}. Create it first.")
+    _check_output(path, overwrite)
     with _quiet():
         runs = [read_run(directory, readable(directory), detailed=len(directories) == 1) for directory in directories]
         page = run_page(runs[0]) if len(runs) == 1 else comparison_page(runs)
     try:
         write_atomically(path, page)
     except OSError as error:
-        raise NasError(f"--output={path}: cannot be written ({one_line(error)}). Give another file.") from None
+        raise _unwritable(path, error) from None
     return path
+
+
+def _check_output(path: Path, overwrite: bool) -> None:
+    """Raise NasError if a file cannot be written, or exists and must not be replaced."""
+    try:
+        if path.is_dir() or (path.exists() and not overwrite):
+            fix = "Give a file." if path.is_dir() else "Add --overwrite, or give another file."
+            raise NasError(f"--output={path}: exists already. {fix}")
+        if not path.parent.is_dir():
+            raise NasError(f"--output={path}: there is no directory {path.parent}. Create it first.")
+    except OSError as error:  # such as a directory of another user
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> NasError:
+    return NasError(f"--output={path}: cannot be written ({one_line(error)}). Give another file.")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nas.cli.run_dir.layout import FAILURE_FILE, SWEEP_FILE, holds_run, is_empty, seed_directories
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, one_line
 
 MAX_DEPTH = 4  # of a run below a given directory
 SWEEP_FILES = (SWEEP_FILE, "multirun.yaml")
@@ -17,14 +17,22 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
     """Return the run directories of paths in order, each once.
 
     A sweep stands for its jobs, and a run with ``seeds`` for its searches. A job directory without files counts as a
-    run, and so does an empty directory.
+    run, and so does an empty directory, or one of several paths that cannot be read.
 
     Raises:
-        NasError: a path is no directory, or has files but neither is nor contains a run.
+        NasError: a path is no directory, has files but neither is nor contains a run, or is the only one and cannot be
+            read.
     """
     found: dict[Path, Path] = {}
     for text in paths:
-        for run in _runs_of(Path(text).expanduser()):
+        path = Path(text).expanduser()
+        try:
+            runs = _runs_of(path)
+        except OSError as error:
+            if len(paths) == 1:
+                raise NasError(f"report {path}: cannot be read ({one_line(error)}). Give another directory.") from None
+            runs = [path]
+        for run in runs:
             found.setdefault(run.resolve(), run)
     return list(found.values())
 
@@ -34,20 +42,24 @@ def _runs_of(path: Path) -> list[Path]:
         problem = "is a file" if path.exists() else "does not exist"
         raise NasError(f"report {path}: {problem}. Give a run directory, or the directory of a sweep.")
     runs = list(_walk(path, MAX_DEPTH))
-    if not runs and not is_empty(path):
+    if not runs and not is_empty(path) and not _is_run(path):  # both raise OSError if the files cannot be read
         raise NasError(f"report {path}: not a run directory, and contains none. Give one, such as outputs/search/DATE.")
     return runs or [path]
 
 
 def _walk(directory: Path, depth: int) -> Iterator[Path]:
-    """Yield the runs in a directory; links are not followed."""
-    seeds = seed_directories(directory)
+    """Yield the runs in a directory; links are not followed, and directories that cannot be read have no runs."""
+    try:
+        seeds = seed_directories(directory)
+        is_run = not seeds and _is_run(directory)
+        is_sweep = any((directory / name).is_file() for name in SWEEP_FILES)
+    except OSError:  # such as a directory of another user
+        return
     if seeds:
         yield from seeds
-    elif _is_run(directory):
+    elif is_run:
         yield directory
     elif depth:
-        is_sweep = any((directory / name).is_file() for name in SWEEP_FILES)
         for child in _children(directory):
             below = list(_walk(child, depth - 1))
             yield from below or ([child] if is_sweep and child.name.isdecimal() else [])

@@ -12,7 +12,7 @@ from nas.cli.overrides.run_record import choices_file, overrides_file, saved_cho
 from nas.cli.report_command.options import RunOptions, read_options
 from nas.cli.report_command.read_lines import RunFiles, bands, history_curves, metric_curves, number_of
 from nas.cli.run_dir.job_record import parse_overrides
-from nas.cli.run_dir.layout import FAILURE_FILE, REPETITIONS, is_empty, last_checkpoint
+from nas.cli.run_dir.layout import FAILURE_FILE, REPETITIONS, SUMMARY_FILE, has_failed, is_empty, last_checkpoint
 from nas.cli.run_dir.read_yaml import read_yaml
 from nas.report.run import Query, Run, is_number
 from nas.spaces.genotype_file import GENOTYPE_FILE, read_genotype_file
@@ -37,15 +37,22 @@ def read_run(directory: Path, shown: str, detailed: bool = True) -> Run:
         shown: the path to print.
         detailed: whether to compose the configuration, which takes a second: for default values and names of ops.
     """
+    try:
+        return _read(directory, shown, detailed)
+    except OSError as error:  # such as a directory of another user
+        return Run(shown, problems=[f"The directory cannot be read: {printable(one_line(error), 500)}."])
+
+
+def _read(directory: Path, shown: str, detailed: bool) -> Run:
     files = RunFiles(directory)
     if is_empty(directory):
         return Run(shown, problems=["The directory is empty: the run has not started."])
     overrides, choices = _record(directory, files)
-    summary = files.json("summary.json")
+    summary = files.json(SUMMARY_FILE)
     kind = _kind(summary, directory)
     history = files.epochs("history.jsonl")
     by_epoch, by_step = metric_curves(files.rows("metrics.csv"))
-    failure = printable(files.text(FAILURE_FILE).partition("\n")[0], 500)
+    failure = printable(files.text(FAILURE_FILE).partition("\n")[0], 500) if has_failed(directory) else ""
     repetitions = files.objects(REPETITIONS)
     _name_missing(files, kind, summary, bool(repetitions))
     options = read_options(kind, overrides, directory) if detailed else RunOptions()

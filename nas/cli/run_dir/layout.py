@@ -7,11 +7,12 @@ from pathlib import Path
 from nas.utils.errors import NasError
 
 FAILURE_FILE = "failure.txt"  # the error of a job of a sweep
+SUMMARY_FILE = "summary.json"
 RANKING = "scores.jsonl"  # the log of a ranking, from which it is resumed without a checkpoint
 SPLIT_RECORD = "split.json"  # whether dataset.split=nas_bench_201 used its official list
 REPETITIONS = "repetitions.jsonl"  # one line for each finished search, which is not repeated on resume
 WANDB_RECORD = "wandb.json"  # id, name, group, project, entity and mode of the W&B run
-SEARCHED = ("summary.json", "genotype.json", "history.jsonl", REPETITIONS, RANKING)
+SEARCHED = (SUMMARY_FILE, "genotype.json", "history.jsonl", REPETITIONS, RANKING)
 TABLES = ("metrics.csv", "classes.csv", "confusion.csv", "scores.parquet", "report.json", "queries.jsonl")
 RESULTS = (*SEARCHED, *TABLES, "model.pt", "model.onnx", "model.pt2", "logits.pt", "confusion.png")
 REPORT_FILE = "report.html"  # the page of a run
@@ -32,6 +33,19 @@ def seed_directories(directory: Path) -> list[Path]:
 def holds_run(directory: Path) -> bool:
     """Return whether a run has left files that another one would overwrite."""
     return any((directory / name).exists() for name in RESULTS) or any((directory / "checkpoints").glob("*.ckpt"))
+
+
+def has_failed(directory: Path) -> bool:
+    """Return whether a run has left an error that is not older than its results."""
+    failure, summary = directory / FAILURE_FILE, directory / SUMMARY_FILE
+    if not failure.is_file():
+        return False
+    return not summary.is_file() or failure.stat().st_mtime >= summary.stat().st_mtime
+
+
+def remove_failure(directory: Path) -> None:
+    """Remove the error of an earlier attempt of a run."""
+    (directory / FAILURE_FILE).unlink(missing_ok=True)
 
 
 def is_empty(directory: Path) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.cli.run_dir.layout import SUMMARY_FILE, remove_failure
 from nas.cli.run_dir.terminal import WIDTH, panel
 from nas.utils.atomic_write import write_json
 from nas.zoo.architectures import format_reported
@@ -42,8 +43,9 @@ class Summary:
         yield from self.notes
 
     def save(self, directory: Path) -> None:
-        """Write summary.json into a run directory and print the rows."""
-        write_json(directory / "summary.json", dict(self.values))
+        """Write summary.json into a run directory, remove the error of an earlier attempt, and print the rows."""
+        write_json(directory / SUMMARY_FILE, dict(self.values))
+        remove_failure(directory)
         if self.report:
             log.info("%s", self.report.rstrip("\n"))
         with panel(TITLES.get(str(self.values.get("mode")), "result")):

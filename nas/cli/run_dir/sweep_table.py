@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.cli.run_dir.job_record import JobRecord, parse_overrides, read_records, remove_records
-from nas.cli.run_dir.layout import FAILURE_FILE, SWEEP_FILE, WANDB_RECORD
+from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, SWEEP_FILE, WANDB_RECORD, has_failed
 from nas.cli.run_dir.sweep_print import print_means, print_rows
 
 OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
@@ -115,9 +115,9 @@ def _log_to_wandb(
 
 def job_row(directory: Path) -> Row:
     """Return the summary of a job, with the means of repetitions as further keys, or its failure."""
-    summary, failure = directory / "summary.json", directory / FAILURE_FILE
-    if failure.exists():
-        return {"failure": failure.read_text(errors="replace").partition("\n")[0]}
+    summary = directory / SUMMARY_FILE
+    if has_failed(directory):
+        return {"failure": (directory / FAILURE_FILE).read_text(errors="replace").partition("\n")[0]}
     try:
         found = json.loads(summary.read_text())
     except FileNotFoundError:

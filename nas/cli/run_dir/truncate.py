@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from nas.callbacks.recording.history import HISTORY_FILE, read_history
 from nas.callbacks.recording.run_state import KEY, METRICS_FILE
-from nas.cli.run_dir.layout import run_directory
+from nas.cli.run_dir.layout import remove_failure, run_directory
 from nas.cli.run_dir.loggers import format_rows
 from nas.cli.run_dir.record import save_record
 from nas.utils.atomic_write import remove_temporary_files, write_atomically
@@ -28,7 +28,7 @@ class RewriteOnResume(pl.Callback):
 
     Lines of history.jsonl and metrics.csv that the run will repeat are removed. The row of metrics.csv that follows the
     checkpoint is added if a kill has prevented it. Hydra's record of the run is replaced by that of the resumed one,
-    and temporary files of killed processes are removed.
+    and the error of the earlier attempt and temporary files of killed processes are removed.
 
     Args:
         directory: run directory of the resumed run.
@@ -55,6 +55,7 @@ class RewriteOnResume(pl.Callback):
         if self._applied:
             return
         self._applied = True
+        remove_failure(self.directory)
         for folder in (self.directory, self.directory / "checkpoints", self.directory / ".hydra"):
             remove_temporary_files(folder)
         for path, content in self._contents.items():

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -15,6 +16,7 @@ import torch
 from nas.benchmarks.accuracy_range import read_ranges
 from nas.benchmarks.find import open_table
 from nas.callbacks.recording.accuracy_range import AccuracyRangeRecorder, check_search, open_query, sampled_ranges
+from nas.callbacks.recording.alphas import recorded_distribution
 from nas.relaxations.distribution import Distribution
 from nas.relaxations.softmax import Softmax
 from nas.relaxations.uniform import Uniform
@@ -99,9 +101,12 @@ def test_command_writes_the_files_again(searched: tuple[Path, Path], tmp_path: P
     run("search", "accuracy-range", copy, "--overwrite", "--samples", "7", "--seed", "1").succeeded()
     assert {line.samples for line in read_ranges(copy / FILES[0])} == {7}
     run("search", "accuracy-range", tmp_path).refused("has no alphas.jsonl")
-    broken = {**json.loads((copy / "alphas.jsonl").read_text()), "concentration": {"cell": [[-1.0]]}}
+    broken: dict[str, Any] = {**json.loads((copy / "alphas.jsonl").read_text()), "concentration": {}}
     (copy / "alphas.jsonl").write_text(json.dumps(broken) + "\n")
     run("search", "accuracy-range", copy, "--overwrite").refused("epoch 0 has no distribution over 6 edges and 5 ops")
+    for tables in ({"cell": [[-1.0]]}, {"a": [[0.5]], "b": [[0.5]]}):
+        with pytest.raises(NasError, match="epoch 0 has no distribution over 1 edges and 1 ops"):
+            recorded_distribution({**broken, "concentration": tables}, (1, 1))
 
 
 @pytest.mark.parametrize(

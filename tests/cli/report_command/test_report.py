@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from nas.cli.report_command import command
+from nas.cli.report_command.read_run import read_run
+from nas.report.architecture import timelines
 from tests.support.error_tools import run
 from tests.support.report_tools import BEST, Page, change_summary, extended_run, write_lines
 
@@ -127,6 +130,35 @@ def test_failed_run_without_results_and_empty_directory_have_pages(tmp_path: Pat
     assert command.main([str(empty), "--output", str(failed / "report.html"), "--overwrite"]) == 0
     assert "The directory is empty" in Page(failed / "report.html").text
     assert "The directory is empty" in Page(empty / "report.html").text
+
+
+def test_failure_before_the_results_is_ignored(search: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(search, tmp_path / "run")
+    (source / "failure.txt").write_text("an error of an earlier attempt")
+    assert read_run(source, "run", detailed=False).status == "failed"
+    os.utime(source / "failure.txt", (0, 0))
+    found = read_run(source, "run", detailed=False)
+    assert (found.status, found.failure) == ("finished", "")
+
+
+def test_lone_surrogates_are_replaced(tmp_path: Path) -> None:
+    source = tmp_path / "a\udcff"
+    source.mkdir()
+    values = {"mode": "search", "method": "\ud800", "seed": 1, "val_accuracy": 50}
+    (source / "summary.json").write_text(json.dumps(values))
+    shutil.copytree(source, tmp_path / "b")
+    assert command.main([str(source)]) == 0
+    assert "Search: \N{REPLACEMENT CHARACTER}, seed 1" in Page(source / "report.html").text
+    assert command.main([str(source), str(tmp_path / "b"), "--output", str(tmp_path / "page.html")]) == 0
+
+
+def test_ops_of_a_genotype_without_counts_have_colors(search: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(search, tmp_path / "run", ignore=shutil.ignore_patterns(".hydra"))
+    history = [json.loads(line) for line in (source / "history.jsonl").read_text().splitlines()]
+    write_lines(source / "history.jsonl", [{key: line[key] for key in ("epoch", "genotype")} for line in history])
+    assert timelines(read_run(source, "run"))
+    write_lines(source / "history.jsonl", [{**history[0], "ops": {50 * "x": 6}}])  # a name that is cut
+    assert timelines(read_run(source, "run"))
 
 
 def test_training_has_a_page(small_training: Path, tmp_path: Path) -> None:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from nas.cli.leaderboard_command.find_runs import RunRecord
+from nas.cli.leaderboard_command.find_runs import find_runs as find_finished
 from nas.cli.report_command import command
-from tests.support.report_tools import Page, extended_run, write_lines
+from nas.cli.report_command.find_runs import find_runs
+from nas.utils.errors import NasError
+from tests.support.report_tools import Page, deny_access, extended_run, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,29 @@ def test_few_pairs_are_not_tested(sweep: Path, tmp_path: Path, monkeypatch: pyte
     page = Page(tmp_path / "report.html")
     assert "Comparison of 4 runs" in page.text
     assert "gdas setn 2 -2.5 no test with fewer than 5 pairs" in page.text
+
+
+def test_unreadable_job_is_named(sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    deny_access(monkeypatch, sweep / "12")
+    assert find_runs([str(sweep)])[12:] == [sweep / "12", sweep / "13"]
+    runs = [str(sweep / number) for number in ("0", "12")]
+    assert command.main(runs) == 0
+    text = Page(tmp_path / "report.html").text
+    assert "The directory cannot be read: " in text and "Permission denied" in text
+    assert [path.name for path in find_finished(runs)] == ["0", "12"]
+    with pytest.raises(NasError, match="12 cannot be read: .*Permission denied"):
+        RunRecord.read(sweep / "12")
+
+
+def test_only_path_that_is_unreadable_is_refused(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deny_access(monkeypatch, sweep / "12")
+    assert command.main([str(sweep / "12")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: report {sweep / '12'}: cannot be read (")
+    assert command.main([str(sweep / "0"), "--output", str(sweep / "12" / "page.html")]) == 1
+    assert "page.html: cannot be written (" in capsys.readouterr().err
 
 
 def test_searches_of_a_run_with_seeds_are_its_runs(short_search: Path, tmp_path: Path) -> None:

@@ -141,7 +141,9 @@ def test_rows_follow_from_the_values(values: dict[str, Any], expected: dict[str,
 
 
 def test_save_writes_the_values_and_prints_the_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "failure.txt").write_text("an error of an earlier attempt")
     with caplog.at_level(logging.INFO):
         Summary(SEARCH, [("next", "x")], "report\n").save(tmp_path)
+    assert not (tmp_path / "failure.txt").exists()
     assert json.loads((tmp_path / "summary.json").read_text()) == SEARCH
     assert [record.getMessage() for record in caplog.records][:2] == ["report", "genotype       |x|"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,8 @@ def test_rows_are_sorted_by_number(tmp_path: Path) -> None:
         replace(record, ended=record.number != 9).save(tmp_path)
         (tmp_path / f"x{record.number}").mkdir()
     (tmp_path / "x10" / "summary.json").write_text('{"mode": "train", "test_accuracy": 1.5, "space": "s"}')
+    (tmp_path / "x10" / "failure.txt").write_text("an error of an earlier attempt")
+    os.utime(tmp_path / "x10" / "failure.txt", (0, 0))
     (tmp_path / "x2" / "summary.json").write_text('{"mode": "train", "test_acc')
     assert not report_sweep(tmp_path, "train", planned)
     with (tmp_path / "sweep.csv").open(newline="") as file:

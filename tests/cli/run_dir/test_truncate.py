@@ -56,7 +56,7 @@ def test_resume_drops_what_a_kill_leaves_behind(searched: Path, tmp_path: Path) 
     directory = error_tools.unfinished(searched, tmp_path / "run", epochs=3)
     kept = contents(directory)
     leftovers = [folder / f".x.{'0' * 32}.tmp" for folder in (directory, directory / "checkpoints")]
-    for path in (*leftovers, directory / ".mine.tmp"):
+    for path in (*leftovers, directory / ".mine.tmp", directory / "failure.txt"):
         path.touch()
     with (directory / "history.jsonl").open("a") as file:
         file.write(kept["history.jsonl"].decode().splitlines()[-1].replace('"epoch": 1', '"epoch": 2') + "\n{")
@@ -66,7 +66,10 @@ def test_resume_drops_what_a_kill_leaves_behind(searched: Path, tmp_path: Path) 
     outcome = error_tools.run("search", f"ckpt_path={directory}")
     outcome.succeeded()
     assert "ignored line 4 of" in outcome.said and "which a kill has cut off" in outcome.said
-    assert not any(path.exists() for path in leftovers) and (directory / ".mine.tmp").exists()
+    assert (
+        not any(path.exists() for path in (*leftovers, directory / "failure.txt"))
+        and (directory / ".mine.tmp").exists()
+    )
     assert all(content.startswith(kept[name]) for name, content in contents(directory).items())
     assert [line["epoch"] for line in lines(directory / "history.jsonl")] == [0, 1, 2]
 
