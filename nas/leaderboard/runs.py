@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from typing import Any, NamedTuple
 
 from nas.leaderboard.entry import DATASETS, Entry
 from nas.leaderboard.published import task_of
+from nas.utils.is_number import is_number
 from nas.utils.printable import printable
 from nas.zoo.results import Metric
 
-LONGEST = 200  # characters of a text that comes from a run
+LONGEST = 200  # characters of a text of a run in a table
 
 
 @dataclass(frozen=True)
@@ -25,32 +25,49 @@ class Run:
     Attributes:
         directory: its directory.
         summary: content of its summary.json.
-        options: settings of its configuration by dotted key, without seeds and paths.
+        options: settings of its configuration by dotted key, without paths; empty if they are unknown.
         protocol: differences of these settings from the published ones.
+        modified: modification time of its summary.json in seconds.
     """
 
     directory: Path
     summary: Mapping[str, Any]
     options: Mapping[str, Any]
     protocol: str
+    modified: float = 0.0
 
-    def text(self, key: str) -> str:
+    def text(self, key: str, limit: int | None = LONGEST) -> str:
         """Return a text of the summary on one line, empty if there is none."""
-        return printable(str(self.summary.get(key) or ""), LONGEST)
+        return printable(text_of(self.summary, key), limit)
 
     @property
     def model(self) -> str:
         """Name of the method, of the proxy, or of the trained architecture."""
-        published = self.summary.get("published")
-        name = published.get("name") if isinstance(published, dict) else None
-        return self.text("method") or self.text("proxy") or printable(str(name or self.text("genotype")), LONGEST)
+        return printable(next(filter(None, self._names), ""), LONGEST)
+
+    @property
+    def _names(self) -> list[str]:
+        """Complete names of the method, the proxy and the trained architecture, and its genotype."""
+        found = [text_of(self.summary, "method"), text_of(self.summary, "proxy")]
+        trained = [text_of(self.summary.get("published"), "name"), text_of(self.summary, "genotype")]
+        return [*found, *([] if any(found) else trained)]
 
     @property
     def group(self) -> str:
-        """Text that the runs of one configuration have in common; a run with repetitions is its own group."""
-        own = str(self.directory) if "table" in self.summary else ""
-        parts = [self.model, *map(self.text, ("mode", "space", "dataset")), own]
-        return json.dumps([*parts, sorted(self.options.items())], default=str)
+        """Text that the runs of one configuration have in common.
+
+        A run with repetitions, or with unknown settings, is its own group.
+        """
+        own = str(self.directory) if "table" in self.summary or not self.options else ""
+        parts = [*self._names, *(text_of(self.summary, key) for key in ("mode", "space", "dataset")), own]
+        options = sorted((key, value) for key, value in self.options.items() if not is_seed(key))
+        return json.dumps([*parts, options], default=str)
+
+    @property
+    def seed(self) -> str:
+        """Text of all its seeds."""
+        options = sorted((key, value) for key, value in self.options.items() if is_seed(key))
+        return json.dumps([self.summary.get("seed"), options], default=str)
 
 
 class Figure(NamedTuple):
@@ -61,6 +78,27 @@ class Figure(NamedTuple):
     value: float
     spread: float | None = None
     number: int = 1
+
+
+def is_seed(key: str) -> bool:
+    """Return whether a dotted key names a seed."""
+    return key.rpartition(".")[2] == "seed"
+
+
+def text_of(values: Any, key: str) -> str:
+    """Return a text of a mapping that comes from a file, empty if there is none."""
+    value = values.get(key) if isinstance(values, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def newest_of_seeds(runs: Iterable[Run]) -> tuple[list[Run], list[tuple[Run, Run]]]:
+    """Return one run for each configuration and seed, and the omitted runs, each with the newer run of its seed."""
+    runs = list(runs)
+    newest: dict[tuple[str, str], Run] = {}
+    for run in sorted(runs, key=lambda run: run.modified):
+        newest[run.group, run.seed] = run
+    pairs = [(run, newest[run.group, run.seed]) for run in runs]
+    return [run for run, last in pairs if run is last], [(run, last) for run, last in pairs if run is not last]
 
 
 def entries_of_runs(runs: Iterable[Run], metrics: Mapping[str, Metric]) -> list[Entry]:
@@ -97,22 +135,24 @@ def _entries(runs: Sequence[Run], metrics: Mapping[str, Metric]) -> Iterator[Ent
             kind=kinds.get(first.text("mode"), "training"),
             protocol=first.protocol,
             search_dataset=first.text("dataset") if first.text("mode") == "search" else None,
-            genotype=first.text("genotype") if len(runs) == 1 and single.number == 1 else None,
-            command=first.text("command") or None,
+            genotype=first.text("genotype", None) if len(runs) == 1 and single.number == 1 else None,
+            command=first.text("command", None) or None,
         )
 
 
 def figures_of(summary: Mapping[str, Any]) -> Iterator[Figure]:
     """Yield the values of a summary that the leaderboard compares."""
-    mode, dataset = summary.get("mode"), printable(str(summary.get("dataset")), LONGEST)
+    mode, dataset = text_of(summary, "mode"), printable(text_of(summary, "dataset"), LONGEST)
     top1 = "top1_accuracy" if dataset == "imagenet" else "test_accuracy"
     table = summary.get("table")
     if mode == "search" and isinstance(table, dict):
         for name in DATASETS:
             column = table.get(f"{name}/test")
-            if isinstance(column, dict) and _is_number(column.get("mean")):
-                spread = float(column["std"]) if _is_number(column.get("std")) else None
-                yield Figure("test_accuracy", name, float(column["mean"]), spread, int(column.get("n") or 1))
+            if isinstance(column, dict) and is_number(column.get("mean")):
+                spread = float(column["std"]) if is_number(column.get("std")) else None
+                n = column.get("n")
+                number = n if is_number(n) and isinstance(n, int) and n > 0 else 1
+                yield Figure("test_accuracy", name, float(column["mean"]), spread, number)
         return
     keys = {
         "search": {
@@ -132,17 +172,13 @@ def figures_of(summary: Mapping[str, Any]) -> Iterator[Figure]:
         "test_top5_accuracy": ("top5_accuracy", dataset, 1.0),
         "parameters": ("parameters", dataset, 1e6),
     }
-    for key, (metric, where, scale) in keys.get(str(mode), trained).items():
+    for key, (metric, where, scale) in keys.get(mode, trained).items():
         value = summary.get(key)
-        if value is not None and _is_number(value) and where:
+        if is_number(value) and where:
             yield Figure(metric, where, float(value) / scale)
 
 
 def _benchmark_dataset(summary: Mapping[str, Any]) -> str:
     """Return the data set of ``benchmark/valid``, empty if it is unknown."""
-    name = str(summary.get("benchmark_of") or "").partition(",")[0]
+    name = text_of(summary, "benchmark_of").partition(",")[0]
     return name if name in DATASETS else ""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.report.chart import Chart, Line, line_chart, series_color
-from nas.report.run import Points, Run, is_number
+from nas.report.run import Points, Run
 from nas.report.svg import SERIES
+from nas.utils.is_number import is_number
 
 HALVES = ("train", "arch", "val", "test")
 HALF_COLORS = dict(zip(HALVES, SERIES, strict=False))

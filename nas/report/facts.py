@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from nas.report.run import Run, is_number
+from nas.report.run import Run
+from nas.utils.is_number import is_number
 from nas.utils.program import program
 
 

@@ -8,7 +8,8 @@ from operator import attrgetter
 from typing import Any
 
 from nas.report.group_options import options_of
-from nas.report.run import Run, is_number
+from nas.report.run import Run
+from nas.utils.is_number import is_number
 
 COLUMNS = (
     ("test_accuracy", "test accuracy (%)"),

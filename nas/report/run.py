@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 
 from nas.architecture.cell import Cell, Genotype
 
-LIMIT = 1e30
-"""Numbers of files from which on they are ignored."""
-
 
 class Points(NamedTuple):
     """Values of a metric by epoch (counted from 1) or step."""
@@ -127,8 +124,3 @@ class Run:
         names += [op for _, counts in self.ops for op in counts]
         links = (link for _, genotype in self.genotypes for cell in genotype.cells.values() for link in cell.links)
         return list(dict.fromkeys([*names, *(op for op, _, _ in links)]))
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value of a file is a finite number of a size that charts can show."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LIMIT

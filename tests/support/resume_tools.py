@@ -20,7 +20,7 @@ from tests.support.compose_tools import lines, script, tiny
 
 EPOCHS = 4
 MEASURED = ("search_seconds", "train_seconds", "step_seconds", "command", "commit")
-MEASURED += ("estimated_memory_bytes", "peak_memory_bytes")
+MEASURED += ("cpu_seconds", "estimated_memory_bytes", "peak_memory_bytes")
 """Keys of summary.json that differ between equal runs."""
 
 DARTS = (

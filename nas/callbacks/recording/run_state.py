@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.callbacks import Timer, WeightAveraging
 from torch import Tensor
 
+from nas.callbacks.guards.cpu_budget import CpuBudget
 from nas.callbacks.recording.history import HISTORY_FILE
 from nas.searches.base import Search
 from nas.utils.errors import NasError
@@ -25,7 +26,8 @@ class RunState(pl.Callback):
 
     A checkpoint then also contains the elapsed time, the metrics, and the sums of the current epoch. It contains the
     number of lines of the logs, and the row of metrics that the trainer logs after it. A flag distinguishes a
-    run that a callback has ended from an interrupted one.
+    run that a callback has ended from an interrupted one. A run that its CPU budget has ended can be resumed with a
+    larger one.
 
     An epoch that ends before its last batch, because of ``trainer.max_steps``, ``trainer.max_time`` or a callback, is
     not recorded: no checkpoint, no line of history, no step of the learning rate. A resumed run repeats it.
@@ -58,7 +60,8 @@ class RunState(pl.Callback):
     ) -> None:
         progress: Any = trainer.fit_loop.epoch_progress.current
         within = progress.processed < progress.ready
-        ended = trainer.should_stop and not has_ended(pl_module) and trainer_limit(trainer) is None
+        limited = trainer_limit(trainer) is not None or _is_over_budget(trainer)
+        ended = trainer.should_stop and not has_ended(pl_module) and not limited
         checkpoint[KEY] = {
             "options": self.options,
             "processes": trainer.world_size,
@@ -146,6 +149,10 @@ class RunState(pl.Callback):
 def has_ended(module: pl.LightningModule) -> bool:
     """Return whether a search has reached its own end, which may be before the last epoch."""
     return isinstance(module, Search) and module.has_ended()
+
+
+def _is_over_budget(trainer: pl.Trainer) -> bool:
+    return any(isinstance(c, CpuBudget) and c.ended for c in trainer.callbacks)  # type: ignore[attr-defined]
 
 
 def trainer_limit(trainer: pl.Trainer) -> str | None:

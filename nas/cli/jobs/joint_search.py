@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from nas.architecture.cell import Architecture, EdgeWeights
 from nas.callbacks.schedules.anneal import Anneal
@@ -38,7 +38,8 @@ def find_obstacle(cfg: DictConfig) -> str | None:
     switched = [f"{option}=true" for option in SWITCHES if cfg.get(option) is True]
     if cfg.dataset.get("batch_size") == "auto":
         switched.append("dataset.batch_size=auto")
-    switched += ["cpu_minutes"] if cfg.get("cpu_minutes") is not None else []  # the time of a search is unknown
+    minutes = OmegaConf.select(cfg, "callbacks.cpu_budget.minutes")
+    switched += ["cpu_minutes"] if minutes is not None else []  # the CPU time of one search is unknown
     switched += [f"logger.{name}" for name in cfg.get("logger") or () if name != "csv"]
     switched += ["trainer.profiler"] if cfg.trainer.get("profiler") is not None else []
     allowed = [f"nas.callbacks.{name}" for name in CALLBACKS]

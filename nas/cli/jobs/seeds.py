@@ -94,6 +94,8 @@ def _run_together(configs: Sequence[DictConfig], records: Sequence[JobRecord], o
     for number, (cfg, record) in enumerate(zip(configs, records, strict=True)):
         with read_write(cfg), open_dict(cfg):
             cfg.update(dict.fromkeys(SWITCHES, False))  # auto: no effect on common steps
+            if cfg.callbacks.get("cpu_budget"):
+                cfg.callbacks.cpu_budget.shared = True
         tasks.append(partial(_run_one, cfg, record, output, partial(_join, joint, number)))
     set_threads(configs[0])
     outcomes = joint.lockstep.run(tasks, [f"seed={cfg.seed}" for cfg in configs])

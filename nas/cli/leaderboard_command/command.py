@@ -14,7 +14,7 @@ from nas.cli.leaderboard_command.protocol import Protocols
 from nas.leaderboard.board import ACCURACIES, SORTS, Selection, Table, arrange
 from nas.leaderboard.formats import WRITERS, check_output
 from nas.leaderboard.published import entries_of
-from nas.leaderboard.runs import Run, entries_of_runs
+from nas.leaderboard.runs import Run, entries_of_runs, newest_of_seeds
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.program import program
@@ -56,7 +56,10 @@ def build_tables(options: argparse.Namespace) -> list[Table]:
     published = entries_of(results)
     runs = [_read(directory) for directory in find_runs(options.runs)]
     metrics = {result.metric.name: result.metric for result in results}
-    found = entries_of_runs(_with_protocols([run for run in runs if run is not None]), metrics)
+    kept, repeated = newest_of_seeds(_with_protocols([run for run in runs if run is not None]))
+    for run, last in repeated:
+        print(f"left out: {run.directory}: {last.directory} is newer, with the same settings and seed", file=sys.stderr)
+    found = entries_of_runs(kept, metrics)
     if options.runs and not found:
         raise NasError("leaderboard: no run has results. Give directories of finished runs.")
     selection = Selection(
@@ -90,7 +93,7 @@ def _with_protocols(records: Sequence[RunRecord]) -> list[Run]:
     for record in records:
         options = protocols.options(record)
         text = protocols.differences(record, options)
-        runs.append(Run(record.directory, record.summary, options, text))
+        runs.append(Run(record.directory, record.summary, options, text, record.modified))
     return runs
 
 

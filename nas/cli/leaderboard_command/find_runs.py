@@ -25,12 +25,14 @@ class RunRecord:
         summary: content of summary.json.
         config: its configuration as plain values, empty without a comparable record.
         protocol: the protocol that a training was started with.
+        modified: modification time of summary.json in seconds.
     """
 
     directory: Path
     summary: dict[str, Any]
     config: dict[str, Any]
     protocol: str | None = None
+    modified: float = 0.0
 
     @classmethod
     def read(cls, directory: Path) -> Self:
@@ -40,7 +42,8 @@ class RunRecord:
             NasError: if the run is not finished, or a file is damaged or cannot be read.
         """
         try:
-            return cls(directory, _read_summary(directory), _read_config(directory), _read_protocol(directory))
+            summary, config, protocol = _read_summary(directory), _read_config(directory), _read_protocol(directory)
+            return cls(directory, summary, config, protocol, (directory / SUMMARY).stat().st_mtime)
         except OSError as error:  # such as a directory of another user
             raise NasError(f"{directory} cannot be read: {one_line(error)[:200]}") from None
 

@@ -14,10 +14,12 @@ from omegaconf.errors import OmegaConfBaseException
 from nas.cli.leaderboard_command.find_runs import RECORD, RunRecord
 from nas.cli.overrides.compose import composer
 from nas.cli.overrides.conf_dir import group_choices
-from nas.cli.run_dir.course import course_of
+from nas.cli.run_dir.course import PARTS, course_of
 from nas.cli.run_dir.read_yaml import record_of
 from nas.leaderboard.entry import DATASETS
+from nas.leaderboard.runs import is_seed, text_of
 from nas.utils.errors import NasError
+from nas.utils.is_number import is_number
 from nas.utils.printable import printable
 
 LABELS = {
@@ -34,14 +36,29 @@ LABELS = {
     "trainer.limit_train_batches": "batches per epoch",
     "dataset.split": "split",
     "dataset.image_size": "image size",
+    "trainer.devices": "devices",
+    "trainer.num_nodes": "machines",
+    "init_weights": "initial weights",
 }
 """Names of options to print; the differences in these come first, in this order."""
 OTHER_DATASET = ("dataset.batch_size", "dataset.split", "dataset.image_size")
 """Options that are compared between different data sets."""
 IGNORED = ("trainer.limit_val_batches", "dataset.eval_batch_size", "method.callbacks.0.directory")
 """Options that change no result of a search."""
-SEPARATE = ("epochs", "cpu_minutes", "method.budget.queries", "method.budget.seconds")
-"""Options that are not part of ``course_of``."""
+SEPARATE = (
+    *("epochs", "cpu_minutes", "method.budget.queries", "method.budget.seconds"),
+    *("trainer.devices", "trainer.num_nodes", "trainer.limit_test_batches"),
+)
+"""Options that a resumed run may change, and that affect the result."""
+FURTHER = ("callbacks", "ranking", "init_weights", "weights")
+"""Parts of the configuration that affect the result, in addition to those that a resumed run must not change."""
+NEUTRAL = (
+    *("nas.callbacks.recording.", "nas.callbacks.channels_last.", "nas.callbacks.fold_weights."),
+    *("nas.callbacks.compile.", "nas.callbacks.compile_network.", "nas.callbacks.progress_bar."),
+    *("nas.callbacks.guards.rank_consistency.", "nas.callbacks.guards.non_finite."),
+    "nas.callbacks.guards.cpu_budget.",  # see cpu_minutes
+)
+"""Modules of callbacks that do not change the result of a run that has finished."""
 SHOWN = 10  # differences that are listed
 LONGEST = 40  # characters of a value
 
@@ -55,7 +72,7 @@ class Protocols:
         self._composed: dict[tuple[str, ...], DictConfig | None] = {}
 
     def options(self, run: RunRecord) -> Options:
-        """Return the settings of a run by dotted key, without seeds and paths, empty without a record."""
+        """Return the settings of a run by dotted key, without paths, empty without a record."""
         if not run.config:
             return {}
         reference = self._reference(run)
@@ -75,19 +92,21 @@ class Protocols:
             return "no published settings to compare with"
         with _hydra(reference):
             published = _options(reference)
-        if isinstance(run.summary.get("epochs"), int):  # fewer than configured if the search has ended early
-            options = {**options, "epochs": run.summary["epochs"]}
-        changed = {key for key in {*options, *published} if options.get(key) != published.get(key)}
+        epochs = run.summary.get("epochs")
+        if isinstance(epochs, int) and is_number(epochs):  # fewer than configured if the search has ended early
+            options = {**options, "epochs": epochs}
+        keys = {key for key in {*options, *published} if not is_seed(key)}
+        changed = {key for key in keys if options.get(key) != published.get(key)}
         changed -= {key for key in changed if key.endswith(".T_max") or key in IGNORED}
         changed -= _replaced(changed) | {"dataset._target_"}  # the name of the data set is compared below
-        ours, theirs = str(run.summary.get("dataset")), str(reference.hydra.runtime.choices.dataset)
+        ours, theirs = text_of(run.summary, "dataset"), str(reference.hydra.runtime.choices.dataset)
         first = []
         if ours != theirs:
             changed -= {key for key in changed if key.startswith("dataset.") and key not in OTHER_DATASET}
             first = [f"data set {printable(DATASETS.get(ours, ours), LONGEST)} ({DATASETS.get(theirs, theirs)})"]
         order = {key: position for position, key in enumerate(LABELS)}
-        keys = sorted(changed, key=lambda key: (order.get(key, len(order)), key))
-        texts = list(dict.fromkeys([*first, *(_difference(key, options, published) for key in keys)]))
+        listed = sorted(changed, key=lambda key: (order.get(key, len(order)), key))
+        texts = list(dict.fromkeys([*first, *(_difference(key, options, published) for key in listed)]))
         more = f"; and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
         return "; ".join(texts[:SHOWN]) + more if texts else f"as {' '.join(name)}"
 
@@ -103,12 +122,12 @@ def published_settings(run: RunRecord) -> tuple[str, ...]:
     """Return the overrides of the published settings that a run is compared with, empty if there are none."""
     if run.summary["mode"] == "train" and run.protocol in group_choices("protocol"):
         return ("genotype=x", f"protocol={run.protocol}")
-    method, space = run.summary.get("method"), run.summary.get("space")
+    method, space = text_of(run.summary, "method"), text_of(run.summary, "space")
     if run.summary["mode"] != "search" or method not in group_choices("method"):
         return ()
     if f"{method}/{space}" in group_choices("experiment"):
         return (f"experiment={method}/{space}",)
-    dataset = run.summary.get("dataset")
+    dataset = text_of(run.summary, "dataset")
     known = dataset if dataset in DATASETS else "cifar10"
     return (f"method={method}", f"space={space}", f"dataset={known}") if space in group_choices("space") else ()
 
@@ -135,17 +154,30 @@ def _hydra(cfg: DictConfig | None) -> Iterator[None]:
 
 
 def _options(cfg: DictConfig) -> Options:
-    """Return the settings of a configuration that affect the result, without the seed."""
-    found = course_of(cfg)
+    """Return the settings of a configuration that affect the result."""
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(plain, dict)
+    callbacks = plain.get("callbacks") or {}
+    plain["callbacks"] = {name: part for name, part in callbacks.items() if not _is_neutral(part)}
+    found = course_of(OmegaConf.create(plain), parts=(*PARTS, *FURTHER))
     found |= {key: OmegaConf.select(cfg, key, throw_on_missing=False) for key in SEPARATE}
-    return {key: value for key, value in found.items() if key.rpartition(".")[2] != "seed"}
+    minutes = OmegaConf.select(cfg, "callbacks.cpu_budget.minutes", throw_on_missing=False)
+    return found | ({"cpu_minutes": minutes} if is_number(minutes) else {})
+
+
+def _is_neutral(callback: Any) -> bool:
+    """Return whether a callback, given by its configuration, does not change the result of a run."""
+    if not callback:
+        return True
+    only_records = callback.get("action") == "watch" or callback.get("stop") is False
+    return only_records or str(callback.get("_target_")).startswith(NEUTRAL)
 
 
 def _replaced(changed: set[str]) -> set[str]:
-    """Return the options of parts that have another class, except for those that all classes have."""
+    """Return the options of parts that have another class, except for those of callbacks or of all classes."""
     parts = [key.removesuffix("_target_") for key in changed if key.endswith("._target_")]
     below = {key for key in changed for part in parts if key.startswith(part) and key != f"{part}_target_"}
-    return below - set(LABELS)
+    return {key for key in below - set(LABELS) if not key.startswith("callbacks.")}
 
 
 def _difference(key: str, ours: Options, theirs: Options) -> str:

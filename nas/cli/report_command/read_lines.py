@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.report.run import Band, Points, is_number
+from nas.report.run import Band, Points
 from nas.utils.errors import one_line
+from nas.utils.is_number import is_number
 from nas.utils.read_file import parse_json, read_json, read_text
 
 STEP_METRICS = ("step/", "time/step", "memory/used")

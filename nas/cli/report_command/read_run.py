@@ -14,10 +14,11 @@ from nas.cli.report_command.read_lines import RunFiles, bands, history_curves, m
 from nas.cli.run_dir.job_record import parse_overrides
 from nas.cli.run_dir.layout import FAILURE_FILE, REPETITIONS, SUMMARY_FILE, has_failed, is_empty, last_checkpoint
 from nas.cli.run_dir.read_yaml import read_yaml
-from nas.report.run import Query, Run, is_number
+from nas.report.run import Query, Run
 from nas.spaces.genotype_file import GENOTYPE_FILE, read_genotype_file
 from nas.spaces.notation import parse_genotype
 from nas.utils.errors import NasError, one_line
+from nas.utils.is_number import is_number
 from nas.utils.printable import printable
 
 KINDS = ("search", "rank_proxies", "train", "eval", "export")

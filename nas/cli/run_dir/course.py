@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -37,12 +37,13 @@ TRAINER = (
 """Options of the trainer that a resumed run must not change."""
 
 
-def course_of(cfg: DictConfig, epochs: int | None = None, **more: Any) -> dict[str, Any]:
+def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] = PARTS, **more: Any) -> dict[str, Any]:
     """Return the options of a run that decide its course, by dotted key.
 
     Args:
         cfg: configuration of the run.
         epochs: length that the options are evaluated for, such as the length of a schedule; None: that of the run.
+        parts: parts of the configuration with such options.
         more: further options, which come first.
     """
     plain: DictConfig = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[assignment]
@@ -51,7 +52,7 @@ def course_of(cfg: DictConfig, epochs: int | None = None, **more: Any) -> dict[s
     for name in plain.get("paths", {}):
         plain.paths[name] = ""  # a run may be moved, and its data too
     found = dict(more)
-    for part in PARTS:
+    for part in parts:
         if part in plain:
             value = plain[part]
             resolved = (

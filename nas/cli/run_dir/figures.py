@@ -82,6 +82,12 @@ def step_seconds(callbacks: Iterable[Any]) -> float | None:
 
 
 def cpu_figures(callbacks: Iterable[Any]) -> dict[str, Any]:
-    """Return the CPU seconds of the search and its budget in minutes, empty without the callback that measures them."""
+    """Return the CPU seconds of the search and its budget in minutes, empty without the callback that measures them.
+
+    The CPU seconds of a search in a process with others are unknown and left out.
+    """
     budget = next((callback for callback in callbacks if isinstance(callback, CpuBudget)), None)
-    return {} if budget is None else {"cpu_seconds": round(budget.seconds(), 3), "cpu_minutes": budget.minutes}
+    if budget is None:
+        return {}
+    seconds = {} if budget.shared else {"cpu_seconds": round(budget.seconds(), 3)}
+    return {**seconds, "cpu_minutes": budget.minutes}

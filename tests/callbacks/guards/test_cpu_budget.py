@@ -12,10 +12,11 @@ from unittest import mock
 import pytest
 import pytorch_lightning as pl
 
-import nas.cli.jobs.search
 from nas.callbacks.guards.cpu_budget import CpuBudget
+from nas.cli.run_dir.figures import cpu_figures
 from nas.utils.errors import NasError
-from tests.support.compose_tools import composed, lines, tiny
+from tests.support.compose_tools import lines, tiny
+from tests.support.error_tools import run
 
 
 @pytest.fixture
@@ -77,18 +78,67 @@ def test_resumed_budget_includes_the_time_of_its_checkpoint(clock: SimpleNamespa
     assert run_epochs(second, clock, trainer(10), [1]) == 1, "the epoch of 25 seconds is still the longest"
 
 
+@pytest.mark.parametrize(
+    ("minutes", "epochs", "within", "stops"),
+    [(1.0, 10, False, True), (1.5, 10, False, False), (1.0, 2, False, False), (1.0, 10, True, False)],
+)
+def test_resumed_budget_ends_at_once_if_no_epoch_fits(
+    clock: SimpleNamespace, minutes: float, epochs: int, within: bool, stops: bool
+) -> None:
+    first, second, made = CpuBudget(1.0), CpuBudget(minutes), trainer(epochs)
+    run_epochs(first, clock, trainer(10), [25, 30])
+    second.load_state_dict({**first.state_dict(), "within": within})
+    second.on_fit_start(made, mock.Mock(spec=pl.LightningModule))
+    assert made.should_stop is second.ended is stops
+
+
+def test_budget_does_not_claim_the_stop_of_another_callback(clock: SimpleNamespace) -> None:
+    budget, made = CpuBudget(0.1), trainer(10)
+    made.should_stop = True
+    run_epochs(budget, clock, made, [15])
+    assert not budget.ended
+
+
+def test_time_of_a_shared_process_is_not_that_of_the_search(clock: SimpleNamespace) -> None:
+    shared, resumed = CpuBudget(shared=True), CpuBudget(1.0)
+    run_epochs(shared, clock, trainer(10), [500])
+    assert cpu_figures([shared]) == {"cpu_minutes": None}
+    resumed.load_state_dict(shared.state_dict())
+    assert run_epochs(resumed, clock, trainer(10), [25, 25]) == 2
+    assert cpu_figures([resumed]) == {"cpu_minutes": 1.0}
+
+
 def test_budget_is_positive() -> None:
     with pytest.raises(NasError, match="minutes"):
         CpuBudget(0.0)
 
 
-def test_search_within_a_budget_is_complete(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    options = ["~callbacks.cell_plots", "epochs=3", "cpu_minutes=1e-6", f"paths.output={tmp_path}"]
-    with composed("search", *tiny("darts"), *options) as cfg, caplog.at_level(logging.WARNING):
-        nas.cli.jobs.search.run(cfg)
-    (line,) = lines(tmp_path / "history.jsonl")
-    summary = json.loads((tmp_path / "summary.json").read_text())
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the directory and the log of a search that its budget ends after the first of three epochs."""
+    directory = tmp_path_factory.mktemp("ended") / "run"
+    options = ["~callbacks.cell_plots", "epochs=3", "cpu_minutes=1e-6", f"hydra.run.dir={directory}"]
+    done = run("search", *tiny("darts"), *options)
+    done.succeeded()
+    return directory, done.said
+
+
+def test_search_within_a_budget_is_complete(ended: tuple[Path, str]) -> None:
+    directory, log = ended
+    (line,) = lines(directory / "history.jsonl")
+    summary = json.loads((directory / "summary.json").read_text())
     assert summary["epochs"] == 1 and summary["genotype"] == line["genotype"]
     assert summary["cpu_seconds"] > 0 and summary["cpu_minutes"] == 1e-6
-    assert "cpu_minutes=1e-06 ends the search after 1 of 3 epochs" in caplog.text
-    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+    assert "cpu_minutes=1e-06: the search ends after 1 of 3 epochs" in " ".join(log.split())
+    assert (directory / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(("minutes", "epochs"), [("1e-6", 1), ("100", 3)])
+def test_search_resumes_within_a_larger_budget_only(
+    ended: tuple[Path, str], minutes: str, epochs: int, tmp_path: Path
+) -> None:
+    run("search", f"ckpt_path={ended[0]}", f"cpu_minutes={minutes}", f"hydra.run.dir={tmp_path}").succeeded()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["epochs"], summary["cpu_minutes"]) == (epochs, float(minutes))
+    trained = lines(tmp_path / "history.jsonl") if epochs > 1 else []
+    assert [line["epoch"] for line in trained] == list(range(1, epochs))

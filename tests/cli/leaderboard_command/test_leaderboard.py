@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from nas.cli.leaderboard_command.find_runs import find_runs
 from tests.support.error_tools import run
@@ -90,6 +92,91 @@ def test_training_is_compared_with_its_protocol(small_training: Path, tmp_path: 
     (entry,) = (entry for entry in found["entries"] if entry["origin"] == "run")
     assert entry["kind"] == "training" and entry["metric"] == "test_accuracy" and entry["dataset"] == "synthetic"
     assert entry["protocol"].startswith("data set synthetic (CIFAR-10); epochs 1 (600); channels 4 (36); layers none")
+
+
+def board_of(runs: list[Path], target: Path, *options: str) -> tuple[list[dict[str, Any]], str]:
+    """Return the entries of runs, and what the command prints on stderr."""
+    done = run("search", "leaderboard", *runs, *options, "--output", target / "board.json", "--overwrite")
+    assert done.code == 0, done.erred
+    entries = json.loads((target / "board.json").read_text())["entries"]
+    return [entry for entry in entries if entry["origin"] == "run"], done.erred
+
+
+def test_long_genotypes_are_compared_completely(small_training: Path, tmp_path: Path) -> None:
+    genotypes = [f"Genotype({250 * 'x'}{number})" for number in range(2)]
+    given = [
+        copy(small_training, tmp_path / str(seed), seed=seed, genotype=genotype, published=None)
+        for seed, genotype in enumerate(genotypes)
+    ]
+    found, _ = board_of(given, tmp_path)
+    assert sorted(entry["genotype"] for entry in found) == genotypes and all(e["runs"] == 1 for e in found)
+    assert all(len(entry["model"]) == 200 for entry in found)
+
+
+EFFECTS = {
+    "callbacks.skip_collapse": (
+        {"_target_": "nas.callbacks.guards.collapse.SkipCollapse", "limit": 2, "stop": True},
+        "callbacks.skip_collapse.limit 2 (none); callbacks.skip_collapse.stop True (none)",
+    ),
+    "callbacks.curvature": (
+        {"_target_": "nas.callbacks.selection.early_stopping.HessianEigenvalue", "action": "stop"},
+        "callbacks.curvature.action stop (none)",
+    ),
+    "trainer.devices": (2, "devices 2 (1)"),
+    "trainer.num_nodes": (2, "machines 2 (1)"),
+    "callbacks.cpu_budget.minutes": (3, "CPU minutes 3 (none)"),
+    "init_weights": ("model.pt", "initial weights model.pt (none)"),
+}
+
+
+def test_options_that_change_the_result_are_differences(short_search: Path, tmp_path: Path) -> None:
+    given = [copy(short_search, tmp_path / "plain", dataset="cifar10", **{"cifar10/test": 90.0})]
+    for number, (key, (value, _)) in enumerate(EFFECTS.items()):
+        given.append(copy(given[0], tmp_path / str(number), seed=number))
+        file = given[-1] / ".hydra" / "config.yaml"
+        config = OmegaConf.load(file)
+        OmegaConf.update(config, key, value)
+        OmegaConf.save(config, file)
+    only_records = OmegaConf.load(given[0] / ".hydra" / "config.yaml")
+    part = {**EFFECTS["callbacks.curvature"][0], "action": "watch"}
+    OmegaConf.update(only_records, "callbacks.curvature", part)
+    given.append(copy(given[0], tmp_path / "watch", seed=9))
+    OmegaConf.save(OmegaConf.merge(only_records, {"seed": 9}), given[-1] / ".hydra" / "config.yaml")
+    found, _ = board_of(given, tmp_path, "--metric", "test_accuracy")
+    assert sorted(entry["runs"] for entry in found) == [*len(EFFECTS) * [1], 2]
+    for _, text in EFFECTS.values():
+        assert len([entry for entry in found if text in entry["protocol"]]) == 1, text
+
+
+def test_repeated_seeds_count_once(short_search: Path, tmp_path: Path) -> None:
+    older, newer = (
+        copy(short_search, tmp_path / name, dataset="cifar10", **{"cifar10/test": value})
+        for name, value in (("b", 90.0), ("a", 91.0))
+    )
+    os.utime(older / "summary.json", (1e9, 1e9))
+    (entry,), erred = board_of([newer, older], tmp_path, "--metric", "test_accuracy")
+    assert (entry["value"], entry["runs"], entry["spread"]) == (91.0, 1, None)
+    assert erred == f"left out: {older}: {newer} is newer, with the same settings and seed\n"
+
+
+FOREIGN = [
+    {"mode": "search", "table": {"cifar10/test": {"mean": 90, "n": "x"}}},
+    {"mode": "search", "table": {"cifar10/test": {"mean": 91, "std": 10**400, "n": 10**400}}},
+    {"mode": "search", "method": "gdas", "space": "nas_bench_201", "dataset": [], "cifar10/test": 92.0},
+    {"mode": "search", "method": [], "space": {}, "dataset": {}, "epochs": True, "cifar10/test": 93.0},
+    {"mode": "train", "dataset": "cifar10", "genotype": 5, "published": {"name": []}, "test_accuracy": 10**399},
+    {"mode": "train", "dataset": "cifar10", "genotype": [], "published": [], "test_accuracy": 94.0},
+]
+
+
+def test_foreign_summaries_are_read_by_type(short_search: Path, tmp_path: Path) -> None:
+    given = []
+    for number, summary in enumerate(FOREIGN):
+        given.append(copy(short_search, tmp_path / str(number)))
+        (given[-1] / "summary.json").write_text(json.dumps({**summary, "seed": number}))
+    found, erred = board_of(given, tmp_path, "--metric", "*")
+    assert sorted(e["value"] for e in found) == [90.0, 91.0, 92.0, 93.0, 94.0] and not erred
+    assert all(entry["runs"] == 1 and entry["spread"] is None for entry in found)
 
 
 def test_pages_escape_what_comes_from_runs(runs: Path, tmp_path: Path) -> None:
