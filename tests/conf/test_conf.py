@@ -185,6 +185,7 @@ def test_groups_are_composed_only_by_methods_that_use_them(entry: str) -> None:
     ("overrides", "phrases"),
     [
         (["method=darts", "proxy=snip"], ["proxy=snip: method=darts uses no proxy"]),
+        (["experiment=laptop/random_search", "method=darts"], ["it sets proxy, which method=darts does not use"]),
         (["method=darts", "proxy.batch_size=3"], ["proxy.batch_size: method=darts uses no proxy"]),
         (["method=darts", "evaluator=benchmark"], ["evaluator=benchmark: method=darts uses no evaluator"]),
         (["method=darts", "evaluator=benchmark", "proxy=snip"], ["method=darts uses no"]),

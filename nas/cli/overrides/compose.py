@@ -107,9 +107,13 @@ def _compose(job: str, parts: Sequence[Override], more: Path | None, defaults: D
         found, (_, key) = error, refused_key(error) or ("", "")
     except (ValueError, TypeError, AttributeError) as error:  # a file that holds a list or a text
         raise NasError(f"the configuration files do not fit together: {one_line(error)}. Each holds keys.") from None
-    if job == "search" and key in OPTIONAL_GROUPS:
-        given = next(str(part.input_line) for part in parts if part.key_or_group == key)
-        raise _unused_group(_compose(job, [part for part in parts if part.key_or_group != key], more), given)
+    lines_of = {part.key_or_group: str(part.input_line) for part in parts}
+    if job == "search" and key in OPTIONAL_GROUPS and key in lines_of:
+        others = [part for part in parts if part.key_or_group != key]
+        raise _unused_group(_compose(job, others, more), lines_of[key])
+    if job == "search" and key in OPTIONAL_GROUPS and {"experiment", "method"} <= lines_of.keys():
+        given, method = lines_of["experiment"], lines_of["method"]
+        raise NasError(f"{given}: it sets {key}, which {method} does not use. Remove {method}, or {given}.")
     raise _not_composed(found, parts, defaults)
 
 
