@@ -9,7 +9,7 @@ from pathlib import Path
 from tools.docs_site.paths import ROOT
 
 PRIVATE = ("cli", "utils")
-"""Packages without a page: the command line and helpers."""
+"""Packages without a page: the command line and utilities."""
 
 
 def api_pages() -> dict[str, str]:

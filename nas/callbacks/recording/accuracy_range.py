@@ -18,7 +18,7 @@ from nas.relaxations.distribution import Distribution
 from nas.searches.gradient import GradientSearch
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
-from nas.utils.ranges import COUNT, check_ranges
+from nas.utils.ranges import COUNT, SEED, check_ranges
 
 log = logging.getLogger(__name__)
 PICTURE = "accuracy_range.png"
@@ -26,7 +26,7 @@ NAME = "callbacks.accuracy_range"
 STATISTICS = ("minimum", "mean", "maximum", "mode")
 
 
-@check_ranges(samples=COUNT)
+@check_ranges(samples=COUNT, seed=SEED)
 class AccuracyRangeRecorder(pl.Callback):
     """Record the range of the benchmark accuracies of sampled architectures (figure of DrNAS, Chen et al., ICLR 2021).
 
