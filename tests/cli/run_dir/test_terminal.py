@@ -111,12 +111,16 @@ def test_rows_have_a_label_of_fixed_width(line: str, row: tuple[str, str] | None
 
 
 def test_text_that_is_not_unicode_does_not_end_a_run(
-    log: logging.Logger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    log = logging.Logger("apart from the root, so that pytest does not capture surrogates")
     screen = in_terminal(log, monkeypatch)
-    with panel("search"):
-        log.info("%-14s %s", "run directory", "/data/caf\udce9")
+    (handler,) = log.handlers
+    assert isinstance(handler, TerminalHandler)
+    handler.begin("search")
+    log.info("%-14s %s", "run directory", "/data/caf\udce9")
+    handler.finish()
     assert "/data/caf" in screen.getvalue()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
-    log.info("naïve")
+    log.info("na\u00efve")
     assert "UnicodeEncodeError" in capsys.readouterr().err
