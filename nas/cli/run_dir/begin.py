@@ -8,17 +8,21 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities import rank_zero_only
 
+from nas.cli.run_dir.ranks import is_first_rank
 from nas.cli.run_dir.terminal import console_handler, is_terminal
 
 PLAIN_WIDTH = 200  # columns of the printed configuration outside of a terminal
 TITLES = {"search": "search", "train": "training"}
 
 
-@rank_zero_only
 def begin_output(cfg: DictConfig) -> None:
-    """Print the configuration if ``extras.print_config`` is true, and begin the panel of a search or training."""
+    """Print the configuration if ``extras.print_config`` is true, and begin the panel of a search or training.
+
+    Only the first rank of a distributed run has this output.
+    """
+    if not is_first_rank():
+        return
     if OmegaConf.select(cfg, "extras.print_config", default=False):
         print_config(cfg)
     handler = console_handler()
