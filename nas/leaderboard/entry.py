@@ -19,6 +19,7 @@ DATASETS = {
     "cifar100": "CIFAR-100",
     "imagenet": "ImageNet",
     "imagenet16_120": "ImageNet16-120",
+    "digits": "digits",
 }
 
 
