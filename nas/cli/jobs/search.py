@@ -126,7 +126,7 @@ def _finish(
         *(("picture", str(path)) for path in pictures),
         ("files", f"summary.json, genotype.json, history.jsonl in {output}"),
         ("next", f"{program('train')} {config_dir_flag()}{shlex.quote(f'genotype={output}')}"),
-        ("next", f"{program('search')} plot {shlex.quote(str(output))}"),
+        ("next", f"{program('search')} report {shlex.quote(str(output))}"),
     ]
     Summary(values, notes).save(output)
     log_results(trainer.loggers, values, output)
