@@ -21,7 +21,7 @@ ROOMS: dict[str, str] = {
     "gradients": "utils",
     "nn": "utils architecture",
     "relaxations": "utils architecture",
-    "data": "utils",
+    "data": "utils architecture nn",
     "spaces": "utils zoo architecture nn",
     "objectives": "utils architecture nn relaxations gradients spaces",
     "benchmarks": "utils architecture spaces",

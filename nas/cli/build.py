@@ -24,6 +24,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from nas.callbacks.activation_checkpointing import ActivationCheckpointing
 from nas.callbacks.recording.epoch_metrics import EpochMetrics
 from nas.callbacks.recording.time_left import ExpectedTime
+from nas.cli.checks.inputs import check_inputs
 from nas.cli.checks.options import check_network
 from nas.cli.checks.requirements import check_requirements
 from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
@@ -103,7 +104,11 @@ def chosen_names(cfg: DictConfig) -> dict[str, str]:
 
 
 def build_space(cfg: DictConfig, data: ImageData) -> Space:
-    """Build the space for the image shape and the number of classes of a data set."""
+    """Build the space for the image shape and the number of classes of a data set.
+
+    Raises NasError if the networks of the space do not take the kind of data, images or text.
+    """
+    check_inputs(cfg, data.inputs)
     space: Space = instantiate(cfg, shape=data.shape, classes=data.classes, _convert_="all")
     return space
 

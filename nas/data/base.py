@@ -87,6 +87,7 @@ class ImageData(pl.LightningDataModule):
         NasError: if a value is out of range, or, from ``train_dataloader``, if ``batch_size`` is larger than a part.
     """
 
+    inputs: ClassVar[str] = "images"  # the kind of data, as in Space.inputs
     halves_training: ClassVar[bool] = False
     """True if NAS-Bench-201 halves the training images of this data set, and not its test images."""
     official: OfficialSplit | None = None

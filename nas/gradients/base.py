@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-Batch = tuple[Tensor, Tensor]
-"""Images [B, C, H, W] and labels [B]."""
+Batch = tuple[Any, Tensor]
+"""Images [B, C, H, W] and labels [B], or a ``Chunk`` of text and the following tokens [T*B]."""
 Weights = Mapping[str, Tensor]
 """Network parameters by name."""
 Reduce = Callable[[list[Tensor]], list[Tensor]]

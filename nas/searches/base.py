@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.architecture.cell import Architecture, Genotype
@@ -16,9 +16,9 @@ from nas.architecture.masks import Masks
 from nas.data.base import ImageData
 from nas.gradients.base import Batch
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
-from nas.objectives.classification import Classification
+from nas.objectives.task_of import task_of
 from nas.searches.random_state import check_state_dict, random_state, restore_random_state
-from nas.spaces.base import Space
+from nas.spaces.base import Output, Space
 from nas.spaces.notation import native_string
 from nas.utils.errors import NasError
 
@@ -116,13 +116,17 @@ class Search(pl.LightningModule, ABC):
             self._random_state = None
 
 
+PHASES = ("train", "arch", "val")
+"""Prefixes of logged metrics: weight steps, architecture steps, validation."""
+
+
 class Validation(NamedTuple):
     """Validation of the derived network with the weights of a supernet."""
 
-    accuracy: float
-    """Accuracy in percent."""
-    images: int
-    """Number of images over all ranks."""
+    value: float
+    """Metric of the task, such as the accuracy in percent."""
+    examples: int
+    """Number of images or tokens over all ranks."""
     step: int
     """Number of optimizer steps before it."""
 
@@ -158,7 +162,11 @@ class SupernetSearch(Search):
     def __init__(self, space: Space, name: str, edge: EdgeFactory = MixedEdge) -> None:
         super().__init__(space, name)
         space.check_edge(edge)
-        self.task = Classification()
+        self.task = task_of(space)
+        self.epoch_metrics = nn.ModuleDict(
+            {f"{phase}_metric": metric for phase in PHASES if (metric := self.task.epoch_metric()) is not None}
+        )
+        """Accumulators of the task's metric by phase, if it is not the mean over batches."""
         self.masks = Masks(space.cells)
         self.supernet = space.supernet(edge)
         self.observers: list[Callable[[Observation], None]] = []
@@ -167,7 +175,7 @@ class SupernetSearch(Search):
         self.validation: Validation | None = None
         """The last validation, also of a resumed search."""
         self._evaluated: Architecture = {}
-        self._images = 0
+        self._examples = 0
 
     def observe(self, phase: str, loss: Tensor, batch: Batch, arch: Architecture) -> None:
         """Pass a loss to all observers before its step is taken. An observer may raise to prevent the step."""
@@ -185,50 +193,67 @@ class SupernetSearch(Search):
         else:
             self.executor.backward(loss)
 
+    def step_outputs(self, x: Any, arch: Architecture) -> Output:
+        """Return all outputs of the supernet in a training step. An executor returns the logits alone."""
+        if self.executor is None:
+            return self.supernet.outputs(x, arch)
+        logits = self.executor.forward(x, arch)
+        return Output(logits, features=logits)
+
     def log_step(self, phase: str, loss: Tensor, logits: Tensor, target: Tensor) -> None:
-        """Log loss and accuracy of a step as ``{phase}/loss`` and ``{phase}/accuracy``, averaged over the epoch."""
-        values = {f"{phase}/loss": loss.detach(), f"{phase}/accuracy": self.task.accuracy(logits, target)}
-        self.step_values.update(values)
-        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(target))
+        """Log loss and metric of a step, averaged over the epoch, as ``{phase}/loss`` and ``{phase}/accuracy``."""
+        score = self.task.score(logits, target)
+        name = f"{phase}/{self.task.metric.name}"
+        self.step_values.update({f"{phase}/loss": loss.detach(), name: self.task.value(score)})
+        self.log_scores(phase, loss.detach(), score, len(target))
+
+    def log_scores(self, phase: str, loss: Tensor, score: Tensor, size: int, prog_bar: bool = False) -> None:
+        """Log loss and score of a batch of ``size`` examples, averaged over the epoch and the ranks."""
+        options: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size}
+        name = f"{phase}/{self.task.metric.name}"
+        value: Any = score
+        if self.epoch_metrics:
+            value = self.epoch_metrics[f"{phase}_metric"]
+            value.update(score, size)
+        self.log(f"{phase}/loss", loss, sync_dist=True, **options)
+        self.log(name, value, sync_dist=not self.epoch_metrics, prog_bar=prog_bar, **options)
 
     def evaluate(self, batch: Batch, arch: Architecture) -> tuple[Tensor, Tensor]:
-        """Return loss and accuracy (percent) of an architecture with the supernet's weights.
+        """Return loss and score of an architecture with the supernet's weights; higher scores are better.
 
-        Batch norm uses the statistics of the batch, because its running statistics belong to the mixture that was
-        trained. The supernet is not changed.
+        The score of an image classifier is the accuracy in percent. Batch norm uses the statistics of the batch,
+        because its running statistics belong to the mixture that was trained. The supernet is not changed.
         """
         x, target = batch
         buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
         training = self.supernet.training
-        self.supernet.train()
+        self.supernet.use_batch_statistics()
         try:
             with torch.no_grad():
                 logits = functional_call(self.supernet, buffers, (x, arch))
         finally:
             self.supernet.train(training)
-        return self.task.loss(logits, target, training=False), self.task.accuracy(logits, target)
+        return self.task.loss(logits, target, training=False), self.task.score(logits, target)
 
     def on_validation_epoch_start(self) -> None:
         self._evaluated = self.space.encode(self.genotype(), like=torch.zeros((), device=self.device))
-        self._images = 0
+        self._examples = 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        loss, accuracy = self.evaluate(batch, self._evaluated)
-        size = len(batch[1])
-        self._images += size
-        self.log("val/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
-        self.log("val/accuracy", accuracy, on_step=False, on_epoch=True, sync_dist=True, batch_size=size, prog_bar=True)
+        loss, score = self.evaluate(batch, self._evaluated)
+        self._examples += len(batch[1])
+        self.log_scores("val", loss, score, len(batch[1]), prog_bar=True)
 
     def on_validation_end(self) -> None:
-        accuracy = self.trainer.callback_metrics.get("val/accuracy")
-        if accuracy is None or self.trainer.sanity_checking:
+        value = self.trainer.callback_metrics.get(f"val/{self.task.metric.name}")
+        if value is None or self.trainer.sanity_checking:
             return
-        images = torch.tensor(self._images, device=self.device)
-        total = int(self.trainer.strategy.reduce(images, reduce_op="sum"))
+        examples = torch.tensor(self._examples, device=self.device)
+        total = int(self.trainer.strategy.reduce(examples, reduce_op="sum"))
         data = getattr(self.trainer, "datamodule", None)
         # ranks repeat an image if the number of images is no multiple of their number
         total = min(total, len(data.part_indices()["val"])) if isinstance(data, ImageData) else total
-        self.validation = Validation(float(accuracy), total, self.trainer.global_step)
+        self.validation = Validation(float(value), total, self.trainer.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

@@ -20,6 +20,7 @@ from nas.relaxations.base import Discretization, Relaxation
 from nas.searches.arch_step import ArchForward, ArchStep
 from nas.searches.base import SupernetSearch
 from nas.searches.compatibility import check_arch_step
+from nas.searches.scaled_lr import scaled_lr
 from nas.searches.weight_step import WeightStep
 from nas.spaces.base import Network, Space
 from nas.utils.distributed import mean_over_ranks
@@ -137,8 +138,8 @@ class GradientSearch(SupernetSearch):
             penalty = penalty + self.resource(arch, self.relaxation, self.masks)
         loss = self.task.loss(logits, target)
         if self.reward is not None:
-            accuracy = self.task.accuracy(logits, target)
-            loss = self.reward(self.relaxation, self.masks, arch, loss, accuracy, mean_over_ranks)
+            score = self.task.score(logits, target)
+            loss = self.reward(self.relaxation, self.masks, arch, loss, score, mean_over_ranks)
         return ArchForward(loss + penalty, logits, arch)
 
     def train_weights(self, batch: Batch, optimizer: Any) -> None:
@@ -160,8 +161,9 @@ class GradientSearch(SupernetSearch):
         warm = self.current_epoch - self.first_epoch_of_stage < self.arch_step.warmup_epochs
         if len(optimizers) > 1 and self.arch_step.per_batch and (not warm or self.reward is not None):
             steps.append(lambda: self.train_architecture(batch, optimizers, update=not warm))
-        for step in reversed(steps) if self.step_order == "arch_first" else steps:
-            step()
+        with scaled_lr(optimizers[0].optimizer, self.task.lr_scale(batch["train"][0])):
+            for step in reversed(steps) if self.step_order == "arch_first" else steps:
+                step()
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return self.callbacks

@@ -51,7 +51,7 @@ class WeightStep:
         Args:
             search: the search that owns the supernet; the step is observed and logged as "train".
             relaxation: the relaxation to sample the architecture from.
-            batch: training images [B, C, H, W] and labels [B].
+            batch: training images [B, C, H, W] and labels [B], or a chunk of text and its target.
             optimizer: the optimizer, in Lightning's wrapper.
         """
         x, target = batch
@@ -59,15 +59,17 @@ class WeightStep:
         if self.clip_params == "all":
             relaxation.zero_grad()
         arch = self._architecture(search, relaxation, batch)
-        logits = search.step_network(x, arch)
-        loss = search.task.loss(logits, target)
-        search.observe("train", loss, batch, arch)
-        search.manual_backward(loss)
+        outputs = search.step_outputs(x, arch)
+        loss = search.task.loss(outputs.logits, target)
+        penalty = search.task.penalty(outputs)
+        total = loss if penalty is None else loss + penalty
+        search.observe("train", total, batch, arch)
+        search.manual_backward(total)
         if self.clip_norm is not None:
             clipped = search.supernet.parameters() if self.clip_params == "weights" else search.parameters()
             clip_grad_norm_(clipped, self.clip_norm)
         optimizer.step()
-        search.log_step("train", loss, logits, target)
+        search.log_step("train", loss, outputs.logits, target)
 
     def _architecture(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch) -> Architecture:
         x, target = batch

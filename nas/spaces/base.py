@@ -6,7 +6,7 @@ import inspect
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -15,6 +15,7 @@ from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.utils.errors import NasError
 
 Shape = tuple[int, int, int]
+Inputs = Literal["images", "text"]
 Probe = Literal["ntk", "regions"]
 SIZES = ("channels", "layers", "cells_per_stage")
 """Options of ``Space.network`` that determine the size of a network."""
@@ -26,32 +27,45 @@ class Output(NamedTuple):
     """Outputs of a network.
 
     ``logits`` is [B, classes] and ``features`` the pooled features [B, width]. ``auxiliary`` holds the logits
-    [B, classes] of the auxiliary head in training, None in a network without one.
+    [B, classes] of the auxiliary head in training, None in a network without one. In a language model, ``logits`` is
+    [T*B, words], ``features`` the outputs [T, B, n] after dropout, and ``hidden`` the hidden states [T, B, n].
     """
 
     logits: Tensor
     features: Tensor
     auxiliary: Tensor | None = None
+    hidden: Tensor | None = None
 
 
 class Network(nn.Module, ABC):
     """A supernet, or the network of one genotype: a function of images and an architecture."""
 
     @abstractmethod
-    def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        """Compute all outputs for images [B, C, H, W]. ``arch`` is None in the network of a genotype."""
+    def outputs(self, x: Any, arch: Architecture | None = None) -> Output:
+        """Compute all outputs for images [B, C, H, W], or for a ``Chunk`` of text.
 
-    def forward(self, x: Tensor, arch: Architecture | None = None) -> Tensor:
-        """Return the logits [B, classes]."""
+        ``arch`` is None in the network of a genotype.
+        """
+
+    def forward(self, x: Any, arch: Architecture | None = None) -> Tensor:
+        """Return the logits [B, classes], or [T*B, words] of a language model."""
         return self.outputs(x, arch).logits
+
+    def use_batch_statistics(self) -> None:
+        """Set the mode for the evaluation of a genotype in a supernet: statistics of the batch, without dropout."""
+        self.train()
 
 
 class Space(ABC):
     """A search space: its cell types, the networks built from them, and a native notation for genotypes.
 
-    The data set determines ``shape`` (C, H, W) and ``classes``.
+    The data set determines ``shape`` (C, H, W) and ``classes``, which is the number of words of a text.
     """
 
+    inputs: ClassVar[Inputs] = "images"
+    """The kind of data that the networks take. It determines the task of a search (``task_of``)."""
+    task_options: Mapping[str, float] = {}
+    """Options of the task."""
     name: str
     notation: str
     cells: Mapping[str, Cell]

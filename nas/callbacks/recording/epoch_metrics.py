@@ -51,5 +51,5 @@ def limited_validation(trainer: pl.Trainer, pl_module: pl.LightningModule) -> in
     if isinstance(limit, float) and limit == 1.0:
         return None
     if isinstance(pl_module, SupernetSearch):
-        return None if pl_module.validation is None else pl_module.validation.images
+        return None if pl_module.validation is None else pl_module.validation.examples
     return pl_module.validated_images or None if isinstance(pl_module, Training) else None

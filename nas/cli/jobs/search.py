@@ -142,7 +142,7 @@ def _validation(trainer: pl.Trainer, search: Search) -> dict[str, Any]:
     size = search.space.describe_size(**search.space.supernet_size())
     supernet = f"the supernet ({size})" if size else "the supernet"
     return {
-        "val_accuracy": found.accuracy,
-        "val_images": found.images,
+        "val_accuracy": found.value,
+        "val_images": found.examples,
         "val_accuracy_of": f"the derived network with the weights of {supernet}",
     }
