@@ -165,7 +165,8 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, target = batch
-        logits, _, auxiliary = self.network.outputs(x.contiguous(memory_format=self.memory_format))
+        outputs = self.network.outputs(x.contiguous(memory_format=self.memory_format))
+        logits, auxiliary = outputs.logits, outputs.auxiliary
         loss = self.task.loss(logits, target)
         total = loss if auxiliary is None else loss + self.auxiliary_weight * self.task.loss(auxiliary, target)
         values = {"train/loss": loss.detach(), "train/accuracy": self.task.accuracy(logits, target)}

@@ -131,7 +131,7 @@ def test_adversarial_on_a_supernet(space: str) -> None:
     batch = torch.randn(6, *made.space.shape).double(), torch.arange(6) % 3
     modes, before = [], {name: value.clone() for name, value in made.supernet.state_dict().items()}
     arch = {name: weights.detach() for name, weights in made.relaxation.sample(made.masks).items()}
-    made.supernet.register_forward_pre_hook(lambda module, args: modes.append(module.training))
+    made.supernet.get_submodule("classifier").register_forward_pre_hook(lambda m, args: modes.append(m.training))
 
     def loss(other: Architecture) -> Tensor:
         return made.task.loss(made.supernet(batch[0], other), batch[1])
