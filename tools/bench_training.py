@@ -73,7 +73,8 @@ def our_step(variant: str, images: Tensor, target: Tensor) -> Step:
         NetworkCompiler(BATCH).install(network)
 
     def outputs() -> tuple[Tensor, Tensor]:
-        logits, _, auxiliary = network.outputs(images)
+        outputs = network.outputs(images)
+        logits, auxiliary = outputs.logits, outputs.auxiliary
         assert auxiliary is not None
         return logits, auxiliary
 

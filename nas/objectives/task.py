@@ -20,7 +20,7 @@ class MetricInfo(NamedTuple):
     """Unit, empty without one."""
     higher_is_better: bool
     examples: str
-    """What the metric is a mean over, such as "images"."""
+    """Name of the objects that the metric is a mean over, such as "images"."""
 
     def format(self, value: float, digits: int = 1) -> str:
         """Format a value with its unit: ``71.3%`` or ``perplexity 60.2``."""

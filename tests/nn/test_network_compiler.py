@@ -49,7 +49,8 @@ def build(genotype: str = MIXED, **options: Any) -> Network:
 def step(network: Network, images: int = 4) -> list[Tensor]:
     """Return logits, gradients and buffers of a training step, and the next random number."""
     torch.manual_seed(1)
-    logits, _, auxiliary = network.outputs(torch.randn(images, 3, 8, 8, dtype=torch.float64))
+    outputs = network.outputs(torch.randn(images, 3, 8, 8, dtype=torch.float64))
+    logits, auxiliary = outputs.logits, outputs.auxiliary
     network.zero_grad()
     (logits.square().sum() + (0 if auxiliary is None else auxiliary.square().sum())).backward()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
