@@ -13,10 +13,10 @@ import torch
 from nas import benchmarks
 from nas.benchmarks.accuracy_range import FILE, AccuracyRange, AccuracyRangeQuery, Ops, format_ranges, read_ranges
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, BenchmarkSpace
+from nas.callbacks.recording.epoch_lines import EpochLines
 from nas.callbacks.recording.pictures import log_picture
 from nas.relaxations.distribution import Distribution
 from nas.searches.gradient import GradientSearch
-from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, SEED, check_ranges
 
@@ -27,7 +27,7 @@ STATISTICS = ("minimum", "mean", "maximum", "mode")
 
 
 @check_ranges(samples=COUNT, seed=SEED)
-class AccuracyRangeRecorder(pl.Callback):
+class AccuracyRangeRecorder(EpochLines):
     """Record the range of the benchmark accuracies of sampled architectures (figure of DrNAS, Chen et al., ICLR 2021).
 
     After each epoch, architectures are sampled from the learned distribution. The minimum, mean and maximum of their
@@ -46,7 +46,7 @@ class AccuracyRangeRecorder(pl.Callback):
     """
 
     def __init__(self, directory: str | Path, root: str, samples: int = 100, seed: int = 0) -> None:
-        self.path = Path(directory) / FILE
+        super().__init__(Path(directory) / FILE)
         self.root = root
         self.samples = samples
         self.seed = seed
@@ -65,19 +65,8 @@ class AccuracyRangeRecorder(pl.Callback):
         if problem:
             raise NasError(problem)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.forget(trainer)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.forget(trainer)  # a callback may have returned to an earlier epoch
-
-    def forget(self, trainer: pl.Trainer) -> None:
-        """Remove the lines of the current and of later epochs, and an incomplete last line."""
-        if not trainer.is_global_zero or not self.path.exists():
-            return
-        content = format_ranges(line for line in read_ranges(self.path) if line.epoch < trainer.current_epoch)
-        if content.encode() != self.path.read_bytes():
-            write_atomically(self.path, content)
+    def content_before(self, epoch: int) -> str:
+        return format_ranges(line for line in read_ranges(self.path) if line.epoch < epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GradientSearch)

@@ -10,16 +10,17 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from nas.callbacks.recording.epoch_lines import EpochLines
 from nas.relaxations.distribution import DECIMALS, Distribution, DistributionKind
 from nas.searches.gradient import GradientSearch
-from nas.utils.atomic_write import to_json, write_atomically
+from nas.utils.atomic_write import to_json
 from nas.utils.errors import NasError
 from nas.utils.json_lines import decode_object, read_log
 
 ALPHAS_FILE = "alphas.jsonl"
 
 
-class AlphaHistory(pl.Callback):
+class AlphaHistory(EpochLines):
     """Write the op scores of a gradient search as one line of alphas.jsonl per epoch.
 
     A line is ``{"epoch": 0, "scores": {"CELL": [[...], ...]}, "distribution": "categorical"}`` with the scores
@@ -32,22 +33,10 @@ class AlphaHistory(pl.Callback):
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.path = Path(directory) / ALPHAS_FILE
+        super().__init__(Path(directory) / ALPHAS_FILE)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.forget(trainer)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.forget(trainer)  # a callback may have returned to an earlier epoch
-
-    def forget(self, trainer: pl.Trainer) -> None:
-        """Remove the lines of the current and of later epochs, and an incomplete last line."""
-        if not trainer.is_global_zero or not self.path.exists():
-            return
-        kept = [line for line in read_alphas(self.path) if line["epoch"] < trainer.current_epoch]
-        content = "".join(to_json(line) + "\n" for line in kept)
-        if content.encode() != self.path.read_bytes():
-            write_atomically(self.path, content)
+    def content_before(self, epoch: int) -> str:
+        return "".join(to_json(line) + "\n" for line in read_alphas(self.path) if line["epoch"] < epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero or not isinstance(pl_module, GradientSearch):
