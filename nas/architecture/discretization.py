@@ -101,6 +101,8 @@ def reachable_links(links: Iterable[Link], inputs: int = 2) -> list[Link]:
 def discretize_all_edges(cell: Cell, scores: Tensor, edge_scores: Tensor | None = None) -> CellGenotype:
     """Keep all edges, each with its strongest op, ``none`` included (SNAS, Xie et al., ICLR 2019).
 
+    Nodes of a recurrent cell, which read a single node, keep their strongest edge (``discretize``).
+
     If a genotype cannot contain ``none``, an edge that chose it has no link. A node without links is removed from the
     output, together with the links that read it, because they would carry zeros. If no link remains, the strongest link
     from an input is kept. The links of a node are sorted by strength, as in SNAS. The arguments are those of
@@ -108,6 +110,8 @@ def discretize_all_edges(cell: Cell, scores: Tensor, edge_scores: Tensor | None 
     """
     if cell.keeps_none:
         return discretize(replace(cell, inputs=None), scores, edge_scores)
+    if cell.inputs == 1:
+        return discretize(cell, scores, edge_scores)
     table = _table(scores, edge_scores)
     nonzero = {source for source, _ in cell.edges} - set(cell.nodes)
     links: list[Link] = []

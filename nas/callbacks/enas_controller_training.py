@@ -65,6 +65,11 @@ class ControllerTraining(pl.Callback):
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         if not getattr(datamodule, "bilevel", True):
             raise NasError("dataset.bilevel=false: the controller needs validation images. Set dataset.bilevel=true.")
+        if isinstance(pl_module, GradientSearch) and pl_module.task.metric.name != "accuracy":
+            raise NasError(
+                f"method={pl_module.name}: its reward is an accuracy, which space={pl_module.space.name} does not "
+                "have. Use method=darts, gdas, drnas or one_shot."
+            )
 
     def surrogate(self, log_p: Tensor, entropy: Tensor, accuracy: Tensor) -> tuple[Tensor, Tensor]:
         """Return the REINFORCE loss of one path and the updated baseline, both scalars."""

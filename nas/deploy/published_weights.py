@@ -8,6 +8,7 @@ Supported networks, as supernets and as networks of a genotype:
 * NAS-Bench-201 (AutoDL-Projects, DrNAS)
 * the NASNet-like networks of AutoDL-Projects (GDAS with searched or fixed reduction cells, DARTS)
 * NoisyDARTS-A as in timm, and the single-path networks of DSNAS and Single Path One-Shot
+* the recurrent language models of DARTS
 
 These repositories number the ops, while this library names them. The translation therefore depends on the target
 network.
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from nas.deploy.published_recurrent import convert_recurrent
 from nas.nn.cell_graph import CellGraph
 from nas.spaces.base import Network
 from nas.utils.errors import NasError
@@ -66,6 +68,7 @@ def translate_state_dict(state: Mapping[str, Tensor], network: Network) -> dict[
     Architecture parameters and the ``module.`` of DataParallel are removed. A name without a counterpart in the
     network, or a name of this library, is kept.
     """
+    state = convert_recurrent(state)
     return {ours: state[theirs] for ours, theirs in _translated_names(state, network).items()}
 
 
@@ -84,6 +87,7 @@ def load_published_weights(network: Network, state: Mapping[str, Tensor]) -> Non
             f"'{foreign[0]}' is not a tensor, but a state_dict maps names to tensors. "
             "Pass the part of the checkpoint with the weights, such as checkpoint['state_dict']."
         )
+    state = convert_recurrent(state)
     names = _translated_names(state, network)
     own = network.state_dict()
     missing = [key for key in own if key not in names and not key.endswith(_COUNTER)]

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from nas.gradients.base import BilevelStep, Weights, grad_or_zeros
+from nas.utils.errors import unknown
 from nas.utils.ranges import POSITIVE, check_ranges
 
 
-@check_ranges(radius=POSITIVE)
+@check_ranges(radius=POSITIVE, clip_norm=POSITIVE)
 class Unrolled:
     """The gradient one weight step ahead: DARTS' second order (Liu et al., ICLR 2019, equations 6 to 8).
 
@@ -26,13 +27,29 @@ class Unrolled:
             authors' code.
         exact: use double backward instead of the difference, which takes more memory. In a distributed search each
             rank then looks ahead along its own gradient.
+        clip_norm: maximum norm of dL_train/dw in the unrolled step, as in the weight step, and of dL_val/dw'; None: no
+            clipping. The authors' recurrent search (quark0/darts, rnn/architect.py) multiplies the Hessian-vector
+            product by clip_norm / |dL_train/dw|, also if that is above 1. ``exact`` limits the factor to 1.
+        unmoved: names of weights that the unrolled step leaves as they are. In the authors' recurrent search this is
+            the matrix that embedding and decoder share, which a copy of the state_dict restores.
+
+    Raises:
+        NasError: on the first step, if a name of ``unmoved`` is not a weight.
     """
 
     full_precision = True
 
-    def __init__(self, radius: float = 0.01, exact: bool = False) -> None:
+    def __init__(
+        self,
+        radius: float = 0.01,
+        exact: bool = False,
+        clip_norm: float | None = None,
+        unmoved: Sequence[str] = (),
+    ) -> None:
         self.radius = radius
         self.exact = exact
+        self.clip_norm = clip_norm
+        self.unmoved = frozenset(unmoved)
 
     def __call__(self, step: BilevelStep) -> list[Tensor]:
         if not self.exact:
@@ -41,29 +58,42 @@ class Unrolled:
             return self._gradient(step)
 
     def _gradient(self, step: BilevelStep) -> list[Tensor]:
+        unknown_names = sorted(self.unmoved - set(step.weights))
+        if unknown_names:
+            raise unknown("method.arch_step.gradient.unmoved", unknown_names[0], list(step.weights))
         steps = _optimizer_steps(step.optimizer, step.weights)
         names, params = list(step.weights), list(step.weights.values())
         train = grad_or_zeros(step.loss(step.train), params, create_graph=self.exact)
         if not self.exact:
             train = step.reduce(train)
+        train, factor = self._clip(train)
         rates = [steps[name].lr for name in names]
         ahead = {
-            name: p - rate * (steps[name].momentum + grad + steps[name].decay * p)
+            name: p if name in self.unmoved else p - rate * (steps[name].momentum + grad + steps[name].decay * p)
             for name, p, rate, grad in zip(names, params, rates, train, strict=True)
         }
         if self.exact:
             return step.reduce(grad_or_zeros(step.loss(step.val, ahead), step.alphas))
         leaves = {name: p.detach().requires_grad_() for name, p in ahead.items()}
         grads = step.reduce(grad_or_zeros(step.loss(step.val, leaves), [*step.alphas, *leaves.values()]))
-        direct, vector = grads[: len(step.alphas)], grads[len(step.alphas) :]
+        direct, (vector, _) = grads[: len(step.alphas)], self._clip(grads[len(step.alphas) :])
         product = step.reduce(self._hessian_vector_product(step, rates, vector))
+        if factor is not None:
+            product = [factor * p for p in product]
         return [d - p for d, p in zip(direct, product, strict=True)]
+
+    def _clip(self, grads: list[Tensor]) -> tuple[list[Tensor], Tensor | None]:
+        """Return gradients clipped to ``clip_norm``, and the factor before it is limited to 1; None: no clipping."""
+        if self.clip_norm is None:
+            return grads, None
+        factor = self.clip_norm / (_norm(grads) + 1e-6)
+        return [grad * factor.clamp(max=1.0) for grad in grads], factor
 
     def _hessian_vector_product(
         self, step: BilevelStep, rates: Sequence[float], vector: Sequence[Tensor]
     ) -> list[Tensor]:
         """Return d/d(alpha) of dL_train/dw, times ``vector`` and the learning rates, by a central difference."""
-        norm = torch.stack([v.square().sum() for v in vector]).sum().sqrt()
+        norm = _norm(vector)
         length = self.radius / norm.clamp_min(torch.finfo(norm.dtype).tiny)  # a zero vector gives a zero product
         # Different rates per group change the direction. The common case keeps the authors' arithmetic.
         rate = max(rates) or 1.0  # if all rates are 0, the direction is arbitrary
@@ -75,6 +105,10 @@ class Unrolled:
             }
             sides.append(grad_or_zeros(step.loss(step.train, moved), step.alphas))
         return [rate * (plus - minus) / (2 * length) for plus, minus in zip(*sides, strict=True)]
+
+
+def _norm(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack([tensor.square().sum() for tensor in tensors]).sum().sqrt()
 
 
 class _OptimizerStep(NamedTuple):

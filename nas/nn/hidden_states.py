@@ -41,7 +41,7 @@ class HiddenStates:
 
     def keep(self, chunk: Chunk, start: Tensor, end: Tensor) -> None:
         """Store the hidden states [B, n] before and after ``chunk``."""
-        self._streams[chunk.stream] = StreamState(chunk.number, start.detach(), end.detach())
+        self._streams[chunk.stream] = StreamState(chunk.number, start.detach(), end.detach().clone())
 
     def clear(self) -> None:
         """Forget the states of all streams."""

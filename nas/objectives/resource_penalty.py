@@ -131,6 +131,11 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
     if isinstance(network, HasOpCosts):
         return dict.fromkeys(cells, network.op_costs())
     graphs = [module for module in network.modules() if isinstance(module, CellGraph)]
+    if not graphs:
+        raise NasError(
+            "method.arch_step.resource: the candidates of this space differ neither in size nor in operations. Use "
+            "method.arch_step.resource=null."
+        )
     tables: dict[str, list[Tensor]] = {name: [] for name in cells}
     hooks = []
     for graph in graphs:

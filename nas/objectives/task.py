@@ -22,6 +22,11 @@ class MetricInfo(NamedTuple):
     examples: str
     """Name of the objects that the metric is a mean over, such as "images"."""
 
+    def describe(self, rest: str) -> str:
+        """Describe a value for which higher is better: ``validation accuracy REST (%)``, or a negated perplexity."""
+        sign, unit = "" if self.higher_is_better else "negative ", f" ({self.unit})" if self.unit else ""
+        return f"{sign}validation {self.name} {rest}{unit}"
+
     def format(self, value: float, digits: int = 1) -> str:
         """Format a value with its unit: ``71.3%`` or ``perplexity 60.2``."""
         return f"{value:.{digits}f}{self.unit}" if self.unit else f"{self.name} {value:.{digits}f}"
@@ -47,6 +52,11 @@ class Task(ABC):
     def value(self, score: Tensor) -> Tensor:
         """Return the metric of a mean score."""
         return score
+
+    def ranked(self, score: Tensor) -> float:
+        """Return the metric of a mean score, negated if lower is better."""
+        value = float(self.value(score))
+        return value if self.metric.higher_is_better else -value
 
     def epoch_metric(self) -> Metric | None:
         """Return an accumulator of scores over an epoch, None if the metric is the mean of those of the batches.

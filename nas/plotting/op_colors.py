@@ -20,6 +20,9 @@ KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (
     (re.compile("conv"), {"1x1": "#0277bd", "3x3": "#1a3fa0", "": "#00695c"}),
     (re.compile("skip|identity"), {"": GREEN}),
     (re.compile("noise"), {"": "#6d4c41"}),
+    (re.compile("tanh"), {"": "#8e24aa"}),
+    (re.compile("relu"), {"": "#0277bd"}),
+    (re.compile("sigmoid"), {"": "#d84315"}),
     (re.compile(NONE), {"": GRAY}),
 )
 """Colors of ops by kernel size, "" for any other size. The first pattern that matches an op determines its colors."""

@@ -88,11 +88,18 @@ class GradientSearch(SupernetSearch):
         if not (discretization is None or callable(discretization) or isinstance(discretization, Mapping)):
             raise NasError(f"method.discretization={discretization}: use null, or a rule with its _target_.")
         self.discretization = discretize if discretization is None else discretization
+        for rule in self._rules().values():
+            space.check_discretization(rule)
         # attributes of the search, so that their state is part of its state_dict
         self.perturbation = weight_step.perturbation
         resource = self.arch_step.resource
         self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
         self.reward = self.arch_step.reward
+        if self.reward is not None and self.task.metric.name != "accuracy":
+            raise NasError(
+                f"method.arch_step.reward: it is an accuracy, which space={space.name} does not have. Use "
+                "method.arch_step.reward=null and a differentiable relaxation."
+            )
         self.stage = self.first_epoch_of_stage = 0
         self.selected: Genotype | None = None
         self.weights: dict[str, torch.nn.Parameter] = dict(self.supernet.named_parameters())
@@ -105,9 +112,12 @@ class GradientSearch(SupernetSearch):
         """Return the genotype that a callback selected, or else the mode of the relaxation."""
         if self.selected is not None:
             return self.selected
+        return Genotype(self.space.notation, self.relaxation.mode(self.masks, self._rules()))
+
+    def _rules(self) -> dict[str, Discretization]:
+        """Return the discretization rule of each cell type."""
         rule = self.discretization
-        rules = {name: rule if callable(rule) else rule.get(name, discretize) for name in self.space.cells}
-        return Genotype(self.space.notation, self.relaxation.mode(self.masks, rules))
+        return {name: rule if callable(rule) else rule.get(name, discretize) for name in self.space.cells}
 
     def loss(self, batch: Batch, weights: Weights | None = None) -> Tensor:
         """Return the architecture loss: the task's loss under a new sample of the relaxation, plus all penalties.

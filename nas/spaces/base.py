@@ -5,19 +5,19 @@ from __future__ import annotations
 import inspect
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from nas.architecture.cell import Architecture, Cell, Genotype, one_hot_weights, sample_cell
+from nas.architecture.cell import Architecture, Cell, CellGenotype, Genotype, one_hot_weights, sample_cell
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.utils.errors import NasError
 
 Shape = tuple[int, int, int]
 Inputs = Literal["images", "text"]
 Probe = Literal["ntk", "regions"]
-SIZES = ("channels", "layers", "cells_per_stage")
+SIZES = ("channels", "layers", "cells_per_stage", "hidden_size")
 """Options of ``Space.network`` that determine the size of a network."""
 PROBE_SHAPE: Shape = (1, 3, 3)
 """(C, H, W) of the crops for the "regions" probe."""
@@ -59,7 +59,8 @@ class Network(nn.Module, ABC):
 class Space(ABC):
     """A search space: its cell types, the networks built from them, and a native notation for genotypes.
 
-    The data set determines ``shape`` (C, H, W) and ``classes``, which is the number of words of a text.
+    The data set determines ``shape`` and ``classes``: (C, H, W) and the number of classes of images, or () and the
+    number of words of a text.
     """
 
     inputs: ClassVar[Inputs] = "images"
@@ -77,9 +78,9 @@ class Space(ABC):
     size: int | None = None
     """Number of genotypes of an indexed space, else None."""
 
-    def __init__(self, name: str, shape: Shape, classes: int) -> None:
+    def __init__(self, name: str, shape: Sequence[int], classes: int) -> None:
         self.name = name
-        self.shape: Shape = (shape[0], shape[1], shape[2])  # a configuration contains a list
+        self.shape: Any = tuple(shape)  # a configuration contains a list
         self.classes = classes
 
     @abstractmethod
@@ -104,7 +105,7 @@ class Space(ABC):
         return " ".join(f"{name}={value}" for name, value in sizes.items())
 
     def check_edge(self, edge: EdgeFactory) -> None:
-        """Raise NasError if the supernet cannot use ``edge`` because the space mixes no ops on edges."""
+        """Raise NasError if the supernet cannot use ``edge`` because it has no edges of its own kind."""
         if self.mixes_ops:
             return
         factory, options = getattr(edge, "func", edge), getattr(edge, "keywords", {})
@@ -114,9 +115,12 @@ class Space(ABC):
         elif factory is MixedEdge:
             return
         raise NasError(
-            f"method.edge={given}: space={self.name} mixes no ops on edges. Use a method with plain edges, such as "
-            "method=darts, or another space."
+            f"method.edge={given}: space={self.name} builds no edges of another kind. Use a method with plain edges, "
+            "such as method=darts, or another space."
         )
+
+    def check_discretization(self, rule: Callable[..., CellGenotype]) -> None:  # noqa: B027, most spaces accept all
+        """Raise NasError if genotypes that a discretization rule derives are not members of this space."""
 
     def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
         """Build the thin network on which TE-NAS (Chen et al., ICLR 2021) measures the supernet or a genotype.

@@ -12,7 +12,7 @@ from nas.spaces.nas_bench_201 import notation as nas_bench_201
 from nas.utils.errors import NasError
 from nas.utils.literals import read_literal
 
-_KEYS = "|".join(("normal", "reduce", r"[\w/]*0_1", "NetworkSelector", *WRAPPERS))
+_KEYS = "|".join(("normal", "reduce", "recurrent", r"[\w/]*0_1", "NetworkSelector", *WRAPPERS))
 _START = re.compile(
     r"(?<![\w.])(?:\w+\.)*Genotype\("
     r"|(?P<cell>\|\w+~\d+\|[\w~|+]*)"

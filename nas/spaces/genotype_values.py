@@ -11,6 +11,7 @@ from nas.spaces.darts.edge_dicts import from_choices
 from nas.spaces.nas_bench_201 import notation as nas_bench_201
 from nas.spaces.nas_bench_201.other_notations import from_edge_dict, from_nodes, from_op_indices, is_op_indices
 from nas.spaces.nats_size import notation as nats_size
+from nas.spaces.recurrent import notation as recurrent
 from nas.utils.errors import NasError
 from nas.utils.literals import Call
 
@@ -29,8 +30,10 @@ def genotype_of_value(value: Any, text: str = "") -> Genotype | None:
         NasError: if the value has the form of a notation and is malformed, or of several notations.
     """
     if isinstance(value, Call):
-        is_genotype = value.name.rpartition(".")[2] == "Genotype"
-        return darts.from_fields(darts.fields_of(value), text) if is_genotype else None
+        if value.name.rpartition(".")[2] != "Genotype":
+            return None
+        notation = recurrent if "recurrent" in value.keywords else darts
+        return notation.from_fields(notation.fields_of(value), text)
     if isinstance(value, Mapping):
         return _of_dict(value, text)
     if isinstance(value, list | tuple):
@@ -40,7 +43,8 @@ def genotype_of_value(value: Any, text: str = "") -> Genotype | None:
 
 def _of_dict(value: Mapping[Any, Any], text: str) -> Genotype | None:
     if "normal" in value or "recurrent" in value:
-        return darts.from_fields(value, text)
+        notation = darts if "normal" in value else recurrent
+        return notation.from_fields(value, text)
     found = from_choices(value, text) or from_edge_dict(value, text)
     wrapped = [value[key] for key in WRAPPERS if isinstance(value.get(key), dict | list | tuple)]
     if found is None and len(wrapped) == 1:

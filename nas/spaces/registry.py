@@ -11,6 +11,9 @@ from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.notation import WIDTHS, widths_of
 from nas.spaces.nats_size.space import NatsSize
+from nas.spaces.recurrent.notation import CELL
+from nas.spaces.recurrent.notation import NODES as RECURRENT_NODES
+from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
 from nas.utils.errors import NasError, unknown
@@ -41,10 +44,17 @@ def _nats_size(genotype: Genotype, shape: Shape, classes: int) -> Space:
     return NatsSize(shape, classes, widths=sorted({*WIDTHS, *widths_of(genotype)}))
 
 
+def _recurrent(genotype: Genotype, shape: Shape, classes: int) -> Space:
+    """Build the published space, or one with the nodes of the genotype, such as the 11 nodes of ENAS."""
+    nodes = len(genotype.cells[CELL].links) if CELL in genotype.cells else RECURRENT_NODES
+    return Recurrent(shape, classes, nodes=nodes)
+
+
 SPACES: Mapping[str, Callable[[Genotype, Shape, int], Space]] = {
     Darts.notation: _darts,
     NasBench201.notation: lambda genotype, shape, classes: NasBench201(shape, classes),
     NatsSize.notation: _nats_size,
+    Recurrent.notation: _recurrent,
     MobileNetV2Space.notation: lambda genotype, shape, classes: MobileNetV2Space(shape, classes),
     ShuffleNetV2Space.notation: lambda genotype, shape, classes: ShuffleNetV2Space(shape, classes),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -19,7 +19,7 @@ IMAGENET_MIN_SIDE = 128
 """Height and width, in pixels, from which images get the network for ImageNet."""
 IMAGENET_NETWORK = {"darts": {"channels": 48, "layers": 14, "stem": "imagenet"}}
 """Network options for ImageNet by notation; those for CIFAR are the defaults of each space."""
-OWN_NOTATION = ("mobile", "nas_bench_201", "shufflenet")
+OWN_NOTATION = ("mobile", "nas_bench_201", "recurrent", "shufflenet")
 """Spaces with a notation of their own; all other spaces use DARTS cells."""
 MAX_SUGGESTIONS = 3
 
@@ -40,7 +40,8 @@ class PublishedArchitecture:
         network: Options in which the authors' network differs from the space's default.
         imagenet: Options in which their ImageNet network differs in addition.
         reported: Published figures per data set: ``params_M`` (millions; includes the auxiliary head if ``auxiliary``),
-            ``macs_M`` (millions, counted by ``rule``), ``top1`` or ``error`` (percent).
+            ``macs_M`` (millions, counted by ``rule``), ``top1`` or ``error`` (percent), ``valid_perplexity`` and
+            ``test_perplexity``.
         reported_in: Source of the figures.
         not_reproduced: DATASET.FIELD of the figures that do not follow from the published architecture.
         note: Remark.
@@ -64,9 +65,9 @@ class PublishedArchitecture:
         """Notation of ``genotype``: the name of the space that builds its networks."""
         return self.space if self.space in OWN_NOTATION else "darts"
 
-    def network_options(self, image_size: tuple[int, int]) -> dict[str, Any]:
-        """Return the options of the authors' network for images of (height, width)."""
-        large = min(image_size) >= IMAGENET_MIN_SIDE
+    def network_options(self, image_size: Sequence[int]) -> dict[str, Any]:
+        """Return the options of the authors' network for images of (height, width), or for text, which has no size."""
+        large = bool(image_size) and min(image_size) >= IMAGENET_MIN_SIDE
         return {
             **self.network,
             **(IMAGENET_NETWORK.get(self.notation, {}) if large else {}),
@@ -84,6 +85,8 @@ def format_reported(figures: ReportedFigures) -> str:
         "top5": "{} % top-5",
         "error": "{} % error",
         "top5_error": "{} % top-5 error",
+        "valid_perplexity": "validation perplexity {}",
+        "test_perplexity": "test perplexity {}",
     }
     return ", ".join(text.format(figures[key]) for key, text in texts.items() if key in figures)
 

@@ -131,7 +131,7 @@ def test_check_edge_refuses_edges_of_subclasses() -> None:
         (partial(MixedEdge, add_inactive=True), "add_inactive=true"),
     ):
         NasBench201((3, 8, 8), 4).check_edge(edge)
-        with pytest.raises(NasError, match=f"method.edge=.*{name}.*space=nats_size mixes no ops"):
+        with pytest.raises(NasError, match=f"method.edge=.*{name}.*space=nats_size builds no edges"):
             sizes.check_edge(edge)
 
 

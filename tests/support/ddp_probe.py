@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from nas.searches.base import Observation, SupernetSearch
 from nas.searches.gradient import GradientSearch
@@ -50,7 +51,7 @@ class Probe(pl.Callback):
             "what": seen.phase,
             "active": {name: edge.active for name, edge in seen.arch.items()},
             "sampled": digest(edge.op for edge in seen.arch.values()),
-            "batch": digest(seen.batch),
+            "batch": digest(leaf for leaf in tree_leaves(seen.batch) if isinstance(leaf, Tensor)),
             "loss": float(seen.loss),
         }
 

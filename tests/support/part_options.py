@@ -121,7 +121,9 @@ PARTS: dict[str, Sequence[Options]] = {
         Options(Clipped, {"norm": 0.5}, {"norm": 0.1, "gradient": Unrolled()}, see.architecture_gradient)
     ],
     "nas.gradients.unrolled.Unrolled": [
-        Options(Unrolled, {}, {"radius": 1.0, "exact": True}, see.architecture_gradient)
+        Options(
+            Unrolled, {}, {"radius": 1.0, "exact": True, "clip_norm": 0.1, "unmoved": ["w"]}, see.architecture_gradient
+        )
     ],
     "nas.objectives.perturbation.RandomNoise": [Options(RandomNoise, {}, {"eps": 0.1}, see.perturbation)],
     "nas.objectives.perturbation.Adversarial": [

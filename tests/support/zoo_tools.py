@@ -13,21 +13,26 @@ from nas.spaces.base import Network, Shape, Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.notation import parse_genotype
+from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
 from nas.zoo.architectures import PublishedArchitecture
 
-DATASETS: dict[str, tuple[Shape, int]] = {
+DATASETS: dict[str, tuple[Any, int]] = {
     "cifar10": ((3, 32, 32), 10),
     "cifar100": ((3, 32, 32), 100),
     "svhn": ((3, 32, 32), 10),
     "imagenet16_120": ((3, 16, 16), 120),
     "imagenet": ((3, 224, 224), 1000),
+    "ptb": ((), 10_000),
+    "wikitext2": ((), 33_278),
 }
 
 
 def build_space_of(genotype: Genotype, shape: Shape, classes: int) -> Space:
     """Return a space that builds the network of a genotype."""
+    if genotype.space == "recurrent":
+        return Recurrent((), classes, nodes=len(genotype.cells["recurrent"].links))
     if genotype.space != "darts":
         spaces = (MobileNetV2Space, ShuffleNetV2Space, NasBench201)
         by_notation: dict[str, type[Space]] = {space.notation: space for space in spaces}
@@ -45,7 +50,8 @@ def build_network(entry: PublishedArchitecture, dataset: str, **options: Any) ->
     genotype = parse_genotype(entry.genotype)
     with torch.device("meta"):
         space = build_space_of(genotype, shape, classes)
-        return space.network(genotype, **{**entry.network_options(shape[1:]), **options})
+        protocol = {"hidden_size": 700} if dataset == "wikitext2" else {}
+        return space.network(genotype, **{**entry.network_options(shape[1:]), **protocol, **options})
 
 
 def equals_reported(count: int, reported: float) -> bool:

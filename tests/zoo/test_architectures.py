@@ -90,7 +90,7 @@ def test_published_architectures_are_members_of_their_space(space: str) -> None:
 class _Shape:
     """The part of a data set that a space reads."""
 
-    shape, classes = (3, 32, 32), 10
+    shape, classes, inputs = (3, 32, 32), 10, "images"
 
 
 @pytest.mark.parametrize(("entry", "data"), COUNTED)

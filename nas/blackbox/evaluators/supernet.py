@@ -9,6 +9,7 @@ import torch
 
 from nas.blackbox.evaluator import Evaluator, QueryResult
 from nas.data.base import ImageData
+from nas.data.move_batch import move_batch
 from nas.searches.base import SupernetSearch
 from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
 from nas.utils.errors import NasError
@@ -18,6 +19,8 @@ from nas.utils.ranges import COUNT, check_ranges
 @check_ranges(batches=COUNT)
 class SupernetAccuracy(Evaluator):
     """Validation accuracy (percent) of a genotype with the supernet's weights and batch statistics; measured seconds.
+
+    The value of a language model is the perplexity of the validation text, negated.
 
     Args:
         search: Search with the trained supernet.
@@ -29,24 +32,25 @@ class SupernetAccuracy(Evaluator):
         NasError: If ``batches`` is below 1 or there are no validation images.
     """
 
-    label = "validation accuracy with the supernet's weights (%)"
-
     def __init__(
         self, search: SupernetSearch, data: ImageData, device: torch.device | None = None, batches: int | None = None
     ) -> None:
         self.search = search.to(device)
+        metric = search.task.metric
+        self.label = metric.describe("with the supernet's weights")
         self.network_size = search.space.describe_size(**search.space.supernet_size())
         self._like = torch.zeros((), device=device)
         valid = data.val_dataloader()
         if isinstance(valid, list):
             raise NasError("evaluator=supernet: needs validation images. Set dataset.bilevel=true.")
-        self._batches = [(x.to(device), y.to(device)) for x, y in islice(valid, batches)]
+        self._batches = [move_batch(batch, device) for batch in islice(valid, batches)]
         if batches is not None:
-            self.label = f"{self.label} on {sum(len(y) for _, y in self._batches)} images"
+            self.label = f"{self.label} on {sum(len(y) for _, y in self._batches)} {metric.examples}"
 
     def __call__(self, genotype: GivenGenotype, fidelity: int | None = None) -> QueryResult:
         genotype, began = genotype_in(self.search.space, genotype), time.perf_counter()
         arch = self.search.space.encode(genotype, like=self._like)
-        images = sum(len(y) for _, y in self._batches)
-        right = sum(self.search.evaluate(batch, arch)[1] * len(batch[1]) for batch in self._batches)
-        return QueryResult(float(right) / images, time.perf_counter() - began)
+        examples = sum(len(y) for _, y in self._batches)
+        scores = [self.search.evaluate(batch, arch)[1] * len(batch[1]) for batch in self._batches]
+        value = self.search.task.ranked(torch.stack(scores).sum() / examples)
+        return QueryResult(value, time.perf_counter() - began)

@@ -16,8 +16,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from nas.blackbox.evaluator import Evaluator, QueryResult, check_fidelities
 from nas.data.base import ImageData
-from nas.data.pipeline.loader import TensorLoader
-from nas.objectives.classification import Classification
+from nas.data.move_batch import move_batch
+from nas.objectives.task_of import task_of
+from nas.searches.scaled_lr import scaled_lr
 from nas.spaces.base import Network, Space
 from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
 from nas.utils.errors import NasError
@@ -28,6 +29,7 @@ from nas.utils.ranges import COUNT, POSITIVE, SEED, check_ranges
 class ShortTraining(Evaluator):
     """Validation accuracy (percent) after a short training from scratch on the training split; measured seconds.
 
+    The value of a language model is the perplexity of the validation text, negated.
     The weights and the order of the images depend on ``seed`` alone, so a genotype always gets the same accuracy.
     With ``fidelities``, each query is a separate training from the first epoch, with a schedule of that length.
 
@@ -48,8 +50,6 @@ class ShortTraining(Evaluator):
         NasError: If a length is invalid, the scheduler does not take ``scheduler_epochs_arg``, or there are no
             validation images.
     """
-
-    label = "validation accuracy after a short training (%)"
 
     def __init__(
         self,
@@ -73,19 +73,22 @@ class ShortTraining(Evaluator):
                 f"evaluator.scheduler_epochs_arg={scheduler_epochs_arg}: evaluator.scheduler takes no such argument. "
                 "Set the name of its number of epochs, or null."
             )
-        loaders, valid = data.train_dataloader(), data.val_dataloader()
-        if not isinstance(loaders, CombinedLoader) or isinstance(valid, list):
-            raise NasError("evaluator=training: needs validation images. Set dataset.bilevel=true.")
+        if not data.bilevel:
+            raise NasError("evaluator=training: needs a validation part. Set dataset.bilevel=true.")
+        train, valid = data.train_dataloader(), data.val_dataloader()
         self.space, self.device, self.epochs, self.clip_norm, self.seed = space, device, epochs, clip_norm, seed
         self.network = {} if network is None else dict(network)
         self.network_size = space.describe_size(**self.network)
-        self.task = Classification()
-        self._train: TensorLoader = loaders.iterables["train"]
-        self._valid: list[tuple[Tensor, Tensor]] = [(x.to(device), y.to(device)) for x, y in valid]
+        self.task = task_of(space)
+        self.label = self.task.metric.describe("after a short training")
+        # of images, the loader of the weights alone; a loader of text yields the batches of both
+        self._train: Any = train.iterables["train"] if isinstance(train, CombinedLoader) else train
+        self._valid: list[tuple[Any, Tensor]] = [move_batch(batch, device) for batch in valid]
         self._build_optimizer, self._build_scheduler = optimizer, scheduler
 
     def label_at(self, fidelity: int | None) -> str:
-        return self.label if fidelity is None else f"validation accuracy after a training of {fidelity} epochs (%)"
+        rest = f"after a training of {fidelity} epochs"
+        return self.label if fidelity is None else self.task.metric.describe(rest)
 
     def __call__(self, genotype: GivenGenotype, fidelity: int | None = None) -> QueryResult:
         genotype, began = genotype_in(self.space, genotype), time.perf_counter()
@@ -94,7 +97,7 @@ class ShortTraining(Evaluator):
             torch.manual_seed(self.seed)
             network = self.space.network(genotype, **self.network).to(self.device)
             self._fit(network, fidelity)
-        return QueryResult(self._accuracy(network), time.perf_counter() - began)
+        return QueryResult(self._value(network), time.perf_counter() - began)
 
     def _fit(self, network: Network, fidelity: int | None) -> None:
         optimizer = self._build_optimizer(network.parameters())
@@ -103,18 +106,24 @@ class ShortTraining(Evaluator):
         network.train()
         for epoch in range(self.epochs if fidelity is None else fidelity):
             self._train.set_epoch(epoch)
-            for x, target in self._train:
-                loss = self.task.loss(network(x.to(self.device)), target.to(self.device))
-                optimizer.zero_grad()
-                loss.backward()
-                if self.clip_norm is not None:
-                    clip_grad_norm_(network.parameters(), self.clip_norm)
-                optimizer.step()
+            for batch in self._train:
+                part = batch["train"] if isinstance(batch, Mapping) else batch
+                self._step(network, optimizer, *move_batch(part, self.device))
             if scheduler is not None:
                 scheduler.step()
 
-    def _accuracy(self, network: Network) -> float:
+    def _step(self, network: Network, optimizer: Optimizer, x: Any, target: Tensor) -> None:
+        outputs = network.outputs(x)
+        loss, penalty = self.task.loss(outputs.logits, target), self.task.penalty(outputs)
+        optimizer.zero_grad()
+        (loss if penalty is None else loss + penalty).backward()
+        if self.clip_norm is not None:
+            clip_grad_norm_(network.parameters(), self.clip_norm)
+        with scaled_lr(optimizer, self.task.lr_scale(x)):
+            optimizer.step()
+
+    def _value(self, network: Network) -> float:
         network.eval()
         with torch.no_grad():
-            right = [self.task.accuracy(network(x), target) * len(target) for x, target in self._valid]
-        return float(torch.stack(right).sum()) / sum(len(target) for _, target in self._valid)
+            scores = [self.task.score(network(x), target) * len(target) for x, target in self._valid]
+        return self.task.ranked(torch.stack(scores).sum() / sum(len(target) for _, target in self._valid))

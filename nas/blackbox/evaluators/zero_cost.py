@@ -41,6 +41,11 @@ class ZeroCost(Evaluator):
         network: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
+        if space.inputs != "images":
+            raise NasError(
+                f"evaluator=zero_cost: zero-cost proxies are defined on images, and space={space.name} takes "
+                f"{space.inputs}. Set evaluator=training."
+            )
         if proxy is None:
             raise NasError("evaluator.proxy=null: evaluator=zero_cost needs a proxy. Set proxy=naswot or another one.")
         self.label = proxy.name if proxy.higher_is_better else f"-{proxy.name}"

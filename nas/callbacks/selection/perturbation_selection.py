@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
+from nas.data.move_batch import move_batch
 from nas.searches.gradient import GradientSearch
 from nas.training.search_lr import projection_length
 from nas.utils.errors import NasError, unknown
@@ -116,12 +117,12 @@ class PerturbationSelection(pl.Callback):
         """Return the validation loss of each architecture, or its negated accuracy, by the criterion."""
         totals, count = [], 0
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
-        for x, target in islice(loader, self.batches):
-            batch = x.to(search.device), target.to(search.device)
+        for loaded in islice(loader, self.batches):
+            batch = move_batch(loaded, search.device)
             found = [search.evaluate(batch, arch) for arch in variants]
             values = [loss if self.criterion == "loss" else -accuracy for loss, accuracy in found]
-            totals.append(len(target) * torch.stack(values))
-            count += len(target)
+            totals.append(len(batch[1]) * torch.stack(values))
+            count += len(batch[1])
         mean: list[float] = trainer.strategy.reduce(torch.stack(totals).sum(dim=0) / count, reduce_op="mean").tolist()
         return mean
 

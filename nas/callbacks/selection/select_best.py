@@ -12,6 +12,7 @@ import torch
 from nas.architecture.cell import Genotype
 from nas.architecture.discretization import discretize
 from nas.architecture.top_genotypes import top_genotypes
+from nas.data.move_batch import move_batch
 from nas.gradients.base import Batch
 from nas.searches.gradient import GradientSearch
 from nas.utils.ranges import COUNT, check_ranges
@@ -58,8 +59,8 @@ class SelectBest(pl.Callback):
         """Yield validation batches without end: always the first one, or each in turn."""
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         while True:
-            for x, target in loader:
-                batch = x.to(device), target.to(device)
+            for loaded in loader:
+                batch = move_batch(loaded, device)
                 yield batch
                 while self.batches == "common":
                     yield batch

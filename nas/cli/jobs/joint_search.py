@@ -54,6 +54,8 @@ def _obstacle_of(search: Search) -> str | None:
     method = f"method={search.name}"
     if type(search) is not GradientSearch:
         return f"{method} takes no gradient steps on a supernet"
+    if search.space.inputs != "images":
+        return f"common steps do not support {search.space.inputs}"
     weights, arch = search.weight_step, search.arch_step
     for callback in search.callbacks:
         if not (isinstance(callback, Anneal) and callback.path.startswith("relaxation.")):

@@ -111,7 +111,7 @@ class PruningSearch(Search):
         if not space.mixes_ops:
             raise NasError(
                 f"method={self.name}: it measures thin networks of the remaining ops, which space={space.name} "
-                "does not have, because its genotypes are widths. Use another space."
+                "does not have. Use another space."
             )
 
     def alive(self) -> dict[str, list[list[bool]]]:

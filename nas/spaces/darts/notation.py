@@ -116,8 +116,6 @@ def from_fields(fields: Mapping[Any, Any], text: str = "") -> Genotype:
     Raises:
         NasError: if a field is missing or malformed.
     """
-    if "recurrent" in fields:
-        raise NasError(f"genotype={text}: a recurrent cell, which no space has. Give a convolutional cell.")
     cells: dict[str, CellGenotype] = {}
     for kind in ("normal", "reduce"):
         if kind not in fields:

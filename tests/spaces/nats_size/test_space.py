@@ -52,7 +52,7 @@ def test_search_then_train(tmp_path: Path) -> None:
 
 def test_command_line_refuses_unsupported_options(tmp_path: Path) -> None:
     to, size = f"hydra.run.dir={tmp_path / 'new'}", "space=nats_size"
-    run("search", size, "method=pc_darts", *TINY, to).refused("PartialChannels", "mixes no ops")
+    run("search", size, "method=pc_darts", *TINY, to).refused("PartialChannels", "no edges of another kind")
     run("search", size, "method=gdas", "method.edge.add_inactive=true", *TINY, to).refused("add_inactive")
     run("search", size, "method=gdas", "space.mix=blend", *TINY, to).refused("space.mix", "interpolate, mask")
     run("search", size, "method=mask_gumbel", "space.mix=interpolate", *TINY, to).refused("space.mix=mask")

@@ -1,0 +1,1 @@
+"""The recurrent space of DARTS: cells of language models."""
