@@ -15,6 +15,7 @@ ENTRY_POINTS = [ROOT / "search.py", ROOT / "train.py"]
 # Each folder of nas/ with the folders it may import, the lowest first.
 ROOMS: dict[str, str] = {
     "utils": "",
+    "executors": "utils",
     "zoo": "utils",
     "leaderboard": "utils zoo",
     "architecture": "utils",
@@ -23,15 +24,15 @@ ROOMS: dict[str, str] = {
     "relaxations": "utils architecture",
     "data": "utils architecture nn",
     "spaces": "utils zoo architecture nn",
-    "objectives": "utils architecture nn relaxations gradients spaces",
+    "objectives": "utils architecture nn gradients spaces",
     "benchmarks": "utils architecture spaces",
     "deploy": "utils architecture nn spaces",
     "plotting": "utils architecture spaces benchmarks",
     "report": "utils architecture spaces plotting",
-    "proxies": "utils architecture nn spaces benchmarks plotting",
-    "searches": "utils architecture nn gradients relaxations objectives data spaces proxies",
-    "blackbox": "utils architecture objectives data spaces benchmarks plotting proxies searches",
-    "training": "utils nn objectives data spaces searches",
+    "proxies": "utils executors architecture nn spaces benchmarks",
+    "searches": "utils executors architecture nn gradients relaxations objectives data spaces proxies",
+    "blackbox": "utils executors architecture objectives data spaces benchmarks proxies searches",
+    "training": "utils nn objectives spaces searches",
     "callbacks": (
         "utils architecture nn gradients relaxations data spaces benchmarks plotting searches blackbox training"
     ),
@@ -46,10 +47,11 @@ CLI_ROOMS = (
     "run_dir",
     "interrupt overrides",
     "checks",
-    "build",
+    "build worker_context",
     "jobs",
     "main",
-    "data_command dashboard_command accuracy_range_command plot_command leaderboard_command count_command",
+    "data_command dashboard_command accuracy_range_command plot_command leaderboard_command count_command "
+    "merge_command",
     "report_command",
     "search train",
 )

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nas.architecture.cell import Genotype
 from nas.blackbox.evaluator import QueryResult, check_fidelities
@@ -35,6 +35,36 @@ class Budget:
             object.__setattr__(self, "queries", DEFAULT_QUERIES)
 
 
+class QueryOrder(NamedTuple):
+    """Place of a query among the queries of a run that evaluates several at the same time.
+
+    Attributes:
+        position: ``Asked.position``.
+        asked: Number of calls of ``Strategy.ask`` before the strategy received this value.
+    """
+
+    position: int
+    asked: int
+
+
+class Asked(NamedTuple):
+    """Genotype that the strategy has asked for.
+
+    Attributes:
+        position: Number of the call of ``Strategy.ask``, cached answers included.
+        genotype: The genotype.
+        fidelity: Training length in epochs, None if there is a single fidelity.
+        rung: ``Strategy.rung`` of the genotype.
+        details: ``Strategy.details`` of the genotype.
+    """
+
+    position: int
+    genotype: Genotype
+    fidelity: int | None
+    rung: int
+    details: Any
+
+
 class Query(NamedTuple):
     """Evaluated genotype with its value and cost.
 
@@ -43,12 +73,16 @@ class Query(NamedTuple):
         value: Value from the evaluator.
         seconds: Cost of the evaluation.
         fidelity: Training length in epochs, None if there is a single fidelity.
+        order: Place among queries that are evaluated at the same time, None for the only one.
+        error: Description of the failure of the evaluation, None for a success.
     """
 
     genotype: Genotype
     value: float
     seconds: float
     fidelity: int | None = None
+    order: QueryOrder | None = None
+    error: str | None = None
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -58,6 +92,9 @@ class Query(NamedTuple):
 
 class AskTellLoop:
     """Run of a strategy.
+
+    Several genotypes may be evaluated at the same time: ``ask`` returns them, and ``tell`` takes their results in any
+    order. ``step`` does both for one genotype.
 
     A repeated genotype is evaluated and paid for again unless ``cached``. A cached search tells the first value again
     at no cost; 1,000 consecutive cached answers end it ("repeats").
@@ -73,7 +110,9 @@ class AskTellLoop:
         fidelities: Increasing training lengths in epochs, one per rung; None for a single fidelity.
 
     Attributes:
-        history: Paid queries in order.
+        history: Paid queries in the order of their results.
+        pending: Genotypes without a result, by position.
+        asked: Number of calls of ``Strategy.ask`` that have returned a genotype.
         incumbents: Numbers of the queries that were better than all queries before them; the first query is one.
         spent: Sum of the seconds.
         ended: Reason of the end ("queries", "seconds", "repeats"), None before it.
@@ -97,6 +136,8 @@ class AskTellLoop:
         self.budget = budget
         self.cached = cached
         self.history: list[Query] = []
+        self.pending: dict[int, Asked] = {}
+        self.asked = 0
         self.incumbents: list[int] = []
         self.spent = 0.0
         self.ended: str | None = None
@@ -117,64 +158,116 @@ class AskTellLoop:
 
     def step(self, evaluate: Callable[..., QueryResult]) -> bool:
         """Evaluate one genotype. Return False if the budget does not allow it or the run has ended."""
-        genotype = None if self.ended else self._ask()
-        if genotype is None:
+        asked = self.ask()
+        if asked is None:
             return False
-        fidelity = self._fidelity
-        value, seconds = evaluate(genotype) if fidelity is None else evaluate(genotype, fidelity)
+        genotype, fidelity = asked.genotype, asked.fidelity
+        return self.tell(asked.position, evaluate(genotype) if fidelity is None else evaluate(genotype, fidelity))
+
+    def ask(self) -> Asked | None:
+        """Return the next genotype to evaluate.
+
+        None if the run has ended, if the pending genotypes use the budget up, or if the strategy waits for a result.
+        """
+        queries = self.budget.queries
+        if self.ended or (queries is not None and len(self.history) + len(self.pending) >= queries):
+            return None
+        return self._ask()
+
+    def tell(self, position: int, result: QueryResult, error: str | None = None) -> bool:
+        """Take the result of a pending genotype.
+
+        Args:
+            position: ``Asked.position``.
+            result: Value and cost; the value of a failed evaluation is NaN.
+            error: Description of the failure, None for a success.
+
+        Returns:
+            False if the result exceeds the seconds of the budget. It is discarded, and the run ends.
+        """
         limit = self.budget.seconds
-        if limit is not None and self.spent + seconds > limit:
+        if limit is not None and self.spent + result.seconds > limit:
             self.ended = "seconds"
             if not self.history:
                 raise NasError(
-                    f"method.budget.seconds={limit:g}: the first query takes {seconds:.3g} s. Increase it, or set "
-                    "method.budget.queries."
+                    f"method.budget.seconds={limit:g}: the first query takes {result.seconds:.3g} s. Increase it, or "
+                    "set method.budget.queries."
                 )
             return False
-        self._tell(Query(genotype, value, seconds, fidelity))
+        asked = self.pending.pop(position)
+        alone = not self.pending and position == self.asked - 1
+        order = None if alone else QueryOrder(position, self.asked)
+        self._tell(asked, Query(asked.genotype, *result, asked.fidelity, order, error))
         return True
 
-    def replay(self, history: list[Query]) -> None:
-        """Restore a run from its history: ask and tell the strategy again, without evaluations.
+    def replay(self, history: Sequence[Query], asked: int | None = None) -> None:
+        """Restore a run from its history: ask and tell the strategy in the same order, without evaluations.
+
+        Args:
+            history: Queries of the run; their fidelities are not read.
+            asked: Number of calls of ``Strategy.ask``, also those without a result; None: no others.
 
         Raises:
             NasError: If the strategy asks for other genotypes, because it has other options or another seed.
         """
         for query in history:
-            genotype = self._ask()
-            if genotype != query.genotype:
+            if query.order is not None:
+                self._ask_until(query.order.asked)
+            elif not self.pending:
+                self._ask()
+            position = next(iter(self.pending), -1) if query.order is None else query.order.position
+            pending = self.pending.pop(position, None)
+            if pending is None or pending.genotype != query.genotype:
                 raise NasError(
                     f"ckpt_path: query {len(self.history)} of the checkpoint differs from what the strategy asks for. "
                     "Resume with the options and the seed of the interrupted search."
                 )
-            self._tell(query._replace(fidelity=self._fidelity))
+            self._tell(pending, query._replace(fidelity=pending.fidelity))
+        self._ask_until(self.asked if asked is None else asked)
         self.ended = None
         self._check_queries()
+
+    def _ask_until(self, count: int) -> None:
+        while self.asked < count and self._ask_strategy() is not None:
+            pass
 
     @property
     def _fidelity(self) -> int | None:
         """Fidelity of the last genotype that was asked for."""
         return self.fidelities[self.strategy.rung] if self.fidelities else None
 
-    def _ask(self) -> Genotype | None:
-        """Return the next genotype to evaluate, None after too many cached answers."""
+    def _ask(self) -> Asked | None:
+        """Return the next genotype to evaluate, None after too many cached answers or if the strategy waits."""
         for _ in range(MAX_CACHED_ANSWERS):
-            genotype = self.strategy.ask(self._rng)
-            value = self._cache.get((genotype, self._fidelity)) if self.cached else None
-            if value is None:
-                return genotype
-            self.strategy.tell(genotype, value)
+            asked = self._ask_strategy()
+            if asked is None or asked.position in self.pending:
+                return asked
         self.ended = "repeats"
         return None
 
-    def _tell(self, query: Query) -> None:
+    def _ask_strategy(self) -> Asked | None:
+        """Call the strategy once, and add the genotype to the pending ones or tell its cached value."""
+        strategy, genotype = self.strategy, self.strategy.ask(self._rng)
+        if genotype is None:
+            return None
+        asked = Asked(self.asked, genotype, self._fidelity, strategy.rung, strategy.details)
+        self.asked += 1
+        value = self._cache.get((genotype, asked.fidelity)) if self.cached else None
+        if value is None:
+            self.pending[asked.position] = asked
+        else:
+            strategy.tell(genotype, value)
+        return asked
+
+    def _tell(self, asked: Asked, query: Query) -> None:
         value = query.value if math.isfinite(query.value) else -math.inf
         if not self.history or query.rank > self.history[self.incumbents[-1]].rank:
             self.incumbents.append(len(self.history))
         self.history.append(query)
         self.spent += query.seconds
-        if self.cached:
+        if self.cached and query.error is None:
             self._cache.setdefault((query.genotype, query.fidelity), value)
+        self.strategy.rung, self.strategy.details = asked.rung, asked.details
         self.strategy.tell(query.genotype, value)
         self._check_queries()
 

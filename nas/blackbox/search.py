@@ -11,14 +11,21 @@ import pytorch_lightning as pl
 import torch
 
 from nas.architecture.cell import Genotype
-from nas.blackbox.ask_tell import AskTellLoop, Budget, Query
+from nas.blackbox.ask_tell import AskTellLoop, Budget
 from nas.blackbox.evaluator import Evaluator, check_fidelities
+from nas.blackbox.parallel import EvaluationBuild, evaluation_of, step
+from nas.blackbox.query_records import decode_queries, encode_queries
 from nas.blackbox.strategies.base import Strategy
+from nas.blackbox.virtual_workers import VirtualWorkers
 from nas.data.base import ImageData
+from nas.data.unloaded import unloaded
+from nas.executors.base import Executor, Workers
+from nas.executors.processes import MAX_WORKERS
+from nas.executors.serial import Serial
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
-from nas.utils.ranges import COUNT, SEED, check_ranges
+from nas.utils.ranges import COUNT, SEED, Range, check_ranges
 
 MAX_STEPS = 10**9
 """Steps of an epoch that ends by its share of the seconds."""
@@ -41,9 +48,13 @@ class QueryDataModule(pl.LightningDataModule):
         return range(-(-self.queries // (self.trainer.max_epochs or 1)))
 
 
-@check_ranges(seed=SEED, repetitions=COUNT, fidelities=COUNT)
+@check_ranges(seed=SEED, repetitions=COUNT, fidelities=COUNT, concurrency=Range(1, MAX_WORKERS, whole=True))
 class BlackBoxSearch(Search):
     """Search by a strategy that sees only the values of genotypes. Each training step is one query.
+
+    An executor with several workers evaluates several genotypes at the same time. The strategy receives values in the
+    order of the results, which the log and the checkpoint contain. A genotype whose evaluation fails twice is a query
+    without a value. Evaluators with simulated seconds run in this process, on the simulated clock.
 
     The budget is divided among the trainer's epochs, and each epoch ends with a checkpoint and a line of history. A
     checkpoint contains the queries and their values. A resumed search replays them to the strategy without evaluating
@@ -58,6 +69,10 @@ class BlackBoxSearch(Search):
         cached: Whether a repeated genotype is answered from the history at no cost.
         repetitions: Number of independent searches; more than one run without the trainer.
         fidelities: Training lengths of the evaluator in epochs, one per rung of the strategy; None for one fidelity.
+        executor: Place of the evaluations or, with several repetitions, of the repetitions; None for this process.
+        concurrency: Number of genotypes that are evaluated at the same time; None is the number of workers of the
+            executor, or 1 with several repetitions. Without workers, parallel evaluations are simulated on the clock of
+            their seconds.
         callbacks: Callbacks of the method.
         name: Name of the method.
 
@@ -77,6 +92,8 @@ class BlackBoxSearch(Search):
         cached: bool = False,
         repetitions: int = 1,
         fidelities: Sequence[int] | None = None,
+        executor: Executor | None = None,
+        concurrency: int | None = None,
         callbacks: Sequence[pl.Callback] = (),
         name: str = "black_box",
     ) -> None:
@@ -98,7 +115,11 @@ class BlackBoxSearch(Search):
         self._build_strategy = strategy
         self._build_evaluator = evaluator
         self.callbacks = list(callbacks)
+        self.executor = Serial() if executor is None else executor
+        self.concurrency = concurrency
         self._images: ImageData | None = None
+        self._workers: Workers | None = None
+        self._workers_state: dict[str, Any] = {}
         self._evaluator_state: dict[str, Any] = {}
 
     @property
@@ -128,6 +149,33 @@ class BlackBoxSearch(Search):
                 "evaluator.fidelities instead."
             )
         return evaluator
+
+    def open_workers(self, evaluator: Evaluator, data: ImageData, device: str) -> Workers:
+        """Start the workers of a search.
+
+        Args:
+            evaluator: Evaluator of this process.
+            data: Images for the evaluators of other processes.
+            device: Kind of device: "cpu" or "cuda".
+
+        Raises:
+            NasError: If the executor has fewer workers than ``concurrency``.
+        """
+        available, count = self.executor.workers(device), self.concurrency
+        if evaluator.simulated or isinstance(self.executor, Serial) or self.repetitions > 1:
+            count = (1 if self.repetitions > 1 else available) if count is None else count
+            return VirtualWorkers(evaluation_of(evaluator), count, evaluator.simulated)
+        if count is not None and count != available:
+            raise NasError(
+                f"method.concurrency={count}: the executor evaluates {available} genotypes at the same time. Leave it "
+                f"out, or set executor.workers={count}."
+            )
+        return self.executor.start(EvaluationBuild(self._build_evaluator, self.space, unloaded(data)), device)
+
+    def close_workers(self) -> None:
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None
 
     def batches(self, data: ImageData) -> QueryDataModule:
         self._images = data
@@ -183,21 +231,24 @@ class BlackBoxSearch(Search):
         """Raise NasError if the trainer would run more than one process."""
         if count > 1:
             raise NasError(
-                f"method={self.name}: queries are sequential, and each of the {count} processes of this trainer would "
-                "repeat them. Set trainer=cpu or trainer=gpu."
+                f"method={self.name}: each of the {count} processes of this trainer would repeat all queries. Set "
+                "trainer=cpu or trainer=gpu, and executor=processes for parallel evaluations."
             )
 
     def on_train_start(self) -> None:
         assert self._images is not None, "the trainer requires the data module of batches()"
         assert self.evaluator is not None  # built here, on the device of the trainer
+        self._workers = self.open_workers(self.evaluator, self._images, self.device.type)
+        if isinstance(self._workers, VirtualWorkers) and self._workers_state:
+            self._workers.load_state_dict(self._workers_state)
         super().on_train_start()  # last: it restores the random generators, from which the evaluator may have sampled
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> Literal[-1] | None:
         return -1 if self.loop.ended or self._epoch_is_over(batch_idx) else None
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        assert self.evaluator is not None
-        paid = self.loop.step(self.evaluator)
+        assert self._workers is not None
+        paid = step(self.loop, self._workers)
         self.optimizers().step()  # type: ignore[union-attr]
         best = self.loop.best
         if paid and best is not None:
@@ -221,11 +272,11 @@ class BlackBoxSearch(Search):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["queries"] = {
-            "history": [[self.space.native(q.genotype), q.value, q.seconds] for q in self.loop.history],
+            **encode_queries(self.space, self.loop),
+            "workers": self._workers.state_dict() if isinstance(self._workers, VirtualWorkers) else {},
             "evaluator": self.evaluator.state_dict() if self.evaluator is not None else {},
             "fidelities": list(self.fidelities),
             "budget": [self.budget.queries, self.budget.seconds],
-            "ended": self.loop.ended,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -237,7 +288,8 @@ class BlackBoxSearch(Search):
                 f"evaluator.fidelities={saved['fidelities']}."
             )
         self.loop = self.new_loop(self.seed)
-        self.loop.replay([Query(self.space.parse(text), value, seconds) for text, value, seconds in saved["history"]])
+        self.loop.replay(decode_queries(self.space, saved), saved.get("asked"))
         if saved.get("budget") == [self.budget.queries, self.budget.seconds]:
             self.loop.ended = saved["ended"]
         self._evaluator_state = saved["evaluator"]
+        self._workers_state = saved.get("workers", {})

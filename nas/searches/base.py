@@ -75,6 +75,12 @@ class Search(pl.LightningModule, ABC):
         """Return whether the search is complete whatever the number of epochs, such as one with its own budget."""
         return False
 
+    def close_workers(self) -> None:  # noqa: B027, most searches have none
+        """End the worker processes of the search, also after an error."""
+
+    def teardown(self, stage: str) -> None:
+        self.close_workers()
+
     def diagnostics(self) -> dict[str, float]:
         """Return additional numbers for the history, at the end of an epoch."""
         return {}

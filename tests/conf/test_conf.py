@@ -27,8 +27,20 @@ from tests.support.compose_tools import CONF, SIZED, choices, composed, searches
 from tests.support.conf_headers import header
 from tests.support.error_tools import NB201, run
 
-GROUPS = {"callbacks", "dataset", "debug", "evaluator", "experiment", "extras", "hparams_search", "hydra", "logger"}
-GROUPS |= {"method", "mode", "network", "paths", "protocol", "proxy", "ranking", "space", "trainer"}
+GROUPS = {"callbacks", "dataset", "debug", "evaluator", "executor", "experiment", "extras", "hydra"}
+GROUPS |= {
+    "hparams_search",
+    "logger",
+    "method",
+    "mode",
+    "network",
+    "paths",
+    "protocol",
+    "proxy",
+    "ranking",
+    "space",
+    "trainer",
+}
 DATASETS = [name for name in choices("dataset") if name not in ("folder", "hf")]
 """All but the data sets that read their images when a run is composed."""
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml") if path.parent.name != "local")

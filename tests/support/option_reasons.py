@@ -27,6 +27,7 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
         "save_dir": "the place of files",
         "run_dir": "the place of a file",
         "split_record": "the place of a file",
+        "executor": "the place of evaluations; the values are the same: tests/executors/test_contract.py",
         "on_device": "the place of the images; the batches are the same",
         "num_workers": "the processes that decode; the batches are the same",
         "fused": "the same results up to rounding: tests/nn/test_fused_cell_graph.py",
@@ -67,11 +68,20 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
 """Options without a difference in the observations above, with the reason."""
 STEPS = ("tests/searches/test_steps.py", "tests/conf/published.yaml")
 QUERIES = ("tests/blackbox/test_search.py", "tests/blackbox/test_search_refused.py", "tests/blackbox/test_ask_tell.py")
-QUERIES += ("tests/blackbox/test_search_repetitions.py", "tests/blackbox/test_search_fidelities.py")
+QUERIES += (
+    "tests/blackbox/test_parallel.py",
+    "tests/blackbox/test_search_repetitions.py",
+    "tests/blackbox/test_search_fidelities.py",
+)
 SELECTION = ("tests/callbacks/selection/test_select_best.py",)
 STAGES = ("tests/callbacks/schedules/test_stages.py", "tests/callbacks/schedules/test_stages_runs.py")
 RANKINGS = ("tests/proxies/ranking/test_ranking.py", "tests/proxies/ranking/test_runs.py")
-RANKINGS += ("tests/proxies/ranking/test_report.py", "tests/support/ranking_tools.py")
+RANKINGS += (
+    "tests/proxies/ranking/test_shards.py",
+    "tests/proxies/ranking/test_report.py",
+    "tests/support/ranking_tools.py",
+)
+EXECUTORS = ("tests/executors/test_contract.py",)
 LOGGERS = tuple(f"tests/cli/run_dir/test_{name}.py" for name in ("loggers", "wandb_run", "wandb_files"))
 PRUNING = ("tests/searches/pruning/test_measure.py", "tests/searches/pruning/test_search.py")
 ELSEWHERE: dict[str, Sequence[str]] = {
@@ -113,6 +123,9 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.cli.jobs.load_supernet.supernet_accuracy": ("tests/blackbox/evaluators/test_supernet.py",),
     "nas.cli.run_dir.loggers.MlflowRun": LOGGERS,
     "nas.cli.run_dir.wandb_run.WandbRun": LOGGERS,
+    "nas.executors.futures.Futures": EXECUTORS,
+    "nas.executors.processes.Processes": EXECUTORS,
+    "nas.executors.ray_cluster.RayCluster": EXECUTORS,
     "nas.proxies.ranking.ranking.ProxyRanking": RANKINGS,
     "nas.proxies.ranking.report.RankingReport": RANKINGS,
 }

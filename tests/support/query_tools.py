@@ -23,6 +23,8 @@ from nas.spaces.nas_bench_201.space import NasBench201
 QUICK = ["~callbacks.cell_plots", "logger=none"]
 FORMULA = ["evaluator=benchmark", "evaluator._target_=tests.support.query_tools.Formula"]
 COMMAND = ["method=regularized_evolution", "dataset=cifar10", *FORMULA]
+THREADS = ["executor=futures", "executor.pool._target_=concurrent.futures.ThreadPoolExecutor"]
+"""Workers in threads of the test's process, which start at once."""
 KILL = "+callbacks.kill={{_target_:tests.support.compose_tools.KillOnce,flag:{flag},epoch:{epoch},batch:{batch}}}"
 SMALL_NETWORK = {"channels": 4, "cells_per_stage": 1}
 SMALL_SPACE = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1)

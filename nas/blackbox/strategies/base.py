@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from typing import Any
 
 from nas.architecture.cell import Genotype
 from nas.spaces.base import Space
@@ -14,21 +15,31 @@ class Strategy(ABC):
 
     A strategy therefore needs no state in a checkpoint: the same calls restore the same state.
 
+    Several genotypes may be evaluated at the same time. Then ``ask`` is called again before ``tell``, and values arrive
+    in any order.
+
     Attributes:
         rungs: Number of fidelities among which the strategy selects, if the evaluator has several.
         rung: Fidelity of the last genotype asked for; 0 is the cheapest.
+        details: Data of the last genotype asked for that ``tell`` needs. Before a call of ``tell``, ``rung`` and
+            ``details`` are set to their values after the call of ``ask`` that returned the genotype.
     """
 
     rungs: int = 1
     rung: int = 0
+    details: Any = None
 
     def __init__(self, space: Space) -> None:
         self.space = space
 
     @abstractmethod
-    def ask(self, rng: random.Random) -> Genotype:
-        """Return the genotype to evaluate next."""
+    def ask(self, rng: random.Random) -> Genotype | None:
+        """Return the genotype to evaluate next; None to wait for the value of an earlier one.
+
+        A call that returns None changes nothing, the generator included. If all values are known, a genotype is
+        returned.
+        """
 
     @abstractmethod
     def tell(self, genotype: Genotype, value: float) -> None:
-        """Receive the value of the last genotype asked for; higher is better, -inf for a value that is not finite."""
+        """Receive the value of a genotype; higher is better, -inf for a value that is not finite."""

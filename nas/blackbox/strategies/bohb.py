@@ -22,13 +22,20 @@ class _Bracket:
 
     Attributes:
         rungs: Remaining rungs, each with its number and the number of candidates that it evaluates.
-        waiting: Candidates promoted to the present rung and not yet evaluated.
+        asked: Number of candidates of the present rung that were asked for.
+        waiting: Candidates promoted to the present rung and not yet asked for.
         results: Results of the present rung.
     """
 
     rungs: list[tuple[int, int]]
+    asked: int = 0
     waiting: list[tuple[Genotype, Choices]] = field(default_factory=list)
     results: list[tuple[float, Genotype, Choices]] = field(default_factory=list)
+
+    @property
+    def idle(self) -> bool:
+        """True if all candidates of the present rung were asked for."""
+        return not self.rungs or self.asked >= self.rungs[0][1]
 
 
 @check_ranges(
@@ -47,6 +54,9 @@ class Bohb(Strategy):
     is evaluated at its own fidelity. With a single one, a promoted candidate is evaluated again at full cost, as in the
     published runs on NAS-Bench-201; a ``cached`` search gets its value at no cost. ``random_fraction=1`` is Hyperband
     (Li et al., JMLR 2018).
+
+    If several candidates are evaluated at the same time, a bracket whose rung is incomplete starts the next bracket, as
+    in the authors' program (HpBandSter). The oldest bracket has precedence.
 
     Args:
         space: Search space.
@@ -86,34 +96,42 @@ class Bohb(Strategy):
             OptunaTPE(*common) if model == "optuna" else KernelDensityModel(*common, min_bandwidth)
             for _ in range(rungs)
         ]
-        self._bracket = _Bracket([])
+        self.details: tuple[_Bracket, Choices]
+        self._brackets: list[_Bracket] = []
         self._brackets_started = 0
-        self._last: tuple[Genotype, Choices] | None = None
 
     def ask(self, rng: random.Random) -> Genotype:
-        if not self._bracket.rungs:
-            halvings = self.rungs - 1 - self._brackets_started % self.rungs
-            first = self.rungs // (halvings + 1) * self.eta**halvings
-            plan = [(self.rungs - 1 - halvings + i, max(first // self.eta**i, 1)) for i in range(halvings + 1)]
-            self._bracket = _Bracket(plan)
-            self._brackets_started += 1
-        self.rung = self._bracket.rungs[0][0]
-        waiting = self._bracket.waiting
-        self._last = waiting.pop(0) if waiting else self._new_candidate(rng)
-        return self._last[0]
+        bracket = next((bracket for bracket in self._brackets if not bracket.idle), None)
+        if bracket is None:
+            bracket = self._start_bracket()
+        self.rung = bracket.rungs[0][0]
+        genotype, choices = bracket.waiting.pop(0) if bracket.waiting else self._new_candidate(rng)
+        bracket.asked += 1
+        self.details = bracket, choices
+        return genotype
+
+    def _start_bracket(self) -> _Bracket:
+        halvings = self.rungs - 1 - self._brackets_started % self.rungs
+        first = self.rungs // (halvings + 1) * self.eta**halvings
+        plan = [(self.rungs - 1 - halvings + i, max(first // self.eta**i, 1)) for i in range(halvings + 1)]
+        self._brackets_started += 1
+        self._brackets.append(_Bracket(plan))
+        return self._brackets[-1]
 
     def tell(self, genotype: Genotype, value: float) -> None:
-        assert self._last is not None
-        choices, bracket = self._last[1], self._bracket
+        bracket, choices = self.details
         rung, size = bracket.rungs[0]
         self.models[rung].add(choices, value)
         bracket.results.append((value, genotype, choices))
         if len(bracket.results) < size:
             return
         bracket.rungs.pop(0)
+        bracket.asked = 0
         if bracket.rungs:
             ranked = sorted(bracket.results, key=lambda result: -result[0])[: bracket.rungs[0][1]]
             bracket.waiting = [(member, chosen) for _, member, chosen in ranked]
+        else:
+            self._brackets.remove(bracket)
         bracket.results = []
 
     def _new_candidate(self, rng: random.Random) -> tuple[Genotype, Choices]:

@@ -13,7 +13,8 @@ from nas.spaces.base import Space
 class LocalSearch(Strategy):
     """Hill climbing to the best neighbor, restarted from a random genotype at each local optimum.
 
-    Each step evaluates all neighbors whose value is unknown, in random order.
+    Each step evaluates all neighbors whose value is unknown, in random order. They may be evaluated at the same time;
+    the next step waits for all of them.
 
     Attributes:
         optima: Local optima reached so far.
@@ -26,8 +27,16 @@ class LocalSearch(Strategy):
         self._current: Genotype | None = None
         self._neighbors: list[Genotype] | None = None
         self._unevaluated: list[Genotype] = []
+        self._running = 0
 
-    def ask(self, rng: random.Random) -> Genotype:
+    def ask(self, rng: random.Random) -> Genotype | None:
+        if self._running and not self._unevaluated:
+            return None
+        genotype = self._next(rng)
+        self._running += 1
+        return genotype
+
+    def _next(self, rng: random.Random) -> Genotype:
         while self._current is not None:
             if self._neighbors is None:
                 self._neighbors = list(neighbors(self.space, self._current))
@@ -39,6 +48,7 @@ class LocalSearch(Strategy):
         return self.space.sample(rng)
 
     def tell(self, genotype: Genotype, value: float) -> None:
+        self._running -= 1
         self._values[genotype] = value
         if self._current is None:
             self._current = genotype

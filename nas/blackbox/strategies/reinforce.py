@@ -22,6 +22,9 @@ class ReinforceStrategy(Strategy):
     The loss of a genotype is - log p (value - baseline). The baseline is the exponential moving average of the values,
     the present value included, with bias correction. A value that is not finite changes nothing.
 
+    Genotypes that are evaluated at the same time are a batch of the same policy. After the last value of the batch,
+    Adam takes one step along the mean gradient.
+
     Args:
         space: Search space.
         lr: Learning rate of Adam.
@@ -42,43 +45,54 @@ class ReinforceStrategy(Strategy):
         self.logits = torch.nn.Parameter(torch.zeros(self.invalid.shape))
         self._optimizer = torch.optim.Adam([self.logits], lr=lr)
         self._initialized = False
-        self._chosen: dict[int, int] = {}
+        self.details: dict[int, int] = {}
+        self._running = 0
+        self._updating = False  # whether a value of the batch has arrived
+        self._gradients: list[Tensor] = []
         self._sum = self._weight = 0.0
 
     def probabilities(self) -> Tensor:
         """Return the policy [decisions, options]; 0 for options that a decision does not have."""
         return self.logits.detach().masked_fill(self.invalid, -torch.inf).softmax(dim=1)
 
-    def ask(self, rng: random.Random) -> Genotype:
+    def ask(self, rng: random.Random) -> Genotype | None:
+        if self._updating:
+            return None
         if not self._initialized:
             values = [rng.gauss(0.0, self.init_std) for _ in range(self.logits.numel())]
             self.logits.data.copy_(torch.tensor(values).view_as(self.logits))
             self._initialized = True
         table = self.probabilities().tolist()
-        self._chosen = {}
+        chosen: dict[int, int] = {}
 
         def choose(number: int) -> int:
             size = self.encoding.decisions[number].size
-            self._chosen[number] = rng.choices(range(size), table[number][:size])[0]
-            return self._chosen[number]
+            chosen[number] = rng.choices(range(size), table[number][:size])[0]
+            return chosen[number]
 
+        self.details = chosen
+        self._running += 1
         return self.encoding.decode(choose)
 
     def tell(self, genotype: Genotype, value: float) -> None:
-        if not math.isfinite(value):
-            return
-        self._sum = self.momentum * self._sum + (1 - self.momentum) * value
-        self._weight = self.momentum * self._weight + (1 - self.momentum)
-        self.logits.grad = self.gradient(value - self._sum / self._weight)
-        self._optimizer.step()
+        self._running -= 1
+        self._updating = self._running > 0
+        if math.isfinite(value):
+            self._sum = self.momentum * self._sum + (1 - self.momentum) * value
+            self._weight = self.momentum * self._weight + (1 - self.momentum)
+            self._gradients.append(self.gradient(value - self._sum / self._weight))
+        if self._gradients and not self._updating:
+            self.logits.grad = torch.stack(self._gradients).mean(dim=0)
+            self._optimizer.step()
+            self._gradients = []
 
     def gradient(self, advantage: float) -> Tensor:
-        """Return d loss / d logits [decisions, options] of the last genotype: advantage (p - one-hot).
+        """Return d loss / d logits [decisions, options] of the genotype in ``details``: advantage (p - one-hot).
 
         Decisions that took no part have gradient 0.
         """
-        rows = torch.tensor(list(self._chosen))
+        rows = torch.tensor(list(self.details))
         gradient = torch.zeros_like(self.logits)
         gradient[rows] = self.probabilities()[rows]
-        gradient[rows, torch.tensor(list(self._chosen.values()))] -= 1
+        gradient[rows, torch.tensor(list(self.details.values()))] -= 1
         return advantage * gradient

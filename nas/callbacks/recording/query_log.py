@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 
 from nas.blackbox.anytime import anytime_curve, save_curves, summarize
+from nas.blackbox.query_records import encode_line
 from nas.blackbox.search import BlackBoxSearch
 from nas.utils.atomic_write import write_atomically
 
@@ -59,14 +58,5 @@ def _lines(search: BlackBoxSearch, start: int = 0) -> list[str]:
     spent = list(accumulate(query.seconds for query in history))
     found = []
     for number in range(start, len(history)):
-        genotype, value, seconds, fidelity = history[number]
-        line: dict[str, Any] = {
-            "query": number,
-            "genotype": search.space.native(genotype),
-            "value": value if math.isfinite(value) else None,
-            "seconds": seconds,
-            "spent": spent[number],
-            **({"fidelity": fidelity} if fidelity is not None else {}),
-        }
-        found.append(json.dumps(line) + "\n")
+        found.append(json.dumps(encode_line(search.space, number, history[number], spent[number])) + "\n")
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,17 @@ from nas.cli.run_dir.figures import split_figures
 from nas.cli.run_dir.layout import remove_failure
 from nas.cli.run_dir.progress import LoopProgress
 from nas.cli.run_dir.summary import Summary
+from nas.cli.worker_context import use_context
 from nas.data.base import ImageData
 from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
+from nas.data.unloaded import unloaded
+from nas.executors.base import Executor, Workers
+from nas.executors.serial import Serial
 from nas.plotting.cell import save_cell
 from nas.proxies.ranking.correlation import Values, to_higher_is_better
+from nas.proxies.ranking.measure import published_params_macs
 from nas.proxies.ranking.outputs import PLOT_FILE, SCORES_FILE, plot_ranks, save_plot, write_scores
-from nas.proxies.ranking.ranking import ProxyRanking, published_params_macs
+from nas.proxies.ranking.ranking import ProxyRanking
 from nas.proxies.ranking.report import BenchmarkAccuracies, RankingReport, best_index, format_report
 from nas.proxies.ranking.score_log import ScoreRecord
 from nas.spaces.base import Space
@@ -60,13 +66,13 @@ def run(cfg: DictConfig) -> float | None:
     remove_temporary_files(Path(cfg.paths.output))
     remove_failure(Path(cfg.paths.output))
     with LoopProgress(len(ranking.candidates), ranking.proxy.name) as progress:
-        records = ranking.run(Path(cfg.paths.output), identity, progress)
+        records = ranking.run(Path(cfg.paths.output), identity, progress, _workers(cfg, ranking, data, device))
     return _finish(cfg, ranking, report, records, identity, device, split_figures(data))
 
 
 def build_ranking(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
     """Build the ranking of a configuration; its images are loaded at the first measurement."""
-    batches = LazyProxyBatches(lambda: ProxyBatches(data, cfg.ranking.seed), device)
+    batches = proxy_batches(data, cfg.ranking.seed, device.type)
     check_network("ranking.network", space, cfg.ranking.network or {})
     options = OmegaConf.masked_copy(cfg.ranking, [str(key) for key in cfg.ranking if key != "report"])
     options._set_parent(cfg)
@@ -74,11 +80,27 @@ def build_ranking(cfg: DictConfig, space: Space, data: ImageData, device: torch.
     return ranking
 
 
+def proxy_batches(data: ImageData, seed: int, device: str) -> LazyProxyBatches:
+    """Return the mini-batches of a ranking on a device; they are loaded at the first measurement."""
+    return LazyProxyBatches(lambda: ProxyBatches(data, seed), torch.device(device))
+
+
+def _workers(
+    cfg: DictConfig, ranking: ProxyRanking, data: ImageData, device: torch.device
+) -> Callable[[], Workers] | None:
+    """Return a function that starts the workers of the executor, None for this process."""
+    executor: Executor = use_context(instantiate(cfg.executor, _convert_="all"))
+    if isinstance(executor, Serial):
+        return None
+    batches = partial(proxy_batches, unloaded(data), cfg.ranking.seed)
+    return lambda: ranking.start_workers(executor, batches, device.type)
+
+
 def _device(cfg: DictConfig) -> torch.device:
     if cfg.trainer.devices not in (1, "1", "auto") or cfg.trainer.strategy not in ("auto", None):
         raise NasError(
-            "trainer.devices: mode=rank_proxies runs in one process. Use trainer=cpu or trainer=gpu; ranking.indices "
-            "divides a space among several runs."
+            "trainer.devices: mode=rank_proxies runs in one process. Use trainer=cpu or trainer=gpu with "
+            "executor=processes; ranking.shard=1/4 divides a space among several runs."
         )
     return device_without_trainer(cfg)
 
@@ -90,7 +112,10 @@ def _identity(cfg: DictConfig, ranking: ProxyRanking) -> dict[str, Any]:
     return {
         "proxy_name": ranking.proxy.name,
         "dataset_name": dataset_name(),
-        "ranking": {key: plain["ranking"][key] for key in ("seed", "network", "count", "sample_seed")},
+        "ranking": {
+            **{key: plain["ranking"][key] for key in ("seed", "network", "count", "sample_seed")},
+            **({"shard": plain["ranking"]["shard"]} if plain["ranking"]["shard"] is not None else {}),
+        },
         "proxy": plain["ranking"]["proxy"],
         "space": plain["space"],
         "dataset": dataset,

@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
-from nas.architecture.cell import Genotype
-from nas.blackbox.anytime import anytime_curve, save_curves, summarize
-from nas.blackbox.ask_tell import AskTellLoop, Query
+from nas.blackbox.anytime import save_curves, summarize
+from nas.blackbox.ask_tell import Query
 from nas.blackbox.evaluator import Evaluator
+from nas.blackbox.repetition import RepetitionBuild, repetitions_of
 from nas.blackbox.search import BlackBoxSearch
 from nas.cli.build import dataset_name, device_without_trainer
 from nas.cli.overrides.renamed import has_old_names
@@ -30,6 +31,10 @@ from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.repetition_log import TIMING, decode_curve, encode_curve, read_repetitions, read_seconds
 from nas.cli.run_dir.summary import Summary
 from nas.data.base import ImageData
+from nas.data.unloaded import unloaded
+from nas.executors.base import Task, Workers
+from nas.executors.in_order import in_order
+from nas.executors.serial import Serial, SerialWorkers
 from nas.plotting.cell import save_cell
 from nas.spaces.genotype_file import save_genotype
 from nas.utils.atomic_write import remove_temporary_files, write_atomically, write_json
@@ -53,7 +58,8 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) ->
     remove_failure(output)
     if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
         save_record(output / ".hydra", cfg)  # a further resume has the present number of repetitions
-    seconds = _run_missing(search, evaluator, rows, output / REPETITIONS, read_seconds(cfg.ckpt_path))
+    with _open_workers(search, evaluator, data, device) as workers:
+        seconds = _run_missing(search, workers, rows, output / REPETITIONS, read_seconds(cfg.ckpt_path))
     best = max((_best_query(search, row) for row in rows), key=lambda query: query.rank)
     save_genotype(best.genotype, output / "genotype.json")
     save_cell(best.genotype, output)
@@ -92,27 +98,32 @@ def _refuse_earlier_version(ckpt_path: str | None) -> None:
         )
 
 
+def _open_workers(search: BlackBoxSearch, evaluator: Evaluator, data: ImageData, device: torch.device) -> Workers:
+    """Start the workers of the repetitions; this process has its evaluator already."""
+    if isinstance(search.executor, Serial):
+        return SerialWorkers(repetitions_of(search, evaluator, data, device.type))
+    return search.executor.start(RepetitionBuild(search, unloaded(data)), device.type)
+
+
 def _run_missing(
-    search: BlackBoxSearch, evaluator: Evaluator, rows: list[dict[str, Any]], path: Path, seconds: float
+    search: BlackBoxSearch, workers: Workers, rows: list[dict[str, Any]], path: Path, seconds: float
 ) -> float:
     """Run the repetitions that ``rows`` lacks; append each finished one to ``rows`` and as a line to ``path``.
 
     The file does not exist before the first one has finished, so that an error of its first query leaves nothing to
     resume. Return the duration of all repetitions, of which those in ``rows`` took ``seconds``.
     """
-    accuracies: dict[Genotype, dict[str, float]] = {}
     start = time.perf_counter()
     if rows:
         log.info("resumed after %d of %d repetitions", len(rows), search.repetitions)
     if rows or path.exists():  # without an incomplete line
         write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
-    for number in range(len(rows), search.repetitions):
-        loop = search.new_loop(search.seed + number)
-        evaluator.reset(search.seed + number)
-        while loop.step(evaluator):
-            pass
-        curve = encode_curve(anytime_curve(loop, evaluator, accuracies))
-        rows.append({**_row(search, loop, number, accuracies), "curve": curve})
+    for outcome in in_order(workers, [Task(n, None, n) for n in range(len(rows), search.repetitions)]):
+        number = outcome.position
+        if outcome.error is not None:
+            raise RuntimeError(f"repetition {number} failed twice: {outcome.error}")
+        row, curve = outcome.value
+        rows.append({**row, "curve": encode_curve(curve)})
         with path.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
         write_json(path.with_name(TIMING), {"search_seconds": seconds + time.perf_counter() - start})
@@ -136,25 +147,6 @@ def averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
         std = statistics.stdev(values) if len(values) > 1 else math.nan  # by n - 1
         found[name] = {"n": len(values), "mean": statistics.fmean(values), "std": std}
     return {name: row for name, row in found.items() if name not in ("repetition", "seed")}
-
-
-def _row(
-    search: BlackBoxSearch, loop: AskTellLoop, number: int, accuracies: Mapping[Genotype, Mapping[str, float]]
-) -> dict[str, Any]:
-    best = loop.best
-    assert best is not None
-    return {
-        "repetition": number,
-        "seed": search.seed + number,
-        "genotype": search.space.native(best.genotype),
-        "value": best.value if math.isfinite(best.value) else None,
-        "queries": len(loop.history),
-        "genotypes": len({query.genotype for query in loop.history}),
-        "spent": loop.spent,
-        "ended_by": loop.ended,
-        **({"fidelity": best.fidelity} if best.fidelity is not None else {}),
-        **accuracies[best.genotype],
-    }
 
 
 def _csv(table: Mapping[str, Mapping[str, float]]) -> str:

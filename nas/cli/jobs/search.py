@@ -45,8 +45,10 @@ from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.terminal import finish_panel
 from nas.cli.run_dir.tracking import log_results
+from nas.cli.worker_context import use_context
 from nas.data.base import ImageData
 from nas.searches.base import Search, SupernetSearch
+from nas.searches.pruning.search import PruningSearch
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
 from nas.utils.program import program
@@ -66,6 +68,8 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
     resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg))
     seed_and_threads(cfg)
     data, search = build(cfg)
+    if isinstance(search, BlackBoxSearch | PruningSearch):
+        use_context(search.executor)
     search.check_precision(precision(cfg))  # the given one: on a CPU Lightning replaces 16-mixed
     if isinstance(search, BlackBoxSearch) and search.repetitions > 1:
         finish_panel()  # repetitions have no trainer, whose start completes the panel
@@ -81,6 +85,7 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
             return None
         return _finish(cfg, trainer, search, search.space, seconds, split_figures(data))
     finally:
+        search.close_workers()  # also after an interrupt
         finish_wandb()
 
 

@@ -18,6 +18,7 @@ FREE = {
     *(f"method.{key}" for key in ("epochs", "repetitions", "budget", "proxy", "evaluator", "requires", "space")),
     *(f"dataset.{key}" for key in ("root", "download", "on_device", "num_workers", "name")),
     *(f"dataset.{key}" for key in ("subset_file", "test_list", "test_list_file", "split_record")),
+    *("method.executor", "method.concurrency"),
     "evaluator.root",
     "training.channels_last",  # an option of earlier records
     "space.fused",

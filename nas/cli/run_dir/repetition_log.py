@@ -21,7 +21,9 @@ from nas.utils.read_file import parse_json, read_json
 
 PARTS = ("seed", "space", "dataset", "proxy", "evaluator", "method")
 IRRELEVANT = {
-    *(("method", key) for key in ("repetitions", "epochs", "callbacks", "evaluator")),  # the evaluator is a part itself
+    *(
+        ("method", key) for key in ("repetitions", "epochs", "callbacks", "evaluator", "executor")
+    ),  # the evaluator is a part itself
     *(("dataset", key) for key in ("root", "download", "on_device", "split_record", "test_list", "test_list_file")),
     ("evaluator", "root"),
 }

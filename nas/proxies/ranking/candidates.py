@@ -33,13 +33,20 @@ class Candidates:
         count: Size of the sample; None disables sampling.
         indices: Indices into an enumerable space, each at most once.
         seed: Seed of the sample.
+        shard: Part of these architectures, such as "3/16": every 16th from the third on, so that all parts have similar
+            sizes and costs. None keeps all.
 
     Raises:
         NasError: If an option is out of range, or a space that cannot be enumerated is used without ``count``.
     """
 
     def __init__(
-        self, space: Space, count: int | None = None, indices: Sequence[int] | None = None, seed: int = 0
+        self,
+        space: Space,
+        count: int | None = None,
+        indices: Sequence[int] | None = None,
+        seed: int = 0,
+        shard: str | None = None,
     ) -> None:
         self.space = space
         size = space.size
@@ -58,6 +65,18 @@ class Candidates:
             self._sample = list(_sample_distinct(space, count, random.Random(seed)))
         else:
             self._order = self._select_indices(size, count, indices, seed)
+        if shard is not None:
+            self._keep(*parse_shard(shard))
+
+    def _keep(self, number: int, shards: int) -> None:
+        """Keep one of several parts of the architectures."""
+        if len(self) < shards:
+            raise NasError(f"ranking.shard={number}/{shards}: there are {len(self)} architectures. Use fewer shards.")
+        part = slice(number - 1, None, shards)
+        if self._sample is None:
+            self._order = self._order[part]
+        else:
+            self._sample = self._sample[part]
 
     def _select_indices(self, size: int, count: int | None, indices: Sequence[int] | None, seed: int) -> Sequence[int]:
         if count is not None:
@@ -82,10 +101,22 @@ class Candidates:
     def digest(self) -> str:
         """Return a checksum of the architectures and their order."""
         if self._sample is None:
-            text = ",".join(map(str, self._order))
-        else:
-            text = "\n".join(self.space.native(candidate.genotype) for candidate in self._sample)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+            return pool_digest(self._order)
+        return pool_digest([self.space.native(candidate.genotype) for candidate in self._sample])
+
+
+def pool_digest(architectures: Sequence[int] | Sequence[str]) -> str:
+    """Return a checksum of architectures, given as indices or as native strings, and of their order."""
+    separator = "\n" if isinstance(architectures[0], str) else ","
+    return hashlib.sha256(separator.join(map(str, architectures)).encode()).hexdigest()[:16]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return number and count of a shard such as "3/16". Raises NasError if the number is not from 1 to the count."""
+    number, _, shards = str(text).partition("/")
+    if not (number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards)):
+        raise NasError(f"ranking.shard={text}: use NUMBER/COUNT with a number from 1 to the count, such as 3/16.")
+    return int(number), int(shards)
 
 
 def _sample_distinct(space: Space, count: int, rng: random.Random) -> Iterator[CandidateArchitecture]:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.architecture.cell import Genotype
-from nas.nn.macs import count_macs, count_parameters
+from nas.executors.base import Executor, Workers
+from nas.executors.serial import SerialWorkers
 from nas.proxies.evaluate import BatchSource, ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.proxies.ranking.candidates import Candidates
+from nas.proxies.ranking.measure import Measured, MeasurementBuild, chunk_measurement, measure, measure_all
 from nas.proxies.ranking.score_log import LOG_FILE, ScoreLog, ScoreRecord
 from nas.spaces.base import Space
-from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
-from nas.spaces.nas_bench_201.space import NasBench201
-from nas.spaces.nats_size.cost import nats_size_cost
-from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, SEED, check_ranges
-
-CLOSED_FORMS = {NasBench201.notation: nas_bench_201_cost, NatsSize.notation: nats_size_cost}
-"""Parameters and multiply-adds of the published network in closed form, by notation."""
 
 
 def _ignore(records: list[ScoreRecord]) -> None:
     pass
 
 
-@check_ranges(seed=SEED, count=COUNT, indices=COUNT_OR_ZERO, sample_seed=SEED)
+@check_ranges(seed=SEED, count=COUNT, indices=COUNT_OR_ZERO, sample_seed=SEED, chunk=COUNT)
 class ProxyRanking:
     """Scores of many architectures by one proxy, as in Abdelfattah et al. (ICLR 2021) on NAS-Bench-201.
 
@@ -42,6 +35,8 @@ class ProxyRanking:
         count: Size of a random sample of architectures, see ``Candidates``.
         indices: Indices of the architectures, see ``Candidates``.
         sample_seed: Seed of the sample.
+        shard: Part of the architectures, such as "3/16", see ``Candidates``.
+        chunk: Architectures that a worker measures per task.
 
     Raises:
         NasError: If the architectures cannot be selected, or the proxy is not defined on so few images.
@@ -57,11 +52,15 @@ class ProxyRanking:
         count: int | None = None,
         indices: Sequence[int] | None = None,
         sample_seed: int = 0,
+        shard: str | None = None,
+        chunk: int = 4,
     ) -> None:
         self.space = space
         self.proxy = proxy
         self.seed = seed
-        self.candidates = Candidates(space, count, indices, sample_seed)
+        self.network = network
+        self.chunk = chunk
+        self.candidates = Candidates(space, count, indices, sample_seed, shard)
         self.evaluator = ProxyEvaluator(space, proxy, batches, network, seed)
 
     def run(
@@ -69,6 +68,7 @@ class ProxyRanking:
         directory: Path,
         identity: Mapping[str, Any],
         on_progress: Callable[[list[ScoreRecord]], None] = _ignore,
+        workers: Callable[[], Workers] | None = None,
     ) -> list[ScoreRecord]:
         """Measure the architectures that the log in ``directory`` does not contain, and return all scores in order.
 
@@ -76,19 +76,40 @@ class ProxyRanking:
             directory: Directory of the log.
             identity: Options on which the scores depend; those of an existing log must be equal.
             on_progress: Receives all scores so far, at the start and after each measurement.
+            workers: Starts the workers, which measure chunks; None measures in this process.
 
         Raises:
-            NasError: If the log belongs to another ranking or is damaged.
+            NasError: If the log belongs to another ranking or is damaged, or no architecture can be measured.
         """
         with ScoreLog(directory / LOG_FILE, {**identity, "pool": self.candidates.digest()}) as log:
             self._check_order(log)
-            if len(log.records) < len(self.candidates):
-                self.evaluator.batch()  # load the images before the first measurement is timed
             on_progress(log.records)
-            for position in range(len(log.records), len(self.candidates)):
-                log.append(self.measure(position))
-                on_progress(log.records)
+            if len(log.records) == len(self.candidates):
+                return log.records
+            for found in self._measure_from(len(log.records), workers):
+                for record, _ in found:
+                    log.append(record)
+                    on_progress(log.records)
             return log.records
+
+    def _measure_from(self, start: int, workers: Callable[[], Workers] | None) -> Iterator[list[Measured]]:
+        if workers is None:
+            self.evaluator.batch()  # load the images before the first measurement is timed
+        own = chunk_measurement(lambda _, position: self.measure(position), self.space, self.proxy)
+        with SerialWorkers(own) if workers is None else workers() as opened:
+            chunk = 1 if workers is None else self.chunk
+            yield from measure_all(opened, self.candidates, start, chunk, self.proxy)
+
+    def start_workers(self, executor: Executor, batches: Callable[[str], BatchSource], device: str) -> Workers:
+        """Start workers for ``run``.
+
+        Args:
+            executor: Place of the workers.
+            batches: Builds the source of the mini-batch from the name of a device.
+            device: Kind of device: "cpu" or "cuda".
+        """
+        build = MeasurementBuild(self.space, self.proxy, batches, self.network, self.seed)
+        return executor.start(build, device)
 
     def _check_order(self, log: ScoreLog) -> None:
         """Raise NasError if the log is not a prefix of the candidates."""
@@ -104,20 +125,5 @@ class ProxyRanking:
                 )
 
     def measure(self, position: int) -> ScoreRecord:
-        """Measure one candidate."""
-        candidate = self.candidates[position]
-        began = time.perf_counter()
-        score = self.evaluator(candidate.genotype)
-        seconds = round(time.perf_counter() - began, 6)
-        name = self.space.native(candidate.genotype)
-        return ScoreRecord(
-            name, candidate.index, score, seconds, *published_params_macs(self.space, candidate.genotype)
-        )
-
-
-def published_params_macs(space: Space, genotype: Genotype) -> tuple[int, int]:
-    """Return parameters and multiply-adds of an architecture's published network."""
-    if genotype.space in CLOSED_FORMS:
-        return CLOSED_FORMS[genotype.space](genotype, space.shape, space.classes)
-    network = space.network(genotype)
-    return count_parameters(network), count_macs(network, space.shape, bias=space.counts_bias)
+        """Measure one candidate in this process."""
+        return measure(self.space, self.evaluator, self.candidates[position])

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from nas.utils.atomic_write import write_atomically
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, one_line
 from nas.utils.file_lock import try_lock
 from nas.utils.json_lines import decode_object, read_log
+from nas.utils.read_file import read_bytes
 
 LOG_FILE = "scores.jsonl"
 FORMAT, VERSION = "nas-scores", 2
@@ -66,7 +67,7 @@ class ScoreLog:
         self.path = path
         self.identity = json.loads(json.dumps(identity))
         if not path.exists():
-            write_atomically(path, _encode_line({"format": FORMAT, "version": VERSION, **self.identity}))
+            write_atomically(path, encode_log(self.identity, []))
         self._file = path.open("ab", buffering=0)
         try:
             self._lock()
@@ -77,7 +78,7 @@ class ScoreLog:
 
     def append(self, record: ScoreRecord) -> None:
         """Append a score. Raise OSError if it cannot be written completely, for example on a full disk."""
-        line = _encode_line({**asdict(record), "score": encode_float(record.score)})
+        line = _encode_record(record)
         written = self._file.write(line)
         if written < len(line):  # otherwise the remaining bytes would precede the next line
             self._file.write(line[written:])
@@ -103,33 +104,65 @@ class ScoreLog:
 
     def _read(self) -> list[ScoreRecord]:
         data = self.path.read_bytes()
-        self._check_header(data)
-        decoders: Iterator[Callable[[str], Any]]
-        decoders = itertools.chain([decode_object], itertools.repeat(_decode_record))
-        fix = "Delete it and all lines after it, then resume."
-        _, *records = read_log(self.path, lambda line: next(decoders)(line), fix)
+        self._check_identity(_read_header(self.path, data))
+        records = _read_records(self.path)
         os.truncate(self.path, data.rfind(b"\n") + 1)  # without a line that a kill has cut off
         return records
 
-    def _check_header(self, data: bytes) -> None:
-        header: Any = None
-        with suppress(ValueError):
-            header = json.loads(data[: data.find(b"\n") + 1])
-        if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
-            old = isinstance(header, dict) and header.get("format") == FORMAT
-            problem = (
-                "was written by an older version of nas and cannot be resumed"
-                if old
-                else "is not a log of scores: line 1 is not its header"
-            )
-            raise NasError(f"{self.path} {problem}. Start the ranking in another hydra.run.dir.")
+    def _check_identity(self, header: Mapping[str, Any]) -> None:
         for key, mine in self.identity.items():
             theirs = header.get(key)
             if theirs != mine:
                 raise NasError(
-                    f"{self.path} has scores with {_first_difference(key, theirs, mine)}. Start the ranking in another "
+                    f"{self.path} has scores with {first_difference(key, theirs, mine)}. Start the ranking in another "
                     "hydra.run.dir."
                 )
+
+
+def read_scores(path: Path) -> tuple[dict[str, Any], list[ScoreRecord]]:
+    """Read the identity of a ranking and its scores, without a line that a kill has cut off.
+
+    Raises:
+        NasError: If there is no log, it is of another version, or a line is damaged.
+    """
+    try:
+        header = _read_header(path, read_bytes(path))
+    except (OSError, ValueError) as error:
+        raise NasError(f"{path} cannot be read: {one_line(error)}") from None
+    return {key: value for key, value in header.items() if key not in ("format", "version")}, _read_records(path)
+
+
+def encode_log(identity: Mapping[str, Any], records: Sequence[ScoreRecord]) -> bytes:
+    """Return the content of a log."""
+    header = _encode_line({"format": FORMAT, "version": VERSION, **identity})
+    return b"".join([header, *map(_encode_record, records)])
+
+
+def _read_header(path: Path, data: bytes) -> dict[str, Any]:
+    header: Any = None
+    with suppress(ValueError):
+        header = json.loads(data[: data.find(b"\n") + 1])
+    if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
+        old = isinstance(header, dict) and header.get("format") == FORMAT
+        problem = (
+            "was written by an older version of nas and cannot be resumed"
+            if old
+            else "is not a log of scores: line 1 is not its header"
+        )
+        raise NasError(f"{path} {problem}. Start the ranking in another hydra.run.dir.")
+    return header
+
+
+def _read_records(path: Path) -> list[ScoreRecord]:
+    decoders: Iterator[Callable[[str], Any]]
+    decoders = itertools.chain([decode_object], itertools.repeat(_decode_record))
+    fix = "Delete it and all lines after it, then resume."
+    _, *records = read_log(path, lambda line: next(decoders)(line), fix)
+    return records
+
+
+def _encode_record(record: ScoreRecord) -> bytes:
+    return _encode_line({**asdict(record), "score": encode_float(record.score)})
 
 
 def _decode_record(line: str) -> ScoreRecord:
@@ -151,9 +184,9 @@ def _encode_line(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, allow_nan=False) + "\n").encode()
 
 
-def _first_difference(key: str, theirs: Any, mine: Any) -> str:
+def first_difference(key: str, theirs: Any, mine: Any) -> str:
     """Describe the first option in which two values differ, by its full name."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
         name = next(name for name in [*mine, *theirs] if theirs.get(name) != mine.get(name))
-        return _first_difference(f"{key}.{name}", theirs.get(name), mine.get(name))
+        return first_difference(f"{key}.{name}", theirs.get(name), mine.get(name))
     return f"{key}={theirs}, not {mine}"

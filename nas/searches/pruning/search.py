@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
@@ -18,9 +17,21 @@ from nas.architecture.discretization import discretize
 from nas.architecture.masks import Masks
 from nas.data.base import ImageData, Images
 from nas.data.proxy_batches import ProxyBatches
+from nas.data.unloaded import unloaded
+from nas.executors.base import Executor
+from nas.executors.serial import Serial
 from nas.proxies.proxy import Proxy
 from nas.proxies.pruned import equal_weights
 from nas.searches.base import Search
+from nas.searches.pruning.candidate import (
+    CandidateBuild,
+    GroupWorkers,
+    MeasurementOptions,
+    Work,
+    describe,
+    measure_candidate,
+    measurements,
+)
 from nas.searches.pruning.measure import Init, MeasurementKey, ProxyMeasurement
 from nas.searches.pruning.options import STALE, check_options, check_proxy
 from nas.searches.pruning.per_space import PerSpace, value_for_space
@@ -60,6 +71,7 @@ class PruningSearch(Search):
         stale_reference: names of proxies whose reference is not updated while edges are pruned.
         images: source of the measured images: "all" training images, or the part of the "weights".
         tie_order: op names in the order in which ops with equal ranks are pruned; others come last, as in the space.
+        executor: place of the measurements; None for this process.
         callbacks: callbacks that belong to the method.
         name: name of the method.
 
@@ -79,6 +91,7 @@ class PruningSearch(Search):
         stale_reference: Sequence[str] = STALE,
         images: Images = "all",
         tie_order: Sequence[str] = (),
+        executor: Executor | None = None,
         callbacks: Sequence[pl.Callback] = (),
         name: str = "te_nas",
     ) -> None:
@@ -99,8 +112,10 @@ class PruningSearch(Search):
             self.masks.restrict(cell_name, keep.expand(len(cell.edges), -1))
         self.trajectory: list[dict[str, float]] = []
         self.not_finite = 0
+        self.executor = Serial() if executor is None else executor
         self.callbacks = list(callbacks)
         self._measurements: list[ProxyMeasurement] = []
+        self._workers: GroupWorkers | None = None
         self._begin_round()
         self.register_buffer("seed", torch.randint(2**31, ()))
         self.idle = nn.Parameter(torch.zeros(1))  # for an optimizer without effect, whose steps Lightning counts
@@ -152,12 +167,16 @@ class PruningSearch(Search):
     def on_train_start(self) -> None:
         super().on_train_start()
         seed = int(self.get_buffer("seed"))
-        batches = ProxyBatches(self.trainer.datamodule.data, seed, self.images)  # type: ignore[attr-defined]
-        options = self.init, self.share_reference
-        self._measurements = [
-            ProxyMeasurement(self.space, proxy, batches, seed, *options, self._batch_size(proxy), self.device)
-            for proxy in self.proxies
-        ]
+        data: ImageData = self.trainer.datamodule.data  # type: ignore[attr-defined]
+        sizes = [self._batch_size(proxy) for proxy in self.proxies]
+        options = MeasurementOptions(seed, self.init, self.share_reference, self.repeats, self.stale_reference)
+        self._measurements = measurements(
+            self.space, self.proxies, sizes, ProxyBatches(data, seed, self.images), options, self.device
+        )
+        if not isinstance(self.executor, Serial):
+            build = CandidateBuild(self.space, self.proxies, sizes, unloaded(data), self.images, options)
+            names = [proxy.name for proxy in self.proxies]
+            self._workers = GroupWorkers(self.executor.start(build, self.device.type), names, options)
         allowed = (self.trainer.max_epochs or 0) - self.current_epoch
         needed = rounds_needed(self.space.cells, self.alive(), self.prune_number)
         if 0 <= allowed < needed:
@@ -179,12 +198,17 @@ class PruningSearch(Search):
         steps = self._steps()
         for i in range(batch_idx * len(work) // steps, (batch_idx + 1) * len(work) // steps):
             group, candidate = work[i]
-            self._group_scores.append(self._measure(candidate, i))
+            self._group_scores.append(self._scores(group, candidate, i))
             if candidate is group[-1]:
                 self._prune(group)
         self.optimizers().step()  # type: ignore[union-attr]
         if batch_idx == steps - 1:
             self._end_round()
+
+    def close_workers(self) -> None:
+        if self._workers is not None:
+            self._workers.workers.close()
+            self._workers = None
 
     def on_train_end(self) -> None:
         if not self.decided():
@@ -222,21 +246,23 @@ class PruningSearch(Search):
         """Return the number of steps of the round: one per candidate, at most one per batch of the loader."""
         return min(sum(map(len, self._groups)), int(self.trainer.num_training_batches))
 
+    def _scores(self, group: list[Candidate], candidate: Candidate, number: int) -> CandidateScores:
+        """Return the scores of a candidate; the workers measure all candidates of its group at the same time."""
+        if self._workers is None:
+            return self._measure(candidate, number)
+        if candidate is group[0]:
+            state = self.current_epoch, self._alive_at_start, self.alive()
+            self._workers.submit([Work(one, number + i, *state) for i, one in enumerate(group)])
+        measured, not_finite = self._workers.next()
+        self.not_finite += not_finite
+        for name, seconds in measured.seconds:
+            self._progress.update(name, seconds)
+        return measured.scores
+
     def _measure(self, candidate: Candidate, number: int) -> CandidateScores:
-        alive = self.alive()
-        keys = [MeasurementKey(self.current_epoch, number, repeat) for repeat in range(self.repeats)]
-        scores = CandidateScores([], [])
-        for measure in self._measurements:
-            reference = self._alive_at_start if measure.proxy.name in self.stale_reference else alive
-            scores.before.append([])
-            scores.after.append([])
-            for key in keys:
-                start = time.perf_counter()
-                scores.before[-1].append(measure.reference(reference, key))
-                start = time.perf_counter() if self.share_reference else start
-                scores.after[-1].append(measure(prune_ops(alive, [candidate]), key))
-                self._progress.update(measure.proxy.name, time.perf_counter() - start)
-        return scores
+        work = Work(candidate, number, self.current_epoch, self._alive_at_start, self.alive())
+        options = MeasurementOptions(0, self.init, self.share_reference, self.repeats, self.stale_reference)
+        return measure_candidate(self._measurements, work, options, self._progress.update)
 
     def _prune(self, group: list[Candidate]) -> None:
         """Rank the candidates of a measured group, and prune."""
@@ -246,7 +272,7 @@ class PruningSearch(Search):
         self._group_scores = []
         for name, rows in prune_ops(self.alive(), pruned).items():
             self.masks.restrict(name, torch.tensor(rows))
-        names = ", ".join(_describe(self.space, candidate) for candidate in pruned)
+        names = ", ".join(describe(self.space, candidate) for candidate in pruned)
         log.info("round %d prunes %s", self.current_epoch + 1, names)
 
     def _end_round(self) -> None:
@@ -271,9 +297,3 @@ class PruningSearch(Search):
 
     def _batch_size(self, proxy: Proxy) -> int:
         return self.ntk_batch if proxy.probe == "ntk" else proxy.batch_size
-
-
-def _describe(space: Space, candidate: Candidate) -> str:
-    name, edge, op = candidate
-    source, target = space.cells[name].edges[edge]
-    return f"{name} {source}->{target} {space.cells[name].ops[op]}"

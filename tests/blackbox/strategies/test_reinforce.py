@@ -21,7 +21,9 @@ NB201 = NasBench201((3, 32, 32), 10)
 def test_reinforce_step_equals_autograd() -> None:
     rng = random.Random(0)
     strategy = ReinforceStrategy(NB201, lr=0.05, momentum=0.9)
-    strategy.ask(rng)
+    first = strategy.ask(rng)
+    assert first is not None
+    strategy.tell(first, -math.inf)
     logits = torch.nn.Parameter(strategy.logits.detach().clone())
     adam = torch.optim.Adam([logits], lr=0.05)
     rewards: list[float] = []
@@ -56,7 +58,7 @@ def test_reinforce_gradient_is_that_of_the_expected_value() -> None:
     for genotype in genotypes:
         chosen = _choices_of(encoding, genotype)
         log_p = torch.stack([table[i, choice] for i, choice in chosen.items()]).sum()
-        strategy._chosen = chosen
+        strategy.details = chosen
         estimate += float(log_p.detach().exp()) * strategy.gradient(value_of(genotype))
         expected = expected + log_p.exp() * value_of(genotype)
         total += float(log_p.detach().exp())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nas.nn.macs import count_macs, count_parameters
-from nas.proxies.ranking.ranking import published_params_macs
+from nas.proxies.ranking.measure import published_params_macs
 from nas.proxies.ranking.score_log import LOG_FILE, ScoreRecord
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError

@@ -14,7 +14,7 @@ from scipy import stats
 
 import nas.benchmarks
 from nas.architecture.cell import Genotype
-from nas.proxies.ranking.ranking import published_params_macs
+from nas.proxies.ranking.measure import published_params_macs
 from nas.proxies.ranking.report import RankingReport, format_report
 from nas.proxies.ranking.score_log import ScoreRecord
 from nas.spaces.nas_bench_201 import notation as nas_bench_201

@@ -13,6 +13,7 @@ from nas.searches.pruning.search import PruningSearch
 from nas.spaces.genotype_file import load_genotype
 from tests.support.compose_tools import composed, lines, script, succeeded
 from tests.support.error_tools import run
+from tests.support.query_tools import THREADS
 
 QUICK = [
     *["method=te_nas", "space=nas_bench_201", "method.repeats=1", "method.ntk_batch=3", "threads=1"],
@@ -152,3 +153,12 @@ def test_pruning_search_refuses_small_images(tmp_path: Path) -> None:
 )
 def test_pruning_search_refuses_bad_options(tmp_path: Path, override: str, phrase: str) -> None:
     run("search", *QUICK, override, f"hydra.run.dir={tmp_path / 'run'}").refused(phrase)
+
+
+def test_pruning_search_in_workers_equals_one_in_this_process(whole: Path, tmp_path: Path) -> None:
+    """Scores, pruned ops and the number of values that are not finite."""
+    run("search", *QUICK, *THREADS, f"hydra.run.dir={tmp_path / 'run'}").succeeded()
+    one, other = lines(whole / "history.jsonl"), lines(tmp_path / "run" / "history.jsonl")
+    for line in (*one, *other):
+        del line["seconds"]
+    assert one == other and load_genotype(whole) == load_genotype(tmp_path / "run")

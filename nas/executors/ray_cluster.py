@@ -1,0 +1,137 @@
+"""Evaluation on Ray: on this machine, or on a cluster."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from nas.executors.base import Build, Executor, Task
+from nas.executors.future_workers import FutureWorkers
+from nas.executors.processes import MAX_WORKERS, core_count, gpu_count
+from nas.executors.worker import Payload, WorkerEvaluation, current_settings, pack
+from nas.utils.errors import NasError, one_line
+from nas.utils.ranges import NOT_NEGATIVE, Range, check_ranges
+
+
+@check_ranges(
+    workers=Range(1, MAX_WORKERS, whole=True), cpus=NOT_NEGATIVE, gpus=NOT_NEGATIVE, threads=Range(1, 4096, whole=True)
+)
+class RayCluster(Executor):
+    """Ray actors, one per worker. An actor that dies, with its node or alone, is started again elsewhere.
+
+    Args:
+        workers: Number of actors; None is one per GPU, or one per core on CPUs, of this machine.
+        address: Cluster, such as "auto" or "ray://HOST:10001"; None starts Ray on this machine for the run.
+        cpus: Cores that Ray reserves for an actor.
+        gpus: GPUs that Ray reserves for an actor, which sees no others; None is 1 on GPUs.
+        threads: CPU threads of an actor; None is ``cpus``, at least 1.
+
+    Raises:
+        NasError: From ``start``, if Ray is not installed or the cluster cannot be reached.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        address: str | None = None,
+        cpus: float = 1.0,
+        gpus: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._workers = workers
+        self.address = address
+        self.cpus, self.gpus = cpus, gpus
+        self.threads = max(int(cpus), 1) if threads is None else threads
+
+    def workers(self, device: str = "cpu") -> int:
+        if self._workers is not None:
+            return self._workers
+        return gpu_count() if device.startswith("cuda") else core_count()
+
+    def start(self, build: Build, device: str = "cpu") -> FutureWorkers:
+        ray = _import_ray()
+        count, on_gpu = self.workers(device), device.startswith("cuda")
+        payload = Payload(pack(build, self.prepare), device, current_settings(self.threads))
+        options = {"num_cpus": self.cpus, "num_gpus": (1.0 if on_gpu else 0.0) if self.gpus is None else self.gpus}
+        return RayWorkers(ray, count, payload, options, self.address)
+
+
+class RayWorkers(FutureWorkers):
+    """Ray actors that evaluate one candidate each at a time.
+
+    Args:
+        ray: The package.
+        count: Number of actors.
+        payload: Content of the actors.
+        options: Resources of an actor.
+        address: Cluster, None for this machine.
+    """
+
+    def __init__(self, ray: Any, count: int, payload: Payload, options: dict[str, float], address: str | None) -> None:
+        super().__init__(count)
+        self._ray = ray
+        self._folder: Path | None = None
+        self._owner = not ray.is_initialized()
+        if self._owner:
+            self._connect(address, count, options)
+        self._create = ray.remote(**options)(WorkerEvaluation).remote
+        self._payload = payload
+        self._idle = [self._create(payload) for _ in range(count)]
+        self._busy: dict[Future[Any], Any] = {}
+
+    def _connect(self, address: str | None, count: int, options: dict[str, float]) -> None:
+        given: dict[str, Any] = {"address": address}
+        if address is None:
+            # Ray leaves its folder behind, so it gets one that close() removes; names of sockets in it must be short
+            self._folder = Path(tempfile.mkdtemp(prefix="nas-ray-"))
+            given = {"num_cpus": max(core_count(), round(count * options["num_cpus"])), "_temp_dir": str(self._folder)}
+        try:
+            self._ray.init(**given, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            self._remove_folder()
+            raise NasError(
+                f"executor.address={address}: Ray cannot be started or reached ({one_line(error)[:200]}). Start it by "
+                "ray start --head, or leave the option out for Ray on this machine."
+            ) from None
+
+    def _start(self, task: Task) -> Future[Any]:
+        actor = self._idle.pop()
+        future: Future[Any] = actor.evaluate.remote(*task).future()
+        self._busy[future] = actor
+        return future
+
+    def _cause(self, error: BaseException | None) -> BaseException | None:
+        cause = error.cause if isinstance(error, self._ray.exceptions.RayTaskError) else None
+        return cause if isinstance(cause, BaseException) else error
+
+    def _finish(self, future: Future[Any], error: BaseException | None) -> None:
+        actor = self._busy.pop(future)
+        if isinstance(error, self._ray.exceptions.RayError):
+            self._ray.kill(actor)
+            actor = self._create(self._payload)
+        self._idle.append(actor)
+
+    def close(self) -> None:
+        for actor in [*self._idle, *self._busy.values()]:
+            self._ray.kill(actor)
+        self._idle, self._busy, self._running = [], {}, {}
+        if self._owner:
+            self._ray.shutdown()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise NasError(
+            "executor=ray: Ray is not installed. Run pip install 'nas-compose[ray]', or set executor=processes."
+        ) from None
+    return ray

@@ -1,0 +1,160 @@
+"""Measurement of architectures in chunks, in this process or in workers."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nas.architecture.cell import Genotype
+from nas.executors.base import Evaluate, Outcome, Task, Workers
+from nas.executors.in_order import in_order
+from nas.executors.serial import attempt
+from nas.nn.macs import count_macs, count_parameters
+from nas.proxies.evaluate import BatchSource, ProxyEvaluator
+from nas.proxies.proxy import Proxy
+from nas.proxies.ranking.candidates import CandidateArchitecture, Candidates
+from nas.proxies.ranking.score_log import ScoreRecord
+from nas.spaces.base import Space
+from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.nats_size.cost import nats_size_cost
+from nas.spaces.nats_size.space import NatsSize
+from nas.utils.errors import NasError
+
+log = logging.getLogger(__name__)
+CLOSED_FORMS = {NasBench201.notation: nas_bench_201_cost, NatsSize.notation: nats_size_cost}
+"""Parameters and multiply-adds of the published network in closed form, by notation."""
+MAX_FIRST_FAILURES = 8
+"""Failed architectures at the start of a ranking after which it ends."""
+
+
+class Measured(NamedTuple):
+    """Score of an architecture, and the description of its failure if it could not be measured."""
+
+    record: ScoreRecord
+    error: str | None = None
+
+
+class MeasurementBuild:
+    """Picklable function that builds the measurement of a worker.
+
+    Args:
+        space: Space of the architectures.
+        proxy: Proxy to evaluate.
+        batches: Builds the source of the mini-batch from the name of a device.
+        network: Options of the measured networks; None selects the size of ``ProxyEvaluator``.
+        seed: Seed of the weights and the images.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        proxy: Proxy,
+        batches: Callable[[str], BatchSource],
+        network: Mapping[str, Any] | None,
+        seed: int,
+    ) -> None:
+        self.space, self.proxy, self.batches, self.network, self.seed = space, proxy, batches, network, seed
+
+    def __call__(self, device: str) -> Evaluate:
+        evaluator = ProxyEvaluator(self.space, self.proxy, self.batches(device), self.network, self.seed)
+        evaluator.batch()  # load the images before the first measurement is timed
+        return chunk_measurement(lambda one, _: measure(self.space, evaluator, one), self.space, self.proxy)
+
+
+def chunk_measurement(
+    measure_one: Callable[[CandidateArchitecture, int], ScoreRecord], space: Space, proxy: Proxy
+) -> Evaluate:
+    """Return the measurement of a chunk of architectures. An architecture that fails twice has the worst score.
+
+    Args:
+        measure_one: Measures an architecture, given with its position.
+        space: Space of the architectures.
+        proxy: Proxy that is measured.
+    """
+
+    def evaluate_one(candidate: CandidateArchitecture, fidelity: int | None, position: int) -> ScoreRecord:
+        return measure_one(candidate, position)
+
+    def evaluate(chunk: Sequence[CandidateArchitecture], fidelity: int | None, position: int) -> list[Measured]:
+        found = [attempt(evaluate_one, Task(one, None, number)) for number, one in enumerate(chunk, position)]
+        return [
+            Measured(outcome.value) if outcome.error is None else failed(space, proxy, candidate, outcome.error)
+            for outcome, candidate in zip(found, chunk, strict=True)
+        ]
+
+    return evaluate
+
+
+def failed(space: Space, proxy: Proxy, candidate: CandidateArchitecture, error: str) -> Measured:
+    """Return the worst possible score for an architecture that cannot be measured."""
+    worst = -math.inf if proxy.higher_is_better else math.inf
+    size = published_params_macs(space, candidate.genotype)
+    return Measured(ScoreRecord(space.native(candidate.genotype), candidate.index, worst, 0.0, *size), error)
+
+
+def measure(space: Space, evaluator: ProxyEvaluator, candidate: CandidateArchitecture) -> ScoreRecord:
+    """Measure one architecture."""
+    began = time.perf_counter()
+    score = evaluator(candidate.genotype)
+    seconds = round(time.perf_counter() - began, 6)
+    size = published_params_macs(space, candidate.genotype)
+    return ScoreRecord(space.native(candidate.genotype), candidate.index, score, seconds, *size)
+
+
+def published_params_macs(space: Space, genotype: Genotype) -> tuple[int, int]:
+    """Return parameters and multiply-adds of an architecture's published network."""
+    if genotype.space in CLOSED_FORMS:
+        return CLOSED_FORMS[genotype.space](genotype, space.shape, space.classes)
+    network = space.network(genotype)
+    return count_parameters(network), count_macs(network, space.shape, bias=space.counts_bias)
+
+
+def measure_all(
+    workers: Workers, candidates: Candidates, start: int, chunk: int, proxy: Proxy
+) -> Iterator[list[Measured]]:
+    """Measure the candidates from ``start`` on, and yield them in their order.
+
+    A chunk whose worker dies twice is divided into single architectures, so that one alone can fail.
+
+    Args:
+        workers: Workers of ``MeasurementBuild``.
+        candidates: Architectures to rank.
+        start: First candidate.
+        chunk: Architectures per task.
+        proxy: Proxy of the workers.
+
+    Raises:
+        NasError: If none of the first architectures can be measured.
+    """
+    size = len(candidates)
+
+    def task(first: int, end: int) -> Task:
+        return Task([candidates[position] for position in range(first, min(end, size))], None, first)
+
+    def split(failed_task: Task) -> list[Task]:
+        first, count = failed_task.position, len(failed_task.candidate)
+        return [] if count == 1 else [task(position, position + 1) for position in range(first, first + count)]
+
+    tasks = (task(first, first + chunk) for first in range(start, size, chunk))
+    succeeded, failures = start > 0, 0
+    for outcome in in_order(workers, tasks, split):
+        found = _records(outcome, candidates, proxy)
+        for number, (_, error) in enumerate(found, outcome.position):
+            succeeded |= error is None
+            if error is not None:
+                failures += 1
+                log.warning("candidate %d cannot be measured and ranks last (%s)", number, error)
+                if not succeeded and failures >= MAX_FIRST_FAILURES:
+                    raise NasError(f"proxy={proxy.name}: none of the first {failures} architectures works: {error}.")
+        yield found
+
+
+def _records(outcome: Outcome, candidates: Candidates, proxy: Proxy) -> list[Measured]:
+    if outcome.error is None:
+        found: list[Measured] = outcome.value
+        return found
+    return [failed(candidates.space, proxy, candidates[outcome.position], outcome.error)]
