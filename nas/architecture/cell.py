@@ -57,7 +57,12 @@ class EdgeWeights(NamedTuple):
 
 
 Architecture = dict[str, EdgeWeights]
-"""Edge weights of each cell type."""
+"""Edge weights of each cell type. Under ``own_key`` there may be weights of a single cell, which replace its type's."""
+
+
+def own_key(kind: str, position: int) -> str:
+    """Return the key of the weights of a single cell, given its type and its position in the network."""
+    return f"{kind}.{position}"
 
 
 @dataclass(frozen=True)

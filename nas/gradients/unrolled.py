@@ -61,7 +61,7 @@ class Unrolled:
         unknown_names = sorted(self.unmoved - set(step.weights))
         if unknown_names:
             raise unknown("method.arch_step.gradient.unmoved", unknown_names[0], list(step.weights))
-        steps = _optimizer_steps(step.optimizer, step.weights)
+        steps = optimizer_steps(step.optimizer, step.weights)
         names, params = list(step.weights), list(step.weights.values())
         train = grad_or_zeros(step.loss(step.train), params, create_graph=self.exact)
         if not self.exact:
@@ -77,7 +77,7 @@ class Unrolled:
         leaves = {name: p.detach().requires_grad_() for name, p in ahead.items()}
         grads = step.reduce(grad_or_zeros(step.loss(step.val, leaves), [*step.alphas, *leaves.values()]))
         direct, (vector, _) = grads[: len(step.alphas)], self._clip(grads[len(step.alphas) :])
-        product = step.reduce(self._hessian_vector_product(step, rates, vector))
+        product = step.reduce(difference_product(step, rates, vector, difference_length(self.radius, vector)))
         if factor is not None:
             product = [factor * p for p in product]
         return [d - p for d, p in zip(direct, product, strict=True)]
@@ -89,29 +89,39 @@ class Unrolled:
         factor = self.clip_norm / (_norm(grads) + 1e-6)
         return [grad * factor.clamp(max=1.0) for grad in grads], factor
 
-    def _hessian_vector_product(
-        self, step: BilevelStep, rates: Sequence[float], vector: Sequence[Tensor]
-    ) -> list[Tensor]:
-        """Return d/d(alpha) of dL_train/dw, times ``vector`` and the learning rates, by a central difference."""
-        norm = _norm(vector)
-        length = self.radius / norm.clamp_min(torch.finfo(norm.dtype).tiny)  # a zero vector gives a zero product
-        # Different rates per group change the direction. The common case keeps the authors' arithmetic.
-        rate = max(rates) or 1.0  # if all rates are 0, the direction is arbitrary
-        scaled = [v if r == rate else v * (r / rate) for v, r in zip(vector, rates, strict=True)]
-        sides = []
-        for sign in (1, -1):
-            moved = {
-                n: (w + sign * length * v).detach() for (n, w), v in zip(step.weights.items(), scaled, strict=True)
-            }
-            sides.append(grad_or_zeros(step.loss(step.train, moved), step.alphas))
-        return [rate * (plus - minus) / (2 * length) for plus, minus in zip(*sides, strict=True)]
+
+def difference_product(
+    step: BilevelStep, rates: Sequence[float], vector: Sequence[Tensor], length: Tensor
+) -> list[Tensor]:
+    """Return d/d(alpha) of dL_train/dw, times ``vector`` and the learning rates, by a central difference.
+
+    Args:
+        step: the architecture step; its weights are not changed.
+        rates: learning rate of each weight.
+        vector: one tensor per weight.
+        length: step of the difference along ``vector``, a scalar.
+    """
+    # Different rates per group change the direction. The common case keeps the authors' arithmetic.
+    rate = max(rates) or 1.0  # if all rates are 0, the direction is arbitrary
+    scaled = [v if r == rate else v * (r / rate) for v, r in zip(vector, rates, strict=True)]
+    sides = []
+    for sign in (1, -1):
+        moved = {n: (w + sign * length * v).detach() for (n, w), v in zip(step.weights.items(), scaled, strict=True)}
+        sides.append(grad_or_zeros(step.loss(step.train, moved), step.alphas))
+    return [rate * (plus - minus) / (2 * length) for plus, minus in zip(*sides, strict=True)]
+
+
+def difference_length(radius: float, vector: Sequence[Tensor]) -> Tensor:
+    """Return ``radius`` divided by the norm of ``vector``, a scalar. A zero vector then gives a zero product."""
+    norm = _norm(vector)
+    return radius / norm.clamp_min(torch.finfo(norm.dtype).tiny)
 
 
 def _norm(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack([tensor.square().sum() for tensor in tensors]).sum().sqrt()
 
 
-class _OptimizerStep(NamedTuple):
+class OptimizerStep(NamedTuple):
     """Terms of the next SGD step of one weight."""
 
     lr: float
@@ -120,12 +130,13 @@ class _OptimizerStep(NamedTuple):
     decay: float
 
 
-def _optimizer_steps(optimizer: Optimizer, weights: Weights) -> dict[str, _OptimizerStep]:
+def optimizer_steps(optimizer: Optimizer, weights: Weights) -> dict[str, OptimizerStep]:
+    """Return the terms of the next step of each weight by name."""
     groups: dict[int, dict[str, Any]] = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    steps: dict[str, _OptimizerStep] = {}
+    steps: dict[str, OptimizerStep] = {}
     for name, p in weights.items():
         group = groups[id(p)]
         buffer = optimizer.state[p].get("momentum_buffer") if p in optimizer.state else None
         momentum = 0.0 if buffer is None else group.get("momentum", 0.0) * buffer
-        steps[name] = _OptimizerStep(group["lr"], momentum, group.get("weight_decay", 0.0))
+        steps[name] = OptimizerStep(group["lr"], momentum, group.get("weight_decay", 0.0))
     return steps

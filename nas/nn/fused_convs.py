@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.nn.depthwise import DepthwiseConv2d, depthwise_conv2d
+from nas.nn.low_rank import LowRankUpdate
 from nas.nn.ops import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv
 from nas.nn.pooling import SharedReLU
 
 CONV_OPS: Sequence[type[nn.Module]] = (ReluConvNorm, FactorizedReduce, DilatedConv, SeparableConv)
 
-PLAIN_LAYERS = (nn.ReLU, SharedReLU, nn.Conv2d, DepthwiseConv2d)
+PLAIN_LAYERS = (nn.ReLU, SharedReLU, nn.Conv2d, DepthwiseConv2d, LowRankUpdate)
 
 
 class EdgeOp(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nas.architecture.cell import Architecture, Cell, EdgeWeights
+from nas.architecture.cell import NONE, Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.nn.cell_graph import CellGraph
 from nas.nn.fused_cell_graph import unfused
@@ -143,6 +143,7 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
         table = torch.zeros(3, len(graph.cell.edges), len(graph.cell.ops))
         tables[name].append(table)
         for e, key in enumerate(graph.keys):
+            _check_modules(graph, e)
             for op, module in graph.edges[key].items():  # type: ignore[operator]
                 entry = table[:, e, graph.cell.ops.index(op)]
                 counted = [part for part in module.modules() if isinstance(part, COUNTED)]
@@ -160,6 +161,17 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
         for hook in hooks:
             hook.remove()
     return {name: torch.stack(costs, dim=1) for name, costs in tables.items()}
+
+
+def _check_modules(graph: CellGraph, edge: int) -> None:
+    """Raise NasError if a candidate has no module, because it shares that of another one (``EntangledEdge``)."""
+    module = graph.edges[graph.keys[edge]]
+    shared = [op for op in graph.cell.ops if op != NONE and (edge, op) not in graph.cell.excluded and op not in module]  # type: ignore[operator]
+    if shared:
+        raise NasError(
+            f"method.arch_step.resource: the op {shared[0]} has no module of its own in {type(module).__name__}, so "
+            "that its cost is unknown. Use method.arch_step.resource=null."
+        )
 
 
 def _cost_hook(entry: Tensor) -> Any:
@@ -188,7 +200,7 @@ def _lists(cell: Cell) -> list[list[bool]]:
 
 def _temperature(relaxation: HasAlpha) -> float:
     tau = getattr(relaxation, "tau", None)
-    if tau is None:
+    if tau is None or getattr(relaxation, "hard", False):
         raise NasError(
             "method.arch_step.resource.estimator=policy: it needs samples of the concrete distribution, not of "
             f"{type(relaxation).__name__}. Use the relaxation Gumbel with hard=false, or estimator=expected."

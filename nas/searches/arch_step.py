@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from nas.architecture.cell import Architecture
+from nas.architecture.masks import Masks
 from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights, grad_or_zeros
 from nas.gradients.first_order import FirstOrder
 from nas.objectives.reinforce import ReinforceObjective
@@ -20,7 +21,7 @@ from nas.objectives.resource_penalty import ResourceFactory
 from nas.relaxations.base import Relaxation
 from nas.searches.base import SupernetSearch
 from nas.utils.distributed import mean_over_ranks
-from nas.utils.ranges import COUNT_OR_ZERO, POSITIVE, check_ranges
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, POSITIVE, check_ranges
 
 
 class ArchForward(NamedTuple):
@@ -32,13 +33,21 @@ class ArchForward(NamedTuple):
     arch: Architecture
 
 
+class ArchRegularizer(Protocol):
+    """A penalty on the architecture parameters that does not depend on the relaxation, such as ``BetaDecay``."""
+
+    def __call__(self, alpha: nn.ParameterDict, masks: Masks) -> Tensor:
+        """Return the penalty, a scalar, for the parameters [edges, ops] of each cell type."""
+        ...
+
+
 class ArchForwardFunction(Protocol):
     """Evaluates the architecture loss of a batch, with ``weights`` in place of the supernet's parameters if given."""
 
     def __call__(self, batch: Batch, weights: Weights | None = None) -> ArchForward: ...
 
 
-@check_ranges(clip_norm=POSITIVE, warmup_epochs=COUNT_OR_ZERO)
+@check_ranges(clip_norm=POSITIVE, warmup_epochs=COUNT_OR_ZERO, every=COUNT)
 @dataclass
 class ArchStep:
     """Options of the architecture step, and the step itself.
@@ -46,6 +55,7 @@ class ArchStep:
     Args:
         optimizer: builds the optimizer from the relaxation's parameters; None: no architecture steps.
         gradient: computes the gradient of the architecture loss.
+        regularizer: penalty on the architecture parameters, which is added to the loss.
         resource: builds a penalty on the cost of ops, which is added to the loss.
         reward: replaces the gradient of the loss for relaxations whose samples are not differentiable.
         clip_norm: maximum norm of the gradient; None: no clipping.
@@ -53,16 +63,19 @@ class ArchStep:
             epochs per stage. A reward updates its baseline during the warm-up, too.
         per_batch: take a step after each batch. False leaves the steps to a callback (ENAS).
         single_level: use the batch of the weight step instead of a batch of the validation part.
+        every: number of weight steps per architecture step (iDARTS). The count restarts in each epoch.
     """
 
     optimizer: Callable[[Any], Optimizer] | None = None
     gradient: ArchGradient = field(default_factory=FirstOrder)
+    regularizer: ArchRegularizer | None = None
     resource: ResourceFactory | None = None
     reward: ReinforceObjective | None = None
     clip_norm: float | None = None
     warmup_epochs: int = 0
     per_batch: bool = True
     single_level: bool = False
+    every: int = 1
 
     def take(
         self,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from nas.architecture.masks import Masks
+from nas.gradients.implicit import Implicit
 from nas.gradients.unrolled import Unrolled
 from nas.objectives.reinforce import require_log_prob
 from nas.relaxations.base import Relaxation
@@ -13,6 +17,7 @@ from nas.utils.errors import NasError
 def check_arch_step(relaxation: Relaxation, step: ArchStep) -> None:
     """Raise NasError if the options of the architecture step contradict each other or the relaxation."""
     kind, trains_alpha = type(relaxation).__name__, step.optimizer is not None
+    _check_regularizer(relaxation, step)
     if step.resource is not None and not trains_alpha:
         raise NasError(
             "method.arch_step.resource: with method.arch_step.optimizer=null no architecture parameters are trained. "
@@ -37,8 +42,30 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep) -> None:
             "method.arch_step.reward: there are no architecture steps on batches. Use reward=null, or set "
             "method.arch_step.optimizer and method.arch_step.per_batch=true."
         )
-    if isinstance(getattr(step.gradient, "gradient", step.gradient), Unrolled):
+    if isinstance(getattr(step.gradient, "gradient", step.gradient), Unrolled | Implicit):
         raise NasError(
             "method.arch_step.gradient: a reward has no second-order gradient. Use "
             "method.arch_step.gradient._target_=nas.gradients.first_order.FirstOrder."
+        )
+
+
+def check_one_staged(callbacks: Sequence[object]) -> None:
+    """Raise NasError if several callbacks would replace the supernet."""
+    if len(callbacks) > 1:
+        names = " and ".join(type(callback).__name__ for callback in callbacks)
+        raise NasError(f"method.callbacks: {names} both replace the supernet in stages. Remove one of them.")
+
+
+def _check_regularizer(relaxation: Relaxation, step: ArchStep) -> None:
+    if step.regularizer is None:
+        return
+    if step.optimizer is None or not step.per_batch:
+        raise NasError(
+            "method.arch_step.regularizer: there are no architecture steps on batches. Use regularizer=null, or set "
+            "method.arch_step.optimizer and method.arch_step.per_batch=true."
+        )
+    if relaxation.distribution(Masks(relaxation.cells)) is None:
+        raise NasError(
+            f"method.arch_step.regularizer: the ops of an edge do not compete in {type(relaxation).__name__}. Use "
+            "method.arch_step.regularizer=null, or a relaxation such as Softmax, Dirichlet or Gumbel."
         )

@@ -19,7 +19,7 @@ from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.relaxations.base import Discretization, Relaxation
 from nas.searches.arch_step import ArchForward, ArchStep
 from nas.searches.base import SupernetSearch
-from nas.searches.compatibility import check_arch_step
+from nas.searches.compatibility import check_arch_step, check_one_staged
 from nas.searches.scaled_lr import scaled_lr
 from nas.searches.weight_step import WeightStep
 from nas.spaces.base import Network, Space
@@ -84,6 +84,8 @@ class GradientSearch(SupernetSearch):
         self.arch_step = ArchStep() if arch_step is None else arch_step
         self.relaxation = relaxation(space.cells)
         check_arch_step(self.relaxation, self.arch_step)
+        if weight_step.alignment is not None:
+            weight_step.alignment.check(self.supernet)
         self.step_order, self.edge = step_order, edge
         if not (discretization is None or callable(discretization) or isinstance(discretization, Mapping)):
             raise NasError(f"method.discretization={discretization}: use null, or a rule with its _target_.")
@@ -105,6 +107,7 @@ class GradientSearch(SupernetSearch):
         self.weights: dict[str, torch.nn.Parameter] = dict(self.supernet.named_parameters())
         """The supernet's parameters by name."""
         self.callbacks = list(callbacks)
+        check_one_staged(self.staged_callbacks())
         for callback in self.staged_callbacks():
             callback.prepare(self)
 
@@ -144,6 +147,8 @@ class GradientSearch(SupernetSearch):
             buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
             logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
         penalty = self.relaxation.penalty()
+        if self.arch_step.regularizer is not None:
+            penalty = penalty + self.arch_step.regularizer(self.relaxation.alpha, self.masks)
         if self.resource is not None:
             penalty = penalty + self.resource(arch, self.relaxation, self.masks)
         loss = self.task.loss(logits, target)
@@ -159,7 +164,8 @@ class GradientSearch(SupernetSearch):
     def train_architecture(self, batches: Mapping[str, Batch], optimizers: Sequence[Any], update: bool = True) -> None:
         """Take an architecture step, or without ``update`` compute its gradient alone (warm-up)."""
         forward = partial(self.arch_forward, network=self.step_network)
-        self.arch_step.take(self, self.relaxation, forward, self.weights, batches, optimizers, update)
+        trained = {name: weight for name, weight in self.weights.items() if weight.requires_grad}
+        self.arch_step.take(self, self.relaxation, forward, trained, batches, optimizers, update)
 
     def training_step(self, batch: Mapping[str, Batch], batch_idx: int) -> None:
         optimizers = self.wrapped_optimizers()
@@ -169,7 +175,8 @@ class GradientSearch(SupernetSearch):
             batch = {"train": train, "val": train}
         steps = [lambda: self.train_weights(batch["train"], optimizers[0])]
         warm = self.current_epoch - self.first_epoch_of_stage < self.arch_step.warmup_epochs
-        if len(optimizers) > 1 and self.arch_step.per_batch and (not warm or self.reward is not None):
+        due = (batch_idx + (self.step_order != "arch_first")) % self.arch_step.every == 0
+        if due and len(optimizers) > 1 and self.arch_step.per_batch and (not warm or self.reward is not None):
             steps.append(lambda: self.train_architecture(batch, optimizers, update=not warm))
         with scaled_lr(optimizers[0].optimizer, self.task.lr_scale(batch["train"][0])):
             for step in reversed(steps) if self.step_order == "arch_first" else steps:
@@ -233,7 +240,7 @@ class GradientSearch(SupernetSearch):
             # the torch optimizer, because the state of Lightning's wrapper is not the restored one
             optimizer = self.wrapped_optimizers()[0].optimizer
             for weight in self.weights.values():
-                if weight.grad is None and weight in optimizer.state:
+                if weight.grad is None and weight.requires_grad and weight in optimizer.state:
                     weight.grad = torch.zeros_like(weight)
 
     def on_validation_model_zero_grad(self) -> None:

@@ -28,7 +28,8 @@ def count_step_macs(search: SupernetSearch) -> float:
     if not isinstance(search, GradientSearch):
         return 3.0 * macs
     executed = _count(sample_active(search)) / max(_count(every), 1)
-    passes = 5 if search.arch_step.optimizer is not None and search.arch_step.per_batch else 3
+    step = search.arch_step
+    passes = 3 + 2 / step.every if step.optimizer is not None and step.per_batch else 3
     return passes * macs * executed
 
 

@@ -6,19 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nas.architecture.cell import Architecture
 from nas.gradients.base import Batch
+from nas.objectives.cell_alignment import CellAlignment, SplitArchitecture
 from nas.objectives.perturbation import Perturbation
 from nas.relaxations.base import Relaxation
 from nas.searches.base import SupernetSearch
 from nas.utils.distributed import mean_over_ranks
 from nas.utils.ranges import POSITIVE, check_ranges
 
-ClipParams = Literal["weights", "all", "all_accumulated"]
+ClipParams = Literal["weights", "all", "all_accumulated", "all_stale"]
 
 
 @check_ranges(clip_norm=POSITIVE)
@@ -32,10 +34,12 @@ class WeightStep:
         clip_norm: maximum norm of the gradient; None: no clipping.
         clip_params: parameters that count towards the norm. "weights": the supernet alone. "all": also the gradient of
             alpha in the weight loss. "all_accumulated": also the gradient that the last architecture step left in
-            alpha, as in AutoDL-Projects, which clears only its own gradients before each step.
+            alpha, as in AutoDL-Projects, which clears only its own gradients before each step. "all_stale": alpha's
+            gradient of the last architecture step alone (Lambda-DARTS).
         decay_unsampled_weights: keep applying momentum and weight decay to used weights that a sampled path skips.
             This was the effect of zeroed gradients before torch 2.0, which sets them to None.
         perturbation: changes the architecture on which the weights are trained (SDARTS).
+        alignment: changes the gradient so that the cells agree on the architecture (Lambda-DARTS).
     """
 
     optimizer: Callable[[Any], Optimizer]
@@ -44,6 +48,7 @@ class WeightStep:
     clip_params: ClipParams = "weights"
     decay_unsampled_weights: bool = False
     perturbation: Perturbation | None = None
+    alignment: CellAlignment | None = None
 
     def take(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch, optimizer: Any) -> None:
         """Train the supernet on one batch.
@@ -59,12 +64,15 @@ class WeightStep:
         if self.clip_params == "all":
             relaxation.zero_grad()
         arch = self._architecture(search, relaxation, batch)
-        outputs = search.step_outputs(x, arch)
+        split = None if self.alignment is None else self.alignment.split(search.supernet, arch)
+        outputs = search.step_outputs(x, arch if split is None else split.arch)
         loss = search.task.loss(outputs.logits, target)
         penalty = search.task.penalty(outputs)
         total = loss if penalty is None else loss + penalty
         search.observe("train", total, batch, arch)
         search.manual_backward(total)
+        if split is not None:
+            self._align(search, split, batch)
         if self.clip_norm is not None:
             clipped = search.supernet.parameters() if self.clip_params == "weights" else search.parameters()
             clip_grad_norm_(clipped, self.clip_norm)
@@ -74,7 +82,7 @@ class WeightStep:
     def _architecture(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch) -> Architecture:
         x, target = batch
         arch = relaxation.sample_for_weights(search.masks)
-        if self.clip_params == "weights":  # otherwise the gradient of alpha counts towards the norm
+        if self.clip_params in ("weights", "all_stale"):  # otherwise the gradient of alpha counts towards the norm
             arch = {name: weights.detach() for name, weights in arch.items()}
         if self.perturbation is None:
             return arch
@@ -84,3 +92,16 @@ class WeightStep:
         )
         search.supernet.train()
         return arch
+
+    def _align(self, search: SupernetSearch, split: SplitArchitecture, batch: Batch) -> None:
+        """Add the gradient of the alignment to that of the weights, in full precision."""
+        assert self.alignment is not None
+        x, target = batch
+        weights = [p for p in search.supernet.parameters() if p.grad is not None]
+        with torch.autocast(search.device.type, enabled=False):
+            found = self.alignment.gradient(
+                split, lambda other: search.task.loss(search.supernet(x, other), target), weights, mean_over_ranks
+            )
+        for weight, grad in zip(weights, found, strict=True):
+            assert weight.grad is not None
+            weight.grad += grad

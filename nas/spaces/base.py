@@ -47,6 +47,10 @@ class Network(nn.Module, ABC):
         ``arch`` is None in the network of a genotype.
         """
 
+    def cell_types(self) -> dict[int, str]:
+        """Return the type of each searched cell by its position, empty in a network without cells."""
+        return {}
+
     def forward(self, x: Any, arch: Architecture | None = None) -> Tensor:
         """Return the logits [B, classes], or [T*B, words] of a language model."""
         return self.outputs(x, arch).logits

@@ -74,7 +74,7 @@ def test_file_begins_with_a_comment(file: str) -> None:
 
 @pytest.mark.parametrize(
     "search_config",
-    [[f"method={m}", *small("nats_size" if m in SIZED else "darts")] for m in searches()],
+    [[f"method={m}", *small("nats_size" if m in SIZED else "darts", m)] for m in searches()],
     ids=searches(),
     indirect=True,
 )

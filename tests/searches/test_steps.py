@@ -98,6 +98,8 @@ class ByHand:
         elif self.clip_params == "all_accumulated":
             self.alpha_grad = self.alpha_grad + of_alpha
             counted.append(self.alpha_grad)
+        elif self.clip_params == "all_stale":
+            counted.append(self.alpha_grad)
         factor = self.factor(counted)
         self.alpha_grad = factor * self.alpha_grad
         for name, grad in grads.items():
@@ -138,7 +140,7 @@ class ByHand:
 
 
 @pytest.mark.parametrize("clip_norm", [CLIP, None])
-@pytest.mark.parametrize("clip_params", ["weights", "all", "all_accumulated"])
+@pytest.mark.parametrize("clip_params", ["weights", "all", "all_accumulated", "all_stale"])
 @pytest.mark.parametrize("order", ["arch_first", "weights_first"])
 def test_two_bilevel_steps_match_plain_torch(
     order: StepOrder, clip_params: ClipParams, clip_norm: float | None
@@ -220,3 +222,17 @@ def test_unsampled_weights_keep_decaying_if_selected(decays: bool, order: StepOr
     late = [name for name in start if "nor_conv_3x3" in name]
     assert late and all(torch.equal(first[name], start[name]) for name in late), "never trained: no decay"
     assert any(not torch.equal(second[name], first[name]) for name in late)
+
+
+def test_architecture_steps_follow_a_number_of_weight_steps() -> None:
+    """Every second batch has an architecture step: after two weight steps, or before them."""
+    for order in ("weights_first", "arch_first"):
+        search = build(step_order=order, weight={"clip_norm": None}, every=2)
+        hand = ByHand(search, None, "weights")
+        for i, batch in enumerate(batches(3)):
+            if order == "arch_first" and i in (0, 2):
+                hand.arch_step(batch["val"])
+            hand.weight_step(batch["train"])
+            if order == "weights_first" and i == 1:
+                hand.arch_step(batch["val"])
+        hand.compare(train(search, batches(3)))

@@ -33,6 +33,12 @@ REFUSED = {
     ("darts_minus", "nats_size"): "AuxiliarySkip",
     ("p_darts", "nats_size"): "DroppedSkip",
     ("te_nas", "nats_size"): "thin networks",
+    ("tangle_nas", "nats_size"): "EntangledEdge",
+    ("lambda_darts", "nats_size"): "alignment",
+    ("oles", "nats_size"): "OpEarlyStopping",
+    ("lora_darts", "nats_size"): "LowRankAdaptation",
+    ("dots", "nas_bench_201"): "keep all their edges",
+    ("dots", "nats_size"): "keep all their edges",
     **{(m, s): "mix" for m in SIZED for s in ("darts", *(f"darts_s{n}" for n in range(1, 5)), "nas_bench_201")},
 }
 """Incompatible pairs of a method and a space, and a part of the error message."""
@@ -51,11 +57,12 @@ def published() -> list[str]:
     return [name for name in choices("experiment") if not name.startswith("laptop/")]
 
 
-def small(space: str) -> list[str]:
-    """Return overrides for the smallest supernet of a space."""
+def small(space: str, method: str = "") -> list[str]:
+    """Return overrides for the smallest supernet of a space; lambda_darts needs two normal cells."""
     if space == "nats_size":
         return [f"space={space}", "space.widths=[2,4,6,8]"]
-    size = "space.layers=3" if space.startswith("darts") else "space.cells_per_stage=1"
+    layers = 4 if method == "lambda_darts" else 3
+    size = f"space.layers={layers}" if space.startswith("darts") else "space.cells_per_stage=1"
     return [f"space={space}", "space.channels=4", size]
 
 
@@ -68,7 +75,7 @@ def tiny(method: str = "gdas", space: str = "nas_bench_201") -> list[str]:
     """Return overrides for two bilevel steps per epoch, on a compatible space if ``space`` is incompatible."""
     if (method, space) in REFUSED:
         space = "nats_size" if method in SIZED else "darts"
-    return [f"method={method}", *small(space), *DATA, *budget(method)]
+    return [f"method={method}", *small(space, method), *DATA, *budget(method)]
 
 
 def budget(method: str) -> list[str]:

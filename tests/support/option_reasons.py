@@ -109,6 +109,16 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.callbacks.recording.cell_plots.CellPlots": ("tests/searches/pruning/test_search.py",),
     "nas.callbacks.recording.curves.Curves": ("tests/callbacks/recording/test_curves.py",),
     "nas.callbacks.recording.step_timer.StepTimer": ("tests/callbacks/recording/test_step_timer.py",),
+    "nas.objectives.cell_alignment.CellAlignment": ("tests/objectives/test_cell_alignment.py",),
+    "nas.relaxations.topology.Topology": ("tests/relaxations/test_topology.py",),
+    "nas.callbacks.schedules.dots.DotsStages": ("tests/callbacks/schedules/test_dots.py",),
+    "nas.callbacks.schedules.low_rank.LowRankAdaptation": (
+        *("tests/callbacks/schedules/test_low_rank.py", "tests/nn/test_low_rank.py"),
+    ),
+    "nas.callbacks.schedules.op_early_stopping.OpEarlyStopping": (
+        "tests/callbacks/schedules/test_op_early_stopping.py",
+    ),
+    "nas.callbacks.schedules.split_edges.SplitEdges": ("tests/callbacks/schedules/test_split_edges.py",),
     "nas.callbacks.schedules.drnas_progressive.DrnasProgressive": STAGES,
     "nas.callbacks.schedules.drop_path.SupernetDropPath": ("tests/callbacks/schedules/test_drop_path.py",),
     "nas.callbacks.schedules.early_fixing.EarlyFixing": ("tests/callbacks/schedules/test_early_fixing.py",),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from nas.architecture.discretization import discretize_by_threshold, discretize_with_max_skips
+from nas.architecture.masks import Masks
 from nas.blackbox.strategies.bohb import Bohb
 from nas.blackbox.strategies.regularized_evolution import RegularizedEvolution
 from nas.blackbox.strategies.reinforce import ReinforceStrategy
@@ -17,10 +18,12 @@ from nas.callbacks.schedules.anneal import Anneal
 from nas.callbacks.schedules.p_darts import SkipDropoutSchedule
 from nas.callbacks.schedules.width_warmup import WidthWarmup
 from nas.gradients.clipped import Clipped
+from nas.gradients.implicit import Implicit
 from nas.gradients.unrolled import Unrolled
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.edges.skips import AuxiliarySkip, NoisySkip
+from nas.objectives.beta_decay import BetaDecay
 from nas.objectives.perturbation import Adversarial, RandomNoise
 from nas.objectives.reinforce import ReinforceObjective
 from nas.proxies import gradient_based, jacob_cov, linear_regions, naswot, ntk, params_macs, synflow, zen
@@ -30,6 +33,7 @@ from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.edge_normalized import EdgeNormalized
 from nas.relaxations.enas_controller import Controller
 from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.reinmax import ReinMax
 from nas.relaxations.sigmoid import Sigmoid
 from nas.relaxations.single_path import SinglePath
 from nas.relaxations.softmax import Softmax
@@ -88,6 +92,9 @@ DARTS = {"channels": 2, "layers": 3, "ops": ["none", "skip_connect", "sep_conv_3
 PARTS: dict[str, Sequence[Options]] = {
     "nas.relaxations.softmax.Softmax": relaxations(Softmax, init_std=0.5, init_mean=0.5),
     "nas.relaxations.gumbel.Gumbel": relaxations(Gumbel, hard=False, tau=1.0, init_std=0.5, init_mean=0.5),
+    "nas.relaxations.reinmax.ReinMax": relaxations(
+        ReinMax, {"init_std": 0.1}, execute="sampled", tau=2.0, init_std=0.5, init_mean=0.5
+    ),
     "nas.relaxations.single_path.SinglePath": relaxations(SinglePath, init_std=0.5, init_mean=0.5),
     "nas.relaxations.uniform.UniformWeights": relaxations(UniformWeights, init_std=0.5, init_mean=0.5),
     "nas.relaxations.sigmoid.Sigmoid": relaxations(
@@ -123,6 +130,12 @@ PARTS: dict[str, Sequence[Options]] = {
     "nas.gradients.unrolled.Unrolled": [
         Options(
             Unrolled, {}, {"radius": 1.0, "exact": True, "clip_norm": 0.1, "unmoved": ["w"]}, see.architecture_gradient
+        )
+    ],
+    "nas.gradients.implicit.Implicit": [Options(Implicit, {}, {"order": 0, "radius": 1.0}, see.architecture_gradient)],
+    "nas.objectives.beta_decay.BetaDecay": [
+        Options(
+            BetaDecay, {}, {"factor": 2.0}, lambda built: float(built(Softmax(SPACE.cells).alpha, Masks(SPACE.cells)))
         )
     ],
     "nas.objectives.perturbation.RandomNoise": [Options(RandomNoise, {}, {"eps": 0.1}, see.perturbation)],

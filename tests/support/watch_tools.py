@@ -25,9 +25,9 @@ class Watched:
             search.observers.append(lambda seen: self.losses.setdefault(seen.phase, []).append(float(seen.loss)))
 
     def moved(self, prefix: str) -> dict[str, bool]:
-        """Return for each parameter with this prefix whether it has changed."""
+        """Return for each parameter with this prefix that still exists whether it has changed."""
         after: dict[str, Tensor] = dict(self.search.named_parameters())
-        return {n: not torch.equal(p, after[n]) for n, p in self.before.items() if n.startswith(prefix)}
+        return {n: not torch.equal(p, after[n]) for n, p in self.before.items() if n.startswith(prefix) and n in after}
 
 
 def run_watched(monkeypatch: pytest.MonkeyPatch, output: Path, *overrides: str) -> Watched:
@@ -42,7 +42,7 @@ def run_watched(monkeypatch: pytest.MonkeyPatch, output: Path, *overrides: str) 
     monkeypatch.setattr(nas.cli.jobs.search, "build_search", build_watched)
     with composed("search", *overrides, "trainer.max_epochs=1", f"paths.output={output}") as cfg:
         if "arch_step" in cfg.method:
-            cfg.method.arch_step.warmup_epochs = 0
+            cfg.method.arch_step.warmup_epochs, cfg.method.arch_step.every = 0, 1
         for schedule in cfg.method.get("callbacks", []):
             if "final" in schedule:
                 schedule.final = 3

@@ -58,10 +58,12 @@ def _obstacle_of(search: Search) -> str | None:
         return f"common steps do not support {search.space.inputs}"
     weights, arch = search.weight_step, search.arch_step
     for callback in search.callbacks:
-        if not (isinstance(callback, Anneal) and callback.path.startswith("relaxation.")):
+        if not (isinstance(callback, Anneal) and callback.path.startswith(("relaxation.", "arch_step."))):
             return f"{method} has the callback {type(callback).__name__}"
     if weights.perturbation is not None:
         return f"{method} perturbs architectures"
+    if weights.alignment is not None:
+        return f"{method} aligns the gradients of cells"
     if type(getattr(arch.gradient, "gradient", arch.gradient)) is not FirstOrder or not _is_plain(arch.gradient):
         return f"{method} does not use the first-order architecture gradient"
     if arch.reward is not None or not arch.per_batch:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nas.architecture.cell import Architecture, Cell
+from nas.architecture.cell import Architecture, Cell, own_key
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, EdgeRow, MixedEdge, unbind_rows
 from nas.nn.ops import FactorizedReduce, OpOptions, ReluConvNorm
@@ -159,8 +159,11 @@ class DartsNetwork(Network):
         self.pool = GlobalPool()
         self.classifier = nn.Linear(inputs[1], classes)
 
+    def cell_types(self) -> dict[int, str]:
+        return {i: self.kinds[i] for i, cell in enumerate(self.cells) if isinstance(cell, DartsCell)}
+
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        tables = {} if arch is None else {kind: unbind_rows(weights) for kind, weights in arch.items()}
+        tables = {} if arch is None else {key: unbind_rows(weights) for key, weights in arch.items()}
         if hasattr(self, "stem"):
             before = last = self.stem(x)
         else:
@@ -168,7 +171,7 @@ class DartsNetwork(Network):
             last = self.stem1(before)
         auxiliary = None
         for layer, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True)):
-            before, last = last, cell(before, last, tables.get(kind))
+            before, last = last, cell(before, last, tables.get(own_key(kind, layer), tables.get(kind)))
             if layer == self.auxiliary_layer and self.training and self.auxiliary_head is not None:
                 auxiliary = self.auxiliary_head(last)
         features = self.pool(self.lastact(last))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from nas.architecture.cell import Architecture, Cell
+from nas.architecture.cell import Architecture, Cell, own_key
 from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.mixed import EdgeFactory, unbind_rows
 from nas.nn.ops import OpOptions, ReluConvNorm
@@ -83,10 +83,14 @@ class NasBench201Network(Network):
         self.pool = GlobalPool()
         self.classifier = nn.Linear(width, classes)
 
+    def cell_types(self) -> dict[int, str]:
+        return {i: "cell" for i, cell in enumerate(self.cells) if isinstance(cell, CellGraph)}
+
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        table = None if arch is None else unbind_rows(arch["cell"])
+        tables = {} if arch is None else {key: unbind_rows(weights) for key, weights in arch.items()}
         x = self.stem(x)
-        for cell in self.cells:
+        for i, cell in enumerate(self.cells):
+            table = tables.get(own_key("cell", i), tables.get("cell"))
             x = cell([x], table)[3] if isinstance(cell, CellGraph) else cell(x)
         features = self.pool(self.lastact(x))
         return Output(self.classifier(features), features)

@@ -47,7 +47,7 @@ def test_search_runs_three_bilevel_steps(
 ) -> None:
     torch.manual_seed(0)
     size = ["dataset.size=48", "dataset.batch_size=8", "trainer.limit_val_batches=1", "~callbacks.cell_plots"]
-    given = [f"method={method}", *small(space), *DATA, *size, *budget(method)]
+    given = [f"method={method}", *small(space, method), *DATA, *size, *budget(method)]
     watched = run_watched(monkeypatch, tmp_path, *given)
     search = watched.search
 
