@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,14 @@ class ProxyRanking:
             on_progress(log.records)
             if len(log.records) == len(self.candidates):
                 return log.records
-            for found in self._measure_from(len(log.records), workers):
-                for record, _ in found:
-                    log.append(record)
-                    on_progress(log.records)
+            with closing(self._measure_from(len(log.records), workers)) as measured:  # an interrupt ends the workers
+                for found in measured:
+                    for record, _ in found:
+                        log.append(record)
+                        on_progress(log.records)
             return log.records
 
-    def _measure_from(self, start: int, workers: Callable[[], Workers] | None) -> Iterator[list[Measured]]:
+    def _measure_from(self, start: int, workers: Callable[[], Workers] | None) -> Generator[list[Measured], None, None]:
         if workers is None:
             self.evaluator.batch()  # load the images before the first measurement is timed
         own = chunk_measurement(lambda _, position: self.measure(position), self.space, self.proxy)
