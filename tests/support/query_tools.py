@@ -170,7 +170,7 @@ def darts(name: str = "darts", **options: Any) -> Darts:
     from tests.support.compose_tools import composed
 
     class Shape:
-        shape, classes = (3, 32, 32), 10
+        shape, classes, inputs = (3, 32, 32), 10, "images"
 
     with composed("search", f"space={name}") as cfg:
         space = build_space(cfg.space, Shape())  # type: ignore[arg-type]
