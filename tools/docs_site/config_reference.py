@@ -17,6 +17,7 @@ SUMMARIES = {
     "dataset": "data sets",
     "debug": "settings for debugging",
     "evaluator": "evaluators of black-box searches",
+    "executor": "places where candidates are evaluated",
     "experiment": "published searches and the laptop track",
     "extras": "settings of the command line",
     "hparams_search": "grids of hyperparameters",
