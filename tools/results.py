@@ -27,15 +27,16 @@ Published figures and our own measurements, one table per space, data set and me
 - Figures are means; `±` is the standard deviation over runs, `[low, high]` a 95 % interval.
 - The number of runs stands in parentheses. `-` means unknown or not measured.
 - Test accuracies on NAS-Bench-201 are those of the benchmark: the found cell, trained for 200 epochs.
-- Accuracies on the DARTS space are those of the derived network, trained from scratch by its protocol.
+- Accuracies on the DARTS space are those of the derived network, trained from scratch by its protocol. So are the
+  perplexities on the recurrent space.
 - In commands, `DIR` holds the data sets and `RUN` is a run directory.
 - [BENCHMARKS.md](../BENCHMARKS.md) has the details of our measurements, and speed and memory.
 
 The same data in Python: `nas.zoo.results.load_results()`.
 """
 SECTIONS = {
-    "search": ("Searches", "Accuracy, size and cost of what each method found."),
-    "training": ("Trainings", "Accuracy of given architectures, trained by the protocol of each table."),
+    "search": ("Searches", "Accuracy or perplexity, size and cost of what each method found."),
+    "training": ("Trainings", "Accuracy or perplexity of given architectures, trained by the protocol of each table."),
     "proxy": ("Zero-cost proxies", "Rank correlation of each proxy with the accuracies of the benchmark."),
 }
 

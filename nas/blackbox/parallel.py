@@ -11,7 +11,7 @@ import torch
 from nas.architecture.cell import Genotype
 from nas.blackbox.ask_tell import AskTellLoop
 from nas.blackbox.evaluator import Evaluator, QueryResult
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet
 from nas.executors.base import Evaluate, Outcome, Workers
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
@@ -26,7 +26,7 @@ class EvaluationBuild:
         data: Images, which are not loaded yet.
     """
 
-    def __init__(self, evaluator: Callable[..., Evaluator], space: Space, data: ImageData) -> None:
+    def __init__(self, evaluator: Callable[..., Evaluator], space: Space, data: DataSet) -> None:
         self.evaluator = evaluator
         self.space = space
         self.data = data

@@ -14,7 +14,7 @@ from nas.blackbox.ask_tell import AskTellLoop
 from nas.blackbox.evaluator import Evaluator
 from nas.blackbox.parallel import step
 from nas.blackbox.search import BlackBoxSearch
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet
 from nas.executors.base import Evaluate
 
 
@@ -26,7 +26,7 @@ class RepetitionBuild:
         data: Images, which are not loaded yet.
     """
 
-    def __init__(self, search: BlackBoxSearch, data: ImageData) -> None:
+    def __init__(self, search: BlackBoxSearch, data: DataSet) -> None:
         self.search = search
         self.data = data
 
@@ -35,7 +35,7 @@ class RepetitionBuild:
         return repetitions_of(self.search, evaluator, self.data, device)
 
 
-def repetitions_of(search: BlackBoxSearch, evaluator: Evaluator, data: ImageData, device: str) -> Evaluate:
+def repetitions_of(search: BlackBoxSearch, evaluator: Evaluator, data: DataSet, device: str) -> Evaluate:
     """Return the evaluation of a repetition, whose number is the candidate; its value is ``(row, curve)``."""
     accuracies: dict[Genotype, dict[str, float]] = {}
 

@@ -17,7 +17,7 @@ from nas.blackbox.parallel import EvaluationBuild, evaluation_of, step
 from nas.blackbox.query_records import decode_queries, encode_queries
 from nas.blackbox.strategies.base import Strategy
 from nas.blackbox.virtual_workers import VirtualWorkers
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet
 from nas.data.unloaded import unloaded
 from nas.executors.base import Executor, Workers
 from nas.executors.processes import MAX_WORKERS
@@ -117,7 +117,7 @@ class BlackBoxSearch(Search):
         self.callbacks = list(callbacks)
         self.executor = Serial() if executor is None else executor
         self.concurrency = concurrency
-        self._images: ImageData | None = None
+        self._images: DataSet | None = None
         self._workers: Workers | None = None
         self._workers_state: dict[str, Any] = {}
         self._evaluator_state: dict[str, Any] = {}
@@ -140,7 +140,7 @@ class BlackBoxSearch(Search):
         build = self._build_strategy if strategy is None else strategy
         return AskTellLoop(build(self.space), self.budget, random.Random(seed), self.cached, self.fidelities)
 
-    def build_evaluator(self, data: ImageData, device: torch.device) -> Evaluator:
+    def build_evaluator(self, data: DataSet, device: torch.device) -> Evaluator:
         """Build the evaluator, which may read the images. Raise NasError if its fidelities differ from the search's."""
         evaluator = self._build_evaluator(space=self.space, data=data, device=device)
         if tuple(evaluator.fidelities) != self.fidelities:
@@ -150,7 +150,7 @@ class BlackBoxSearch(Search):
             )
         return evaluator
 
-    def open_workers(self, evaluator: Evaluator, data: ImageData, device: str) -> Workers:
+    def open_workers(self, evaluator: Evaluator, data: DataSet, device: str) -> Workers:
         """Start the workers of a search.
 
         Args:
@@ -177,7 +177,7 @@ class BlackBoxSearch(Search):
             self._workers.close()
             self._workers = None
 
-    def batches(self, data: ImageData) -> QueryDataModule:
+    def batches(self, data: DataSet) -> QueryDataModule:
         self._images = data
         return QueryDataModule(self.budget.queries)
 

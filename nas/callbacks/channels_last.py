@@ -28,7 +28,7 @@ class ChannelsLast(ExecutionSwitch):
         if self.mode is not True:
             return
         if not self.applies(trainer, pl_module):
-            raise NasError("channels_last=true: this search trains no supernet. Use channels_last=auto.")
+            raise NasError("channels_last=true: this run trains no network on images. Use channels_last=auto.")
         if isinstance(pl_module, Training):
             self.change(trainer, pl_module)  # before DDP builds its buckets, which have the strides of the weights
 

@@ -56,6 +56,8 @@ class ExecutionSwitch(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.mode != "auto" or not self.applies(trainer, pl_module):
             self._selected = self.mode is True and self.applies(trainer, pl_module)
+        elif not isinstance(getattr(trainer, "datamodule", None), ImageData):
+            self._selected = False  # the estimates are those of image networks
         elif self._restored is not None:
             self._selected = self._restored
         else:

@@ -34,6 +34,8 @@ from nas.cli.run_dir.start_panel import StartPanel
 from nas.cli.run_dir.terminal import is_terminal
 from nas.cli.run_dir.wandb_run import sync_command
 from nas.data.base import ImageData
+from nas.data.kinds import DataSet
+from nas.data.text.base import TextData
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
@@ -64,19 +66,19 @@ def log_dataset_defaults(cfg: DictConfig) -> None:
         log.info("defaults       dataset=%s sets %s", chosen, " ".join(f"{name}={cfg[name]}" for name in names))
 
 
-def build_data(cfg: DictConfig, **options: Any) -> ImageData:
+def build_data(cfg: DictConfig, **options: Any) -> DataSet:
     """Build the data set; no file is read yet."""
     cfg.paths.data = str(Path(cfg.paths.data).expanduser())
     data: Any = instantiate(cfg.dataset, **options, _convert_="all")
-    if not isinstance(data, ImageData):
+    if not isinstance(data, ImageData | TextData):
         raise NasError(
             f"dataset._target_={cfg.dataset._target_}: {type(data).__name__} is not a nas.data.base.ImageData. Derive "
-            "it from ImageData (docs/extending.md), or use dataset=folder."
+            "it from ImageData or TextData (docs/extending.md), or use dataset=folder."
         )
     return data
 
 
-def follow_split(data: ImageData, *runs: str | Path | None) -> None:
+def follow_split(data: DataSet, *runs: str | Path | None) -> None:
     """Use the images of the first of these runs that recorded its split (dataset.split=nas_bench_201).
 
     Args:
@@ -103,7 +105,7 @@ def chosen_names(cfg: DictConfig) -> dict[str, str]:
     return {group: str(choices[group]) for group in ("method", "space", "dataset") if group in cfg}
 
 
-def build_space(cfg: DictConfig, data: ImageData) -> Space:
+def build_space(cfg: DictConfig, data: DataSet) -> Space:
     """Build the space for the image shape and the number of classes of a data set.
 
     Raises NasError if the networks of the space do not take the kind of data, images or text.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +15,7 @@ from nas.data.image_log import log_images
 from nas.data.pipeline.cifar_augmentation import EvalTransform, TrainTransform
 from nas.data.pipeline.loader import Loader, TensorLoader, Transform
 from nas.data.pipeline.resize import Resize
+from nas.data.placement import placement_of
 from nas.data.splits.official import EQUAL_HALVES, OfficialSplit
 from nas.data.splits.partition import Partition, Splits
 from nas.utils.errors import NasError
@@ -38,14 +39,6 @@ class ImageOptions(TypedDict, total=False):
     on_device: bool
     image_size: int | None
     resize: int | None
-
-
-class _Placement(NamedTuple):
-    """Share of the data that this process loads, and the device that stores it."""
-
-    rank: int
-    world: int
-    device: torch.device
 
 
 @check_ranges(mean=FINITE, std=POSITIVE, batch_size=COUNT, eval_batch_size=COUNT, seed=SEED)
@@ -279,7 +272,7 @@ class ImageData(pl.LightningDataModule):
             augment: apply the training augmentation.
             options: options of ``Loader``, such as ``indices`` and ``batch_size``.
         """
-        rank, world, device = self._placement()
+        rank, world, device = placement_of(self.trainer, self.on_device)
         transform: Transform = self.train_transform if augment else EvalTransform(self.mean, self.std, self.resize)
         # Moved once and kept, so that the loaders share one copy on the device.
         self._splits = splits = self.splits.to(device)
@@ -292,9 +285,3 @@ class ImageData(pl.LightningDataModule):
 
     def _eval_loader(self, **options: Any) -> Loader:
         return self.build_loader(shuffle=False, batch_size=self.eval_batch_size, **options)
-
-    def _placement(self) -> _Placement:
-        if self.trainer is None:
-            return _Placement(0, 1, torch.device("cpu"))
-        device = self.trainer.strategy.root_device if self.on_device else torch.device("cpu")
-        return _Placement(self.trainer.global_rank, self.trainer.world_size, device)

@@ -15,6 +15,7 @@ from nas.data.image_log import log_images
 from nas.data.pipeline.decode import Crop, ImageDecoder
 from nas.data.pipeline.file_loader import FileLoader, OnBrokenImage
 from nas.data.pipeline.loader import Loader
+from nas.data.placement import placement_of
 from nas.data.splits.class_list import ClassList, read_class_list
 from nas.data.splits.class_subset import read_subset, sample_subset, subset_to_json
 from nas.data.splits.flat_split import Parts, read_split, split_flat, split_to_json
@@ -208,7 +209,7 @@ class Folder(ImageData):
     def build_loader(self, test: bool = False, augment: bool = False, **options: Any) -> Loader:
         """Build a loader of the test or training images for the share of this process; see ``ImageData``."""
         self.setup()
-        rank, world, _ = self._placement()
+        rank, world, _ = placement_of(self.trainer, self.on_device)
         index = self._index["val" if test else "train"]
         device = None if self.trainer is None else self.trainer.strategy.root_device
         return FileLoader(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
-from nas.spaces.base import Network, Shape, Space
+from nas.spaces.base import Network, Space
 from nas.utils.errors import NasError, one_line
 
 MAX_PIXELS = 1 << 24
@@ -24,8 +24,13 @@ MAX_CELLS = 100
 CELL_COUNTS = ("layers", "cells_per_stage")
 
 
-def checked_shape(value: Any) -> Shape:
-    """Return channels, height and width. Raise ValueError unless they are positive whole numbers of bounded product."""
+def checked_shape(value: Any) -> Any:
+    """Return channels, height and width, or () for a language model.
+
+    Raises ValueError unless the numbers are positive, whole and of bounded product.
+    """
+    if isinstance(value, list | tuple) and not value:
+        return ()
     if not isinstance(value, list | tuple) or len(value) != 3 or not all(map(_is_size, value)):
         raise ValueError("shape is not [channels, height, width]")
     if math.prod(value) > MAX_PIXELS:

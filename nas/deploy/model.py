@@ -41,7 +41,7 @@ class Model:
     Args:
         genotype: genotype of the network.
         options: options of the network of its space.
-        shape: channels, height and width of the images.
+        shape: channels, height and width of the images; () for a language model.
         classes: number of classes.
         state: state_dict of the network.
         mean, std: normalization of pixels in 0..1, a value per channel; None if unknown.
@@ -133,7 +133,7 @@ def decode_model(content: Any, path: Path) -> Model:
     try:
         genotype = decode_genotype(content["genotype"], path)
         shape, classes = checked_shape(content["shape"]), checked_classes(content["classes"])
-        mean, std = (checked_numbers(key, content.get(key), shape[0]) for key in ("mean", "std"))
+        mean, std = (checked_numbers(key, content.get(key), shape[0] if shape else 0) for key in ("mean", "std"))
         options, state = checked_options(content["options"]), checked_state(content["state_dict"])
         names, dataset = checked_names(content.get("class_names"), classes), content.get("dataset")
         if not isinstance(dataset, str | None):

@@ -10,7 +10,7 @@ from typing import Any
 from nas.leaderboard.entry import Entry, Task
 from nas.utils.errors import NasError, unknown
 
-ACCURACIES = ("test_accuracy", "top1_accuracy")
+DEFAULT_METRICS = ("test_accuracy", "top1_accuracy", "test_perplexity")
 """Metrics that are shown by default."""
 SORTS: dict[str, Callable[[Entry], Any]] = {
     "value": lambda entry: -entry.value if entry.task.higher else entry.value,
@@ -34,7 +34,7 @@ class Selection:
 
     spaces: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ACCURACIES
+    metrics: tuple[str, ...] = DEFAULT_METRICS
     methods: tuple[str, ...] = ()
 
     def accepts(self, entry: Entry) -> bool:
@@ -53,7 +53,11 @@ class Selection:
         tables: tuple[tuple[str, tuple[str, ...], set[str]], ...] = (
             ("--space", self.spaces, {entry.task.space for entry in entries}),
             ("--dataset", self.datasets, {entry.task.dataset for entry in entries}),
-            ("--metric", self.metrics if self.metrics != ACCURACIES else (), {entry.task.metric for entry in entries}),
+            (
+                "--metric",
+                self.metrics if self.metrics != DEFAULT_METRICS else (),
+                {entry.task.metric for entry in entries},
+            ),
             ("--method", self.methods, {entry.model for entry in entries}),
         )
         for option, patterns, names in tables:

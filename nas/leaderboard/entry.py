@@ -12,6 +12,7 @@ SPACES = {
     "darts": "DARTS space",
     "shufflenet": "ShuffleNet-like space",
     "mobile": "MobileNetV2-like space",
+    "recurrent": "Recurrent space",
     **{f"darts_s{number}": f"DARTS space S{number}" for number in range(1, 5)},
 }
 DATASETS = {
@@ -20,6 +21,9 @@ DATASETS = {
     "imagenet": "ImageNet",
     "imagenet16_120": "ImageNet16-120",
     "digits": "digits",
+    "ptb": "Penn Treebank",
+    "wikitext2": "WikiText-2",
+    "text_synthetic": "synthetic text",
 }
 
 

@@ -159,6 +159,7 @@ def figures_of(summary: Mapping[str, Any]) -> Iterator[Figure]:
             **{f"{name}/test": ("test_accuracy", name, 1.0) for name in DATASETS},
             "benchmark/valid": ("valid_accuracy", _benchmark_dataset(summary), 1.0),
             "val_accuracy": ("supernet_accuracy", dataset, 1.0),
+            "val_perplexity": ("supernet_perplexity", dataset, 1.0),
             "search_seconds": ("search_seconds", dataset, 1.0),
             "parameters": ("parameters", dataset, 1e6),
         },
@@ -170,6 +171,8 @@ def figures_of(summary: Mapping[str, Any]) -> Iterator[Figure]:
     trained = {
         "test_accuracy": (top1, dataset, 1.0),
         "test_top5_accuracy": ("top5_accuracy", dataset, 1.0),
+        "test_perplexity": ("test_perplexity", dataset, 1.0),
+        "val_perplexity": ("valid_perplexity", dataset, 1.0),
         "parameters": ("parameters", dataset, 1e6),
     }
     for key, (metric, where, scale) in keys.get(mode, trained).items():

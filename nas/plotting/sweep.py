@@ -13,14 +13,15 @@ FONT = 9.0
 MAX_ROWS = 60
 
 
-def sweep_figure(values: Mapping[str, Sequence[float]], name: str) -> Figure:
+def sweep_figure(values: Mapping[str, Sequence[float]], name: str, higher_is_better: bool = True) -> Figure:
     """Plot the values of each configuration as points, with mean and standard deviation (by n - 1), best at the top.
 
     Args:
         values: values of the jobs by configuration; the first ``MAX_ROWS`` configurations are shown.
         name: label of the axis.
+        higher_is_better: direction of the values.
     """
-    shown = sorted(values, key=lambda key: _mean(values[key]))[-MAX_ROWS:]
+    shown = sorted(values, key=lambda key: _mean(values[key]), reverse=not higher_is_better)[-MAX_ROWS:]
     texts = [label(key, 60) for key in shown]
     left = 0.35 + 0.075 * max(map(len, texts), default=0)
     width, height = left + 6.3, 0.32 * len(shown) + 0.9

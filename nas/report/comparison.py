@@ -19,6 +19,7 @@ from nas.report.queries import best_so_far
 from nas.report.run import Points, Run
 from nas.report.statistics import Ranks
 from nas.report.svg import GRAY, INK, STYLE, inline_svg
+from nas.utils.direction import higher_is_better
 
 MAX_GROUPS = 20
 CURVES = (
@@ -27,6 +28,9 @@ CURVES = (
     ("val/accuracy", "Validation accuracy (%)"),
     ("test/accuracy", "Test accuracy (%)"),
     ("train/accuracy", "Training accuracy (%)"),
+    ("val/perplexity", "Validation perplexity"),
+    ("test/perplexity", "Test perplexity"),
+    ("train/perplexity", "Training perplexity"),
     ("train/loss", "Training loss"),
     ("val/loss", "Validation loss"),
     ("entropy", "Entropy of the edges (nats)"),
@@ -52,7 +56,9 @@ def curve_charts(groups: Sequence[Group]) -> list[Chart]:
 
 def result_chart(groups: Sequence[Group], name: str, identifier: str) -> Chart:
     """Draw the values of a result as points, and their mean and standard deviation, one row per group."""
-    found = sorted((g for g in groups if g.results(name)), key=lambda g: fmean(g.results(name)))
+    found = sorted(
+        (g for g in groups if g.results(name)), key=lambda g: fmean(g.results(name)), reverse=not higher_is_better(name)
+    )
     having = found[-MAX_GROUPS:]
     with rc_context(STYLE):
         figure = new_figure(WIDTH, 0.32 * len(having) + 0.75, layout="constrained")

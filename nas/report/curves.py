@@ -15,6 +15,7 @@ HALF_COLORS = dict(zip(HALVES, SERIES, strict=False))
 GROUPS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("Loss", {f"{half}/loss": half for half in HALVES}),
     ("Accuracy (%)", {f"{half}/accuracy": half for half in HALVES}),
+    ("Perplexity", {f"{half}/perplexity": half for half in HALVES}),
     ("Learning rates", {"weights_lr": "weights", "arch_lr": "architecture", "train/learning_rate": "weights"}),
     ("Temperature", {"tau": "tau"}),
     ("Largest Hessian eigenvalue", {"eigenvalue": "eigenvalue"}),
@@ -24,6 +25,7 @@ GROUPS: tuple[tuple[str, Mapping[str, str]], ...] = (
 STEPS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("Loss by step", {"step/train_loss": "train", "step/arch_loss": "arch"}),
     ("Accuracy by step (%)", {"step/train_accuracy": "train", "step/arch_accuracy": "arch"}),
+    ("Perplexity by step", {"step/train_perplexity": "train", "step/arch_perplexity": "arch"}),
 )
 BEST = "best of the benchmark"
 BENCHMARK = {"benchmark/valid": "valid", "benchmark/test": "test"}
@@ -38,7 +40,7 @@ def metric_charts(run: Run) -> list[Chart]:
     charts = [
         _chart(f"metric-{number}", title, run.epochs, labels, "epoch") for number, (title, labels) in enumerate(GROUPS)
     ]
-    charts[2:2] = [
+    charts[3:3] = [
         _chart(f"step-{number}", title, run.steps, labels, "step")
         for number, (title, labels) in enumerate(STEPS)
         if max((len(run.steps[name].x) for name in labels if name in run.steps), default=0) > 1
@@ -84,7 +86,8 @@ def _chart(
         Line(label, *metrics[key], color=HALF_COLORS.get(label, series_color(number)))
         for number, (key, label) in enumerate(found.items())
     ]
-    log = title == "Learning rates" and all(y > 0 for line in lines for y in line.y) and len(lines) > 1
+    positive = all(y > 0 for line in lines for y in line.y)
+    log = positive and ((title == "Learning rates" and len(lines) > 1) or title.startswith("Perplexity"))
     return line_chart(name, title, lines, x_label, log=log)
 
 

@@ -19,6 +19,7 @@ class Command(NamedTuple):
 
 
 Fact = tuple[str, str]
+PERPLEXITIES = {"test_perplexity": "test perplexity", "val_perplexity": "validation perplexity"}
 
 
 def identification(run: Run) -> list[Fact]:
@@ -67,6 +68,7 @@ def results(run: Run) -> list[Fact]:
         for key, title in kinds.items()
         if is_number(s.get(key))
     ]
+    facts += [(title, f"{s[key]:.2f}{_of(s, key)}") for key, title in PERPLEXITIES.items() if is_number(s.get(key))]
     if is_number(s.get("value")):
         description = f" ({of['value']})" if of["value"] else ""
         facts.append(("value", f"{s['value']:.6g}{description}"))
@@ -82,6 +84,7 @@ def results(run: Run) -> list[Fact]:
         "spearman": "Spearman correlation",
         "kendall_tau_b": "Kendall correlation",
         "images_per_second": "images/s",
+        "tokens_per_second": "tokens/s",
     }
     return facts + [(title, f"{s[key]:.4g}") for key, title in plain.items() if is_number(s.get(key))]
 
@@ -112,6 +115,12 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _of(summary: Any, key: str) -> str:
+    """Return the description of a result in brackets, "" without one."""
+    text = summary.get(f"{key}_of")
+    return f" ({text})" if text else ""
 
 
 def _option(key: str, value: str) -> str:

@@ -13,12 +13,14 @@ from nas.utils.is_number import is_number
 
 COLUMNS = (
     ("test_accuracy", "test accuracy (%)"),
+    ("test_perplexity", "test perplexity"),
     ("benchmark/test", "benchmark test (%)"),
     ("benchmark/valid", "benchmark valid (%)"),
     ("cifar10/test", "CIFAR-10 test (%)"),
     ("cifar100/test", "CIFAR-100 test (%)"),
     ("imagenet16_120/test", "ImageNet16-120 test (%)"),
     ("val_accuracy", "validation accuracy (%)"),
+    ("val_perplexity", "validation perplexity"),
     ("spearman", "Spearman correlation"),
     ("value", "value"),
     ("parameters", "parameters (M)"),
@@ -27,8 +29,8 @@ COLUMNS = (
     ("train_seconds", "training time (s)"),
 )
 """Results of a run, keys of summary.json, and their titles."""
-SCORES = tuple(name for name, _ in COLUMNS[:9])
-"""Results to compare groups by, best first. Higher is better for all of them."""
+SCORES = tuple(name for name, _ in COLUMNS[:11])
+"""Results to compare groups by, the most important first."""
 MILLIONS = ("parameters", "macs")
 
 

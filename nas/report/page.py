@@ -23,6 +23,7 @@ from nas.report.queries import query_charts
 from nas.report.run import Run
 from nas.report.statistics import mean_and_std, paired_tests, rank_groups
 from nas.spaces.notation import native_string
+from nas.utils.direction import higher_is_better
 from nas.utils.printable import REPLACEMENT
 
 
@@ -61,7 +62,7 @@ def comparison_page(runs: Sequence[Run]) -> str:
     main = scores[0] if scores else None
     having = [group for group in groups if main is not None and group.results(main)]
     by_seed = {group.name: group.by_seed(main) for group in having} if main is not None else {}
-    ranks = rank_groups(by_seed)
+    ranks = rank_groups(by_seed, lower_is_better=main is not None and not higher_is_better(main))
     best = [draw_cell(run.genotype, f"cell-{n}") if run.genotype else None for n, run in enumerate(runs)]
     return _render(
         "comparison.html",

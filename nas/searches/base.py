@@ -14,6 +14,7 @@ from torch.func import functional_call
 from nas.architecture.cell import Architecture, Genotype
 from nas.architecture.masks import Masks
 from nas.data.base import ImageData
+from nas.data.kinds import DataSet
 from nas.gradients.base import Batch
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.objectives.task_of import task_of
@@ -89,7 +90,7 @@ class Search(pl.LightningModule, ABC):
         """Return additional entries of the summary, at the end of the search."""
         return {}
 
-    def batches(self, data: ImageData) -> pl.LightningDataModule:
+    def batches(self, data: DataSet) -> pl.LightningDataModule:
         """Return the trainer's data module: ``data`` itself, unless the search does not train on images."""
         return data
 

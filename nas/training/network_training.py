@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, SumMetric
@@ -18,13 +15,11 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from nas.nn.drop_path import DropPath
 from nas.objectives.classification import Classification
-from nas.searches.random_state import check_state_dict, random_state, restore_random_state
 from nas.spaces.base import Network
+from nas.training.base import NetworkTraining
 from nas.training.lr_schedule import LRDecay
-from nas.training.param_groups import parameter_groups
 from nas.utils.errors import NasError
 from nas.utils.ranges import CLASSES, DROP_PROBABILITY, NOT_NEGATIVE, POSITIVE, PROBABILITY, SEED, check_ranges
-from nas.utils.seeds import derive_seed
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +48,8 @@ MANY_CLASSES = 100  # data sets with at least this many classes also report the 
     clip_norm=POSITIVE,
     seed=SEED,
 )
-class Training(pl.LightningModule):
-    """Train and test the network of a genotype.
+class Training(NetworkTraining):
+    """Train and test the network of a genotype on images.
 
     If the data set provides the test images for validation, ``best`` holds the best test accuracy in percent, the
     number of epochs until then and the number of images of that test. ``tested_images`` is the number of images of the
@@ -90,33 +85,18 @@ class Training(pl.LightningModule):
         decay_norm_and_bias: bool = True,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(network, optimizer, scheduler, clip_norm, decay_norm_and_bias, seed)
         if drop_path and not any(isinstance(module, DropPath) for module in network.modules()):
             raise NasError(f"training.drop_path={drop_path}: this network has no drop path. Set training.drop_path=0.")
         self.memory_format = torch.contiguous_format
-        self.network = network
         self.task = Classification(label_smoothing)
         self.auxiliary_weight = auxiliary_weight
         self.drop_path = drop_path
-        self.clip_norm = clip_norm
-        self.decay_norm_and_bias = decay_norm_and_bias
-        self.seed = seed
         self.best: Best | None = None
-        self.step_values: dict[str, Tensor] = {}
-        """Scalars of the current step on the device, by metric name, for the curves of the run."""
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_top5 = MulticlassAccuracy(classes, top_k=5, average="micro") if classes >= MANY_CLASSES else None
         self.test_loss = MeanMetric()
         self.test_images = SumMetric()
-        self.tested_images = self.validated_images = 0
-        self._make_optimizer = optimizer
-        self._make_scheduler = scheduler
-        self._random_state: dict[str, Any] | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits [B, classes]."""
-        logits: Tensor = self.network(x)
-        return logits
 
     def set_memory_format(self, memory_format: torch.memory_format) -> None:
         """Store the convolutions of the network, and all images, in a memory format."""
@@ -124,44 +104,15 @@ class Training(pl.LightningModule):
         network: nn.Module = self.network
         network.to(memory_format=memory_format)  # type: ignore[call-overload]
 
-    def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer(parameter_groups(self.network, self.decay_norm_and_bias))
-        if self._make_scheduler is None:
-            return [optimizer], []
-        scheduler = self._make_scheduler(optimizer)
-        if not isinstance(scheduler, LRDecay) or scheduler.interval == "epoch":
-            return [optimizer], [scheduler]
-        scheduler.set_steps_per_epoch(self._steps_per_epoch())
-        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
-
-    def _steps_per_epoch(self) -> int:
-        trainer = self.trainer
-        _ = trainer.estimated_stepping_batches  # builds the loader, so that num_training_batches is set
-        return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-
-    def configure_gradient_clipping(
-        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
-    ) -> None:
-        if self.clip_norm is not None:
-            clip_grad_norm_(self.network.parameters(), self.clip_norm)
-
     def on_train_epoch_start(self) -> None:
         self._set_drop_path()
-        self.log("train/learning_rate", float(self.trainer.optimizers[0].param_groups[0]["lr"]))
+        super().on_train_epoch_start()
 
     def _set_drop_path(self) -> None:
         probability = self.drop_path * self.current_epoch / (self.trainer.max_epochs or 1)
         for module in self.network.modules():
             if isinstance(module, DropPath):
                 module.probability = probability
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        if self.trainer.world_size > 1:
-            # All ranks start with the same seed, and would drop the same paths. A checkpoint stores the generator of a
-            # single rank, so the random numbers of other ranks must not depend on their earlier steps.
-            torch.manual_seed(
-                derive_seed("training", self.seed, self.current_epoch, batch_idx, self.trainer.global_rank)
-            )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, target = batch
@@ -213,14 +164,11 @@ class Training(pl.LightningModule):
         return metrics["test/accuracy"]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["random"] = random_state()
+        super().on_save_checkpoint(checkpoint)
         checkpoint["best"] = None if self.best is None else list(self.best)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if "search" in checkpoint:
-            raise NasError("ckpt_path: a checkpoint of a search. Set the last.ckpt of a training.")
-        check_state_dict(self, checkpoint["state_dict"], "training")
-        self._random_state = checkpoint.get("random")
+        super().on_load_checkpoint(checkpoint)
         best = checkpoint.get("best")
         # 0.1.0 stored no number of images: the next validation sets it
         self.best = None if best is None else Best(best[0], best[1], best[2] if len(best) > 2 else UNKNOWN)
@@ -237,6 +185,4 @@ class Training(pl.LightningModule):
                 *(scheduler.warmup_epochs, scheduler.T_max),
             )
         self._set_drop_path()  # a run resumed within an epoch does not call on_train_epoch_start
-        if self._random_state is not None:
-            restore_random_state(self._random_state)
-            self._random_state = None
+        super().on_train_start()

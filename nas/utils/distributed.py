@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -19,3 +21,12 @@ def mean_over_ranks(tensors: list[Tensor]) -> list[Tensor]:
     flat /= dist.get_world_size()
     parts = flat.split([t.numel() for t in tensors])
     return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """Return the values of all ranks in their order; ``[value]`` without a process group. All ranks must call it."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [value]
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, value)
+    return found

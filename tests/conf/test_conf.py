@@ -17,11 +17,13 @@ from pytorch_lightning.loggers import Logger
 from nas.blackbox.search import BlackBoxSearch
 from nas.cli.build import build_data, build_search, build_space, build_trainer
 from nas.data.base import ImageData
+from nas.data.text.base import TextData
 from nas.proxies.proxy import Proxy
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.registry import space_of
+from nas.training.language_model import LanguageModelTraining
 from nas.training.network_training import Training
 from tests.support.compose_tools import CONF, SIZED, choices, composed, searches, small
 from tests.support.conf_headers import header
@@ -112,8 +114,11 @@ def test_space_takes_shape_and_classes_of_the_data(search_config: DictConfig) ->
 @each("dataset")
 def test_dataset_reads_nothing_when_built(search_config: DictConfig, tmp_path: Path) -> None:
     data = build_data(search_config)
-    assert isinstance(data, ImageData) and data.bilevel and data.seed == search_config.seed
-    assert len(data.shape) == 3 and data.classes >= 10
+    assert isinstance(data, ImageData | TextData) and data.bilevel and data.seed == search_config.seed
+    if isinstance(data, ImageData):
+        assert len(data.shape) == 3 and data.classes >= 10
+    else:
+        assert data.shape == () and data._corpus is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,6 +187,10 @@ def test_callbacks_instantiate(search_config: DictConfig) -> None:
 def test_training_builds_for_each_trainer_and_dataset(trainer: str, dataset: str, tmp_path: Path) -> None:
     with composed("train", f"trainer={trainer}", f"dataset={dataset}", f"paths.output={tmp_path}", "genotype=x") as cfg:
         data = build_data(cfg, bilevel=False)
+        if isinstance(data, TextData):
+            text_training = instantiate(cfg.text_training, network=pl.LightningModule(), _convert_="all")
+            assert isinstance(text_training, LanguageModelTraining)
+            return
         training = instantiate(cfg.training, network=pl.LightningModule(), classes=data.classes, _convert_="all")
         assert isinstance(training, Training)
         assert all(isinstance(instantiate(part), pl.Callback) for part in cfg.callbacks.values())
@@ -223,6 +232,7 @@ def test_network_options_of_a_space_are_those_of_its_networks() -> None:
     spaces = {
         "darts": ["DARTS_V2"],
         "nas_bench_201": [NB201],
+        "recurrent": ["RNN_DARTS_V2"],
         "single_path": ["shufflenet:2-1-0-1-2-0-2-0-2-0-2-3-0-0-0-0-3-2-3-3", "mobile:" + "-".join(["k3e6"] * 21)],
     }
     assert set(choices("network")) == {"auto", *spaces}

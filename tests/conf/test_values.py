@@ -23,6 +23,7 @@ from nas.cli.errors import explain
 from nas.cli.jobs.rank_proxies import build_ranking
 from nas.data.base import ImageData
 from nas.data.synthetic import Synthetic
+from nas.data.text.base import TextData
 from nas.searches.gradient import GradientSearch
 from nas.training.network_training import Training
 from nas.utils.ranges import ranges_of
@@ -70,7 +71,7 @@ def test_every_number_of_a_constructor_has_a_range(name: str) -> None:
 
 
 def issubclass_of_data(target: Any) -> bool:
-    return isinstance(target, type) and issubclass(target, ImageData)
+    return isinstance(target, type) and issubclass(target, ImageData | TextData)
 
 
 VALUES: tuple[Any, ...] = (-1, 0, math.nan, math.inf, 1.5, 1e30, "word")
@@ -133,6 +134,9 @@ def build(cfg: DictConfig, part: str) -> None:
         elif isinstance(search, BlackBoxSearch) and cfg.evaluator._target_.rpartition(".")[2] == "ShortTraining":
             data.setup()
             search.build_evaluator(data, torch.device("cpu"))
+    elif part == "text_training":
+        instantiate(cfg.text_training, network=torch.nn.Linear(2, 2), _convert_="all")
+        instantiate(cfg.text_training.optimizer)(torch.nn.Linear(2, 2).parameters())
     elif part == "training":
         network = torch.nn.Linear(2, 2)
         training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")

@@ -13,6 +13,8 @@ from nas.data.digits import Digits
 from nas.data.imagenet16 import ImageNet16
 from nas.data.svhn import Svhn
 from nas.data.synthetic import Synthetic
+from nas.data.text.files import PennTreebank, WikiText2
+from nas.data.text.synthetic import SyntheticText
 from tests.support import option_tools as see
 from tests.support.folder_tools import small_folder
 from tests.support.option_tools import Options
@@ -35,6 +37,24 @@ COLOR = {**IMAGES, "flip": False, "mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7
 def images(kind: Any, *given: Any, **changes: Any) -> list[Options]:
     """Return the options of a data set in memory."""
     return [Options(partial(kind, *given), {"batch_size": 4}, changes, see.data_set)]
+
+
+TEXT = {
+    "batch_size": 3,
+    "eval_batch_size": 2,
+    "test_batch_size": 2,
+    "bptt": 9,
+    "short_probability": 0.9,
+    "length_std": 4.0,
+    "bilevel": False,
+    "seed": 1,
+}
+SMALL_TEXT = {"batch_size": 4, "eval_batch_size": 3, "bptt": 12}
+
+
+def texts(kind: Any, *given: Any, **changes: Any) -> list[Options]:
+    """Return the options of a text data set."""
+    return [Options(partial(kind, *given), SMALL_TEXT, {**TEXT, **changes}, see.text_set)]
 
 
 def folder_options(root: Path, scratch: Path) -> Options:
@@ -65,6 +85,11 @@ def folder_options(root: Path, scratch: Path) -> Options:
 
 
 DATA_SETS: dict[str, Sequence[Options]] = {
+    "nas.data.text.files.PennTreebank": texts(see.text_in_memory(PennTreebank), "root"),
+    "nas.data.text.files.WikiText2": texts(see.text_in_memory(WikiText2), "root"),
+    "nas.data.text.synthetic.SyntheticText": texts(
+        partial(SyntheticText, **{"words": 9, "size": 400, "eval_size": 90}), words=8, size=390, eval_size=80
+    ),
     "nas.data.cifar.Cifar10": images(see.in_memory(Cifar10), "root", **COLOR),
     "nas.data.cifar.Cifar100": images(see.in_memory(Cifar100), "root", **COLOR),
     "nas.data.svhn.Svhn": images(see.in_memory(Svhn), "root", **COLOR),

@@ -63,6 +63,10 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
     "supernet_accuracy": {"supernet_dir": "tests/blackbox/evaluators/test_supernet.py"},
     "Naswot": {"dead": "all ReLUs of the small network are alive: tests/proxies/test_naswot.py"},
     "LinearRegions": {"chunk": "tests/proxies/test_linear_regions.py"},
+    "LanguageModelTraining": {
+        **dict.fromkeys(("averaging", "patience", "skip_recent"), "tests/training/test_language_model.py"),
+        "seed": "of several ranks",
+    },
     "Training": {"drop_path": "tests/training/test_network_training.py", "seed": "of several ranks"},
 }
 """Options without a difference in the observations above, with the reason."""

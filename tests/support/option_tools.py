@@ -17,6 +17,8 @@ from nas.data.base import ImageData
 from nas.data.pipeline.loader import Loader
 from nas.data.proxy_batches import ProxyBatches
 from nas.data.splits.partition import Splits
+from nas.data.text.base import TextData
+from nas.data.text.corpus import Corpus
 from nas.gradients.base import BilevelStep
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import OpOptions
@@ -27,9 +29,11 @@ from nas.relaxations.base import Relaxation
 from nas.relaxations.edgewise import EdgewiseRelaxation
 from nas.spaces.base import Space
 from nas.spaces.nas_bench_201.space import NasBench201
+from nas.training.language_model import LanguageModelTraining
 from nas.training.network_training import Training
 from tests.support.ddp_probe import digest
 from tests.support.proxy_tools import CELL, proxy_batches
+from tests.training.test_language_model import fit as fit_text
 from tests.training.test_network_training import fit
 
 SPACE = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1)
@@ -90,6 +94,28 @@ def data_set(data: ImageData) -> list[Any]:
         assert isinstance(validation, Loader)
         seen.append(batches_of(validation))
     return [*seen, batches_of(data.test_dataloader()), digest(ProxyBatches(data, 0)(4))]
+
+
+def text_in_memory(kind: Any) -> Any:
+    """Return a subclass of a text data set with the numbers 0, 1, ... in place of its files."""
+
+    class Small(kind):  # type: ignore[misc]
+        def load(self) -> Corpus:
+            words = tuple(map(str, range(500)))
+            return Corpus(words, torch.arange(400), torch.arange(90), torch.arange(100, 190))
+
+    return Small
+
+
+def text_set(data: TextData) -> list[Any]:
+    """Return digests of all batches of a text data set, and its description."""
+    seen: list[Any] = [data.name, data.classes, data.sizes()]
+    for batch in data.train_dataloader():
+        halves = batch.values() if isinstance(batch, dict) else [batch]
+        seen += [[chunk[1:], digest([chunk.tokens, target])] for chunk, target in halves]
+    for loader in (data.val_dataloader(), data.test_dataloader()):
+        seen += [[chunk[1:], digest([chunk.tokens, target])] for chunk, target in loader]
+    return seen
 
 
 def relaxation(built: Relaxation) -> list[Any]:
@@ -193,6 +219,13 @@ def learning_rates(scheduler: Any) -> list[float]:
 def trained(training: Training) -> list[Any]:
     """Return the weights and metrics after two epochs."""
     trainer: pl.Trainer = fit(training, 2)
+    metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+    return [digest(training.parameters()), metrics]
+
+
+def trained_on_text(training: LanguageModelTraining) -> list[Any]:
+    """Return the weights and metrics after two epochs on text."""
+    trainer: pl.Trainer = fit_text(training, 2)
     metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
     return [digest(training.parameters()), metrics]
 

@@ -41,11 +41,14 @@ from nas.relaxations.uniform import UniformWeights
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
+from nas.training.language_model import LanguageModelTraining
 from nas.training.lr_schedule import LRDecay
 from nas.training.network_training import Training
 from nas.training.search_lr import CosineThenProjection, StagedCosine
 from tests.support import option_tools as see
 from tests.support.option_tools import SPACE, Options
+from tests.training.test_language_model import SGD as SGD_ON_TEXT
+from tests.training.test_language_model import network as language_model
 from tests.training.test_network_training import SGD, Small
 
 
@@ -208,6 +211,20 @@ PARTS: dict[str, Sequence[Options]] = {
                 setattr(built, "baseline", 0.25),
                 [float(part) for part in built.surrogate(*(torch.tensor(v) for v in (-2.0, 1.5, 0.5)))],
             ],
+        )
+    ],
+    "nas.training.language_model.LanguageModelTraining": [
+        Options(
+            lambda **options: LanguageModelTraining(language_model(), **{"optimizer": SGD_ON_TEXT, **options}),
+            {},
+            {
+                "scheduler": {"scheduler": partial(LRDecay, T_max=2), "averaging": False},
+                "activation_penalty": 1.0,
+                "temporal_penalty": 1.0,
+                "clip_norm": 0.01,
+                "decay_norm_and_bias": False,
+            },
+            see.trained_on_text,
         )
     ],
     "nas.training.network_training.Training": [

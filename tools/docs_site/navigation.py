@@ -12,6 +12,7 @@ SECTIONS: dict[str, Sequence[str]] = {
         "training.md",
         "deployment.md",
         "data.md",
+        "text.md",
         "benchmarks.md",
         "proxies.md",
         "blackbox.md",

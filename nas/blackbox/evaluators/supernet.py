@@ -8,7 +8,7 @@ from itertools import islice
 import torch
 
 from nas.blackbox.evaluator import Evaluator, QueryResult
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet
 from nas.data.move_batch import move_batch
 from nas.searches.base import SupernetSearch
 from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
@@ -33,7 +33,7 @@ class SupernetAccuracy(Evaluator):
     """
 
     def __init__(
-        self, search: SupernetSearch, data: ImageData, device: torch.device | None = None, batches: int | None = None
+        self, search: SupernetSearch, data: DataSet, device: torch.device | None = None, batches: int | None = None
     ) -> None:
         self.search = search.to(device)
         metric = search.task.metric

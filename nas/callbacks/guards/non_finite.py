@@ -16,7 +16,8 @@ from nas.callbacks.recording.epoch_metrics import VALIDATION
 from nas.gradients.base import Batch
 from nas.nn.fused_cell_graph import unfused
 from nas.searches.base import Observation, SupernetSearch
-from nas.training.network_training import Training
+from nas.training.base import NetworkTraining
+from nas.training.language_model import LanguageModelTraining
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, check_ranges
 
@@ -49,10 +50,10 @@ class StopOnNonFinite(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._batch = batch if isinstance(pl_module, Training) else None
+        self._batch = batch if isinstance(pl_module, NetworkTraining) else None
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        if isinstance(pl_module, Training):
+        if isinstance(pl_module, NetworkTraining):
             self._observe(trainer, pl_module, Observation("train", loss.detach(), self._batch, {}))
 
     def on_train_batch_end(
@@ -67,7 +68,7 @@ class StopOnNonFinite(pl.Callback):
             if bad is not None:
                 raise _error(trainer, pl_module, *bad)
         if last and (name := non_finite_tensor(pl_module)) is not None:
-            half = "train" if isinstance(pl_module, Training) or name.startswith("supernet.") else "arch"
+            half = "train" if isinstance(pl_module, NetworkTraining) or name.startswith("supernet.") else "arch"
             where = f"epoch {trainer.current_epoch}, step {batch_idx}, its last"
             raise NasError(f"{where}: {_describe(pl_module, name)}; {_advice(trainer, pl_module, half)}")
 
@@ -105,7 +106,7 @@ def first_non_finite(module: pl.LightningModule, seen: Observation) -> str:
         return _describe(module, bad)
     if seen.batch is None:
         return "the module is unknown on this device (trainer=cpu names it)"
-    if not bool(seen.batch[0].isfinite().all()):
+    if isinstance(seen.batch[0], Tensor) and not bool(seen.batch[0].isfinite().all()):
         return "the images of the batch are not finite (check the data set, its mean and std)"
     found = _bad_outputs(module, seen, seen.batch[0])
     if found:
@@ -113,7 +114,7 @@ def first_non_finite(module: pl.LightningModule, seen: Observation) -> str:
     return "all module outputs are finite, only the loss is not"
 
 
-def _bad_outputs(module: pl.LightningModule, seen: Observation, x: Tensor) -> list[str]:
+def _bad_outputs(module: pl.LightningModule, seen: Observation, x: Any) -> list[str]:
     """Run a forward pass and return the leaf modules with non-finite outputs, in the order of execution."""
     prefix = "supernet" if isinstance(module, SupernetSearch) else "network"
     network: nn.Module = getattr(module, prefix)
@@ -163,8 +164,9 @@ def _advice(trainer: pl.Trainer, module: pl.LightningModule, half: str) -> str:
     kept = next((_path(c) for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), "")
     last = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint yet"
     change = "method.weight_step.optimizer.lr or a smaller method.weight_step.clip_norm"
-    if isinstance(module, Training):
-        change = "training.optimizer.lr or a smaller training.clip_norm"
+    if isinstance(module, NetworkTraining):
+        key = "text_training" if isinstance(module, LanguageModelTraining) else "training"
+        change = f"{key}.optimizer.lr or a smaller {key}.clip_norm"
     elif half == "arch":
         change = "method.arch_step.optimizer.lr or method.weight_step.optimizer.lr"
     return f"{last}; a new run with a lower {change} usually helps"

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from nas.searches.base import Search
+from nas.utils.direction import direction_of
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT_OR_ZERO, MAX_COUNT, Range, check_ranges
 
@@ -24,7 +25,8 @@ class Checkpoint(ModelCheckpoint):
     or lose the gradients on resume.
 
     Raises:
-        NasError: if a search that does not resume within epochs has checkpoints of steps.
+        NasError: if a search that does not resume within epochs has checkpoints of steps, or ``mode`` is not the
+            direction of the monitored metric.
     """
 
     _due = False  # whether a save was postponed; no __init__, so that options are checked by the signature of the base
@@ -39,6 +41,13 @@ class Checkpoint(ModelCheckpoint):
             raise NasError(
                 "callbacks.checkpoint.every_n_train_steps: this search resumes from complete epochs only. Leave out "
                 "every_n_train_steps and train_time_interval."
+            )
+        mode = None if self.monitor is None else direction_of(self.monitor)
+        if mode not in (None, self.mode):
+            better = "higher" if mode == "max" else "lower"
+            raise NasError(
+                f"callbacks.checkpoint.mode={self.mode}: {self.monitor} is better when it is {better}. Set "
+                f"callbacks.checkpoint.mode={mode}."
             )
         super().setup(trainer, pl_module, stage)
 

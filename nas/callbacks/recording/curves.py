@@ -13,11 +13,11 @@ from torch import Tensor
 
 from nas.architecture.cell import Genotype
 from nas.searches.base import Search
-from nas.training.network_training import Training
+from nas.training.base import NetworkTraining
 from nas.utils.memory import peak_memory, used_memory
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, check_ranges
 
-LEARNING_RATES = {Search: ("step/weights_lr", "step/arch_lr"), Training: ("step/learning_rate",)}
+LEARNING_RATES = {Search: ("step/weights_lr", "step/arch_lr"), NetworkTraining: ("step/learning_rate",)}
 GIGA = 1e9
 
 
@@ -71,7 +71,7 @@ class Curves(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if isinstance(pl_module, Search | Training):
+        if isinstance(pl_module, Search | NetworkTraining):
             pl_module.step_values.clear()  # such as the values of controller steps at the end of an epoch
         self._rates = _learning_rates(trainer, pl_module)  # the scheduler steps before on_train_batch_end
         if not self._timed:
@@ -80,7 +80,7 @@ class Curves(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not (self.every and trainer.is_global_zero and isinstance(pl_module, Search | Training)):
+        if not (self.every and trainer.is_global_zero and isinstance(pl_module, Search | NetworkTraining)):
             return
         self._timed += 1
         if pl_module.step_values:
@@ -90,7 +90,7 @@ class Curves(pl.Callback):
             self._log_steps(trainer, pl_module, trainer.is_last_batch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.is_global_zero or not trainer.loggers or not isinstance(pl_module, Search | Training):
+        if not trainer.is_global_zero or not trainer.loggers or not isinstance(pl_module, Search | NetworkTraining):
             return
         self._log_steps(trainer, pl_module, last=True)  # for an epoch that ended before its last batch
         row = {

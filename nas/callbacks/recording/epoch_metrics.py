@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from nas.searches.base import SupernetSearch
-from nas.training.network_training import Training
+from nas.training.base import NetworkTraining
 from nas.utils.errors import NasError
 
 VALIDATION = ("val/", "test/")
@@ -46,10 +46,13 @@ def forget_metrics(trainer: pl.Trainer) -> None:
 
 
 def limited_validation(trainer: pl.Trainer, pl_module: pl.LightningModule) -> int | None:
-    """Return the number of images of the last validation if ``limit_val_batches`` may have left some out, else None."""
+    """Return the number of examples of the last validation if ``limit_val_batches`` may have left some out, else None.
+
+    The examples are images or tokens.
+    """
     limit = trainer.limit_val_batches  # 1.0: all batches, 1: one batch
     if isinstance(limit, float) and limit == 1.0:
         return None
     if isinstance(pl_module, SupernetSearch):
         return None if pl_module.validation is None else pl_module.validation.examples
-    return pl_module.validated_images or None if isinstance(pl_module, Training) else None
+    return pl_module.validated_images or None if isinstance(pl_module, NetworkTraining) else None

@@ -71,7 +71,8 @@ class History(pl.Callback):
             with (self.directory / HISTORY_FILE).open("a") as file:
                 file.write(to_json(line) + "\n")
             line["skips"] = line["ops"].get(SKIP, 0) if _has_skips(pl_module) else None
-            _log_line(line, trainer, self._left, limited_validation(trainer, pl_module))
+            validated = limited_validation(trainer, pl_module)
+            _log_line(line, trainer, self._left, validated, _metric_of(pl_module))
 
 
 class EpochPrinter(pl.Callback):
@@ -93,7 +94,8 @@ class EpochPrinter(pl.Callback):
         if trainer.is_global_zero:
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             line = {"epoch": trainer.current_epoch, **metrics, "seconds": time.perf_counter() - self._began}
-            _log_line(line, trainer, self._left, limited_validation(trainer, pl_module))
+            validated = limited_validation(trainer, pl_module)
+            _log_line(line, trainer, self._left, validated, _metric_of(pl_module))
 
 
 def read_history(path: Path, needed: int = 0) -> list[dict[str, Any]]:
@@ -116,30 +118,43 @@ def _has_skips(search: Search) -> bool:
     return any(SKIP in cell.ops for cell in search.space.cells.values())
 
 
-def _log_line(line: dict[str, Any], trainer: pl.Trainer, left: TimeLeft, validated: int | None) -> None:
+def _metric_of(module: pl.LightningModule) -> Any:
+    """Return the ``MetricInfo`` of a module that logs losses, None for a black-box search."""
+    return getattr(getattr(module, "task", None), "metric", None)
+
+
+def _log_line(
+    line: dict[str, Any], trainer: pl.Trainer, left: TimeLeft, validated: int | None, metric: Any = None
+) -> None:
     """Log the metrics of an epoch. Narrow terminals show the first of the ``shorter`` texts of the record that fits."""
     left.update(line["epoch"] + 1, trainer.max_epochs or 0)
     seconds = left.seconds()
     remaining = f"{format_time(seconds)} left" if seconds else ""
-    texts = [_format_line(line, trainer.max_epochs, remaining, validated, detail) for detail in (2, 1, 0)]
+    texts = [_format_line(line, trainer.max_epochs, remaining, validated, detail, metric) for detail in (2, 1, 0)]
     genotype = line.get("genotype", "")
     log.info("%s", f"{texts[0]}  {genotype}".rstrip(), extra={"shorter": texts})
 
 
 def _format_line(
-    line: dict[str, Any], epochs: int | None, remaining: str, validated: int | None = None, detail: int = 2
+    line: dict[str, Any],
+    epochs: int | None,
+    remaining: str,
+    validated: int | None = None,
+    detail: int = 2,
+    metric: Any = None,
 ) -> str:
-    """Format the metrics of an epoch; ``validated`` is the number of images of a partial validation, else None.
+    """Format the metrics of an epoch; ``validated`` is the number of examples of a partial validation, else None.
 
-    ``detail`` is 2 for all metrics, 1 for those without losses, 0 for rounded accuracies without the time of the epoch.
+    ``detail`` is 2 for all metrics, 1 for those without losses, 0 for rounded values without the time of the epoch.
     """
     digits = 1 if detail else 0
     parts = [f"epoch {line['epoch'] + 1}/{epochs}"]
     for half in ("train", "arch", "val", "test"):
         if f"{half}/loss" in line:
-            images = f" of {validated} images" if validated is not None and half in ("val", "test") else ""
+            partial = validated is not None and half in ("val", "test")
+            examples = f" of {validated} {metric.examples}" if partial else ""
             loss = f"{line[f'{half}/loss']:.3f} " if detail == 2 else ""
-            parts.append(f"{half} {loss}{line[f'{half}/accuracy']:.{digits}f}%{images}")
+            parts.append(f"{half} {loss}{metric.format(line[f'{half}/{metric.name}'], digits)}{examples}")
     if "queries" in line:
         length = f" after {line['fidelity']:.0f} epochs" if "fidelity" in line else ""
         best = f"best {line.get('best', math.nan):.4g}{length}"

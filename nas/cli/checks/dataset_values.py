@@ -19,9 +19,10 @@ GENERAL = frozenset(
         *("flip", "color_jitter", "lighting", "on_broken_image", "md5"),
         *("subset_fractions", "subset_seed", "subset_file"),
         *("test_fraction", "test_seed", "test_list_file"),
+        *("test_batch_size", "bptt", "short_probability", "length_std"),
     )
 )
-"""Options that have the same meaning for all images."""
+"""Options that have the same meaning for all images, or for all texts."""
 IN_PIXELS = frozenset(["pad", "cutout", "image_size", "resize", "crop", "scale"])
 """Options that depend on the size of the images alone."""
 ANY_SPLIT = ("halves", "nas_bench_201")

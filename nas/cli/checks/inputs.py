@@ -6,13 +6,23 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 from omegaconf import DictConfig
 
+from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 FIXES = {
-    "images": "Use dataset=ptb or wikitext2, or another space.",
-    "text": "Use space=recurrent, or another data set.",
+    "images": "Use dataset=ptb, wikitext2 or text_synthetic, or a network for images.",
+    "text": "Use space=recurrent or a genotype of it, or another data set.",
 }
 """Advice by the kind of data that the data set provides."""
+
+
+def check_genotype_inputs(genotype: str, space: Space, dataset: str, given: str) -> None:
+    """Raise NasError if the networks of a genotype do not take ``given``, the kind of data of the data set."""
+    if space.inputs != given:
+        raise NasError(
+            f"genotype={genotype[:80]} dataset={dataset}: the networks of space={space.name} take {space.inputs}, and "
+            f"the data set provides {given}. {FIXES[given]}"
+        )
 
 
 def check_inputs(space: DictConfig, given: str) -> None:

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from nas.cli.overrides.parse import key_of
 from nas.utils.errors import NasError
 
-TRAINING_ONLY = ("activation_checkpointing", "channels_last", "compile", "ema", "epochs", "training", "callbacks")
+TRAINING_ONLY = (
+    *("activation_checkpointing", "channels_last", "compile", "ema", "epochs", "training", "text_training"),
+    "callbacks",
+)
 UNUSED: Mapping[str, tuple[str, ...]] = {
     "search": (),
     "rank_proxies": (

@@ -17,10 +17,17 @@ from nas.cli.checks.options import check_network
 from nas.nn.cost import Cost, count
 from nas.nn.macs import RULES
 from nas.spaces.genotype_file import find_published, load_genotype
+from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
 from nas.utils.program import program
 
+IMAGE, CLASSES, WORDS = (3, 32, 32), 10, 10_000
+"""Shape of an image and number of classes; number of words of a language model, as in Penn Treebank."""
+TOKEN_RULES = ("macs", "macs_bias", "flops")
+"""Rules that are printed for a token; the other ones were made for images."""
+INPUTS = {Recurrent.notation: Recurrent.inputs}
+"""Inputs of the networks of a notation, if they are not images."""
 DESCRIPTION = """Count the parameters and the operations of a network for one input.
 NETWORK is any value of genotype= of train.py, or PACKAGE.MODULE:FUNCTION, a function or class of your own that returns
 a torch.nn.Module."""
@@ -42,9 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(f"{program('search')} count", description=DESCRIPTION)
     parser.add_argument("network", metavar="NETWORK", help="such as PC_DARTS_cifar, a run, or my_package.nets:resnet")
     parser.add_argument(
-        "--shape", nargs="+", type=int, default=[3, 32, 32], metavar="N", help="shape of an input (default: 3 32 32)"
+        "--shape", nargs="+", type=int, default=None, metavar="N", help="shape of an input (default: 3 32 32)"
     )
-    parser.add_argument("--classes", type=int, default=10, metavar="N", help="classes of a genotype's network (10)")
+    parser.add_argument(
+        "--classes", type=int, default=None, metavar="N", help="classes (10) or words (10000) of a genotype's network"
+    )
     parser.add_argument(
         "--network", nargs="+", default=[], metavar="KEY=VALUE", dest="options", help="options of a genotype's network"
     )
@@ -56,16 +65,20 @@ def _parser() -> argparse.ArgumentParser:
 def _count(options: argparse.Namespace) -> Cost:
     """Build the network and count. Raises NasError if there is none, or it does not accept the shape."""
     for name, values in (("shape", options.shape), ("classes", [options.classes])):
-        if min(values) < 1:
+        if any(value is not None and value < 1 for value in values or ()):
             raise NasError(f"--{name} {' '.join(map(str, values))}: numbers start at 1.")
-    network = _import(options.network) if _is_import(options.network) else _network_of_genotype(options)
+    if _is_import(options.network):
+        network, shape = _import(options.network), tuple(options.shape or IMAGE)
+    else:
+        network, shape = _network_of_genotype(options)
+    rules = options.rule or (RULES if shape else TOKEN_RULES)
     try:
-        return count(network, options.shape, options.rule)
+        return count(network, shape, rules)
     except NasError:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        shape = " ".join(map(str, options.shape))
-        raise NasError(f"--shape {shape}: {options.network} fails on it ({one_line(error)}). Set --shape.") from None
+        text = " ".join(map(str, shape))
+        raise NasError(f"--shape {text}: {options.network} fails on it ({one_line(error)}). Set --shape.") from None
 
 
 def _is_import(text: str) -> bool:
@@ -89,17 +102,25 @@ def _import(text: str) -> nn.Module:
     return network
 
 
-def _network_of_genotype(options: argparse.Namespace) -> nn.Module:
-    """Return the final network of a genotype on the meta device, with published options unless others are given."""
+def _network_of_genotype(options: argparse.Namespace) -> tuple[nn.Module, tuple[int, ...]]:
+    """Return the final network of a genotype on the meta device, and the shape of its input.
+
+    The network has published options unless others are given. The input of a language model is a token, of shape ().
+    """
     genotype = load_genotype(options.network)
-    if len(options.shape) != 3:
-        raise NasError(f"--shape {' '.join(map(str, options.shape))}: networks of genotypes take images. Set C H W.")
-    channels, height, width = options.shape
-    space, entry = space_of(genotype, (channels, height, width), options.classes), find_published(options.network)
-    chosen = {**({} if entry is None else entry.network_options((height, width))), **_given(options.options)}
+    shape: Any = tuple(options.shape or IMAGE)
+    is_text = INPUTS.get(genotype.space) == "text"
+    if is_text and options.shape is not None:
+        raise NasError(f"--shape {' '.join(map(str, shape))}: the input of a language model is a token. Leave it out.")
+    if len(shape) != 3:
+        raise NasError(f"--shape {' '.join(map(str, shape))}: networks of genotypes take images. Set C H W.")
+    shape = () if is_text else shape
+    space = space_of(genotype, shape, options.classes or (WORDS if is_text else CLASSES))
+    entry = find_published(options.network)
+    chosen = {**({} if entry is None else entry.network_options(shape[1:])), **_given(options.options)}
     check_network("--network", space, chosen)
     with torch.device("meta"):
-        return space.network(genotype, **chosen)
+        return space.network(genotype, **chosen), shape
 
 
 def _given(pairs: Sequence[str]) -> dict[str, Any]:

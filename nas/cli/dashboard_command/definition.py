@@ -49,6 +49,8 @@ SECTIONS = (
             PanelSpec("Benchmark accuracy of the current genotype (%)", ("benchmark/valid", "benchmark/test")),
             PanelSpec("Final validation accuracy (%)", ("val_accuracy",), "bar"),
             PanelSpec("Final test accuracy (%)", ("test_accuracy",), "bar"),
+            PanelSpec("Perplexity of language models", ("val/perplexity", "test/perplexity")),
+            PanelSpec("Final test perplexity", ("test_perplexity",), "bar"),
             PanelSpec("Parameters of the final network", ("parameters",), "bar"),
         ),
     ),
@@ -74,6 +76,8 @@ SECTIONS = (
             PanelSpec(
                 "Accuracy per step (%)", ("step/train_accuracy", "step/arch_accuracy"), axis=STEP, limits=PERCENT
             ),
+            PanelSpec("Perplexity", ("train/perplexity", "arch/perplexity", "val/perplexity")),
+            PanelSpec("Perplexity per step", ("step/train_perplexity", "step/arch_perplexity"), axis=STEP),
             PanelSpec("Learning rates", ("step/weights_lr", "step/arch_lr", "step/learning_rate"), axis=STEP),
         ),
     ),
@@ -91,10 +95,15 @@ SECTIONS = (
         (
             PanelSpec("Validation accuracy by configuration", ("plots/val_accuracy",), "media"),
             PanelSpec("Test accuracy by configuration", ("plots/test_accuracy",), "media"),
+            PanelSpec("Validation perplexity by configuration", ("plots/val_perplexity",), "media"),
+            PanelSpec("Test perplexity by configuration", ("plots/test_perplexity",), "media"),
         ),
     ),
 )
 """Sections of the dashboard. A panel is empty if no selected run has its metrics."""
 
-COLUMNS = ("summary:val_accuracy", "summary:test_accuracy", "summary:parameters", "config:method.name", "config:seed")
+COLUMNS = (
+    *("summary:val_accuracy", "summary:test_accuracy", "summary:val_perplexity", "summary:test_perplexity"),
+    *("summary:parameters", "config:method.name", "config:seed"),
+)
 """Columns of the table of runs, beside the name."""

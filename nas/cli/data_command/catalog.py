@@ -90,8 +90,9 @@ CATALOG: Mapping[str, Entry] = {
         folder="imagenet",
         source="https://image-net.org/download.php (train/CLASS/*, val/CLASS/*)",
     ),
+    "text_synthetic": Entry("none needed", note="generated"),
     "ptb": Entry("research use (LDC treebank)", _size(*PENN_TREEBANK), PENN_TREEBANK),
-    "wikitext-2": Entry("CC BY-SA 3.0, GFDL", _size(*WIKITEXT2), WIKITEXT2),
+    "wikitext2": Entry("CC BY-SA 3.0, GFDL", _size(*WIKITEXT2), WIKITEXT2),
     "nas_bench_201": Entry(
         "MIT",
         notation="nas_bench_201",

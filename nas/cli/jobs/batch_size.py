@@ -21,7 +21,7 @@ from nas.cli.build import build_checkpointing, device_without_trainer, seed_and_
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.value_type import AUTO
 from nas.cli.run_dir.record import save_record
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet, require_images
 from nas.searches.gradient import GradientSearch
 from nas.training.network_training import Training
 from nas.utils.errors import NasError
@@ -37,7 +37,7 @@ STEPS = 2
 """Steps of a trial; the optimizers have their state from the second one on."""
 
 Trained = GradientSearch | Training
-Build = Callable[[DictConfig], tuple[ImageData, pl.LightningModule]]
+Build = Callable[[DictConfig], tuple[DataSet, pl.LightningModule]]
 
 
 class _TrialEndError(Exception):
@@ -74,7 +74,8 @@ def choose_batch_size(cfg: DictConfig, build: Build) -> None:
     trial.dataset.batch_size = SMALLEST
     seed_and_threads(cfg)
     device = device_without_trainer(cfg)
-    data, module = build(trial)
+    found, module = build(trial)
+    data = require_images(found, f"{KEY}={AUTO}")
     if not isinstance(module, Trained):
         raise NasError(f"{KEY}={AUTO}: this run takes no gradient steps. Set a number, or leave it out.")
     bound = min(len(indices) for indices in data.part_indices().values())
@@ -120,7 +121,8 @@ def _tried(cfg: DictConfig, build: Build, size: int) -> int:
 def _train(cfg: DictConfig, build: Build, size: int) -> None:
     """Take a few steps on random images. Raises OutOfMemoryError if they do not fit."""
     seed_and_threads(cfg)
-    data, module = build(cfg)
+    found, module = build(cfg)
+    data = require_images(found, f"{KEY}={AUTO}")
     if isinstance(module, GradientSearch):
         module.arch_step.warmup_epochs = 0
     batch = (torch.randn(size, *data.shape), torch.zeros(size, dtype=torch.int64))

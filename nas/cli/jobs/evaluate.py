@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from nas.callbacks.recording.pictures import log_picture
 from nas.cli.build import build_data, build_trainer, dataset_name, finish_wandb, follow_split, seed_and_threads
 from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.jobs.evaluate_text import run as evaluate_text
 from nas.cli.jobs.load_trained import load_trained
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost, split_figures
@@ -22,6 +23,7 @@ from nas.cli.run_dir.genotype_name import genotype_name, source_run
 from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.tracking import log_results, use_source
 from nas.data.base import ImageData
+from nas.data.text.base import TextData
 from nas.deploy.evaluation import ClassAccuracy, EvaluationModule, EvaluationReport
 from nas.deploy.latency import Latency
 from nas.deploy.resolve import ResolvedModel
@@ -37,20 +39,23 @@ MANY_CLASSES = 20  # above, the log lists the worst classes only
 
 
 def run(cfg: DictConfig) -> float:
-    """Evaluate the network, write the run directory, and return the test accuracy in percent."""
+    """Evaluate the network, write the run directory, and return the test accuracy in percent or the perplexity."""
     refuse_nested_ddp(cfg)
     seed_and_threads(cfg)
     data = build_data(cfg, bilevel=False)
+    with open_dict(cfg):
+        cfg.callbacks = {}  # the callbacks of a training
+        cfg.logger = {
+            name: part for name, part in (cfg.get("logger") or {}).items() if name != "csv"
+        }  # an evaluation has no curves
+    if isinstance(data, TextData):
+        return evaluate_text(cfg, data)
     follow_split(data, cfg.weights, OmegaConf.select(cfg, "genotype"))
     resolved = load_trained(cfg, data)
     network = resolved.model.network(auxiliary=False)
     module = EvaluationModule(network, data.classes, cfg.evaluation.logits, cfg.evaluation.runs)
     facts = {"genotype": native_string(resolved.model.genotype), "weights": str(resolved.path)}
     with open_dict(cfg):
-        cfg.callbacks = {}  # the callbacks of a training
-        cfg.logger = {
-            name: part for name, part in (cfg.get("logger") or {}).items() if name != "csv"
-        }  # an evaluation has no curves
         cfg.genotype_name = cfg.genotype_name or genotype_name(str(cfg.weights), resolved.model.genotype, None)
     try:
         return _evaluate(cfg, data, module, resolved, build_trainer(cfg, facts=facts))

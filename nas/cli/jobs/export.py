@@ -36,7 +36,13 @@ def run(cfg: DictConfig) -> None:
         raise NasError(f"export.normalize={cfg.export.normalize}: give true or false.")
     if "download" in cfg.dataset:
         cfg.dataset.download = False  # a comparison on a few images does not justify a download
-    data = build_data(cfg, bilevel=False)
+    found = build_data(cfg, bilevel=False)
+    if not isinstance(found, ImageData):
+        raise NasError(
+            f"mode=export: dataset={found.name}: a language model carries hidden states between calls, which {form} "
+            "files do not. Load it in Python by nas.load."
+        )
+    data = found
     resolved = load_trained(cfg, data)
     network = TrainedNetwork(resolved.model, cfg.export.normalize, auxiliary=False)
     batches, missing = _batches(network, data, cfg.seed)

@@ -16,7 +16,8 @@ from nas.cli.overrides.run_record import saved_config
 from nas.cli.run_dir.checkpoints import read_checkpoint
 from nas.cli.run_dir.layout import last_checkpoint
 from nas.cli.run_dir.read_yaml import record_of
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet
+from nas.data.text.base import TextData
 from nas.searches.base import SupernetSearch
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
@@ -25,7 +26,7 @@ from nas.utils.ranges import COUNT, check_ranges
 
 @check_ranges(batches=COUNT)
 def supernet_accuracy(
-    space: Space, data: ImageData, device: torch.device, supernet_dir: str | None = None, batches: int | None = None
+    space: Space, data: DataSet, device: torch.device, supernet_dir: str | None = None, batches: int | None = None
 ) -> SupernetAccuracy:
     """Return the evaluator of the supernet trained by the search in ``supernet_dir``.
 
@@ -75,13 +76,15 @@ def supernet_accuracy(
     return SupernetAccuracy(search, data, device, batches)
 
 
-def _refuse_other_images(option: str, dataset: str, saved: DictConfig, data: ImageData) -> None:
+def _refuse_other_images(option: str, dataset: str, saved: DictConfig, data: DataSet) -> None:
     """Raise NasError if the supernet was trained on other images, or on validation images of the present search."""
     present = HydraConfig.get().runtime.choices["dataset"]
     if dataset != present:
         raise NasError(
             f"{option}: it was trained on dataset={dataset}, this search has {present}. Set dataset={dataset}."
         )
+    if isinstance(data, TextData):  # its parts are fixed
+        return
     for name in ("mean", "std"):
         given = saved.get(name)
         theirs = tuple(given) if isinstance(given, ListConfig) else (given,) * data.shape[0]  # one for all channels

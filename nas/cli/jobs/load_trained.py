@@ -9,9 +9,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.build import dataset_name, network_options
+from nas.cli.checks.inputs import check_genotype_inputs
 from nas.cli.overrides.parse import value_of
 from nas.data.base import ImageData
+from nas.data.text.base import TextData
 from nas.deploy.resolve import ResolvedModel, resolve_model
+from nas.spaces.notation import native_string
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ def load_trained(cfg: DictConfig, data: ImageData) -> ResolvedModel:
         genotype, cfg.weights, lambda space: network_options(space, cfg.network, {}), data.shape, data.classes
     )
     model, name = resolved.model, dataset_name()
+    check_genotype_inputs(native_string(model.genotype), model.space, name, data.inputs)
     fix = f"Use dataset={model.dataset}." if model.dataset else "Use the data set that the network was trained on."
     if model.classes != data.classes:
         raise NasError(
@@ -51,3 +55,23 @@ def load_trained(cfg: DictConfig, data: ImageData) -> ResolvedModel:
 
 def _size(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
+
+
+def load_language_model(cfg: DictConfig, data: TextData) -> ResolvedModel:
+    """Load the language model that a configuration names.
+
+    Raises:
+        NasError: if there is no such network, or its words are not those of ``data`` in the same order.
+    """
+    genotype = None if OmegaConf.is_missing(cfg, "genotype") else cfg.genotype
+    resolved = resolve_model(
+        genotype, cfg.weights, lambda space: network_options(space, cfg.network, {}), data.shape, data.classes
+    )
+    model, name = resolved.model, dataset_name()
+    check_genotype_inputs(native_string(model.genotype), model.space, name, data.inputs)
+    if model.classes != data.classes or (model.class_names and model.class_names != data.class_names):
+        raise NasError(
+            f"weights={resolved.path}: trained with another vocabulary ({model.classes:,} words) than that of "
+            f"dataset={name} ({data.classes:,} words). Use dataset={model.dataset}, with the same files."
+        )
+    return resolved

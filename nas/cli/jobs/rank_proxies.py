@@ -23,6 +23,7 @@ from nas.cli.run_dir.progress import LoopProgress
 from nas.cli.run_dir.summary import Summary
 from nas.cli.worker_context import use_context
 from nas.data.base import ImageData
+from nas.data.kinds import require_images
 from nas.data.proxy_batches import LazyProxyBatches, ProxyBatches
 from nas.data.unloaded import unloaded
 from nas.executors.base import Executor, Workers
@@ -55,7 +56,7 @@ def run(cfg: DictConfig) -> float | None:
     """
     device = _device(cfg)
     seed_and_threads(cfg)
-    data = build_data(cfg)
+    data = require_images(build_data(cfg), "mode=rank_proxies")
     space = build_space(cfg.space, data)
     report: RankingReport = instantiate(cfg.ranking.report, _convert_="all")
     missing = report.check(space, dataset_name())

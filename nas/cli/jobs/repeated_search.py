@@ -30,7 +30,7 @@ from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.repetition_log import TIMING, decode_curve, encode_curve, read_repetitions, read_seconds
 from nas.cli.run_dir.summary import Summary
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet
 from nas.data.unloaded import unloaded
 from nas.executors.base import Task, Workers
 from nas.executors.in_order import in_order
@@ -43,7 +43,7 @@ from nas.utils.errors import NasError
 log = logging.getLogger(__name__)
 
 
-def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: ImageData) -> float | None:
+def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: DataSet) -> float | None:
     """Run repetition i with seed + i, write the run directory, and return the mean of the found values.
 
     With ``ckpt_path``, the directory of an interrupted run, its finished repetitions are kept.
@@ -98,7 +98,7 @@ def _refuse_earlier_version(ckpt_path: str | None) -> None:
         )
 
 
-def _open_workers(search: BlackBoxSearch, evaluator: Evaluator, data: ImageData, device: torch.device) -> Workers:
+def _open_workers(search: BlackBoxSearch, evaluator: Evaluator, data: DataSet, device: torch.device) -> Workers:
     """Start the workers of the repetitions; this process has its evaluator already."""
     if isinstance(search.executor, Serial):
         return SerialWorkers(repetitions_of(search, evaluator, data, device.type))

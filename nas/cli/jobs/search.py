@@ -46,7 +46,8 @@ from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.terminal import finish_panel
 from nas.cli.run_dir.tracking import log_results
 from nas.cli.worker_context import use_context
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet
+from nas.objectives.classification import Classification
 from nas.searches.base import Search, SupernetSearch
 from nas.searches.pruning.search import PruningSearch
 from nas.spaces.base import Space
@@ -55,7 +56,9 @@ from nas.utils.program import program
 
 
 def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None = None) -> float | None:
-    """Search, write the run directory, and return the validation accuracy of the derived network in percent.
+    """Search, write the run directory, and return the validation result of the derived network.
+
+    It is the accuracy in percent, or the perplexity of a language model.
 
     ``join`` prepares the built search for common steps with other searches, and returns the callbacks that they need.
     """
@@ -89,7 +92,7 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
         finish_wandb()
 
 
-def build(cfg: DictConfig) -> tuple[ImageData, Search]:
+def build(cfg: DictConfig) -> tuple[DataSet, Search]:
     """Build the data set and the search."""
     data = build_data(cfg)
     follow_split(data, cfg.ckpt_path)
@@ -135,19 +138,19 @@ def _finish(
     ]
     Summary(values, notes).save(output)
     log_results(trainer.loggers, values, output)
-    value: float | None = values.get("value", values["val_accuracy"])
+    value: float | None = values.get("value", values.get("val_accuracy", values.get("val_perplexity")))
     return value
 
 
 def _validation(trainer: pl.Trainer, search: Search) -> dict[str, Any]:
-    """Return the validation accuracy of the final supernet, None if it was trained further after the validation."""
-    found = search.validation if isinstance(search, SupernetSearch) else None
+    """Return the validation result of the final supernet, None if it was trained further after the validation."""
+    supernet_search = search if isinstance(search, SupernetSearch) else None
+    metric = Classification.metric if supernet_search is None else supernet_search.task.metric
+    names = f"val_{metric.name}", f"val_{metric.examples}", f"val_{metric.name}_of"
+    found = None if supernet_search is None else supernet_search.validation
     if found is None or found.step != trainer.global_step:
-        return {"val_accuracy": None, "val_images": None, "val_accuracy_of": None}
+        return dict.fromkeys(names)
     size = search.space.describe_size(**search.space.supernet_size())
     supernet = f"the supernet ({size})" if size else "the supernet"
-    return {
-        "val_accuracy": found.value,
-        "val_images": found.examples,
-        "val_accuracy_of": f"the derived network with the weights of {supernet}",
-    }
+    of = f"the derived network with the weights of {supernet}"
+    return dict(zip(names, (found.value, found.examples, of), strict=True))

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra.utils import instantiate
+import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from nas.architecture.cell import Genotype
@@ -23,9 +23,11 @@ from nas.cli.build import (
     network_options,
     seed_and_threads,
 )
+from nas.cli.checks.inputs import check_genotype_inputs
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
+from nas.cli.jobs.build_training import build_training, training_results
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import estimated_memory, network_cost, published_figures, split_figures, step_seconds
 from nas.cli.run_dir.genotype_name import genotype_name, source_run
@@ -34,6 +36,7 @@ from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.tracking import log_results, use_source
 from nas.data.base import ImageData
+from nas.data.kinds import DataSet
 from nas.deploy.fine_tune import load_initial_weights
 from nas.deploy.model import MODEL_FILE, Model, save_model
 from nas.nn.macs import count_parameters
@@ -41,14 +44,19 @@ from nas.spaces.base import Network, Space
 from nas.spaces.genotype_file import find_published, load_genotype, save_genotype
 from nas.spaces.notation import native_string
 from nas.spaces.registry import space_of
-from nas.training.network_training import Best, Training
+from nas.training.base import NetworkTraining
+from nas.training.language_model import LanguageModelTraining
+from nas.training.network_training import Training
 from nas.zoo.architectures import PublishedArchitecture
 
 log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Train and test the network, write the run directory, and return the test accuracy in percent."""
+    """Train and test the network, write the run directory, and return the test result.
+
+    It is the accuracy in percent, or the perplexity of a language model.
+    """
     refuse_nested_ddp(cfg)
     log_dataset_defaults(cfg)
     output = Path(cfg.paths.output)
@@ -69,31 +77,17 @@ def run(cfg: DictConfig) -> float | None:
         seconds = resume.finish(trainer.is_global_zero)
         if report_unfinished(trainer, training, output):
             return None
+        if isinstance(training, LanguageModelTraining):
+            training.use_best()
         metrics = trainer.test(training, datamodule=data, verbose=False)[0]
         if not trainer.is_global_zero:
             return None
         save_genotype(genotype, output / "genotype.json")
         save_model(_model(training, data, genotype, options), output / MODEL_FILE)
-        values = {
-            "mode": "train",
-            "genotype": space.native(genotype),
-            "space": space.name,
-            "dataset": dataset_name(),
-            **split_figures(data),
-            "seed": cfg.seed,
-            "epochs": trainer.current_epoch,
-            **_results(training, data, metrics, trainer.current_epoch),
-            **_cost(training, space, genotype, options),
-            "train_seconds": round(seconds, 3),
-            "step_seconds": step_seconds(trainer.callbacks),  # type: ignore[attr-defined]
-            "estimated_memory_bytes": estimated_memory(trainer.callbacks),  # type: ignore[attr-defined]
-            **environment(training.device, str(trainer.precision)),
-        }
-        if entry is not None:
-            values["published"] = published_figures(entry, space, genotype, **options)
+        values = _values(cfg, trainer, _Parts(data, training, space, options), genotype, entry, metrics, seconds)
         Summary(values, [("network", str(output / MODEL_FILE))]).save(output)
         log_results(trainer.loggers, values, output)
-        return float(metrics["test/accuracy"])
+        return float(metrics[f"test/{training.task.metric.name}"])
     finally:
         finish_wandb()
 
@@ -101,8 +95,8 @@ def run(cfg: DictConfig) -> float | None:
 class _Parts(NamedTuple):
     """Parts of a training, and the options of its network."""
 
-    data: ImageData
-    training: Training
+    data: DataSet
+    training: Training | LanguageModelTraining
     space: Space
     options: dict[str, Any]
 
@@ -114,10 +108,10 @@ def _build(cfg: DictConfig, genotype: Genotype, entry: PublishedArchitecture | N
     # no network may be tested on images that selected its architecture
     follow_split(data, cfg.ckpt_path, None if data.halves_training else cfg.genotype)
     space = space_of(genotype, data.shape, data.classes)
+    check_genotype_inputs(str(cfg.genotype), space, dataset_name(), data.inputs)
     options = network_options(space, cfg.network, {} if entry is None else entry.network_options(space.shape[1:]))
     network = _network(space, genotype, options, None if resumed else cfg.init_weights)
-    training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
-    return _Parts(data, training, space, options)
+    return _Parts(data, build_training(cfg, data, network), space, options)
 
 
 def _network(space: Space, genotype: Genotype, options: dict[str, Any], weights: str | None) -> Network:
@@ -129,30 +123,45 @@ def _network(space: Space, genotype: Genotype, options: dict[str, Any], weights:
     return network
 
 
-def _model(training: Training, data: ImageData, genotype: Genotype, options: dict[str, Any]) -> Model:
+def _model(training: NetworkTraining, data: DataSet, genotype: Genotype, options: dict[str, Any]) -> Model:
+    mean, std = (data.mean, data.std) if isinstance(data, ImageData) else (None, None)
     state, dataset = training.network.state_dict(), dataset_name()
-    return Model(genotype, options, data.shape, data.classes, state, data.mean, data.std, data.class_names, dataset)
+    return Model(genotype, options, data.shape, data.classes, state, mean, std, data.class_names, dataset)
 
 
-def _results(training: Training, data: ImageData, metrics: Any, epochs: int) -> dict[str, Any]:
-    accuracy, best = float(metrics["test/accuracy"]), training.best
-    if best is not None and best.images == training.tested_images and accuracy > best.accuracy:
-        best = Best(accuracy, epochs, best.images)  # the last epoch may have had no validation
-    best_accuracy, best_epochs, best_images = best or (None, None, None)
-    top5 = metrics.get("test/top5_accuracy")
-    return {
-        "tested_on": data.describe_test_images(),
-        "images": training.tested_images,
-        "test_accuracy": accuracy,
-        "test_loss": float(metrics["test/loss"]),
-        **({} if top5 is None else {"test_top5_accuracy": float(top5)}),
-        "best_test_accuracy": best_accuracy,
-        "best_epochs": best_epochs,
-        "best_images": best_images,
+def _values(
+    cfg: DictConfig,
+    trainer: pl.Trainer,
+    parts: _Parts,
+    genotype: Genotype,
+    entry: PublishedArchitecture | None,
+    metrics: Any,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return the content of summary.json."""
+    data, training, space, options = parts
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    values = {
+        "mode": "train",
+        "genotype": space.native(genotype),
+        "space": space.name,
+        "dataset": dataset_name(),
+        **split_figures(data),
+        "seed": cfg.seed,
+        "epochs": trainer.current_epoch,
+        **training_results(training, data, metrics, trainer.current_epoch),
+        **_cost(training, space, genotype, options),
+        "train_seconds": round(seconds, 3),
+        "step_seconds": step_seconds(callbacks),
+        "estimated_memory_bytes": estimated_memory(callbacks),
+        **environment(training.device, str(trainer.precision)),
     }
+    if entry is not None:
+        values["published"] = published_figures(entry, space, genotype, **options)
+    return values
 
 
-def _cost(training: Training, space: Space, genotype: Genotype, options: dict[str, Any]) -> dict[str, Any]:
+def _cost(training: NetworkTraining, space: Space, genotype: Genotype, options: dict[str, Any]) -> dict[str, Any]:
     return {
         **network_cost(space, genotype, **options),
         "parameters_with_auxiliary": count_parameters(training.network, auxiliary=True),

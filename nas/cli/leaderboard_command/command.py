@@ -11,7 +11,7 @@ from pathlib import Path
 from nas.cli.leaderboard_command.find_runs import RunRecord, find_runs
 from nas.cli.leaderboard_command.print_tables import print_tables
 from nas.cli.leaderboard_command.protocol import Protocols
-from nas.leaderboard.board import ACCURACIES, SORTS, Selection, Table, arrange
+from nas.leaderboard.board import DEFAULT_METRICS, SORTS, Selection, Table, arrange
 from nas.leaderboard.formats import WRITERS, check_output
 from nas.leaderboard.published import entries_of
 from nas.leaderboard.runs import Run, entries_of_runs, newest_of_seeds
@@ -65,7 +65,7 @@ def build_tables(options: argparse.Namespace) -> list[Table]:
     selection = Selection(
         spaces=tuple(options.space),
         datasets=tuple(options.dataset),
-        metrics=tuple(options.metric) or ACCURACIES,
+        metrics=tuple(options.metric) or DEFAULT_METRICS,
         methods=tuple(options.method),
     )
     entries = [*published, *found]
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     choices = "several names, * for any text"
     parser.add_argument("--space", nargs="+", default=[], metavar="NAME", help=f"search spaces: {choices}")
     parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help=f"data sets: {choices}")
-    default = ", ".join(ACCURACIES)
+    default = ", ".join(DEFAULT_METRICS)
     parser.add_argument(
         "--metric", nargs="+", default=[], metavar="NAME", help=f"metrics: {choices} (default: {default})"
     )

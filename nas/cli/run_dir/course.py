@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from nas.callbacks.recording.run_state import KEY
 from nas.utils.errors import NasError
 
-PARTS = ("seed", "space", "method", "proxy", "evaluator", "network", "training", "ema", "dataset")
+PARTS = ("seed", "space", "method", "proxy", "evaluator", "network", "training", "text_training", "ema", "dataset")
 FREE = {
     *(f"method.{key}" for key in ("epochs", "repetitions", "budget", "proxy", "evaluator", "requires", "space")),
     *(f"dataset.{key}" for key in ("root", "download", "on_device", "num_workers", "name")),
@@ -54,7 +54,7 @@ def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] =
         plain.paths[name] = ""  # a run may be moved, and its data too
     found = dict(more)
     for part in parts:
-        if part in plain:
+        if part in plain and part != _unused_training(plain):
             value = plain[part]
             resolved = (
                 OmegaConf.to_container(value, resolve=True, throw_on_missing=False)
@@ -66,6 +66,13 @@ def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] =
     for key in TRAINER:
         found[f"trainer.{key}"] = plain.trainer.get(key, defaults[key].default)
     return {key: json.loads(json.dumps(value, default=str)) for key, value in found.items()}
+
+
+def _unused_training(cfg: DictConfig) -> str:
+    """Return the options of the training that the kind of data set does not use."""
+    # by the name of the class: a record of a run is untrusted, so nothing that it names is imported
+    is_text = str(OmegaConf.select(cfg, "dataset._target_")).startswith("nas.data.text.")
+    return "training" if is_text else "text_training"
 
 
 def encode_course(cfg: DictConfig, **more: Any) -> str:

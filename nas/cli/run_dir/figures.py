@@ -12,7 +12,7 @@ from nas.callbacks.guards.cpu_budget import CpuBudget
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
 from nas.callbacks.recording.memory import MemoryEstimate
 from nas.callbacks.recording.step_timer import StepTimer
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet
 from nas.nn.macs import count_operations, count_parameters
 from nas.spaces.base import Space
 from nas.zoo.architectures import PublishedArchitecture
@@ -63,7 +63,7 @@ def benchmark_tests(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, f
     return {} if benchmark is None else benchmark.test_accuracies(genotype)
 
 
-def split_figures(data: ImageData) -> dict[str, Any]:
+def split_figures(data: DataSet) -> dict[str, Any]:
     """Return whether a split of NAS-Bench-201 used its official list, empty for any other split."""
     split = data.describe_split()
     return {} if split is None else {"split": split}

@@ -78,6 +78,9 @@ def _search(values: Values) -> Iterator[Row]:
             "val accuracy",
             f"{values['val_accuracy']:.2f} % of {values['val_images']} images: {values['val_accuracy_of']}",
         )
+    if values.get("val_perplexity") is not None and "test_perplexity" not in values:
+        text = f"{values['val_perplexity']:.2f} on {values['val_tokens']} tokens: {values['val_perplexity_of']}"
+        yield "perplexity", text
     if "queries" in values:
         value = "none" if values["value"] is None else f"{values['value']:.6g}"
         yield "value", f"{value}, {values['value_of']}"
@@ -113,7 +116,22 @@ def _test(values: Values) -> Iterator[Row]:
         yield "test loss", f"{values['test_loss']:.4f}   {error}"
 
 
+def _language_model(values: Values) -> Iterator[Row]:
+    if "test_perplexity" not in values:
+        return
+    text = f"test {values['test_perplexity']:.2f}"
+    if values.get("val_perplexity") is not None:
+        text += f"   validation {values['val_perplexity']:.2f}"
+    if values.get("best_epochs") is not None:
+        text += f" (best of {values['epochs']} epochs, after epoch {values['best_epochs']})"
+    yield "perplexity", text
+    yield "tested on", f"{values['tokens']} {values['tested_on']} of {values['dataset']}"
+
+
 def _speed(values: Values) -> Iterator[Row]:
+    if "tokens_per_second" in values:
+        where = f"{values['device']}, {values['precision']}"
+        yield "throughput", f"{values['tokens_per_second']:.0f} tokens/s in {values['columns']} column(s) ({where})"
     if "images_per_second" not in values:
         return
     batched, single = values["batch_seconds"], values["image_seconds"]
@@ -148,6 +166,7 @@ PARTS: Sequence[Callable[[Values], Iterator[Row]]] = (
     _search,
     _repetitions,
     _test,
+    _language_model,
     _speed,
     _export,
     _time,

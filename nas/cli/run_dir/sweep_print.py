@@ -13,6 +13,8 @@ from nas.utils.printable import printable
 SHOWN = (
     "test_accuracy",
     "val_accuracy",
+    "test_perplexity",
+    "val_perplexity",
     "value",
     "benchmark_accuracy",
     "spearman",

@@ -15,6 +15,9 @@ from nas.cli.run_dir.sweep_print import print_means, print_rows
 
 OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
 """Columns that appear only if a job has them: the value of a black-box search, benchmark accuracies."""
+PERPLEXITIES = ("val_perplexity", "test_perplexity")
+"""Columns of language models, in place of ``ACCURACIES``."""
+ACCURACIES = ("images", "val_accuracy", "test_accuracy", "test_top5_accuracy", "calibration_error", "images_per_second")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "search": (
         "method",
@@ -22,6 +25,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "dataset",
         "seed",
         "val_accuracy",
+        "val_perplexity",
         *OPTIONAL,
         "parameters",
         "macs",
@@ -46,6 +50,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "tested_on",
         "images",
         "test_accuracy",
+        "test_perplexity",
         "test_top5_accuracy",
         "test_loss",
         "calibration_error",
@@ -60,6 +65,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "tested_on",
         "seed",
         "test_accuracy",
+        "test_perplexity",
+        "val_perplexity",
         "parameters",
         "macs",
         "train_seconds",
@@ -173,7 +180,9 @@ def _columns(rows: Sequence[Row], mode: str, swept: Sequence[str]) -> list[str]:
     """Return the columns of the modes that occur, without swept keys and those that no job has."""
     modes = dict.fromkeys(row["mode"] for row in rows if "mode" in row) or (mode,)
     names = dict.fromkeys(name for mode in modes for name in COLUMNS[mode])
-    used = [name for name in names if name not in OPTIONAL or any(name in row for row in rows)]
+    text = any(name in row for row in rows for name in PERPLEXITIES)
+    optional = {*OPTIONAL, *PERPLEXITIES, *(ACCURACIES if text else ())}
+    used = [name for name in names if name not in optional or any(name in row for row in rows)]
     return [name for name in used if name not in swept]
 
 

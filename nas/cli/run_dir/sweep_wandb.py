@@ -10,6 +10,7 @@ from typing import Any
 
 from nas.cli.run_dir.sweep_print import SHOWN
 from nas.cli.run_dir.wandb_run import WandbRun, read_record, sync_command
+from nas.utils.direction import higher_is_better
 from nas.utils.errors import one_line
 
 JOB_TYPE = "sweep"
@@ -81,7 +82,7 @@ def _log(
         if not values:
             continue
         file = sweep / f"sweep_{name.replace('/', '_')}.png"
-        save_figure(sweep_figure(values, name), file)
+        save_figure(sweep_figure(values, name, higher_is_better(name)), file)
         content[f"plots/{name}"] = wandb.Image(str(file))
     run.log(content)
     run.summary.update({"jobs_total": len(rows), "jobs_failed": sum("failure" in row for row in rows)})

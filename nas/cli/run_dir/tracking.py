@@ -18,9 +18,11 @@ log = logging.getLogger(__name__)
 GENOTYPE_FILES = ("genotype.json", "cell.png")
 MODEL_FILES = ("model.pt", "genotype.json")
 TIMELINE = ("val/accuracy", "benchmark/valid", "benchmark/test")
-"""Columns of the table of genotypes."""
+TEXT_TIMELINE = ("val/perplexity",)
+"""Columns of the table of genotypes, for images and for text."""
 FINAL = (
     *("val_accuracy", "test_accuracy", "best_test_accuracy", "test_top5_accuracy", "test_loss", "calibration_error"),
+    *("val_perplexity", "test_perplexity", "tokens_per_second"),
     *("value", "queries", "benchmark/valid", "benchmark/test", "parameters", "macs"),
     *("search_seconds", "train_seconds", "step_seconds", "images_per_second", "peak_memory_bytes"),
 )
@@ -99,8 +101,10 @@ def _log_genotypes(logger: WandbRun, directory: Path) -> None:
     """Log the genotype of each epoch of a search as a table, with its accuracies."""
     import wandb
 
-    columns = ("epoch", "genotype", *TIMELINE)
-    rows = [[line.get(name) for name in columns] for line in read_history(directory / HISTORY_FILE)]
+    lines = read_history(directory / HISTORY_FILE)
+    text = any(name in line for line in lines for name in TEXT_TIMELINE)
+    columns = ("epoch", "genotype", *(TEXT_TIMELINE if text else TIMELINE))
+    rows = [[line.get(name) for name in columns] for line in lines]
     if rows and logger.mode != "disabled":
         logger.experiment.log({"genotypes": wandb.Table(columns=list(columns), data=rows)})
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
+from nas.data.pipeline.resumable import ResumableLoader
 from nas.utils.errors import NasError
 from nas.utils.seeds import derive_seed
 
 Transform = Callable[[Tensor, Generator | None], Tensor]
 
 
-class Loader(ABC):
+class Loader(ResumableLoader):
     """Iterable over batches ``(x, y)`` of images (float32 [B, C, H, W]) and labels (int64 [B]).
 
-    The order is a function of (``seed``, ``stream``, epoch, pass) and the same on every rank. A pass is one iteration;
-    a cycled loader has several passes per epoch. A resumed run therefore sees the same batches as an uninterrupted
-    one, and the global generators stay untouched. A subclass builds the batches in ``_build_batches``.
+    The order is a function of (``seed``, ``stream``, epoch, pass) and the same on every rank (``ResumableLoader``). A
+    subclass builds the batches in ``_build_batches``.
 
     Args:
         size: number of images in the data set.
@@ -37,9 +37,6 @@ class Loader(ABC):
     Raises:
         NasError: if there are no images, or a number is out of range.
     """
-
-    # Lightning reads this attribute of every loader with a ``sampler``.
-    batch_sampler = None
 
     def __init__(
         self,
@@ -60,22 +57,13 @@ class Loader(ABC):
                 f"batch_size={batch_size}, rank={rank}, world={world}: out of range for a loader. "
                 "Set batch_size to at least 1 and rank to 0..world-1."
             )
+        super().__init__(seed, stream)
         self.indices = torch.arange(size) if indices is None else indices.cpu()
         if not len(self.indices):
             raise NasError("indices=[]: a loader needs at least one image. Set a larger part of the data set.")
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
-        self.seed, self.stream, self.rank, self.world = seed, stream, rank, world
+        self.rank, self.world = rank, world
         self.wrap = wrap or len(self.indices) < world  # a rank without a batch would block the others
-        self._epoch = 0
-        self._next_pass = 0  # number of the pass of the next iterator
-        self._skip = 0  # batches of that pass before the checkpoint
-        self._position = (0, 0)  # current pass, batches returned in it
-        self._restored = False
-
-    @property
-    def sampler(self) -> Loader:
-        """The loader itself: Lightning announces each epoch through ``loader.sampler.set_epoch``."""
-        return self
 
     @property
     def share(self) -> int:
@@ -88,25 +76,10 @@ class Loader(ABC):
         """Return the number of batches per pass."""
         return self.share // self.batch_size if self.drop_last else -(-self.share // self.batch_size)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Start ``epoch`` at its first pass, unless a checkpoint from within that epoch was just loaded."""
-        if self._restored and epoch == self._epoch:
-            self._restored = False
-            return
-        self._epoch, self._next_pass, self._skip = epoch, 0, 0
-        self._position, self._restored = (0, 0), False
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        # A generator on purpose: Lightning creates the first iterator before it calls set_epoch, and this body does
-        # not run before the first batch is requested.
-        number, start = self._next_pass, self._skip
-        self._next_pass, self._skip, self._restored = number + 1, 0, False
-        pass_key = (self.seed, self.stream, self._epoch, number)
+    def _iterate(self, pass_key: tuple[int, ...], start: int) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
         order = self._order(pass_key)
         batches = [order[b * self.batch_size : (b + 1) * self.batch_size] for b in range(start, len(self))]
-        for done, batch in self._build_batches(pass_key, start, batches):
-            self._position = (number, done)
-            yield batch
+        yield from self._build_batches(pass_key, start, batches)
 
     @abstractmethod
     def _build_batches(
@@ -131,16 +104,6 @@ class Loader(ABC):
         if self.shuffle:
             order = order[torch.randperm(size, generator=Generator().manual_seed(derive_seed(*pass_key)))]
         return order[(self.rank + self.world * torch.arange(self.share)) % size]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position of the iteration. Lightning saves it, so that a run can resume within an epoch."""
-        number, batch = self._position
-        return {"epoch": self._epoch, "pass": number, "batch": batch}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iterator start after the batch at which ``state`` was saved."""
-        self._epoch, self._next_pass, self._skip = state["epoch"], state["pass"], state["batch"]
-        self._position, self._restored = (state["pass"], state["batch"]), True
 
 
 class TensorLoader(Loader):

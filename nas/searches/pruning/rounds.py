@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytorch_lightning as pl
 
-from nas.data.base import ImageData
+from nas.data.kinds import DataSet, require_images
 
 log = logging.getLogger(__name__)
 LOG_INTERVAL = 30.0
@@ -21,11 +21,14 @@ class CandidateDataModule(pl.LightningDataModule):
     Args:
         data: the images that the search samples from.
         count: returns the number of candidates; called once per round.
+
+    Raises:
+        NasError: if the data set has no images.
     """
 
-    def __init__(self, data: ImageData, count: Callable[[], int]) -> None:
+    def __init__(self, data: DataSet, count: Callable[[], int]) -> None:
         super().__init__()
-        self.data = data
+        self.data = require_images(data, "a search by proxies")
         self.count = count
 
     def prepare_data(self) -> None:

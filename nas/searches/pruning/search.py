@@ -16,6 +16,7 @@ from nas.architecture.cell import NONE, Genotype
 from nas.architecture.discretization import discretize
 from nas.architecture.masks import Masks
 from nas.data.base import ImageData, Images
+from nas.data.kinds import DataSet
 from nas.data.proxy_batches import ProxyBatches
 from nas.data.unloaded import unloaded
 from nas.executors.base import Executor
@@ -155,7 +156,7 @@ class PruningSearch(Search):
     def configure_callbacks(self) -> list[pl.Callback]:
         return self.callbacks
 
-    def batches(self, data: ImageData) -> CandidateDataModule:
+    def batches(self, data: DataSet) -> CandidateDataModule:
         return CandidateDataModule(data, lambda: sum(map(len, self._candidates())))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -38,6 +38,18 @@ def test_count_gives_published_figures(capsys: pytest.CaptureFixture[str]) -> No
     assert small["parameters"] < 0.4e6 and small["auxiliary_parameters"] == 0
 
 
+def test_count_gives_the_size_of_language_models_per_token(capsys: pytest.CaptureFixture[str]) -> None:
+    """Published: 22.96 M parameters on Penn Treebank, 33,127,878 on WikiText-2 (quark0/darts, rnn/train.py)."""
+    small = count(capsys, "RNN_DARTS_V2")
+    assert small["parameters"] == 22_960_000 and set(small) == {
+        *("parameters", "auxiliary_parameters", "macs", "macs_bias", "flops"),
+    }
+    cell, decoder = 10 * 850 * 2 * 850, 850 * 10_000
+    assert small["macs"] == cell + decoder == small["flops"] // 2 and small["macs_bias"] == small["macs"] + 10_000
+    large = count(capsys, "RNN_DARTS_V2", "--classes", "33278", "--network", "hidden_size=700")
+    assert large["parameters"] == 33_127_878
+
+
 def test_count_prints_a_table_of_an_own_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"{__name__}:own_network", "--shape", "6", "--rule", "macs", "flops"]) == 0
     assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
@@ -56,6 +68,7 @@ def test_count_prints_a_table_of_an_own_network(capsys: pytest.CaptureFixture[st
         (["torch.nn:Linear"], "Name a function that needs no arguments"),
         ([f"{__name__}:own_network", "--shape", "7"], "--shape 7: "),
         (["DARTS_V2", "--shape", "32", "32"], "Set C H W"),
+        (["RNN_DARTS_V2", "--shape", "3", "32", "32"], "is a token. Leave it out"),
         (["DARTS_V2", "--network", "chanels=3"], "--network.chanels: "),
         (["DARTS_V2", "--network", "channels"], "options are KEY=VALUE"),
         (["DARTS_V2", "--classes", "0"], "--classes 0: numbers start at 1"),

@@ -223,7 +223,7 @@ def test_data_get_takes_a_directory_literally(
 def test_data_help_names_all_downloads(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "--help")
     assert code == 0 and "usage: python search.py data [get NAME ...] [paths.data=DIR]" in out
-    assert "NAME: cifar10, cifar100, splits, svhn, svhn_extra, ptb, wikitext-2, nas_bench_201, nats_size\n" in out
+    assert "NAME: cifar10, cifar100, splits, svhn, svhn_extra, ptb, wikitext2, nas_bench_201, nats_size\n" in out
 
 
 def test_search_runs_the_command(tmp_path: Path) -> None:
