@@ -68,6 +68,7 @@ class PoolWorkers(FutureWorkers):
         self._build_pool = build_pool
         self._pool = self._new_pool()
         self._pools: dict[Future[Any], Pool] = {}
+        self._submitted = 0
 
     def _new_pool(self) -> Pool:
         try:
@@ -82,11 +83,12 @@ class PoolWorkers(FutureWorkers):
         return pool
 
     def _start(self, task: Task) -> Future[Any]:
+        self._submitted += 1
         try:
-            future = self._pool.submit(evaluate_payload, self.payload, task)
+            future = self._pool.submit(evaluate_payload, self.payload, task, self._submitted)
         except BrokenExecutor:
             self._replace(self._pool)
-            future = self._pool.submit(evaluate_payload, self.payload, task)
+            future = self._pool.submit(evaluate_payload, self.payload, task, self._submitted)
         self._pools[future] = self._pool
         return future
 
@@ -112,7 +114,10 @@ def _evaluation(payload: Payload) -> WorkerEvaluation:
     return WorkerEvaluation(payload)
 
 
-def evaluate_payload(payload: Payload, task: Task) -> Any:
-    """Evaluate a task in a process of the pool."""
+def evaluate_payload(payload: Payload, task: Task, number: int) -> Any:
+    """Evaluate a task in a process of the pool.
+
+    The number of the call makes a second attempt a different call: Dask answers equal calls from its results.
+    """
     with _LOCK:
         return _evaluation(payload).evaluate(*task)

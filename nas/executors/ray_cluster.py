@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +93,18 @@ class RayWorkers(FutureWorkers):
             self._folder = Path(tempfile.mkdtemp(prefix="nas-ray-"))
             given = {"num_cpus": max(core_count(), round(count * options["num_cpus"])), "_temp_dir": str(self._folder)}
         try:
-            self._ray.init(**given, include_dashboard=False, log_to_driver=False, configure_logging=False)
+            with _kept_handlers():
+                self._ray.init(**given, include_dashboard=False, log_to_driver=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             self._remove_folder()
             raise NasError(
                 f"executor.address={address}: Ray cannot be started or reached ({one_line(error)[:200]}). Start it by "
                 "ray start --head, or leave the option out for Ray on this machine."
             ) from None
+        except BaseException:  # an interrupt
+            self._ray.shutdown()
+            self._remove_folder()
+            raise
 
     def _start(self, task: Task) -> Future[Any]:
         actor = self._idle.pop()
@@ -125,6 +134,20 @@ class RayWorkers(FutureWorkers):
     def _remove_folder(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def _kept_handlers() -> Iterator[None]:
+    """Keep the signal handlers of the run, which Ray replaces."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _import_ray() -> Any:

@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,16 +138,40 @@ def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -
 
 @pytest.mark.usefixtures("light")
 @executors("ray")
-def test_ray_removes_its_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_keeps_signal_handlers_and_removes_its_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tempfile
 
     monkeypatch.setattr(tempfile, "tempdir", None)
     before = set(Path(tempfile.gettempdir()).glob("nas-ray-*"))
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with build_executor(name).start(Squares(tmp_path)) as workers:
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
         workers.submit(3)
         assert workers.next().value[0] == 9
         assert set(Path(tempfile.gettempdir()).glob("nas-ray-*")) > before
     assert set(Path(tempfile.gettempdir()).glob("nas-ray-*")) == before
+
+
+class CachingPool(ThreadPoolExecutor):
+    """Pool that answers equal calls from its results, as Dask does."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.calls: dict[Any, Future[Any]] = {}
+
+    def submit(self, function: Any, /, *arguments: Any) -> Future[Any]:  # type: ignore[override]
+        if arguments not in self.calls:
+            self.calls[arguments] = super().submit(function, *arguments)
+        return self.calls[arguments]
+
+
+@pytest.mark.usefixtures("light")
+def test_second_attempt_is_another_call(tmp_path: Path) -> None:
+    with Futures(pool=CachingPool, workers=2).start(Squares(tmp_path, fails={1: 1})) as workers:
+        outcomes = list(in_order(workers, [Task(n, None, n) for n in range(3)]))
+    assert [outcome.value and outcome.value[0] for outcome in outcomes] == [0, 1, 4]
 
 
 def test_executors_import_their_libraries_when_started() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from nas.proxies.ranking.ranking import ProxyRanking
 from nas.proxies.ranking.score_log import ScoreRecord, read_scores
 from nas.utils.errors import NasError
 from tests.proxies.ranking.test_runs import NETWORK, rank, rows, start
-from tests.support.compose_tools import script
+from tests.support.error_tools import run
 from tests.support.executor_tools import children, wait_for
 from tests.support.query_tools import darts
 from tests.support.ranking_tools import SPACE, SumOfWeights, batches, make_ranking
@@ -146,26 +145,6 @@ def test_merged_log_is_that_of_the_whole_ranking(tmp_path: Path) -> None:
         read_shard(tmp_path)
 
 
-def test_merge_command_writes_one_run(tmp_path: Path) -> None:
-    rank(tmp_path / "whole", NETWORK, COUNT, "seed=3").succeeded()
-    for number in (1, 2):
-        shard = f"ranking.shard={number}/2"
-        rank(tmp_path / "shards" / str(number), NETWORK, COUNT, "seed=3", shard).succeeded()
-    (tmp_path / "shards" / "2" / "summary.json").rename(tmp_path / "kept")
-    refused = script("search", "merge", "shards", cwd=tmp_path)
-    assert refused.returncode == 1 and "shard 2/2 is unfinished, with 6 scores. Resume it by" in refused.stderr
-    (tmp_path / "kept").rename(tmp_path / "shards" / "2" / "summary.json")
-    merged = script("search", "merge", "shards/2", "shards/1", cwd=tmp_path)
-    assert merged.returncode == 0, merged.stderr
-    assert "12 architectures" in merged.stdout
-    assert rows(tmp_path / "shards" / "merged") == rows(tmp_path / "whole")
-    summaries = [json.loads((tmp_path / run / "summary.json").read_text()) for run in ("whole", "shards/merged")]
-    assert summaries[0]["genotype"] == summaries[1]["genotype"]
-    assert "ranking.shard" not in (tmp_path / "shards" / "merged" / ".hydra" / "overrides.yaml").read_text()
-    again = script("search", "merge", "shards/1", "shards/2", cwd=tmp_path)
-    assert again.returncode == 1 and "merged: it exists. Give a new directory" in again.stderr
-
-
 def test_ranking_in_processes_survives_kills_of_a_worker_and_of_itself(tmp_path: Path) -> None:
     """Kill a worker, then the first process: the log is a prefix of the ranking, and a resume completes it."""
     whole, directory = tmp_path / "whole", tmp_path / "killed"
@@ -182,8 +161,6 @@ def test_ranking_in_processes_survives_kills_of_a_worker_and_of_itself(tmp_path:
     kept = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")][1:]
     assert 4 <= len(kept) <= 12
     assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in spawned)), "workers end with it"
-    from tests.support.error_tools import run
-
     run("search", f"ckpt_path={directory}").succeeded()
     assert rows(directory) == rows(whole)
     assert log.read_text().splitlines(keepends=True)[1 : len(kept) + 1] == kept
