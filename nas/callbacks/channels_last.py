@@ -33,7 +33,9 @@ class ChannelsLast(ExecutionSwitch):
             self.change(trainer, pl_module)  # before DDP builds its buckets, which have the strides of the weights
 
     def applies(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
-        return isinstance(module, SupernetSearch | Training)
+        if isinstance(module, SupernetSearch):
+            return module.space.inputs == "images"
+        return isinstance(module, Training)
 
     def change(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if isinstance(module, Training):

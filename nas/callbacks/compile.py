@@ -47,11 +47,16 @@ class CompileEdges(ExecutionSwitch):
         self._compiler: EdgeCompiler | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if self.mode is True and stage == "fit" and not mixes_ops(pl_module):
+        if self.mode is not True or stage != "fit" or mixes_ops(pl_module):
+            return
+        if isinstance(pl_module, SupernetSearch) and pl_module.space.inputs != "images":
             raise NasError(
-                "compile=true: this search has no edges to compile: it samples ops, which gain nothing, or its cells "
-                "are fused. Use compile=auto, or space.fused=false."
+                f"compile=true: the supernet of space={pl_module.space.name} has no edges to compile. Use compile=auto."
             )
+        raise NasError(
+            "compile=true: this search has no edges to compile: it samples ops, which gain nothing, or its cells are "
+            "fused. Use compile=auto, or space.fused=false."
+        )
 
     def applies(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
         return mixes_ops(module)

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from nas.cli.build import build_data, build_search, build_space
+from nas.data.text.synthetic import SyntheticText
 from nas.searches.base import Search
 from tests.support.compose_tools import CONF, composed, published
 from tests.support.conf_headers import header_faults
@@ -73,7 +74,10 @@ def test_experiment_composes(name: str, tmp_path: Path) -> None:
         if "channels" in cfg.space:  # the published size takes seconds to build
             partial = "PartialChannels" in cfg.method.get("edge", {}).get("_target_", "")
             cfg.space.channels = 12 if partial else 4
-        search = build_search(cfg.method, build_space(cfg.space, build_data(cfg)))
+        data = build_data(cfg)
+        if data.inputs == "text":  # whose words are known from its files
+            cfg.space.hidden_size, data = 4, SyntheticText(words=12)
+        search = build_search(cfg.method, build_space(cfg.space, data))
         assert isinstance(search, Search)
         search.space.check(search.genotype())
 
@@ -107,5 +111,5 @@ def test_fragments_are_used_and_are_no_choices(tmp_path: Path) -> None:
         name = path.relative_to(CONF).with_suffix("").as_posix()
         assert sum(f"- /{name}\n" in text for text in texts) > 1, f"{name}: used by fewer than two files"
         assert path.read_text().startswith("# @package _global_\n# Fragment")
-    assert len(FRAGMENTS) == 7
+    assert len(FRAGMENTS) == 8
     run("search", "experiment=_autodl_cifar10", f"hydra.run.dir={tmp_path}/run").refused("unknown experiment")

@@ -10,7 +10,10 @@ from nas.plotting.figure import INK
 from nas.plotting.op_colors import op_color, op_colors
 from nas.spaces.darts.notation import DARTS_OPS
 from nas.spaces.nas_bench_201.notation import OPS as BENCH_OPS
+from nas.spaces.recurrent.notation import OPS as RECURRENT_OPS
 from nas.spaces.single_path.shufflenet_v2 import UNITS
+
+WIDTHS = ("8", "16", "24", "32")
 
 
 def contrast(color: str) -> float:
@@ -19,7 +22,7 @@ def contrast(color: str) -> float:
     return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
 
 
-@pytest.mark.parametrize("ops", [DARTS_OPS, BENCH_OPS, UNITS, ("8", "16", "24", "32")], ids=lambda ops: next(iter(ops)))
+@pytest.mark.parametrize("ops", [DARTS_OPS, BENCH_OPS, UNITS, RECURRENT_OPS, WIDTHS], ids=lambda ops: next(iter(ops)))
 def test_op_colors_differ_within_a_space(ops: tuple[str, ...]) -> None:
     colors = op_colors(tuple(ops))
     assert len(set(colors.values())) == len(colors)
@@ -27,6 +30,6 @@ def test_op_colors_differ_within_a_space(ops: tuple[str, ...]) -> None:
 
 
 def test_op_colors_are_readable_on_white() -> None:
-    for op in (*OPS, *UNITS, "mbconv6_5x5"):
+    for op in (*OPS, *UNITS, *RECURRENT_OPS, "mbconv6_5x5"):
         assert op_color(op) != INK, f"{op} has no color"
         assert contrast(op_color(op)) > (4.0 if op != "none" else 3.0), op

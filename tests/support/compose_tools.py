@@ -23,6 +23,9 @@ from nas.cli.overrides.conf_dir import group_choices
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
 SIZED = ("mask_gumbel", "mask_rl", "tas")  # methods for widths of layers
+S1_TO_S4 = ("", "_s1", "_s2", "_s3", "_s4")
+QUERYING = {"bohb", "local_search", "random_search", "regularized_evolution", "reinforce"}
+"""The black-box methods, which have no supernet and need an evaluator."""
 REFUSED = {
     ("noisy_darts", "darts_s4"): "skip_connect",
     ("noisy_darts", "nats_size"): "skip_connect",
@@ -39,12 +42,30 @@ REFUSED = {
     ("lora_darts", "nats_size"): "LowRankAdaptation",
     ("dots", "nas_bench_201"): "keep all their edges",
     ("dots", "nats_size"): "keep all their edges",
-    **{(m, s): "mix" for m in SIZED for s in ("darts", *(f"darts_s{n}" for n in range(1, 5)), "nas_bench_201")},
+    **{(m, s): "mix" for m in SIZED for s in (*(f"darts{s}" for s in S1_TO_S4), "nas_bench_201", "recurrent")},
+    ("noisy_darts", "recurrent"): "skip_connect",
+    ("gdas_frc", "recurrent"): "fixed_reduction",
+    ("pc_darts", "recurrent"): "PartialChannels",
+    ("drnas_progressive", "recurrent"): "PartialChannels",
+    ("darts_minus", "recurrent"): "AuxiliarySkip",
+    ("p_darts", "recurrent"): "DroppedSkip",
+    ("te_nas", "recurrent"): "thin networks",
+    ("fair_darts", "recurrent"): "each node of space=recurrent keeps one link",
+    ("enas", "recurrent"): "its reward is an accuracy",
+    ("tangle_nas", "recurrent"): "EntangledEdge",
+    ("lambda_darts", "recurrent"): "alignment",
+    ("oles", "recurrent"): "OpEarlyStopping",
+    ("lora_darts", "recurrent"): "LowRankAdaptation",
+    ("dots", "recurrent"): "cannot be deepened or restricted",
+    **{(m, "recurrent"): "method.arch_step.resource=null" for m in ("snas", "dsnas")},
+    **{(m, "recurrent"): "zero-cost proxies are defined on images" for m in sorted(QUERYING)},
 }
 """Incompatible pairs of a method and a space, and a part of the error message."""
-QUERYING = {"bohb", "local_search", "random_search", "regularized_evolution", "reinforce"}
-"""The black-box methods, which have no supernet and need an evaluator."""
 DATA = ["dataset=synthetic", "dataset.shape=[3,8,8]", "dataset.size=64", "dataset.batch_size=16"]
+TEXT = [
+    *("dataset=text_synthetic", "dataset.words=12", "dataset.size=400", "dataset.eval_size=200"),
+    *("dataset.batch_size=16", "dataset.eval_batch_size=8", "dataset.bptt=8"),
+]
 
 
 def choices(group: str) -> list[str]:
@@ -61,9 +82,16 @@ def small(space: str, method: str = "") -> list[str]:
     """Return overrides for the smallest supernet of a space; lambda_darts needs two normal cells."""
     if space == "nats_size":
         return [f"space={space}", "space.widths=[2,4,6,8]"]
+    if space == "recurrent":
+        return [f"space={space}", "space.hidden_size=6", "space.nodes=3"]
     layers = 4 if method == "lambda_darts" else 3
     size = f"space.layers={layers}" if space.startswith("darts") else "space.cells_per_stage=1"
     return [f"space={space}", "space.channels=4", size]
+
+
+def data_of(space: str) -> list[str]:
+    """Return overrides for a small data set of the kind that a space takes."""
+    return TEXT if space == "recurrent" else DATA
 
 
 def searches() -> list[str]:

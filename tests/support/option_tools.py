@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from nas.architecture.cell import Genotype
+from nas.architecture.cell import EdgeWeights, Genotype
 from nas.architecture.masks import Masks
 from nas.data.base import ImageData
 from nas.data.pipeline.loader import Loader
@@ -20,9 +20,11 @@ from nas.data.splits.partition import Splits
 from nas.data.text.base import TextData
 from nas.data.text.corpus import Corpus
 from nas.gradients.base import BilevelStep
+from nas.nn.chunk import Chunk
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import OpOptions
 from nas.objectives.resource_penalty import ResourcePenalty
+from nas.objectives.task_of import task_of
 from nas.proxies.evaluate import ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.relaxations.base import Relaxation
@@ -253,6 +255,20 @@ def asked(strategy: Any) -> list[str]:
         found.append(SPACE.native(genotype))
         strategy.tell(genotype, float(sum(map(ord, found[-1])) % 97))
     return found
+
+
+RECURRENT = {"hidden_size": 8, "nodes": 2, "activation_penalty": 0.1, "temporal_penalty": 0.1}
+RECURRENT |= {f"{name}_dropout": 0.5 for name in ("word", "embedding", "input", "hidden", "output")}
+
+
+def language_model(space: Space) -> str:
+    """Return the outputs and the penalty of a training pass of the supernet of a recurrent space."""
+    (cell,) = space.cells.values()
+    shape = len(cell.edges), len(cell.ops)
+    arch = {"recurrent": EdgeWeights(torch.full(shape, 1 / shape[1]), cell.allowed().tolist())}
+    outputs = space.supernet().train().outputs(Chunk(torch.arange(12).view(4, 3) % space.classes), arch)
+    penalty = task_of(space).penalty(outputs)
+    return digest([outputs.logits, *([] if penalty is None else [penalty])])
 
 
 def supernet(space: Space) -> list[Any]:

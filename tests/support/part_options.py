@@ -41,6 +41,7 @@ from nas.relaxations.uniform import UniformWeights
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
+from nas.spaces.recurrent.space import Recurrent
 from nas.training.language_model import LanguageModelTraining
 from nas.training.lr_schedule import LRDecay
 from nas.training.network_training import Training
@@ -298,6 +299,9 @@ PARTS: dict[str, Sequence[Options]] = {
             },
             see.supernet,
         )
+    ],
+    "nas.spaces.recurrent.space.Recurrent": [
+        Options(partial(Recurrent, (), 9), {"hidden_size": 6, "nodes": 3}, see.RECURRENT, see.language_model)
     ],
     "nas.spaces.darts.space.Darts": [
         Options(

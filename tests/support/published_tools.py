@@ -37,12 +37,13 @@ def flatten(value: Any, key: str = "") -> dict[str, Any]:
 def rates(scheduler: Any, optimizer: Any, epochs: int) -> list[float]:
     """Return the learning rate of the first epoch, of the middle of the run, and at its end."""
     sgd = optimizer([torch.nn.Parameter(torch.zeros(1))])
-    law = scheduler(sgd)
+    law = None if scheduler is None else scheduler(sgd)
     found = []
     sgd.step()
     for _ in range(epochs + 1):
         found.append(float(sgd.param_groups[0]["lr"]))
-        law.step()
+        if law is not None:
+            law.step()
     return [float(f"{value:.6g}") for value in (found[0], found[epochs // 2], found[-1])]
 
 

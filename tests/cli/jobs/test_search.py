@@ -18,7 +18,7 @@ from nas.searches.base import SupernetSearch
 from nas.searches.gradient import GradientSearch
 from nas.spaces.genotype_file import load_genotype
 from nas.utils.errors import NasError
-from tests.support.compose_tools import DATA, REFUSED, SIZED, budget, choices, lines, searches, small
+from tests.support.compose_tools import DATA, REFUSED, SIZED, budget, choices, data_of, lines, searches, small
 from tests.support.watch_tools import run_watched
 
 METHODS, SPACES = searches(), choices("space")
@@ -46,8 +46,10 @@ def test_search_runs_three_bilevel_steps(
     method: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    size = ["dataset.size=48", "dataset.batch_size=8", "trainer.limit_val_batches=1", "~callbacks.cell_plots"]
-    given = [f"method={method}", *small(space, method), *DATA, *size, *budget(method)]
+    text = space == "recurrent"
+    size = ["trainer.limit_val_batches=1", "~callbacks.cell_plots"]
+    size += ["trainer.limit_train_batches=3"] if text else ["dataset.size=48", "dataset.batch_size=8"]
+    given = [f"method={method}", *small(space, method), *data_of(space), *size, *budget(method)]
     watched = run_watched(monkeypatch, tmp_path, *given)
     search = watched.search
 
@@ -68,9 +70,8 @@ def test_search_runs_three_bilevel_steps(
     if isinstance(search, SupernetSearch):
         assert {"train/loss", "val/loss"} <= set(numbers)
         moved = watched.moved("supernet.")
-        assert moved["supernet.classifier.weight"] and any(
-            "cells" in name for name, is_moved in moved.items() if is_moved
-        )
+        head = "decoder.bias" if text else "classifier.weight"
+        assert moved[f"supernet.{head}"] and any("cell" in name for name, is_moved in moved.items() if is_moved)
         assert len(watched.losses["train"]) == 3
         assert all(map(math.isfinite, sum(watched.losses.values(), [])))
     if isinstance(search, GradientSearch):
@@ -86,7 +87,7 @@ def test_search_refuses_incompatible_pairs(
     method: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises((NasError, InstantiationException)) as error:
-        run_watched(monkeypatch, tmp_path, f"method={method}", *small(space), *DATA)
+        run_watched(monkeypatch, tmp_path, f"method={method}", *small(space), *data_of(space))
     assert REFUSED[method, space] in (explain(error.value) or "")
 
 
