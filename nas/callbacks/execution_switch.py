@@ -88,8 +88,10 @@ class ExecutionSwitch(pl.Callback):
 
 
 def batch_size(trainer: pl.Trainer) -> int:
-    """Return the number of images in a batch of a step."""
-    return _data(trainer).batch_size
+    """Return the number of images in a pass of a step."""
+    module = trainer.lightning_module
+    size = module.images_per_pass if isinstance(module, SupernetSearch) else None
+    return _data(trainer).batch_size if size is None else size
 
 
 def count_run_macs(trainer: pl.Trainer, module: pl.LightningModule) -> float:

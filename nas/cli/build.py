@@ -67,9 +67,13 @@ def log_dataset_defaults(cfg: DictConfig) -> None:
 
 
 def build_data(cfg: DictConfig, **options: Any) -> DataSet:
-    """Build the data set; no file is read yet."""
+    """Build the data set; no file is read yet. ``options`` replace those of the configuration."""
     cfg.paths.data = str(Path(cfg.paths.data).expanduser())
-    data: Any = instantiate(cfg.dataset, **options, _convert_="all")
+    given = OmegaConf.masked_copy(cfg.dataset, [str(key) for key in cfg.dataset if key != "global_batch_size"])
+    given._set_parent(cfg)
+    if "batch_size" in given and given.batch_size is None:  # a job that loads no training batches
+        options = {"batch_size": cfg.dataset.get("global_batch_size"), **options}
+    data: Any = instantiate(given, **options, _convert_="all")
     if not isinstance(data, ImageData | TextData):
         raise NasError(
             f"dataset._target_={cfg.dataset._target_}: {type(data).__name__} is not a nas.data.base.ImageData. Derive "

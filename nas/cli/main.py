@@ -28,6 +28,7 @@ from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
+from nas.cli.overrides.foreign_arguments import foreign_flag
 from nas.cli.overrides.hydra_internals import adapt_help, known_mode, raise_errors, split_arguments
 from nas.cli.overrides.parse import add_or_override, quote_texts, value_of
 from nas.cli.overrides.resume import saved_lines
@@ -110,7 +111,10 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     """Return the command line for Hydra. Raises NasError for a mistake in it."""
     flags, unknown_flags = split_arguments(arguments)
     if unknown_flags:
-        raise NasError(f"unknown option {unknown_flags[0]}. Overrides are key=value; --hydra-help lists the options.")
+        flag = unknown_flags[0]
+        raise foreign_flag(job, flag, arguments) or NasError(
+            f"unknown option {flag}. Overrides are key=value; --hydra-help lists the options."
+        )
     given = list(flags.overrides)
     options = [argument for argument in arguments if argument not in given]
     given = [quote_texts(argument) for argument in given]

@@ -179,6 +179,8 @@ class SupernetSearch(Search):
         self.observers: list[Callable[[Observation], None]] = []
         self.executor: StepExecutor | None = None
         """Executor of the passes of training steps; None: the search executes them itself."""
+        self.images_per_pass: int | None = None
+        """Images per pass of a step, whose gradients are accumulated; None: all images of the batch."""
         self.validation: Validation | None = None
         """The last validation, also of a resumed search."""
         self._evaluated: Architecture = {}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.architecture.masks import Masks
+from nas.gradients.first_order import FirstOrder
 from nas.gradients.implicit import Implicit
 from nas.gradients.unrolled import Unrolled
 from nas.objectives.reinforce import require_log_prob
 from nas.relaxations.base import Relaxation
 from nas.relaxations.block_gumbel import BlockRelaxation
 from nas.searches.arch_step import ArchStep
+from nas.searches.weight_step import WeightStep
 from nas.utils.errors import NasError
 
 
@@ -69,3 +71,22 @@ def _check_regularizer(relaxation: Relaxation, step: ArchStep) -> None:
             f"method.arch_step.regularizer: the ops of an edge do not compete in {type(relaxation).__name__}. Use "
             "method.arch_step.regularizer=null, or a relaxation such as Softmax, Dirichlet or Gumbel."
         )
+
+
+def check_passes(weights: WeightStep, arch: ArchStep) -> None:
+    """Raise NasError if a step needs all images of its batch in a single pass."""
+    trained = arch.optimizer is not None and arch.per_batch
+    gradient = getattr(arch.gradient, "gradient", arch.gradient)
+    whole = {
+        f"method.weight_step.clip_params={weights.clip_params}": weights.clip_params in ("all", "all_accumulated"),
+        f"method.weight_step.perturbation={type(weights.perturbation).__name__}": weights.perturbation is not None,
+        f"method.weight_step.alignment={type(weights.alignment).__name__}": weights.alignment is not None,
+        f"method.arch_step.gradient={type(gradient).__name__}": trained and not isinstance(gradient, FirstOrder),
+        f"method.arch_step.reward={type(arch.reward).__name__}": trained and arch.reward is not None,
+    }
+    for option, needed in whole.items():
+        if needed:
+            raise NasError(
+                f"{option}: a step takes all images of a device in one pass. Set dataset.batch_size=null, or more "
+                "devices for the same dataset.global_batch_size."
+            )

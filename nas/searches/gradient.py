@@ -19,7 +19,8 @@ from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.relaxations.base import Discretization, Relaxation
 from nas.searches.arch_step import ArchForward, ArchStep
 from nas.searches.base import SupernetSearch
-from nas.searches.compatibility import check_arch_step, check_one_staged
+from nas.searches.compatibility import check_arch_step, check_one_staged, check_passes
+from nas.searches.passes import accumulate_loss, split_batch
 from nas.searches.scaled_lr import scaled_lr
 from nas.searches.weight_step import WeightStep
 from nas.spaces.base import Network, Space
@@ -146,16 +147,31 @@ class GradientSearch(SupernetSearch):
         else:
             buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
             logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
-        penalty = self.relaxation.penalty()
-        if self.arch_step.regularizer is not None:
-            penalty = penalty + self.arch_step.regularizer(self.relaxation.alpha, self.masks)
-        if self.resource is not None:
-            penalty = penalty + self.resource(arch, self.relaxation, self.masks)
+        penalty = self._penalty(arch)
         loss = self.task.loss(logits, target)
         if self.reward is not None:
             score = self.task.score(logits, target)
             loss = self.reward(self.relaxation, self.masks, arch, loss, score, mean_over_ranks)
         return ArchForward(loss + penalty, logits, arch)
+
+    def arch_forward_in_passes(self, batch: Batch, weights: Weights | None = None) -> ArchForward:
+        """Compute the architecture loss in passes of ``images_per_pass`` images under one sampled architecture."""
+        assert weights is None, "a method with unrolled weights takes a single pass"
+        arch = self.relaxation.sample(self.masks)
+        parts = split_batch(batch, self.images_per_pass)
+        loss, logits = accumulate_loss(self.step_network, self.task.loss, arch, parts)
+        return ArchForward(loss + self._penalty(arch), logits, arch)
+
+    def _penalty(self, arch: Architecture) -> Tensor | float:
+        penalty = self.relaxation.penalty()
+        if self.arch_step.regularizer is not None:
+            penalty = penalty + self.arch_step.regularizer(self.relaxation.alpha, self.masks)
+        return penalty if self.resource is None else penalty + self.resource(arch, self.relaxation, self.masks)
+
+    def accumulate(self, images_per_pass: int) -> None:
+        """Divide each step into passes. Raises NasError if a step of the method needs a single pass."""
+        check_passes(self.weight_step, self.arch_step)
+        self.images_per_pass = images_per_pass
 
     def train_weights(self, batch: Batch, optimizer: Any) -> None:
         """Take a weight step on a batch. ``optimizer`` is Lightning's wrapper of the weight optimizer."""
@@ -163,7 +179,8 @@ class GradientSearch(SupernetSearch):
 
     def train_architecture(self, batches: Mapping[str, Batch], optimizers: Sequence[Any], update: bool = True) -> None:
         """Take an architecture step, or without ``update`` compute its gradient alone (warm-up)."""
-        forward = partial(self.arch_forward, network=self.step_network)
+        whole = partial(self.arch_forward, network=self.step_network)
+        forward = whole if self.images_per_pass is None else self.arch_forward_in_passes
         trained = {name: weight for name, weight in self.weights.items() if weight.requires_grad}
         self.arch_step.take(self, self.relaxation, forward, trained, batches, optimizers, update)
 

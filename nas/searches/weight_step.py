@@ -17,6 +17,7 @@ from nas.objectives.cell_alignment import CellAlignment, SplitArchitecture
 from nas.objectives.perturbation import Perturbation
 from nas.relaxations.base import Relaxation
 from nas.searches.base import SupernetSearch
+from nas.searches.passes import join_passes, split_batch
 from nas.utils.distributed import mean_over_ranks
 from nas.utils.ranges import POSITIVE, check_ranges
 
@@ -51,7 +52,7 @@ class WeightStep:
     alignment: CellAlignment | None = None
 
     def take(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch, optimizer: Any) -> None:
-        """Train the supernet on one batch.
+        """Train the supernet on one batch, in passes of ``search.images_per_pass`` images under one architecture.
 
         Args:
             search: the search that owns the supernet; the step is observed and logged as "train".
@@ -59,25 +60,28 @@ class WeightStep:
             batch: training images [B, C, H, W] and labels [B], or a chunk of text and its target.
             optimizer: the optimizer, in Lightning's wrapper.
         """
-        x, target = batch
         optimizer.zero_grad(set_to_none=not self.decay_unsampled_weights)
         if self.clip_params == "all":
             relaxation.zero_grad()
         arch = self._architecture(search, relaxation, batch)
         split = None if self.alignment is None else self.alignment.split(search.supernet, arch)
-        outputs = search.step_outputs(x, arch if split is None else split.arch)
-        loss = search.task.loss(outputs.logits, target)
-        penalty = search.task.penalty(outputs)
-        total = loss if penalty is None else loss + penalty
-        search.observe("train", total, batch, arch)
-        search.manual_backward(total)
+        losses, logits = [], []
+        for part, share in split_batch(batch, search.images_per_pass):
+            outputs = search.step_outputs(part[0], arch if split is None else split.arch)
+            loss = search.task.loss(outputs.logits, part[1])
+            penalty = search.task.penalty(outputs)
+            total = loss if penalty is None else loss + penalty
+            search.observe("train", total, part, arch)
+            search.manual_backward(total if share == 1 else share * total)
+            losses.append(loss.detach() if share == 1 else share * loss.detach())
+            logits.append(outputs.logits.detach())
         if split is not None:
             self._align(search, split, batch)
         if self.clip_norm is not None:
             clipped = search.supernet.parameters() if self.clip_params == "weights" else search.parameters()
             clip_grad_norm_(clipped, self.clip_norm)
         optimizer.step()
-        search.log_step("train", loss, outputs.logits, target)
+        search.log_step("train", *join_passes(losses, logits), batch[1])
 
     def _architecture(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch) -> Architecture:
         x, target = batch

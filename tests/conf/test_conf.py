@@ -36,6 +36,7 @@ GROUPS |= {
     "method",
     "mode",
     "network",
+    "normalization",
     "paths",
     "protocol",
     "proxy",

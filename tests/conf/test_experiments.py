@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from nas.cli.build import build_data, build_search, build_space
 from nas.data.text.synthetic import SyntheticText
 from nas.searches.base import Search
-from tests.support.compose_tools import CONF, composed, published
+from tests.support.compose_tools import CONF, choices, composed, published
 from tests.support.conf_headers import header_faults
 from tests.support.error_tools import run
 
@@ -105,6 +105,13 @@ def test_family_differs_in_the_space_alone(name: str, space: str) -> None:
     assert (found == default) == (space == FAMILIES[name][0])
 
 
+def test_normalizations_are_of_a_source_and_a_data_set() -> None:
+    for path in (CONF / "normalization" / "_data").glob("*.yaml"):
+        source, _, dataset = path.stem.removeprefix("_").partition("_")
+        assert source in choices("normalization") and dataset in choices("dataset")
+    assert choices("normalization") == ["autodl", "drnas"]
+
+
 def test_fragments_are_used_and_are_no_choices(tmp_path: Path) -> None:
     texts = [path.read_text() for path in (CONF / "experiment").rglob("*.yaml")]
     for path in FRAGMENTS:
@@ -112,4 +119,4 @@ def test_fragments_are_used_and_are_no_choices(tmp_path: Path) -> None:
         assert sum(f"- /{name}\n" in text for text in texts) > 1, f"{name}: used by fewer than two files"
         assert path.read_text().startswith("# @package _global_\n# Fragment")
     assert len(FRAGMENTS) == 8
-    run("search", "experiment=_autodl_cifar10", f"hydra.run.dir={tmp_path}/run").refused("unknown experiment")
+    run("search", "experiment=_autodl", f"hydra.run.dir={tmp_path}/run").refused("unknown experiment")

@@ -158,7 +158,8 @@ def test_imagenet_protocol_has_the_published_values(name: str) -> None:
         "cosine": lambda e: lr * (1 + math.cos(math.pi * e / 250)) / 2,
     }
     with composed("train", f"protocol={name}", "genotype=x", "paths.data=x", "paths.output=x") as cfg:
-        assert (cfg.epochs, cfg.dataset.batch_size) == (250, batch) and cfg.dataset.image_size == 224
+        assert (cfg.epochs, cfg.dataset.global_batch_size, cfg.dataset.batch_size) == (250, batch, None)
+        assert cfg.dataset.image_size == 224
         assert optimizer_of(cfg) == (lr, 0.9, 3e-5, nesterov)
         training = cfg.training
         assert (training.label_smoothing, training.auxiliary_weight, training.clip_norm) == (0.1, 0.4, 5)

@@ -38,7 +38,8 @@ def test_autodl_protocol_has_the_published_values(name: str) -> None:
     lr, decay, epochs, batch = (0.1, 3e-5, 250, 256) if imagenet else (0.025, 5e-4, 300, 96)
     channels, layers, drop, lastact = AUTODL[name]
     with compose(name) as cfg:
-        assert (cfg.epochs, cfg.dataset.batch_size) == (epochs, batch)
+        size = cfg.dataset.global_batch_size if imagenet else cfg.dataset.batch_size
+        assert (cfg.epochs, size) == (epochs, batch)
         assert optimizer_of(cfg) == (lr, 0.9, decay, True)
         assert rates(cfg, 4) == pytest.approx(autodl(lr, epochs - 5, 4), rel=1e-9, abs=1e-12)
         training, network, data = cfg.training, cfg.network, cfg.dataset
@@ -77,7 +78,7 @@ def test_single_path_protocol_has_the_published_values(name: str) -> None:
     assert abs(300_000 / (1_281_167 / 1024) - 240) < 0.3
     lr, truth, jitter, dropout = ONE_SHOT[name]
     with compose(name) as cfg:
-        assert (cfg.epochs, cfg.dataset.batch_size, cfg.dataset.image_size) == (240, 1024, 224)
+        assert (cfg.epochs, cfg.dataset.global_batch_size, cfg.dataset.image_size) == (240, 1024, 224)
         assert optimizer_of(cfg) == (lr, 0.9, 4e-5, False)
         assert rates(cfg, 4) == pytest.approx({"dsnas": dsnas, "spos": spos}[truth](lr, 240, 4), rel=1e-9, abs=1e-12)
         training, data = cfg.training, cfg.dataset

@@ -1,4 +1,4 @@
-"""A small CIFAR-10 archive with md5 sums of its own, for tests without a download."""
+"""Small CIFAR-10 and CIFAR-100 archives with md5 sums of their own, for tests without a download."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ def tar_of(files: dict[str, bytes]) -> bytes:
             member.size = len(content)
             out.addfile(member, io.BytesIO(content))
     return stream.getvalue()
+
+
+def cifar100_contents(train: int = 20, test: int = 20) -> dict[str, bytes]:
+    """Return the content of all files of a small CIFAR-100, by name."""
+    files = {"meta": pickle.dumps({b"fine_label_names": [b"%d" % i for i in range(100)]}, 4)}
+    for seed, (name, size) in enumerate((("train", train), ("test", test))):
+        pixels = np.random.default_rng(seed).integers(0, 256, (size, 3072)).astype(np.uint8)
+        files[name] = pickle.dumps({b"data": pixels, b"fine_labels": [i % 100 for i in range(size)]}, 4)
+    return files
+
+
+def write_cifar100(root: Path, files: dict[str, bytes]) -> Archive:
+    """Write the files of a CIFAR-100 into their folder below ``root``, and return the archive that describes them."""
+    folder = root / "cifar-100-python"
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    sums = {name: md5_of(content) for name, content in files.items()}
+    return Archive("file:///nowhere.tar.gz", "none", folder.name, sums)
 
 
 class CifarSite:

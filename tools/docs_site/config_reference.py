@@ -26,6 +26,7 @@ SUMMARIES = {
     "method": "search methods",
     "mode": "kinds of jobs",
     "network": "options of final networks",
+    "normalization": "mean and standard deviation of the authors, by data set",
     "paths": "directories",
     "protocol": "published training recipes",
     "proxy": "zero-cost proxies",

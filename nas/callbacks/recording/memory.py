@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from nas.callbacks.activation_checkpointing import ActivationCheckpointing
+from nas.callbacks.execution_switch import batch_size
 from nas.callbacks.recording.step_memory import StepMemory, estimate_step
 from nas.data.base import ImageData
 from nas.searches.gradient import GradientSearch
@@ -36,32 +37,31 @@ class MemoryEstimate(pl.Callback):
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         checkpointing = any(isinstance(callback, ActivationCheckpointing) for callback in callbacks)
         memory = estimate_step(pl_module, data.shape, optimizers, precision, checkpointing)
-        activations = memory.activations(data.batch_size)
+        images = batch_size(trainer)
+        activations = memory.activations(images)
         missing = memory.gradients + memory.optimizer - sum(map(_state_bytes, optimizers)) + activations
         available, used = available_memory(device), used_memory(device)
         self.estimated_bytes = used + missing
         if trainer.is_global_zero:
-            log.info(
-                "memory         %s", _describe(memory, self.estimated_bytes, activations, data.batch_size, available)
-            )
+            log.info("memory         %s", _describe(memory, self.estimated_bytes, activations, images, available))
             if available is not None and missing > available:
-                log.warning("memory         %s", _advice(missing, available, memory, data.batch_size, checkpointing))
+                log.warning("memory         %s", _advice(missing, available, memory, images, checkpointing))
 
 
-def _describe(memory: StepMemory, total: int, activations: int, batch_size: int, available: int | None) -> str:
+def _describe(memory: StepMemory, total: int, activations: int, images: int, available: int | None) -> str:
     parts = {
         "parameters": memory.parameters,
         "gradients": memory.gradients,
         "optimizers": memory.optimizer,
-        f"activations of {batch_size} images": activations,
+        f"activations of {images} images": activations,
     }
     text = ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items())
     free = "" if available is None else f", {format_bytes(available)} available"
     return f"estimated peak {format_bytes(total)}{free}; a step: {text}"
 
 
-def _advice(missing: int, available: int, memory: StepMemory, batch_size: int, checkpointing: bool) -> str:
-    fixed = missing - memory.activations(batch_size)
+def _advice(missing: int, available: int, memory: StepMemory, images: int, checkpointing: bool) -> str:
+    fixed = missing - memory.activations(images)
     size = largest_batch(available - fixed, memory)
     smaller = f"dataset.batch_size={size}" if size else "a smaller network"
     other = "" if checkpointing else " or activation_checkpointing=true"

@@ -15,7 +15,17 @@ PUBLISHED = ("experiment", "protocol")
 """Groups whose files choose a data set and set some of its options."""
 GENERAL = frozenset(
     (
-        *("batch_size", "eval_batch_size", "bilevel", "hold_out", "seed", "on_device", "num_workers", "download"),
+        *(
+            "batch_size",
+            "global_batch_size",
+            "eval_batch_size",
+            "bilevel",
+            "hold_out",
+            "seed",
+            "on_device",
+            "num_workers",
+            "download",
+        ),
         *("flip", "color_jitter", "lighting", "on_broken_image", "md5"),
         *("subset_fractions", "subset_seed", "subset_file"),
         *("test_fraction", "test_seed", "test_list_file"),
@@ -36,7 +46,8 @@ def check_dataset_values(arguments: Sequence[str], cfg: DictConfig, compose: Com
     """Raise NasError if an experiment or protocol sets statistics or files of its data set, but another one is chosen.
 
     Such options are the normalization, split files, lists of classes and sizes in pixels. They are accepted if the
-    command line sets them, or if both data sets have the same values.
+    command line sets them, if both data sets have the same values, or if the file sets another value for the chosen
+    data set than for its own.
 
     Args:
         arguments: the command line of one job.
@@ -54,11 +65,12 @@ def check_dataset_values(arguments: Sequence[str], cfg: DictConfig, compose: Com
         return
     given = [line for line in arguments if key_of(line).startswith("dataset.") and not line.startswith("~")]
     default = _plain(compose([f"dataset={chosen}", *required, *given]))
-    values = _plain(cfg)
+    values, own_values = _plain(cfg), _plain(own)
     wrong = [
         name
         for name, value in values.items()
-        if name not in default or (value != default[name] and not _fits_any(name, value, cfg, own))
+        if name not in default
+        or (value == own_values.get(name) != default[name] and not _fits_any(name, value, cfg, own))
     ]
     if wrong:
         keys = ", ".join(f"dataset.{name}" for name in wrong)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # other mistakes are reported before torch is imported
     from nas.spaces.base import Space
 
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false"}
-ELSEWHERE = ("method.epochs", "method.requires", "ranking.report", "method.warmup_ratio")
+ELSEWHERE = ("method.epochs", "method.requires", "ranking.report", "method.warmup_ratio", "dataset.global_batch_size")
 """Keys that a node holds for another part than its target."""
 
 
@@ -50,7 +50,7 @@ def check_options(cfg: DictConfig) -> None:
 
 def _is_elsewhere(option: str, value: Any) -> bool:
     """Return whether an option is not passed to its target, or is replaced before that."""
-    return option in ELSEWHERE or (option in AUTOMATIC and value == AUTO)
+    return option in ELSEWHERE or (option in AUTOMATIC and value in (AUTO, None))
 
 
 def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, Any]) -> None:

@@ -91,5 +91,5 @@ def _check_elsewhere(cfg: DictConfig) -> None:
     if job == "search" and accumulated not in (None, 1):
         raise NasError(
             f"trainer.accumulate_grad_batches={accumulated}: a bilevel step takes one batch of each half. Use "
-            "dataset.batch_size."
+            "dataset.global_batch_size with a smaller dataset.batch_size."
         )

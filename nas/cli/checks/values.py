@@ -6,6 +6,7 @@ import re
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from nas.cli.checks.batch import check_batch
 from nas.cli.checks.trainer import check_trainer
 from nas.cli.overrides.value_type import AUTO
 from nas.utils.errors import NasError
@@ -51,6 +52,7 @@ def check_config(cfg: DictConfig) -> None:
         check("evaluation.runs", cfg.evaluation.runs, COUNT)
         check("ema", cfg.ema, Range(0, 1, above=True, below=True))
     check_trainer(cfg)
+    check_batch(cfg)
 
 
 def _check_memory_options(cfg: DictConfig) -> None:

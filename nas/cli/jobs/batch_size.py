@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from torch.utils.data import DataLoader
 
-from nas.callbacks.recording.memory import largest_batch
 from nas.callbacks.recording.step_memory import StepMemory, estimate_step
 from nas.cli.build import build_checkpointing, device_without_trainer, seed_and_threads
 from nas.cli.overrides.parse import key_of
@@ -55,11 +54,12 @@ class _Trial(pl.Callback):
 
 
 def choose_batch_size(cfg: DictConfig, build: Build) -> None:
-    """Replace dataset.batch_size=auto by the largest power of two that fits, also in the record of the run.
+    """Replace dataset.batch_size=auto by the largest size that fits, also in the record of the run.
 
-    On a GPU steps are tried with half the size after each lack of memory. On the CPU the size follows from the
-    estimated memory of a step and the available memory. The data set bounds it. Nothing else of the run changes: its
-    results equal those of a run with the same number.
+    The size is a power of two. With dataset.global_batch_size it also divides that number, or equals it. On a GPU
+    steps are tried with the next smaller size after each lack of memory. On the CPU the size follows from the estimated
+    memory of a step and the available memory. The data set bounds it. Nothing else of the run changes: its results
+    equal those of a run with the same number.
 
     Args:
         cfg: configuration of the run.
@@ -70,8 +70,11 @@ def choose_batch_size(cfg: DictConfig, build: Build) -> None:
     """
     if cfg.dataset.get("batch_size") != AUTO:
         return
+    total = cfg.dataset.get("global_batch_size")
     trial = cfg.copy()
     trial.dataset.batch_size = SMALLEST
+    if total is not None:
+        trial.dataset.global_batch_size = None
     seed_and_threads(cfg)
     device = device_without_trainer(cfg)
     found, module = build(trial)
@@ -81,35 +84,50 @@ def choose_batch_size(cfg: DictConfig, build: Build) -> None:
     bound = min(len(indices) for indices in data.part_indices().values())
     memory = estimate_step(module, data.shape, [], checkpointing=bool(cfg.activation_checkpointing))
     free = available_memory(device)
-    size = _estimated(memory, free, bound)
+    sizes = _sizes(bound) if total is None else _divisors(int(total))
+    size = _estimated(memory, free, sizes)
     if device.type == "cuda":
-        size = _tried(trial, build, min(2 * size, _power(bound)))
-    log.info("batch size     %d: the largest power of two that fits into %s", size, _describe(free, bound, size))
+        size = _tried(trial, build, [other for other in sizes if other <= 2 * size])
+    if total is None:
+        log.info("batch size     %d: the largest power of two that fits into %s", size, _describe(free, bound, size))
+    else:
+        log.info("batch size     %d: the largest part of %d images that fits into memory", size, total)
     cfg.dataset.batch_size = size
     _record(cfg, size)
 
 
-def _estimated(memory: StepMemory, free: int | None, bound: int) -> int:
-    """Return the largest size by the estimate; that of the data set if the available memory is unknown."""
+def _sizes(bound: int) -> list[int]:
+    """Return the powers of two from SMALLEST to ``bound``, in descending order."""
+    return [1 << power for power in reversed(range(1, max(bound, 1).bit_length()))]
+
+
+def _divisors(total: int) -> list[int]:
+    """Return ``total`` and the smaller powers of two from SMALLEST that divide it, in descending order."""
+    return [total, *(size for size in _sizes(total - 1) if total % size == 0)]
+
+
+def _estimated(memory: StepMemory, free: int | None, sizes: Sequence[int]) -> int:
+    """Return the largest size by the estimate; the first one if the available memory is unknown."""
     if free is None:
-        return _power(bound)
+        return sizes[0]
     fixed = memory.parameters + memory.gradients + 2 * memory.parameters  # state of Adam
-    size = min(largest_batch(int(SHARE * free) - fixed, memory), _power(bound))
-    if size < SMALLEST:
+    images = (int(SHARE * free) - fixed) // max(memory.image, 1)
+    size = next((size for size in sizes if size <= images), None)
+    if size is None:
         raise _nothing_fits(free)
     return size
 
 
-def _tried(cfg: DictConfig, build: Build, size: int) -> int:
-    """Return the largest size whose steps run on the GPU, from ``size`` downward."""
+def _tried(cfg: DictConfig, build: Build, sizes: Sequence[int]) -> int:
+    """Return the first of the sizes, in descending order, whose steps run on the GPU."""
     torch.cuda.set_per_process_memory_fraction(SHARE)
     try:
-        while size >= SMALLEST:
+        for size in sizes:
             try:
                 _train(cfg, build, size)
                 return size
             except torch.cuda.OutOfMemoryError:
-                size //= 2
+                pass  # its tensors are freed after this block
             _free_memory()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

@@ -57,6 +57,8 @@ def _obstacle_of(search: Search) -> str | None:
     if search.space.inputs != "images":
         return f"common steps do not support {search.space.inputs}"
     weights, arch = search.weight_step, search.arch_step
+    if search.images_per_pass is not None:
+        return "common steps take a single pass"
     for callback in search.callbacks:
         if not (isinstance(callback, Anneal) and callback.path.startswith(("relaxation.", "arch_step."))):
             return f"{method} has the callback {type(callback).__name__}"

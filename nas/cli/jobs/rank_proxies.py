@@ -43,7 +43,7 @@ from nas.utils.errors import NasError
 log = logging.getLogger(__name__)
 IRRELEVANT = (
     *("root", "download", "on_device", "eval_batch_size", "batch_size", "name", "split_record"),
-    *("test_list", "test_list_file"),
+    *("global_batch_size", "test_list", "test_list_file"),
 )
 """Options of a data set that do not change the images of a proxy."""
 

@@ -25,6 +25,7 @@ from nas.cli.build import (
     precision,
     seed_and_threads,
 )
+from nas.cli.checks.batch import apply_plan, plan_batches
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
@@ -32,6 +33,7 @@ from nas.cli.jobs.repeated_search import run_repetitions
 from nas.cli.run_dir.command import config_dir_flag
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import (
+    batch_figures,
     benchmark_figures,
     benchmark_tests,
     cpu_figures,
@@ -49,6 +51,7 @@ from nas.cli.worker_context import use_context
 from nas.data.kinds import DataSet
 from nas.objectives.classification import Classification
 from nas.searches.base import Search, SupernetSearch
+from nas.searches.gradient import GradientSearch
 from nas.searches.pruning.search import PruningSearch
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
@@ -68,6 +71,7 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
     checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path, cfg.paths.output)
     if checkpoint is None:
         choose_batch_size(cfg, build)
+    apply_plan(cfg)
     resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg))
     seed_and_threads(cfg)
     data, search = build(cfg)
@@ -93,10 +97,14 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
 
 
 def build(cfg: DictConfig) -> tuple[DataSet, Search]:
-    """Build the data set and the search."""
-    data = build_data(cfg)
+    """Build the data set and the search, whose steps are divided into passes by ``plan_batches``."""
+    plan = None if cfg.dataset.get("global_batch_size") is None else plan_batches(cfg)
+    data = build_data(cfg, **({} if plan is None else {"batch_size": plan.share}))
     follow_split(data, cfg.ckpt_path)
-    return data, build_search(cfg.method, build_space(cfg.space, data))
+    search = build_search(cfg.method, build_space(cfg.space, data))
+    if plan is not None and plan.passes > 1 and isinstance(search, GradientSearch):
+        search.accumulate(plan.size)
+    return data, search
 
 
 def _finish(
@@ -121,6 +129,7 @@ def _finish(
         "search_seconds": round(seconds, 3),
         **cpu_figures(callbacks),
         "step_seconds": step_seconds(callbacks),
+        **batch_figures(trainer, search),
         **network_cost(space, genotype),
         **_validation(trainer, search),
         **benchmark_tests(callbacks, genotype),

@@ -23,13 +23,21 @@ from nas.cli.build import (
     network_options,
     seed_and_threads,
 )
+from nas.cli.checks.batch import apply_plan
 from nas.cli.checks.inputs import check_genotype_inputs
 from nas.cli.checks.processes import refuse_nested_ddp
 from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.jobs.build_training import build_training, training_results
 from nas.cli.run_dir.environment import environment
-from nas.cli.run_dir.figures import estimated_memory, network_cost, published_figures, split_figures, step_seconds
+from nas.cli.run_dir.figures import (
+    batch_figures,
+    estimated_memory,
+    network_cost,
+    published_figures,
+    split_figures,
+    step_seconds,
+)
 from nas.cli.run_dir.genotype_name import genotype_name, source_run
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
@@ -65,6 +73,7 @@ def run(cfg: DictConfig) -> float | None:
     checkpoint = checkpoint_file(cfg.ckpt_path, cfg.paths.output)
     if checkpoint is None:
         choose_batch_size(cfg, lambda given: _build(given, genotype, entry)[:2])
+    apply_plan(cfg)
     resume = prepare_resume(cfg, checkpoint, **chosen_names(cfg), genotype=native_string(genotype))
     seed_and_threads(cfg)
     data, training, space, options = _build(cfg, genotype, entry, checkpoint is not None)
@@ -153,6 +162,7 @@ def _values(
         **_cost(training, space, genotype, options),
         "train_seconds": round(seconds, 3),
         "step_seconds": step_seconds(callbacks),
+        **batch_figures(trainer, training),
         "estimated_memory_bytes": estimated_memory(callbacks),
         **environment(training.device, str(trainer.precision)),
     }

@@ -33,6 +33,7 @@ LABELS = {
     "network.channels": "channels",
     "network.layers": "layers",
     "dataset.batch_size": "batch size",
+    "dataset.global_batch_size": "images per step",
     "trainer.limit_train_batches": "batches per epoch",
     "dataset.split": "split",
     "dataset.image_size": "image size",
@@ -41,7 +42,7 @@ LABELS = {
     "init_weights": "initial weights",
 }
 """Names of options to print; the differences in these come first, in this order."""
-OTHER_DATASET = ("dataset.batch_size", "dataset.split", "dataset.image_size")
+OTHER_DATASET = ("dataset.batch_size", "dataset.global_batch_size", "dataset.split", "dataset.image_size")
 """Options that are compared between different data sets."""
 IGNORED = ("trainer.limit_val_batches", "dataset.eval_batch_size", "method.callbacks.0.directory")
 """Options that change no result of a search."""

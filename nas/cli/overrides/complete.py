@@ -31,8 +31,17 @@ def complete(arguments: list[str], job: str, sweeping: bool, path: Sequence[Path
 
     ``path`` has the directories of the user's configuration; the records of runs are untrusted.
     """
-    arguments = resume(arguments, job, sweeping, path)
+    arguments = single_pass(resume(arguments, job, sweeping, path))
     return complete_sweep(arguments, partial(inherit, path=path)) if job == "train" else arguments
+
+
+def single_pass(arguments: list[str]) -> list[str]:
+    """Add dataset.batch_size=null if the command line sets dataset.global_batch_size alone.
+
+    The images of a device are then one pass, whatever the default of the data set is.
+    """
+    total, size = (value_of(arguments, f"dataset.{key}") for key in ("global_batch_size", "batch_size"))
+    return arguments if total in (None, "null") or size is not None else [*arguments, "dataset.batch_size=null"]
 
 
 def inherit(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas.cli.overrides.conf_dir import CONF
+from nas.cli.overrides.foreign_arguments import foreign_argument
 from nas.cli.overrides.hydra_internals import Override, missing_choice, refused_key
 from nas.cli.overrides.parse import key_of, parse
 from nas.cli.overrides.renamed import refuse_renamed, renamed
@@ -213,14 +214,14 @@ def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictCon
         if old is not None:
             return old
         if defaults is not None:
-            return _unknown_key(defaults, key)
+            return _unknown_key(defaults, key, line.partition("=")[2] or None)
     text = one_line(error) if str(error) else one_line(error.__cause__ or type(error).__name__)
     if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
         text = f"{text} {one_line(error.__cause__)}"
     return NasError(re.sub(r"\s*(full_key|object_type|reference_type)[:=].*", "", text))
 
 
-def _unknown_key(cfg: DictConfig, key: str) -> NasError:
+def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
     """Return the error for a key that does not exist, with the nearest of its siblings, or of all keys."""
     parent, _, leaf = key.rpartition(".")
     group = key.partition(".")[0]
@@ -235,7 +236,11 @@ def _unknown_key(cfg: DictConfig, key: str) -> NasError:
         return NasError(f"unknown key '{key}': {parent} has no keys. Check the file that it is read from.")
     if isinstance(siblings, DictConfig) and parent:
         return unknown("key", key, [f"{parent}.{name}" for name in map(str, siblings) if not name.startswith("_")])
-    near = _nearest(key, [name for name in _keys(cfg) if not name.startswith("hydra")])
+    names = [name for name in _keys(cfg) if not name.startswith("hydra")]
+    foreign = foreign_argument("search" if "method" in cfg else "train", key, value)
+    if foreign is not None and not any(name.rpartition(".")[2] == key for name in names):
+        return foreign
+    near = _nearest(key, names)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     groups = ", ".join(str(name) for name in cfg if name != "hydra")
     return NasError(f"unknown key '{key}': {hint}The top level has {groups}.")

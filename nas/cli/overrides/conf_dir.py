@@ -10,6 +10,6 @@ CONF = INSTALLED if INSTALLED.is_dir() else PACKAGE.parent / "conf"
 
 
 def group_choices(group: str) -> list[str]:
-    """Return the choices of a group, such as ``gdas/nas_bench_201``; fragments (``_NAME.yaml``) are none."""
+    """Return the choices of a group, such as ``gdas/nas_bench_201``; fragments (``_NAME.yaml``) are left out."""
     files = [path.relative_to(CONF / group).with_suffix("") for path in (CONF / group).rglob("*.yaml")]
     return sorted(path.as_posix() for path in files if not path.name.startswith("_"))

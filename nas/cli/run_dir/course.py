@@ -38,6 +38,10 @@ TRAINER = (
 """Options of the trainer that a resumed run must not change."""
 
 
+NEW = ("dataset.global_batch_size",)
+"""Options that earlier checkpoints do not have, and that have no effect if they are null."""
+
+
 def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] = PARTS, **more: Any) -> dict[str, Any]:
     """Return the options of a run that decide its course, by dotted key.
 
@@ -65,7 +69,8 @@ def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] =
     defaults = inspect.signature(pl.Trainer).parameters
     for key in TRAINER:
         found[f"trainer.{key}"] = plain.trainer.get(key, defaults[key].default)
-    return {key: json.loads(json.dumps(value, default=str)) for key, value in found.items()}
+    absent = [key for key in NEW if found.get(key) is None]
+    return {key: json.loads(json.dumps(value, default=str)) for key, value in found.items() if key not in absent}
 
 
 def _unused_training(cfg: DictConfig) -> str:

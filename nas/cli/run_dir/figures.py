@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 
 from nas.architecture.cell import Genotype
@@ -12,9 +13,13 @@ from nas.callbacks.guards.cpu_budget import CpuBudget
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
 from nas.callbacks.recording.memory import MemoryEstimate
 from nas.callbacks.recording.step_timer import StepTimer
+from nas.cli.run_dir.batch_plan import BatchPlan
+from nas.data.base import ImageData
 from nas.data.kinds import DataSet
 from nas.nn.macs import count_operations, count_parameters
+from nas.searches.base import SupernetSearch
 from nas.spaces.base import Space
+from nas.training.network_training import Training
 from nas.zoo.architectures import PublishedArchitecture
 
 
@@ -79,6 +84,22 @@ def step_seconds(callbacks: Iterable[Any]) -> float | None:
     """Return the median duration of a training step in seconds, None without a timer or with too few steps."""
     timer = next((callback for callback in callbacks if isinstance(callback, StepTimer)), None)
     return timer.median() if timer is not None else None
+
+
+def plan_of(trainer: pl.Trainer, module: pl.LightningModule) -> BatchPlan | None:
+    """Return the division of the images of a step of a trainer, None if the run takes no steps on batches."""
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, ImageData) or not isinstance(module, SupernetSearch | Training):
+        return None
+    size = module.images_per_pass if isinstance(module, SupernetSearch) else None
+    size = data.batch_size if size is None else size
+    return BatchPlan(trainer.world_size, trainer.accumulate_grad_batches * data.batch_size // size, size)
+
+
+def batch_figures(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
+    """Return the images per step on all devices and their division as text, empty for a run without such steps."""
+    plan = plan_of(trainer, module)
+    return {} if plan is None else {"images_per_step": plan.total, "batch": plan.describe()}
 
 
 def cpu_figures(callbacks: Iterable[Any]) -> dict[str, Any]:

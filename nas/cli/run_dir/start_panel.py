@@ -1,4 +1,4 @@
-"""End of the start of a run: the size of the network, and the panel with all rows of the start."""
+"""End of the start of a run: the sizes of network and batch, and the panel with all rows of the start."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 
+from nas.cli.run_dir.figures import plan_of
 from nas.cli.run_dir.terminal import finish_panel
 from nas.searches.base import SupernetSearch
 from nas.training.base import NetworkTraining
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class StartPanel(pl.Callback):
-    """Log the number of parameters before the first step, and print the panel of the start."""
+    """Log the number of parameters and the batch before the first step, and print the panel of the start."""
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -26,4 +27,7 @@ class StartPanel(pl.Callback):
         elif isinstance(pl_module, NetworkTraining):
             parameters = sum(parameter.numel() for parameter in pl_module.network.parameters())
             log.info("network        %.3f M parameters", parameters / 1e6)
+        plan = plan_of(trainer, pl_module)
+        if plan is not None:
+            log.info("batch          %s", plan.describe())
         finish_panel()

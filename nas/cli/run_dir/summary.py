@@ -152,6 +152,11 @@ def _export(values: Values) -> Iterator[Row]:
         yield "file", f"{values['file']} ({values['bytes'] / 1e6:.2f} MB)"
 
 
+def _batch(values: Values) -> Iterator[Row]:
+    if "batch" in values:
+        yield "batch", values["batch"]
+
+
 def _time(values: Values) -> Iterator[Row]:
     for job in ("search", "train"):
         if f"{job}_seconds" in values:
@@ -169,5 +174,6 @@ PARTS: Sequence[Callable[[Values], Iterator[Row]]] = (
     _language_model,
     _speed,
     _export,
+    _batch,
     _time,
 )

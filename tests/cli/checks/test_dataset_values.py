@@ -10,7 +10,8 @@ from nas.cli.main import prepare
 from nas.utils.errors import NasError
 from tests.support.error_tools import NB201, run
 
-OWN = "experiment=gdas/nas_bench_201 dataset=cifar100"
+OWN = "protocol=nas_bench_201_12_cifar10 dataset=cifar100"
+CUTOUT = "experiment=r_darts/dp dataset=imagenet16_120"
 FITTING = "dataset.split=halves dataset.mean=[0.5,0.5,0.5] dataset.std=[0.2,0.2,0.2]"
 TRAIN = f"genotype={NB201}"
 
@@ -18,15 +19,15 @@ TRAIN = f"genotype={NB201}"
 @pytest.mark.parametrize(
     ("job", "line", "keys", "fix"),
     [
-        ("search", OWN, "dataset.mean, dataset.std for dataset=cifar10", "dataset.mean=[0.50705882,"),
-        ("search", "experiment=gdas/nas_bench_201 dataset=digits", "dataset.std for", "dataset.mean=[0.3052]"),
+        ("train", OWN, "dataset.mean, dataset.std for dataset=cifar10", "dataset.mean=[0.50705882,"),
+        ("train", "protocol=nas_bench_201_12_cifar10 dataset=digits", "dataset.std for", "dataset.mean=[0.3052]"),
         (
-            "search",
+            "train",
             f"{OWN} {FITTING.split()[1]}",
             "sets dataset.std for dataset=cifar10",
             "dataset.std=[0.26745098,",
         ),
-        ("search", "experiment=r_darts/dp dataset=imagenet16_120", "dataset.cutout", "dataset.cutout=0"),
+        ("search", CUTOUT, "dataset.cutout", "dataset.cutout=0"),
         ("search", "experiment=te_nas/darts_imagenet dataset=cifar10", "dataset.image_size", "~dataset.color_jitter"),
         (
             "train",
@@ -49,7 +50,9 @@ def test_values_of_another_data_set_are_refused(job: str, line: str, keys: str, 
 @pytest.mark.parametrize(
     ("job", "line"),
     [
-        ("search", f"{OWN} {FITTING}"),
+        ("train", f"{OWN} {FITTING}"),
+        ("search", "experiment=drnas/nas_bench_201 dataset=cifar100"),
+        ("search", "experiment=gdas/nas_bench_201 dataset=digits"),
         ("search", "experiment=gdas/nas_bench_201 dataset=cifar10"),
         ("search", "experiment=gdas/nas_bench_201 dataset=synthetic dataset.split=halves"),
         ("search", "experiment=r_darts/dp dataset=cifar100"),
@@ -70,6 +73,6 @@ def test_advice_of_the_refusal_works() -> None:
 
 
 def test_jobs_of_a_sweep_refuse_values_of_another_data_set(tmp_path: Path) -> None:
-    done = run("search", "-m", *OWN.split(), f"hydra.sweep.dir={tmp_path}")
+    done = run("search", "-m", *CUTOUT.split(), f"hydra.sweep.dir={tmp_path}")
     assert done.code == 1 and "Traceback" not in done.said + done.erred
-    assert (tmp_path / "0" / "failure.txt").read_text().startswith("dataset=cifar100: experiment=gdas/nas_bench_201")
+    assert (tmp_path / "0" / "failure.txt").read_text().startswith("dataset=imagenet16_120: experiment=r_darts/dp")

@@ -91,7 +91,7 @@ def test_size_is_halved_until_steps_fit(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(nas.cli.jobs.batch_size, "_train", train)
     for function in ("set_per_process_memory_fraction", "empty_cache", "reset_peak_memory_stats"):
         monkeypatch.setattr(torch.cuda, function, lambda *args: None)
-    assert _tried(None, None, 64) == 16  # type: ignore[arg-type]
+    assert _tried(None, None, [64, 32, 16, 8]) == 16  # type: ignore[arg-type]
     assert tried == [64, 32, 16]
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from nas.data.cifar import Cifar10, Cifar100
-from nas.data.pipeline.archive import Archive
 from nas.data.splits import official
 from nas.data.splits.official import EQUAL_HALVES
 from nas.utils.remote_file import RemoteFile
-from tests.support.cifar_tools import CifarSite, md5_of, unpack_files
+from tests.support.cifar_tools import CifarSite, cifar100_contents, unpack_files, write_cifar100
 from tests.support.compose_tools import CONF
 from tests.support.error_tools import run
 
@@ -28,7 +25,7 @@ TINY = ("space.channels=4", "epochs=1", "threads=1", "dataset.batch_size=4", "tr
 EXPERIMENTS = sorted(
     str(path.relative_to(CONF / "experiment").with_suffix(""))
     for path in (CONF / "experiment").rglob("*.yaml")
-    if "- /experiment/_autodl_cifar10" in path.read_text()
+    if "- /experiment/_autodl" in path.read_text()
 )
 
 
@@ -45,19 +42,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = unpack_files(tmp_path / "data", site.files)
     monkeypatch.setattr(Cifar10, "archive", site.archive)
     monkeypatch.setattr(Cifar10, "split_list", file_of("cifar-split.txt", LIST))
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 3072)).astype(np.uint8)
-    part = pickle.dumps({b"data": pixels, b"fine_labels": list(range(20))}, 4)
-    files = {
-        "train": part,
-        "test": part,
-        "meta": pickle.dumps({b"fine_label_names": [b"%d" % i for i in range(100)]}, 4),
-    }
-    sums = {name: md5_of(content) for name, content in files.items()}
-    monkeypatch.setattr(Cifar100, "archive", Archive("file:///nowhere.tar.gz", "none", "cifar-100-python", sums))
+    monkeypatch.setattr(Cifar100, "archive", write_cifar100(folder, cifar100_contents()))
     monkeypatch.setattr(Cifar100, "split_list", file_of("cifar100-test-split.txt", TEST_LIST))
-    (folder / "cifar-100-python").mkdir()
-    for name, content in files.items():
-        (folder / "cifar-100-python" / name).write_bytes(content)
     yield folder
     official._fetch_once.cache_clear()
 
