@@ -76,7 +76,8 @@ def result_chart(groups: Sequence[Group], name: str, identifier: str) -> Chart:
         text = ", ".join(f"{group.name} {fmean(group.results(name)):.2f}" for group in reversed(having))
         svg = inline_svg(figure, identifier, f"Means of {title_of(name)}: {text}.")
     note = "Gray: seeds. Colored: mean and standard deviation (n - 1)."
-    return Chart(title_of(name).capitalize(), svg, (), note + _omitted(len(found), f"the best {MAX_GROUPS}"))
+    title = title_of(name)
+    return Chart(title[:1].upper() + title[1:], svg, (), note + _omitted(len(found), f"the best {MAX_GROUPS}"))
 
 
 def rank_chart(ranks: Ranks, groups: Sequence[Group], name: str) -> Chart:
