@@ -46,6 +46,22 @@ class Snip(LayerwiseProxy):
 
 
 @check_ranges(batch_size=COUNT)
+class Plain(LayerwiseProxy):
+    """The sum of g * w with its sign, the measure "plain" of zero-cost-nas.
+
+    Of a convolution before a batch norm it is zero up to rounding, because scaling the kernel has no effect.
+    """
+
+    name = "plain"
+
+    def __init__(self, batch_size: int = 64) -> None:
+        self.batch_size = batch_size
+
+    def layer_scores(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        return Snip(self.batch_size, signed=True).layer_scores(network, batch, generator)
+
+
+@check_ranges(batch_size=COUNT)
 class Grasp(LayerwiseProxy):
     """GraSP (Wang et al., ICLR 2020): the sum of -w * (Hg), with the sign of zero-cost-nas.
 

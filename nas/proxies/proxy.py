@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -73,15 +73,18 @@ def weight_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
 
 
 @contextmanager
-def stateless_forward(network: nn.Module) -> Iterator[Forward]:
-    """Yield the network in training mode as a function of images that does not change any buffer."""
+def stateless_forward(network: nn.Module, state: Mapping[str, Tensor] | None = None) -> Iterator[Forward]:
+    """Yield the network in training mode as a function of images that does not change any buffer.
+
+    ``state`` replaces parameters by name.
+    """
     modes = [(module, module.training) for module in network.modules()]
     norms = {n: m for n, m in network.named_modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats}
     other_buffers = [name for name, _ in network.named_buffers() if name.rpartition(".")[0] not in norms]
 
     def forward(x: Tensor) -> Tensor:
         buffers = {name: network.get_buffer(name).clone() for name in other_buffers}
-        logits: Tensor = functional_call(network, buffers, (x,))
+        logits: Tensor = functional_call(network, {**buffers, **(state or {})}, (x,))
         return logits
 
     network.train()

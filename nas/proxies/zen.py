@@ -77,7 +77,7 @@ class Zen(Proxy):
         generator: torch.Generator,
         buffers: dict[str, Tensor],
     ) -> Tensor:
-        state = _gaussian(network, generator) | buffers
+        state = gaussian_weights(network, generator) | buffers
         x, e = (_normal(like, generator).to(like.device) for _ in range(2))
         if not x.is_cuda:  # faster for the pooling and batch norm of a CPU
             x, e = (part.contiguous(memory_format=torch.channels_last) for part in (x, e))
@@ -98,7 +98,7 @@ def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype)
 
 
-def _gaussian(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+def gaussian_weights(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
     """Return Gaussian weights of convolutions and linear layers; other parameters as in a new batch norm."""
     state: dict[str, Tensor] = {}
     weights: dict[str, Tensor] = {}

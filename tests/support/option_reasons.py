@@ -62,6 +62,7 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
     "RecalibrateBatchNorm": {"seed": "of dropout and drop path"},
     "supernet_accuracy": {"supernet_dir": "tests/blackbox/evaluators/test_supernet.py"},
     "Naswot": {"dead": "all ReLUs of the small network are alive: tests/proxies/test_naswot.py"},
+    "EpeNas": {"classes": "of more than 100 classes: tests/proxies/test_epe_nas.py"},
     "LinearRegions": {"chunk": "tests/proxies/test_linear_regions.py"},
     "LanguageModelTraining": {
         **dict.fromkeys(("averaging", "patience", "skip_recent"), "tests/training/test_language_model.py"),

@@ -26,7 +26,22 @@ from nas.nn.edges.skips import AuxiliarySkip, NoisySkip
 from nas.objectives.beta_decay import BetaDecay
 from nas.objectives.perturbation import Adversarial, RandomNoise
 from nas.objectives.reinforce import ReinforceObjective
-from nas.proxies import gradient_based, jacob_cov, linear_regions, naswot, ntk, params_macs, synflow, zen
+from nas.proxies import (
+    az_nas,
+    epe_nas,
+    gradient_based,
+    jacob_cov,
+    linear_regions,
+    meco,
+    naswot,
+    ntk,
+    params_macs,
+    swap,
+    synflow,
+    wrcor,
+    zen,
+    zico,
+)
 from nas.proxies.fisher import Fisher
 from nas.relaxations.block_gumbel import BlockCategorical, BlockGumbel
 from nas.relaxations.dirichlet import Dirichlet
@@ -252,6 +267,22 @@ PARTS: dict[str, Sequence[Options]] = {
     "nas.proxies.ntk.Ntk": proxies(ntk.Ntk, batch_size=5, float64=False),
     "nas.proxies.params_macs.Macs": proxies(params_macs.Macs, bias=True),
     "nas.proxies.synflow.Synflow": proxies(synflow.Synflow, bn=True, keep=["Reduction"]),
+    "nas.proxies.gradient_based.Plain": proxies(gradient_based.Plain, batch_size=5),
+    "nas.proxies.zico.Zico": proxies(zico.Zico, batch_size=5, batches=3),
+    "nas.proxies.swap.Swap": [
+        Options(
+            swap.Swap,
+            {"batch_size": 6, "repeats": 1},
+            {"batch_size": 5, "repeats": 2, "mu": {"mu": 1.0, "sigma": 9.0}, "sigma": {"mu": 1.0, "sigma": 3.0}},
+            see.score,
+        )
+    ],
+    "nas.proxies.meco.Meco": proxies(meco.Meco, channels=2),
+    "nas.proxies.epe_nas.EpeNas": proxies(epe_nas.EpeNas, batch_size=5),
+    "nas.proxies.wrcor.WrCor": proxies(wrcor.WrCor, batch_size=5, also=["ReluConvNorm"]),
+    "nas.proxies.az_nas.Expressivity": proxies(az_nas.Expressivity, batch_size=5),
+    "nas.proxies.az_nas.Progressivity": proxies(az_nas.Progressivity, batch_size=5),
+    "nas.proxies.az_nas.Trainability": proxies(az_nas.Trainability, batch_size=5),
     "nas.proxies.zen.Zen": [
         Options(
             zen.Zen,

@@ -1,0 +1,74 @@
+"""SWAP-Score (Peng et al., ICLR 2024): number of activation patterns of units over a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.nn.macs import count_parameters
+from nas.proxies.linear_regions import count_distinct_rows
+from nas.proxies.proxy import Batch, Proxy, stateless_forward
+from nas.proxies.zen import gaussian_weights
+from nas.utils.ranges import COUNT, FINITE, POSITIVE, check_ranges
+
+
+@check_ranges(batch_size=COUNT, repeats=COUNT, mu=FINITE, sigma=POSITIVE)
+class Swap(Proxy):
+    """Number of distinct patterns of signs that units of feature maps have over the images, averaged over weights.
+
+    The units are the outputs of all ReLUs on feature maps. The weights of convolutions and linear layers are standard
+    normal. N images have at most 2^N patterns, so the score saturates with few images. With ``mu`` and ``sigma`` the
+    score is multiplied by exp(-(P - mu)^2 / sigma), P being the thousands of parameters (regularized SWAP-Score).
+
+    Args:
+        batch_size: number of images.
+        repeats: number of samples of the weights.
+        mu: center of the size factor, in thousand parameters; None: no factor.
+        sigma: width of the size factor; it is not squared, as in the authors' code.
+    """
+
+    name = "swap"
+    min_images = 2
+
+    def __init__(
+        self, batch_size: int = 16, repeats: int = 32, mu: float | None = None, sigma: float | None = None
+    ) -> None:
+        self.batch_size = batch_size
+        self.repeats = repeats
+        self.mu = mu
+        self.sigma = sigma
+
+    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
+        counts = [
+            count_distinct_rows(unit_signs(network, batch[0], gaussian_weights(network, generator)).T)
+            for _ in range(self.repeats)
+        ]
+        return sum(counts) / len(counts) * self.size_factor(network)
+
+    def size_factor(self, network: nn.Module) -> float:
+        """Return the factor of the number of parameters, 1 without ``mu`` and ``sigma``."""
+        if self.mu is None or self.sigma is None:
+            return 1.0
+        return math.exp(-((count_parameters(network) / 1000 - self.mu) ** 2) / self.sigma)
+
+
+def unit_signs(network: nn.Module, x: Tensor, state: Mapping[str, Tensor] | None = None) -> Tensor:
+    """Return whether each unit behind a ReLU is positive, bool [images, units]; ``state`` replaces parameters."""
+    signs: list[Tensor] = []
+
+    def save(relu: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+        if inputs[0].dim() == 4:
+            signs.append((output.detach() > 0).flatten(1))
+
+    hooks = [module.register_forward_hook(save) for module in network.modules() if isinstance(module, nn.ReLU)]
+    try:
+        with stateless_forward(network, state) as forward, torch.no_grad():
+            forward(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.cat(signs, dim=1)

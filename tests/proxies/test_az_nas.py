@@ -1,0 +1,56 @@
+"""Entropies and spectral norms of AZ-NAS."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from nas.proxies.az_nas import Expressivity, Progressivity, Trainability, block_spectra, feature_entropy, trainability
+from tests.support.proxy_tools import random_batch, small_network
+
+DOUBLE = torch.float64
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_entropy_is_that_of_the_normalized_spectrum() -> None:
+    feature = torch.randn(6, 3, 4, 4, generator=generator(), dtype=DOUBLE) * torch.tensor([1.0, 2.0, 3.0]).view(
+        1, 3, 1, 1
+    )
+    rows = feature.transpose(0, 1).flatten(1).numpy()
+    spectrum = np.linalg.eigvalsh(np.cov(rows, bias=True))
+    share = spectrum / spectrum.sum()
+    assert float(feature_entropy(feature)) == pytest.approx(-(share * np.log(share + 1e-8)).sum(), rel=1e-9)
+    repeated = feature[:, [0, 0, 0]]
+    assert float(feature_entropy(repeated)) == pytest.approx(0.0, abs=1e-6), "a spectrum of one value"
+
+
+def test_spectral_norm_of_a_linear_block() -> None:
+    """The gradient of an orthogonal 1x1 convolution keeps the size of its sign pattern."""
+    torch.manual_seed(0)
+    weight = torch.linalg.qr(torch.randn(4, 4, dtype=DOUBLE))[0]
+    before = torch.randn(50, 4, 6, 6, dtype=DOUBLE).requires_grad_()
+    for scale in (1.0, 3.0):
+        after = F.conv2d(before, scale * weight[:, :, None, None])
+        signs = torch.randint(0, 2, after.shape).double() * 2 - 1
+        norm = block_spectra([before, after], [signs])
+        assert float(norm) == pytest.approx(scale, rel=0.1), "v v^T is close to the identity"
+    assert float(trainability(torch.tensor([1.0]))) == pytest.approx(0, abs=1e-5)
+    assert float(trainability(torch.tensor([2.0, 1.0]))) == pytest.approx(-0.25, abs=1e-5)
+
+
+def test_az_nas_scores_depend_on_the_generator_and_not_on_the_images() -> None:
+    network = small_network(torch.float32)
+    for proxy in (Expressivity(), Progressivity(), Trainability()):
+        found = proxy(network, random_batch(6, torch.float32), generator())
+        other = random_batch(6, torch.float32)
+        assert found == proxy(network, (other[0] + 1, other[1]), generator()) and math.isfinite(found)
+        assert found != proxy(network, other, torch.Generator().manual_seed(1))
+    assert Progressivity().of_entropies(torch.tensor([1.0, 3.0, 2.5])) == -0.5
+    assert Expressivity().of_entropies(torch.tensor([1.0, 3.0, 2.5])) == 6.5

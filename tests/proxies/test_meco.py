@@ -1,0 +1,37 @@
+"""MeCo: smallest eigenvalues of correlations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nas.proxies.meco import Meco, smallest_eigenvalue
+
+DOUBLE = torch.float64
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_meco_takes_the_smallest_eigenvalue_of_the_correlation() -> None:
+    rows = torch.randn(4, 30, generator=generator(), dtype=DOUBLE)
+    expected = np.linalg.eigvalsh(np.corrcoef(rows.numpy()))[0]
+    assert float(smallest_eigenvalue(rows)) == pytest.approx(expected, rel=1e-9)
+    rows[2] = 1.0
+    assert float(smallest_eigenvalue(rows)) == pytest.approx(0.0, abs=1e-12), "a constant channel has zero correlations"
+    assert float(smallest_eigenvalue(torch.randn(3, 1))) == 0
+    assert float(smallest_eigenvalue(torch.randn(9, 4, dtype=DOUBLE))) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_meco_counts_each_module_and_scales_sampled_channels() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 16, 3, padding=1)
+    network, x = nn.Sequential(conv), torch.randn(1, 3, 9, 9)
+    (inner, one), (outer, two) = Meco().module_scores(network, x, generator())
+    assert (inner, outer) == ("0", "") and one == two > 0
+    index = torch.randperm(16, generator=generator())[:8]
+    expected = 2 * smallest_eigenvalue(conv(x)[0].detach().flatten(1)[index])
+    assert float(Meco(channels=8).module_scores(network, x, generator())[0][1]) == pytest.approx(float(expected))

@@ -1,0 +1,29 @@
+"""SWAP-Score: patterns of units over the images."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from nas.proxies.swap import Swap, unit_signs
+from tests.support.proxy_tools import random_batch, small_network
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_swap_counts_patterns_over_the_images() -> None:
+    network, (x, _) = small_network(), random_batch(5)
+    signs = unit_signs(network, x)
+    patterns = {tuple(column) for column in signs.T.tolist()}
+    assert 2 < len(patterns) <= 2**5
+    state = {name: torch.zeros_like(p) for name, p in network.named_parameters()}
+    assert not unit_signs(network, x, state).any(), "the parameters are replaced"
+    found = Swap(repeats=3)(network, random_batch(5), generator())
+    assert 2 < found <= 2**5 and found != Swap(repeats=1)(network, random_batch(5), generator())
+    size = sum(p.numel() for p in network.parameters()) / 1000
+    regularized = Swap(repeats=3, mu=size - 1, sigma=2.0)(network, random_batch(5), generator())
+    assert regularized == pytest.approx(found * math.exp(-0.5), rel=1e-9)
