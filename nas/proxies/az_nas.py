@@ -130,7 +130,7 @@ def kaiming_weights(network: nn.Module, generator: torch.Generator) -> dict[str,
         elif isinstance(module, nn.BatchNorm2d) and module.affine:
             state[f"{name}.weight"] = torch.ones_like(module.weight)
         if getattr(module, "bias", None) is not None:
-            state[f"{name}.bias"] = torch.zeros_like(module.bias)  # type: ignore[arg-type]
+            state[f"{name}.bias"] = torch.zeros_like(module.bias)
     return state
 
 
