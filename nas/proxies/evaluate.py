@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from nas.architecture.cell import NONE, CellGenotype, Genotype
+from nas.proxies.combined import Combined
 from nas.proxies.linear_regions import sample_crops
 from nas.proxies.precision import in_float32
 from nas.proxies.proxy import Batch, Proxy, check_batch_size
 from nas.spaces.base import Space
 from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
+
+T = TypeVar("T")
 
 
 class BatchSource(Protocol):
@@ -73,13 +77,25 @@ class ProxyEvaluator:
         genotype = genotype_in(self.space, genotype)
         if self.proxy.needs_signal and not all(output_reads_input(cell) for cell in genotype.cells.values()):
             return worst
+        if isinstance(self.proxy, Combined) and not self.proxy.references:
+            self.proxy.references = list(self._measure_references(self.proxy))
+        score = self._measure(genotype, self.proxy)
+        return score if math.isfinite(score) else worst
+
+    def _measure(self, genotype: Genotype, function: Callable[[torch.nn.Module, Batch, torch.Generator], T]) -> T:
+        """Apply a function to the network of a genotype, with weights and a generator of the evaluator's seed."""
         batch = self.batch()
         device = batch[0].device
         with in_float32(device), torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
             network = self._build_network(genotype).to(device)
-            score = self.proxy(network, batch, torch.Generator().manual_seed(self.seed))
-        return score if math.isfinite(score) else worst
+            return function(network, batch, torch.Generator().manual_seed(self.seed))
+
+    def _measure_references(self, proxy: Combined) -> Iterator[Sequence[float]]:
+        """Yield the scores of random architectures by all parts of a combined proxy."""
+        rng = random.Random(self.seed)
+        for _ in range(proxy.reference_count):
+            yield self._measure(self.space.sample(rng), proxy.parts)
 
     def batch(self) -> Batch:
         """Return the fixed mini-batch, which is sampled at the first call."""

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.deploy.published_weights import load_published_weights
 from nas.proxies.az_nas import Expressivity, Progressivity, block_spectra, feature_entropy, features, trainability
+from nas.proxies.combined import combine_ranks
 from nas.proxies.epe_nas import EpeNas, class_score
 from nas.proxies.gradient_based import Plain
 from nas.proxies.l2_norm import L2Norm
@@ -142,3 +144,15 @@ def test_sampled_channels_are_scaled() -> None:
     proxy = Meco(channels=8)
     (_, first), (_, second) = proxy.module_scores(network, torch.randn(1, 3, 9, 9), torch.Generator().manual_seed(0))
     assert float(first) > 0 and float(second) > 0
+
+
+def test_combination_of_ranks_matches_az_nas(golden: Callable[[str], Golden]) -> None:
+    stored = golden("zcr_az_rank_a")
+    names = ("expressivity64", "progressivity64", "trainability64", "complexity64")
+    found = np.array(combine_ranks(np.stack([stored.arrays[name] for name in names], axis=1).tolist()))
+    assert_golden(stored, "aggregate64", found)
+    assert_golden(stored, "best", np.int64(found.argmax()))
+    assert_golden(stored, "order", np.argsort(-found, kind="stable"))
+    ranks = stats.rankdata(found), stats.rankdata(stored.arrays["accuracy64"])
+    assert_golden(stored, "kendall64", stats.kendalltau(*ranks)[0])
+    assert_golden(stored, "spearman64", stats.spearmanr(*ranks)[0])

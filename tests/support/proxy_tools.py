@@ -42,7 +42,7 @@ def proxy_batches() -> ProxyBatches:
 
 
 def load_proxy(file: Path) -> Proxy:
-    """Instantiate a proxy from its configuration, with fewer repeats of Zen-score and SWAP-Score."""
-    options = {"repeats": 2} if file.stem in ("zen", "swap") else {}
+    """Instantiate a proxy from its configuration, with fewer repeats or references."""
+    options = {"zen": {"repeats": 2}, "swap": {"repeats": 2}, "combined": {"references": 3}}.get(file.stem, {})
     found: Proxy = instantiate(OmegaConf.load(file), **options)
     return found

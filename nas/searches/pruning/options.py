@@ -8,6 +8,7 @@ import torch
 
 from nas.architecture.cell import NONE
 from nas.nn.ops import OPS
+from nas.proxies.combined import Combined
 from nas.proxies.linear_regions import CROP_SIZE
 from nas.proxies.proxy import Proxy, check_batch_size
 from nas.spaces.base import Space
@@ -35,6 +36,11 @@ def check_options(
             raise NasError(
                 f"method.proxies: {proxy} is not a proxy. Use 'method.proxies=[${{proxy}}]' proxy=NAME, or "
                 "method.proxies=[{_target_:nas.proxies.naswot.Naswot}]."
+            )
+        if isinstance(proxy, Combined):
+            raise NasError(
+                "method.proxies: a pruning search combines the ranks of its proxies itself. List them in "
+                "method.proxies in place of combined."
             )
     if init not in ("paper", "reference_code"):
         raise unknown("method.init", init, ["paper", "reference_code"])
