@@ -21,9 +21,9 @@ class EpeNas(Proxy):
     """Sums of logarithms of the correlations of input gradients of images with the same label.
 
     s_c is the sum of log(|r| + 1e-5) over all pairs of images of class c. The score is the sum of |s_c|. With more than
-    100 classes it is the sum of |s_a - s_b| over pairs of classes, with s_c divided by the images of the class, and
-    divided by the number of classes; classes with a single image are left out. The score is NaN if the gradient of an
-    image is constant, as in DARTS networks whose last cell ends with batch norms alone.
+    100 classes s_c is divided by the images of its class. The score is then the sum of |s_a - s_b| over pairs of
+    classes, divided by the number of classes; classes with a single image are left out. The score is NaN if the
+    gradient of an image is constant, as in DARTS networks whose last cell ends with batch norms alone.
 
     Args:
         batch_size: number of images.
