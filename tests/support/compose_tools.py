@@ -40,6 +40,7 @@ REFUSED = {
     ("lambda_darts", "nats_size"): "alignment",
     ("oles", "nats_size"): "OpEarlyStopping",
     ("lora_darts", "nats_size"): "LowRankAdaptation",
+    ("gm_nas", "nats_size"): "SplitEdges",
     ("dots", "nas_bench_201"): "keep all their edges",
     ("dots", "nats_size"): "keep all their edges",
     **{(m, s): "mix" for m in SIZED for s in (*(f"darts{s}" for s in S1_TO_S4), "nas_bench_201", "recurrent")},

@@ -79,6 +79,13 @@ class SplitEdges(pl.Callback):
         """Return the epoch of each split in a run of ``epochs``; splits before the first epoch are left out."""
         return [epoch * epochs // self.of for epoch in self.epochs]
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if not isinstance(pl_module, GradientSearch) or not pl_module.supernet.cell_types():
+            space = pl_module.space.name if isinstance(pl_module, GradientSearch) else "none"
+            raise NasError(
+                f"SplitEdges: space={space} has no cells with ops on edges. Use space=nas_bench_201 or darts."
+            )
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.max_epochs is None or trainer.max_epochs < 1 or not isinstance(pl_module, GradientSearch):
             raise NasError("SplitEdges: needs a gradient search with trainer.max_epochs. Set epochs to a whole number.")
