@@ -22,8 +22,8 @@ def test_swap_counts_patterns_over_the_images() -> None:
     assert 2 < len(patterns) <= 2**5
     state = {name: torch.zeros_like(p) for name, p in network.named_parameters()}
     assert not unit_signs(network, x, state).any(), "the parameters are replaced"
-    found = Swap(repeats=3)(network, random_batch(5), generator())
-    assert 2 < found <= 2**5 and found != Swap(repeats=1)(network, random_batch(5), generator())
+    found = Swap(repeats=3)(network, random_batch(12), generator())
+    assert 2 < found < 2**12 and found != Swap(repeats=1)(network, random_batch(12), generator())
     size = sum(p.numel() for p in network.parameters()) / 1000
-    regularized = Swap(repeats=3, mu=size - 1, sigma=2.0)(network, random_batch(5), generator())
+    regularized = Swap(repeats=3, mu=size - 1, sigma=2.0)(network, random_batch(12), generator())
     assert regularized == pytest.approx(found * math.exp(-0.5), rel=1e-9)

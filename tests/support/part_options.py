@@ -272,8 +272,8 @@ PARTS: dict[str, Sequence[Options]] = {
     "nas.proxies.swap.Swap": [
         Options(
             swap.Swap,
-            {"batch_size": 6, "repeats": 1},
-            {"batch_size": 5, "repeats": 2, "mu": {"mu": 1.0, "sigma": 9.0}, "sigma": {"mu": 1.0, "sigma": 3.0}},
+            {"batch_size": 12, "repeats": 1},  # fewer images saturate
+            {"batch_size": 11, "repeats": 2, "mu": {"mu": 1.0, "sigma": 9.0}, "sigma": {"mu": 1.0, "sigma": 3.0}},
             see.score,
         )
     ],

@@ -57,7 +57,8 @@ class History(pl.Callback):
         if not isinstance(pl_module, Search):
             return
         genotype = pl_module.genotype()
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # sorted, because the order of the first use differs in a resumed run
+        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         line: dict[str, Any] = {
             "epoch": trainer.current_epoch,
             **metrics,
