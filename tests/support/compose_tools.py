@@ -41,6 +41,8 @@ REFUSED = {
     ("oles", "nats_size"): "OpEarlyStopping",
     ("lora_darts", "nats_size"): "LowRankAdaptation",
     ("gm_nas", "nats_size"): "SplitEdges",
+    ("dots", "darts_s2"): "no choice",
+    ("dots", "darts_s4"): "no choice",
     ("dots", "nas_bench_201"): "keep all their edges",
     ("dots", "nats_size"): "keep all their edges",
     **{(m, s): "mix" for m in SIZED for s in (*(f"darts{s}" for s in S1_TO_S4), "nas_bench_201", "recurrent")},

@@ -98,6 +98,12 @@ class DotsStages(pl.Callback):
         if not isinstance(search.relaxation, Topology):
             raise NasError("DotsStages: method.relaxation has no pairs of edges. Set method.relaxation to Topology.")
         search.space.deepen(search.space.cells, 0)
+        groups = [g for name in search.space.cells for g in search.relaxation.groups(name, search.masks.table(name))]
+        if max(int(group.sum(dim=1).max()) for group in groups) < 2:
+            raise NasError(
+                f"DotsStages: space={search.space.name} has one op of each group per edge, so the operation search has "
+                "no choice. Use space=darts."
+            )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epochs, epoch = trainer.max_epochs, trainer.current_epoch
