@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.compose_tools import script, succeeded
 from tests.support.error_tools import NB201, run
 from tests.support.resume_tools import assert_equal
 
@@ -87,3 +88,19 @@ def test_mistakes_are_refused_in_one_line(arguments: tuple[str, ...], phrases: t
     if "dataset=digits" in given:
         given = [a for a in given if a != "dataset=text_synthetic"]
     run("train", *given, f"hydra.run.dir={tmp_path}/run").refused(*phrases)
+
+
+@pytest.mark.slow
+def test_two_ranks_train_as_one(tmp_path: Path) -> None:
+    """Without dropout the ranks share the columns of the same batches, so the weights are those of a single rank."""
+    names = ("word", "embedding", "input", "hidden", "output")
+    options = (*SMALL, *(f"network.{name}_dropout=0" for name in names), "text_training.optimizer.lr=2")
+    for trainer, directory in (("cpu", "one"), ("ddp_cpu", "two")):
+        place = f"hydra.run.dir={tmp_path / directory}"
+        succeeded(script("train", *options, f"trainer={trainer}", place, cwd=tmp_path))
+    one, two = (torch.load(tmp_path / name / "model.pt", weights_only=True)["state_dict"] for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    first, second = summary(tmp_path / "one"), summary(tmp_path / "two")
+    assert (first["tokens"], first["val_tokens"]) == (second["tokens"], second["val_tokens"])
+    assert second["test_perplexity"] == pytest.approx(first["test_perplexity"], rel=1e-4)
