@@ -15,12 +15,13 @@ from tests.support.error_tools import run
 from tests.support.resume_tools import assert_same_results, checkpoint
 
 SMALL = [*small("recurrent"), *TEXT, "~callbacks.cell_plots", "method.weight_step.optimizer.lr=1"]
+LEARNING = ["space.output_dropout=0", "space.input_dropout=0", "dataset.size=1600"]
 LIMIT = "trainer.max_steps"
 
 
 @pytest.mark.parametrize("method", ["darts_2nd", pytest.param("gdas", marks=pytest.mark.slow)])
 def test_stopped_search_resumes_exactly_and_lowers_the_perplexity(method: str, tmp_path: Path) -> None:
-    given = [f"method={method}", *SMALL, "epochs=3"]
+    given = [f"method={method}", *SMALL, *LEARNING, "epochs=3"]
     whole, limited = tmp_path / "whole", tmp_path / "limited"
     run("search", *given, f"hydra.run.dir={whole}").succeeded()
     steps = checkpoint(whole)["global_step"]
