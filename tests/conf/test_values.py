@@ -78,6 +78,7 @@ VALUES: tuple[Any, ...] = (-1, 0, math.nan, math.inf, 1.5, 1e30, "word")
 """Values that are tried for each number."""
 SEEN: set[tuple[str, str]] = set()
 """Numbers that an earlier test of this process has tried."""
+EPOCHS = "epochs=${method.epochs}"  # a small data set has a number of its own
 STARTS: dict[str, list[str]] = {
     **{f"method={name}": ["search", *tiny(name)] for name in searches()},
     **{f"evaluator={name}": ["search", *tiny("random_search"), f"evaluator={name}"] for name in choices("evaluator")},
@@ -87,7 +88,10 @@ STARTS: dict[str, list[str]] = {
         for name in choices("dataset")
         if name not in ("folder", "imagenet", "hf")
     },
-    **{f"space={name}": ["search", "method=darts", *data_of(name), f"space={name}"] for name in choices("space")},
+    **{
+        f"space={name}": ["search", "method=darts", *data_of(name), f"space={name}", EPOCHS]
+        for name in choices("space")
+    },
     **{f"callbacks={name}": ["search", *tiny("darts"), f"callbacks={name}"] for name in choices("callbacks")},
     "train": ["train", "genotype=x", *DATA],
 }
