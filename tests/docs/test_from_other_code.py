@@ -40,11 +40,17 @@ AUTHORS = [
     "`cd cnn && python train.py --auxiliary --cutout`",
     "`cd cnn && python train_imagenet.py --auxiliary`",
     "`cd cnn && python visualize.py DARTS`",
+    "`cd rnn && python train_search.py --unrolled`",
+    "`cd rnn && python train.py`",
+    "`cd rnn && python train.py --data ../data/wikitext-2",
+    "`cd rnn && python test.py --model_path ptb_model.pt`",
 ]
 """Commands of the READMEs, or parts of them."""
 COMMANDS = sorted({(job, tuple(given)) for job, given in commands(PAGE) if not given[0].startswith("--")})
-SEARCHES = [given for job, given in COMMANDS if job == "search"]
-TRAININGS = [given for job, given in COMMANDS if job == "train" and "mode=eval" not in given]
+IMAGES = [(job, given) for job, given in COMMANDS if not any("recurrent" in word or "RNN" in word for word in given)]
+"""The commands on images; tests of the recurrent space run the others."""
+SEARCHES = [given for job, given in IMAGES if job == "search"]
+TRAININGS = [given for job, given in IMAGES if job == "train" and "mode=eval" not in given]
 BATCHES = ("dataset.batch_size=8", "dataset.global_batch_size=null")
 STEPS = ("epochs=2", "threads=1", "trainer.limit_train_batches=2")
 PROXIES = (
@@ -70,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reduced_data(line: str, folder: Path) -> list[str]:
     """Return the overrides for a few images: random ones, or files in place of ImageNet."""
     if "imagenet" not in line or "imagenet16" in line:
-        return ["dataset=synthetic", "dataset.shape=[3,32,32]", "dataset.size=32", "dataset.test_size=8", *BATCHES]
+        return ["dataset=synthetic", "dataset.shape=[3,32,32]", "dataset.size=32", "dataset.test_size=32", *BATCHES]
     root = [f"dataset.root={folder}", "dataset.classes=3", "dataset.num_workers=0", "dataset.eval_batch_size=4"]
     return [*root, *(() if "te_nas/" in line else ("dataset.global_batch_size=8", "dataset.batch_size=4"))]
 
@@ -81,7 +87,7 @@ def test_reduced_search_runs(given: tuple[str, ...], tmp_path: Path, folder: Pat
     line = " ".join(given)
     kept = [word for word in given if not word.startswith(("trainer=", "dataset="))]
     size = ["space.cells_per_stage=1"] if "nas_bench_201" in line else ["space.layers=4"]
-    size.append("space.channels=12" if "drnas_progressive" in line else "space.channels=4")
+    size.append("space.channels=12" if "drnas_progressive" in line else "space.channels=8")
     size += ["dataset.image_size=64", "dataset.subset_fractions=[0.5,0.5]"] if "imagenet " in f"{line} " else []
     queries = any(name in line for name in ("random_search", "evolution", "bohb", "reinforce"))
     more = QUERIES if queries else ()

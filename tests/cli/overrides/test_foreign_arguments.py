@@ -17,6 +17,8 @@ PROGRAMS = {
     "DARTS": "data batch_size learning_rate learning_rate_min momentum weight_decay report_freq gpu epochs "
     "init_channels layers model_path cutout cutout_length drop_path_prob save seed grad_clip train_portion unrolled "
     "arch_learning_rate arch_weight_decay",
+    "DARTS, recurrent": "emsize nhid nhidlast lr clip bptt dropout dropouth dropoutx dropouti dropoute cuda alpha beta "
+    "wdecay continue_train single_gpu arch_wdecay arch_lr",
     "DrNAS": "dataset method cutout_prob tau_max tau_min k reg_type reg_scale workers begin",
     "TENAS": "space data_path max_nodes search_space_name track_running_stats save_dir arch_nas_dataset rand_seed "
     "precision prune_number repeat timestamp init super_type",
@@ -34,6 +36,8 @@ TRAININGS = {
     "DARTS": "data batch_size learning_rate momentum weight_decay gpu epochs init_channels layers model_path auxiliary "
     "auxiliary_weight cutout cutout_length drop_path_prob save seed arch grad_clip label_smooth gamma decay_period "
     "parallel",
+    "DARTS, recurrent": "emsize nhid nhidlast lr clip bptt dropout dropouth dropoutx dropouti dropoute nonmono alpha "
+    "beta wdecay",
     "DrNAS": "lr_scheduler workers dataset",
     "AutoDL": "init_model model_config optim_config procedure model_source extra_model_path data_path print_freq "
     "print_freq_eval eval_frequency save_dir rand_seed",
@@ -56,7 +60,8 @@ def test_options_of_the_answers_exist() -> None:
     searches += ["space=darts method=noisy_darts", "callbacks=curvature dataset=imagenet"]
     searches += [f"method={name} evaluator=benchmark" for name in ("bohb", "regularized_evolution", "reinforce")]
     jobs = [("search", line.split()) for line in searches] + [("train", ["genotype=x", "network=darts"])]
-    jobs += [("train", ["genotype=x", "network=nas_bench_201"])]
+    jobs += [("train", ["genotype=x", "network=nas_bench_201"]), ("train", ["genotype=x", "protocol=darts_ptb"])]
+    jobs += [("search", ["experiment=darts/recurrent_ptb"]), ("train", ["genotype=x", "network=recurrent"])]
     missing = {
         (name, key, value)
         for table in (SEARCH, TRAIN, BOTH)
