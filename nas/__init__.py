@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from torch import nn
@@ -23,12 +24,13 @@ def load(
     genotype: str | Path | Genotype | None = None,
     shape: tuple[int, int, int] | None = None,
     normalize: bool = False,
+    own_parts: Sequence[Any] | Mapping[str, Any] = (),
     **options: Any,
 ) -> TrainedNetwork:
     """Load the trained network of a run directory, a model.pt or a published state_dict (``nas.deploy.load.load``)."""
     from nas.deploy.load import load as loaded  # torch is imported only where it is needed
 
-    return loaded(source, genotype=genotype, shape=shape, normalize=normalize, **options)
+    return loaded(source, genotype=genotype, shape=shape, normalize=normalize, own_parts=own_parts, **options)
 
 
 def count(network: nn.Module, shape: Sequence[int] = (3, 32, 32), rules: Iterable[str] | None = None) -> Cost:
@@ -36,3 +38,10 @@ def count(network: nn.Module, shape: Sequence[int] = (3, 32, 32), rules: Iterabl
     from nas.nn.cost import count as counted
 
     return counted(network, shape, rules)
+
+
+def own_parts(*parts: Any, **named: Any) -> AbstractContextManager[None]:
+    """Use own ops and spaces within a ``with`` statement (``nas.spaces.own_spaces.own_parts``)."""
+    from nas.spaces.own_spaces import own_parts as used
+
+    return used(*parts, **named)

@@ -47,6 +47,7 @@ CLI_ROOMS = (
     "run_dir",
     "interrupt overrides",
     "checks",
+    "own_parts",
     "build worker_context",
     "jobs",
     "main",

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nas.utils.own_parts import Origin
+
 NONE = "none"
 
 
@@ -30,10 +32,14 @@ class CellGenotype(NamedTuple):
 
 @dataclass(frozen=True)
 class Genotype:
-    """A discrete architecture: the chosen links of each cell type. ``space`` is the name of its notation."""
+    """A discrete architecture: the chosen links of each cell type. ``space`` is the name of its notation.
+
+    ``origins`` has the places of own ops and of an own space, by name, if a file recorded them.
+    """
 
     space: str
     cells: Mapping[str, CellGenotype]
+    origins: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash((self.space, tuple(sorted(self.cells.items()))))

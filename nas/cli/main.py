@@ -30,6 +30,7 @@ from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.foreign_arguments import foreign_flag
 from nas.cli.overrides.hydra_internals import adapt_help, known_mode, raise_errors, split_arguments
+from nas.cli.overrides.installed import provide_choices
 from nas.cli.overrides.parse import add_or_override, quote_texts, value_of
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
@@ -140,6 +141,7 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     path = search_path(flags.config_dir or flags.config_path, given)
     typed = [add_or_override(argument) for argument in given]
     given = [add_or_override(argument) for argument in complete(typed, job, sweeping, path)]
+    provide_choices(given)
     if foreign:
         return Command(options + given)
     cfg = compose_job(job, given, flags, sweeping, saved_lines(typed, given))

@@ -210,9 +210,9 @@ def unfused(network: nn.Module) -> Iterator[None]:
 
 def _shared_key(op: nn.Module) -> Any:
     """Return a key that ops share if their outputs for one tensor are equal, None for an op with its own output."""
-    if isinstance(op, nn.Identity):
+    if type(op) is nn.Identity:
         return "identity"
-    if isinstance(op, Pool):
+    if type(op) is Pool:
         return op.kind
     if type(op) is nn.Sequential and len(op) == 2 and isinstance(op[0], Pool) and is_plain_norm(op[1]):
         return None if op[1].affine else (*op[0].kind, "norm")

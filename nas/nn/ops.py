@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.pooling import AvgPool, Pool, SharedReLU
+from nas.utils.errors import NasError, one_line
+from nas.utils.own_parts import target_of
 
 PoolNorm = Literal["none", "plain", "affine"]
 
@@ -25,16 +27,37 @@ class OpOptions:
         track: whether batch norm tracks running statistics.
         bias: whether convolutions before a batch norm, except depthwise ones, have a bias.
         pool_norm: batch norm after pooling: "none", "plain" (not affine) or "affine".
+        own: builders of own ops by name.
     """
 
     affine: bool = True
     track: bool = True
     bias: bool = False
     pool_norm: PoolNorm = "none"
+    own: Mapping[str, OpBuilder] = field(default_factory=dict, hash=False)
 
     def norm(self, channels: int) -> nn.BatchNorm2d:
         """Build a batch norm with these options."""
         return nn.BatchNorm2d(channels, affine=self.affine, track_running_stats=self.track)
+
+    def build(self, op: str, channels: int, stride: int) -> nn.Module:
+        """Build the op of a name. Raises NasError, which names the class, if an own op cannot be built."""
+        own = self.own.get(op)
+        return OPS[op](channels, stride, self) if own is None else self.build_own(op, own, channels, stride)
+
+    def build_own(self, name: str, build: OpBuilder, channels: int, stride: int) -> nn.Module:
+        """Build an own op. Raises NasError, which names the class, if that fails."""
+        where = f"space.ops: the op '{name}' ({target_of(build)}) with channels={channels} and stride={stride}"
+        try:
+            op = build(channels, stride, self)
+        except Exception as error:  # whatever the code of the user raises
+            reason = f"{type(error).__name__}: {one_line(error)[:300]}"
+            raise NasError(
+                f"{where} cannot be built ({reason}). It is called with channels, stride, options."
+            ) from error
+        if not isinstance(op, nn.Module):
+            raise NasError(f"{where} is a {type(op).__name__}. Return a torch.nn.Module.")
+        return op
 
 
 OpBuilder = Callable[[int, int, OpOptions], nn.Module]
@@ -153,11 +176,11 @@ class NormedOp(NamedTuple):
 
 def split_norm(op: nn.Module) -> NormedOp | None:
     """Return the two parts of an op that ends with a plain batch norm of a fixed momentum, None for another op."""
-    if isinstance(op, FactorizedReduce):
+    if type(op) is FactorizedReduce:
         found = NormedOp(op.features, op.bn)
     else:
-        layers = getattr(op, "op", None) if isinstance(op, LAYERED) else op
-        if not isinstance(layers, nn.Sequential):
+        layers = getattr(op, "op", None) if type(op) in LAYERED else op
+        if type(layers) is not nn.Sequential:  # the class of an own op may execute its layers in another way
             return None
         found = NormedOp(layers[:-1], layers[-1])  # type: ignore[arg-type]
     return found if type(found.norm) is nn.BatchNorm2d and found.norm.momentum is not None else None

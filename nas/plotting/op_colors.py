@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 
 from nas.architecture.cell import NONE
@@ -30,17 +31,30 @@ PALETTE = ("#1565c0", "#d84315", "#7b1fa2", "#f9a825", "#00838f", "#ad1457", "#5
 """Colors of ops without a color of their own, such as widths of layers."""
 
 
+OWN = ("#00838f", "#ad1457", "#33691e", "#283593", "#4e342e", "#6a1b9a", "#b71c1c", "#827717")
+"""Colors of own ops, chosen by a checksum of the name."""
+
+
 def op_color(op: str) -> str:
-    """Return the color of an op, readable as text on white."""
+    """Return the color of an op, readable as text on white. Numbers, such as widths, have no color of their own."""
+    color = _built_in_color(op)
+    return color or (OWN[zlib.crc32(op.encode()) % len(OWN)] if op[:1].isalpha() else INK)
+
+
+def op_colors(ops: Sequence[str]) -> dict[str, str]:
+    """Return a color for each op; ops without a color of a published op have different ones."""
+    found = {op: color for op in ops if (color := _built_in_color(op)) is not None}
+    free = [color for color in PALETTE if color not in found.values()] or PALETTE
+    others = itertools.cycle(free)
+    for op in ops:
+        color = found.get(op) or op_color(op)
+        found[op] = next(others) if op not in found and (color == INK or color in found.values()) else color
+    return {op: found[op] for op in ops}
+
+
+def _built_in_color(op: str) -> str | None:
     for pattern, colors in KERNELS:
         if pattern.search(op):
             size = re.search(r"\dx\d", op)
             return colors.get(size[0] if size else "", colors[""])
-    return INK
-
-
-def op_colors(ops: Sequence[str]) -> dict[str, str]:
-    """Return a color for each op; unknown ops have different colors of a palette."""
-    known = {op: op_color(op) for op in ops}
-    others = itertools.cycle([color for color in PALETTE if color not in known.values()] or PALETTE)
-    return {op: next(others) if color == INK else color for op, color in known.items()}
+    return None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, Cell, CellGenotype, Genotype, one_hot_weights, sample_cell
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
+from nas.spaces import generic_notation
 from nas.utils.errors import NasError
 
 Shape = tuple[int, int, int]
@@ -64,7 +65,8 @@ class Space(ABC):
     """A search space: its cell types, the networks built from them, and a native notation for genotypes.
 
     The data set determines ``shape`` and ``classes``: (C, H, W) and the number of classes of images, or () and the
-    number of words of a text.
+    number of words of a text. An own space sets ``notation`` and ``cells``, and implements ``supernet`` and ``network``
+    (docs/extending/space.md).
     """
 
     inputs: ClassVar[Inputs] = "images"
@@ -73,6 +75,7 @@ class Space(ABC):
     """Options of the task."""
     name: str
     notation: str
+    """Name of the space in genotypes: letters, digits and ``_``, different from those of other spaces."""
     cells: Mapping[str, Cell]
 
     counts_bias = False
@@ -137,13 +140,18 @@ class Space(ABC):
             "Use another proxy, or space=nas_bench_201 or darts."
         )
 
-    @abstractmethod
-    def native(self, genotype: Genotype) -> str:
-        """Return the genotype as a string in the notation of its publication."""
+    @classmethod
+    def of_genotype(cls, genotype: Genotype, shape: Shape, classes: int) -> Space:
+        """Build the space that contains a genotype, for its training and evaluation."""
+        return cls(shape=shape, classes=classes)  # type: ignore[call-arg]
 
-    @abstractmethod
+    def native(self, genotype: Genotype) -> str:
+        """Return the genotype as a string: in the notation of its publication, or a generic one."""
+        return generic_notation.native(genotype)
+
     def parse(self, text: str) -> Genotype:
         """Parse a native string. Raises NasError if it is not a genotype of this space."""
+        return generic_notation.parse(text)
 
     def encode(self, genotype: Genotype, like: Tensor | None = None) -> Architecture:
         """Return the one-hot weights under which the supernet computes the genotype."""

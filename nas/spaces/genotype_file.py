@@ -5,16 +5,28 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from nas.architecture.cell import CellGenotype, Genotype, Link
+from nas.architecture.cell import NONE, CellGenotype, Genotype, Link
+from nas.nn.ops import OPS
+from nas.nn.own_ops import OWN_OPS
 from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
 from nas.spaces.genotype_values import WRAPPERS, genotype_of_value
-from nas.spaces.notation import EXAMPLES, find_other_notation, is_native_string, native_string, parse_genotype
+from nas.spaces.notation import (
+    EXAMPLES,
+    FORMATTERS,
+    find_other_notation,
+    is_native_string,
+    native_string,
+    parse_genotype,
+)
+from nas.spaces.own_spaces import OWN_SPACES
 from nas.utils.atomic_write import write_json
 from nas.utils.errors import NasError, one_line
 from nas.utils.literals import read_literal
+from nas.utils.own_parts import Origin
 from nas.zoo import architectures
 
 log = logging.getLogger(__name__)
@@ -28,18 +40,33 @@ MAX_LINKS = 10_000
 
 
 def encode_genotype(genotype: Genotype) -> dict[str, Any]:
-    """Return a genotype as JSON values: format, version, space, native string and the links of each cell."""
+    """Return a genotype as JSON values: format, version, space, native string and the links of each cell.
+
+    ``own_parts`` records where own ops and an own space come from.
+    """
     cells = {
         name: {"links": [list(link) for link in cell.links], "output": list(cell.output)}
         for name, cell in genotype.cells.items()
     }
+    own = {name: origin._asdict() for name, origin in find_origins(genotype).items()}
     return {
         "format": FORMAT,
         "version": VERSION,
         "space": genotype.space,
         "native": native_string(genotype),
         "cells": cells,
+        **({"own_parts": own} if own else {}),
     }
+
+
+def find_origins(genotype: Genotype) -> dict[str, Origin]:
+    """Return the places of the own ops and the own space of a genotype, by name."""
+    ops = sorted({link.op for cell in genotype.cells.values() for link in cell.links} - {NONE, *OPS})
+    found = {name: part.origin for name in ops if (part := OWN_OPS.find(name)) is not None}
+    space = None if genotype.space in FORMATTERS else OWN_SPACES.find(genotype.space)
+    if space is not None:
+        found[genotype.space] = space.origin
+    return {**genotype.origins, **found}
 
 
 def save_genotype(genotype: Genotype, path: Path) -> None:
@@ -166,8 +193,19 @@ def decode_genotype(value: Any, path: Path) -> Genotype:
         }
         if sum(len(cell.links) + len(cell.output) for cell in cells.values()) > MAX_LINKS:
             raise ValueError("too many links")
-        return Genotype(str(value["space"]), cells)
+        return Genotype(str(value["space"]), cells, _origins(value.get("own_parts") or {}))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise NasError(
             f"{path} is damaged: every cell needs 'links' [[op, source, target], ...] and 'output'."
         ) from None
+
+
+def _origins(value: Any) -> dict[str, Origin]:
+    """Return the recorded places of own parts. Raises ValueError for anything but short plain texts."""
+    found = {}
+    for name, place in value.items():
+        texts = (name, place["target"], place["package"])
+        if not all(isinstance(text, str) and re.fullmatch(r"[\w.+ <>-]{1,200}", text) for text in texts):
+            raise ValueError("own_parts")
+        found[name] = Origin(place["target"], place["package"])
+    return found

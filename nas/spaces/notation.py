@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from nas.architecture.cell import Genotype
+from nas.spaces import generic_notation
 from nas.spaces.darts import notation as darts
 from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
 from nas.spaces.genotype_values import genotype_of_value
@@ -27,6 +28,7 @@ PARSERS: Mapping[re.Pattern[str], Callable[[str], Genotype]] = {
     re.compile(f"(?:{nats_size.PATTERN.pattern})$"): nats_size.parse,
     re.compile(f"{mobilenet_v2.NOTATION}:"): mobilenet_v2.parse,
     re.compile(f"{shufflenet_v2.NOTATION}:"): shufflenet_v2.parse,
+    generic_notation.PATTERN: generic_notation.parse,
 }
 """The parser of a native string, by a pattern that its beginning matches."""
 EXAMPLES = (
@@ -78,7 +80,5 @@ def find_other_notation(text: str) -> Genotype | None:
 
 
 def native_string(genotype: Genotype) -> str:
-    """Return the genotype in the notation of its space, or as a list of links if the space has no notation."""
-    if genotype.space in FORMATTERS:
-        return FORMATTERS[genotype.space](genotype)
-    return repr({name: [tuple(link) for link in cell.links] for name, cell in genotype.cells.items()})
+    """Return the genotype in the notation of its space; in the generic one if the space has none."""
+    return FORMATTERS.get(genotype.space, generic_notation.native)(genotype)

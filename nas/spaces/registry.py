@@ -1,22 +1,25 @@
-"""Registry of spaces by notation; builds the space of a given genotype."""
+"""Registry of spaces by notation, own spaces included; builds the space of a given genotype."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from nas.architecture.cell import NONE, Genotype
+from nas.nn.own_ops import check_known_ops
 from nas.spaces.base import Shape, Space
 from nas.spaces.darts.notation import DARTS_OPS, NODES
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.notation import WIDTHS, widths_of
 from nas.spaces.nats_size.space import NatsSize
+from nas.spaces.own_spaces import OWN_SPACES, build_own_space
 from nas.spaces.recurrent.notation import CELL
 from nas.spaces.recurrent.notation import NODES as RECURRENT_NODES
 from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
 from nas.utils.errors import NasError, unknown
+from nas.utils.own_parts import missing_part
 
 MAX_NODES = 100
 
@@ -25,6 +28,7 @@ def _darts(genotype: Genotype, shape: Shape, classes: int) -> Space:
     """Build the published space, extended by the genotype's ops, nodes, ``none`` links or fixed reduction."""
     links = [link for cell in genotype.cells.values() for link in cell.links]
     used_ops = {link.op for link in links}
+    check_known_ops(sorted(used_ops), genotype.origins, "genotype")
     nodes = max([len(NODES), *(link.target - 1 for link in links)])
     if nodes > MAX_NODES:
         raise NasError(f"genotype: a cell with {nodes} nodes, and at most {MAX_NODES} are supported.")
@@ -64,8 +68,15 @@ SPACES: Mapping[str, Callable[[Genotype, Shape, int], Space]] = {
 def space_of(genotype: Genotype, shape: Shape, classes: int) -> Space:
     """Build the space of a genotype for images of ``shape`` (C, H, W) and ``classes`` classes.
 
+    An own space is one in use or of an installed package. Nothing that a file names is imported.
+
     Raises NasError if no space has the genotype's notation.
     """
-    if genotype.space not in SPACES:
-        raise unknown("space of the genotype", genotype.space, SPACES)
-    return SPACES[genotype.space](genotype, shape, classes)
+    if genotype.space in SPACES:
+        return SPACES[genotype.space](genotype, shape, classes)
+    own = OWN_SPACES.find(genotype.space)
+    if own is not None:
+        return build_own_space(own, genotype, shape, classes)
+    if genotype.space in genotype.origins:
+        raise missing_part("genotype", "space", genotype.space, genotype.origins[genotype.space])
+    raise unknown("space of the genotype", genotype.space, [*SPACES, *OWN_SPACES.names()])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from nas.cli.checks.unused import refuse_unused
 from nas.cli.overrides.conf_dir import CONF, group_choices
+from nas.cli.overrides.installed import installed_choices
 from nas.cli.overrides.parse import value_of
 from nas.cli.overrides.renamed import renamed
 from nas.utils.errors import NasError, unknown
@@ -20,7 +21,7 @@ NEEDED = ("method", "space", "dataset", "trainer", "callbacks", "network", "path
 
 
 def check_choices(arguments: Sequence[str]) -> None:
-    """Raise NasError for a choice that no file in conf/ provides, with the nearest name."""
+    """Raise NasError for a choice that no file in conf/ and no installed package provides, with the nearest name."""
     for argument in arguments:
         group, _, value = argument.lstrip("+~").partition("=")
         if argument.startswith("~") and group in NEEDED:
@@ -31,8 +32,8 @@ def check_choices(arguments: Sequence[str]) -> None:
         for name in (part.strip("'\"[] ") for part in value.split(",")):
             if name == "null":
                 raise NasError(f"{argument}: null is not a choice. {_instead_of_null(group, choices)}")
-            if name not in choices:
-                raise renamed(group, name) or unknown(group, name, choices)
+            if name not in choices and name not in (more := installed_choices(group)):
+                raise renamed(group, name) or unknown(group, name, [*choices, *more])
 
 
 def check_flags(flags: argparse.Namespace) -> None:

@@ -14,9 +14,12 @@ import yaml
 from torch import nn
 
 from nas.cli.checks.options import check_network
+from nas.cli.own_parts import named_parts
 from nas.nn.cost import Cost, count
 from nas.nn.macs import RULES
+from nas.nn.own_ops import OWN_OPS
 from nas.spaces.genotype_file import find_published, load_genotype
+from nas.spaces.own_spaces import OWN_SPACES, split_parts
 from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
@@ -37,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
-        cost = _count(options)
+        ops, spaces = split_parts(named_parts(options.own_parts))
+        with OWN_OPS.use(ops), OWN_SPACES.use(spaces):
+            cost = _count(options)
     except NasError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -56,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--network", nargs="+", default=[], metavar="KEY=VALUE", dest="options", help="options of a genotype's network"
+    )
+    parser.add_argument(
+        "--own-parts", nargs="+", default=[], metavar="PACKAGE.MODULE.CLASS", help="own ops and spaces of a genotype"
     )
     parser.add_argument("--rule", nargs="+", choices=list(RULES), metavar="RULE", help=f"{', '.join(RULES)}; all")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
 from nas.cli.build import build_data, build_space
 from nas.cli.checks.options import check_options
+from nas.cli.own_parts import own_parts_in_use
 from nas.utils.errors import NasError
 
 
@@ -29,8 +30,9 @@ def check_benchmark_coverage(cfg: DictConfig) -> None:
         with open_dict(cfg):
             del cfg["hydra"]
         check_options(OmegaConf.masked_copy(cfg, ["dataset", "space", "evaluator"]))
-        space = build_space(cfg.space, build_data(cfg))
-        instantiate(cfg.method.evaluator, _convert_="all")(space)
+        with own_parts_in_use(cfg):
+            space = build_space(cfg.space, build_data(cfg))
+            instantiate(cfg.method.evaluator, _convert_="all")(space)
     except (HydraException, OmegaConfBaseException, ImportError, AttributeError, ValueError) as error:
         if isinstance(error.__cause__, NasError):
             raise error.__cause__ from None

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.inherit_from_search import inherit_from_search
 from nas.cli.overrides.inherit_from_training import inherit_from_training
+from nas.cli.overrides.inherit_space import inherit_space
 from nas.cli.overrides.parse import key_of, parse, value_of
 from nas.cli.overrides.resume import resume
 from nas.cli.overrides.search_path import search_path_of_run
@@ -45,8 +46,9 @@ def single_pass(arguments: list[str]) -> list[str]:
 
 
 def inherit(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
-    """Add the data set that follows from the run that a command line of train.py names, unless it chooses one."""
+    """Add the data set, and an own space, of the run that a command line of train.py names, unless it chooses them."""
     training = (value_of(arguments, "mode") or "train") == "train"
+    arguments = inherit_space(arguments, path)
     return inherit_from_search(arguments, path) if training else inherit_from_training(arguments, path)
 
 

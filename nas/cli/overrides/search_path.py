@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from nas.cli.overrides.conf_dir import CONF
+from nas.cli.overrides.installed import installed_choices
 from nas.cli.overrides.parse import quote
 
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
@@ -44,10 +45,14 @@ def is_group(key: str, path: Sequence[Path]) -> bool:
 
 
 def is_choice(group: str, name: object, path: Sequence[Path]) -> bool:
-    """Return whether ``name`` is a file of a group, such as ``gdas/nas_bench_201``, within the user's configuration."""
+    """Return whether ``name`` is a file of a group, such as ``gdas/nas_bench_201``, within the user's configuration.
+
+    Choices of installed packages count as well.
+    """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         return False
-    return any((directory / group / f"{name.removesuffix('.yaml')}.yaml").is_file() for directory in path)
+    files = (directory / group / f"{name.removesuffix('.yaml')}.yaml" for directory in path)
+    return any(map(Path.is_file, files)) or name in installed_choices(group)
 
 
 def searchpath_overrides(path: Sequence[Path]) -> list[str]:

@@ -48,7 +48,8 @@ def _plot(source: str, output: Path | None, overwrite: bool) -> Path:
         NasError: if the genotype is invalid, or the file exists or cannot be written.
     """
     genotype = load_genotype(source)
-    space_of(genotype, (3, 32, 32), 10).check(genotype)
+    if not genotype.origins:  # own parts, recorded by a file, are drawn without their code
+        space_of(genotype, (3, 32, 32), 10).check(genotype)
     name = genotype_name(source, genotype, find_published(source))
     path = Path(f"{name}.png") if output is None else output.expanduser()
     _check_output(path, overwrite)

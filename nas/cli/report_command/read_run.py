@@ -14,11 +14,13 @@ from nas.cli.report_command.read_lines import RunFiles, bands, history_curves, m
 from nas.cli.run_dir.job_record import parse_overrides
 from nas.cli.run_dir.layout import FAILURE_FILE, REPETITIONS, SUMMARY_FILE, has_failed, is_empty, last_checkpoint
 from nas.cli.run_dir.read_yaml import read_yaml
+from nas.nn.own_ops import OWN_OPS
 from nas.report.run import Query, Run
 from nas.spaces.genotype_file import GENOTYPE_FILE, read_genotype_file
 from nas.spaces.notation import parse_genotype
 from nas.utils.errors import NasError, one_line
 from nas.utils.is_number import is_number
+from nas.utils.own_parts import OwnPart
 from nas.utils.printable import printable
 
 KINDS = ("search", "rank_proxies", "train", "eval", "export")
@@ -57,7 +59,10 @@ def _read(directory: Path, shown: str, detailed: bool) -> Run:
     repetitions = files.objects(REPETITIONS)
     _name_missing(files, kind, summary, bool(repetitions))
     options = read_options(kind, overrides, directory) if detailed else RunOptions()
-    genotypes = _genotypes(history, files)
+    final, counts = _final_genotype(directory, files), _op_counts(history)
+    own = {*(() if final is None else final.origins), *(op for _, count in counts for op in count)}
+    with OWN_OPS.use([OwnPart(op, _not_built, op) for op in own]):  # a report needs the names of own ops alone
+        genotypes = _genotypes(history, files)
     started, ended = _times(directory)
     return Run(
         directory=shown,
@@ -70,10 +75,10 @@ def _read(directory: Path, shown: str, detailed: bool) -> Run:
         epochs=by_epoch | history_curves(history),
         steps=by_step,
         genotypes=genotypes,
-        ops=_op_counts(history),
+        ops=counts,
         scores=_scores(files),
         cells=options.cells,
-        genotype=_final_genotype(directory, files) or (genotypes[-1][1] if genotypes else None),
+        genotype=final or (genotypes[-1][1] if genotypes else None),
         queries=_queries(files.objects("queries.jsonl")),
         repetitions=repetitions,
         **_tables(files),
@@ -112,6 +117,10 @@ def _record(directory: Path, files: RunFiles) -> tuple[list[str], dict[str, str]
     except NasError as error:
         files.problems.append(one_line(error))
     return overrides, choices
+
+
+def _not_built(*args: Any) -> Any:
+    raise NasError("an own op of a report is not built")
 
 
 def _kind(summary: dict[str, Any], directory: Path) -> str:

@@ -16,6 +16,8 @@ from nas.nn.ops import Noise
 
 MAX_GRAPHS = 256
 """Largest number of graphs. An edge has one per structure, shape, memory format and kind of step."""
+RANDOM = (Noise, nn.modules.dropout._DropoutNd)
+"""Layers that draw random numbers; own ops may have dropout."""
 
 
 class EdgeCompiler:
@@ -61,7 +63,7 @@ class EdgeCompiler:
 
     def _is_deterministic(self, op: nn.Module) -> bool:
         if op not in self._deterministic:
-            self._deterministic[op] = not any(isinstance(module, Noise) for module in op.modules())
+            self._deterministic[op] = not any(isinstance(module, RANDOM) for module in op.modules())
         return self._deterministic[op]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import NONE, EdgeWeights
-from nas.nn.ops import OPS, OpOptions, strided
+from nas.nn.ops import OpOptions, strided
 
 
 class EdgeRow:
@@ -106,7 +106,7 @@ class MixedEdge(nn.ModuleDict):
     def __init__(
         self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions, add_inactive: bool = False
     ) -> None:
-        super().__init__({op: OPS[op](channels, stride, options) for op in ops if op not in (None, NONE)})
+        super().__init__({op: options.build(op, channels, stride) for op in ops if op is not None and op != NONE})
         self.names = tuple(ops)
         self.stride = stride
         self.add_inactive = add_inactive

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nas.nn.drop_path import drop_path
 from nas.nn.edges.mixed import MixedEdge
-from nas.nn.ops import OPS, OpOptions
+from nas.nn.ops import OpOptions
 from nas.utils.errors import NasError
 from nas.utils.ranges import DROP_PROBABILITY, FINITE, NOT_NEGATIVE, check_ranges
 
@@ -114,7 +114,7 @@ class AuxiliarySkip(MixedEdge):
             nn.init.dirac_(conv.weight)
             self["auxiliary"] = conv
         else:
-            self["auxiliary"] = OPS[SKIP](channels, stride, options)
+            self["auxiliary"] = options.build(SKIP, channels, stride)
         self.beta = beta
 
     def extra_output(self, x: Tensor) -> Tensor | None:

@@ -206,12 +206,12 @@ class DartsNetwork(Network):
         self.auxiliary_head = AuxiliaryHead(channels, classes, stride, side, norm) if build else None
 
 
-def thin_cells(cells: Mapping[str, Cell], kind: Probe, shape: Shape, classes: int) -> DartsNetwork:
-    """Build TE-NAS' one-channel network of a normal cell and a reduction, with affine batch norm (``Space.probe``)."""
+def thin_cells(cells: Mapping[str, Cell], kind: Probe, shape: Shape, classes: int, options: OpOptions) -> DartsNetwork:
+    """Build TE-NAS' one-channel network of a normal cell and a reduction (``Space.probe``)."""
     return DartsNetwork(
         cells,
         MixedEdge,
-        OpOptions(),
+        options,
         channels=1,
         layers=3,
         shape=shape if kind == "ntk" else PROBE_SHAPE,

@@ -8,6 +8,7 @@ from typing import Any
 from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.architecture.discretization import reachable_links
 from nas.nn.ops import OPS
+from nas.nn.own_ops import OWN_OPS
 from nas.utils.errors import NasError
 from nas.utils.literals import Call, read_literal
 
@@ -229,6 +230,9 @@ def _is_node(value: object) -> bool:
 def _op(op: object, text: str) -> str:
     """Return the project's name of an op. Raises NasError if it is unknown."""
     name = OTHER_NAMES.get(str(op), str(op))
-    if name not in (*OPS, "none"):
-        raise NasError(f"genotype={text}: unknown op '{op}'. Choose from {', '.join(OPS)}.")
+    if name not in (*OPS, "none") and not OWN_OPS.has(name):
+        raise NasError(
+            f"genotype={text}: unknown op '{op}'. Choose from {', '.join([*OPS, *OWN_OPS.names()])}, or name an own op "
+            "by own_parts=[PACKAGE.MODULE.CLASS]."
+        )
     return name

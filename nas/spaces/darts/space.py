@@ -12,7 +12,8 @@ from nas.architecture.cell import Cell, Genotype, format_links
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
-from nas.nn.ops import OPS, OpOptions, PoolNorm
+from nas.nn.ops import OpOptions, PoolNorm
+from nas.nn.own_ops import Ops, check_own_ops, op_table
 from nas.spaces.base import Network, Probe, Shape, Space
 from nas.spaces.darts.network import DartsNetwork, Stem, thin_cells
 from nas.spaces.darts.notation import DARTS_OPS, NODES, NOTATION, edges_of, native, nodes_of, parse
@@ -34,7 +35,7 @@ class Darts(Space):
         layers: number of cells of the supernet; those at 1/3 and 2/3 of the depth are reductions.
         stem_multiplier: width of the stem relative to ``channels``; None is 3 for CIFAR and 1 for ImageNet.
         stem: "cifar", "imagenet" or "none" (``DartsNetwork``).
-        ops: the candidates. DrNAS, NoisyDARTS and others omit ``none``.
+        ops: the candidates, also own ops (``nas.nn.own_ops.op_table``). DrNAS, NoisyDARTS and others omit ``none``.
         edge_ops: for each cell type the ops of each edge, if they differ between edges (S1). All are in ``ops``.
         affine: whether the supernet's batch norm has a scale and a shift.
         track_statistics: whether the supernet's batch norm tracks running statistics.
@@ -61,7 +62,7 @@ class Darts(Space):
         layers: int = 8,
         stem_multiplier: int | None = None,
         stem: Stem = "cifar",
-        ops: Sequence[str] = DARTS_OPS,
+        ops: Ops = DARTS_OPS,
         edge_ops: OpTable | None = None,
         affine: bool = False,
         track_statistics: bool = True,
@@ -76,14 +77,12 @@ class Darts(Space):
         name: str = "darts",
     ) -> None:
         super().__init__(name, shape, classes)
-        unknown = [op for op in ops if op not in (*OPS, "none")]
-        if unknown:
-            raise NasError(f"space.ops: unknown op '{unknown[0]}' in space={name}. Choose from none, {', '.join(OPS)}.")
+        names, own = op_table(ops, "space.ops", name)
         edges = edges_of(nodes)
         kinds = ("normal",) if fixed_reduction else ("normal", "reduce")
-        excluded = {kind: _excluded(ops, edge_ops, kind, len(edges)) for kind in kinds}
+        excluded = {kind: _excluded(names, edge_ops, kind, len(edges)) for kind in kinds}
         self.cells = {
-            kind: Cell(edges, tuple(ops), nodes_of(nodes), 2, keeps_none, repeats, excluded[kind]) for kind in kinds
+            kind: Cell(edges, names, nodes_of(nodes), 2, keeps_none, repeats, excluded[kind]) for kind in kinds
         }
         self.graph = CellGraph if fused is False else partial(FusedCellGraph, fused=fused)
         self.channels = channels
@@ -91,7 +90,9 @@ class Darts(Space):
         self.stem: Stem = stem
         self.stem_multiplier = stem_multiplier
         self.lastact = lastact
-        self.options = OpOptions(affine, track_statistics, not affine if conv_bias is None else conv_bias, pool_norm)
+        bias = not affine if conv_bias is None else conv_bias
+        self.options = OpOptions(affine, track_statistics, bias, pool_norm, own)
+        check_own_ops(own, channels, self.options)
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
         return DartsNetwork(
@@ -134,7 +135,7 @@ class Darts(Space):
         return DartsNetwork(
             cells,
             MixedEdge,
-            OpOptions(pool_norm=pool_norm),
+            OpOptions(pool_norm=pool_norm, own=self.options.own),
             channels,
             layers,
             self.shape,
@@ -154,7 +155,7 @@ class Darts(Space):
 
     def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
         cells = self.cells if genotype is None else {n: c.restrict(genotype.cells[n]) for n, c in self.cells.items()}
-        return thin_cells(cells, kind, self.shape, self.classes)
+        return thin_cells(cells, kind, self.shape, self.classes, OpOptions(own=self.options.own))
 
     def deepen(self, cells: Mapping[str, Cell], extra: int) -> Darts:
         other = copy(self)

@@ -1,0 +1,125 @@
+"""Own ops and spaces that the command line or the user's configuration names."""
+
+from __future__ import annotations
+
+import pydoc
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig
+
+from nas.architecture.cell import Genotype
+from nas.cli.overrides.parse import key_of
+from nas.nn.own_ops import OWN_OPS, own_op
+from nas.spaces.base import Shape, Space
+from nas.spaces.own_spaces import OWN_SPACES, own_space, split_parts
+from nas.spaces.registry import SPACES
+from nas.utils.errors import NasError, one_line
+from nas.utils.own_parts import OwnPart, target_of
+
+KEY = "own_parts"
+
+
+@contextmanager
+def own_parts_in_use(cfg: DictConfig) -> Iterator[None]:
+    """Use the own ops and spaces of a configuration within the context.
+
+    They are those of ``own_parts``, the dotted names and entries with a ``_target_`` in ``space.ops``, and the class of
+    the space. No other name is imported.
+
+    Raises:
+        NasError: if one of them cannot be imported, or is neither an op nor a space.
+    """
+    ops, spaces = split_parts(named_parts(cfg.get(KEY)))
+    space = cfg.get("space")
+    if isinstance(space, DictConfig):
+        own = [OwnPart(name, build, target_of(build)) for name, build in _entries("space.ops", space.get("ops"))]
+        ops += [own_op(part.name, part.build) for part in own]
+        spaces += _space_of(space)
+        if "training" in cfg and not (own or spaces):
+            raise NasError(
+                f"space={space.get('name')}: the genotype determines the space. Leave it out; it is for spaces and ops "
+                "of your own."
+            )
+    with OWN_OPS.use(ops), OWN_SPACES.use(spaces):
+        yield
+
+
+def named_parts(given: Any) -> list[tuple[str, Any]]:
+    """Return name and class, function or ``partial`` of each own part.
+
+    Args:
+        given: a list of dotted names, or a mapping of names to dotted names or to nodes with a ``_target_``.
+
+    Raises:
+        NasError: if a part cannot be imported.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, ListConfig | DictConfig | list):
+        raise NasError(f"{KEY}={given}: give a list of dotted names, as in {KEY}=[my_package.ops.MyOp].")
+    entries: dict[str, Any] = (
+        dict(given) if isinstance(given, DictConfig) else {str(target): target for target in given}  # type: ignore[arg-type]
+    )
+    return [(name.rpartition(".")[2], _build(f"{KEY}.{name}", part)) for name, part in entries.items()]
+
+
+def own_parts_flag() -> str:
+    """Return the override with the own parts that the command line of this run names, and a space; empty without any.
+
+    Files of the user's configuration are not repeated: ``config_dir_flag`` gives their directory.
+    """
+    if not HydraConfig.initialized():
+        return ""
+    lines = [str(line) for line in HydraConfig.get().overrides.task]
+    named = [line.lstrip("+") for line in lines if key_of(line).partition(".")[0] == KEY]
+    ops = next((line.partition("=")[2] for line in reversed(lines) if key_of(line) == "space.ops"), "")
+    dotted = [op.strip(" '\"") for op in ops.strip("[]").split(",") if "." in op and "{" not in ops]
+    named += [f"{KEY}=[{','.join(dotted)}]"] if dotted and not named else []
+    return "".join(f"{shlex.quote(line)} " for line in named)
+
+
+def _entries(key: str, ops: Any) -> list[tuple[str, Any]]:
+    """Return name and builder of each own op in a list or mapping of candidates."""
+    if isinstance(ops, ListConfig):
+        given = [str(op) for op in ops if "." in str(op)]
+        return [(name.rpartition(".")[2], _build(f"{key}.{name}", name)) for name in given]
+    if isinstance(ops, DictConfig):
+        by_name: dict[str, Any] = dict(ops)  # type: ignore[arg-type]
+        return [(name, _build(f"{key}.{name}", part)) for name, part in by_name.items() if part is not None]
+    return []
+
+
+def _build(key: str, part: Any) -> Any:
+    """Import a dotted name, or instantiate a node with a ``_target_`` and ``_partial_: true``."""
+    if isinstance(part, DictConfig):
+        if not isinstance(part.get("_target_"), str) or part.get("_partial_") is not True:
+            raise NasError(f"{key}: needs a _target_ and _partial_: true, since the op is built on each edge.")
+        return instantiate(part, _convert_="all")
+    if not isinstance(part, str) or "." not in part:
+        raise NasError(f"{key}: {part} is no dotted name. Write PACKAGE.MODULE.CLASS.")
+    try:
+        found = pydoc.locate(part)
+    except pydoc.ErrorDuringImport as error:
+        raise NasError(f"{key}: cannot import {part} ({one_line(error)}).") from error
+    if found is None:
+        raise NasError(f"{key}: {part} does not exist. Install its package, or add its folder to PYTHONPATH.")
+    return found
+
+
+def _space_of(options: DictConfig) -> list[OwnPart]:
+    """Return the space of a configuration if its class is the user's own and has a notation of its own."""
+    kind = pydoc.locate(str(options.get("_target_")))
+    if not (isinstance(kind, type) and issubclass(kind, Space)) or getattr(kind, "notation", None) in SPACES:
+        return []
+
+    def build(genotype: Genotype, shape: Shape, classes: int) -> Space:
+        space: Space = instantiate(options, shape=shape, classes=classes, _convert_="all")
+        return space
+
+    part = own_space(kind)
+    return [OwnPart(part.name, build, part.target)]

@@ -1,0 +1,78 @@
+"""Spaces of the user's packages, by the notation of their genotypes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nas.architecture.cell import Genotype
+from nas.nn.own_ops import OWN_OPS, own_op
+from nas.spaces.base import Shape, Space
+from nas.utils.errors import NasError
+from nas.utils.own_parts import OwnPart, OwnParts, target_of
+
+OWN_SPACES = OwnParts("nas.spaces")
+"""Own spaces in use, and those of installed packages, by notation."""
+
+
+def own_space(kind: type[Space]) -> OwnPart:
+    """Return an own space as a part. Raises NasError if its class has no usable notation."""
+    notation = getattr(kind, "notation", None)
+    if not isinstance(notation, str) or not re.fullmatch(r"[A-Za-z]\w*", notation):
+        raise NasError(
+            f"space {target_of(kind)}: notation={notation!r} is no name. Set the class attribute notation, as in "
+            f"notation = '{kind.__name__.lower()}'."
+        )
+    return OwnPart(notation, kind.of_genotype, target_of(kind))
+
+
+def build_own_space(part: OwnPart, genotype: Genotype, shape: Shape, classes: int) -> Space:
+    """Build the own space of a genotype for images of ``shape`` (C, H, W).
+
+    Raises:
+        NasError: if its class builds no space of this notation, or the genotype is not a member of it.
+    """
+    build: Any = part.build
+    if isinstance(build, type) and issubclass(build, Space):
+        build = build.of_genotype
+    space = build(genotype, shape, classes)
+    if not isinstance(space, Space):
+        raise NasError(f"space {part.target}: returns a {type(space).__name__}. Derive it from nas.spaces.base.Space.")
+    if space.notation != genotype.space:
+        raise NasError(
+            f"space {part.target}: notation='{space.notation}', but its name is '{genotype.space}'. Give the entry "
+            "point the name of the notation."
+        )
+    space.check(genotype)
+    return space
+
+
+@contextmanager
+def own_parts(*parts: Any, **named: Any) -> Iterator[None]:
+    """Use own ops and spaces within the context, for example to build or load networks with them.
+
+    Args:
+        parts: classes or functions. The name of an op is that of its class or function.
+        named: ops by name.
+
+    Raises:
+        NasError: if a part is neither an op nor a space.
+    """
+    ops, spaces = split_parts([*((target_of(part).rpartition(".")[2], part) for part in parts), *named.items()])
+    with OWN_OPS.use(ops), OWN_SPACES.use(spaces):
+        yield
+
+
+def split_parts(parts: Iterable[tuple[str, Any]]) -> tuple[list[OwnPart], list[OwnPart]]:
+    """Return the ops and the spaces among parts by name. Raises NasError for a part that is neither."""
+    ops, spaces = [], []
+    for name, build in parts:
+        if isinstance(build, type) and issubclass(build, Space):
+            spaces.append(own_space(build))
+        elif callable(build):
+            ops.append(own_op(name, build))
+        else:
+            raise NasError(f"own_parts: {name} is a {type(build).__name__}. Name a class or function.")
+    return ops, spaces
