@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from nas.cli.run_dir.command import config_dir_flag
+from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
 from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint, seed_directories
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def how_to_resume(output: Path) -> str:
     kept = kept_files(output)
     searches = [path for path in seed_directories(output) if last_checkpoint(path) is not None]
     if searches:
-        commands = " and ".join(f"{config_dir_flag()}ckpt_path={path}" for path in searches)
+        flags = f"{config_dir_flag()}{own_parts_flags(resumed=True)}"
+        commands = " and ".join(f"{flags}ckpt_path={path}" for path in searches)
         return f"interrupted: the last complete epochs are kept. Resume each search separately with {commands}"
     if kept is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
@@ -70,9 +71,10 @@ def how_to_resume(output: Path) -> str:
 def _resume_arguments(output: Path) -> str:
     """Return the arguments that resume the run in ``output``, whose record may be in another directory."""
     run = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else str(output)
+    flags = f"{config_dir_flag()}{own_parts_flags(resumed=True)}"
     if (output / ".hydra").is_dir() or not Path(run, ".hydra").is_dir():
-        return f"{config_dir_flag()}ckpt_path={output}"
-    return f"{config_dir_flag()}ckpt_path={run} paths.output={output}"
+        return f"{flags}ckpt_path={output}"
+    return f"{flags}ckpt_path={run} paths.output={output}"
 
 
 def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: Path) -> bool:

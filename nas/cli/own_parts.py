@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import pydoc
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 from nas.architecture.cell import Genotype
-from nas.cli.overrides.parse import key_of
 from nas.nn.own_ops import OWN_OPS, own_op
 from nas.spaces.base import Shape, Space
 from nas.spaces.own_spaces import OWN_SPACES, own_space, split_parts
@@ -63,35 +60,21 @@ def named_parts(given: Any) -> list[tuple[str, Any]]:
     if not isinstance(given, ListConfig | DictConfig | list):
         raise NasError(f"{KEY}={given}: give a list of dotted names, as in {KEY}=[my_package.ops.MyOp].")
     entries: dict[str, Any] = (
-        dict(given) if isinstance(given, DictConfig) else {str(target): target for target in given}  # type: ignore[arg-type]
+        dict(given) if isinstance(given, DictConfig) else {str(target): target for target in given}
     )
     return [(name.rpartition(".")[2], _build(f"{KEY}.{name}", part)) for name, part in entries.items()]
 
 
-def own_parts_flag() -> str:
-    """Return the override with the own parts that the command line of this run names, and a space; empty without any.
-
-    Files of the user's configuration are not repeated: ``config_dir_flag`` gives their directory.
-    """
-    if not HydraConfig.initialized():
-        return ""
-    lines = [str(line) for line in HydraConfig.get().overrides.task]
-    named = [line.lstrip("+") for line in lines if key_of(line).partition(".")[0] == KEY]
-    ops = next((line.partition("=")[2] for line in reversed(lines) if key_of(line) == "space.ops"), "")
-    dotted = [op.strip(" '\"") for op in ops.strip("[]").split(",") if "." in op and "{" not in ops]
-    named += [f"{KEY}=[{','.join(dotted)}]"] if dotted and not named else []
-    return "".join(f"{shlex.quote(line)} " for line in named)
-
-
 def _entries(key: str, ops: Any) -> list[tuple[str, Any]]:
     """Return name and builder of each own op in a list or mapping of candidates."""
-    if isinstance(ops, ListConfig):
-        given = [str(op) for op in ops if "." in str(op)]
-        return [(name.rpartition(".")[2], _build(f"{key}.{name}", name)) for name in given]
-    if isinstance(ops, DictConfig):
-        by_name: dict[str, Any] = dict(ops)  # type: ignore[arg-type]
-        return [(name, _build(f"{key}.{name}", part)) for name, part in by_name.items() if part is not None]
-    return []
+    found: dict[str, Any] = {}
+    for op in ops if isinstance(ops, ListConfig) else [ops]:
+        if isinstance(op, DictConfig):
+            found |= {str(op["_target_"]): op} if "_target_" in op else dict(op)
+        elif "." in str(op):
+            found[str(op)] = op
+    names = {name: part for name, part in found.items() if part is not None}
+    return [(name.rpartition(".")[2], _build(f"{key}.{name}", part)) for name, part in names.items()]
 
 
 def _build(key: str, part: Any) -> Any:

@@ -16,8 +16,8 @@ from nas.utils.own_parts import Origin, OwnPart, OwnParts, missing_part, target_
 
 OWN_OPS = OwnParts("nas.ops")
 """Own ops in use, and those of installed packages."""
-Ops = Sequence[str | OpBuilder] | Mapping[str, OpBuilder | None]
-"""Candidates: names of ops and builders of own ops, or builders by name (None: the op of that name)."""
+Ops = Sequence[str | OpBuilder | Mapping[str, OpBuilder]] | Mapping[str, OpBuilder | None]
+"""Candidates: names of ops, builders of own ops, or own ops by name. In a mapping, None is the op of that name."""
 SIDE = 8
 
 
@@ -42,7 +42,8 @@ def op_table(ops: Ops, key: str, space: str) -> OpTable:
     Raises:
         NasError: if an op is unknown, occurs twice, or has the name of a built-in op.
     """
-    entries = ops.items() if isinstance(ops, Mapping) else [(_name(op), op) for op in ops]
+    parts = [ops] if isinstance(ops, Mapping) else [op if isinstance(op, Mapping) else {_name(op): op} for op in ops]
+    entries: list[tuple[str, str | OpBuilder | None]] = [entry for part in parts for entry in part.items()]
     names: list[str] = []
     own: dict[str, OpBuilder] = {}
     for name, given in entries:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from nas.architecture.cell import Genotype
@@ -17,15 +18,29 @@ OWN_SPACES = OwnParts("nas.spaces")
 """Own spaces in use, and those of installed packages, by notation."""
 
 
-def own_space(kind: type[Space]) -> OwnPart:
-    """Return an own space as a part. Raises NasError if its class has no usable notation."""
+def own_space(build: Any) -> OwnPart:
+    """Return an own space, given by its class or a ``partial`` of it.
+
+    Raises:
+        NasError: if its class has no usable notation.
+    """
+    kind = _class_of(build)
     notation = getattr(kind, "notation", None)
     if not isinstance(notation, str) or not re.fullmatch(r"[A-Za-z]\w*", notation):
         raise NasError(
             f"space {target_of(kind)}: notation={notation!r} is no name. Set the class attribute notation, as in "
             f"notation = '{kind.__name__.lower()}'."
         )
-    return OwnPart(notation, kind.of_genotype, target_of(kind))
+    if kind is build:
+        return OwnPart(notation, kind.of_genotype, target_of(kind))
+    return OwnPart(notation, lambda genotype, shape, classes: build(shape=shape, classes=classes), target_of(kind))
+
+
+def _class_of(build: Any) -> Any:
+    """Return the class or function that a ``partial`` calls in the end."""
+    while isinstance(build, partial):
+        build = build.func
+    return build
 
 
 def build_own_space(part: OwnPart, genotype: Genotype, shape: Shape, classes: int) -> Space:
@@ -69,7 +84,8 @@ def split_parts(parts: Iterable[tuple[str, Any]]) -> tuple[list[OwnPart], list[O
     """Return the ops and the spaces among parts by name. Raises NasError for a part that is neither."""
     ops, spaces = [], []
     for name, build in parts:
-        if isinstance(build, type) and issubclass(build, Space):
+        kind = _class_of(build)
+        if isinstance(kind, type) and issubclass(kind, Space):
             spaces.append(own_space(build))
         elif callable(build):
             ops.append(own_op(name, build))

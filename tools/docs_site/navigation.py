@@ -19,6 +19,8 @@ SECTIONS: dict[str, Sequence[str]] = {
         "logging.md",
         "distributed.md",
         "extending.md",
+        "extending/space.md",
+        "library.md",
     ),
     "Results": ("results.md", "leaderboard.md", "report.md", "plots.md", "fidelity.md", "project/measurements.md"),
     "Reference": ("reference.md", "ranges.md"),

@@ -42,8 +42,7 @@ def wanted_type(key: str, default: Any, value: Any) -> str | None:
     if isinstance(default, float):
         return None if number else f"a number (such as {default})"
     if isinstance(default, ListConfig | list):
-        named = key == "space.ops" and isinstance(value, dict)  # own ops by name
-        return None if named or isinstance(value, list) else f"a list (such as {one_line(default)})"
+        return None if isinstance(value, list) else f"a list (such as {one_line(default)})"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,3 +15,25 @@ def config_dir_flag() -> str:
     sources = HydraConfig.get().runtime.config_sources
     given = [source.path for source in sources if source.provider == "command-line" and source.schema == "file"]
     return f"-cd {shlex.quote(given[0])} " if given else ""
+
+
+def own_parts_flags(resumed: bool = False) -> str:
+    """Return the overrides with dotted names of own ops and spaces of this run, each followed by a space.
+
+    The record of a run must not cause an import, so further commands need them again.
+
+    Args:
+        resumed: for the command that resumes the run, which also has its ``space.ops``. Other commands get the ops by
+            ``own_parts``.
+    """
+    if not HydraConfig.initialized():
+        return ""
+    lines = [str(line).lstrip("+") for line in HydraConfig.get().overrides.task]
+    found = [line for line in lines if re.match(r"own_parts[.=]", line)]
+    ops = [line for line in lines if line.startswith("space.ops=") and re.search(r"[A-Za-z_]\w*\.[A-Za-z_]", line)]
+    if resumed:
+        found += ops
+    elif ops and not found and "{" not in ops[-1]:
+        names = re.findall(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", ops[-1].partition("=")[2])
+        found = [f"own_parts=[{','.join(dict.fromkeys(names))}]"]
+    return "".join(f"{shlex.quote(line)} " for line in found)
