@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from nas.cli.count_command.command import main as count
+from nas.cli.own_parts import own_parts_in_use
 from nas.cli.plot_command.command import main as plot
 from nas.cli.report_command.command import main as report
+from nas.utils.errors import NasError
 from nas.utils.own_parts import installed
 from tests.support.error_tools import TINY, run, unfinished
 from tests.support.own_tools import BOTTLENECK, install, write_package
@@ -106,18 +110,25 @@ def test_training_finds_the_op_in_the_file_of_the_space(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "phrases"),
+    ("given", "message"),
     [
-        (("space.ops=[none,no_such_module.Op]",), ("no_such_module.Op does not exist", "PYTHONPATH")),
-        (("own_parts=3",), ("own_parts=3: give a list of dotted names",)),
-        (("own_parts=[Op]",), ("Op is no dotted name",)),
-        (("own_parts={a:{_target_:own_cli_ops.Bottleneck}}",), ("own_parts.a: needs a _target_ and _partial_: true",)),
-        ((f"own_parts={{skip_connect:{OP}}}",), (OP, "has the name of the built-in op 'skip_connect'")),
-        (("own_parts=[math.pi]",), ("own_parts: pi is a float",)),
+        (3, "own_parts=3: give a list of dotted names"),
+        (["Op"], "own_parts.Op: Op is no dotted name"),
+        (["no_such_module.Op"], "no_such_module.Op does not exist.*PYTHONPATH"),
+        ({"a": {"_target_": OP}}, "own_parts.a: needs a _target_ and _partial_: true"),
+        ({"skip_connect": OP}, f"{OP} has the name of the built-in op 'skip_connect'"),
+        (["math.pi"], "own_parts: pi is a float"),
     ],
 )
-def test_mistakes_are_one_line(arguments: tuple[str, ...], phrases: tuple[str, ...], tmp_path: Path) -> None:
-    run("search", *SMALL, *arguments, f"hydra.run.dir={tmp_path}/run").refused(*phrases)
+def test_mistakes_are_named(given: Any, message: str) -> None:
+    with pytest.raises(NasError, match=message), own_parts_in_use(OmegaConf.create({"own_parts": given})):
+        pass
+
+
+def test_missing_op_of_a_search_is_one_line(tmp_path: Path) -> None:
+    run("search", *SMALL, "space.ops=[none,no_such_module.Op]", f"hydra.run.dir={tmp_path}/run").refused(
+        "space.ops.no_such_module.Op: no_such_module.Op does not exist", "PYTHONPATH"
+    )
 
 
 def test_space_of_a_training_is_an_own_one(tmp_path: Path) -> None:
