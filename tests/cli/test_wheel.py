@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.compose_tools import ROOT
+from tests.support.own_tools import code_block, python_blocks
 
 COMMANDS = ("nas-search", "nas-train")
 TINY = (
@@ -46,7 +47,7 @@ def prefix(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(prefix: Path, directory: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(prefix: Path | str, directory: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command that finds the package in ``prefix`` only."""
     env = {**os.environ, "PYTHONPATH": str(prefix), "OMP_NUM_THREADS": "1"}
     return subprocess.run([sys.executable, *command], cwd=directory, env=env, capture_output=True, text=True)
@@ -95,3 +96,28 @@ def test_module_lists_and_refuses_commands(prefix: Path, tmp_path: Path) -> None
     assert "convert" in run(prefix, tmp_path, "-m", "nas").stdout
     refused = run(prefix, tmp_path, "-m", "nas", "serach")
     assert refused.returncode == 1 and refused.stderr.startswith("error: unknown command 'serach'")
+
+
+@pytest.mark.slow
+def test_installed_package_of_a_user_adds_a_space(prefix: Path, tmp_path: Path) -> None:
+    """The package of docs/extending/space.md, built by pip and installed beside the wheel."""
+    source, folder, work = tmp_path / "source", tmp_path / "packages", tmp_path / "work"
+    source.mkdir()
+    work.mkdir()
+    (source / "pyproject.toml").write_text(code_block("extending/space.md", "toml"))
+    (source / "my_nas.py").write_text(python_blocks("extending/space.md")[0])
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps", "--target", folder]
+    subprocess.run([*command, source], check=True)
+    both = f"{folder}{os.pathsep}{prefix}"
+    tiny = [part for part in TINY if not part.startswith("space.")]
+    searched = run(both, work, "-m", "nas", "search", *tiny, "space=ladder", "space.channels=4", "space.stages=2")
+    assert searched.returncode == 0, searched.stderr
+    small = ("epochs=1", "network.channels=4", "+network.stages=2")
+    trained = run(both, work, "-m", "nas", "train", "genotype=run", *small, "hydra.run.dir=trained")
+    assert trained.returncode == 0, trained.stderr
+    export = ("mode=export", "export.format=torch_export", "weights=trained", "hydra.run.dir=exported")
+    exported = run(both, work, "-m", "nas", "train", *export)
+    assert exported.returncode == 0, exported.stderr
+    assert (work / "exported" / "model.pt2").is_file()
+    refused = run(prefix, work, "-m", "nas", "train", "genotype=run/genotype.json", "dataset=synthetic")
+    assert "its space 'ladder' is my_nas.Ladder of my-nas 0.1.0, which is not installed" in refused.stderr

@@ -94,6 +94,12 @@ def test_own_ops_build_the_network_of_a_genotype(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "copy.json").read_text())["own_parts"] == record, "a copy keeps the record"
 
 
+def test_space_with_a_class_parses_its_genotypes() -> None:
+    space = Darts(SHAPE, 4, channels=2, layers=3, ops=["none", OneEdge])
+    genotype = space.sample(random.Random(0))
+    assert space.parse(space.native(genotype)) == genotype
+
+
 def test_names_choose_the_options_of_an_op() -> None:
     with own_parts(large=partial(OneEdge, kernel=5)):
         genotype = same_op_everywhere(Darts(SHAPE, 4, channels=2, layers=3, ops=["none", "large"]), "large")

@@ -13,7 +13,7 @@ from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.nn.ops import OpOptions, PoolNorm
-from nas.nn.own_ops import Ops, check_own_ops, op_table
+from nas.nn.own_ops import OWN_OPS, Ops, check_own_ops, op_table, own_op
 from nas.spaces.base import Network, Probe, Shape, Space
 from nas.spaces.darts.network import DartsNetwork, Stem, thin_cells
 from nas.spaces.darts.notation import DARTS_OPS, NODES, NOTATION, edges_of, native, nodes_of, parse
@@ -182,7 +182,8 @@ class Darts(Space):
         return native(genotype)
 
     def parse(self, text: str) -> Genotype:
-        return parse(text)
+        with OWN_OPS.use([own_op(name, build) for name, build in self.options.own.items()]):
+            return parse(text)
 
 
 def _excluded(ops: Sequence[str], edge_ops: OpTable | None, kind: str, edges: int) -> frozenset[tuple[int, str]]:
