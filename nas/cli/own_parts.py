@@ -57,11 +57,9 @@ def named_parts(given: Any) -> list[tuple[str, Any]]:
     """
     if given is None:
         return []
-    if not isinstance(given, ListConfig | DictConfig | list):
+    if not isinstance(given, ListConfig | DictConfig | dict):
         raise NasError(f"{KEY}={given}: give a list of dotted names, as in {KEY}=[my_package.ops.MyOp].")
-    entries: dict[str, Any] = (
-        dict(given) if isinstance(given, DictConfig) else {str(target): target for target in given}
-    )
+    entries: dict[str, Any] = {str(part): part for part in given} if isinstance(given, ListConfig) else dict(given)
     return [(name.rpartition(".")[2], _build(f"{KEY}.{name}", part)) for name, part in entries.items()]
 
 

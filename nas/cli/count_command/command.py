@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
-        ops, spaces = split_parts(named_parts(options.own_parts))
+        parts = {name: target or name for name, _, target in (part.partition("=") for part in options.own_parts)}
+        ops, spaces = split_parts(named_parts(parts))
         with OWN_OPS.use(ops), OWN_SPACES.use(spaces):
             cost = _count(options)
     except NasError as error:
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "--network", nargs="+", default=[], metavar="KEY=VALUE", dest="options", help="options of a genotype's network"
     )
     parser.add_argument(
-        "--own-parts", nargs="+", default=[], metavar="PACKAGE.MODULE.CLASS", help="own ops and spaces of a genotype"
+        "--own-parts", nargs="+", default=[], metavar="[NAME=]PACKAGE.MODULE.CLASS", help="own ops and spaces"
     )
     parser.add_argument("--rule", nargs="+", choices=list(RULES), metavar="RULE", help=f"{', '.join(RULES)}; all")
     parser.add_argument("--json", action="store_true", help="print JSON")

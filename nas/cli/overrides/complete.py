@@ -17,6 +17,7 @@ from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.inherit_from_search import inherit_from_search
 from nas.cli.overrides.inherit_from_training import inherit_from_training
 from nas.cli.overrides.inherit_space import inherit_space
+from nas.cli.overrides.installed import provide_choices
 from nas.cli.overrides.parse import key_of, parse, value_of
 from nas.cli.overrides.resume import resume
 from nas.cli.overrides.search_path import search_path_of_run
@@ -86,6 +87,7 @@ def complete_job() -> DictConfig | None:
     lines = inherit(task, search_path_of_run())
     if len(lines) == len(task):
         return None
+    provide_choices(lines)
     completed = compose(hydra.job.config_name, lines, return_hydra_config=True)
     with read_write(hydra):
         hydra.runtime.choices = completed.hydra.runtime.choices

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas.cli.overrides.hydra_internals import parse_override
+from nas.cli.overrides.installed import provide_choices
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_overrides
 from nas.cli.overrides.search_path import is_group, search_path_of_run
@@ -27,6 +28,7 @@ def compose_saved(job: str, directory: Path) -> DictConfig:
     file, path = overrides_file(directory), search_path_of_run()
     lines = saved_overrides(directory)
     check_overrides(lines, file, path)
+    provide_choices(lines)
     choices = [line for line in lines if "@" in key_of(line) or is_group(key_of(line), path)]
     try:
         defaults = compose(job, choices, return_hydra_config=True)

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.hydra_internals import parse_override
 from nas.cli.overrides.inherit_from_search import image_list, refuse_without_record
+from nas.cli.overrides.installed import provide_choices
 from nas.cli.overrides.parse import key_of, quote, value_of
 from nas.cli.overrides.renamed import translate_keys
 from nas.cli.overrides.run_record import (
@@ -106,7 +107,11 @@ def _stored_dataset(path: Path, search_path: Sequence[Path]) -> str | None:
     from nas.deploy.weights_file import read_weights_file
 
     value = read_weights_file(file)
-    dataset = decode_model(value, file).dataset if is_model(value) else None
+    genotype = value.get("genotype") if is_model(value) else None
+    if isinstance(genotype, dict) and genotype.get("own_parts"):
+        dataset = value.get("dataset")  # the job, which uses the own parts, checks the file
+    else:
+        dataset = decode_model(value, file).dataset if is_model(value) else None
     if dataset is not None:
         check_choice("dataset", dataset, file, search_path)
     return dataset
@@ -124,6 +129,7 @@ def _dataset_overrides(directory: Path, search_path: Sequence[Path]) -> list[str
         dataset, seed, data = translate_keys("dataset", saved["dataset"]), saved["seed"], saved["paths"]["data"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NasError(f"{file} is damaged: {one_line(repr(error))[:300]}") from None
+    provide_choices([f"dataset={choice}"])
     within = GlobalHydra.instance().is_initialized()  # in a job of a sweep
     with nullcontext() if within else initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", [f"dataset={choice}", *([] if within else searchpath_overrides(search_path))])

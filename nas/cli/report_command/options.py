@@ -17,6 +17,7 @@ from nas.architecture.cell import Cell
 from nas.cli.overrides.compose import composer
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.hydra_internals import split_arguments
+from nas.cli.overrides.installed import provide_choices
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import check_overrides, overrides_file
 from nas.cli.overrides.search_path import is_group
@@ -53,6 +54,7 @@ def read_options(kind: str, overrides: Sequence[str], directory: Path) -> RunOpt
 def _composed(job: str, overrides: Sequence[str]) -> RunOptions:
     groups = [line for line in overrides if is_group(key_of(line), PATH)]
     flags, _ = split_arguments([])
+    provide_choices(overrides)
     with composer(job, flags) as compose:
         choices = compose([]).hydra.runtime.choices
         before = compose(groups)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 from nas.cli.overrides.installed import configuration, installed_choices
 from nas.utils.errors import NasError
@@ -58,6 +59,8 @@ def test_search_combines_installed_parts(tmp_path: Path) -> None:
     run("train", *train, f"hydra.run.dir={tmp_path}/t").succeeded()
     trained = json.loads((tmp_path / "t" / "summary.json").read_text())
     assert trained["dataset"] == "squares", "the data set is inherited, the op is found by its entry point"
+    ConfigStore.instance().repo["dataset"].pop("squares.yaml")  # as in a new process
+    run("train", "mode=eval", f"weights={tmp_path}/t", "evaluation.runs=1", f"hydra.run.dir={tmp_path}/e").succeeded()
 
 
 def test_unusable_choices_are_one_line(tmp_path: Path) -> None:
