@@ -65,7 +65,7 @@ def test_search_combines_installed_parts(tmp_path: Path) -> None:
 
 def test_unusable_choices_are_one_line(tmp_path: Path) -> None:
     assert installed_choices("method") == ["number", "soft_gumbel"] and installed_choices("trainer") == []
-    run("search", *SEARCH, "method=soft_gumble", f"hydra.run.dir={tmp_path}/a").refused("did you mean 'soft_gumbel'?")
+    run("search", *SEARCH, "method=soft_gumble", f"hydra.run.dir={tmp_path}/a").refused("did you mean 'soft_gumbel'")
     run("search", *SEARCH, "method=number", f"hydra.run.dir={tmp_path}/b").refused("nas.methods: 'number' is a int")
 
 
