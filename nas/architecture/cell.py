@@ -148,6 +148,16 @@ def sample_cell(cell: Cell, rng: random.Random) -> CellGenotype:
     return CellGenotype(tuple(links), cell.output)
 
 
+def output_reads_input(cell: CellGenotype) -> bool:
+    """Return whether a path of ops other than ``none`` leads from an input of the cell to its output."""
+    targets = {link.target for link in cell.links}
+    links = [link for link in cell.links if link.op != NONE]
+    reached = {link.source for link in cell.links} - targets
+    for _ in cell.links:
+        reached |= {link.target for link in links if link.source in reached}
+    return bool(reached & set(cell.output))
+
+
 def op_counts(genotype: Genotype) -> dict[str, int]:
     """Count each op over all cells, for example to detect a collapse to skip connections."""
     counts: dict[str, int] = {}

@@ -79,7 +79,7 @@ def discretize_by_threshold(
         ops = {e: op for _, e, op in kept}
         links = [Link(ops.get(e, NONE), *edge) for e, edge in enumerate(cell.edges)]
         return CellGenotype(tuple(links), cell.output)
-    links = reachable_links(Link(op, *cell.edges[e]) for _, e, op in kept)
+    links = reachable_links((Link(op, *cell.edges[e]) for _, e, op in kept), inputs=min(cell.nodes))
     if not links:
         _, e, op = max(from_inputs, key=lambda entry: entry[0])
         links = [Link(op, *cell.edges[e])]

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig
 from nas.architecture.cell import Genotype
 from nas.nn.own_ops import OWN_OPS, own_op
 from nas.spaces.base import Shape, Space
+from nas.spaces.choices_notation import NOTATION as CHOICES
 from nas.spaces.own_spaces import OWN_SPACES, own_space, split_parts
 from nas.spaces.registry import SPACES
 from nas.utils.errors import NasError, one_line
@@ -102,5 +103,6 @@ def _space_of(options: DictConfig) -> list[OwnPart]:
         space: Space = instantiate(options, shape=shape, classes=classes, _convert_="all")
         return space
 
-    part = own_space(kind)
-    return [OwnPart(part.name, build, part.target)]
+    part, model = own_space(kind), options.get("model")
+    own_model = part.name == CHOICES and model is not None
+    return [OwnPart(part.name, build, str(model).replace(":", ".") if own_model else part.target)]

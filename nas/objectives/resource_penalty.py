@@ -35,8 +35,8 @@ class HasAlpha(Protocol):
 class HasOpCosts(Protocol):
     """A supernet that computes the costs of its candidates, because they are not separate modules."""
 
-    def op_costs(self) -> Tensor:
-        """Return the costs of its only cell type in the format of ``op_costs`` below, [3, cells, edges, ops]."""
+    def op_costs(self) -> Tensor | Mapping[str, Tensor]:
+        """Return the costs of its only cell type, or of each one, as ``op_costs`` below, [3, cells, edges, ops]."""
         ...
 
 
@@ -129,7 +129,8 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
     measurement takes one forward pass of a single image and changes neither the network nor the random state.
     """
     if isinstance(network, HasOpCosts):
-        return dict.fromkeys(cells, network.op_costs())
+        costs = network.op_costs()
+        return dict.fromkeys(cells, costs) if isinstance(costs, Tensor) else dict(costs)
     graphs = [module for module in network.modules() if isinstance(module, CellGraph)]
     if not graphs:
         raise NasError(

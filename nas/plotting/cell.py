@@ -14,10 +14,12 @@ from matplotlib.path import Path as Curve
 
 from nas.architecture.cell import NONE, CellGenotype, Genotype, Link
 from nas.plotting.chain import chain_figure
+from nas.plotting.decisions import decisions_figure
 from nas.plotting.figure import BOLD, HEAD, INK, TITLE_FONT, add_title, label, new_figure, save_figure, text_width
 from nas.plotting.graph_layout import Arrow, Box, Layout, Route, layered_layout
 from nas.plotting.op_colors import GRAY, op_color
 from nas.plotting.widths import widths_figure
+from nas.spaces.choices_notation import NOTATION as CHOICES
 from nas.spaces.nats_size.notation import NOTATION as NATS_SIZE
 from nas.spaces.nats_size.notation import widths_of
 from nas.spaces.single_path.mobilenet_v2 import NOTATION as MOBILE
@@ -79,6 +81,7 @@ FIGURES: Mapping[str, Callable[[Genotype, str], Figure]] = {
     NATS_SIZE: _widths_figure,
     MOBILE: chain_figure,
     SHUFFLENET: chain_figure,
+    CHOICES: decisions_figure,
 }
 """Figure of a genotype and a title, by the notation of its space; other spaces have ``graph_figure``."""
 

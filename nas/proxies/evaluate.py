@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
-from nas.architecture.cell import NONE, CellGenotype, Genotype
+from nas.architecture.cell import Genotype
 from nas.proxies.combined import Combined
 from nas.proxies.linear_regions import sample_crops
 from nas.proxies.precision import in_float32
@@ -75,7 +75,7 @@ class ProxyEvaluator:
     def __call__(self, genotype: GivenGenotype) -> float:
         worst = -math.inf if self.higher_is_better else math.inf
         genotype = genotype_in(self.space, genotype)
-        if self.proxy.needs_signal and not all(output_reads_input(cell) for cell in genotype.cells.values()):
+        if self.proxy.needs_signal and not self.space.reads_input(genotype):
             return worst
         if isinstance(self.proxy, Combined) and not self.proxy.references:
             self.proxy.references = list(self._measure_references(self.proxy))
@@ -122,13 +122,3 @@ class ProxyEvaluator:
         if self.proxy.probe is not None:
             return self.space.probe(self.proxy.probe, genotype)
         return self.space.network(genotype, **self.space.supernet_size())
-
-
-def output_reads_input(cell: CellGenotype) -> bool:
-    """Return whether a path of ops other than ``none`` leads from an input of the cell to its output."""
-    targets = {link.target for link in cell.links}
-    links = [link for link in cell.links if link.op != NONE]
-    reached = {link.source for link in cell.links} - targets
-    for _ in cell.links:
-        reached |= {link.target for link in links if link.source in reached}
-    return bool(reached & set(cell.output))

@@ -10,7 +10,15 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from nas.architecture.cell import Architecture, Cell, CellGenotype, Genotype, one_hot_weights, sample_cell
+from nas.architecture.cell import (
+    Architecture,
+    Cell,
+    CellGenotype,
+    Genotype,
+    one_hot_weights,
+    output_reads_input,
+    sample_cell,
+)
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.spaces import generic_notation
 from nas.utils.errors import NasError
@@ -174,6 +182,10 @@ class Space(ABC):
             f"space={self.name}: its supernet cannot be deepened or restricted in stages. Use space=darts or "
             "nas_bench_201."
         )
+
+    def reads_input(self, genotype: Genotype) -> bool:
+        """Return whether the outputs of the network depend on its input: a path without ``none`` in each cell."""
+        return all(output_reads_input(cell) for cell in genotype.cells.values())
 
     def network_options(self) -> list[str]:
         """Return the names of the options of ``network``."""

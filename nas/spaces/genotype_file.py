@@ -12,6 +12,7 @@ from typing import Any
 from nas.architecture.cell import NONE, CellGenotype, Genotype, Link
 from nas.nn.ops import OPS
 from nas.nn.own_ops import OWN_OPS
+from nas.spaces.choices_notation import NOTATION as CHOICES
 from nas.spaces.darts import notation as darts
 from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
 from nas.spaces.genotype_values import WRAPPERS, genotype_of_value
@@ -62,10 +63,12 @@ def encode_genotype(genotype: Genotype) -> dict[str, Any]:
 
 def find_origins(genotype: Genotype) -> dict[str, Origin]:
     """Return the places of the own ops and the own space of a genotype, by name."""
-    own = genotype.space not in FORMATTERS
+    own = genotype.space not in FORMATTERS or genotype.space == CHOICES
     if not (own or genotype.space == darts.NOTATION):  # the other published spaces have ops of fixed names
         return {}
-    ops = sorted({link.op for cell in genotype.cells.values() for link in cell.links} - {NONE, *OPS})
+    options = genotype.space == CHOICES  # not ops by name
+    links = [] if options else [link for cell in genotype.cells.values() for link in cell.links]
+    ops = sorted({link.op for link in links} - {NONE, *OPS})
     found = {name: part.origin for name in ops if (part := OWN_OPS.find(name)) is not None}
     space = OWN_SPACES.find(genotype.space) if own else None
     if space is not None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from nas.architecture.cell import Genotype
-from nas.spaces import generic_notation
+from nas.spaces import choices_notation, generic_notation
 from nas.spaces.darts import notation as darts
 from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
 from nas.spaces.genotype_values import genotype_of_value
@@ -18,7 +18,8 @@ from nas.utils.errors import NasError
 from nas.utils.literals import read_literal
 
 FORMATTERS: Mapping[str, Callable[[Genotype], str]] = {
-    space.NOTATION: space.native for space in (nas_bench_201, darts, recurrent, nats_size, mobilenet_v2, shufflenet_v2)
+    space.NOTATION: space.native
+    for space in (nas_bench_201, darts, recurrent, nats_size, mobilenet_v2, shufflenet_v2, choices_notation)
 }
 """The function that writes a genotype, by the notation of its space."""
 PARSERS: Mapping[re.Pattern[str], Callable[[str], Genotype]] = {
@@ -28,6 +29,7 @@ PARSERS: Mapping[re.Pattern[str], Callable[[str], Genotype]] = {
     re.compile(f"(?:{nats_size.PATTERN.pattern})$"): nats_size.parse,
     re.compile(f"{mobilenet_v2.NOTATION}:"): mobilenet_v2.parse,
     re.compile(f"{shufflenet_v2.NOTATION}:"): shufflenet_v2.parse,
+    choices_notation.PATTERN: choices_notation.parse,
     generic_notation.PATTERN: generic_notation.parse,
 }
 """The parser of a native string, by a pattern that its beginning matches."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from nas.architecture.cell import NONE, Genotype
 from nas.nn.own_ops import check_known_ops
+from nas.spaces import choices_notation
 from nas.spaces.base import Shape, Space
 from nas.spaces.darts.notation import DARTS_OPS, NODES
 from nas.spaces.darts.space import Darts
@@ -77,6 +78,13 @@ def space_of(genotype: Genotype, shape: Shape, classes: int) -> Space:
     own = OWN_SPACES.find(genotype.space)
     if own is not None:
         return build_own_space(own, genotype, shape, classes)
+    if genotype.space == choices_notation.NOTATION:
+        origin = genotype.origins.get(genotype.space)
+        model = "a model of your own" if origin is None else f"the model {origin.target}"
+        raise NasError(
+            f"genotype: its parts are those of {model}. Add space=choices space.model=PACKAGE.MODULE:NAME, or in "
+            "Python own_parts=[nas.choices.own_part(Model)]."
+        )
     if genotype.space in genotype.origins:
         raise missing_part("genotype", "space", genotype.space, genotype.origins[genotype.space])
     raise unknown("space of the genotype", genotype.space, [*SPACES, *OWN_SPACES.names()])

@@ -25,7 +25,7 @@ from nas.spaces.genotype_file import load_genotype
 from nas.spaces.registry import space_of
 from nas.training.language_model import LanguageModelTraining
 from nas.training.network_training import Training
-from tests.support.compose_tools import CONF, SIZED, choices, composed, data_of, searches, small
+from tests.support.compose_tools import CONF, SIZED, choices, composed, data_of, searches, small, spaces
 from tests.support.conf_headers import header
 from tests.support.error_tools import NB201, run
 
@@ -104,9 +104,7 @@ def test_evaluator_is_built_when_the_search_begins(search_config: DictConfig) ->
     assert isinstance(search, BlackBoxSearch) and search.evaluator is None
 
 
-@pytest.mark.parametrize(
-    "search_config", [[f"space={s}", *data_of(s)] for s in choices("space")], ids=choices("space"), indirect=True
-)
+@pytest.mark.parametrize("search_config", [[f"space={s}", *data_of(s)] for s in spaces()], ids=spaces(), indirect=True)
 def test_space_takes_shape_and_classes_of_the_data(search_config: DictConfig) -> None:
     data = build_data(search_config)
     space = build_space(search_config.space, data)

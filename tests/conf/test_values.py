@@ -27,7 +27,7 @@ from nas.data.text.base import TextData
 from nas.searches.gradient import GradientSearch
 from nas.training.network_training import Training
 from nas.utils.ranges import ranges_of
-from tests.support.compose_tools import CONF, DATA, choices, composed, data_of, searches, tiny
+from tests.support.compose_tools import CONF, DATA, choices, composed, data_of, searches, spaces, tiny
 
 HUGE = 10**18
 VALUES: tuple[Any, ...] = (-1, 0, math.nan, math.inf, -math.inf, 1.5, HUGE, 10.0**400 if False else 1e300, "word", True)
@@ -88,10 +88,7 @@ STARTS: dict[str, list[str]] = {
         for name in choices("dataset")
         if name not in ("folder", "imagenet", "hf")
     },
-    **{
-        f"space={name}": ["search", "method=darts", *data_of(name), f"space={name}", EPOCHS]
-        for name in choices("space")
-    },
+    **{f"space={name}": ["search", "method=darts", *data_of(name), f"space={name}", EPOCHS] for name in spaces()},
     **{f"callbacks={name}": ["search", *tiny("darts"), f"callbacks={name}"] for name in choices("callbacks")},
     "train": ["train", "genotype=x", *DATA],
 }

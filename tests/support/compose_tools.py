@@ -76,6 +76,11 @@ def choices(group: str) -> list[str]:
     return group_choices(group)
 
 
+def spaces() -> list[str]:
+    """Return the published spaces: all but ``choices``, which needs a model of the user (tests/choices)."""
+    return [name for name in choices("space") if name != "choices"]
+
+
 def published() -> list[str]:
     """Return the names of the experiments that repeat published searches: all outside of the laptop track."""
     return [name for name in choices("experiment") if not name.startswith("laptop/")]

@@ -17,6 +17,7 @@ from nas.callbacks.enas_controller_training import ControllerTraining
 from nas.callbacks.schedules.anneal import Anneal
 from nas.callbacks.schedules.p_darts import SkipDropoutSchedule
 from nas.callbacks.schedules.width_warmup import WidthWarmup
+from nas.choices import ModelSpace
 from nas.gradients.clipped import Clipped
 from nas.gradients.implicit import Implicit
 from nas.gradients.unrolled import Unrolled
@@ -62,6 +63,7 @@ from nas.training.lr_schedule import LRDecay
 from nas.training.network_training import Training
 from nas.training.search_lr import CosineThenProjection, StagedCosine
 from tests.support import option_tools as see
+from tests.support.choice_tools import NET
 from tests.support.option_tools import SPACE, Options
 from tests.training.test_language_model import SGD as SGD_ON_TEXT
 from tests.training.test_language_model import network as language_model
@@ -333,6 +335,14 @@ PARTS: dict[str, Sequence[Options]] = {
     ],
     "nas.spaces.recurrent.space.Recurrent": [
         Options(partial(Recurrent, (), 9), {"hidden_size": 6, "nodes": 3}, see.RECURRENT, see.language_model)
+    ],
+    "nas.choices.model_space.ModelSpace": [
+        Options(
+            partial(ModelSpace, (3, 8, 8), 10),
+            {"model": NET},
+            {"model": "tests.support.choice_cells:Net201", "options": {"width": 6}},
+            lambda space: str(space.cells),
+        )
     ],
     "nas.spaces.darts.space.Darts": [
         Options(

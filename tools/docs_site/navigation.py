@@ -20,6 +20,7 @@ SECTIONS: dict[str, Sequence[str]] = {
         "distributed.md",
         "extending.md",
         "extending/space.md",
+        "extending/choices.md",
         "library.md",
     ),
     "Results": ("results.md", "leaderboard.md", "report.md", "plots.md", "fidelity.md", "project/measurements.md"),

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from hydra import compose
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,12 +23,15 @@ from nas.utils.errors import NasError, one_line
 def compose_saved(job: str, directory: Path) -> DictConfig:
     """Compose the configuration of the run in ``directory``, with Hydra's part, within a running job.
 
+    Overrides that the command line of the job has as well are trusted, such as the name of the user's own model.
+
     Raises:
         NasError: if the record of the run is damaged, or has an override that must not be taken over.
     """
     file, path = overrides_file(directory), search_path_of_run()
     lines = saved_overrides(directory)
-    check_overrides(lines, file, path)
+    typed = set(HydraConfig.get().overrides.task) if HydraConfig.initialized() else set()
+    check_overrides([line for line in lines if line not in typed], file, path)
     provide_choices(lines)
     choices = [line for line in lines if "@" in key_of(line) or is_group(key_of(line), path)]
     try:

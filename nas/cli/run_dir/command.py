@@ -24,16 +24,20 @@ def own_parts_flags(resumed: bool = False) -> str:
 
     Args:
         resumed: for the command that resumes the run, which also has its ``space.ops``. Other commands get the ops by
-            ``own_parts``.
+            ``own_parts``, and the space of a model of the user.
     """
     if not HydraConfig.initialized():
         return ""
     lines = [str(line).lstrip("+") for line in HydraConfig.get().overrides.task]
     found = [line for line in lines if re.match(r"own_parts[.=]", line)]
     ops = [line for line in lines if line.startswith("space.ops=") and re.search(r"[A-Za-z_]\w*\.[A-Za-z_]", line)]
+    models = [line for line in lines if line.startswith("space.model=")]
+    if models and not resumed:
+        models = [line for line in lines if re.match(r"space(\.model|\.options(\.\w+)*)?=", line)]
+    found += models
     if resumed:
         found += ops
-    elif ops and not found and "{" not in ops[-1]:
+    elif ops and not any(line.startswith("own_parts") for line in found) and "{" not in ops[-1]:
         names = re.findall(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", ops[-1].partition("=")[2])
-        found = [f"own_parts=[{','.join(dict.fromkeys(names))}]"]
+        found += [f"own_parts=[{','.join(dict.fromkeys(names))}]"]
     return "".join(f"{shlex.quote(line)} " for line in found)

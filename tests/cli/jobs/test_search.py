@@ -18,10 +18,10 @@ from nas.searches.base import SupernetSearch
 from nas.searches.gradient import GradientSearch
 from nas.spaces.genotype_file import load_genotype
 from nas.utils.errors import NasError
-from tests.support.compose_tools import DATA, REFUSED, SIZED, budget, choices, data_of, lines, searches, small
+from tests.support.compose_tools import DATA, REFUSED, SIZED, budget, data_of, lines, searches, small, spaces
 from tests.support.watch_tools import run_watched
 
-METHODS, SPACES = searches(), choices("space")
+METHODS, SPACES = searches(), spaces()
 LONG = {(method, "darts") for method in ("darts_pt", "r_darts", "sdarts_adv", "te_nas")}  # run with NAS-Bench-201
 
 
