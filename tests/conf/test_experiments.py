@@ -118,5 +118,5 @@ def test_fragments_are_used_and_are_no_choices(tmp_path: Path) -> None:
         name = path.relative_to(CONF).with_suffix("").as_posix()
         assert sum(f"- /{name}\n" in text for text in texts) > 1, f"{name}: used by fewer than two files"
         assert path.read_text().startswith("# @package _global_\n# Fragment")
-    assert len(FRAGMENTS) == 8
+    assert len(FRAGMENTS) == 9
     run("search", "experiment=_autodl", f"hydra.run.dir={tmp_path}/run").refused("unknown experiment")
