@@ -50,12 +50,14 @@ class EdgeWeights(NamedTuple):
 
     ``op`` [edges, ops] weights the candidate ops. ``active`` [edges, ops] selects the ops to execute. It is a Python
     list, so that skipping an op needs no device synchronization. ``edge`` [edges], if given, scales whole edges
-    (PC-DARTS' edge normalization).
+    (PC-DARTS' edge normalization). ``measured`` [edges, ops], if given, selects ops whose weights have a gradient
+    although they may not be executed (``BinaryGates``).
     """
 
     op: Tensor
     active: list[list[bool]]
     edge: Tensor | None = None
+    measured: list[list[bool]] | None = None
 
     def detach(self) -> EdgeWeights:
         """Return the same weights detached from the autograd graph."""

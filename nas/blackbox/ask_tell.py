@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nas.architecture.cell import Genotype
-from nas.blackbox.evaluator import QueryResult, check_fidelities
+from nas.blackbox.evaluator import QueryResult, check_fidelities, tie_of
 from nas.blackbox.strategies.base import Strategy
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, POSITIVE, check_ranges
@@ -75,6 +75,7 @@ class Query(NamedTuple):
         fidelity: Training length in epochs, None if there is a single fidelity.
         order: Place among queries that are evaluated at the same time, None for the only one.
         error: Description of the failure of the evaluation, None for a success.
+        tie: Number that orders genotypes of equal values; higher is better.
     """
 
     genotype: Genotype
@@ -83,11 +84,12 @@ class Query(NamedTuple):
     fidelity: int | None = None
     order: QueryOrder | None = None
     error: str | None = None
+    tie: float = 0.0
 
     @property
-    def rank(self) -> tuple[int, float]:
-        """Sort key: a finite value at the highest fidelity, then the value."""
-        return (self.fidelity or 0, self.value) if math.isfinite(self.value) else (-1, -math.inf)
+    def rank(self) -> tuple[int, float, float]:
+        """Sort key: a finite value at the highest fidelity, then the value, then the tie."""
+        return (self.fidelity or 0, self.value, self.tie) if math.isfinite(self.value) else (-1, -math.inf, 0.0)
 
 
 class AskTellLoop:
@@ -142,7 +144,7 @@ class AskTellLoop:
         self.spent = 0.0
         self.ended: str | None = None
         self._rng = rng
-        self._cache: dict[tuple[Genotype, int | None], float] = {}
+        self._cache: dict[tuple[Genotype, int | None], tuple[float, float]] = {}
 
     def _wrong_number_of_rungs(self, strategy: Strategy) -> NasError:
         name, count = type(strategy).__name__, len(self.fidelities)
@@ -197,7 +199,7 @@ class AskTellLoop:
         asked = self.pending.pop(position)
         alone = not self.pending and position == self.asked - 1
         order = None if alone else QueryOrder(position, self.asked)
-        self._tell(asked, Query(asked.genotype, *result, asked.fidelity, order, error))
+        self._tell(asked, Query(asked.genotype, *result, asked.fidelity, order, error, tie_of(result)))
         return True
 
     def replay(self, history: Sequence[Query], asked: int | None = None) -> None:
@@ -252,11 +254,11 @@ class AskTellLoop:
             return None
         asked = Asked(self.asked, genotype, self._fidelity, strategy.rung, strategy.details)
         self.asked += 1
-        value = self._cache.get((genotype, asked.fidelity)) if self.cached else None
-        if value is None:
+        known = self._cache.get((genotype, asked.fidelity)) if self.cached else None
+        if known is None:
             self.pending[asked.position] = asked
         else:
-            strategy.tell(genotype, value)
+            strategy.tell_result(genotype, *known)
         return asked
 
     def _tell(self, asked: Asked, query: Query) -> None:
@@ -266,9 +268,9 @@ class AskTellLoop:
         self.history.append(query)
         self.spent += query.seconds
         if self.cached and query.error is None:
-            self._cache.setdefault((query.genotype, query.fidelity), value)
+            self._cache.setdefault((query.genotype, query.fidelity), (value, query.tie))
         self.strategy.rung, self.strategy.details = asked.rung, asked.details
-        self.strategy.tell(query.genotype, value)
+        self.strategy.tell_result(query.genotype, value, query.tie)
         self._check_queries()
 
     def _check_queries(self) -> None:

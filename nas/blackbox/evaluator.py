@@ -17,6 +17,24 @@ class QueryResult(NamedTuple):
     seconds: float
 
 
+class TiedResult(QueryResult):
+    """Result with a number that orders genotypes of equal values, such as the top-5 accuracy; higher is better."""
+
+    tie: float = 0.0
+
+    @classmethod
+    def of(cls, value: float, seconds: float, tie: float) -> TiedResult:
+        """Return a result with a tie."""
+        result = cls(value, seconds)
+        result.tie = tie
+        return result
+
+
+def tie_of(result: QueryResult) -> float:
+    """Return the tie of a result, 0 without one."""
+    return result.tie if isinstance(result, TiedResult) else 0.0
+
+
 class Evaluator(ABC):
     """Base class of evaluators. A value that is not finite ranks last.
 

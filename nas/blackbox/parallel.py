@@ -80,4 +80,4 @@ def _result(outcome: Outcome) -> QueryResult:
     if outcome.error is not None and outcome.value is None:
         return QueryResult(math.nan, outcome.seconds)
     result: Any = outcome.value
-    return QueryResult(*result)
+    return result if isinstance(result, QueryResult) else QueryResult(*result)

@@ -17,6 +17,7 @@ def encode_queries(space: Space, loop: AskTellLoop) -> dict[str, Any]:
     history = loop.history
     return {
         "history": [[space.native(query.genotype), query.value, query.seconds] for query in history],
+        "ties": {number: query.tie for number, query in enumerate(history) if query.tie},
         "order": {number: list(query.order) for number, query in enumerate(history) if query.order is not None},
         "errors": {number: query.error for number, query in enumerate(history) if query.error is not None},
         "asked": loop.asked,
@@ -25,8 +26,8 @@ def encode_queries(space: Space, loop: AskTellLoop) -> dict[str, Any]:
 
 
 def decode_queries(space: Space, saved: Mapping[str, Any]) -> list[Query]:
-    """Return the queries of a checkpoint. Those of earlier versions have neither order nor errors."""
-    orders, errors = saved.get("order", {}), saved.get("errors", {})
+    """Return the queries of a checkpoint. Those of earlier versions have neither order, errors nor ties."""
+    orders, errors, ties = (saved.get(key, {}) for key in ("order", "errors", "ties"))
     return [
         Query(
             space.parse(text),
@@ -34,6 +35,7 @@ def decode_queries(space: Space, saved: Mapping[str, Any]) -> list[Query]:
             seconds,
             order=QueryOrder(*orders[number]) if number in orders else None,
             error=errors.get(number),
+            tie=ties.get(number, 0.0),
         )
         for number, (text, value, seconds) in enumerate(saved["history"])
     ]
@@ -56,6 +58,7 @@ def encode_line(space: Space, number: int, query: Query, spent: float) -> dict[s
         "spent": spent,
         **({"fidelity": query.fidelity} if query.fidelity is not None else {}),
         **(query.order._asdict() if query.order is not None else {}),
+        **({"tie": query.tie} if query.tie else {}),
         **({"error": query.error} if query.error is not None else {}),
     }
 

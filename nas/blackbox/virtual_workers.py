@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from nas.blackbox.evaluator import QueryResult
+from nas.blackbox.evaluator import QueryResult, TiedResult, tie_of
 from nas.executors.base import Evaluate, Outcome, Task, Workers
 from nas.executors.serial import attempt
 
@@ -50,11 +50,14 @@ class VirtualWorkers(Workers):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the clock and the results that have not arrived, in primitives."""
-        rows = [[end, number, *found.value, found.error] for number, (end, found) in self._running.items()]
+        rows = [
+            [end, number, found.value.value, found.value.seconds, found.error, tie_of(found.value)]
+            for number, (end, found) in self._running.items()
+        ]
         return {"now": self.now, "running": rows}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the result of ``state_dict``."""
         self.now = state["now"]
-        for end, number, value, seconds, error in state["running"]:
-            self._running[number] = (end, Outcome(number, QueryResult(value, seconds), error))
+        for end, number, value, seconds, error, *tie in state["running"]:
+            self._running[number] = (end, Outcome(number, TiedResult.of(value, seconds, *(tie or [0.0])), error))

@@ -133,7 +133,8 @@ def build_search(cfg: DictConfig, space: Space) -> Search:
 
 def network_options(space: Space, given: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the options that are not null over ``published``. Raises NasError for one that the space does not have."""
-    options = {**published, **{str(name): value for name, value in given.items() if value is not None}}
+    plain: Any = OmegaConf.to_container(given, resolve=True)
+    options = {**published, **{str(name): value for name, value in plain.items() if value is not None}}
     check_network("network", space, options)
     return options
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,19 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
+from nas.deploy.child_weights import child_weights
 from nas.deploy.finite import check_finite
 from nas.deploy.missing_model import explain_missing_model
 from nas.deploy.model import MODEL_FILE, decode_model, is_model
 from nas.deploy.published_weights import translate_state_dict
 from nas.deploy.weights_file import extract_state_dict, read_weights_file
 from nas.spaces.base import Network
+from nas.spaces.genotype_file import GENOTYPE_FILE
 from nas.utils.errors import NasError
 
 REINITIALIZED = ("classifier.", "auxiliary_head.")
 """Modules that may keep their own weights: classes may differ, and published weights may lack an auxiliary head."""
+SEARCH_CHECKPOINT = "checkpoints/last.ckpt"
 _SHOWN = 5
 
 
@@ -28,7 +32,8 @@ def load_initial_weights(network: Network, genotype: Genotype, source: str | Pat
     Args:
         network: network of ``genotype`` to initialize.
         genotype: its genotype.
-        source: a run directory, a model.pt or a published state_dict.
+        source: the run directory of a training, a model.pt, a published state_dict, or the run directory of a search
+            with a single-path supernet, whose weights of the genotype are copied.
 
     Returns:
         Names of the weights that keep their random initialization, such as those of a classifier with another number
@@ -38,11 +43,7 @@ def load_initial_weights(network: Network, genotype: Genotype, source: str | Pat
         NasError: if the file cannot be read, or weights other than ``REINITIALIZED`` are missing, unexpected or of
             another shape. The network is unchanged then.
     """
-    path = Path(str(source)).expanduser()
-    if path.is_dir():
-        if not (path / MODEL_FILE).is_file():
-            raise NasError(f"init_weights={path}: {explain_missing_model(path)}")
-        path = path / MODEL_FILE
+    path = _weights_path(source)
     content = read_weights_file(path, "init_weights")
     if is_model(content):
         model = decode_model(content, path)
@@ -52,6 +53,8 @@ def load_initial_weights(network: Network, genotype: Genotype, source: str | Pat
                 "Set weights of the same genotype."
             )
         state = dict(model.state)
+    elif path.name == Path(SEARCH_CHECKPOINT).name and isinstance(content, Mapping) and "search" in content:
+        state = _child(content, genotype, path)
     else:
         state = _translate(content, path, network)
     check_finite(state, path, "init_weights")
@@ -69,6 +72,30 @@ def load_initial_weights(network: Network, genotype: Genotype, source: str | Pat
     with torch.no_grad():
         network.load_state_dict(fitting, strict=False)
     return new
+
+
+def _weights_path(source: str | Path) -> Path:
+    """Return the file of weights: ``source`` itself, the model.pt of a training, or the checkpoint of a search."""
+    path = Path(str(source)).expanduser()
+    if not path.is_dir():
+        return path
+    if (path / MODEL_FILE).is_file():
+        return path / MODEL_FILE
+    if (path / SEARCH_CHECKPOINT).is_file() and (path / GENOTYPE_FILE).is_file():
+        return path / SEARCH_CHECKPOINT
+    raise NasError(f"init_weights={path}: {explain_missing_model(path)}")
+
+
+def _child(content: Mapping[str, Any], genotype: Genotype, path: Path) -> dict[str, Tensor]:
+    """Return the weights of a genotype in the checkpoint of a search."""
+    saved = content.get("state_dict")
+    weights = child_weights(saved, genotype) if isinstance(saved, Mapping) else None
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise NasError(
+            f"init_weights={path}: only supernets of space=mobile and shufflenet have the weights of a genotype. Set "
+            "a training."
+        )
+    return weights
 
 
 def _translate(content: Any, path: Path, network: Network) -> dict[str, Tensor]:

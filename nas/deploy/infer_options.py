@@ -25,10 +25,11 @@ def infer_options(state: Mapping[str, Tensor], notation: str) -> dict[str, Any]:
 
     Args:
         state: state_dict of the network.
-        notation: notation of the space; other notations than ``darts`` and ``nas_bench_201`` have no such options.
+        notation: notation of the space; other notations than ``darts``, ``nas_bench_201`` and ``mobile`` have no such
+            options.
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
-    infer = {"darts": _infer_darts, "nas_bench_201": _infer_nas_bench_201}.get(notation)
+    infer = {"darts": _infer_darts, "nas_bench_201": _infer_nas_bench_201, "mobile": _infer_mobile}.get(notation)
     return {} if infer is None else infer(plain)
 
 
@@ -42,6 +43,16 @@ def _infer_nas_bench_201(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if "stem.0.weight" not in state or cells < 5 or cells % 3 != 2:
         return {}
     return {"channels": state["stem.0.weight"].shape[0], "cells_per_stage": (cells - 2) // 3}
+
+
+def _infer_mobile(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Infer the ratio of squeeze-and-excitation, a multiple of 1/4 in published networks, from the widest block."""
+    ratios: dict[int, float] = {}
+    for key, weight in state.items():
+        expansion = state.get(key.replace("se.conv_reduce.", "conv_pw."))
+        if key.endswith("se.conv_reduce.weight") and expansion is not None and expansion.dim() == weight.dim() == 4:
+            ratios[expansion.shape[1]] = weight.shape[0] / expansion.shape[1]
+    return {"squeeze": round(4 * ratios[max(ratios)]) / 4 if ratios else 0.0}
 
 
 def _infer_darts(state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Supported networks, as supernets and as networks of a genotype:
 * FairDARTS
 * NAS-Bench-201 (AutoDL-Projects, DrNAS)
 * the NASNet-like networks of AutoDL-Projects (GDAS with searched or fixed reduction cells, DARTS)
-* NoisyDARTS-A as in timm, and the single-path networks of DSNAS and Single Path One-Shot
+* NoisyDARTS-A as in timm, FairNAS and ProxylessNAS, and the single-path networks of DSNAS and Single Path One-Shot
 * the recurrent language models of DARTS
 
 These repositories number the ops, while this library names them. The translation therefore depends on the target
@@ -21,9 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from nas.deploy.mobile_names import mobile_names
 from nas.deploy.published_recurrent import convert_recurrent
 from nas.nn.cell_graph import CellGraph
 from nas.spaces.base import Network
+from nas.spaces.single_path.mobilenet_v2_network import MobileNetV2Network
 from nas.utils.errors import NasError
 
 _ARCHITECTURE = re.compile(r"_?(log_alpha|alphas?|betas?|arch)(_\w+)?(\.\d+)?")
@@ -31,7 +33,8 @@ _ARCHITECTURE = re.compile(r"_?(log_alpha|alphas?|betas?|arch)(_\w+)?(\.\d+)?")
 
 _NUMBERED_OP = re.compile(
     r"(cells\.\d+\.(?:_ops\.\d+\.\d+\.\d+|(?:_ops|cell_ops)\.\d+(?:\.(?:_ops|m_ops)\.\d+)?|layers\.\d+"
-    r"|edges\.\d+<-\d+(?:(?:\._ops)?\.\d+)?))\.(.+)"
+    r"|edges\.\d+<-\d+(?:(?:\._ops)?\.\d+)?)"
+    r"|features\.\d+\.\d+|blocks\.\d+\.mobile_inverted_conv\.candidate_ops\.\d+)\.(.+)"
 )
 """Prefix of an op in published names, and the rest of the name."""
 
@@ -118,6 +121,9 @@ def _translated_names(state: Mapping[str, Tensor], network: Network) -> dict[str
             name = f"blocks.{blocks.index((int(match[1]), int(match[2])))}.{match[3]}"
         if not _ARCHITECTURE.fullmatch(name) and not _PROFILER.fullmatch(name):
             names[_rename_modules(_rename_op(name, ops))] = key
+    if isinstance(network, MobileNetV2Network):
+        ours = mobile_names(names)
+        names = {ours[name]: key for name, key in names.items()}
     return names
 
 
@@ -156,6 +162,10 @@ def _numbered_ops(network: Network) -> Iterator[tuple[str, tuple[str, nn.Module]
                 if op not in dict(edge.named_children()):
                     continue
                 ours = f"{path}.edges.{graph.keys[e]}.{op}", edge.get_submodule(op)
+                if cell in ("features", "chain"):
+                    yield f"features.{e}.{column}", ours
+                    yield f"blocks.{e + 1}.mobile_inverted_conv.candidate_ops.{column}", ours
+                    continue
                 yield f"{cell}._ops.{e}._ops.{column}", ours
                 yield f"{cell}.cell_ops.{e}.m_ops.{column}", ours
                 yield f"{cell}.edges.{target}<-{source}.{column}", ours

@@ -34,10 +34,10 @@ class CellGraph(nn.Module):
 
     Args:
         cell: the table of edges and ops.
-        channels: of each node.
+        channels: of each node; a function maps the source node of an edge to its channels.
         stride: maps the source node of an edge to its stride.
         edge: builds an edge.
-        options: of the ops.
+        options: of the ops; a function maps the source node of an edge to the options of its ops.
         drop_path_on: the target of drop path.
     """
 
@@ -47,10 +47,10 @@ class CellGraph(nn.Module):
     def __init__(
         self,
         cell: Cell,
-        channels: int,
+        channels: int | Callable[[int], int],
         stride: Callable[[int], int],
         edge: EdgeFactory,
-        options: OpOptions,
+        options: OpOptions | Callable[[int], OpOptions],
         drop_path_on: DropPathTarget = "op",
     ) -> None:
         super().__init__()
@@ -64,7 +64,8 @@ class CellGraph(nn.Module):
             key = f"{source}_{target}"
             while key in self.edges:
                 key += "x"
-            self.edges[key] = edge(ops, channels, stride(source), options)
+            width = channels(source) if callable(channels) else channels
+            self.edges[key] = edge(ops, width, stride(source), options(source) if callable(options) else options)
             self.keys.append(key)
         self._memos: dict[int, Memo] = {}
         self._share(Pool)

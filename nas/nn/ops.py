@@ -59,6 +59,10 @@ class OpOptions:
             raise NasError(f"{where} is a {type(op).__name__}. Return a torch.nn.Module.")
         return op
 
+    def can_skip(self, stride: int) -> bool:
+        """Return whether an edge of this stride can have a skip connection."""
+        return True
+
 
 OpBuilder = Callable[[int, int, OpOptions], nn.Module]
 """Function (channels, stride, options) -> op, an op that preserves the number of channels."""

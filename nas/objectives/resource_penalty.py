@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from nas.utils.errors import NasError
 from nas.utils.ranges import NOT_NEGATIVE, check_ranges
 
 Kind = Literal["size", "macs", "memory", "all"]
-Estimator = Literal["sample", "expected", "policy"]
+Estimator = Literal["sample", "expected", "probability", "policy"]
 KINDS = ("size", "macs", "memory")
 COUNTED = (nn.Conv2d, Pool, nn.Identity)
 
@@ -57,8 +57,9 @@ class ResourcePenalty(nn.Module):
         kind: parameters ("size"), multiply-adds ("macs"), memory access ("memory"), or "all": the mixture of the three
             in the authors' code.
         estimator: "sample" weights the costs by the sampled weights and differentiates through them. "expected"
-            weights them by softmax(alpha). "policy" uses the sampled cost as the reward of a score-function gradient
-            with the density of the concrete distribution.
+            weights them by softmax(alpha). "probability" weights those of the sampled ops by softmax(alpha) and omits
+            the others, as in the code of DSNAS. "policy" uses the sampled cost as the reward of a score-function
+            gradient with the density of the concrete distribution.
         log: penalize the logarithm of each edge's cost, at least 0.
         strength: weight of the penalty.
         average: take the mean over the cells of a type instead of the sum.
@@ -81,10 +82,10 @@ class ResourcePenalty(nn.Module):
         min_macs: float = 0.0,
     ) -> None:
         super().__init__()
-        if kind not in (*KINDS, "all") or estimator not in ("sample", "expected", "policy"):
+        if kind not in (*KINDS, "all") or estimator not in get_args(Estimator):
             raise NasError(
                 f"method.arch_step.resource: kind={kind}, estimator={estimator}: use kind=size, macs, memory or all, "
-                "and estimator=sample, expected or policy."
+                "and estimator=sample, expected, probability or policy."
             )
         for name, table in op_costs(network, cells, shape).items():
             self.register_buffer(name, table, persistent=False)
@@ -101,8 +102,10 @@ class ResourcePenalty(nn.Module):
         for name, weights in arch.items():
             costs, alpha, mask = self.get_buffer(name), relaxation.alpha[name], masks.table(name)
             macs.append((costs[1] * weights.op.detach()).sum())
-            if self.estimator == "expected":
+            if self.estimator in ("expected", "probability"):
                 op = alpha.masked_fill(~mask, -torch.inf).softmax(-1)
+                if self.estimator == "probability":
+                    op = op * weights.op.detach()
             else:
                 op = weights.op if self.estimator == "sample" else weights.op.detach()
             edges = self._edge_penalties((costs * op).sum(-1))

@@ -16,12 +16,13 @@ from nas.plotting.figure import HEAD, INK, add_title, label, new_figure, text_wi
 from nas.plotting.op_colors import GRAY, op_color
 from nas.spaces.single_path import mobilenet_v2, shufflenet_v2
 from nas.spaces.single_path.chain import chain_ops
+from nas.spaces.single_path.layout import Layout
 
-WIDTHS_AND_STRIDES: Mapping[str, Sequence[tuple[int, int]]] = {
-    mobilenet_v2.NOTATION: mobilenet_v2.WIDTHS_AND_STRIDES,
-    shufflenet_v2.NOTATION: shufflenet_v2.WIDTHS_AND_STRIDES,
+LAYOUTS: Mapping[str, Sequence[Layout]] = {
+    mobilenet_v2.NOTATION: tuple(mobilenet_v2.LAYOUTS.values()),
+    shufflenet_v2.NOTATION: (shufflenet_v2.LAYOUT,),
 }
-"""Output channels and stride of each block, by notation."""
+"""Published layouts by notation."""
 FONT = 9.0
 MARGIN, ROW, BOX, GAP = 0.2, 0.72, 0.36, 0.32  # in inches, as all lengths in this module
 END = 0.5
@@ -35,9 +36,16 @@ class _Row(NamedTuple):
     text: str
 
 
+def _widths_and_strides(genotype: Genotype) -> list[tuple[int, int]]:
+    """Return output channels and stride of each block in the published layout of its length, empty without one."""
+    count = len(chain_ops(genotype))
+    layout = next((known for known in LAYOUTS.get(genotype.space, ()) if known.length == count), None)
+    return [] if layout is None else [(layer.outputs, layer.stride) for layer in layout.layers(0)]
+
+
 def chain_figure(genotype: Genotype, title: str = "") -> Figure:
     """Plot a chain as rows of blocks. Each stage starts a row, with its output channels and its stride."""
-    rows = _rows(chain_ops(genotype), WIDTHS_AND_STRIDES.get(genotype.space, ()))
+    rows = _rows(chain_ops(genotype), _widths_and_strides(genotype))
     block = max(text_width(label(op), FONT) for row in rows for op in row.ops) + 0.24
     left = max((text_width(row.text, FONT) for row in rows), default=0.0) + GAP
     columns = max(len(row.ops) for row in rows)

@@ -16,7 +16,8 @@ from nas.utils.ranges import COUNT, check_ranges
 class Naswot(Proxy):
     """log|det K|; K[i, j] is the number of units, over all ReLUs, in the same state for images i and j.
 
-    A unit is active if the ReLU's input is above 0. The score is -inf if no unit distinguishes two images.
+    A unit is active if the input of the ReLU or ReLU6 is above 0. The score is -inf if no unit distinguishes two
+    images.
 
     Args:
         batch_size: Number of images.
@@ -51,7 +52,7 @@ class Naswot(Proxy):
             codes.append(open_codes.pop())
             outputs.append(output)
 
-        relus = [m for m in network.modules() if isinstance(m, nn.ReLU) or type(m).__name__ in self.also]
+        relus = [m for m in network.modules() if isinstance(m, nn.ReLU | nn.ReLU6) or type(m).__name__ in self.also]
         handles = [m.register_forward_pre_hook(encode_input) for m in relus]
         handles += [m.register_forward_hook(save_output) for m in relus]
         try:

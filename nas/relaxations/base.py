@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from nas.architecture.cell import Architecture, Cell, CellGenotype
+from nas.architecture.cell import Architecture, Cell, CellGenotype, Genotype
 from nas.architecture.masks import Masks
 from nas.relaxations.distribution import Distribution
 from nas.utils.generators import Generators
@@ -81,9 +82,25 @@ class Relaxation(nn.Module, ABC):
         tables = [scores.float() for scores in self.scores(masks).values()]
         return torch.cat([torch.special.entr(t).sum(dim=-1) for t in tables]).mean()
 
+    def finish_step(self, masks: Masks) -> None:  # noqa: B027, most relaxations need nothing
+        """Called after each architecture step, before the next sample."""
+
     def penalty(self) -> Tensor | float:
         """Return the regularizer that is added to the loss of the architecture step."""
         return 0.0
+
+    def prepare(self, notation: str, macs: Callable[[Genotype], int] | None) -> None:  # noqa: B027
+        """Receive the space of the search before the first sample.
+
+        Args:
+            notation: notation of its genotypes.
+            macs: multiply-adds of the network of a genotype, None if the space has no table of them.
+        """
+
+    def python_generator(self) -> random.Random:
+        """Return a Python generator with a seed from the relaxation's own generator."""
+        seed = torch.randint(2**62, (), generator=self.generator(torch.device("cpu")))
+        return random.Random(int(seed.item()))
 
     def generator(self, device: torch.device) -> torch.Generator:
         """Return the generator for sampling on ``device``."""

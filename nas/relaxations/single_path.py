@@ -20,7 +20,17 @@ class SinglePath(EdgewiseRelaxation):
 
     def relax(self, alpha: Tensor, mask: Tensor) -> RelaxedEdges:
         log_prob = alpha.masked_fill(~mask, -torch.inf).log_softmax(dim=-1)
-        chosen = sample_categorical(log_prob.detach().exp(), self.generator(alpha.device))
-        score = log_prob.gather(-1, chosen)
-        one_hot = F.one_hot(chosen.squeeze(-1), alpha.shape[-1]).to(alpha.dtype)
-        return RelaxedEdges(one_hot * (1 + (score - score.detach())), chosen.squeeze(-1))
+        chosen = sample_categorical(log_prob.detach().exp(), self.generator(alpha.device)).squeeze(-1)
+        return RelaxedEdges(path_weights(log_prob, chosen), chosen)
+
+
+def path_weights(log_prob: Tensor, chosen: Tensor) -> Tensor:
+    """Return one-hot weights [edges, ops] with the gradient of the log-probability of the chosen op.
+
+    Args:
+        log_prob: log-probabilities of the ops [edges, ops].
+        chosen: column of the op of each edge, int64 [edges].
+    """
+    score = log_prob.gather(-1, chosen[:, None])
+    one_hot = F.one_hot(chosen, log_prob.shape[-1]).to(log_prob.dtype)
+    return one_hot * (1 + (score - score.detach()))

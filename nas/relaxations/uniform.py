@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from nas.architecture.cell import Architecture, Cell, one_hot_weights, sample_cell
@@ -45,8 +43,7 @@ class UniformWeights(EdgewiseRelaxation):
 
 def uniform_path(relaxation: Relaxation, masks: Masks) -> Architecture:
     """Sample a genotype uniformly from the unmasked ops, by the relaxation's own generator, as one-hot weights."""
-    seed = torch.randint(2**62, (), generator=relaxation.generator(torch.device("cpu")))
-    rng = random.Random(int(seed.item()))
+    rng = relaxation.python_generator()
     arch = {}
     for name, cell in relaxation.cells.items():
         table = cell.masked(masks.lists(name))

@@ -21,7 +21,7 @@ from nas.objectives.resource_penalty import ResourceFactory
 from nas.relaxations.base import Relaxation
 from nas.searches.base import SupernetSearch
 from nas.utils.distributed import mean_over_ranks
-from nas.utils.ranges import COUNT, COUNT_OR_ZERO, POSITIVE, check_ranges
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, DROP_PROBABILITY, POSITIVE, check_ranges
 
 
 class ArchForward(NamedTuple):
@@ -47,7 +47,7 @@ class ArchForwardFunction(Protocol):
     def __call__(self, batch: Batch, weights: Weights | None = None) -> ArchForward: ...
 
 
-@check_ranges(clip_norm=POSITIVE, warmup_epochs=COUNT_OR_ZERO, every=COUNT)
+@check_ranges(clip_norm=POSITIVE, warmup_epochs=COUNT_OR_ZERO, warmup_share=DROP_PROBABILITY, every=COUNT)
 @dataclass
 class ArchStep:
     """Options of the architecture step, and the step itself.
@@ -61,9 +61,11 @@ class ArchStep:
         clip_norm: maximum norm of the gradient; None: no clipping.
         warmup_epochs: number of epochs before the first architecture step. In a search in stages, the number of such
             epochs per stage. A reward updates its baseline during the warm-up, too.
+        warmup_share: share of the epochs before the first architecture step, in addition to ``warmup_epochs``.
         per_batch: take a step after each batch. False leaves the steps to a callback (ENAS).
         single_level: use the batch of the weight step instead of a batch of the validation part.
         every: number of weight steps per architecture step (iDARTS). The count restarts in each epoch.
+        smooth_labels: apply the label smoothing of the search to the architecture loss, too.
     """
 
     optimizer: Callable[[Any], Optimizer] | None = None
@@ -73,9 +75,19 @@ class ArchStep:
     reward: ReinforceObjective | None = None
     clip_norm: float | None = None
     warmup_epochs: int = 0
+    warmup_share: float = 0.0
     per_batch: bool = True
     single_level: bool = False
     every: int = 1
+    smooth_labels: bool = True
+
+    def is_due(self, batches: int) -> bool:
+        """Return whether a step is taken after ``batches`` batches of an epoch."""
+        return self.per_batch and batches % self.every == 0
+
+    def warmup_length(self, epochs: int | None) -> int:
+        """Return the number of epochs without architecture steps in a search of ``epochs``."""
+        return self.warmup_epochs + int(self.warmup_share * max(epochs or 0, 0))
 
     def take(
         self,
@@ -114,13 +126,19 @@ class ArchStep:
             step = BilevelStep(loss, alphas, weights, *parts)
             grads = self.gradient(step)
         if update:
-            for alpha, grad in zip(alphas, grads, strict=True):
-                alpha.grad = grad
-            if self.clip_norm is not None:
-                clip_grad_norm_(alphas, self.clip_norm)
-            # bypass Lightning's wrapper, so that a bilevel step counts once in trainer.global_step
-            optimizers[1].optimizer.step()
+            self.apply(search, relaxation, grads, optimizers[1])
         search.log_step("arch", passes["val"].loss, passes["val"].logits, batches["val"][1])
+
+    def apply(self, search: SupernetSearch, relaxation: Relaxation, grads: Sequence[Tensor], optimizer: Any) -> None:
+        """Update the parameters of the relaxation by given gradients; ``optimizer`` is in Lightning's wrapper."""
+        alphas = list(relaxation.parameters())
+        for alpha, grad in zip(alphas, grads, strict=True):
+            alpha.grad = grad
+        if self.clip_norm is not None:
+            clip_grad_norm_(alphas, self.clip_norm)
+        # bypass Lightning's wrapper, so that a bilevel step counts once in trainer.global_step
+        optimizer.optimizer.step()
+        relaxation.finish_step(search.masks)
 
     def _precision(self, device_type: str) -> Any:
         """Disable autocast for the unrolled gradient: differences of gradients vanish in bfloat16."""

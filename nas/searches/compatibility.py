@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from nas.architecture.masks import Masks
 from nas.gradients.first_order import FirstOrder
 from nas.gradients.implicit import Implicit
 from nas.gradients.unrolled import Unrolled
+from nas.nn.edges.binary_gates import BinaryGates
 from nas.objectives.reinforce import require_log_prob
 from nas.relaxations.base import Relaxation
+from nas.relaxations.binary_gates import GateRelaxation
 from nas.relaxations.block_gumbel import BlockRelaxation
 from nas.searches.arch_step import ArchStep
 from nas.searches.weight_step import WeightStep
@@ -73,11 +76,24 @@ def _check_regularizer(relaxation: Relaxation, step: ArchStep) -> None:
         )
 
 
-def check_passes(weights: WeightStep, arch: ArchStep) -> None:
+def check_precision(precision: str) -> None:
+    """Raise NasError if gradients of architecture parameters do not support a precision of the trainer."""
+    if precision not in ("32-true", "64-true", "bf16-mixed"):
+        raise NasError(
+            f"trainer.precision={precision}: gradients of architecture parameters bypass the loss scaling of "
+            "float16. Use 32-true, bf16-mixed or 64-true."
+        )
+
+
+def check_passes(
+    weights: WeightStep, arch: ArchStep, relaxation: Relaxation | None = None, step_order: str = "arch_first"
+) -> None:
     """Raise NasError if a step needs all images of its batch in a single pass."""
     trained = arch.optimizer is not None and arch.per_batch
     gradient = getattr(arch.gradient, "gradient", arch.gradient)
     whole = {
+        f"method.step_order={step_order}": step_order == "simultaneous",
+        f"method.relaxation={type(relaxation).__name__}": isinstance(relaxation, GateRelaxation),
         f"method.weight_step.clip_params={weights.clip_params}": weights.clip_params in ("all", "all_accumulated"),
         f"method.weight_step.perturbation={type(weights.perturbation).__name__}": weights.perturbation is not None,
         f"method.weight_step.alignment={type(weights.alignment).__name__}": weights.alignment is not None,
@@ -90,3 +106,30 @@ def check_passes(weights: WeightStep, arch: ArchStep) -> None:
                 f"{option}: a step takes all images of a device in one pass. Set dataset.batch_size=null, or more "
                 "devices for the same dataset.global_batch_size."
             )
+
+
+def check_parts(
+    relaxation: Relaxation, arch_step: ArchStep, weight_step: WeightStep, edge: Any, step_order: str
+) -> None:
+    """Raise NasError if binary gates are incomplete, or steps cannot share a pass."""
+    gated = isinstance(relaxation, GateRelaxation)
+    factory = getattr(edge, "func", edge)
+    if gated != (isinstance(factory, type) and issubclass(factory, BinaryGates)):
+        raise NasError(
+            f"method.relaxation={type(relaxation).__name__}, method.edge={getattr(factory, '__name__', factory)}: "
+            "GateRelaxation and BinaryGates need each other. Use method=proxyless."
+        )
+    if gated and isinstance(getattr(arch_step.gradient, "gradient", arch_step.gradient), Unrolled | Implicit):
+        raise NasError(
+            "method.arch_step.gradient: binary gates have no second-order gradient. Use "
+            "method.arch_step.gradient._target_=nas.gradients.first_order.FirstOrder."
+        )
+    if step_order != "simultaneous":
+        return
+    plain = isinstance(arch_step.gradient, FirstOrder) and arch_step.reward is None and arch_step.per_batch
+    extra = weight_step.perturbation is not None or weight_step.alignment is not None
+    if not (plain and arch_step.single_level and not extra and not gated):
+        raise NasError(
+            "method.step_order=simultaneous: both steps share one pass, which needs arch_step.single_level=true, the "
+            "first-order gradient, and neither reward, perturbation nor alignment. Use method.step_order=weights_first."
+        )

@@ -16,18 +16,23 @@ from nas.architecture.cell import Architecture, Cell, Genotype
 from nas.architecture.discretization import discretize
 from nas.gradients.base import Batch, Weights
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
+from nas.nn.param_groups import parameter_groups
+from nas.objectives.task_of import task_of
 from nas.relaxations.base import Discretization, Relaxation
 from nas.searches.arch_step import ArchForward, ArchStep
 from nas.searches.base import SupernetSearch
-from nas.searches.compatibility import check_arch_step, check_one_staged, check_passes
+from nas.searches.compatibility import check_arch_step, check_one_staged, check_parts, check_passes, check_precision
+from nas.searches.lr_interval import set_steps, step_scheduler
 from nas.searches.passes import accumulate_loss, split_batch
 from nas.searches.scaled_lr import scaled_lr
-from nas.searches.weight_step import WeightStep
+from nas.searches.simultaneous_step import SimultaneousStep
+from nas.searches.weight_step import WeightStep, restore_gradients
 from nas.spaces.base import Network, Space
 from nas.utils.distributed import mean_over_ranks
 from nas.utils.errors import NasError
+from nas.utils.ranges import PROBABILITY, check_ranges
 
-StepOrder = Literal["arch_first", "weights_first"]
+StepOrder = Literal["arch_first", "weights_first", "simultaneous"]
 
 
 @runtime_checkable
@@ -44,6 +49,7 @@ class StagedCallback(Protocol):
         """Give a new search the supernet of ``stage``, so that the tensors ``state`` of a checkpoint fit it."""
 
 
+@check_ranges(label_smoothing=PROBABILITY)
 class GradientSearch(SupernetSearch):
     """Alternates steps on the supernet's weights and on the parameters of a relaxation.
 
@@ -56,9 +62,11 @@ class GradientSearch(SupernetSearch):
         weight_step: options of the step on the weights.
         arch_step: options of the step on the relaxation; None: the relaxation is not trained.
         edge: builds the edges of the supernet.
-        step_order: the step that comes first.
+        step_order: the step that comes first. "simultaneous": both steps use one sample, one forward and one backward
+            pass (DSNAS); requires ``arch_step.single_level``.
         discretization: derives a cell's genotype from the relaxation's scores; None: the strongest ops. A mapping
             gives some cell types their own rule.
+        label_smoothing: of the training losses, for image classification.
         callbacks: callbacks that belong to the method, such as the annealing of a temperature.
         name: name of the method.
 
@@ -75,16 +83,19 @@ class GradientSearch(SupernetSearch):
         edge: EdgeFactory = MixedEdge,
         step_order: StepOrder = "arch_first",
         discretization: Discretization | Mapping[str, Discretization] | None = None,
+        label_smoothing: float = 0.0,
         callbacks: Sequence[pl.Callback] = (),
         name: str = "gradient",
     ) -> None:
         for callback in self._staged(callbacks):
             callback.check_edge(space, edge)
         super().__init__(space, name, edge)
-        self.weight_step = weight_step
-        self.arch_step = ArchStep() if arch_step is None else arch_step
+        self.task = task_of(space, label_smoothing)
+        self.weight_step, self.arch_step = weight_step, ArchStep() if arch_step is None else arch_step
         self.relaxation = relaxation(space.cells)
+        self.relaxation.prepare(space.notation, space.macs if space.has_macs_table else None)
         check_arch_step(self.relaxation, self.arch_step)
+        check_parts(self.relaxation, self.arch_step, weight_step, edge, step_order)
         if weight_step.alignment is not None:
             weight_step.alignment.check(self.supernet)
         self.step_order, self.edge = step_order, edge
@@ -148,7 +159,7 @@ class GradientSearch(SupernetSearch):
             buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
             logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
         penalty = self._penalty(arch)
-        loss = self.task.loss(logits, target)
+        loss = self.task.loss(logits, target, training=self.arch_step.smooth_labels)
         if self.reward is not None:
             score = self.task.score(logits, target)
             loss = self.reward(self.relaxation, self.masks, arch, loss, score, mean_over_ranks)
@@ -159,7 +170,8 @@ class GradientSearch(SupernetSearch):
         assert weights is None, "a method with unrolled weights takes a single pass"
         arch = self.relaxation.sample(self.masks)
         parts = split_batch(batch, self.images_per_pass)
-        loss, logits = accumulate_loss(self.step_network, self.task.loss, arch, parts)
+        task_loss = partial(self.task.loss, training=self.arch_step.smooth_labels)
+        loss, logits = accumulate_loss(self.step_network, task_loss, arch, parts)
         return ArchForward(loss + self._penalty(arch), logits, arch)
 
     def _penalty(self, arch: Architecture) -> Tensor | float:
@@ -170,7 +182,7 @@ class GradientSearch(SupernetSearch):
 
     def accumulate(self, images_per_pass: int) -> None:
         """Divide each step into passes. Raises NasError if a step of the method needs a single pass."""
-        check_passes(self.weight_step, self.arch_step)
+        check_passes(self.weight_step, self.arch_step, self.relaxation, self.step_order)
         self.images_per_pass = images_per_pass
 
     def train_weights(self, batch: Batch, optimizer: Any) -> None:
@@ -190,25 +202,31 @@ class GradientSearch(SupernetSearch):
             # dataset.bilevel=false yields pairs (x, y) of all training images
             train = batch["train"] if isinstance(batch, Mapping) else batch
             batch = {"train": train, "val": train}
+        warmup = self.first_epoch_of_stage + self.arch_step.warmup_length(self.trainer.max_epochs)
+        warm = self.current_epoch < warmup
+        due = self.arch_step.is_due(batch_idx + (self.step_order != "arch_first")) and len(optimizers) > 1
         steps = [lambda: self.train_weights(batch["train"], optimizers[0])]
-        warm = self.current_epoch - self.first_epoch_of_stage < self.arch_step.warmup_epochs
-        due = (batch_idx + (self.step_order != "arch_first")) % self.arch_step.every == 0
-        if due and len(optimizers) > 1 and self.arch_step.per_batch and (not warm or self.reward is not None):
+        if self.step_order == "simultaneous":
+            both = SimultaneousStep(self.weight_step, self.arch_step, self.resource)
+            steps = [lambda: both.take(self, self.relaxation, batch["train"], optimizers, update=due and not warm)]
+        elif due and (not warm or self.reward is not None):
             steps.append(lambda: self.train_architecture(batch, optimizers, update=not warm))
         with scaled_lr(optimizers[0].optimizer, self.task.lr_scale(batch["train"][0])):
             for step in reversed(steps) if self.step_order == "arch_first" else steps:
                 step()
+        step_scheduler(self.lr_schedulers(), per_step=True)
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return self.callbacks
 
     def configure_optimizers(self) -> Any:
         self.check_precision(str(self.trainer.precision))
-        optimizers = [self.weight_step.optimizer(self.supernet.parameters())]
+        parameters = parameter_groups(self.supernet, self.weight_step.decay_norm_and_bias)
+        optimizers = [self.weight_step.optimizer(parameters)]
         if self.arch_step.optimizer is not None:
             optimizers.append(self.arch_step.optimizer(self.relaxation.parameters()))
         schedulers = [] if self.weight_step.scheduler is None else [self.weight_step.scheduler(optimizers[0])]
-        return optimizers, schedulers
+        return optimizers, set_steps(schedulers, self.trainer)
 
     def wrapped_optimizers(self) -> list[Any]:
         """Return the optimizers of the weights and, if it is trained, of the relaxation, in Lightning's wrappers."""
@@ -236,17 +254,13 @@ class GradientSearch(SupernetSearch):
         return [callback for callback in callbacks if isinstance(callback, StagedCallback)]
 
     def check_precision(self, precision: str) -> None:
-        if precision not in ("32-true", "64-true", "bf16-mixed"):
-            raise NasError(
-                f"trainer.precision={precision}: gradients of architecture parameters bypass the loss scaling of "
-                "float16. Use 32-true, bf16-mixed or 64-true."
-            )
+        check_precision(precision)
 
     def diagnostics(self) -> dict[str, float]:
         """Return the entropy of the relaxation, the learning rates and, if there is one, the temperature."""
+        rates = [float(optimizer.param_groups[0]["lr"]) for optimizer in self.wrapped_optimizers()]
         values = {"entropy": float(self.relaxation.entropy(self.masks))}
-        for name, optimizer in zip(("weights_lr", "arch_lr"), self.wrapped_optimizers(), strict=False):
-            values[name] = float(optimizer.param_groups[0]["lr"])
+        values |= dict(zip(("weights_lr", "arch_lr"), rates, strict=False))
         if hasattr(self.relaxation, "tau"):
             values["tau"] = float(self.relaxation.tau)  # type: ignore[arg-type]
         return values
@@ -255,10 +269,7 @@ class GradientSearch(SupernetSearch):
         super().on_train_start()
         if self.weight_step.decay_unsampled_weights:
             # the torch optimizer, because the state of Lightning's wrapper is not the restored one
-            optimizer = self.wrapped_optimizers()[0].optimizer
-            for weight in self.weights.values():
-                if weight.grad is None and weight.requires_grad and weight in optimizer.state:
-                    weight.grad = torch.zeros_like(weight)
+            restore_gradients(self.wrapped_optimizers()[0].optimizer, self.weights.values())
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep the supernet's gradients before a validation if unsampled weights are to decay.
@@ -273,9 +284,7 @@ class GradientSearch(SupernetSearch):
         self.relaxation.zero_grad()  # as in a resumed search, which has no gradients of the previous epoch
 
     def on_train_epoch_end(self) -> None:
-        scheduler = self.lr_schedulers()
-        if scheduler is not None:
-            scheduler.step()  # type: ignore[union-attr]
+        step_scheduler(self.lr_schedulers(), per_step=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

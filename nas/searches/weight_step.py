@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -31,7 +32,8 @@ class WeightStep:
 
     Args:
         optimizer: builds the optimizer from the supernet's parameters.
-        scheduler: builds the learning rate scheduler from the optimizer; it steps once per epoch.
+        scheduler: builds the learning rate scheduler from the optimizer. It steps once per epoch, or after each step
+            with the option ``interval`` of ``LRDecay``.
         clip_norm: maximum norm of the gradient; None: no clipping.
         clip_params: parameters that count towards the norm. "weights": the supernet alone. "all": also the gradient of
             alpha in the weight loss. "all_accumulated": also the gradient that the last architecture step left in
@@ -41,6 +43,7 @@ class WeightStep:
             This was the effect of zeroed gradients before torch 2.0, which sets them to None.
         perturbation: changes the architecture on which the weights are trained (SDARTS).
         alignment: changes the gradient so that the cells agree on the architecture (Lambda-DARTS).
+        decay_norm_and_bias: False: no weight decay for norms and biases.
     """
 
     optimizer: Callable[[Any], Optimizer]
@@ -50,6 +53,7 @@ class WeightStep:
     decay_unsampled_weights: bool = False
     perturbation: Perturbation | None = None
     alignment: CellAlignment | None = None
+    decay_norm_and_bias: bool = True
 
     def take(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch, optimizer: Any) -> None:
         """Train the supernet on one batch, in passes of ``search.images_per_pass`` images under one architecture.
@@ -109,3 +113,10 @@ class WeightStep:
         for weight, grad in zip(weights, found, strict=True):
             assert weight.grad is not None
             weight.grad += grad
+
+
+def restore_gradients(optimizer: Optimizer, weights: Iterable[nn.Parameter]) -> None:
+    """Set the gradients of all used weights without one to zero, so that they keep decaying after a resume."""
+    for weight in weights:
+        if weight.grad is None and weight.requires_grad and weight in optimizer.state:
+            weight.grad = torch.zeros_like(weight)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import (
@@ -20,6 +21,7 @@ from nas.architecture.cell import (
     sample_cell,
 )
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
+from nas.nn.macs import count_operations
 from nas.spaces import generic_notation
 from nas.utils.errors import NasError
 
@@ -90,6 +92,10 @@ class Space(ABC):
     """True if published multiply-adds for this space include one per output for a bias."""
     mixes_ops = True
     """True if edges of the supernet, built by an ``EdgeFactory``, mix candidate ops."""
+    has_thin_networks = True
+    """True if ``probe`` builds networks."""
+    has_macs_table = False
+    """True if ``macs`` reads a table, so that it is fast enough for thousands of genotypes."""
     size: int | None = None
     """Number of genotypes of an indexed space, else None."""
 
@@ -105,6 +111,15 @@ class Space(ABC):
     @abstractmethod
     def network(self, genotype: Genotype, *args: Any, **options: Any) -> Network:
         """Build the network of a genotype, by default at its published evaluation size."""
+
+    def macs(self, genotype: Genotype) -> int:
+        """Return the multiply-adds of convolutions and linear layers of the network of a genotype for one image.
+
+        The network has the size of the supernet, or the published size if there is none.
+        """
+        with torch.device("meta"):
+            network = self.network(genotype, **self.supernet_size())
+        return count_operations(network, self.shape, "macs")
 
     def supernet_size(self) -> dict[str, Any]:
         """Return the options of ``network`` that give a genotype the size of the supernet."""

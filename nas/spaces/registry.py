@@ -17,8 +17,8 @@ from nas.spaces.own_spaces import OWN_SPACES, build_own_space
 from nas.spaces.recurrent.notation import CELL
 from nas.spaces.recurrent.notation import NODES as RECURRENT_NODES
 from nas.spaces.recurrent.space import Recurrent
-from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
-from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
+from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space, space_for
+from nas.spaces.single_path.shufflenet_v2 import OPS, ShuffleNetV2Space
 from nas.utils.errors import NasError, unknown
 from nas.utils.own_parts import missing_part
 
@@ -60,8 +60,8 @@ SPACES: Mapping[str, Callable[[Genotype, Shape, int], Space]] = {
     NasBench201.notation: lambda genotype, shape, classes: NasBench201(shape, classes),
     NatsSize.notation: _nats_size,
     Recurrent.notation: _recurrent,
-    MobileNetV2Space.notation: lambda genotype, shape, classes: MobileNetV2Space(shape, classes),
-    ShuffleNetV2Space.notation: lambda genotype, shape, classes: ShuffleNetV2Space(shape, classes),
+    MobileNetV2Space.notation: space_for,
+    ShuffleNetV2Space.notation: lambda genotype, shape, classes: ShuffleNetV2Space(shape, classes, OPS),
 }
 """Builder (genotype, shape, classes) of a space, by its notation."""
 

@@ -13,10 +13,10 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from nas.nn.param_groups import parameter_groups
 from nas.searches.random_state import check_state_dict, random_state, restore_random_state
 from nas.spaces.base import Network
 from nas.training.lr_schedule import LRDecay
-from nas.training.param_groups import parameter_groups
 from nas.utils.errors import NasError
 from nas.utils.seeds import derive_seed
 

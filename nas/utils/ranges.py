@@ -75,6 +75,7 @@ LAYERS = Range(1, 1000, whole=True)
 CLASSES = Range(2, 10**6, whole=True)
 PIXELS = Range(1, 2**14, whole=True)
 PADDING = Range(0, 2**14, whole=True)
+STRIDE = Range(1, 8, whole=True)
 SEED = Range(0, 2**32 - 1, whole=True)
 
 

@@ -94,6 +94,13 @@ TEXT = {
     "gdas_ptb": ("ptb", 850, 0.25, 8e-7, 3000, False),
     "gdas_wikitext2": ("wikitext2", 700, 0.15, 5e-7, 3000, False),
 }
+# Epochs, batch, rate, weight decay, Nesterov, label smoothing, scale of crops, color jitter, dropout
+MOBILE = {
+    "dsnas_imagenet_child": (160, 1024, 0.3845, 4e-5, False, 0.1, [0.08, 1.0], [0.0, 0.0, 0.0, 0.0], 0.0),
+    "proxyless_imagenet": (300, 256, 0.05, 4e-5, True, 0.1, [0.08, 1.0], [0.4, 0.4, 0.4, 0.1], 0.0),
+    "noisy_darts_a_imagenet": (350, 1024, 0.5, 4e-5, True, 0.1, [0.2, 1.0], [0.0, 0.0, 0.0, 0.0], 0.2),
+    "noisy_darts_a_cifar10": (200, 256, 0.05, 0.0, False, 0.0, None, None, 0.1),
+}
 BENCHMARK = [
     f"nas_bench_201_{e}_{d}" for e in (200, 12) for d in ("cifar10", "cifar10_valid", "cifar100", "imagenet16_120")
 ]
@@ -113,7 +120,26 @@ def rates_of(cfg) -> list[float]:
 
 
 def test_protocols_are_all_tested() -> None:
-    assert set(choices("protocol")) == {*CIFARS, *IMAGENETS, *AUTODL, *ONE_SHOT, *TEXT, *BENCHMARK}
+    assert set(choices("protocol")) == {*CIFARS, *IMAGENETS, *AUTODL, *ONE_SHOT, *TEXT, *MOBILE, *BENCHMARK}
+
+
+@pytest.mark.parametrize("name", MOBILE)
+def test_mobile_protocol_has_its_values(name: str) -> None:
+    epochs, batch, lr, decay, nesterov, smoothing, scale, jitter, dropout = MOBILE[name]
+    with composed("train", f"protocol={name}", "genotype=x", "paths.data=x", "paths.output=x") as cfg:
+        assert (cfg.epochs, cfg.dataset.global_batch_size, cfg.dataset.image_size) == (epochs, batch, 224)
+        assert optimizer_of(cfg) == (lr, 0.9, decay, nesterov)
+        assert (cfg.training.label_smoothing, cfg.training.clip_norm) == (smoothing, None)
+        assert (cfg.dataset.get("scale"), cfg.dataset.get("color_jitter")) == (scale, jitter)
+        assert (cfg.network.dropout, cfg.ema) == (dropout, 0.9999 if name == "noisy_darts_a_imagenet" else None)
+        norm = {"dsnas_imagenet_child": 1e-2, "proxyless_imagenet": 1e-3}
+        assert cfg.network.norm_eps == norm.get(name)
+        assert (cfg.dataset.get("resize"), cfg.training.drop_path) == ((256, 0.1) if "cifar10" in name else (None, 0.0))
+        warm = 5 if name == "noisy_darts_a_imagenet" else 0
+        found = rates_of(cfg)
+        span = epochs - warm
+        expected = [lr * (1 + math.cos(math.pi * e / span)) / 2 for e in range(span)]
+        assert found[warm:] == pytest.approx(expected, rel=1e-9) and len(found) == epochs
 
 
 @pytest.mark.parametrize("name", choices("protocol"))

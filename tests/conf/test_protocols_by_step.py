@@ -10,11 +10,11 @@ from hydra.utils import instantiate
 
 from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.macs import count_macs, count_parameters
+from nas.nn.param_groups import parameter_groups
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.registry import space_of
 from nas.training.lr_schedule import LRDecay
-from nas.training.param_groups import parameter_groups
 from tests.conf.test_protocols import AUTODL, ONE_SHOT, optimizer_of
 from tests.support.compose_tools import composed
 from tests.training.test_lr_schedule_by_step import autodl, dsnas, spos

@@ -1,4 +1,4 @@
-"""Golden test of the mobile network NoisyDARTS-A: names, shapes and logits for weights from a formula."""
+"""Golden tests of published mobile networks: names, shapes and logits for weights from a formula."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from nas.deploy.published_weights import load_published_weights, translate_state_dict
-from nas.nn.macs import count_parameters
+from nas.nn.macs import count_macs, count_parameters
 from nas.spaces.notation import parse_genotype
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.zoo import architectures
 from tests.golden.test_common import Comparison
-from tests.support.golden_tools import Golden
+from tests.support.golden_tools import Golden, golden_names
 
 pytestmark = pytest.mark.data
 
@@ -36,8 +36,18 @@ def filled(shape: tuple[int, ...], t: int, name: str, phase: float) -> Tensor:
     return torch.from_numpy(values.reshape(shape).astype(np.float32))
 
 
-def test_noisy_darts_a_matches_the_authors(golden: Callable[[str], Golden]) -> None:
-    stored = golden("mobile_noisydarts_a_se")
+def entry_of(stored: Golden) -> tuple[architectures.PublishedArchitecture, dict[str, float]]:
+    """Return the published architecture of a golden, and the options in which its network differs."""
+    given = stored.entry["constructor"]
+    letter = given["net"].rpartition("_")[2] if "net" in given else None
+    found = architectures.get_architecture("NoisyDARTS-A" if letter is None else f"FairNAS-{letter}")
+    ratio = given.get("se_ratio")
+    return found, {} if ratio is None else {"squeeze": ratio}
+
+
+@pytest.mark.parametrize("name", golden_names("mobile_table"))
+def test_published_network_matches_the_authors(golden: Callable[[str], Golden], name: str) -> None:
+    stored = golden(name)
     compare = Comparison(stored)
     names = [str(name) for name in stored.arrays["state_names"]]
     shapes = [tuple(int(n) for n in row if n > 0) for row in stored.arrays["state_shapes"]]
@@ -45,8 +55,11 @@ def test_noisy_darts_a_matches_the_authors(golden: Callable[[str], Golden]) -> N
     state = {n: filled(s, t, n, phase) for t, (n, s) in enumerate(zip(names, shapes, strict=True))}
 
     x = stored.tensor("x")
-    genotype = parse_genotype(architectures.get_architecture("NoisyDARTS-A").genotype)
-    network = MobileNetV2Space(x.shape[1:], 1000).network(genotype)
+    entry, options = entry_of(stored)
+    classes = shapes[-1][0]
+    genotype = parse_genotype(entry.genotype)
+    space = MobileNetV2Space(x.shape[1:], classes)
+    network = space.network(genotype, **{**entry.network, **options})
     load_published_weights(network, state)  # refuses names or shapes that differ, either way
     own = {name for name, _ in network.named_parameters()}
     parts = dict(zip(names, stored.arrays["is_parameter"], strict=True))
@@ -55,13 +68,17 @@ def test_noisy_darts_a_matches_the_authors(golden: Callable[[str], Golden]) -> N
     assert [name in own for name in ours] == [bool(is_parameter) for is_parameter in parts.values()]
     compare.left -= {"state_names", "state_shapes", "is_parameter"}
     compare.equal("num_parameters", np.int64(count_parameters(network)))
+    if "conv_linear_macs" in compare.left:
+        compare.equal("conv_linear_macs", np.int64(count_macs(network, (3, 224, 224))))
 
     means: list[list[float]] = []
 
     def note(module: torch.nn.Module, inputs: object, output: Tensor) -> None:
         means.append([float(output.mean()), float(output.double().std())])
 
-    for block in network.get_submodule("blocks"):  # type: ignore[attr-defined]
+    blocks = list(network.get_submodule("blocks").children())
+    # FairNAS does not list the fixed block
+    for block in blocks[len(blocks) - len(stored.arrays["block_mean_std"]) :]:
         block.register_forward_hook(note)
     with torch.no_grad():
         logits = network.eval()(x)

@@ -152,7 +152,7 @@ def test_deepen_and_probe_return_the_same_kind_of_space() -> None:
 
 
 @pytest.mark.parametrize("space", [NatsSize((3, 8, 8), 4), ShuffleNetV2Space((3, 8, 8), 4)], ids=["nats_size", "chain"])
-def test_deepen_and_probe_refuse_spaces_without_mixed_ops(space: Space) -> None:
+def test_deepen_and_probe_refuse_other_spaces(space: Space) -> None:
     with pytest.raises(NasError, match=f"space={space.name}: its supernet cannot be deepened"):
         space.deepen({"cell": Cell(((0, 1),), ("8",), (1,))}, 3)
     with pytest.raises(NasError, match=f"space={space.name}: the proxies ntk and linear_regions"):

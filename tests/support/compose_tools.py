@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
 SIZED = ("mask_gumbel", "mask_rl", "tas")  # methods for widths of layers
 S1_TO_S4 = ("", "_s1", "_s2", "_s3", "_s4")
-QUERYING = {"bohb", "local_search", "random_search", "regularized_evolution", "reinforce"}
+CHAINS = ("mobile", "shufflenet")
+QUERYING = {"bohb", "evolution", "local_search", "random_search", "regularized_evolution", "reinforce"}
 """The black-box methods, which have no supernet and need an evaluator."""
 REFUSED = {
     ("noisy_darts", "darts_s4"): "skip_connect",
@@ -45,7 +46,16 @@ REFUSED = {
     ("dots", "darts_s4"): "no choice",
     ("dots", "nas_bench_201"): "keep all their edges",
     ("dots", "nats_size"): "keep all their edges",
-    **{(m, s): "mix" for m in SIZED for s in (*(f"darts{s}" for s in S1_TO_S4), "nas_bench_201", "recurrent")},
+    **{(m, s): "mix" for m in SIZED for s in (*(f"darts{s}" for s in S1_TO_S4), "nas_bench_201", "recurrent", *CHAINS)},
+    ("noisy_darts", "shufflenet"): "skip_connect",
+    **{("gdas_frc", s): "fixed_reduction" for s in CHAINS},
+    **{(m, s): "PartialChannels" for m in ("pc_darts", "drnas_progressive") for s in CHAINS},
+    **{("p_darts", s): "cannot be deepened" for s in CHAINS},
+    **{("te_nas", s): "thin networks" for s in CHAINS},
+    **{("dots", s): "keep all their edges" for s in CHAINS},
+    **{("lambda_darts", s): "alignment" for s in CHAINS},
+    **{("oles", s): "OpEarlyStopping" for s in CHAINS},
+    **{("proxyless", s): "BinaryGates" for s in ("nats_size", "recurrent")},
     ("noisy_darts", "recurrent"): "skip_connect",
     ("gdas_frc", "recurrent"): "fixed_reduction",
     ("pc_darts", "recurrent"): "PartialChannels",
@@ -92,6 +102,13 @@ def small(space: str, method: str = "") -> list[str]:
         return [f"space={space}", "space.widths=[2,4,6,8]"]
     if space == "recurrent":
         return [f"space={space}", "space.hidden_size=6", "space.nodes=3"]
+    if space in CHAINS:
+        small_chain = ["widths=[8,12]", "depths=[2,1]", "strides=[2,1]", "stem_width=4", "head=8"]
+        small_chain += ["first_width=4"] if space == "mobile" else []
+        small_chain += (
+            ["affine=true"] if method == "lora_darts" else []
+        )  # otherwise three steps move no weight of an op
+        return [f"space={space}", *(f"space.{option}" for option in small_chain)]
     layers = 4 if method == "lambda_darts" else 3
     size = f"space.layers={layers}" if space.startswith("darts") else "space.cells_per_stage=1"
     return [f"space={space}", "space.channels=4", size]

@@ -36,6 +36,20 @@ def shared_folder() -> Path:
     return Path(os.environ.get("NAS_SHARED") or Path(__file__).resolve().parents[3] / "shared")
 
 
+def golden_names(kind: str, *, containing: str = "") -> list[str]:
+    """Return the names of all reference computations of a kind, an empty list without reference values.
+
+    Args:
+        kind: kind in the manifest.
+        containing: part of the file name.
+    """
+    manifest = shared_folder() / "golden" / "manifest.json"
+    if not manifest.is_file():
+        return []
+    entries = json.loads(manifest.read_text())["goldens"]
+    return [e["file"].removesuffix(".npz") for e in entries if e["kind"] == kind and containing in e["file"]]
+
+
 def load_golden(name: str) -> Golden:
     """Load the reference computation ``name``, its file name without ``.npz``."""
     folder = shared_folder() / "golden"

@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 
+from nas.architecture.cell import op_counts
 from nas.architecture.discretization import discretize_by_threshold, discretize_with_max_skips
 from nas.architecture.masks import Masks
 from nas.blackbox.strategies.bohb import Bohb
+from nas.blackbox.strategies.constrained_evolution import ConstrainedEvolution
 from nas.blackbox.strategies.regularized_evolution import RegularizedEvolution
 from nas.blackbox.strategies.reinforce import ReinforceStrategy
 from nas.callbacks.enas_controller_training import ControllerTraining
@@ -21,6 +23,7 @@ from nas.choices import ModelSpace
 from nas.gradients.clipped import Clipped
 from nas.gradients.implicit import Implicit
 from nas.gradients.unrolled import Unrolled
+from nas.nn.edges.binary_gates import BinaryGates
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.edges.skips import AuxiliarySkip, NoisySkip
@@ -44,6 +47,7 @@ from nas.proxies import (
     zico,
 )
 from nas.proxies.fisher import Fisher
+from nas.relaxations.binary_gates import GateRelaxation
 from nas.relaxations.block_gumbel import BlockCategorical, BlockGumbel
 from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.edge_normalized import EdgeNormalized
@@ -54,10 +58,13 @@ from nas.relaxations.sigmoid import Sigmoid
 from nas.relaxations.single_path import SinglePath
 from nas.relaxations.softmax import Softmax
 from nas.relaxations.uniform import UniformWeights
+from nas.relaxations.uniform_macs import UniformMacs
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
 from nas.spaces.recurrent.space import Recurrent
+from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
+from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
 from nas.training.language_model import LanguageModelTraining
 from nas.training.lr_schedule import LRDecay
 from nas.training.network_training import Training
@@ -109,6 +116,15 @@ def discretizations(rule: Callable[..., Any]) -> Callable[..., Any]:
     return partial(rule, cell, scores)
 
 
+CHAIN = {"widths": [8, 12], "depths": [1, 2], "strides": [2, 1], "stem_width": 4, "head": 8}
+
+
+def _prepared(relaxation: UniformMacs) -> UniformMacs:
+    """Give a relaxation the number of 3x3 convolutions of a genotype as its cost."""
+    relaxation.prepare(SPACE.notation, lambda genotype: op_counts(genotype).get("nor_conv_3x3", 0))
+    return relaxation
+
+
 DARTS = {"channels": 2, "layers": 3, "ops": ["none", "skip_connect", "sep_conv_3x3", "avg_pool_3x3"]}
 PARTS: dict[str, Sequence[Options]] = {
     "nas.relaxations.softmax.Softmax": relaxations(Softmax, init_std=0.5, init_mean=0.5),
@@ -117,6 +133,17 @@ PARTS: dict[str, Sequence[Options]] = {
         ReinMax, {"init_std": 0.1}, execute="sampled", tau=2.0, init_std=0.5, init_mean=0.5
     ),
     "nas.relaxations.single_path.SinglePath": relaxations(SinglePath, init_std=0.5, init_mean=0.5),
+    "nas.relaxations.binary_gates.GateRelaxation": relaxations(
+        GateRelaxation, paths="two", zero_ops=["none"], init_std=0.5, init_mean=0.5
+    ),
+    "nas.relaxations.uniform_macs.UniformMacs": [
+        Options(
+            lambda **options: _prepared(UniformMacs(SPACE.cells, **options)),
+            {"bins": [4.0, 6.0]},
+            {"bins": [0.0, 1.0], "tries": 1},
+            see.relaxation,
+        )
+    ],
     "nas.relaxations.uniform.UniformWeights": relaxations(UniformWeights, init_std=0.5, init_mean=0.5),
     "nas.relaxations.sigmoid.Sigmoid": relaxations(
         Sigmoid, {"init_std": 0.1}, zero_one_loss="l1", zero_one_weight=1.0, init_std=0.5
@@ -140,6 +167,7 @@ PARTS: dict[str, Sequence[Options]] = {
         BlockCategorical, rows=[0, 0, 1], init_std=5.0, init_mean=0.5
     ),
     "nas.nn.edges.mixed.MixedEdge": edges(MixedEdge, add_inactive=True),
+    "nas.nn.edges.binary_gates.BinaryGates": edges(BinaryGates, add_inactive=True),
     "nas.nn.edges.partial_channels.PartialChannels": edges(PartialChannels, channel_divisor=2),
     "nas.nn.edges.skips.AuxiliarySkip": edges(AuxiliarySkip, beta=0.5, auxiliary="conv"),
     "nas.nn.edges.skips.NoisySkip": edges(
@@ -302,6 +330,21 @@ PARTS: dict[str, Sequence[Options]] = {
     "nas.blackbox.strategies.regularized_evolution.RegularizedEvolution": strategies(
         RegularizedEvolution, population=5, sample=5, by_node=True
     ),
+    "nas.blackbox.strategies.constrained_evolution.ConstrainedEvolution": [
+        Options(
+            partial(ConstrainedEvolution, SPACE),
+            {"population": 4, "parents": 2, "mutations": 2, "crossovers": 1},
+            {
+                "population": 5,
+                "parents": 1,
+                "mutations": 1,
+                "crossovers": 2,
+                "gene_probability": 0.9,
+                "max_macs": 6e4,
+            },
+            see.asked,
+        )
+    ],
     "nas.blackbox.strategies.reinforce.ReinforceStrategy": strategies(
         ReinforceStrategy, {"lr": 0.1}, lr=0.5, momentum=0.5, init_std=0.5
     ),
@@ -316,6 +359,29 @@ PARTS: dict[str, Sequence[Options]] = {
             partial(NasBench201, (3, 8, 8), 10),
             {"channels": 4, "cells_per_stage": 1},
             {"channels": 6, "cells_per_stage": 2, "affine": True, "track_statistics": False, "conv_bias": False},
+            see.supernet,
+        )
+    ],
+    "nas.spaces.single_path.mobilenet_v2.MobileNetV2Space": [
+        Options(
+            partial(MobileNetV2Space, (3, 8, 8), 10),
+            {**CHAIN, "first_width": 4},
+            {
+                **{"ops": ["mbconv3_3x3"], "widths": [8, 10], "depths": [2, 1], "strides": [1, 1], "stem_width": 6},
+                **{"stem_stride": 1, "first_width": 6, "head": 10, "squeeze": 0.5, "activation": "swish"},
+                **{"affine": False, "norm_eps": 0.1, "dropout": 0.5},
+            },
+            see.supernet,
+        )
+    ],
+    "nas.spaces.single_path.shufflenet_v2.ShuffleNetV2Space": [
+        Options(
+            partial(ShuffleNetV2Space, (3, 8, 8), 10),
+            CHAIN,
+            {
+                **{"ops": ["shuffle_3x3"], "widths": [8, 10], "depths": [2, 1], "strides": [1, 1], "stem_width": 6},
+                **{"stem_stride": 1, "head": 10, "affine": True, "affine_ends": True, "norm_eps": 0.1, "dropout": 0.5},
+            },
             see.supernet,
         )
     ],

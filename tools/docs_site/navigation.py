@@ -16,6 +16,7 @@ SECTIONS: dict[str, Sequence[str]] = {
         "benchmarks.md",
         "proxies.md",
         "blackbox.md",
+        "mobile.md",
         "logging.md",
         "distributed.md",
         "extending.md",

@@ -43,3 +43,7 @@ class Strategy(ABC):
     @abstractmethod
     def tell(self, genotype: Genotype, value: float) -> None:
         """Receive the value of a genotype; higher is better, -inf for a value that is not finite."""
+
+    def tell_result(self, genotype: Genotype, value: float, tie: float) -> None:
+        """Receive the value together with a number that orders genotypes of equal values; higher is better."""
+        self.tell(genotype, value)

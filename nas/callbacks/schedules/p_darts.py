@@ -47,9 +47,9 @@ class PDartsStages(Stages):
         self.init_std = init_std
 
     def prepare(self, search: GradientSearch) -> None:
-        check_keep(search, self.keep)
         for more in self.deeper:
             search.space.deepen(search.space.cells, more)
+        check_keep(search, self.keep)
 
     def enter(self, search: GradientSearch, stage: int) -> None:
         prune(search, self.keep[stage - 1])

@@ -142,7 +142,7 @@ def _train(cfg: DictConfig, build: Build, size: int) -> None:
     found, module = build(cfg)
     data = require_images(found, f"{KEY}={AUTO}")
     if isinstance(module, GradientSearch):
-        module.arch_step.warmup_epochs = 0
+        module.arch_step.warmup_epochs, module.arch_step.warmup_share, module.arch_step.every = 0, 0.0, 1
     batch = (torch.randn(size, *data.shape), torch.zeros(size, dtype=torch.int64))
     batches = [{"train": batch, "val": batch} if data.bilevel else batch] * STEPS
     options = OmegaConf.masked_copy(cfg.trainer, [str(name) for name in cfg.trainer if name not in ("profiler",)])

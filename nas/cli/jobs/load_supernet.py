@@ -18,15 +18,21 @@ from nas.cli.run_dir.layout import last_checkpoint
 from nas.cli.run_dir.read_yaml import record_of
 from nas.data.kinds import DataSet
 from nas.data.text.base import TextData
+from nas.nn.edges.mixed import MixedEdge
 from nas.searches.base import SupernetSearch
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, check_ranges
 
 
-@check_ranges(batches=COUNT)
+@check_ranges(batches=COUNT, recalibration=COUNT)
 def supernet_accuracy(
-    space: Space, data: DataSet, device: torch.device, supernet_dir: str | None = None, batches: int | None = None
+    space: Space,
+    data: DataSet,
+    device: torch.device,
+    supernet_dir: str | None = None,
+    batches: int | None = None,
+    recalibration: int | None = None,
 ) -> SupernetAccuracy:
     """Return the evaluator of the supernet trained by the search in ``supernet_dir``.
 
@@ -39,6 +45,7 @@ def supernet_accuracy(
         device: Device of the supernet.
         supernet_dir: Run directory of the search that trained the supernet.
         batches: Number of validation batches; None uses all.
+        recalibration: Number of training batches for the statistics of batch norm; None: statistics of the batch.
 
     Raises:
         NasError: If the directory has no supernet, or one of another space or data set.
@@ -63,17 +70,30 @@ def supernet_accuracy(
     search = build_search(cfg.method, build_space(cfg.space, data))
     if not isinstance(search, SupernetSearch):
         raise NasError(f"{option}: method '{cfg.method.name}' has no supernet. {fix}")
-    state = read_checkpoint(checkpoint)["state_dict"]
-    prefix = "supernet."
+    if _shapes(search, search.space) != _shapes(search, space):
+        raise NasError(f"{option}: its space has other layers, widths or ops. Set the options space.* of that run.")
+    _load_weights(search, checkpoint, f"{option}: its supernet (dataset={dataset})", data)
+    return SupernetAccuracy(search, data, device, batches, recalibration)
+
+
+def _load_weights(search: SupernetSearch, checkpoint: Path, subject: str, data: DataSet) -> None:
+    """Load the weights of a checkpoint into the supernet. Raises NasError if they do not fit."""
+    state, prefix = read_checkpoint(checkpoint)["state_dict"], "supernet."
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     try:
         search.supernet.load_state_dict(weights)
     except RuntimeError:
         raise NasError(
-            f"{option}: its supernet (dataset={dataset}) does not fit images of {data.name}, or its method changed the "
-            "cells in stages. Use the data set of the run and a method with a constant supernet."
+            f"{subject} does not fit images of {data.name}, or its method changed the cells in stages. Use the data "
+            "set of the run and a method with a constant supernet."
         ) from None
-    return SupernetAccuracy(search, data, device, batches)
+
+
+def _shapes(search: SupernetSearch, space: Space) -> dict[str, torch.Size]:
+    """Return the shapes of the parameters of a supernet with the edges of ``search``."""
+    with torch.device("meta"):
+        supernet = space.supernet(getattr(search, "edge", MixedEdge))
+    return {name: parameter.shape for name, parameter in supernet.named_parameters()}
 
 
 def _refuse_other_images(option: str, dataset: str, saved: DictConfig, data: DataSet) -> None:

@@ -1,4 +1,4 @@
-"""Default data set of a training: that of the search that found its genotype."""
+"""Default data set and layout of a training: those of the search that found its genotype."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.hydra_internals import parse_override
+from nas.cli.overrides.inherit_layout import inherit_layout
 from nas.cli.overrides.parse import key_of, quote, value_of
 from nas.cli.overrides.run_record import (
     check_choice,
@@ -53,7 +54,8 @@ def inherit_from_search(arguments: list[str], path: Sequence[Path] = (CONF,)) ->
     """Add the data set of the search whose run directory ``genotype`` names, unless the command line chooses one.
 
     A protocol names its own data set; the location of the data is inherited with it as well. If the search had half of
-    the test images (dataset.split=nas_bench_201), the network is tested on the other half.
+    the test images (dataset.split=nas_bench_201), the network is tested on the other half. In single-path spaces the
+    network has the layout of the search.
 
     The record of the run is untrusted. ``path`` has the directories of the user's configuration.
     """
@@ -83,7 +85,7 @@ def inherit_from_search(arguments: list[str], path: Sequence[Path] = (CONF,)) ->
     check_overrides(inherited, overrides_file(directory), path)
     for line in inherited:
         _check_type(line, overrides_file(directory))
-    return [*inherited, *arguments]
+    return [*inherited, *inherit_layout(directory, arguments), *arguments]
 
 
 def _check_type(line: str, file: Path) -> None:

@@ -20,9 +20,10 @@ class EdgeRow:
         active: whether each op is executed.
         scale: scalar weight of the whole edge, or None.
         memo: cache shared by all rows of a table; a cell stores tensors there that later cells reuse.
+        measured: whether the weight of each op has a gradient (``BinaryGates``); None: as ``active``.
     """
 
-    __slots__ = ("_inactive_weight", "_vector", "active", "memo", "scale", "weights")
+    __slots__ = ("_inactive_weight", "_vector", "active", "measured", "memo", "scale", "weights")
 
     def __init__(
         self,
@@ -30,7 +31,9 @@ class EdgeRow:
         active: Sequence[bool],
         scale: Tensor | None,
         memo: dict[Any, Tensor] | None = None,
+        measured: Sequence[bool] | None = None,
     ) -> None:
+        self.measured = measured
         self.weights = weights
         self.active = active
         self.scale = scale
@@ -64,10 +67,11 @@ class EdgeRow:
 def unbind_rows(weights: EdgeWeights) -> list[EdgeRow]:
     """Return the rows of a table. A single unbind keeps the backward pass at one kernel per table."""
     scales = weights.edge.unbind(0) if weights.edge is not None else [None] * len(weights.active)
+    measured: Sequence[Sequence[bool] | None] = weights.measured or [None] * len(weights.active)
     memo: dict[Any, Tensor] = {}
     return [
-        EdgeRow(row.unbind(0), active, scale, memo)
-        for row, active, scale in zip(weights.op.unbind(0), weights.active, scales, strict=True)
+        EdgeRow(row.unbind(0), active, scale, memo, also)
+        for row, active, scale, also in zip(weights.op.unbind(0), weights.active, scales, measured, strict=True)
     ]
 
 

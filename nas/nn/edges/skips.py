@@ -93,8 +93,8 @@ class AuxiliarySkip(MixedEdge):
     """A mixed edge plus ``beta`` times an auxiliary skip connection in training: DARTS- (Chu et al., ICLR 2021).
 
     The auxiliary skip is the identity, or with ``auxiliary="conv"`` a 1x1 convolution initialized as the identity. At
-    stride 2 it is a factorized reduction in both cases. It is not a candidate and occurs in no genotype. A callback
-    decreases ``beta`` from epoch to epoch.
+    stride 2 it is a factorized reduction in both cases. It is not a candidate and occurs in no genotype. A layer of a
+    chain that changes the shape has none. A callback decreases ``beta`` from epoch to epoch.
     """
 
     def __init__(
@@ -109,16 +109,18 @@ class AuxiliarySkip(MixedEdge):
         super().__init__(ops, channels, stride, options)
         if auxiliary not in ("skip", "conv"):
             raise NasError(f"method.edge.auxiliary={auxiliary}: unknown auxiliary connection. Use skip or conv.")
-        if auxiliary == "conv" and stride == 1:
+        if auxiliary == "conv" and stride == 1 and options.can_skip(stride):
             conv = nn.Conv2d(channels, channels, 1, bias=False)
             nn.init.dirac_(conv.weight)
             self["auxiliary"] = conv
-        else:
+        elif options.can_skip(stride):
             self["auxiliary"] = options.build(SKIP, channels, stride)
         self.beta = beta
 
     def extra_output(self, x: Tensor) -> Tensor | None:
-        return None if self.beta == 0 or not _trains(self) else self.beta * self["auxiliary"](x)
+        if self.beta == 0 or not _trains(self) or "auxiliary" not in self:
+            return None
+        return self.beta * self["auxiliary"](x)
 
 
 def _trains(edge: MixedEdge) -> bool:

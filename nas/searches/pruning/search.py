@@ -124,10 +124,10 @@ class PruningSearch(Search):
             check_proxy(proxy, space, self._batch_size(proxy))
 
     def check_space(self, space: Space) -> None:
-        if not space.mixes_ops:
+        if not space.has_thin_networks:
             raise NasError(
-                f"method={self.name}: it measures thin networks of the remaining ops, which space={space.name} "
-                "does not have. Use another space."
+                f"method={self.name}: it measures thin networks of the remaining ops, which space={space.name} does "
+                "not have. Use space=nas_bench_201 or darts."
             )
 
     def alive(self) -> dict[str, list[list[bool]]]:

@@ -36,6 +36,7 @@ class NatsSize(Space):
     notation = NOTATION
     counts_bias = True
     mixes_ops = False
+    has_thin_networks = False
 
     def __init__(
         self,

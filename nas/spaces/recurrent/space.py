@@ -42,6 +42,7 @@ class Recurrent(Space):
     inputs = "text"
     notation = NOTATION
     mixes_ops = False
+    has_thin_networks = False
 
     def __init__(
         self,

@@ -2,45 +2,125 @@
 
 from __future__ import annotations
 
-import random
+from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import nn
 
 from nas.architecture.cell import Cell, CellGenotype, Genotype, Link
-from nas.nn.edges.mixed import EdgeFactory, MixedEdge
-from nas.spaces.base import Network, Shape, Space
+from nas.nn.edges.mixed import EdgeFactory
+from nas.nn.edges.partial_channels import PartialChannels
+from nas.nn.macs import count_operations
+from nas.spaces.base import Shape, Space
+from nas.spaces.single_path.chain_body import CHAIN, MixedChain
+from nas.spaces.single_path.layout import Layer, Layout, feature_sizes
 from nas.utils.errors import NasError
 
-CHAIN = "chain"
-"""The cell type of a chain."""
+__all__ = ["CHAIN", "ChainSpace", "chain_from_ops", "chain_ops", "split_blocks"]
 
 
 class ChainSpace(Space):
-    """A chain of ``length`` blocks: block i is the op on the edge from node i to node i + 1.
+    """A chain of layers: layer i is the edge from node i to node i + 1, and its candidates are blocks.
 
-    Architectures can be parsed, counted and trained. There is no supernet: ``supernet`` raises NasError.
+    Args:
+        shape: (C, H, W) of an image.
+        classes: number of classes.
+        layout: stages of the chain.
+        ops: names of the candidates.
+        inputs: channels in front of the first layer.
+        stem_stride: stride of the layers before the first searched one.
+        name: of the space in messages and run directories.
     """
 
-    mixes_ops = False
+    has_thin_networks = False
+    has_macs_table = True
 
-    length: int
-    ops: Sequence[str]
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        layout: Layout,
+        ops: Sequence[str],
+        inputs: int,
+        stem_stride: int,
+        name: str,
+    ) -> None:
+        super().__init__(name, shape, classes)
+        self.layout = layout
+        self.stem_stride = stem_stride
+        self.layers = layout.layers(inputs)
+        edges = tuple((position, position + 1) for position in range(layout.length))
+        excluded = frozenset((e, op) for e in range(layout.length) for op in ops if not self.offers(op, self.layers[e]))
+        self.cells = {CHAIN: Cell(edges, tuple(ops), (layout.length,), excluded=excluded)}
+        for e in range(layout.length):
+            if not self.cells[CHAIN].choices(e):
+                raise NasError(f"space.ops={list(ops)}: layer {e} changes the shape and has no candidate. Add a block.")
 
-    def __init__(self, shape: Shape, classes: int, name: str | None = None) -> None:
-        super().__init__(name or self.notation, shape, classes)
-        edges = tuple((position, position + 1) for position in range(self.length))
-        self.cells = {CHAIN: Cell(edges, tuple(self.ops), (self.length,))}
+    @abstractmethod
+    def block(self, op: str, layer: Layer) -> nn.Module:
+        """Build the block of an op for the supernet."""
 
-    def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
-        raise NasError(f"space={self.name}: this space has no supernet. Train its architectures with train.py.")
+    def offers(self, op: str, layer: Layer) -> bool:
+        """Return whether an op is a candidate of a layer."""
+        return True
+
+    def mixed_chain(self, edge: EdgeFactory) -> MixedChain:
+        """Build the searched part of the supernet."""
+        self.check_edge(edge)
+        return MixedChain(self.cells[CHAIN], self.layers, edge, self.block)
+
+    def check_edge(self, edge: EdgeFactory) -> None:
+        factory = getattr(edge, "func", edge)
+        if isinstance(factory, type) and issubclass(factory, PartialChannels):
+            raise NasError(
+                f"method.edge={factory.__name__}: blocks of space={self.name} change the number of channels, so that "
+                "none can bypass them. Use a method with whole channels, such as method=darts."
+            )
 
     def check(self, genotype: Genotype) -> None:
+        count = len(genotype.cells[CHAIN].links) if CHAIN in genotype.cells else 0
+        if genotype.space == self.notation and count != self.layout.length:
+            raise NasError(
+                f"genotype: an architecture of space={self.name} has {self.layout.length} blocks, found {count}. Set "
+                "the depths of its stages."
+            )
         super().check(genotype)
-        count = len(genotype.cells[CHAIN].links)
-        if count != self.length:
-            raise NasError(f"genotype: an architecture of space={self.name} has {self.length} blocks, found {count}.")
 
-    def sample(self, rng: random.Random) -> Genotype:
-        return chain_from_ops(self.notation, [rng.choice(self.cells[CHAIN].choices(e)) for e in range(self.length)])
+    @cached_property
+    def op_macs(self) -> list[list[int]]:
+        """Multiply-adds of each op in each layer for one image, [layers][ops]; 0 for excluded ops."""
+        cell, sizes = self.cells[CHAIN], feature_sizes(self.shape, self.stem_stride, self.layers)
+        table = []
+        for e, (layer, size) in enumerate(zip(self.layers, sizes, strict=True)):
+            costs = []
+            for op in cell.ops:
+                if (e, op) in cell.excluded:
+                    costs.append(0)
+                    continue
+                with torch.device("meta"):
+                    block = self.block(op, layer)
+                costs.append(count_operations(block, (layer.inputs, *size), "macs"))
+            table.append(costs)
+        return table
+
+    @cached_property
+    def fixed_macs(self) -> int:
+        """Multiply-adds of the layers that are not searched, for one image."""
+        cell = self.cells[CHAIN]
+        first = chain_from_ops(self.notation, [cell.choices(e)[0] for e in range(self.layout.length)])
+        with torch.device("meta"):
+            network = self.supernet()
+        arch = self.encode(first)
+        return count_operations(network, self.shape, "macs", arch) - self._searched_macs(first)
+
+    def macs(self, genotype: Genotype) -> int:
+        return self.fixed_macs + self._searched_macs(genotype)
+
+    def _searched_macs(self, genotype: Genotype) -> int:
+        cell = self.cells[CHAIN]
+        return sum(self.op_macs[e][cell.ops.index(op)] for e, op in enumerate(chain_ops(genotype)))
 
 
 def chain_from_ops(notation: str, ops: Sequence[str]) -> Genotype:
@@ -54,13 +134,11 @@ def chain_ops(genotype: Genotype) -> list[str]:
     return [link.op for link in sorted(genotype.cells[CHAIN].links, key=lambda link: link.source)]
 
 
-def split_blocks(text: str, notation: str, length: int) -> list[str]:
-    """Split ``notation:a-b-c`` into its blocks. Raises NasError for another notation or number of blocks."""
+def split_blocks(text: str, notation: str) -> list[str]:
+    """Split ``notation:a-b-c`` into its blocks. Raises NasError for another notation."""
     name, _, rest = text.strip().partition(":")
-    blocks = rest.split("-")
-    if name != notation or len(blocks) != length:
+    if name != notation or not rest:
         raise NasError(
-            f"genotype={text}: not a genotype of space {notation}. Write '{notation}:' and {length} blocks joined by "
-            f"'-', found {len(blocks)}."
+            f"genotype={text}: not a genotype of space {notation}. Write '{notation}:' and blocks joined by '-'."
         )
-    return blocks
+    return rest.split("-")

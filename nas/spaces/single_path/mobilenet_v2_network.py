@@ -1,16 +1,23 @@
-"""Networks of MobileNetV2's inverted residual blocks with squeeze-and-excitation."""
+"""Networks of MobileNetV2's inverted residual blocks, with or without squeeze-and-excitation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture
 from nas.nn.depthwise import DepthwiseConv2d
+from nas.nn.drop_path import DropPath
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output
+from nas.spaces.single_path.chain_body import Blocks, MixedChain
+
+Activation = Literal["swish", "relu6"]
+"""``relu6``: ReLU6 everywhere (ProxylessNAS, FairNAS). ``swish``: swish in the inverted residuals, ReLU elsewhere."""
+_INNER: dict[str, type[nn.Module]] = {"swish": nn.SiLU, "relu6": nn.ReLU6}
+_OUTER: dict[str, type[nn.Module]] = {"swish": nn.ReLU, "relu6": nn.ReLU6}
 
 
 class BlockSpec(NamedTuple):
@@ -20,6 +27,40 @@ class BlockSpec(NamedTuple):
     expansion: int
     stride: int
     outputs: int
+
+
+class Style(NamedTuple):
+    """Layers of a network.
+
+    Attributes:
+        squeeze: ratio of squeeze-and-excitation to the input of a block, 0 for none.
+        activation: see ``Activation``.
+        eps: epsilon of batch norm.
+        affine: whether batch norm has a scale and a shift.
+    """
+
+    squeeze: float = 0.0
+    activation: Activation = "relu6"
+    eps: float = 1e-5
+    affine: bool = True
+
+    def norm(self, channels: int) -> nn.BatchNorm2d:
+        """Build a batch norm."""
+        return nn.BatchNorm2d(channels, eps=self.eps, affine=self.affine)
+
+    def inner(self) -> nn.Module:
+        """Build an activation within inverted residuals."""
+        return _INNER[self.activation]()
+
+    def outer(self) -> nn.Module:
+        """Build an activation of the stem, the first block or the head."""
+        return _OUTER[self.activation]()
+
+
+def make_divisible(value: float, divisor: int) -> int:
+    """Round to a multiple of ``divisor`` that is at least 0.9 ``value`` (MobileNet)."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
 
 
 class SqueezeExcite(nn.Module):
@@ -34,23 +75,23 @@ class SqueezeExcite(nn.Module):
         self.gate = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        means = self.pool(x)[:, :, None, None]
+        means = self.pool(x)[..., None, None]
         return x * self.gate(self.conv_expand(self.act(self.conv_reduce(means))))
 
 
 class DepthwiseSeparable(nn.Module):
-    """Depthwise 3x3, batch norm, ReLU, pointwise, batch norm: the first block of the chain.
+    """Depthwise 3x3, batch norm, activation, pointwise, batch norm: the first block of the chain.
 
     [B, inputs, H, W] -> [B, outputs, H, W].
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, style: Style) -> None:
         super().__init__()
         self.conv_dw = DepthwiseConv2d(inputs, 3)
-        self.bn1 = nn.BatchNorm2d(inputs)
-        self.act = nn.ReLU()
+        self.bn1 = style.norm(inputs)
+        self.act = style.outer()
         self.conv_pw = nn.Conv2d(inputs, outputs, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        self.bn2 = style.norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn2(self.conv_pw(self.act(self.bn1(self.conv_dw(x)))))
@@ -59,65 +100,99 @@ class DepthwiseSeparable(nn.Module):
 class InvertedResidual(nn.Module):
     """Pointwise expansion, depthwise convolution, squeeze-and-excitation and pointwise projection.
 
-    [B, inputs, H, W] -> [B, outputs, H/s, W/s]. A residual connection is added if the shape does not change. The
-    squeezed width is ``squeeze`` times the input width; 0 omits squeeze-and-excitation.
+    [B, inputs, H, W] -> [B, outputs, H/s, W/s]. A residual connection is added if the shape does not change; drop path
+    then applies to the block. With squeeze-and-excitation, the expanded width is a multiple of 8, as in timm.
     """
 
-    def __init__(self, inputs: int, block: BlockSpec, squeeze: float) -> None:
+    def __init__(self, inputs: int, block: BlockSpec, style: Style) -> None:
         super().__init__()
-        kernel, wide = block.kernel, inputs * block.expansion
+        wide = inputs * block.expansion
+        if style.squeeze:
+            wide = make_divisible(wide, 8)
         self.residual = block.stride == 1 and inputs == block.outputs
         self.conv_pw = nn.Conv2d(inputs, wide, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(wide)
-        self.act1 = nn.SiLU()
-        self.conv_dw = DepthwiseConv2d(wide, kernel, block.stride)
-        self.bn2 = nn.BatchNorm2d(wide)
-        self.act2 = nn.SiLU()
-        self.se = SqueezeExcite(wide, max(1, int(squeeze * inputs))) if squeeze else nn.Identity()
+        self.bn1 = style.norm(wide)
+        self.act1 = style.inner()
+        self.conv_dw = DepthwiseConv2d(wide, block.kernel, block.stride)
+        self.bn2 = style.norm(wide)
+        self.act2 = style.inner()
+        self.se = SqueezeExcite(wide, make_divisible(style.squeeze * inputs, 1)) if style.squeeze else None
         self.conv_pwl = nn.Conv2d(wide, block.outputs, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(block.outputs)
+        self.bn3 = style.norm(block.outputs)
+        if self.residual:
+            self.drop_path = DropPath()
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.act1(self.bn1(self.conv_pw(x)))
-        y = self.bn3(self.conv_pwl(self.se(self.act2(self.bn2(self.conv_dw(y))))))
-        return x + y if self.residual else y
+        y = self.act2(self.bn2(self.conv_dw(self.act1(self.bn1(self.conv_pw(x))))))
+        if self.se is not None:
+            y = self.se(y)
+        y = self.bn3(self.conv_pwl(y))
+        return x + self.drop_path(y) if self.residual else y
 
 
 class MobileNetV2Network(Network):
-    """Stem, depthwise separable block, the chosen blocks, head and classifier.
+    """Stem, depthwise separable block, inverted residuals, head and classifier.
 
     Args:
-        blocks: sizes of the blocks; a skip (None) is omitted.
+        blocks: the chosen blocks, or the mixed edges of a supernet.
         inputs: channels of an image.
-        classes: number of classes.
-        squeeze: ratio of squeeze-and-excitation, 0 for none.
+        stem: width of the stem.
+        stem_stride: stride of the stem.
+        first: width of the depthwise separable block.
+        width: channels behind the blocks.
         head: width of the last pointwise convolution.
+        classes: number of classes.
+        style: layers of the network.
         dropout: probability of dropout before the classifier.
     """
 
     def __init__(
-        self, blocks: Sequence[BlockSpec | None], inputs: int, classes: int, squeeze: float, head: int, dropout: float
+        self,
+        blocks: Blocks | MixedChain,
+        inputs: int,
+        stem: int,
+        stem_stride: int,
+        first: int,
+        width: int,
+        head: int,
+        classes: int,
+        style: Style,
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.conv_stem = nn.Conv2d(inputs, 32, 3, 2, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(32)
-        self.act1 = nn.ReLU()
-        self.blocks = nn.ModuleList([DepthwiseSeparable(32, 16)])
-        width = 16
-        for block in blocks:
-            if block is not None:
-                self.blocks.append(InvertedResidual(width, block, squeeze))
-                width = block.outputs
+        self.conv_stem = nn.Conv2d(inputs, stem, 3, stem_stride, padding=1, bias=False)
+        self.bn1 = style.norm(stem)
+        self.act1 = style.outer()
+        entry = DepthwiseSeparable(stem, first, style)
+        if isinstance(blocks, Blocks):
+            self.blocks: nn.ModuleList = Blocks([entry, *blocks])
+            self.chain: MixedChain | None = None
+        else:
+            self.blocks, self.chain = Blocks([entry]), blocks
         self.conv_head = nn.Conv2d(width, head, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(head)
-        self.act2 = nn.ReLU()
+        self.bn2 = style.norm(head)
+        self.act2 = style.outer()
         self.pool = GlobalPool()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(head, classes)
+        self._initialize()
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        x = self.act1(self.bn1(self.conv_stem(x)))
-        for block in self.blocks:
-            x = block(x)
+        x = self.blocks(self.act1(self.bn1(self.conv_stem(x))))
+        if self.chain is not None:
+            assert arch is not None, "a supernet needs an architecture"
+            x = self.chain(x, arch)
         features = self.pool(self.act2(self.bn2(self.conv_head(x))))
         return Output(self.classifier(self.dropout(features)), features)
+
+    def _initialize(self) -> None:
+        """Initialize as in FairNAS and timm: by the outgoing size of convolutions, not divided by their groups."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                std = math.sqrt(2.0 / (module.kernel_size[0] * module.kernel_size[1] * module.out_channels))
+                nn.init.normal_(module.weight, 0.0, std)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        bound = 1.0 / math.sqrt(self.classifier.out_features)
+        nn.init.uniform_(self.classifier.weight, -bound, bound)
+        nn.init.zeros_(self.classifier.bias)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +11,10 @@ from nas.architecture.cell import Architecture
 from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output
+from nas.spaces.single_path.chain_body import Blocks, MixedChain
+
+STEM_STD, CLASSIFIER_STD, NORM_BIAS = 0.01, 0.01, 1e-4
+"""Initialization of the authors: standard deviations of the first convolution and the classifier, bias of norms."""
 
 
 class UnitSpec(NamedTuple):
@@ -23,19 +26,40 @@ class UnitSpec(NamedTuple):
     outputs: int
 
 
+class ConvNorm(NamedTuple):
+    """Builder of pointwise and depthwise convolutions, each followed by batch norm.
+
+    ``eps`` is its epsilon; with ``affine`` it has a scale and a shift.
+    """
+
+    eps: float = 1e-5
+    affine: bool = True
+
+    def norm(self, channels: int) -> nn.BatchNorm2d:
+        """Build a batch norm."""
+        return nn.BatchNorm2d(channels, eps=self.eps, affine=self.affine)
+
+    def point(self, inputs: int, outputs: int) -> list[nn.Module]:
+        """Build a pointwise convolution, batch norm and ReLU."""
+        return [nn.Conv2d(inputs, outputs, 1, bias=False), self.norm(outputs), nn.ReLU()]
+
+    def depth(self, channels: int, kernel: int, stride: int) -> list[nn.Module]:
+        """Build a depthwise convolution and batch norm."""
+        return [DepthwiseConv2d(channels, kernel, stride), self.norm(channels)]
+
+
 class ShuffleUnit(nn.Module):
     """ShuffleNetV2 unit (Ma et al., ECCV 2018): [B, C, H, W] -> [B, outputs, H/s, W/s].
 
-    At stride 1 the odd channels pass the main branch and the even channels bypass it, which is the channel shuffle of
-    the paper applied before the unit instead of after it. At stride 2 all channels pass the main branch and a
-    projection.
+    A unit of stride 1 that keeps the width splits its input. The odd channels pass the main branch and the even
+    channels bypass it, which is the channel shuffle of the paper applied before the unit instead of after it. In
+    another unit all channels pass the main branch and a projection.
     """
 
-    def __init__(self, inputs: int, unit: UnitSpec, eps: float) -> None:
+    def __init__(self, inputs: int, unit: UnitSpec, make: ConvNorm) -> None:
         super().__init__()
-        self.stride = unit.stride
-        width = inputs // 2 if unit.stride == 1 else inputs
-        make = _ConvNorm(eps)
+        self.splits = unit.stride == 1 and inputs == unit.outputs
+        width = inputs // 2 if self.splits else inputs
         kernel, middle, outputs = unit.kernel or 3, unit.middle, unit.outputs - width
         if unit.kernel:
             main = [*make.point(width, middle), *make.depth(middle, kernel, unit.stride), *make.point(middle, outputs)]
@@ -43,46 +67,65 @@ class ShuffleUnit(nn.Module):
             main = [*make.depth(width, 3, unit.stride), *make.point(width, middle), *make.depth(middle, 3, 1)]
             main += [*make.point(middle, middle), *make.depth(middle, 3, 1), *make.point(middle, outputs)]
         self.branch_main = nn.Sequential(*main)
-        if unit.stride == 2:
-            self.branch_proj = nn.Sequential(*make.depth(width, kernel, 2), *make.point(width, width))
+        if not self.splits:
+            self.branch_proj = nn.Sequential(*make.depth(width, kernel, unit.stride), *make.point(width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride == 2:
-            return torch.cat([self.branch_proj(x), self.branch_main(x)], dim=1)
-        return torch.cat([x[:, 0::2], self.branch_main(x[:, 1::2])], dim=1)
-
-
-class _ConvNorm(NamedTuple):
-    """Builder of pointwise and depthwise convolutions, each followed by batch norm of epsilon ``eps``."""
-
-    eps: float
-
-    def point(self, inputs: int, outputs: int) -> list[nn.Module]:
-        return [nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs, eps=self.eps), nn.ReLU()]
-
-    def depth(self, channels: int, kernel: int, stride: int) -> list[nn.Module]:
-        conv = DepthwiseConv2d(channels, kernel, stride)
-        return [conv, nn.BatchNorm2d(channels, eps=self.eps)]
+        if not self.splits:
+            return torch.cat([self.branch_proj(x), self.branch_main(x)], dim=-3)
+        return torch.cat([x[..., 0::2, :, :], self.branch_main(x[..., 1::2, :, :])], dim=-3)
 
 
 class ShuffleNetV2Network(Network):
-    """Stem (stride 2, width 16), units, pointwise convolution to 1024, pooling, dropout, classifier without bias."""
+    """Stem, units, pointwise convolution, global pooling, dropout and a classifier without bias.
 
-    def __init__(self, units: Sequence[UnitSpec], inputs: int, classes: int, eps: float, dropout: float) -> None:
+    Args:
+        features: the units, or the mixed edges of a supernet.
+        inputs: channels of an image.
+        stem: width of the stem.
+        stem_stride: stride of the stem.
+        width: channels behind the units.
+        head: width of the last pointwise convolution.
+        classes: number of classes.
+        make: builds the convolutions of stem and head.
+        dropout: probability of dropout before the classifier.
+    """
+
+    def __init__(
+        self,
+        features: Blocks | MixedChain,
+        inputs: int,
+        stem: int,
+        stem_stride: int,
+        width: int,
+        head: int,
+        classes: int,
+        make: ConvNorm,
+        dropout: float,
+    ) -> None:
         super().__init__()
-        self.first_conv = nn.Sequential(
-            nn.Conv2d(inputs, 16, 3, 2, padding=1, bias=False), nn.BatchNorm2d(16, eps=eps), nn.ReLU()
-        )
-        widths = [16, *(unit.outputs for unit in units)]
-        self.features = nn.ModuleList(ShuffleUnit(width, unit, eps) for width, unit in zip(widths, units, strict=False))
-        self.conv_last = nn.Sequential(*_ConvNorm(eps).point(widths[-1], 1024))
+        conv = nn.Conv2d(inputs, stem, 3, stem_stride, padding=1, bias=False)
+        self.first_conv = nn.Sequential(conv, make.norm(stem), nn.ReLU())
+        self.features = features
+        self.conv_last = nn.Sequential(*make.point(width, head))
         self.pool = GlobalPool()
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(1024, classes, bias=False)
+        self.classifier = nn.Linear(head, classes, bias=False)
+        self._initialize(conv)
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        x = self.first_conv(x)
-        for unit in self.features:
-            x = unit(x)
+        x = self.features(self.first_conv(x), arch)
         features = self.pool(self.conv_last(x))
         return Output(self.classifier(self.dropout(features)), features)
+
+    def _initialize(self, stem: nn.Conv2d) -> None:
+        """Initialize all parameters as in the code of Single Path One-Shot and DSNAS.
+
+        The standard deviation of a convolution is 1 / weight.shape[1], hence 1 for depthwise convolutions.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0.0, STEM_STD if module is stem else 1.0 / module.weight.shape[1])
+            elif isinstance(module, nn.BatchNorm2d) and module.affine:
+                nn.init.constant_(module.bias, NORM_BIAS)
+        nn.init.normal_(self.classifier.weight, 0.0, CLASSIFIER_STD)

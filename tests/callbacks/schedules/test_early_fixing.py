@@ -62,3 +62,30 @@ def test_early_fixing_ignores_none_if_genotypes_may_not_keep_it() -> None:
     EarlyFixing().on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
     assert search.masks.full("normal") and search.masks.full("reduce")
     search.space.check(search.genotype())
+
+
+def test_rows_of_fixed_edges_are_restored_before_each_epoch() -> None:
+    """An optimizer with momentum moves them, also in a search that is resumed."""
+    search = build_search(NasBench201(SHAPE, 10, channels=2, cells_per_stage=1))
+    alpha = search.relaxation.alpha["cell"]
+    alpha.data.zero_()
+    alpha.data[1, 3] = 4.0
+    fix = EarlyFixing(0.3)
+    fix.on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
+    kept = alpha[1].detach().clone()
+    for callback in (fix, EarlyFixing(0.3)):
+        callback.load_state_dict(fix.state_dict())
+        alpha.data += torch.randn_like(alpha) * 0.01
+        moved = alpha.detach().clone()
+        callback.on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
+        assert torch.equal(alpha[1], kept) and torch.equal(alpha[0], moved[0])
+
+
+def test_an_edge_with_one_allowed_op_is_fixed_to_it() -> None:
+    search = build_search(NasBench201(SHAPE, 10, channels=2, cells_per_stage=1))
+    search.relaxation.alpha["cell"].data[0] = torch.tensor([9.0, 0.0, 0.0, 0.0, 0.0])
+    keep = torch.ones(6, 5, dtype=torch.bool)
+    keep[0] = torch.tensor([False, True, False, False, False])
+    search.masks.restrict("cell", keep)
+    EarlyFixing(0.3).on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
+    assert search.masks.lists("cell")[0] == [False, True, False, False, False]

@@ -64,14 +64,15 @@ def test_search_runs_three_bilevel_steps(
     numbers = {name: value for name, value in line.items() if isinstance(value, float)}
     assert line["genotype"] == summary["genotype"]
     if isinstance(search, BlackBoxSearch):
-        assert {"query/value", "query/best"} <= set(numbers)
+        assert "query/value" in line and "query/best" in numbers
     assert all(map(math.isfinite, numbers.values())), numbers
 
     if isinstance(search, SupernetSearch):
         assert {"train/loss", "val/loss"} <= set(numbers)
         moved = watched.moved("supernet.")
         head = "decoder.bias" if text else "classifier.weight"
-        assert moved[f"supernet.{head}"] and any("cell" in name for name, is_moved in moved.items() if is_moved)
+        ops = [name for name, is_moved in moved.items() if is_moved and ("cell" in name or ".graph.edges." in name)]
+        assert moved[f"supernet.{head}"] and ops
         assert len(watched.losses["train"]) == 3
         assert all(map(math.isfinite, sum(watched.losses.values(), [])))
     if isinstance(search, GradientSearch):

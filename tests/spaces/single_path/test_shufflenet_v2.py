@@ -12,26 +12,56 @@ from nas.deploy.published_weights import load_published_weights
 from nas.nn.macs import count_parameters
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.single_path.chain import chain_ops
-from nas.spaces.single_path.shufflenet_v2 import UNITS, ShuffleNetV2Space, parse, unit_specs
-from nas.spaces.single_path.shufflenet_v2_network import ShuffleUnit, UnitSpec
+from nas.spaces.single_path.layout import Layer
+from nas.spaces.single_path.shufflenet_v2 import OPS, UNITS, ShuffleNetV2Space, parse, unit_spec
+from nas.spaces.single_path.shufflenet_v2_network import ConvNorm, ShuffleUnit, UnitSpec
+from nas.utils.errors import NasError
 
 
-def test_unit_specs_scale_the_inner_width() -> None:
+def test_unit_spec_scales_the_inner_width() -> None:
     genotype = parse("shufflenet:" + "-".join(["1x1.4", "0x1.0", *"3" * 18]))
     assert chain_ops(genotype)[:3] == ["shuffle_5x5_1.4", "shuffle_3x3", "xception_3x3"]
-    assert unit_specs(genotype)[:3] == [UnitSpec(5, 44, 2, 64), UnitSpec(3, 32, 1, 64), UnitSpec(0, 32, 1, 64)]
+    layers = (Layer(16, 64, 2), Layer(64, 64, 1), Layer(64, 64, 1))
+    found = [unit_spec(op, layer) for op, layer in zip(chain_ops(genotype), layers, strict=False)]
+    assert found == [UnitSpec(5, 44, 2, 64), UnitSpec(3, 32, 1, 64), UnitSpec(0, 32, 1, 64)]
+    assert unit_spec("shuffle_3x3_0.8", layers[1]).middle == 25, "truncated"
 
 
 @pytest.mark.parametrize("kernel", [0, 3, 7])
 def test_shuffle_unit_bypasses_the_even_channels(kernel: int) -> None:
     x = torch.randn(2, 8, 5, 6)
-    unit = ShuffleUnit(8, UnitSpec(kernel, 6, 1, 8), 1e-5).eval()
+    unit = ShuffleUnit(8, UnitSpec(kernel, 6, 1, 8), ConvNorm()).eval()
     out = unit(x)
     assert out.shape == x.shape and torch.equal(out[:, :4], x[:, ::2])
     changed = x.clone()
     changed[:, ::2] += 1
     assert torch.equal(unit(changed)[:, 4:], out[:, 4:]), "the branch reads the odd channels only"
-    assert ShuffleUnit(8, UnitSpec(kernel, 6, 2, 20), 1e-5)(x).shape == (2, 20, 3, 3)
+    assert ShuffleUnit(8, UnitSpec(kernel, 6, 2, 20), ConvNorm())(x).shape == (2, 20, 3, 3)
+    assert ShuffleUnit(8, UnitSpec(kernel, 6, 1, 20), ConvNorm())(x).shape == (2, 20, 5, 6), "more channels"
+
+
+def test_initialization_is_that_of_the_authors() -> None:
+    torch.manual_seed(0)
+    network = ShuffleNetV2Space((3, 8, 8), 100, affine=True, stem_width=48).supernet()
+    weights = {
+        "first_conv.0.weight": 0.01,
+        "features.graph.edges.17_18.shuffle_3x3.branch_main.0.weight": 1 / 320,
+        "features.graph.edges.17_18.shuffle_3x3.branch_main.3.weight": 1.0,
+        "classifier.weight": 0.01,
+    }
+    for name, std in weights.items():
+        assert float(network.get_parameter(name).detach().std()) == pytest.approx(std, rel=0.1), name
+    assert (network.get_parameter("conv_last.1.bias") == 1e-4).all()
+
+
+def test_layouts_that_leave_a_branch_without_channels_are_refused() -> None:
+    with pytest.raises(NasError, match="widths that increase"):
+        ShuffleNetV2Space((3, 8, 8), 10, widths=(64, 64, 320, 640))
+    with pytest.raises(NasError, match="even widths"):
+        ShuffleNetV2Space((3, 8, 8), 10, widths=(63, 160, 320, 640))
+    with pytest.raises(NasError, match="space.ops: unknown name 'foo'|unknown space.ops 'foo'"):
+        ShuffleNetV2Space((3, 8, 8), 10, ops=["foo"])
+    assert len(ShuffleNetV2Space((3, 8, 8), 10, ops=OPS).cells["chain"].ops) == 40
 
 
 def test_load_published_weights_of_dsnas() -> None:

@@ -1,4 +1,4 @@
-"""nas.training.param_groups: parameters with and without weight decay."""
+"""nas.nn.param_groups: parameters with and without weight decay."""
 
 from __future__ import annotations
 

@@ -1,0 +1,36 @@
+"""Layout of a network that is inherited from the search of its genotype."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nas.cli.overrides.inherit_layout import inherit_layout
+from tests.support.compose_tools import CONF
+
+
+def saved(directory: Path, **changes: object) -> Path:
+    """Write the configuration of a search in the mobile space with other values."""
+    space = yaml.safe_load((CONF / "space" / "mobile.yaml").read_text())
+    (directory / ".hydra").mkdir(exist_ok=True)
+    (directory / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"space": {**space, **changes}}))
+    return directory
+
+
+def test_changed_sizes_are_inherited(tmp_path: Path) -> None:
+    assert inherit_layout(saved(tmp_path), []) == []
+    run = saved(tmp_path, strides=[1, 1, 2, 1, 2, 1], stem_stride=1, squeeze=0.5)
+    assert inherit_layout(run, []) == ["network.strides=[1,1,2,1,2,1]", "network.stem_stride=1"]
+    assert inherit_layout(run, ["network.stem_stride=2"]) == ["network.strides=[1,1,2,1,2,1]"]
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", {"_target_": "os.system"}, [1, "x"], 1.5, True, [[1]]])
+def test_values_of_other_types_are_ignored(value: object, tmp_path: Path) -> None:
+    assert inherit_layout(saved(tmp_path, widths=value), []) == []
+
+
+def test_other_spaces_have_no_layout(tmp_path: Path) -> None:
+    assert inherit_layout(tmp_path, []) == []
+    assert inherit_layout(saved(tmp_path, _target_="nas.spaces.darts.space.Darts", widths=[1]), []) == []
