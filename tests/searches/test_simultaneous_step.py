@@ -79,7 +79,7 @@ def test_a_search_alternates_neither_batches_nor_samples() -> None:
         {"arch": {"per_batch": False}},
         {"weight": {"perturbation": RandomNoise()}},
     ],
-    ids=str,
+    ids=["bilevel", "unrolled", "not_per_batch", "perturbation"],
 )
 def test_parts_that_need_passes_of_their_own_are_refused(options: dict[str, Any]) -> None:
     arch = arch_step(**{"single_level": True, **options.get("arch", {})})
