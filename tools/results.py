@@ -153,7 +153,8 @@ def _measured(rows: Iterable[Result]) -> list[str]:
 def _command(row: Result) -> str:
     if row.command is None:
         return ""
-    trained = row.kind == "search" and row.protocol is not None and row.published is not None
+    planned = row.kind == "search" and row.protocol is not None and row.published is not None
+    trained = planned and not row.command.startswith("nas-train")
     after = f", then {_code(f'nas-train genotype=RUN protocol={row.protocol}')}" if trained else ""
     return _code(row.command) + after
 

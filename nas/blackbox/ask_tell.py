@@ -48,7 +48,7 @@ class QueryOrder(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Genotype that the strategy has asked for.
+    """Genotype proposed by the strategy.
 
     Attributes:
         position: Number of the call of ``Strategy.ask``, cached answers included.

@@ -36,5 +36,5 @@ def named_candidates(candidates: Candidates, label: str) -> dict[str, nn.Module]
             raise NasError(f"{label} has the candidate {name!r}. Use letters, digits, '_', '.' and '-' in its name.")
         if not isinstance(module, nn.Module):
             kind = module.__name__ if isinstance(module, type) else type(module).__name__
-            raise NasError(f"{label} has the candidate '{name}', which is no module but {kind}. Give an nn.Module.")
+            raise NasError(f"{label} has the candidate '{name}', which is not a module but {kind}. Give an nn.Module.")
     return found

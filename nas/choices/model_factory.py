@@ -32,7 +32,7 @@ class ModelFactory:
     def __init__(self, model: Model | None, options: Mapping[str, Any] | None = None) -> None:
         build = _import(model) if isinstance(model, str) else model
         if build is None or not callable(build):
-            raise NasError(f"space.model={build}: no class or function. {_EXAMPLE}")
+            raise NasError(f"space.model={build}: not a class or function. {_EXAMPLE}")
         if isinstance(build, nn.Module):
             raise NasError(
                 f"space.model: a {type(build).__name__} that is built already. Give its class, or a function that "
@@ -67,7 +67,7 @@ def _import(name: str) -> Any:
     """Return the object of ``package.module:Name`` or ``package.module.Name``."""
     module, _, attribute = name.rpartition(":") if ":" in name else name.rpartition(".")
     if not module or not attribute:
-        raise NasError(f"space.model={name}: no dotted name. {_EXAMPLE}")
+        raise NasError(f"space.model={name}: not a dotted name. {_EXAMPLE}")
     try:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):

@@ -83,7 +83,7 @@ def _build(key: str, part: Any) -> Any:
             raise NasError(f"{key}: needs a _target_ and _partial_: true, since the op is built on each edge.")
         return instantiate(part, _convert_="all")
     if not isinstance(part, str) or "." not in part:
-        raise NasError(f"{key}: {part} is no dotted name. Write PACKAGE.MODULE.CLASS.")
+        raise NasError(f"{key}: {part} is not a dotted name. Write PACKAGE.MODULE.CLASS.")
     try:
         found = pydoc.locate(part)
     except pydoc.ErrorDuringImport as error:

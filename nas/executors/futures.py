@@ -117,7 +117,7 @@ def _evaluation(payload: Payload) -> WorkerEvaluation:
 def evaluate_payload(payload: Payload, task: Task, number: int) -> Any:
     """Evaluate a task in a process of the pool.
 
-    The number of the call makes a second attempt a different call: Dask answers equal calls from its results.
+    The number of the call makes a second attempt a different call: Dask returns cached results for equal calls.
     """
     with _LOCK:
         return _evaluation(payload).evaluate(*task)

@@ -44,7 +44,7 @@ class HiddenStates:
         self._streams[chunk.stream] = StreamState(chunk.number, start.detach(), end.detach().clone())
 
     def clear(self) -> None:
-        """Forget the states of all streams."""
+        """Clear the states of all streams."""
         self._streams.clear()
 
     def state(self) -> dict[str, dict[str, Any]]:

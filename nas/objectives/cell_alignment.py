@@ -30,7 +30,7 @@ class SplitArchitecture(NamedTuple):
 
 @check_ranges(factor=NOT_NEGATIVE, radius=POSITIVE)
 class CellAlignment:
-    """Train the weights so that all cells of a type want the same architecture (Movahedi et al., ICLR 2023).
+    """Align the architecture gradients of all cells of a type (Movahedi et al., ICLR 2023).
 
     The objective of the weight step is the loss minus ``factor`` times R, where R is the mean similarity of the
     gradients of the loss in the mixing weights of two cells (``correlation``). The gradient of R is a central

@@ -20,7 +20,7 @@ class WrCor(Proxy):
     The terms are |R(activation)| + |R(gradient)| with Pearson correlations R [images, images] of the inputs of a ReLU
     and of the gradients of the loss in them. The weight of cell i is 2^i, and that of the last activation behind n
     cells 2^n. Of that one the rectified features count, as in the authors' code. Terms with an undefined correlation
-    are left out. The score is -inf if the images cannot be told apart.
+    are left out. The score is -inf if K is singular.
 
     Args:
         batch_size: number of images.

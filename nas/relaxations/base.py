@@ -83,7 +83,7 @@ class Relaxation(nn.Module, ABC):
         return torch.cat([torch.special.entr(t).sum(dim=-1) for t in tables]).mean()
 
     def finish_step(self, masks: Masks) -> None:  # noqa: B027, most relaxations need nothing
-        """Called after each architecture step, before the next sample."""
+        """Run after each architecture step, before the next sample."""
 
     def penalty(self) -> Tensor | float:
         """Return the regularizer that is added to the loss of the architecture step."""

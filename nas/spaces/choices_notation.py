@@ -40,7 +40,7 @@ def parse(text: str) -> Genotype:
         name = (single or several or [""])[1] if single or several else ""
         if not name or name in cells or len(cells) >= MAX_LINKS:
             raise NasError(
-                f"genotype={text[:200]}: '{part[:50]}' is no decision, or repeated. Write {NOTATION}:NAME:OPTION/NAME:"
+                f"genotype={text[:200]}: '{part[:50]}' is malformed or repeated. Write {NOTATION}:NAME:OPTION/NAME:"
                 "OPTION, or NAME:OPTION@INPUT+OPTION@INPUT:INPUTS."
             )
         cells[name] = CellGenotype((Link(single[2], 0, 1),), (1,)) if single else _node(several)

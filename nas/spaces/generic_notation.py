@@ -42,18 +42,18 @@ def parse(text: str) -> Genotype:
 
 def _name(name: Any) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
-        raise ValueError("the name of a cell is no word")
+        raise ValueError("the name of a cell is not a word")
     return name
 
 
 def _cell(value: Any) -> CellGenotype:
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError("a cell is no pair of links and output nodes")
+        raise ValueError("a cell is not a pair of links and output nodes")
     links, output = value
     if not isinstance(links, list | tuple) or not all(map(_is_link, links)) or len(links) > MAX_LINKS:
         raise ValueError("a link is not (op, source, target)")
     if not isinstance(output, list | tuple) or not all(map(_is_node, output)):
-        raise ValueError("the output of a cell is no list of nodes")
+        raise ValueError("the output of a cell is not a list of nodes")
     return CellGenotype(tuple(Link(*link) for link in links), tuple(output))
 
 

@@ -28,7 +28,7 @@ def own_space(build: Any) -> OwnPart:
     notation = getattr(kind, "notation", None)
     if not isinstance(notation, str) or not re.fullmatch(r"[A-Za-z]\w*", notation):
         raise NasError(
-            f"space {target_of(kind)}: notation={notation!r} is no name. Set the class attribute notation, as in "
+            f"space {target_of(kind)}: notation={notation!r} is not a name. Set the class attribute notation, as in "
             f"notation = '{kind.__name__.lower()}'."
         )
     if kind is build:

@@ -138,7 +138,7 @@ def missing_part(key: str, kind: str, name: str, origin: Origin) -> NasError:
 def _load(point: EntryPoint) -> OwnPart:
     build = load_entry_point(point)
     if not callable(build):
-        raise NasError(f"{point.group}: '{point.name}' of {_distribution(point)} is no class or function.")
+        raise NasError(f"{point.group}: '{point.name}' of {_distribution(point)} is not a class or function.")
     return OwnPart(point.name, build, target_of(build), _distribution(point))
 
 

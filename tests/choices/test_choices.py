@@ -125,7 +125,7 @@ def test_zero() -> None:
 
 MISTAKES: dict[str, tuple[Any, str]] = {
     "no candidates": (lambda: Choice([], name="stem"), "Choice 'stem' has no candidates"),
-    "class": (lambda: Choice([nn.ReLU]), "'type_0', which is no module but ReLU"),  # type: ignore[list-item]
+    "class": (lambda: Choice([nn.ReLU]), "'type_0', which is not a module but ReLU"),  # type: ignore[list-item]
     "option": (lambda: Choice({"a b": nn.ReLU()}), "the candidate 'a b'"),
     "block": (lambda: Repeat(nn.ReLU(), (1, 2)), "Repeat(lambda: ReLU(...), depths=(1, 2))"),
     "depths": (lambda: Repeat(nn.ReLU, (2, 1)), "depths=[2, 1]"),

@@ -116,7 +116,7 @@ def test_training_finds_the_op_in_the_file_of_the_space(tmp_path: Path) -> None:
     ("given", "message"),
     [
         (3, "own_parts=3: give a list of dotted names"),
-        (["Op"], "own_parts.Op: Op is no dotted name"),
+        (["Op"], "own_parts.Op: Op is not a dotted name"),
         (["no_such_module.Op"], "no_such_module.Op does not exist.*PYTHONPATH"),
         ({"a": {"_target_": OP}}, "own_parts.a: needs a _target_ and _partial_: true"),
         ({"skip_connect": OP}, f"{OP} has the name of the built-in op 'skip_connect'"),

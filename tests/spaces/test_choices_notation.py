@@ -36,5 +36,5 @@ def test_files_round_trip(tmp_path) -> None:  # type: ignore[no-untyped-def]
     "text", ["choices:a:b/a:c", "choices:a", "choices:a:b/", "choices:a:b@0", "choices:a:b@0+c:2", "choices:a b:c"]
 )
 def test_malformed_strings_are_one_line(text: str) -> None:
-    with pytest.raises(NasError, match="is no decision, or repeated"):
+    with pytest.raises(NasError, match="is malformed or repeated"):
         parse(text)

@@ -141,7 +141,7 @@ def test_model_file_needs_the_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        (type("NoName", (Tiny,), {"notation": None}), "NoName: notation=None is no name. Set the class attribute"),
+        (type("NoName", (Tiny,), {"notation": None}), "NoName: notation=None is not a name. Set the class attribute"),
         (3, "own_parts: int is a int"),
     ],
 )

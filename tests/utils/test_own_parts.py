@@ -35,7 +35,7 @@ def test_entry_points_are_imported_when_they_are_looked_up(tmp_path: Path, monke
     assert "installed_part" not in sys.modules
     found = parts.find("part")
     assert found is not None and found.origin == Origin("installed_part.Part", "installed_part 0.1")
-    with pytest.raises(NasError, match="'number' of installed_part 0.1 is no class or function"):
+    with pytest.raises(NasError, match="'number' of installed_part 0.1 is not a class or function"):
         parts.find("number")
     with pytest.raises(NasError, match="'broken' of installed_part 0.1 cannot be imported .*No module named"):
         parts.find("broken")

@@ -15,9 +15,9 @@ from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, POSITIVE, PROBABILITY, check_ranges
 
 BLOCK = 10
-"""Candidates that are made at once; unused ones are dropped. Matters for the random stream alone."""
+"""Candidates generated per block. Unused ones are discarded, which affects the random stream only."""
 TRIES = 10
-"""Candidates per wanted mutation or crossover."""
+"""Attempts per mutation or crossover."""
 MAX_RANDOM = 20_000
 """Consecutive random candidates that are refused before the search ends with an error."""
 
@@ -123,7 +123,7 @@ class ConstrainedEvolution(Strategy):
         self.rounds: list[Round] = []
         self.ranked: list[Ranked] = []
         self.members: list[Candidate] = []
-        """Candidates of the current round that were asked for."""
+        """Candidates proposed in the current round."""
         self._keys: dict[Genotype, tuple[float, float]] = {}
         self._known: set[Genotype] = set()
         self._macs: dict[Genotype, int] = {}
@@ -144,7 +144,7 @@ class ConstrainedEvolution(Strategy):
         self._keys[genotype] = (-value, -tie)
 
     def candidates(self, draws: Draws) -> Iterator[Genotype]:
-        """Yield genotypes to evaluate without end; those of a round must be told before the next round begins."""
+        """Yield genotypes to evaluate, without end. The next round needs the values of the current one."""
         yield from self._fill(draws)
         while True:
             found = [Ranked(member, self._keys[self.decode(member)]) for member in self.members]

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class SplitEdges(pl.Callback):
     """Divide the ops of one edge into two groups and keep one of them, several times (Hu et al., ICLR 2022).
 
-    The division keeps together ops that want the same update of the shared weights. The distance of two ops is that of
+    The division keeps together ops with similar gradients of the shared weights. The distance of two ops is that of
     the gradients of all other edges if the edge executes one or the other. The best edge is divided (``divide``).
     After n splits there are 2^n branches, each with a supernet of its own. A run follows one branch; a sweep over
     ``branch`` trains all of them. All branches share the epochs before the first split, bit for bit.

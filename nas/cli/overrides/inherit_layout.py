@@ -23,7 +23,7 @@ def inherit_layout(directory: Path, arguments: list[str]) -> list[str]:
     """Return overrides of ``network`` for the sizes in which a searched space differs from its default.
 
     Sizes on the command line take precedence. The record of the run is untrusted: only whole numbers and lists of them
-    are taken.
+    are accepted.
     """
     if not config_file(directory).is_file():
         return []

@@ -112,7 +112,7 @@ class TextData(pl.LightningDataModule):
         if self._corpus is None:
             corpus = self.load()
             if len(corpus.vocabulary) < 2:
-                raise NasError(f"dataset={self.name}: the text has one word only. Use the published files.")
+                raise NasError(f"dataset={self.name}: the vocabulary has a single word. Use the published files.")
             self._corpus = corpus
         return self._corpus
 
