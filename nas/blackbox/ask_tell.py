@@ -99,7 +99,7 @@ class AskTellLoop:
     order. ``step`` does both for one genotype.
 
     A repeated genotype is evaluated and paid for again unless ``cached``. A cached search tells the first value again
-    at no cost; 1,000 consecutive cached answers end it ("repeats").
+    at no cost; 1,000 consecutive cached answers end it ("repeats") if no genotype is pending.
 
     With several fidelities, each rung of the strategy is evaluated at its own fidelity. Each training length is paid
     for separately, and only results at the longest length so far can be the best.
@@ -239,12 +239,13 @@ class AskTellLoop:
         return self.fidelities[self.strategy.rung] if self.fidelities else None
 
     def _ask(self) -> Asked | None:
-        """Return the next genotype to evaluate, None after too many cached answers or if the strategy waits."""
+        """Return the next genotype to evaluate, None after many cached answers or if the strategy waits."""
         for _ in range(MAX_CACHED_ANSWERS):
             asked = self._ask_strategy()
             if asked is None or asked.position in self.pending:
                 return asked
-        self.ended = "repeats"
+        if not self.pending:  # otherwise their results may change what the strategy asks for
+            self.ended = "repeats"
         return None
 
     def _ask_strategy(self) -> Asked | None:

@@ -84,7 +84,7 @@ class Workers(ABC):
         """Wait for the next outcome, that of the lowest position if several are available."""
 
     def close(self) -> None:  # noqa: B027, workers in this process have nothing to end
-        """End the workers, and abandon running evaluations."""
+        """End the workers, and abandon running evaluations; ``PoolWorkers`` wait for them."""
 
     def __enter__(self) -> Self:
         return self

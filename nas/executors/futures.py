@@ -25,7 +25,7 @@ class Futures(Executor):
     """Any ``concurrent.futures.Executor``, such as those of Dask, executorlib, loky or mpi4py.
 
     A pool that breaks is built again, and the evaluations that it has lost are repeated one after another. In a pool of
-    threads the evaluations run one after another.
+    threads the evaluations run one after another. The end of a run waits for the running evaluations.
 
     Args:
         pool: Builds the pool.
@@ -73,7 +73,7 @@ class PoolWorkers(FutureWorkers):
     def _new_pool(self) -> Pool:
         try:
             pool = self._build_pool()
-        except (ImportError, TypeError, ValueError) as error:
+        except (ImportError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise NasError(f"executor.pool: it cannot be built ({one_line(error)}). Correct its options.") from None
         if not callable(getattr(pool, "submit", None)):
             raise NasError(
@@ -102,6 +102,7 @@ class PoolWorkers(FutureWorkers):
         self._pool = self._new_pool()
 
     def close(self) -> None:
+        """Cancel waiting evaluations, and wait for the running ones: a pool cannot end them."""
         for future in self._running:
             future.cancel()  # not all pools take cancel_futures
         self._pool.shutdown(wait=True)

@@ -157,6 +157,27 @@ def test_failed_evaluation_counts_and_is_repeated_once() -> None:
     assert again.best == loop.best
 
 
+class Repeating(RandomSearch):
+    """Strategy that asks for two genotypes, then for the first one only."""
+
+    def ask(self, rng: random.Random) -> Genotype:
+        self.asked = getattr(self, "asked", 0) + 1
+        return self.space.sample(random.Random(5 if self.asked == 2 else 4))
+
+
+@pytest.mark.parametrize("slow", [0, 1])
+def test_repeated_answers_do_not_discard_running_evaluations(slow: int) -> None:
+    def call(genotype: Genotype, fidelity: int | None, position: int) -> QueryResult:
+        return QueryResult(value_of(genotype), 50 if position == slow else 10)
+
+    loop = new_loop(Repeating, 10, cached=True)
+    finish(loop, 2, call)
+    assert loop.ended == "repeats" and not loop.pending and len({query.genotype for query in loop.history}) == 2
+    again = new_loop(Repeating, 10, cached=True)
+    again.replay(loop.history, loop.asked)
+    assert again.history == loop.history
+
+
 def test_run_without_any_value_ends_with_the_last_failure() -> None:
     def fail(*task: Any) -> QueryResult:
         raise RuntimeError("no memory")

@@ -14,7 +14,7 @@ from nas.blackbox.ask_tell import Budget
 from nas.spaces.genotype_file import load_genotype
 from tests.support.compose_tools import lines
 from tests.support.error_tools import run
-from tests.support.query_tools import COMMAND, Formula, run_by_hand
+from tests.support.query_tools import COMMAND, FORMULA, Formula, run_by_hand
 
 
 def test_repetitions_equal_single_searches(tmp_path: Path) -> None:
@@ -38,6 +38,26 @@ def test_repetitions_equal_single_searches(tmp_path: Path) -> None:
     for name in ("anytime.png", "cell.png", "anytime.csv", "summary.json"):
         assert (tmp_path / "many" / name).exists()
     run("search", *arguments, f"hydra.run.dir={tmp_path}/many").refused("holds a finished run")
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_failed_repetition_ends_the_run_in_one_line(failing: int, tmp_path: Path) -> None:
+    """A finished repetition makes the run resumable; the advice of the line shows the traceback."""
+
+    def fail(self: Formula, seed: int) -> None:
+        if seed == failing:
+            raise ZeroDivisionError("no value")
+
+    arguments = [*COMMAND, "method.repetitions=2", "method.budget.queries=2"]
+    with mock.patch.object(Formula, "reset", fail):
+        found = run("search", *arguments, "hydra.verbose=nas", f"hydra.run.dir={tmp_path}/r")
+    line = f"error: method.repetitions: repetition {failing} failed twice (ZeroDivisionError: no value)."
+    assert found.code == 1 and found.erred.startswith(line) and found.erred.count("\n") == 1
+    assert (f"ckpt_path={tmp_path}/r" in found.erred) is (failing == 1) and "executor=serial" in found.erred
+    assert "Traceback" in found.said, "of the evaluation, by hydra.verbose"
+    if failing:
+        run("search", f"ckpt_path={tmp_path}/r", *FORMULA).succeeded()
+        assert [row["repetition"] for row in lines(tmp_path / "r" / "repetitions.jsonl")] == [0, 1]
 
 
 def test_repetitions_average_values_that_some_lack(tmp_path: Path) -> None:

@@ -228,6 +228,10 @@ def test_executors_refuse_options_in_one_line() -> None:
     for build, message in (
         (lambda: Futures(), "executor.pool=null: executor=futures needs a pool"),
         (lambda: Futures(pool=dict, workers=2).start(NoBuild()), r"executor.pool: dict has no submit\(\)"),
+        (
+            lambda: Futures(pool=partial(open, "/missing"), workers=2).start(NoBuild()),  # type: ignore[arg-type]
+            r"executor.pool: it cannot be built \(.*missing'\). Correct its options",
+        ),
         (lambda: Processes(workers=0), "workers=0"),
         (lambda: RayCluster(cpus=-1.0, gpus=None, address=None), "cpus=-1"),
     ):

@@ -24,11 +24,19 @@ from nas.spaces.notation import native_string
 from nas.training.language_model import LanguageModelTraining
 from nas.utils.errors import NasError
 
+TIMED_PASSES = 100
+"""Default of ``evaluation.runs``, which applies to images."""
+
 
 def run(cfg: DictConfig, data: TextData) -> float:
     """Evaluate the network on the validation and the test text, and return the test perplexity."""
     if cfg.evaluation.logits:
         raise NasError("evaluation.logits=true: the logits of a text are too many to store. Leave it out.")
+    if cfg.evaluation.runs != TIMED_PASSES:
+        raise NasError(
+            f"evaluation.runs={cfg.evaluation.runs}: it counts timed forward passes of an image, and a language model "
+            "is timed on the test text. Leave it out."
+        )
     resolved = load_language_model(cfg, data)
     network = resolved.model.network()
     with open_dict(cfg):

@@ -121,7 +121,7 @@ def _run_missing(
     for outcome in in_order(workers, [Task(n, None, n) for n in range(len(rows), search.repetitions)]):
         number = outcome.position
         if outcome.error is not None:
-            raise RuntimeError(f"repetition {number} failed twice: {outcome.error}")
+            raise _failed_twice(number, outcome.error, path if rows else None)
         row, curve = outcome.value
         rows.append({**row, "curve": encode_curve(curve)})
         with path.open("a") as file:
@@ -130,6 +130,15 @@ def _run_missing(
         if (number + 1) % max(search.repetitions // 10, 1) == 0:
             log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - start)
     return seconds + time.perf_counter() - start
+
+
+def _failed_twice(number: int, error: str, path: Path | None) -> NasError:
+    """Return the error for a repetition; ``path`` is the file of the finished ones, None without any."""
+    resume = "" if path is None else f" Resume the run by ckpt_path={path.parent}."
+    return NasError(
+        f"method.repetitions: repetition {number} failed twice ({error}).{resume} executor=serial hydra.verbose=nas "
+        "shows the traceback."
+    )
 
 
 def _best_query(search: BlackBoxSearch, row: Mapping[str, Any]) -> Query:

@@ -150,7 +150,7 @@ TRAIN: Mapping[str, str] = {
     "print_freq_eval": FORMAT,
     "procedure": PUBLISHED,
     "train_portion": "dataset.split={}",
-    "wdecay": "training.optimizer.weight_decay={}",
+    "wdecay": "text_training.optimizer.weight_decay={}",
     "weight_decay": "training.optimizer.weight_decay={}",
 }
 """Arguments of programs that train or evaluate a network."""

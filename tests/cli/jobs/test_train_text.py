@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.compose_tools import script, succeeded
+from nas.cli.jobs.evaluate_text import TIMED_PASSES
+from tests.support.compose_tools import composed, script, succeeded
 from tests.support.error_tools import NB201, run
 from tests.support.resume_tools import assert_equal
 
@@ -56,6 +57,10 @@ def test_evaluation_repeats_the_test_of_the_training(trained: Path, tmp_path: Pa
     )
     other = run("train", "mode=eval", *DATA, "dataset.words=13", f"weights={trained}", f"hydra.run.dir={tmp_path}/a")
     other.refused("another vocabulary (12 words)", "dataset=text_synthetic (13 words)")
+    for option, problem in (("runs=5", "evaluation.runs=5: it counts"), ("logits=true", "evaluation.logits=true")):
+        run("train", "mode=eval", *DATA, f"weights={trained}", f"evaluation.{option}").refused(problem, "Leave it out")
+    with composed("train", "mode=eval", f"weights={trained}") as cfg:
+        assert cfg.evaluation.runs == TIMED_PASSES
     run("train", "mode=export", *DATA, f"weights={trained}", f"hydra.run.dir={tmp_path}/b").refused(
         "mode=export", "carries hidden states"
     )

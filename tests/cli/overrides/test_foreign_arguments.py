@@ -116,6 +116,7 @@ def test_tables_are_sorted() -> None:
         ("train", [f"genotype={NB201}", "init_channels=36"], "init_channels=36: * Use network.channels=36"),
         ("train", ["--auxiliary", "--cutout"], "--auxiliary: * Use network.auxiliary=true"),
         ("train", ["--arch", "DARTS"], "--arch DARTS: * Use genotype=DARTS"),
+        ("train", ["--wdecay", "5e-7"], "--wdecay 5e-7: * Use text_training.optimizer.weight_decay=5e-7"),
         ("train", ["--save"], "--save: * Use hydra.run.dir=VALUE"),
     ],
 )
