@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from nas.relaxations.base import Relaxation
 from nas.searches.base import SupernetSearch
 from nas.utils.distributed import mean_over_ranks
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, DROP_PROBABILITY, POSITIVE, check_ranges
+
+log = logging.getLogger(__name__)
 
 
 class ArchForward(NamedTuple):
@@ -84,6 +87,12 @@ class ArchStep:
     def is_due(self, batches: int) -> bool:
         """Return whether a step is taken after ``batches`` batches of an epoch."""
         return self.per_batch and batches % self.every == 0
+
+    def warn_if_never_due(self, batches: float, weights_first: bool) -> None:
+        """Warn if an epoch of ``batches`` batches is too short for a step. A step before the weights is always due."""
+        if self.optimizer is not None and self.per_batch and weights_first and batches < self.every:
+            text = "method.arch_step.every=%d: alpha is not trained in epochs of %g batches. Use at most %g."
+            log.warning(text, self.every, batches, batches)
 
     def warmup_length(self, epochs: int | None) -> int:
         """Return the number of epochs without architecture steps in a search of ``epochs``."""

@@ -102,10 +102,21 @@ def check_passes(
     }
     for option, needed in whole.items():
         if needed:
-            raise NasError(
-                f"{option}: a step takes all images of a device in one pass. Set dataset.batch_size=null, or more "
-                "devices for the same dataset.global_batch_size."
-            )
+            raise single_pass_needed(option)
+
+
+def single_pass_needed(option: str) -> NasError:
+    """Return the error of an option whose steps cannot be divided into passes."""
+    return NasError(
+        f"{option}: a step takes all images of a device in one pass. Set dataset.batch_size=null, or more devices for "
+        "the same dataset.global_batch_size."
+    )
+
+
+def shares_pass(arch_step: ArchStep, weight_step: WeightStep) -> bool:
+    """Return whether the steps on weights and architecture can share one forward and one backward pass."""
+    plain = isinstance(arch_step.gradient, FirstOrder) and arch_step.reward is None and arch_step.per_batch
+    return plain and weight_step.perturbation is None and weight_step.alignment is None
 
 
 def check_parts(
@@ -126,9 +137,7 @@ def check_parts(
         )
     if step_order != "simultaneous":
         return
-    plain = isinstance(arch_step.gradient, FirstOrder) and arch_step.reward is None and arch_step.per_batch
-    extra = weight_step.perturbation is not None or weight_step.alignment is not None
-    if not (plain and arch_step.single_level and not extra and not gated):
+    if not (shares_pass(arch_step, weight_step) and arch_step.single_level and not gated):
         raise NasError(
             "method.step_order=simultaneous: both steps share one pass, which needs arch_step.single_level=true, the "
             "first-order gradient, and neither reward, perturbation nor alignment. Use method.step_order=weights_first."

@@ -221,8 +221,7 @@ class GradientSearch(SupernetSearch):
 
     def configure_optimizers(self) -> Any:
         self.check_precision(str(self.trainer.precision))
-        parameters = parameter_groups(self.supernet, self.weight_step.decay_norm_and_bias)
-        optimizers = [self.weight_step.optimizer(parameters)]
+        optimizers = [self.weight_step.optimizer(parameter_groups(self.supernet, self.weight_step.decay_norm_and_bias))]
         if self.arch_step.optimizer is not None:
             optimizers.append(self.arch_step.optimizer(self.relaxation.parameters()))
         schedulers = [] if self.weight_step.scheduler is None else [self.weight_step.scheduler(optimizers[0])]
@@ -267,6 +266,7 @@ class GradientSearch(SupernetSearch):
 
     def on_train_start(self) -> None:
         super().on_train_start()
+        self.arch_step.warn_if_never_due(self.trainer.num_training_batches, self.step_order != "arch_first")
         if self.weight_step.decay_unsampled_weights:
             # the torch optimizer, because the state of Lightning's wrapper is not the restored one
             restore_gradients(self.wrapped_optimizers()[0].optimizer, self.weights.values())

@@ -100,6 +100,21 @@ def test_every_is_the_number_of_batches_per_architecture_step(every: int, steps:
     assert (seen.count("train"), seen.count("arch")) == (5, steps)
 
 
+@pytest.mark.parametrize(
+    ("order", "every", "warned"),
+    [("weights_first", 4, True), ("weights_first", 3, False), ("arch_first", 4, False)],
+)
+def test_epochs_without_an_architecture_step_are_named(
+    order: Any, every: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    search, seen = build(step_order=order, every=every), []
+    search.observers.append(lambda observation: seen.append(observation.phase))
+    train(search, batches(3))
+    found = [record.getMessage() for record in caplog.records if "method.arch_step.every=4" in record.getMessage()]
+    assert len(found) == warned and ("arch" not in seen) == warned
+    assert all("epochs of 3 batches" in line for line in found)
+
+
 def test_warmup_share_is_a_share_of_the_epochs() -> None:
     search, seen = build(warmup_share=0.5, warmup_epochs=1), []
     search.observers.append(lambda observation: seen.append(observation.phase))

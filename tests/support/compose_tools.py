@@ -132,7 +132,9 @@ def tiny(method: str = "gdas", space: str = "nas_bench_201") -> list[str]:
 
 
 def budget(method: str) -> list[str]:
-    """Return overrides for a small budget of a black-box method."""
+    """Return overrides for a small budget of a black-box method, and a short warm-up of lora_darts."""
+    if method == "lora_darts":
+        return ["method.arch_step.warmup_epochs=1"]
     return ["method.budget.queries=4"] if method in QUERYING else []
 
 

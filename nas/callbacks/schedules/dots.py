@@ -14,7 +14,10 @@ from torch import Tensor
 from nas.callbacks.schedules.stages import replace_supernet
 from nas.nn.edges.mixed import EdgeFactory
 from nas.relaxations.topology import Topology
+from nas.searches.arch_step import ArchStep
+from nas.searches.compatibility import shares_pass, single_pass_needed
 from nas.searches.gradient import GradientSearch
+from nas.searches.weight_step import WeightStep
 from nas.spaces.base import Network, Space
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, DROP_PROBABILITY, POSITIVE, check_ranges
@@ -41,9 +44,10 @@ class DotsStages(pl.Callback):
 
     Each stage begins with a warm-up that trains the weights alone. At the beginning of the topology stage each edge
     keeps the best op of each group. Weights, alpha and the state of the optimizers are initialized again; the learning
-    rate follows its schedule. The topology search has one level: weights and architecture are trained on the same
-    batch, alternately from both parts of the training images. The temperature falls exponentially from ``start`` to
-    ``end`` in the topology search and is 1 before it.
+    rate follows its schedule. The topology search has one level: one forward and one backward pass per batch update
+    weights and architecture. Batches come alternately from both parts of the training images, so an epoch has as many
+    steps as before and sees half of all images; an epoch of the authors' code sees all. The temperature falls
+    exponentially from ``start`` to ``end`` in the topology search and is 1 before it.
 
     Args:
         op_epochs: published epochs of the operation stage. The run is divided in this proportion.
@@ -54,7 +58,8 @@ class DotsStages(pl.Callback):
         betas: coefficients of Adam for the architecture in the topology stage.
 
     Raises:
-        NasError: if an option is out of range, or the relaxation is not ``Topology``.
+        NasError: if an option is out of range, the relaxation is not ``Topology``, the steps cannot share a pass, or
+            the architecture step has options that the stages set.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class DotsStages(pl.Callback):
     def prepare(self, search: GradientSearch) -> None:
         if not isinstance(search.relaxation, Topology):
             raise NasError("DotsStages: method.relaxation has no pairs of edges. Set method.relaxation to Topology.")
+        _check_steps(search.arch_step, search.weight_step)
         search.space.deepen(search.space.cells, 0)
         groups = [g for name in search.space.cells for g in search.relaxation.groups(name, search.masks.table(name))]
         if max(int(group.sum(dim=1).max()) for group in groups) < 2:
@@ -109,11 +115,14 @@ class DotsStages(pl.Callback):
         epochs, epoch = trainer.max_epochs, trainer.current_epoch
         if epochs is None or epochs < 1 or not isinstance(pl_module, GradientSearch):
             raise NasError("DotsStages: needs a gradient search with trainer.max_epochs. Set epochs to a whole number.")
+        if pl_module.images_per_pass is not None:
+            raise single_pass_needed("DotsStages")
         phases, step = self.phases(epochs), pl_module.arch_step
         if epoch >= phases.topology and pl_module.stage == 0:
             pl_module.stage = 1
             self._enter(pl_module)
-        step.single_level = pl_module.stage == 1
+        if pl_module.stage == 1:
+            step.single_level, pl_module.step_order = True, "simultaneous"
         warm = (0, phases.op_search) if pl_module.stage == 0 else (phases.topology, phases.topology_search)
         pl_module.first_epoch_of_stage, step.warmup_epochs = warm[0], warm[1] - warm[0]
         pl_module.relaxation.tau = self.temperature(epoch, epochs)  # type: ignore[assignment]
@@ -154,6 +163,27 @@ class DotsStages(pl.Callback):
             torch.manual_seed(seed)
             supernet: Network = search.space.deepen(cells, 0).supernet(search.edge)
         replace_supernet(search, supernet)
+
+
+def _check_steps(arch: ArchStep, weights: WeightStep) -> None:
+    """Raise NasError if options of the steps have no effect in the stages."""
+    for name in ("warmup_epochs", "warmup_share"):
+        if getattr(arch, name):
+            raise NasError(
+                f"method.arch_step.{name}={getattr(arch, name)}: DotsStages sets the warm-up of each stage. Use "
+                "method.callbacks.0.warmup_epochs."
+            )
+    if arch.single_level:
+        raise NasError(
+            "method.arch_step.single_level=true: DotsStages sets it: false in the operation stage, true in the "
+            "topology stage. Leave it out; the lengths of the phases are method.callbacks.0.warmup_epochs, op_epochs "
+            "and topology_epochs."
+        )
+    if not shares_pass(arch, weights) or weights.clip_params != "weights":
+        raise NasError(
+            "DotsStages: one pass updates weights and architecture in the topology stage, which needs the first-order "
+            "gradient, clip_params=weights, and neither reward, perturbation nor alignment. Remove these options."
+        )
 
 
 def best_of(alpha: Tensor, mask: Tensor) -> Tensor:

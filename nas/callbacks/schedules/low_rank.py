@@ -34,7 +34,8 @@ class LowRankAdaptation(pl.Callback):
         warmup_epochs: number of epochs before the kernels are frozen.
 
     Raises:
-        NasError: if an option is out of range, or the supernet has no kernels that can be adapted.
+        NasError: if an option is out of range, the supernet has no kernels that can be adapted, or the warm-up is as
+            long as the search.
     """
 
     def __init__(self, rank: int, scale: float = 1.0, warmup_epochs: int = 0) -> None:
@@ -49,6 +50,14 @@ class LowRankAdaptation(pl.Callback):
     def prepare(self, search: GradientSearch) -> None:
         if not _kernels(search.supernet):
             raise NasError(f"LowRankAdaptation: space={search.space.name} has no candidate ops with kernels.")
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epochs = trainer.max_epochs
+        if epochs is not None and 0 < epochs <= self.warmup_epochs:
+            raise NasError(
+                f"epochs={epochs}: LowRankAdaptation begins after a warm-up of {self.warmup_epochs} epochs. Use more "
+                f"epochs, or method.arch_step.warmup_epochs={epochs // 3}."
+            )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GradientSearch)

@@ -14,6 +14,7 @@ from nas.gradients.first_order import FirstOrder
 from nas.nn.cell_graph import CellGraph
 from nas.nn.ops import LAYERED
 from nas.searches.base import Observation
+from nas.searches.compatibility import single_pass_needed
 from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError, unknown
 from nas.utils.ranges import COUNT, FINITE, check_ranges
@@ -74,7 +75,8 @@ class OpEarlyStopping(pl.Callback):
             does not clear gradients in between.
 
     Raises:
-        NasError: if an option is out of range, or the search has no first-order steps on validation batches.
+        NasError: if an option is out of range, the search has no first-order steps on validation batches, or a step is
+            divided into passes.
     """
 
     def __init__(self, window: int = 20, threshold: float = 0.4, compared: Compared = "accumulated") -> None:
@@ -197,6 +199,9 @@ def observable_gradient(search: pl.LightningModule) -> FirstOrder:
             "OpEarlyStopping: both steps use the same batch, so that their gradients agree. Set "
             "method.arch_step.single_level=false."
         )
+    if search.images_per_pass is not None:
+        # the gradient of the passes is that of the mixing weights alone
+        raise single_pass_needed("OpEarlyStopping")
     if search.staged_callbacks():
         raise NasError(
             f"OpEarlyStopping: {type(search.staged_callbacks()[0]).__name__} replaces the ops of the supernet. Remove "

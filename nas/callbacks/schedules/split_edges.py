@@ -76,7 +76,7 @@ class SplitEdges(pl.Callback):
         self.cells = tuple(cells)
 
     def split_epochs(self, epochs: int) -> list[int]:
-        """Return the epoch of each split in a run of ``epochs``; splits before the first epoch are left out."""
+        """Return the epoch of each split in a run of ``epochs``. A split in epoch 0 is left out."""
         return [epoch * epochs // self.of for epoch in self.epochs]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -85,6 +85,24 @@ class SplitEdges(pl.Callback):
             raise NasError(
                 f"SplitEdges: space={space} has no cells with ops on edges. Use space=nas_bench_201 or darts."
             )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        splits = self.split_epochs(max(trainer.max_epochs or 0, 0))
+        if 0 in splits or len({*splits}) < len(splits):
+            log.warning(
+                "epochs=%s: %d splits fall into epochs %s. A split in epoch 0 is left out, and splits of one epoch "
+                "have no training between them. Set epochs=%d or more.",
+                trainer.max_epochs,
+                len(splits),
+                splits,
+                self.shortest(),
+            )
+
+    def shortest(self) -> int:
+        """Return the length of the shortest run whose splits are in different epochs after the first."""
+        lengths = range(1, self.of + 1)
+        fits = (n for n in lengths if 0 not in (found := self.split_epochs(n)) and len({*found}) == len(found))
+        return next(fits, self.of)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.max_epochs is None or trainer.max_epochs < 1 or not isinstance(pl_module, GradientSearch):

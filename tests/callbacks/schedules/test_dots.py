@@ -11,6 +11,7 @@ import torch
 from torch.optim import SGD, Adam
 
 from nas.callbacks.schedules.dots import DotsStages, best_of
+from nas.gradients.unrolled import Unrolled
 from nas.relaxations.softmax import Softmax
 from nas.relaxations.topology import Topology
 from nas.searches.arch_step import ArchStep
@@ -24,11 +25,11 @@ from tests.support.resume_in_process import assert_resumes_bit_equal
 OPS = ["none", "max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_3x3"]
 
 
-def build(relaxation: Any = Topology) -> GradientSearch:
+def build(relaxation: Any = Topology, **arch: Any) -> GradientSearch:
     torch.manual_seed(0)
     space = Darts((3, 8, 8), 10, channels=2, layers=3, ops=OPS)
-    weights = WeightStep(partial(SGD, lr=0.1, momentum=0.9))
-    step = ArchStep(partial(Adam, lr=0.05, betas=(0.5, 0.999)))
+    weights = WeightStep(partial(SGD, lr=0.1, momentum=0.9), clip_params=arch.pop("clip_params", "weights"))
+    step = ArchStep(partial(Adam, lr=0.05, betas=(0.5, 0.999)), **arch)
     stages = DotsStages(op_epochs=3, topology_epochs=4, warmup_epochs=(1, 2), end=0.5)
     return GradientSearch(space, relaxation, weights, step, callbacks=[stages])
 
@@ -57,14 +58,19 @@ def test_search_passes_through_all_phases() -> None:
     search = build()
     seen: list[tuple[int, str, float]] = []
     alphas: list[dict[str, torch.Tensor]] = []
+    losses: list[float] = []
 
     def record(observed: Any) -> None:
         seen.append((search.current_epoch, observed.phase, float(search.relaxation.tau)))  # type: ignore[arg-type]
         alphas.append({n: a.detach().clone() for n, a in search.relaxation.alpha.items()})
+        losses.append(float(observed.loss))
 
     search.observers.append(record)
     trainer = fitted(search, 7)
     assert [epoch for epoch, phase, _ in seen if phase == "arch"] == [1, 2, 5, 6], "warm-ups train no alpha"
+    orders = {epoch: [phase for e, phase, _ in seen if e == epoch] for epoch in (2, 6)}
+    assert orders == {2: ["arch", "train"], 6: ["train", "arch"]} and search.step_order == "simultaneous"
+    assert losses[-1] == losses[-2], "one pass of the topology search has the loss of both steps"
     assert {epoch: tau for epoch, _, tau in seen} == pytest.approx({**dict.fromkeys(range(5), 1.0), 5: 10.0, 6: 0.5})
     last = alphas[[epoch for epoch, *_ in seen].index(3) - 1]
     for name, cell in search.space.cells.items():
@@ -105,6 +111,31 @@ def test_topology_search_trains_on_both_parts() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(NasError, match=next(iter(options))):
         DotsStages(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"warmup_epochs": 9}, "method.arch_step.warmup_epochs=9: .* Use method.callbacks.0.warmup_epochs"),
+        ({"warmup_share": 0.5}, "method.arch_step.warmup_share=0.5: .* Use method.callbacks.0.warmup_epochs"),
+        ({"single_level": True}, "method.arch_step.single_level=true: .*method.callbacks.0.warmup_epochs"),
+        ({"gradient": Unrolled()}, "needs the first-order gradient"),
+        ({"clip_params": "all"}, "clip_params=weights"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_options_of_the_steps_without_effect_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(NasError, match=message) as error:
+        build(**options)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_passes_are_refused() -> None:
+    search = build()
+    search.accumulate(2)
+    with pytest.raises(NasError, match="^DotsStages: .* in one pass"):
+        fitted(search, 1)
 
 
 def test_other_relaxations_are_refused() -> None:

@@ -54,6 +54,12 @@ def test_search_resumes_before_and_after_the_adaptation(after: int, tmp_path: Pa
     assert_resumes_bit_equal(build, 4, after, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_warm_up_as_long_as_the_search_is_refused() -> None:
+    with pytest.raises(NasError, match=r"^epochs=2: .* warm-up of 2 epochs. .*method.arch_step.warmup_epochs=0.$"):
+        fitted(build(), 2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -185,6 +185,15 @@ def test_searches_without_two_gradients_are_refused(options: dict[str, Any], mes
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_passes_are_refused() -> None:
+    """The gradient of accumulated passes contains the mixing weights alone."""
+    search = build(OpEarlyStopping())
+    search.accumulate(2)
+    with pytest.raises(NasError, match=r"^OpEarlyStopping: .* in one pass. Set dataset.batch_size=null"):
+        fitted(search, 1)
+
+
 def test_stages_are_refused() -> None:
     search = build(space=Darts((3, 8, 8), 10, channels=2, layers=3))
     search.callbacks = [PDartsStages([5], [1])]

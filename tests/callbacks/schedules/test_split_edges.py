@@ -125,6 +125,16 @@ def test_branches_share_the_epochs_before_the_first_split() -> None:
     assert found[0][1][0] + found[1][1][0] == 5, "the two groups are the ops of one edge"
 
 
+@pytest.mark.parametrize(("epochs", "warned"), [(2, True), (3, True), (4, False), (60, False)])
+def test_runs_that_are_too_short_for_the_splits_are_named(
+    epochs: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer: Any = type("T", (), {"max_epochs": epochs})()
+    SplitEdges([15, 30], 60).on_train_start(trainer, build())
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == warned and all("Set epochs=4 or more." in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
