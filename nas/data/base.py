@@ -213,6 +213,13 @@ class ImageData(pl.LightningDataModule):
         size = len(self.splits.train_labels)
         return self.partition.part_indices(size, self._loaded_size)
 
+    def count_validated(self, total: int) -> int:
+        """Return the number of different validation images among ``total`` that all ranks together have read.
+
+        Ranks repeat an image if the number of images is no multiple of their number.
+        """
+        return min(total, len(self.part_indices()["val"]))
+
     def train_dataloader(self) -> CombinedLoader | Loader:
         """Return augmented and shuffled batches: pairs from both parts with ``bilevel``, else all training images.
 

@@ -13,7 +13,6 @@ from torch.func import functional_call
 
 from nas.architecture.cell import Architecture, Genotype
 from nas.architecture.masks import Masks
-from nas.data.base import ImageData
 from nas.data.kinds import DataSet
 from nas.gradients.base import Batch
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
@@ -166,6 +165,9 @@ class SupernetSearch(Search):
         NasError: if the method or its edges cannot run on the space.
     """
 
+    uses_batch_statistics: ClassVar[bool] = True
+    """Flag of a module whose batch norm uses the statistics of the batch, also in validation."""
+
     def __init__(self, space: Space, name: str, edge: EdgeFactory = MixedEdge) -> None:
         super().__init__(space, name)
         space.check_edge(edge)
@@ -260,8 +262,7 @@ class SupernetSearch(Search):
         examples = torch.tensor(self._examples, device=self.device)
         total = int(self.trainer.strategy.reduce(examples, reduce_op="sum"))
         data = getattr(self.trainer, "datamodule", None)
-        # ranks repeat an image if the number of images is no multiple of their number
-        total = min(total, len(data.part_indices()["val"])) if isinstance(data, ImageData) else total
+        total = data.count_validated(total) if isinstance(data, DataSet) else total
         self.validation = Validation(float(value), total, self.trainer.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

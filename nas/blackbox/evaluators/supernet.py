@@ -64,6 +64,8 @@ class SupernetAccuracy(Evaluator):
         valid = data.val_dataloader()
         if isinstance(valid, list):
             raise NasError("evaluator=supernet: needs validation images. Set dataset.bilevel=true.")
+        if not isinstance(data, ImageData) and data.eval_batch_size < 2:
+            raise NasError("dataset.eval_batch_size=1: batch norm of a supernet needs 2 columns. Set at least 2.")
         if batches is not None and isinstance(data, ImageData):
             valid = _sample_batches(data, batches)
         self._batches = [move_batch(batch, device) for batch in islice(valid, batches)]

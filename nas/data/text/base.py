@@ -50,7 +50,8 @@ class TextData(pl.LightningDataModule):
     row modulo its length, as in DARTS. Validation reads the validation text in ``eval_batch_size`` columns.
 
     The ranks of a distributed run share the columns of a training batch. In validation and test they do so if there
-    are enough columns. Otherwise each rank reads the whole text.
+    are enough columns. Otherwise each rank reads the whole text. A supernet needs two columns per rank, because it
+    normalizes by the statistics of the batch.
 
     Args:
         batch_size: columns of a training batch over all ranks.
@@ -169,11 +170,24 @@ class TextData(pl.LightningDataModule):
         """Return the chunks of the test text in order."""
         return self._eval_loader("test", self.test_batch_size, "test")
 
+    def count_validated(self, total: int) -> int:
+        """Return the number of different validation tokens among ``total`` that all ranks together have read."""
+        return total // self._replicas(self.eval_batch_size)
+
     def _eval_loader(self, part: str, columns: int, stream: Stream) -> EvalChunks:
         text = self._columns(part, columns, split=False)
+        return EvalChunks(text, self.lengths.regular(len(text)), stream, self.bptt, self._replicas(columns))
+
+    def _replicas(self, columns: int) -> int:
+        """Return the number of ranks that read the same columns in validation or test."""
         world = placement_of(self.trainer, self.on_device).world
-        replicas = world if columns < world else 1
-        return EvalChunks(text, self.lengths.regular(len(text)), stream, self.bptt, replicas)
+        return world if columns < world * self._least_columns else 1
+
+    @property
+    def _least_columns(self) -> int:
+        """Number of columns that each rank needs."""
+        module = getattr(self.trainer, "lightning_module", None)
+        return 2 if getattr(module, "uses_batch_statistics", False) else 1
 
     def _columns(self, part: str, columns: int, split: bool) -> Tensor:
         """Return the columns of this rank of a part of the corpus, int64 [rows, columns].
@@ -188,6 +202,11 @@ class TextData(pl.LightningDataModule):
         rank, world, device = placement_of(self.trainer, self.on_device)
         if split and columns % world:
             raise NasError(f"dataset.{key}={columns}: not a multiple of the {world} ranks. Set a multiple of {world}.")
+        least = self._least_columns * (world if split else 1)
+        if columns < least:
+            raise NasError(
+                f"dataset.{key}={columns}: batch norm of a search needs 2 columns per rank. Set at least {least}."
+            )
         tokens: Tensor = getattr(self.corpus, part)
         if len(tokens) // columns < 3:
             raise NasError(
@@ -195,6 +214,6 @@ class TextData(pl.LightningDataModule):
                 f"3. Set at most {len(tokens) // 3}."
             )
         text = batchify(tokens, columns)
-        if columns >= world:
+        if split or self._replicas(columns) == 1:
             text = text.tensor_split(world, dim=1)[rank]
         return text.contiguous().to(device)

@@ -25,10 +25,16 @@ class Counting(TextData):
         return Corpus(words, torch.arange(400), 1000 + torch.arange(120), 500 + torch.arange(41))
 
 
-def trainer(rank: int = 0, world: int = 1, epoch: int = 0, overfit: float = 0.0) -> Any:
+def trainer(rank: int = 0, world: int = 1, epoch: int = 0, overfit: float = 0.0, supernet: bool = False) -> Any:
     device = SimpleNamespace(root_device=torch.device("cpu"))
+    module = SimpleNamespace(uses_batch_statistics=supernet)
     return SimpleNamespace(
-        global_rank=rank, world_size=world, current_epoch=epoch, overfit_batches=overfit, strategy=device
+        global_rank=rank,
+        world_size=world,
+        current_epoch=epoch,
+        overfit_batches=overfit,
+        strategy=device,
+        lightning_module=module,
     )
 
 
@@ -120,14 +126,37 @@ def test_ranks_share_the_columns_of_a_batch() -> None:
     assert torch.equal(test[0].text, test[1].text) and test[0].replicas == 2, "a single column cannot be shared"
 
 
+@pytest.mark.parametrize(("columns", "world", "shared"), [(10, 5, True), (10, 6, False), (10, 8, False), (3, 2, False)])
+def test_each_rank_of_a_search_validates_two_columns_or_the_whole_text(columns: int, world: int, shared: bool) -> None:
+    runs = [trainer(rank, world, supernet=True) for rank in range(world)]
+    data = [built(run, eval_batch_size=columns) for run in runs]
+    loaders = [one.val_dataloader() for one in data]
+    sizes = [loader.text.shape[1] for loader in loaders]
+    assert min(sizes) >= 2 and sizes == ([columns // world] * world if shared else [columns] * world)
+    read = sum(target.numel() for loader in loaders for _, target in loader)
+    assert {one.count_validated(read) for one in data} == {(120 // columns - 1) * columns}
+
+
 @pytest.mark.parametrize(
     ("options", "run", "problem"),
     [
+        (
+            {"batch_size": 2},
+            trainer(0, 2, supernet=True),
+            "batch_size=2: batch norm of a search needs 2 columns per rank. Set at least 4.",
+        ),
         ({"batch_size": 3}, trainer(0, 2), "batch_size=3: not a multiple of the 2 ranks"),
         ({"batch_size": 200}, None, "batch_size=200: .*Set at most 133"),
     ],
-    ids=["ranks", "columns"],
+    ids=["statistics", "ranks", "columns"],
 )
 def test_batch_sizes_that_do_not_fit_are_refused(options: dict[str, int], run: Any, problem: str) -> None:
     with pytest.raises(NasError, match=problem):
         built(run, bilevel=False, **options).train_dataloader()
+
+
+def test_search_refuses_to_validate_a_single_column() -> None:
+    for world in (1, 2):
+        with pytest.raises(NasError, match="dataset.eval_batch_size=1: batch norm .* Set at least 2."):
+            built(trainer(0, world, supernet=True), eval_batch_size=1).val_dataloader()
+    assert built(trainer(0, 2), eval_batch_size=1).val_dataloader().replicas == 2, "a training"

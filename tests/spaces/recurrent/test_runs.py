@@ -50,6 +50,9 @@ def test_black_box_methods_query_trainings_and_supernets(tmp_path: Path) -> None
         run("search", *queries, *evaluator, "~callbacks.cell_plots", f"hydra.run.dir={directory}").succeeded()
         summary = json.loads((directory / "summary.json").read_text())
         assert -13 < summary["value"] < -5 and "negative validation perplexity" in summary["value_of"]
+    single = ["evaluator=supernet", f"evaluator.supernet_dir={supernet}", "dataset.eval_batch_size=1"]
+    refused = run("search", *queries, *single, f"hydra.run.dir={tmp_path}/single")
+    refused.refused("dataset.eval_batch_size=1: batch norm of a supernet needs 2 columns. Set at least 2.")
 
 
 @pytest.mark.slow
