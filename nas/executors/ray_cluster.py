@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import tempfile
@@ -83,8 +84,14 @@ class RayWorkers(FutureWorkers):
             self._connect(address, count, options)
         self._create = ray.remote(**options)(WorkerEvaluation).remote
         self._payload = payload
-        self._idle = [self._create(payload) for _ in range(count)]
+        self._idle: list[Any] = []
         self._busy: dict[Future[Any], Any] = {}
+        try:
+            check_gpus(count, options["num_gpus"], int(ray.cluster_resources().get("GPU", 0)))
+        except NasError:
+            self.close()
+            raise
+        self._idle = [self._create(payload) for _ in range(count)]
 
     def _connect(self, address: str | None, count: int, options: dict[str, float]) -> None:
         given: dict[str, Any] = {"address": address}
@@ -134,6 +141,23 @@ class RayWorkers(FutureWorkers):
     def _remove_folder(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def check_gpus(count: int, gpus: float, available: int) -> None:
+    """Raise NasError if Ray would wait for ever for the GPUs of all actors.
+
+    Args:
+        count: Number of actors.
+        gpus: GPUs of an actor. Below 1, an actor has a part of one GPU.
+        available: GPUs of the cluster.
+    """
+    if gpus == 0 or count <= (available // gpus if gpus >= 1 else available * int(1 / gpus)):
+        return
+    share = math.floor(1e4 / math.ceil(count / available)) / 1e4 if available else 0
+    raise NasError(
+        f"executor.workers={count}: they need {gpus:g} GPUs each, and Ray has {available}. Set executor.gpus={share:g} "
+        "or fewer workers."
+    )
 
 
 @contextmanager

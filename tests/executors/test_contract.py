@@ -17,7 +17,7 @@ from nas.executors.base import BuildError, Outcome, Task
 from nas.executors.futures import Futures
 from nas.executors.in_order import in_order
 from nas.executors.processes import Processes, ProcessWorkers, core_count, devices
-from nas.executors.ray_cluster import RayCluster
+from nas.executors.ray_cluster import RayCluster, check_gpus
 from nas.executors.serial import SerialWorkers
 from nas.executors.worker import Payload, TorchSettings, WorkerEvaluation, current_settings, pack
 from nas.utils.errors import NasError
@@ -222,6 +222,16 @@ def test_each_worker_has_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
         with Processes(workers=4, threads=threads).start(NoBuild()) as workers:
             assert isinstance(workers, ProcessWorkers)
             assert {payload.settings.threads for payload in workers.payloads if payload.settings} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("count", "available", "share"), [(4, 1, "0.25"), (6, 1, "0.1666"), (9, 2, "0.2"), (3, 0, "0")]
+)
+def test_ray_does_not_wait_for_missing_gpus(count: int, available: int, share: str) -> None:
+    with pytest.raises(NasError, match=f"executor.workers={count}: .*has {available}. Set executor.gpus={share} or"):
+        check_gpus(count, 1.0, available)
+    check_gpus(count, float(share), available)
+    check_gpus(available, 1.0, available)
 
 
 def test_executors_refuse_options_in_one_line() -> None:
