@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from nas.cli.interrupt import INTERRUPTED
 from nas.cli.overrides.conf_dir import PACKAGE
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import FOLDER, config_file, saved_config, saved_overrides
@@ -19,7 +20,7 @@ from nas.cli.run_dir.layout import SUMMARY_FILE, holds_ranking
 from nas.proxies.ranking.merge import Shard, merge_shards, read_shard
 from nas.proxies.ranking.score_log import LOG_FILE
 from nas.utils.atomic_write import write_atomically
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, one_line
 from nas.utils.program import program
 
 DESCRIPTION = """Join the finished runs of all shards of a ranking (mode=rank_proxies ranking.shard=1/N to N/N) to one
@@ -33,9 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
         output = _merge(options.runs, options.output)
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (NasError, OSError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return INTERRUPTED
     # the joined run is a complete ranking without a report: resuming it writes the report
     path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "nas.cli.search", f"ckpt_path={output}"]
@@ -45,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(f"{program('search')} merge", description=DESCRIPTION)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a shard, or of a sweep of them")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="directory of the joined run (merged, beside RUN)")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="directory of the joined run (merged, beside the first shard)"
+    )
     return parser
 
 

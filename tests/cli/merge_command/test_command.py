@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
+import pytest
+
+from nas.cli.merge_command import command
 from tests.proxies.ranking.test_runs import NETWORK, rank, rows
 from tests.support.compose_tools import script
 
 COUNT = "ranking.count=12"
+
+
+@pytest.mark.parametrize(("error", "code"), [(PermissionError("no access"), 1), (KeyboardInterrupt(), 130)])
+def test_failures_are_one_line(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "_merge", mock.Mock(side_effect=error))
+    assert command.main(["run"]) == code
+    assert capsys.readouterr().err in ("error: no access\n", "error: interrupted\n")
 
 
 def test_merge_command_writes_one_run(tmp_path: Path) -> None:
