@@ -41,7 +41,7 @@ def test_modes_set_the_format_of_the_supernet(tmp_path: Path, monkeypatch: pytes
 def test_search_without_supernet_refuses_the_format(tmp_path: Path) -> None:
     for more in (["method=random_search", "proxy=params"], ["method=te_nas"]):
         found = run("search", *SEARCH, *more, "channels_last=true", f"hydra.run.dir={tmp_path}/r")
-        found.refused("channels_last=true: this search trains no supernet")
+        found.refused("channels_last=true: this run trains no network on images")
     for option in ("channels_last=true", "compile=true"):
         found = run("search", "mode=rank_proxies", "proxy=params", option, f"hydra.run.dir={tmp_path}/r")
         found.refused(f"{option}: mode=rank_proxies does not use")

@@ -64,7 +64,7 @@ def test_train_gives_same_network_from_name_native_string_and_run_directory(name
     ],
 )
 def test_train_refuses_unknown_names_and_native_strings(name: str, phrases: list[str], tmp_path: Path) -> None:
-    run("train", *SMALL, f"genotype={name}", f"hydra.run.dir={tmp_path}").refused(*phrases)
+    run("train", *TINY, f"genotype={name}", f"hydra.run.dir={tmp_path}").refused(*phrases)
 
 
 def test_train_refuses_options_that_network_does_not_have(tmp_path: Path) -> None:
