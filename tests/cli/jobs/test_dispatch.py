@@ -18,7 +18,7 @@ SEARCHES = {
     "+dataset.cutout=8": ["exists already", "Write dataset.cutout=8"],
     "+dataset.foo=1": ["unknown option 'dataset.foo'", "dataset.cutout"],
     "method._target_=nas.searches.gradient.Foo": ["method._target_", "nas.searches.gradient.Foo does not exist"],
-    "method.step_order=foo": ["unknown method.step_order 'foo'", "arch_first, weights_first"],
+    "method.step_order=foo": ["unknown method.step_order 'foo'", "arch_first, simultaneous, weights_first"],
     "method.weight_step.clip_params=foo": ["unknown method.weight_step.clip_params 'foo'", "all_accumulated"],
     "space.conv_bias=abc": ["space.conv_bias=abc", "true or false"],
     "method.weight_step.optimizer.lr=-1": ["optimizer.lr=-1", "at least 0"],
