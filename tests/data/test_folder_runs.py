@@ -50,7 +50,7 @@ def test_folder_with_an_imagenet_protocol(root: Path, tmp_path: Path) -> None:
     """Run the whole protocol at 32 pixels, on a network of three cells without an auxiliary head."""
     arguments = [
         f'genotype="{DARTS}"', "protocol=pc_darts_imagenet", f"dataset.root={root}", "dataset.classes=3", "epochs=2",
-        "dataset.image_size=32", "dataset.batch_size=24", "dataset.num_workers=0", "network.channels=4",
+        "dataset.image_size=32", "dataset.global_batch_size=24", "dataset.num_workers=0", "network.channels=4",
         "network.layers=3", "network.auxiliary=false", f"hydra.run.dir={tmp_path}/run",
     ]  # fmt: skip
     run("train", *arguments).succeeded()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from nas.cli.jobs.evaluate_text import TIMED_PASSES
 from tests.support.compose_tools import composed, script, succeeded
+from tests.support.docs_tools import ROOT
 from tests.support.error_tools import NB201, run
 from tests.support.resume_tools import assert_equal
 
@@ -44,6 +46,13 @@ def test_training_reports_perplexities(trained: Path) -> None:
     best = [float(row["val/perplexity"]) for row in rows if row["val/perplexity"]]
     assert min(best) == pytest.approx(found["val_perplexity"], rel=1e-5) and len(best) == 2
     assert any(row["step/train_perplexity"] for row in rows)
+
+
+def test_example_of_the_documentation_computes_logits(trained: Path) -> None:
+    (example,) = re.findall(r"```python\n(import nas\n.*?)```", (ROOT / "docs" / "text.md").read_text(), re.DOTALL)
+    names = {"tokens": torch.randint(12, (5, 3))}
+    exec(compile(example.replace("outputs/train/DATE/TIME", str(trained)), "documentation", "exec"), names)
+    assert names["logits"].shape == (15, 12)
 
 
 def test_evaluation_repeats_the_test_of_the_training(trained: Path, tmp_path: Path) -> None:
