@@ -65,7 +65,10 @@ class Candidates:
             self._sample = list(_sample_distinct(space, count, random.Random(seed)))
         else:
             self._order = self._select_indices(size, count, indices, seed)
+        self.whole: str | None = None
+        """Checksum of the architectures of all shards; None without a shard."""
         if shard is not None:
+            self.whole = self.digest()
             self._keep(*parse_shard(shard))
 
     def _keep(self, number: int, shards: int) -> None:

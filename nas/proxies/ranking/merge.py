@@ -49,7 +49,7 @@ def merge_shards(shards: Sequence[Shard]) -> bytes:
     """
     first = shards[0]
     for other in shards[1:]:
-        for key in first.header.keys() | other.header.keys():
+        for key in (first.header.keys() | other.header.keys()) - {"whole"}:
             if first.header.get(key) != other.header.get(key):
                 difference = first_difference(key, other.header.get(key), first.header.get(key))
                 raise NasError(f"{other.directory}: its ranking has {difference} as {first.directory}. Leave it out.")
@@ -58,6 +58,8 @@ def merge_shards(shards: Sequence[Shard]) -> bytes:
                 f"{other.directory}: one of {other.shards} shards, but {first.directory} is one of {first.shards}. "
                 "Leave out one."
             )
+        if other.header.get("whole") != first.header.get("whole"):
+            raise NasError(f"{other.directory}: it ranks other architectures than {first.directory}. Leave it out.")
     by_number = {shard.number: shard for shard in shards}
     if len(by_number) < len(shards):
         numbers = [shard.number for shard in shards]
@@ -67,7 +69,9 @@ def merge_shards(shards: Sequence[Shard]) -> bytes:
     if missing:
         listed = ", ".join(f"{number}/{first.shards}" for number in missing[:10])
         raise NasError(f"{len(missing)} shards are missing: {listed}. Run them with ranking.shard=NUMBER/COUNT.")
-    return encode_log({**first.header, "pool": _digest(records := _interleave(by_number, first.shards))}, records)
+    records = _interleave(by_number, first.shards)
+    header = {key: value for key, value in first.header.items() if key != "whole"}
+    return encode_log({**header, "pool": _digest(records)}, records)
 
 
 def _interleave(by_number: Mapping[int, Shard], shards: int) -> list[ScoreRecord]:

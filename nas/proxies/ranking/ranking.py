@@ -82,7 +82,10 @@ class ProxyRanking:
         Raises:
             NasError: If the log belongs to another ranking or is damaged, or no architecture can be measured.
         """
-        with ScoreLog(directory / LOG_FILE, {**identity, "pool": self.candidates.digest()}) as log:
+        pool = {"pool": self.candidates.digest()}
+        if self.candidates.whole is not None:
+            pool["whole"] = self.candidates.whole
+        with ScoreLog(directory / LOG_FILE, {**identity, **pool}) as log:
             self._check_order(log)
             on_progress(log.records)
             if len(log.records) == len(self.candidates):

@@ -145,6 +145,16 @@ def test_merged_log_is_that_of_the_whole_ranking(tmp_path: Path) -> None:
         read_shard(tmp_path)
 
 
+def test_shards_of_other_indices_are_refused(tmp_path: Path) -> None:
+    for number, indices in ((1, [0, 2]), (2, [11, 13])):
+        (tmp_path / str(number)).mkdir()
+        make_ranking(indices=indices, shard=f"{number}/2").run(
+            tmp_path / str(number), {"ranking": {"shard": f"{number}/2"}}
+        )
+    with pytest.raises(NasError, match="2: it ranks other architectures than .*1"):
+        merge_shards([read_shard(tmp_path / number) for number in ("1", "2")])
+
+
 def test_ranking_in_processes_survives_kills_of_a_worker_and_of_itself(tmp_path: Path) -> None:
     """Kill a worker, then the first process: the log is a prefix of the ranking, and a resume completes it."""
     whole, directory = tmp_path / "whole", tmp_path / "killed"
