@@ -17,6 +17,7 @@ def test_dataset_file_lists_every_option_with_its_default(name: str) -> None:
     found = OmegaConf.load(CONF / "dataset" / f"{name}.yaml")
     found = found if "dataset" in found else OmegaConf.create({"dataset": found})
     conf = OmegaConf.merge({"paths": {"data": "there", "output": "run"}, "seed": 0}, found)
+    assert conf.dataset.pop("global_batch_size") is None  # an option of the command line, not of the class
     made = get_class(conf.dataset._target_)
     explicit = set(inspect.signature(made.__init__).parameters) - {"self", "options"}
     assert set(conf.dataset) - {"_target_"} == explicit | set(ImageOptions.__annotations__)
