@@ -8,6 +8,7 @@ import pytest
 
 from nas.cli.checks.arguments import check_choices
 from nas.cli.main import prepare
+from nas.utils.errors import NasError
 from tests.support.compose_tools import ROOT, script, succeeded
 from tests.support.docs_tools import PAGES, commands, has_placeholder, needs_gpu_or_data
 
@@ -50,8 +51,15 @@ def test_choices_of_all_commands_exist() -> None:
 def test_configuration_of_a_command_composes(job: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
     if any(a.endswith((".pt", ".json", ".yaml")) for a in arguments):
         pytest.skip("reads a file of the reader")
+    if "-cd" in arguments:
+        pytest.skip("reads the configuration of the reader")
     directory = [] if "-m" in arguments or any(a.startswith("--") for a in arguments) else [f"hydra.run.dir={tmp_path}"]
-    assert prepare(job, [*arguments, *directory]).arguments
+    try:
+        assert prepare(job, [*arguments, *directory]).arguments
+    except NasError as error:
+        if "there is no table of space" not in str(error):
+            raise
+        pytest.skip("needs a benchmark table")
 
 
 @pytest.mark.slow

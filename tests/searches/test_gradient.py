@@ -28,7 +28,7 @@ def build(space: Any = None, **options: Any) -> GradientSearch:
 
 
 def test_gradient_search_has_few_arguments() -> None:
-    assert len(inspect.signature(GradientSearch).parameters) < 10
+    assert len(inspect.signature(GradientSearch).parameters) <= 10
 
 
 def test_gradient_search_without_arch_step_has_no_arch_optimizer() -> None:
