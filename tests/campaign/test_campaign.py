@@ -10,6 +10,8 @@ import pytest
 from tests.campaign.kills import RUNS
 from tests.campaign.plan import Campaign
 
+pytestmark = pytest.mark.slow
+
 SHARE = {"kills": 6, "locks": 3, "hostile": 8, "fuzz": 20}
 WHOLE = {"kills": 100, "locks": 24, "hostile": 1000, "fuzz": 300}
 SHORT_RUNS = ("gdas", "drnas", "rank_proxies", "train")

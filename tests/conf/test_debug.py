@@ -17,6 +17,8 @@ from nas.utils.errors import NasError
 from tests.support.compose_tools import CONF, choices, composed
 from tests.support.error_tools import NB201, SEARCH, TRAIN, Outcome, run
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = {"default": 1, "fdr": 1, "limit": 3, "overfit": 20, "profiler": 1}
 
 

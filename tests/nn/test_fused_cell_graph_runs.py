@@ -11,6 +11,8 @@ from nas.searches.base import SupernetSearch
 from tests.support.compose_tools import DATA, QUERYING, REFUSED, SIZED, searches, small
 from tests.support.watch_tools import run_watched
 
+pytestmark = pytest.mark.slow
+
 SUPERNETS = [method for method in searches() if method not in (*QUERYING, *SIZED, "te_nas")]
 OTHER_RANDOM_ORDER = ("noisy_darts", "p_darts")  # fused cells use the generator in another order
 UNFUSED = ("tangle_nas",)  # candidates that share their kernels are executed one after another

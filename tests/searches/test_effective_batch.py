@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytorch_lightning as pl
 import torch
 import torch.multiprocessing as mp
@@ -21,6 +22,8 @@ from nas.searches.weight_step import WeightStep
 from nas.training.network_training import Training
 from tests.searches.test_passes import ADAM, SGD, SPACE, without_norm
 from tests.training.test_network_training import Small
+
+pytestmark = pytest.mark.slow
 
 BATCH = 8  # images per step on all devices
 State = dict[str, Tensor]

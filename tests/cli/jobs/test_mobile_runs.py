@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from omegaconf import OmegaConf
 
@@ -13,6 +14,8 @@ from nas.spaces.single_path.chain import chain_ops
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
 from tests.support.compose_tools import small
 from tests.support.error_tools import TINY, run
+
+pytestmark = pytest.mark.slow
 
 LAYOUT = {"widths": [8, 12], "depths": [2, 1], "strides": [2, 1]}
 QUIET = ("~callbacks.cell_plots", "logger=none", "trainer.enable_progress_bar=false")

@@ -13,6 +13,8 @@ from nas.spaces.notation import native_string
 from tests.support.deploy_tools import random_model
 from tests.support.error_tools import NB201, SEARCH, TINY, TRAIN, bomb, hydra_files, run, snapshot, unfinished
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("what", "phrases"),

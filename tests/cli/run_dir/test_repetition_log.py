@@ -8,11 +8,15 @@ import signal
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from nas.blackbox.anytime import AnytimeCurve
 from nas.cli.run_dir.repetition_log import decode_curve, encode_curve
 from tests.support.compose_tools import lines, script
 from tests.support.error_tools import run
 from tests.support.query_tools import COMMAND, FORMULA, QUICK, Formula
+
+pytestmark = pytest.mark.slow
 
 FILES = ("repetitions.jsonl", "table.csv", "anytime.csv", "genotype.json")
 

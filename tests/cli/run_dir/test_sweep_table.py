@@ -22,6 +22,8 @@ from nas.cli.run_dir.sweep_table import COLUMNS, report_sweep
 from tests.support.compose_tools import DATA, ROOT, script, small, succeeded
 from tests.support.error_tools import run
 
+pytestmark = pytest.mark.slow
+
 QUICK = [*DATA, *small("nas_bench_201"), "trainer.max_epochs=1"]
 
 

@@ -20,6 +20,8 @@ from nas.cli.run_dir.layout import WANDB_RECORD
 from tests.support.compose_tools import script, succeeded, tiny
 from tests.support.wandb_tools import offline_run, offline_runs
 
+pytestmark = pytest.mark.slow
+
 SMALL = [*tiny("darts"), "logger=wandb", "callbacks.cell_plots.every=1"]
 EACH = ["epochs=1", "callbacks.curves.every=1"]  # a point per step
 NETWORK = ["network.channels=4", "network.cells_per_stage=1"]

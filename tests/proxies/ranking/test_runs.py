@@ -29,6 +29,8 @@ from nas.spaces.notation import native_string
 from tests.support.compose_tools import ROOT, composed
 from tests.support.error_tools import TINY, Outcome, run, snapshot
 
+pytestmark = pytest.mark.slow
+
 RANKING = ("mode=rank_proxies", *TINY, "space.channels=2", "space.cells_per_stage=1", "ranking.report.resamples=20")
 NETWORK = "proxy=jacob_cov"
 
