@@ -155,6 +155,7 @@ def test_shards_of_other_indices_are_refused(tmp_path: Path) -> None:
         merge_shards([read_shard(tmp_path / number) for number in ("1", "2")])
 
 
+@pytest.mark.slow
 def test_ranking_in_processes_survives_kills_of_a_worker_and_of_itself(tmp_path: Path) -> None:
     """Kill a worker, then the first process: the log is a prefix of the ranking, and a resume completes it."""
     whole, directory = tmp_path / "whole", tmp_path / "killed"
