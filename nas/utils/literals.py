@@ -189,3 +189,12 @@ def _to_dict(content: Any) -> dict[Any, Any]:
     for key, value in content:
         _put(found, key, value)
     return found
+
+
+def read_call(text: str, name: str) -> Call | None:
+    """Read a text that is one call of ``name``, without executing it. Returns None for any other text."""
+    try:
+        call, end = read_literal(text)
+    except ValueError:
+        return None
+    return call if isinstance(call, Call) and call.name == name and not text[end:].strip() else None

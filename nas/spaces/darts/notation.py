@@ -10,7 +10,7 @@ from nas.architecture.discretization import reachable_links
 from nas.nn.ops import OPS
 from nas.nn.own_ops import OWN_OPS
 from nas.utils.errors import NasError
-from nas.utils.literals import Call, read_literal
+from nas.utils.literals import Call, read_call
 
 NOTATION = "darts"
 DARTS_OPS = (
@@ -88,15 +88,11 @@ def parse(text: str) -> Genotype:
     ``reduce=None`` stands for a fixed reduction cell. Ops may have the names of AutoDL-Projects, and a cell may group
     its links by node (see ``cell_of``).
     """
-    error = NasError(
-        f"genotype={text}: not a DARTS genotype. Write Genotype(normal=[('op', source), ...], reduce=[...])."
-    )
-    try:
-        call, end = read_literal(text)
-    except ValueError:
-        raise error from None
-    if not isinstance(call, Call) or call.name != "Genotype" or text[end:].strip():
-        raise error
+    call = read_call(text, "Genotype")
+    if call is None:
+        raise NasError(
+            f"genotype={text}: not a DARTS genotype. Write Genotype(normal=[('op', source), ...], reduce=[...])."
+        )
     return from_fields(fields_of(call), text)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.utils.errors import NasError
-from nas.utils.literals import Call, read_literal
+from nas.utils.literals import Call, read_call
 
 NOTATION = "recurrent"
 CELL = "recurrent"
@@ -36,13 +36,9 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse a genotype string without executing it. Raises NasError if it is malformed."""
-    error = NasError(f"genotype={text}: not a recurrent genotype. Write {EXAMPLE}.")
-    try:
-        call, end = read_literal(text)
-    except ValueError:
-        raise error from None
-    if not isinstance(call, Call) or call.name != "Genotype" or text[end:].strip():
-        raise error
+    call = read_call(text, "Genotype")
+    if call is None:
+        raise NasError(f"genotype={text}: not a recurrent genotype. Write {EXAMPLE}.")
     return from_fields(fields_of(call), text)
 
 
