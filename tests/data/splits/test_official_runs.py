@@ -25,7 +25,7 @@ TINY = ("space.channels=4", "epochs=1", "threads=1", "dataset.batch_size=4", "tr
 EXPERIMENTS = sorted(
     str(path.relative_to(CONF / "experiment").with_suffix(""))
     for path in (CONF / "experiment").rglob("*.yaml")
-    if "- /experiment/_autodl" in path.read_text()
+    if not path.name.startswith("_") and "- /experiment/_autodl" in path.read_text()
 )
 
 
