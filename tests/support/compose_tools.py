@@ -51,6 +51,7 @@ REFUSED = {
     **{("gdas_frc", s): "fixed_reduction" for s in CHAINS},
     **{(m, s): "PartialChannels" for m in ("pc_darts", "drnas_progressive") for s in CHAINS},
     **{("p_darts", s): "cannot be deepened" for s in CHAINS},
+    **{("p_darts", f"darts_s{n}"): "ops per edge" for n in (2, 3, 4)},
     **{("te_nas", s): "thin networks" for s in CHAINS},
     **{("dots", s): "keep all their edges" for s in CHAINS},
     **{("lambda_darts", s): "alignment" for s in CHAINS},
