@@ -7,7 +7,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from nas.proxies.proxy import Batch, Proxy, stateless_forward
+from nas.proxies.input_gradients import input_gradients
+from nas.proxies.proxy import Batch, Proxy
 from nas.utils.errors import unknown
 from nas.utils.ranges import COUNT, check_ranges
 
@@ -41,14 +42,11 @@ class EpeNas(Proxy):
         self.classes = classes
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        x = batch[0].detach().clone().requires_grad_()
-        with stateless_forward(network) as forward:
-            logits = forward(x)
-            (jacobian,) = torch.autograd.grad(logits.sum(), x, allow_unused=True)
-        if jacobian is None:
+        logits, gradients = input_gradients(network, batch[0])
+        if gradients is None:
             return float("nan")
         counts = {"outputs": logits.shape[1], "labels": len(batch[1].unique()), "few": 1}
-        rows, labels = jacobian.flatten(1).double(), batch[1]
+        rows, labels = gradients.double(), batch[1]
         return between_classes(rows, labels) if counts[self.classes] > MANY else within_classes(rows, labels)
 
 

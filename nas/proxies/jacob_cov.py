@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nas.proxies.proxy import Batch, Proxy, stateless_forward
+from nas.proxies.input_gradients import input_gradients
+from nas.proxies.proxy import Batch, Proxy
 from nas.utils.ranges import COUNT, POSITIVE, check_ranges
 
 
@@ -25,13 +26,8 @@ class JacobCov(Proxy):
         self.k = k
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        x = batch[0].detach().clone().requires_grad_()
-        with stateless_forward(network) as forward:
-            logits = forward(x)
-            (jacobian,) = torch.autograd.grad(logits.sum(), x, allow_unused=True)
-        if jacobian is None:
-            return float("nan")
-        return self.score_of_gradients(jacobian.flatten(1))
+        gradients = input_gradients(network, batch[0])[1]
+        return float("nan") if gradients is None else self.score_of_gradients(gradients)
 
     def score_of_gradients(self, rows: Tensor) -> float:
         """Return the score of input gradients [images, pixels]."""
