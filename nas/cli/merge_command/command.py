@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nas.cli.interrupt import INTERRUPTED
+from nas.cli.interrupt import INTERRUPTED, interrupt_on_sigterm
 from nas.cli.overrides.conf_dir import PACKAGE
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import FOLDER, config_file, saved_config, saved_overrides
@@ -24,49 +26,91 @@ from nas.utils.errors import NasError, one_line
 from nas.utils.program import program
 
 DESCRIPTION = """Join the finished runs of all shards of a ranking (mode=rank_proxies ranking.shard=1/N to N/N) to one
-run, and write its report."""
+run, and write its report. KEY=VALUE are overrides of the report, such as paths.benchmark=DIR."""
+OUTPUTS = ("ckpt_path", "hydra.run.dir", "paths.output", "ranking.shard")
+"""Overrides that the joined run sets itself."""
 DROPPED = ("ranking.shard", "paths.output")
 """Overrides of a shard that the joined run does not have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_intermixed_args(sys.argv[1:] if arguments is None else arguments)
+    interrupt_on_sigterm()
     try:
-        output = _merge(options.runs, options.output)
+        overrides = [text for text in options.runs if "=" in text and not os.path.isdir(text)]
+        runs = [Path(text) for text in options.runs if text not in overrides]
+        return _merge(runs, options.output, _report_arguments(options.config_dir, overrides))
     except (NasError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+        print("error: interrupted. Run the command again.", file=sys.stderr)
         return INTERRUPTED
-    # the joined run is a complete ranking without a report: resuming it writes the report
-    path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "nas.cli.search", f"ckpt_path={output}"]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": path}).returncode
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(f"{program('search')} merge", description=DESCRIPTION)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a shard, or of a sweep of them")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN|KEY=VALUE", help="directory of a shard, or of a sweep of them; an override"
+    )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="directory of the joined run (merged, beside the first shard)"
+    )
+    parser.add_argument(
+        "-cd", "--config-dir", type=Path, metavar="DIR", help="directory of your own configuration, as of the shards"
     )
     return parser
 
 
-def _merge(runs: Sequence[Path], output: Path | None) -> Path:
-    """Write log and record of the joined run, and return its directory."""
+def _report_arguments(config_dir: Path | None, overrides: Sequence[str]) -> list[str]:
+    """Return the arguments of the report. Raises NasError for an override that the joined run sets itself."""
+    for line in overrides:
+        if key_of(line) in OUTPUTS:
+            raise NasError(f"{line}: the joined run sets {key_of(line)} itself. Use --output for its directory.")
+    return [*([] if config_dir is None else ["--config-dir", str(config_dir)]), *overrides]
+
+
+def _merge(runs: Sequence[Path], output: Path | None, arguments: Sequence[str]) -> int:
+    """Write the joined run and its report, and return the exit code of the report; after a failure nothing remains."""
+    if not runs:
+        raise NasError("merge: no run is given. Give the directories of the shards.")
     directories = [shard for run in runs for shard in _shards_in(run)]
     output = directories[0].parent / "merged" if output is None else output
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    existed = os.path.lexists(output)
+    if existed and (not output.is_dir() or any(output.iterdir())):
         raise NasError(f"--output {output}: it exists. Give a new directory.")
-    shards = [_read(directory) for directory in directories]
-    log = merge_shards(shards)
-    (output / FOLDER).mkdir(parents=True, exist_ok=True)
-    _write_record(directories[0], output)
-    write_atomically(output / LOG_FILE, log)
-    return output
+    log = merge_shards([_read(directory) for directory in directories])
+    code = 1
+    try:
+        (output / FOLDER).mkdir(parents=True, exist_ok=True)
+        _write_record(directories[0], output)
+        write_atomically(output / LOG_FILE, log)
+        code = _write_report(output, arguments)
+    finally:
+        if code != 0:
+            shutil.rmtree(output, ignore_errors=True)
+        if code != 0 and existed:
+            output.mkdir(exist_ok=True)
+    return code
+
+
+def _write_report(output: Path, arguments: Sequence[str]) -> int:
+    """Write the report of the joined run and return the exit code of this process.
+
+    The joined run is a complete ranking without a report, so that resuming it writes the report.
+    """
+    path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "nas.cli.search", *arguments, f"ckpt_path={output}"]
+    # a session of its own: Ctrl-C reaches this process alone, which then removes the incomplete run
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, start_new_session=True)
+    try:
+        return process.wait()
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
 
 
 def _shards_in(run: Path) -> list[Path]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -21,19 +23,77 @@ def test_failures_are_one_line(
 ) -> None:
     monkeypatch.setattr(command, "_merge", mock.Mock(side_effect=error))
     assert command.main(["run"]) == code
-    assert capsys.readouterr().err in ("error: no access\n", "error: interrupted\n")
+    assert capsys.readouterr().err in ("error: no access\n", "error: interrupted. Run the command again.\n")
 
 
+class InterruptedProcess(subprocess.Popen[bytes]):
+    """Process that sleeps instead of writing a report, and whose first wait is interrupted."""
+
+    started: InterruptedProcess | None = None
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        super().__init__(["sleep", "60"], **options)
+        type(self).started = self
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None and not self.is_killed:
+            raise KeyboardInterrupt
+        return super().wait(timeout)
+
+    is_killed = False
+
+    def kill(self) -> None:
+        self.is_killed = True
+        super().kill()
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_interrupted_report_leaves_nothing(
+    existed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, shard = tmp_path / "merged", tmp_path / "1"
+    if existed:
+        output.mkdir()
+    monkeypatch.setattr(command, "_shards_in", lambda run: [shard])
+    monkeypatch.setattr(command, "_read", mock.Mock())
+    monkeypatch.setattr(command, "merge_shards", lambda shards: b"log")
+    monkeypatch.setattr(command, "_write_record", mock.Mock())
+    monkeypatch.setattr(subprocess, "Popen", InterruptedProcess)
+    assert command.main([str(shard), "--output", str(output)]) == 130
+    process = InterruptedProcess.started
+    assert process is not None and process.returncode is not None
+    assert output.exists() == existed and (not existed or not any(output.iterdir()))
+    assert capsys.readouterr().err == "error: interrupted. Run the command again.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [(["run", "hydra.run.dir=x"], "Use --output for its directory"), (["threads=1"], "no run is given")],
+)
+def test_mistakes_are_one_line(arguments: list[str], phrase: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and phrase in error
+
+
+@pytest.mark.slow
 def test_merge_command_writes_one_run(tmp_path: Path) -> None:
-    rank(tmp_path / "whole", NETWORK, COUNT, "seed=3").succeeded()
+    """The space belongs to the user, so that the report needs -cd as well."""
+    (tmp_path / "conf" / "space").mkdir(parents=True)
+    (tmp_path / "conf" / "space" / "mine.yaml").write_text("defaults: [nas_bench_201, _self_]\n")
+    ranking = (NETWORK, COUNT, "seed=3", "-cd", str(tmp_path / "conf"), "space=mine")
+    rank(tmp_path / "whole", *ranking).succeeded()
     for number in (1, 2):
-        shard = f"ranking.shard={number}/2"
-        rank(tmp_path / "shards" / str(number), NETWORK, COUNT, "seed=3", shard).succeeded()
+        rank(tmp_path / "shards" / str(number), *ranking, f"ranking.shard={number}/2").succeeded()
     (tmp_path / "shards" / "2" / "summary.json").rename(tmp_path / "kept")
     refused = script("search", "merge", "shards", cwd=tmp_path)
     assert refused.returncode == 1 and "shard 2/2 is unfinished, with 6 scores. Resume it by" in refused.stderr
     (tmp_path / "kept").rename(tmp_path / "shards" / "2" / "summary.json")
-    merged = script("search", "merge", "shards/2", "shards/1", cwd=tmp_path)
+    failed = script("search", "merge", "shards/1", "shards/2", cwd=tmp_path)
+    assert failed.returncode == 1 and "space=mine is not a choice" in failed.stderr
+    assert not (tmp_path / "shards" / "merged").exists()
+    given = ("-cd", "conf", "ranking.report.resamples=25")
+    merged = script("search", "merge", "shards/2", "shards/1", *given, cwd=tmp_path)
     assert merged.returncode == 0, merged.stderr
     assert "12 architectures" in merged.stdout
     assert rows(tmp_path / "shards" / "merged") == rows(tmp_path / "whole")
