@@ -21,7 +21,7 @@ from nas.architecture.cell import (
     sample_cell,
 )
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
-from nas.nn.macs import count_operations
+from nas.nn.macs import count_operations, count_parameters
 from nas.spaces import generic_notation
 from nas.utils.errors import NasError
 
@@ -120,6 +120,16 @@ class Space(ABC):
         with torch.device("meta"):
             network = self.network(genotype, **self.supernet_size())
         return count_operations(network, self.shape, "macs")
+
+    def count(self, genotype: Genotype, *args: Any, **options: Any) -> tuple[int, int]:
+        """Return the parameters, without an auxiliary head, and the multiply-adds of ``network`` for one input.
+
+        Multiply-adds follow the rule of the space, with biases if ``counts_bias`` is set.
+        """
+        with torch.device("meta"):
+            network = self.network(genotype, *args, **options)
+        rule = "macs_bias" if self.counts_bias else "macs"
+        return count_parameters(network), count_operations(network, self.shape, rule)
 
     def supernet_size(self) -> dict[str, Any]:
         """Return the options of ``network`` that give a genotype the size of the supernet."""

@@ -30,7 +30,6 @@ from nas.executors.base import Executor, Workers
 from nas.executors.serial import Serial
 from nas.plotting.cell import save_cell
 from nas.proxies.ranking.correlation import Values, to_higher_is_better
-from nas.proxies.ranking.measure import published_params_macs
 from nas.proxies.ranking.outputs import PLOT_FILE, SCORES_FILE, plot_ranks, save_plot, write_scores
 from nas.proxies.ranking.ranking import ProxyRanking
 from nas.proxies.ranking.report import BenchmarkAccuracies, RankingReport, best_index, format_report
@@ -147,7 +146,7 @@ def _finish(
     save_plot(_plot(scores, records, accuracies, title), output / PLOT_FILE)
     save_genotype(genotype, output / "genotype.json")
     save_cell(genotype, output)
-    parameters, macs = published_params_macs(ranking.space, genotype)
+    parameters, macs = ranking.space.count(genotype)
     accuracy: float | None = found["best"]["accuracy"]
     values: dict[str, Any] = {
         "mode": "rank_proxies",

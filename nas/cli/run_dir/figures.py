@@ -16,7 +16,7 @@ from nas.callbacks.recording.step_timer import StepTimer
 from nas.cli.run_dir.batch_plan import BatchPlan
 from nas.data.base import ImageData
 from nas.data.kinds import DataSet
-from nas.nn.macs import count_operations, count_parameters
+from nas.nn.macs import count_operations
 from nas.searches.base import SupernetSearch
 from nas.spaces.base import Space
 from nas.training.network_training import Training
@@ -28,13 +28,11 @@ def network_cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, 
 
     ``network_size`` describes the size of this network.
     """
-    with torch.device("meta"):
-        network = space.network(genotype, **options)
-    rule = "macs_bias" if space.counts_bias else "macs"
+    parameters, macs = space.count(genotype, **options)
     return {
-        "parameters": count_parameters(network),
-        "macs": count_operations(network, space.shape, rule),
-        "macs_rule": rule,
+        "parameters": parameters,
+        "macs": macs,
+        "macs_rule": "macs_bias" if space.counts_bias else "macs",
         "network_size": space.describe_size(**options),
     }
 

@@ -8,25 +8,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nas.architecture.cell import Genotype
 from nas.executors.base import Evaluate, Outcome, Task, Workers
 from nas.executors.in_order import in_order
 from nas.executors.serial import attempt
-from nas.nn.macs import count_macs, count_parameters
 from nas.proxies.evaluate import BatchSource, ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.proxies.ranking.candidates import CandidateArchitecture, Candidates
 from nas.proxies.ranking.score_log import ScoreRecord
 from nas.spaces.base import Space
-from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
-from nas.spaces.nas_bench_201.space import NasBench201
-from nas.spaces.nats_size.cost import nats_size_cost
-from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
-CLOSED_FORMS = {NasBench201.notation: nas_bench_201_cost, NatsSize.notation: nats_size_cost}
-"""Parameters and multiply-adds of the published network in closed form, by notation."""
 MAX_FIRST_FAILURES = 8
 """Failed architectures at the start of a ranking after which it ends."""
 
@@ -92,7 +84,7 @@ def chunk_measurement(
 def failed(space: Space, proxy: Proxy, candidate: CandidateArchitecture, error: str) -> Measured:
     """Return the worst possible score for an architecture that cannot be measured."""
     worst = -math.inf if proxy.higher_is_better else math.inf
-    size = published_params_macs(space, candidate.genotype)
+    size = space.count(candidate.genotype)
     return Measured(ScoreRecord(space.native(candidate.genotype), candidate.index, worst, 0.0, *size), error)
 
 
@@ -101,16 +93,8 @@ def measure(space: Space, evaluator: ProxyEvaluator, candidate: CandidateArchite
     began = time.perf_counter()
     score = evaluator(candidate.genotype)
     seconds = round(time.perf_counter() - began, 6)
-    size = published_params_macs(space, candidate.genotype)
+    size = space.count(candidate.genotype)
     return ScoreRecord(space.native(candidate.genotype), candidate.index, score, seconds, *size)
-
-
-def published_params_macs(space: Space, genotype: Genotype) -> tuple[int, int]:
-    """Return parameters and multiply-adds of an architecture's published network."""
-    if genotype.space in CLOSED_FORMS:
-        return CLOSED_FORMS[genotype.space](genotype, space.shape, space.classes)
-    network = space.network(genotype)
-    return count_parameters(network), count_macs(network, space.shape, bias=space.counts_bias)
 
 
 def measure_all(

@@ -13,6 +13,7 @@ from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.nn.ops import OpOptions
 from nas.spaces.base import PROBE_SHAPE, Network, Probe, Shape, Space
+from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
 from nas.spaces.nas_bench_201.network import NasBench201Network
 from nas.spaces.nas_bench_201.notation import CELL, EDGES, NOTATION, OPS, from_index, native, parse
 from nas.utils.errors import NasError
@@ -80,6 +81,10 @@ class NasBench201(Space):
         self.check(genotype)
         cell = CELL.restrict(genotype.cells["cell"])
         return NasBench201Network(cell, MixedEdge, OpOptions(), channels, cells_per_stage, self.shape, self.classes)
+
+    def count(self, genotype: Genotype, channels: int = 16, cells_per_stage: int = 5) -> tuple[int, int]:
+        self.check(genotype)
+        return nas_bench_201_cost(genotype, self.shape, self.classes, channels, cells_per_stage)
 
     def from_index(self, index: int) -> Genotype:
         """Return the architecture with a benchmark index."""

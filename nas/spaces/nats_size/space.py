@@ -8,6 +8,7 @@ from nas.architecture.cell import Cell, Genotype
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.ops import OpOptions
 from nas.spaces.base import Network, Shape, Space
+from nas.spaces.nats_size.cost import nats_size_cost
 from nas.spaces.nats_size.network import SizedNetwork
 from nas.spaces.nats_size.notation import EDGES, LAYERS, NOTATION, WIDTHS, from_index, native, parse, widths_of
 from nas.spaces.nats_size.supernet import Mix, SizedSupernet
@@ -68,6 +69,9 @@ class NatsSize(Space):
     def network(self, genotype: Genotype) -> Network:
         """Build the benchmark's own network. Widths other than the candidates are valid."""
         return SizedNetwork(widths_of(genotype), OpOptions(), OpOptions(), self.shape, self.classes)
+
+    def count(self, genotype: Genotype) -> tuple[int, int]:
+        return nats_size_cost(genotype, self.shape, self.classes)
 
     def from_index(self, index: int) -> Genotype:
         """Return the architecture at a lexicographic index; with the default widths, the benchmark's own index."""

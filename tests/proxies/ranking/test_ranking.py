@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from nas.nn.macs import count_macs, count_parameters
-from nas.proxies.ranking.measure import published_params_macs
 from nas.proxies.ranking.score_log import LOG_FILE, ScoreRecord
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
@@ -25,11 +24,11 @@ def test_scores_are_independent_of_other_candidates(tmp_path: Path) -> None:
     assert make_ranking(seed=1).measure(0).score != first[0].score == make_ranking().measure(0).score
 
 
-def test_published_params_macs_equal_counts() -> None:
+def test_count_of_a_space_equals_that_of_its_network() -> None:
     for space in (SPACE, NatsSize((3, 8, 8), 4)):
         genotype = space.from_index(11)
         network = space.network(genotype)
-        assert published_params_macs(space, genotype) == (
+        assert space.count(genotype) == (
             count_parameters(network),
             count_macs(network, space.shape, bias=True),
         )
