@@ -1,8 +1,9 @@
-"""Tabular benchmarks: stored accuracies of architectures trained from scratch."""
+"""Benchmarks: stored or predicted accuracies of architectures trained from scratch."""
 
 from pathlib import Path
 
-from nas.benchmarks.benchmark import Benchmark
+from nas.benchmarks.benchmark import Benchmark, TabularBenchmark
+from nas.utils.errors import NasError
 
 
 def find_benchmark(root: str | Path, notation: str) -> Benchmark | None:
@@ -14,6 +15,18 @@ def find_benchmark(root: str | Path, notation: str) -> Benchmark | None:
         NasError: If there are several benchmarks of one kind, or a file that bears the notation in its name, or lies in
             a directory of that name, cannot be read.
     """
-    from nas.benchmarks.find import find_table  # imports pyarrow, which is slow to load and rarely needed
+    from nas.benchmarks.find import find_file  # imports pyarrow, which is slow to load and rarely needed
 
-    return find_table(root, notation)
+    return find_file(root, notation)
+
+
+def find_table(root: str | Path, notation: str) -> TabularBenchmark | None:
+    """Return the table of a space's notation in a data directory, None if there is none.
+
+    Raises:
+        NasError: As in ``find_benchmark``, or if the benchmark predicts accuracies and stores none.
+    """
+    found = find_benchmark(root, notation)
+    if found is None or isinstance(found, TabularBenchmark):
+        return found
+    raise NasError(f"benchmark: {found.path} predicts accuracies and contains no table of architectures.")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nas.benchmarks.benchmark import Benchmark
+from nas.benchmarks.benchmark import TabularBenchmark
 from nas.benchmarks.benchmark_spaces import DATASETS, BenchmarkSpace
 from nas.utils.errors import NasError
 from nas.utils.json_lines import read_log
@@ -61,7 +61,7 @@ class AccuracyRangeQuery:
         NasError: if the table has no such accuracies.
     """
 
-    def __init__(self, table: Benchmark, space: BenchmarkSpace) -> None:
+    def __init__(self, table: TabularBenchmark, space: BenchmarkSpace) -> None:
         self.space = space
         self._table = table
         self._rows: dict[Ops, int | None] = {}

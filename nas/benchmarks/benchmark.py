@@ -1,14 +1,18 @@
-"""Interface of a tabular benchmark."""
+"""Interfaces of benchmarks: any benchmark, and tables that store all architectures."""
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.architecture.cell import Genotype
+from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES
+from nas.spaces.base import Space
 from nas.spaces.resolve_genotype import GivenGenotype, resolve_genotype
 from nas.utils.errors import NasError
 
@@ -17,18 +21,19 @@ Values = NDArray[np.float64]
 
 
 class Benchmark(ABC):
-    """Accuracies of the genotypes of a space, trained from scratch by one protocol.
+    """Accuracies of the genotypes of a space, trained from scratch by one protocol: stored, or predicted.
 
-    Data sets are cifar10, cifar100 and imagenet16_120. Splits are ``valid`` and ``test``. A benchmark may also store
-    ``train``, ``valtest`` (the images of both) and, for CIFAR-10, ``test_of_valid_run`` and ``train_of_valid_run``. On
-    CIFAR-10, ``valid`` belongs to networks trained on half of the training images, ``test`` to networks trained on all
-    of them. ``epochs`` is the length of a training with its own schedule; accuracies are those after its last epoch.
-
-    A query takes a ``Genotype``, an architecture string, or the authors' index of an architecture.
+    Data sets, splits and lengths of trainings are those of its ``Description``. ``epochs`` is the length of a training
+    with its own schedule; accuracies are those after its last epoch. A query takes a ``Genotype`` or an architecture
+    string.
     """
 
     notation: str
     """Notation of the space."""
+    path: Path
+    """File of the benchmark."""
+    verified = True
+    """Whether a checksum of the file was compared."""
 
     @overload
     def accuracy(
@@ -44,23 +49,61 @@ class Benchmark(ABC):
     def accuracy(
         self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, seed: Seed
     ) -> float | tuple[float, ...]:
-        """Return the accuracy in percent: mean over the stored seeds, one value per seed, or that of one seed.
+        """Return the accuracy in percent: mean over the seeds, one value per seed, or that of one seed.
+
+        The seeds of predictions are the models of the ensemble.
 
         Raises:
-            NasError: If the benchmark does not store it, with the stored alternatives, or the genotype is not of the
-                space.
+            NasError: If the benchmark does not contain it, with the available alternatives, or the genotype is not of
+                the space.
         """
 
     @abstractmethod
-    def accuracies(self, dataset: str, split: str, epochs: int, seed: Literal["mean"] | int) -> Values:
-        """Return the accuracies of all architectures [rows] in percent; NaN if not stored. Read-only."""
+    def check(self, dataset: str, split: str, epochs: int, seed: Seed) -> None:
+        """Raise NasError with the available alternatives if no architecture has such accuracies."""
+
+    @abstractmethod
+    def check_space(self, space: Space) -> None:
+        """Raise NasError if the benchmark excludes genotypes of a space by their ops or edges."""
 
     @abstractmethod
     def simulated_seconds(self, genotype: GivenGenotype, dataset: str, epochs: int) -> float:
         """Return the seconds of a training of ``epochs`` epochs and one validation pass after it.
 
-        On CIFAR-10 it is the training on half of the images. Raises NasError like ``accuracy``.
+        On CIFAR-10 it is the training on the images without the validation images. Raises NasError like ``accuracy``.
         """
+
+    def sample_accuracy(
+        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, rng: random.Random
+    ) -> float:
+        """Return the accuracy in percent of one training: that of a random seed. Raises NasError like ``accuracy``."""
+        return rng.choice(self.accuracy(genotype, dataset, split, epochs, "each"))
+
+    def best_accuracy(self, dataset: str, split: str, epochs: int) -> float | None:
+        """Return the highest accuracy of all architectures, averaged over seeds; None if it is unknown."""
+        return None
+
+    def genotype(self, given: GivenGenotype) -> Genotype:
+        """Return the genotype of a string, an index or a value. Raise NasError if it is none, or not stored."""
+        return resolve_genotype(given, self._from_index)
+
+    def _from_index(self, index: int) -> Genotype:
+        raise NasError(f"index={index}: the architectures of this benchmark have no indices. Give a genotype.")
+
+
+class TabularBenchmark(Benchmark):
+    """Stored accuracies of all architectures of a finite space.
+
+    On NAS-Bench-201 and the NATS-Bench size space, data sets are cifar10, cifar100 and imagenet16_120. Splits are
+    ``valid`` and ``test``. A benchmark may also store ``train``, ``valtest`` (the images of both) and, for CIFAR-10,
+    ``test_of_valid_run`` and ``train_of_valid_run``. On CIFAR-10, ``valid`` belongs to networks trained on half of the
+    training images, ``test`` to networks trained on all of them. A query also takes the authors' index of an
+    architecture.
+    """
+
+    @abstractmethod
+    def accuracies(self, dataset: str, split: str, epochs: int, seed: Literal["mean"] | int) -> Values:
+        """Return the accuracies of all architectures [rows] in percent; NaN if not stored. Read-only."""
 
     @abstractmethod
     def latency(self, genotype: GivenGenotype, dataset: str) -> float:
@@ -82,14 +125,27 @@ class Benchmark(ABC):
     def index(self, row: int) -> int:
         """Return the authors' index of the architecture of a row."""
 
-    def genotype(self, given: GivenGenotype) -> Genotype:
-        """Return the genotype of a string, an index or a value. Raise NasError if it is none, or not stored."""
-        return resolve_genotype(given, self._from_index)
+    def check(self, dataset: str, split: str, epochs: int, seed: Seed) -> None:
+        self.accuracies(dataset, split, epochs, "mean" if seed == "each" else seed)
+
+    def check_space(self, space: Space) -> None:
+        self.rows(space)
+
+    def rows(self, space: Space) -> NDArray[np.int64]:
+        """Return the rows [genotypes] of all genotypes of a space. Raise NasError if one is not stored."""
+        whole = BENCHMARK_SPACES[self.notation]
+        if len(self) == whole.size and all(set(cell.ops) == set(whole.ops) for cell in space.cells.values()):
+            return np.arange(len(self))
+        return np.array([self.row(genotype) for genotype in map(space.from_index, range(space.size or 0))])
+
+    def best_accuracy(self, dataset: str, split: str, epochs: int) -> float | None:
+        column = self.accuracies(dataset, split, epochs, "mean")
+        return None if np.isnan(column).all() else float(np.nanmax(column))
 
     def _from_index(self, index: int) -> Genotype:
         for row in range(len(self)):
             if self.index(row) == index:
-                return resolve_genotype(self.architecture(row), self._from_index)
+                return resolve_genotype(self.architecture(row), super()._from_index)
         raise NasError(f"index={index}: the benchmark has {len(self):,} architectures, none of this index.")
 
     @abstractmethod

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from nas.architecture.cell import Genotype, format_links
 from nas.spaces.base import Shape
@@ -110,9 +109,3 @@ BENCHMARK_SPACES: Mapping[str, BenchmarkSpace] = {
     )
 }
 """Spaces of the benchmarks by notation."""
-
-
-def table_directories(root: str | Path, notation: str) -> list[Path]:
-    """Return the directories that may contain the table of a space: ``root`` and ``root``/NOTATION."""
-    base = Path(root).expanduser()
-    return [base, base / notation]

@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,19 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from nas.benchmarks import parquet_schema, read_release
 from nas.benchmarks.checksum import encode_table
+from nas.benchmarks.nas_bench_301.convert import has_models, read_surrogates
 from nas.benchmarks.records import RecordColumns
 from nas.utils.errors import NasError, one_line
+
+Reader = Callable[[Path, bool, read_release.Progress], tuple[pa.Table, str]]
+"""Reads a source, partial or not, and reports progress; returns a table and a description of its contents."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m nas convert",
-        description="Convert a NATS-Bench directory or .pickle.pbz2, or a NAS-Bench-201 .pth, to one Parquet file.",
+        description="Convert a published benchmark to one Parquet file: NATS-Bench, NAS-Bench-201 or NAS-Bench-301.",
     )
     parser.add_argument("source", metavar="SRC", type=Path, help="as downloaded, such as NATS-tss-v1_0-3ffb9-simple")
     parser.add_argument("destination", metavar="DEST", type=Path, help="such as data/nas_bench_201.parquet")
@@ -72,7 +76,7 @@ def convert(
     if destination.suffix != ".parquet":
         raise NasError(f"DEST: {destination} must end with .parquet, so that a search finds it.")
     write_table(pa.table({}), destination, keep=False)  # fail before minutes of reading
-    release = read_release.release_name(source, name)
+    release, read = find_reader(source, name)
     bar = Progress(
         *(TextColumn(release), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()),
         console=Console(stderr=True),
@@ -81,11 +85,27 @@ def convert(
     )
     with bar:
         task = bar.add_task(release)
-        columns = read_release.read_release(
-            source, release, partial, lambda n, total: bar.update(task, completed=n, total=total)
-        )
-    write_table(to_table(columns, release), destination)
-    return f"wrote {destination}: {_contents(columns)}, {destination.stat().st_size / 1e6:.1f} MB, from {release}"
+        table, contents = read(source, partial, lambda n, total: bar.update(task, completed=n, total=total))
+    write_table(table, destination)
+    return f"wrote {destination}: {contents}, {destination.stat().st_size / 1e6:.1f} MB, from {release}"
+
+
+def find_reader(source: Path, name: str | None) -> tuple[str, Reader]:
+    """Return the release of a source and its reader. Raise NasError if it is not supported.
+
+    Args:
+        source: Published file or directory.
+        name: Release of a renamed source, None to use the name of the source.
+    """
+    if has_models(source):
+        return source.name, lambda path, partial, progress: read_surrogates(path, progress)
+    release = read_release.release_name(source, name)
+
+    def read(path: Path, partial: bool, progress: read_release.Progress) -> tuple[pa.Table, str]:
+        columns = read_release.read_release(path, release, partial, progress)
+        return to_table(columns, release), _contents(columns)
+
+    return release, read
 
 
 def to_table(columns: RecordColumns, release: str) -> pa.Table:

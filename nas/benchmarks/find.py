@@ -1,22 +1,30 @@
-"""Location of benchmark tables in a data directory."""
+"""Location of benchmark files in a data directory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from nas.benchmarks import checksum
-from nas.benchmarks.benchmark import Benchmark
-from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, table_directories
+from nas.benchmarks.benchmark import Benchmark, TabularBenchmark
+from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES
 from nas.benchmarks.converted_table import ConvertedTable, notation_of
+from nas.benchmarks.descriptions import benchmark_directories
 from nas.benchmarks.nas_bench_201_means import INDEX_AND_NAME, NasBench201Means
+from nas.benchmarks.nas_bench_301.benchmark import NasBench301
 from nas.benchmarks.parquet_table import open_parquet
 from nas.utils.errors import NasError
 
+READERS: Mapping[str, Callable[[Path, pq.ParquetFile], Benchmark]] = {
+    **dict.fromkeys(BENCHMARK_SPACES, ConvertedTable),
+    NasBench301.notation: NasBench301,
+}
+"""Reader of the converted benchmark of each space, by notation; it takes the path and the open file."""
 
-def find_table(root: str | Path, notation: str) -> Benchmark | None:
+
+def find_file(root: str | Path, notation: str) -> Benchmark | None:
     """Implement ``nas.benchmarks.find_benchmark``."""
     converted: list[Path] = []
     means: list[Path] = []
@@ -30,16 +38,26 @@ def find_table(root: str | Path, notation: str) -> Benchmark | None:
         if len(found) > 1:
             raise NasError(f"benchmark: {' and '.join(map(str, found))} are both of {notation}. Keep one of them.")
     if converted:
-        return ConvertedTable(converted[0])
+        return open_benchmark(converted[0])
     return NasBench201Means(means[0]) if means else None
 
 
-def open_table(path: str | Path) -> Benchmark:
+def open_benchmark(path: str | Path) -> Benchmark:
     """Open a converted benchmark or the table of NAS-Bench-201 means. Raise NasError if the file is neither."""
     path = Path(path).expanduser()
     file: pq.ParquetFile = open_parquet(path)
-    converted = notation_of(file.schema_arrow) is not None or checksum.stored_checksum(file) is not None
-    return ConvertedTable(path, file) if converted else NasBench201Means(path, file)
+    notation = notation_of(file.schema_arrow)
+    if notation is None and checksum.stored_checksum(file) is None:
+        return NasBench201Means(path, file)
+    return READERS.get(notation or "", ConvertedTable)(path, file)
+
+
+def open_table(path: str | Path) -> TabularBenchmark:
+    """Open a benchmark that is a table. Raise NasError if the file is none."""
+    found = open_benchmark(path)
+    if not isinstance(found, TabularBenchmark):
+        raise NasError(f"benchmark: {path} predicts accuracies and contains no table of architectures.")
+    return found
 
 
 def unreadable_files(root: str | Path, notation: str) -> list[Path]:
@@ -54,7 +72,7 @@ def unreadable_files(root: str | Path, notation: str) -> list[Path]:
 
 
 def _candidate_files(root: str | Path, notation: str) -> Iterator[Path]:
-    for directory in table_directories(root, notation):
+    for directory in benchmark_directories(root, notation):
         yield from sorted(path for path in directory.glob("*.parquet") if path.is_file() or not path.exists())
 
 
@@ -72,6 +90,6 @@ def _read_schema(path: Path, notation: str) -> tuple[list[str], str | None]:
         return [], None
     schema, stored = file.schema_arrow, checksum.stored_checksum(file)
     found = notation_of(schema)
-    if stored is not None and found not in BENCHMARK_SPACES:
+    if stored is not None and found not in READERS:
         checksum.verify(path, stored)
     return schema.names, found

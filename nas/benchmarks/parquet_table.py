@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nas.architecture.cell import CellGenotype, Genotype
-from nas.benchmarks.benchmark import Benchmark, Seed, Values
+from nas.benchmarks.benchmark import Seed, TabularBenchmark, Values
 from nas.benchmarks.benchmark_spaces import DATASETS, BenchmarkSpace
 from nas.spaces.notation import parse_genotype
 from nas.spaces.resolve_genotype import GivenGenotype
@@ -49,7 +49,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         raise NasError(f"benchmark: {path} cannot be read as Parquet ({reason[0]})") from None
 
 
-class ParquetTable(Benchmark):
+class ParquetTable(TabularBenchmark):
     """Base class of the readers. A repeated query only looks up the genotype's row and a number.
 
     Args:

@@ -68,8 +68,9 @@ def release_name(source: Path, given: str | None) -> str:
     if name not in RELEASES:
         raise NasError(
             f"SRC: '{name}' ({source}) is not a supported release. Supported are NATS-tss-v1_0-3ffb9-simple, "
-            "NATS-sss-v1_0-50262-simple (or their .pickle.pbz2), NAS-Bench-201-v1_0-e61699.pth and "
-            "NAS-Bench-201-v1_1-096897.pth. Use --as NAME for a renamed file."
+            "NATS-sss-v1_0-50262-simple (or their .pickle.pbz2), NAS-Bench-201-v1_0-e61699.pth, "
+            "NAS-Bench-201-v1_1-096897.pth and the directory nb_models of NAS-Bench-301 with xgb_v1.0 in it. Use "
+            "--as NAME for a renamed file."
         )
     return name
 

@@ -182,6 +182,6 @@ def figures_of(summary: Mapping[str, Any]) -> Iterator[Figure]:
 
 
 def _benchmark_dataset(summary: Mapping[str, Any]) -> str:
-    """Return the data set of ``benchmark/valid``, empty if it is unknown."""
-    name = text_of(summary, "benchmark_of").partition(",")[0]
-    return name if name in DATASETS else ""
+    """Return the data set of ``benchmark/valid``, empty if it is unknown or the accuracy is predicted."""
+    name, _, protocol = text_of(summary, "benchmark_of").partition(",")
+    return name if name in DATASETS and "predicted" not in protocol else ""

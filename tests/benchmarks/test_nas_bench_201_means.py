@@ -155,7 +155,7 @@ def test_opening_and_queries_are_fast_and_small(means: Benchmark) -> None:
 import time, torch, pyarrow.parquet, nas.benchmarks.find as find
 def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
 before, began = resident(), time.process_time()
-table = find.find_table({str(shared_data())!r}, "nas_bench_201")
+table = find.find_file({str(shared_data())!r}, "nas_bench_201")
 table.accuracies("cifar10", "test", 200, "mean")
 print(time.process_time() - began, resident() - before)
 """

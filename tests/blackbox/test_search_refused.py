@@ -56,7 +56,7 @@ def test_search_refuses_missing_benchmark_before_writing(tmp_path: Path) -> None
     run("search", *there, "method.repetitions=3").refused("there is no table of space 'nas_bench_201'")
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists(), "nothing was written"
     elsewhere = [*there[:-1], f"paths.benchmark={tmp_path}/tables", f"hydra.run.dir={tmp_path}/c"]
-    run("search", *elsewhere).refused(f"no table of space 'nas_bench_201' in {tmp_path}/tables")
+    run("search", *elsewhere).refused(f"no table of space 'nas_bench_201' (NAS-Bench-201) in {tmp_path}/tables")
 
 
 def test_repetitions_refuse_other_precision(tmp_path: Path) -> None:
@@ -71,7 +71,8 @@ NOT_STORED = {
     "evaluator.split=vald": ["unknown split of cifar10 'vald': did you mean 'valid'?"],
     "evaluator.benchmark_seed=random": ["evaluator.benchmark_seed=random: seed=each", "only the mean over seeds"],
     "evaluator.epoch=12": ["evaluator.epoch", "evaluator.epochs"],
-    "space=darts": ["space 'darts' has no benchmark, only nas_bench_201 and nats_size have"],
+    "space=darts": ["there is no table of space 'darts' (NAS-Bench-301)"],
+    "space=shufflenet": ["space 'shufflenet' has no benchmark, only nas_bench_201, nats_size and darts have"],
 }
 
 

@@ -1,4 +1,4 @@
-"""Evaluation by a tabular benchmark."""
+"""Evaluation by a benchmark, tabular or predicted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nas import benchmarks
-from nas.benchmarks.benchmark import Benchmark, Values
-from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, DATASETS
+from nas.benchmarks.benchmark import Benchmark, TabularBenchmark, Values
+from nas.benchmarks.descriptions import BENCHMARKS
 from nas.blackbox.evaluator import Evaluator, QueryResult, check_fidelities
 from nas.data.base import ImageData
 from nas.spaces.base import Space
@@ -21,30 +20,28 @@ from nas.spaces.resolve_genotype import GivenGenotype
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, SEED, check_ranges
 
-SPLITS = ("valid", "test")
-Rows = NDArray[np.int64]
-
 
 @check_ranges(epochs=COUNT, report_epochs=COUNT, fidelities=COUNT, seed=SEED)
 class BenchmarkQuery(Evaluator):
-    """Stored accuracy of a genotype, at the simulated cost of one training and one validation pass.
+    """Stored or predicted accuracy of a genotype, at the simulated cost of one training and one validation pass.
 
     Args:
         space: Search space; the benchmark must contain all of its genotypes.
         data: Not used.
         device: Not used.
-        root: Directory of the benchmark's table, or its parent.
-        dataset: cifar10, cifar100 or imagenet16_120.
+        root: Directory of the benchmark's file, or its parent.
+        dataset: Data set or task of the benchmark: cifar10, cifar100 or imagenet16_120 on NAS-Bench-201.
         split: ``valid`` or ``test``; a search should use ``valid``.
-        epochs: Length of the trainings that are looked up: 12 or 200 on NAS-Bench-201.
+        epochs: Length of the trainings that are looked up: 12 or 200 on NAS-Bench-201. None selects the usual length of
+            searches on the benchmark: 12 on NAS-Bench-201, 100 on NAS-Bench-301.
         benchmark_seed: Training seed to look up: ``mean`` over the stored seeds, a number, or ``random``, which samples
-            a stored seed per query.
+            a stored seed per query. ``random`` samples from the predicted distribution on NAS-Bench-301.
         report_epochs: Length of the trainings in ``reported_accuracies``; None selects the usual length in papers.
         seed: Seed of the samples of ``random``.
         fidelities: Increasing training lengths that replace ``epochs``; each query selects one of them.
 
     Raises:
-        NasError: If there is no table of the space, or if it lacks a requested accuracy of any genotype.
+        NasError: If there is no benchmark of the space, or if it lacks a requested accuracy of any genotype.
     """
 
     label = "validation accuracy (%)"
@@ -58,36 +55,42 @@ class BenchmarkQuery(Evaluator):
         root: str = "data",
         dataset: str = "cifar10",
         split: str = "valid",
-        epochs: int = 12,
+        epochs: int | None = None,
         benchmark_seed: str | int = "mean",
         report_epochs: int | None = None,
         seed: int = 0,
         fidelities: Sequence[int] | None = None,
     ) -> None:
-        if dataset not in DATASETS:
+        if space.notation not in BENCHMARKS:
+            raise _no_benchmark(space.notation)
+        about = BENCHMARKS[space.notation]
+        if dataset not in about.datasets:
             raise NasError(
-                f"evaluator.dataset={dataset}: the benchmarks contain {', '.join(DATASETS)}. Set "
-                "dataset=cifar10, whose images are not read, or evaluator.dataset."
+                f"evaluator.dataset={dataset}: {about.title} has {', '.join(about.datasets)}. Set "
+                + ("dataset=cifar10, whose images are not read, or " if "cifar10" in about.datasets else "")
+                + "evaluator.dataset."
             )
-        table = benchmarks.find_benchmark(root, space.notation) if space.notation in BENCHMARK_SPACES else None
+        table = benchmarks.find_benchmark(root, space.notation)
         if table is None:
-            raise _no_table(root, space.notation)
+            raise _no_file(root, space.notation)
         if benchmark_seed not in ("mean", "random") and benchmark_seed not in COUNT_OR_ZERO:
             raise NasError(f"evaluator.benchmark_seed={benchmark_seed}: use mean, random or a seed number.")
         self.space = space
         self.table: Benchmark = table
-        self.dataset, self.split, self.epochs, self.benchmark_seed = dataset, split, epochs, benchmark_seed
-        self.report_epochs = BENCHMARK_SPACES[space.notation].epochs if report_epochs is None else report_epochs
+        self.dataset, self.split, self.benchmark_seed = dataset, split, benchmark_seed
+        self.about = about
+        self.epochs = about.query_epochs if epochs is None else epochs
+        self.report_epochs = about.report_epochs if report_epochs is None else report_epochs
         self.fidelities = check_fidelities(fidelities)
         self.label = self.label_at(None)
         self._best: dict[str, float] | None = None
-        self._rows: Rows | None = None
         self.reset(seed)
         self._check(report_epochs is not None)
 
     def label_at(self, fidelity: int | None) -> str:
         lengths = (self.fidelities or (self.epochs,)) if fidelity is None else (fidelity,)
-        return f"{self.dataset} {self.split} accuracy after {' or '.join(map(str, lengths))} epochs (%)"
+        predicted = "predicted " if self.about.predicted else ""
+        return f"{predicted}{self.dataset} {self.split} accuracy after {' or '.join(map(str, lengths))} epochs (%)"
 
     def _check(self, report_epochs_given: bool) -> None:
         """Raise NasError before the search starts if the table lacks an accuracy that a query may request."""
@@ -99,17 +102,32 @@ class BenchmarkQuery(Evaluator):
                 raise NasError(f"evaluator{option}: {str(error).removeprefix('benchmark: ')}") from None
         if report_epochs_given and not any(self._columns()):
             try:
-                self.table.accuracies(self.dataset, "test", self.report_epochs, "mean")
+                self.table.check(self.dataset, "test", self.report_epochs, "mean")
             except NasError as error:
                 raise NasError(f"evaluator.report_epochs={self.report_epochs}: {error}") from None
 
     def _check_length(self, epochs: int) -> None:
         seed: Any = "mean" if self.benchmark_seed == "random" else self.benchmark_seed
         try:
-            values = self.table.accuracies(self.dataset, self.split, epochs, seed)
+            self.table.check(self.dataset, self.split, epochs, seed)
         except NasError as error:
             raise self._with_seed_option(error) from None
-        stored = np.isfinite(values[self._space_rows()])
+        self.table.check_space(self.space)
+        if isinstance(self.table, TabularBenchmark):
+            self._check_stored(self.table, epochs, seed)
+            first = self.space.parse(self.table.architecture(int(self.table.rows(self.space)[0])))
+        else:
+            first = self.space.sample(random.Random(0))
+        self.table.simulated_seconds(first, self.dataset, epochs)
+        if self.benchmark_seed == "random":
+            try:
+                self.table.accuracy(first, self.dataset, self.split, epochs, "each")
+            except NasError as error:
+                raise self._with_seed_option(error) from None
+
+    def _check_stored(self, table: TabularBenchmark, epochs: int, seed: Any) -> None:
+        """Raise NasError if the table lacks the accuracy of a genotype of the space."""
+        stored = np.isfinite(table.accuracies(self.dataset, self.split, epochs, seed)[table.rows(self.space)])
         if not stored.all():
             single = self.benchmark_seed not in ("mean", "random")
             of_seed = f" with seed {self.benchmark_seed}" if single else ""
@@ -118,29 +136,11 @@ class BenchmarkQuery(Evaluator):
                 f"the table has {self.dataset} {self.split} accuracy after {epochs} epochs{of_seed} for only "
                 f"{stored.sum():,} of the {stored.size:,} architectures of space '{self.space.name}'. {fix}"
             )
-        first = self.space.parse(self.table.architecture(int(self._space_rows()[0])))
-        self.table.simulated_seconds(first, self.dataset, epochs)
-        if self.benchmark_seed == "random":
-            try:
-                self.table.accuracy(first, self.dataset, self.split, epochs, "each")
-            except NasError as error:
-                raise self._with_seed_option(error) from None
 
     def _with_seed_option(self, error: NasError) -> NasError:
         if self.benchmark_seed == "mean":
             return error
         return NasError(f"evaluator.benchmark_seed={self.benchmark_seed}: {error}")
-
-    def _space_rows(self) -> Rows:
-        """Return the rows [genotypes] of the space's genotypes. Raise NasError if the table lacks one."""
-        if self._rows is None:
-            space, whole, count = self.space, BENCHMARK_SPACES[self.space.notation], len(self.table)
-            if count == whole.size and all(set(cell.ops) == set(whole.ops) for cell in space.cells.values()):
-                self._rows = np.arange(count)
-            else:
-                genotypes = map(space.from_index, range(space.size or 0))
-                self._rows = np.array([self.table.row(genotype) for genotype in genotypes])
-        return self._rows
 
     def reset(self, seed: int) -> None:
         # A separate stream: the strategy samples from Random(seed) with the same seed.
@@ -158,12 +158,15 @@ class BenchmarkQuery(Evaluator):
         genotype = self.table.genotype(genotype)
         epochs = self.epochs if fidelity is None else fidelity
         seconds = self.table.simulated_seconds(genotype, self.dataset, epochs)
-        seed: Any = "each" if self.benchmark_seed == "random" else self.benchmark_seed
         try:
-            found = self.table.accuracy(genotype, self.dataset, self.split, epochs, seed)
+            if self.benchmark_seed == "random":
+                value = self.table.sample_accuracy(genotype, self.dataset, self.split, epochs, self._rng)
+            else:
+                seed: Any = self.benchmark_seed
+                value = self.table.accuracy(genotype, self.dataset, self.split, epochs, seed)
         except NasError as error:
             raise self._with_seed_option(error) from None
-        return QueryResult(self._rng.choice(found) if self.benchmark_seed == "random" else found, seconds)
+        return QueryResult(value, seconds)
 
     def reported_accuracies(self, genotype: GivenGenotype) -> dict[str, float]:
         """Return the stored validation and test accuracies after ``report_epochs`` epochs, means over seeds.
@@ -171,8 +174,8 @@ class BenchmarkQuery(Evaluator):
         The keys are DATASET/SPLIT.
         """
         genotype, found = self.table.genotype(genotype), {}
-        for dataset in DATASETS:
-            for split in SPLITS:
+        for dataset in self.about.datasets:
+            for split in self.about.splits:
                 try:
                     value = self.table.accuracy(genotype, dataset, split, self.report_epochs, "mean")
                 except NasError:
@@ -183,30 +186,36 @@ class BenchmarkQuery(Evaluator):
 
     def best_accuracies(self) -> dict[str, float]:
         if self._best is None:
-            columns = {name: values[self._space_rows()] for name, values in self._columns()}
+            columns = dict(self._columns())
             self._best = {n: float(values.max()) for n, values in columns.items() if np.isfinite(values).all()}
         return self._best
 
     def _columns(self) -> Iterator[tuple[str, Values]]:
-        """Yield the reported accuracies of all architectures, by the keys of ``reported_accuracies``."""
-        for dataset in DATASETS:
-            for split in SPLITS:
+        """Yield the reported accuracies of the space's genotypes, by the keys of ``reported_accuracies``."""
+        if not isinstance(self.table, TabularBenchmark):
+            return
+        rows = self.table.rows(self.space)
+        for dataset in self.about.datasets:
+            for split in self.about.splits:
                 try:
-                    yield f"{dataset}/{split}", self.table.accuracies(dataset, split, self.report_epochs, "mean")
+                    yield f"{dataset}/{split}", self.table.accuracies(dataset, split, self.report_epochs, "mean")[rows]
                 except NasError:
                     continue
 
 
-def _no_table(root: str, notation: str) -> NasError:
-    if notation not in BENCHMARK_SPACES:
-        return NasError(
-            f"evaluator=benchmark: space '{notation}' has no benchmark, only {' and '.join(BENCHMARK_SPACES)} have. "
-            "Set evaluator=zero_cost, supernet or training."
-        )
+def _no_benchmark(notation: str) -> NasError:
+    *others, last = BENCHMARKS
+    return NasError(
+        f"evaluator=benchmark: space '{notation}' has no benchmark, only {', '.join(others)} and {last} have. Set "
+        "evaluator=zero_cost, supernet or training."
+    )
+
+
+def _no_file(root: str, notation: str) -> NasError:
     from nas.benchmarks.find import unreadable_files  # imports pyarrow, which is slow to load
 
     broken = "".join(f"; {path.name} in it cannot be read" for path in unreadable_files(root, notation))
     return NasError(
-        f"evaluator=benchmark: there is no table of space '{notation}' in {root} or {root}/{notation}{broken}. Set "
-        "paths.benchmark or paths.data to its directory."
+        f"evaluator=benchmark: there is no table of space '{notation}' ({BENCHMARKS[notation].title}) in {root} or "
+        f"{root}/{notation}{broken}. Set paths.benchmark or paths.data to its directory."
     )

@@ -125,7 +125,7 @@ def check_search(module: pl.LightningModule) -> None:
 def open_query(root: str | Path, notation: str) -> AccuracyRangeQuery:
     """Open the benchmark table of a space. Raises NasError if it is missing or has no test accuracies."""
     space = BENCHMARK_SPACES[notation]
-    table = benchmarks.find_benchmark(root, notation)
+    table = benchmarks.find_table(root, notation)
     if table is None:
         raise NasError(f"paths.benchmark={root}: no table of {space.title} found. Set paths.benchmark=DIR.")
     return AccuracyRangeQuery(table, space)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import math
 
-import numpy as np
 import pytorch_lightning as pl
 
 from nas import benchmarks
 from nas.architecture.cell import Genotype
-from nas.benchmarks.benchmark import Benchmark, Values
-from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, DATASETS, BenchmarkSpace, table_directories
+from nas.benchmarks.benchmark import Benchmark
+from nas.benchmarks.descriptions import BENCHMARKS, Description, benchmark_directories
 from nas.searches.base import Search
 from nas.utils.errors import NasError
 
@@ -22,11 +20,12 @@ class BenchmarkAccuracy(pl.Callback):
     """Log ``benchmark/valid`` and ``benchmark/test``: accuracies in percent of the current genotype.
 
     The accuracies are those of a training from scratch with the length that papers report, averaged over seeds: 200
-    epochs on NAS-Bench-201, 90 on the NATS-Bench size space. They never influence the search. Only the first rank
-    reads the table. Values that the table does not contain are not logged.
+    epochs on NAS-Bench-201, 90 on the NATS-Bench size space. In the DARTS space, NAS-Bench-301 predicts
+    ``benchmark/valid`` after 100 epochs. They never influence the search. Only the first rank reads the benchmark.
+    Values that the benchmark does not contain are not logged.
 
     Args:
-        root: directory with the benchmark tables.
+        root: directory with the benchmark files.
         dataset: data set of the search; cifar10 is used instead if the benchmark does not contain it.
     """
 
@@ -35,18 +34,17 @@ class BenchmarkAccuracy(pl.Callback):
         self.dataset = dataset
         self.description = ""
         """Data set, length of training and averaging of the logged accuracies."""
-        self._table: Benchmark | None = None
-        self._columns: dict[str, Values] = {}
-        self._epochs = 0
+        self._benchmark: Benchmark | None = None
+        self._dataset = dataset
         self._splits: tuple[str, ...] = ()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        space = BENCHMARK_SPACES.get(pl_module.space.notation) if isinstance(pl_module, Search) else None
-        if space is None:
+        notation = pl_module.space.notation if isinstance(pl_module, Search) else ""
+        if notation not in BENCHMARKS:
             return
         if trainer.is_global_zero:
-            log.info("benchmark      %s", self._open(space))
-        self._splits = trainer.strategy.broadcast(tuple(self._columns))
+            log.info("benchmark      %s", self._open(notation))
+        self._splits = trainer.strategy.broadcast(self._splits)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self._splits or not isinstance(pl_module, Search):
@@ -56,55 +54,67 @@ class BenchmarkAccuracy(pl.Callback):
 
     def accuracies(self, genotype: Genotype) -> dict[str, float]:
         """Return the benchmark accuracies of a genotype by metric name. Empty on ranks other than the first."""
-        if self._table is None:
-            return {}
-        try:
-            row = self._table.row(genotype)
-        except NasError:  # the table covers a part of the space only
-            return {}
-        found = {f"benchmark/{split}": float(column[row]) for split, column in self._columns.items()}
-        return {name: value for name, value in found.items() if not math.isnan(value)}
+        found = {}
+        for split in self._splits if self._benchmark is not None else ():
+            value = self._accuracy(genotype, self._dataset, split)
+            if value is not None:
+                found[f"benchmark/{split}"] = value
+        return found
 
     def test_accuracies(self, genotype: Genotype) -> dict[str, float]:
         """Return the test accuracies of a genotype on all data sets of the benchmark, by ``DATASET/test``."""
         found = {}
-        for dataset in DATASETS if self._table is not None else ():
-            assert self._table is not None
-            try:
-                value = self._table.accuracy(genotype, dataset, "test", self._epochs, "mean")
-            except NasError:  # the table has no such accuracy
-                continue
-            if not math.isnan(value):
-                found[f"{dataset}/test"] = float(value)
+        for dataset in self._description().datasets if self._benchmark is not None else ():
+            value = self._accuracy(genotype, dataset, "test")
+            if value is not None:
+                found[f"{dataset}/test"] = value
         return found
 
     def best(self) -> dict[str, float]:
-        """Return the best accuracy of all architectures of the table by metric name; empty without a table."""
-        return {
-            f"benchmark/{split}": float(np.nanmax(column))
-            for split, column in self._columns.items()
-            if not np.isnan(column).all()
-        }
+        """Return the best accuracy of all stored architectures by metric name; empty if it is unknown."""
+        found = {}
+        for split in self._splits if self._benchmark is not None else ():
+            assert self._benchmark is not None
+            value = self._benchmark.best_accuracy(self._dataset, split, self._description().report_epochs)
+            if value is not None:
+                found[f"benchmark/{split}"] = value
+        return found
 
-    def _open(self, space: BenchmarkSpace) -> str:
-        """Open the table and return the line to log about it."""
+    def _open(self, notation: str) -> str:
+        """Open the benchmark and return the line to log about it."""
+        about = BENCHMARKS[notation]
         try:
-            table = benchmarks.find_benchmark(self.root, space.notation)
+            benchmark = benchmarks.find_benchmark(self.root, notation)
         except NasError as error:
             return f"not available: {error}"
-        if table is None:
-            where = " or ".join(map(str, table_directories(self.root, space.notation)))
+        if benchmark is None:
+            where = " or ".join(map(str, benchmark_directories(self.root, notation)))
             return (
-                f"{space.title} table not found in {where}; benchmark accuracy will not be logged (set paths.benchmark)"
+                f"{about.title} table not found in {where}; benchmark accuracy will not be logged (set paths.benchmark)"
             )
-        dataset = self.dataset if self.dataset in DATASETS else "cifar10"
-        columns = {}
-        for split in ("valid", "test"):
-            try:
-                columns[split] = table.accuracies(dataset, split, space.epochs, "mean")
-            except NasError:  # the table has no such accuracies
-                continue
-        self._table, self._columns, self._epochs = table, columns, space.epochs
-        self.description = f"{dataset}, {space.epochs} epochs, mean over seeds"
-        instead = "" if dataset == self.dataset else f" (it has no {self.dataset})"
-        return f"{space.title}: accuracies on {self.description}{instead}"
+        self._benchmark = benchmark
+        self._dataset = self.dataset if self.dataset in about.datasets else about.datasets[0]
+        self._splits = tuple(split for split in about.splits if self._has(split))
+        self.description = about.describe(self._dataset)
+        instead = "" if self._dataset == self.dataset else f" (it has no {self.dataset})"
+        return f"{about.title}: accuracies on {self.description}{instead}"
+
+    def _description(self) -> Description:
+        assert self._benchmark is not None
+        return BENCHMARKS[self._benchmark.notation]
+
+    def _has(self, split: str) -> bool:
+        assert self._benchmark is not None
+        try:
+            self._benchmark.check(self._dataset, split, self._description().report_epochs, "mean")
+        except NasError:
+            return False
+        return True
+
+    def _accuracy(self, genotype: Genotype, dataset: str, split: str) -> float | None:
+        """Return an accuracy, None if the benchmark does not contain it."""
+        assert self._benchmark is not None
+        try:
+            return float(self._benchmark.accuracy(genotype, dataset, split, self._description().report_epochs, "mean"))
+        except NasError:
+            return None

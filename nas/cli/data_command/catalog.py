@@ -46,8 +46,10 @@ class Entry:
         archive: archive that holds the files instead.
         folder: directory of files that are not downloaded, in the data directory.
         checksums: md5 sums of the files in ``folder``, by name; empty if unknown.
-        notation: notation of the space of a benchmark table; "" for a data set.
+        notation: notation of the space of a benchmark; "" for a data set.
+        table: name of the file of a converted benchmark; "" for its notation.
         drive: release of a benchmark.
+        convert: published file or directory of a benchmark that the user downloads.
         source: address of files that a program cannot download.
         note: remark on data that needs no download.
     """
@@ -59,9 +61,16 @@ class Entry:
     folder: str = ""
     checksums: Mapping[str, str] | None = None
     notation: str = ""
+    table: str = ""
     drive: DriveFile | None = None
+    convert: str = ""
     source: str = ""
     note: str = ""
+
+    @property
+    def table_name(self) -> str:
+        """Name of the file of a converted benchmark."""
+        return self.table or f"{self.notation}.parquet"
 
     @property
     def downloadable(self) -> bool:
@@ -102,6 +111,13 @@ CATALOG: Mapping[str, Entry] = {
         "MIT",
         notation="nats_size",
         drive=DriveFile("NATS-sss-v1_0-50262.pickle.pbz2", "1IabIvzWeDdDAWICBzFtTCMXxYWPIOIOX"),
+    ),
+    "nas_bench_301": Entry(
+        "Apache-2.0",
+        notation="darts",
+        table="nas_bench_301.parquet",
+        source="https://figshare.com/articles/software/nasbench301_models_v1_0_zip/13061510",
+        convert="nb_models",
     ),
 }
 """All entries by name, in the order of the listing."""

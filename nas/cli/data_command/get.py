@@ -33,16 +33,22 @@ def get(names: list[str], data: Path, benchmark: Path) -> None:
     for name in names:
         entry = CATALOG[name]
         if not entry.downloadable:
-            raise NasError(_by_hand(name, entry, data))
+            raise NasError(_by_hand(name, entry, data, benchmark))
         if entry.drive is not None:
             _get_table(name, entry, entry.drive, benchmark)
         else:
             _get_files(name, entry, data)
 
 
-def _by_hand(name: str, entry: Entry, data: Path) -> str:
+def _by_hand(name: str, entry: Entry, data: Path, benchmark: Path) -> str:
     if entry.note:
         return f"data get {name}: nothing to download; it is {entry.note}. Set dataset={name}."
+    if entry.convert:
+        table = readable(benchmark / entry.table_name)
+        return (
+            f"data get {name}: has no direct address. Download it from {entry.source} and run python -m nas convert "
+            f"{entry.convert} {table}"
+        )
     folder = (data / entry.folder).absolute()
     return f"data get {name}: has no public address. Download it from {entry.source} into {folder}."
 
@@ -74,7 +80,7 @@ def _get_table(name: str, entry: Entry, drive: DriveFile, benchmark: Path) -> No
     if status.available == "yes":
         log.info("%-15s is available: %s", name, readable(status.where))
         return
-    release, table = benchmark / drive.name, benchmark / f"{entry.notation}.parquet"
+    release, table = benchmark / drive.name, benchmark / entry.table_name
     if not release.is_file():
         _download_from_drive(name, drive, release, table)
     log.info("%-15s converting %s, which takes minutes", name, readable(release))

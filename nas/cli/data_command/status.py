@@ -69,16 +69,15 @@ def _folder_status(entry: Entry, data: Path) -> Status:
 
 def _table_status(entry: Entry, benchmark: Path) -> Status:
     # imported here, since pyarrow takes a while to load
-    from nas.benchmarks.find import find_table
-    from nas.benchmarks.parquet_table import ParquetTable
+    from nas.benchmarks.find import find_file
 
     try:
-        table = find_table(benchmark, entry.notation)
+        found = find_file(benchmark, entry.notation)
     except NasError as error:
         return Status(benchmark, "yes", DAMAGED, 0, one_line(error).removeprefix("benchmark: "))
-    if not isinstance(table, ParquetTable):
-        return Status(benchmark / f"{entry.notation}.parquet", MISSING)
-    return Status(table.path, "yes", MATCHES if table.verified else UNKNOWN, table.path.stat().st_size)
+    if found is None:
+        return Status(benchmark / entry.table_name, MISSING)
+    return Status(found.path, "yes", MATCHES if found.verified else UNKNOWN, found.path.stat().st_size)
 
 
 def _summary(where: Path, checks: Iterable[tuple[Path, bool | None]]) -> Status:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nas.benchmarks
-from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, DATASETS
+from nas.benchmarks.benchmark_spaces import DATASETS
+from nas.benchmarks.descriptions import BENCHMARKS
 from nas.proxies.ranking.correlation import (
     Interval,
     Statistic,
@@ -103,7 +104,7 @@ class RankingReport:
             benchmark = nas.benchmarks.find_benchmark(self.root, space.notation)
             if benchmark is None:
                 return self._no_benchmark(space)
-            benchmark.accuracies(self.dataset, self.split, self._epochs(space), "mean")
+            benchmark.check(self.dataset, self.split, self._epochs(space), "mean")
         except NasError as error:
             if (self.dataset, self.split, self.epochs) == (dataset, "test", None):
                 return f"no accuracies: {error}"
@@ -113,7 +114,7 @@ class RankingReport:
     def _epochs(self, space: Space) -> int:
         if self.epochs is not None:
             return self.epochs
-        return BENCHMARK_SPACES[space.notation].epochs if space.notation in BENCHMARK_SPACES else 0
+        return BENCHMARKS[space.notation].report_epochs if space.notation in BENCHMARKS else 0
 
     def _no_benchmark(self, space: Space) -> str:
         return f"no benchmark of space '{space.name}' in {self.root}"
@@ -126,12 +127,14 @@ class RankingReport:
             benchmark = nas.benchmarks.find_benchmark(self.root, space.notation)
             if benchmark is None:
                 return BenchmarkAccuracies(found, self._no_benchmark(space))
-            accuracies = benchmark.accuracies(self.dataset, self.split, epochs, "mean")
+            benchmark.check(self.dataset, self.split, epochs, "mean")
         except NasError as error:
             return BenchmarkAccuracies(found, f"no accuracies: {error}")
         for i, record in enumerate(records):
             try:
-                found[i] = accuracies[benchmark.row(space.parse(record.architecture))]
+                found[i] = benchmark.accuracy(
+                    space.parse(record.architecture), self.dataset, self.split, epochs, "mean"
+                )
             except NasError:
                 continue  # the benchmark does not contain every architecture of the space
         description = f"{self.split} accuracy on {self.dataset} after {epochs} epochs, mean of the benchmark's seeds"

@@ -18,14 +18,14 @@ from nas.blackbox.evaluators.benchmark import BenchmarkQuery
 from nas.spaces.nas_bench_201.notation import OPS, from_index, native
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
+from nas.spaces.recurrent.space import Recurrent
 from nas.utils.errors import NasError
 from tests.support.nats_tools import SMALL, percentage_of, shuffled_names, write_directory
-from tests.support.query_tools import darts
 
 SPACE = NasBench201((3, 32, 32), 10)
 
 
-class Table(benchmarks.Benchmark):  # type: ignore[name-defined, misc]
+class Table(benchmarks.TabularBenchmark):  # type: ignore[name-defined, misc]
     """Benchmark with three seeds after 12 epochs and a mean after 200."""
 
     notation = "nas_bench_201"
@@ -121,10 +121,8 @@ def test_benchmark_query_refuses_missing_table(tmp_path: Path) -> None:
 
 
 def test_benchmark_query_refuses_space_without_benchmark(tmp_path: Path) -> None:
-    with pytest.raises(
-        NasError, match=r"space 'darts' has no benchmark, only nas_bench_201 and nats_size have.*zero_cost"
-    ):
-        BenchmarkQuery(darts(), root=str(tmp_path))
+    with pytest.raises(NasError, match=r"space 'recurrent' has no benchmark, only nas_bench_201, nats_size.*zero_cost"):
+        BenchmarkQuery(Recurrent((), 10), root=str(tmp_path))
 
 
 @pytest.mark.data

@@ -22,9 +22,9 @@ from nas.benchmarks.find import open_table
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
 from nas.callbacks.recording.history import History
 from nas.searches.base import Search
-from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.notation import from_index, from_ops, parse
 from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.recurrent.space import Recurrent
 from tests.support.compose_tools import lines
 from tests.support.error_tools import SEARCH, run, unfinished
 from tests.support.nats_tools import SMALL, needs_means, shared_data, write_directory
@@ -159,7 +159,7 @@ def test_partial_table_logs_known_genotypes(
 def test_space_without_benchmark_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     search = Steps([])
-    search.space = Darts((3, 8, 8), 10)
+    search.space = Recurrent((), 10)
     search.genotypes = [search.space.sample(random.Random(0))]
     (line,) = history(search, BenchmarkAccuracy(str(tmp_path), "cifar10"), tmp_path)
     assert not [text for text in [*caplog.messages, *line] if "benchmark" in text]
