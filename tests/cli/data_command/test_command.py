@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from nas.benchmarks import read_release
+from nas.benchmarks.descriptions import BENCHMARKS
 from nas.cli.data_command import catalog, command, get
 from nas.cli.data_command.catalog import CATALOG, Entry
 from nas.data.pipeline.archive import Archive
@@ -103,7 +104,7 @@ def test_data_lists_every_data_set_and_table_of_the_project() -> None:
 
     own = {"folder", "hf"}  # named below the table
     assert set(choices("dataset")) - own <= set(CATALOG)
-    assert {entry.notation for entry in CATALOG.values()} - {""} == set(SMALL)
+    assert {entry.notation for entry in CATALOG.values()} - {""} == set(BENCHMARKS)
     for name, entry in CATALOG.items():
         assert len(name) <= 15 and 0 < len(entry.license) <= 32, name
         assert entry.downloadable or entry.note or entry.source, name
