@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ Seed = Literal["mean", "each"] | int
 Values = NDArray[np.float64]
 
 
-class Benchmark(ABC):
+class Benchmark(Protocol):
     """Accuracies of the genotypes of a space, trained from scratch by one protocol: stored, or predicted.
 
     Data sets, splits and lengths of trainings are those of its ``Description``. ``epochs`` is the length of a training
@@ -32,8 +32,68 @@ class Benchmark(ABC):
     """Notation of the space."""
     path: Path
     """File of the benchmark."""
-    verified = True
+    verified: bool
     """Whether a checksum of the file was compared."""
+
+    @overload
+    def accuracy(
+        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, seed: Literal["each"]
+    ) -> tuple[float, ...]: ...
+
+    @overload
+    def accuracy(
+        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, seed: Literal["mean"] | int
+    ) -> float: ...
+
+    def accuracy(
+        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, seed: Seed
+    ) -> float | tuple[float, ...]:
+        """Return the accuracy in percent: mean over the seeds, one value per seed, or that of one seed.
+
+        The seeds of predictions are the models of the ensemble.
+
+        Raises:
+            NasError: If the benchmark does not contain it, with the available alternatives, or the genotype is not of
+                the space.
+        """
+
+    def sample_accuracy(
+        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, rng: random.Random
+    ) -> float:
+        """Return the accuracy in percent of one training, sampled at random. Raises NasError like ``accuracy``."""
+
+    def simulated_seconds(self, genotype: GivenGenotype, dataset: str, epochs: int) -> float:
+        """Return the seconds of a training of ``epochs`` epochs and one validation pass after it.
+
+        On CIFAR-10 it is the training on the images without the validation images. Raises NasError like ``accuracy``.
+        """
+
+    def check(self, dataset: str, split: str, epochs: int, seed: Seed) -> None:
+        """Raise NasError with the available alternatives if no architecture has such accuracies."""
+
+    def check_space(self, space: Space) -> None:
+        """Raise NasError if the benchmark does not contain all genotypes of a space."""
+
+    def best_accuracy(self, dataset: str, split: str, epochs: int) -> float | None:
+        """Return the highest accuracy of all architectures, averaged over seeds; None if it is unknown."""
+
+    def genotype(self, given: GivenGenotype) -> Genotype:
+        """Return the genotype of a string, an index or a value. Raise NasError if it is none, or not stored."""
+
+
+class TabularBenchmark(ABC):
+    """Stored accuracies of all architectures of a finite space. Implements ``Benchmark``.
+
+    On NAS-Bench-201 and the NATS-Bench size space, data sets are cifar10, cifar100 and imagenet16_120. Splits are
+    ``valid`` and ``test``. A benchmark may also store ``train``, ``valtest`` (the images of both) and, for CIFAR-10,
+    ``test_of_valid_run`` and ``train_of_valid_run``. On CIFAR-10, ``valid`` belongs to networks trained on half of the
+    training images, ``test`` to networks trained on all of them. A query also takes the authors' index of an
+    architecture.
+    """
+
+    notation: str
+    path: Path
+    verified = True
 
     @overload
     def accuracy(
@@ -48,58 +108,10 @@ class Benchmark(ABC):
     @abstractmethod
     def accuracy(
         self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, seed: Seed
-    ) -> float | tuple[float, ...]:
-        """Return the accuracy in percent: mean over the seeds, one value per seed, or that of one seed.
-
-        The seeds of predictions are the models of the ensemble.
-
-        Raises:
-            NasError: If the benchmark does not contain it, with the available alternatives, or the genotype is not of
-                the space.
-        """
+    ) -> float | tuple[float, ...]: ...
 
     @abstractmethod
-    def check(self, dataset: str, split: str, epochs: int, seed: Seed) -> None:
-        """Raise NasError with the available alternatives if no architecture has such accuracies."""
-
-    @abstractmethod
-    def check_space(self, space: Space) -> None:
-        """Raise NasError if the benchmark excludes genotypes of a space by their ops or edges."""
-
-    @abstractmethod
-    def simulated_seconds(self, genotype: GivenGenotype, dataset: str, epochs: int) -> float:
-        """Return the seconds of a training of ``epochs`` epochs and one validation pass after it.
-
-        On CIFAR-10 it is the training on the images without the validation images. Raises NasError like ``accuracy``.
-        """
-
-    def sample_accuracy(
-        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, rng: random.Random
-    ) -> float:
-        """Return the accuracy in percent of one training: that of a random seed. Raises NasError like ``accuracy``."""
-        return rng.choice(self.accuracy(genotype, dataset, split, epochs, "each"))
-
-    def best_accuracy(self, dataset: str, split: str, epochs: int) -> float | None:
-        """Return the highest accuracy of all architectures, averaged over seeds; None if it is unknown."""
-        return None
-
-    def genotype(self, given: GivenGenotype) -> Genotype:
-        """Return the genotype of a string, an index or a value. Raise NasError if it is none, or not stored."""
-        return resolve_genotype(given, self._from_index)
-
-    def _from_index(self, index: int) -> Genotype:
-        raise NasError(f"index={index}: the architectures of this benchmark have no indices. Give a genotype.")
-
-
-class TabularBenchmark(Benchmark):
-    """Stored accuracies of all architectures of a finite space.
-
-    On NAS-Bench-201 and the NATS-Bench size space, data sets are cifar10, cifar100 and imagenet16_120. Splits are
-    ``valid`` and ``test``. A benchmark may also store ``train``, ``valtest`` (the images of both) and, for CIFAR-10,
-    ``test_of_valid_run`` and ``train_of_valid_run``. On CIFAR-10, ``valid`` belongs to networks trained on half of the
-    training images, ``test`` to networks trained on all of them. A query also takes the authors' index of an
-    architecture.
-    """
+    def simulated_seconds(self, genotype: GivenGenotype, dataset: str, epochs: int) -> float: ...
 
     @abstractmethod
     def accuracies(self, dataset: str, split: str, epochs: int, seed: Literal["mean"] | int) -> Values:
@@ -142,10 +154,18 @@ class TabularBenchmark(Benchmark):
         column = self.accuracies(dataset, split, epochs, "mean")
         return None if np.isnan(column).all() else float(np.nanmax(column))
 
+    def sample_accuracy(
+        self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, rng: random.Random
+    ) -> float:
+        return rng.choice(self.accuracy(genotype, dataset, split, epochs, "each"))
+
+    def genotype(self, given: GivenGenotype) -> Genotype:
+        return resolve_genotype(given, self._from_index)
+
     def _from_index(self, index: int) -> Genotype:
         for row in range(len(self)):
             if self.index(row) == index:
-                return resolve_genotype(self.architecture(row), super()._from_index)
+                return resolve_genotype(self.architecture(row), self._from_index)
         raise NasError(f"index={index}: the benchmark has {len(self):,} architectures, none of this index.")
 
     @abstractmethod

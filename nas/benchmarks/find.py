@@ -15,11 +15,12 @@ from nas.benchmarks.descriptions import benchmark_directories
 from nas.benchmarks.nas_bench_201_means import INDEX_AND_NAME, NasBench201Means
 from nas.benchmarks.nas_bench_301.benchmark import NasBench301
 from nas.benchmarks.parquet_table import open_parquet
+from nas.spaces.darts.notation import NOTATION
 from nas.utils.errors import NasError
 
 READERS: Mapping[str, Callable[[Path, pq.ParquetFile], Benchmark]] = {
     **dict.fromkeys(BENCHMARK_SPACES, ConvertedTable),
-    NasBench301.notation: NasBench301,
+    NOTATION: NasBench301,
 }
 """Reader of the converted benchmark of each space, by notation; it takes the path and the open file."""
 

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 
 from nas.architecture.cell import NONE, Genotype
 from nas.benchmarks import checksum
-from nas.benchmarks.benchmark import Benchmark, Seed
+from nas.benchmarks.benchmark import Seed
 from nas.benchmarks.nas_bench_301.encoding import CELLS, OPS, encode
 from nas.benchmarks.nas_bench_301.parquet import ENSEMBLE, from_columns
 from nas.benchmarks.nas_bench_301.trees import Floats, TreeEnsemble
 from nas.spaces.base import Space
 from nas.spaces.darts.notation import EDGES, NOTATION
-from nas.spaces.resolve_genotype import GivenGenotype
+from nas.spaces.resolve_genotype import GivenGenotype, resolve_genotype
 from nas.utils.errors import NasError, unknown
 
 DATASET, SPLIT, EPOCHS = "cifar10", "valid", 100
@@ -36,15 +36,16 @@ class Prediction(NamedTuple):
     std: float
 
 
-class NasBench301(Benchmark):
-    """Surrogate benchmark in a file written by ``python -m nas convert``.
+class NasBench301:
+    """Surrogate benchmark in a file written by ``python -m nas convert``. Implements ``Benchmark``.
 
     It predicts the accuracy on the 10,000 validation images of CIFAR-10 after a training of 100 epochs with 8 cells and
     32 channels. A seed is the number of a model of the ensemble, ``mean`` averages over all models. Raises NasError for
     a damaged file, and for any other file.
     """
 
-    notation = NOTATION
+    notation: str = NOTATION
+    verified: bool = True
 
     def __init__(self, path: str | Path, file: pq.ParquetFile) -> None:
         self.path = Path(path)
@@ -130,9 +131,21 @@ class NasBench301(Benchmark):
         if set(space.cells) != set(CELLS):
             raise NasError("NAS-Bench-301 covers genotypes with two searched cells. Use space.fixed_reduction=false.")
 
+    def best_accuracy(self, dataset: str, split: str, epochs: int) -> float | None:
+        """Return None: the best genotype is unknown."""
+        return None
+
+    def genotype(self, given: GivenGenotype) -> Genotype:
+        """Return the genotype of a string or a value. Raise NasError if it is none."""
+        return resolve_genotype(given, _from_index)
+
     def _predictions(self, genotype: GivenGenotype) -> Floats:
         """Return the predictions [models]; those of the latest genotype are kept."""
         genotype = self.genotype(genotype)
         if self._latest is None or self._latest[0] != genotype:
             self._latest = genotype, self._ensembles[ACCURACY].predict(encode(genotype))
         return self._latest[1]
+
+
+def _from_index(index: int) -> Genotype:
+    raise NasError(f"index={index}: genotypes of NAS-Bench-301 have no indices. Give a genotype.")
