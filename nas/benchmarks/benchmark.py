@@ -33,7 +33,7 @@ class Benchmark(Protocol):
     path: Path
     """File of the benchmark."""
     verified: bool
-    """Whether a checksum of the file was compared."""
+    """True if a checksum of the file was compared."""
 
     @overload
     def accuracy(
