@@ -22,12 +22,14 @@ from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from pytorch_lightning.utilities import rank_zero_only
 
 from nas.callbacks.activation_checkpointing import ActivationCheckpointing
+from nas.callbacks.guards.stop_signal import StopOnSignal
 from nas.callbacks.recording.epoch_metrics import EpochMetrics
 from nas.callbacks.recording.time_left import ExpectedTime
 from nas.cli.checks.inputs import check_inputs
 from nas.cli.checks.options import check_network
 from nas.cli.checks.requirements import check_requirements
 from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
+from nas.cli.run_dir.cluster import cluster_plugins, join_ranks
 from nas.cli.run_dir.layout import SPLIT_RECORD
 from nas.cli.run_dir.start import log_start
 from nas.cli.run_dir.start_panel import StartPanel
@@ -174,13 +176,14 @@ def build_trainer(
             cfg.trainer.enable_progress_bar = is_terminal()
     loggers = build_loggers(cfg, facts or {})
     callbacks: list[pl.Callback] = [instantiate(part, _convert_="all") for part in cfg.callbacks.values() if part]
-    callbacks += [ExpectedTime(), StartPanel()]  # before the progress bar, which is below the panel
+    callbacks += [ExpectedTime(), StopOnSignal(), StartPanel()]  # before the progress bar, which is below the panel
     if cfg.trainer.enable_progress_bar and not any(isinstance(callback, ProgressBar) for callback in callbacks):
         from nas.callbacks.progress_bar import RunProgressBar
 
         callbacks.append(RunProgressBar())
     profiler = _profiler(cfg)
-    plugins = [AtomicCheckpointIO(), *instantiate(cfg.trainer.get("plugins") or [], _convert_="all")]
+    given = instantiate(cfg.trainer.get("plugins") or [], _convert_="all")
+    plugins = [AtomicCheckpointIO(), *cluster_plugins(given), *given]
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         logger=loggers or False,
@@ -196,6 +199,7 @@ def build_trainer(
             f"at most {most}."
         )
     log_start(cfg, trainer)
+    join_ranks(trainer, cfg, chosen_names(cfg))
     return trainer
 
 

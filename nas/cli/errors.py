@@ -15,9 +15,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nas.utils.errors import NasError, one_line
 from nas.utils.printable import printable
+from nas.utils.rank import rank_of
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_MESSAGE = 4000  # characters
+LOST_RANK = re.compile(r"gloo|NCCL|Timed out (waiting|after)|Connection (closed|reset) by peer")
+"""Messages of torch.distributed about a process that does not answer."""
 
 NO_MEMORY = re.compile(r"can't allocate memory|Storage size calculation overflowed")
 """Messages of PyTorch on a CPU without enough memory."""
@@ -33,6 +36,8 @@ def explain(error: BaseException, kept: str | None = None) -> str | None:
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in DISK_FULL:
             return _disk_full(cause, kept)
+        if _is_lost_rank(cause):
+            return _lost_rank(cause, kept)
         line = _line(cause)
         if line is not None:
             return line
@@ -113,6 +118,18 @@ def _disk_full(error: OSError, kept: str | None) -> str:
     return f"{reason}: {kept} kept. Free space and resume with ckpt_path=DIRECTORY."
 
 
+def _is_lost_rank(error: BaseException) -> bool:
+    """Return whether a collective operation has failed."""
+    named = type(error).__name__ in ("DistBackendError", "DistNetworkError", "DistStoreError")
+    return isinstance(error, RuntimeError) and (named or LOST_RANK.search(str(error)) is not None)
+
+
+def _lost_rank(error: BaseException, kept: str | None) -> str:
+    text = re.sub(r"^\[[^]]*\]\s*", "", one_line(error)).partition(". ")[0][:150]
+    line = f"another process of the run has ended or does not answer ({text}). See the error of that process."
+    return line if kept is None else f"{line[:-1]}; {kept} kept. Resume with ckpt_path=DIRECTORY."
+
+
 def _operating_system(error: OSError) -> str | None:
     file = f" ({error.filename})" if error.filename else ""
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
@@ -136,7 +153,7 @@ def _without_keys(error: BaseException) -> str:
 
 def log_error(message: str) -> None:
     """Print one line on stderr, and append it to the log file of the run if there is one."""
-    rank = os.environ.get("LOCAL_RANK", "0")
+    rank = rank_of()
     message = printable(message, MAX_MESSAGE)
     line = f"error: {message}" if rank == "0" else f"error on rank {rank}: {message}"
     print(line, file=sys.stderr, flush=True)

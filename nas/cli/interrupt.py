@@ -6,14 +6,17 @@ import logging
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from nas.cli.errors import log_error
 from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
 from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint, seed_directories
+from nas.cli.run_dir.requeue import requeue_job
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -55,6 +58,23 @@ def interrupt_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, handle)
 
 
+def end_with_parent(seconds: float = 1.0) -> None:
+    """End this process soon after the one that started it, which may be killed while this one waits for it.
+
+    Args:
+        seconds: time between two checks.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(seconds)
+        log_error("the first process of the run has ended")
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 def how_to_resume(output: Path) -> str:
     """Return the line that names the resume command of the run in ``output``."""
     kept = kept_files(output)
@@ -78,19 +98,32 @@ def _resume_arguments(output: Path) -> str:
 
 
 def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: Path) -> bool:
-    """Return whether a limit of the trainer has stopped the run before its end, and log the command that resumes it."""
-    # imported here, because it needs the searches, and an interrupt is reported without them
-    from nas.callbacks.recording.run_state import unfinished
+    """Return whether a limit or SIGUSR1 has stopped the run before its end, and log the command that resumes it.
 
-    limit = unfinished(trainer, module)
+    A job of SLURM that SIGUSR1 has stopped is requeued.
+
+    Raises:
+        NasError: if it cannot be requeued.
+    """
+    # imported here, because it needs the searches, and an interrupt is reported without them
+    from nas.callbacks.guards.stop_signal import stopped_by_signal
+    from nas.callbacks.recording.run_state import has_ended, unfinished
+
+    complete = has_ended(module) or trainer.current_epoch >= (trainer.max_epochs or 0)
+    signaled = stopped_by_signal(trainer) and not complete
+    limit = "SIGUSR1" if signaled else unfinished(trainer, module)
     if limit is None:
         return False
     if trainer.is_global_zero:
         line = f"{limit} stopped the run after {trainer.current_epoch} of {trainer.max_epochs} epochs"
-        if last_checkpoint(output) is None:
-            line += ". There is no checkpoint: start from scratch with a larger limit."
+        job = requeue_job(_resume_arguments(output)) if signaled else None
+        if job is not None:
+            scratch = last_checkpoint(output) is None
+            line += f". SLURM starts job {job} again, {'from scratch' if scratch else 'which resumes it'}."
+        elif last_checkpoint(output) is None:
+            line += f". There is no checkpoint: start from scratch{'' if signaled else ' with a larger limit'}."
         else:
-            line += f". Resume with {_resume_arguments(output)} {limit}={NO_LIMIT[limit]}"
+            line += f". Resume with {_resume_arguments(output)}" + ("" if signaled else f" {limit}={NO_LIMIT[limit]}")
         log.info("unfinished     %s", line)
         if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
             Path(output, FAILURE_FILE).write_text(f"unfinished: {line}\n")  # for the table of the sweep

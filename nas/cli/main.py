@@ -17,13 +17,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.arguments import check_choices, check_flags, check_mode
 from nas.cli.checks.dataset_values import check_dataset_values
-from nas.cli.checks.processes import refuse_nested_ddp, refuse_single_node
+from nas.cli.checks.directory import run_directories
+from nas.cli.checks.processes import check_processes
 from nas.cli.checks.reserve import Plan, make_plan, reserved, reserved_by_job
+from nas.cli.checks.restart import earlier_attempt
 from nas.cli.checks.seeds import check_seeds
 from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
 from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.interrupt import INTERRUPTED, how_to_resume, interrupt_on_sigterm, is_interrupt
+from nas.cli.interrupt import INTERRUPTED, end_with_parent, how_to_resume, interrupt_on_sigterm, is_interrupt
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.overrides.complete import complete
@@ -31,12 +33,15 @@ from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.foreign_arguments import foreign_flag
 from nas.cli.overrides.hydra_internals import adapt_help, known_mode, raise_errors, split_arguments
 from nas.cli.overrides.installed import provide_choices
-from nas.cli.overrides.parse import add_or_override, quote_texts, value_of
+from nas.cli.overrides.parse import add_or_override, key_of, quote, quote_texts, value_of
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
 from nas.cli.overrides.working_directory import make_paths_absolute
 from nas.cli.run_dir.failure import report_failure, unexplained
 from nas.cli.run_dir.job_record import JobRecord, read_records, remove_records
+from nas.cli.run_dir.launch import adopt_submitit_ranks
+from nas.cli.run_dir.rank_log import log_warnings_only
+from nas.cli.run_dir.ranks import DIRECTORY, is_further_rank
 from nas.cli.startup import defer_imports, fast_imports
 from nas.utils.errors import NasError
 from nas.utils.program import program
@@ -149,24 +154,40 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
         os.environ["HYDRA_FULL_ERROR"] = "1"
     if flags.cfg:
         return Command(options + given)
-    if sweeping:
-        given = replace_grid(given, cfg)
-    return Command(options + given, _check(job, cfg, given, flags, sweeping))
+    given = replace_grid(given, cfg)
+    plan = _plan(job, cfg, given, flags, sweeping)
+    resumed = _arguments_of_restart(plan, arguments)
+    if resumed is not None:
+        return prepare(job, resumed)
+    _check(job, plan, given, flags)
+    return Command(options + given, plan)
 
 
-def _check(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespace, sweeping: bool) -> Plan:
-    """Raise NasError for a configuration that no run can have, or whose output directory is taken."""
+def _plan(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespace, sweeping: bool) -> Plan:
+    """Return the directories of the command line. Raises NasError for a configuration that no run can have."""
     check_config(cfg)
     check_grid(cfg, sweeping)
     check_seeds(cfg, given, sweeping)
-    if "submitit" not in cfg.hydra.launcher._target_:  # submitit starts the processes of a job itself
-        refuse_nested_ddp(cfg, sweeping)
-        refuse_single_node(cfg)
-    plan = make_plan(job, cfg, given, flags, sweeping)
+    check_processes(cfg, sweeping)
+    return make_plan(job, cfg, given, flags, sweeping)
+
+
+def _arguments_of_restart(plan: Plan, arguments: Sequence[str]) -> list[str] | None:
+    """Return the command line that resumes a run whose launcher has restarted it, None for any other run."""
+    earlier = None if plan.sweep is not None else earlier_attempt(plan.cfg, run_directories(plan.cfg))
+    if earlier is None:
+        return None
+    kept = [argument for argument in arguments if key_of(argument) != "hydra.run.dir"]
+    return [*kept, f"ckpt_path={quote(str(earlier))}"]
+
+
+def _check(job: str, plan: Plan, given: list[str], flags: argparse.Namespace) -> None:
+    """Raise NasError if the output directory is taken, or a value does not fit the data set."""
+    cfg = plan.cfg
     if not plan.is_further_rank:
         plan.check()
-    if sweeping:  # each job checks the rest itself
-        return plan
+    if plan.sweep is not None:  # each job checks the rest itself
+        return
     defer_imports()
     if cfg.mode == "search" and "evaluator" in cfg.method:
         # imported here, because it needs torch and other mistakes should be reported without waiting for that
@@ -174,7 +195,6 @@ def _check(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespac
 
         check_benchmark_coverage(cfg)
     check_dataset_values(given, cfg, lambda lines: compose_job(job, lines, flags))
-    return plan
 
 
 def run_with_error_handling(cfg: DictConfig) -> float | None:
@@ -183,6 +203,11 @@ def run_with_error_handling(cfg: DictConfig) -> float | None:
     A job of a sweep that fails for whatever reason writes one line to the record of the sweep and its traceback to its
     own directory, and the remaining jobs run.
     """
+    adopt_submitit_ranks()
+    if is_further_rank(cfg):
+        log_warnings_only()
+        if DIRECTORY in os.environ:  # started by Lightning
+            end_with_parent()
     make_paths_absolute(cfg)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return run_sweep_job(cfg)

@@ -19,7 +19,7 @@ from nas.data.placement import placement_of
 from nas.data.splits.class_list import ClassList, read_class_list
 from nas.data.splits.class_subset import read_subset, sample_subset, subset_to_json
 from nas.data.splits.flat_split import Parts, read_split, split_flat, split_to_json
-from nas.data.splits.folder_index import FolderIndex, check_classes, class_folders, index_folder
+from nas.data.splits.folder_index import FolderIndex, check_classes, class_folders, shared_index
 from nas.data.splits.folder_layout import FolderLayout, find_layout
 from nas.data.splits.image_survey import ImageSurvey, survey_images
 from nas.data.splits.partition import Splits
@@ -53,10 +53,10 @@ class Folder(ImageData):
     ``valid`` or ``validation``. Without ``train`` the class folders are directly in ``root``, and a fraction of the
     images of each class is tested; these images are sampled from ``test_seed`` and written to ``test_list_file``.
 
-    Files are decoded on access. With ``bilevel`` a fraction of each class's training images trains the weights and
-    another fraction trains the architecture. Both are sampled from ``subset_seed`` and written to ``subset_file``,
-    which can be passed again as ``subset``. Without ``bilevel`` all training images are used. See ``ImageData`` for the
-    batches and ``ImageDecoder`` for the augmentation.
+    The first rank lists the files once, and the other ranks receive the list; files are decoded on access. With
+    ``bilevel`` a fraction of each class's training images trains the weights and another fraction trains the
+    architecture. Both are sampled from ``subset_seed`` and written to ``subset_file``, which can be passed again as
+    ``subset``. Without ``bilevel`` all training images are used. See ``ImageData`` for batches and ``ImageDecoder``.
 
     Args:
         root: folder that contains ``train`` and ``val``, or class folders.
@@ -165,7 +165,7 @@ class Folder(ImageData):
         raise NasError(f"dataset={self.name}: images are decoded on access and not stored in memory.")
 
     def setup(self, stage: str | None = None) -> None:
-        """Index all folders and sample the parts on the first call, whatever the ``stage``."""
+        """List all folders and sample the parts on the first call, whatever the ``stage``."""
         if self._index:
             return
         train, test = self._read_parts()
@@ -232,7 +232,7 @@ class Folder(ImageData):
     def _infer_shape(self, side: int | None, channels: int | None) -> tuple[int, int, int]:
         self._survey: ImageSurvey | None = None
         if side is None or channels is None:
-            self._survey = survey_images(self.layout.train, self._train_index().files)
+            self._survey = survey_images(self.layout.train, self._train_index.files)
             side, channels = side or self._survey.side, channels or self._survey.channels
         return channels, side, side
 
@@ -241,15 +241,16 @@ class Folder(ImageData):
             return len(self._class_list.folders)
         return len(class_folders(self.layout.train)) if classes is None else classes
 
+    @cached_property
     def _train_index(self) -> FolderIndex:
-        """Return the index of the folder of training images, which holds the test images too in a flat layout."""
-        return index_folder(self.layout.train, None if self._class_list is None else self._class_list.folders)
+        """Index of the folder of training images, which holds the test images too in a flat layout."""
+        return shared_index(self.layout.train, None if self._class_list is None else self._class_list.folders)
 
     def _read_parts(self) -> Parts:
         """Return the indices of the training and test images."""
-        train = self._train_index()
+        train = self._train_index
         if self.layout.test is not None:
-            test = index_folder(self.layout.test, None if self._class_list is None else self._class_list.folders)
+            test = shared_index(self.layout.test, None if self._class_list is None else self._class_list.folders)
             check_classes(train.classes, test.classes, self.root, self.layout.test.name)
             return train, test
         given, stored = self.test_list, self.test_list_file

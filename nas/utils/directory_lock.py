@@ -40,6 +40,7 @@ class DirectoryLock:
         label: name of the directory in error messages, such as ``hydra.run.dir``.
         kind: content of the directory, stored in the file for other processes: "run" or "sweep".
         required: whether a file system without locks is an error; if not, the directory is not locked there.
+        launch: text by which the other ranks of a distributed run find the lock of their first rank.
 
     Raises:
         DirectoryInUseError: if another process holds the lock.
@@ -48,7 +49,9 @@ class DirectoryLock:
 
     _held: dict[Path, DirectoryLock] = {}
 
-    def __init__(self, directory: Path, label: str, kind: str = "run", required: bool = True) -> None:
+    def __init__(
+        self, directory: Path, label: str, kind: str = "run", required: bool = True, launch: str | None = None
+    ) -> None:
         self.directory = directory.absolute()
         self.label = label
         self._key = self.directory.resolve()
@@ -59,7 +62,7 @@ class DirectoryLock:
             return
         try:
             self._acquire(required)
-            self._write(kind)
+            self._write(kind, launch)
         except BaseException as error:
             if self._descriptor is not None and os.fstat(self._descriptor).st_size == 0:  # no process has used it
                 (self.directory / LOCK_FILE).unlink(missing_ok=True)
@@ -126,9 +129,10 @@ class DirectoryLock:
             "the same directory. Choose another file system, or set extras.require_lock=false."
         )
 
-    def _write(self, kind: str) -> None:
+    def _write(self, kind: str, launch: str | None) -> None:
         assert self._descriptor is not None
-        content = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "kind": kind}).encode()
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "kind": kind}
+        content = json.dumps(holder if launch is None else {**holder, "launch": launch}).encode()
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, content, 0)
 

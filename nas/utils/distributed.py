@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from nas.utils.errors import NasError
+
+T = TypeVar("T")
 
 
 def mean_over_ranks(tensors: list[Tensor]) -> list[Tensor]:
@@ -21,6 +26,29 @@ def mean_over_ranks(tensors: list[Tensor]) -> list[Tensor]:
     flat /= dist.get_world_size()
     parts = flat.split([t.numel() for t in tensors])
     return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+
+
+def on_first_rank(function: Callable[[], T]) -> T:
+    """Call a function on the first rank, and return its result on all ranks, which must all call this.
+
+    Without a process group, call the function.
+
+    Raises:
+        NasError: on all ranks, if the function raises it.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return function()
+    found: list[Any] = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            found[0] = function()
+        except NasError as error:  # the other ranks would wait for the result
+            found[1] = str(error)
+    dist.broadcast_object_list(found, src=0)
+    if found[1] is not None:
+        raise NasError(found[1])
+    result: T = found[0]
+    return result
 
 
 def gather_objects(value: Any) -> list[Any]:

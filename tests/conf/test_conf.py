@@ -156,7 +156,8 @@ def test_trainer_selects_accelerator_and_devices() -> None:
         with composed("search", f"trainer={name}") as cfg:
             found[name] = (cfg.trainer.accelerator, cfg.trainer.devices)
     assert found["cpu"] == ("cpu", 1) and found["ddp_cpu"] == ("cpu", 2)
-    assert found["gpu"] == ("gpu", 1) and found["ddp"] == ("gpu", -1)
+    assert found["gpu"] == ("gpu", 1) and found["ddp"] == ("gpu", -1) and found["slurm"] == ("gpu", 1)
+    assert found["ddp_multinode"] == ("gpu", 1), "as many as the launcher has started, here none"
 
 
 @each("logger")

@@ -11,6 +11,7 @@ from nas.cli.main import prepare
 from nas.utils.errors import NasError
 from tests.support.compose_tools import ROOT, script, succeeded
 from tests.support.docs_tools import PAGES, commands, has_placeholder, needs_gpu_or_data
+from tests.support.node_tools import node_environment
 
 FIRST = [ROOT / "README.md", ROOT / "docs" / "getting_started.md"]
 COMPOSED_ELSEWHERE = ROOT / "docs" / "results.md"  # tests/zoo/test_results.py
@@ -48,7 +49,12 @@ def test_choices_of_all_commands_exist() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("job", "arguments"), COMPLETE, ids=lambda value: " ".join(value)[:70])
-def test_configuration_of_a_command_composes(job: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_configuration_of_a_command_composes(
+    job: str, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "trainer=ddp_multinode" in arguments:
+        for name, value in {**node_environment("srun", 0), "MASTER_ADDR": "127.0.0.1"}.items():
+            monkeypatch.setenv(name, value)
     if any(a.endswith((".pt", ".json", ".yaml")) for a in arguments):
         pytest.skip("reads a file of the reader")
     if "-cd" in arguments:

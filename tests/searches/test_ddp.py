@@ -12,7 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from nas.gradients.base import BilevelStep
+from nas.gradients.base import BilevelStep, grad_or_zeros
 from nas.gradients.first_order import FirstOrder
 from nas.gradients.unrolled import Unrolled
 from nas.relaxations.dirichlet import Dirichlet
@@ -23,6 +23,7 @@ from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.distributed import mean_over_ranks
 from tests.support.compose_tools import DATA, QUERYING, lines, script, searches, small, succeeded, tiny
 from tests.support.search_tools import weight_step
+from tests.support.sync_norm import SynchronizedOnCpu
 
 EPOCHS = 3
 SLOW = pytest.mark.slow
@@ -92,8 +93,13 @@ def test_distributed_search_keeps_ranks_consistent_with_every_method(method: str
         assert {key for key in agreed if one[key] != other[key]} == set(), (one, other)
 
 
-def searches() -> dict[str, GradientSearch]:
-    """Build searches in double precision with batch norm in evaluation mode, so that images are independent."""
+def searches(norm: str = "eval") -> dict[str, GradientSearch]:
+    """Build searches in double precision.
+
+    Args:
+        norm: "eval": batch norm in evaluation mode, so that images are independent; "train": statistics of the batch;
+            "synchronized": statistics of the batches of both ranks.
+    """
     space = NasBench201((3, 8, 8), 10, channels=2, cells_per_stage=1)
     found = {}
     for name, relaxation, gradient in (
@@ -104,21 +110,30 @@ def searches() -> dict[str, GradientSearch]:
     ):
         torch.manual_seed(0)
         search = GradientSearch(space, relaxation, weight_step(lr=0.5), ArchStep(gradient=gradient)).double()
-        search.supernet.eval()
+        search.supernet.train(norm != "eval")
+        if norm == "synchronized":
+            search.supernet = SynchronizedOnCpu.convert(search.supernet)
         found[name] = search
     return found
 
 
-def gradients(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], reduced: bool = True) -> dict[str, Tensor]:
-    """Return the gradient of an architecture step of each search."""
+def gradients(
+    train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], reduced: bool = True, norm: str = "eval"
+) -> dict[str, Tensor]:
+    """Return the gradients of a weight step and of an architecture step of each search."""
     found = {}
-    for name, search in searches().items():
+    for name, search in searches(norm).items():
+        if norm == "synchronized" and name == "unrolled, exact":
+            continue
         alphas = list(search.relaxation.parameters())
         optimizer = torch.optim.SGD(search.supernet.parameters(), 0.5)
         reduce = mean_over_ranks if reduced else lambda tensors: tensors
         step = BilevelStep(search.loss, alphas, search.weights, train, val, optimizer, reduce)
         parts = search.arch_step.gradient(step)
         found[name] = torch.cat([part.detach().reshape(-1) for part in parts])
+        weights = list(search.weights.values())
+        parts = reduce(grad_or_zeros(search.loss(train), weights))
+        found[f"{name}: weights"] = torch.cat([part.detach().reshape(-1) for part in parts])
     return found
 
 
@@ -137,7 +152,8 @@ def on_rank(rank: int, port: int, directory: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     train, val = (halve(batch, rank) for batch in batches())
-    torch.save((gradients(train, val), gradients(train, val, reduced=False)), f"{directory}/{rank}.pt")
+    found = [gradients(train, val), gradients(train, val, reduced=False), gradients(train, val, norm="synchronized")]
+    torch.save(found, f"{directory}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -146,14 +162,19 @@ def test_mean_over_ranks_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     mp.spawn(on_rank, (port, str(tmp_path)), nprocs=2)
-    whole = gradients(*batches())
-    (first, alone), (second, _) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
-    for name, expected in whole.items():
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    (first, alone, synchronized), (second, _, other) = ranks
+    for name, expected in gradients(*batches()).items():
         assert float(expected.norm()) > 1e-4
         assert torch.equal(first[name], second[name]), f"{name}: the ranks disagree"
         assert not torch.allclose(alone[name], expected, rtol=1e-2), f"{name}: half a batch gives the same"
         if name != "unrolled, exact":  # each rank unrolls along its own gradient, as documented
             torch.testing.assert_close(first[name], expected, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+    whole = gradients(*batches(), norm="train")
+    for name, found in synchronized.items():  # in training mode, with the statistics of all images
+        assert torch.equal(found, other[name]) and float(whole[name].norm()) > 1e-4
+        torch.testing.assert_close(found, whole[name], rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+    assert len(synchronized) == 6
 
 
 def test_sweep_of_distributed_searches_is_refused(tmp_path: Path) -> None:

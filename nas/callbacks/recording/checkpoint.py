@@ -64,6 +64,11 @@ class Checkpoint(ModelCheckpoint):
         elif every < 1:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
+    def request(self, trainer: pl.Trainer, batch_idx: int) -> bool:
+        """Write a checkpoint at the end of this step, and return whether one can be written there."""
+        self._due = self._due or not self._is_blocked(trainer, batch_idx)
+        return self._due
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)
         if self._every_n_epochs < 1 and self._should_save_on_train_epoch_end(trainer):

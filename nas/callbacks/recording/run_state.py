@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Timer, WeightAveraging
 from torch import Tensor
 
 from nas.callbacks.guards.cpu_budget import CpuBudget
+from nas.callbacks.guards.stop_signal import stopped_by_signal
 from nas.callbacks.recording.history import HISTORY_FILE
 from nas.searches.base import Search
 from nas.utils.errors import NasError
@@ -30,7 +31,8 @@ class RunState(pl.Callback):
     larger one.
 
     An epoch that ends before its last batch, because of ``trainer.max_steps``, ``trainer.max_time`` or a callback, is
-    not recorded: no checkpoint, no line of history, no step of the learning rate. A resumed run repeats it.
+    not recorded: no checkpoint, no line of history, no step of the learning rate. A resumed run repeats it, or
+    completes it after a checkpoint within it.
 
     Args:
         directory: run directory.
@@ -60,7 +62,7 @@ class RunState(pl.Callback):
     ) -> None:
         progress: Any = trainer.fit_loop.epoch_progress.current
         within = progress.processed < progress.ready
-        limited = trainer_limit(trainer) is not None or _is_over_budget(trainer)
+        limited = trainer_limit(trainer) is not None or _is_over_budget(trainer) or stopped_by_signal(trainer)
         ended = trainer.should_stop and not has_ended(pl_module) and not limited
         checkpoint[KEY] = {
             "options": self.options,

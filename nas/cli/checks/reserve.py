@@ -23,9 +23,11 @@ from nas.cli.checks.directory import (
     sweep_directory,
     unresolved,
 )
+from nas.cli.checks.restart import name_of_attempt
 from nas.cli.checks.sweep_jobs import SweepJob, check_jobs, plan_sweep
 from nas.cli.overrides.parse import quote, value_of
 from nas.cli.run_dir.job_record import SWEEP_DIRECTORY
+from nas.cli.run_dir.launch import launch_name, launch_token, restart_count
 from nas.cli.run_dir.ranks import (
     ADDED_OVERRIDES,
     DIRECTORY,
@@ -35,9 +37,11 @@ from nas.cli.run_dir.ranks import (
     rendezvous_file,
     rendezvous_folder,
     wait_for_first_rank,
+    wait_for_lock,
 )
 from nas.utils.directory_lock import DirectoryLock, is_locked_here
 from nas.utils.errors import NasError
+from nas.utils.rank import rank_of
 
 NOW = re.compile(r"\$\{now:([^}]*)\}")
 
@@ -98,21 +102,36 @@ def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.N
 
 
 def pin_time(cfg: DictConfig, sweeping: bool) -> list[str]:
-    """Replace ``${now:...}`` in the directories of ``cfg`` by the present time.
+    """Replace ``${now:...}`` in the directories of ``cfg`` by the present time, or by the name of the launch.
+
+    The ranks of a launch with a name compute the same directory, also if their clocks differ.
 
     Returns:
         The overrides that give Hydra the same directories.
     """
-    time, pinned = datetime.now(), []
-    for key in ("hydra.sweep.dir",) if sweeping else ("hydra.run.dir", "paths.output"):
-        text = unresolved(cfg, key)
-        if NOW.search(text) is None:
-            continue
-        text = NOW.sub(lambda found: time.strftime(found[1].strip("'\"")), text)
-        with read_write(cfg.hydra):
-            OmegaConf.update(cfg, key, text)
-        pinned.append(f"{key}={quote(text)}")
-    return pinned
+    keys = ("hydra.sweep.dir",) if sweeping else ("hydra.run.dir", "paths.output")
+    texts = {key: text for key in keys if NOW.search(text := unresolved(cfg, key))}
+    name, time = launch_name() if is_distributed(cfg) else None, datetime.now()
+
+    def pin(name: str | None) -> None:
+        for key, text in texts.items():
+            by_time = NOW.sub(lambda found: time.strftime(found[1].strip("'\"")), text)
+            with read_write(cfg.hydra):
+                OmegaConf.update(cfg, key, by_time if name is None else by_launch(text, name))
+
+    def output_of(name: str) -> Path:
+        pin(name)
+        directories = {"": sweep_directory(cfg)} if sweeping else run_directories(cfg)
+        return directories.get("paths.output", next(iter(directories.values())))
+
+    restarted = bool(texts) and name is not None and restart_count() > 0
+    pin(name_of_attempt(name, output_of) if restarted and name is not None else name)
+    return [f"{key}={quote(unresolved(cfg, key))}" for key in texts]
+
+
+def by_launch(text: str, name: str) -> str:
+    """Replace the first ``${now:...}`` of a path by a name, and remove the others."""
+    return re.sub("//+", "/", NOW.sub("", NOW.sub(name, text, count=1))).rstrip("/")
 
 
 @contextmanager
@@ -126,13 +145,14 @@ def reserved(plan: Plan) -> Iterator[list[str]]:
         yield _directories_of_first_rank(plan, option)
         return
     label = {option: plan.sweep} if plan.sweep is not None else run_directories(plan.cfg)
+    token = launch_token() if is_distributed(plan.cfg) else None
     with ExitStack() as stack:
         for name, directory in label.items():
             kind = "run" if plan.sweep is None else "sweep"
-            stack.enter_context(DirectoryLock(directory, name, kind, _is_lock_required(plan.cfg)))
+            stack.enter_context(DirectoryLock(directory, name, kind, _is_lock_required(plan.cfg), token))
         plan.check()  # again: another process may have written there before the lock was taken
         found = {name: str(label[name].absolute()) for name in (option, "paths.output") if name in label}
-        if is_distributed(plan.cfg):
+        if is_distributed(plan.cfg) and (token is None or not _is_lock_required(plan.cfg)):
             stack.enter_context(publish(_rendezvous(plan.cfg, option), found))
         os.environ[DIRECTORY] = found[option]
         stack.callback(os.environ.pop, DIRECTORY, None)
@@ -163,10 +183,13 @@ def _directories_of_first_rank(plan: Plan, option: str) -> list[str]:
     """Return the overrides for a further rank; it writes neither Hydra's record nor the log of the first one."""
     if DIRECTORY in os.environ:  # started by Lightning, which passes the directory
         return []
+    record = ["hydra.output_subdir=null", f"hydra.job.name=rank_{rank_of()}"]
+    token = launch_token()
+    if token is not None and _is_lock_required(plan.cfg):
+        wait_for_lock(plan.sweep or run_directories(plan.cfg)[option], token)
+        return [*plan.pinned, *record]
     found = wait_for_first_rank(_rendezvous(plan.cfg, option), _is_lock_required(plan.cfg))
-    rank = next(os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK") if name in os.environ)
-    added = [f"{name}={quote(directory)}" for name, directory in found.items()]
-    return [*added, "hydra.output_subdir=null", f"hydra.job.name=rank_{rank}"]
+    return [*(f"{name}={quote(directory)}" for name, directory in found.items()), *record]
 
 
 def _rendezvous(cfg: DictConfig, option: str) -> Path:

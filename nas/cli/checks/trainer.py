@@ -52,6 +52,12 @@ def check_trainer(cfg: DictConfig) -> None:
         )
     for name, empty in BATCHES.items():
         _check_batches(f"trainer.{name}", trainer.get(name), empty)
+    several = trainer.get("devices") not in (None, 1, "1") or trainer.get("num_nodes") not in (None, 1)
+    if trainer.get("sync_batchnorm") and several and trainer.get("accelerator") == "cpu":
+        raise NasError(
+            "trainer.sync_batchnorm=true: PyTorch synchronizes batch norm between GPUs only. Use trainer=ddp, or leave "
+            "it out."
+        )
     _check_elsewhere(cfg)
 
 

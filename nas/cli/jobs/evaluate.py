@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from nas.callbacks.recording.pictures import log_picture
 from nas.cli.build import build_data, build_trainer, dataset_name, finish_wandb, follow_split, seed_and_threads
-from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.checks.processes import check_processes
 from nas.cli.jobs.evaluate_text import run as evaluate_text
 from nas.cli.jobs.load_trained import load_trained
 from nas.cli.run_dir.environment import environment
@@ -40,7 +40,7 @@ MANY_CLASSES = 20  # above, the log lists the worst classes only
 
 def run(cfg: DictConfig) -> float:
     """Evaluate the network, write the run directory, and return the test accuracy in percent or the perplexity."""
-    refuse_nested_ddp(cfg)
+    check_processes(cfg)
     seed_and_threads(cfg)
     data = build_data(cfg, bilevel=False)
     with open_dict(cfg):

@@ -26,7 +26,7 @@ from nas.cli.build import (
     seed_and_threads,
 )
 from nas.cli.checks.batch import apply_plan, plan_batches
-from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.checks.processes import check_processes
 from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.jobs.repeated_search import run_repetitions
@@ -65,7 +65,7 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
 
     ``join`` prepares the built search for common steps with other searches, and returns the callbacks that they need.
     """
-    refuse_nested_ddp(cfg)
+    check_processes(cfg)
     log_dataset_defaults(cfg)
     repeated = (cfg.method.get("repetitions") or 1) > 1
     checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path, cfg.paths.output)

@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from nas.cli.checks.reserve import reserved_by_job
+from nas.cli.checks.restart import resume_job
 from nas.cli.errors import log_error
 from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt
 from nas.cli.jobs.dispatch import run_job
@@ -20,6 +21,7 @@ from nas.utils.errors import NasError
 def run_sweep_job(cfg: DictConfig) -> float | None:
     """Run a job of a sweep, and return its value for a sweeper that optimizes it; NaN if the job failed."""
     output = Path(cfg.paths.output)
+    resume_job(cfg, output)
     record = None if is_further_rank(cfg) else JobRecord.start(output)
     failure: str | None = "interrupted"
     try:

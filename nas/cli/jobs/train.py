@@ -25,7 +25,7 @@ from nas.cli.build import (
 )
 from nas.cli.checks.batch import apply_plan
 from nas.cli.checks.inputs import check_genotype_inputs
-from nas.cli.checks.processes import refuse_nested_ddp
+from nas.cli.checks.processes import check_processes
 from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.jobs.build_training import build_training, training_results
@@ -65,7 +65,7 @@ def run(cfg: DictConfig) -> float | None:
 
     It is the accuracy in percent, or the perplexity of a language model.
     """
-    refuse_nested_ddp(cfg)
+    check_processes(cfg)
     log_dataset_defaults(cfg)
     output = Path(cfg.paths.output)
     entry, genotype = find_published(cfg.genotype), load_genotype(cfg.genotype)

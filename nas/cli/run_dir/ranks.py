@@ -1,8 +1,9 @@
 """Ranks of a distributed run: whether this process is the first one, and the directory that all of them share.
 
 Lightning gives the processes that it starts the directory of the first one. The processes of torchrun, srun and mpirun
-start independently; the first one writes its directory to a file, whose name they can all compute, and the others wait
-for it.
+start independently. If their launch has a name (``launch_name``), they all compute the directory from it, and the
+others wait until the first one has locked it. Otherwise the first one writes its directory to a file, whose name they
+can all compute, and the others wait for this file.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from nas.cli.run_dir.launch import is_torchrun
 from nas.utils.atomic_write import write_atomically
-from nas.utils.directory_lock import is_locked
+from nas.utils.directory_lock import is_locked, read_holder
 from nas.utils.errors import NasError
 
 RANKS = ("LOCAL_RANK", "RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
@@ -54,11 +56,14 @@ def is_first_rank(environment: Mapping[str, str] = os.environ) -> bool:
 def is_distributed(cfg: DictConfig, environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether a launcher has started this process as one of several ranks of the same run.
 
-    Processes of one device each, and jobs without a trainer, are runs of their own.
+    Processes of srun with one device each, and jobs without a trainer, are runs of their own. All processes of torchrun
+    are ranks, also a single one, which torchrun may restart.
     """
     repetitions = cfg.method.get("repetitions") if "method" in cfg else None
     if cfg.mode not in ("search", "train") or (repetitions or 1) > 1:
         return False
+    if is_torchrun(environment):
+        return True
     devices, nodes = cfg.trainer.devices, cfg.trainer.get("num_nodes") or 1
     single = devices in (1, "1") or (not isinstance(devices, int | str) and devices is not None and len(devices) == 1)
     if single and nodes == 1:
@@ -101,6 +106,31 @@ def publish(file: Path, directories: Mapping[str, str]) -> Iterator[None]:
                 path.rmdir()
 
 
+def wait_for_lock(directory: Path, token: str, patience: float = PATIENCE) -> None:
+    """Wait until the first rank of the launch ``token`` has locked the directory of the run.
+
+    Raises:
+        NasError: if it has not in ``patience`` seconds.
+    """
+    start, announced = time.monotonic(), False
+    while read_holder(directory).get("launch") != token or not is_locked(directory):
+        if time.monotonic() - start > patience:
+            raise NasError(
+                f"hydra.run.dir: the first rank has not locked {directory.absolute()} within {patience:.0f} s. See its "
+                "error, and start all ranks on a file system that they share."
+            )
+        announced = announced or _announce(start, patience)
+        time.sleep(0.1)
+
+
+def _announce(start: float, patience: float) -> bool:
+    """Return whether enough time has passed to print that this rank waits, and print it then."""
+    late = time.monotonic() - start > QUIET
+    if late:
+        print(f"waiting up to {patience:.0f} s for the first rank to start its run", file=sys.stderr, flush=True)
+    return late
+
+
 def wait_for_first_rank(file: Path, locked: bool = True, patience: float = PATIENCE) -> dict[str, str]:
     """Return the directories of the first rank.
 
@@ -114,9 +144,7 @@ def wait_for_first_rank(file: Path, locked: bool = True, patience: float = PATIE
         found = _read(file)
         if found and (not locked or all(is_locked(Path(directory)) for directory in found.values())):
             return found
-        if not announced and time.monotonic() - start > QUIET:
-            announced = True
-            print(f"waiting up to {patience:.0f} s for the first rank to start its run", file=sys.stderr, flush=True)
+        announced = announced or _announce(start, patience)
         time.sleep(0.1)
     raise NasError(
         f"hydra.run.dir: the first rank has not started a run within {patience:.0f} s ({file.absolute()} is missing). "

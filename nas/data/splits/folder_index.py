@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from nas.utils.distributed import on_first_rank
 from nas.utils.errors import NasError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
@@ -103,6 +104,14 @@ def index_folder(root: Path, selected: Sequence[str] | None = None) -> FolderInd
         files += [f"{name}/{file}" for file in images]
         labels += [label] * len(images)
     return FolderIndex(root, classes, tuple(files), torch.tensor(labels, dtype=torch.int64))
+
+
+def shared_index(root: Path, selected: Sequence[str] | None = None) -> FolderIndex:
+    """Index a folder on the first rank of a distributed run, and return the index on all ranks; see ``index_folder``.
+
+    The ranks need the same files, but not the same ``root``.
+    """
+    return replace(on_first_rank(lambda: index_folder(root, selected)), root=root)
 
 
 def check_classes(train: Sequence[str], test: Sequence[str], root: Path, folder: str = "val") -> None:

@@ -1,0 +1,82 @@
+"""Runs that their launcher has started again: directory and checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nas.cli.checks.reserve import by_launch
+from nas.cli.main import prepare
+from tests.support.compose_tools import lines
+from tests.support.error_tools import SEARCH, run, unfinished
+from tests.support.node_tools import MULTINODE, node_environment
+
+ALL = [*SEARCH, "method=gdas"]
+
+
+@pytest.fixture
+def on_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """Environment of the second machine of a job of SLURM."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**node_environment("srun", 1), "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def directory(*arguments: str) -> str:
+    """Return the pinned run directory of a command line."""
+    plan = prepare("search", [*ALL, *MULTINODE, *arguments]).plan
+    assert plan is not None and len(plan.pinned) == 1
+    return plan.pinned[0].partition("=")[2].strip("'")
+
+
+def test_name_of_the_launch_replaces_the_time() -> None:
+    text = "outputs/${mode}/${now:%Y-%m-%d}/${now:%H-%M-%S-%f}"
+    assert by_launch(text, "slurm-7") == "outputs/${mode}/slurm-7"
+    assert by_launch("a-${now:%Y}/b", "slurm-7") == "a-slurm-7/b"
+
+
+def test_ranks_compute_the_directory_from_the_job(on_node: pytest.MonkeyPatch) -> None:
+    assert directory() == "outputs/search/slurm-77"
+    assert directory("hydra.run.dir=runs/${now:%Y}-${seed}") == "runs/slurm-77-${seed}"
+    on_node.setenv("SLURM_STEP_ID", "2")
+    assert directory() == "outputs/search/slurm-77.2"
+
+
+def test_restart_resumes_from_the_checkpoint(
+    short_search: Path, on_node: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = Path("outputs/search/slurm-77")
+    on_node.setenv("SLURM_RESTART_COUNT", "1")
+    assert directory() == str(first), "the first attempt has written nothing"
+    (first / "checkpoints").mkdir(parents=True)
+    (first / "metrics.csv").touch()
+    assert directory() == f"{first}-restart1", "files of an attempt without a checkpoint are kept"
+    (first / "metrics.csv").unlink()
+    (first / "checkpoints").rmdir()
+    unfinished(short_search, first)
+    for explicit in ([], [f"hydra.run.dir={first}"]):
+        arguments = prepare("search", [*ALL, *MULTINODE, "epochs=2", *explicit]).arguments
+        assert f"hydra.run.dir='{first}'" in arguments and "hydra.output_subdir=null" in arguments
+        assert f"ckpt_path='{first}'" in arguments
+    (first / "summary.json").write_text("{}")
+    with pytest.raises(SystemExit) as end:
+        prepare("search", [*ALL, *MULTINODE])
+    assert end.value.code == 0 and "holds the results of an earlier attempt" in capsys.readouterr().out
+
+
+def test_restarted_run_of_one_process_continues(
+    short_search: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of SLURM with an explicit directory, and a job of a sweep."""
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    monkeypatch.chdir(tmp_path)
+    run("search", *SEARCH, "epochs=2", f"hydra.run.dir={unfinished(short_search, tmp_path / 'a')}").succeeded()
+    assert [line["epoch"] for line in lines(tmp_path / "a" / "history.jsonl")] == [0, 1]
+    (tmp_path / "s").mkdir()
+    job = unfinished(short_search, tmp_path / "s" / "0")
+    monkeypatch.setattr("nas.cli.checks.reserve.check_sweep_directory", lambda *_: None)
+    monkeypatch.setattr("nas.cli.checks.reserve.check_jobs", lambda *_: None)
+    run("search", "-m", *SEARCH, "epochs=2", "seed=0", f"hydra.sweep.dir={tmp_path}/s").succeeded()
+    assert [line["epoch"] for line in lines(job / "history.jsonl")] == [0, 1]
