@@ -25,6 +25,8 @@ from nas.utils.errors import NasError, nearest, one_line, unknown
 
 OPTIONAL_GROUPS = ("proxy", "evaluator", "ranking", "executor")
 """Groups that only some methods or modes of search.py include."""
+LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""Extras of the package with the plugin of a launcher."""
 
 
 def compose_job(
@@ -201,6 +203,9 @@ def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictCon
     choice = missing_choice(error)
     if choice is not None:
         group, name, available = choice
+        if group == "hydra/launcher" and name in LAUNCHER_EXTRAS:
+            install = f"pip install 'nas-compose[{LAUNCHER_EXTRAS[name]}]'"
+            return NasError(f"hydra/launcher={name}: the plugin of this launcher is not installed. Run {install}.")
         return renamed(group, name) or unknown(group, name, available)
     kind, key = refused_key(error) or ("", "")
     lines = [str(part.input_line) for part in parts if part.key_or_group == key]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 from nas.cli.checks.processes import check_processes, devices_of
 from nas.cli.main import prepare
@@ -93,3 +94,15 @@ def test_preset_for_slurm_gives_the_launcher_its_sizes(tmp_path: Path) -> None:
     assert sweep(*options, cwd=tmp_path)
     with pytest.raises(NasError, match=r"hydra.launcher.nodes=3: each job has trainer.num_nodes=2"):
         sweep(*options, "hydra.launcher.nodes=3", cwd=tmp_path)
+
+
+def test_launcher_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the preset of the trainer selects it."""
+    repository = ConfigStore.instance().repo["hydra"]["launcher"]
+    for name in ("submitit_slurm.yaml", "joblib.yaml"):
+        monkeypatch.delitem(repository, name)
+    for argument, extra in (("trainer=slurm", "slurm"), ("hydra/launcher=joblib", "joblib")):
+        with pytest.raises(
+            NasError, match=rf"hydra/launcher=.* is not installed. Run pip install 'nas-compose\[{extra}\]'"
+        ):
+            prepare("search", ["-m", *SEARCH, "method=gdas", argument, "seed=0,1"])
