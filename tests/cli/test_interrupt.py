@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 import nas.cli.jobs.sweep_job
 import nas.cli.main
+from nas.cli.interrupt import end_with_parent
 from tests.support.error_tools import SEARCH, bomb, hydra_files, run, snapshot, unfinished
 
 
@@ -73,3 +75,14 @@ def test_error_of_a_library_that_was_interrupted_is_an_interrupt(
     found = run("search", *SEARCH, *place)
     assert found.code == 130
     assert "error: interrupted before the first epoch ended" in found.erred and "NoneType" not in found.erred
+
+
+def test_process_ends_with_the_one_that_started_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parents, ended = iter([7, 7, 7, 1]), threading.Event()
+    monkeypatch.setattr("nas.cli.interrupt.os.getppid", lambda: next(parents))
+    monkeypatch.setattr("nas.cli.interrupt.os._exit", lambda code: ended.set())
+    end_with_parent(seconds=0.01)
+    assert ended.wait(10) and next(parents, None) is None
+    assert capsys.readouterr().err == "error: the first process of the run has ended\n"

@@ -199,7 +199,7 @@ def test_online_logger_without_a_key_is_refused(tmp_path: Path, monkeypatch: pyt
 def test_unknown_processes_of_slurm_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "job", "SLURM_NTASKS_PER_NODE": "4"}.items():
         monkeypatch.setenv(name, value)
-    for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"):
+    for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_STEP_ID"):
         monkeypatch.setenv(name, "0")
     options = ("trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run")
-    run("search", *SEARCH, *options).refused("trainer:", "devices=2", "ntasks-per-node=4")
+    run("search", *SEARCH, *options).refused("trainer.devices=2", "srun has started 4 processes")

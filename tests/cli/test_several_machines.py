@@ -29,6 +29,14 @@ def succeeded(nodes: Nodes) -> list[Outcome]:
     return found
 
 
+def runs(process: str) -> bool:
+    """Return whether a process runs; one that has ended may still be in the table of processes."""
+    try:
+        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_two_machines_share_the_directory_of_their_job(tmp_path: Path) -> None:
     first, second = succeeded(Nodes("srun", *TWO, cwd=tmp_path))
     run = tmp_path / "outputs" / "search" / "slurm-77"
@@ -141,3 +149,25 @@ def test_jobs_of_a_sweep_have_several_processes(launcher: str, tmp_path: Path) -
         assert (run / "summary.json").is_file() and len(lines(run / "history.jsonl")) == 1
         assert "2 x cpu" in (run / "search.log").read_text()
     assert len((tmp_path / "sweep" / "sweep.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT", "SIGTERM"])
+def test_processes_of_lightning_end_with_the_first_one(name: str, tmp_path: Path) -> None:
+    """A signal to the first process alone, as from a batch system or the killer of large processes."""
+    options = [*SEARCH[:-1], "method=gdas", "trainer=ddp_cpu", "epochs=1000", "hydra.run.dir=run"]
+    command = [sys.executable, str(ROOT / "search.py"), *options]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "history.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert children
+    process.send_signal(getattr(signal, name))
+    _, erred = process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while any(map(runs, children)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    if name != "SIGKILL":
+        assert process.returncode == 130 and "Resume with ckpt_path=" in erred and "Traceback" not in erred

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from nas.cli.main import prepare
 from tests.support.compose_tools import ROOT, lines
 from tests.support.error_tools import SEARCH
 from tests.support.fake_slurm import directives, install
-from tests.support.node_tools import send
+from tests.support.node_tools import node_environment, send
 
 PAGE = (ROOT / "docs" / "distributed.md").read_text()
 SCRIPTS = re.findall(r"^```\n(#!/bin/bash\n.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -25,6 +26,24 @@ def test_batch_scripts_ask_for_a_signal_and_a_requeue() -> None:
         options = directives(script)
         assert options["signal"] == "USR1@120" and options["requeue"] == "" and "\nsrun " in script
         assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("launcher", "name"), [("torchrun", "torchrun-drnas-1"), ("srun", "slurm-77")])
+def test_command_of_a_launcher_composes(
+    launcher: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = PAGE.replace("\\\n", " ")
+    found = re.search(rf"^{launcher} (.*?)(?:python )?search.py (.*)$", text, re.MULTILINE)
+    assert found is not None
+    monkeypatch.chdir(tmp_path)
+    environment = {**node_environment(launcher, 1), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    run_id = re.search(r"--rdzv-id=(\S+)", found[1])
+    for variable, value in {**environment, **({"TORCHELASTIC_RUN_ID": run_id[1]} if run_id else {})}.items():
+        monkeypatch.setenv(variable, value)
+    plan = prepare("search", found[2].split()).plan
+    assert plan is not None and plan.is_further_rank and plan.cfg.trainer.num_nodes == 2
+    assert plan.pinned == [f"hydra.run.dir='outputs/${{mode}}/{name}'"]
+    assert f"outputs/search/{name.replace('77', 'JOB')}" in PAGE
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def _check_launch(cfg: Any, environment: Mapping[str, str]) -> None:
     if sizes is not None and sizes.launcher == "srun" and sizes.processes > 1 and "SLURM_STEP_ID" not in environment:
         raise NasError(
             f"SLURM_NTASKS={sizes.processes}: the batch script has started a single process, which would wait for the "
-            f"others forever. Put srun before the command: srun python {program('search')} ..."
+            f"others forever. Put srun before the command: srun {program('search' if 'method' in cfg else 'train')} ..."
         )
     if sizes is not None and not _fits(sizes, devices, machines):
         per, count = sizes.per_machine or devices or sizes.processes, sizes.machines or 1

@@ -38,21 +38,21 @@ def test_name_of_the_launch_replaces_the_time() -> None:
 
 
 def test_ranks_compute_the_directory_from_the_job(on_node: pytest.MonkeyPatch) -> None:
-    assert directory() == "outputs/search/slurm-77"
+    assert directory() == "outputs/${mode}/slurm-77"
     assert directory("hydra.run.dir=runs/${now:%Y}-${seed}") == "runs/slurm-77-${seed}"
     on_node.setenv("SLURM_STEP_ID", "2")
-    assert directory() == "outputs/search/slurm-77.2"
+    assert directory() == "outputs/${mode}/slurm-77.2"
 
 
 def test_restart_resumes_from_the_checkpoint(
     short_search: Path, on_node: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = Path("outputs/search/slurm-77")
+    first, pinned = Path("outputs/search/slurm-77"), "outputs/${mode}/slurm-77"
     on_node.setenv("SLURM_RESTART_COUNT", "1")
-    assert directory() == str(first), "the first attempt has written nothing"
+    assert directory() == pinned, "the first attempt has written nothing"
     (first / "checkpoints").mkdir(parents=True)
     (first / "metrics.csv").touch()
-    assert directory() == f"{first}-restart1", "files of an attempt without a checkpoint are kept"
+    assert directory() == f"{pinned}-restart1", "files of an attempt without a checkpoint are kept"
     (first / "metrics.csv").unlink()
     (first / "checkpoints").rmdir()
     unfinished(short_search, first)
