@@ -121,7 +121,7 @@ def test_ranks_with_different_options_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_missing_rank_is_reported(tmp_path: Path) -> None:
-    short = "trainer.strategy.timeout={_target_:datetime.timedelta,seconds:5}"
+    short = "trainer.strategy.timeout.minutes=0.1"
     with Nodes("torchrun", *TWO, short, second=("--version",), cwd=tmp_path) as nodes:
         first, _ = nodes.outcomes(timeout=100)
     assert first.code == 1 and "another process of the run has ended or does not answer" in first.erred, first

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.strategies import DDPStrategy
 
 from nas.cli.run_dir.course import PARTS, course_of
-from nas.cli.run_dir.launch import is_slurm
+from nas.cli.run_dir.launch import is_slurm, launched_sizes
 from nas.cli.run_dir.ranks import is_distributed
 from nas.utils.distributed import gather_objects
 from nas.utils.errors import NasError
@@ -32,6 +32,8 @@ def cluster_plugins(given: Sequence[Any]) -> list[ClusterEnvironment]:
 def join_ranks(trainer: pl.Trainer, cfg: DictConfig, names: Mapping[str, str]) -> None:
     """Connect the ranks of a launcher, and compare the options that decide the course of their run.
 
+    Processes that Lightning starts have the same command line, and do not exist before the fit.
+
     Args:
         trainer: trainer of this rank.
         cfg: configuration of this rank.
@@ -40,7 +42,8 @@ def join_ranks(trainer: pl.Trainer, cfg: DictConfig, names: Mapping[str, str]) -
     Raises:
         NasError: on all ranks, if an option differs between them.
     """
-    if trainer.world_size == 1 or not is_distributed(cfg) or not isinstance(trainer.strategy, DDPStrategy):
+    launched = is_distributed(cfg) and launched_sizes() is not None
+    if trainer.world_size == 1 or not launched or not isinstance(trainer.strategy, DDPStrategy):
         return
     trainer.strategy.setup_environment()
     length = {"epochs_of_run": cfg.trainer.max_epochs, "ckpt_path": cfg.get("ckpt_path")}
