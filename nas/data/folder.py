@@ -53,10 +53,9 @@ class Folder(ImageData):
     ``valid`` or ``validation``. Without ``train`` the class folders are directly in ``root``, and a fraction of the
     images of each class is tested; these images are sampled from ``test_seed`` and written to ``test_list_file``.
 
-    The first rank lists the files once, and the other ranks receive the list; files are decoded on access. With
-    ``bilevel`` a fraction of each class's training images trains the weights and another fraction trains the
-    architecture. Both are sampled from ``subset_seed`` and written to ``subset_file``, which can be passed again as
-    ``subset``. Without ``bilevel`` all training images are used. See ``ImageData`` for batches and ``ImageDecoder``.
+    The first rank lists the files once; they are decoded on access. With ``bilevel`` a part of each class's training
+    images trains the weights and another part the architecture. Both are sampled from ``subset_seed`` and written
+    to ``subset_file``, which can be passed as ``subset``. See ``ImageData`` for batches and ``ImageDecoder``.
 
     Args:
         root: folder that contains ``train`` and ``val``, or class folders.
