@@ -20,6 +20,7 @@ COMMANDS = {
     "leaderboard": ("nas.cli.leaderboard_command.command", "show published results and runs in one table per task"),
     "report": ("nas.cli.report_command.command", "write an HTML page about one or several runs"),
     "count": ("nas.cli.count_command.command", "count the parameters and operations of a network"),
+    "latency": ("nas.cli.latency_command.command", "measure the latency of the ops and networks of a space"),
     "convert": ("nas.benchmarks.convert", "convert a published benchmark to one Parquet file"),
 }
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "leaderboard": "nas.cli.leaderboard_command.command",
     "report": "nas.cli.report_command.command",
     "count": "nas.cli.count_command.command",
+    "latency": "nas.cli.latency_command.command",
     "merge": "nas.cli.merge_command.command",
 }
 """Module of each command that is not a search; its ``main`` takes the arguments and returns the exit code."""

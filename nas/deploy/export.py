@@ -41,7 +41,7 @@ def export_network(trained: TrainedNetwork, format: Format) -> bytes:
     if any(link.op == "noise" for cell in trained.genotype.cells.values() for link in cell.links):
         raise NasError("genotype: the op 'noise' has random outputs, so an exported file cannot match the network.")
     example = torch.zeros(2, *trained.shape)
-    with _without_exporter_logs():
+    with without_exporter_logs():
         return (export_onnx if format == "onnx" else export_program)(trained, example)
 
 
@@ -70,7 +70,7 @@ def verify_export(
 
 
 @contextmanager
-def _without_exporter_logs() -> Iterator[None]:
+def without_exporter_logs() -> Iterator[None]:
     """Suppress the log lines and warnings of the exporters about their own code."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]

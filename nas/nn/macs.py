@@ -76,10 +76,10 @@ def count_operations(network: nn.Module, shape: tuple[int, ...], rule: str, arch
     try:
         network.eval()
         try:
-            _forward(network, shape, 0, arch)  # shapes without arithmetic
+            run_once(network, shape, 0, arch)  # shapes without arithmetic
         except RuntimeError:  # some modules reject an empty batch
             counts.clear()
-            _forward(network, shape, 1, arch)
+            run_once(network, shape, 1, arch)
     finally:
         for hook in hooks:
             hook.remove()
@@ -88,7 +88,7 @@ def count_operations(network: nn.Module, shape: tuple[int, ...], rule: str, arch
     return sum(counts)
 
 
-def _forward(network: nn.Module, shape: tuple[int, ...], batch: int, arch: Architecture | None) -> None:
+def run_once(network: nn.Module, shape: tuple[int, ...], batch: int, arch: Architecture | None = None) -> None:
     """Run one pass without side effects: on copies of the buffers, and on CPU tensors for a network on meta."""
     state = {name: buffer.clone() for name, buffer in network.named_buffers()}
     like = next(itertools.chain(network.parameters(), network.buffers()), torch.empty(0))

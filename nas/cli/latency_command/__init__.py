@@ -1,0 +1,1 @@
+"""Command ``nas-search latency``."""

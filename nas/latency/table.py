@@ -1,0 +1,91 @@
+"""Table of measured latencies: ops and whole networks of a space on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nas.architecture.cell import Genotype
+from nas.latency.backends import Backend
+from nas.latency.parts import PartKey
+from nas.latency.timing import Timing
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, Range, check_ranges
+
+Statistic = Literal["median", "low"]
+Kind = Literal["sum", "ridge"]
+KINDS: tuple[Kind, ...] = ("sum", "ridge")
+"""Predictors, see ``LatencyPredictor``."""
+MIN_RUNS = 3
+
+
+@check_ranges(batch=COUNT, runs=Range(MIN_RUNS, 10**6, whole=True), warmup=COUNT_OR_ZERO, threads=COUNT)
+@dataclass(frozen=True)
+class LatencySetup:
+    """Conditions of a measurement.
+
+    Args:
+        device: ``cpu``, ``cuda``, ``cuda:1`` or another device of PyTorch.
+        backend: Runtime.
+        batch: Images per pass.
+        precision: ``32``, ``16`` or ``bf16``; ONNX Runtime supports 32.
+        threads: Threads of the CPU; None is the choice of the runtime.
+        runs: Timed passes of each op and network.
+        warmup: Passes before them.
+        statistic: Quantile that stands for a latency: ``median``, or ``low``, the 10 % quantile, which changes
+            less with the load of the machine.
+    """
+
+    device: str = "cpu"
+    backend: Backend = "torch"
+    batch: int = 1
+    precision: str = "32"
+    threads: int | None = 1
+    runs: int = 100
+    warmup: int = 3
+    statistic: Statistic = "median"
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Latencies in milliseconds.
+
+    Attributes:
+        notation: Notation of the space.
+        shape: (C, H, W) of an image.
+        classes: Number of classes.
+        network: Options of the networks.
+        setup: Conditions of the measurement.
+        ops: Latency of each part by its key.
+        networks: Latencies of random networks, from which a predictor is fitted.
+        predictor: Kind of the predictor.
+        machine: Description of processor and device.
+        versions: Versions of the packages.
+        date: Day of the measurement, ``2026-01-31``.
+    """
+
+    notation: str
+    shape: tuple[int, int, int]
+    classes: int
+    network: Mapping[str, Any]
+    setup: LatencySetup
+    ops: Mapping[PartKey, Timing]
+    networks: Mapping[Genotype, Timing]
+    predictor: Kind = "ridge"
+    machine: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    date: str = ""
+
+    def latency(self, timing: Timing) -> float:
+        """Return the milliseconds of a timing by the statistic of the setup."""
+        return timing.median if self.setup.statistic == "median" else timing.low
+
+    def describe(self) -> str:
+        """Describe the conditions in one line."""
+        setup, device = self.setup, self.machine.get("device", self.setup.device)
+        threads = "" if setup.threads is None or setup.device != "cpu" else f", {setup.threads} thread(s)"
+        quantile = "median" if setup.statistic == "median" else "10 % quantile"
+        return (
+            f"{device}, {setup.backend}, batch {setup.batch}, precision {setup.precision}{threads}, {quantile} of "
+            f"{setup.runs} passes"
+        )
