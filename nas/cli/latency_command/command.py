@@ -77,7 +77,8 @@ def _measure(space: Space, options: Options) -> str:
     table = measure_table(space, options.setup, options.network, options.values["networks"], options.values["seed"])
     predictions = {kind: held_out_predictions(table, space, kind) for kind in KINDS}
     errors = {kind: prediction_error(*pair) for kind, pair in predictions.items()}
-    chosen: Kind = options.predictor or min(KINDS, key=lambda kind: errors[kind].mean_ms)
+    lowest: Kind = min(KINDS, key=lambda kind: errors[kind].mean_ms)
+    chosen = options.predictor or lowest
     table = replace(table, predictor=chosen)
     save_table(table, space, output, {"held_out": {kind: error._asdict() for kind, error in errors.items()}})
     note = f"Kendall {errors[chosen].kendall:.2f}\nSpearman {errors[chosen].spearman:.2f}"
