@@ -13,7 +13,7 @@ from tests.support.compose_tools import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = {"search.py": "search", "nas-search": "search", "train.py": "train", "nas-train": "train"}
 BEFORE = ("python", "next", "&&", ";", "do", "$")
-SUBCOMMANDS = ("data", "dashboard", "report", "plot", "leaderboard", "accuracy-range", "merge", "count")
+SUBCOMMANDS = ("data", "dashboard", "report", "plot", "leaderboard", "accuracy-range", "merge", "count", "latency")
 PLACEHOLDER = re.compile(r"(?<![\w.])(DIR|RUN|NAME|F|X|KEY|DATE|GROUP|VALUE|FILE|M|S|D|T|N|GENOTYPE)(?!\w)|<|\.\.\.|\$")
 
 

@@ -11,6 +11,7 @@ SECTIONS: dict[str, Sequence[str]] = {
         "searching.md",
         "training.md",
         "deployment.md",
+        "latency.md",
         "data.md",
         "text.md",
         "benchmarks.md",
