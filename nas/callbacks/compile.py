@@ -17,6 +17,7 @@ from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.searches.base import SupernetSearch
 from nas.searches.gradient import GradientSearch
 from nas.searches.step_macs import sample_active
+from nas.spaces.recurrent.step_compiler import StepCompiler, recurrent_cells
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 class CompileEdges(ExecutionSwitch):
     """Compile the edges of a supernet that mix several ops, before its first step (``EdgeCompiler``).
+
+    A recurrent supernet has the time steps of its cell compiled instead (``StepCompiler``).
 
     Results are equal to those of eager steps up to rounding. A compiled search resumes eagerly, and the reverse. The
     generated code is cached on disk by PyTorch ($TORCHINDUCTOR_CACHE_DIR), so that a second run does not compile again.
@@ -44,15 +47,11 @@ class CompileEdges(ExecutionSwitch):
     def __init__(self, mode: Mode = "auto", backend: str = "inductor") -> None:
         super().__init__(mode)
         self.backend = backend
-        self._compiler: EdgeCompiler | None = None
+        self._compiler: EdgeCompiler | StepCompiler | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self.mode is not True or stage != "fit" or mixes_ops(pl_module):
             return
-        if isinstance(pl_module, SupernetSearch) and pl_module.space.inputs != "images":
-            raise NasError(
-                f"compile=true: the supernet of space={pl_module.space.name} has no edges to compile. Use compile=auto."
-            )
         raise NasError(
             "compile=true: this search has no edges to compile: it samples ops, which gain nothing, or its cells are "
             "fused. Use compile=auto, or space.fused=false."
@@ -64,10 +63,18 @@ class CompileEdges(ExecutionSwitch):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if self._selected and has_compiler(trainer, pl_module, self.backend):
-            self._compiler = EdgeCompiler(batch_size(trainer), self.backend)
+            assert isinstance(pl_module, SupernetSearch)
+            if recurrent_cells(pl_module.supernet):
+                self._compiler = StepCompiler(self.backend)
+            else:
+                self._compiler = EdgeCompiler(batch_size(trainer), self.backend)
 
     def change(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self._compiler is not None and isinstance(module, SupernetSearch):
+        if not isinstance(module, SupernetSearch):
+            return
+        if isinstance(self._compiler, StepCompiler):
+            self._compiler.install(module.supernet)
+        elif self._compiler is not None:
             for edge in _edges(module):
                 edge.executor = self._compiler
 
@@ -98,8 +105,8 @@ def saves_time(trainer: pl.Trainer, estimate: CompileEstimate) -> bool:
 
 
 def mixes_ops(module: pl.LightningModule) -> bool:
-    """Return whether the edges of a search execute several ops each in a step on the weights."""
-    if not isinstance(module, GradientSearch) or not _edges(module):
+    """Return whether the edges or the recurrent cell of a search execute several ops each in a weight step."""
+    if not isinstance(module, GradientSearch) or not (_edges(module) or recurrent_cells(module.supernet)):
         return False
     return any(sum(row) > 1 for rows in sample_active(module).values() for row in rows)
 

@@ -10,12 +10,16 @@ from nas.callbacks.compile import has_compiler, saves_time
 from nas.callbacks.execution_switch import ExecutionSwitch, Mode, batch_size, count_run_macs
 from nas.nn.compile_cost import estimate_network_compile
 from nas.nn.network_compiler import NetworkCompiler, is_compilable, remove_compiler
+from nas.spaces.recurrent.step_compiler import StepCompiler, recurrent_cells, remove_step_compiler
+from nas.training.base import NetworkTraining
 from nas.training.network_training import Training
 from nas.utils.errors import NasError
 
 
 class CompileNetwork(ExecutionSwitch):
     """Compile the cells of the trained network before its first step, in pieces (``NetworkCompiler``).
+
+    A recurrent network has the time steps of its cell compiled (``StepCompiler``).
 
     Results are equal to those of eager steps up to rounding. A checkpoint of a compiled training resumes eagerly, and
     the reverse. PyTorch caches the generated code on disk ($TORCHINDUCTOR_CACHE_DIR), so a second run does not compile
@@ -35,7 +39,7 @@ class CompileNetwork(ExecutionSwitch):
     def __init__(self, mode: Mode = "auto", backend: str = "inductor") -> None:
         super().__init__(mode)
         self.backend = backend
-        self._compiler: NetworkCompiler | None = None
+        self._compiler: NetworkCompiler | StepCompiler | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self.mode is not True or stage != "fit":
@@ -44,24 +48,30 @@ class CompileNetwork(ExecutionSwitch):
             raise NasError(
                 "compile=true: compiled cells do not support activation_checkpointing=true. Use compile=false."
             )
-        if not isinstance(pl_module, Training) or not is_compilable(pl_module.network):
+        if not self.applies(trainer, pl_module):
             raise NasError("compile=true: this network has no cells to compile. Use compile=auto.")
 
     def applies(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
-        return isinstance(module, Training) and is_compilable(module.network)
+        if not isinstance(module, NetworkTraining):
+            return False
+        return bool(recurrent_cells(module.network)) or is_compilable(module.network)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if self._selected and has_compiler(trainer, pl_module, self.backend):
-            self._compiler = NetworkCompiler(batch_size(trainer), self.backend)
+            if isinstance(pl_module, NetworkTraining) and recurrent_cells(pl_module.network):
+                self._compiler = StepCompiler(self.backend)
+            else:
+                self._compiler = NetworkCompiler(batch_size(trainer), self.backend)
 
     def change(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self._compiler is not None and isinstance(module, Training):
+        if self._compiler is not None and isinstance(module, NetworkTraining):
             self._compiler.install(module.network)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if isinstance(pl_module, Training):
+        if isinstance(pl_module, NetworkTraining):
             remove_compiler(pl_module.network)
+            remove_step_compiler(pl_module.network)
 
     def pays(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
         assert isinstance(module, Training)

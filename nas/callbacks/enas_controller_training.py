@@ -13,6 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from nas.architecture.cell import Architecture
 from nas.gradients.base import Batch
 from nas.relaxations.enas_controller import Controller
+from nas.searches.compatibility import check_reward
 from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, DROP_PROBABILITY, NOT_NEGATIVE, POSITIVE, check_ranges
@@ -65,11 +66,8 @@ class ControllerTraining(pl.Callback):
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         if not getattr(datamodule, "bilevel", True):
             raise NasError("dataset.bilevel=false: the controller needs validation images. Set dataset.bilevel=true.")
-        if isinstance(pl_module, GradientSearch) and pl_module.task.metric.name != "accuracy":
-            raise NasError(
-                f"method={pl_module.name}: its reward is an accuracy, which space={pl_module.space.name} does not "
-                "have. Use method=darts, gdas, drnas or one_shot."
-            )
+        if isinstance(pl_module, GradientSearch):
+            check_reward(pl_module.task, f"method={pl_module.name}", "method=darts, gdas or drnas")
 
     def surrogate(self, log_p: Tensor, entropy: Tensor, accuracy: Tensor) -> tuple[Tensor, Tensor]:
         """Return the REINFORCE loss of one path and the updated baseline, both scalars."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -25,11 +25,10 @@ def infer_options(state: Mapping[str, Tensor], notation: str) -> dict[str, Any]:
 
     Args:
         state: state_dict of the network.
-        notation: notation of the space; other notations than ``darts``, ``nas_bench_201`` and ``mobile`` have no such
-            options.
+        notation: notation of the space; other notations than those of ``INFERRED`` have no such options.
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
-    infer = {"darts": _infer_darts, "nas_bench_201": _infer_nas_bench_201, "mobile": _infer_mobile}.get(notation)
+    infer = INFERRED.get(notation)
     return {} if infer is None else infer(plain)
 
 
@@ -71,3 +70,18 @@ def _infer_darts(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if pools:
         options["pool_norm"] = "affine" if any(f"{pool}weight" in state for pool in pools) else "plain"
     return options
+
+
+def _infer_recurrent(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Infer the size of hidden states from the decoder, which has the same name in published language models."""
+    decoder = state.get("decoder.weight")
+    return {} if decoder is None or decoder.dim() != 2 else {"hidden_size": decoder.shape[1]}
+
+
+INFERRED: Mapping[str, Callable[[Mapping[str, Tensor]], dict[str, Any]]] = {
+    "darts": _infer_darts,
+    "nas_bench_201": _infer_nas_bench_201,
+    "mobile": _infer_mobile,
+    "recurrent": _infer_recurrent,
+}
+"""Inference of options, by the notation of a space."""

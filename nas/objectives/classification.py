@@ -14,6 +14,7 @@ class Classification(Task):
     """Cross-entropy on class labels, with optional label smoothing during training."""
 
     metric = MetricInfo("accuracy", unit="%", higher_is_better=True, examples="images")
+    has_reward = True
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = label_smoothing

@@ -40,6 +40,8 @@ class Task(ABC):
     """
 
     metric: ClassVar[MetricInfo]
+    has_reward: ClassVar[bool] = False
+    """Flag of a task whose score is in percent, so that REINFORCE can use it as a reward."""
 
     @abstractmethod
     def loss(self, logits: Tensor, target: Tensor, training: bool = True) -> Tensor:

@@ -36,6 +36,11 @@ class _Row(NamedTuple):
     text: str
 
 
+def has_published_layout(genotype: Genotype) -> bool:
+    """Return whether a genotype is no chain, or has as many blocks as a published one."""
+    return genotype.space not in LAYOUTS or bool(_widths_and_strides(genotype))
+
+
 def _widths_and_strides(genotype: Genotype) -> list[tuple[int, int]]:
     """Return output channels and stride of each block in the published layout of its length, empty without one."""
     count = len(chain_ops(genotype))

@@ -57,6 +57,10 @@ class Relaxation(nn.Module, ABC):
         """Sample the architecture of a weight step. Override it if weights and alpha see different ones (SETN)."""
         return self.sample(masks)
 
+    def weight_samples(self, masks: Masks) -> list[Architecture]:
+        """Sample the architectures of a weight step, which sums their gradients: one, by default."""
+        return [self.sample_for_weights(masks)]
+
     def scores(self, masks: Masks) -> dict[str, Tensor]:
         """Return the importance of each op, [edges, ops] per cell type: the softmax of alpha, 0 where masked."""
         return {name: masked_softmax(alpha.detach(), masks.table(name)) for name, alpha in self.alpha.items()}

@@ -11,6 +11,7 @@ from nas.gradients.implicit import Implicit
 from nas.gradients.unrolled import Unrolled
 from nas.nn.edges.binary_gates import BinaryGates
 from nas.objectives.reinforce import require_log_prob
+from nas.objectives.task import Task
 from nas.relaxations.base import Relaxation
 from nas.relaxations.binary_gates import GateRelaxation
 from nas.relaxations.block_gumbel import BlockRelaxation
@@ -19,8 +20,8 @@ from nas.searches.weight_step import WeightStep
 from nas.utils.errors import NasError
 
 
-def check_arch_step(relaxation: Relaxation, step: ArchStep) -> None:
-    """Raise NasError if the options of the architecture step contradict each other or the relaxation."""
+def check_arch_step(relaxation: Relaxation, step: ArchStep, task: Task) -> None:
+    """Raise NasError if the options of the architecture step contradict each other, the relaxation or the task."""
     kind, trains_alpha = type(relaxation).__name__, step.optimizer is not None
     _check_regularizer(relaxation, step)
     if step.resource is not None and not trains_alpha:
@@ -41,6 +42,7 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep) -> None:
                 "method.arch_step.optimizer=null to train the weights alone."
             )
         return
+    check_reward(task, "method.arch_step.reward", "method.arch_step.reward=null and a differentiable relaxation")
     require_log_prob(relaxation)
     if not trains_alpha or not step.per_batch:
         raise NasError(
@@ -52,6 +54,12 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep) -> None:
             "method.arch_step.gradient: a reward has no second-order gradient. Use "
             "method.arch_step.gradient._target_=nas.gradients.first_order.FirstOrder."
         )
+
+
+def check_reward(task: Task, option: str, fix: str) -> None:
+    """Raise NasError if the score of the task is no reward. ``fix``: the values to use in place of ``option``."""
+    if not task.has_reward:
+        raise NasError(f"{option}: a reward is a score in percent, which the {task.metric.name} is not. Use {fix}.")
 
 
 def check_one_staged(callbacks: Sequence[object]) -> None:
@@ -137,6 +145,12 @@ def check_parts(
         )
     if step_order != "simultaneous":
         return
+    if weight_step.clip_params != "weights":
+        raise NasError(
+            f"method.weight_step.clip_params={weight_step.clip_params}: the shared pass of "
+            "method.step_order=simultaneous clips the gradient of the weights alone. Use "
+            "method.weight_step.clip_params=weights, and method.arch_step.clip_norm for that of alpha."
+        )
     if not (shares_pass(arch_step, weight_step) and arch_step.single_level and not gated):
         raise NasError(
             "method.step_order=simultaneous: both steps share one pass, which needs arch_step.single_level=true, the "

@@ -94,7 +94,7 @@ class GradientSearch(SupernetSearch):
         self.weight_step, self.arch_step = weight_step, ArchStep() if arch_step is None else arch_step
         self.relaxation = relaxation(space.cells)
         self.relaxation.prepare(space.notation, space.macs if space.has_macs_table else None)
-        check_arch_step(self.relaxation, self.arch_step)
+        check_arch_step(self.relaxation, self.arch_step, self.task)
         check_parts(self.relaxation, self.arch_step, weight_step, edge, step_order)
         if weight_step.alignment is not None:
             weight_step.alignment.check(self.supernet)
@@ -109,11 +109,6 @@ class GradientSearch(SupernetSearch):
         resource = self.arch_step.resource
         self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
         self.reward = self.arch_step.reward
-        if self.reward is not None and self.task.metric.name != "accuracy":
-            raise NasError(
-                f"method.arch_step.reward: it is an accuracy, which space={space.name} does not have. Use "
-                "method.arch_step.reward=null and a differentiable relaxation."
-            )
         self.stage = self.first_epoch_of_stage = 0
         self.selected: Genotype | None = None
         self.weights: dict[str, torch.nn.Parameter] = dict(self.supernet.named_parameters())

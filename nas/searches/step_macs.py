@@ -29,7 +29,8 @@ def count_step_macs(search: SupernetSearch) -> float:
         return 3.0 * macs
     executed = _count(sample_active(search)) / max(_count(every), 1)
     step = search.arch_step
-    passes = 3 + 2 / step.every if step.optimizer is not None and step.per_batch else 3
+    paths = _count_paths(search)
+    passes = 3 * paths + 2 / step.every if step.optimizer is not None and step.per_batch else 3 * paths
     return passes * macs * executed
 
 
@@ -38,6 +39,12 @@ def sample_active(search: GradientSearch) -> Active:
     with torch.no_grad(), random_state_kept(search.relaxation, search.device):
         sample = search.relaxation.sample_for_weights(search.masks)
     return {name: weights.active for name, weights in sample.items()}
+
+
+def _count_paths(search: GradientSearch) -> int:
+    """Return the number of architectures of a weight step."""
+    with torch.no_grad(), random_state_kept(search.relaxation, search.device):
+        return len(search.relaxation.weight_samples(search.masks))
 
 
 def _count(active: Active) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -58,6 +58,8 @@ class WeightStep:
     def take(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch, optimizer: Any) -> None:
         """Train the supernet on one batch, in passes of ``search.images_per_pass`` images under one architecture.
 
+        Relaxations with several samples per weight step have such passes for each of them, with summed gradients.
+
         Args:
             search: the search that owns the supernet; the step is observed and logged as "train".
             relaxation: the relaxation to sample the architecture from.
@@ -67,7 +69,16 @@ class WeightStep:
         optimizer.zero_grad(set_to_none=not self.decay_unsampled_weights)
         if self.clip_params == "all":
             relaxation.zero_grad()
-        arch = self._architecture(search, relaxation, batch)
+        found = [self._backward(search, arch, batch) for arch in self._architectures(search, relaxation, batch)]
+        if self.clip_norm is not None:
+            clipped = search.supernet.parameters() if self.clip_params == "weights" else search.parameters()
+            clip_grad_norm_(clipped, self.clip_norm)
+        optimizer.step()
+        for loss, logits in found:
+            search.log_step("train", loss, logits, batch[1])
+
+    def _backward(self, search: SupernetSearch, arch: Architecture, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Add the gradient under an architecture to that of the weights, and return loss and logits of the batch."""
         split = None if self.alignment is None else self.alignment.split(search.supernet, arch)
         losses, logits = [], []
         for part, share in split_batch(batch, search.images_per_pass):
@@ -81,15 +92,15 @@ class WeightStep:
             logits.append(outputs.logits.detach())
         if split is not None:
             self._align(search, split, batch)
-        if self.clip_norm is not None:
-            clipped = search.supernet.parameters() if self.clip_params == "weights" else search.parameters()
-            clip_grad_norm_(clipped, self.clip_norm)
-        optimizer.step()
-        search.log_step("train", *join_passes(losses, logits), batch[1])
+        return join_passes(losses, logits)
 
-    def _architecture(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch) -> Architecture:
+    def _architectures(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch) -> list[Architecture]:
+        samples = relaxation.weight_samples(search.masks)
+        return [self._architecture(search, arch, batch) for arch in samples]
+
+    def _architecture(self, search: SupernetSearch, arch: Architecture, batch: Batch) -> Architecture:
+        """Return a sampled architecture as the weight step uses it: detached and perturbed."""
         x, target = batch
-        arch = relaxation.sample_for_weights(search.masks)
         if self.clip_params in ("weights", "all_stale"):  # otherwise the gradient of alpha counts towards the norm
             arch = {name: weights.detach() for name, weights in arch.items()}
         if self.perturbation is None:

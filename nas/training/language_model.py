@@ -59,7 +59,7 @@ class LanguageModelTraining(NetworkTraining):
         seed: seed of dropout in distributed training, together with epoch, batch and rank.
 
     Raises:
-        NasError: if there is a scheduler with ``averaging``.
+        NasError: if there is a scheduler with ``averaging``, or a condition of the switch without it.
     """
 
     def __init__(
@@ -82,6 +82,12 @@ class LanguageModelTraining(NetworkTraining):
                 "text_training.scheduler: averaged SGD has a constant learning rate. Set "
                 "text_training.averaging=false, or text_training.scheduler=null."
             )
+        for option, value, default in (("patience", patience, 5), ("skip_recent", skip_recent, True)):
+            if not averaging and value != default:
+                raise NasError(
+                    f"text_training.{option}={value}: a condition of averaged SGD, which text_training.averaging=false "
+                    f"disables. Use text_training.averaging=true, or text_training.{option}={default}."
+                )
         self.task = LanguageModeling(activation_penalty, temporal_penalty)
         self.averaging = averaging
         self.trigger = NonMonotonicTrigger(patience, skip_recent)

@@ -78,12 +78,14 @@ def test_a_search_alternates_neither_batches_nor_samples() -> None:
         {"arch": {"gradient": Unrolled()}},
         {"arch": {"per_batch": False}},
         {"weight": {"perturbation": RandomNoise()}},
+        {"weight": {"clip_params": "all"}, "phrase": "clip_params=all: .* the weights alone"},
     ],
-    ids=["bilevel", "unrolled", "not_per_batch", "perturbation"],
+    ids=["bilevel", "unrolled", "not_per_batch", "perturbation", "clip_params"],
 )
 def test_parts_that_need_passes_of_their_own_are_refused(options: dict[str, Any]) -> None:
     arch = arch_step(**{"single_level": True, **options.get("arch", {})})
-    with pytest.raises(NasError, match="method.step_order=simultaneous: both steps share one pass"):
+    phrase = options.get("phrase", "method.step_order=simultaneous: both steps share one pass")
+    with pytest.raises(NasError, match=phrase):
         GradientSearch(SPACE, SinglePath, weight_step(**options.get("weight", {})), arch, step_order="simultaneous")
 
 

@@ -65,7 +65,7 @@ REFUSED = {
     ("p_darts", "recurrent"): "DroppedSkip",
     ("te_nas", "recurrent"): "thin networks",
     ("fair_darts", "recurrent"): "each node of space=recurrent keeps one link",
-    ("enas", "recurrent"): "its reward is an accuracy",
+    ("enas", "recurrent"): "a reward is a score in percent",
     ("tangle_nas", "recurrent"): "EntangledEdge",
     ("lambda_darts", "recurrent"): "alignment",
     ("oles", "recurrent"): "OpEarlyStopping",

@@ -149,7 +149,7 @@ def test_switch_to_averaged_weights() -> None:
 
 
 def test_plain_sgd_never_switches() -> None:
-    module = LanguageModelTraining(network(), SGD, averaging=False, patience=1)
+    module = LanguageModelTraining(network(), SGD, averaging=False)
     module.trigger.losses = [0.0, 0.0]
     assert isinstance(fit(module, 2).optimizers[0], torch.optim.SGD) and not module.switched
 

@@ -14,6 +14,8 @@ import yaml
 from torch import nn
 
 from nas.cli.checks.options import check_network
+from nas.cli.overrides.inherit_from_search import searched_run
+from nas.cli.overrides.inherit_layout import inherit_layout
 from nas.cli.own_parts import named_parts
 from nas.nn.cost import Cost, count
 from nas.nn.macs import RULES
@@ -114,7 +116,8 @@ def _import(text: str) -> nn.Module:
 def _network_of_genotype(options: argparse.Namespace) -> tuple[nn.Module, tuple[int, ...]]:
     """Return the final network of a genotype on the meta device, and the shape of its input.
 
-    The network has published options unless others are given. The input of a language model is a token, of shape ().
+    The network has published options unless others are given, or the layout of the search that ``options.network``
+    names. The input of a language model is a token, of shape ().
     """
     genotype = load_genotype(options.network)
     shape: Any = tuple(options.shape or IMAGE)
@@ -126,10 +129,18 @@ def _network_of_genotype(options: argparse.Namespace) -> tuple[nn.Module, tuple[
     shape = () if is_text else shape
     space = space_of(genotype, shape, options.classes or (WORDS if is_text else CLASSES))
     entry = find_published(options.network)
-    chosen = {**({} if entry is None else entry.network_options(shape[1:])), **_given(options.options)}
+    published = {} if entry is None else entry.network_options(shape[1:])
+    chosen = {**published, **_layout(options.network), **_given(options.options)}
     check_network("--network", space, chosen)
     with torch.device("meta"):
         return space.network(genotype, **chosen), shape
+
+
+def _layout(source: str) -> dict[str, Any]:
+    """Return the layout of the search whose run directory ``source`` names, if it differs from the published one."""
+    directory = searched_run(source)
+    lines = [] if directory is None else inherit_layout(directory, [])
+    return _given([line.removeprefix("network.") for line in lines])
 
 
 def _given(pairs: Sequence[str]) -> dict[str, Any]:

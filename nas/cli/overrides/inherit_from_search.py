@@ -55,14 +55,16 @@ def inherit_from_search(arguments: list[str], path: Sequence[Path] = (CONF,)) ->
 
     A protocol names its own data set; the location of the data is inherited with it as well. If the search had half of
     the test images (dataset.split=nas_bench_201), the network is tested on the other half. In single-path spaces the
-    network has the layout of the search.
+    network has the layout of the search, on any data set.
 
     The record of the run is untrusted. ``path`` has the directories of the user's configuration.
     """
     given = value_of(arguments, "genotype")
     directory = None if given is None else searched_run(given)
-    if directory is None or value_of(arguments, "dataset"):
+    if directory is None:
         return arguments
+    if value_of(arguments, "dataset"):
+        return [*inherit_layout(directory, arguments), *arguments]
     if "dataset" not in saved_choices(directory):
         if value_of(arguments, "protocol") is None:
             refuse_without_record(f"genotype={given}", directory)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nas.cli.run_dir.genotype_name import genotype_name
 from nas.plotting.cell import cell_figure
+from nas.plotting.chain import has_published_layout
 from nas.plotting.figure import METADATA, save_figure
 from nas.spaces.choices_notation import NOTATION as CHOICES
 from nas.spaces.genotype_file import find_published, load_genotype
@@ -49,7 +50,8 @@ def _plot(source: str, output: Path | None, overwrite: bool) -> Path:
         NasError: if the genotype is invalid, or the file exists or cannot be written.
     """
     genotype = load_genotype(source)
-    if not genotype.origins and genotype.space != CHOICES:  # own parts are drawn without their code
+    checked = not genotype.origins and genotype.space != CHOICES  # own parts are drawn without their code
+    if checked and has_published_layout(genotype):
         space_of(genotype, (3, 32, 32), 10).check(genotype)
     name = genotype_name(source, genotype, find_published(source))
     path = Path(f"{name}.png") if output is None else output.expanduser()

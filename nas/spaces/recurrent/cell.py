@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,18 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "sigmoid": torch.sigmoid,
     "identity": lambda x: x,
 }
+
+
+class TimeStepExecutor(Protocol):
+    """Alternative execution of the time steps of a cell, for example by compiled code."""
+
+    def accepts(self, cell: RecurrentCell, h: Tensor, plan: Any) -> bool:
+        """Return whether it executes the time step after the hidden state ``h``."""
+        ...
+
+    def time_step(self, cell: RecurrentCell, gate: Tensor, h: Tensor, mask: Tensor | None, plan: Any) -> Tensor:
+        """Return the result of ``cell.time_step``."""
+        ...
 
 
 class RecurrentCell(nn.Module, ABC):
@@ -39,6 +51,9 @@ class RecurrentCell(nn.Module, ABC):
         hidden_dropout: dropout of hidden states and nodes.
     """
 
+    executor: TimeStepExecutor | None = None
+    """Executor of time steps; None: the cell executes them itself."""
+
     def __init__(self, size: int, nodes: int, input_dropout: float, hidden_dropout: float) -> None:
         super().__init__()
         self.input = nn.Linear(size, 2 * size, bias=False)
@@ -53,9 +68,21 @@ class RecurrentCell(nn.Module, ABC):
         mask, plan = self.hidden_dropout.mask(h), self.plan(arch, h)
         states = []
         for gate in gates.unbind(0):
-            h = self.step(gate + self.hidden(masked(h, mask)), h, mask, plan)
+            if self.executor is not None and self.executor.accepts(self, h, plan):
+                h = self.executor.time_step(self, gate, h, mask, plan)
+            else:
+                h = self.time_step(gate, h, mask, plan)
             states.append(h)
         return torch.stack(states)
+
+    def time_step(self, gate: Tensor, h: Tensor, mask: Tensor | None, plan: Any) -> Tensor:
+        """Return the next hidden state [B, n]; ``gate`` [B, 2n] is the part of node 0 that depends on the input."""
+        return self.step(gate + self.hidden(masked(h, mask)), h, mask, plan)
+
+    @property
+    def norms(self) -> list[nn.BatchNorm1d]:
+        """The batch norms of the cell."""
+        return []
 
     @abstractmethod
     def step(self, gate: Tensor, h: Tensor, mask: Tensor | None, plan: Any) -> Tensor:
@@ -71,6 +98,10 @@ class RecurrentCell(nn.Module, ABC):
     def plan(self, arch: Architecture | None, like: Tensor) -> Any:
         """Return the part of a step that is common to all time steps of a chunk."""
         return None
+
+    def structure(self, plan: Any) -> Hashable | None:
+        """Return the key of the code of a step under ``plan``, None for a plan that is not compiled."""
+        return ()
 
 
 class GenotypeCell(RecurrentCell):

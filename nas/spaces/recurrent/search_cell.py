@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -67,10 +67,20 @@ class SearchCell(RecurrentCell):
         self.cell = cell
         self.norm = nn.BatchNorm1d(size, affine=False)
 
+    @property
+    def norms(self) -> list[nn.BatchNorm1d]:
+        return [self.norm]
+
     def plan(self, arch: Architecture | None, like: Tensor) -> list[NodePlan]:
         assert arch is not None
         (weights,) = arch.values()
         return [plan_node(self.cell, node, weights) for node in self.cell.nodes]
+
+    def structure(self, plan: Sequence[NodePlan]) -> Hashable | None:
+        """Return the sources and ops of each node, None if all edges have single ops, which samples change."""
+        if all(node.ends is not None for node in plan):
+            return None
+        return tuple((tuple(node.sources), tuple(node.ops), node.ends and tuple(node.ends)) for node in plan)
 
     def step(self, gate: Tensor, h: Tensor, mask: Tensor | None, plan: Sequence[NodePlan]) -> Tensor:
         states = [self.norm(highway(gate, h, torch.tanh))]

@@ -1,4 +1,4 @@
-"""Protocols of several commands in single-path spaces: supernet and evolution, search and child."""
+"""Runs of several commands in single-path spaces: supernet and evolution, search and child, search to export."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+import nas
+import nas.cli.count_command.command as count
+import nas.cli.plot_command.command as plot
 from nas.spaces.single_path.chain import chain_ops
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
 from tests.support.compose_tools import small
 from tests.support.error_tools import TINY, run
+from tests.support.folder_tools import image_folder
 
-pytestmark = pytest.mark.slow
-
+SLOW = pytest.mark.slow
 LAYOUT = {"widths": [8, 12], "depths": [2, 1], "strides": [2, 1]}
 QUIET = ("~callbacks.cell_plots", "logger=none", "trainer.enable_progress_bar=false")
 
@@ -26,6 +29,7 @@ def summary(directory: Path) -> dict[str, Any]:
     return found
 
 
+@SLOW
 def test_supernet_and_evolution_under_a_limit(tmp_path: Path) -> None:
     """The limit excludes the largest units; statistics of batch norm are averaged per candidate."""
     space = ShuffleNetV2Space((3, 8, 8), 10, **LAYOUT, stem_width=4, head=8)  # type: ignore[arg-type]
@@ -53,6 +57,7 @@ def test_supernet_and_evolution_under_a_limit(tmp_path: Path) -> None:
     )
 
 
+@SLOW
 def test_dsnas_search_and_child_without_retraining(tmp_path: Path) -> None:
     """The child has the layout of the search and, at learning rate zero, the weights of the supernet."""
     search = ["method=dsnas", *small("shufflenet"), "space.affine=true", "space.norm_eps=1e-2", *TINY, *QUIET]
@@ -73,3 +78,66 @@ def test_dsnas_search_and_child_without_retraining(tmp_path: Path) -> None:
     assert not torch.equal(model["conv_last.1.running_mean"], state["supernet.conv_last.1.running_mean"])
     other = run("train", *child, "network.widths=[8,16]", f"hydra.run.dir={tmp_path}/other")
     other.refused("does not fit the network")
+
+
+SIZES = {"mobile": ("first_width=4",), "shufflenet": ()}
+OPTIONS = {
+    "gdas": (),
+    "dsnas": (),
+    "proxyless": (),
+    "one_shot": ("method.callbacks.0.samples=2", "method.callbacks.0.final=3"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return image_folder(tmp_path_factory.mktemp("images"), train=12, val=3)
+
+
+@pytest.mark.parametrize(
+    ("method", "space"),
+    [
+        (method, space) if (method, space) == ("gdas", "mobile") else pytest.param(method, space, marks=SLOW)
+        for method in OPTIONS
+        for space in SIZES
+    ],
+)
+def test_search_to_export_on_a_folder(method: str, space: str, folder: Path, tmp_path: Path) -> None:
+    """Each command names the data set, and only the first one the layout of the network."""
+    data = ["dataset=folder", f"dataset.root={folder}", "dataset.image_size=16", "dataset.batch_size=4"]
+    data += ["dataset.num_workers=0", "threads=1"]
+    layout = ["widths=[8,12]", "depths=[2,1]", "strides=[1,2]", "stem_stride=1", "stem_width=4", "head=8"]
+    sizes = [f"space.{option}" for option in (*layout, *SIZES[space])]
+    search = [f"method={method}", f"space={space}", *sizes, *OPTIONS[method], "epochs=1"]
+    found, trained = tmp_path / "search", tmp_path / "train"
+    run("search", *search, *data, *QUIET, f"hydra.run.dir={found}").succeeded()
+    if method == "one_shot":
+        found = evolved(space, sizes, data, found, tmp_path / "evolution")
+    run("train", f"genotype={found}", *data, *QUIET[1:], "epochs=1", f"hydra.run.dir={trained}").succeeded()
+    assert summary(trained)["network"]["depths"] == [2, 1] and summary(trained)["genotype"] == genotype(found)
+    evaluation = ["mode=eval", f"weights={trained}", *data[:-1], "evaluation.runs=1"]
+    run("train", *evaluation, f"hydra.run.dir={tmp_path}/eval").succeeded()
+    assert summary(tmp_path / "eval")["test_accuracy"] == pytest.approx(summary(trained)["test_accuracy"])
+    exported = tmp_path / "network.pt2"
+    run("train", "mode=export", "export.format=torch_export", f"export.file={exported}", f"weights={trained}")
+    images = torch.randn(2, 3, 16, 16)
+    network = nas.load(trained).network.eval()
+    torch.testing.assert_close(torch.export.load(exported).module()(images), network(images), rtol=1e-4, atol=1e-5)
+    assert plot.main([str(found), "--output", str(tmp_path / "chain.svg")]) == 0
+    assert count.main([str(found), "--classes", "3", "--rule", "macs"]) == 0
+
+
+def genotype(directory: Path) -> str:
+    found: str = json.loads((directory / "genotype.json").read_text())["genotype"]
+    return found
+
+
+def evolved(space: str, sizes: list[str], data: list[str], supernet: Path, directory: Path) -> Path:
+    """Search by evolution with the weights of a supernet, under a limit that excludes the largest network."""
+    run(
+        *("search", "method=evolution", f"space={space}", *sizes, *data, "~callbacks.cell_plots", "logger=none"),
+        *("evaluator=supernet", f"evaluator.supernet_dir={supernet}", "evaluator.batches=1"),
+        *(f"method.strategy.{option}" for option in ("population=4", "parents=2", "mutations=1", "crossovers=1")),
+        *("method.strategy.max_macs=2e6", "method.budget.queries=6", f"hydra.run.dir={directory}"),
+    ).succeeded()
+    return directory

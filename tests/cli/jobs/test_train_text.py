@@ -91,6 +91,14 @@ def test_resumed_training_equals_an_uninterrupted_one(trained: Path, tmp_path: P
     [
         ((*SMALL, "training.clip_norm=1"), ("training.clip_norm=1", "Set an option of text_training")),
         ((*SMALL, "ema=0.99"), ("ema=0.99", "text_training.averaging")),
+        (
+            (*SMALL, "text_training.averaging=false", "text_training.patience=3"),
+            ("text_training.patience=3", "text_training.averaging=true, or text_training.patience=5"),
+        ),
+        (
+            (*SMALL, "text_training.averaging=false", "text_training.skip_recent=false"),
+            ("text_training.skip_recent=False: a condition of averaged SGD",),
+        ),
         ((*SMALL, "dataset=digits"), ("take text", "provides images")),
         ((f"genotype={NB201}", *DATA), ("take images", "provides text")),
         ((f"genotype={NB201}", "dataset=digits", "text_training.patience=3"), ("does not use text_training",)),

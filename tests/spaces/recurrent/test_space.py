@@ -78,7 +78,6 @@ def test_other_genotypes_are_refused(links: list[Link], output: tuple[int, ...],
     ("arguments", "phrases"),
     [
         (["space=recurrent", "dataset=synthetic"], ["space=recurrent dataset=synthetic", "take text", "dataset=ptb"]),
-        ([*SEARCH, "compile=true"], ["compile=true: the supernet of space=recurrent has no edges to compile"]),
         ([*SEARCH, "channels_last=true"], ["channels_last=true: ", "images"]),
         (["space=recurrent", "space.hidden_size=0"], ["space.hidden_size=0: use a whole number"]),
         (["space=recurrent", "space.output_dropout=1"], ["space.output_dropout=1"]),
