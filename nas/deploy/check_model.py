@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ MAX_NAME = 1000  # characters of the name of a class
 MAX_OPTION = 1 << 16
 MAX_CELLS = 100
 """Bound of the cells of a network, unless its file has more tensors: the smallest cells have none."""
-CELL_COUNTS = ("layers", "cells_per_stage")
+CELL_COUNTS = ("layers", "cells_per_stage", "depths")
 
 
 def checked_shape(value: Any) -> Any:
@@ -69,11 +69,12 @@ def checked_names(value: Any, classes: int) -> tuple[str, ...]:
 
 
 def checked_options(value: Any) -> dict[str, Any]:
-    """Return the options of the network. Raise ValueError unless they are a mapping of names to single values."""
+    """Return the options of the network. Raise ValueError unless they map names to values, or to lists of numbers."""
     if not isinstance(value, Mapping):
         raise ValueError("options is not a mapping")
     for name, option in value.items():
-        if not isinstance(name, str) or not isinstance(option, bool | int | float | str | None):
+        numbers = isinstance(option, list | tuple) and all(type(part) is int for part in option)
+        if not isinstance(name, str) or not (numbers or isinstance(option, bool | int | float | str | None)):
             raise ValueError(f"options has a value of type {type(option).__name__}")
     return dict(value)
 
@@ -103,7 +104,9 @@ def check_options(space: Space, options: Mapping[str, Any], tensors: int) -> Non
         if not _fits(value, hints.get(name)):
             raise NasError(f"option {name}={str(value)[:50]!a} is of another type.")
         bound = max(MAX_CELLS, tensors) if name in CELL_COUNTS else MAX_OPTION
-        if isinstance(value, int | float) and not 0 <= value <= bound:
+        numbers = [value] if isinstance(value, int | float) else value if isinstance(value, list | tuple) else []
+        total = sum(numbers) if name in CELL_COUNTS else max(numbers, default=0)
+        if len(numbers) > MAX_CELLS or total > bound or min(numbers, default=0) < 0:
             raise NasError(f"option {name}={str(value)[:50]} is out of range, at most {bound:,}.")
 
 
@@ -125,10 +128,12 @@ def _is_size(value: Any) -> bool:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has one of the types of a hint: single types, their unions and literals."""
+    """Return whether a value has one of the types of a hint: single types, their unions, sequences and literals."""
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
     parts = typing.get_args(hint)
+    if typing.get_origin(hint) is Sequence:
+        return isinstance(value, list | tuple) and all(_fits(part, parts[0]) for part in value)
     if parts:
         return any(_fits(value, part) for part in parts)
     if hint is float:

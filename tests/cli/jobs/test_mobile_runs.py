@@ -128,7 +128,7 @@ def test_search_to_export_on_a_folder(method: str, space: str, folder: Path, tmp
 
 
 def genotype(directory: Path) -> str:
-    found: str = json.loads((directory / "genotype.json").read_text())["genotype"]
+    found: str = json.loads((directory / "genotype.json").read_text())["native"]
     return found
 
 

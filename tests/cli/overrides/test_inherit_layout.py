@@ -26,6 +26,13 @@ def test_changed_sizes_are_inherited(tmp_path: Path) -> None:
     assert inherit_layout(run, ["network.stem_stride=2"]) == ["network.strides=[1,1,2,1,2,1]"]
 
 
+def test_layout_of_a_training_is_inherited(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    config = {"space": None, "network": {"widths": [8, 12], "depths": None, "head": 8, "squeeze": 0.5}}
+    (tmp_path / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+    assert inherit_layout(tmp_path, ["network.head=4"]) == ["network.widths=[8,12]"]
+
+
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", {"_target_": "os.system"}, [1, "x"], 1.5, True, [[1]]])
 def test_values_of_other_types_are_ignored(value: object, tmp_path: Path) -> None:
     assert inherit_layout(saved(tmp_path, widths=value), []) == []
