@@ -54,7 +54,7 @@ CLI_ROOMS = (
     "jobs",
     "main",
     "data_command dashboard_command accuracy_range_command plot_command leaderboard_command count_command "
-    "merge_command latency_command",
+    "merge_command latency_command predictors_command",
     "report_command",
     "search train",
 )

@@ -28,6 +28,7 @@ COMMANDS = {
     "count": "nas.cli.count_command.command",
     "latency": "nas.cli.latency_command.command",
     "merge": "nas.cli.merge_command.command",
+    "predictors": "nas.cli.predictors_command.command",
 }
 """Module of each command that is not a search; its ``main`` takes the arguments and returns the exit code."""
 

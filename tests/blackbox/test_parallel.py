@@ -6,6 +6,7 @@ import json
 import math
 import random
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from nas.architecture.cell import Genotype
 from nas.blackbox.ask_tell import AskTellLoop, Budget
 from nas.blackbox.evaluator import QueryResult
 from nas.blackbox.parallel import step
+from nas.blackbox.predictors.boosted_trees import BoostedTrees
 from nas.blackbox.query_records import read_queries
 from nas.blackbox.strategies.base import Strategy
 from nas.blackbox.strategies.bohb import Bohb
 from nas.blackbox.strategies.local_search import LocalSearch
+from nas.blackbox.strategies.predictor_guided import PredictorGuided
 from nas.blackbox.strategies.random_search import RandomSearch
 from nas.blackbox.strategies.regularized_evolution import RegularizedEvolution
 from nas.blackbox.strategies.reinforce import ReinforceStrategy
@@ -31,7 +34,9 @@ from tests.support.error_tools import run
 from tests.support.query_tools import CHAIN, COMMAND, FORMULA, KILL, QUICK, THREADS, SmallSpace, value_of
 
 NB201 = NasBench201((3, 32, 32), 10)
-STRATEGIES = [RandomSearch, RegularizedEvolution, LocalSearch, ReinforceStrategy, Bohb]
+STRATEGIES: list[Any] = [RandomSearch, RegularizedEvolution, LocalSearch, ReinforceStrategy, Bohb]
+TREES = partial(BoostedTrees, members=1, trees=5)
+STRATEGIES.append(pytest.param(partial(PredictorGuided, predictor=TREES, batch=3), id="PredictorGuided"))
 
 
 def evaluate(genotype: Genotype, fidelity: int | None = None, position: int = 0) -> QueryResult:

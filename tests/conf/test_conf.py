@@ -29,7 +29,7 @@ from tests.support.compose_tools import CONF, SIZED, choices, composed, data_of,
 from tests.support.conf_headers import header
 from tests.support.error_tools import NB201, run
 
-GROUPS = {"callbacks", "dataset", "debug", "evaluator", "executor", "experiment", "extras", "hydra"}
+GROUPS = {"callbacks", "dataset", "debug", "evaluator", "executor", "experiment", "extras", "hydra", "predictor"}
 GROUPS |= {
     "hparams_search",
     "logger",

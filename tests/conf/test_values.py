@@ -82,6 +82,7 @@ EPOCHS = "epochs=${method.epochs}"  # a small data set has a number of its own
 STARTS: dict[str, list[str]] = {
     **{f"method={name}": ["search", *tiny(name)] for name in searches()},
     **{f"evaluator={name}": ["search", *tiny("random_search"), f"evaluator={name}"] for name in choices("evaluator")},
+    **{f"predictor={name}": ["search", *tiny("bananas"), f"predictor={name}"] for name in choices("predictor")},
     **{f"proxy={name}": ["search", "mode=rank_proxies", *tiny()[1:], f"proxy={name}"] for name in choices("proxy")},
     **{
         f"dataset={name}": ["search", "method=darts", f"dataset={name}"]

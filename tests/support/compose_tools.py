@@ -25,7 +25,16 @@ CONF = ROOT / "conf"
 SIZED = ("mask_gumbel", "mask_rl", "tas")  # methods for widths of layers
 S1_TO_S4 = ("", "_s1", "_s2", "_s3", "_s4")
 CHAINS = ("mobile", "shufflenet")
-QUERYING = {"bohb", "evolution", "local_search", "random_search", "regularized_evolution", "reinforce"}
+QUERYING = {
+    "bananas",
+    "bohb",
+    "evolution",
+    "local_search",
+    "npenas",
+    "random_search",
+    "regularized_evolution",
+    "reinforce",
+}
 """The black-box methods, which have no supernet and need an evaluator."""
 REFUSED = {
     ("noisy_darts", "darts_s4"): "skip_connect",

@@ -14,6 +14,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = {"search.py": "search", "nas-search": "search", "train.py": "train", "nas-train": "train"}
 BEFORE = ("python", "next", "&&", ";", "do", "$")
 SUBCOMMANDS = ("data", "dashboard", "report", "plot", "leaderboard", "accuracy-range", "merge", "count", "latency")
+SUBCOMMANDS += ("predictors",)
 PLACEHOLDER = re.compile(r"(?<![\w.])(DIR|RUN|NAME|F|X|KEY|DATE|GROUP|VALUE|FILE|M|S|D|T|N|GENOTYPE)(?!\w)|<|\.\.\.|\$")
 
 

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import EdgeWeights, Genotype
 from nas.architecture.masks import Masks
+from nas.blackbox.features import OneHotFeatures
+from nas.blackbox.predictors.base import Predictor
 from nas.data.base import ImageData
 from nas.data.pipeline.loader import Loader
 from nas.data.proxy_batches import ProxyBatches
@@ -255,6 +258,15 @@ def asked(strategy: Any) -> list[str]:
         found.append(SPACE.native(genotype))
         strategy.tell(genotype, float(sum(map(ord, found[-1])) % 97))
     return found
+
+
+def predicted(predictor: Predictor) -> list[float]:
+    """Return predictions and deviations after a fit to 40 random genotypes."""
+    rng, features = random.Random(0), OneHotFeatures(SPACE)
+    genotypes = [SPACE.sample(rng) for _ in range(60)]
+    table, values = features.encode(genotypes), np.array([len(SPACE.native(genotype)) % 17 for genotype in genotypes])
+    predictor.fit(table[:40], values[:40].astype(float), seed=1)
+    return [float(value) for part in predictor.predict(table[40:]) for value in part]
 
 
 RECURRENT = {"hidden_size": 8, "nodes": 2, "activation_penalty": 0.1, "temporal_penalty": 0.1}

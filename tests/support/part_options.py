@@ -11,8 +11,13 @@ import torch
 from nas.architecture.cell import op_counts
 from nas.architecture.discretization import discretize_by_threshold, discretize_with_max_skips
 from nas.architecture.masks import Masks
+from nas.blackbox.predictors.boosted_trees import BoostedTrees
+from nas.blackbox.predictors.gaussian_process import GaussianProcess
+from nas.blackbox.predictors.mlp_ensemble import MLPEnsemble
+from nas.blackbox.predictors.random_forest import RandomForest
 from nas.blackbox.strategies.bohb import Bohb
 from nas.blackbox.strategies.constrained_evolution import ConstrainedEvolution
+from nas.blackbox.strategies.predictor_guided import PredictorGuided
 from nas.blackbox.strategies.regularized_evolution import RegularizedEvolution
 from nas.blackbox.strategies.reinforce import ReinforceStrategy
 from nas.callbacks.enas_controller_training import ControllerTraining
@@ -103,6 +108,11 @@ def strategies(kind: Any, base: Mapping[str, Any] | None = None, **changes: Any)
     return [Options(partial(kind, SPACE), base or {}, changes, see.asked)]
 
 
+def predictors(kind: Any, base: Mapping[str, Any] | None = None, **changes: Any) -> list[Options]:
+    """Return the options of a predictor."""
+    return [Options(kind, base or {}, changes, see.predicted)]
+
+
 def schedulers(kind: Any, base: Mapping[str, Any], **changes: Any) -> list[Options]:
     """Return the options of a scheduler."""
     return [Options(see.optimizer_with(kind), base, changes, see.learning_rates)]
@@ -125,6 +135,7 @@ def _prepared(relaxation: UniformMacs) -> UniformMacs:
     return relaxation
 
 
+TREES = partial(BoostedTrees, members=2, trees=3)
 DARTS = {"channels": 2, "layers": 3, "ops": ["none", "skip_connect", "sep_conv_3x3", "avg_pool_3x3"]}
 PARTS: dict[str, Sequence[Options]] = {
     "nas.relaxations.softmax.Softmax": relaxations(Softmax, init_std=0.5, init_mean=0.5),
@@ -326,6 +337,28 @@ PARTS: dict[str, Sequence[Options]] = {
         {"min_points": 4},
         **{"rungs": 2, "eta": 2, "model": "optuna", "num_samples": 8, "random_fraction": 0.5, "top": 0.5},
         **{"min_points": 8, "min_bandwidth": 0.8},
+    ),
+    "nas.blackbox.strategies.predictor_guided.PredictorGuided": strategies(
+        PredictorGuided,
+        {"predictor": TREES, "candidates": 20, "initial": 30, "batch": 60},
+        **{"predictor": partial(TREES, depth=1), "encoding": "one_hot", "max_paths": 30, "acquisition": "mean"},
+        **{"initial": 20, "batch": 50, "candidates": 25, "parents": 1, "mutations": 1.5},
+    ),
+    "nas.blackbox.predictors.mlp_ensemble.MLPEnsemble": predictors(
+        MLPEnsemble,
+        {"members": 2, "layers": 2, "epochs": 3},
+        **{"members": 3, "layers": 1, "width": 5, "epochs": 4, "batch_size": 7, "lr": 0.02},
+    ),
+    "nas.blackbox.predictors.gaussian_process.GaussianProcess": predictors(
+        GaussianProcess, kernel="rbf", length_scale=2.0, noise=0.5
+    ),
+    "nas.blackbox.predictors.random_forest.RandomForest": predictors(
+        RandomForest, {"trees": 5}, trees=6, max_features=0.9, min_samples_leaf=3
+    ),
+    "nas.blackbox.predictors.boosted_trees.BoostedTrees": predictors(
+        BoostedTrees,
+        {"members": 2, "trees": 5},
+        **{"library": "xgboost", "members": 3, "trees": 6, "depth": 1, "lr": 0.2, "subsample": 0.9},
     ),
     "nas.blackbox.strategies.regularized_evolution.RegularizedEvolution": strategies(
         RegularizedEvolution, population=5, sample=5, by_node=True

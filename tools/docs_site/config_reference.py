@@ -28,6 +28,7 @@ SUMMARIES = {
     "network": "options of final networks",
     "normalization": "mean and standard deviation of the authors, by data set",
     "paths": "directories",
+    "predictor": "predictors of the value of a genotype",
     "protocol": "published training recipes",
     "proxy": "zero-cost proxies",
     "ranking": "rankings of architectures by a zero-cost proxy",

@@ -17,6 +17,7 @@ SECTIONS: dict[str, Sequence[str]] = {
         "benchmarks.md",
         "proxies.md",
         "blackbox.md",
+        "predictors.md",
         "mobile.md",
         "logging.md",
         "parallel.md",

@@ -23,7 +23,7 @@ from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.cli.overrides.value_type import output_keys, values_set, wanted_type, wanted_type_in_record
 from nas.utils.errors import NasError, nearest, one_line, unknown
 
-OPTIONAL_GROUPS = ("proxy", "evaluator", "ranking", "executor")
+OPTIONAL_GROUPS = ("proxy", "evaluator", "ranking", "executor", "predictor")
 """Groups that only some methods or modes of search.py include."""
 LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 """Extras of the package with the plugin of a launcher."""
@@ -137,6 +137,8 @@ def _unused_group(cfg: DictConfig, given: str) -> NasError:
         return NasError(f"{given}: method={method} uses no evaluator. Remove it, or set method=random_search.")
     if group == "executor":
         return NasError(f"{given}: method={method} evaluates no candidates. Remove it, or set method=random_search.")
+    if group == "predictor":
+        return NasError(f"{given}: method={method} uses no predictor. Remove it, or set method=bananas.")
     if "evaluator" in cfg:
         chosen = cfg.hydra.runtime.choices.evaluator
         return NasError(f"{given}: evaluator={chosen} uses no proxy. Remove it, or set evaluator=zero_cost.")

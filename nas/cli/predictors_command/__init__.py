@@ -1,0 +1,1 @@
+"""Command ``nas-search predictors``: learning curves of predictors on a tabular benchmark."""

@@ -1,0 +1,145 @@
+"""Command ``nas-search predictors``: learning curves of predictors on a tabular benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from nas import benchmarks
+from nas.benchmarks.benchmark_spaces import DATASETS
+from nas.blackbox.features import Encoding, features_of
+from nas.blackbox.learning_curves import CurvePoint, curve_points
+from nas.blackbox.predictors.base import Predictor, Values
+from nas.blackbox.predictors.boosted_trees import BoostedTrees
+from nas.blackbox.predictors.gaussian_process import GaussianProcess
+from nas.blackbox.predictors.mlp_ensemble import MLPEnsemble
+from nas.blackbox.predictors.random_forest import RandomForest
+from nas.plotting.figure import save_figure
+from nas.plotting.learning_curves import learning_curves_figure
+from nas.spaces.base import Space
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.nats_size.space import NatsSize
+from nas.utils.atomic_write import write_atomically
+from nas.utils.errors import NasError
+from nas.utils.program import program
+from nas.utils.ranges import MAX_COUNT, SEED
+
+SPACES: dict[str, Callable[..., Space]] = {"nas_bench_201": NasBench201, "nats_size": NatsSize}
+PREDICTORS: dict[str, Callable[[], Predictor]] = {
+    "mlp_ensemble": MLPEnsemble,
+    "gaussian_process": GaussianProcess,
+    "random_forest": RandomForest,
+    "boosted_trees": BoostedTrees,
+    "xgboost": partial(BoostedTrees, "xgboost"),
+}
+DEFAULT_PREDICTORS = [name for name in PREDICTORS if name != "xgboost"]
+TABLE, PICTURE = "predictors.csv", "predictors.png"
+DESCRIPTION = f"""Fit predictors to random architectures of a tabular benchmark, and write the rank correlation of their
+predictions with the accuracies of other architectures to {TABLE} and {PICTURE}. Predictors have their default options;
+they see the same architectures."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    try:
+        for name in (TABLE, PICTURE):
+            if (options.output / name).exists() and not options.overwrite:
+                raise NasError(f"predictors: {options.output / name} exists. Use --overwrite to replace it.")
+        found = _points(options)
+        options.output.mkdir(parents=True, exist_ok=True)
+        _write(found, options.output)
+    except NasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: --output {options.output}: {error.strerror}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(f"{program('search')} predictors", description=DESCRIPTION)
+    encodings = [name for name in get_args(Encoding) if name != "auto"]
+    add = parser.add_argument
+    add("--data", default="data", metavar="DIR", help="directory of the benchmark's table, or its parent")
+    add("--space", default="nas_bench_201", choices=list(SPACES), help="space (default: nas_bench_201)")
+    add("--dataset", default="cifar10", choices=list(DATASETS), help="data set of the accuracies (default: cifar10)")
+    add("--epochs", type=_count, default=12, help="length of the trainings (default: 12)")
+    names = f"{', '.join(PREDICTORS)} (default: all but xgboost)"
+    add("--predictors", nargs="+", default=DEFAULT_PREDICTORS, choices=list(PREDICTORS), metavar="NAME", help=names)
+    add("--encodings", nargs="+", default=None, choices=encodings, help="default: all encodings of the space")
+    add("--sizes", nargs="+", type=_count, default=[10, 20, 50, 100, 200, 400], metavar="N", help="numbers of samples")
+    add("--repetitions", type=_count, default=20, help="independent samples (default: 20)")
+    add("--held-out", type=_count, default=1000, help="architectures that are predicted (default: 1000)")
+    add("--seed", type=_seed, default=0, help="seed of the first repetition (default: 0)")
+    add("--output", type=Path, default=Path(), metavar="DIR", help="directory of the files (default: here)")
+    add("--overwrite", action="store_true", help="replace existing files")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) not in SEED:
+        raise argparse.ArgumentTypeError(f"'{text}' is no seed: {SEED}")
+    return int(text)
+
+
+def _points(options: argparse.Namespace) -> list[CurvePoint]:
+    """Return the points of all curves. Raise NasError if the table lacks them."""
+    space = SPACES[options.space]((3, 32, 32), 10)
+    table = benchmarks.find_benchmark(options.data, space.notation)
+    if table is None:
+        raise NasError(f"--data {options.data}: there is no table of space '{space.notation}'. Set --data.")
+    values = table.accuracies(options.dataset, "valid", options.epochs, "mean")
+    rows = np.flatnonzero(np.isfinite(values))
+    largest = max(options.sizes)
+    if min(options.sizes) < 2 or largest + options.held_out > len(rows):
+        raise NasError(
+            f"--sizes {largest} --held-out {options.held_out}: the table has {len(rows):,} accuracies. Use at least 2 "
+            "samples, and fewer of both together."
+        )
+    encodings = options.encodings or (["paths", "one_hot"] if options.space == "nas_bench_201" else ["one_hot"])
+    genotypes = [space.parse(table.architecture(int(row))) for row in rows]
+    tables: dict[str, Values] = {name: features_of(space, name).encode(genotypes) for name in encodings}
+    chosen = {name: PREDICTORS[name] for name in options.predictors}
+    return curve_points(
+        chosen, tables, values[rows], options.sizes, options.repetitions, options.held_out, options.seed
+    )
+
+
+def _write(found: Sequence[CurvePoint], output: Path) -> None:
+    """Write the table and the picture, and print the correlations."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(CurvePoint._fields)
+    writer.writerows([*point[:3], *(f"{value:.4g}" for value in point[3:])] for point in found)
+    write_atomically(output / TABLE, text.getvalue())
+    panels: dict[str, dict[str, dict[int, tuple[float, float]]]] = {}
+    for point in found:
+        curve = panels.setdefault(point.encoding, {}).setdefault(point.predictor, {})
+        curve[point.size] = (point.kendall, point.kendall_std)
+    save_figure(learning_curves_figure(panels, "Kendall's tau-b"), output / PICTURE)
+    for encoding, curves in panels.items():
+        sizes = sorted({size for curve in curves.values() for size in curve})
+        print(f"{encoding:<18}" + "".join(f"{size:>8}" for size in sizes))
+        for name, curve in curves.items():
+            print(f"  {name:<16}" + "".join(f"{curve[size][0]:>8.3f}" for size in sizes))
+    print(f"table    {output / TABLE}\npicture  {output / PICTURE}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
