@@ -101,7 +101,7 @@ def _seed(text: str) -> int:
 def _points(options: argparse.Namespace) -> list[CurvePoint]:
     """Return the points of all curves. Raise NasError if the table lacks them."""
     space = SPACES[options.space]((3, 32, 32), 10)
-    table = benchmarks.find_benchmark(options.data, space.notation)
+    table = benchmarks.find_table(options.data, space.notation)
     if table is None:
         raise NasError(f"--data {options.data}: there is no table of space '{space.notation}'. Set --data.")
     values = table.accuracies(options.dataset, "valid", options.epochs, "mean")

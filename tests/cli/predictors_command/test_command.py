@@ -32,7 +32,7 @@ class SmallTable:
 
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmarks, "find_benchmark", lambda root, notation: SmallTable() if root == "here" else None)
+    monkeypatch.setattr(benchmarks, "find_table", lambda root, notation: SmallTable() if root == "here" else None)
 
 
 ARGUMENTS = ["--data", "here", "--dataset", "cifar100", "--held-out", "20", "--repetitions", "2"]
