@@ -58,7 +58,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Replace equations in LaTeX by MathML, which browsers show without a script."""
+    """Replace equations in LaTeX by MathML, which browsers show without a script, and keep means beside deviations."""
+    html = html.replace(" ± ", "&nbsp;±&nbsp;")
     return EQUATION.sub(lambda found: _equation(found[2], found[1] == "div"), html)
 
 

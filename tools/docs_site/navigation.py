@@ -14,13 +14,13 @@ SECTIONS: dict[str, Sequence[str]] = {
         "latency.md",
         "data.md",
         "text.md",
+        "mobile.md",
         "benchmarks.md",
         "proxies.md",
         "blackbox.md",
         "predictors.md",
-        "mobile.md",
-        "logging.md",
         "parallel.md",
+        "logging.md",
         "distributed.md",
         "scale.md",
         "extending.md",
@@ -48,7 +48,7 @@ def navigation(pages: Iterable[str]) -> list[Any]:
     }
     listed = {page for part in (chosen, folders) for found in part.values() for page in found}
     chosen["Guides"] += sorted(remaining - listed)
-    order = ("Guides", "Methods", "Results", "Configuration", "API", "Reference", "Project")
+    order = ("Guides", "Methods", "Results", "Reference", "Configuration", "API", "Project")
     sections = {**chosen, **folders}
     return [{"Home": "index.md"}, *({title: sections[title]} for title in order if sections[title])]
 
