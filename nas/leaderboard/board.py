@@ -12,6 +12,8 @@ from nas.utils.errors import NasError, unknown
 
 DEFAULT_METRICS = ("test_accuracy", "top1_accuracy", "test_perplexity")
 """Metrics that are shown by default."""
+SUPERNET_METRICS = ("supernet_accuracy", "supernet_perplexity")
+"""Metrics that are shown by default for runs without one of ``DEFAULT_METRICS``: searches without a benchmark."""
 SORTS: dict[str, Callable[[Entry], Any]] = {
     "value": lambda entry: -entry.value if entry.task.higher else entry.value,
     "model": lambda entry: entry.name.lower(),
@@ -55,7 +57,7 @@ class Selection:
             ("--dataset", self.datasets, {entry.task.dataset for entry in entries}),
             (
                 "--metric",
-                self.metrics if self.metrics != DEFAULT_METRICS else (),
+                self.metrics if self.metrics not in (DEFAULT_METRICS, SUPERNET_METRICS) else (),
                 {entry.task.metric for entry in entries},
             ),
             ("--method", self.methods, {entry.model for entry in entries}),

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from nas.plotting.figure import label, new_figure
 from nas.report.svg import INK, SERIES, STYLE, css_color, inline_svg
@@ -89,14 +89,16 @@ def line_chart(
         if reference is not None:
             axes.axhline(reference[1], color=INK, lw=1, ls=(0, (5, 3)))
         if log:
-            axes.set_yscale("log")
+            _logarithmic(axes)
         else:
             axes.yaxis.set_major_locator(MaxNLocator(5))
             axes.ticklabel_format(axis="y", useOffset=False)
             _widen(axes)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_xlabel(label(x_label))
         axes.margins(x=0.02)
+        if len(places := {x for line in lines for x in line.x}) == 1:
+            axes.set_xlim(min(places) - 0.5, max(places) + 0.5)
         svg = inline_svg(figure, name, _describe(title, lines))
     legend = [legend_entry(line) for line in lines] if len(lines) > 1 or reference else []
     if reference is not None:
@@ -152,6 +154,16 @@ def _draw(axes: Axes, line: Line) -> None:
     drawstyle: Literal["steps-post", "default"] = "steps-post" if line.style == "steps" else "default"
     dashes = (0, (4, 2)) if line.style == "dashed" else "-"
     axes.plot(x, y, color=line.color, lw=1.4, ls=dashes, marker=marker, ms=4, drawstyle=drawstyle)
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Use a logarithmic y axis whose ticks are plain numbers, also within one decade."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    steps = (1, 2, 5) if high < 1000 * low else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=steps) if high > 10 * low else MaxNLocator(5))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.6g}"))
 
 
 def _widen(axes: Axes) -> None:

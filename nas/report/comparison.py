@@ -153,7 +153,8 @@ def _banded(
         return None
     note = "Mean over the seeds; band: minimum to maximum." if several else ""
     note = f"{note}{_omitted(len(lines) + left_out, f'the first {MAX_GROUPS}')}".strip()
-    chart = line_chart(name, title, lines, x_label, note)
+    log = "perplexity" in title and all(y > 0 for line in lines for y in (*line.y, *line.low) if math.isfinite(y))
+    chart = line_chart(name, title, lines, x_label, note, log)
     return chart if chart.legend else Chart(title, chart.svg, [legend_entry(lines[0])], note)
 
 

@@ -105,7 +105,8 @@ def commands(run: Run) -> list[Command]:
         return found
     given = _option("weights", weights)
     found.append(Command("Evaluate the trained network", f"{program('train')} mode=eval {given}"))
-    found.append(Command("Export it to ONNX", f"{program('train')} mode=export {given}"))
+    if not _is_language_model(run):  # exported files carry no hidden states
+        found.append(Command("Export it to ONNX", f"{program('train')} mode=export {given}"))
     return found
 
 
@@ -115,6 +116,10 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _is_language_model(run: Run) -> bool:
+    return any("perplexity" in name for name in (*run.summary, *run.epochs))
 
 
 def _of(summary: Any, key: str) -> str:

@@ -95,12 +95,7 @@ def load_results(file: Path | None = None) -> tuple[Result, ...]:
     Raises:
         NasError: a row has an unknown field, a missing field, a wrong type or an unknown name, or repeats another.
     """
-    content = _content(file)
-    metrics = {
-        name: _build(Metric, {"name": name, **row}, f"metrics.{name}") for name, row in content["metrics"].items()
-    }
-    for metric in metrics.values():
-        _one_of(metric.direction, DIRECTIONS, f"metrics.{metric.name}", "direction")
+    content, metrics = _content(file), load_metrics(file)
     loaded = [
         _result(row, f"results[{index}]", metrics, content["sources"]) for index, row in enumerate(content["results"])
     ]
@@ -110,6 +105,15 @@ def load_results(file: Path | None = None) -> tuple[Result, ...]:
         if first != index:
             raise NasError(f"{FILE}: results[{index}]: repeats results[{first}]. Remove it or give it a variant.")
     return tuple(loaded)
+
+
+def load_metrics(file: Path | None = None) -> dict[str, Metric]:
+    """Load the metrics by name, also those without a result."""
+    rows = _content(file)["metrics"]
+    metrics = {name: _build(Metric, {"name": name, **row}, f"metrics.{name}") for name, row in rows.items()}
+    for metric in metrics.values():
+        _one_of(metric.direction, DIRECTIONS, f"metrics.{metric.name}", "direction")
+    return metrics
 
 
 def load_sources(file: Path | None = None) -> dict[str, str]:

@@ -48,6 +48,20 @@ def test_nan_leaves_out_its_value_alone_and_a_band_keeps_its_limits() -> None:
     assert (limits.y0, limits.y1) == (-6, 6)
 
 
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [((48.4, 50.6), ["48.5", "49", "49.5", "50", "50.5"]), ((60.0, 800.0), ["100", "200", "500"])],
+    ids=["one_decade", "several"],
+)
+def test_ticks_of_a_logarithmic_axis_are_plain_numbers(values: tuple[float, float], ticks: list[str]) -> None:
+    axes = Figure().add_subplot()
+    axes.plot([1, 2], values)
+    chart._logarithmic(axes)
+    low, high = axes.get_ylim()
+    shown = [text.get_text() for text in axes.get_yticklabels() if low <= text.get_position()[1] <= high]
+    assert shown == ticks and not axes.get_yticks(minor=True).size
+
+
 def test_colors_repeat_with_dashes_and_charts_name_the_groups_they_leave_out() -> None:
     runs = [
         Run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from nas.cli.checks.processes import check_processes
 from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.jobs.build_training import build_training, training_results
+from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import (
     batch_figures,
@@ -55,6 +57,7 @@ from nas.spaces.registry import space_of
 from nas.training.base import NetworkTraining
 from nas.training.language_model import LanguageModelTraining
 from nas.training.network_training import Training
+from nas.utils.program import program
 from nas.zoo.architectures import PublishedArchitecture
 
 log = logging.getLogger(__name__)
@@ -94,11 +97,19 @@ def run(cfg: DictConfig) -> float | None:
         save_genotype(genotype, output / "genotype.json")
         save_model(_model(training, data, genotype, options), output / MODEL_FILE)
         values = _values(cfg, trainer, _Parts(data, training, space, options), genotype, entry, metrics, seconds)
-        Summary(values, [("network", str(output / MODEL_FILE))]).save(output)
+        Summary(values, [("network", str(output / MODEL_FILE)), *_next_commands(training, output)]).save(output)
         log_results(trainer.loggers, values, output)
         return float(metrics[f"test/{training.task.metric.name}"])
     finally:
         finish_wandb()
+
+
+def _next_commands(training: Training | LanguageModelTraining, output: Path) -> list[tuple[str, str]]:
+    """Return rows with commands that use the run; exported files carry no hidden states of a language model."""
+    export = f"{program('train')} {config_dir_flag()}{own_parts_flags()}mode=export {shlex.quote(f'weights={output}')}"
+    report = f"{program('search')} report {shlex.quote(str(output))}"
+    commands = [report] if isinstance(training, LanguageModelTraining) else [export, report]
+    return [("next", command) for command in commands]
 
 
 class _Parts(NamedTuple):

@@ -11,14 +11,15 @@ from pathlib import Path
 from nas.cli.leaderboard_command.find_runs import RunRecord, find_runs
 from nas.cli.leaderboard_command.print_tables import print_tables
 from nas.cli.leaderboard_command.protocol import Protocols
-from nas.leaderboard.board import DEFAULT_METRICS, SORTS, Selection, Table, arrange
+from nas.leaderboard.board import DEFAULT_METRICS, SORTS, SUPERNET_METRICS, Selection, Table, arrange
+from nas.leaderboard.entry import Entry
 from nas.leaderboard.formats import WRITERS, check_output
 from nas.leaderboard.published import entries_of
 from nas.leaderboard.runs import Run, entries_of_runs, newest_of_seeds
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.program import program
-from nas.zoo.results import load_results, load_sources
+from nas.zoo.results import load_metrics, load_results, load_sources
 
 DESCRIPTION = """Show published results, and finished runs among them. A RUN is a run directory, the directory of a
 sweep, or any directory of runs. Runs that differ in the seed alone are one row with mean, standard deviation and
@@ -52,20 +53,18 @@ def build_tables(options: argparse.Namespace) -> list[Table]:
     Raises:
         NasError: if an option is wrong, or no run has a value to show.
     """
-    results = load_results()
-    published = entries_of(results)
+    published = entries_of(load_results())
     runs = [_read(directory) for directory in find_runs(options.runs)]
-    metrics = {result.metric.name: result.metric for result in results}
     kept, repeated = newest_of_seeds(_with_protocols([run for run in runs if run is not None]))
     for run, last in repeated:
         print(f"left out: {run.directory}: {last.directory} is newer, with the same settings and seed", file=sys.stderr)
-    found = entries_of_runs(kept, metrics)
+    found = entries_of_runs(kept, load_metrics())
     if options.runs and not found:
         raise NasError("leaderboard: no run has results. Give directories of finished runs.")
     selection = Selection(
         spaces=tuple(options.space),
         datasets=tuple(options.dataset),
-        metrics=tuple(options.metric) or DEFAULT_METRICS,
+        metrics=tuple(options.metric) or _default_metrics(found),
         methods=tuple(options.method),
     )
     entries = [*published, *found]
@@ -77,6 +76,12 @@ def build_tables(options: argparse.Namespace) -> list[Table]:
     if not entries:
         raise NasError("leaderboard: no entry matches all options. Remove one, or use --metric '*'.")
     return arrange(entries, options.sort)
+
+
+def _default_metrics(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the metrics to show if none is given."""
+    known = any(entry.task.metric in DEFAULT_METRICS for entry in entries)
+    return DEFAULT_METRICS if known or not entries else SUPERNET_METRICS
 
 
 def _read(directory: Path) -> RunRecord | None:

@@ -61,7 +61,8 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
             path = path.parent
         try:
             if not path.is_dir():
-                raise NasError(f"leaderboard {given}: there is no such directory. Give directories of runs or sweeps.")
+                problem = "is a file" if path.is_file() else "there is no such directory"
+                raise NasError(f"leaderboard {given}: {problem}. Give directories of runs or sweeps.")
             runs = list(_runs_below(path))
         except OSError:  # such as a directory of another user, which is left out later
             runs = [path]

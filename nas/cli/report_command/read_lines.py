@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,10 @@ def number_of(text: Any) -> float | None:
 
 
 def metric_curves(rows: list[dict[str, str]]) -> tuple[dict[str, Points], dict[str, Points]]:
-    """Return the metrics of metrics.csv by epoch and by step."""
+    """Return the metrics of metrics.csv by epoch and by step.
+
+    The test after a training has the number of epochs in the file. It is shown at the last epoch.
+    """
     epochs: dict[str, dict[float, float]] = {}
     steps: dict[str, dict[float, float]] = {}
     for row in rows:
@@ -128,6 +132,10 @@ def metric_curves(rows: list[dict[str, str]]) -> tuple[dict[str, Points], dict[s
                     steps.setdefault(name, {})[step + 1] = value
             elif epoch is not None and 0 <= epoch < MAX_EPOCH:
                 epochs.setdefault(name, {})[epoch + 1] = value
+    last = max((max(found) for name, found in epochs.items() if name.startswith("train/")), default=math.inf)
+    for name in epochs:
+        if name.startswith("test/"):
+            epochs[name] = {min(epoch, last): value for epoch, value in sorted(epochs[name].items())}
     return _points(epochs), _points(steps)
 
 

@@ -25,7 +25,7 @@ from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
-from tests.support.compose_tools import lines
+from tests.support.compose_tools import lines, script, succeeded
 from tests.support.error_tools import SEARCH, run, unfinished
 from tests.support.means_table import write_means_table
 from tests.support.resume_tools import assert_equal, checkpoint
@@ -107,6 +107,30 @@ def test_command_writes_the_files_again(searched: tuple[Path, Path], tmp_path: P
     for tables in ({"cell": [[-1.0]]}, {"a": [[0.5]], "b": [[0.5]]}):
         with pytest.raises(NasError, match="epoch 0 has no distribution over 1 edges and 1 ops"):
             recorded_distribution({**broken, "concentration": tables}, (1, 1))
+
+
+@pytest.mark.slow
+def test_two_ranks_record_the_ranges_of_one(table: Path, tmp_path: Path) -> None:
+    options = (*DRNAS, "epochs=2", "callbacks=accuracy_range", f"paths.benchmark={table}")
+    fixed = "method.arch_step.optimizer.lr=1e-30"  # equal alphas, whatever the batches
+    one, two, trained = (tmp_path / name for name in ("one", "two", "trained"))
+    run("search", *options, fixed, f"hydra.run.dir={one}").succeeded()
+    for directory, option in ((two, fixed), (trained, "method.arch_step.optimizer.lr=0.1")):
+        succeeded(script("search", *options, option, "trainer=ddp_cpu", f"hydra.run.dir={directory}", cwd=tmp_path))
+    assert (two / FILES[0]).read_bytes() == (one / FILES[0]).read_bytes()
+    assert (two / FILES[1]).is_file()
+    assert _logged(two) == _logged(one) and len(_logged(one)) == 2
+
+    copy = shutil.copytree(trained, tmp_path / "copy", ignore=shutil.ignore_patterns(*FILES))
+    run("search", "accuracy-range", copy).succeeded()
+    assert (copy / FILES[0]).read_bytes() == (trained / FILES[0]).read_bytes() != (one / FILES[0]).read_bytes()
+
+
+def _logged(directory: Path) -> list[dict[str, str]]:
+    """Return the accuracy ranges of each epoch in metrics.csv."""
+    with (directory / "metrics.csv").open() as file:
+        rows = [{k: v for k, v in row.items() if k.startswith("accuracy_range/")} for row in csv.DictReader(file)]
+    return [row for row in rows if any(row.values())]
 
 
 @pytest.mark.parametrize(

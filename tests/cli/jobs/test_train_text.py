@@ -46,6 +46,7 @@ def test_training_reports_perplexities(trained: Path) -> None:
     best = [float(row["val/perplexity"]) for row in rows if row["val/perplexity"]]
     assert min(best) == pytest.approx(found["val_perplexity"], rel=1e-5) and len(best) == 2
     assert any(row["step/train_perplexity"] for row in rows)
+    assert f"next           python search.py report {trained}" in log and "mode=export" not in log
 
 
 def test_example_of_the_documentation_computes_logits(trained: Path) -> None:

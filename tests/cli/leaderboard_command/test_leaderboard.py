@@ -179,6 +179,22 @@ def test_foreign_summaries_are_read_by_type(short_search: Path, tmp_path: Path) 
     assert all(entry["runs"] == 1 and entry["spread"] is None for entry in found)
 
 
+def test_text_searches_without_a_benchmark_are_ranked_by_perplexity(short_search: Path, tmp_path: Path) -> None:
+    given = []
+    for name, values in (("darts", (48.0, 50.0)), ("gdas", (49.5, 49.7)), ("drnas", (2.0,))):
+        for seed, perplexity in enumerate(values):
+            given.append(copy(short_search, tmp_path / f"{name}{seed}"))
+            summary = {"mode": "search", "space": "recurrent", "dataset": "text_synthetic", "method": name}
+            (given[-1] / "summary.json").write_text(json.dumps({**summary, "seed": seed, "val_perplexity": perplexity}))
+    found, _ = board_of(given, tmp_path)
+    assert [(entry["model"], entry["value"], entry["runs"]) for entry in found if entry["origin"] == "run"] == [
+        ("drnas", 2.0, 1),
+        ("darts", 49.0, 2),
+        ("gdas", pytest.approx(49.6), 2),
+    ]
+    assert {(entry["metric"], entry["unit"]) for entry in found} == {("supernet_perplexity", "")}
+
+
 def test_pages_escape_what_comes_from_runs(runs: Path, tmp_path: Path) -> None:
     page = board(runs, tmp_path / "board.html", "--metric", "*")
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
@@ -207,6 +223,7 @@ def test_published_tables_are_filtered_and_sorted() -> None:
         (["--space", "nas_bench_20"], ["unknown --space 'nas_bench_20'", "nas_bench_201"]),
         (["--metric", "acuracy"], ["unknown --metric 'acuracy'"]),
         (["--space", "darts", "--method", "bohb"], ["no entry matches all options"]),
+        ([__file__], ["test_leaderboard.py: is a file"]),
         (["nowhere"], ["leaderboard nowhere: there is no such directory"]),
         (["--output", "board.txt"], ["--output=board.txt: unknown format", ".html"]),
         (["--output", "nowhere/board.md"], ["there is no directory nowhere"]),

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from nas.cli.report_command import command
+from nas.cli.report_command.read_lines import metric_curves
 from nas.cli.report_command.read_run import read_run
+from nas.report import facts
 from nas.report.architecture import timelines
+from nas.report.curves import metric_charts
+from nas.report.run import Run
 from tests.support.error_tools import run
 from tests.support.report_tools import BEST, Page, change_summary, extended_run, write_lines
 
@@ -168,6 +172,19 @@ def test_training_has_a_page(small_training: Path, tmp_path: Path) -> None:
     assert f"test accuracy {summary['test_accuracy']:.2f} %" in page.text and "Accuracy (%)" in page.text
     assert f"python train.py mode=eval weights={small_training}" in page.text
     assert page.count("svg", "cell") == 1
+
+
+def test_text_run_is_read_by_its_perplexity() -> None:
+    rows = [
+        {"epoch": str(epoch), "step": "9", "train/perplexity": train, "val/perplexity": train, "test/perplexity": test}
+        for epoch, train, test in ((0, "60", ""), (1, "40", ""), (2, "", "30"))
+    ]
+    epochs, _ = metric_curves(rows)
+    assert epochs["test/perplexity"] == ([2.0], [30.0]), "the test is shown at the last epoch"
+    run = Run("run", "train", "finished", {"mode": "train", "test_perplexity": 30.0}, epochs=epochs)
+    assert [text for name, text in facts.results(run)] == ["30.00"]
+    assert [found.purpose for found in facts.commands(run)] == ["Evaluate the trained network"]
+    assert [chart.title for chart in metric_charts(run)] == ["Perplexity"]
 
 
 @pytest.mark.parametrize(
