@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.compose_tools import ROOT, lines
-from tests.support.error_tools import SEARCH, Outcome
+from tests.support.error_tools import NB201, SEARCH, TRAIN, Outcome
 from tests.support.fake_slurm import install
 from tests.support.node_tools import LAUNCHERS, MULTINODE, Nodes, free_port, send
-from tests.support.resume_tools import assert_same_results
+from tests.support.resume_tools import assert_same_results, checkpoint
 
 TWO = [*SEARCH[:-1], "method=gdas", *MULTINODE, "dataset.batch_size=4", "~callbacks.cell_plots", "epochs=3"]
 """A search with 4 steps per epoch on each of two machines."""
@@ -62,6 +62,22 @@ def test_signal_to_one_rank_stops_all_and_the_restart_resumes(launcher: str, tmp
     (resumed,) = (tmp_path / "outputs" / "search").iterdir()
     assert resumed.name == {"srun": "slurm-77", "torchrun": "torchrun-nodes"}[launcher]
     assert_same_results(whole, resumed)
+
+
+@pytest.mark.slow
+def test_training_of_two_machines_resumes_within_an_epoch(tmp_path: Path) -> None:
+    options = [*TRAIN[:-1], f"genotype='{NB201}'", *MULTINODE]
+    options += ["dataset.batch_size=8", "epochs=2", "training.drop_path=0.3"]
+    whole, run = ([*options, f"hydra.run.dir={tmp_path}/{name}"] for name in ("whole", "run"))
+    succeeded(Nodes("srun", *whole, cwd=tmp_path, name="train"))
+    slurm = install(tmp_path / "slurm")
+    run.append(send("SIGUSR1", epoch=1, step=1, rank=1))
+    first, _ = succeeded(Nodes("srun", *run, cwd=tmp_path, name="train", **slurm))
+    assert "SIGUSR1 stopped the run after 1 of 2 epochs" in first.said
+    progress = checkpoint(tmp_path / "run")["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+    assert progress["ready"] == 2, "of 4 steps"
+    succeeded(Nodes("srun", *run, cwd=tmp_path, restarts=1, name="train", **slurm))
+    assert_same_results(tmp_path / "whole", tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -48,6 +48,15 @@ def test_trainer_options_out_of_range_are_refused(argument: str, tmp_path: Path)
     assert REFUSED[argument] in str(error.value) and list(tmp_path.iterdir()) == []
 
 
+def test_synchronized_batch_norm_needs_gpus(tmp_path: Path) -> None:
+    given = ["method=gdas", "trainer.sync_batchnorm=true", f"hydra.run.dir={tmp_path}/run"]
+    with pytest.raises(
+        NasError, match="trainer.sync_batchnorm=true: PyTorch synchronizes batch norm between GPUs only"
+    ):
+        prepare("search", [*given, "trainer=ddp_cpu"])
+    assert prepare("search", [*given, "trainer=cpu"]), "one process has nothing to synchronize"
+
+
 def test_trainer_options_need_no_plus(tmp_path: Path) -> None:
     for argument in ACCEPTED:
         line = prepare("search", ["method=gdas", argument, f"hydra.run.dir={tmp_path}/run"]).arguments
