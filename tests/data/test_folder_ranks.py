@@ -10,13 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch.utils.data import DistributedSampler
 
 import nas.data.splits.folder_index
 from nas.data.pipeline.loader import TensorLoader
-from nas.utils.distributed import on_first_rank
-from nas.utils.errors import NasError
 from tests.support.folder_tools import image_folder, small_folder
 from tests.support.rank_tools import on_two_ranks
 
@@ -80,19 +77,3 @@ def test_each_rank_reads_its_own_files(tmp_path: Path) -> None:
         assert len(counts) == expected and sum(counts.values()) == expected + repeated
         assert abs(len(first[name]) - len(second[name])) <= 1 - repeated
     assert first["train 0"] != first["train 1"]
-
-
-def refused(rank: int) -> str:
-    def fail() -> None:
-        assert dist.get_rank() == 0
-        raise NasError("dataset.root=x: missing")
-
-    try:
-        on_first_rank(fail)
-    except NasError as error:
-        return str(error)
-    return ""
-
-
-def test_error_of_the_first_rank_ends_all_ranks(tmp_path: Path) -> None:
-    assert on_two_ranks(refused, tmp_path) == ["dataset.root=x: missing"] * 2
