@@ -30,6 +30,7 @@ class StopOnSignal(pl.Callback):
         self.ended = False
         """Flag of a run that the signal has ended."""
         self._received: float | None = None
+        self._agreed = False, False
         self._before: Any = None
         self._group: Any = None
 
@@ -40,10 +41,16 @@ class StopOnSignal(pl.Callback):
         if trainer.world_size > 1 and dist.get_backend() != "gloo":
             self._group = dist.new_group(backend="gloo")  # so that no step waits for the device
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # here alone: in later hooks the first rank reduces metrics that other ranks reduce at another time
+        self._agreed = self._state_of_all(trainer)
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        received, overdue = self._state_of_all(trainer)
+        received, overdue = self._agreed
         if not received or trainer.is_last_batch:
             return
         if isinstance(pl_module, Search) and not pl_module.resumes_within_epochs:
@@ -55,7 +62,7 @@ class StopOnSignal(pl.Callback):
             self._end(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._state_of_all(trainer)[0]:
+        if self._agreed[0]:
             self._end(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
