@@ -88,7 +88,7 @@ def line_chart(
             _draw(axes, line)
         if reference is not None:
             axes.axhline(reference[1], color=INK, lw=1, ls=(0, (5, 3)))
-        if log:
+        if log and len({y for line in lines for y in line.y}) > 1:
             _logarithmic(axes)
         else:
             axes.yaxis.set_major_locator(MaxNLocator(5))
