@@ -50,7 +50,9 @@ def curve_charts(groups: Sequence[Group]) -> list[Chart]:
         by_value.setdefault(group.value_of, []).append(group)
     for number, (value_of, having) in enumerate(by_value.items()):
         chart = _banded(f"curve-value-{number}", "Best value so far", having, _best, "evaluation", groups)
-        charts += [Chart(chart.title, chart.svg, chart.legend, f"{chart.note} Value: {value_of}.")] if chart else []
+        if chart is not None:
+            value = f" Value: {value_of}." if value_of else ""
+            charts.append(Chart(chart.title, chart.svg, chart.legend, f"{chart.note}{value}".strip()))
     return charts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -31,6 +32,8 @@ COLUMNS = (
 """Results of a run, keys of summary.json, and their titles."""
 SCORES = tuple(name for name, _ in COLUMNS[:11])
 """Results to compare groups by, the most important first."""
+BENCHMARKED = ("cifar10/test", "cifar100/test", "imagenet16_120/test")
+"""Test accuracies in a tabular benchmark, one of which usually repeats ``benchmark/test``."""
 MILLIONS = ("parameters", "macs")
 
 
@@ -102,10 +105,23 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     return _with_unique_names(groups)
 
 
+def columns_of(groups: Sequence[Group]) -> list[tuple[str, str]]:
+    """Return the results (name, title) that a group has, without those that repeat ``benchmark/test``."""
+    members = [member.values for group in groups for member in group.members]
+    repeated = {
+        name
+        for name in BENCHMARKED
+        if all(name not in found or math.isclose(found[name], found.get("benchmark/test", -1)) for found in members)
+    }
+    return [
+        (name, title) for name, title in COLUMNS if name not in repeated and any(name in found for found in members)
+    ]
+
+
 def common_scores(groups: Sequence[Group]) -> list[str]:
     """Return the results that at least two groups have and that can be compared."""
     found = []
-    for name in SCORES:
+    for name in (name for name, _ in columns_of(groups) if name in SCORES):
         having = [group for group in groups if group.results(name)]
         if len(having) > 1 and (name != "value" or len({group.value_of for group in having}) == 1):
             found.append(name)

@@ -18,7 +18,7 @@ from nas.report import architecture, facts
 from nas.report.cells import cell_pictures, draw_cell
 from nas.report.comparison import curve_charts, rank_chart, result_chart
 from nas.report.curves import benchmark_charts, metric_charts
-from nas.report.groups import COLUMNS, Group, common_scores, group_runs, title_of
+from nas.report.groups import Group, columns_of, common_scores, group_runs, title_of
 from nas.report.queries import query_charts
 from nas.report.run import Run
 from nas.report.statistics import mean_and_std, paired_tests, rank_groups
@@ -57,7 +57,7 @@ def run_page(run: Run) -> str:
 def comparison_page(runs: Sequence[Run]) -> str:
     """Return the page that compares several runs."""
     groups = group_runs(runs)
-    columns = [(name, title) for name, title in COLUMNS if any(group.results(name) for group in groups)]
+    columns = columns_of(groups)
     scores = common_scores(groups)
     main = scores[0] if scores else None
     having = [group for group in groups if main is not None and group.results(main)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nas.report.groups import group_runs
+from nas.report.groups import columns_of, common_scores, group_runs
 from nas.report.run import Run
 
 
@@ -53,6 +53,16 @@ def test_recorded_choices_replace_overrides() -> None:
         Run("run", "search", summary=summary, choices={"method": "te_nas_random"}),
     ]
     assert names(*given) == ["te_nas, method=te_nas, experiment=te_nas/darts", "te_nas, method=te_nas_random"]
+
+
+def test_columns_do_not_repeat_the_accuracy_on_the_data_set_of_the_search() -> None:
+    values = {"benchmark/test": 93.0, "cifar10/test": 92.99999999999999, "cifar100/test": 70.0}
+    runs = [Run("run", "search", summary={"method": m, "seed": 0, **values}) for m in ("darts", "gdas")]
+    titles = ["benchmark test (%)", "CIFAR-100 test (%)"]
+    assert [title for _, title in columns_of(group_runs(runs))] == titles
+    assert common_scores(group_runs(runs)) == ["benchmark/test", "cifar100/test"]
+    other = Run("run", "search", summary={"method": "snas", "benchmark/test": 71.0, "cifar10/test": 93.5})
+    assert "CIFAR-10 test (%)" in dict(columns_of(group_runs([*runs, other]))).values()
 
 
 def test_groups_have_unique_names() -> None:
