@@ -18,12 +18,16 @@ from nas.architecture.cell import Architecture, EdgeWeights
 from nas.gradients.first_order import FirstOrder
 from nas.gradients.unrolled import Unrolled
 from nas.nn.chunk import Chunk
+from nas.objectives.language_modeling import LanguageModeling
+from nas.objectives.reinforce import ReinforceObjective
 from nas.relaxations.softmax import Softmax
 from nas.searches.arch_step import ArchStep
+from nas.searches.compatibility import check_arch_step
 from nas.searches.gradient import GradientSearch
 from nas.searches.weight_step import WeightStep
 from nas.spaces.recurrent.network import LanguageModel
 from nas.spaces.recurrent.space import Recurrent
+from nas.utils.errors import NasError
 
 WORDS, SIZE, COLUMNS, LENGTHS = 7, 4, 3, (5, 2, 5)
 LR, CLIP, DECAY, ARCH_LR, BETA, ALPHA = 2.0, 0.05, 0.01, 0.3, 0.5, 0.1
@@ -165,3 +169,10 @@ def test_two_epochs_match_the_loop_of_the_authors(unrolled: bool, unmoved: list[
     assert float((authors.alpha - before).abs().max()) > 1e-3, "alpha has moved"
     (optimizer,) = [search.weight_optimizer()]
     assert optimizer is not None and optimizer.param_groups[0]["lr"] == LR
+
+
+def test_perplexity_is_no_reward() -> None:
+    relaxation = Softmax(Recurrent((), WORDS, nodes=2).cells)
+    step = ArchStep(partial(SGD, lr=ARCH_LR), reward=ReinforceObjective())
+    with pytest.raises(NasError, match=r"method.arch_step.reward: .* which the perplexity is not. Use .*reward=null"):
+        check_arch_step(relaxation, step, LanguageModeling())
