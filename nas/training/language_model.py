@@ -84,9 +84,10 @@ class LanguageModelTraining(NetworkTraining):
             )
         for option, value, default in (("patience", patience, 5), ("skip_recent", skip_recent, True)):
             if not averaging and value != default:
+                given, usual = str(value).lower(), str(default).lower()
                 raise NasError(
-                    f"text_training.{option}={value}: a condition of averaged SGD, which text_training.averaging=false "
-                    f"disables. Use text_training.averaging=true, or text_training.{option}={default}."
+                    f"text_training.{option}={given}: a condition of averaged SGD, which text_training.averaging=false "
+                    f"disables. Use text_training.averaging=true, or text_training.{option}={usual}."
                 )
         self.task = LanguageModeling(activation_penalty, temporal_penalty)
         self.averaging = averaging

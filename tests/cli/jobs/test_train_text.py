@@ -98,7 +98,7 @@ def test_resumed_training_equals_an_uninterrupted_one(trained: Path, tmp_path: P
         ),
         (
             (*SMALL, "text_training.averaging=false", "text_training.skip_recent=false"),
-            ("text_training.skip_recent=False: a condition of averaged SGD",),
+            ("text_training.skip_recent=false: a condition of averaged SGD",),
         ),
         ((*SMALL, "dataset=digits"), ("take text", "provides images")),
         ((f"genotype={NB201}", *DATA), ("take images", "provides text")),
