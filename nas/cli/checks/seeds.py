@@ -41,6 +41,6 @@ def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
         raise NasError(f"dataset.batch_size={AUTO}: the size is found for one search. Set a number for {text}.")
     devices = cfg.trainer.devices
     single = len(devices) == 1 if isinstance(devices, ListConfig) else devices in (1, "1")
-    several = "ddp" in str(cfg.trainer.strategy) or cfg.trainer.num_nodes != 1
+    several = "ddp" in str(cfg.trainer.strategy).lower() or cfg.trainer.num_nodes != 1
     if several or not (single or (devices == "auto" and cfg.trainer.accelerator == "cpu")):
         raise NasError(f"{text}: the searches share one device. Use trainer.devices=1, or -m seed=LIST.")

@@ -14,6 +14,8 @@ PER_CHANNEL = ("dataset.mean", "dataset.std")  # of synthetic images: one number
 AUTO = "auto"
 AUTOMATIC = ("dataset.batch_size",)
 """Numbers that a run can choose itself, if they are ``AUTO``."""
+NAMED = ("trainer.strategy",)
+"""Parts that are given by keys, or by a name instead."""
 
 
 def wanted_type(key: str, default: Any, value: Any) -> str | None:
@@ -48,7 +50,7 @@ def wanted_type(key: str, default: Any, value: Any) -> str | None:
 
 def _is_node(key: str, default: Any) -> bool:
     """Return whether a mapping of the configuration has keys of its own; other mappings list values per space."""
-    return "." not in key or "_target_" in default
+    return key not in NAMED and ("." not in key or "_target_" in default)
 
 
 def wanted_type_in_record(key: str, default: Any, value: Any) -> str | None:

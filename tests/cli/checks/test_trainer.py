@@ -8,6 +8,7 @@ import pytest
 
 from nas.cli.main import prepare
 from nas.utils.errors import NasError
+from tests.support.compose_tools import composed
 from tests.support.error_tools import NB201, TINY
 
 REFUSED = {
@@ -46,6 +47,13 @@ def test_trainer_options_out_of_range_are_refused(argument: str, tmp_path: Path)
     with pytest.raises(NasError, match=".*") as error:
         prepare("search", ["method=gdas", argument, f"hydra.run.dir={tmp_path}/run"])
     assert REFUSED[argument] in str(error.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp", "auto"])
+def test_name_of_a_strategy_replaces_its_options(strategy: str) -> None:
+    with composed("search", "trainer=ddp", f"trainer.strategy={strategy}") as cfg:
+        assert cfg.trainer.strategy == strategy
+    assert prepare("search", ["method=gdas", "trainer=ddp", f"trainer.strategy={strategy}"])
 
 
 def test_synchronized_batch_norm_needs_gpus(tmp_path: Path) -> None:
