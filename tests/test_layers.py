@@ -49,7 +49,7 @@ CLI_ROOMS = (
     "run_dir",
     "interrupt overrides",
     "checks",
-    "own_parts",
+    "own_parts budget",
     "build worker_context",
     "jobs",
     "main",

@@ -25,7 +25,7 @@ def top_genotypes(cells: Mapping[str, Cell], scores: Mapping[str, Tensor], count
         scores: [edges, ops] by cell type.
         count: number of genotypes.
     """
-    groups = [(name, choices) for name, cell in cells.items() for choices in _choices(cell, scores[name])]
+    groups = [(name, choices) for name, cell in cells.items() for choices in node_choices(cell, scores[name])]
     genotypes = []
     for indices in itertools.islice(best_sums([[score for score, _ in choices] for _, choices in groups]), count):
         links: dict[str, list[Link]] = {name: [] for name in cells}
@@ -50,7 +50,7 @@ def best_sums(groups: Sequence[Sequence[float]]) -> Iterator[tuple[int, ...]]:
                 heapq.heappush(heap, (-sum(values[i] for values, i in zip(groups, after, strict=True)), after))
 
 
-def _choices(cell: Cell, scores: Tensor) -> Iterator[list[Choice]]:
+def node_choices(cell: Cell, scores: Tensor) -> Iterator[list[Choice]]:
     """Yield the choices of each node (of each edge, if a node keeps all), best first."""
     table = scores.detach().cpu().tolist()
 
@@ -60,7 +60,7 @@ def _choices(cell: Cell, scores: Tensor) -> Iterator[list[Choice]]:
             yield sum(table[e][cell.ops.index(op)] for e, op in zip(rows, ops, strict=True)), links
 
     for node in cell.nodes:
-        rows = cell.into(node)
+        rows = [e for e in cell.into(node) if cell.choices(e)]
         groups: list[list[tuple[int, ...]]] = [[(e,)] for e in rows]
         if cell.inputs is not None:
             groups = [list(itertools.combinations(rows, min(cell.inputs, len(rows))))]

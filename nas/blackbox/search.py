@@ -24,6 +24,7 @@ from nas.executors.processes import MAX_WORKERS
 from nas.executors.serial import Serial
 from nas.searches.base import Search
 from nas.spaces.base import Space
+from nas.spaces.limits import Limits
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, SEED, Range, check_ranges
 
@@ -137,8 +138,9 @@ class BlackBoxSearch(Search):
 
     def new_loop(self, seed: int, strategy: Callable[[Space], Strategy] | None = None) -> AskTellLoop:
         """Return a run of the strategy that has not made any query."""
-        build = self._build_strategy if strategy is None else strategy
-        return AskTellLoop(build(self.space), self.budget, random.Random(seed), self.cached, self.fidelities)
+        built = (self._build_strategy if strategy is None else strategy)(self.space)
+        built.limits = self.limits
+        return AskTellLoop(built, self.budget, random.Random(seed), self.cached, self.fidelities)
 
     def build_evaluator(self, data: DataSet, device: torch.device) -> Evaluator:
         """Build the evaluator, which may read the images. Raise NasError if its fidelities differ from the search's."""
@@ -184,7 +186,11 @@ class BlackBoxSearch(Search):
     def genotype(self) -> Genotype:
         """Return the best genotype by value, the first of equals; a random one before the first query."""
         best = self.loop.best
-        return self.space.sample(random.Random(self.seed)) if best is None else best.genotype
+        return self.loop.strategy.sample_allowed(random.Random(self.seed)) if best is None else best.genotype
+
+    def use_limits(self, limits: Limits, multiplier_lr: float) -> None:
+        super().use_limits(limits, multiplier_lr)
+        self.loop.strategy.limits = limits
 
     def diagnostics(self) -> dict[str, float]:
         best = self.loop.best
@@ -252,11 +258,8 @@ class BlackBoxSearch(Search):
         self.optimizers().step()  # type: ignore[union-attr]
         best = self.loop.best
         if paid and best is not None:
-            metrics = {
-                "query/value": self.loop.history[-1].value,
-                "query/best": best.value,
-                "query/spent": self.loop.spent,
-            }
+            value, spent = self.loop.history[-1].value, self.loop.spent
+            metrics = {"query/value": value, "query/best": best.value, "query/spent": spent}
             self.log_dict(metrics, on_step=True, on_epoch=False, batch_size=1)
         if self.loop.ended:
             self.trainer.should_stop = True

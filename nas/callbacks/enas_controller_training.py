@@ -15,6 +15,7 @@ from nas.gradients.base import Batch
 from nas.relaxations.enas_controller import Controller
 from nas.searches.compatibility import check_reward
 from nas.searches.gradient import GradientSearch
+from nas.searches.within_limits import penalty_of_path
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, DROP_PROBABILITY, NOT_NEGATIVE, POSITIVE, check_ranges
 
@@ -112,6 +113,7 @@ class ControllerTraining(pl.Callback):
         seen.append((loss, accuracy))
         # averaged over ranks, so that all ranks take the same step
         reward = trainer.strategy.reduce(accuracy.clone(), reduce_op="mean") / 100
+        reward = reward - penalty_of_path(search, path.arch)
         return self.surrogate(path.log_prob, path.entropy, reward)
 
     def _update(self, search: GradientSearch, loss: Tensor) -> None:

@@ -17,6 +17,7 @@ from nas.architecture.cell import Architecture
 from nas.architecture.masks import Masks
 from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights, grad_or_zeros
 from nas.gradients.first_order import FirstOrder
+from nas.objectives.budget_penalty import BudgetPenalty
 from nas.objectives.reinforce import ReinforceObjective
 from nas.objectives.resource_penalty import ResourceFactory
 from nas.relaxations.base import Relaxation
@@ -148,6 +149,8 @@ class ArchStep:
         # bypass Lightning's wrapper, so that a bilevel step counts once in trainer.global_step
         optimizer.optimizer.step()
         relaxation.finish_step(search.masks)
+        if isinstance(search.resource, BudgetPenalty):
+            search.resource.finish_step(relaxation, search.masks)
 
     def _precision(self, device_type: str) -> Any:
         """Disable autocast for the unrolled gradient: differences of gradients vanish in bfloat16."""

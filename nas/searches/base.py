@@ -16,9 +16,12 @@ from nas.architecture.masks import Masks
 from nas.data.kinds import DataSet
 from nas.gradients.base import Batch
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
+from nas.objectives.budget_penalty import BudgetPenalty
+from nas.objectives.resource_penalty import ResourcePenalty
 from nas.objectives.task_of import task_of
 from nas.searches.random_state import check_state_dict, random_state, restore_random_state
 from nas.spaces.base import Output, Space
+from nas.spaces.limits import Limits
 from nas.spaces.notation import native_string
 from nas.utils.errors import NasError
 
@@ -56,6 +59,7 @@ class Search(pl.LightningModule, ABC):
         self.automatic_optimization = False
         self.space = space
         self.name = name
+        self.limits: Limits | None = None
         self.step_values: dict[str, Tensor] = {}
         """Scalars of the current step on the device, by metric name, for the curves of the run."""
         self._random_state: dict[str, Any] | None = None
@@ -64,6 +68,15 @@ class Search(pl.LightningModule, ABC):
     @abstractmethod
     def genotype(self) -> Genotype:
         """Return the current result of the search."""
+
+    def use_limits(self, limits: Limits, multiplier_lr: float) -> None:
+        """Restrict the result to genotypes within limits; called before the search starts.
+
+        Args:
+            limits: limits on the costs of the final network.
+            multiplier_lr: step size of the multipliers of their penalty, in a gradient search (``BudgetPenalty``).
+        """
+        self.limits = limits
 
     def check_space(self, space: Space) -> None:  # noqa: B027, most searches run on every space
         """Raise NasError if the method is not defined on ``space``. Called on construction."""
@@ -178,6 +191,8 @@ class SupernetSearch(Search):
         """Accumulators of the task's metric by phase, if it is not the mean over batches."""
         self.masks = Masks(space.cells)
         self.supernet = space.supernet(edge)
+        self.resource: ResourcePenalty | BudgetPenalty | None = None
+        """Penalty on the costs of sampled architectures."""
         self.observers: list[Callable[[Observation], None]] = []
         self.executor: StepExecutor | None = None
         """Executor of the passes of training steps; None: the search executes them itself."""

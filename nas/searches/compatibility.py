@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.architecture.masks import Masks
@@ -17,6 +17,7 @@ from nas.relaxations.binary_gates import GateRelaxation
 from nas.relaxations.block_gumbel import BlockRelaxation
 from nas.searches.arch_step import ArchStep
 from nas.searches.weight_step import WeightStep
+from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 
@@ -60,6 +61,17 @@ def check_reward(task: Task, option: str, fix: str) -> None:
     """Raise NasError if the score of the task is no reward. ``fix``: the values to use in place of ``option``."""
     if not task.has_reward:
         raise NasError(f"{option}: a reward is a score in percent, which the {task.metric.name} is not. Use {fix}.")
+
+
+def can_penalize(relaxation: Relaxation, step: ArchStep) -> bool:
+    """Return whether a penalty on the costs of ops can train alpha."""
+    return step.optimizer is not None and not isinstance(relaxation, BlockRelaxation)
+
+
+def check_discretization(rule: object) -> None:
+    """Raise NasError for a discretization that is neither a rule nor a rule per cell type."""
+    if not (rule is None or callable(rule) or isinstance(rule, Mapping)):
+        raise NasError(f"method.discretization={rule}: use null, or a rule with its _target_.")
 
 
 def check_one_staged(callbacks: Sequence[object]) -> None:

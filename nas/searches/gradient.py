@@ -17,19 +17,21 @@ from nas.architecture.discretization import discretize
 from nas.gradients.base import Batch, Weights
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.param_groups import parameter_groups
+from nas.objectives.budget_penalty import BudgetPenalty
 from nas.objectives.task_of import task_of
 from nas.relaxations.base import Discretization, Relaxation
+from nas.searches import compatibility
 from nas.searches.arch_step import ArchForward, ArchStep
 from nas.searches.base import SupernetSearch
-from nas.searches.compatibility import check_arch_step, check_one_staged, check_parts, check_passes, check_precision
 from nas.searches.lr_interval import set_steps, step_scheduler
 from nas.searches.passes import accumulate_loss, split_batch
 from nas.searches.scaled_lr import scaled_lr
 from nas.searches.simultaneous_step import SimultaneousStep
 from nas.searches.weight_step import WeightStep, restore_gradients
+from nas.searches.within_limits import percent_over_limits, within_limits
 from nas.spaces.base import Network, Space
+from nas.spaces.limits import Limits
 from nas.utils.distributed import mean_over_ranks
-from nas.utils.errors import NasError
 from nas.utils.ranges import PROBABILITY, check_ranges
 
 StepOrder = Literal["arch_first", "weights_first", "simultaneous"]
@@ -94,35 +96,37 @@ class GradientSearch(SupernetSearch):
         self.weight_step, self.arch_step = weight_step, ArchStep() if arch_step is None else arch_step
         self.relaxation = relaxation(space.cells)
         self.relaxation.prepare(space.notation, space.macs if space.has_macs_table else None)
-        check_arch_step(self.relaxation, self.arch_step, self.task)
-        check_parts(self.relaxation, self.arch_step, weight_step, edge, step_order)
+        compatibility.check_arch_step(self.relaxation, self.arch_step, self.task)
+        compatibility.check_parts(self.relaxation, self.arch_step, weight_step, edge, step_order)
         if weight_step.alignment is not None:
             weight_step.alignment.check(self.supernet)
         self.step_order, self.edge = step_order, edge
-        if not (discretization is None or callable(discretization) or isinstance(discretization, Mapping)):
-            raise NasError(f"method.discretization={discretization}: use null, or a rule with its _target_.")
+        compatibility.check_discretization(discretization)
         self.discretization = discretize if discretization is None else discretization
         for rule in self._rules().values():
             space.check_discretization(rule)
         # attributes of the search, so that their state is part of its state_dict
-        self.perturbation = weight_step.perturbation
+        self.perturbation, self.reward = weight_step.perturbation, self.arch_step.reward
         resource = self.arch_step.resource
         self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
-        self.reward = self.arch_step.reward
         self.stage = self.first_epoch_of_stage = 0
         self.selected: Genotype | None = None
         self.weights: dict[str, torch.nn.Parameter] = dict(self.supernet.named_parameters())
         """The supernet's parameters by name."""
         self.callbacks = list(callbacks)
-        check_one_staged(self.staged_callbacks())
+        compatibility.check_one_staged(self.staged_callbacks())
         for callback in self.staged_callbacks():
             callback.prepare(self)
 
     def genotype(self) -> Genotype:
-        """Return the genotype that a callback selected, or else the mode of the relaxation."""
-        if self.selected is not None:
-            return self.selected
-        return Genotype(self.space.notation, self.relaxation.mode(self.masks, self._rules()))
+        """Return the genotype that a callback selected, or else the mode of the relaxation, within the limits."""
+        mode = self.selected or Genotype(self.space.notation, self.relaxation.mode(self.masks, self._rules()))
+        return mode if self.limits is None else within_limits(self.limits, mode, self.relaxation, self.masks)
+
+    def use_limits(self, limits: Limits, multiplier_lr: float) -> None:
+        super().use_limits(limits, multiplier_lr)
+        if compatibility.can_penalize(self.relaxation, self.arch_step):
+            self.resource = BudgetPenalty(limits, self.resource, multiplier_lr)
 
     def _rules(self) -> dict[str, Discretization]:
         """Return the discretization rule of each cell type."""
@@ -156,7 +160,7 @@ class GradientSearch(SupernetSearch):
         penalty = self._penalty(arch)
         loss = self.task.loss(logits, target, training=self.arch_step.smooth_labels)
         if self.reward is not None:
-            score = self.task.score(logits, target)
+            score = self.task.score(logits, target) - percent_over_limits(self, arch)
             loss = self.reward(self.relaxation, self.masks, arch, loss, score, mean_over_ranks)
         return ArchForward(loss + penalty, logits, arch)
 
@@ -177,7 +181,7 @@ class GradientSearch(SupernetSearch):
 
     def accumulate(self, images_per_pass: int) -> None:
         """Divide each step into passes. Raises NasError if a step of the method needs a single pass."""
-        check_passes(self.weight_step, self.arch_step, self.relaxation, self.step_order)
+        compatibility.check_passes(self.weight_step, self.arch_step, self.relaxation, self.step_order)
         self.images_per_pass = images_per_pass
 
     def train_weights(self, batch: Batch, optimizer: Any) -> None:
@@ -248,7 +252,7 @@ class GradientSearch(SupernetSearch):
         return [callback for callback in callbacks if isinstance(callback, StagedCallback)]
 
     def check_precision(self, precision: str) -> None:
-        check_precision(precision)
+        compatibility.check_precision(precision)
 
     def diagnostics(self) -> dict[str, float]:
         """Return the entropy of the relaxation, the learning rates and, if there is one, the temperature."""
@@ -257,7 +261,7 @@ class GradientSearch(SupernetSearch):
         values |= dict(zip(("weights_lr", "arch_lr"), rates, strict=False))
         if hasattr(self.relaxation, "tau"):
             values["tau"] = float(self.relaxation.tau)  # type: ignore[arg-type]
-        return values
+        return values | (self.resource.diagnostics() if isinstance(self.resource, BudgetPenalty) else {})
 
     def on_train_start(self) -> None:
         super().on_train_start()

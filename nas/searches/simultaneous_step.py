@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from nas.architecture.cell import Architecture
 from nas.gradients.base import Batch
+from nas.objectives.budget_penalty import BudgetPenalty
 from nas.objectives.resource_penalty import ResourcePenalty
 from nas.relaxations.base import Relaxation
 from nas.searches.arch_step import ArchStep
@@ -33,7 +34,7 @@ class SimultaneousStep:
 
     weight_step: WeightStep
     arch_step: ArchStep
-    resource: ResourcePenalty | None
+    resource: ResourcePenalty | BudgetPenalty | None
 
     def take(
         self, search: SupernetSearch, relaxation: Relaxation, batch: Batch, optimizers: Sequence[Any], update: bool

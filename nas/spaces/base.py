@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -16,6 +16,7 @@ from nas.architecture.cell import (
     Cell,
     CellGenotype,
     Genotype,
+    Link,
     one_hot_weights,
     output_reads_input,
     sample_cell,
@@ -130,6 +131,10 @@ class Space(ABC):
             network = self.network(genotype, *args, **options)
         rule = "macs_bias" if self.counts_bias else "macs"
         return count_parameters(network), count_operations(network, self.shape, rule)
+
+    def cost_key(self, cell: str, link: Link) -> Hashable:
+        """Return a key that links of a cell type share if they cost the same; by default each link has its own."""
+        return link
 
     def supernet_size(self) -> dict[str, Any]:
         """Return the options of ``network`` that give a genotype the size of the supernet."""

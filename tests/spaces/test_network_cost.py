@@ -26,7 +26,7 @@ SHAPE = (3, 16, 16)
 CASES: dict[str, tuple[Space, dict[str, Any]]] = {
     "nas_bench_201": (NasBench201(SHAPE, 10, channels=4), {"channels": 8, "cells_per_stage": 1}),
     "darts": (Darts(SHAPE, 10, channels=4, layers=3), {"channels": 8, "layers": 4, "auxiliary": True}),
-    "nats_size": (NatsSize(SHAPE, 10), {}),
+    "nats_size": (NatsSize(SHAPE, 10, widths=(8, 16, 24)), {}),
     "mobile": (MobileNetV2Space(SHAPE, 10, ("mbconv3_3x3", "skip_connect"), (8, 8), (2, 1), (1, 2), 8, 1, 8, 16), {}),
     "shufflenet": (ShuffleNetV2Space(SHAPE, 10, OPS, (24, 32), (1, 2), (2, 2)), {"head": 16}),
     "recurrent": (Recurrent((), 50, hidden_size=8), {"hidden_size": 16}),

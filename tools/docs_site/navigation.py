@@ -19,6 +19,7 @@ SECTIONS: dict[str, Sequence[str]] = {
         "proxies.md",
         "blackbox.md",
         "predictors.md",
+        "budgets.md",
         "parallel.md",
         "logging.md",
         "distributed.md",

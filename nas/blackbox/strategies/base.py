@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.architecture.cell import Genotype
 from nas.spaces.base import Space
+from nas.spaces.limits import Limits
 
 
 class Strategy(ABC):
@@ -23,14 +24,24 @@ class Strategy(ABC):
         rung: Fidelity of the last genotype asked for; 0 is the cheapest.
         details: Data of the last genotype asked for that ``tell`` needs. Before a call of ``tell``, ``rung`` and
             ``details`` are set to their values after the call of ``ask`` that returned the genotype.
+        limits: Limits on the costs of the genotypes that ``ask`` returns; None for none.
     """
 
     rungs: int = 1
     rung: int = 0
     details: Any = None
+    limits: Limits | None = None
 
     def __init__(self, space: Space) -> None:
         self.space = space
+
+    def allows(self, genotype: Genotype) -> bool:
+        """Return whether a genotype is within the limits."""
+        return self.limits is None or self.limits.allows(genotype)
+
+    def sample_allowed(self, rng: random.Random) -> Genotype:
+        """Sample uniformly from the genotypes within the limits. Raises NasError if sampling finds none."""
+        return self.space.sample(rng) if self.limits is None else self.limits.sample(rng)
 
     @abstractmethod
     def ask(self, rng: random.Random) -> Genotype | None:

@@ -13,7 +13,11 @@ from nas.blackbox.strategies.decision_model import Choices, DecisionModel
 from nas.blackbox.strategies.kernel_density import KernelDensityModel
 from nas.blackbox.strategies.optuna_tpe import OptunaTPE
 from nas.spaces.base import Space
+from nas.spaces.limits import MAX_TRIES
 from nas.utils.ranges import COUNT, FRACTION, PROBABILITY, Range, check_ranges
+
+MAX_PROPOSALS = 100
+"""Proposals of the model that may exceed a limit before random candidates take their place."""
 
 
 @dataclass
@@ -135,9 +139,18 @@ class Bohb(Strategy):
         bracket.results = []
 
     def _new_candidate(self, rng: random.Random) -> tuple[Genotype, Choices]:
+        """Return a candidate within the limits: by the model, or at random after ``MAX_PROPOSALS`` that are not."""
+        for number in range(MAX_TRIES):
+            genotype, choices = self._propose(rng, uniform=number >= MAX_PROPOSALS)
+            if self.allows(genotype):
+                return genotype, choices
+        assert self.limits is not None
+        raise self.limits.too_few()
+
+    def _propose(self, rng: random.Random, uniform: bool) -> tuple[Genotype, Choices]:
         ready = [model for model in self.models if model.ready]
         sampled: Choices = {}
-        if ready and rng.random() >= self.random_fraction:
+        if ready and not uniform and rng.random() >= self.random_fraction:
             sampled = ready[-1].sample(rng)
         choices: dict[int, int] = {}
 

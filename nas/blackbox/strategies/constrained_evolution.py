@@ -172,6 +172,8 @@ class ConstrainedEvolution(Strategy):
             before = len(self.members)
             yield from self._admit(next(random_candidates))
             refused = refused + 1 if len(self.members) == before else 0
+            if refused == MAX_RANDOM and self.limits is not None:
+                raise self.limits.too_few()
             if refused == MAX_RANDOM:
                 raise NasError(
                     f"method.strategy.max_macs={self.max_macs}: {MAX_RANDOM} random genotypes in a row exceed it or "
@@ -181,7 +183,7 @@ class ConstrainedEvolution(Strategy):
     def _admit(self, candidate: Candidate) -> Iterator[Genotype]:
         """Yield the genotype of a candidate unless it is refused, and add it to the population."""
         genotype = self.decode(candidate)
-        if genotype in self._known or self._exceeds(genotype):
+        if genotype in self._known or self._exceeds(genotype) or not self.allows(genotype):
             return
         self._known.add(genotype)
         self.members.append(candidate)

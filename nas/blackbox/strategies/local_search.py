@@ -39,13 +39,13 @@ class LocalSearch(Strategy):
     def _next(self, rng: random.Random) -> Genotype:
         while self._current is not None:
             if self._neighbors is None:
-                self._neighbors = list(neighbors(self.space, self._current))
+                self._neighbors = list(filter(self.allows, neighbors(self.space, self._current)))
                 self._unevaluated = [genotype for genotype in self._neighbors if genotype not in self._values]
                 rng.shuffle(self._unevaluated)
             if self._unevaluated:
                 return self._unevaluated.pop()
             self._move()
-        return self.space.sample(rng)
+        return self.sample_allowed(rng)
 
     def tell(self, genotype: Genotype, value: float) -> None:
         self._running -= 1

@@ -12,7 +12,7 @@ class RandomSearch(Strategy):
     """Uniform samples of the space, with replacement."""
 
     def ask(self, rng: random.Random) -> Genotype:
-        return self.space.sample(rng)
+        return self.sample_allowed(rng)
 
     def tell(self, genotype: Genotype, value: float) -> None:
         pass

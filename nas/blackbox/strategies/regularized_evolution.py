@@ -11,6 +11,9 @@ from nas.blackbox.strategies.base import Strategy
 from nas.spaces.base import Space
 from nas.utils.ranges import COUNT, check_ranges
 
+MAX_MUTATIONS = 100
+"""Mutations of a parent that may exceed a limit before a random genotype takes their place."""
+
 
 @check_ranges(population=COUNT, sample=COUNT)
 class RegularizedEvolution(Strategy):
@@ -36,10 +39,13 @@ class RegularizedEvolution(Strategy):
 
     def ask(self, rng: random.Random) -> Genotype:
         if len(self.population) < self.size:
-            return self.space.sample(rng)
+            return self.sample_allowed(rng)
         tournament = [self.population[rng.randrange(self.size)] for _ in range(self.sample)]
         parent, _ = max(tournament, key=lambda member: member[1])
-        return mutate(self.space, parent, rng, self.by_node)
+        for _ in range(MAX_MUTATIONS):
+            if self.allows(child := mutate(self.space, parent, rng, self.by_node)):
+                return child
+        return self.sample_allowed(rng)
 
     def tell(self, genotype: Genotype, value: float) -> None:
         self.population.append((genotype, value))

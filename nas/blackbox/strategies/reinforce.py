@@ -12,6 +12,7 @@ from nas.architecture.cell import Genotype
 from nas.blackbox.encoding import CategoricalEncoding
 from nas.blackbox.strategies.base import Strategy
 from nas.spaces.base import Space
+from nas.spaces.limits import MAX_TRIES
 from nas.utils.ranges import DROP_PROBABILITY, NOT_NEGATIVE, POSITIVE, check_ranges
 
 
@@ -63,16 +64,19 @@ class ReinforceStrategy(Strategy):
             self.logits.data.copy_(torch.tensor(values).view_as(self.logits))
             self._initialized = True
         table = self.probabilities().tolist()
-        chosen: dict[int, int] = {}
 
         def choose(number: int) -> int:
             size = self.encoding.decisions[number].size
-            chosen[number] = rng.choices(range(size), table[number][:size])[0]
-            return chosen[number]
+            self.details[number] = rng.choices(range(size), table[number][:size])[0]
+            return self.details[number]
 
-        self.details = chosen
-        self._running += 1
-        return self.encoding.decode(choose)
+        for _ in range(MAX_TRIES):
+            self.details = {}
+            if self.allows(genotype := self.encoding.decode(choose)):
+                self._running += 1
+                return genotype
+        assert self.limits is not None
+        raise self.limits.too_few()
 
     def tell(self, genotype: Genotype, value: float) -> None:
         self._running -= 1

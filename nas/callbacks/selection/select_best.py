@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -16,6 +17,9 @@ from nas.data.move_batch import move_batch
 from nas.gradients.base import Batch
 from nas.searches.gradient import GradientSearch
 from nas.utils.ranges import COUNT, check_ranges
+
+MAX_EXAMINED = 2000
+"""Genotypes that are examined if some of them exceed a limit."""
 
 
 @check_ranges(samples=COUNT, final=COUNT)
@@ -40,7 +44,8 @@ class SelectBest(pl.Callback):
         """Return ``count`` genotypes to evaluate, sampled uniformly."""
         draw = torch.randint(2**62, (), generator=search.relaxation.generator(torch.device("cpu")))
         rng = random.Random(int(draw))
-        return [search.space.sample(rng) for _ in range(count)]
+        sample = search.space.sample if search.limits is None else search.limits.sample
+        return [sample(rng) for _ in range(count)]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -73,7 +78,9 @@ class SelectHighestScores(SelectBest):
         """Return the ``count`` most probable genotypes under the relaxation's scores, best first."""
         scores = {name: table.log() for name, table in search.relaxation.scores(search.masks).items()}
         left = {name: cell.masked(search.masks.lists(name)) for name, cell in search.space.cells.items()}
-        return [Genotype(search.space.notation, cells) for cells in top_genotypes(left, scores, count)]
+        examined = count if search.limits is None else max(count, MAX_EXAMINED)
+        found = (Genotype(search.space.notation, cells) for cells in top_genotypes(left, scores, examined))
+        return list(islice(_allowed(search, found), count)) or [search.genotype()]
 
 
 class SelectSampled(SelectBest):
@@ -81,7 +88,17 @@ class SelectSampled(SelectBest):
 
     def candidates(self, search: GradientSearch, count: int) -> list[Genotype]:
         """Return the genotypes of ``count`` samples."""
-        paths = [search.relaxation.sample(search.masks) for _ in range(count)]
-        cells = search.space.cells
-        drawn = [{name: discretize(cell, path[name].op) for name, cell in cells.items()} for path in paths]
-        return [Genotype(search.space.notation, found) for found in drawn]
+        examined = count if search.limits is None else max(count, MAX_EXAMINED)
+        found = (self._sample(search) for _ in range(examined))
+        return list(islice(_allowed(search, found), count)) or [search.genotype()]
+
+    @staticmethod
+    def _sample(search: GradientSearch) -> Genotype:
+        path = search.relaxation.sample(search.masks)
+        cells = {name: discretize(cell, path[name].op) for name, cell in search.space.cells.items()}
+        return Genotype(search.space.notation, cells)
+
+
+def _allowed(search: GradientSearch, genotypes: Iterable[Genotype]) -> Iterator[Genotype]:
+    """Yield the genotypes within the limits of the search."""
+    return (one for one in genotypes if search.limits is None or search.limits.allows(one))

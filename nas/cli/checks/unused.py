@@ -15,7 +15,7 @@ UNUSED: Mapping[str, tuple[str, ...]] = {
     "search": (),
     "rank_proxies": (
         *("activation_checkpointing", "channels_last", "compile", "cpu_minutes", "epochs", "fold_weights", "seeds"),
-        *("callbacks", "logger"),
+        *("budget", "callbacks", "logger"),
     ),
     "train": ("evaluation", "export"),
     "eval": (*TRAINING_ONLY, "export"),

@@ -21,6 +21,7 @@ from nas.blackbox.ask_tell import Query
 from nas.blackbox.evaluator import Evaluator
 from nas.blackbox.repetition import RepetitionBuild, repetitions_of
 from nas.blackbox.search import BlackBoxSearch
+from nas.cli.budget import network_of_budget
 from nas.cli.build import dataset_name, device_without_trainer
 from nas.cli.overrides.renamed import has_old_names
 from nas.cli.run_dir.environment import environment
@@ -80,7 +81,8 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: DataSet) -> f
         "genotype_is": "the best of all repetitions by value",
         "table": {name: {key: _finite(value) for key, value in row.items()} for name, row in table.items()},
         "search_seconds": round(seconds, 3),
-        **network_cost(search.space, best.genotype),
+        **network_cost(search.space, best.genotype, **network_of_budget(cfg)),
+        **({} if search.limits is None else {"budget": search.limits.report(best.genotype)}),
         **environment(device, "32-true"),
     }
     Summary(values, [("picture", str(picture))]).save(output)

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from nas.blackbox.search import BlackBoxSearch
+from nas.cli.budget import apply_budget, network_of_budget
 from nas.cli.build import (
     build_checkpointing,
     build_data,
@@ -102,6 +103,7 @@ def build(cfg: DictConfig) -> tuple[DataSet, Search]:
     data = build_data(cfg, **({} if plan is None else {"batch_size": plan.share}))
     follow_split(data, cfg.ckpt_path)
     search = build_search(cfg.method, build_space(cfg.space, data))
+    apply_budget(cfg, search)
     if plan is not None and plan.passes > 1 and isinstance(search, GradientSearch):
         search.accumulate(plan.size)
     return data, search
@@ -130,7 +132,8 @@ def _finish(
         **cpu_figures(callbacks),
         "step_seconds": step_seconds(callbacks),
         **batch_figures(trainer, search),
-        **network_cost(space, genotype),
+        **network_cost(space, genotype, **network_of_budget(cfg)),
+        **({} if search.limits is None else {"budget": search.limits.report(genotype)}),
         **_validation(trainer, search),
         **benchmark_tests(callbacks, genotype),
         **search.results(),

@@ -13,7 +13,19 @@ from omegaconf import DictConfig, OmegaConf
 from nas.callbacks.recording.run_state import KEY
 from nas.utils.errors import NasError
 
-PARTS = ("seed", "space", "method", "proxy", "evaluator", "network", "training", "text_training", "ema", "dataset")
+PARTS = (
+    "seed",
+    "space",
+    "method",
+    "proxy",
+    "evaluator",
+    "network",
+    "training",
+    "text_training",
+    "ema",
+    "dataset",
+    "budget",
+)
 FREE = {
     *(f"method.{key}" for key in ("epochs", "repetitions", "budget", "proxy", "evaluator", "requires", "space")),
     *(f"dataset.{key}" for key in ("root", "download", "on_device", "num_workers", "name")),
@@ -58,7 +70,7 @@ def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] =
         plain.paths[name] = ""  # a run may be moved, and its data too
     found = dict(more)
     for part in parts:
-        if part in plain and part != _unused_training(plain):
+        if part in plain and part not in (_unused_training(plain), _unused_budget(plain)):
             value = plain[part]
             resolved = (
                 OmegaConf.to_container(value, resolve=True, throw_on_missing=False)
@@ -78,6 +90,13 @@ def _unused_training(cfg: DictConfig) -> str:
     # by the name of the class: a record of a run is untrusted, so nothing that it names is imported
     is_text = str(OmegaConf.select(cfg, "dataset._target_")).startswith("nas.data.text.")
     return "training" if is_text else "text_training"
+
+
+def _unused_budget(cfg: DictConfig) -> str | None:
+    """Return the name of the budget if it limits nothing, as in earlier records; None if it does."""
+    options: Any = OmegaConf.to_container(cfg.get("budget") or OmegaConf.create(), resolve=False)
+    numbers = [name for name, value in options.items() if isinstance(value, int | float)]
+    return None if set(numbers) - {"multiplier_lr"} else "budget"
 
 
 def encode_course(cfg: DictConfig, **more: Any) -> str:

@@ -72,6 +72,11 @@ def _cost(values: Values) -> Iterator[Row]:
         yield "reported", f"{format_reported(figures)} on {data}"
 
 
+def _budget(values: Values) -> Iterator[Row]:
+    for name, cost in values.get("budget", {}).items():
+        yield "budget", f"{name} {cost['value']:,} of at most {cost['limit']:,}"
+
+
 def _search(values: Values) -> Iterator[Row]:
     if values.get("val_accuracy") is not None:
         yield (
@@ -168,6 +173,7 @@ def _time(values: Values) -> Iterator[Row]:
 PARTS: Sequence[Callable[[Values], Iterator[Row]]] = (
     _genotype,
     _cost,
+    _budget,
     _search,
     _repetitions,
     _test,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -99,6 +99,7 @@ def select_pruned(
     alive: Alive,
     keep: int | None,
     number: int,
+    keeps: Callable[[Sequence[Candidate]], bool] = lambda pruned: True,
 ) -> list[Candidate]:
     """Select the candidates to prune.
 
@@ -109,6 +110,7 @@ def select_pruned(
         alive: the remaining ops.
         keep: in a round of edges, the number of candidates to keep; None in a round of ops.
         number: in a round of ops, the number of ops to prune on each edge.
+        keeps: returns whether candidates may be pruned together, such as within limits on costs.
     """
     changes = [
         [relative_change(s.before[i], s.after[i], proxy.higher_is_better) for s in scores]
@@ -116,8 +118,12 @@ def select_pruned(
     ]
     order = pruning_order(changes, [proxy.higher_is_better for proxy in proxies])
     if keep is not None:
-        return [group[i] for i in order[:-keep]]
-    return first_of_each_edge(group, order, alive, number)
+        pruned: list[Candidate] = []
+        for i in order:
+            if len(pruned) < len(group) - keep and keeps([*pruned, group[i]]):
+                pruned.append(group[i])
+        return pruned
+    return first_of_each_edge(group, order, alive, number, keeps)
 
 
 def relative_change(before: Sequence[float], after: Sequence[float], higher_is_better: bool) -> float:
@@ -174,9 +180,15 @@ def pruning_order(changes: Sequence[Sequence[float]], higher_is_better: Sequence
 
 
 def first_of_each_edge(
-    candidates: Sequence[Candidate], order: Sequence[int], alive: Alive, number: int
+    candidates: Sequence[Candidate],
+    order: Sequence[int],
+    alive: Alive,
+    number: int,
+    keeps: Callable[[Sequence[Candidate]], bool] = lambda pruned: True,
 ) -> list[Candidate]:
     """Return the first ``number`` candidates of each edge in ``order``, but leave each edge one op.
+
+    Candidates that ``keeps`` rejects together with the earlier ones are left out.
 
     As in the authors' code, the number of ops on the first edge of the first cell type limits ``number`` for all edges.
     """
@@ -185,6 +197,7 @@ def first_of_each_edge(
     for i in order:
         name, edge, _ = candidates[i]
         taken = chosen.setdefault((name, edge), [])
-        if len(taken) < min(number, sum(alive[name][edge]) - 1):
+        room = len(taken) < min(number, sum(alive[name][edge]) - 1)
+        if room and keeps([*(one for others in chosen.values() for one in others), candidates[i]]):
             taken.append(candidates[i])
     return [candidate for taken in chosen.values() for candidate in taken]

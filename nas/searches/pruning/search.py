@@ -47,6 +47,7 @@ from nas.searches.pruning.ranking import (
     tie_sorted,
 )
 from nas.searches.pruning.rounds import CandidateDataModule, RoundProgress
+from nas.searches.pruning.within_limits import keeps_within
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, check_ranges
@@ -150,8 +151,8 @@ class PruningSearch(Search):
 
     def diagnostics(self) -> dict[str, float]:
         last = {name: value for name, value in (self.trajectory or [{}])[-1].items() if math.isfinite(value)}
-        left = sum(sum(map(sum, rows)) for rows in self.alive().values())
-        return {**last, "ops_left": float(left), "not_finite": float(self.not_finite)}
+        left = float(sum(sum(map(sum, rows)) for rows in self.alive().values()))
+        return {**last, "ops_left": left, "not_finite": float(self.not_finite)}
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return self.callbacks
@@ -226,8 +227,7 @@ class PruningSearch(Search):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        saved = checkpoint["search"]
-        self.trajectory, self.not_finite = list(saved["trajectory"]), saved["not_finite"]
+        self.trajectory, self.not_finite = list(checkpoint["search"]["trajectory"]), checkpoint["search"]["not_finite"]
 
     def _begin_round(self) -> None:
         self._alive_at_start = self.alive()
@@ -268,13 +268,13 @@ class PruningSearch(Search):
     def _prune(self, group: list[Candidate]) -> None:
         """Rank the candidates of a measured group, and prune."""
         keep = self.space.cells[group[0].cell].inputs if self._prunes_edges else None
-        pruned = select_pruned(group, self._group_scores, self.proxies, self.alive(), keep, self.prune_number)
+        alive, keeps = self.alive(), keeps_within(self.limits, self.alive())
+        pruned = select_pruned(group, self._group_scores, self.proxies, alive, keep, self.prune_number, keeps)
         self._round_scores += self._group_scores
         self._group_scores = []
-        for name, rows in prune_ops(self.alive(), pruned).items():
+        for name, rows in prune_ops(alive, pruned).items():
             self.masks.restrict(name, torch.tensor(rows))
-        names = ", ".join(describe(self.space, candidate) for candidate in pruned)
-        log.info("round %d prunes %s", self.current_epoch + 1, names)
+        log.info("round %d prunes %s", self.current_epoch + 1, ", ".join(describe(self.space, one) for one in pruned))
 
     def _end_round(self) -> None:
         """Record the proxies of the supernet at the start of the round and, after the last round, at the end."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import Any
 
-from nas.architecture.cell import Cell, Genotype, format_links
+from nas.architecture.cell import Cell, Genotype, Link, format_links
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
@@ -156,6 +156,9 @@ class Darts(Space):
     def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
         cells = self.cells if genotype is None else {n: c.restrict(genotype.cells[n]) for n, c in self.cells.items()}
         return thin_cells(cells, kind, self.shape, self.classes, OpOptions(own=self.options.own))
+
+    def cost_key(self, cell: str, link: Link) -> Hashable:
+        return link.op, link.source < 2  # edges from an input of a reduction cell have a stride
 
     def deepen(self, cells: Mapping[str, Cell], extra: int) -> Darts:
         other = copy(self)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from copy import copy
 from functools import partial
 from typing import Any
 
-from nas.architecture.cell import Cell, Genotype, format_links
+from nas.architecture.cell import Cell, Genotype, Link, format_links
 from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
@@ -85,6 +85,9 @@ class NasBench201(Space):
     def count(self, genotype: Genotype, channels: int = 16, cells_per_stage: int = 5) -> tuple[int, int]:
         self.check(genotype)
         return nas_bench_201_cost(genotype, self.shape, self.classes, channels, cells_per_stage)
+
+    def cost_key(self, cell: str, link: Link) -> Hashable:
+        return link.op
 
     def from_index(self, index: int) -> Genotype:
         """Return the architecture with a benchmark index."""

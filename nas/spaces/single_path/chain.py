@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property
 
 import torch
@@ -87,6 +87,13 @@ class ChainSpace(Space):
                 "the depths of its stages."
             )
         super().check(genotype)
+
+    def cost_key(self, cell: str, link: Link) -> Hashable:
+        first, stage = 0, 0
+        while first + self.layout.depths[stage] <= link.source:
+            first += self.layout.depths[stage]
+            stage += 1
+        return link.op, stage, link.source == first  # the first layer of a stage changes the shape
 
     @cached_property
     def op_macs(self) -> list[list[int]]:

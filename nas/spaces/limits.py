@@ -1,0 +1,184 @@
+"""Limits on the costs of the network that will be trained, and the best genotype within them."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nas.architecture.additive_cost import AdditiveCost, approximate_additive_cost, fit_additive_cost
+from nas.architecture.best_within import ROUNDING, best_within, least_cost
+from nas.architecture.cell import Cell, Genotype
+from nas.architecture.cost import GenotypeCost
+from nas.architecture.repair import cheapest, repair
+from nas.architecture.top_genotypes import top_genotypes
+from nas.spaces.base import Space
+from nas.utils.errors import NasError
+
+MAX_ENUMERATED = 50_000
+"""Genotypes of an indexed space that are enumerated."""
+MAX_RANKED = 200
+"""Genotypes that are examined in the order of their scores before one is repaired."""
+MAX_TRIES = 10_000
+"""Samples in a row that may exceed a limit."""
+
+
+class Limit(NamedTuple):
+    """Upper bound of a cost."""
+
+    cost: GenotypeCost
+    value: float
+
+    def __str__(self) -> str:
+        return f"budget.{self.cost.name}={self.value:g}"
+
+
+class Limits:
+    """Upper bounds of the costs of genotypes of a space, all of which hold at the same time.
+
+    Costs that are sums over links are known for all genotypes after a few counts, which makes the best genotype exact.
+    Other costs are enumerated if the space is indexed (NAS-Bench-201, sizes of NATS-Bench). In other spaces,
+    genotypes are examined in the order of their scores, and then the best one is changed node by node at the lowest
+    loss of score per saved cost.
+
+    Args:
+        space: search space.
+        limits: the upper bounds, at least one.
+
+    Raises:
+        NasError: if no genotype is within the limits; the message names the lowest cost.
+    """
+
+    def __init__(self, space: Space, limits: Sequence[Limit]) -> None:
+        self.space = space
+        self.limits = tuple(limits)
+        for limit in self.limits:
+            least, exact = self._least(limit)
+            if limit.value < least * (1 - ROUNDING):
+                found = "has at least" if exact else "was found with fewer than"
+                genotypes = "every genotype" if exact else "no genotype"
+                raise NasError(
+                    f"{limit}: {genotypes} of space={space.name} {found} {_number(least)} {limit.cost.unit}. Increase "
+                    f"it."
+                )
+        if self.best(self._no_scores()) is None:
+            raise NasError(f"{' '.join(map(str, limits))}: no genotype of space={space.name} meets all. Increase one.")
+
+    @cached_property
+    def additive(self) -> tuple[AdditiveCost, ...] | None:
+        """The costs as sums over links, None if one of them is no such sum."""
+        space, found = self.space, []
+        for limit in self.limits:
+            cost = fit_additive_cost(limit.cost, space.cells, space.notation, space.cost_key)
+            if cost is None:
+                return None
+            found.append(cost)
+        return tuple(found)
+
+    @cached_property
+    def relaxed(self) -> tuple[AdditiveCost, ...]:
+        """The costs as sums over links, approximately if one of them is no such sum."""
+        cells, notation = self.space.cells, self.space.notation
+        return self.additive or tuple(approximate_additive_cost(one.cost, cells, notation) for one in self.limits)
+
+    def allows(self, genotype: Genotype) -> bool:
+        """Return whether all costs of a genotype are within their limits."""
+        for limit, additive in zip(self.limits, self.additive or itertools.repeat(None), strict=False):
+            if additive is not None and additive.covers(genotype) and additive(genotype) > limit.value * (1 + 1e-6):
+                return False  # without counting the network, which takes much longer
+            if limit.cost(genotype) > limit.value:
+                return False
+        return True
+
+    def report(self, genotype: Genotype) -> dict[str, dict[str, float]]:
+        """Return the cost of a genotype and its limit, by the name of the cost."""
+        return {one.cost.name: {"value": _plain(one.cost(genotype)), "limit": _plain(one.value)} for one in self.limits}
+
+    def best(self, scores: Mapping[str, Tensor], cells: Mapping[str, Cell] | None = None) -> Genotype | None:
+        """Return the genotype within the limits whose links have the highest sum of scores, None if none is found.
+
+        Args:
+            scores: [edges, ops] by cell type.
+            cells: the cells with fewer candidates; None: those of the space.
+        """
+        space, cells = self.space, self.space.cells if cells is None else cells
+        if self.additive is not None:
+            found = best_within(cells, scores, self.additive, [limit.value for limit in self.limits])
+            return None if found is None else Genotype(space.notation, found)
+        if space.size is not None and space.size <= MAX_ENUMERATED:
+            return self._best_of_all(scores, cells)
+        for choice in top_genotypes(cells, scores, MAX_RANKED):
+            if self.allows(genotype := Genotype(space.notation, choice)):
+                return genotype
+        return repair(cells, scores, space.notation, self._excess)
+
+    def sample(self, rng: random.Random) -> Genotype:
+        """Sample uniformly from the genotypes within the limits.
+
+        Raises:
+            NasError: after ``MAX_TRIES`` genotypes that are not.
+        """
+        for _ in range(MAX_TRIES):
+            if self.allows(genotype := self.space.sample(rng)):
+                return genotype
+        raise self.too_few()
+
+    def too_few(self) -> NasError:
+        """Return the error of a search that finds no genotype within the limits by sampling."""
+        least = ", ".join(f"{_number(self._least(one)[0])} {one.cost.unit}" for one in self.limits)
+        return NasError(
+            f"{' '.join(map(str, self.limits))}: {MAX_TRIES} sampled genotypes of space={self.space.name} in a row "
+            f"exceed it. The lowest cost is {least}. Increase it."
+        )
+
+    def _best_of_all(self, scores: Mapping[str, Tensor], cells: Mapping[str, Cell]) -> Genotype | None:
+        tables = {name: table.tolist() for name, table in scores.items()}
+        rows = {
+            name: {
+                (op, *edge): table[e][cells[name].ops.index(op)]
+                for e, edge in enumerate(cells[name].edges)
+                for op in cells[name].choices(e)
+            }
+            for name, table in tables.items()
+        }
+
+        def total(genotype: Genotype) -> float:
+            links = [(name, link) for name, cell in genotype.cells.items() for link in cell.links]
+            return sum(rows[name].get(link, float("-inf")) for name, link in links)
+
+        best = max(self._allowed, key=total, default=None)
+        return None if best is None or total(best) == float("-inf") else best
+
+    @cached_property
+    def _allowed(self) -> list[Genotype]:
+        """The genotypes of an indexed space that are within the limits."""
+        return [one for one in map(self.space.from_index, range(self.space.size or 0)) if not self._excess(one) > 0]
+
+    def _excess(self, genotype: Genotype) -> float:
+        """Return the largest relative excess over a limit, at most 0 within all limits."""
+        return max(limit.cost(genotype) / limit.value - 1 for limit in self.limits)
+
+    def _least(self, limit: Limit) -> tuple[float, bool]:
+        """Return the lowest cost, and whether it is that of all genotypes or only of those that were examined."""
+        space = self.space
+        if self.additive is not None:
+            return least_cost(space.cells, self.additive[self.limits.index(limit)]), True
+        if space.size is not None and space.size <= MAX_ENUMERATED:
+            return min(map(limit.cost, map(space.from_index, range(space.size)))), True
+        return limit.cost(cheapest(space.cells, space.notation, limit.cost)), False
+
+    def _no_scores(self) -> dict[str, Tensor]:
+        return {name: torch.zeros(len(cell.edges), len(cell.ops)) for name, cell in self.space.cells.items()}
+
+
+def _plain(value: float) -> Any:
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def _number(value: float) -> str:
+    return f"{round(value):,}" if value >= 1000 or float(value).is_integer() else f"{value:.4g}"

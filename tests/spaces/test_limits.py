@@ -1,0 +1,118 @@
+"""nas.spaces.limits: limits in all spaces, and the best genotypes within them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from torch import Tensor
+
+import nas.choices
+from nas.spaces.base import Space
+from nas.spaces.darts.space import Darts
+from nas.spaces.limits import Limit, Limits
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.nats_size.space import NatsSize
+from nas.spaces.network_cost import network_costs
+from nas.utils.errors import NasError
+from tests.spaces.test_network_cost import CASES, SHAPE
+from tests.support.choice_models import Net
+from tests.support.cost_tools import total_score
+
+NB201 = NasBench201(SHAPE, 10)
+
+
+def scores_of(space: Space, seed: int = 0) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.randn(len(cell.edges), len(cell.ops), generator=generator) for name, cell in space.cells.items()
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_best_genotype_is_within_all_limits(name: str) -> None:
+    space, options = CASES[name]
+    costs = network_costs(space, **options)
+    sampled = [space.sample(random.Random(seed)) for seed in range(9)]
+    limits = Limits(space, [Limit(cost, sorted(map(cost, sampled))[4]) for cost in costs])
+    for seed in range(3):
+        found = limits.best(scores_of(space, seed))
+        assert found is not None
+        space.check(found)
+        assert limits.allows(found)
+        assert all(cost(found) <= limit.value for cost, limit in zip(costs, limits.limits, strict=True))
+    assert limits.allows(limits.sample(random.Random(0)))
+    report = limits.report(sampled[0])
+    assert report["macs"] == {"value": costs[1](sampled[0]), "limit": limits.limits[1].value}
+
+
+def test_best_of_nas_bench_201_equals_enumeration() -> None:
+    parameters, macs = network_costs(NB201)
+    limits = Limits(NB201, [Limit(macs, 15e6), Limit(parameters, 3e5)])
+    scores = scores_of(NB201)
+    allowed = [one for one in map(NB201.from_index, range(15_625)) if macs(one) <= 15e6 and parameters(one) <= 3e5]
+    best = max(total_score(NB201.cells["cell"], scores["cell"], one) for one in allowed)
+    found = limits.best(scores)
+    assert found in allowed
+    assert total_score(NB201.cells["cell"], scores["cell"], found) == pytest.approx(best)
+
+
+def test_best_of_sizes_equals_enumeration() -> None:
+    space = NatsSize(SHAPE, 10, widths=(8, 16, 24))
+    _, macs = network_costs(space)
+    every = list(map(space.from_index, range(3**5)))
+    limit = sorted(map(macs, every))[60]
+    limits = Limits(space, [Limit(macs, limit)])
+    assert limits.additive is None
+    scores = scores_of(space)
+    best = max(total_score(space.cells["cell"], scores["cell"], one) for one in every if macs(one) <= limit)
+    found = limits.best(scores)
+    assert found is not None and macs(found) <= limit
+    assert total_score(space.cells["cell"], scores["cell"], found) == pytest.approx(best)
+
+
+def test_a_limit_below_all_genotypes_names_the_least_cost() -> None:
+    parameters, macs = network_costs(NB201)
+    least = min(macs(NB201.from_index(index)) for index in range(0, 15_625, 1))
+    with pytest.raises(NasError, match=f"^budget.macs=1000: every genotype of space=nas_bench_201 .* {least:,.0f} mul"):
+        Limits(NB201, [Limit(macs, 1000.0)])
+    Limits(NB201, [Limit(macs, least)])
+    model = nas.choices.space(Net, SHAPE, 10)
+    with pytest.raises(NasError, match="^budget.parameters=10: .* parameters"):
+        Limits(model, [Limit(network_costs(model)[0], 10.0)])
+
+
+class Opposite:
+    """A cost that falls with the multiply-adds."""
+
+    name, unit = "opposite", "units"
+
+    def __call__(self, genotype: object) -> float:
+        return 1e9 - network_costs(NB201)[1](genotype)  # type: ignore[arg-type]
+
+
+def test_limits_that_exclude_each_other_are_refused() -> None:
+    _, macs = network_costs(NB201)
+    least = min(macs(NB201.from_index(index)) for index in range(0, 15_625, 5))
+    with pytest.raises(NasError, match="budget.opposite=.*: no genotype of space=nas_bench_201 meets all"):
+        Limits(NB201, [Limit(macs, least * 1.01), Limit(Opposite(), 1e9 - least * 2)])
+
+
+def test_sampling_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, macs = network_costs(NB201)
+    limits = Limits(NB201, [Limit(macs, 1e7)])
+    monkeypatch.setattr(limits, "allows", lambda genotype: False)
+    with pytest.raises(NasError, match="^budget.macs=1e.07: 10000 sampled genotypes .* in a row"):
+        limits.sample(random.Random(0))
+
+
+def test_genotypes_with_other_outputs_are_counted() -> None:
+    space = Darts(SHAPE, 10)
+    _, macs = network_costs(space, channels=4, layers=3, auxiliary=False)
+    genotype = space.sample(random.Random(0))
+    limits = Limits(space, [Limit(macs, macs(genotype))])
+    normal = genotype.cells["normal"]
+    kept = tuple(link for link in normal.links if link.target != 5 and link.source != 5)
+    fewer = type(genotype)(space.notation, {**genotype.cells, "normal": type(normal)(kept, (2, 3, 4))})
+    assert limits.allows(fewer) == (macs(fewer) <= macs(genotype))
