@@ -15,7 +15,7 @@ from nas.architecture.top_genotypes import node_choices
 
 MAX_STATES = 20_000
 """Partial genotypes that are kept after each node. More are thinned, and the result may then miss the best one."""
-ROUNDING = 1e-9
+ROUNDING = 1e-11
 """Relative rounding error of a sum of costs."""
 
 DECIMALS = 9

@@ -36,12 +36,18 @@ def apply_budget(cfg: DictConfig, search: Search) -> None:
 
 def network_of_budget(cfg: DictConfig) -> dict[str, Any]:
     """Return the options of the final network whose costs are limited; others have their published values."""
-    found: Any = OmegaConf.to_container((cfg.get("budget") or OmegaConf.create()).get("network") or {}, resolve=True)
+    options = cfg.get("budget")
+    return {} if options is None else _network(options)
+
+
+def _network(options: DictConfig) -> dict[str, Any]:
+    given = options.get("network")
+    found: Any = {} if given is None else OmegaConf.to_container(given, resolve=True)
     return {str(name): value for name, value in found.items() if value is not None}
 
 
 def _costs(options: DictConfig, space: Space) -> Mapping[str, GenotypeCost]:
     """Return the costs that may be limited, by the name of their key."""
-    network: dict[str, Any] = {str(name): value for name, value in (options.get("network") or {}).items()}
+    network = _network(options)
     check_network("budget.network", space, network)
     return {cost.name: cost for cost in network_costs(space, **network)}

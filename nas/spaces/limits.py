@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.architecture.additive_cost import AdditiveCost, approximate_additive_cost, fit_additive_cost
-from nas.architecture.best_within import ROUNDING, best_within, least_cost
+from nas.architecture.best_within import best_within, least_cost
 from nas.architecture.cell import Cell, Genotype
 from nas.architecture.cost import GenotypeCost
 from nas.architecture.repair import cheapest, repair
@@ -24,6 +23,8 @@ MAX_ENUMERATED = 50_000
 """Genotypes of an indexed space that are enumerated."""
 MAX_RANKED = 200
 """Genotypes that are examined in the order of their scores before one is repaired."""
+ROUNDING = 1e-6
+"""Relative rounding error of a sum over links."""
 MAX_TRIES = 10_000
 """Samples in a row that may exceed a limit."""
 
@@ -64,36 +65,37 @@ class Limits:
                 genotypes = "every genotype" if exact else "no genotype"
                 raise NasError(
                     f"{limit}: {genotypes} of space={space.name} {found} {_number(least)} {limit.cost.unit}. Increase "
-                    f"it."
+                    "it."
                 )
         if self.best(self._no_scores()) is None:
             raise NasError(f"{' '.join(map(str, limits))}: no genotype of space={space.name} meets all. Increase one.")
 
     @cached_property
+    def fitted(self) -> tuple[AdditiveCost | None, ...]:
+        """Each cost as a sum over links, None if it is no such sum."""
+        space = self.space
+        return tuple(fit_additive_cost(one.cost, space.cells, space.notation, space.cost_key) for one in self.limits)
+
+    @cached_property
     def additive(self) -> tuple[AdditiveCost, ...] | None:
         """The costs as sums over links, None if one of them is no such sum."""
-        space, found = self.space, []
-        for limit in self.limits:
-            cost = fit_additive_cost(limit.cost, space.cells, space.notation, space.cost_key)
-            if cost is None:
-                return None
-            found.append(cost)
-        return tuple(found)
+        found = tuple(cost for cost in self.fitted if cost is not None)
+        return found if len(found) == len(self.limits) else None
 
     @cached_property
     def relaxed(self) -> tuple[AdditiveCost, ...]:
-        """The costs as sums over links, approximately if one of them is no such sum."""
+        """The costs as sums over links, approximately those that are no such sum."""
         cells, notation = self.space.cells, self.space.notation
-        return self.additive or tuple(approximate_additive_cost(one.cost, cells, notation) for one in self.limits)
+        return tuple(
+            approximate_additive_cost(limit.cost, cells, notation) if cost is None else cost
+            for limit, cost in zip(self.limits, self.fitted, strict=True)
+        )
 
     def allows(self, genotype: Genotype) -> bool:
         """Return whether all costs of a genotype are within their limits."""
-        for limit, additive in zip(self.limits, self.additive or itertools.repeat(None), strict=False):
-            if additive is not None and additive.covers(genotype) and additive(genotype) > limit.value * (1 + 1e-6):
-                return False  # without counting the network, which takes much longer
-            if limit.cost(genotype) > limit.value:
-                return False
-        return True
+        if self._excess(genotype) > ROUNDING:
+            return False  # without counting the network, which takes much longer
+        return all(limit.cost(genotype) <= limit.value for limit in self.limits)
 
     def report(self, genotype: Genotype) -> dict[str, dict[str, float]]:
         """Return the cost of a genotype and its limit, by the name of the cost."""
@@ -115,7 +117,7 @@ class Limits:
         for choice in top_genotypes(cells, scores, MAX_RANKED):
             if self.allows(genotype := Genotype(space.notation, choice)):
                 return genotype
-        return repair(cells, scores, space.notation, self._excess)
+        return repair(cells, scores, space.notation, lambda genotype: self._excess(genotype) - ROUNDING)
 
     def sample(self, rng: random.Random) -> Genotype:
         """Sample uniformly from the genotypes within the limits.
@@ -157,17 +159,21 @@ class Limits:
     @cached_property
     def _allowed(self) -> list[Genotype]:
         """The genotypes of an indexed space that are within the limits."""
-        return [one for one in map(self.space.from_index, range(self.space.size or 0)) if not self._excess(one) > 0]
+        return [one for one in map(self.space.from_index, range(self.space.size or 0)) if self.allows(one)]
 
     def _excess(self, genotype: Genotype) -> float:
-        """Return the largest relative excess over a limit, at most 0 within all limits."""
-        return max(limit.cost(genotype) / limit.value - 1 for limit in self.limits)
+        """Return the largest relative excess over a limit, at most ``ROUNDING`` within all limits."""
+        found = -1.0
+        for limit, fitted in zip(self.limits, self.fitted, strict=True):
+            cost = limit.cost if fitted is None or not fitted.covers(genotype) else fitted
+            found = max(found, cost(genotype) / limit.value - 1)
+        return found
 
     def _least(self, limit: Limit) -> tuple[float, bool]:
         """Return the lowest cost, and whether it is that of all genotypes or only of those that were examined."""
-        space = self.space
-        if self.additive is not None:
-            return least_cost(space.cells, self.additive[self.limits.index(limit)]), True
+        space, fitted = self.space, self.fitted[self.limits.index(limit)]
+        if fitted is not None:
+            return least_cost(space.cells, fitted), True
         if space.size is not None and space.size <= MAX_ENUMERATED:
             return min(map(limit.cost, map(space.from_index, range(space.size)))), True
         return limit.cost(cheapest(space.cells, space.notation, limit.cost)), False
