@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from nas.architecture.cost import GenotypeCost
 from nas.cli.checks.options import check_network
+from nas.latency.predictor import LatencyPredictor
+from nas.latency.table_file import load_table
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.spaces.limits import Limit, Limits
 from nas.spaces.network_cost import network_costs
+from nas.utils.errors import NasError
 from nas.utils.ranges import POSITIVE, check
 
 
@@ -50,4 +55,27 @@ def _costs(options: DictConfig, space: Space) -> Mapping[str, GenotypeCost]:
     """Return the costs that may be limited, by the name of their key."""
     network = _network(options)
     check_network("budget.network", space, network)
-    return {cost.name: cost for cost in network_costs(space, **network)}
+    costs: list[GenotypeCost] = [*network_costs(space, **network)]
+    table, latency = options.get("latency_table"), options.get("latency_ms")
+    if latency is not None and table is None:
+        raise NasError(
+            f"budget.latency_ms={latency}: it needs a table. Run nas-search latency space={space.name}, and set "
+            "budget.latency_table=FILE."
+        )
+    if table is not None:
+        costs.append(_latency(Path(str(table)).expanduser(), space, network))
+    return {cost.name: cost for cost in costs}
+
+
+def _latency(file: Path, space: Space, network: Mapping[str, Any]) -> LatencyPredictor:
+    """Return the latency by a table, which must be of the network whose costs are limited."""
+    table = load_table(file, space, "budget.latency_table")
+    defaults = {name: one.default for name, one in inspect.signature(space.network).parameters.items()}
+    for name in dict.fromkeys((*network, *table.network)):
+        ours, theirs = (options.get(name, defaults.get(name)) for options in (network, table.network))
+        if ours != theirs:
+            raise NasError(
+                f"budget.latency_table={file}: it is of networks with {name}={theirs}, and the budget is of networks "
+                f"with {name}={ours}. Set budget.network as in the table, or measure another table."
+            )
+    return LatencyPredictor(table, space)

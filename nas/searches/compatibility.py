@@ -17,7 +17,6 @@ from nas.relaxations.binary_gates import GateRelaxation
 from nas.relaxations.block_gumbel import BlockRelaxation
 from nas.searches.arch_step import ArchStep
 from nas.searches.weight_step import WeightStep
-from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
+from nas.latency.predictor import LatencyPredictor
+from nas.latency.table_file import load_table, save_table
 from nas.spaces.genotype_file import load_genotype
+from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.choice_tools import NET
-from tests.support.compose_tools import data_of, lines, small
-from tests.support.error_tools import SEARCH, TINY, run, unfinished
+from tests.support.compose_tools import data_of, small
+from tests.support.error_tools import SEARCH, TINY, run
+from tests.support.latency_tools import SINGLE, make_table
 
 LIMITS = {
     "nas_bench_201": ("budget.macs=6e4", "budget.network={channels: 4, cells_per_stage: 1}"),
@@ -77,21 +82,20 @@ def test_result_is_within_the_budget(space: str, method: str, tmp_path: Path) ->
         assert f"budget         {name} {cost['value']:,} of at most {cost['limit']:,}" in done.said
 
 
-def test_interrupted_search_continues_with_its_multipliers(tmp_path: Path) -> None:
-    whole, first = tmp_path / "whole", tmp_path / "first"
-    network = LIMITS["nas_bench_201"][1]
-    given = (*SEARCH, network, "budget.macs=4e4", "budget.multiplier_lr=0.5", "logger=none")
-    run("search", *given, "epochs=2", f"hydra.run.dir={whole}").succeeded()
-    run("search", *given, f"hydra.run.dir={first}").succeeded()
-    resumed = unfinished(first, tmp_path / "resumed")
-    run("search", f"ckpt_path={resumed}").succeeded()
-    states = [torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True) for run_dir in (whole, resumed)]
-    one, other = (state["state_dict"] for state in states)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    assert float(one["resource.multipliers"]) > 0
-    assert lines(whole / "history.jsonl")[-1]["multiplier_macs"] == pytest.approx(float(one["resource.multipliers"]))
-    assert load_genotype(whole) == load_genotype(resumed)
+def test_latency_is_limited_by_a_table(tmp_path: Path) -> None:
+    table = make_table(12, lambda counts: sum(SINGLE[key] * count for key, count in counts.items()))
+    space = NasBench201((3, 8, 8), 10)
+    save_table(replace(table, classes=10), space, tmp_path / "table.json")
+    predictor = LatencyPredictor(load_table(tmp_path / "table.json", space), space)
+    limit = sorted(predictor(space.sample(random.Random(seed))) for seed in range(9))[3]
+    given = (f"budget.latency_ms={limit}", f"budget.latency_table={tmp_path}/table.json")
+    found = (*SEARCH, *given, LIMITS["nas_bench_201"][1], f"hydra.run.dir={tmp_path}/found")
+    run("search", *found).succeeded()
+    cost = json.loads((tmp_path / "found" / "summary.json").read_text())["budget"]["latency_ms"]
+    assert cost == {"value": pytest.approx(predictor(load_genotype(tmp_path / "found"))), "limit": limit}
+    assert cost["value"] <= limit
+    other = (*SEARCH, *given, f"hydra.run.dir={tmp_path}/other")
+    run("search", *other).refused("it is of networks with channels=4, and the budget is of networks with channels=16")
 
 
 def test_repetitions_state_the_budget(tmp_path: Path) -> None:
@@ -110,6 +114,8 @@ def test_repetitions_state_the_budget(tmp_path: Path) -> None:
         (("budget.multiplier_lr=0",), "budget.multiplier_lr=0"),
         (("budget.macs=1e9", "budget.network={layers: 3}"), "budget.network.layers: the networks of space="),
         (("budget.latency=3",), "budget.latency"),
+        (("budget.latency_ms=3",), "budget.latency_ms=3: it needs a table. Run nas-search latency space=nas_bench_201"),
+        (("budget.latency_ms=3", "budget.latency_table=none.json"), "budget.latency_table=none.json: cannot be read"),
         (("mode=rank_proxies", "proxy=naswot", "budget.macs=1e9"), "mode=rank_proxies does not use budget.macs"),
     ],
 )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 
 from nas.architecture.discretization import discretize_by_threshold
 from nas.objectives.budget_penalty import BudgetPenalty
 from nas.relaxations.enas_controller import Controller
+from nas.relaxations.gumbel import Gumbel
 from nas.relaxations.sigmoid import Sigmoid
 from nas.relaxations.softmax import Softmax
 from nas.searches.gradient import GradientSearch
@@ -18,6 +22,8 @@ from nas.spaces.darts.space import Darts
 from nas.spaces.limits import Limit, Limits
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.network_cost import network_costs
+from tests.support.query_tools import small_images
+from tests.support.resume_tools import assert_equal
 from tests.support.search_tools import arch_step, weight_step
 from tests.support.space_tools import same_op_everywhere
 
@@ -95,3 +101,25 @@ def test_reward_of_a_path_falls_with_its_cost() -> None:
     search.use_limits(Limits(space, [Limit(macs, macs(same_op_everywhere(space, "sep_conv_3x3")) * 0.9)]), 0.5)
     assert float(penalty_of_path(search, dear)) == 0.0
     assert float(penalty_of_path(search, dear)) > 0 > float(penalty_of_path(search, cheap))
+
+
+def trained(directory: Path, checkpoint: Path | None = None) -> GradientSearch:
+    """Train a search whose genotype exceeds its limit for two epochs, with a checkpoint after each."""
+    pl.seed_everything(3, verbose=False)
+    search = search_of(LARGEST / 2, partial(Gumbel, tau=2.0))
+    assert isinstance(search.resource, BudgetPenalty)
+    search.resource.multiplier_lr = 0.5
+    saving = ModelCheckpoint(directory, "{epoch}", save_top_k=-1)
+    options: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    trainer = pl.Trainer(max_epochs=2, callbacks=[saving], enable_model_summary=False, **options)
+    trainer.fit(search, datamodule=small_images(), ckpt_path=checkpoint, weights_only=True)
+    return search
+
+
+def test_resumed_search_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole")
+    resumed = trained(tmp_path / "resumed", tmp_path / "whole" / "epoch=0.ckpt")
+    one, other = whole.state_dict(), resumed.state_dict()
+    assert_equal(one, other, "state_dict")
+    assert float(one["resource.multipliers"]) > 0
+    assert whole.genotype() == resumed.genotype()

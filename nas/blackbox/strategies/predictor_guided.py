@@ -100,7 +100,7 @@ class PredictorGuided(Strategy):
     def _sample(self, rng: random.Random) -> Genotype:
         """Return a random genotype, a new one if some tries find one."""
         for _ in range(SAMPLE_TRIES):
-            genotype = self.space.sample(rng)
+            genotype = self.sample_allowed(rng)
             if genotype not in self._proposed:
                 break
         return genotype
@@ -126,7 +126,7 @@ class PredictorGuided(Strategy):
                 break
             for _ in range(self.candidates):
                 mutant = self._mutant(parent, rng)
-                if mutant not in self._proposed:
+                if mutant not in self._proposed and self.allows(mutant):
                     found[mutant] = None
         return list(found)
 

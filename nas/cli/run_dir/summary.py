@@ -74,7 +74,8 @@ def _cost(values: Values) -> Iterator[Row]:
 
 def _budget(values: Values) -> Iterator[Row]:
     for name, cost in values.get("budget", {}).items():
-        yield "budget", f"{name} {cost['value']:,} of at most {cost['limit']:,}"
+        value, limit = (f"{one:,}" if isinstance(one, int) else f"{one:.4g}" for one in (cost["value"], cost["limit"]))
+        yield "budget", f"{name} {value} of at most {limit}"
 
 
 def _search(values: Values) -> Iterator[Row]:

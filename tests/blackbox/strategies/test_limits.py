@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from nas.blackbox.predictors.boosted_trees import BoostedTrees
 from nas.blackbox.strategies.base import Strategy
 from nas.blackbox.strategies.bohb import Bohb
 from nas.blackbox.strategies.constrained_evolution import ConstrainedEvolution
 from nas.blackbox.strategies.local_search import LocalSearch
+from nas.blackbox.strategies.predictor_guided import PredictorGuided
 from nas.blackbox.strategies.random_search import RandomSearch
 from nas.blackbox.strategies.regularized_evolution import RegularizedEvolution
 from nas.blackbox.strategies.reinforce import ReinforceStrategy
@@ -29,9 +31,10 @@ STRATEGIES = [
     RegularizedEvolution,
     ReinforceStrategy,
     Bohb,
+    lambda space: PredictorGuided(space, BoostedTrees, initial=10, batch=10, candidates=30),
     lambda space: ConstrainedEvolution(space, population=10, parents=4, mutations=5, crossovers=5),
 ]
-IDS = ["random_search", "local_search", "regularized_evolution", "reinforce", "bohb", "evolution"]
+IDS = ["random_search", "local_search", "regularized_evolution", "reinforce", "bohb", "bananas", "evolution"]
 
 
 @pytest.mark.parametrize("build", STRATEGIES, ids=IDS)
