@@ -18,22 +18,20 @@ from nas.spaces.base import Space
 from nas.spaces.limits import Limit, Limits
 from nas.spaces.network_cost import network_costs
 from nas.utils.errors import NasError
-from nas.utils.ranges import POSITIVE, check
 
 
 def apply_budget(cfg: DictConfig, search: Search) -> None:
     """Give a search the limits of the configuration of its run, if there are any.
 
     Raises:
-        NasError: if a limit is not positive, no genotype is within the limits, or an option of the network is unknown.
+        NasError: if no genotype is within the limits, or an option of the network is unknown.
     """
     options = cfg.get("budget")
     if options is None:
         return
     given = {name: cost for name, cost in _costs(options, search.space).items() if options.get(name) is not None}
-    for name in given:
-        check(f"budget.{name}", options[name], POSITIVE)
-    check("budget.multiplier_lr", options.multiplier_lr, POSITIVE)
+    if options.multiplier_lr is None:
+        raise NasError("budget.multiplier_lr=null: it takes a number.")
     if given:
         limits = Limits(search.space, [Limit(cost, float(options[name])) for name, cost in given.items()])
         search.use_limits(limits, float(options.multiplier_lr))

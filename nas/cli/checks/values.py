@@ -11,9 +11,11 @@ from nas.cli.checks.trainer import check_trainer
 from nas.cli.overrides.value_type import AUTO
 from nas.utils.errors import NasError
 from nas.utils.program import program
-from nas.utils.ranges import COUNT, Range, check
+from nas.utils.ranges import COUNT, POSITIVE, Range, check
 
 THREADS = Range(1, 4096, whole=True)
+BUDGET = ("macs", "parameters", "latency_ms", "multiplier_lr")
+"""Numbers of a budget."""
 
 
 def check_grid(cfg: DictConfig, sweeping: bool) -> None:
@@ -51,6 +53,8 @@ def check_config(cfg: DictConfig) -> None:
     if "evaluation" in cfg:
         check("evaluation.runs", cfg.evaluation.runs, COUNT)
         check("ema", cfg.ema, Range(0, 1, above=True, below=True))
+    for name in BUDGET:
+        check(f"budget.{name}", OmegaConf.select(cfg, f"budget.{name}"), POSITIVE)
     check_trainer(cfg)
     check_batch(cfg)
 
