@@ -39,7 +39,7 @@ def best_within(
 ) -> dict[str, CellGenotype] | None:
     """Return the genotype with the highest sum of scores of its links within all limits, None if there is none.
 
-    Dynamic programming over the nodes (over the edges, if a node keeps all): a partial genotype is dropped if another
+    Dynamic programming over the nodes (over the edges, if a node keeps all). A partial genotype is dropped if another
     one has at least its score at no higher costs, or if no completion stays within the limits. The result is exact
     unless more than ``MAX_STATES`` partial genotypes remain. Then the one with the highest score is kept for each
     interval of the costs.
