@@ -33,7 +33,7 @@ ROOMS: dict[str, str] = {
     "report": "utils architecture spaces plotting",
     "proxies": "utils executors architecture nn spaces benchmarks",
     "searches": "utils executors architecture nn gradients relaxations objectives data spaces proxies",
-    "blackbox": "utils executors architecture objectives data spaces benchmarks proxies searches",
+    "blackbox": "utils executors architecture objectives data spaces latency benchmarks proxies searches",
     "training": "utils nn objectives spaces searches",
     "callbacks": (
         "utils architecture nn gradients relaxations data spaces benchmarks plotting searches blackbox training"

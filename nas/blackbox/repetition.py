@@ -13,6 +13,7 @@ from nas.blackbox.anytime import AnytimeCurve, anytime_curve
 from nas.blackbox.ask_tell import AskTellLoop
 from nas.blackbox.evaluator import Evaluator
 from nas.blackbox.parallel import step
+from nas.blackbox.pareto.search import ParetoSearch
 from nas.blackbox.search import BlackBoxSearch
 from nas.data.kinds import DataSet
 from nas.executors.base import Evaluate
@@ -46,7 +47,8 @@ def repetitions_of(search: BlackBoxSearch, evaluator: Evaluator, data: DataSet, 
             while step(loop, workers):
                 pass
         curve = anytime_curve(loop, evaluator, accuracies)
-        return _row(search, loop, number, accuracies), curve
+        figures = search.run_figures(loop, evaluator) if isinstance(search, ParetoSearch) else {}
+        return {**_row(search, loop, number, accuracies), **figures}, curve
 
     return evaluate
 

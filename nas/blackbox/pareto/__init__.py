@@ -1,0 +1,1 @@
+"""Search for a Pareto front: objectives, dominance, hypervolume, and the choice of one genotype."""

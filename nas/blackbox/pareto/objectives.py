@@ -1,0 +1,102 @@
+"""Objectives of a Pareto search: the value of the evaluator, and costs of the genotype."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.architecture.cell import Genotype
+from nas.architecture.cost import GenotypeCost
+from nas.latency.predictor import LatencyPredictor
+from nas.latency.table_file import load_table
+from nas.spaces.base import Space
+from nas.spaces.network_cost import network_costs
+from nas.utils.errors import NasError, unknown
+
+VALUE = "value"
+LATENCY = "latency_ms"
+MOST = 5
+"""Objectives at most, because the exact hypervolume of more is slow."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One objective.
+
+    Attributes:
+        name: ``value``, the value of the evaluator, which is maximized, or the name of a cost, which is minimized.
+        cost: The cost; None for the value.
+    """
+
+    name: str
+    cost: GenotypeCost | None = None
+
+    @property
+    def maximize(self) -> bool:
+        """True if higher is better."""
+        return self.cost is None
+
+    def of(self, genotype: Genotype, value: float) -> float:
+        """Return the objective of a genotype with a value of the evaluator."""
+        return value if self.cost is None else self.cost(genotype)
+
+
+class Objectives:
+    """At least two objectives of a space.
+
+    Args:
+        space: Search space.
+        names: Names of the objectives: ``value``, ``macs``, ``parameters``, ``latency_ms``.
+        network: Options of the final network whose costs count; others have their published values.
+        latency_table: File of ``nas-search latency``, for ``latency_ms``.
+
+    Raises:
+        NasError: If a name is unknown or occurs twice, or an objective or the latency table is missing.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        names: Sequence[str],
+        network: Mapping[str, Any] | None = None,
+        latency_table: str | Path | None = None,
+    ) -> None:
+        if len(names) < 2 or len(set(names)) < len(names) or VALUE not in names or len(names) > MOST:
+            raise NasError(
+                f"method.objectives={list(names)}: use value and up to {MOST - 1} costs, each once, as in [value,macs]."
+            )
+        costs: dict[str, GenotypeCost] = {cost.name: cost for cost in network_costs(space, **(network or {}))}
+        if LATENCY in names:
+            if latency_table is None:
+                raise NasError(
+                    f"method.objectives={list(names)}: {LATENCY} needs a latency table. Set budget.latency_table=FILE, "
+                    "measured by nas-search latency."
+                )
+            table = load_table(Path(latency_table).expanduser(), space, "budget.latency_table")
+            costs[LATENCY] = LatencyPredictor(table, space)
+        for name in names:
+            if name not in (VALUE, LATENCY, *costs):
+                raise unknown("objective", name, [VALUE, *costs, LATENCY])
+        self.items = [Objective(name, costs.get(name)) for name in names]
+
+    @property
+    def names(self) -> list[str]:
+        """Names in order."""
+        return [objective.name for objective in self.items]
+
+    def of(self, genotype: Genotype, value: float) -> tuple[float, ...]:
+        """Return the objectives of a genotype with a value of the evaluator, in their own directions."""
+        return tuple(objective.of(genotype, value) for objective in self.items)
+
+    def to_losses(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Return objectives as losses, all of which are minimized."""
+        pairs = zip(self.items, values, strict=True)
+        return tuple(-value if objective.maximize else value for objective, value in pairs)
+
+    def losses(self, genotype: Genotype, value: float) -> tuple[float, ...] | None:
+        """Return the losses of a genotype, None if one of them is not finite."""
+        found = self.to_losses(self.of(genotype, value)) if math.isfinite(value) else (math.nan,)
+        return found if all(map(math.isfinite, found)) else None

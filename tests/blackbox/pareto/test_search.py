@@ -1,0 +1,101 @@
+"""Pareto searches by search.py: files, selected genotype, resume, repetitions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from nas.blackbox.ask_tell import AskTellLoop
+from nas.spaces.genotype_file import load_genotype
+from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
+from nas.spaces.nas_bench_201.space import NasBench201
+from tests.blackbox.pareto.test_front import dominated, union_of_boxes
+from tests.support.compose_tools import lines
+from tests.support.error_tools import run
+from tests.support.query_tools import FORMULA, QUICK
+
+pytest.importorskip("optuna")
+COMMAND = ["method=nsga2", "dataset=cifar10", *FORMULA, "method.strategy.population=6"]
+SPACE = NasBench201((3, 32, 32), 10)
+
+
+def test_search_writes_the_front_of_its_queries(tmp_path: Path) -> None:
+    found = run("search", *COMMAND, *QUICK, "method.budget.queries=30", "epochs=3", f"hydra.run.dir={tmp_path}/r")
+    found.succeeded()
+    front = json.loads((tmp_path / "r" / "front.json").read_text())
+    points = []
+    for line in lines(tmp_path / "r" / "queries.jsonl"):
+        _, macs = nas_bench_201_cost(SPACE.parse(line["genotype"]), SPACE.shape, 10)
+        points.append([-line["value"], float(macs)])
+    expected = sorted(point for point in points if not any(dominated(point, other) for other in points))
+    assert [[-member["value"], member["macs"]] for member in front["members"]] == expected and front["front"] == len(
+        expected
+    )
+    assert [(o["name"], o["direction"], o["unit"]) for o in front["objectives"]] == [
+        ("value", "maximize", "formula"),
+        ("macs", "minimize", "multiply-adds"),
+    ]
+    reference = [-front["reference"]["value"], front["reference"]["macs"]]
+    rows = list(csv.DictReader((tmp_path / "r" / "hypervolume.csv").open()))
+    assert len(rows) == 30 and float(rows[-1]["hypervolume"]) == pytest.approx(front["hypervolume"])
+    assert front["hypervolume"] == pytest.approx(union_of_boxes(np.array(expected), reference), rel=1e-9)
+    picked = front["members"][front["picked"]["index"]]
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert load_genotype(tmp_path / "r") == SPACE.parse(picked["genotype"]) and summary["picked_by"] == "knee"
+    assert summary["objectives"] == {"value": picked["value"], "macs": picked["macs"]}
+    assert (summary["value"], summary["macs"]) == (picked["value"], picked["macs"])
+    assert (tmp_path / "r" / "front.png").read_bytes().startswith(b"\x89PNG")
+    history = lines(tmp_path / "r" / "history.jsonl")
+    assert history[-1]["front"] == len(expected)
+
+
+def test_interrupted_search_resumes_identically(tmp_path: Path) -> None:
+    arguments = [*COMMAND, *QUICK, "method.budget.queries=24", "epochs=4"]
+    run("search", *arguments, f"hydra.run.dir={tmp_path}/whole").succeeded()
+    told = AskTellLoop.tell
+    calls: list[int] = []
+
+    def fail(self: AskTellLoop, *arguments: object) -> bool:
+        calls.append(1)
+        if len(calls) == 15:
+            raise KeyboardInterrupt
+        return told(self, *arguments)  # type: ignore[arg-type]
+
+    with mock.patch.object(AskTellLoop, "tell", fail):
+        assert run("search", *arguments, f"hydra.run.dir={tmp_path}/broken").code != 0
+    run("search", f"ckpt_path={tmp_path}/broken", *FORMULA).succeeded()
+    for name in ("queries.jsonl", "front.json", "hypervolume.csv", "genotype.json"):
+        assert (tmp_path / "broken" / name).read_text() == (tmp_path / "whole" / name).read_text(), name
+
+
+def test_repetitions_report_the_mean_hypervolume(tmp_path: Path) -> None:
+    arguments = [*COMMAND, "method.budget.queries=12", "method.reference={value: 0, macs: 3e8}"]
+    run("search", *arguments, "method.repetitions=3", f"hydra.run.dir={tmp_path}/r").succeeded()
+    rows = lines(tmp_path / "r" / "repetitions.jsonl")
+    table = {row["name"]: row for row in csv.DictReader((tmp_path / "r" / "table.csv").open())}
+    volumes = [row["hypervolume"] for row in rows]
+    assert len(set(volumes)) == 3 and float(table["hypervolume"]["mean"]) == pytest.approx(np.mean(volumes), rel=1e-4)
+    run("search", *arguments, *QUICK, "seed=1", f"hydra.run.dir={tmp_path}/one").succeeded()
+    one = json.loads((tmp_path / "one" / "front.json").read_text())
+    assert one["hypervolume"] == volumes[1] and one["reference"] == {"value": 0.0, "macs": 3e8}
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("method.objectives=[value]", "method.objectives=['value']: use value and up to 4 costs"),
+        ("method.pick.rule=best", "method.pick.rule"),
+        ("method.pick.limits={flops: 1}", "method.pick.limits: objective 'flops'"),
+        ("method.reference={flops: 1}", "method.reference: objective 'flops'"),
+        ("method.strategy.population=1", "method.strategy.population=1"),
+    ],
+    ids=["objectives", "rule", "limits", "reference", "population"],
+)
+def test_invalid_options_are_refused(override: str, expected: str, tmp_path: Path) -> None:
+    found = run("search", *COMMAND, override, f"hydra.run.dir={tmp_path}/r")
+    assert found.code == 1 and expected in found.erred and found.erred.count("\n") == 1
