@@ -31,6 +31,7 @@ QUERYING = {
     "evolution",
     "local_search",
     "npenas",
+    "nsga2",
     "random_search",
     "regularized_evolution",
     "reinforce",

@@ -78,6 +78,7 @@ QUERIES += (
     "tests/blackbox/test_search_repetitions.py",
     "tests/blackbox/test_search_fidelities.py",
 )
+PARETO = tuple(f"tests/blackbox/pareto/test_{name}.py" for name in ("search", "pick", "objectives"))
 SELECTION = ("tests/callbacks/selection/test_select_best.py",)
 STAGES = ("tests/callbacks/schedules/test_stages.py", "tests/callbacks/schedules/test_stages_runs.py")
 RANKINGS = ("tests/proxies/ranking/test_ranking.py", "tests/proxies/ranking/test_runs.py")
@@ -97,6 +98,9 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.data.hugging_face.HuggingFace": ("tests/data/test_hugging_face.py",),
     "nas.blackbox.ask_tell.Budget": QUERIES,
     "nas.blackbox.search.BlackBoxSearch": QUERIES,
+    "nas.blackbox.pareto.search.ParetoSearch": (*PARETO, *QUERIES),
+    "nas.blackbox.pareto.pick.PickRule": PARETO,
+    "nas.blackbox.strategies.nsga2.Nsga2": ("tests/blackbox/strategies/test_nsga2.py",),
     "nas.blackbox.evaluators.benchmark.BenchmarkQuery": ("tests/blackbox/evaluators/test_benchmark.py", *QUERIES),
     "nas.blackbox.evaluators.training.ShortTraining": ("tests/blackbox/evaluators/test_training.py", *QUERIES),
     "nas.blackbox.evaluators.zero_cost.ZeroCost": ("tests/blackbox/evaluators/test_zero_cost.py", *QUERIES),

@@ -11,11 +11,12 @@ import numpy as np
 from nas.blackbox.pareto.front import Points
 from nas.blackbox.pareto.objectives import VALUE, Objectives
 from nas.utils.errors import NasError, unknown
-from nas.utils.ranges import FINITE, NOT_NEGATIVE, check
+from nas.utils.ranges import FINITE, NOT_NEGATIVE, check_ranges
 
 Rule = Literal["knee", "value", "weights"]
 
 
+@check_ranges(limits=FINITE, weights=NOT_NEGATIVE)
 @dataclass(frozen=True)
 class PickRule:
     """Rule that selects one point of a front.
@@ -44,8 +45,6 @@ class PickRule:
             raise unknown("method.pick.rule", self.rule, get_args(Rule))
         if (self.rule == "weights") != bool(self.weights):
             raise NasError(f"method.pick.weights={self.weights}: set them together with method.pick.rule=weights.")
-        check("method.pick.weights", self.weights, NOT_NEGATIVE)
-        check("method.pick.limits", self.limits, FINITE)
 
     def check(self, objectives: Objectives) -> None:
         """Raise NasError for a name that is not an objective."""

@@ -22,6 +22,7 @@ from nas.blackbox.strategies.nsga2 import Nsga2
 from nas.executors.base import Executor
 from nas.spaces.base import Space
 from nas.utils.errors import unknown
+from nas.utils.ranges import FINITE, check_ranges
 
 
 class Front(NamedTuple):
@@ -62,6 +63,7 @@ class BlackBoxOptions(TypedDict, total=False):
     name: str
 
 
+@check_ranges(reference=FINITE)
 class ParetoSearch(BlackBoxSearch):
     """Black-box search with several objectives, whose result is a front and one genotype that a rule selects from it.
 
