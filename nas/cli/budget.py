@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from nas.architecture.cost import GenotypeCost
 from nas.cli.checks.options import check_network
-from nas.latency.predictor import LatencyPredictor
-from nas.latency.table_file import load_table
+from nas.latency.cost import latency_cost
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.spaces.limits import Limit, Limits
@@ -61,19 +58,5 @@ def _costs(options: DictConfig, space: Space) -> Mapping[str, GenotypeCost]:
             "budget.latency_table=FILE."
         )
     if table is not None:
-        costs.append(_latency(Path(str(table)).expanduser(), space, network))
+        costs.append(latency_cost(space, table, network))
     return {cost.name: cost for cost in costs}
-
-
-def _latency(file: Path, space: Space, network: Mapping[str, Any]) -> LatencyPredictor:
-    """Return the latency by a table, which must be of the network whose costs are limited."""
-    table = load_table(file, space, "budget.latency_table")
-    defaults = {name: one.default for name, one in inspect.signature(space.network).parameters.items()}
-    for name in dict.fromkeys((*network, *table.network)):
-        ours, theirs = (options.get(name, defaults.get(name)) for options in (network, table.network))
-        if ours != theirs:
-            raise NasError(
-                f"budget.latency_table={file}: it is of networks with {name}={theirs}, and the budget is of networks "
-                f"with {name}={ours}. Set budget.network as in the table, or measure another table."
-            )
-    return LatencyPredictor(table, space)

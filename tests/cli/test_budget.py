@@ -36,6 +36,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "random_search": ("proxy=naswot", "method.budget.queries=4"),
     "regularized_evolution": ("proxy=naswot", "method.budget.queries=6", "method.strategy.population=3"),
     **dict.fromkeys(("local_search", "reinforce", "bohb"), ("proxy=naswot", "method.budget.queries=5")),
+    "nsga2": ("proxy=naswot", "method.budget.queries=5", "method.strategy.population=3"),
     "evolution": (
         *("proxy=naswot", "method.budget.queries=6", "method.strategy.population=4"),
         *("method.strategy.parents=2", "method.strategy.mutations=2", "method.strategy.crossovers=2"),

@@ -10,8 +10,7 @@ from typing import Any
 
 from nas.architecture.cell import Genotype
 from nas.architecture.cost import GenotypeCost
-from nas.latency.predictor import LatencyPredictor
-from nas.latency.table_file import load_table
+from nas.latency.cost import latency_cost
 from nas.spaces.base import Space
 from nas.spaces.network_cost import network_costs
 from nas.utils.errors import NasError, unknown
@@ -72,11 +71,10 @@ class Objectives:
         if LATENCY in names:
             if latency_table is None:
                 raise NasError(
-                    f"method.objectives={list(names)}: {LATENCY} needs a latency table. Set budget.latency_table=FILE, "
-                    "measured by nas-search latency."
+                    f"method.objectives={list(names)}: {LATENCY} needs a table. Run nas-search latency "
+                    f"space={space.name}, and set budget.latency_table=FILE."
                 )
-            table = load_table(Path(latency_table).expanduser(), space, "budget.latency_table")
-            costs[LATENCY] = LatencyPredictor(table, space)
+            costs[LATENCY] = latency_cost(space, latency_table, network)
         for name in names:
             if name not in (VALUE, LATENCY, *costs):
                 raise unknown("objective", name, [VALUE, *costs, LATENCY])

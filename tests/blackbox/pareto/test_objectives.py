@@ -36,7 +36,7 @@ def test_objectives_are_those_of_the_final_network(tmp_path: Path) -> None:
         (["macs", "parameters"], "use value and up to 4 costs"),
         (["value", "macs", "macs"], "use value and up to 4 costs"),
         (["value", "flops"], "unknown objective 'flops'"),
-        (["value", "latency_ms"], "latency_ms needs a latency table. Set budget.latency_table=FILE"),
+        (["value", "latency_ms"], "latency_ms needs a table. Run nas-search latency space=nas_bench_201, and set"),
     ],
     ids=["one", "without value", "twice", "unknown", "without table"],
 )
