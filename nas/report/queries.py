@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from nas.report.chart import MAX_POINTS, Chart, Line, line_chart, series_color
 from nas.report.run import Points, Query, Run
+from nas.utils.is_number import is_number
 
 
 def query_charts(run: Run) -> list[Chart]:
@@ -23,6 +24,10 @@ def query_charts(run: Run) -> list[Chart]:
         if len(x) > MAX_POINTS:
             note = f"{note} A part of the {len(x)} evaluations is shown.".strip()
         charts.append(line_chart("queries", "Value of the evaluations", lines, "evaluation", note))
+    if run.hypervolume.x:
+        line = Line("hypervolume", *run.hypervolume, color=series_color(2), style="steps")
+        note = f"Objectives: {', '.join(objectives)}." if (objectives := _objectives(run)) else ""
+        charts.append(line_chart("hypervolume", "Hypervolume of the Pareto front", [line], "evaluation", note))
     if run.repetitions:
         for number, (name, band) in enumerate(run.anytime.items()):
             line = Line("mean", band.x, band.middle, series_color(number), band.low, band.high)
@@ -30,6 +35,14 @@ def query_charts(run: Run) -> list[Chart]:
             note = f"Mean over {len(run.repetitions)} repetitions, with its 95 % interval."
             charts.append(line_chart(f"anytime-{number}", f"Best so far: {name}", [line], axis, note))
     return charts
+
+
+def _objectives(run: Run) -> list[str]:
+    """Return the objectives of a Pareto search with those of its genotype."""
+    found = run.summary.get("objectives")
+    return (
+        [f"{name} {value:,.6g}" for name, value in found.items() if is_number(value)] if isinstance(found, dict) else []
+    )
 
 
 def best_so_far(queries: Sequence[Query]) -> Points:

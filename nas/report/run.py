@@ -64,6 +64,7 @@ class Run:
         repetitions: results of the repetitions of a black-box search.
         anytime: mean and 95 % band of the best values over the cost.
         anytime_axis: "seconds" or "queries".
+        hypervolume: hypervolume of the front after each evaluation of a Pareto search.
         accuracy_range: range and mode of the benchmark accuracy of sampled architectures, by data set.
         optimum: best accuracy of the benchmark, by data set of ``accuracy_range``.
         problems: sentences on missing or damaged files.
@@ -90,6 +91,7 @@ class Run:
     repetitions: Sequence[Mapping[str, Any]] = ()
     anytime: Mapping[str, Band] = field(default_factory=dict)
     anytime_axis: str = "queries"
+    hypervolume: Points = Points([], [])
     accuracy_range: Mapping[str, Band] = field(default_factory=dict)
     optimum: Mapping[str, float] = field(default_factory=dict)
     problems: Sequence[str] = ()

@@ -15,7 +15,7 @@ from nas.cli.run_dir.job_record import parse_overrides
 from nas.cli.run_dir.layout import FAILURE_FILE, REPETITIONS, SUMMARY_FILE, has_failed, is_empty, last_checkpoint
 from nas.cli.run_dir.read_yaml import read_yaml
 from nas.nn.own_ops import OWN_OPS
-from nas.report.run import Query, Run
+from nas.report.run import Points, Query, Run
 from nas.spaces.genotype_file import GENOTYPE_FILE, read_genotype_file
 from nas.spaces.notation import parse_genotype
 from nas.utils.errors import NasError, one_line
@@ -93,10 +93,15 @@ def _read(directory: Path, shown: str, detailed: bool) -> Run:
 def _tables(files: RunFiles) -> dict[str, Any]:
     """Return the fields of a run that are read from anytime.csv and accuracy_range.csv."""
     anytime, ranges = files.rows("anytime.csv"), files.rows("accuracy_range.csv")
+    volumes = [
+        (number_of(row.get("query")), number_of(row.get("hypervolume"))) for row in files.rows("hypervolume.csv")
+    ]
+    points = [(x, y) for x, y in volumes if x is not None and y is not None]
     axis = "seconds" if anytime and "seconds" in anytime[0] else "queries"
     return {
         "anytime": bands(anytime, "name", (axis, "low", "mean", "high")),
         "anytime_axis": axis,
+        "hypervolume": Points([x for x, _ in points], [y for _, y in points]),
         "accuracy_range": bands(ranges, "dataset", ("epoch", "minimum", "mode", "maximum"), shift=1),
         "optimum": {row["dataset"]: best for row in ranges if (best := number_of(row.get("optimum"))) is not None},
     }

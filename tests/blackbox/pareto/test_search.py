@@ -18,6 +18,7 @@ from tests.blackbox.pareto.test_front import dominated, union_of_boxes
 from tests.support.compose_tools import lines
 from tests.support.error_tools import run
 from tests.support.query_tools import FORMULA, QUICK
+from tests.support.report_tools import Page
 
 pytest.importorskip("optuna")
 COMMAND = ["method=nsga2", "dataset=cifar10", *FORMULA, "method.strategy.population=6"]
@@ -50,8 +51,10 @@ def test_search_writes_the_front_of_its_queries(tmp_path: Path) -> None:
     assert summary["objectives"] == {"value": picked["value"], "macs": picked["macs"]}
     assert (summary["value"], summary["macs"]) == (picked["value"], picked["macs"])
     assert (tmp_path / "r" / "front.png").read_bytes().startswith(b"\x89PNG")
-    history = lines(tmp_path / "r" / "history.jsonl")
-    assert history[-1]["front"] == len(expected)
+    assert lines(tmp_path / "r" / "history.jsonl")[-1]["front"] == len(expected)
+    run("search", "report", tmp_path / "r").succeeded()
+    page = Page(tmp_path / "r" / "report.html")
+    assert "Hypervolume of the Pareto front" in page.text and f"macs {picked['macs']:,.6g}" in page.text
 
 
 def test_interrupted_search_resumes_identically(tmp_path: Path) -> None:
