@@ -25,6 +25,9 @@ from tests.support.query_tools import SMALL_SPACE
 pytest.importorskip("optuna")
 OBJECTIVES = Objectives(SMALL_SPACE, ["value", "macs"], {"channels": 4, "cells_per_stage": 1})
 
+REFERENCE = [0.0, 201_642.0]
+"""Worst value and largest multiply-adds of the space."""
+
 
 def quality(genotype: Genotype) -> float:
     """Return a value for which a good trade-off needs convolutions on some edges and skips on others."""
@@ -48,13 +51,13 @@ def run(strategy: Strategy, queries: int, seed: int, value: Callable[[Genotype],
 
 def volume(loop: AskTellLoop) -> float:
     losses = [OBJECTIVES.losses(query.genotype, query.value) for query in loop.history]
-    return hypervolume(np.array([row for row in losses if row is not None]), [0.0, 1e6])
+    return hypervolume(np.array([row for row in losses if row is not None]), REFERENCE)
 
 
 def test_front_is_better_than_that_of_random_search() -> None:
-    found = [volume(run(nsga2(population=20), 160, seed)) for seed in range(4)]
-    by_chance = [volume(run(RandomSearch(SMALL_SPACE), 160, seed)) for seed in range(4)]
-    assert min(found) > max(by_chance)
+    found = [volume(run(nsga2(population=10), 250, seed)) for seed in range(3)]
+    by_chance = [volume(run(RandomSearch(SMALL_SPACE), 250, seed)) for seed in range(3)]
+    assert np.mean(found) > 1.03 * np.mean(by_chance)
 
 
 def test_first_generation_is_uniform_and_seeds_differ() -> None:
@@ -66,19 +69,24 @@ def test_first_generation_is_uniform_and_seeds_differ() -> None:
     assert len(counts) == 5 and abs(counts - 180).max() < 4 * np.sqrt(900 * 0.2 * 0.8)
 
 
-def test_results_in_another_order_are_replayed() -> None:
-    """Three genotypes are evaluated at the same time, and the last one that was asked for arrives first."""
-    loop = AskTellLoop(nsga2(population=8), Budget(40), random.Random(3), cached=True)
-    while not loop.ended:
+def run_three_at_once(queries: int) -> AskTellLoop:
+    """Evaluate three genotypes at the same time; the last one that was asked for arrives first."""
+    loop = AskTellLoop(nsga2(population=8), Budget(60), random.Random(3), cached=True)
+    while len(loop.history) < queries:
         while len(loop.pending) < 3 and loop.ask() is not None:
             pass
         position = max(loop.pending)
         loop.tell(position, QueryResult(quality(loop.pending[position].genotype), 1.0))
+    return loop
+
+
+def test_results_in_another_order_are_replayed() -> None:
+    loop = run_three_at_once(40)
+    assert any(query.order is not None for query in loop.history)
     again = AskTellLoop(nsga2(population=8), Budget(60), random.Random(3), cached=True)
     again.replay(loop.history, loop.asked)
-    assert again.history == loop.history and again.ended is None
-    first, second = again.ask(), again.ask()
-    assert first is not None and second is not None and first.position == loop.asked
+    assert again.history == loop.history and again.pending == loop.pending
+    assert [again.ask() for _ in range(5)] == [loop.ask() for _ in range(5)]
 
 
 def test_failed_evaluations_are_no_parents() -> None:
