@@ -100,7 +100,6 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.blackbox.search.BlackBoxSearch": QUERIES,
     "nas.blackbox.pareto.search.ParetoSearch": (*PARETO, *QUERIES),
     "nas.blackbox.pareto.pick.PickRule": PARETO,
-    "nas.blackbox.strategies.nsga2.Nsga2": ("tests/blackbox/strategies/test_nsga2.py",),
     "nas.blackbox.evaluators.benchmark.BenchmarkQuery": ("tests/blackbox/evaluators/test_benchmark.py", *QUERIES),
     "nas.blackbox.evaluators.training.ShortTraining": ("tests/blackbox/evaluators/test_training.py", *QUERIES),
     "nas.blackbox.evaluators.zero_cost.ZeroCost": ("tests/blackbox/evaluators/test_zero_cost.py", *QUERIES),

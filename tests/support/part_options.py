@@ -11,12 +11,14 @@ import torch
 from nas.architecture.cell import op_counts
 from nas.architecture.discretization import discretize_by_threshold, discretize_with_max_skips
 from nas.architecture.masks import Masks
+from nas.blackbox.pareto.objectives import Objectives
 from nas.blackbox.predictors.boosted_trees import BoostedTrees
 from nas.blackbox.predictors.gaussian_process import GaussianProcess
 from nas.blackbox.predictors.mlp_ensemble import MLPEnsemble
 from nas.blackbox.predictors.random_forest import RandomForest
 from nas.blackbox.strategies.bohb import Bohb
 from nas.blackbox.strategies.constrained_evolution import ConstrainedEvolution
+from nas.blackbox.strategies.nsga2 import Nsga2
 from nas.blackbox.strategies.predictor_guided import PredictorGuided
 from nas.blackbox.strategies.regularized_evolution import RegularizedEvolution
 from nas.blackbox.strategies.reinforce import ReinforceStrategy
@@ -111,6 +113,13 @@ def strategies(kind: Any, base: Mapping[str, Any] | None = None, **changes: Any)
 def predictors(kind: Any, base: Mapping[str, Any] | None = None, **changes: Any) -> list[Options]:
     """Return the options of a predictor."""
     return [Options(kind, base or {}, changes, see.predicted)]
+
+
+def nsga2(space: Any, **options: Any) -> Nsga2:
+    """Build NSGA-II with objectives."""
+    strategy = Nsga2(space, **options)
+    strategy.objectives = Objectives(space, ["value", "macs"])
+    return strategy
 
 
 def schedulers(kind: Any, base: Mapping[str, Any], **changes: Any) -> list[Options]:
@@ -332,6 +341,14 @@ PARTS: dict[str, Sequence[Options]] = {
             see.score,
         )
     ],
+    "nas.blackbox.strategies.nsga2.Nsga2": strategies(
+        nsga2,
+        {"population": 10},
+        population=20,
+        crossover_probability=0.1,
+        swap_probability=0.9,
+        mutation_probability=0.5,
+    ),
     "nas.blackbox.strategies.bohb.Bohb": strategies(
         Bohb,
         {"min_points": 4},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 from pathlib import Path
 from unittest import mock
 
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 
 from nas.blackbox.ask_tell import AskTellLoop
+from nas.blackbox.pareto.search import ParetoSearch
+from nas.blackbox.strategies.nsga2 import Nsga2
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.blackbox.pareto.test_front import dominated, union_of_boxes
 from tests.support.compose_tools import lines
 from tests.support.error_tools import run
-from tests.support.query_tools import FORMULA, QUICK
+from tests.support.query_tools import FORMULA, QUICK, Formula
 from tests.support.report_tools import Page
 
 pytest.importorskip("optuna")
@@ -55,6 +58,13 @@ def test_search_writes_the_front_of_its_queries(tmp_path: Path) -> None:
     run("search", "report", tmp_path / "r").succeeded()
     page = Page(tmp_path / "r" / "report.html")
     assert "Hypervolume of the Pareto front" in page.text and f"macs {picked['macs']:,.6g}" in page.text
+
+
+def test_costs_are_those_of_the_network_that_will_be_trained() -> None:
+    search = ParetoSearch(SPACE, Nsga2, Formula, network_options={"channels": 4, "cells_per_stage": 1})
+    genotype = SPACE.from_index(77)
+    assert search.objectives.of(genotype, 5.0) == (5.0, nas_bench_201_cost(genotype, SPACE.shape, 10, 4, 1)[1])
+    assert search.genotype() == SPACE.sample(random.Random(0)), "random before the first query"
 
 
 def test_interrupted_search_resumes_identically(tmp_path: Path) -> None:
