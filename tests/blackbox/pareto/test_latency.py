@@ -1,4 +1,4 @@
-"""Searches within a latency, and for a front of values and latencies."""
+"""Searches for a front of values and latencies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from nas.latency.cost import latency_cost
 from nas.latency.table_file import save_table
-from nas.spaces.genotype_file import load_genotype
 from tests.support.error_tools import TINY, run
 from tests.support.latency_tools import OPTIONS, SINGLE, SPACE, make_table
 
@@ -31,18 +30,6 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "t.json"
 
 
-@pytest.mark.parametrize("method", ["gdas", pytest.param("regularized_evolution", marks=pytest.mark.slow)])
-def test_result_is_within_the_latency(method: str, table: Path, tmp_path: Path) -> None:
-    more = ["proxy=naswot", "method.budget.queries=4"] if method != "gdas" else []
-    limit = ["budget.latency_ms=12", f"budget.latency_table={table}"]
-    done = run("search", *SEARCH, f"method={method}", *more, *limit, f"hydra.run.dir={tmp_path}/r")
-    done.succeeded()
-    found = json.loads((tmp_path / "r" / "summary.json").read_text())["budget"]["latency_ms"]
-    predicted = latency_cost(SPACE, table, OPTIONS)(load_genotype(tmp_path / "r"))
-    assert found == {"value": pytest.approx(predicted), "limit": 12} and predicted <= 12
-    assert f"budget         latency_ms {predicted:.4g} of at most 12" in done.said
-
-
 def test_front_of_values_and_latencies(table: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     objectives = ["method.objectives=[value,latency_ms]", f"budget.latency_table={table}", "method.budget.queries=5"]
@@ -54,6 +41,7 @@ def test_front_of_values_and_latencies(table: Path, tmp_path: Path) -> None:
 
 
 def test_missing_tables_are_refused_before_the_search(tmp_path: Path) -> None:
-    for more in (["budget.latency_ms=8"], ["method=nsga2", "method.objectives=[value,latency_ms]"]):
-        found = run("search", *SEARCH, *more, f"hydra.run.dir={tmp_path}/r")
-        assert found.code == 1 and "budget.latency_table=null: latency_ms needs a latency table" in found.erred
+    found = run(
+        "search", *SEARCH, "method=nsga2", "method.objectives=[value,latency_ms]", f"hydra.run.dir={tmp_path}/r"
+    )
+    assert found.code == 1 and "method.objectives=['value', 'latency_ms']: latency_ms needs a table" in found.erred
