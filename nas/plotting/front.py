@@ -66,7 +66,8 @@ def _draw_front(axes: Axes, content: FrontPicture, cost: int, line: bool) -> Non
     axes.plot(*content.front[content.picked, columns], "*", color=RED, ms=12, label="selected")
     low, high = front[:, 1].min(), front[:, 1].max()
     margin = (high - low) or 1.0
-    axes.set_ylim(bottom=max(float(y.min()), low - margin / 2) - margin / 20)  # poor networks would hide the front
+    # poor networks would hide the front
+    axes.set_ylim(max(float(y.min()), low - margin / 2) - margin / 20, float(y.max()) + margin / 10)
     axes.set_xlabel(label(content.names[cost]))
     axes.set_ylabel(label(content.names[content.position]))
     axes.legend(fontsize=8)
