@@ -58,6 +58,7 @@ def _draw_front(axes: Axes, content: FrontPicture, cost: int, line: bool) -> Non
     columns = [cost, content.position]
     x, y = content.points[:, columns].T
     axes.scatter(x, y, s=9, color=GREY, lw=0, label="evaluated")
+    known_points = [] if content.known is None else [content.known]
     if content.known is not None:
         known = content.known[np.argsort(content.known[:, cost])][:, columns]
         axes.plot(*known.T, color=INK, lw=0.9, alpha=0.7, label="true front", drawstyle="steps-post" if line else None)
@@ -67,7 +68,8 @@ def _draw_front(axes: Axes, content: FrontPicture, cost: int, line: bool) -> Non
     low, high = front[:, 1].min(), front[:, 1].max()
     margin = (high - low) or 1.0
     # poor networks would hide the front
-    axes.set_ylim(max(float(y.min()), low - margin / 2) - margin / 20, float(y.max()) + margin / 10)
+    top = max(float(part[:, content.position].max()) for part in (content.points, content.front, *known_points))
+    axes.set_ylim(max(float(y.min()), low - margin / 2) - margin / 20, top + margin / 10)
     axes.set_xlabel(label(content.names[cost]))
     axes.set_ylabel(label(content.names[content.position]))
     axes.legend(fontsize=8)
