@@ -78,7 +78,7 @@ QUERIES += (
     "tests/blackbox/test_search_repetitions.py",
     "tests/blackbox/test_search_fidelities.py",
 )
-PARETO = tuple(f"tests/blackbox/pareto/test_{name}.py" for name in ("search", "pick", "objectives"))
+PARETO = tuple(f"tests/blackbox/pareto/test_{name}.py" for name in ("search", "pick", "objectives", "latency"))
 SELECTION = ("tests/callbacks/selection/test_select_best.py",)
 STAGES = ("tests/callbacks/schedules/test_stages.py", "tests/callbacks/schedules/test_stages_runs.py")
 RANKINGS = ("tests/proxies/ranking/test_ranking.py", "tests/proxies/ranking/test_runs.py")
