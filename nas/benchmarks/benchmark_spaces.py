@@ -45,6 +45,11 @@ class BenchmarkSpace:
     cost: Callable[[tuple[str, ...], Shape, int], tuple[int, int]]
 
     @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets of the benchmark."""
+        return tuple(DATASETS)
+
+    @property
     def size(self) -> int:
         """Number of architectures."""
         return len(self.ops) ** len(self.edges)
@@ -67,6 +72,10 @@ class BenchmarkSpace:
                 f"{', '.join(self.ops)} on each of {', '.join(f'{source}->{target}' for source, target in self.edges)}"
             )
         return tuple(found[edge] for edge in self.edges)
+
+    def params_and_macs(self, genotype: Genotype, dataset: str) -> tuple[int, int]:
+        """Return parameters and multiply-adds of a genotype for the images and classes of a data set."""
+        return self.cost(self.ops_of(genotype), *DATASETS[dataset])
 
     def native(self, genotype: Genotype) -> str:
         """Return the native string of a genotype. Raise NasError if it is not of this space."""

@@ -14,8 +14,9 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from nas.benchmarks import parquet_schema, read_release
+from nas.benchmarks import hw_nas_bench, parquet_schema, read_release
 from nas.benchmarks.checksum import encode_table
+from nas.benchmarks.nas_bench_101 import convert as nas_bench_101
 from nas.benchmarks.nas_bench_301.convert import has_models, read_surrogates
 from nas.benchmarks.records import RecordColumns
 from nas.utils.errors import NasError, one_line
@@ -28,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m nas convert",
-        description="Convert a published benchmark to one Parquet file: NATS-Bench, NAS-Bench-201 or NAS-Bench-301.",
+        description=(
+            "Convert a published benchmark to one Parquet file: NATS-Bench, NAS-Bench-101, -201 and -301, HW-NAS-Bench."
+        ),
     )
     parser.add_argument("source", metavar="SRC", type=Path, help="as downloaded, such as NATS-tss-v1_0-3ffb9-simple")
     parser.add_argument("destination", metavar="DEST", type=Path, help="such as data/nas_bench_201.parquet")
@@ -100,6 +103,10 @@ def find_reader(source: Path, name: str | None) -> tuple[str, Reader]:
     if has_models(source):
         return source.name, lambda path, partial, progress: read_surrogates(path, progress)
     release = read_release.release_name(source, name)
+    if release == hw_nas_bench.RELEASE:
+        return release, hw_nas_bench.read_release
+    if release in nas_bench_101.RELEASES:
+        return release, lambda path, partial, progress: nas_bench_101.read_release(path, release, partial, progress)
 
     def read(path: Path, partial: bool, progress: read_release.Progress) -> tuple[pa.Table, str]:
         columns = read_release.read_release(path, release, partial, progress)

@@ -39,6 +39,7 @@ SPLITS = ("valid", "test")
 BENCHMARKS: Mapping[str, Description] = {
     "nas_bench_201": Description("NAS-Bench-201", tuple(DATASETS), SPLITS, 12, 200),
     "nats_size": Description("the size space of NATS-Bench", tuple(DATASETS), SPLITS, 12, 90),
+    "nas_bench_101": Description("NAS-Bench-101", ("cifar10",), SPLITS, 108, 108),
     DARTS: Description("NAS-Bench-301", ("cifar10",), ("valid",), 100, 100, predicted=True),
 }
 """Description of the benchmark of each space, by notation."""

@@ -12,15 +12,18 @@ from nas.benchmarks.benchmark import Benchmark, TabularBenchmark
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES
 from nas.benchmarks.converted_table import ConvertedTable, notation_of
 from nas.benchmarks.descriptions import benchmark_directories
+from nas.benchmarks.nas_bench_101.benchmark import NasBench101
 from nas.benchmarks.nas_bench_201_means import INDEX_AND_NAME, NasBench201Means
 from nas.benchmarks.nas_bench_301.benchmark import NasBench301
 from nas.benchmarks.parquet_table import open_parquet
-from nas.spaces.darts.notation import NOTATION
+from nas.spaces.darts import notation as darts
+from nas.spaces.nas_bench_101 import notation as nas_bench_101
 from nas.utils.errors import NasError
 
 READERS: Mapping[str, Callable[[Path, pq.ParquetFile], Benchmark]] = {
     **dict.fromkeys(BENCHMARK_SPACES, ConvertedTable),
-    NOTATION: NasBench301,
+    nas_bench_101.NOTATION: NasBench101,
+    darts.NOTATION: NasBench301,
 }
 """Reader of the converted benchmark of each space, by notation; it takes the path and the open file."""
 

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, Protocol, overload
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +15,31 @@ import pyarrow.parquet as pq
 
 from nas.architecture.cell import CellGenotype, Genotype
 from nas.benchmarks.benchmark import Seed, TabularBenchmark, Values
-from nas.benchmarks.benchmark_spaces import DATASETS, BenchmarkSpace
-from nas.spaces.notation import parse_genotype
+from nas.spaces.notation import native_string, parse_genotype
 from nas.spaces.resolve_genotype import GivenGenotype
 from nas.utils.errors import NasError, unknown
+
+
+class TableSpace(Protocol):
+    """Architectures of a table: their identity in the column of names, and their costs."""
+
+    @property
+    def notation(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def datasets(self) -> tuple[str, ...]: ...
+
+    def native(self, genotype: Genotype) -> str | bytes:
+        """Return the name of a genotype in the table. Raise NasError if it is not of the space."""
+
+    def params_and_macs(self, genotype: Genotype, dataset: str) -> tuple[int, int]:
+        """Return parameters and multiply-adds of the network of a genotype."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +86,7 @@ class ParquetTable(TabularBenchmark):
         self,
         path: Path,
         file: pq.ParquetFile,
-        space: BenchmarkSpace,
+        space: TableSpace,
         stored: Mapping[tuple[str, str, int], StoredColumns],
         index_and_name: tuple[str, str],
         verified: bool,
@@ -77,7 +98,7 @@ class ParquetTable(TabularBenchmark):
         self.stored = stored
         self._file = file
         self._index_column, name_column = index_and_name
-        self._architectures: list[str] = self._read([name_column])[name_column].to_pylist()
+        self._architectures: list[Any] = self._read([name_column])[name_column].to_pylist()
         self._rows = {architecture: row for row, architecture in enumerate(self._architectures)}
         if len(self._rows) != len(self._architectures):
             raise NasError(f"benchmark: {path} is damaged: an architecture occurs more than once")
@@ -139,16 +160,18 @@ class ParquetTable(TabularBenchmark):
         return self._stored_number(column, self.row(genotype), f"times of {dataset} after {epochs} epochs")
 
     def latency(self, genotype: GivenGenotype, dataset: str) -> float:
-        if dataset not in DATASETS:
-            raise unknown("dataset of the benchmark", dataset, DATASETS)
+        self._check_dataset(dataset)
         if dataset not in self._latencies:
             self._latencies[dataset] = self._read_latency(dataset)
         return self._stored_number(self._latencies[dataset], self.row(genotype), f"latency on {dataset}")
 
     def params_and_macs(self, genotype: GivenGenotype, dataset: str) -> tuple[int, int]:
-        if dataset not in DATASETS:
-            raise unknown("dataset of the benchmark", dataset, DATASETS)
-        return self.space.cost(self.space.ops_of(self.genotype(genotype)), *DATASETS[dataset])
+        self._check_dataset(dataset)
+        return self.space.params_and_macs(self.genotype(genotype), dataset)
+
+    def _check_dataset(self, dataset: str) -> None:
+        if dataset not in self.space.datasets:
+            raise unknown("dataset of the benchmark", dataset, self.space.datasets)
 
     def row(self, genotype: GivenGenotype) -> int:
         if not isinstance(genotype, Genotype):
@@ -162,14 +185,14 @@ class ParquetTable(TabularBenchmark):
         row = self._rows.get(architecture)
         if row is None:
             raise NasError(
-                f"benchmark: {architecture} is not in {self.path}, which has {len(self):,} of the "
+                f"benchmark: {native_string(genotype)} is not in {self.path}, which has {len(self):,} of the "
                 f"{self.space.size:,} architectures of {self.space.title}"
             )
         self._row_of_cell[cell] = row
         return row
 
     def architecture(self, row: int) -> str:
-        return self._architectures[self._checked(row)]
+        return str(self._architectures[self._checked(row)])
 
     def index(self, row: int) -> int:
         return int(self._all_indices()[self._checked(row)])
@@ -189,7 +212,7 @@ class ParquetTable(TabularBenchmark):
         if len(rows) != 1:
             first, last = (int(value) for value in (self._all_indices().min(), self._all_indices().max()))
             raise NasError(f"index={index}: {self.path} has the indices {first} to {last} of {self.space.title}.")
-        return parse_genotype(self._architectures[rows[0]])
+        return parse_genotype(self.architecture(int(rows[0])))
 
     def __len__(self) -> int:
         return len(self._architectures)

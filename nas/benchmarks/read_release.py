@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
+from nas.benchmarks import hw_nas_bench
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, BenchmarkSpace
+from nas.benchmarks.nas_bench_101 import convert as nas_bench_101
 from nas.benchmarks.records import RecordColumns, check_names, clear_record
 from nas.benchmarks.safe_unpickle import READ_ERRORS, SafeUnpickler, StreamingUnpickler
 from nas.utils.errors import NasError, one_line
@@ -63,14 +65,15 @@ def release_name(source: Path, given: str | None) -> str:
     if not source.exists():
         raise NasError(f"SRC: {source} does not exist")
     name = source.resolve().name if given is None else given
-    for suffix in ("-simple", ".pickle.pbz2", ".pth"):
+    for suffix in ("-simple", ".pickle.pbz2", ".pth", ".tfrecord", ".pickle"):
         name = name.removesuffix(suffix)
-    if name not in RELEASES:
+    if name not in (*RELEASES, *nas_bench_101.RELEASES, hw_nas_bench.RELEASE):
         raise NasError(
             f"SRC: '{name}' ({source}) is not a supported release. Supported are NATS-tss-v1_0-3ffb9-simple, "
             "NATS-sss-v1_0-50262-simple (or their .pickle.pbz2), NAS-Bench-201-v1_0-e61699.pth, "
-            "NAS-Bench-201-v1_1-096897.pth and the directory nb_models of NAS-Bench-301 with xgb_v1.0 in it. Use "
-            "--as NAME for a renamed file."
+            "NAS-Bench-201-v1_1-096897.pth, nasbench_only108.tfrecord, nasbench_full.tfrecord, "
+            "HW-NAS-Bench-v1_0.pickle and the directory nb_models of NAS-Bench-301 with xgb_v1.0 in it. Use --as NAME "
+            "for a renamed file."
         )
     return name
 

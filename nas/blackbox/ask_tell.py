@@ -99,7 +99,8 @@ class AskTellLoop:
     order. ``step`` does both for one genotype.
 
     A repeated genotype is evaluated and paid for again unless ``cached``. A cached search tells the first value again
-    at no cost; 1,000 consecutive cached answers end it ("repeats") if no genotype is pending.
+    at no cost; 1,000 consecutive cached answers end it ("repeats") if no genotype is pending. A genotype that the space
+    does not admit is told the value -inf at no cost, and counts as a cached answer.
 
     With several fidelities, each rung of the strategy is evaluated at its own fidelity. Each training length is paid
     for separately, and only results at the longest length so far can be the best.
@@ -256,6 +257,8 @@ class AskTellLoop:
         asked = Asked(self.asked, genotype, self._fidelity, strategy.rung, strategy.details)
         self.asked += 1
         known = self._cache.get((genotype, asked.fidelity)) if self.cached else None
+        if not strategy.space.admits(genotype):
+            known = (-math.inf, 0.0)
         if known is None:
             self.pending[asked.position] = asked
         else:

@@ -9,6 +9,9 @@ from nas.architecture.cell import Cell, CellGenotype, Genotype, Link
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
+MAX_ATTEMPTS = 1000
+"""Mutations of one genotype that may leave the space before ``mutate`` gives up."""
+
 
 def op_changes(cell: Cell, genotype: CellGenotype, position: int) -> list[Link]:
     """Return the link at ``position`` with each other op of its edge."""
@@ -42,16 +45,18 @@ def replace_link(cell: Cell, genotype: CellGenotype, position: int, link: Link) 
 
 
 def neighbors(space: Space, genotype: Genotype) -> Iterator[Genotype]:
-    """Yield each genotype that differs by one mutation once."""
+    """Yield each genotype of the space that differs by one mutation once."""
     for name, cell_genotype in genotype.cells.items():
         cell = space.cells[name]
         for position in range(len(cell_genotype.links)):
             for link in op_changes(cell, cell_genotype, position) + edge_changes(cell, cell_genotype, position):
-                yield _replace_cell(genotype, name, replace_link(cell, cell_genotype, position, link))
+                other = _replace_cell(genotype, name, replace_link(cell, cell_genotype, position, link))
+                if space.admits(other):
+                    yield other
 
 
 def mutate(space: Space, genotype: Genotype, rng: random.Random, by_node: bool = False) -> Genotype:
-    """Apply one random mutation.
+    """Apply one random mutation; another one if the space does not admit the result.
 
     A link is sampled uniformly, then the kind of change (op or edge) if both are possible, then the new op or edge.
 
@@ -64,6 +69,14 @@ def mutate(space: Space, genotype: Genotype, rng: random.Random, by_node: bool =
     Raises:
         NasError: If the space has no other genotype.
     """
+    for _ in range(MAX_ATTEMPTS):
+        other = _mutate_once(space, genotype, rng, by_node)
+        if space.admits(other):
+            return other
+    raise NasError(f"space={space.name}: found no mutation of {space.native(genotype)} that is in the space")
+
+
+def _mutate_once(space: Space, genotype: Genotype, rng: random.Random, by_node: bool) -> Genotype:
     remaining = [(name, i) for name, cell in genotype.cells.items() for i in range(len(cell.links))]
     while remaining:
         name, position = _sample_link(genotype, remaining, rng, by_node)

@@ -8,6 +8,7 @@ from typing import Literal
 Origin = Literal["published", "measured", "run"]
 SPACES = {
     "nas_bench_201": "NAS-Bench-201",
+    "nas_bench_101": "NAS-Bench-101",
     "nats_size": "NATS-Bench size space",
     "darts": "DARTS space",
     "shufflenet": "ShuffleNet-like space",

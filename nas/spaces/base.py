@@ -221,6 +221,13 @@ class Space(ABC):
         """Return the names of the options of ``network``."""
         return [name for name in inspect.signature(self.network).parameters if name != "genotype"]
 
+    def admits(self, genotype: Genotype) -> bool:
+        """Return whether a genotype of the links in ``cells`` fulfills further limits of the space, if there are any.
+
+        Black-box strategies propose only genotypes that do.
+        """
+        return True
+
     def check(self, genotype: Genotype) -> None:
         """Raise NasError if the genotype is not a member of this space."""
         if genotype.space != self.notation or set(genotype.cells) != set(self.cells):

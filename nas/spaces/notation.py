@@ -10,6 +10,7 @@ from nas.spaces import choices_notation, generic_notation
 from nas.spaces.darts import notation as darts
 from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
 from nas.spaces.genotype_values import genotype_of_value
+from nas.spaces.nas_bench_101 import notation as nas_bench_101
 from nas.spaces.nas_bench_201 import notation as nas_bench_201
 from nas.spaces.nats_size import notation as nats_size
 from nas.spaces.recurrent import notation as recurrent
@@ -19,13 +20,23 @@ from nas.utils.literals import read_literal
 
 FORMATTERS: Mapping[str, Callable[[Genotype], str]] = {
     space.NOTATION: space.native
-    for space in (nas_bench_201, darts, recurrent, nats_size, mobilenet_v2, shufflenet_v2, choices_notation)
+    for space in (
+        nas_bench_101,
+        nas_bench_201,
+        darts,
+        recurrent,
+        nats_size,
+        mobilenet_v2,
+        shufflenet_v2,
+        choices_notation,
+    )
 }
 """The function that writes a genotype, by the notation of its space."""
 PARSERS: Mapping[re.Pattern[str], Callable[[str], Genotype]] = {
     re.compile(r"\|"): nas_bench_201.parse,
     re.compile(r"Genotype\(\s*(?:recurrent|concat)\s*="): recurrent.parse,
     re.compile(r"Genotype\("): darts.parse,
+    re.compile(r"ModelSpec\("): nas_bench_101.parse,
     re.compile(f"(?:{nats_size.PATTERN.pattern})$"): nats_size.parse,
     re.compile(f"{mobilenet_v2.NOTATION}:"): mobilenet_v2.parse,
     re.compile(f"{shufflenet_v2.NOTATION}:"): shufflenet_v2.parse,
@@ -34,8 +45,8 @@ PARSERS: Mapping[re.Pattern[str], Callable[[str], Genotype]] = {
 }
 """The parser of a native string, by a pattern that its beginning matches."""
 EXAMPLES = (
-    "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|, 8:16:24:32:40, Genotype(normal=[...], reduce=[...]) or "
-    "Genotype(recurrent=[...], concat=[...])"
+    "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|, 8:16:24:32:40, Genotype(normal=[...], reduce=[...]), "
+    "Genotype(recurrent=[...], concat=[...]) or ModelSpec(matrix=[...], ops=[...])"
 )
 """Examples of notations for error messages."""
 

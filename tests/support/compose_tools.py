@@ -25,6 +25,7 @@ CONF = ROOT / "conf"
 SIZED = ("mask_gumbel", "mask_rl", "tas")  # methods for widths of layers
 S1_TO_S4 = ("", "_s1", "_s2", "_s3", "_s4")
 CHAINS = ("mobile", "shufflenet")
+BLACK_BOX_SPACES = ("nas_bench_101",)  # spaces without a supernet
 QUERYING = {
     "bananas",
     "bohb",
@@ -98,8 +99,8 @@ def choices(group: str) -> list[str]:
 
 
 def spaces() -> list[str]:
-    """Return the published spaces: all but ``choices``, which needs a model of the user (tests/choices)."""
-    return [name for name in choices("space") if name != "choices"]
+    """Return the published spaces with a supernet: not ``choices``, which needs a model of the user (tests/choices)."""
+    return [name for name in choices("space") if name not in ("choices", *BLACK_BOX_SPACES)]
 
 
 def published() -> list[str]:

@@ -112,6 +112,12 @@ CATALOG: Mapping[str, Entry] = {
         notation="nats_size",
         drive=DriveFile("NATS-sss-v1_0-50262.pickle.pbz2", "1IabIvzWeDdDAWICBzFtTCMXxYWPIOIOX"),
     ),
+    "nas_bench_101": Entry(
+        "Apache-2.0",
+        notation="nas_bench_101",
+        source="https://storage.googleapis.com/nasbench/nasbench_only108.tfrecord",
+        convert="nasbench_only108.tfrecord",
+    ),
     "nas_bench_301": Entry(
         "Apache-2.0",
         notation="darts",
