@@ -99,7 +99,13 @@ def _links(genotype: object) -> tuple[object, ...]:
     return genotype.cells["cell"].links  # type: ignore[attr-defined, no-any-return]
 
 
-@pytest.mark.parametrize("method", sorted(QUERYING))
+METHODS = [
+    pytest.param(name, marks=[] if name in ("regularized_evolution", "reinforce") else pytest.mark.slow)
+    for name in sorted(QUERYING)
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_black_box_methods_query_cells_of_the_space_only(method: str, tmp_path: Path) -> None:
     command = [f"method={method}", "space=nas_bench_101", "dataset=cifar10", *FORMULA, "method.budget.queries=30"]
     options = ["logger=none", "~callbacks.cell_plots", f"hydra.run.dir={tmp_path / 'run'}"]
