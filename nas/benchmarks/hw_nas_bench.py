@@ -147,7 +147,9 @@ def read_release(source: Path, partial: bool, progress: Callable[[int, int], Non
             f"{source} is damaged or of another format ({one_line(error) or type(error).__name__})"
         ) from None
     missing = SPACE.size - len(set(names) & set(SPACE.all_native()))
-    if len(set(names)) != len(names) or (missing and not partial):
+    if len(set(names)) != len(names):
+        raise NasError(f"{source} lists a cell twice")
+    if missing and not partial:
         raise NasError(f"{source} lacks {missing:,} of the {SPACE.size:,} cells of {SPACE.title}")
     metadata = {"format": FORMAT, "version": VERSION, "notation": NOTATION, "source": RELEASE}
     described = f"{len(UNITS)} metrics of {len(names):,} cells of {SPACE.title} on {len(DATASETS)} data sets"

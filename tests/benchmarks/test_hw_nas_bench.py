@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,11 @@ def value_of(name: str, dataset: str, metric: str) -> float:
     return random.Random(f"{name} {dataset} {metric}").uniform(0.1, 50.0)
 
 
-def content(names: list[str]) -> dict[str, Any]:
+def content(names: list[str], value: Callable[[str, str, str], float] = value_of) -> dict[str, Any]:
     """Return measurements in the layout of the published file; some are numpy scalars."""
     cells: dict[str, Any] = {}
     for theirs, dataset in DATASETS.items():
-        cells[theirs] = {m: [np.float64(value_of(name, dataset, m)) for name in names] for m in UNITS}
+        cells[theirs] = {m: [np.float64(value(name, dataset, m)) for name in names] for m in UNITS}
         cells[theirs]["config"] = [{"name": "infer.tiny", "C": 16, "N": 5, "arch_str": name} for name in names]
     return {"nasbench201": cells, "fbnet": {"edgegpu_latency": {"ConvBlock_H1": 0.5}}}
 
@@ -87,7 +88,7 @@ def test_unknown_metrics_and_data_sets_are_refused(table: HardwareTable) -> None
         ("short", "edgegpu_latency has wrong numbers"),
         ("negative", "edgegpu_latency has wrong numbers"),
         ("order", "its data sets have different architectures"),
-        ("twice", "lacks 15,625 of the 15,625 cells|lacks 15,586"),
+        ("twice", "lists a cell twice"),
         ("layout", "is damaged or of another format"),
     ],
 )
@@ -110,7 +111,7 @@ def test_convert_refuses_damaged_files(
     (tmp_path / SOURCE).write_bytes(packed[:-100] if kind == "cut" else packed)
     assert main([str(tmp_path / SOURCE), str(tmp_path / "out.parquet"), "--partial"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and any(part in line for part in problem.split("|"))
+    assert line.startswith("error: ") and problem in line
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -130,7 +131,7 @@ def test_published_measurements_have_the_stated_values(shared: Path, tmp_path: P
     """The complete lists of four devices on CIFAR-10, against figures that the authors print for cell 0."""
     folder = shared / "data" / "benchmarks_other"
     names = list(torch.load(folder / "hw_nb201_str_arch2idx.pt", weights_only=True))
-    value = content(names)
+    value = content(names, lambda *key: 1.0)
     devices = {"raspi4": 10.4820, "pixel3": 3.60585, "eyeriss": 3.64562, "fpga": 2.57296}
     for device in devices:
         stored = torch.load(folder / f"hw_nb201_cifar10_{device}.pt", weights_only=True)

@@ -72,7 +72,7 @@ def test_strings_files_and_pictures_keep_the_genotype(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("ModelSpec(matrix=[[0, 0], [0, 0]], ops=['input', 'output'])", "input and output are not connected"),
-        (INCEPTION.replace("[0, 0, 0, 0, 0, 0, 1]", "[0, 0, 0, 1, 1, 1, 1]"), "edges, and at most 9"),
+        (INCEPTION.replace("[0, 0, 0, 0, 0, 0, 1]", "[0, 0, 1, 1, 1, 1, 1]", 1), "13 edges, and at most 9"),
         (INCEPTION.replace("maxpool3x3", "maxpool5x5"), "ops must be 'input', then conv3x3-bn-relu"),
         (INCEPTION.replace("[0, 1, 1, 1, 0, 1, 0]", "[1, 1, 1, 1, 0, 1, 0]"), "upper triangular"),
         (INCEPTION.replace("[0, 1, 1, 1, 0, 1, 0], ", ""), "one row and one column for each of the 7 ops"),
