@@ -132,7 +132,7 @@ def read_release(source: Path, partial: bool, progress: Callable[[int, int], Non
         with source.open("rb") as file:
             content: Any = SafeUnpickler(file, str(source)).load()
         cells = content["nasbench201"]
-        names = [config["arch_str"] for config in next(iter(cells.values()))["config"]]
+        names = [config["arch_str"] for config in cells["cifar10"]["config"]]
         columns: dict[str, pa.Array] = {ARCHITECTURE: pa.array(names, pa.string())}
         for number, (theirs, dataset) in enumerate(DATASETS.items(), 1):
             if [config["arch_str"] for config in cells[theirs]["config"]] != names:
