@@ -183,7 +183,9 @@ class ConstrainedEvolution(Strategy):
     def _admit(self, candidate: Candidate) -> Iterator[Genotype]:
         """Yield the genotype of a candidate unless it is refused, and add it to the population."""
         genotype = self.decode(candidate)
-        if genotype in self._known or self._exceeds(genotype) or not self.allows(genotype):
+        if genotype in self._known or not self.space.admits(genotype):
+            return
+        if self._exceeds(genotype) or not self.allows(genotype):
             return
         self._known.add(genotype)
         self.members.append(candidate)
