@@ -92,8 +92,8 @@ class Limits:
         )
 
     def allows(self, genotype: Genotype) -> bool:
-        """Return whether all costs of a genotype are within their limits."""
-        if self._excess(genotype) > ROUNDING:
+        """Return whether the space admits a genotype and all costs are within their limits."""
+        if not self.space.admits(genotype) or self._excess(genotype) > ROUNDING:
             return False  # without counting the network, which takes much longer
         return all(limit.cost(genotype) <= limit.value for limit in self.limits)
 
