@@ -66,6 +66,7 @@ def test_job_of_slurm_is_requeued_and_resumes(whole: Path, tmp_path: Path, monke
     assert_same_results(whole, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_failed_requeue_names_the_resume_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "77")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -88,6 +89,7 @@ def test_stopped_black_box_search_is_resumed(tmp_path: Path) -> None:
             assert first[key] == second[key], key
 
 
+@pytest.mark.slow
 def test_stopped_training_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     small = [*TRAIN[:-2], "network.channels=4", "network.layers=3", "epochs=2", f'genotype="{DARTS}"']
     command = [*small, "training.drop_path=0.3", "trainer.accumulate_grad_batches=2", "dataset.batch_size=8"]

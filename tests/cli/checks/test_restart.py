@@ -66,6 +66,7 @@ def test_restart_resumes_from_the_checkpoint(
     assert end.value.code == 0 and "holds the results of an earlier attempt" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_restarted_run_of_one_process_continues(
     short_search: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
