@@ -48,6 +48,7 @@ CLI_ROOMS = (
     "errors startup streams",
     "run_dir",
     "interrupt overrides",
+    "study launchers",
     "checks",
     "own_parts budget",
     "build worker_context",

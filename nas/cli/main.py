@@ -28,6 +28,7 @@ from nas.cli.errors import explain, full_errors, log_error
 from nas.cli.interrupt import INTERRUPTED, end_with_parent, how_to_resume, interrupt_on_sigterm, is_interrupt
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
+from nas.cli.launchers.options import check_launcher
 from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.foreign_arguments import foreign_flag
@@ -86,6 +87,7 @@ def _reported_sweep(plan: Plan) -> Iterator[None]:
         return
     # imported here, because rich is not needed for a mistake in the command line
     from nas.cli.run_dir.sweep_table import report_sweep
+    from nas.cli.study.print_results import print_results
 
     sweep, mode = plan.sweep.absolute(), plan.cfg.mode
     planned = [JobRecord(job.number, str(job.output), job.overrides) for job in plan.jobs]
@@ -95,8 +97,11 @@ def _reported_sweep(plan: Plan) -> Iterator[None]:
     except BaseException:
         if read_records(sweep):  # otherwise no job has started
             report_sweep(sweep, mode, planned)
+        print_results(sweep)
         raise
-    if not report_sweep(sweep, mode, planned):
+    succeeded = not plan.jobs and not read_records(sweep) or report_sweep(sweep, mode, planned)
+    print_results(sweep)
+    if not succeeded:
         raise SystemExit(1)
 
 
@@ -169,6 +174,8 @@ def _plan(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespace
     check_grid(cfg, sweeping)
     check_seeds(cfg, given, sweeping)
     check_processes(cfg, sweeping)
+    if sweeping:
+        check_launcher(cfg)
     return make_plan(job, cfg, given, flags, sweeping)
 
 

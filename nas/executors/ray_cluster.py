@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-import shutil
-import signal
-import tempfile
-import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from nas.executors.base import Build, Executor, Task
 from nas.executors.future_workers import FutureWorkers
 from nas.executors.processes import MAX_WORKERS, core_count, gpu_count
+from nas.executors.ray_session import RaySession, import_ray
 from nas.executors.worker import Payload, WorkerEvaluation, current_settings, pack
-from nas.utils.errors import NasError, one_line
+from nas.utils.errors import NasError
 from nas.utils.ranges import NOT_NEGATIVE, Range, check_ranges
 
 
@@ -57,7 +51,7 @@ class RayCluster(Executor):
         return gpu_count() if device.startswith("cuda") else core_count()
 
     def start(self, build: Build, device: str = "cpu") -> FutureWorkers:
-        ray = _import_ray()
+        ray = import_ray("executor=ray", "executor=processes")
         count, on_gpu = self.workers(device), device.startswith("cuda")
         payload = Payload(pack(build, self.prepare), device, current_settings(self.threads))
         options = {"num_cpus": self.cpus, "num_gpus": (1.0 if on_gpu else 0.0) if self.gpus is None else self.gpus}
@@ -78,10 +72,8 @@ class RayWorkers(FutureWorkers):
     def __init__(self, ray: Any, count: int, payload: Payload, options: dict[str, float], address: str | None) -> None:
         super().__init__(count)
         self._ray = ray
-        self._folder: Path | None = None
-        self._owner = not ray.is_initialized()
-        if self._owner:
-            self._connect(address, count, options)
+        cpus = max(core_count(), round(count * options["num_cpus"]))
+        self._session = RaySession(ray, address, cpus, "executor.address")
         self._create = ray.remote(**options)(WorkerEvaluation).remote
         self._payload = payload
         self._idle: list[Any] = []
@@ -92,26 +84,6 @@ class RayWorkers(FutureWorkers):
             self.close()
             raise
         self._idle = [self._create(payload) for _ in range(count)]
-
-    def _connect(self, address: str | None, count: int, options: dict[str, float]) -> None:
-        given: dict[str, Any] = {"address": address}
-        if address is None:
-            # Ray leaves its folder behind, so it gets one that close() removes; names of sockets in it must be short
-            self._folder = Path(tempfile.mkdtemp(prefix="nas-ray-"))
-            given = {"num_cpus": max(core_count(), round(count * options["num_cpus"])), "_temp_dir": str(self._folder)}
-        try:
-            with _kept_handlers():
-                self._ray.init(**given, include_dashboard=False, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            self._remove_folder()
-            raise NasError(
-                f"executor.address={address}: Ray cannot be started or reached ({one_line(error)[:200]}). Start it by "
-                "ray start --head, or leave the option out for Ray on this machine."
-            ) from None
-        except BaseException:  # an interrupt
-            self._ray.shutdown()
-            self._remove_folder()
-            raise
 
     def _start(self, task: Task) -> Future[Any]:
         actor = self._idle.pop()
@@ -134,13 +106,7 @@ class RayWorkers(FutureWorkers):
         for actor in [*self._idle, *self._busy.values()]:
             self._ray.kill(actor)
         self._idle, self._busy, self._running = [], {}, {}
-        if self._owner:
-            self._ray.shutdown()
-        self._remove_folder()
-
-    def _remove_folder(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._session.close()
 
 
 def check_gpus(count: int, gpus: float, available: int) -> None:
@@ -158,27 +124,3 @@ def check_gpus(count: int, gpus: float, available: int) -> None:
         f"executor.workers={count}: they need {gpus:g} GPUs each, and Ray has {available}. Set executor.gpus={share:g} "
         "or fewer workers."
     )
-
-
-@contextmanager
-def _kept_handlers() -> Iterator[None]:
-    """Keep the signal handlers of the run, which Ray replaces."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise NasError(
-            "executor=ray: Ray is not installed. Run pip install 'nas-compose[ray]', or set executor=processes."
-        ) from None
-    return ray

@@ -13,6 +13,10 @@ class NasError(Exception):
     """A user error. The message is one line: ``key=value: problem. Fix.``"""
 
 
+class TrialPruned(Exception):  # noqa: N818, a result and not an error
+    """Early end of a trial of a hyperparameter study. The message has the epoch and the value."""
+
+
 def unknown(kind: str, name: str, choices: Iterable[str]) -> NasError:
     """Return the error for a name that is not among ``choices``; the message suggests the nearest choice.
 

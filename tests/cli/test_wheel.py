@@ -26,7 +26,7 @@ TINY = (
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy of the tracked sources, without a network."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("nas", "conf"):
+    for name in ("nas", "conf", "hydra_plugins"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     (source / "conf" / "local").mkdir(exist_ok=True)
     (source / "conf" / "local" / "default.yaml").write_text("seed: 7\n")
@@ -82,6 +82,18 @@ def test_installed_search_and_training_run_in_another_directory(prefix: Path, tm
     trained = run(prefix, tmp_path, "-m", "nas", "train", "genotype=run", "epochs=1", "hydra.run.dir=trained")
     assert trained.returncode == 0, trained.stderr
     assert (tmp_path / "trained" / "model.pt").is_file()
+
+
+@pytest.mark.slow
+def test_installed_package_has_the_plugins_of_hydra(prefix: Path, tmp_path: Path) -> None:
+    given = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "seed=0,1", "hydra.sweep.dir=sweep")
+    tiny = [part for part in TINY if not part.startswith("hydra.run.dir")]
+    searched = run(prefix, tmp_path, str(prefix / "bin" / "nas-search"), *given, *tiny)
+    assert searched.returncode == 0, searched.stderr
+    assert "1 complete" in searched.stdout and (tmp_path / "sweep" / "optimization_results.yaml").is_file()
+    code = "from hydra.core.plugins import Plugins; from hydra.plugins.launcher import Launcher\n"
+    code += "print([plugin.__name__ for plugin in Plugins.instance().discover(Launcher)])"
+    assert "RayLauncher" in run(prefix, tmp_path, "-c", code).stdout
 
 
 @pytest.mark.parametrize("command", ["search", "train", "convert", "data"])

@@ -13,6 +13,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from nas.cli.build import build_data
+from nas.cli.main import prepare
 from nas.utils.errors import NasError
 from tests.support.compose_tools import CONF, choices, composed
 from tests.support.error_tools import NB201, SEARCH, TRAIN, Outcome, run
@@ -73,7 +74,30 @@ def grid_of(name: str) -> dict[str, list[str]]:
     return {key: values.split(",") for key, values in yaml.safe_load(text)["hydra"]["sweeper"]["params"].items()}
 
 
-@pytest.mark.parametrize("name", choices("hparams_search"))
+STUDIES = [name for name in choices("hparams_search") if "optuna" in (CONF / f"hparams_search/{name}.yaml").read_text()]
+GRIDS = [name for name in choices("hparams_search") if name not in STUDIES]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_hparams_search_by_optuna_composes(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    plan = prepare("search", ["-m", f"hparams_search={name}", f"hydra.sweep.dir={tmp_path}/sweep"]).plan
+    assert plan is not None and not plan.jobs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_hparams_search_by_optuna_runs(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    small = [*SEARCH, "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "~callbacks.cell_plots"]
+    given = [*small, "hydra.sweeper.n_trials=2", f"hydra.sweep.dir={tmp_path}"]
+    method = "snas" if name.startswith("snas") else "darts"
+    found = run("search", "-m", f"hparams_search={name}", f"method={method}", *given)
+    assert found.code == 0, found.erred
+    assert "2 complete" in found.said and len(list(tmp_path.glob("*/summary.json"))) == 2
+
+
+@pytest.mark.parametrize("name", GRIDS)
 def test_hparams_search_names_existing_keys(name: str) -> None:
     grid = grid_of(name)
     for position in range(max(map(len, grid.values()))):
@@ -84,7 +108,7 @@ def test_hparams_search_names_existing_keys(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in choices("hparams_search") if name != "laptop"])  # takes hours
+@pytest.mark.parametrize("name", [name for name in GRIDS if name != "laptop"])  # takes hours
 def test_hparams_search_runs_the_product_of_its_lists(name: str, tmp_path: Path) -> None:
     small = [*SEARCH, "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "~callbacks.cell_plots"]
     found = run("search", "-m", f"hparams_search={name}", "method=darts", *small, f"hydra.sweep.dir={tmp_path}")

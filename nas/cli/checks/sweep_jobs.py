@@ -12,10 +12,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.directory import Directories, check_directories, run_directories, sweep_directory, unresolved
+from nas.cli.checks.study import check_study
 from nas.cli.overrides.compose import composer
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.hydra_internals import BASIC_SWEEPER, expand_sweep
 from nas.cli.overrides.parse import key_of, parse
+from nas.cli.study.options import OPTUNA_SWEEPER
 from nas.utils.errors import NasError, one_line
 
 CONSTANT = r"\$\{hydra[.:]job\.(num|id)\}|\$\{hydra:runtime\.output_dir\}"
@@ -75,11 +77,18 @@ def plan_sweep(
     hydra = [line for line in arguments if is_hydra(line)]
     with composer(job, flags) as compose:
         directory = _sweep_directory(arguments, cfg, compose)
+        given = [line for line in arguments if not is_hydra(line)]
+        if cfg.hydra.sweeper._target_ == OPTUNA_SWEEPER:
+            check_study(cfg, grid, given, compose)
         if cfg.hydra.sweeper._target_ != BASIC_SWEEPER:
             return directory, []
         try:
-            lists = expand_sweep([*grid, *(line for line in arguments if not is_hydra(line))])
+            lists = expand_sweep([*grid, *given])
         except (HydraException, AssertionError) as error:
+            if "INTERVAL_SWEEP" in str(error):
+                raise NasError(
+                    "-m: an interval needs hydra/sweeper=optuna. Add it, or give a list of values."
+                ) from None
             raise NasError(f"-m: {one_line(error)}. Give a list of values, such as seed=0,1,2.") from None
         return directory, _locate(lists, hydra, compose, bool(flags.config_dir))
 

@@ -48,6 +48,7 @@ from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.terminal import finish_panel
 from nas.cli.run_dir.tracking import log_results
+from nas.cli.study.trial import build_trial_callbacks
 from nas.cli.worker_context import use_context
 from nas.data.kinds import DataSet
 from nas.objectives.classification import Classification
@@ -83,7 +84,7 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
         finish_panel()  # repetitions have no trainer, whose start completes the panel
         return run_repetitions(cfg, search, data)
     try:
-        last = build_checkpointing(cfg.activation_checkpointing)
+        last = [*build_checkpointing(cfg.activation_checkpointing), *build_trial_callbacks(cfg)]
         trainer = build_trainer(cfg, resume.callbacks, [*last, *(() if join is None else join(search))])
         if isinstance(search, BlackBoxSearch):
             search.check_processes(trainer.world_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,21 +16,28 @@ from nas.cli.jobs.dispatch import run_job
 from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord
 from nas.cli.run_dir.ranks import is_further_rank
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, TrialPruned
+
+log = logging.getLogger(__name__)
 
 
 def run_sweep_job(cfg: DictConfig) -> float | None:
-    """Run a job of a sweep, and return its value for a sweeper that optimizes it; NaN if the job failed."""
+    """Run a job of a sweep, and return its value for a sweeper that optimizes it; NaN if it failed or was pruned."""
     output = Path(cfg.paths.output)
     resume_job(cfg, output)
     record = None if is_further_rank(cfg) else JobRecord.start(output)
     failure: str | None = "interrupted"
+    value: float | None = None
+    pruned: str | None = None
     try:
         with reserved_by_job(cfg):
             try:
                 value = run_job(cfg)
                 failure = None
                 return value
+            except TrialPruned as end:
+                failure, pruned = None, str(end)
+                log.info("pruned         %s", pruned)
             except (Exception, SystemExit) as error:
                 if is_interrupt(error):
                     raise KeyboardInterrupt from error
@@ -43,5 +51,5 @@ def run_sweep_job(cfg: DictConfig) -> float | None:
     finally:
         if record is not None:
             with suppress(OSError):
-                record.end(failure)
+                record.end(failure, pruned, None if value is None else float(value))
     return float("nan")

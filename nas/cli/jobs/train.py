@@ -45,6 +45,7 @@ from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.tracking import log_results, use_source
+from nas.cli.study.trial import build_trial_callbacks
 from nas.data.base import ImageData
 from nas.data.kinds import DataSet
 from nas.deploy.fine_tune import load_initial_weights
@@ -82,6 +83,7 @@ def run(cfg: DictConfig) -> float | None:
     data, training, space, options = _build(cfg, genotype, entry, checkpoint is not None)
     try:
         last = [*build_checkpointing(cfg.activation_checkpointing), *build_averaging(cfg.ema)]
+        last += build_trial_callbacks(cfg)
         facts = {"genotype": native_string(genotype), "genotype_from": str(cfg.genotype)}
         trainer = build_trainer(cfg, resume.callbacks, last, facts)
         use_source(trainer.loggers, source_run(str(cfg.genotype)), "genotype")

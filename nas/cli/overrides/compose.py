@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.foreign_arguments import foreign_argument
-from nas.cli.overrides.hydra_internals import Override, missing_choice, refused_key
+from nas.cli.overrides.hydra_internals import Override, lowest_value, missing_choice, refused_key
 from nas.cli.overrides.parse import key_of, parse
 from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.cli.overrides.value_type import output_keys, values_set, wanted_type, wanted_type_in_record
@@ -154,10 +154,8 @@ def _first_of_sweep(part: Override, sweeping: bool) -> Override:
     if not sweeping:
         key, _, value = str(part.input_line).partition("=")
         raise NasError(f"{part.input_line}: several values need -m, one job for each. A list is {key}=[{value}].")
-    if not part.is_discrete_sweep():
-        return part
     try:
-        value = next(iter(part.sweep_string_iterator()))
+        value = lowest_value(part) or next(iter(part.sweep_string_iterator()))
     except (HydraException, TypeError, ValueError, AttributeError):
         return part
     return parse([f"{part.get_key_element()}={value}"])[0]

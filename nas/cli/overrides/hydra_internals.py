@@ -9,21 +9,25 @@ import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from hydra._internal import utils
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, RangeSweep, Sweep
 from hydra.core.override_parser.types import Override as Override
 from hydra.types import RunMode
 
 from nas.utils.errors import NasError, one_line
 
 BASIC_SWEEPER = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
+BASIC_LAUNCHER = f"{BasicLauncher.__module__}.{BasicLauncher.__name__}"
 SUPPORTED = ("1.3",)
 """Minor versions of Hydra that tests/cli/overrides/test_hydra_internals.py was written for."""
 
@@ -103,6 +107,62 @@ def expand_sweep(arguments: Sequence[str]) -> list[list[str]]:
     """
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     return list(BasicSweeper.split_arguments(parser.parse_overrides(list(arguments)), max_batch_size=None)[0])
+
+
+@dataclass(frozen=True)
+class SweptValues:
+    """Values of one override with several values.
+
+    Attributes:
+        key: its key, with its prefix.
+        texts: the values of a list or a range in the grammar of overrides, none for an interval.
+        bounds: lowest and highest value of a range or an interval, None for a list. Integers if all values are.
+        step: distance of the values of a range, None otherwise.
+        tags: the tags, such as log.
+    """
+
+    key: str
+    texts: tuple[str, ...] = ()
+    bounds: tuple[float, float] | None = None
+    step: float | None = None
+    tags: frozenset[str] = frozenset()
+
+
+def lowest_value(part: Override) -> str | None:
+    """Return the lower bound of an override with an interval as text, None for any other override."""
+    sweep = part.value()
+    return str(sweep.start) if isinstance(sweep, IntervalSweep) else None
+
+
+def read_sweep(arguments: Sequence[str]) -> tuple[list[str], list[SweptValues]]:
+    """Return the overrides with one value, and those with several. The last override of a key replaces earlier ones.
+
+    Hydra must be initialized, as for ``expand_sweep``.
+
+    Raises:
+        HydraException: for an argument that is no override.
+        NasError: for an empty range or interval.
+    """
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    parts = {part.get_key_element(): part for part in parser.parse_overrides(list(arguments))}
+    single = [str(part.input_line) for part in parts.values() if not part.is_sweep_override()]
+    return single, [_swept_values(part) for part in parts.values() if part.is_sweep_override()]
+
+
+def _swept_values(part: Override) -> SweptValues:
+    key, sweep = part.get_key_element(), part.value()
+    tags = frozenset(sweep.tags) if isinstance(sweep, Sweep) else frozenset()  # a glob has none
+    if isinstance(sweep, IntervalSweep):
+        if sweep.start is None or sweep.end is None or not sweep.start < sweep.end:
+            raise NasError(f"{part.input_line}: the interval is empty. Give the lower bound first.")
+        return SweptValues(key, (), (sweep.start, sweep.end), None, tags)
+    texts = tuple(dict.fromkeys(part.sweep_string_iterator()))
+    if not texts:
+        raise NasError(f"{part.input_line}: it has no values. Give at least one.")
+    if not isinstance(sweep, RangeSweep):
+        return SweptValues(key, texts, None, None, tags)
+    numbers = [int(text) if re.fullmatch(r"-?\d+", text) else float(text) for text in texts]
+    return SweptValues(key, texts, (min(numbers), max(numbers)), abs(sweep.step), tags)
 
 
 def refused_key(error: Exception) -> tuple[str, str] | None:

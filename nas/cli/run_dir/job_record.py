@@ -32,6 +32,8 @@ class JobRecord:
         overrides: its overrides.
         ended: whether it ended, successfully or not.
         failure: one line on its failure, None if it has none.
+        pruned: epoch and value at which a trial of a study was pruned, None for any other job.
+        value: the result of the job, None if it has none.
     """
 
     number: int
@@ -39,6 +41,8 @@ class JobRecord:
     overrides: tuple[str, ...]
     ended: bool = False
     failure: str | None = None
+    pruned: str | None = None
+    value: float | None = None
 
     @classmethod
     def start(cls, output: Path) -> Self:
@@ -48,11 +52,12 @@ class JobRecord:
         record.save(_sweep_directory())
         return record
 
-    def end(self, failure: str | None = None) -> None:
-        """Write that the job has ended."""
+    def end(self, failure: str | None = None, pruned: str | None = None, value: float | None = None) -> None:
+        """Write that the job has ended, with its failure or its result."""
         # the overrides are read again: a job may have inherited further ones from the run that it names
         overrides = tuple(HydraConfig.get().overrides.task)
-        replace(self, ended=True, failure=failure, overrides=overrides).save(_sweep_directory())
+        ended = replace(self, ended=True, failure=failure, pruned=pruned, value=value, overrides=overrides)
+        ended.save(_sweep_directory())
 
     def save(self, sweep: Path) -> None:
         """Write the record into the directory of a sweep."""

@@ -17,6 +17,9 @@ TABLES = ("metrics.csv", "classes.csv", "confusion.csv", "scores.parquet", "repo
 RESULTS = (*SEARCHED, *TABLES, "model.pt", "model.onnx", "model.pt2", "logits.pt", "confusion.png")
 REPORT_FILE = "report.html"  # the page of a run
 SWEEP_FILE = "sweep.csv"  # the table of a sweep, in the directory that holds its jobs
+STUDY_RESULTS = "optimization_results.yaml"  # the best trials of a sweep by Optuna
+STUDY_TRIALS = "trials.csv"  # all trials of its study
+PARETO_FILE = "pareto.png"  # the picture of its objectives
 
 
 def seed_directory(directory: Path, seed: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ SHOWN = (
 CONSTANT = ("method", "proxy", "space", "dataset", "seed")
 """Columns that the title shows, if they are the same for all jobs."""
 WIDEST = 24  # characters of a swept value; longer ones are folded
+LONGEST_NUMBER = 8  # characters of a swept number that is printed in full
 BORDER = 3  # characters between two columns
 
 Cells = Mapping[str, Any]
@@ -44,13 +46,13 @@ def print_rows(rows: Sequence[Cells], swept: Sequence[str], columns: Sequence[st
     """Print one row per job with its swept values and results, then one line per failed job."""
     names = short_names(swept)
     found: dict[str, list[str]] = {"job": [str(row["job"]) for row in rows]}
-    found |= {names[key]: [printable(str(row[key])) for row in rows] for key in swept}
+    found |= {names[key]: [short_number(printable(str(row[key]))) for row in rows] for key in swept}
     first = next((name for name in SHOWN if name in columns), None)
     for name in (name for name in SHOWN if name in columns and any(row.get(name) is not None for row in rows)):
         found[_heading(name)] = [_text(row.get(name)) for row in rows]
     if first is not None:
         cells = found.setdefault(_heading(first), ["" for _ in rows])
-        found[_heading(first)] = ["failed" if "failure" in row else cell for row, cell in zip(rows, cells, strict=True)]
+        found[_heading(first)] = [_state(row) or cell for row, cell in zip(rows, cells, strict=True)]
     constants = [f"{name}={values.pop()}" for name in CONSTANT if len(values := _values(rows, name)) == 1]
     console = _console()
     title += "\n" + " ".join(text for text in constants if text.partition("=")[0] not in swept)
@@ -64,13 +66,18 @@ def print_rows(rows: Sequence[Cells], swept: Sequence[str], columns: Sequence[st
 def print_means(means: Sequence[Cells], keys: Sequence[str]) -> None:
     """Print mean and standard deviation over the seeds of each combination of the other swept values."""
     names = short_names(keys)
-    found = {names[key]: [printable(str(row[key])) for row in means] for key in keys}
+    found = {names[key]: [short_number(printable(str(row[key]))) for row in means] for key in keys}
     found["n"] = [str(row["n"]) for row in means]
     for name in (name for name in SHOWN if f"{name} mean" in means[0]):
         found[_heading(name)] = [_spread(row[f"{name} mean"], row[f"{name} std"]) for row in means]
     console = _console()
     console.print("mean ± standard deviation over seeds")
     console.print(_table(found, len(keys) + 1, console.width))
+
+
+def state_columns(rows: Sequence[Cells]) -> list[str]:
+    """Return the last columns of the table: the directory, the epoch of pruned trials if there are any, the failure."""
+    return ["directory", *(["pruned"] if any("pruned" in row for row in rows) else []), "failure"]
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -82,6 +89,17 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
         unique = (end for end in endings if sum(f".{other}".endswith(f".{end}") for other in keys) == 1)
         found[key] = next(unique, key).replace(".", ".\n")
     return found
+
+
+def short_number(text: str) -> str:
+    """Return a number with more than eight digits at four significant ones, and any other text as it is."""
+    if len(text) <= LONGEST_NUMBER or not re.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", text):
+        return text
+    return f"{float(text):.4g}"
+
+
+def _state(row: Cells) -> str | None:
+    return next((state for key, state in (("failure", "failed"), ("pruned", "pruned")) if row.get(key)), None)
 
 
 def _table(columns: Mapping[str, Sequence[str]], required: int, width: int) -> Table:

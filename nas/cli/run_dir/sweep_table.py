@@ -11,7 +11,7 @@ from typing import Any
 
 from nas.cli.run_dir.job_record import JobRecord, parse_overrides, read_records, remove_records
 from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, SWEEP_FILE, WANDB_RECORD, has_failed
-from nas.cli.run_dir.sweep_print import print_means, print_rows
+from nas.cli.run_dir.sweep_print import print_means, print_rows, state_columns
 
 OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
 """Columns that appear only if a job has them: the value of a black-box search, benchmark accuracies."""
@@ -97,7 +97,7 @@ def report_sweep(sweep: Path, mode: str, planned: Sequence[JobRecord] = ()) -> b
     swept = swept_keys([row["overrides"] for row in rows])
     columns = _columns(rows, mode, swept)
     cells = [{**row, **{key: row["overrides"].get(key, "") for key in swept}} for row in rows]
-    _write(sweep / SWEEP_FILE, ["job", *swept, *columns, "directory", "failure"], cells)
+    _write(sweep / SWEEP_FILE, ["job", *swept, *columns, *state_columns(cells)], cells)
     print_rows(cells, swept, columns, str(sweep))
     means = seed_means(cells, swept, columns)
     if means:
@@ -156,7 +156,7 @@ def seed_means(rows: Sequence[Row], swept: Sequence[str], columns: Sequence[str]
     means = []
     for values, group in groups.items():
         mean: Row = dict(zip(others, values, strict=True))
-        mean["n"] = sum("failure" not in row for row in group)
+        mean["n"] = sum("failure" not in row and "pruned" not in row for row in group)
         for name in numeric:
             found = [float(row[name]) for row in group if _is_number(row.get(name))]
             mean[f"{name} mean"] = statistics.fmean(found) if found else ""
@@ -171,6 +171,8 @@ def _row(record: JobRecord, started: bool) -> Row:
         return {**row, "failure": record.failure}
     if not started:
         return {**row, "failure": "not started"}
+    if record.pruned is not None:
+        return {**row, "pruned": record.pruned}
     if not record.ended:
         return {**row, "failure": f"did not end: it was killed, or it is still running; see {record.directory}"}
     return {**row, **job_row(Path(record.directory))}

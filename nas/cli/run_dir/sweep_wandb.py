@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.cli.run_dir.sweep_print import SHOWN
+import yaml
+
+from nas.cli.run_dir.layout import PARETO_FILE, STUDY_RESULTS
+from nas.cli.run_dir.sweep_print import SHOWN, state_columns
 from nas.cli.run_dir.wandb_run import WandbRun, read_record, sync_command
 from nas.utils.direction import higher_is_better
 from nas.utils.errors import one_line
@@ -74,7 +77,7 @@ def _log(
     )
     run = logger.experiment
     offline = sync_command(run) is not None
-    content: dict[str, Any] = {"jobs": _table(rows, ["job", *swept, *columns, "directory", "failure"])}
+    content: dict[str, Any] = {"jobs": _table(rows, ["job", *swept, *columns, *state_columns(rows)])}
     if means:
         content["means"] = _table(means, list(means[0]))
     for name in (name for name in SHOWN if name in columns):
@@ -84,11 +87,24 @@ def _log(
         file = sweep / f"sweep_{name.replace('/', '_')}.png"
         save_figure(sweep_figure(values, name, higher_is_better(name)), file)
         content[f"plots/{name}"] = wandb.Image(str(file))
+    if (sweep / PARETO_FILE).is_file():
+        content["plots/pareto"] = wandb.Image(str(sweep / PARETO_FILE))
     run.log(content)
-    run.summary.update({"jobs_total": len(rows), "jobs_failed": sum("failure" in row for row in rows)})
+    counted = {"jobs_total": len(rows), "jobs_failed": sum("failure" in row for row in rows)}
+    counted |= {"jobs_pruned": sum("pruned" in row for row in rows)} if "pruned" in state_columns(rows) else {}
+    run.summary.update(counted | _best(sweep))
     wandb.finish()
     if offline:  # printed like the tables: the log of a sweep has the format of Hydra
         print(f"upload all     {_sync_command(sweep, rows)}")
+
+
+def _best(sweep: Path) -> dict[str, Any]:
+    """Return the best value and parameters of a study of one objective, empty for any other sweep."""
+    file = sweep / STUDY_RESULTS
+    found = yaml.safe_load(file.read_text()) if file.is_file() else {}
+    if "best_value" not in found:
+        return {}
+    return {"best_value": found["best_value"], **{f"best/{key}": value for key, value in found["best_params"].items()}}
 
 
 def _sync_command(sweep: Path, rows: Sequence[Row]) -> str:
