@@ -28,7 +28,7 @@ from nas.cli.errors import explain, full_errors, log_error
 from nas.cli.interrupt import INTERRUPTED, end_with_parent, how_to_resume, interrupt_on_sigterm, is_interrupt
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
-from nas.cli.launchers.options import check_launcher
+from nas.cli.launchers.options import check_launcher, prefer_own_launcher
 from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.foreign_arguments import foreign_flag
@@ -148,6 +148,7 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     if not (foreign or flags.config_dir or value_of(given, "hydra.searchpath")):
         check_choices(given)
     sweeping = bool(flags.multirun) or value_of(given, "hydra.mode") == "MULTIRUN"
+    prefer_own_launcher()
     path = search_path(flags.config_dir or flags.config_path, given)
     typed = [add_or_override(argument) for argument in given]
     given = [add_or_override(argument) for argument in complete(typed, job, sweeping, path)]

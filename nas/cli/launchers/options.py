@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from typing import Any
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from nas.utils.errors import NasError
@@ -40,6 +43,16 @@ def read_options(cfg: DictConfig) -> RayOptions:
     if gpus > 1 and not gpus.is_integer():
         raise NasError(f"hydra.launcher.num_gpus={gpus}: above 1, Ray takes whole numbers.")
     return RayOptions(node.address, node.n_jobs, cpus, gpus)
+
+
+def prefer_own_launcher() -> None:
+    """Remove the choice hydra/launcher=ray of another package (hydra-ray-launcher) from this process.
+
+    Hydra would check the options of conf/hydra/launcher/ray.yaml against those of the other package.
+    """
+    Plugins.instance()  # imports all plugins, which register their choices
+    launchers: Any = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
+    launchers.pop("ray.yaml", None)
 
 
 def check_launcher(cfg: DictConfig) -> None:

@@ -92,13 +92,13 @@ def _log(
     run.log(content)
     counted = {"jobs_total": len(rows), "jobs_failed": sum("failure" in row for row in rows)}
     counted |= {"jobs_pruned": sum("pruned" in row for row in rows)} if "pruned" in state_columns(rows) else {}
-    run.summary.update(counted | _best(sweep))
+    run.summary.update(counted | study_summary(sweep))
     wandb.finish()
     if offline:  # printed like the tables: the log of a sweep has the format of Hydra
         print(f"upload all     {_sync_command(sweep, rows)}")
 
 
-def _best(sweep: Path) -> dict[str, Any]:
+def study_summary(sweep: Path) -> dict[str, Any]:
     """Return the best value and parameters of a study of one objective, empty for any other sweep."""
     file = sweep / STUDY_RESULTS
     found = yaml.safe_load(file.read_text()) if file.is_file() else {}

@@ -12,20 +12,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import pytorch_lightning as pl
-from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 
 from nas.cli.launchers.options import RAY_LAUNCHER, RayOptions, read_options
 from nas.cli.launchers.ray_jobs import RayJobs, Sweep
 from nas.cli.main import prepare
-from nas.cli.overrides.conf_dir import CONF
 from nas.utils.errors import NasError
 from tests.support.compose_tools import ROOT
 from tests.support.error_tools import SEARCH
@@ -68,7 +67,7 @@ class FakeRay:
         result = self.results[reference]
         if isinstance(result, Exception):
             raise result
-        return JobReturn(_return_value=result)
+        return JobReturn(_return_value=result, status=JobStatus.COMPLETED)
 
     def cancel(self, reference: int, force: bool) -> None:
         self.cancelled.append(reference)
@@ -123,19 +122,21 @@ def test_ray_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
         prepare("search", ["-m", LAUNCHER, "seed=0,1", f"hydra.sweep.dir={tmp_path}/s"])
 
 
+@dataclass
+class OtherLauncher:
+    """Options of another launcher of the same name, as hydra-ray-launcher registers them."""
+
+    _target_: str = "other.Launcher"
+    ray: dict[str, Any] = field(default_factory=dict)
+
+
 @pytest.mark.parametrize(("more", "gpus"), [([], 0.0), (["trainer=gpu"], 1.0), (["hydra.launcher.num_gpus=0.5"], 0.5)])
-def test_launcher_takes_precedence_over_another_package(more: list[str], gpus: float) -> None:
-    """hydra-ray-launcher registers a choice of the same name."""
-    store = ConfigStore.instance()
-    state = {**store.repo["hydra"]["launcher"]}
-    store.store(group="hydra/launcher", name="ray", node={"_target_": "other.Launcher", "ray": {}}, provider="other")
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("search", [LAUNCHER, *more], return_hydra_config=True)
-    finally:
-        store.repo["hydra"]["launcher"] = state
-    assert cfg.hydra.launcher._target_ == RAY_LAUNCHER
-    assert read_options(cfg) == RayOptions(None, None, 1.0, gpus)
+def test_launcher_takes_precedence_over_another_package(more: list[str], gpus: float, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    ConfigStore.instance().store(group="hydra/launcher", name="ray", node=OtherLauncher, provider="other")
+    plan = prepare("search", ["-m", LAUNCHER, *more, "seed=0,1", f"hydra.sweep.dir={tmp_path}/s"]).plan
+    assert plan is not None and plan.cfg.hydra.launcher._target_ == RAY_LAUNCHER
+    assert read_options(plan.cfg) == RayOptions(None, None, 1.0, gpus)
 
 
 def ray_files() -> set[Path]:
