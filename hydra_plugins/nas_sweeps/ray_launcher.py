@@ -18,6 +18,9 @@ class RayLauncher(Launcher):
         options: the options of conf/hydra/launcher/ray.yaml.
     """
 
+    parallel = True
+    """Property of launchers that run several jobs at a time (``nas.cli.checks.launchers``)."""
+
     def __init__(self, **options: Any) -> None:
         self.options: Mapping[str, Any] = options
         self.hydra_context: HydraContext | None = None
