@@ -70,12 +70,12 @@ def test_first_generation_is_uniform_and_seeds_differ() -> None:
 
 
 def run_three_at_once(queries: int) -> AskTellLoop:
-    """Evaluate three genotypes at the same time; the last one that was asked for arrives first."""
+    """Evaluate three genotypes at the same time; the second one that was asked for arrives first."""
     loop = AskTellLoop(nsga2(population=8), Budget(60), random.Random(3), cached=True)
     while len(loop.history) < queries:
         while len(loop.pending) < 3 and loop.ask() is not None:
             pass
-        position = max(loop.pending)
+        position = sorted(loop.pending)[len(loop.pending) // 2]
         loop.tell(position, QueryResult(quality(loop.pending[position].genotype), 1.0))
     return loop
 
@@ -83,6 +83,13 @@ def run_three_at_once(queries: int) -> AskTellLoop:
 def test_results_in_another_order_are_replayed() -> None:
     loop = run_three_at_once(40)
     assert any(query.order is not None for query in loop.history)
+    strategy = loop.strategy
+    assert isinstance(strategy, Nsga2)
+    for trial in strategy._study.trials:
+        if trial.values is not None:
+            choices = list(trial.params.values())
+            genotype = strategy.encoding.decode(choices.__getitem__)
+            assert tuple(trial.values) == OBJECTIVES.losses(genotype, quality(genotype))
     again = AskTellLoop(nsga2(population=8), Budget(60), random.Random(3), cached=True)
     again.replay(loop.history, loop.asked)
     assert again.history == loop.history and again.pending == loop.pending
