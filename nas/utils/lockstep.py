@@ -45,7 +45,7 @@ class Lockstep:
         self.execute = execute
         self.context = context
         self._turns: list[threading.Lock] = []  # released when the task may run
-        self._back = _acquired_lock()  # released when the task waits or has ended
+        self._back = threading.Event()  # set when the task waits or has ended
         self._requests: dict[int, tuple[Hashable, Any]] = {}
         self._answers: dict[int, Any] = {}
         self._outcomes: dict[int, Any] = {}
@@ -73,7 +73,7 @@ class Lockstep:
     def request(self, task: int, key: Hashable, value: Any) -> Any:
         """Execute a request of the calling task, and return its result."""
         self._requests[task] = key, value
-        self._back.release()
+        self._back.set()
         self._turns[task].acquire()
         answer = self._answers.pop(task)
         if isinstance(answer, BaseException):
@@ -88,7 +88,7 @@ class Lockstep:
         except BaseException as error:  # noqa: BLE001, run() returns it
             self._outcomes[number] = error
         finally:
-            self._back.release()
+            self._back.set()
 
     def _running(self) -> list[int]:
         return [number for number in range(len(self._turns)) if number not in self._outcomes]
@@ -99,11 +99,12 @@ class Lockstep:
         try:
             for number in numbers:
                 self.context.restore(self._states[number])
+                self._back.clear()
                 self._turns[number].release()
                 try:
-                    self._back.acquire()
+                    self._back.wait()
                 except KeyboardInterrupt:
-                    self._back.acquire()  # the state belongs to the task until it stops
+                    self._back.wait()  # the state belongs to the task until it stops
                     raise
                 finally:
                     self._states[number] = self.context.save()
