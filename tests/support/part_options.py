@@ -357,9 +357,9 @@ PARTS: dict[str, Sequence[Options]] = {
     ),
     "nas.blackbox.strategies.predictor_guided.PredictorGuided": strategies(
         PredictorGuided,
-        {"predictor": TREES, "candidates": 20, "initial": 30, "batch": 60},
+        {"predictor": TREES, "candidates": 20, "initial": 30},
         **{"predictor": partial(TREES, depth=1), "encoding": "one_hot", "max_paths": 30, "acquisition": "mean"},
-        **{"initial": 20, "batch": 50, "candidates": 25, "parents": 1, "mutations": 1.5},
+        **{"initial": 20, "batch": 5, "candidates": 25, "parents": 1, "mutations": 1.5},
     ),
     "nas.blackbox.predictors.mlp_ensemble.MLPEnsemble": predictors(
         MLPEnsemble,
