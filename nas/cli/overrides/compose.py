@@ -239,6 +239,9 @@ def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
         return NasError(f"{key}: the command line also replaces {parent}. Leave out one of the two.")
     if isinstance(siblings, DictConfig) and parent and not siblings:
         return NasError(f"unknown key '{key}': {parent} has no keys. Check the file that it is read from.")
+    longer = [repr(name) for name in _keys(cfg) if name.endswith(f".{key}")][:3]
+    if parent and longer:
+        return NasError(f"unknown key '{key}': did you mean {' or '.join(longer)}?")
     if isinstance(siblings, DictConfig) and parent:
         return unknown("key", key, [f"{parent}.{name}" for name in map(str, siblings) if not name.startswith("_")])
     names = [name for name in _keys(cfg) if not name.startswith("hydra")]
