@@ -183,8 +183,7 @@ def test_black_box_searches_reach_published_accuracies(method: str, shared: Path
 def test_black_box_methods_are_listed_in_test_tools() -> None:
     texts = {method: (CONF / "method" / f"{method}.yaml").read_text() for method in choices("method")}
     found = {method for method, text in texts.items() if "BlackBoxSearch" in text}
+    parents = {m: [d for d in yaml.safe_load(t).get("defaults", []) if isinstance(d, str)] for m, t in texts.items()}
     for _ in texts:  # a method may have the defaults of a method that has those of another one
-        found |= {
-            m for m, text in texts.items() if set((yaml.safe_load(text).get("defaults") or ["_self_"])[:1]) & found
-        }
+        found |= {method for method, names in parents.items() if found & set(names)}
     assert found == QUERYING
