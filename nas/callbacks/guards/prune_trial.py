@@ -35,6 +35,7 @@ class PruneTrial(pl.Callback):
             return
         value, epochs = float(trainer.callback_metrics[name]), trainer.current_epoch + 1
         pruned = trainer.is_global_zero and math.isfinite(value) and self.report(epochs, value)
+        pruned = pruned and epochs != trainer.max_epochs  # nothing is saved after the last epoch
         if trainer.strategy.reduce_boolean_decision(pruned, all=False):
             raise TrialPruned(f"after epoch {epochs} with {name}={value:.4g}")
 

@@ -14,7 +14,7 @@ from nas.utils.errors import NasError, TrialPruned
 
 def trainer(epoch: int, first: bool = True, others_prune: bool = False, **metrics: float) -> Any:
     logged = {name.replace("_", "/"): torch.tensor(value) for name, value in metrics.items()}
-    found = mock.Mock(callback_metrics=logged, current_epoch=epoch, is_global_zero=first)
+    found = mock.Mock(callback_metrics=logged, current_epoch=epoch, max_epochs=5, is_global_zero=first)
     found.strategy.reduce_boolean_decision = lambda decision, all: decision or others_prune
     return found
 
@@ -34,6 +34,12 @@ def test_values_are_reported_with_the_number_of_epochs() -> None:
     with pytest.raises(TrialPruned, match=r"after epoch 3 with val/accuracy=61.5"):
         callback.on_train_epoch_end(trainer(2, val_accuracy=61.5), module)
     assert reported == [(1, 50.0), (3, 61.5)]
+
+
+def test_a_finished_trial_is_not_pruned() -> None:
+    report = mock.Mock(return_value=True)
+    PruneTrial(report).on_train_epoch_end(trainer(4, val_accuracy=1.0), cast(Any, None))
+    report.assert_called_once_with(5, 1.0)
 
 
 def test_other_ranks_neither_report_nor_continue() -> None:
