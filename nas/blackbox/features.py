@@ -75,7 +75,7 @@ class PathFeatures(Features):
         max_paths: Maximum number of features per cell.
 
     Raises:
-        NasError: If no two paths of a cell differ in more than their ops, or ``max_paths`` leaves out all of them.
+        NasError: If no cell has branches, or ``max_paths`` leaves out all paths.
     """
 
     def __init__(self, space: Space, max_paths: int = MAX_PATHS) -> None:

@@ -80,6 +80,18 @@ def state_columns(rows: Sequence[Cells]) -> list[str]:
     return ["directory", *(["pruned"] if any("pruned" in row for row in rows) else []), "failure"]
 
 
+def print_comparison(rows: Sequence[Cells], measures: Sequence[str], title: str) -> None:
+    """Print means, deviations and mean ranks of the results of repeated searches, as many as fit."""
+    found = {"method": [str(row["method"]) for row in rows], "n": [str(row["n"]) for row in rows]}
+    for name in (name for name in (*measures, "value") if all(f"{name} mean" in row for row in rows)):
+        found[_heading(name)] = [_spread(row[f"{name} mean"], row[f"{name} std"]) for row in rows]
+    for name in (name for name in (*measures, "value") if all(f"{name} rank" in row for row in rows)):
+        found[_heading(f"{name} rank")] = [_text(row[f"{name} rank"]) for row in rows]
+    console = _console()
+    console.print(f"{title}\nmean ± standard deviation over repetitions, mean rank over seeds", soft_wrap=True)
+    console.print(_table(found, 2, console.width))
+
+
 def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Return the shortest unique dotted endings of keys, with a line break after each dot but the last."""
     found = {}
@@ -128,7 +140,7 @@ def _values(rows: Sequence[Cells], name: str) -> set[str]:
 
 
 def _heading(name: str) -> str:
-    return name.replace("_", "\n").replace("/", "\n")
+    return name.replace("_", "\n").replace("/", "\n").replace(" ", "\n")
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from nas.cli.run_dir.job_record import JobRecord, parse_overrides, read_records, remove_records
 from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, SWEEP_FILE, WANDB_RECORD, has_failed
+from nas.cli.run_dir.repetition_comparison import compare_repetitions
 from nas.cli.run_dir.sweep_print import print_means, print_rows, state_columns
 
 OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
@@ -104,6 +105,7 @@ def report_sweep(sweep: Path, mode: str, planned: Sequence[JobRecord] = ()) -> b
         _write(sweep / MEANS_FILE, list(means[0]), means)
         if any(mean["n"] for mean in means):
             print_means(means, [key for key in swept if key != SEED])
+    compare_repetitions(sweep, cells, swept)
     remove_records(sweep)
     _log_to_wandb(sweep, cells, swept, columns, means)
     return not any("failure" in row for row in rows)
