@@ -66,8 +66,9 @@ class Checkpoint(ModelCheckpoint):
 
     def request(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         """Write a checkpoint at the end of this step, and return whether one can be written there."""
-        self._due = self._due or not self._is_blocked(trainer, batch_idx)
-        return self._due
+        free = not self._is_blocked(trainer, batch_idx)
+        self._due |= free
+        return free
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)

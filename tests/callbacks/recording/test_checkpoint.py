@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from nas.callbacks.recording.checkpoint import Checkpoint
 from tests.support.error_tools import NB201, SEARCH, TRAIN, bomb, run
 from tests.support.query_tools import FORMULA
 from tests.support.resume_tools import assert_same_results, checkpoint
@@ -45,6 +48,14 @@ def test_training_resumes_within_an_epoch(
         assert steps_before(batch, arguments, tmp_path / "broken", "train") == steps
         run("train", f"ckpt_path={tmp_path}/broken", "~callbacks.bomb").succeeded()
         assert_same_results(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_requested_checkpoint_waits_for_a_complete_step() -> None:
+    """A checkpoint that is due already does not change the answer."""
+    trainer: Any = Mock(val_check_batch=0, accumulate_grad_batches=2, global_step=2, is_last_batch=False)
+    saver = Checkpoint(every_n_train_steps=2)
+    saver.on_train_batch_end(trainer, Mock(), None, None, 2)  # due, but within a step
+    assert not saver.request(trainer, 2) and saver.request(trainer, 3)
 
 
 def test_black_box_search_resumes_within_an_epoch(tmp_path: Path) -> None:
