@@ -53,6 +53,7 @@ class SharedStudy:
         sampler: sampler of new trials.
         pruner: pruner, on which samplers may depend.
         fixed: overrides of all trials.
+        sweep: directory of the sweep, which this process locks. Its running trials are of an earlier process.
 
     Raises:
         NasError: if the journal is damaged, or holds a study of other objectives or another search space.
@@ -65,6 +66,7 @@ class SharedStudy:
         sampler: BaseSampler,
         pruner: BasePruner,
         fixed: Sequence[str] = (),
+        sweep: Path | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.file = options.file
@@ -85,6 +87,8 @@ class SharedStudy:
             self.changed = self._changed_overrides(fixed)
             self.study.set_user_attr(OBJECTIVES, list(options.objectives))
             self.study.set_user_attr(FIXED, list(fixed))
+            if self._locks and sweep is not None:
+                self._interrupt_trials_of(sweep)
 
     def ask(self, sweep: Path) -> Trial | None:
         """Start a trial of the process that locks the directory ``sweep``; None if the study is complete.
@@ -135,6 +139,11 @@ class SharedStudy:
             if sweep is None or (self._locks and not is_locked(Path(sweep))):
                 self.interrupt(trial.number, "its process ended")
 
+    def _interrupt_trials_of(self, sweep: Path) -> None:
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.user_attrs.get(SWEEP) == str(sweep):
+                self.interrupt(trial.number, "its process ended")
+
     def finished(self) -> list[FrozenTrial]:
         """Return the trials in the order of their numbers, without waiting ones."""
         found = self.study.get_trials(deepcopy=False)
@@ -153,14 +162,24 @@ class SharedStudy:
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         """Exclude other processes, so that two of them neither start the last trial nor the same one of a grid."""
-        descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(self.file, os.O_RDWR | os.O_CLOEXEC)  # NFS locks only what may be written
         try:
-            with suppress(OSError):  # a file system without locks
-                while not try_lock(descriptor):
-                    time.sleep(0.02)
+            self._lock(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        """Wait for the lock of the journal. Raises NasError if its file system has none, unless none is required."""
+        try:
+            while not try_lock(descriptor):
+                time.sleep(0.02)
+        except OSError as error:
+            if self._locks:
+                raise NasError(
+                    f"hydra.sweeper.storage={self.file}: its file system has no locks ({error.strerror}), so that two "
+                    "processes could start the same trial. Choose another file, or set extras.require_lock=false."
+                ) from None
 
     def _check(self, options: StudyOptions) -> None:
         found = tuple(direction.name.lower() for direction in self.study.directions)

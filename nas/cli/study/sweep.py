@@ -52,10 +52,10 @@ def sweep_study(arguments: Sequence[str], config: DictConfig, context: HydraCont
     grid = [f"{key}={values}" for key, values in (config.hydra.sweeper.params or {}).items()]
     space = SearchSpace(*read_sweep([*grid, *arguments]))
     sampler, pruner = build_sampler(options, space), instantiate(dict(options.pruner))
-    study = SharedStudy(options, space.distributions(), sampler, pruner, space.fixed)
+    directory = Path(config.hydra.sweep.dir).absolute()
+    study = SharedStudy(options, space.distributions(), sampler, pruner, space.fixed, directory)
     if isinstance(sampler, UnusedCombinations):
         study.trials = min(study.trials, len(sampler.combinations))
-    directory = Path(config.hydra.sweep.dir).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, directory / "multirun.yaml")
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +27,8 @@ def options(folder: Path, trials: int = 5) -> StudyOptions:
     return StudyOptions(trials, 1, ("result",), ("maximize",), None, folder / "study.log", "nas", 0, {}, {})
 
 
-def open_study(folder: Path, trials: int = 5, fixed: tuple[str, ...] = ()) -> SharedStudy:
-    return SharedStudy(options(folder, trials), SPACE, RandomSampler(), NopPruner(), fixed)
+def open_study(folder: Path, trials: int = 5, fixed: tuple[str, ...] = (), sweep: Path | None = None) -> SharedStudy:
+    return SharedStudy(options(folder, trials), SPACE, RandomSampler(), NopPruner(), fixed, sweep)
 
 
 def test_processes_share_the_number_of_trials(tmp_path: Path) -> None:
@@ -60,6 +63,30 @@ def test_trials_of_ended_processes_do_not_count(tmp_path: Path) -> None:
         assert states == ["interrupted", "running", "running"]
         other.interrupt(further.number, "interrupted")
         assert other.ask(tmp_path / "b") is not None
+
+
+def test_killed_process_is_followed_in_its_own_directory(tmp_path: Path) -> None:
+    """The new process locks the directory itself, so that the lock says nothing about the earlier one."""
+    with DirectoryLock(tmp_path / "a", "a"), DirectoryLock(tmp_path / "b", "b"):
+        study = open_study(tmp_path, trials=2)
+        study.ask(tmp_path / "a"), study.ask(tmp_path / "b")
+        again = open_study(tmp_path, trials=2, sweep=tmp_path / "a")
+        assert [name_of(trial) for trial in again.finished()] == ["interrupted", "running"]
+        assert again.ask(tmp_path / "a") is not None and again.ask(tmp_path / "a") is None
+
+
+def test_journal_without_locks_is_refused_if_they_are_required(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> bool:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
+            raise OSError(errno.EBADF, "Bad file descriptor")  # as NFS
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("nas.cli.study.shared_study.try_lock", fail)
+    phrase = r"study\.log: its file system has no locks \(No locks available\).*extras\.require_lock=false"
+    with pytest.raises(NasError, match=phrase):
+        open_study(tmp_path)
+    given = replace(options(tmp_path), locks=False)
+    assert SharedStudy(given, SPACE, RandomSampler(), NopPruner()).ask(tmp_path / "a") is not None
 
 
 def test_other_studies_are_refused(tmp_path: Path) -> None:
