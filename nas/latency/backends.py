@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
@@ -65,14 +66,19 @@ class OnnxRunner(Runner):
     """Passes in ONNX Runtime on the CPU or a GPU; each module is exported to an ONNX graph of a fixed batch.
 
     Args:
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: Threads of an op; None is ONNX Runtime's choice.
 
     Raises:
-        NasError: If a package or the execution provider of the device is missing.
+        NasError: If ONNX Runtime does not run on the device, or a package or the execution provider is missing.
     """
 
     def __init__(self, device: str = "cpu", threads: int | None = None) -> None:
+        known = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+        if known is None:
+            raise NasError(
+                f"device={device}: backend=onnxruntime runs on cpu, cuda and cuda:N. Set device=cpu, or backend=torch."
+            )
         missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
         if missing:
             raise NasError(
@@ -86,7 +92,8 @@ class OnnxRunner(Runner):
             raise NasError(
                 f"device={device}: ONNX Runtime has no {self.provider}. Set device=cpu, or install onnxruntime-gpu."
             )
-        self.threads = threads
+        self.device, self.threads = device, threads
+        self.options = {} if device == "cpu" else {"device_id": known[1] or "0"}
 
     def prepare(self, module: nn.Module, inputs: Sequence[Tensor]) -> Callable[[], object]:
         import onnxruntime
@@ -103,6 +110,8 @@ class OnnxRunner(Runner):
         if self.threads is not None:
             options.intra_op_num_threads = self.threads
         content = program.model_proto.SerializeToString()
-        session = onnxruntime.InferenceSession(content, options, providers=[self.provider])
+        session = onnxruntime.InferenceSession(content, options, providers=[(self.provider, self.options)])
+        if self.provider not in session.get_providers():  # it falls back to the CPU
+            raise NasError(f"device={self.device}: ONNX Runtime cannot use it. Set device=cpu, or backend=torch.")
         feed = {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
         return lambda: session.run(["y"], feed)

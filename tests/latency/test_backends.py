@@ -36,6 +36,33 @@ def test_onnx_runner_computes_the_output_of_the_module() -> None:
         assert torch.allclose(torch.from_numpy(found), node + edge.edge(x), atol=1e-5)
 
 
+def test_onnx_runner_takes_the_number_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    given: list[list[tuple[str, dict[str, str]]]] = []
+
+    class Session:
+        def __init__(self, content: bytes, options: object, providers: list[tuple[str, dict[str, str]]]) -> None:
+            given.append(providers)
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider"] if len(given) < 3 else ["CPUExecutionProvider"]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    for device in ("cuda:1", "cuda"):
+        OnnxRunner(device).prepare(nn.ReLU(), [torch.ones(2)])
+    assert [providers[0][1] for providers in given] == [{"device_id": "1"}, {"device_id": "0"}]
+    with pytest.raises(NasError, match=r"^device=cuda:7: ONNX Runtime cannot use it\. Set device=cpu"):
+        OnnxRunner("cuda:7").prepare(nn.ReLU(), [torch.ones(2)])
+
+
+@pytest.mark.parametrize("device", ["mps", "cuda:x", "xla:0"])
+def test_onnx_runner_refuses_other_devices(device: str) -> None:
+    with pytest.raises(NasError, match=f"^device={device}: backend=onnxruntime runs on cpu, cuda and cuda:N"):
+        OnnxRunner(device)
+
+
 def test_missing_devices_and_packages_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NasError, match=r"device=nowhere: PyTorch .* has no such device"):
         TorchRunner("nowhere")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 
 from nas.architecture.cell import Genotype
 from nas.blackbox.ask_tell import AskTellLoop, Budget, Query
@@ -19,9 +21,10 @@ from nas.blackbox.pareto.pick import PickRule
 from nas.blackbox.search import BlackBoxSearch
 from nas.blackbox.strategies.base import Strategy
 from nas.blackbox.strategies.nsga2 import Nsga2
+from nas.data.kinds import DataSet
 from nas.executors.base import Executor
 from nas.spaces.base import Space
-from nas.utils.errors import unknown
+from nas.utils.errors import NasError, unknown
 from nas.utils.ranges import FINITE, check_ranges
 
 
@@ -114,6 +117,18 @@ class ParetoSearch(BlackBoxSearch):
             loop.strategy.objectives = self.objectives
         return loop
 
+    def build_evaluator(self, data: DataSet, device: torch.device) -> Evaluator:
+        """Build the evaluator. Raise NasError too if no point of a known true front is better than the reference."""
+        evaluator = super().build_evaluator(data, device)
+        known = self.true_front(evaluator) if self.reference else None
+        if known is not None and not hypervolume(known.losses, self.reference_point(known.losses, known)):
+            given = ", ".join(f"{name}: {value:g}" for name, value in self.reference.items())
+            raise NasError(
+                f"method.reference={{{given}}}: no genotype is better than it. Lower value, or raise the bounds of the "
+                "costs."
+            )
+        return evaluator
+
     def front(self, loop: AskTellLoop | None = None) -> Front:
         """Return the front of a run, by default of this search."""
         queries, losses = self.points(loop)
@@ -140,17 +155,19 @@ class ParetoSearch(BlackBoxSearch):
         return found
 
     def hypervolumes(self, evaluator: Evaluator, loop: AskTellLoop | None = None) -> list[float]:
-        """Return the hypervolume after each query with finite objectives.
+        """Return the hypervolume after each query, an empty list if no query has finite objectives.
 
         It is relative to that of the true front, if a tabular benchmark knows it.
         """
-        _, losses = self.points(loop)
+        every = self._losses(loop)
+        losses = np.array([row for row in every if row is not None])
         if not len(losses):
             return []
         known = self.true_front(evaluator)
         reference = self.reference_point(losses, known)
-        whole = 1.0 if known is None else hypervolume(known.losses, reference)
-        return [value / whole for value in hypervolume_curve(losses, reference)]
+        whole = 0.0 if known is None else hypervolume(known.losses, reference)
+        curve = [0.0, *(value / (whole or 1.0) for value in hypervolume_curve(losses, reference))]
+        return [curve[count] for count in accumulate(int(row is not None) for row in every)]
 
     def true_front(self, evaluator: Evaluator) -> TrueFront | None:
         """Return the front of all genotypes of an indexed space in a tabular benchmark; None if it is unknown."""
@@ -189,7 +206,12 @@ class ParetoSearch(BlackBoxSearch):
     def points(self, loop: AskTellLoop | None = None) -> tuple[list[Query], Points]:
         """Return the queries of a run with finite objectives and their losses [queries, objectives]."""
         history = (self.loop if loop is None else loop).history
-        found = [(query, self.objectives.losses(query.genotype, query.value)) for query in history]
+        found = zip(history, self._losses(loop), strict=True)
         kept = [(query, losses) for query, losses in found if losses is not None]
         table = np.array([losses for _, losses in kept]).reshape(len(kept), len(self.objectives.items))
         return [query for query, _ in kept], table
+
+    def _losses(self, loop: AskTellLoop | None) -> list[tuple[float, ...] | None]:
+        """Return the losses of each query of a run, None for one without finite objectives."""
+        history = (self.loop if loop is None else loop).history
+        return [self.objectives.losses(query.genotype, query.value) for query in history]

@@ -16,6 +16,7 @@ from nas.architecture.top_genotypes import top_genotypes
 from nas.data.move_batch import move_batch
 from nas.gradients.base import Batch
 from nas.searches.gradient import GradientSearch
+from nas.spaces.limits import MAX_TRIES
 from nas.utils.ranges import COUNT, check_ranges
 
 MAX_EXAMINED = 2000
@@ -41,11 +42,12 @@ class SelectBest(pl.Callback):
         self.batches = batches
 
     def candidates(self, search: GradientSearch, count: int) -> list[Genotype]:
-        """Return ``count`` genotypes to evaluate, sampled uniformly."""
+        """Return up to ``count`` genotypes to evaluate, sampled uniformly from those within the limits."""
         draw = torch.randint(2**62, (), generator=search.relaxation.generator(torch.device("cpu")))
         rng = random.Random(int(draw))
-        sample = search.space.sample if search.limits is None else search.limits.sample
-        return [sample(rng) for _ in range(count)]
+        examined = count if search.limits is None else max(count, MAX_TRIES)
+        found = (search.space.sample(rng) for _ in range(examined))
+        return list(islice(_allowed(search, found), count)) or [search.genotype()]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

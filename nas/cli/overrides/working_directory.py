@@ -25,6 +25,7 @@ NAMES = (
     "default_root_dir",
     "supernet_dir",
     "subset_file",
+    "latency_table",
 )
 """Last parts of keys whose value is a path, in any part of the configuration."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import random
 from pathlib import Path
 from unittest import mock
@@ -11,8 +12,8 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from nas.blackbox.ask_tell import AskTellLoop
-from nas.blackbox.pareto.search import ParetoSearch
+from nas.blackbox.ask_tell import AskTellLoop, Query
+from nas.blackbox.pareto.search import ParetoSearch, TrueFront
 from nas.blackbox.strategies.nsga2 import Nsga2
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
@@ -65,6 +66,30 @@ def test_costs_are_those_of_the_network_that_will_be_trained() -> None:
     genotype = SPACE.from_index(77)
     assert search.objectives.of(genotype, 5.0) == (5.0, nas_bench_201_cost(genotype, SPACE.shape, 10, 4, 1)[1])
     assert search.genotype() == SPACE.sample(random.Random(0)), "random before the first query"
+
+
+def test_hypervolume_is_numbered_by_query() -> None:
+    search = ParetoSearch(SPACE, Nsga2, Formula, reference={"value": 0, "macs": 1e9})
+    for index, value in enumerate((math.nan, 5.0, math.nan, 7.0)):
+        search.loop.history.append(Query(SPACE.from_index(77 + index), value, 1.0))
+    macs = [nas_bench_201_cost(SPACE.from_index(index), SPACE.shape, 10)[1] for index in (78, 80)]
+    first = 5.0 * (1e9 - macs[0])
+    both = union_of_boxes(np.array([[-5.0, macs[0]], [-7.0, macs[1]]]), [0.0, 1e9])
+    assert search.hypervolumes(Formula()) == pytest.approx([0.0, first, first, both])
+
+
+KNOWN = TrueFront(np.array([[-90.0, 2e8], [-60.0, 1e7]]), [-10.0, 3e8])
+
+
+def test_a_reference_beyond_the_true_front_is_refused(tmp_path: Path) -> None:
+    with mock.patch.object(ParetoSearch, "true_front", lambda self, evaluator: KNOWN):
+        found = run("search", *COMMAND, *QUICK, "method.reference={value: 95}", f"hydra.run.dir={tmp_path}/r")
+    assert found.code == 1 and found.erred.count("\n") == 1
+    assert "method.reference={value: 95}: no genotype is better than it. Lower value, or raise" in found.erred
+    search = ParetoSearch(SPACE, Nsga2, Formula, reference={"value": 95})
+    search.loop.history.append(Query(SPACE.from_index(77), 80.0, 1.0))
+    with mock.patch.object(search, "true_front", lambda evaluator: KNOWN):
+        assert search.hypervolumes(Formula()) == [0.0]
 
 
 def test_interrupted_search_resumes_identically(tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ from nas.relaxations.uniform import Uniform, UniformWeights
 from nas.searches.base import Observation
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
+from nas.spaces.limits import Limit, Limits
 from nas.spaces.nas_bench_201.notation import CELL
 from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.network_cost import network_costs
 from tests.architecture.test_top_genotypes import worth
 from tests.support.search_tools import weight_step
 
@@ -52,6 +54,19 @@ def test_select_highest_scores_among_remaining_ops() -> None:
     assert totals == sorted(totals, reverse=True)
     rng = random.Random(0)
     assert max(total(space.sample(rng)) for _ in range(300)) <= totals[0] + 1e-5
+
+
+def test_uniform_samples_are_within_the_limits_or_else_the_derived_genotype(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = NasBench201(SHAPE, 10, channels=2, cells_per_stage=1)
+    macs = network_costs(space)[1]
+    costs = sorted(map(macs, (space.sample(random.Random(seed)) for seed in range(9))))
+    search = searching(space, UniformWeights)
+    search.use_limits(Limits(space, [Limit(macs, costs[4])]), 0.01)
+    found = SelectBest().candidates(search, 6)
+    assert len(found) == 6 and all(macs(one) <= costs[4] for one in found)
+    monkeypatch.setattr("nas.callbacks.selection.select_best.MAX_TRIES", 20)
+    search.use_limits(Limits(space, [Limit(macs, min(map(macs, map(space.from_index, range(15_625)))))]), 0.01)
+    assert SelectBest().candidates(search, 6) == [search.genotype()]
 
 
 class Tried:

@@ -43,6 +43,7 @@ def test_make_paths_absolute_changes_paths_alone(tmp_path: Path, monkeypatch: py
         "paths": {"data": "data", "benchmark": "${.data}", "output": "~/out"},
         "dataset": {"root": "${paths.data}", "split": 0.5, "subset": "lists/mine.txt", "label": "lists/none.txt"},
         "evaluator": {"supernet_dir": "gdas"},
+        "budget": {"latency_table": "table.json", "macs": None},
         "parts": [{"save_dir": "new"}, "lists/mine.txt", "/lists/mine.txt"],
     }
     cfg = OmegaConf.create(before)
@@ -55,6 +56,7 @@ def test_make_paths_absolute_changes_paths_alone(tmp_path: Path, monkeypatch: py
         "paths": {"data": f"{tmp_path}/data", "benchmark": "${.data}", "output": os.path.expanduser("~/out")},
         "dataset": {**before["dataset"], "subset": f"{tmp_path}/lists/mine.txt"},
         "evaluator": {"supernet_dir": f"{tmp_path}/gdas"},
+        "budget": {"latency_table": f"{tmp_path}/table.json", "macs": None},
         "parts": [{"save_dir": f"{tmp_path}/new"}, f"{tmp_path}/lists/mine.txt", "/lists/mine.txt"],
     }
     assert OmegaConf.to_container(cfg) == expected
