@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 
 from nas.utils.errors import NasError, TrialPruned
 
-MONITORED = ("val/accuracy", "val/perplexity", "test/accuracy", "test/perplexity")
-"""Metrics that are reported by default; the first one that is available."""
+MONITORED = ("val/accuracy", "val/perplexity", "test/accuracy", "test/perplexity", "query/best")
+"""Metrics that are reported by default; the first one that is available. The last one is of black-box searches."""
 
 
 class PruneTrial(pl.Callback):
@@ -18,7 +18,7 @@ class PruneTrial(pl.Callback):
 
     Args:
         report: function of the number of completed epochs and the value; it returns whether the trial is pruned.
-        monitor: metric to report; None is the validated accuracy or perplexity.
+        monitor: metric to report; None is the validated accuracy or perplexity, or the best value of the queries.
 
     Raises:
         TrialPruned: from the end of an epoch, on all ranks.
@@ -44,7 +44,7 @@ class PruneTrial(pl.Callback):
         logged = trainer.callback_metrics
         if self.monitor is None:
             return next((name for name in MONITORED if name in logged), None)
-        validated = [name for name in logged if name.startswith(("val/", "test/"))]
+        validated = [name for name in logged if name.startswith(("val/", "test/", "query/"))]
         if self.monitor not in logged and validated:
             raise NasError(
                 f"hydra.sweeper.monitor={self.monitor}: the run does not log it. It logs {', '.join(sorted(logged))}."

@@ -83,7 +83,9 @@ def read_options(cfg: DictConfig) -> StudyOptions:
         raise NasError(
             "hydra/sweeper/pruner: Optuna prunes trials of one objective only. Use hydra/sweeper/pruner=none."
         )
-    _check_monitor(options)
+    if options.prunes:
+        _check_epochs(cfg)
+        _check_monitor(options, _direction(cfg, RESULT))
     return options
 
 
@@ -123,9 +125,30 @@ def _direction(cfg: DictConfig, name: str) -> str:
     return "minimize" if lower else "maximize"
 
 
-def _check_monitor(options: StudyOptions) -> None:
-    """Raise NasError if the pruner would compare a metric in the wrong direction."""
-    if not options.prunes or options.monitor is None:
+def _check_epochs(cfg: DictConfig) -> None:
+    """Raise NasError for jobs without epochs, which no pruner could end."""
+    repetitions = (cfg.get("method") or {}).get("repetitions") or 1
+    if repetitions > 1 or cfg.mode not in ("search", "train"):
+        cause = f"method.repetitions={repetitions}" if repetitions > 1 else f"mode={cfg.mode}"
+        raise NasError(
+            f"hydra/sweeper/pruner: jobs with {cause} have no epochs after which they could be pruned. Use "
+            "hydra/sweeper/pruner=none."
+        )
+
+
+def _check_monitor(options: StudyOptions, usual: str) -> None:
+    """Raise NasError if the pruner would compare a metric in the wrong direction.
+
+    Args:
+        options: options with a pruner.
+        usual: direction of the result, which is the default metric.
+    """
+    if options.monitor is None:
+        if usual != options.directions[0]:
+            raise NasError(
+                f"hydra.sweeper.monitor=null: the pruner would {options.directions[0]} the result, as the objective "
+                f"{options.objectives[0]}. Set a metric of the same direction, or hydra/sweeper/pruner=none."
+            )
         return
     side = {"min": "minimize", "max": "maximize"}.get(str(direction_of(options.monitor)))
     if side is not None and side != options.directions[0]:

@@ -11,6 +11,7 @@ from nas.cli.main import prepare
 from nas.utils.errors import NasError
 
 INTERVAL = "method.arch_step.optimizer.lr=interval(1e-4,1e-2)"
+QUERIES = ("method=random_search", "proxy=params", "space.channels=interval(4,8)", "hydra/sweeper/pruner=median")
 
 
 def refused(tmp_path: Path, *arguments: str) -> str:
@@ -34,6 +35,9 @@ def refused(tmp_path: Path, *arguments: str) -> str:
         ([INTERVAL, "hydra.sweeper.storage=/tmp"], "is a directory"),
         ([INTERVAL, "hydra/sweeper/sampler=grid"], "is an interval"),
         ([INTERVAL, "hydra/sweeper/pruner=median", "hydra.sweeper.monitor=val/loss"], "would maximize it"),
+        ([INTERVAL, "hydra/sweeper/pruner=median", "hydra.sweeper.objective=macs"], "would minimize the result"),
+        ([*QUERIES, "method.repetitions=3"], "jobs with method.repetitions=3 have no epochs"),
+        ([*QUERIES, "seeds=[0,1]"], "seeds=[0,1]: -m runs one job for each seed"),
         (["method=darts,gdsa"], "did you mean 'gdas'"),
         (["hydra.sweeper.params={method.arch_stp.lr:'interval(0,1)'}"], "arch_stp"),
         (["method.arch_step.optimizer.lr=tag(x,interval(0,1))"], "the tag x is unknown"),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import optuna
 import pytest
 import yaml
 from optuna.pruners import NopPruner
@@ -23,7 +24,7 @@ from nas.cli.run_dir.job_record import JobRecord
 from nas.cli.study.options import RESULT, StudyOptions
 from nas.cli.study.results import write_results
 from nas.cli.study.search_space import SearchSpace
-from nas.cli.study.shared_study import SharedStudy
+from nas.cli.study.shared_study import SharedStudy, open_storage
 from nas.cli.study.sweep import Jobs, StudySweep
 from nas.cli.study.trial_state import name_of
 from nas.utils.directory_lock import DirectoryLock
@@ -200,6 +201,22 @@ def test_trials_are_pruned_by_their_epochs(tmp_path: Path) -> None:
         assert (int(row["epochs"]) < 3 or not pruned) and bool(job["pruned"]) == pruned == (not job["val_accuracy"])
         assert (tmp_path / row["trial"] / "summary.json").exists() is not pruned
     assert "best           result" in found.said and not list(tmp_path.glob("*/failure.txt"))
+
+
+def test_epochs_of_a_black_box_search_are_reported(tmp_path: Path) -> None:
+    search = [
+        *SEARCH[:-1],
+        "method=random_search",
+        "proxy=params",
+        "method.budget={queries:4}",
+        "~callbacks.cell_plots",
+    ]
+    study = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/pruner=median", "hydra.sweeper.n_trials=1", "seed=0,1"]
+    run("search", *search, *study, f"hydra.sweep.dir={tmp_path}").succeeded()
+    (trial,) = optuna.load_study(study_name=None, storage=open_storage(tmp_path / "study.log")).trials
+    history = [json.loads(line) for line in (tmp_path / "0" / "history.jsonl").read_text().splitlines()]
+    assert len(history) > 1
+    assert trial.intermediate_values == {row["epoch"] + 1: pytest.approx(row["query/best"]) for row in history}
 
 
 def start(tmp_path: Path, name: str, trials: int) -> subprocess.Popen[bytes]:
