@@ -16,7 +16,8 @@ from hydra.types import RunMode
 from nas.cli.errors import log_error
 from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
 from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint, seed_directories
-from nas.cli.run_dir.requeue import requeue_job
+from nas.cli.run_dir.ranks import ADDED_OVERRIDES
+from nas.cli.run_dir.requeue import is_found_again, job_id, requeue_job
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -100,7 +101,7 @@ def _resume_arguments(output: Path) -> str:
 def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: Path) -> bool:
     """Return whether a limit or SIGUSR1 has stopped the run before its end, and log the command that resumes it.
 
-    A job of SLURM that SIGUSR1 has stopped is requeued.
+    A job of SLURM that SIGUSR1 has stopped is requeued if its command finds the directory of the run again.
 
     Raises:
         NasError: if it cannot be requeued.
@@ -116,7 +117,8 @@ def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: P
         return False
     if trainer.is_global_zero:
         line = f"{limit} stopped the run after {trainer.current_epoch} of {trainer.max_epochs} epochs"
-        job = requeue_job(_resume_arguments(output)) if signaled else None
+        requeued = signaled and is_found_again(ADDED_OVERRIDES)
+        job = requeue_job(_resume_arguments(output)) if requeued else None
         if job is not None:
             scratch = last_checkpoint(output) is None
             line += f". SLURM starts job {job} again, {'from scratch' if scratch else 'which resumes it'}."
@@ -124,6 +126,8 @@ def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: P
             line += f". There is no checkpoint: start from scratch{'' if signaled else ' with a larger limit'}."
         else:
             line += f". Resume with {_resume_arguments(output)}" + ("" if signaled else f" {limit}={NO_LIMIT[limit]}")
+        if signaled and not requeued and job_id() is not None:
+            line += f". Job {job_id()} is not requeued, because its directory has the time: set hydra.run.dir"
         log.info("unfinished     %s", line)
         if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
             Path(output, FAILURE_FILE).write_text(f"unfinished: {line}\n")  # for the table of the sweep

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from nas.cli.run_dir.launch import INTERACTIVE
+from nas.cli.run_dir.launch import INTERACTIVE, launch_name
 from nas.utils.errors import NasError, one_line
 
 PATIENCE = 60.0  # seconds that scontrol may take
+DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "paths.output")
 
 
 def job_id(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -18,6 +19,18 @@ def job_id(environment: Mapping[str, str] = os.environ) -> str | None:
         return None
     array, task = (environment.get(f"SLURM_ARRAY_{name}") for name in ("JOB_ID", "TASK_ID"))
     return environment.get("SLURM_JOB_ID") if array is None or task is None else f"{array}_{task}"
+
+
+def is_found_again(pinned: Sequence[str], environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the same command, started again by its launcher, uses the same directory.
+
+    Args:
+        pinned: overrides by which directories with a time in their names have been fixed.
+        environment: variables of the process.
+    """
+    name = launch_name(environment)
+    dated = [line for line in pinned if line.partition("=")[0] in DIRECTORIES]
+    return all(name is not None and name in line for line in dated)
 
 
 def requeue_job(resume: str, environment: Mapping[str, str] = os.environ) -> str | None:

@@ -66,6 +66,19 @@ def test_job_of_slurm_is_requeued_and_resumes(whole: Path, tmp_path: Path, monke
     assert_same_results(whole, tmp_path / "run")
 
 
+def test_job_whose_directory_has_the_time_is_not_requeued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command would start from scratch in another directory."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**install(tmp_path / "slurm"), "SLURM_JOB_ID": "77"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(StopOnSignal, "grace", 0.0)
+    stopped = run("search", *FOUR_STEPS, send("SIGUSR1", epoch=1, step=0))
+    stopped.succeeded()
+    (directory,) = (path.parent for path in tmp_path.rglob("checkpoints"))
+    assert f"Resume with ckpt_path={directory.relative_to(tmp_path)}" in stopped.said.replace(f"{tmp_path}/", "")
+    assert "Job 77 is not requeued" in stopped.said and not (tmp_path / "slurm" / "requeue-77").exists()
+
+
 @pytest.mark.slow
 def test_failed_requeue_names_the_resume_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "77")

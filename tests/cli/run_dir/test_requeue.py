@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.cli.run_dir.requeue import job_id, requeue_job
+from nas.cli.run_dir.requeue import is_found_again, job_id, requeue_job
 
 
 def test_id_of_a_job() -> None:
@@ -10,3 +10,11 @@ def test_id_of_a_job() -> None:
     assert job_id({"SLURM_JOB_ID": "9"}) == "9" and job_id(array) == "7_3"
     assert job_id({}) is job_id({"SLURM_JOB_ID": "9", "SLURM_JOB_NAME": "interactive"}) is None
     assert requeue_job("ckpt_path=x", {}) is None
+
+
+def test_directory_that_a_second_start_finds() -> None:
+    job = {"SLURM_JOB_ID": "9"}
+    assert is_found_again([], {}) and is_found_again(["hydra.run.dir='o/slurm-9'", "+hydra.job.env_set.A=1"], job)
+    assert not is_found_again(["hydra.run.dir=o/2026-01-01"], job)
+    assert not is_found_again(["hydra.run.dir=o/slurm-9", "paths.output=p/12-00"], job)
+    assert not is_found_again(["hydra.sweep.dir=o/slurm-9"], {}), "no launch with a name"
