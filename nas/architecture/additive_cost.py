@@ -94,11 +94,13 @@ def fit_additive_cost(
     return None if key is None else fit_additive_cost(cost, cells, notation)
 
 
-def approximate_additive_cost(cost: GenotypeCost, cells: Mapping[str, Cell], notation: str) -> AdditiveCost:
-    """Return the sum over links that is closest to a cost on random genotypes, in the sense of least squares."""
+def approximate_additive_cost(
+    cost: GenotypeCost, cells: Mapping[str, Cell], sample: Callable[[random.Random], Genotype]
+) -> AdditiveCost:
+    """Return the sum over links that is closest to a cost on sampled genotypes, in the sense of least squares."""
     rng = random.Random(0)
     count = PER_LINK * sum(len(cell.choices(e)) for cell in cells.values() for e in range(len(cell.edges)))
-    return _least_squares(cost, cells, [_sample(cells, notation, rng) for _ in range(count)], None)
+    return _least_squares(cost, cells, [sample(rng) for _ in range(count)], None)
 
 
 def _common_key(key: LinkKey | None) -> LinkKey:

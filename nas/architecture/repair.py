@@ -44,11 +44,14 @@ def repair(cells: Mapping[str, Cell], scores: Mapping[str, Tensor], notation: st
     return _genotype(cells, groups, state, notation)
 
 
-def cheapest(cells: Mapping[str, Cell], notation: str, cost: Callable[[Genotype], float]) -> Genotype:
-    """Return a genotype whose cost no change of a single node lowers."""
+def cheapest(
+    cells: Mapping[str, Cell], notation: str, cost: Callable[[Genotype], float], start: Genotype | None = None
+) -> Genotype:
+    """Return a genotype whose cost no change of a single node lowers, from a given one or the first of the cells."""
     scores = {name: torch.zeros(len(cell.edges), len(cell.ops)) for name, cell in cells.items()}
     groups = _groups(cells, scores)
-    state, lowest, improved = (0,) * len(groups), float("inf"), True
+    state = (0,) * len(groups) if start is None else _state(groups, start)
+    lowest, improved = float("inf"), True
     while improved:
         improved = False
         for other in [state, *(other for other, _ in _neighbors(groups, state))]:
@@ -59,6 +62,15 @@ def cheapest(cells: Mapping[str, Cell], notation: str, cost: Callable[[Genotype]
 
 def _groups(cells: Mapping[str, Cell], scores: Mapping[str, Tensor]) -> list[Group]:
     return [(name, choices) for name, cell in cells.items() for choices in node_choices(cell, scores[name])]
+
+
+def _state(groups: list[Group], genotype: Genotype) -> tuple[int, ...]:
+    """Return the positions of the choices of a genotype, 0 for a node whose links are no choice."""
+    links = {name: set(cell.links) for name, cell in genotype.cells.items()}
+    return tuple(
+        next((i for i, (_, choice) in enumerate(choices) if links[name].issuperset(choice)), 0)
+        for name, choices in groups
+    )
 
 
 def _neighbors(groups: list[Group], state: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -25,6 +25,8 @@ MAX_RANKED = 200
 """Genotypes that are examined in the order of their scores before one is repaired."""
 ROUNDING = 1e-6
 """Relative rounding error of a sum over links."""
+FEW = 32
+"""Sampled genotypes of a space that does not admit all genotypes of its cells."""
 MAX_TRIES = 10_000
 """Samples in a row that may exceed a limit."""
 
@@ -45,11 +47,15 @@ class Limits:
     Costs that are sums over links are known for all genotypes after a few counts, which makes the best genotype exact.
     Other costs are enumerated if the space is indexed (NAS-Bench-201, sizes of NATS-Bench). In other spaces,
     genotypes are examined in the order of their scores, and then the best one is changed node by node at the lowest
-    loss of score per saved cost.
+    loss of score per saved cost. In a space that does not admit all genotypes of its cells (NAS-Bench-101), this
+    starts from sampled genotypes, and no cost is treated as a sum.
 
     Args:
         space: search space.
         limits: the upper bounds, at least one.
+
+    Attributes:
+        feasible: a genotype within the limits.
 
     Raises:
         NasError: if no genotype is within the limits; the message names the lowest cost.
@@ -58,22 +64,30 @@ class Limits:
     def __init__(self, space: Space, limits: Sequence[Limit]) -> None:
         self.space = space
         self.limits = tuple(limits)
+        self.feasible = next(filter(self.allows, self._samples), None)
+        if self.feasible is None:
+            self._check_least()
+            self.feasible = self.best(self._no_scores()) or self._cheapest_allowed()
+        if self.feasible is None:
+            raise NasError(f"{' '.join(map(str, limits))}: no genotype of space={space.name} meets all. Increase one.")
+
+    def _check_least(self) -> None:
         for limit in self.limits:
             least, exact = self._least(limit)
             if limit.value < least * (1 - ROUNDING):
                 found = "has at least" if exact else "was found with fewer than"
                 genotypes = "every genotype" if exact else "no genotype"
                 raise NasError(
-                    f"{limit}: {genotypes} of space={space.name} {found} {_number(least)} {limit.cost.unit}. Increase "
-                    "it."
+                    f"{limit}: {genotypes} of space={self.space.name} {found} {_number(least)} {limit.cost.unit}. "
+                    "Increase it."
                 )
-        if self.best(self._no_scores()) is None:
-            raise NasError(f"{' '.join(map(str, limits))}: no genotype of space={space.name} meets all. Increase one.")
 
     @cached_property
     def fitted(self) -> tuple[AdditiveCost | None, ...]:
         """Each cost as a sum over links, None if it is no such sum."""
         space = self.space
+        if self._samples:
+            return (None,) * len(self.limits)
         return tuple(fit_additive_cost(one.cost, space.cells, space.notation, space.cost_key) for one in self.limits)
 
     @cached_property
@@ -85,15 +99,14 @@ class Limits:
     @cached_property
     def relaxed(self) -> tuple[AdditiveCost, ...]:
         """The costs as sums over links, approximately those that are no such sum."""
-        cells, notation = self.space.cells, self.space.notation
         return tuple(
-            approximate_additive_cost(limit.cost, cells, notation) if cost is None else cost
+            approximate_additive_cost(limit.cost, self.space.cells, self.space.sample) if cost is None else cost
             for limit, cost in zip(self.limits, self.fitted, strict=True)
         )
 
     def allows(self, genotype: Genotype) -> bool:
         """Return whether the space admits a genotype and all costs are within their limits."""
-        if not self.space.admits(genotype) or self._excess(genotype) > ROUNDING:
+        if self._excess(genotype) > ROUNDING:
             return False  # without counting the network, which takes much longer
         return all(limit.cost(genotype) <= limit.value for limit in self.limits)
 
@@ -108,7 +121,13 @@ class Limits:
             scores: [edges, ops] by cell type.
             cells: the cells with fewer candidates; None: those of the space.
         """
-        space, cells = self.space, self.space.cells if cells is None else cells
+        cells = self.space.cells if cells is None else cells
+        found = self._best(scores, cells)
+        known = self.feasible is not None and _is_within(self.feasible, cells)
+        return self.feasible if found is None and known else found
+
+    def _best(self, scores: Mapping[str, Tensor], cells: Mapping[str, Cell]) -> Genotype | None:
+        space = self.space
         if self.additive is not None:
             found = best_within(cells, scores, self.additive, [limit.value for limit in self.limits])
             return None if found is None else Genotype(space.notation, found)
@@ -162,7 +181,9 @@ class Limits:
         return [one for one in map(self.space.from_index, range(self.space.size or 0)) if self.allows(one)]
 
     def _excess(self, genotype: Genotype) -> float:
-        """Return the largest relative excess over a limit, at most ``ROUNDING`` within all limits."""
+        """Return the largest relative excess over a limit: infinite outside the space, tiny within all limits."""
+        if not self.space.admits(genotype):
+            return float("inf")
         found = -1.0
         for limit, fitted in zip(self.limits, self.fitted, strict=True):
             cost = limit.cost if fitted is None or not fitted.covers(genotype) else fitted
@@ -176,10 +197,40 @@ class Limits:
             return least_cost(space.cells, fitted), True
         if space.size is not None and space.size <= MAX_ENUMERATED:
             return min(map(limit.cost, map(space.from_index, range(space.size)))), True
-        return limit.cost(cheapest(space.cells, space.notation, limit.cost)), False
+        return limit.cost(self._cheapest(limit.cost)), False
+
+    @cached_property
+    def _samples(self) -> list[Genotype]:
+        """A few genotypes of a space that does not admit all genotypes of its cells, none of another space."""
+        rng, restricted = random.Random(0), type(self.space).admits is not Space.admits
+        return [self.space.sample(rng) for _ in range(FEW)] if restricted else []
+
+    def _cheapest(self, cost: Callable[[Genotype], float]) -> Genotype:
+        """Return a genotype of the space whose cost no change of a single node lowers."""
+        start = min(self._samples, key=cost, default=None)
+        return cheapest(
+            self.space.cells,
+            self.space.notation,
+            lambda genotype: cost(genotype) if self.space.admits(genotype) else float("inf"),
+            start,
+        )
+
+    def _cheapest_allowed(self) -> Genotype | None:
+        """Return the genotype of the least excess if it is within the limits."""
+        found = self._cheapest(self._excess)
+        return found if self.allows(found) else None
 
     def _no_scores(self) -> dict[str, Tensor]:
         return {name: torch.zeros(len(cell.edges), len(cell.ops)) for name, cell in self.space.cells.items()}
+
+
+def _is_within(genotype: Genotype, cells: Mapping[str, Cell]) -> bool:
+    """Return whether all links of a genotype are candidates of cells."""
+    return all(
+        link.op in cell.choices(cell.edges.index((link.source, link.target)))
+        for name, cell in cells.items()
+        for link in genotype.cells[name].links
+    )
 
 
 def _plain(value: float) -> Any:

@@ -44,7 +44,7 @@ def test_a_cost_of_pairs_of_links_is_no_sum() -> None:
 
     space, cost = SmallSpace(CHAIN), LinkCost(CHAIN, surplus=pairs)
     assert fit_additive_cost(cost, space.cells, space.notation) is None
-    near = approximate_additive_cost(cost, space.cells, space.notation)
+    near = approximate_additive_cost(cost, space.cells, space.sample)
     errors = [abs(near(genotype) - cost(genotype)) for genotype in all_genotypes(space)]
     assert 0 < sum(errors) / len(errors) < 10
 

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 import nas.choices
+from nas.architecture.cell import Genotype
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.limits import Limit, Limits
+from nas.spaces.nas_bench_101.space import NasBench101
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
 from nas.spaces.network_cost import network_costs
@@ -19,6 +21,7 @@ from nas.utils.errors import NasError
 from tests.spaces.test_network_cost import CASES, SHAPE
 from tests.support.choice_models import Net
 from tests.support.cost_tools import total_score
+from tests.support.query_tools import CHAIN, SmallSpace
 
 NB201 = NasBench201(SHAPE, 10)
 
@@ -97,6 +100,47 @@ def test_limits_that_exclude_each_other_are_refused() -> None:
     least = min(macs(NB201.from_index(index)) for index in range(0, 15_625, 5))
     with pytest.raises(NasError, match="budget.opposite=.*: no genotype of space=nas_bench_201 meets all"):
         Limits(NB201, [Limit(macs, least * 1.01), Limit(Opposite(), 1e9 - least * 2)])
+
+
+class Trap:
+    """A cost that is lowest without ops, and that no change of a single link of other ops lowers to it."""
+
+    name, unit = "trap", "units"
+
+    def __call__(self, genotype: Genotype) -> float:
+        ops = [link.op for link in genotype.cells["cell"].links]
+        return 1.0 if set(ops) == {"none"} else 5.0 + 2 * ops.count("a") ** 2
+
+
+def test_the_cheapest_genotype_is_the_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.spaces.limits.MAX_RANKED", 1)
+    space = SmallSpace(CHAIN)
+    space.size = None
+    limits = Limits(space, [Limit(Trap(), 2.0)])
+    scores = {"cell": torch.tensor([[0.0, 1.0, 2.0, 3.0]] * 3)}
+    found = limits.best(scores)
+    assert found is not None and limits.allows(found)
+    assert limits.best(scores, {"cell": CHAIN.masked([[False, True, True, False]] * 3)}) is None
+
+
+def test_limits_of_a_space_that_admits_few_of_its_cells() -> None:
+    space = NasBench101(SHAPE, 10)
+    parameters, macs = network_costs(space, channels=4, cells_per_stage=1)
+    sampled = [space.sample(random.Random(seed)) for seed in range(9)]
+    limits = Limits(space, [Limit(cost, sorted(map(cost, sampled))[4]) for cost in (parameters, macs)])
+    found = [limits.sample(random.Random(seed)) for seed in range(3)]
+    assert all(map(space.admits, found)) and all(map(limits.allows, found))
+    assert not all(map(limits.allows, sampled))
+    best = limits.best(scores_of(space))
+    assert best is not None and limits.allows(best)
+    pattern = r"^budget.parameters=10: no genotype of space=nas_bench_101 was found with fewer than (\d+) parameters"
+    with pytest.raises(NasError, match=pattern) as error:
+        Limits(space, [Limit(parameters, 10.0)])
+    least = float(str(error.value).split("fewer than ")[1].split()[0])
+    path = space.parse("ModelSpec(matrix=[[0, 1], [0, 0]], ops=['input', 'output'])")
+    assert least < min(*map(parameters, sampled), parameters(path))
+    tight = Limits(space, [Limit(parameters, least)])
+    assert tight.feasible is not None and tight.allows(tight.feasible) and parameters(tight.feasible) == least
 
 
 def test_sampling_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
