@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
-"""Exit code of a process that Ctrl-C or SIGTERM stopped."""
+"""Exit code of a process that Ctrl-C, SIGTERM or, outside of a fit, SIGUSR1 stopped."""
 
 NO_LIMIT = {"trainer.max_steps": "-1", "trainer.max_time": "null"}
 
@@ -39,24 +39,28 @@ def is_interrupt(stop: BaseException) -> bool:
     return False
 
 
-def interrupt_on_sigterm() -> None:
-    """Handle SIGTERM like Ctrl-C in the first process of a run, unless it has a handler already.
+def interrupt_on_signals() -> None:
+    """Handle SIGTERM and SIGUSR1 like Ctrl-C in the first process of a run, unless they have a handler already.
 
-    While a trainer fits, its own handler stops the run after the current step.
+    While a trainer fits in the main thread, its own handlers stop the run after the current step.
     """
     first, main = os.environ.get("LOCAL_RANK", "0") == "0", threading.current_thread() is threading.main_thread()
-    if not (first and main) or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if not (first and main):
         return
-    process = os.getpid()
+    process, usr1 = os.getpid(), getattr(signal, "SIGUSR1", None)
 
     def handle(number: int, frame: Any) -> None:
         if os.getpid() != process:  # a worker that has inherited the handler
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
-        elif signal.getsignal(signal.SIGTERM) is handle:  # otherwise the handler of the trainer has called this one
+            if number == usr1:  # SLURM sends it to all processes, and the first one ends the workers
+                return
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif signal.getsignal(number) is handle:  # otherwise the handler of the trainer has called this one
             raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, handle)
+    for number in (signal.SIGTERM, usr1):
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, handle)
 
 
 def end_with_parent(seconds: float = 1.0) -> None:

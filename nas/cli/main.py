@@ -25,7 +25,7 @@ from nas.cli.checks.seeds import check_seeds
 from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
 from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.interrupt import INTERRUPTED, end_with_parent, how_to_resume, interrupt_on_sigterm, is_interrupt
+from nas.cli.interrupt import INTERRUPTED, end_with_parent, how_to_resume, interrupt_on_signals, is_interrupt
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.launchers.options import check_launcher, prefer_own_launcher
@@ -54,7 +54,7 @@ def launch(main: Callable[[], Any], job: str) -> None:
     A mistake ends the process with one line on stderr and exit code 1, before Hydra writes anything. The directories of
     the run are locked until it ends.
     """
-    interrupt_on_sigterm()
+    interrupt_on_signals()
     raise_errors()
     try:
         with fast_imports():

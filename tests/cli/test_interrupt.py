@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,18 @@ def test_error_of_a_library_that_was_interrupted_is_an_interrupt(
     found = run("search", *SEARCH, *place)
     assert found.code == 130
     assert "error: interrupted before the first epoch ended" in found.erred and "NoneType" not in found.erred
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_signal_outside_of_a_fit_ends_with_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.Signals[name])
+    monkeypatch.setattr(nas.cli.main, "run_job", lambda cfg: os.kill(os.getpid(), signal.Signals[name]))
+    try:
+        signal.signal(signal.Signals[name], signal.SIG_DFL)
+        found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/r")
+    finally:
+        signal.signal(signal.Signals[name], before)
+    found.refused("interrupted before the first epoch ended", "Start from scratch", code=130)
 
 
 def test_process_ends_with_the_one_that_started_it(

@@ -82,7 +82,7 @@ def _undone(argv: list[str]) -> Iterator[None]:
     """Restore the process state that a run changes: environment, signals, loggers, generators."""
     root, state, raising = logging.getLogger(), torch.get_rng_state(), logging.raiseExceptions
     handlers, level = list(root.handlers), root.level
-    handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     environment = {**os.environ, "HYDRA_MAIN_MODULE": "__main__"}
     try:
         with (

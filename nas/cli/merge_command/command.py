@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from nas.cli.interrupt import INTERRUPTED, interrupt_on_sigterm
+from nas.cli.interrupt import INTERRUPTED, interrupt_on_signals
 from nas.cli.overrides.conf_dir import PACKAGE
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import FOLDER, config_file, saved_config, saved_overrides
@@ -36,7 +36,7 @@ DROPPED = ("ranking.shard", "paths.output")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_intermixed_args(sys.argv[1:] if arguments is None else arguments)
-    interrupt_on_sigterm()
+    interrupt_on_signals()
     try:
         overrides = [text for text in options.runs if "=" in text and not os.path.isdir(text)]
         runs = [Path(text) for text in options.runs if text not in overrides]

@@ -98,9 +98,17 @@ class FailSecond(pl.Callback):
 class Interrupt(pl.Callback):
     """Send the signal of Ctrl-C to this process in the second epoch."""
 
+    number = signal.SIGINT
+
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if trainer.current_epoch == 1 and trainer.datamodule.seed == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.number)
+
+
+class EndOfJob(Interrupt):
+    """Send the signal of SLURM before the end of a job."""
+
+    number = signal.SIGUSR1
 
 
 def add_callback(kind: type) -> str:
@@ -118,13 +126,14 @@ def test_a_failed_search_does_not_end_the_others(tmp_path: Path, monkeypatch: py
     torch.testing.assert_close(tensors(one), tensors(other), **CLOSE)
 
 
+@pytest.mark.parametrize("kind", [Interrupt, EndOfJob])
 def test_an_interrupt_keeps_the_complete_epochs_of_all_searches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: None)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     given = ["method=darts", *TINY]
-    found = run("search", *given, add_callback(Interrupt), "seeds=[0,1]", f"hydra.run.dir={tmp_path}")
+    found = run("search", *given, add_callback(kind), "seeds=[0,1]", f"hydra.run.dir={tmp_path}")
     found.refused("the last complete epochs are kept", f"ckpt_path={tmp_path / 'seed_0'} and", code=130)
     assert threading.active_count() < 10 and not any(t.name.startswith("seed=") for t in threading.enumerate())
     run("search", f"ckpt_path={tmp_path / 'seed_1'}", "~callbacks.bomb").succeeded()
