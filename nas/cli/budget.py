@@ -18,7 +18,7 @@ from nas.utils.errors import NasError
 
 
 def apply_budget(cfg: DictConfig, search: Search) -> None:
-    """Give a search the limits of the configuration of its run, if there are any.
+    """Apply the limits of the configuration to a search, if there are any.
 
     Raises:
         NasError: if no genotype is within the limits, or an option of the network is unknown.
@@ -28,7 +28,7 @@ def apply_budget(cfg: DictConfig, search: Search) -> None:
         return
     given = {name: cost for name, cost in _costs(options, search.space).items() if options.get(name) is not None}
     if options.multiplier_lr is None:
-        raise NasError("budget.multiplier_lr=null: it takes a number.")
+        raise NasError("budget.multiplier_lr=null: a number is required. Set budget.multiplier_lr=0.01.")
     if given:
         limits = Limits(search.space, [Limit(cost, float(options[name])) for name, cost in given.items()])
         search.use_limits(limits, float(options.multiplier_lr))
@@ -54,7 +54,7 @@ def _costs(options: DictConfig, space: Space) -> Mapping[str, GenotypeCost]:
     table, latency = options.get("latency_table"), options.get("latency_ms")
     if latency is not None and table is None:
         raise NasError(
-            f"budget.latency_ms={latency}: it needs a table. Run nas-search latency space={space.name}, and set "
+            f"budget.latency_ms={latency}: no latency table. Run nas-search latency space={space.name}, and set "
             "budget.latency_table=FILE."
         )
     if table is not None:

@@ -31,7 +31,7 @@ def latency_cost(space: Space, path: str | Path, network: Mapping[str, Any] | No
     for name, value in measured.items():
         if value != final[name]:
             raise NasError(
-                f"{OPTION}={path}: it is of networks with {name}={value}, and the budget is of networks with "
+                f"{OPTION}={path}: measured with {name}={value}, but budget.network has "
                 f"{name}={final[name]}. Set budget.network as in the table, or measure another table."
             )
     try:

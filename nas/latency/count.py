@@ -14,7 +14,7 @@ from nas.spaces.base import Network, Space
 
 
 class PartCounter:
-    """Counts the parts of the networks of a space.
+    """Counter of the parts of the networks of a space.
 
     Where a link determines its parts, as in cells and chains, they are found once per link. A further genotype of known
     links is counted without building its network. Equal pools that leave one node are counted once.

@@ -19,7 +19,7 @@ LEAST = 1e-12
 
 
 def within_limits(limits: Limits, genotype: Genotype, relaxation: Relaxation, masks: Masks) -> Genotype:
-    """Return a genotype itself if it is within all limits, else the best one that is.
+    """Return ``genotype`` if it is within all limits, otherwise the best genotype within them.
 
     The best one has the highest sum of logarithms of the relaxation's scores, those of edges included. Links of the
     given genotype count as certain, so that a genotype that a callback has selected changes as little as possible.

@@ -96,7 +96,7 @@ def test_latency_is_limited_by_a_table(tmp_path: Path) -> None:
     assert cost == {"value": pytest.approx(predictor(load_genotype(tmp_path / "found"))), "limit": limit}
     assert cost["value"] <= limit
     other = (*SEARCH, *given, f"hydra.run.dir={tmp_path}/other")
-    run("search", *other).refused("it is of networks with channels=4, and the budget is of networks with channels=16")
+    run("search", *other).refused("measured with channels=4, but budget.network has channels=16")
 
 
 def test_repetitions_state_the_budget(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_repetitions_state_the_budget(tmp_path: Path) -> None:
         (("budget.multiplier_lr=0",), "budget.multiplier_lr=0"),
         (("budget.macs=1e9", "budget.network={layers: 3}"), "budget.network.layers: the networks of space="),
         (("budget.latency=3",), "budget.latency"),
-        (("budget.latency_ms=3",), "budget.latency_ms=3: it needs a table. Run nas-search latency space=nas_bench_201"),
+        (("budget.latency_ms=3",), "budget.latency_ms=3: no latency table. Run nas-search latency space=nas_bench_201"),
         (("budget.latency_ms=3", "budget.latency_table=none.json"), "budget.latency_table=none.json: cannot be read"),
         (("mode=rank_proxies", "proxy=naswot", "budget.macs=1e9"), "mode=rank_proxies does not use budget.macs"),
     ],

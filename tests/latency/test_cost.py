@@ -29,10 +29,10 @@ def test_other_networks_are_refused(path: Path) -> None:
     with pytest.raises(NasError) as error:
         latency_cost(SPACE, path)
     assert str(error.value) == (
-        f"budget.latency_table={path}: it is of networks with channels=4, and the budget is of networks with "
-        "channels=16. Set budget.network as in the table, or measure another table."
+        f"budget.latency_table={path}: measured with channels=4, but budget.network has channels=16. "
+        "Set budget.network as in the table, or measure another table."
     )
-    with pytest.raises(NasError, match="cells_per_stage=1, and the budget is of networks with cells_per_stage=2"):
+    with pytest.raises(NasError, match="cells_per_stage=1, but budget.network has cells_per_stage=2"):
         latency_cost(SPACE, path, {**OPTIONS, "cells_per_stage": 2})
     with pytest.raises(NasError, match=r"budget\.latency_table=.*: measured with images \[3, 8, 8\]"):
         latency_cost(NasBench201((3, 16, 16), 4), path, OPTIONS)

@@ -206,7 +206,7 @@ class BenchmarkQuery(Evaluator):
 def _no_benchmark(notation: str) -> NasError:
     *others, last = BENCHMARKS
     return NasError(
-        f"evaluator=benchmark: space '{notation}' has no benchmark, only {', '.join(others)} and {last} have. Set "
+        f"evaluator=benchmark: space '{notation}' has no benchmark; {', '.join(others)} and {last} have one. Set "
         "evaluator=zero_cost, supernet or training."
     )
 

@@ -82,7 +82,7 @@ class ParetoSearch(BlackBoxSearch):
         network_options: Options of the final network whose costs count.
         latency_table: File of a latency table, for the objective ``latency_ms``.
         reference: Reference point of the hypervolume by objective. Others are the worst values of the space if a
-            tabular benchmark knows them, otherwise the worst values of the run plus a tenth of their range.
+            tabular benchmark contains them, otherwise the worst values of the run plus a tenth of their range.
         options: Further arguments of ``BlackBoxSearch``.
 
     Raises:
@@ -157,7 +157,7 @@ class ParetoSearch(BlackBoxSearch):
     def hypervolumes(self, evaluator: Evaluator, loop: AskTellLoop | None = None) -> list[float]:
         """Return the hypervolume after each query, an empty list if no query has finite objectives.
 
-        It is relative to that of the true front, if a tabular benchmark knows it.
+        It is relative to that of the true front, if a tabular benchmark contains the space.
         """
         every = self._losses(loop)
         losses = np.array([row for row in every if row is not None])

@@ -1,4 +1,4 @@
-"""Properties of Hydra's launchers that decide how a sweep composes with a trainer of several processes."""
+"""Properties of Hydra's launchers: whether a sweep can have trainers with several processes."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _refuse_nested_ddp(cfg: Any, environment: Mapping[str, str]) -> None:
         return
     reason = "a trainer of several processes would start the sweep again in each of them"
     if "hydra" in cfg and launcher_properties(cfg).parallel:
-        reason = "the launcher runs each of several jobs at a time in one process, and the trainer of a job has several"
+        reason = "the launcher starts one process per parallel job, but the trainer of a job needs several"
     raise NasError(
         f"-m: {reason}. Run the jobs one by one without -m (for s in 0 1 2; do {program('search')} seed=$s "
         "trainer=ddp; done), or use a launcher that starts the processes: hydra/launcher=submitit_slurm, "

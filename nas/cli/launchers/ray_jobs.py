@@ -156,7 +156,7 @@ class RayJobs:
 
 
 def _check_gpus(ray: Any, options: RayOptions) -> None:
-    """Raise NasError if Ray on this machine would wait for ever for the GPUs of a job."""
+    """Raise NasError if Ray on this machine would wait forever for the GPUs of a job."""
     available = ray.cluster_resources().get("GPU", 0)
     if options.address is None and options.gpus > available:
         raise NasError(

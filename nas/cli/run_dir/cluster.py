@@ -30,7 +30,7 @@ def cluster_plugins(given: Sequence[Any]) -> list[ClusterEnvironment]:
 
 
 def join_ranks(trainer: pl.Trainer, cfg: DictConfig, names: Mapping[str, str]) -> None:
-    """Connect the ranks of a launcher, and compare the options that decide the course of their run.
+    """Connect the ranks of a launcher, and check that the options of their run are equal.
 
     Processes that Lightning starts have the same command line, and do not exist before the fit.
 

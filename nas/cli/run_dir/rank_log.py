@@ -1,4 +1,4 @@
-"""Log of a further rank: warnings alone, in a file of its own."""
+"""Log of ranks other than the first: warnings only, in a separate file."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _distribution(values: SweptValues) -> BaseDistribution:
         return CategoricalDistribution(values.texts)
     (low, high), log = values.bounds, LOG in values.tags
     if log and low <= 0:
-        raise NasError(f"{values.key}: a logarithmic scale begins above 0, and the lowest value is {low}.")
+        raise NasError(f"{values.key}: a logarithmic scale needs values above 0, found {low}. Increase it.")
     whole = isinstance(low, int) and isinstance(high, int)
     if log and values.step not in (None, 1):
         raise NasError(f"{values.key}: a range on a logarithmic scale has no step. Use tag(log, interval(A, B)).")

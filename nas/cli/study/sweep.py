@@ -185,7 +185,7 @@ class StudySweep:
         if missing is not None:
             self._fail(trial, f"no {missing}")
             names = ", ".join(sorted(name for name, value in row.items() if _is_number(value)))
-            raise NasError(f"hydra.sweeper.objective={missing}: the summary of a job lacks it. Choose from {names}.")
+            raise NasError(f"hydra.sweeper.objective={missing}: summary.json does not contain it. Use one of {names}.")
         return {name: _to_float(value) for name, value in found.items()}
 
     def _fail(self, trial: int, failure: str) -> None:
@@ -194,7 +194,7 @@ class StudySweep:
         self._failed += 1
         self._told += 1
         if self._failed == self._told == FIRST_FAILURES:
-            raise NasError(f"hydra/sweeper=optuna: the first {FIRST_FAILURES} trials failed ({failure}).")
+            raise NasError(f"hydra/sweeper=optuna: the first {FIRST_FAILURES} trials failed ({failure}). Correct it.")
 
     def _records(self) -> Mapping[int, JobRecord]:
         return {record.number: record for record in read_records(self._jobs.directory)}

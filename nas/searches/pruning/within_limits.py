@@ -32,5 +32,5 @@ def keeps_within(limits: Limits | None, alive: Alive) -> Keeps:
 
     if not keeps([]):
         bounds = " ".join(map(str, limits.limits))
-        raise NasError(f"{bounds}: no genotype without the op none is within it, and te_nas never chooses none.")
+        raise NasError(f"{bounds}: te_nas never selects the op none, and all other genotypes exceed it. Increase it.")
     return keeps

@@ -75,7 +75,7 @@ def test_launcher_decides_about_a_sweep_of_several_processes(tmp_path: Path) -> 
     assert sweep(two, launcher, "hydra.launcher.tasks_per_node=2", cwd=tmp_path)
     for options, phrases in (
         ([two], ["would start the sweep again", "submitit_slurm", "extras.launcher.starts_ranks=true"]),
-        ([two, "hydra/launcher=joblib"], ["the launcher runs each of several jobs at a time in one process"]),
+        ([two, "hydra/launcher=joblib"], ["the launcher starts one process per parallel job"]),
         ([two, launcher], ["hydra.launcher.tasks_per_node=1", "Set hydra.launcher.tasks_per_node=2."]),
         ([launcher, "hydra.launcher.tasks_per_node=2"], ["hydra.launcher.tasks_per_node=2", "trainer.devices=1"]),
     ):

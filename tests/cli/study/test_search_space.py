@@ -56,7 +56,7 @@ def test_grid_lists_all_values() -> None:
 @pytest.mark.parametrize(
     ("argument", "phrase"),
     [
-        ("x=tag(log, interval(0, 1))", "begins above 0"),
+        ("x=tag(log, interval(0, 1))", "needs values above 0, found 0"),
         ("x=tag(fast, interval(0, 1))", "the tag fast is unknown"),
         ("x=tag(log, choice(1, 2))", "the tag log is unknown here"),
         ("x=tag(log, range(1, 9, 2))", "has no step"),
