@@ -17,8 +17,14 @@ STUDY = yaml.safe_load((CONF / "hparams_search" / "nas_bench_201_study.yaml").re
 @pytest.mark.data
 def test_study_compares_all_methods(shared: Path, tmp_path: Path) -> None:
     """Six repetitions of each method, in this process instead of two workers."""
-    more = [f"paths.data={shared / 'data'}", "method.repetitions=6", "method.budget.seconds=1500", "executor=serial"]
-    said = succeeded(script("search", "-m", "hparams_search=nas_bench_201_study", *more, cwd=tmp_path))
+    params = {**STUDY, "executor": "serial", "method.repetitions": 6, "method.budget.seconds": 1500}
+    folder = tmp_path / "conf" / "hparams_search"
+    folder.mkdir(parents=True)
+    (folder / "small.yaml").write_text(
+        f"# @package _global_\n{yaml.safe_dump({'hydra': {'sweeper': {'params': params}}})}"
+    )
+    more = ["-cd", str(tmp_path / "conf"), "hparams_search=small", f"paths.data={shared / 'data'}"]
+    said = succeeded(script("search", "-m", *more, cwd=tmp_path))
     (comparison,) = tmp_path.rglob("comparison.csv")
     rows = list(csv.DictReader(comparison.open()))
     methods = [name.partition("/")[0] for name in STUDY["experiment"].split(",")]
