@@ -131,7 +131,7 @@ def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -
     below = children(process.pid)
     assert below
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-    assert process.wait(30) != 0 and process.stderr is not None
+    assert process.wait(60) != 0 and process.stderr is not None
     assert process.stderr.read().count("Traceback") == (1 if number == signal.SIGINT else 0), "workers are silent"
     assert wait_for(lambda: not any(Path(f"/proc/{pid}/stat").exists() for pid in below))
 

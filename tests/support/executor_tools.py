@@ -105,7 +105,7 @@ def _below(parents: dict[int, int], process: int) -> Iterator[int]:
             yield from _below(parents, child)
 
 
-def wait_for(condition: Any, seconds: float = 20.0) -> bool:
+def wait_for(condition: Any, seconds: float = 60.0) -> bool:
     """Wait until a condition holds; return whether it does."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
