@@ -109,7 +109,7 @@ def test_in_order_divides_failed_tasks(workers: type[SerialWorkers], tmp_path: P
     assert found == [(0, [0]), (1, [1]), (2, None), (3, [9]), (4, [16, 25])]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -> None:
     """Also if it is killed while a worker evaluates; Ctrl-C is sent to all processes of the group."""
     script = (
