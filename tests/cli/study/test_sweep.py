@@ -164,7 +164,7 @@ def test_unknown_objective_is_one_line(tmp_path: Path) -> None:
     more = {"objectives": ("mac",), "directions": ("minimize",)}
     with DirectoryLock(tmp_path, "sweep"):
         sweep, *_ = sweep_of(tmp_path, lambda number, x: {"summary": summary}, **more)
-        with pytest.raises(NasError, match="objective=mac: .* Choose from macs, val_accuracy"):
+        with pytest.raises(NasError, match="objective=mac: .* Use one of macs, val_accuracy"):
             sweep.run()
 
 
