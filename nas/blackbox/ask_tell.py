@@ -93,7 +93,7 @@ class Query(NamedTuple):
 
 
 class AskTellLoop:
-    """Run of a strategy.
+    """Ask-and-tell loop of a strategy.
 
     Several genotypes may be evaluated at the same time: ``ask`` returns them, and ``tell`` takes their results in any
     order. ``step`` does both for one genotype.
