@@ -62,6 +62,7 @@ NEUTRAL = (
 """Modules of callbacks that do not change the result of a run that has finished."""
 SHOWN = 10  # differences that are listed
 LONGEST = 40  # characters of a value
+ABSENT = "none"  # value of an option that a configuration does not have
 
 Options = dict[str, Any]
 
@@ -185,15 +186,19 @@ def _difference(key: str, ours: Options, theirs: Options) -> str:
     if key in ("dataset.mean", "dataset.std"):
         return "other normalization"
     key = key.removesuffix("._target_")
-    ours, theirs = ({key: part.get(key, part.get(f"{key}._target_"))} for part in (ours, theirs))
-    texts = [_text(part.get(key)) for part in (ours, theirs)]
-    if key == "trainer.limit_train_batches":
-        texts = ["all" if part.get(key) == 1.0 else text for part, text in zip((ours, theirs), texts, strict=True)]
+    values = [part.get(key, part.get(f"{key}._target_", ABSENT)) for part in (ours, theirs)]
+    if key in LABELS:
+        values = [ABSENT if value is None else value for value in values]
+    texts = ["all" if key == "trainer.limit_train_batches" and value == 1.0 else _text(value) for value in values]
     return f"{LABELS.get(key, key)} {texts[0]} ({texts[1]})"
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()  # as in a configuration
     if isinstance(value, float):
         return f"{value:g}"
     text = str(value)
-    return "none" if value is None else printable(text.rpartition(".")[2] if text.startswith("nas.") else text, LONGEST)
+    return printable(text.rpartition(".")[2] if text.startswith("nas.") else text, LONGEST)

@@ -17,6 +17,7 @@ from nas.callbacks.schedules.op_early_stopping import OpEarlyStopping, WatchedOp
 from nas.callbacks.schedules.p_darts import PDartsStages
 from nas.gradients.clipped import Clipped
 from nas.gradients.unrolled import Unrolled
+from nas.nn.edges.entangled import EntangledEdge
 from nas.nn.edges.mixed import MixedEdge
 from nas.relaxations.gumbel import Gumbel
 from nas.relaxations.softmax import Softmax
@@ -36,8 +37,9 @@ def build(callback: Any = None, relaxation: Any = Softmax, space: Any = None, **
     weights = WeightStep(
         partial(SGD, lr=0.1, momentum=0.9, weight_decay=0.1), decay_unsampled_weights=arch.pop("decays", False)
     )
+    edge = arch.pop("edge", MixedEdge)
     step = ArchStep(**{"optimizer": partial(torch.optim.Adam, lr=0.01), **arch})
-    return GradientSearch(space, relaxation, weights, step, MixedEdge, callbacks=[callback] if callback else [])
+    return GradientSearch(space, relaxation, weights, step, edge, callbacks=[callback] if callback else [])
 
 
 class Weights(pl.Callback):
@@ -153,6 +155,21 @@ def test_sampled_ops_alone_have_scores() -> None:
     search.observers.append(count)
     fitted(search, 8)
     assert callback.counts == expected and 0 < sum(expected) < 7 * 36
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_entangled_candidates_are_one_op() -> None:
+    """The shared kernel has a score if the largest candidate is executed, and is frozen for all candidates."""
+    callback, seen = OpEarlyStopping(window=1, threshold=10.0), Weights()
+    fitted(build(callback, edge=EntangledEdge), 5, seen)
+    assert len(callback.ops) == 18 and sorted(callback.frozen) == list(range(18))
+    names = {name for op in callback.ops for name in op.kernels}
+    assert all(".nor_conv_3x3." in name for name in names)
+    assert all(not torch.equal(seen.seen[0][name], seen.seen[1][name]) for name in names)
+    assert all(torch.equal(seen.seen[-2][name], seen.seen[-1][name]) for name in names)
+    sampled = OpEarlyStopping(window=100)
+    fitted(build(sampled, Gumbel, edge=EntangledEdge), 8)
+    assert 0 < sum(sampled.counts) < 7 * 18
 
 
 @pytest.mark.filterwarnings("ignore")

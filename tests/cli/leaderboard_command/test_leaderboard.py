@@ -116,12 +116,13 @@ def test_long_genotypes_are_compared_completely(small_training: Path, tmp_path: 
 EFFECTS = {
     "callbacks.skip_collapse": (
         {"_target_": "nas.callbacks.guards.collapse.SkipCollapse", "limit": 2, "stop": True},
-        "callbacks.skip_collapse.limit 2 (none); callbacks.skip_collapse.stop True (none)",
+        "callbacks.skip_collapse.limit 2 (none); callbacks.skip_collapse.stop true (none)",
     ),
     "callbacks.curvature": (
         {"_target_": "nas.callbacks.selection.early_stopping.HessianEigenvalue", "action": "stop"},
         "callbacks.curvature.action stop (none)",
     ),
+    "space.conv_bias": (False, "space.conv_bias false (null)"),
     "trainer.devices": (2, "devices 2 (1)"),
     "trainer.num_nodes": (2, "machines 2 (1)"),
     "callbacks.cpu_budget.minutes": (3, "CPU minutes 3 (none)"),
