@@ -144,6 +144,7 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.executors.futures.Futures": EXECUTORS,
     "nas.executors.processes.Processes": EXECUTORS,
     "nas.executors.ray_cluster.RayCluster": EXECUTORS,
+    "nas.blackbox.predictors.botorch_gp.BoTorchGaussianProcess": ("tests/blackbox/predictors/test_botorch_gp.py",),
     "nas.proxies.combined.Combined": ("tests/proxies/test_combined.py",),
     "nas.proxies.ranking.ranking.ProxyRanking": RANKINGS,
     "nas.proxies.ranking.report.RankingReport": RANKINGS,

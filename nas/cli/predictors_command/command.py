@@ -19,6 +19,7 @@ from nas.blackbox.features import Encoding, features_of
 from nas.blackbox.learning_curves import CurvePoint, curve_points
 from nas.blackbox.predictors.base import Predictor, Values
 from nas.blackbox.predictors.boosted_trees import BoostedTrees
+from nas.blackbox.predictors.botorch_gp import BoTorchGaussianProcess
 from nas.blackbox.predictors.gaussian_process import GaussianProcess
 from nas.blackbox.predictors.mlp_ensemble import MLPEnsemble
 from nas.blackbox.predictors.random_forest import RandomForest
@@ -39,8 +40,10 @@ PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "random_forest": RandomForest,
     "boosted_trees": BoostedTrees,
     "xgboost": partial(BoostedTrees, "xgboost"),
+    "botorch_gp": BoTorchGaussianProcess,
 }
-DEFAULT_PREDICTORS = [name for name in PREDICTORS if name != "xgboost"]
+EXTRAS = ("xgboost", "botorch_gp")
+DEFAULT_PREDICTORS = [name for name in PREDICTORS if name not in EXTRAS]
 TABLE, PICTURE = "predictors.csv", "predictors.png"
 DESCRIPTION = f"""Fit predictors to random architectures of a tabular benchmark, and write the rank correlation of their
 predictions with the accuracies of other architectures to {TABLE} and {PICTURE}. Predictors have their default options;
@@ -74,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--space", default="nas_bench_201", choices=list(SPACES), help="space (default: nas_bench_201)")
     add("--dataset", default="cifar10", choices=list(DATASETS), help="data set of the accuracies (default: cifar10)")
     add("--epochs", type=_count, default=12, help="length of the trainings (default: 12)")
-    names = f"{', '.join(PREDICTORS)} (default: all but xgboost)"
+    names = f"{', '.join(PREDICTORS)} (default: all but {' and '.join(EXTRAS)})"
     add("--predictors", nargs="+", default=DEFAULT_PREDICTORS, choices=list(PREDICTORS), metavar="NAME", help=names)
     add("--encodings", nargs="+", default=None, choices=encodings, help="default: all encodings of the space")
     add("--sizes", nargs="+", type=_count, default=[10, 20, 50, 100, 200, 400], metavar="N", help="numbers of samples")

@@ -1,0 +1,74 @@
+"""Gaussian process (BoTorch)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+
+from nas.blackbox.predictors.base import Prediction, Predictor, Values, standardize
+from nas.utils.errors import NasError, unknown
+
+Kernel = Literal["rbf", "matern", "hamming"]
+
+
+class BoTorchGaussianProcess(Predictor):
+    """Gaussian process with a length scale for each feature, as a SingleTaskGP of BoTorch.
+
+    The parameters maximize the posterior density. Their priors depend on the number of features (Hvarfner et al.,
+    Vanilla Bayesian Optimization Performs Great in High Dimensions, ICML 2024), except for those of ``hamming``.
+    Values are standardized.
+
+    Args:
+        kernel: ``rbf`` or ``matern`` (nu = 5/2) of the scaled Euclidean distance of the features, or ``hamming``, the
+            exponential of the mean of the scaled differences (0 or 1).
+
+    Raises:
+        NasError: If the kernel is unknown, or BoTorch is not installed.
+    """
+
+    def __init__(self, kernel: Kernel = "rbf") -> None:
+        if kernel not in get_args(Kernel):
+            raise unknown("predictor.kernel", kernel, get_args(Kernel))
+        try:
+            import botorch  # noqa: F401
+        except ImportError:
+            raise NasError(
+                "predictor=botorch_gp: BoTorch is not installed. Run pip install 'nas-compose[botorch]', or set "
+                "predictor=gaussian_process."
+            ) from None
+        self.kernel = kernel
+        self._model: Any = None
+        self._mean, self._std = 0.0, 1.0
+
+    def fit(self, features: Values, values: Values, seed: int) -> None:
+        from botorch.fit import fit_gpytorch_mll
+        from botorch.models import SingleTaskGP
+        from gpytorch.mlls import ExactMarginalLogLikelihood
+
+        scaled, self._mean, self._std = standardize(values)
+        x, y = torch.as_tensor(features, dtype=torch.float64), torch.as_tensor(scaled, dtype=torch.float64)
+        model = SingleTaskGP(x, y[:, None], covar_module=self._covariance(x.shape[1]), outcome_transform=None)
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a fit that has not converged is repeated from random parameters
+            torch.manual_seed(seed)
+            fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+        self._model = model
+
+    def _covariance(self, features: int) -> Any:
+        from botorch.models.kernels import CategoricalKernel
+        from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
+        from gpytorch.kernels import ScaleKernel
+
+        if self.kernel == "hamming":
+            return ScaleKernel(CategoricalKernel(ard_num_dims=features))
+        return get_covar_module_with_dim_scaled_prior(features, use_rbf_kernel=self.kernel == "rbf")
+
+    def predict(self, features: Values) -> Prediction:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a sample that is also predicted
+            found = self._model.posterior(torch.as_tensor(features, dtype=torch.float64))
+            mean, std = found.mean[:, 0].numpy(), np.sqrt(found.variance[:, 0].numpy())
+        return Prediction(self._mean + self._std * mean, self._std * std)
