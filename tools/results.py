@@ -34,6 +34,21 @@ Published figures and our own measurements, one table per space, data set and me
 
 The same data in Python: `nas.zoo.results.load_results()`.
 """
+STUDY = """## Comparison of black-box searches
+
+```
+nas-search -m hparams_search=nas_bench_201_study paths.data=DIR
+```
+
+500 repetitions of 12,000 simulated seconds on NAS-Bench-201, searched on CIFAR-10 (seeds 0 to 499). The table has the
+mean test accuracy of the found cells in %, and its standard deviation. The command takes 7 minutes on two cores
+([measurement](../BENCHMARKS.md#comparison-of-black-box-searches)).
+"""
+STUDY_PICTURE = """![Mean ranks of black-box searches on NAS-Bench-201](images/black_box_study.png)
+
+Mean ranks over the seeds, 1 is best. Bars connect methods whose ranks differ by less than Nemenyi's critical difference
+(5 %).
+"""
 SECTIONS = {
     "search": ("Searches", "Accuracy or perplexity, size and cost of what each method found."),
     "training": ("Trainings", "Accuracy or perplexity of given architectures, trained by the protocol of each table."),
@@ -48,6 +63,9 @@ Column = tuple[str, Callable[[Result], str]]
 def render(results: Sequence[Result], sources: Mapping[str, str]) -> str:
     """Render the whole page as Markdown."""
     parts = [HEAD]
+    study = _study(results)
+    if study:
+        parts += [STUDY, study, STUDY_PICTURE]
     for kind, (title, text) in SECTIONS.items():
         chosen = [result for result in results if result.kind == kind]
         parts += [f"## {title}\n", f"{text}\n"]
@@ -59,6 +77,26 @@ def render(results: Sequence[Result], sources: Mapping[str, str]) -> str:
     lines = (textwrap.fill(item, 116, subsequent_indent="  ", break_on_hyphens=False) for item in items)
     parts += ["## Sources\n", "\n".join(lines) + "\n"]
     return "\n".join(parts)
+
+
+def _study(results: Sequence[Result]) -> str:
+    """Render the test accuracies of experiments METHOD/nas_bench_201 with 500 repetitions, one row per method."""
+    found = {
+        (result.name, result.dataset): result.ours
+        for result in results
+        if result.ours is not None
+        and (result.space, result.metric.name, result.variant) == ("nas_bench_201", "test_accuracy", None)
+        and (result.ours.runs, result.ours.seeds) == (500, "0 to 499")
+    }
+    datasets = list(dict.fromkeys(dataset for _, dataset in found))
+    names = {name for name, _ in found if all((name, dataset) in found for dataset in datasets)}
+    order = sorted(names, key=lambda name: -found[name, datasets[0]].value)
+    lines = [["method", *(DATASETS.get(dataset, dataset) for dataset in datasets)]]
+    for name in order:
+        figures = (found[name, dataset] for dataset in datasets)
+        lines.append([_code(name), *(f"{figure.value} ± {figure.spread}" for figure in figures)])
+    rows = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([rows[0], "|" + len(lines[0]) * "---|", *rows[1:]]) + "\n" if order else ""
 
 
 def main(arguments: Sequence[str] | None = None, page: Path = PAGE) -> int:
