@@ -86,6 +86,8 @@ class Cell:
             in the relaxation.
         repeats: whether a node may choose two ops of the same edge (the NASNet-like space of AutoDL-Projects).
         excluded: (edge, op) entries that do not exist (S1 to S4).
+        fixed_inputs: whether every genotype has ``inputs`` links into each node, or all links if there are fewer edges
+            (NAS-Bench-1Shot1). Its edges compete even if each has a single op.
     """
 
     edges: tuple[tuple[int, int], ...]
@@ -95,6 +97,7 @@ class Cell:
     keeps_none: bool = False
     repeats: bool = False
     excluded: frozenset[tuple[int, str]] = field(default_factory=frozenset)
+    fixed_inputs: bool = False
 
     def allowed(self) -> Tensor:
         """Return the mask [edges, ops] (bool) of the entries that exist."""

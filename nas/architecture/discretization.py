@@ -19,7 +19,8 @@ def discretize(cell: Cell, scores: Tensor, edge_scores: Tensor | None = None) ->
     """Keep the strongest edges of each node, each with its best op; excluded entries are never chosen (DARTS).
 
     Each node keeps ``cell.inputs`` edges (None: all). The strength of an edge is the score of its best op. The links of
-    a node are sorted by strength if edges are selected, else by edge. Ties select the first row and the first column.
+    a node are sorted by strength if edges are selected, else (and with ``cell.fixed_inputs``) by edge. Ties select the
+    first row and the first column.
 
     Args:
         cell: the table.
@@ -35,6 +36,8 @@ def discretize(cell: Cell, scores: Tensor, edge_scores: Tensor | None = None) ->
             candidates += ranked if cell.repeats else ranked[:1]
         if cell.inputs is not None:
             candidates = sorted(candidates, key=lambda scored: -scored[0])[: cell.inputs]
+        if cell.fixed_inputs:
+            candidates.sort(key=lambda scored: scored[1])
         links += [Link(op, cell.edges[e][0], node) for _, e, op in candidates]
     return CellGenotype(tuple(links), cell.output)
 
@@ -101,7 +104,8 @@ def reachable_links(links: Iterable[Link], inputs: int = 2) -> list[Link]:
 def discretize_all_edges(cell: Cell, scores: Tensor, edge_scores: Tensor | None = None) -> CellGenotype:
     """Keep all edges, each with its strongest op, ``none`` included (SNAS, Xie et al., ICLR 2019).
 
-    Nodes of a recurrent cell, which read a single node, keep their strongest edge (``discretize``).
+    Nodes that read a single node (recurrent cells) or a fixed number of nodes keep their strongest edges
+    (``discretize``).
 
     If a genotype cannot contain ``none``, an edge that chose it has no link. A node without links is removed from the
     output, together with the links that read it, because they would carry zeros. If no link remains, the strongest link
@@ -110,7 +114,7 @@ def discretize_all_edges(cell: Cell, scores: Tensor, edge_scores: Tensor | None 
     """
     if cell.keeps_none:
         return discretize(replace(cell, inputs=None), scores, edge_scores)
-    if cell.inputs == 1:
+    if cell.inputs == 1 or cell.fixed_inputs:
         return discretize(cell, scores, edge_scores)
     table = _table(scores, edge_scores)
     nonzero = {source for source, _ in cell.edges} - set(cell.nodes)

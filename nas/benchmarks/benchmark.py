@@ -74,8 +74,8 @@ class Benchmark(Protocol):
     def check_space(self, space: Space) -> None:
         """Raise NasError if the benchmark does not contain all genotypes of a space."""
 
-    def best_accuracy(self, dataset: str, split: str, epochs: int) -> float | None:
-        """Return the highest accuracy of all architectures, averaged over seeds; None if it is unknown."""
+    def best_accuracy(self, dataset: str, split: str, epochs: int, space: Space | None = None) -> float | None:
+        """Return the highest accuracy of a space, or of all architectures, averaged over seeds; None if unknown."""
 
     def genotype(self, given: GivenGenotype) -> Genotype:
         """Return the genotype of a string, an index or a value. Raise NasError if it is none, or not stored."""
@@ -150,8 +150,13 @@ class TabularBenchmark(ABC):
             return np.arange(len(self))
         return np.array([self.row(genotype) for genotype in map(space.from_index, range(space.size or 0))])
 
-    def best_accuracy(self, dataset: str, split: str, epochs: int) -> float | None:
+    def best_accuracy(self, dataset: str, split: str, epochs: int, space: Space | None = None) -> float | None:
         column = self.accuracies(dataset, split, epochs, "mean")
+        if space is not None:
+            try:
+                column = column[self.rows(space)]
+            except NasError:
+                return None
         return None if np.isnan(column).all() else float(np.nanmax(column))
 
     def sample_accuracy(

@@ -11,7 +11,7 @@ from nas.benchmarks import checksum
 from nas.benchmarks.benchmark import Benchmark, TabularBenchmark
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES
 from nas.benchmarks.converted_table import ConvertedTable, notation_of
-from nas.benchmarks.descriptions import benchmark_directories
+from nas.benchmarks.descriptions import STORED_AS, benchmark_directories
 from nas.benchmarks.nas_bench_101.benchmark import NasBench101
 from nas.benchmarks.nas_bench_201_means import INDEX_AND_NAME, NasBench201Means
 from nas.benchmarks.nas_bench_301.benchmark import NasBench301
@@ -30,6 +30,7 @@ READERS: Mapping[str, Callable[[Path, pq.ParquetFile], Benchmark]] = {
 
 def find_file(root: str | Path, notation: str) -> Benchmark | None:
     """Implement ``nas.benchmarks.find_benchmark``."""
+    notation = STORED_AS.get(notation, notation)
     converted: list[Path] = []
     means: list[Path] = []
     for path in _candidate_files(root, notation):

@@ -102,7 +102,7 @@ class ParquetTable(TabularBenchmark):
         self._rows = {architecture: row for row, architecture in enumerate(self._architectures)}
         if len(self._rows) != len(self._architectures):
             raise NasError(f"benchmark: {path} is damaged: an architecture occurs more than once")
-        self._row_of_cell: dict[CellGenotype, int] = {}
+        self._row_of_cells: dict[tuple[str | CellGenotype, ...], int] = {}
         self._accuracies: dict[tuple[str, str, int, Seed], Values] = {}
         self._seconds: dict[tuple[str, int], Values] = {}
         self._latencies: dict[str, Values] = {}
@@ -176,11 +176,10 @@ class ParquetTable(TabularBenchmark):
     def row(self, genotype: GivenGenotype) -> int:
         if not isinstance(genotype, Genotype):
             genotype = self.genotype(genotype)
-        if genotype.space == self.notation and len(genotype.cells) == 1:
-            (cell,) = genotype.cells.values()
-            cached = self._row_of_cell.get(cell)
-            if cached is not None:
-                return cached
+        cells = (genotype.space, *genotype.cells.values())
+        cached = self._row_of_cells.get(cells)
+        if cached is not None:
+            return cached
         architecture = self.space.native(genotype)
         row = self._rows.get(architecture)
         if row is None:
@@ -188,7 +187,7 @@ class ParquetTable(TabularBenchmark):
                 f"benchmark: {native_string(genotype)} is not in {self.path}, which has {len(self):,} of the "
                 f"{self.space.size:,} architectures of {self.space.title}"
             )
-        self._row_of_cell[cell] = row
+        self._row_of_cells[cells] = row
         return row
 
     def architecture(self, row: int) -> str:

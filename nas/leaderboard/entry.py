@@ -9,6 +9,7 @@ Origin = Literal["published", "measured", "run"]
 SPACES = {
     "nas_bench_201": "NAS-Bench-201",
     "nas_bench_101": "NAS-Bench-101",
+    **{f"nas_bench_1shot1_{number}": f"NAS-Bench-1Shot1, subspace {number}" for number in (1, 2, 3)},
     "nats_size": "NATS-Bench size space",
     "darts": "DARTS space",
     "shufflenet": "ShuffleNet-like space",

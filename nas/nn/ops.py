@@ -80,6 +80,18 @@ class ReluConvNorm(nn.Module):
         return self.op(x)
 
 
+class ConvNormRelu(nn.Module):
+    """Convolution, batch norm, ReLU: an op of NAS-Bench-101. [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)]."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, options: OpOptions) -> None:
+        super().__init__()
+        conv = nn.Conv2d(channels, channels, kernel, stride, padding=kernel // 2, bias=options.bias)
+        self.op = nn.Sequential(conv, options.norm(channels), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)
+
+
 class SeparableConv(nn.Module):
     """ReLU, depthwise and pointwise convolution and batch norm, twice; the stride is in the first half.
 
@@ -234,11 +246,15 @@ def _factorized(kernel: int) -> OpBuilder:
     return lambda channels, stride, options: FactorizedConv(channels, kernel, stride, options)
 
 
+def _conv_norm_relu(kernel: int) -> OpBuilder:
+    return lambda channels, stride, options: ConvNormRelu(channels, kernel, stride, options)
+
+
 def _relu_conv(kernel: int) -> OpBuilder:
     return lambda channels, stride, options: ReluConvNorm(channels, channels, kernel, stride, options)
 
 
-LAYERED = (ReluConvNorm, SeparableConv, DilatedConv, FactorizedConv)
+LAYERED = (ReluConvNorm, ConvNormRelu, SeparableConv, DilatedConv, FactorizedConv)
 """Ops that consist of the layers in ``op``."""
 
 OPS: Mapping[str, OpBuilder] = {
@@ -255,5 +271,9 @@ OPS: Mapping[str, OpBuilder] = {
     "nor_conv_1x1": _relu_conv(1),
     "nor_conv_3x3": _relu_conv(3),
     "noise": lambda channels, stride, options: Noise(stride),
+    "conv3x3-bn-relu": _conv_norm_relu(3),
+    "conv1x1-bn-relu": _conv_norm_relu(1),
+    "maxpool3x3": _max_pool,
+    "connect": _skip,
 }
 """Builders of all ops except ``none``, which is never built."""

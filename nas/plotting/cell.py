@@ -20,6 +20,11 @@ from nas.plotting.graph_layout import Arrow, Box, Layout, Route, layered_layout
 from nas.plotting.op_colors import GRAY, op_color
 from nas.plotting.widths import widths_figure
 from nas.spaces.choices_notation import NOTATION as CHOICES
+from nas.spaces.nas_bench_1shot1 import notation as nas_bench_1shot1
+from nas.spaces.nas_bench_1shot1.notation import NOTATION as NAS_BENCH_1SHOT1
+from nas.spaces.nas_bench_101 import notation as nas_bench_101
+from nas.spaces.nas_bench_101.graph import prune
+from nas.spaces.nas_bench_101.notation import NOTATION as NAS_BENCH_101
 from nas.spaces.nats_size.notation import NOTATION as NATS_SIZE
 from nas.spaces.nats_size.notation import widths_of
 from nas.spaces.single_path.mobilenet_v2 import NOTATION as MOBILE
@@ -77,11 +82,20 @@ def _widths_figure(genotype: Genotype, title: str) -> Figure:
     return widths_figure(widths_of(genotype), title)
 
 
+def _vertices_figure(genotype: Genotype, title: str) -> Figure:
+    """Plot the vertices that are on a path from input to output, each as a pair of nodes around its op."""
+    one_shot = genotype.space == NAS_BENCH_1SHOT1
+    graph = nas_bench_1shot1.to_graph(genotype) if one_shot else nas_bench_101.to_graph(genotype)
+    return graph_figure(Genotype(genotype.space, {"cell": nas_bench_101.drawn_cell(prune(graph) or graph)}), title)
+
+
 FIGURES: Mapping[str, Callable[[Genotype, str], Figure]] = {
     NATS_SIZE: _widths_figure,
     MOBILE: chain_figure,
     SHUFFLENET: chain_figure,
     CHOICES: decisions_figure,
+    NAS_BENCH_101: _vertices_figure,
+    NAS_BENCH_1SHOT1: _vertices_figure,
 }
 """Figure of a genotype and a title, by the notation of its space; other spaces have ``graph_figure``."""
 

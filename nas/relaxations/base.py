@@ -36,6 +36,8 @@ class Relaxation(nn.Module, ABC):
 
     differentiable = True
     """True if alpha has a gradient through the sampled weights. Otherwise a reward trains alpha."""
+    selects_edges = False
+    """True if samples weight or select the edges into a node, and not only the ops of each edge."""
 
     def __init__(self, cells: Mapping[str, Cell], init_std: float = 1e-3, init_mean: float = 0.0) -> None:
         super().__init__()

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from nas.architecture.cell import Architecture, Cell
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation
+from nas.relaxations.binary_gates import GateRelaxation
 from nas.relaxations.distribution import Distribution
 from nas.relaxations.softmax import Softmax
+from nas.utils.errors import NasError
 
 
 class EdgeNormalized(Relaxation):
@@ -19,12 +21,15 @@ class EdgeNormalized(Relaxation):
 
     Each cell type has a parameter ``beta`` [edges]. Its softmax over the edges that end in the same node scales these
     edges. The architecture optimizer trains alpha and beta, and genotypes are derived from the product of both scores.
+    If every genotype has all edges into a node (``Cell.fixed_inputs``), these edges have weight 1.
 
     Args:
         cells: the search space.
         relaxation: builds the relaxation of the ops, whose alpha this relaxation shares.
         init_std: standard deviation of the initial beta.
     """
+
+    selects_edges = True
 
     def __init__(
         self,
@@ -36,15 +41,34 @@ class EdgeNormalized(Relaxation):
         self.ops = relaxation(cells)
         self.alpha = self.ops.alpha
         self.beta = nn.ParameterDict({name: init_std * torch.randn(len(c.edges)) for name, c in self.cells.items()})
+        self.differentiable = self.ops.differentiable
+
+    @property
+    def tau(self) -> float:
+        """Temperature of the relaxation of the ops."""
+        return self.ops.tau  # type: ignore[return-value]
+
+    @tau.setter
+    def tau(self, value: float) -> None:
+        self.ops.tau = value  # type: ignore[assignment]
 
     def sample(self, masks: Masks) -> Architecture:
-        return {name: row._replace(edge=self.edge_weights(name)) for name, row in self.ops.sample(masks).items()}
+        return self._weighted(self.ops.sample(masks))
+
+    def sample_for_weights(self, masks: Masks) -> Architecture:
+        """Sample the architecture of a weight step; one that selects its edges (SETN) has no edge weights."""
+        own = type(self.ops).sample_for_weights is not Relaxation.sample_for_weights
+        return self.ops.sample_for_weights(masks) if own else self.sample(masks)
+
+    def finish_step(self, masks: Masks) -> None:
+        self.ops.finish_step(masks)
 
     def edge_weights(self, name: str) -> Tensor:
         """Return the weights [edges] of a cell type. The weights of the edges into a node sum to 1."""
         cell = self.cells[name]
         parts = self.beta[name].split([len(cell.into(node)) for node in cell.nodes])
-        return torch.cat([part.softmax(dim=0) for part in parts])
+        fixed = cell.inputs if cell.fixed_inputs and cell.inputs is not None else 0
+        return torch.cat([torch.ones_like(part) if len(part) <= fixed else part.softmax(dim=0) for part in parts])
 
     def penalty(self) -> Tensor | float:
         return self.ops.penalty()
@@ -58,3 +82,23 @@ class EdgeNormalized(Relaxation):
 
     def edge_scores(self, masks: Masks) -> dict[str, Tensor | None]:
         return {name: self.edge_weights(name).detach() for name in self.alpha}
+
+    def _weighted(self, sampled: Architecture) -> Architecture:
+        return {name: row._replace(edge=self.edge_weights(name)) for name, row in sampled.items()}
+
+
+def with_edge_weights(cells: Mapping[str, Cell], build: Callable[[Mapping[str, Cell]], Relaxation]) -> Relaxation:
+    """Build a relaxation. If edges of ``cells`` compete by weights that it does not have, add edge weights.
+
+    Raises:
+        NasError: if the relaxation has binary gates, which edge weights do not have.
+    """
+    relaxation = build(cells)
+    if relaxation.selects_edges or not any(cell.fixed_inputs for cell in cells.values()):
+        return relaxation
+    if isinstance(relaxation, GateRelaxation):
+        raise NasError(
+            "method.relaxation=GateRelaxation: the vertices of this space choose their parents by edge weights, which "
+            "BinaryGates do not train. Use method=darts or gdas."
+        )
+    return EdgeNormalized(cells, lambda cells: relaxation)

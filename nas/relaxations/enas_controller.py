@@ -57,6 +57,8 @@ class Controller(Relaxation):
         spread: bound of the uniform initialization of all parameters that the reference code initializes.
     """
 
+    selects_edges = True
+
     def __init__(
         self,
         cells: Mapping[str, Cell],

@@ -35,6 +35,8 @@ class Topology(Relaxation):
         NasError: if the nodes of a cell keep all their edges, so that there are no pairs to select.
     """
 
+    selects_edges = True
+
     def __init__(
         self,
         cells: Mapping[str, Cell],

@@ -19,6 +19,8 @@ class Uniform(Relaxation):
     edges are sampled too.
     """
 
+    selects_edges = True
+
     def __init__(self, cells: Mapping[str, Cell]) -> None:
         super().__init__(cells, init_std=0.0)
         self.requires_grad_(False)

@@ -20,6 +20,7 @@ from nas.nn.param_groups import parameter_groups
 from nas.objectives.budget_penalty import BudgetPenalty
 from nas.objectives.task_of import task_of
 from nas.relaxations.base import Discretization, Relaxation
+from nas.relaxations.edge_normalized import with_edge_weights
 from nas.searches import compatibility
 from nas.searches.arch_step import ArchForward, ArchStep
 from nas.searches.base import SupernetSearch
@@ -94,7 +95,7 @@ class GradientSearch(SupernetSearch):
         super().__init__(space, name, edge)
         self.task = task_of(space, label_smoothing)
         self.weight_step, self.arch_step = weight_step, ArchStep() if arch_step is None else arch_step
-        self.relaxation = relaxation(space.cells)
+        self.relaxation = with_edge_weights(space.cells, relaxation)
         self.relaxation.prepare(space.notation, space.macs if space.has_macs_table else None)
         compatibility.check_arch_step(self.relaxation, self.arch_step, self.task)
         compatibility.check_parts(self.relaxation, self.arch_step, weight_step, edge, step_order)

@@ -10,6 +10,7 @@ from nas.spaces import choices_notation, generic_notation
 from nas.spaces.darts import notation as darts
 from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
 from nas.spaces.genotype_values import genotype_of_value
+from nas.spaces.nas_bench_1shot1 import notation as nas_bench_1shot1
 from nas.spaces.nas_bench_101 import notation as nas_bench_101
 from nas.spaces.nas_bench_201 import notation as nas_bench_201
 from nas.spaces.nats_size import notation as nats_size
@@ -22,6 +23,7 @@ FORMATTERS: Mapping[str, Callable[[Genotype], str]] = {
     space.NOTATION: space.native
     for space in (
         nas_bench_101,
+        nas_bench_1shot1,
         nas_bench_201,
         darts,
         recurrent,
@@ -37,6 +39,7 @@ PARSERS: Mapping[re.Pattern[str], Callable[[str], Genotype]] = {
     re.compile(r"Genotype\(\s*(?:recurrent|concat)\s*="): recurrent.parse,
     re.compile(r"Genotype\("): darts.parse,
     re.compile(r"ModelSpec\("): nas_bench_101.parse,
+    nas_bench_1shot1.PATTERN: nas_bench_1shot1.parse,
     re.compile(f"(?:{nats_size.PATTERN.pattern})$"): nats_size.parse,
     re.compile(f"{mobilenet_v2.NOTATION}:"): mobilenet_v2.parse,
     re.compile(f"{shufflenet_v2.NOTATION}:"): shufflenet_v2.parse,

@@ -10,6 +10,7 @@ from nas.spaces import choices_notation
 from nas.spaces.base import Shape, Space
 from nas.spaces.darts.notation import DARTS_OPS, NODES
 from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_1shot1.space import NasBench1Shot1
 from nas.spaces.nas_bench_101.space import NasBench101
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.notation import WIDTHS, widths_of
@@ -59,6 +60,7 @@ def _recurrent(genotype: Genotype, shape: Shape, classes: int) -> Space:
 SPACES: Mapping[str, Callable[[Genotype, Shape, int], Space]] = {
     Darts.notation: _darts,
     NasBench101.notation: lambda genotype, shape, classes: NasBench101(shape, classes),
+    NasBench1Shot1.notation: NasBench1Shot1.of_genotype,
     NasBench201.notation: lambda genotype, shape, classes: NasBench201(shape, classes),
     NatsSize.notation: _nats_size,
     Recurrent.notation: _recurrent,

@@ -7,9 +7,10 @@ from functools import partial
 import pytest
 import torch
 
-from nas.architecture.cell import Cell, CellGenotype
-from nas.architecture.discretization import discretize, discretize_with_max_skips
+from nas.architecture.cell import Cell, CellGenotype, Link
+from nas.architecture.discretization import discretize, discretize_all_edges, discretize_with_max_skips
 from nas.nn.edges.skip_dropout import DroppedSkip
+from nas.relaxations.base import Discretization
 from nas.spaces.darts.notation import DARTS_OPS, EDGES, NODES
 from nas.spaces.darts.space import Darts
 from tests.callbacks.schedules.test_stages import tiny
@@ -86,3 +87,11 @@ def test_discretize_sorts_edges_by_strength_and_equal_ones_by_row() -> None:
     assert discretize(CELL, scores).links[-2:] == (("conv", 3, 5), ("conv", 4, 5))
     scores[into_last[1], 3] = 0.6
     assert discretize(CELL, scores).links[-2:] == (("pool", 1, 5), ("conv", 3, 5))
+
+
+@pytest.mark.parametrize("rule", [discretize, discretize_all_edges])
+def test_nodes_of_fixed_inputs_keep_the_strongest_edges_in_the_order_of_the_table(rule: Discretization) -> None:
+    cell = Cell(((0, 3), (1, 3), (2, 3), (3, 4)), ("connect", "conv"), (4,), 2, fixed_inputs=True)
+    scores = torch.tensor([[0.2, 0.1], [0.1, 0.1], [0.9, 0.3], [0.1, 0.7]])
+    found = rule(cell, scores, None)
+    assert found.links == (Link("connect", 0, 3), Link("connect", 2, 3), Link("conv", 3, 4))

@@ -25,6 +25,7 @@ CONF = ROOT / "conf"
 SIZED = ("mask_gumbel", "mask_rl", "tas")  # methods for widths of layers
 S1_TO_S4 = ("", "_s1", "_s2", "_s3", "_s4")
 CHAINS = ("mobile", "shufflenet")
+ONE_SHOT = ("nas_bench_1shot1_1", "nas_bench_1shot1_2", "nas_bench_1shot1_3")
 BLACK_BOX_SPACES = ("nas_bench_101",)  # spaces without a supernet
 QUERYING = {
     "bananas",
@@ -83,6 +84,16 @@ REFUSED = {
     ("lora_darts", "recurrent"): "LowRankAdaptation",
     ("dots", "recurrent"): "cannot be deepened or restricted",
     **{(m, "recurrent"): "method.arch_step.resource=null" for m in ("snas", "dsnas")},
+    **{("noisy_darts", s): "skip_connect" for s in ONE_SHOT},
+    **{("gdas_frc", s): "fixed_reduction" for s in ONE_SHOT},
+    **{("drnas_progressive", s): "ops per edge" for s in ONE_SHOT},
+    **{(m, s): "cannot be deepened" for m in ("dots", "p_darts") for s in ONE_SHOT},
+    **{("te_nas", s): "thin networks" for s in ONE_SHOT},
+    **{("fair_darts", s): "fixed number of parents" for s in ONE_SHOT},
+    **{("lambda_darts", s): "alignment" for s in ONE_SHOT},
+    **{("gm_nas", s): "SplitEdges: cells=" for s in ONE_SHOT},
+    **{("proxyless", s): "BinaryGates do not train" for s in ONE_SHOT},
+    **{(m, s): "mix" for m in SIZED for s in ONE_SHOT},
     **{(m, "recurrent"): "zero-cost proxies are defined on images" for m in sorted(QUERYING)},
 }
 """Incompatible pairs of a method and a space, and a part of the error message."""

@@ -52,7 +52,7 @@ def metrics(name: str, epochs: int, repeat: int) -> bytes:
 def record(content: bytes) -> bytes:
     """Return a TFRecord."""
     head = struct.pack("<Q", len(content))
-    return head + struct.pack("<I", masked_checksum(head)) + content + struct.pack("<I", 0)
+    return head + struct.pack("<I", masked_checksum(head)) + content + struct.pack("<I", masked_checksum(content))
 
 
 def write_file(path: Path, graphs: Iterable[Graph], epochs: Iterable[int] = EPOCHS) -> list[str]:

@@ -67,6 +67,7 @@ from nas.relaxations.softmax import Softmax
 from nas.relaxations.uniform import UniformWeights
 from nas.relaxations.uniform_macs import UniformMacs
 from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_1shot1.space import NasBench1Shot1
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
 from nas.spaces.recurrent.space import Recurrent
@@ -403,6 +404,14 @@ PARTS: dict[str, Sequence[Options]] = {
     ],
     "nas.architecture.discretization.discretize_with_max_skips": [
         Options(discretizations(discretize_with_max_skips), {}, {"max_skips": 0, "op": "sep_conv_3x3"}, str)
+    ],
+    "nas.spaces.nas_bench_1shot1.space.NasBench1Shot1": [
+        Options(
+            partial(NasBench1Shot1, (3, 8, 8), 10),
+            {"channels": 4, "cells_per_stage": 1},
+            {"subspace": 2, "channels": 6, "cells_per_stage": 2, "affine": False, "track_statistics": False},
+            see.supernet,
+        )
     ],
     "nas.spaces.nas_bench_201.space.NasBench201": [
         Options(

@@ -27,9 +27,12 @@ from nas.benchmarks.nas_bench_101.convert import (
 )
 from nas.benchmarks.parquet_table import ParquetTable, StoredColumns
 from nas.spaces.base import Space
-from nas.spaces.nas_bench_101.graph import find_problem, graph_hash, prune
+from nas.spaces.nas_bench_1shot1 import notation as nas_bench_1shot1
+from nas.spaces.nas_bench_1shot1.space import NasBench1Shot1
+from nas.spaces.nas_bench_1shot1.subspaces import distinct_hashes
+from nas.spaces.nas_bench_101.graph import MAX_EDGES, MAX_VERTICES, find_problem, graph_hash, prune
 from nas.spaces.nas_bench_101.notation import NOTATION, format_graph, to_graph
-from nas.spaces.nas_bench_101.space import NasBench101 as NasBench101Space
+from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
 
 DATASET = "cifar10"
@@ -45,15 +48,20 @@ class _Cells:
 
     def native(self, genotype: Genotype) -> bytes:
         """Return the hash of a genotype. Raise NasError if it is not of the space."""
-        graph = to_graph(genotype)
+        graph = (
+            nas_bench_1shot1.to_graph(genotype) if genotype.space == nas_bench_1shot1.NOTATION else to_graph(genotype)
+        )
         pruned, problem = prune(graph), find_problem(graph)
         if pruned is None or problem is not None:
-            raise NasError(f"benchmark: {format_graph(graph)} is not in NAS-Bench-101: {problem}")
+            raise NasError(
+                f"benchmark: {format_graph(graph)} is not in NAS-Bench-101: {problem}. Use a cell whose input and "
+                f"output are connected, with at most {MAX_VERTICES} vertices and {MAX_EDGES} edges."
+            )
         return bytes.fromhex(graph_hash(pruned))
 
     def params_and_macs(self, genotype: Genotype, dataset: str) -> tuple[int, int]:
         """Return parameters and multiply-adds of the benchmark's network."""
-        return NasBench101Space((3, 32, 32), 10).count(genotype)
+        return space_of(genotype, (3, 32, 32), 10).count(genotype)
 
 
 class NasBench101(ParquetTable):
@@ -71,6 +79,7 @@ class NasBench101(ParquetTable):
             raise NasError(f"benchmark: {path} is of another version than {VERSION}. Convert the benchmark again.")
         super().__init__(path, file, _Cells(), _stored_columns(file.schema_arrow.names), ("", HASH), True)
         self._graphs: tuple[Values, Values] | None = None
+        self._rows_of_subspace: dict[int, NDArray[np.int64]] = {}
 
     def column(self, name: str) -> Values:
         values = super().column(name)
@@ -84,7 +93,27 @@ class NasBench101(ParquetTable):
         return int(self.column(PARAMETERS)[self.row(genotype)])
 
     def rows(self, space: Space) -> NDArray[np.int64]:
+        """Return the rows of all cells of a space, each once. Raise NasError if one is not stored."""
+        if isinstance(space, NasBench1Shot1):
+            if space.subspace not in self._rows_of_subspace:
+                self._rows_of_subspace[space.subspace] = self._find_rows(space)
+            return self._rows_of_subspace[space.subspace]
+        if len(self) < self.space.size:
+            raise self._incomplete(len(self), self.space.size, space)
         return np.arange(len(self))
+
+    def _find_rows(self, space: NasBench1Shot1) -> NDArray[np.int64]:
+        names = distinct_hashes(space.subspace)
+        rows = [self._rows[name] for name in map(bytes.fromhex, names) if name in self._rows]
+        if len(rows) < len(names):
+            raise self._incomplete(len(rows), len(names), space)
+        return np.array(rows)
+
+    def _incomplete(self, stored: int, size: int, space: Space) -> NasError:
+        return NasError(
+            f"benchmark: {self.path} has {stored:,} of the {size:,} cells of space={space.name}, and a search may "
+            "query any of them. Convert the complete file, without --partial."
+        )
 
     def architecture(self, row: int) -> str:
         if self._graphs is None:

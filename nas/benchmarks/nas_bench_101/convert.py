@@ -71,11 +71,17 @@ class _Columns:
         self._repeats: dict[tuple[str, int], int] = {}
 
     def add(self, record: TrainingRecord) -> None:
+        """Add a training. Raise ValueError if it contradicts an earlier one of its cell."""
         row = self.rows.setdefault(record.hash, len(self.rows))
+        fixed = (*encode_graph(record.graph), record.parameters)
         if row == len(self.fixed[MATRIX]):
-            for name, value in zip(self.fixed, (*encode_graph(record.graph), record.parameters), strict=True):
+            for name, value in zip(self.fixed, fixed, strict=True):
                 self.fixed[name].append(value)
+        elif fixed != tuple(values[row] for values in self.fixed.values()):
+            raise ValueError(f"another cell with the hash {record.hash} or other parameters")
         repeat = self._repeats.get((record.hash, record.epochs), 0)
+        if repeat == REPEATS:
+            raise ValueError(f"more than {REPEATS} trainings of one cell and length")
         self._repeats[record.hash, record.epochs] = repeat + 1
         if (record.epochs, repeat) not in self.trainings:
             self.trainings[record.epochs, repeat] = {name: array("d") for name in (_ROW, *SPLITS, SECONDS)}
@@ -121,8 +127,7 @@ def read_release(
                     "converts it nevertheless."
                 )
     columns = _Columns()
-    for record in read_records(source, progress):
-        columns.add(record)
+    read_records(source, columns.add, verify=partial, progress=progress)  # the SHA-256 covers the checksums
     table = columns.to_table()
     metadata = {"format": FORMAT, "version": VERSION, "notation": NOTATION, "source": release}
     lengths = sorted({epochs for epochs, _ in columns.trainings})

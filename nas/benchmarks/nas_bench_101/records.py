@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from nas.spaces.nas_bench_101.graph import INPUT, OPS, OUTPUT, Graph
+from nas.spaces.nas_bench_101.graph import INPUT, MAX_VERTICES, OPS, OUTPUT, Graph
 from nas.utils.errors import NasError, one_line
 
 _LENGTH, _CHECKSUM, _DOUBLE = struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<d")
@@ -25,6 +25,22 @@ EVALUATIONS, PARAMETERS = 1, 2
 SECONDS, TRAIN, VALID, TEST = 2, 3, 4, 5
 """Fields of an evaluation."""
 MAX_BYTES = 1 << 20
+MAX_SECONDS = 1e9
+LENGTHS = (4, 12, 36, 108)
+"""Epochs of the trainings."""
+_VARINT_BITS = 64
+_DAMAGED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+    binascii.Error,
+)
+"""Errors that contents of another layout lead to."""
+_FIX = "Download it again."
 _MASK = 0xA282EAD8
 _PROGRESS_STEP = 10_000
 
@@ -49,54 +65,67 @@ class TrainingRecord(NamedTuple):
     accuracies: tuple[float, float, float]
 
 
-def read_records(path: Path, progress: Callable[[int, int], None]) -> Iterator[TrainingRecord]:
-    """Yield all trainings of a file.
+def read_records(
+    path: Path, add: Callable[[TrainingRecord], None], verify: bool, progress: Callable[[int, int], None]
+) -> None:
+    """Read all trainings of a file.
 
     Args:
         path: The file ``nasbench_only108.tfrecord`` or ``nasbench_full.tfrecord``.
+        add: Receives the trainings. It raises ValueError for one that contradicts an earlier one.
+        verify: Compare the checksums of the contents, at about 10 MB per second.
         progress: Receives the number of bytes that were read and their total.
 
     Raises:
         NasError: If the file is damaged, cut off or of another format.
     """
+    if not path.is_file():
+        raise NasError(f"SRC: {path} is not a regular file. Name the downloaded .tfrecord file.")
     size, number = path.stat().st_size, 0
     with path.open("rb") as file:
-        for number, content in enumerate(_contents(file, path), 1):
+        for number, content in enumerate(_contents(file, path, verify), 1):
             try:
-                yield decode(content)
-            except (ValueError, TypeError, LookupError, struct.error, binascii.Error, RecursionError) as error:
-                raise NasError(f"{path}: record {number} is damaged ({one_line(error)})") from None
+                add(decode(content))
+            except _DAMAGED as error:
+                reason = one_line(error)[:200] or type(error).__name__
+                raise NasError(f"{path}: record {number:,} is damaged ({reason}). {_FIX}") from None
             if number % _PROGRESS_STEP == 0:
                 progress(file.tell(), size)
     if not number:
-        raise NasError(f"{path} is empty")
+        raise NasError(f"{path} is empty. {_FIX}")
 
 
-def _contents(file: IO[bytes], path: Path) -> Iterator[bytes]:
+def _contents(file: IO[bytes], path: Path, verify: bool) -> Iterator[bytes]:
     position = 0
     while head := file.read(_LENGTH.size + _CHECKSUM.size):
         if len(head) < _LENGTH.size + _CHECKSUM.size:
-            raise NasError(f"{path} is cut off after {position:,} bytes")
+            raise NasError(f"{path} is cut off after {position:,} bytes. {_FIX}")
         (length,), (checksum,) = _LENGTH.unpack_from(head), _CHECKSUM.unpack_from(head, _LENGTH.size)
         if masked_checksum(head[: _LENGTH.size]) != checksum or length > MAX_BYTES:
-            raise NasError(f"{path} is not a TFRecord file, or is damaged after {position:,} bytes")
+            raise NasError(f"{path} is not a TFRecord file, or is damaged after {position:,} bytes. {_FIX}")
         content = file.read(length + _CHECKSUM.size)
         if len(content) < length + _CHECKSUM.size:
-            raise NasError(f"{path} is cut off after {position:,} bytes")
+            raise NasError(f"{path} is cut off after {position:,} bytes. {_FIX}")
+        if verify and masked_checksum(content[:length]) != _CHECKSUM.unpack_from(content, length)[0]:
+            raise NasError(f"{path} is damaged after {position:,} bytes (checksum of a record). {_FIX}")
         position += len(head) + len(content)
         yield content[:length]
 
 
 def decode(content: bytes) -> TrainingRecord:
-    """Return the training of a record. Raises ValueError or a related error for another content."""
+    """Return the training of a record. Raises one of ``_DAMAGED`` for another content."""
     name, epochs, adjacency, ops, metrics = json.loads(content)
     labels = tuple(ops.split(","))
     count = len(labels)
-    if len(adjacency) != count * count or set(adjacency) - {"0", "1"} or type(epochs) is not int or len(name) != 32:
+    if len(adjacency) != count * count or set(adjacency) - {"0", "1"} or len(bytes.fromhex(name)) != 16:
         raise ValueError("another layout than that of NAS-Bench-101")
+    if type(epochs) is not int or epochs not in LENGTHS:
+        raise ValueError(f"a training of {str(epochs)[:20]} epochs")
     if (labels[0], labels[-1]) != (INPUT, OUTPUT) or set(labels[1:-1]) - set(OPS):
         raise ValueError(f"the ops {ops}")
     matrix = tuple(tuple(map(int, adjacency[row * count : (row + 1) * count])) for row in range(count))
+    if count > MAX_VERTICES or any(bit for s, row in enumerate(matrix) for bit in row[: s + 1]):
+        raise ValueError(f"a matrix of {count} vertices that is not upper triangular or too large")
     evaluations, parameters = [], 0
     for field, value in _fields(base64.b64decode(metrics, validate=True)):
         if field == EVALUATIONS and isinstance(value, bytes):
@@ -107,6 +136,8 @@ def decode(content: bytes) -> TrainingRecord:
     seconds, train, valid, test = (float(last[field]) for field in (SECONDS, TRAIN, VALID, TEST))
     if not all(0 <= accuracy <= 1 for accuracy in (train, valid, test)):
         raise ValueError("an accuracy is no fraction")
+    if not 0 <= seconds <= MAX_SECONDS or not 0 <= parameters < 1 << 31:
+        raise ValueError("seconds or parameters are out of range")
     return TrainingRecord(
         bytes.fromhex(name).hex(), epochs, Graph(matrix, labels), parameters, seconds, (train, valid, test)
     )
@@ -146,6 +177,8 @@ def _varint(content: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
+        if shift >= _VARINT_BITS:
+            raise ValueError(f"a whole number of more than {_VARINT_BITS} bits")
 
 
 def _checksum_table() -> tuple[int, ...]:

@@ -131,7 +131,7 @@ class NasBench301:
         if set(space.cells) != set(CELLS):
             raise NasError("NAS-Bench-301 covers genotypes with two searched cells. Use space.fixed_reduction=false.")
 
-    def best_accuracy(self, dataset: str, split: str, epochs: int) -> float | None:
+    def best_accuracy(self, dataset: str, split: str, epochs: int, space: Space | None = None) -> float | None:
         """Return None: the best genotype is unknown."""
         return None
 

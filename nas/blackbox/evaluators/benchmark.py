@@ -12,7 +12,7 @@ import torch
 
 from nas import benchmarks
 from nas.benchmarks.benchmark import Benchmark, TabularBenchmark, Values
-from nas.benchmarks.descriptions import BENCHMARKS
+from nas.benchmarks.descriptions import BENCHMARKS, STORED_AS
 from nas.blackbox.evaluator import Evaluator, QueryResult, check_fidelities
 from nas.data.base import ImageData
 from nas.spaces.base import Space
@@ -115,9 +115,7 @@ class BenchmarkQuery(Evaluator):
         self.table.check_space(self.space)
         if isinstance(self.table, TabularBenchmark):
             self._check_stored(self.table, epochs, seed)
-            first = self.space.parse(self.table.architecture(int(self.table.rows(self.space)[0])))
-        else:
-            first = self.space.sample(random.Random(0))
+        first = self.space.sample(random.Random(0))
         self.table.simulated_seconds(first, self.dataset, epochs)
         if self.benchmark_seed == "random":
             try:
@@ -217,5 +215,5 @@ def _no_file(root: str, notation: str) -> NasError:
     broken = "".join(f"; {path.name} in it cannot be read" for path in unreadable_files(root, notation))
     return NasError(
         f"evaluator=benchmark: there is no table of space '{notation}' ({BENCHMARKS[notation].title}) in {root} or "
-        f"{root}/{notation}{broken}. Set paths.benchmark or paths.data to its directory."
+        f"{root}/{STORED_AS.get(notation, notation)}{broken}. Set paths.benchmark or paths.data to its directory."
     )

@@ -11,6 +11,7 @@ from nas.architecture.cell import Genotype
 from nas.benchmarks.benchmark import Benchmark
 from nas.benchmarks.descriptions import BENCHMARKS, Description, benchmark_directories
 from nas.searches.base import Search
+from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class BenchmarkAccuracy(pl.Callback):
         self.description = ""
         """Data set, length of training and averaging of the logged accuracies."""
         self._benchmark: Benchmark | None = None
+        self._space: Space | None = None
         self._dataset = dataset
         self._splits: tuple[str, ...] = ()
 
@@ -42,6 +44,8 @@ class BenchmarkAccuracy(pl.Callback):
         notation = pl_module.space.notation if isinstance(pl_module, Search) else ""
         if notation not in BENCHMARKS:
             return
+        assert isinstance(pl_module, Search)
+        self._space = pl_module.space
         if trainer.is_global_zero:
             log.info("benchmark      %s", self._open(notation))
         self._splits = trainer.strategy.broadcast(self._splits)
@@ -71,11 +75,11 @@ class BenchmarkAccuracy(pl.Callback):
         return found
 
     def best(self) -> dict[str, float]:
-        """Return the best accuracy of all stored architectures by metric name; empty if it is unknown."""
+        """Return the best accuracy of the space by metric name; empty if it is unknown."""
         found = {}
         for split in self._splits if self._benchmark is not None else ():
             assert self._benchmark is not None
-            value = self._benchmark.best_accuracy(self._dataset, split, self._description().report_epochs)
+            value = self._benchmark.best_accuracy(self._dataset, split, self._description().report_epochs, self._space)
             if value is not None:
                 found[f"benchmark/{split}"] = value
         return found

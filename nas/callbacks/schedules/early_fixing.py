@@ -38,6 +38,8 @@ def fix_rows(alpha: Tensor, mask: Tensor, rows: FixedRows, margin: float, exclud
     with torch.no_grad():
         alpha.copy_(torch.where(rows.fixed[:, None], rows.alpha, alpha))
         least = torch.finfo(alpha.dtype).min
+        if alpha.shape[-1] == 1:  # edges with a single op have nothing to fix
+            return rows
         top = alpha.masked_fill(~mask, least).softmax(dim=-1).topk(2, dim=-1)
         decided = top.values[:, 0] - top.values[:, 1] >= margin
         if excluded is not None:

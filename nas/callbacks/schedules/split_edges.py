@@ -85,6 +85,12 @@ class SplitEdges(pl.Callback):
             raise NasError(
                 f"SplitEdges: space={space} has no cells with ops on edges. Use space=nas_bench_201 or darts."
             )
+        kinds = dict.fromkeys(pl_module.supernet.cell_types().values())
+        if not set(self.cells) & set(kinds):
+            raise NasError(
+                f"SplitEdges: cells={list(self.cells)}: space={pl_module.space.name} has the cells {', '.join(kinds)}. "
+                "Name one of them, or use space=nas_bench_201 or darts."
+            )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         splits = self.split_epochs(max(trainer.max_epochs or 0, 0))

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import OpOptions
 
-SQUARE = re.compile(r"(sep|dil|nor)_conv_(\d+)x\2")
+SQUARE = re.compile(r"((?:sep|dil|nor)_|)conv_?(\d+)x\2(?:-bn-relu)?")
 """Ops whose kernels can be entangled: kind and side of the kernel."""
 
 

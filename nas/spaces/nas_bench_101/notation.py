@@ -20,6 +20,7 @@ CONNECT = "connect"
 INNER = range(1, MAX_VERTICES - 1)
 LAST = MAX_VERTICES - 1
 OUT_NODE = 2 * LAST - 1
+EXAMPLE = "ModelSpec(matrix=[[0, 1, 0], [0, 0, 1], [0, 0, 0]], ops=['input', 'conv3x3-bn-relu', 'output'])"
 MAX_GIVEN = 100
 """Bound of the vertices of a given string."""
 
@@ -60,7 +61,10 @@ def to_genotype(graph: Graph) -> Genotype:
     """
     count = len(graph.ops)
     if count > MAX_VERTICES:
-        raise NasError(f"genotype: a cell of {count} vertices, and at most {MAX_VERTICES} are supported.")
+        raise NasError(
+            f"genotype: a cell of {count} vertices, and at most {MAX_VERTICES} are supported. Remove vertices that are "
+            "on no path from input to output, or others."
+        )
     place = [*range(count - 1), LAST]
     connected = {(place[s], place[t]) for s in range(count) for t in range(count) if graph.matrix[s][t]}
     ops = [*graph.ops[1:-1], *[OPS[0]] * (MAX_VERTICES - count)]
@@ -78,20 +82,40 @@ def to_graph(genotype: Genotype) -> Graph:
     """Return the graph of seven vertices of a genotype. Raises NasError if it is not of this space."""
     cell = genotype.cells.get("cell")
     if genotype.space != NOTATION or cell is None or len(genotype.cells) != 1:
-        raise NasError(f"genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) is no ModelSpec.")
+        raise NasError(
+            f"genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) is not of space {NOTATION}. "
+            f"Give {EXAMPLE}."
+        )
     found = {(link.source, link.target): link.op for link in cell.links}
     if len(cell.links) != len(EDGES) or set(found) != set(EDGES) or cell.output != (OUT_NODE,):
-        raise NasError(f"genotype: space {NOTATION} has one op on each of {len(EDGES)} edges, found {len(found)}.")
+        raise NasError(
+            f"genotype: space {NOTATION} has one op on each of {len(EDGES)} edges and the output {OUT_NODE}, found "
+            f"{len(cell.links)} links and the output {cell.output}. Give {EXAMPLE}."
+        )
     matrix = [[0] * MAX_VERTICES for _ in range(MAX_VERTICES)]
     ops = [INPUT, *[""] * len(INNER), OUTPUT]
     for ((source, target), op), is_op in zip(((edge, found[edge]) for edge in EDGES), _IS_OP, strict=True):
         if op not in (OPS if is_op else (NONE, CONNECT)):
-            raise NasError(f"genotype: op '{op}' is not a choice on edge {source}->{target} of space {NOTATION}.")
+            choices = ", ".join(OPS if is_op else (NONE, CONNECT))
+            raise NasError(
+                f"genotype: op '{op}' is not a choice on edge {source}->{target} of space {NOTATION}. Choose from "
+                f"{choices}."
+            )
         if is_op:
             ops[source // 2 + 1] = op
         else:
             matrix[source // 2][(target + 1) // 2] = int(op == CONNECT)
     return Graph(tuple(map(tuple, matrix)), tuple(ops))
+
+
+def drawn_cell(graph: Graph) -> CellGenotype:
+    """Return a graph as links for a figure: the edges that it has, and the op of each vertex."""
+    last = len(graph.ops) - 1
+    links = []
+    for vertex in range(1, last + 1):
+        links += [Link(CONNECT, _end(s), _begin(vertex)) for s in range(vertex) if graph.matrix[s][vertex]]
+        links += [Link(graph.ops[vertex], _begin(vertex), _end(vertex))] if vertex < last else []
+    return CellGenotype(tuple(links), (_begin(last),))
 
 
 def native(genotype: Genotype) -> str:
@@ -106,16 +130,21 @@ def format_graph(graph: Graph) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse ``ModelSpec(matrix=[[...], ...], ops=[...])`` without executing it. Raises NasError if it is malformed."""
+    return to_genotype(parse_graph(text))
+
+
+def parse_graph(text: str) -> Graph:
+    """Return the graph of a string, with its number of vertices. Raises NasError if the string is malformed."""
     call = read_call(text, "ModelSpec")
     if call is None:
-        raise NasError(f"genotype={text}: write ModelSpec(matrix=[[0, 1], [0, 0]], ops=['input', 'output']).")
+        raise NasError(f"genotype={text}: not a cell of {NOTATION}. Write {EXAMPLE}.")
     fields = {**dict(zip(("matrix", "ops"), call.arguments, strict=False)), **call.keywords}
     matrix: Any = fields.get("matrix")
     ops: Any = fields.get("ops")
     if not _is_list(matrix) or not _is_list(ops) or not all(map(_is_list, matrix)):
-        raise NasError(f"genotype={text}: matrix must be a list of rows and ops a list of names.")
+        raise NasError(f"genotype={text}: matrix must be a list of rows and ops a list of names. Write {EXAMPLE}.")
     _check(matrix, ops, text)
-    return to_genotype(Graph(tuple(map(tuple, matrix)), tuple(ops)))
+    return Graph(tuple(map(tuple, matrix)), tuple(ops))
 
 
 def _check(matrix: Sequence[Sequence[object]], ops: Sequence[object], text: str) -> None:
@@ -129,7 +158,7 @@ def _check(matrix: Sequence[Sequence[object]], ops: Sequence[object], text: str)
         problem = f"ops must be '{INPUT}', then {', '.join(OPS)}, then '{OUTPUT}'"
     else:
         return
-    raise NasError(f"genotype={text}: {problem}.")
+    raise NasError(f"genotype={text}: {problem}. Write {EXAMPLE}.")
 
 
 def _is_list(value: object) -> bool:

@@ -7,7 +7,7 @@ import random
 from nas.architecture.cell import Genotype
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.spaces.base import Network, Shape, Space
-from nas.spaces.nas_bench_101.graph import find_problem, prune
+from nas.spaces.nas_bench_101.graph import MAX_EDGES, MAX_VERTICES, find_problem, prune
 from nas.spaces.nas_bench_101.network import NasBench101Network
 from nas.spaces.nas_bench_101.notation import CELL, NOTATION, native, parse, to_graph
 from nas.utils.errors import NasError
@@ -34,7 +34,7 @@ class NasBench101(Space):
         """Raise NasError: the channels of a vertex depend on the edges of the cell, so candidates share no weights."""
         raise NasError(
             f"space={self.name}: candidates have no weights in common, so there is no supernet. Use a black-box method "
-            "such as method=regularized_evolution evaluator=benchmark."
+            "such as method=regularized_evolution evaluator=benchmark, or space=nas_bench_1shot1_1, _2 or _3."
         )
 
     @check_ranges(channels=CHANNELS, cells_per_stage=LAYERS)
@@ -59,7 +59,10 @@ class NasBench101(Space):
         super().check(genotype)
         problem = find_problem(to_graph(genotype))
         if problem is not None:
-            raise NasError(f"genotype={native(genotype)}: {problem}.")
+            raise NasError(
+                f"genotype={native(genotype)}: {problem}. Use a cell whose input and output are connected, with at "
+                f"most {MAX_VERTICES} vertices and {MAX_EDGES} edges."
+            )
 
     def reads_input(self, genotype: Genotype) -> bool:
         return prune(to_graph(genotype)) is not None

@@ -14,6 +14,7 @@ import pytest
 from nas import benchmarks
 from nas.architecture.cell import Genotype
 from nas.benchmarks.convert import convert, main
+from nas.benchmarks.nas_bench_101 import benchmark
 from nas.benchmarks.nas_bench_101 import convert as nas_bench_101
 from nas.benchmarks.nas_bench_101.benchmark import NasBench101
 from nas.benchmarks.nas_bench_101.convert import decode_graph, encode_graph
@@ -173,7 +174,15 @@ def test_decode_refuses_other_ops() -> None:
         decode(json.dumps(["0" * 32, 4, "0" * 9, "input,conv9x9,output", ""]).encode())
 
 
-def test_black_box_search_reads_the_table(root: Path, tmp_path: Path) -> None:
+def test_search_refuses_a_partial_table_before_it_starts(root: Path, tmp_path: Path) -> None:
+    command = ["method=random_search", "evaluator=benchmark", "space=nas_bench_101", "dataset=cifar10"]
+    problem = "has 12 of the 423,624 cells of space=nas_bench_101", "Convert the complete file, without --partial."
+    run("search", *command, f"paths.benchmark={root}", f"hydra.run.dir={tmp_path}/r").refused(*problem)
+    assert not (tmp_path / "r").exists()
+
+
+def test_black_box_search_reads_the_table(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark._Cells, "size", 12)
     evaluator = BenchmarkQuery(SPACE, root=str(root))
     assert evaluator.label == "cifar10 valid accuracy after 108 epochs (%)"
     assert set(evaluator.best_accuracies()) == {"cifar10/valid", "cifar10/test"}

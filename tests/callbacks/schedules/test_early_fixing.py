@@ -11,6 +11,7 @@ from nas.callbacks.schedules.early_fixing import EarlyFixing
 from nas.relaxations.single_path import SinglePath
 from nas.searches.gradient import GradientSearch
 from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_1shot1.space import NasBench1Shot1
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.search_tools import weight_step
 
@@ -89,3 +90,12 @@ def test_an_edge_with_one_allowed_op_is_fixed_to_it() -> None:
     search.masks.restrict("cell", keep)
     EarlyFixing(0.3).on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
     assert search.masks.lists("cell")[0] == [False, True, False, False, False]
+
+
+def test_edges_of_a_cell_with_a_single_op_are_never_fixed() -> None:
+    space = NasBench1Shot1(SHAPE, 10, channels=2, cells_per_stage=1)
+    search = build_search(space)
+    fix = EarlyFixing(0.0)
+    fix.on_train_epoch_start(SimpleNamespace(), search)  # type: ignore[arg-type]
+    assert not fix.rows["output"].fixed.any() and fix.rows["vertex_1"].fixed[-1]
+    assert search.masks.table("output").all() and search.masks.table("vertex_1")[-1].sum() == 1

@@ -37,6 +37,16 @@ def test_edge_has_the_largest_candidate_of_each_kind_alone() -> None:
     assert list(edge(("sep_conv_3x3", "dil_conv_5x5", None)).keys()) == ["sep_conv_3x3", "dil_conv_5x5"]
 
 
+def test_ops_of_nas_bench_101_share_a_kernel() -> None:
+    names = ("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3")
+    built, x = edge(names), torch.randn(3, 4, 9, 9, dtype=torch.float64)
+    assert list(built.keys()) == ["conv3x3-bn-relu", "maxpool3x3"]
+    small = OPS["conv1x1-bn-relu"](4, 1, OPTIONS).double().train()
+    state = built["conv3x3-bn-relu"].state_dict()
+    small.load_state_dict({k: v[..., 1:-1, 1:-1] if v.shape[-1:] == (3,) else v for k, v in state.items()})
+    torch.testing.assert_close(built(x, row([1.0, 0, 0], [True, False, False])), small(x))
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_one_hot_weights_execute_the_sub_kernel_of_a_candidate(stride: int) -> None:
     built, x = edge(stride=stride), torch.randn(3, 4, 9, 9, dtype=torch.float64)
