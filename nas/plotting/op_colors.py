@@ -13,7 +13,7 @@ from nas.plotting.figure import INK
 GRAY = "#78909c"
 GREEN = "#2e7d32"
 KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (
-    (re.compile("max_pool"), {"": "#d84315"}),
+    (re.compile("max_?pool"), {"": "#d84315"}),
     (re.compile("pool"), {"": "#b26a00"}),
     (re.compile("sep_conv"), {"3x3": "#8e24aa", "5x5": "#5e35b1", "": "#311b92"}),
     (re.compile("dil_conv|xception"), {"3x3": "#d81b60", "": "#880e4f"}),
@@ -21,6 +21,7 @@ KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (
     (re.compile("conv"), {"1x1": "#0277bd", "3x3": "#1a3fa0", "": "#00695c"}),
     (re.compile("skip|identity"), {"": GREEN}),
     (re.compile("noise"), {"": "#6d4c41"}),
+    (re.compile("connect"), {"": "#546e7a"}),
     (re.compile("tanh"), {"": "#8e24aa"}),
     (re.compile("relu"), {"": "#0277bd"}),
     (re.compile("sigmoid"), {"": "#d84315"}),

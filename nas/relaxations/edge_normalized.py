@@ -83,6 +83,21 @@ class EdgeNormalized(Relaxation):
     def edge_scores(self, masks: Masks) -> dict[str, Tensor | None]:
         return {name: self.edge_weights(name).detach() for name in self.alpha}
 
+    def entropy(self, masks: Masks) -> Tensor:
+        """Return the mean entropy of the decisions, in nats: of the edges' ops, and with fixed inputs of the parents.
+
+        With fixed inputs, edges with a single op and nodes that have all their edges decide nothing and do not count.
+        """
+        if not any(cell.fixed_inputs for cell in self.cells.values()):
+            return super().entropy(masks)
+        scores, entropies = self.scores(masks), []
+        for name, cell in self.cells.items():
+            rows = [e for e in range(len(cell.edges)) if len(cell.choices(e)) > 1]
+            entropies += [torch.special.entr(scores[name][e].float()).sum() for e in rows]
+            parts = self.edge_weights(name).detach().split([len(cell.into(node)) for node in cell.nodes])
+            entropies += [torch.special.entr(p.float()).sum() for p in parts if len(p) > (cell.inputs or 0)]
+        return torch.stack(entropies).mean()
+
     def _weighted(self, sampled: Architecture) -> Architecture:
         return {name: row._replace(edge=self.edge_weights(name)) for name, row in sampled.items()}
 

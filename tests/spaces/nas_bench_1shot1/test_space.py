@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from functools import partial
 from pathlib import Path
@@ -109,6 +110,16 @@ def test_edge_weights_are_those_of_the_authors() -> None:
         expected = [*relaxation.beta[name][:count].softmax(0).tolist(), 1.0]
         assert weights[name].tolist() == pytest.approx(expected)  # type: ignore[union-attr]
     assert weights["output"].sum().item() == pytest.approx(1)  # type: ignore[union-attr]
+
+
+def test_entropy_is_that_of_the_decisions() -> None:
+    """Uniform weights: four choices among three ops, and choices among 3, 4 and 5 parents."""
+    relaxation = with_edge_weights(SPACES[1].cells, partial(Softmax, init_std=0.0))
+    assert isinstance(relaxation, EdgeNormalized)
+    for beta in relaxation.beta.values():
+        torch.nn.init.zeros_(beta)
+    expected = (4 * math.log(3) + math.log(3) + math.log(4) + math.log(5)) / 7
+    assert relaxation.entropy(Masks(SPACES[1].cells)).item() == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("build", [Softmax, Gumbel, partial(Gumbel, hard=False), Dirichlet, UniformWeights])
