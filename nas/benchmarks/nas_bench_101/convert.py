@@ -123,8 +123,8 @@ def read_release(
         with source.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != RELEASES[release]:
                 raise NasError(
-                    f"{source} is not the published file {release}.tfrecord, or is damaged (SHA-256). Download it again, "
-                    "or add --partial to convert it nevertheless."
+                    f"{source} is not the published file {release}.tfrecord, or is damaged (SHA-256). Download it "
+                    "again, or add --partial to convert it nevertheless."
                 )
     columns = _Columns()
     read_records(source, columns.add, verify=partial, progress=progress)  # the SHA-256 covers the checksums
