@@ -102,7 +102,7 @@ class ParquetTable(TabularBenchmark):
         self._rows = {architecture: row for row, architecture in enumerate(self._architectures)}
         if len(self._rows) != len(self._architectures):
             raise NasError(f"benchmark: {path} is damaged: an architecture occurs more than once")
-        self._row_of_cells: dict[tuple[str | CellGenotype, ...], int] = {}
+        self._row_of_cells: dict[tuple[str, tuple[CellGenotype, ...]], int] = {}
         self._accuracies: dict[tuple[str, str, int, Seed], Values] = {}
         self._seconds: dict[tuple[str, int], Values] = {}
         self._latencies: dict[str, Values] = {}
@@ -176,7 +176,7 @@ class ParquetTable(TabularBenchmark):
     def row(self, genotype: GivenGenotype) -> int:
         if not isinstance(genotype, Genotype):
             genotype = self.genotype(genotype)
-        cells = (genotype.space, *genotype.cells.values())
+        cells = genotype.space, tuple(genotype.cells.values())
         cached = self._row_of_cells.get(cells)
         if cached is not None:
             return cached

@@ -28,10 +28,8 @@ class OutputGraph(CellGraph):
     """
 
     def forward(self, inputs: Sequence[Tensor], rows: Sequence[EdgeRow] | None = None) -> dict[int, Tensor]:
-        edges = [
-            self.edges[key](x, None if rows is None else row)
-            for key, x, row in zip(self.keys, inputs, rows or [None] * len(inputs), strict=True)
-        ]
+        given: Sequence[EdgeRow | None] = [None] * len(inputs) if rows is None else rows
+        edges = [self.edges[key](x, row) for key, x, row in zip(self.keys, inputs, given, strict=True)]
         vertices = [torch.zeros_like(x) if out is None else out for x, out in zip(inputs[1:], edges[1:], strict=True)]
         output = torch.cat(vertices, dim=-3)
         return {**dict(enumerate(inputs)), len(inputs): output if edges[0] is None else output + edges[0]}
@@ -55,8 +53,8 @@ class SearchCell(nn.Module):
     ) -> None:
         super().__init__()
 
-        def build(ops: Sequence[str | None], width: int, stride: int, options: OpOptions) -> MixedEdge:
-            return (MixedEdge if CONNECT in ops else edge)(ops, width, stride, options)
+        def build(ops: Sequence[str | None], channels: int, stride: int, options: OpOptions) -> MixedEdge:
+            return (MixedEdge if CONNECT in ops else edge)(ops, channels, stride, options)
 
         vertices = len(cells) - 1
         self.projections = nn.ModuleDict()

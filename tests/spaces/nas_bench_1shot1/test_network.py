@@ -40,7 +40,7 @@ def copy_state(target: nn.Module, source: nn.Module) -> None:
 def layers(edge: nn.Module, op: str) -> nn.Module:
     """Return the layers of an op."""
     module = edge[op]  # type: ignore[index]
-    return module.op if "conv" in op else module  # type: ignore[no-any-return]
+    return module.op if "conv" in op else module
 
 
 def reached(graph: Graph) -> list[int]:
