@@ -274,6 +274,5 @@ OPS: Mapping[str, OpBuilder] = {
     "conv3x3-bn-relu": _conv_norm_relu(3),
     "conv1x1-bn-relu": _conv_norm_relu(1),
     "maxpool3x3": _max_pool,
-    "connect": _skip,
 }
 """Builders of all ops except ``none``, which is never built."""

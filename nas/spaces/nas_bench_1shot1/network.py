@@ -18,6 +18,8 @@ from nas.spaces.nas_bench_101.network import STACKS
 from nas.spaces.nas_bench_101.notation import CONNECT
 
 Tables = Mapping[str, Sequence[EdgeRow]]
+PLAIN = OpOptions(own={CONNECT: lambda channels, stride, options: nn.Identity()})
+"""Options of the edges to parents."""
 
 
 class OutputGraph(CellGraph):
@@ -54,7 +56,7 @@ class SearchCell(nn.Module):
         super().__init__()
 
         def build(ops: Sequence[str | None], channels: int, stride: int, options: OpOptions) -> MixedEdge:
-            return (MixedEdge if CONNECT in ops else edge)(ops, channels, stride, options)
+            return MixedEdge(ops, channels, stride, PLAIN) if CONNECT in ops else edge(ops, channels, stride, options)
 
         vertices = len(cells) - 1
         self.projections = nn.ModuleDict()
