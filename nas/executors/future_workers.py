@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import BrokenExecutor, Future
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from nas.executors.base import ATTEMPTS, Outcome, Task, Workers, describe, is_fatal, log_retry
+from nas.executors.interrupts import interrupts_deferred
 
 
 class _Started(NamedTuple):
@@ -43,6 +45,7 @@ class FutureWorkers(Workers):
     def __init__(self, count: int) -> None:
         self.count = count
         self._running: dict[Future[Any], _Started] = {}
+        self._done: SimpleQueue[Future[Any]] = SimpleQueue()
         self._lost: deque[_Started] = deque()
 
     @property
@@ -63,11 +66,11 @@ class FutureWorkers(Workers):
         while True:
             if not self._running:
                 self._submit(self._lost.popleft())
-            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-            future = min(done, key=lambda one: self._running[one].task.position)
+            future = self._next_done()
             started = self._running.pop(future)
             error = self._cause(future.exception())
-            self._finish(future, error)
+            with interrupts_deferred():
+                self._finish(future, error)
             if error is None:
                 return _outcome(started, future.result())
             if is_fatal(error):
@@ -81,7 +84,24 @@ class FutureWorkers(Workers):
             log_retry(started.task, error)
 
     def _submit(self, started: _Started) -> None:
-        self._running[self._start(started.task)] = started
+        with interrupts_deferred():
+            future = self._start(started.task)
+            self._running[future] = started
+            future.add_done_callback(self._done.put)
+
+    def _next_done(self) -> Future[Any]:
+        """Wait for a finished future, and return that of the lowest position.
+
+        ``concurrent.futures.wait`` is not used, because an interrupt within it may leave the lock of a future acquired,
+        and the thread that sets its result would then wait for ever.
+        """
+        done = [self._done.get()]
+        while not self._done.empty():
+            done.append(self._done.get())
+        done.sort(key=lambda one: self._running[one].task.position)
+        for future in done[1:]:
+            self._done.put(future)
+        return done[0]
 
     def _cause(self, error: BaseException | None) -> BaseException | None:
         """Return the error of the evaluation that an error of the library contains."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from nas.executors.base import Build, Executor, Task
 from nas.executors.future_workers import FutureWorkers
+from nas.executors.interrupts import interrupts_deferred
 from nas.executors.worker import Payload, WorkerEvaluation, current_settings, pack
 from nas.utils.ranges import Range, check_ranges
 
@@ -61,7 +62,8 @@ class ProcessWorkers(FutureWorkers):
     def __init__(self, payloads: Sequence[Payload]) -> None:
         super().__init__(len(payloads))
         self.payloads = payloads
-        self._idle = [_Process(payload) for payload in reversed(payloads)]
+        self._processes = [_Process(payload) for payload in payloads]
+        self._idle = self._processes[::-1]
         self._busy: dict[Future[Any], _Process] = {}
 
     def _start(self, task: Task) -> Future[Any]:
@@ -77,12 +79,12 @@ class ProcessWorkers(FutureWorkers):
         self._idle.append(process)
 
     def close(self) -> None:
-        processes = [*self._idle, *self._busy.values()]
-        for process in processes:
-            process.hang_up()
-        for process in processes:
-            process.end()
-        self._idle, self._busy, self._running = [], {}, {}
+        with interrupts_deferred():
+            for process in self._processes:
+                process.hang_up()
+            for process in self._processes:
+                process.end()
+            self._idle, self._busy, self._running = [], {}, {}
 
 
 class _Process:
@@ -102,7 +104,7 @@ class _Process:
             context = multiprocessing.get_context("spawn")
             reader, self._lifeline = context.Pipe(duplex=False)
             self._pool = ProcessPoolExecutor(1, context, begin_worker, (reader, self.payload))
-        with _interrupts_blocked():  # a new process inherits this
+        with _sigint_blocked():  # a new process inherits this
             return self._pool.submit(evaluate_in_worker, task)
 
     def hang_up(self) -> None:
@@ -120,7 +122,7 @@ class _Process:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Block SIGINT: Ctrl-C reaches all processes of a terminal, and the first one ends the workers."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.executors.base import Build, Executor, Task
 from nas.executors.future_workers import FutureWorkers
+from nas.executors.interrupts import interrupts_deferred
 from nas.executors.processes import MAX_WORKERS, core_count, gpu_count
 from nas.executors.ray_session import RaySession, import_ray
 from nas.executors.worker import Payload, WorkerEvaluation, current_settings, pack
@@ -78,12 +79,19 @@ class RayWorkers(FutureWorkers):
         self._payload = payload
         self._idle: list[Any] = []
         self._busy: dict[Future[Any], Any] = {}
+        self._actors: list[Any] = []
         try:
             check_gpus(count, options["num_gpus"], int(ray.cluster_resources().get("GPU", 0)))
-        except NasError:
+            self._idle = [self._new_actor() for _ in range(count)]
+        except BaseException:  # also an interrupt
             self.close()
             raise
-        self._idle = [self._create(payload) for _ in range(count)]
+
+    def _new_actor(self) -> Any:
+        with interrupts_deferred():
+            actor = self._create(self._payload)
+            self._actors.append(actor)
+        return actor
 
     def _start(self, task: Task) -> Future[Any]:
         actor = self._idle.pop()
@@ -99,14 +107,16 @@ class RayWorkers(FutureWorkers):
         actor = self._busy.pop(future)
         if isinstance(error, self._ray.exceptions.RayError):
             self._ray.kill(actor)
-            actor = self._create(self._payload)
+            self._actors.remove(actor)
+            actor = self._new_actor()
         self._idle.append(actor)
 
     def close(self) -> None:
-        for actor in [*self._idle, *self._busy.values()]:
-            self._ray.kill(actor)
-        self._idle, self._busy, self._running = [], {}, {}
-        self._session.close()
+        with interrupts_deferred():
+            for actor in self._actors:
+                self._ray.kill(actor)
+            self._actors, self._idle, self._busy, self._running = [], [], {}, {}
+            self._session.close()
 
 
 def check_gpus(count: int, gpus: float, available: int) -> None:

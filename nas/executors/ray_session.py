@@ -6,12 +6,14 @@ import shutil
 import signal
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from nas.executors.interrupts import interrupts_deferred
 from nas.utils.errors import NasError, one_line
 
 
@@ -33,20 +35,23 @@ class RaySession:
 
     def __init__(self, ray: Any, address: str | None, cpus: int, option: str, show_output: bool = False) -> None:
         self._ray = ray
-        self._folder: Path | None = None
         self._owner = not ray.is_initialized()
         if not self._owner:
             return
         given: dict[str, Any] = {"address": address}
+        folder: Path | None = None
         if address is None:
             # Ray leaves its folder behind, so it gets one that close() removes; names of sockets in it must be short
-            self._folder = Path(tempfile.mkdtemp(prefix="nas-ray-"))
-            given = {"num_cpus": cpus, "_temp_dir": str(self._folder)}
+            folder = Path(tempfile.mkdtemp(prefix="nas-ray-"))
+            given = {"num_cpus": cpus, "_temp_dir": str(folder)}
+        # it also runs at the end of this process, if an interrupt prevents close()
+        self._finalizer = weakref.finalize(self, _end, ray, folder)
         try:
-            with _kept_handlers():
+            # an interrupted start would leave processes of Ray behind; a connection to a cluster may take long
+            with interrupts_deferred() if address is None else nullcontext(), _kept_handlers():
                 ray.init(**given, include_dashboard=False, log_to_driver=show_output, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            self._remove_folder()
+            self.close()
             raise NasError(
                 f"{option}={address}: Ray cannot be started or reached ({one_line(error)[:200]}). Start it by "
                 "ray start --head, or leave the option out for Ray on this machine."
@@ -66,12 +71,15 @@ class RaySession:
     def close(self) -> None:
         """Close the connection, unless another part of the process has opened it."""
         if self._owner:
-            self._ray.shutdown()
-        self._remove_folder()
+            with interrupts_deferred():
+                self._finalizer()
 
-    def _remove_folder(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+
+def _end(ray: Any, folder: Path | None) -> None:
+    """Close a connection, and remove the files of Ray on this machine."""
+    ray.shutdown()
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def import_ray(option: str, instead: str) -> Any:
