@@ -7,12 +7,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from nas.cli.checks.launchers import launcher_properties
 from nas.cli.errors import log_error
 from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
 from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint, seed_directories
@@ -25,18 +27,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
 """Exit code of a process that Ctrl-C, SIGTERM or, outside of a fit, SIGUSR1 stopped."""
+END_OF_JOB = "SIGUSR1"
+"""Argument of the KeyboardInterrupt of this signal."""
 
 NO_LIMIT = {"trainer.max_steps": "-1", "trainer.max_time": "null"}
 
 
 def is_interrupt(stop: BaseException) -> bool:
     """Return whether Ctrl-C or SIGTERM caused an exit. Lightning turns both into SystemExit."""
-    cause: BaseException | None = stop
-    while cause is not None:
-        if isinstance(cause, KeyboardInterrupt) or type(cause).__name__ == "SIGTERMException":
-            return True
-        cause = cause.__context__
-    return False
+    return any(isinstance(one, KeyboardInterrupt) or type(one).__name__ == "SIGTERMException" for one in _chain(stop))
+
+
+def is_end_of_job(stop: BaseException) -> bool:
+    """Return whether SIGUSR1 caused an exit."""
+    return any(isinstance(one, KeyboardInterrupt) and one.args == (END_OF_JOB,) for one in _chain(stop))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__context__
 
 
 def interrupt_on_signals() -> None:
@@ -56,7 +66,7 @@ def interrupt_on_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         elif signal.getsignal(number) is handle:  # otherwise the handler of the trainer has called this one
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(END_OF_JOB) if number == usr1 else KeyboardInterrupt
 
     for number in (signal.SIGTERM, usr1):
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
@@ -102,6 +112,50 @@ def _resume_arguments(output: Path) -> str:
     return f"{flags}ckpt_path={run} paths.output={output}"
 
 
+def requeue(resume: str, output: Path) -> str | None:
+    """Requeue the job of SLURM of this process, and return the sentence about it.
+
+    Args:
+        resume: arguments that resume the run, for the message of an error.
+        output: directory of the run.
+
+    Returns:
+        None without a job, if its command does not find the directory of the run again, or if the job runs a sweep.
+
+    Raises:
+        NasError: if it cannot be requeued.
+    """
+    job = requeue_job(resume) if is_found_again(ADDED_OVERRIDES) and not _shares_job() else None
+    if job is None:
+        return None
+    kept = kept_files(output) is not None or any(kept_files(path) is not None for path in seed_directories(output))
+    return f"SLURM starts job {job} again, {'which resumes it' if kept else 'from scratch'}."
+
+
+def not_requeued() -> str:
+    """Return the end of a line about a job of SLURM that is not requeued, empty outside of a job."""
+    reason = "it runs a sweep: use hydra/launcher=submitit_slurm" if _shares_job() else None
+    reason = reason or "its directory has the time: set hydra.run.dir"
+    return "" if job_id() is None else f". Job {job_id()} is not requeued, because {reason}"
+
+
+def _shares_job() -> bool:
+    """Return whether this is a run of a sweep whose launcher starts no job of SLURM for each run."""
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return sweeping and not launcher_properties(HydraConfig.instance().cfg).starts_ranks  # type: ignore[arg-type]
+
+
+def explain_end(stop: BaseException, output: Path) -> str:
+    """Return the line about a run that an interrupt has ended, and requeue its job of SLURM after SIGUSR1.
+
+    Raises:
+        NasError: if it cannot be requeued.
+    """
+    line = how_to_resume(output)
+    requeued = requeue(_resume_arguments(output), output) if is_end_of_job(stop) else None
+    return line if requeued is None else f"SIGUSR1 stopped the run. {requeued}"
+
+
 def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: Path) -> bool:
     """Return whether a limit or SIGUSR1 has stopped the run before its end, and log the command that resumes it.
 
@@ -111,27 +165,27 @@ def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: P
         NasError: if it cannot be requeued.
     """
     # imported here, because it needs the searches, and an interrupt is reported without them
-    from nas.callbacks.guards.stop_signal import stopped_by_signal
+    from nas.callbacks.guards.stop_signal import shares_request, stopped_by_signal
     from nas.callbacks.recording.run_state import has_ended, unfinished
 
     complete = has_ended(module) or trainer.current_epoch >= (trainer.max_epochs or 0)
-    signaled = stopped_by_signal(trainer) and not complete
+    signaled, shared = stopped_by_signal(trainer) and not complete, shares_request(trainer)
     limit = "SIGUSR1" if signaled else unfinished(trainer, module)
     if limit is None:
         return False
     if trainer.is_global_zero:
         line = f"{limit} stopped the run after {trainer.current_epoch} of {trainer.max_epochs} epochs"
-        requeued = signaled and is_found_again(ADDED_OVERRIDES)
-        job = requeue_job(_resume_arguments(output)) if requeued else None
-        if job is not None:
-            scratch = last_checkpoint(output) is None
-            line += f". SLURM starts job {job} again, {'from scratch' if scratch else 'which resumes it'}."
+        requeued = None if shared or not signaled else requeue(_resume_arguments(output), output)
+        if shared and signaled:
+            line += "."
+        elif requeued is not None:
+            line += f". {requeued}"
         elif last_checkpoint(output) is None:
             line += f". There is no checkpoint: start from scratch{'' if signaled else ' with a larger limit'}."
         else:
             line += f". Resume with {_resume_arguments(output)}" + ("" if signaled else f" {limit}={NO_LIMIT[limit]}")
-        if signaled and not requeued and job_id() is not None:
-            line += f". Job {job_id()} is not requeued, because its directory has the time: set hydra.run.dir"
+        if signaled and not shared and requeued is None:
+            line += not_requeued()
         log.info("unfinished     %s", line)
         if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
             Path(output, FAILURE_FILE).write_text(f"unfinished: {line}\n")  # for the table of the sweep

@@ -25,7 +25,7 @@ from nas.cli.checks.seeds import check_seeds
 from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
 from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.interrupt import INTERRUPTED, end_with_parent, how_to_resume, interrupt_on_signals, is_interrupt
+from nas.cli.interrupt import INTERRUPTED, end_with_parent, explain_end, interrupt_on_signals, is_interrupt
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.launchers.options import check_launcher, prefer_own_launcher
@@ -34,6 +34,7 @@ from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.foreign_arguments import foreign_flag
 from nas.cli.overrides.hydra_internals import adapt_help, known_mode, raise_errors, split_arguments
 from nas.cli.overrides.installed import provide_choices
+from nas.cli.overrides.job_options import defer_to_jobs
 from nas.cli.overrides.parse import add_or_override, key_of, quote, quote_texts, value_of
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
@@ -155,7 +156,8 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     provide_choices(given)
     if foreign:
         return Command(options + given)
-    cfg = compose_job(job, given, flags, sweeping, saved_lines(typed, given))
+    given, grid = defer_to_jobs(job, given, flags) if sweeping else (given, [])
+    cfg = compose_job(job, [*grid, *given], flags, sweeping, saved_lines(typed, given))
     if OmegaConf.select(cfg, "extras.tracebacks", default=False):
         os.environ["HYDRA_FULL_ERROR"] = "1"
     if flags.cfg:
@@ -226,9 +228,17 @@ def run_with_error_handling(cfg: DictConfig) -> float | None:
         if full_errors():
             raise
         if is_interrupt(error):  # also an error of a library that was interrupted
-            log_error(how_to_resume(Path(cfg.paths.output)))
+            _log_end(error, Path(cfg.paths.output))
             raise SystemExit(INTERRUPTED) from None
         if isinstance(error, SystemExit):
             raise
         report_failure(error, Path(cfg.paths.output))
         raise SystemExit(1) from None
+
+
+def _log_end(stop: BaseException, output: Path) -> None:
+    """Log the line about an interrupted run."""
+    try:
+        log_error(explain_end(stop, output))
+    except NasError as error:  # the job of SLURM is not requeued
+        log_error(str(error))

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from nas.executors.ray_cluster import RayCluster, check_gpus
 from nas.executors.serial import SerialWorkers
 from nas.executors.worker import Payload, TorchSettings, WorkerEvaluation, current_settings, pack
 from nas.utils.errors import NasError
-from tests.support.executor_tools import NoBuild, Squares, build_executor, children, executors, wait_for
+from tests.support.executor_tools import NoBuild, Sleep, Squares, build_executor, children, executors, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,14 +109,28 @@ def test_in_order_divides_failed_tasks(workers: type[SerialWorkers], tmp_path: P
     assert found == [(0, [0]), (1, [1]), (2, None), (3, [9]), (4, [16, 25])]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_interrupt_while_a_worker_starts_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, submit = children(), ProcessPoolExecutor.submit
+
+    def interrupted(self: ProcessPoolExecutor, *arguments: Any) -> Future[Any]:
+        future = submit(self, *arguments)
+        assert wait_for((tmp_path / "begun").exists)
+        os.kill(os.getpid(), signal.SIGINT)
+        return future
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt), build_executor("processes").start(Sleep(tmp_path / "begun")) as workers:
+        workers.submit(1)
+    assert wait_for(lambda: children() <= before, 30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -> None:
     """Also if it is killed while a worker evaluates; Ctrl-C is sent to all processes of the group."""
     script = (
-        "from pathlib import Path\nimport time\nfrom tests.support.executor_tools import *\n"
-        "class Sleep:\n    def __call__(self, device):\n        return self.evaluate\n"
-        f"    def evaluate(self, *task):\n        Path({str(tmp_path / 'begun')!r}).touch(); time.sleep(600)\n"
-        "if __name__ == '__main__':\n    with build_executor('processes').start(Sleep()) as workers:\n"
+        "from pathlib import Path\nfrom tests.support.executor_tools import Sleep, build_executor\n"
+        "if __name__ == '__main__':\n"
+        f"    with build_executor('processes').start(Sleep(Path({str(tmp_path / 'begun')!r}))) as workers:\n"
         "        workers.submit(1); workers.next()\n"
     )
     (tmp_path / "main.py").write_text(script)

@@ -77,6 +77,24 @@ class Squares:
         return candidate**2 + (fidelity or 0), os.getpid()
 
 
+class Sleep:
+    """Evaluation that does not end.
+
+    Args:
+        begun: file that a worker creates at its first evaluation.
+    """
+
+    def __init__(self, begun: Path) -> None:
+        self.begun = begun
+
+    def __call__(self, device: str) -> Evaluate:
+        return self.evaluate
+
+    def evaluate(self, *task: object) -> None:
+        self.begun.touch()
+        time.sleep(600)
+
+
 class NoBuild:
     """Evaluation that cannot be built."""
 

@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from nas.cli.checks.directory import (
+    Directories,
     check_directories,
     check_record,
     check_sweep_directory,
@@ -23,11 +24,12 @@ from nas.cli.checks.directory import (
     sweep_directory,
     unresolved,
 )
-from nas.cli.checks.restart import name_of_attempt
+from nas.cli.checks.restart import name_of_attempt, without_restarted_seeds
 from nas.cli.checks.sweep_jobs import SweepJob, check_jobs, plan_sweep
 from nas.cli.overrides.parse import quote, value_of
 from nas.cli.run_dir.job_record import SWEEP_DIRECTORY
-from nas.cli.run_dir.launch import launch_name, launch_token, restart_count
+from nas.cli.run_dir.launch import command_name, launch_name, launch_token, restart_count
+from nas.cli.run_dir.layout import holds_run
 from nas.cli.run_dir.ranks import (
     ADDED_OVERRIDES,
     DIRECTORY,
@@ -39,7 +41,7 @@ from nas.cli.run_dir.ranks import (
     wait_for_first_rank,
     wait_for_lock,
 )
-from nas.utils.directory_lock import DirectoryLock, is_locked_here
+from nas.utils.directory_lock import DirectoryLock, is_locked, is_locked_here
 from nas.utils.errors import NasError
 from nas.utils.rank import rank_of
 
@@ -74,7 +76,7 @@ class Plan:
             check_sweep_directory(self.sweep)
             check_jobs(self.jobs, self.cfg.get("ckpt_path"))
         else:
-            check_directories(run_directories(self.cfg), self.cfg.get("ckpt_path"))
+            check_directories(without_restarted_seeds(run_directories(self.cfg)), self.cfg.get("ckpt_path"))
 
 
 def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.Namespace, sweeping: bool) -> Plan:
@@ -90,7 +92,7 @@ def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.N
     Raises:
         NasError: if the overrides of a job of the sweep do not compose.
     """
-    pinned = pin_time(cfg, sweeping)
+    pinned = pin_time(cfg, sweeping, (job, *given))
     if not sweeping or is_further_rank(cfg):
         return Plan(cfg, pinned, sweep_directory(cfg) if sweeping else None)
     if value_of(given, "hydra.run.dir") is not None:
@@ -101,17 +103,24 @@ def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.N
     return Plan(cfg, pinned, directory, jobs)
 
 
-def pin_time(cfg: DictConfig, sweeping: bool) -> list[str]:
+def pin_time(cfg: DictConfig, sweeping: bool, command: Sequence[str] = ()) -> list[str]:
     """Replace ``${now:...}`` in the directories of ``cfg`` by the present time, or by the name of the launch.
 
-    The ranks of a launch with a name compute the same directory, also if their clocks differ.
+    The ranks of a launch with a name compute the same directory, also if their clocks differ. A command with one
+    process in a job of SLURM has a name, too, unless an earlier command of the job has used the directory.
+
+    Args:
+        cfg: the composed configuration.
+        sweeping: whether the command line is of a sweep.
+        command: the job and its overrides.
 
     Returns:
         The overrides that give Hydra the same directories.
     """
     keys = ("hydra.sweep.dir",) if sweeping else ("hydra.run.dir", "paths.output")
     texts = {key: text for key in keys if NOW.search(text := unresolved(cfg, key))}
-    name, time = launch_name() if is_distributed(cfg) else None, datetime.now()
+    several, time = is_distributed(cfg), datetime.now()
+    name = launch_name() if several else None if sweeping else command_name(command)
 
     def pin(name: str | None) -> None:
         for key, text in texts.items():
@@ -119,14 +128,24 @@ def pin_time(cfg: DictConfig, sweeping: bool) -> list[str]:
             with read_write(cfg.hydra):
                 OmegaConf.update(cfg, key, by_time if name is None else by_launch(text, name))
 
-    def output_of(name: str) -> Path:
+    def directories_of(name: str) -> Directories:
         pin(name)
-        directories = {"": sweep_directory(cfg)} if sweeping else run_directories(cfg)
+        return {"": sweep_directory(cfg)} if sweeping else run_directories(cfg)
+
+    def output_of(name: str) -> Path:
+        directories = directories_of(name)
         return directories.get("paths.output", next(iter(directories.values())))
 
-    restarted = bool(texts) and name is not None and restart_count() > 0
-    pin(name_of_attempt(name, output_of) if restarted and name is not None else name)
+    if texts and name is not None and restart_count() > 0:
+        name = name_of_attempt(name, output_of)
+    elif texts and name is not None and not several and any(map(_is_taken, directories_of(name).values())):
+        name = None
+    pin(name)
     return [f"{key}={quote(unresolved(cfg, key))}" for key in texts]
+
+
+def _is_taken(directory: Path) -> bool:
+    return holds_run(directory) or is_locked(directory)
 
 
 def by_launch(text: str, name: str) -> str:

@@ -128,13 +128,21 @@ def _locate(
     """Compose each combination of group choices once, and each job only if its directory depends on its values."""
     composed: dict[tuple[str, ...], DictConfig] = {}
     found = []
+
+    def compose_named(overrides: Sequence[str]) -> DictConfig:
+        try:
+            return compose([*hydra, *overrides])
+        except NasError as error:
+            own = [line for line in overrides if any(line not in other for other in lists)]
+            raise NasError(f"{' '.join(own)}: {error}" if own else str(error)) from None
+
     for number, overrides in enumerate(lists):
         choices = tuple(line for line in overrides if (CONF / key_of(line)).is_dir() or "/" in key_of(line) or foreign)
         cfg = composed.get(choices)
         if cfg is None:
-            cfg = composed[choices] = compose([*hydra, *overrides])
+            cfg = composed[choices] = compose_named(overrides)
         elif not _is_constant(cfg):
-            cfg = compose([*hydra, *overrides])
+            cfg = compose_named(overrides)
         directories = run_directories(cfg, number)
         if set(directories) - {"hydra.sweep.subdir", "paths.output"}:  # they may depend on any value
             directories = run_directories(compose([*hydra, *overrides]), number)

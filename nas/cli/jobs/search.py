@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,12 @@ def _finish(
     ]
     Summary(values, notes).save(output)
     log_results(trainer.loggers, values, output)
-    value: float | None = values.get("value", values.get("val_accuracy", values.get("val_perplexity")))
+    return result_of(values)
+
+
+def result_of(summary: Mapping[str, Any]) -> float | None:
+    """Return the result of a search: the value of a query, an accuracy in percent, or a perplexity."""
+    value: float | None = summary.get("value", summary.get("val_accuracy", summary.get("val_perplexity")))
     return value
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,16 +15,19 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from nas.callbacks.guards.stop_signal import StopRequest, shared_request
 from nas.callbacks.recording.own_tensors import OwnTensors
 from nas.cli.build import set_threads
 from nas.cli.checks.outputs import other_outputs
-from nas.cli.interrupt import is_interrupt
+from nas.cli.checks.restart import resume_job
+from nas.cli.interrupt import how_to_resume, is_interrupt, not_requeued, requeue
 from nas.cli.jobs.joint_search import SWITCHES, find_obstacle
+from nas.cli.jobs.search import result_of
 from nas.cli.jobs.search import run as search
 from nas.cli.overrides.parse import key_of
 from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord
-from nas.cli.run_dir.layout import seed_directory
+from nas.cli.run_dir.layout import RESULTS, SUMMARY_FILE, seed_directory
 from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.seed_log import labeled_log
 from nas.cli.run_dir.sweep_table import report_sweep
@@ -39,7 +44,8 @@ def run(cfg: DictConfig) -> float | None:
     """Search with each of ``seeds``, write their run directories and a table, and return the mean of the results.
 
     The searches execute their steps together if the configuration supports it, and run one after another otherwise. A
-    failed search does not end the other searches, and leads to exit code 1.
+    failed search does not end the other searches, and leads to exit code 1. After SIGUSR1 all searches end, and a
+    restart of the same command resumes them.
     """
     output = Path(cfg.paths.output).absolute()
     configs = [_config_of(cfg, output, int(seed)) for seed in cfg.seeds]
@@ -49,20 +55,72 @@ def run(cfg: DictConfig) -> float | None:
         folder = Path(part.paths.output) / ".hydra"
         folder.mkdir(parents=True, exist_ok=True)
         save_record(folder, part, _overrides_of(part.seed))
+    finished = [_finished_value(part, record, output) for part, record in zip(configs, planned, strict=True)]
+    remaining = [
+        (part, record) for part, record, value in zip(configs, planned, finished, strict=True) if value is None
+    ]
+    how = "execute their steps together" if obstacle is None else f"run one after another: {obstacle}"
+    log.info("seeds          %d searches %s", len(remaining), how)
     try:
-        if obstacle is None:
-            log.info("seeds          %d searches execute their steps together", len(configs))
-            values = _run_together(configs, planned, output)
-        else:
-            log.info("seeds          %d searches run one after another: %s", len(configs), obstacle)
-            pairs = zip(configs, planned, strict=True)
-            values = [_run_one(part, record, output) for part, record in pairs]
+        with shared_request() as request:
+            run_all = _run_in_turn if obstacle is not None or not remaining else _run_together
+            values = run_all(remaining, output, request)
     finally:
         succeeded = report_sweep(output, "search", planned)
+    if request.received is not None and not all(_is_finished(part) for part, _ in remaining):
+        _report_stop(output)
+        return None
     if not succeeded:
         raise SystemExit(1)
-    found = [value for value in values if value is not None]
+    found = [value for value in [*finished, *values] if value is not None and not math.isnan(value)]
     return statistics.fmean(found) if found else None
+
+
+def _is_finished(cfg: DictConfig) -> bool:
+    return Path(cfg.paths.output, SUMMARY_FILE).is_file()
+
+
+def _finished_value(cfg: DictConfig, record: JobRecord, output: Path) -> float | None:
+    """Return the result of a search that an earlier attempt has finished; prepare an unfinished one.
+
+    A search with a checkpoint is resumed. Without one, the logs of its first epoch are removed.
+
+    Returns:
+        NaN for a finished search without a result, None for one that is not finished.
+    """
+    directory = Path(cfg.paths.output)
+    resume_job(cfg, directory)
+    if not _is_finished(cfg):
+        for name in RESULTS if cfg.ckpt_path is None else ():
+            (directory / name).unlink(missing_ok=True)
+        return None
+    replace(record, ended=True).save(output)
+    value = result_of(json.loads((directory / SUMMARY_FILE).read_text()))
+    return math.nan if value is None else value
+
+
+def _run_in_turn(
+    searches: Sequence[tuple[DictConfig, JobRecord]], output: Path, request: StopRequest
+) -> list[float | None]:
+    """Run searches one after another, until SIGUSR1 stops one."""
+    values = []
+    for cfg, record in searches:
+        if request.received is not None:
+            break
+        values.append(_run_one(cfg, record, output, request))
+    return values
+
+
+def _report_stop(output: Path) -> None:
+    """Log that SIGUSR1 has stopped the searches, and requeue their job of SLURM.
+
+    Raises:
+        NasError: if it cannot be requeued.
+    """
+    line = how_to_resume(output).removeprefix("interrupted: ")
+    requeued = requeue(f"seeds in {output}: {line}", output)
+    end = f"{line}{not_requeued()}" if requeued is None else requeued
+    log.info("unfinished     SIGUSR1 stopped the searches: %s", end)
 
 
 def _config_of(cfg: DictConfig, output: Path, seed: int) -> DictConfig:
@@ -87,18 +145,20 @@ def _overrides_of(seed: int) -> list[str]:
     return [*task, f"seed={seed}"]
 
 
-def _run_together(configs: Sequence[DictConfig], records: Sequence[JobRecord], output: Path) -> list[float | None]:
-    """Run the searches in threads. Between the common steps only one thread runs at a time."""
+def _run_together(
+    searches: Sequence[tuple[DictConfig, JobRecord]], output: Path, request: StopRequest
+) -> list[float | None]:
+    """Run searches in threads. Between the common steps only one thread runs at a time."""
     joint = JointSteps()
     tasks = []
-    for number, (cfg, record) in enumerate(zip(configs, records, strict=True)):
+    for number, (cfg, record) in enumerate(searches):
         with read_write(cfg), open_dict(cfg):
             cfg.update(dict.fromkeys(SWITCHES, False))  # auto: no effect on common steps
             if cfg.callbacks.get("cpu_budget"):
                 cfg.callbacks.cpu_budget.shared = True
-        tasks.append(partial(_run_one, cfg, record, output, partial(_join, joint, number)))
-    set_threads(configs[0])
-    outcomes = joint.lockstep.run(tasks, [f"seed={cfg.seed}" for cfg in configs])
+        tasks.append(partial(_run_one, cfg, record, output, request, partial(_join, joint, number)))
+    set_threads(searches[0][0])
+    outcomes = joint.lockstep.run(tasks, [f"seed={cfg.seed}" for cfg, _ in searches])
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
@@ -111,14 +171,16 @@ def _join(joint: JointSteps, number: int, searched: Search) -> list[pl.Callback]
     return [OwnTensors()]
 
 
-def _run_one(cfg: DictConfig, record: JobRecord, output: Path, join: Join | None = None) -> float | None:
+def _run_one(
+    cfg: DictConfig, record: JobRecord, output: Path, request: StopRequest, join: Join | None = None
+) -> float | None:
     """Run the search with one seed and record its end; return None if it fails."""
     record.save(output)
     failure: str | None = "interrupted"
     try:
         with labeled_log(f"seed={cfg.seed}"):
             value = search(cfg, join)
-        failure = None
+        failure = "stopped by SIGUSR1" if request.received is not None and not _is_finished(cfg) else None
         return value
     except (Exception, SystemExit) as error:
         if is_interrupt(error):

@@ -83,8 +83,16 @@ def _compose_job(
 def composer(job: str, flags: argparse.Namespace) -> Iterator[Callable[[Sequence[str]], DictConfig]]:
     """Provide a function that composes the configuration for a list of overrides without several values."""
     more = _config_dir(flags)
+
+    def composed(lines: Sequence[str]) -> DictConfig:
+        parts = parse(lines)
+        try:
+            return _compose(job, parts, more)
+        except NasError:  # again, with the configuration that the hints of an error need
+            return _compose(job, parts, more, _compose(job, [part for part in parts if _is_choice(part, more)], more))
+
     with initialize_config_dir(str(CONF), job_name=job, version_base="1.3"):
-        yield lambda lines: _compose(job, parse(lines), more)
+        yield composed
 
 
 def _config_dir(flags: argparse.Namespace) -> Path | None:

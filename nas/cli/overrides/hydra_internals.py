@@ -145,8 +145,14 @@ def read_sweep(arguments: Sequence[str]) -> tuple[list[str], list[SweptValues]]:
     """
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     parts = {part.get_key_element(): part for part in parser.parse_overrides(list(arguments))}
-    single = [str(part.input_line) for part in parts.values() if not part.is_sweep_override()]
-    return single, [_swept_values(part) for part in parts.values() if part.is_sweep_override()]
+    single, swept = [], []
+    for part in parts.values():
+        values = _swept_values(part) if part.is_sweep_override() else None
+        if values is None or (len(values.texts) == 1 and values.bounds is None):  # a list of one value
+            single.append(str(part.input_line) if values is None else f"{values.key}={values.texts[0]}")
+        else:
+            swept.append(values)
+    return single, swept
 
 
 def _swept_values(part: Override) -> SweptValues:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import random
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 SUBMITIT_LOCAL = "SUBMITIT_LOCAL_"
@@ -81,6 +83,18 @@ def launch_name(environment: Mapping[str, str] = os.environ) -> str | None:
     if job is None or environment.get("SLURM_JOB_NAME") in INTERACTIVE:
         return None
     return f"slurm-{_plain(job)}" + ("" if step == "0" else f".{_plain(step)}")
+
+
+def command_name(command: Sequence[str], environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return a name of a command with one process in a job of SLURM, None outside of a job and with several tasks.
+
+    A job script may contain several commands, and starts each of them again after a requeue. The name is
+    ``slurm-JOB_ID-HASH`` with a hash of the command.
+    """
+    job, tasks = environment.get("SLURM_JOB_ID"), environment.get("SLURM_NTASKS", "1")
+    if job is None or tasks != "1" or environment.get("SLURM_JOB_NAME") in INTERACTIVE:
+        return None
+    return f"slurm-{_plain(job)}-{hashlib.sha256(json.dumps(list(command)).encode()).hexdigest()[:6]}"
 
 
 def _plain(text: str) -> str:

@@ -28,9 +28,9 @@ def is_found_again(pinned: Sequence[str], environment: Mapping[str, str] = os.en
         pinned: overrides by which directories with a time in their names have been fixed.
         environment: variables of the process.
     """
-    name = launch_name(environment)
+    name = (launch_name(environment) or "").partition(".")[0]
     dated = [line for line in pinned if line.partition("=")[0] in DIRECTORIES]
-    return all(name is not None and name in line for line in dated)
+    return all(bool(name) and name in line for line in dated)
 
 
 def requeue_job(resume: str, environment: Mapping[str, str] = os.environ) -> str | None:

@@ -66,17 +66,42 @@ def test_job_of_slurm_is_requeued_and_resumes(whole: Path, tmp_path: Path, monke
     assert_same_results(whole, tmp_path / "run")
 
 
-def test_job_whose_directory_has_the_time_is_not_requeued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same command would start from scratch in another directory."""
+def test_directory_of_a_job_follows_from_its_id(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restarted job script starts all of its commands again: the finished one ends at once, the other resumes."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**install(tmp_path / "slurm"), "SLURM_JOB_ID": "77", "SLURM_NTASKS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    short = [*FOUR_STEPS, "epochs=1"]
+    run("search", *short).succeeded()
+    stopped = run("search", *FOUR_STEPS, WITHIN)
+    stopped.succeeded()
+    assert "SLURM starts job 77 again, which resumes it." in stopped.said and (tmp_path / "slurm/requeue-77").exists()
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    again = run("search", *short)
+    assert again.code == 0 and "holds the results of an earlier attempt" in again.said
+    run("search", *FOUR_STEPS, WITHIN).succeeded()
+    finished, resumed = sorted((tmp_path / "outputs" / "search").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert finished.name.startswith("slurm-77-") and resumed.name.startswith("slurm-77-")
+    assert_same_results(whole, resumed)
+
+
+@pytest.mark.slow
+def test_second_run_of_the_same_command_in_a_job_is_not_requeued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its directory has the time, because the first run has the name of the command."""
     monkeypatch.chdir(tmp_path)
     for name, value in {**install(tmp_path / "slurm"), "SLURM_JOB_ID": "77"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(StopOnSignal, "grace", 0.0)
-    stopped = run("search", *FOUR_STEPS, send("SIGUSR1", epoch=1, step=0))
+    command = [*FOUR_STEPS, send("SIGUSR1", epoch=1, step=0, flag=f"{tmp_path}/sent")]
+    (tmp_path / "sent").touch()
+    run("search", *command).succeeded()
+    (tmp_path / "sent").unlink()
+    stopped = run("search", *command)
     stopped.succeeded()
-    (directory,) = (path.parent for path in tmp_path.rglob("checkpoints"))
-    assert f"Resume with ckpt_path={directory.relative_to(tmp_path)}" in stopped.said.replace(f"{tmp_path}/", "")
     assert "Job 77 is not requeued" in stopped.said and not (tmp_path / "slurm" / "requeue-77").exists()
+    assert "Resume with ckpt_path=" in stopped.said
 
 
 @pytest.mark.slow

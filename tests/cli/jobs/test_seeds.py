@@ -15,10 +15,13 @@ import pytorch_lightning as pl
 import torch
 
 import nas.cli.jobs.seeds
+from nas.callbacks.guards.stop_signal import StopOnSignal
 from nas.cli.jobs.joint_search import find_obstacle
 from nas.utils.errors import NasError
 from tests.support.compose_tools import DATA, composed, lines
 from tests.support.error_tools import run
+from tests.support.fake_slurm import install
+from tests.support.resume_tools import assert_same_results
 
 TINY = [*DATA, "space.channels=4", "space.cells_per_stage=1", "epochs=2", "~callbacks.cell_plots"]
 DARTS = ["space=darts", "space.channels=4", "space.layers=3"]
@@ -105,12 +108,6 @@ class Interrupt(pl.Callback):
             os.kill(os.getpid(), self.number)
 
 
-class EndOfJob(Interrupt):
-    """Send the signal of SLURM before the end of a job."""
-
-    number = signal.SIGUSR1
-
-
 def add_callback(kind: type) -> str:
     return f"+callbacks.bomb._target_={__name__}.{kind.__name__}"
 
@@ -126,18 +123,73 @@ def test_a_failed_search_does_not_end_the_others(tmp_path: Path, monkeypatch: py
     torch.testing.assert_close(tensors(one), tensors(other), **CLOSE)
 
 
-@pytest.mark.parametrize("kind", [Interrupt, EndOfJob])
 def test_an_interrupt_keeps_the_complete_epochs_of_all_searches(
-    kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: None)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     given = ["method=darts", *TINY]
-    found = run("search", *given, add_callback(kind), "seeds=[0,1]", f"hydra.run.dir={tmp_path}")
+    found = run("search", *given, add_callback(Interrupt), "seeds=[0,1]", f"hydra.run.dir={tmp_path}")
     found.refused("the last complete epochs are kept", f"ckpt_path={tmp_path / 'seed_0'} and", code=130)
     assert threading.active_count() < 10 and not any(t.name.startswith("seed=") for t in threading.enumerate())
     run("search", f"ckpt_path={tmp_path / 'seed_1'}", "~callbacks.bomb").succeeded()
     assert json.loads((tmp_path / "seed_1" / "summary.json").read_text())["seed"] == 1
+
+
+class EndOfJob(pl.Callback):
+    """Send the signal of SLURM before the end of a job, once, in the second epoch of the search with seed 1.
+
+    Args:
+        flag: file that is created then.
+    """
+
+    def __init__(self, flag: str) -> None:
+        self.flag = Path(flag)
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch == 1 and trainer.datamodule.seed == 1 and not self.flag.exists():
+            self.flag.touch()
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+
+THREE = [*TINY, "dataset.batch_size=8", "epochs=3"]
+
+
+@pytest.mark.parametrize(
+    ("method", "grace", "complete"),
+    [
+        ("darts", 60.0, {0: 2, 1: 2, 2: 2}),
+        pytest.param("darts", 0.0, {0: 1, 1: 1, 2: 1}, marks=pytest.mark.slow),
+        pytest.param("gdas", 0.0, {0: 3, 1: 1}, marks=pytest.mark.slow),
+    ],
+    ids=["together", "together within an epoch", "one after another"],
+)
+def test_signal_of_slurm_stops_all_searches_and_the_restart_resumes_them(
+    method: str, grace: float, complete: dict[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The results are those of an uninterrupted run bit for bit, in the same directory."""
+    monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: None if method == "darts" else "a reason")
+    monkeypatch.setattr(StopOnSignal, "grace", grace)
+    command = [f"method={method}", *THREE, "seeds=[0,1,2]"]
+    whole, bomb = tmp_path / "whole", f"+callbacks.bomb={{_target_:{__name__}.EndOfJob,flag:{tmp_path}/sent}}"
+    run("search", *command, f"hydra.run.dir={whole}").succeeded()
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**install(tmp_path / "slurm"), "SLURM_JOB_ID": "77"}.items():
+        monkeypatch.setenv(name, value)
+    stopped = run("search", *command, bomb)
+    stopped.succeeded()
+    assert "SLURM starts job 77 again, which resumes it." in stopped.said
+    assert json.loads((tmp_path / "slurm" / "requeue-77").read_text()) == ["requeue", "77"]
+    (directory,) = (tmp_path / "outputs" / "search").iterdir()
+    found = {seed: len(lines(directory / f"seed_{seed}" / "history.jsonl")) for seed in complete}
+    assert found == complete and (directory / "seed_2" / "checkpoints").exists() == (2 in complete)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    resumed = run("search", *command, bomb)
+    resumed.succeeded()
+    for seed in range(3):
+        assert_same_results(whole / f"seed_{seed}", directory / f"seed_{seed}")
+    with (directory / "sweep.csv").open() as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["0", "1", "2"]
 
 
 OBSTACLES = {

@@ -15,6 +15,7 @@ def test_id_of_a_job() -> None:
 def test_directory_that_a_second_start_finds() -> None:
     job = {"SLURM_JOB_ID": "9"}
     assert is_found_again([], {}) and is_found_again(["hydra.run.dir='o/slurm-9'", "+hydra.job.env_set.A=1"], job)
+    assert is_found_again(["hydra.run.dir='o/slurm-9-1a2b3c'"], {**job, "SLURM_STEP_ID": "1"})
     assert not is_found_again(["hydra.run.dir=o/2026-01-01"], job)
     assert not is_found_again(["hydra.run.dir=o/slurm-9", "paths.output=p/12-00"], job)
     assert not is_found_again(["hydra.sweep.dir=o/slurm-9"], {}), "no launch with a name"
