@@ -104,7 +104,7 @@ class _Process:
             context = multiprocessing.get_context("spawn")
             reader, self._lifeline = context.Pipe(duplex=False)
             self._pool = ProcessPoolExecutor(1, context, begin_worker, (reader, self.payload))
-        with _sigint_blocked():  # a new process inherits this
+        with _signals_blocked():  # a new process inherits this
             return self._pool.submit(evaluate_in_worker, task)
 
     def hang_up(self) -> None:
@@ -122,9 +122,9 @@ class _Process:
 
 
 @contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT: Ctrl-C reaches all processes of a terminal, and the first one ends the workers."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_blocked() -> Iterator[None]:
+    """Block signals that a terminal (Ctrl-C) or SLURM sends to all processes: the first one ends the workers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
     try:
         yield
     finally:

@@ -21,7 +21,16 @@ from nas.executors.ray_cluster import RayCluster, check_gpus
 from nas.executors.serial import SerialWorkers
 from nas.executors.worker import Payload, TorchSettings, WorkerEvaluation, current_settings, pack
 from nas.utils.errors import NasError
-from tests.support.executor_tools import NoBuild, Sleep, Squares, build_executor, children, executors, wait_for
+from tests.support.executor_tools import (
+    NoBuild,
+    Signaled,
+    Sleep,
+    Squares,
+    build_executor,
+    children,
+    executors,
+    wait_for,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,6 +69,14 @@ def test_killed_worker_costs_one_attempt(name: str, tmp_path: Path) -> None:
         outcomes = list(in_order(workers, [Task(n, None, n) for n in range(6)]))
     assert [outcome.value and outcome.value[0] for outcome in outcomes] == [0, 1, 4, 9, 16, 25]
     assert len(list(tmp_path.glob("2.*"))) == 2
+
+
+@pytest.mark.usefixtures("light")
+def test_signal_before_the_end_of_a_job_kills_no_worker(tmp_path: Path) -> None:
+    with build_executor("processes").start(Signaled(tmp_path)) as workers:
+        workers.submit(3)
+        assert workers.next().value[0] == 9
+    assert len(list(tmp_path.glob("3.*"))) == 1, "one attempt"
 
 
 @pytest.mark.usefixtures("light")

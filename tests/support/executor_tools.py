@@ -95,6 +95,14 @@ class Sleep:
         time.sleep(600)
 
 
+class Signaled(Squares):
+    """Evaluation whose worker receives the signal that SLURM sends before the end of a job."""
+
+    def evaluate(self, candidate: int, fidelity: int | None, position: int) -> tuple[int, int]:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return super().evaluate(candidate, fidelity, position)
+
+
 class NoBuild:
     """Evaluation that cannot be built."""
 

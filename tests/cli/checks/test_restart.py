@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from nas.cli.checks.directory import run_directories
 from nas.cli.checks.reserve import by_launch
 from nas.cli.main import prepare
-from tests.support.compose_tools import lines
+from tests.support.compose_tools import DATA, lines
 from tests.support.error_tools import SEARCH, run, unfinished
 from tests.support.node_tools import MULTINODE, node_environment
 
@@ -24,9 +26,18 @@ def on_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
     return monkeypatch
 
 
-def directory(*arguments: str) -> str:
+@pytest.fixture
+def in_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """Environment of a job of SLURM with one task."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "search", "SLURM_NTASKS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def directory(*arguments: str, more: tuple[str, ...] = MULTINODE) -> str:
     """Return the pinned run directory of a command line."""
-    plan = prepare("search", [*ALL, *MULTINODE, *arguments]).plan
+    plan = prepare("search", [*ALL, *more, *arguments]).plan
     assert plan is not None and len(plan.pinned) == 1
     return plan.pinned[0].partition("=")[2].strip("'")
 
@@ -64,6 +75,46 @@ def test_restart_resumes_from_the_checkpoint(
     with pytest.raises(SystemExit) as end:
         prepare("search", [*ALL, *MULTINODE])
     assert end.value.code == 0 and "holds the results of an earlier attempt" in capsys.readouterr().out
+
+
+def test_directory_of_one_process_has_job_and_command(in_job: pytest.MonkeyPatch) -> None:
+    name = directory(more=())
+    assert re.fullmatch(r"outputs/\$\{mode\}/slurm-77-[0-9a-f]{6}", name)
+    in_job.setenv("SLURM_STEP_ID", "3")
+    assert directory(more=()) == name, "the number of a step may differ after a restart"
+    other = directory("seed=1", more=())
+    assert other.startswith("outputs/${mode}/slurm-77-") and other != name
+    run_directory = Path(name.replace("${mode}", "search"))
+    run_directory.mkdir(parents=True)
+    (run_directory / "metrics.csv").touch()
+    assert "slurm" not in directory(more=()), "an earlier command of the job has used the directory"
+    in_job.setenv("SLURM_RESTART_COUNT", "1")
+    assert directory(more=()) == f"{name}-restart1", "files of an attempt without a checkpoint are kept"
+
+
+@pytest.mark.parametrize("variables", [{"SLURM_NTASKS": "4"}, {"SLURM_JOB_NAME": "interactive"}])
+def test_other_processes_in_a_job_have_the_time(variables: dict[str, str], in_job: pytest.MonkeyPatch) -> None:
+    for name, value in variables.items():
+        in_job.setenv(name, value)
+    assert "slurm" not in directory(more=())
+
+
+@pytest.mark.parametrize(
+    ("mode", "file"), [(["mode=rank_proxies"], "scores.jsonl"), (["method=random_search"], "repetitions.jsonl")]
+)
+def test_restart_resumes_from_results_without_a_checkpoint(
+    mode: list[str], file: str, in_job: pytest.MonkeyPatch
+) -> None:
+    command = [*DATA, *mode, *(["method.repetitions=3"] if file == "repetitions.jsonl" else [])]
+    plan = prepare("search", command).plan
+    assert plan is not None
+    (place,) = (Path(path) for path in run_directories(plan.cfg).values())
+    (place / ".hydra").mkdir(parents=True)
+    (place / ".hydra" / "overrides.yaml").write_text("".join(f"- {line}\n" for line in command))
+    (place / file).write_text("")
+    in_job.setenv("SLURM_RESTART_COUNT", "1")
+    arguments = prepare("search", command).arguments
+    assert f"ckpt_path='{place}'" in arguments and f"hydra.run.dir='{place}'" in arguments
 
 
 @pytest.mark.slow
