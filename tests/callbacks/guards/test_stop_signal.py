@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.callbacks.guards.stop_signal import StopOnSignal
+from nas.callbacks.guards.stop_signal import StopOnSignal, installed_request, shared_request
 from tests.support.compose_tools import lines
 from tests.support.error_tools import SEARCH, TRAIN, run
 from tests.support.fake_slurm import install
@@ -33,6 +33,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("whole") / "run"
     run("search", *FOUR_STEPS, f"hydra.run.dir={directory}").succeeded()
     return directory
+
+
+def test_shared_request_has_one_state_per_step() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    with shared_request() as request:
+        assert installed_request() is request and request.state((0, 1), 60.0) == (False, False)
+        signal.raise_signal(signal.SIGUSR1)
+        assert request.state((0, 1), 60.0) == (False, False), "another search asks for the same step"
+        assert request.state((0, 2), 60.0) == (True, False) and request.state((0, 2), 0.0) == (True, False)
+        assert request.state((0, 3), 0.0) == (True, True)
+    assert installed_request() is None and signal.getsignal(signal.SIGUSR1) == before
 
 
 @pytest.mark.parametrize(
