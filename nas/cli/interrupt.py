@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from nas.cli.checks.launchers import launcher_properties
 from nas.cli.errors import log_error
 from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
 from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint, seed_directories
 from nas.cli.run_dir.ranks import ADDED_OVERRIDES
-from nas.cli.run_dir.requeue import is_found_again, job_id, requeue_job
+from nas.cli.run_dir.requeue import is_found_again, is_job_of_sweep, job_id, requeue_job
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -125,7 +124,7 @@ def requeue(resume: str, output: Path) -> str | None:
     Raises:
         NasError: if it cannot be requeued.
     """
-    job = requeue_job(resume) if is_found_again(ADDED_OVERRIDES) and not _shares_job() else None
+    job = requeue_job(resume) if is_found_again(ADDED_OVERRIDES) and not is_job_of_sweep() else None
     if job is None:
         return None
     kept = kept_files(output) is not None or any(kept_files(path) is not None for path in seed_directories(output))
@@ -134,15 +133,9 @@ def requeue(resume: str, output: Path) -> str | None:
 
 def not_requeued() -> str:
     """Return the end of a line about a job of SLURM that is not requeued, empty outside of a job."""
-    reason = "it runs a sweep: use hydra/launcher=submitit_slurm" if _shares_job() else None
+    reason = "it runs a sweep: use hydra/launcher=submitit_slurm" if is_job_of_sweep() else None
     reason = reason or "its directory has the time: set hydra.run.dir"
     return "" if job_id() is None else f". Job {job_id()} is not requeued, because {reason}"
-
-
-def _shares_job() -> bool:
-    """Return whether this is a run of a sweep whose launcher starts no job of SLURM for each run."""
-    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    return sweeping and not launcher_properties(HydraConfig.instance().cfg).starts_ranks  # type: ignore[arg-type]
 
 
 def explain_end(stop: BaseException, output: Path) -> str:

@@ -41,6 +41,7 @@ from nas.cli.run_dir.ranks import (
     wait_for_first_rank,
     wait_for_lock,
 )
+from nas.cli.run_dir.requeue import SWEEP_JOB, job_id
 from nas.utils.directory_lock import DirectoryLock, is_locked, is_locked_here
 from nas.utils.errors import NasError
 from nas.utils.rank import rank_of
@@ -178,6 +179,8 @@ def reserved(plan: Plan) -> Iterator[list[str]]:
         added = list(plan.pinned)
         if plan.sweep is not None:
             added.append(f"+hydra.job.env_set.{SWEEP_DIRECTORY}={quote(found[option])}")
+            job = job_id()
+            added += [] if job is None else [f"+hydra.job.env_set.{SWEEP_JOB}={quote(job)}"]
         ADDED_OVERRIDES[:] = added
         yield added
 

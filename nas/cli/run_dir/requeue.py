@@ -10,6 +10,8 @@ from nas.cli.run_dir.launch import INTERACTIVE, launch_name
 from nas.utils.errors import NasError, one_line
 
 PATIENCE = 60.0  # seconds that scontrol may take
+SWEEP_JOB = "NAS_SWEEP_JOB"
+"""Environment variable of the runs of a sweep with the id of the job of SLURM that has started the sweep."""
 DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "paths.output")
 
 
@@ -19,6 +21,12 @@ def job_id(environment: Mapping[str, str] = os.environ) -> str | None:
         return None
     array, task = (environment.get(f"SLURM_ARRAY_{name}") for name in ("JOB_ID", "TASK_ID"))
     return environment.get("SLURM_JOB_ID") if array is None or task is None else f"{array}_{task}"
+
+
+def is_job_of_sweep(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the job of SLURM that runs this process has started a sweep, instead of a single run of it."""
+    job = job_id(environment)
+    return job is not None and environment.get(SWEEP_JOB) == job
 
 
 def is_found_again(pinned: Sequence[str], environment: Mapping[str, str] = os.environ) -> bool:

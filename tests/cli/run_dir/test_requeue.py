@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.cli.run_dir.requeue import is_found_again, job_id, requeue_job
+from nas.cli.run_dir.requeue import SWEEP_JOB, is_found_again, is_job_of_sweep, job_id, requeue_job
 
 
 def test_id_of_a_job() -> None:
@@ -10,6 +10,12 @@ def test_id_of_a_job() -> None:
     assert job_id({"SLURM_JOB_ID": "9"}) == "9" and job_id(array) == "7_3"
     assert job_id({}) is job_id({"SLURM_JOB_ID": "9", "SLURM_JOB_NAME": "interactive"}) is None
     assert requeue_job("ckpt_path=x", {}) is None
+
+
+def test_job_that_started_a_sweep_is_not_that_of_a_run() -> None:
+    assert is_job_of_sweep({"SLURM_JOB_ID": "9", SWEEP_JOB: "9"})
+    assert not is_job_of_sweep({"SLURM_JOB_ID": "10", SWEEP_JOB: "9"}), "submitit has started a job for the run"
+    assert not is_job_of_sweep({"SLURM_JOB_ID": "9"}) and not is_job_of_sweep({})
 
 
 def test_directory_that_a_second_start_finds() -> None:
