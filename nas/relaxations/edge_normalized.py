@@ -14,6 +14,7 @@ from nas.relaxations.binary_gates import GateRelaxation
 from nas.relaxations.distribution import Distribution
 from nas.relaxations.softmax import Softmax
 from nas.utils.errors import NasError
+from nas.utils.ranges import POSITIVE, check
 
 
 class EdgeNormalized(Relaxation):
@@ -50,6 +51,7 @@ class EdgeNormalized(Relaxation):
 
     @tau.setter
     def tau(self, value: float) -> None:
+        check("relaxation.tau", value, POSITIVE)
         self.ops.tau = value  # type: ignore[assignment]
 
     def sample(self, masks: Masks) -> Architecture:

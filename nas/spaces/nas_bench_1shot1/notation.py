@@ -59,7 +59,7 @@ def subspace_of(genotype: Genotype) -> int:
     raise NasError(
         f"genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) is in no subspace of "
         f"NAS-Bench-1Shot1.{numbers} Use {' or '.join(', '.join(map(str, p)) for p in PARENTS.values())} parents, or "
-        "space=nas_bench_101."
+        "write ModelSpec(...) without a prefix for a cell of space=nas_bench_101."
     )
 
 

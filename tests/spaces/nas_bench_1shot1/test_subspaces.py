@@ -40,13 +40,13 @@ def test_cells_are_in_nas_bench_101(subspace: int) -> None:
 @pytest.mark.parametrize("subspace", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_hashes_are_those_of_all_cells(subspace: int) -> None:
     """Enumerate all choices, and compare with classes of isomorphic graphs that no hash defines."""
-    hashes, classes = set(), set()
+    cells = set()
     for parents in parent_choices(subspace):
         for ops in itertools.product(OPS, repeat=len(parents) - 1):
             pruned = prune(build_graph(parents, ops))
             assert pruned is not None
-            hashes.add(graph_hash(pruned))
-            classes.add(canonical(pruned))
+            cells.add(pruned)
+    hashes, classes = set(map(graph_hash, cells)), set(map(canonical, cells))
     assert hashes == set(distinct_hashes(subspace)) and len(hashes) == len(classes)
 
 
