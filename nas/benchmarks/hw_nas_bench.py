@@ -40,6 +40,8 @@ UNITS: Mapping[str, str] = {
     "eyeriss_arithmetic_intensity": "operations per byte",
 }
 """Unit of each metric."""
+PREFIX = "hw_nas_bench."
+"""Beginning of the names of costs."""
 
 
 class HardwareTable:
@@ -75,16 +77,22 @@ class HardwareTable:
             self._values[dataset, metric] = self._file.read(columns=[column], use_threads=False)[column].to_numpy()
         return self._values[dataset, metric]
 
+    def has(self, genotype: Genotype) -> bool:
+        """Return whether a cell is stored. Raise NasError for a genotype of another space."""
+        return SPACE.native(genotype) in self._rows
+
     def value(self, genotype: GivenGenotype, dataset: str, metric: str) -> float:
         """Return a metric of a cell in the unit of ``UNITS``. Raise NasError if it is not stored."""
         name = SPACE.native(resolve_genotype(genotype, _from_index))
         if name not in self._rows:
-            raise NasError(f"{self.path} does not contain {name}")
+            raise NasError(f"{self.path} does not contain {name}. Convert the complete file.")
         return float(self.values(dataset, metric)[self._rows[name]])
 
 
 class HardwareCost:
     """One metric of one data set as the cost of a genotype. Implements ``GenotypeCost``.
+
+    Its name is that of the metric behind ``PREFIX``.
 
     Args:
         table: The measurements.
@@ -97,11 +105,11 @@ class HardwareCost:
 
     def __init__(self, table: HardwareTable, dataset: str, metric: str) -> None:
         table.values(dataset, metric)
-        self.name, self.unit = metric, UNITS[metric]
-        self._table, self._dataset = table, dataset
+        self.name, self.unit = f"{PREFIX}{metric}", UNITS[metric]
+        self._table, self._dataset, self._metric = table, dataset, metric
 
     def __call__(self, genotype: Genotype) -> float:
-        return self._table.value(genotype, self._dataset, self.name)
+        return self._table.value(genotype, self._dataset, self._metric)
 
 
 def find_hardware_table(root: str | Path) -> HardwareTable | None:
@@ -144,13 +152,16 @@ def read_release(source: Path, partial: bool, progress: Callable[[int, int], Non
         raise
     except READ_ERRORS as error:
         raise NasError(
-            f"{source} is damaged or of another format ({one_line(error) or type(error).__name__})"
+            f"{source} is damaged or of another format ({one_line(error) or type(error).__name__}). Download it again."
         ) from None
     missing = SPACE.size - len(set(names) & set(SPACE.all_native()))
     if len(set(names)) != len(names):
-        raise NasError(f"{source} lists a cell twice")
+        raise NasError(f"{source} lists a cell twice. Download it again.")
     if missing and not partial:
-        raise NasError(f"{source} lacks {missing:,} of the {SPACE.size:,} cells of {SPACE.title}")
+        raise NasError(
+            f"{source} lacks {missing:,} of the {SPACE.size:,} cells of {SPACE.title}. Download it again, or add "
+            "--partial."
+        )
     metadata = {"format": FORMAT, "version": VERSION, "notation": NOTATION, "source": RELEASE}
     described = f"{len(UNITS)} metrics of {len(names):,} cells of {SPACE.title} on {len(DATASETS)} data sets"
     return pa.table(columns).replace_schema_metadata(metadata), described

@@ -8,6 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from nas.architecture.cost import GenotypeCost
+from nas.benchmarks.hardware_source import HardwareSource
+from nas.benchmarks.hw_nas_bench import PREFIX
 from nas.cli.checks.options import check_network
 from nas.latency.cost import latency_cost
 from nas.searches.base import Search
@@ -26,12 +28,27 @@ def apply_budget(cfg: DictConfig, search: Search) -> None:
     options = cfg.get("budget")
     if options is None:
         return
-    given = {name: cost for name, cost in _costs(options, search.space).items() if options.get(name) is not None}
+    costs = _costs(options, search.space)
+    given = {name: cost for name, cost in costs.items() if options.get(name) is not None}
     if options.multiplier_lr is None:
         raise NasError("budget.multiplier_lr=null: a number is required. Set budget.multiplier_lr=0.01.")
-    if given:
-        limits = Limits(search.space, [Limit(cost, float(options[name])) for name, cost in given.items()])
-        search.use_limits(limits, float(options.multiplier_lr))
+    limits = [Limit(cost, float(options[name])) for name, cost in given.items()]
+    limits += _hardware_limits(cfg, search.space)
+    if limits:
+        search.use_limits(Limits(search.space, limits), float(options.multiplier_lr))
+
+
+def _hardware_limits(cfg: DictConfig, space: Space) -> list[Limit]:
+    """Return the limits on costs of HW-NAS-Bench."""
+    options = cfg.budget.get("hw_nas_bench")
+    if options is None:
+        return []
+    found = {f"{PREFIX}{key}": value for key, value in options.items() if key != "dataset" and value is not None}
+    if not found:
+        return []
+    source = HardwareSource(cfg.paths.benchmark, options.dataset)
+    costs = source.costs(space, found, " ".join(f"budget.{name}={value}" for name, value in found.items()))
+    return [Limit(costs[name], float(value)) for name, value in found.items()]
 
 
 def network_of_budget(cfg: DictConfig) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def results(run: Run) -> list[Fact]:
         facts.append(("parameters", f"{s['parameters'] / 1e6:.3f} M{size}"))
     if is_number(s.get("macs")):
         facts.append(("multiply-adds", f"{s['macs'] / 1e6:.2f} M (rule {s.get('macs_rule', 'macs')})"))
+    facts += _budget(s.get("budget"))
     plain = {
         "spearman": "Spearman correlation",
         "kendall_tau_b": "Kendall correlation",
@@ -138,6 +139,17 @@ def _repetitions(table: Any) -> Sequence[Fact]:
         if isinstance(row, dict) and is_number(row.get("mean")):
             spread = f" ± {row['std']:.2f}" if is_number(row.get("std")) else ""
             facts.append((str(name), f"{row['mean']:.2f}{spread} (n = {row.get('n')})"))
+    return facts
+
+
+def _budget(budget: Any) -> Sequence[Fact]:
+    """Return each limited cost beside its limit."""
+    facts = []
+    for name, cost in budget.items() if isinstance(budget, dict) else ():
+        numbers = [cost.get(key) for key in ("value", "limit")] if isinstance(cost, dict) else [None]
+        if all(map(is_number, numbers)):
+            value, limit = (f"{number:,}" if isinstance(number, int) else f"{number:.4g}" for number in numbers)
+            facts.append((f"limit of {name}", f"{value} of at most {limit}"))
     return facts
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,15 @@ MAX_BYTES = 32 * 2**20
 """Bound of the size of a file with an architecture."""
 MAX_LINKS = 10_000
 
+Budget = Mapping[str, Mapping[str, float]]
+"""``value`` and ``limit`` of each limited cost, by its name (``nas.spaces.limits.Limits.report``)."""
 
-def encode_genotype(genotype: Genotype) -> dict[str, Any]:
+
+def encode_genotype(genotype: Genotype, budget: Budget | None = None) -> dict[str, Any]:
     """Return a genotype as JSON values: format, version, space, native string and the links of each cell.
 
-    ``own_parts`` records where own ops and an own space come from.
+    ``own_parts`` records where own ops and an own space come from. ``budget`` records ``value`` and ``limit`` of each
+    limited cost of a search.
     """
     cells = {
         name: {"links": [list(link) for link in cell.links], "output": list(cell.output)}
@@ -58,6 +63,7 @@ def encode_genotype(genotype: Genotype) -> dict[str, Any]:
         "native": native_string(genotype),
         "cells": cells,
         **({"own_parts": own} if own else {}),
+        **({"budget": {name: dict(cost) for name, cost in budget.items()}} if budget else {}),
     }
 
 
@@ -76,15 +82,15 @@ def find_origins(genotype: Genotype) -> dict[str, Origin]:
     return {**genotype.origins, **found}
 
 
-def save_genotype(genotype: Genotype, path: Path) -> None:
-    """Write genotype.json atomically."""
-    write_json(path, encode_genotype(genotype))
+def save_genotype(genotype: Genotype, path: Path, budget: Budget | None = None) -> None:
+    """Write genotype.json atomically, with the limited costs of its search if there are any."""
+    write_json(path, encode_genotype(genotype, budget))
 
 
 def find_published(source: str | Path) -> architectures.PublishedArchitecture | None:
     """Return the published architecture with the name ``source``, None if it is a native string or an existing file."""
     text = str(source).strip()
-    if is_native_string(text) or os.path.isfile(_genotype_file(text)):
+    if is_native_string(text) or os.path.isfile(genotype_path(text)):
         return None
     return architectures.find_architecture(text)
 
@@ -103,7 +109,7 @@ def load_genotype(source: str | Path) -> Genotype:
     architecture = find_published(text)
     if architecture is not None:
         return parse_genotype(architecture.genotype)
-    path = _genotype_file(text)
+    path = genotype_path(text)
     if os.path.isfile(path):  # Path.is_file raises for a name that is too long
         return read_genotype_file(path)
     found = find_other_notation(text)
@@ -179,7 +185,8 @@ def _parse_value(text: str) -> Any:
         return value
 
 
-def _genotype_file(text: str) -> Path:
+def genotype_path(text: str) -> Path:
+    """Return the file of a genotype: genotype.json of a run directory, otherwise the path itself."""
     path = Path(os.path.expanduser(text))
     return path / GENOTYPE_FILE if os.path.isdir(path) else path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -19,12 +20,18 @@ from nas.architecture.top_genotypes import top_genotypes
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
+log = logging.getLogger(__name__)
+
 MAX_ENUMERATED = 50_000
 """Genotypes of an indexed space that are enumerated."""
 MAX_RANKED = 200
 """Genotypes that are examined in the order of their scores before one is repaired."""
 ROUNDING = 1e-6
 """Relative rounding error of a sum over links."""
+DEVIATION = 1e-5
+"""Relative difference from which on a cost is no sum over links."""
+VERIFIED = 32
+"""Genotypes that exceed a limit by the sum over links, and whose cost is compared with the sum."""
 FEW = 32
 """Sampled genotypes of a space that does not admit all genotypes of its cells."""
 MAX_TRIES = 10_000
@@ -45,10 +52,12 @@ class Limits:
     """Upper bounds of the costs of genotypes of a space, all of which hold at the same time.
 
     Costs that are sums over links are known for all genotypes after a few counts, which makes the best genotype exact.
-    Other costs are enumerated if the space is indexed (NAS-Bench-201, sizes of NATS-Bench). In other spaces,
-    genotypes are examined in the order of their scores, and then the best one is changed node by node at the lowest
-    loss of score per saved cost. In a space that does not admit all genotypes of its cells (NAS-Bench-101), this
-    starts from sampled genotypes, and no cost is treated as a sum.
+    Whether a cost is such a sum is checked on random genotypes, on the first ``VERIFIED`` that exceed a limit by the
+    sum, and on all within the limits. After a deviation the cost counts as no sum. Other costs are enumerated if the
+    space is indexed (NAS-Bench-201, sizes of NATS-Bench). In other spaces, genotypes are examined in the order of
+    their scores, and then the best one is changed node by node at the lowest loss of score per saved cost. In a space
+    that does not admit all genotypes of its cells (NAS-Bench-101), this starts from sampled genotypes, and no cost is
+    treated as a sum.
 
     Args:
         space: search space.
@@ -64,6 +73,8 @@ class Limits:
     def __init__(self, space: Space, limits: Sequence[Limit]) -> None:
         self.space = space
         self.limits = tuple(limits)
+        self._no_sums: set[int] = set()
+        self._verified = 0
         self.feasible = next(filter(self.allows, self._samples), None)
         if self.feasible is None:
             self._check_least()
@@ -82,21 +93,25 @@ class Limits:
                     "Increase it."
                 )
 
-    @cached_property
+    @property
     def fitted(self) -> tuple[AdditiveCost | None, ...]:
         """Each cost as a sum over links, None if it is no such sum."""
+        return tuple(None if number in self._no_sums else fit for number, fit in enumerate(self._fits))
+
+    @cached_property
+    def _fits(self) -> tuple[AdditiveCost | None, ...]:
         space = self.space
         if self._samples:
             return (None,) * len(self.limits)
         return tuple(fit_additive_cost(one.cost, space.cells, space.notation, space.cost_key) for one in self.limits)
 
-    @cached_property
+    @property
     def additive(self) -> tuple[AdditiveCost, ...] | None:
         """The costs as sums over links, None if one of them is no such sum."""
         found = tuple(cost for cost in self.fitted if cost is not None)
         return found if len(found) == len(self.limits) else None
 
-    @cached_property
+    @property
     def relaxed(self) -> tuple[AdditiveCost, ...]:
         """The costs as sums over links, approximately those that are no such sum."""
         return tuple(
@@ -107,8 +122,23 @@ class Limits:
     def allows(self, genotype: Genotype) -> bool:
         """Return whether the space admits a genotype and all costs are within their limits."""
         if self._excess(genotype) > ROUNDING:
-            return False  # without counting the network, which takes much longer
-        return all(limit.cost(genotype) <= limit.value for limit in self.limits)
+            if self._verified >= VERIFIED or not self.space.admits(genotype):
+                return False  # without counting the network, which takes much longer
+            self._verified += 1
+        return self._holds(genotype)
+
+    def _holds(self, genotype: Genotype) -> bool:
+        """Return whether all costs are within their limits; a cost that differs from its sum is no sum from then on."""
+        values = [limit.cost(genotype) for limit in self.limits]
+        for number, (limit, fit, value) in enumerate(zip(self.limits, self.fitted, values, strict=True)):
+            if fit is None or not fit.covers(genotype):
+                continue
+            if abs(fit(genotype) - value) > DEVIATION * max(abs(value), limit.value):
+                self._no_sums.add(number)
+                log.info(
+                    "budget         %s is no sum over links: its genotypes are examined one by one", limit.cost.name
+                )
+        return all(value <= limit.value for limit, value in zip(self.limits, values, strict=True))
 
     def report(self, genotype: Genotype) -> dict[str, dict[str, float]]:
         """Return the cost of a genotype and its limit, by the name of the cost."""
@@ -128,9 +158,13 @@ class Limits:
 
     def _best(self, scores: Mapping[str, Tensor], cells: Mapping[str, Cell]) -> Genotype | None:
         space = self.space
-        if self.additive is not None:
-            found = best_within(cells, scores, self.additive, [limit.value for limit in self.limits])
-            return None if found is None else Genotype(space.notation, found)
+        for margin in (0.0, ROUNDING):
+            if self.additive is None:
+                break
+            bounds = [limit.value * (1 - margin) for limit in self.limits]
+            found = best_within(cells, scores, self.additive, bounds)
+            if found is None or self._holds(Genotype(space.notation, found)):
+                return None if found is None else Genotype(space.notation, found)
         if space.size is not None and space.size <= MAX_ENUMERATED:
             return self._best_of_all(scores, cells)
         for choice in top_genotypes(cells, scores, MAX_RANKED):

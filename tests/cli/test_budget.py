@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from nas.cli.count_command.command import main as count_main
 from nas.latency.predictor import LatencyPredictor
 from nas.latency.table_file import load_table, save_table
+from nas.spaces.genotype_budget import read_budget
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.choice_tools import NET
@@ -104,6 +106,28 @@ def test_repetitions_state_the_budget(tmp_path: Path) -> None:
     run("search", *SEARCH, *few, *LIMITS["nas_bench_201"], f"hydra.run.dir={tmp_path}").succeeded()
     (cost,) = json.loads((tmp_path / "summary.json").read_text())["budget"].values()
     assert cost["value"] <= cost["limit"] == 60_000
+
+
+def test_training_and_count_state_the_limits_of_the_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = ("budget.macs=6e4", "budget.network={channels: 4, cells_per_stage: 1}")
+    run("search", *SEARCH, *found, f"hydra.run.dir={tmp_path}").succeeded()
+    limited = json.loads((tmp_path / "summary.json").read_text())["budget"]
+    assert json.loads((tmp_path / "genotype.json").read_text())["budget"] == limited == read_budget(tmp_path)
+    trained = run("train", *TINY, "epochs=1", f"genotype={tmp_path}", f"hydra.run.dir={tmp_path}/trained")
+    trained.succeeded()  # with the network of the budget
+    summary = json.loads((tmp_path / "trained" / "summary.json").read_text())
+    assert summary["budget"] == limited and summary["macs"] == limited["macs"]["value"]
+    assert read_budget(tmp_path / "trained") == limited
+    larger = (*TINY, "epochs=1", "network.channels=8", f"genotype={tmp_path}", f"hydra.run.dir={tmp_path}/larger")
+    said = run("train", *larger).said
+    cost = json.loads((tmp_path / "larger" / "summary.json").read_text())["budget"]["macs"]
+    assert cost["value"] > cost["limit"] == 60_000
+    assert said.count(f"macs {cost['value']:,} exceeds the limit 60,000") == 2  # before and after the training
+    assert count_main([str(tmp_path), "--shape", "3", "8", "8", "--json"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert counted["budget"] == limited and counted["macs_bias"] == limited["macs"]["value"]
+    assert count_main([str(tmp_path)]) == 0
+    assert f"in the search: macs {limited['macs']['value']:,} of at most 60,000" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

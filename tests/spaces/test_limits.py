@@ -86,6 +86,28 @@ def test_a_limit_below_all_genotypes_names_the_least_cost() -> None:
         Limits(model, [Limit(network_costs(model)[0], 10.0)])
 
 
+class Rare:
+    """A cost that is the number of convolutions, except for genotypes with two given links."""
+
+    name, unit = "rare", "units"
+
+    def __call__(self, genotype: Genotype) -> float:
+        ops = [link.op for link in genotype.cells["cell"].links]
+        return 1.0 + sum(op == "nor_conv_3x3" for op in ops) + 10 * (ops[0] == ops[1] == "avg_pool_3x3")
+
+
+def test_a_cost_that_is_rarely_no_sum_stays_within_its_limit(caplog: pytest.LogCaptureFixture) -> None:
+    limits = Limits(NB201, [Limit(Rare(), 4.0)])
+    assert limits.additive is not None  # random genotypes have not shown the difference
+    cell = NB201.cells["cell"]
+    scores = {"cell": torch.zeros(6, 5)}
+    scores["cell"][:2, cell.ops.index("avg_pool_3x3")] = 1.0
+    with caplog.at_level("INFO", "nas.spaces.limits"):
+        found = limits.best(scores)
+    assert found is not None and Rare()(found) <= 4.0 and total_score(cell, scores["cell"], found) == 1.0
+    assert limits.additive is None and caplog.text.count("rare is no sum over links") == 1
+
+
 class Opposite:
     """A cost that falls with the multiply-adds."""
 

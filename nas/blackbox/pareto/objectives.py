@@ -10,6 +10,7 @@ from typing import Any
 
 from nas.architecture.cell import Genotype
 from nas.architecture.cost import GenotypeCost
+from nas.benchmarks.hardware_source import COSTS, HardwareSource
 from nas.latency.cost import latency_cost
 from nas.spaces.base import Space
 from nas.spaces.network_cost import network_costs
@@ -48,12 +49,14 @@ class Objectives:
 
     Args:
         space: Search space.
-        names: Names of the objectives: ``value``, ``macs``, ``parameters``, ``latency_ms``.
+        names: Names of the objectives: ``value``, ``macs``, ``parameters``, ``latency_ms``, or a cost of HW-NAS-Bench
+            such as ``hw_nas_bench.pixel3_latency``.
         network: Options of the final network whose costs count; others have their published values.
         latency_table: File of ``nas-search latency``, for ``latency_ms``.
+        hw_nas_bench: Location of HW-NAS-Bench, for its costs.
 
     Raises:
-        NasError: If a name is unknown or occurs twice, or an objective or the latency table is missing.
+        NasError: If a name is unknown or occurs twice, or an objective, the latency table or HW-NAS-Bench is missing.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Objectives:
         names: Sequence[str],
         network: Mapping[str, Any] | None = None,
         latency_table: str | Path | None = None,
+        hw_nas_bench: HardwareSource | None = None,
     ) -> None:
         if len(names) < 2 or len(set(names)) < len(names) or VALUE not in names or len(names) > MOST:
             raise NasError(
@@ -76,8 +80,10 @@ class Objectives:
                 )
             costs[LATENCY] = latency_cost(space, latency_table, network)
         for name in names:
-            if name not in (VALUE, LATENCY, *costs):
-                raise unknown("objective", name, [VALUE, *costs, LATENCY])
+            if name not in (VALUE, LATENCY, *costs, *COSTS):
+                raise unknown("objective", name, [VALUE, *costs, LATENCY, *COSTS])
+        measured = [name for name in names if name in COSTS]
+        costs |= (hw_nas_bench or HardwareSource()).costs(space, measured, f"method.objectives={list(names)}")
         self.items = [Objective(name, costs.get(name)) for name in names]
 
     @property

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from nas.architecture.cell import Genotype
+from nas.benchmarks.hardware_source import HardwareSource
 from nas.blackbox.ask_tell import AskTellLoop, Budget, Query
 from nas.blackbox.evaluator import Evaluator
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
@@ -81,6 +82,7 @@ class ParetoSearch(BlackBoxSearch):
         pick: Rule that selects the genotype.
         network_options: Options of the final network whose costs count.
         latency_table: File of a latency table, for the objective ``latency_ms``.
+        hw_nas_bench: Location of HW-NAS-Bench, for its costs as objectives.
         reference: Reference point of the hypervolume by objective. Others are the worst values of the space if a
             tabular benchmark contains them, otherwise the worst values of the run plus a tenth of their range.
         options: Further arguments of ``BlackBoxSearch``.
@@ -98,10 +100,12 @@ class ParetoSearch(BlackBoxSearch):
         pick: PickRule | None = None,
         network_options: Mapping[str, Any] | None = None,
         latency_table: str | Path | None = None,
+        hw_nas_bench: HardwareSource | None = None,
         reference: Mapping[str, float] | None = None,
         **options: Unpack[BlackBoxOptions],
     ) -> None:
-        self.objectives = Objectives(space, objectives, network_options, latency_table)  # new_loop() below needs them
+        # new_loop() below needs the objectives
+        self.objectives = Objectives(space, objectives, network_options, latency_table, hw_nas_bench)
         super().__init__(space, strategy, evaluator, **options)
         self.pick = PickRule() if pick is None else pick
         self.pick.check(self.objectives)

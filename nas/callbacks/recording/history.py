@@ -68,7 +68,9 @@ class History(pl.Callback):
             "seconds": round(time.perf_counter() - self._began, 3),
         }
         if trainer.is_global_zero:
-            save_genotype(genotype, self.directory / GENOTYPE_FILE)
+            limits = pl_module.limits
+            budget = None if limits is None else limits.report(genotype)
+            save_genotype(genotype, self.directory / GENOTYPE_FILE, budget)
             with (self.directory / HISTORY_FILE).open("a") as file:
                 file.write(to_json(line) + "\n")
             line["skips"] = line["ops"].get(SKIP, 0) if _has_skips(pl_module) else None

@@ -53,7 +53,8 @@ def check_config(cfg: DictConfig) -> None:
     if "evaluation" in cfg:
         check("evaluation.runs", cfg.evaluation.runs, COUNT)
         check("ema", cfg.ema, Range(0, 1, above=True, below=True))
-    for name in BUDGET:
+    hardware = [name for name in OmegaConf.select(cfg, "budget.hw_nas_bench") or () if name != "dataset"]
+    for name in (*BUDGET, *(f"hw_nas_bench.{name}" for name in hardware)):
         check(f"budget.{name}", OmegaConf.select(cfg, f"budget.{name}"), POSITIVE)
     check_trainer(cfg)
     check_batch(cfg)

@@ -17,10 +17,12 @@ from nas.cli.checks.options import check_network
 from nas.cli.overrides.inherit_from_search import searched_run
 from nas.cli.overrides.inherit_layout import inherit_layout
 from nas.cli.own_parts import named_parts
+from nas.cli.run_dir.summary import format_limited
 from nas.nn.cost import Cost, count
 from nas.nn.macs import RULES
 from nas.nn.own_ops import OWN_OPS
-from nas.spaces.genotype_file import find_published, load_genotype
+from nas.spaces.genotype_budget import read_budget
+from nas.spaces.genotype_file import Budget, find_published, load_genotype
 from nas.spaces.own_spaces import OWN_SPACES, split_parts
 from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.registry import space_of
@@ -46,10 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ops, spaces = split_parts(named_parts(parts))
         with OWN_OPS.use(ops), OWN_SPACES.use(spaces):
             cost = _count(options)
+        budget = {} if _is_import(options.network) else read_budget(options.network)
     except NasError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(_as_json(cost) if options.json else _as_table(cost))
+    print(_as_json(cost, budget) if options.json else _as_table(cost, budget))
     return 0
 
 
@@ -156,18 +159,19 @@ def _given(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _as_table(cost: Cost) -> str:
+def _as_table(cost: Cost, budget: Budget) -> str:
     rows = {"parameters": cost.parameters}
     rows |= {"auxiliary head": cost.auxiliary_parameters} if cost.auxiliary_parameters else {}
     rows |= cost.operations
     width, digits = max(map(len, rows)), max(len(f"{value:,}") for value in rows.values())
-    lines = (f"{name:<{width}}  {value:>{digits},}  {value / 1e6:.6g} M" for name, value in rows.items())
+    lines = [f"{name:<{width}}  {value:>{digits},}  {value / 1e6:.6g} M" for name, value in rows.items()]
+    lines += [f"in the search: {name} {format_limited(limited)}" for name, limited in budget.items()]
     return "\n".join(lines)
 
 
-def _as_json(cost: Cost) -> str:
+def _as_json(cost: Cost, budget: Budget) -> str:
     found = {"parameters": cost.parameters, "auxiliary_parameters": cost.auxiliary_parameters}
-    return json.dumps(found | dict(cost.operations))
+    return json.dumps(found | dict(cost.operations) | ({"budget": budget} if budget else {}))
 
 
 if __name__ == "__main__":

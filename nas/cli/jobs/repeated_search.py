@@ -62,7 +62,8 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: DataSet) -> f
     with _open_workers(search, evaluator, data, device) as workers:
         seconds = _run_missing(search, workers, rows, output / REPETITIONS, read_seconds(cfg.ckpt_path))
     best = max((_best_query(search, row) for row in rows), key=lambda query: query.rank)
-    save_genotype(best.genotype, output / "genotype.json")
+    budget = None if search.limits is None else search.limits.report(best.genotype)
+    save_genotype(best.genotype, output / "genotype.json", budget)
     save_cell(best.genotype, output)
     curves = summarize([decode_curve(row) for row in rows], evaluator.best_accuracies())
     _, picture = save_curves(curves, output, evaluator)
@@ -82,7 +83,7 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: DataSet) -> f
         "table": {name: {key: _finite(value) for key, value in row.items()} for name, row in table.items()},
         "search_seconds": round(seconds, 3),
         **network_cost(search.space, best.genotype, **network_of_budget(cfg)),
-        **({} if search.limits is None else {"budget": search.limits.report(best.genotype)}),
+        **({} if budget is None else {"budget": budget}),
         **environment(device, "32-true"),
     }
     Summary(values, [("picture", str(picture))]).save(output)

@@ -118,7 +118,8 @@ def _finish(
         return None
     output = Path(cfg.paths.output)
     genotype = search.genotype()
-    save_genotype(genotype, output / "genotype.json")
+    budget = None if search.limits is None else search.limits.report(genotype)
+    save_genotype(genotype, output / "genotype.json", budget)
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     values = {
         "mode": "search",
@@ -134,7 +135,7 @@ def _finish(
         "step_seconds": step_seconds(callbacks),
         **batch_figures(trainer, search),
         **network_cost(space, genotype, **network_of_budget(cfg)),
-        **({} if search.limits is None else {"budget": search.limits.report(genotype)}),
+        **({} if budget is None else {"budget": budget}),
         **_validation(trainer, search),
         **benchmark_tests(callbacks, genotype),
         **search.results(),

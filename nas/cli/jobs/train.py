@@ -34,6 +34,7 @@ from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import (
     batch_figures,
+    budget_figures,
     estimated_memory,
     network_cost,
     published_figures,
@@ -43,7 +44,7 @@ from nas.cli.run_dir.figures import (
 from nas.cli.run_dir.genotype_name import genotype_name, source_run
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
-from nas.cli.run_dir.summary import Summary
+from nas.cli.run_dir.summary import Summary, format_limited
 from nas.cli.run_dir.tracking import log_results, use_source
 from nas.cli.study.trial import build_trial_callbacks
 from nas.data.base import ImageData
@@ -52,6 +53,7 @@ from nas.deploy.fine_tune import load_initial_weights
 from nas.deploy.model import MODEL_FILE, Model, save_model
 from nas.nn.macs import count_parameters
 from nas.spaces.base import Network, Space
+from nas.spaces.genotype_budget import read_budget
 from nas.spaces.genotype_file import find_published, load_genotype, save_genotype
 from nas.spaces.notation import native_string
 from nas.spaces.registry import space_of
@@ -96,7 +98,7 @@ def run(cfg: DictConfig) -> float | None:
         metrics = trainer.test(training, datamodule=data, verbose=False)[0]
         if not trainer.is_global_zero:
             return None
-        save_genotype(genotype, output / "genotype.json")
+        save_genotype(genotype, output / "genotype.json", read_budget(str(cfg.genotype)))
         save_model(_model(training, data, genotype, options), output / MODEL_FILE)
         values = _values(cfg, trainer, _Parts(data, training, space, options), genotype, entry, metrics, seconds)
         Summary(values, [("network", str(output / MODEL_FILE)), *_next_commands(training, output)]).save(output)
@@ -133,7 +135,19 @@ def _build(cfg: DictConfig, genotype: Genotype, entry: PublishedArchitecture | N
     check_genotype_inputs(str(cfg.genotype), space, dataset_name(), data.inputs)
     options = network_options(space, cfg.network, {} if entry is None else entry.network_options(space.shape[1:]))
     network = _network(space, genotype, options, None if resumed else cfg.init_weights)
+    _warn_of_limits(budget_figures(str(cfg.genotype), network_cost(space, genotype, **options)))
     return _Parts(data, build_training(cfg, data, network), space, options)
+
+
+def _warn_of_limits(figures: dict[str, Any]) -> None:
+    """Log the costs that exceed the limits of the search of a genotype."""
+    for name, cost in figures.get("budget", {}).items():
+        if cost["value"] > cost["limit"]:
+            log.warning(
+                "budget         %s %s of the search, which counted another network or input (budget.network)",
+                name,
+                format_limited(cost),
+            )
 
 
 def _network(space: Space, genotype: Genotype, options: dict[str, Any], weights: str | None) -> Network:
@@ -163,6 +177,7 @@ def _values(
     """Return the content of summary.json."""
     data, training, space, options = parts
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    cost = _cost(training, space, genotype, options)
     values = {
         "mode": "train",
         "genotype": space.native(genotype),
@@ -172,7 +187,8 @@ def _values(
         "seed": cfg.seed,
         "epochs": trainer.current_epoch,
         **training_results(training, data, metrics, trainer.current_epoch),
-        **_cost(training, space, genotype, options),
+        **cost,
+        **budget_figures(str(cfg.genotype), cost),
         "train_seconds": round(seconds, 3),
         "step_seconds": step_seconds(callbacks),
         **batch_figures(trainer, training),

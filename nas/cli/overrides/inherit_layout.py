@@ -1,7 +1,8 @@
-"""Layout of a network in a single-path space: that of the search that found its genotype."""
+"""Layout of a network: that of the search that found its genotype."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,24 @@ LAYOUT = ("widths", "depths", "strides", "stem_width", "stem_stride", "first_wid
 
 
 def inherit_layout(directory: Path, arguments: list[str]) -> list[str]:
-    """Return overrides of ``network`` for the sizes in which the space of a search differs from its default.
+    """Return overrides of ``network`` for the final network of a search, if it differs from the published one.
 
-    A training has these overrides itself. Sizes on the command line take precedence. The record of the run is
-    untrusted: only whole numbers and lists of them are accepted.
+    These are the sizes in which a single-path space differs from its default, and the options ``budget.network`` of a
+    search, whose costs were limited. A protocol has a network of its own, which replaces the latter. A training has
+    these overrides itself. Options on the command line take precedence. The record of the run is untrusted: only
+    numbers, truth values, words and lists of whole numbers are accepted.
     """
     if not config_file(directory).is_file():
         return []
     config = saved_config(directory)
+    sizes = _searched(config.get("space")) | _trained(config.get("network"))
+    found = {key: value for key, value in sizes.items() if _is_size(value)}
+    if value_of(arguments, "protocol") is None:
+        found |= _limited(config.get("budget"))
     return [
         f"network.{key}={str(value).replace(' ', '')}"
-        for key, value in (_searched(config.get("space")) | _trained(config.get("network"))).items()
-        if _is_size(value) and value_of(arguments, f"network.{key}") is None
+        for key, value in found.items()
+        if value_of(arguments, f"network.{key}") is None
     ]
 
 
@@ -44,9 +51,20 @@ def _searched(space: Any) -> dict[str, Any]:
     return {key: space[key] for key in LAYOUT if key in default and space.get(key, default[key]) != default[key]}
 
 
+def _limited(budget: Any) -> dict[str, Any]:
+    """Return the options of the network whose costs a search has limited."""
+    network = budget.get("network") if isinstance(budget, dict) else None
+    given = network.items() if isinstance(network, dict) else ()
+    return {key: value for key, value in given if re.fullmatch(r"[a-z]\w{0,40}", str(key)) and _is_plain(value)}
+
+
 def _trained(network: Any) -> dict[str, Any]:
     """Return the sizes of the network of a training that were set."""
     return {key: network[key] for key in LAYOUT if network.get(key) is not None} if isinstance(network, dict) else {}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, int | float) or bool(re.fullmatch(r"[a-z]\w{0,40}", str(value))) or _is_size(value)
 
 
 def _is_size(value: Any) -> bool:

@@ -81,7 +81,7 @@ def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] =
     defaults = inspect.signature(pl.Trainer).parameters
     for key in TRAINER:
         found[f"trainer.{key}"] = plain.trainer.get(key, defaults[key].default)
-    absent = [key for key in NEW if found.get(key) is None]
+    absent = [*(key for key in NEW if found.get(key) is None), *_unused_hardware(found)]
     return {key: json.loads(json.dumps(value, default=str)) for key, value in found.items() if key not in absent}
 
 
@@ -95,8 +95,17 @@ def _unused_training(cfg: DictConfig) -> str:
 def _unused_budget(cfg: DictConfig) -> str | None:
     """Return the name of the budget if it limits nothing, as in earlier records; None if it does."""
     options: Any = OmegaConf.to_container(cfg.get("budget") or OmegaConf.create(), resolve=False)
-    numbers = [name for name, value in options.items() if isinstance(value, int | float)]
+    hardware = options.get("hw_nas_bench") or {}
+    numbers = [name for part in (options, hardware) for name, value in part.items() if isinstance(value, int | float)]
     return None if set(numbers) - {"multiplier_lr"} else "budget"
+
+
+def _unused_hardware(found: Mapping[str, Any]) -> list[str]:
+    """Return the options of HW-NAS-Bench if no limit and no objective uses it; earlier records do not have them."""
+    keys = [key for key in found if key.startswith(("budget.hw_nas_bench.", "method.hw_nas_bench."))]
+    objectives = found.get("method.objectives") or ()
+    used = any(isinstance(found[key], int | float) for key in keys) or any("hw_nas_bench." in one for one in objectives)
+    return [] if used else keys
 
 
 def encode_course(cfg: DictConfig, **more: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,6 +19,7 @@ from nas.data.kinds import DataSet
 from nas.nn.macs import count_operations
 from nas.searches.base import SupernetSearch
 from nas.spaces.base import Space
+from nas.spaces.genotype_budget import read_budget
 from nas.training.network_training import Training
 from nas.zoo.architectures import PublishedArchitecture
 
@@ -35,6 +36,20 @@ def network_cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, 
         "macs_rule": "macs_bias" if space.counts_bias else "macs",
         "network_size": space.describe_size(**options),
     }
+
+
+def budget_figures(source: str, counted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recorded limits of the search of a genotype beside the counted costs of a network of it.
+
+    Args:
+        source: value of ``genotype=``.
+        counted: ``parameters`` and ``macs`` of the network. Limits of other costs are left out.
+    """
+    recorded = read_budget(source)
+    found = {
+        name: {"value": counted[name], "limit": cost["limit"]} for name, cost in recorded.items() if name in counted
+    }
+    return {"budget": found} if found else {}
 
 
 def published_figures(entry: PublishedArchitecture, space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:

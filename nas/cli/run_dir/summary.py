@@ -53,6 +53,12 @@ class Summary:
                 log.info("%-*s %s", WIDTH, label, text)
 
 
+def format_limited(cost: Mapping[str, float]) -> str:
+    """Return the text of a limited cost, from its ``value`` and its ``limit``."""
+    value, limit = (f"{one:,}" if isinstance(one, int) else f"{one:.4g}" for one in (cost["value"], cost["limit"]))
+    return f"{value} of at most {limit}" if cost["value"] <= cost["limit"] else f"{value} exceeds the limit {limit}"
+
+
 def _genotype(values: Values) -> Iterator[Row]:
     yield "genotype", values["genotype"]
     if "weights" in values:
@@ -74,8 +80,7 @@ def _cost(values: Values) -> Iterator[Row]:
 
 def _budget(values: Values) -> Iterator[Row]:
     for name, cost in values.get("budget", {}).items():
-        value, limit = (f"{one:,}" if isinstance(one, int) else f"{one:.4g}" for one in (cost["value"], cost["limit"]))
-        yield "budget", f"{name} {value} of at most {limit}"
+        yield "budget", f"{name} {format_limited(cost)}"
 
 
 def _search(values: Values) -> Iterator[Row]:

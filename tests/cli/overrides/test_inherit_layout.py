@@ -41,3 +41,11 @@ def test_values_of_other_types_are_ignored(value: object, tmp_path: Path) -> Non
 def test_other_spaces_have_no_layout(tmp_path: Path) -> None:
     assert inherit_layout(tmp_path, []) == []
     assert inherit_layout(saved(tmp_path, _target_="nas.spaces.darts.space.Darts", widths=[1]), []) == []
+
+
+def test_network_of_a_budget_is_inherited_except_with_a_protocol(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    network = {"channels": 16, "auxiliary": False, "stem": "imagenet", "_target_": "os.system", "x": "${oc.env:A}"}
+    (tmp_path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"budget": {"macs": 1, "network": network}}))
+    assert inherit_layout(tmp_path, ["network.channels=8"]) == ["network.auxiliary=False", "network.stem=imagenet"]
+    assert inherit_layout(tmp_path, ["protocol=darts"]) == []
