@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nas.architecture.cell import Cell, EdgeWeights, Genotype
 from nas.choices.choice_module import ChoiceModule
@@ -16,7 +16,7 @@ from nas.choices.model_tree import derive, find_choices
 from nas.choices.network import ModelNetwork, ModelSupernet
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.spaces import choices_notation
-from nas.spaces.base import Network, Shape, Space
+from nas.spaces.base import Network, Probe, Shape, Space
 from nas.utils.errors import NasError, one_line
 
 
@@ -84,6 +84,26 @@ class ModelSpace(Space):
         like = next((value for value in state.values() if value.is_floating_point()), torch.zeros(()))
         model.to(like.device, like.dtype).load_state_dict(state)
         return ModelNetwork(derive(model, genotype.cells), self.factory.owner)
+
+    def child_weights(self, genotype: Genotype, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        self.check(genotype)
+        model, _ = self._model()
+        try:
+            model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
+        except RuntimeError as error:
+            raise NasError(
+                f"{self.factory.owner}: the weights are of another model ({one_line(error)[:300]})."
+            ) from None
+        return ModelNetwork(derive(model, genotype.cells), self.factory.owner).state_dict()
+
+    def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
+        """Build the network of a genotype itself for the "ntk" probe: a user's model has no thin version."""
+        if kind != "ntk" or genotype is None:
+            raise NasError(
+                f"{self.factory.owner}: the proxy linear_regions and method=te_nas need thin networks of cells. Use "
+                "another proxy or method."
+            )
+        return self.network(genotype)
 
     def check_edge(self, edge: EdgeFactory) -> None:
         factory = getattr(edge, "func", edge)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
-from nas.deploy.child_weights import child_weights
+from nas.deploy.child_weights import PREFIX, child_weights
 from nas.deploy.finite import check_finite
 from nas.deploy.missing_model import explain_missing_model
 from nas.deploy.model import MODEL_FILE, decode_model, is_model
 from nas.deploy.published_weights import translate_state_dict
 from nas.deploy.weights_file import extract_state_dict, read_weights_file
-from nas.spaces.base import Network
+from nas.spaces.base import Network, Space
 from nas.spaces.genotype_file import GENOTYPE_FILE
 from nas.utils.errors import NasError
 
@@ -26,14 +26,17 @@ SEARCH_CHECKPOINT = "checkpoints/last.ckpt"
 _SHOWN = 5
 
 
-def load_initial_weights(network: Network, genotype: Genotype, source: str | Path) -> list[str]:
+def load_initial_weights(
+    network: Network, genotype: Genotype, source: str | Path, space: Space | None = None
+) -> list[str]:
     """Copy the weights of a trained network into ``network``.
 
     Args:
         network: network of ``genotype`` to initialize.
         genotype: its genotype.
         source: the run directory of a training, a model.pt, a published state_dict, or the run directory of a search
-            with a single-path supernet, whose weights of the genotype are copied.
+            whose supernet has the weights of the genotype: in single-path spaces and models with choices.
+        space: space of the genotype, which a search in a model with choices needs.
 
     Returns:
         Names of the weights that keep their random initialization, such as those of a classifier with another number
@@ -54,7 +57,7 @@ def load_initial_weights(network: Network, genotype: Genotype, source: str | Pat
             )
         state = dict(model.state)
     elif path.name == Path(SEARCH_CHECKPOINT).name and isinstance(content, Mapping) and "search" in content:
-        state = _child(content, genotype, path)
+        state = _child(content, genotype, path, space)
     else:
         state = _translate(content, path, network)
     check_finite(state, path, "init_weights")
@@ -86,16 +89,24 @@ def _weights_path(source: str | Path) -> Path:
     raise NasError(f"init_weights={path}: {explain_missing_model(path)}")
 
 
-def _child(content: Mapping[str, Any], genotype: Genotype, path: Path) -> dict[str, Tensor]:
+def _child(content: Mapping[str, Any], genotype: Genotype, path: Path, space: Space | None) -> dict[str, Tensor]:
     """Return the weights of a genotype in the checkpoint of a search."""
     saved = content.get("state_dict")
-    weights = child_weights(saved, genotype) if isinstance(saved, Mapping) else None
+    if not isinstance(saved, Mapping) or not all(isinstance(name, str) for name in saved):
+        saved = {}
+    weights: Mapping[str, Any] | None = child_weights(saved, genotype)
+    supernet = {name.removeprefix(PREFIX): value for name, value in saved.items() if name.startswith(PREFIX)}
+    if weights is None and space is not None and supernet:
+        try:
+            weights = space.child_weights(genotype, supernet)
+        except NasError as error:
+            raise NasError(f"init_weights={path}: {error} Set the search of this genotype.") from None
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise NasError(
-            f"init_weights={path}: only supernets of space=mobile and shufflenet have the weights of a genotype. Set "
-            "a training."
+            f"init_weights={path}: only supernets of space=mobile, shufflenet and choices have the weights of a "
+            "genotype. Set a training."
         )
-    return weights
+    return dict(weights)
 
 
 def _translate(content: Any, path: Path, network: Network) -> dict[str, Tensor]:

@@ -178,6 +178,14 @@ class Space(ABC):
             "Use another proxy, or space=nas_bench_201 or darts."
         )
 
+    def child_weights(self, genotype: Genotype, state: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
+        """Return the weights of a genotype in the state_dict of a supernet, under the names of its network.
+
+        None if the supernets of this space share no weights with its networks. Raises NasError if the weights are of
+        another supernet.
+        """
+        return None
+
     @classmethod
     def of_genotype(cls, genotype: Genotype, shape: Shape, classes: int) -> Space:
         """Build the space that contains a genotype, for its training and evaluation."""

@@ -6,11 +6,9 @@ import json
 import os
 import pickle
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,30 +18,15 @@ from nas.benchmarks.convert import convert, main
 from nas.benchmarks.hw_nas_bench import DATASETS, UNITS, HardwareCost, HardwareTable, find_hardware_table
 from nas.spaces.nas_bench_201.notation import from_index, native
 from nas.utils.errors import NasError
+from tests.support.hardware_tools import SOURCE, content, value_of, write_table
 from tests.support.nats_tools import CallOnLoad
 
-SOURCE = "HW-NAS-Bench-v1_0.pickle"
 NAMES = [native(from_index(index)) for index in random.Random(2).sample(range(5**6), 40)]
-
-
-def value_of(name: str, dataset: str, metric: str) -> float:
-    """Return a value that depends on the arguments alone."""
-    return random.Random(f"{name} {dataset} {metric}").uniform(0.1, 50.0)
-
-
-def content(names: list[str], value: Callable[[str, str, str], float] = value_of) -> dict[str, Any]:
-    """Return measurements in the layout of the published file; some are numpy scalars."""
-    cells: dict[str, Any] = {}
-    for theirs, dataset in DATASETS.items():
-        cells[theirs] = {m: [np.float64(value(name, dataset, m)) for name in names] for m in UNITS}
-        cells[theirs]["config"] = [{"name": "infer.tiny", "C": 16, "N": 5, "arch_str": name} for name in names]
-    return {"nasbench201": cells, "fbnet": {"edgegpu_latency": {"ConvBlock_H1": 0.5}}}
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> HardwareTable:
-    (tmp_path / SOURCE).write_bytes(pickle.dumps(content(NAMES)))
-    convert(tmp_path / SOURCE, tmp_path / "hw_nas_bench.parquet", partial=True)
+    write_table(tmp_path, NAMES, partial=True)
     found = find_hardware_table(tmp_path)
     assert found is not None and len(found) == 40
     return found
@@ -59,7 +42,7 @@ def test_table_equals_the_published_layout(table: HardwareTable) -> None:
 
 def test_cost_is_a_genotype_cost(table: HardwareTable) -> None:
     cost = HardwareCost(table, "cifar100", "edgegpu_energy")
-    assert isinstance(cost, GenotypeCost) and (cost.name, cost.unit) == ("edgegpu_energy", "mJ")
+    assert isinstance(cost, GenotypeCost) and (cost.name, cost.unit) == ("hw_nas_bench.edgegpu_energy", "mJ")
     genotype = table_genotype(3)
     assert cost(genotype) == value_of(NAMES[3], "cifar100", "edgegpu_energy")
     absent = next(from_index(i) for i in range(5**6) if native(from_index(i)) not in NAMES)

@@ -154,7 +154,7 @@ def _network(space: Space, genotype: Genotype, options: dict[str, Any], weights:
     """Build the network, and load its initial weights if they are given."""
     network = space.network(genotype, **options)
     if weights is not None:
-        new = load_initial_weights(network, genotype, weights)
+        new = load_initial_weights(network, genotype, weights, space)
         log.info("init weights   %s%s", weights, f" (new: {', '.join(new)})" if new else "")
     return network
 
