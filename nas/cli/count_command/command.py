@@ -143,7 +143,7 @@ def _layout(source: str) -> dict[str, Any]:
     """Return the layout of the search whose run directory ``source`` names, if it differs from the published one."""
     directory = searched_run(source)
     lines = [] if directory is None else inherit_layout(directory, [])
-    return _given([line.removeprefix("network.") for line in lines])
+    return _given([line.lstrip("+").removeprefix("network.") for line in lines])
 
 
 def _given(pairs: Sequence[str]) -> dict[str, Any]:

@@ -32,14 +32,11 @@ def inherit_layout(directory: Path, arguments: list[str]) -> list[str]:
         return []
     config = saved_config(directory)
     sizes = _searched(config.get("space")) | _trained(config.get("network"))
-    found = {key: value for key, value in sizes.items() if _is_size(value)}
-    if value_of(arguments, "protocol") is None:
-        found |= _limited(config.get("budget"))
-    return [
-        f"network.{key}={str(value).replace(' ', '')}"
-        for key, value in found.items()
-        if value_of(arguments, f"network.{key}") is None
-    ]
+    found = {f"network.{key}": value for key, value in sizes.items() if _is_size(value)}
+    if value_of(arguments, "protocol") is None:  # ++: networks of own spaces have options that no published one has
+        found |= {f"++network.{key}": value for key, value in _limited(config.get("budget")).items()}
+    given = {key.lstrip("+") for key in found if value_of(arguments, key.lstrip("+")) is not None}
+    return [f"{key}={str(value).replace(' ', '')}" for key, value in found.items() if key.lstrip("+") not in given]
 
 
 def _searched(space: Any) -> dict[str, Any]:

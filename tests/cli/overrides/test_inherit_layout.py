@@ -47,5 +47,5 @@ def test_network_of_a_budget_is_inherited_except_with_a_protocol(tmp_path: Path)
     (tmp_path / ".hydra").mkdir()
     network = {"channels": 16, "auxiliary": False, "stem": "imagenet", "_target_": "os.system", "x": "${oc.env:A}"}
     (tmp_path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"budget": {"macs": 1, "network": network}}))
-    assert inherit_layout(tmp_path, ["network.channels=8"]) == ["network.auxiliary=False", "network.stem=imagenet"]
+    assert inherit_layout(tmp_path, ["network.channels=8"]) == ["++network.auxiliary=False", "++network.stem=imagenet"]
     assert inherit_layout(tmp_path, ["protocol=darts"]) == []
