@@ -32,13 +32,12 @@ class HasScores(HasAlpha, Protocol):
 class BudgetPenalty(nn.Module):
     """Lagrangian of limits on costs: the sum of multiplier x (expected cost / limit - 1).
 
-    The updates are those of the proxy-Lagrangian (Cotter et al., Optimization with Non-Differentiable Constraints with
-    Applications to Fairness, Recall, Churn, and Other Goals, JMLR 20(172), 2019), with additive multipliers in place
-    of its swap-regret player, so that its guarantees do not apply. Alpha descends along the expected cost under the
-    sampled weights, which is differentiable. Each multiplier ascends along the violation by the derived genotype, which
-    is not, and stays at least 0. A multiplier therefore grows until the genotype is within its limit, and its size
-    needs no tuning. The multipliers are part of the state_dict. They depend on alpha alone, so they are equal on all
-    ranks.
+    The updates are those of the proxy-Lagrangian of Cotter et al. (Optimization with Non-Differentiable Constraints
+    with Applications to Fairness, Recall, Churn, and Other Goals, JMLR 20(172), 2019). Additive multipliers replace
+    its swap-regret player, so its guarantees do not apply. Alpha descends along the expected cost under the sampled
+    weights, which is differentiable. Each multiplier ascends along the violation by the derived genotype, which is not,
+    and stays at least 0. A multiplier therefore grows until the genotype is within its limit, and its size needs no
+    tuning. The multipliers are part of the state_dict. They depend on alpha alone, so they are equal on all ranks.
 
     A node that keeps k of its edges counts them in proportion to their weights, so that they sum to k. The weights of
     ops are divided by their sum, which leaves a softmax as it is. ``none``, which genotypes of most spaces cannot
