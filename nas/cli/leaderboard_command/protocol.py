@@ -27,6 +27,9 @@ LABELS = {
     "cpu_minutes": "CPU minutes",
     "method.budget.queries": "queries",
     "method.budget.seconds": "seconds of queries",
+    "budget.macs": "limit of multiply-adds",
+    "budget.parameters": "limit of parameters",
+    "budget.latency_ms": "limit of the latency in ms",
     "space.channels": "channels",
     "space.cells_per_stage": "cells per stage",
     "space.layers": "layers",
@@ -60,6 +63,7 @@ NEUTRAL = (
     "nas.callbacks.guards.cpu_budget.",  # see cpu_minutes
 )
 """Modules of callbacks that do not change the result of a run that has finished."""
+RATE = "budget.multiplier_lr"
 SHOWN = 10  # differences that are listed
 LONGEST = 40  # characters of a value
 ABSENT = "none"  # value of an option that a configuration does not have
@@ -101,6 +105,8 @@ class Protocols:
         changed = {key for key in keys if options.get(key) != published.get(key)}
         changed -= {key for key in changed if key.endswith(".T_max") or key in IGNORED}
         changed -= _replaced(changed) | {"dataset._target_"}  # the name of the data set is compared below
+        if options.get(RATE) == OmegaConf.select(reference, RATE):
+            changed -= {RATE}  # published settings without limits do not have it
         ours, theirs = text_of(run.summary, "dataset"), str(reference.hydra.runtime.choices.dataset)
         first = []
         if ours != theirs:

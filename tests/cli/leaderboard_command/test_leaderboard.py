@@ -127,6 +127,7 @@ EFFECTS = {
     "trainer.num_nodes": (2, "machines 2 (1)"),
     "callbacks.cpu_budget.minutes": (3, "CPU minutes 3 (none)"),
     "init_weights": ("model.pt", "initial weights model.pt (none)"),
+    "budget.macs": (60e6, "limit of multiply-adds 6e+07 (none)"),
 }
 
 
@@ -147,6 +148,7 @@ def test_options_that_change_the_result_are_differences(short_search: Path, tmp_
     assert sorted(entry["runs"] for entry in found) == [*len(EFFECTS) * [1], 2]
     for _, text in EFFECTS.values():
         assert len([entry for entry in found if text in entry["protocol"]]) == 1, text
+    assert not any("multiplier" in entry["protocol"] for entry in found)
 
 
 def test_repeated_seeds_count_once(short_search: Path, tmp_path: Path) -> None:
