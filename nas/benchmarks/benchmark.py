@@ -24,8 +24,8 @@ class Benchmark(Protocol):
     """Accuracies of the genotypes of a space, trained from scratch by one protocol: stored, or predicted.
 
     Data sets, splits and lengths of trainings are those of its ``Description``. ``epochs`` is the length of a training
-    with its own schedule; accuracies are those after its last epoch. A query takes a ``Genotype`` or an architecture
-    string.
+    with its own schedule; accuracies are those after its last epoch, or after the epoch with the best validation
+    accuracy if ``Description.best_epoch`` is set. A query takes a ``Genotype`` or an architecture string.
     """
 
     notation: str
@@ -73,6 +73,9 @@ class Benchmark(Protocol):
 
     def check_space(self, space: Space) -> None:
         """Raise NasError if the benchmark does not contain all genotypes of a space."""
+
+    def report_epochs(self, dataset: str) -> int:
+        """Return the length of the trainings that papers report. Raise NasError if the data set is not stored."""
 
     def best_accuracy(self, dataset: str, split: str, epochs: int, space: Space | None = None) -> float | None:
         """Return the highest accuracy of a space, or of all architectures, averaged over seeds; None if unknown."""
@@ -136,6 +139,9 @@ class TabularBenchmark(ABC):
     @abstractmethod
     def index(self, row: int) -> int:
         """Return the authors' index of the architecture of a row."""
+
+    def report_epochs(self, dataset: str) -> int:
+        return BENCHMARK_SPACES[self.notation].epochs
 
     def check(self, dataset: str, split: str, epochs: int, seed: Seed) -> None:
         self.accuracies(dataset, split, epochs, "mean" if seed == "each" else seed)

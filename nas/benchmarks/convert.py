@@ -19,6 +19,8 @@ from nas.benchmarks.checksum import encode_table
 from nas.benchmarks.nas_bench_101 import convert as nas_bench_101
 from nas.benchmarks.nas_bench_301.convert import has_models, read_surrogates
 from nas.benchmarks.records import RecordColumns
+from nas.benchmarks.trans_nas_bench_101 import convert as trans_nas_bench_101
+from nas.benchmarks.trans_nas_bench_101.tasks import RELEASE as TRANS_NAS_BENCH_101
 from nas.utils.errors import NasError, one_line
 
 Reader = Callable[[Path, bool, read_release.Progress], tuple[pa.Table, str]]
@@ -30,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m nas convert",
         description=(
-            "Convert a published benchmark to one Parquet file: NATS-Bench, NAS-Bench-101, -201 and -301, HW-NAS-Bench."
+            "Convert a published benchmark to one Parquet file: NATS-Bench, NAS-Bench-101, -201 and -301, "
+            "TransNAS-Bench-101, HW-NAS-Bench."
         ),
     )
     parser.add_argument("source", metavar="SRC", type=Path, help="as downloaded, such as NATS-tss-v1_0-3ffb9-simple")
@@ -38,9 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="replace DEST if it exists")
     parser.add_argument("--partial", action="store_true", help="accept missing architectures")
     parser.add_argument("--as", dest="name", metavar="NAME", help="release of a renamed SRC")
+    spaces = list(trans_nas_bench_101.SPACES)
+    parser.add_argument("--space", choices=spaces, help="space of a SRC with several (TransNAS-Bench-101)")
     given = parser.parse_args(arguments)
     try:
-        print(convert(given.source, given.destination, given.name, force=given.force, partial=given.partial))
+        options = {"force": given.force, "partial": given.partial, "space": given.space}
+        print(convert(given.source, given.destination, given.name, **options))
     except NasError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -55,7 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def convert(
-    source: Path, destination: Path, name: str | None = None, force: bool = False, partial: bool = False
+    source: Path,
+    destination: Path,
+    name: str | None = None,
+    force: bool = False,
+    partial: bool = False,
+    space: str | None = None,
 ) -> str:
     """Write ``destination`` atomically and return a summary of its contents.
 
@@ -65,6 +76,7 @@ def convert(
         name: Release of a renamed source, None to use the name of the source.
         force: Replace an existing destination.
         partial: Accept missing architectures.
+        space: Notation of the space of a source that contains several.
 
     Raises:
         NasError: If the source cannot be read or is incomplete, or the destination exists or cannot be written.
@@ -79,7 +91,7 @@ def convert(
     if destination.suffix != ".parquet":
         raise NasError(f"DEST: {destination} must end with .parquet, so that a search finds it.")
     write_table(pa.table({}), destination, keep=False)  # fail before minutes of reading
-    release, read = find_reader(source, name)
+    release, read = find_reader(source, name, space)
     bar = Progress(
         *(TextColumn(release), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()),
         console=Console(stderr=True),
@@ -93,16 +105,21 @@ def convert(
     return f"wrote {destination}: {contents}, {destination.stat().st_size / 1e6:.1f} MB, from {release}"
 
 
-def find_reader(source: Path, name: str | None) -> tuple[str, Reader]:
+def find_reader(source: Path, name: str | None, space: str | None = None) -> tuple[str, Reader]:
     """Return the release of a source and its reader. Raise NasError if it is not supported.
 
     Args:
         source: Published file or directory.
         name: Release of a renamed source, None to use the name of the source.
+        space: Notation of the space of a source that contains several.
     """
+    release = source.name if has_models(source) else read_release.release_name(source, name)
+    if release == TRANS_NAS_BENCH_101:
+        return release, lambda path, partial, progress: trans_nas_bench_101.read_release(path, space, partial, progress)
+    if space is not None:
+        raise NasError(f"--space={space}: {source} has one space. Remove --space.")
     if has_models(source):
-        return source.name, lambda path, partial, progress: read_surrogates(path, progress)
-    release = read_release.release_name(source, name)
+        return release, lambda path, partial, progress: read_surrogates(path, progress)
     if release == hw_nas_bench.RELEASE:
         return release, hw_nas_bench.read_release
     if release in nas_bench_101.RELEASES:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.benchmarks.benchmark_spaces import DATASETS
+from nas.benchmarks.trans_nas_bench_101.tasks import TASKS, quantity
 from nas.spaces.darts.notation import NOTATION as DARTS
 from nas.spaces.nas_bench_1shot1.notation import NOTATION as NAS_BENCH_1SHOT1
 from nas.spaces.nas_bench_101.notation import NOTATION as NAS_BENCH_101
@@ -20,30 +21,50 @@ class Description:
         title: Name in messages.
         datasets: Data sets or tasks; the first one is the default in reports.
         splits: Splits in reports.
-        query_epochs: Length of the trainings that a search usually queries.
-        report_epochs: Length of the trainings that papers report.
+        query_epochs: Length of the trainings that a search usually queries; None: that of ``Benchmark.report_epochs``.
         predicted: True if accuracies are predictions of a model.
+        best_epoch: True if values are those of the best validation epoch, not of the last one.
     """
 
     title: str
     datasets: tuple[str, ...]
     splits: tuple[str, ...]
-    query_epochs: int
-    report_epochs: int
+    query_epochs: int | None
     predicted: bool = False
+    best_epoch: bool = False
 
-    def describe(self, dataset: str) -> str:
+    def describe(self, dataset: str, epochs: int) -> str:
         """Return the data set, length of training and averaging of the reported accuracies."""
-        return f"{dataset}, {self.report_epochs} epochs, {'predicted' if self.predicted else 'mean over seeds'}"
+        if self.best_epoch:
+            return f"{dataset}, {quantity(dataset, 'valid').title}, best of {epochs} epochs"
+        return f"{dataset}, {epochs} epochs, {'predicted' if self.predicted else 'mean over seeds'}"
+
+    def in_percent(self, dataset: str) -> bool:
+        """Return whether the reported accuracies of a data set are percentages."""
+        return not self.best_epoch or bool(quantity(dataset, "valid").unit)
+
+    def label(self, dataset: str, split: str, lengths: Sequence[int]) -> str:
+        """Return the name of the accuracies of a data set and split, and their unit."""
+        epochs = f"{' or '.join(map(str, lengths))} epochs"
+        if self.best_epoch:
+            title, unit, _ = quantity(dataset, split)
+            return f"{dataset} {split.partition('_')[0]} {title}, best of {epochs}{unit}"
+        return f"{'predicted ' if self.predicted else ''}{dataset} {split} accuracy after {epochs} (%)"
 
 
 SPLITS = ("valid", "test")
 BENCHMARKS: Mapping[str, Description] = {
-    "nas_bench_201": Description("NAS-Bench-201", tuple(DATASETS), SPLITS, 12, 200),
-    "nats_size": Description("the size space of NATS-Bench", tuple(DATASETS), SPLITS, 12, 90),
-    NAS_BENCH_101: Description("NAS-Bench-101", ("cifar10",), SPLITS, 108, 108),
-    NAS_BENCH_1SHOT1: Description("NAS-Bench-101", ("cifar10",), SPLITS, 108, 108),
-    DARTS: Description("NAS-Bench-301", ("cifar10",), ("valid",), 100, 100, predicted=True),
+    "nas_bench_201": Description("NAS-Bench-201", tuple(DATASETS), SPLITS, 12),
+    "nats_size": Description("the size space of NATS-Bench", tuple(DATASETS), SPLITS, 12),
+    NAS_BENCH_101: Description("NAS-Bench-101", ("cifar10",), SPLITS, 108),
+    NAS_BENCH_1SHOT1: Description("NAS-Bench-101", ("cifar10",), SPLITS, 108),
+    DARTS: Description("NAS-Bench-301", ("cifar10",), ("valid",), 100, predicted=True),
+    **{
+        f"trans_nas_bench_101_{space}": Description(
+            f"TransNAS-Bench-101 ({space})", tuple(TASKS), SPLITS, None, best_epoch=True
+        )
+        for space in ("micro", "macro")
+    },
 }
 """Description of the benchmark of each space, by notation."""
 STORED_AS: Mapping[str, str] = {NAS_BENCH_1SHOT1: NAS_BENCH_101}

@@ -16,6 +16,8 @@ from nas.benchmarks.nas_bench_101.benchmark import NasBench101
 from nas.benchmarks.nas_bench_201_means import INDEX_AND_NAME, NasBench201Means
 from nas.benchmarks.nas_bench_301.benchmark import NasBench301
 from nas.benchmarks.parquet_table import open_parquet
+from nas.benchmarks.trans_nas_bench_101.benchmark import TransNasBench101
+from nas.benchmarks.trans_nas_bench_101.convert import SPACES as TRANS_NAS_BENCH_101
 from nas.spaces.darts import notation as darts
 from nas.spaces.nas_bench_101 import notation as nas_bench_101
 from nas.utils.errors import NasError
@@ -24,6 +26,7 @@ READERS: Mapping[str, Callable[[Path, pq.ParquetFile], Benchmark]] = {
     **dict.fromkeys(BENCHMARK_SPACES, ConvertedTable),
     nas_bench_101.NOTATION: NasBench101,
     darts.NOTATION: NasBench301,
+    **dict.fromkeys(TRANS_NAS_BENCH_101, TransNasBench101),
 }
 """Reader of the converted benchmark of each space, by notation; it takes the path and the open file."""
 

@@ -15,6 +15,7 @@ from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES, BenchmarkSpace
 from nas.benchmarks.nas_bench_101 import convert as nas_bench_101
 from nas.benchmarks.records import RecordColumns, check_names, clear_record
 from nas.benchmarks.safe_unpickle import READ_ERRORS, SafeUnpickler, StreamingUnpickler
+from nas.benchmarks.trans_nas_bench_101 import tasks as trans_nas_bench_101
 from nas.utils.errors import NasError, one_line
 
 RELEASES: Mapping[str, str] = {
@@ -67,13 +68,14 @@ def release_name(source: Path, given: str | None) -> str:
     name = source.resolve().name if given is None else given
     for suffix in ("-simple", ".pickle.pbz2", ".pth", ".tfrecord", ".pickle"):
         name = name.removesuffix(suffix)
-    if name not in (*RELEASES, *nas_bench_101.RELEASES, hw_nas_bench.RELEASE):
+    others = (hw_nas_bench.RELEASE, trans_nas_bench_101.RELEASE)
+    if name not in (*RELEASES, *nas_bench_101.RELEASES, *others):
         raise NasError(
             f"SRC: '{name}' ({source}) is not a supported release. Supported are NATS-tss-v1_0-3ffb9-simple, "
             "NATS-sss-v1_0-50262-simple (or their .pickle.pbz2), NAS-Bench-201-v1_0-e61699.pth, "
             "NAS-Bench-201-v1_1-096897.pth, nasbench_only108.tfrecord, nasbench_full.tfrecord, "
-            "HW-NAS-Bench-v1_0.pickle and the directory nb_models of NAS-Bench-301 with xgb_v1.0 in it. Use --as NAME "
-            "for a renamed file."
+            "HW-NAS-Bench-v1_0.pickle, transnas-bench_v10141024.pth and the directory nb_models of NAS-Bench-301 with "
+            "xgb_v1.0 in it. Use --as NAME for a renamed file."
         )
     return name
 
@@ -132,7 +134,7 @@ def _read_file(source: Path, columns: RecordColumns, partial: bool, progress: Pr
                 clear_record(value)
                 progress(min(raw.tell(), size), size)
 
-        with _read_errors(source), _open_pickle(source, raw) as file:
+        with read_errors(source), _open_pickle(source, raw) as file:
             content = StreamingUnpickler(file, str(source), add_record).load()
             _check_end(source, file, raw)
     return _listed_names(content, source)
@@ -161,8 +163,18 @@ def _open_pickle(source: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
         yield raw
 
 
+def load_pickle(source: Path) -> Any:
+    """Return the content of a file of torch.save, or of a compressed pickle; see ``SafeUnpickler``."""
+    if not source.is_file():
+        raise NasError(f"SRC: {source} is not a regular file")
+    with source.open("rb") as raw, _open_pickle(source, raw) as file:
+        content = SafeUnpickler(file, str(source)).load()
+        _check_end(source, file, raw)
+        return content
+
+
 def _load(path: Path) -> Any:
-    with _read_errors(path), path.open("rb") as raw, bz2.open(raw) as content:
+    with read_errors(path), path.open("rb") as raw, bz2.open(raw) as content:
         file = _limited(content, path)
         value = SafeUnpickler(file, str(path)).load()
         _check_end(path, file, None)
@@ -178,7 +190,8 @@ def _check_end(path: Path, file: IO[bytes], raw: IO[bytes] | None) -> None:
 
 
 @contextmanager
-def _read_errors(path: Path) -> Iterator[None]:
+def read_errors(path: Path) -> Iterator[None]:
+    """Raise NasError for the errors of a damaged file."""
     try:
         yield
     except FileNotFoundError:

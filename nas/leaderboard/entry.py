@@ -10,6 +10,8 @@ SPACES = {
     "nas_bench_201": "NAS-Bench-201",
     "nas_bench_101": "NAS-Bench-101",
     **{f"nas_bench_1shot1_{number}": f"NAS-Bench-1Shot1, subspace {number}" for number in (1, 2, 3)},
+    "trans_nas_bench_101_micro": "TransNAS-Bench-101 (micro)",
+    "trans_nas_bench_101_macro": "TransNAS-Bench-101 (macro)",
     "nats_size": "NATS-Bench size space",
     "darts": "DARTS space",
     "shufflenet": "ShuffleNet-like space",

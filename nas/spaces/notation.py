@@ -16,6 +16,7 @@ from nas.spaces.nas_bench_201 import notation as nas_bench_201
 from nas.spaces.nats_size import notation as nats_size
 from nas.spaces.recurrent import notation as recurrent
 from nas.spaces.single_path import mobilenet_v2, shufflenet_v2
+from nas.spaces.trans_nas_bench_101 import macro_notation, micro_notation
 from nas.utils.errors import NasError
 from nas.utils.literals import read_literal
 
@@ -30,6 +31,8 @@ FORMATTERS: Mapping[str, Callable[[Genotype], str]] = {
         nats_size,
         mobilenet_v2,
         shufflenet_v2,
+        macro_notation,
+        micro_notation,
         choices_notation,
     )
 }
@@ -43,13 +46,15 @@ PARSERS: Mapping[re.Pattern[str], Callable[[str], Genotype]] = {
     re.compile(f"(?:{nats_size.PATTERN.pattern})$"): nats_size.parse,
     re.compile(f"{mobilenet_v2.NOTATION}:"): mobilenet_v2.parse,
     re.compile(f"{shufflenet_v2.NOTATION}:"): shufflenet_v2.parse,
+    macro_notation.PATTERN: macro_notation.parse,
+    micro_notation.PATTERN: micro_notation.parse,
     choices_notation.PATTERN: choices_notation.parse,
     generic_notation.PATTERN: generic_notation.parse,
 }
 """The parser of a native string, by a pattern that its beginning matches."""
 EXAMPLES = (
     "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|, 8:16:24:32:40, Genotype(normal=[...], reduce=[...]), "
-    "Genotype(recurrent=[...], concat=[...]) or ModelSpec(matrix=[...], ops=[...])"
+    "Genotype(recurrent=[...], concat=[...]), ModelSpec(matrix=[...], ops=[...]), 64-41414-1_02_333 or 64-1234-basic"
 )
 """Examples of notations for error messages."""
 

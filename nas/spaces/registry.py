@@ -21,6 +21,8 @@ from nas.spaces.recurrent.notation import NODES as RECURRENT_NODES
 from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space, space_for
 from nas.spaces.single_path.shufflenet_v2 import OPS, ShuffleNetV2Space
+from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
+from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
 from nas.utils.errors import NasError, unknown
 from nas.utils.own_parts import missing_part
 
@@ -66,6 +68,8 @@ SPACES: Mapping[str, Callable[[Genotype, Shape, int], Space]] = {
     Recurrent.notation: _recurrent,
     MobileNetV2Space.notation: space_for,
     ShuffleNetV2Space.notation: lambda genotype, shape, classes: ShuffleNetV2Space(shape, classes, OPS),
+    TransNasBench101Macro.notation: lambda genotype, shape, classes: TransNasBench101Macro(shape, classes),
+    TransNasBench101Micro.notation: lambda genotype, shape, classes: TransNasBench101Micro(shape, classes),
 }
 """Builder (genotype, shape, classes) of a space, by its notation."""
 

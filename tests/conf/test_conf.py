@@ -236,6 +236,7 @@ def test_network_options_of_a_space_are_those_of_its_networks() -> None:
         "nas_bench_101": ["ModelSpec(matrix=[[0, 1], [0, 0]], ops=['input', 'output'])"],
         "nas_bench_201": [NB201],
         "recurrent": ["RNN_DARTS_V2"],
+        "trans_nas_bench_101": ["64-41414-1_02_333", "64-1234-basic"],
         "single_path": ["shufflenet:2-1-0-1-2-0-2-0-2-0-2-3-0-0-0-0-3-2-3-3", "mobile:" + "-".join(["k3e6"] * 19)],
     }
     assert set(choices("network")) == {"auto", *spaces}

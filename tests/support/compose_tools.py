@@ -26,7 +26,8 @@ SIZED = ("mask_gumbel", "mask_rl", "tas")  # methods for widths of layers
 S1_TO_S4 = ("", "_s1", "_s2", "_s3", "_s4")
 CHAINS = ("mobile", "shufflenet")
 ONE_SHOT = ("nas_bench_1shot1_1", "nas_bench_1shot1_2", "nas_bench_1shot1_3")
-BLACK_BOX_SPACES = ("nas_bench_101",)  # spaces without a supernet
+TRANSNAS = "trans_nas_bench_101_micro"
+BLACK_BOX_SPACES = ("nas_bench_101", "trans_nas_bench_101_macro")  # spaces without a supernet
 QUERYING = {
     "bananas",
     "bohb",
@@ -83,6 +84,12 @@ REFUSED = {
     ("oles", "recurrent"): "OpEarlyStopping",
     ("lora_darts", "recurrent"): "LowRankAdaptation",
     ("dots", "recurrent"): "cannot be deepened or restricted",
+    **{(m, TRANSNAS): "mix" for m in SIZED},
+    ("gdas_frc", TRANSNAS): "fixed_reduction",
+    **{(m, TRANSNAS): "PartialChannels" for m in ("pc_darts", "drnas_progressive")},
+    ("p_darts", TRANSNAS): "cannot be deepened",
+    ("te_nas", TRANSNAS): "thin networks",
+    ("dots", TRANSNAS): "keep all their edges",
     **{(m, "recurrent"): "method.arch_step.resource=null" for m in ("snas", "dsnas")},
     **{("noisy_darts", s): "skip_connect" for s in ONE_SHOT},
     **{("gdas_frc", s): "fixed_reduction" for s in ONE_SHOT},

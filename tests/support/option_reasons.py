@@ -51,7 +51,7 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
         "subset_file": "written by a search: tests/data/test_folder_runs.py",
         "on_broken_image": "tests/data/test_folder_runs.py",
     },
-    "BenchmarkAccuracy": dict.fromkeys(("root", "dataset"), "tests/callbacks/recording/test_benchmark.py"),
+    "BenchmarkAccuracy": dict.fromkeys(("root", "dataset", "task"), "tests/callbacks/recording/test_benchmark.py"),
     "ChannelsLast": {"mode": "tests/callbacks/test_channels_last.py"},
     "FoldWeights": {"mode": "tests/callbacks/test_fold_weights.py"},
     "CompileEdges": dict.fromkeys(("mode", "backend"), "tests/callbacks/test_compile.py"),

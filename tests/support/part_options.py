@@ -73,6 +73,7 @@ from nas.spaces.nats_size.space import NatsSize
 from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
+from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
 from nas.training.language_model import LanguageModelTraining
 from nas.training.lr_schedule import LRDecay
 from nas.training.network_training import Training
@@ -441,6 +442,14 @@ PARTS: dict[str, Sequence[Options]] = {
                 **{"ops": ["shuffle_3x3"], "widths": [8, 10], "depths": [2, 1], "strides": [1, 1], "stem_width": 6},
                 **{"stem_stride": 1, "head": 10, "affine": True, "affine_ends": True, "norm_eps": 0.1, "dropout": 0.5},
             },
+            see.supernet,
+        )
+    ],
+    "nas.spaces.trans_nas_bench_101.micro.TransNasBench101Micro": [
+        Options(
+            partial(TransNasBench101Micro, (3, 8, 8), 10),
+            {"channels": 4, "cells_per_stage": 1},
+            {"channels": 6, "cells_per_stage": 2, "affine": True, "track_statistics": False},
             see.supernet,
         )
     ],

@@ -35,7 +35,7 @@ from nas.spaces.nas_bench_101.notation import NOTATION, format_graph, to_graph
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
 
-DATASET = "cifar10"
+DATASET, REPORT_EPOCHS = "cifar10", 108
 
 
 class _Cells:
@@ -91,6 +91,9 @@ class NasBench101(ParquetTable):
     def stored_parameters(self, genotype: Any) -> int:
         """Return the stored number of parameters of a genotype."""
         return int(self.column(PARAMETERS)[self.row(genotype)])
+
+    def report_epochs(self, dataset: str) -> int:
+        return REPORT_EPOCHS
 
     def rows(self, space: Space) -> NDArray[np.int64]:
         """Return the rows of all cells of a space, each once. Raise NasError if one is not stored."""

@@ -131,6 +131,9 @@ class NasBench301:
         if set(space.cells) != set(CELLS):
             raise NasError("NAS-Bench-301 covers genotypes with two searched cells. Use space.fixed_reduction=false.")
 
+    def report_epochs(self, dataset: str) -> int:
+        return EPOCHS
+
     def best_accuracy(self, dataset: str, split: str, epochs: int, space: Space | None = None) -> float | None:
         """Return None: the best genotype is unknown."""
         return None

@@ -112,7 +112,7 @@ def encode(genotype: Genotype) -> NDArray[np.float64]:
     if genotype.space != NOTATION or set(genotype.cells) != set(CELLS):
         raise NasError(
             f"benchmark: a genotype of space '{genotype.space}' with cells {', '.join(genotype.cells)} is not in "
-            f"NAS-Bench-301, which has the cells {' and '.join(CELLS)} of space '{NOTATION}'"
+            f"NAS-Bench-301. Use one of space '{NOTATION}' with the cells {' and '.join(CELLS)}."
         )
     vector = _BASE.copy()
     for name, cell in genotype.cells.items():
@@ -137,4 +137,7 @@ def _check(name: str, cell: CellGenotype) -> None:
         problem = "has a node that does not read two different nodes"
     else:
         return
-    raise NasError(f"benchmark: not in NAS-Bench-301: the {name} cell {problem} ({format_links(cell.links)})")
+    raise NasError(
+        f"benchmark: not in NAS-Bench-301: the {name} cell {problem} ({format_links(cell.links)}). Use a cell of four "
+        "nodes, each with two of the published ops on different edges."
+    )

@@ -30,10 +30,11 @@ class BenchmarkQuery(Evaluator):
         data: Not used.
         device: Not used.
         root: Directory of the benchmark's file, or its parent.
-        dataset: Data set or task of the benchmark: cifar10, cifar100 or imagenet16_120 on NAS-Bench-201.
+        dataset: Data set or task of the benchmark: cifar10, cifar100 or imagenet16_120 on NAS-Bench-201, one of
+            seven tasks on TransNAS-Bench-101.
         split: ``valid`` or ``test``; a search should use ``valid``.
         epochs: Length of the trainings that are looked up: 12 or 200 on NAS-Bench-201. None selects the usual length of
-            searches on the benchmark: 12 on NAS-Bench-201, 100 on NAS-Bench-301.
+            searches on the benchmark: 12 on NAS-Bench-201, 100 on NAS-Bench-301, the only one on TransNAS-Bench-101.
         benchmark_seed: Training seed to look up: ``mean`` over the stored seeds, a number, or ``random``, which samples
             a stored seed per query. ``random`` samples from the predicted distribution on NAS-Bench-301.
         report_epochs: Length of the trainings in ``reported_accuracies``; None selects the usual length in papers.
@@ -79,20 +80,19 @@ class BenchmarkQuery(Evaluator):
         self.table: Benchmark = table
         self.dataset, self.split, self.benchmark_seed = dataset, split, benchmark_seed
         self.about = about
-        self.epochs = about.query_epochs if epochs is None else epochs
-        self.report_epochs = about.report_epochs if report_epochs is None else report_epochs
+        self.epochs = epochs or about.query_epochs or _report_epochs(table, dataset)
+        self.report_epochs = report_epochs
         self.fidelities = check_fidelities(fidelities)
-        self.label = self.label_at(None)
         self._best: dict[str, float] | None = None
         self.reset(seed)
-        self._check(report_epochs is not None)
+        self._check()
+        self.label = self.label_at(None)
 
     def label_at(self, fidelity: int | None) -> str:
         lengths = (self.fidelities or (self.epochs,)) if fidelity is None else (fidelity,)
-        predicted = "predicted " if self.about.predicted else ""
-        return f"{predicted}{self.dataset} {self.split} accuracy after {' or '.join(map(str, lengths))} epochs (%)"
+        return self.about.label(self.dataset, self.split, lengths)
 
-    def _check(self, report_epochs_given: bool) -> None:
+    def _check(self) -> None:
         """Raise NasError before the search starts if the table lacks an accuracy that a query may request."""
         for epochs in self.fidelities or (self.epochs,):
             try:
@@ -100,7 +100,7 @@ class BenchmarkQuery(Evaluator):
             except NasError as error:
                 option = f".fidelities={list(self.fidelities)}" if self.fidelities else "=benchmark"
                 raise NasError(f"evaluator{option}: {str(error).removeprefix('benchmark: ')}") from None
-        if report_epochs_given and not any(self._columns()):
+        if self.report_epochs is not None and not any(self._columns()):
             try:
                 self.table.check(self.dataset, "test", self.report_epochs, "mean")
             except NasError as error:
@@ -175,7 +175,7 @@ class BenchmarkQuery(Evaluator):
         for dataset in self.about.datasets:
             for split in self.about.splits:
                 try:
-                    value = self.table.accuracy(genotype, dataset, split, self.report_epochs, "mean")
+                    value = self.table.accuracy(genotype, dataset, split, self._report_length(dataset), "mean")
                 except NasError:
                     continue
                 if math.isfinite(value):
@@ -196,9 +196,20 @@ class BenchmarkQuery(Evaluator):
         for dataset in self.about.datasets:
             for split in self.about.splits:
                 try:
-                    yield f"{dataset}/{split}", self.table.accuracies(dataset, split, self.report_epochs, "mean")[rows]
+                    column = self.table.accuracies(dataset, split, self._report_length(dataset), "mean")
                 except NasError:
                     continue
+                yield f"{dataset}/{split}", column[rows]
+
+    def _report_length(self, dataset: str) -> int:
+        return self.table.report_epochs(dataset) if self.report_epochs is None else self.report_epochs
+
+
+def _report_epochs(table: Benchmark, dataset: str) -> int:
+    try:
+        return table.report_epochs(dataset)
+    except NasError as error:
+        raise NasError(f"evaluator.dataset={dataset}: {error}") from None
 
 
 def _no_benchmark(notation: str) -> NasError:

@@ -23,16 +23,19 @@ class BenchmarkAccuracy(pl.Callback):
     The accuracies are those of a training from scratch with the length that papers report, averaged over seeds: 200
     epochs on NAS-Bench-201, 90 on the NATS-Bench size space. In the DARTS space, NAS-Bench-301 predicts
     ``benchmark/valid`` after 100 epochs. They never influence the search. Only the first rank reads the benchmark.
-    Values that the benchmark does not contain are not logged.
+    Values that the benchmark does not contain, or that are no percentages, are not logged.
 
     Args:
         root: directory with the benchmark files.
-        dataset: data set of the search; cifar10 is used instead if the benchmark does not contain it.
+        dataset: data set of the search.
+        task: data set or task that is used instead if the benchmark does not contain ``dataset``; None, or if the
+            benchmark does not contain it either: the first one of the benchmark.
     """
 
-    def __init__(self, root: str, dataset: str) -> None:
+    def __init__(self, root: str, dataset: str, task: str | None = None) -> None:
         self.root = root
         self.dataset = dataset
+        self.task = task
         self.description = ""
         """Data set, length of training and averaging of the logged accuracies."""
         self._benchmark: Benchmark | None = None
@@ -79,7 +82,8 @@ class BenchmarkAccuracy(pl.Callback):
         found = {}
         for split in self._splits if self._benchmark is not None else ():
             assert self._benchmark is not None
-            value = self._benchmark.best_accuracy(self._dataset, split, self._description().report_epochs, self._space)
+            epochs = self._benchmark.report_epochs(self._dataset)
+            value = self._benchmark.best_accuracy(self._dataset, split, epochs, self._space)
             if value is not None:
                 found[f"benchmark/{split}"] = value
         return found
@@ -97,9 +101,15 @@ class BenchmarkAccuracy(pl.Callback):
                 f"{about.title} table not found in {where}; benchmark accuracy will not be logged (set paths.benchmark)"
             )
         self._benchmark = benchmark
-        self._dataset = self.dataset if self.dataset in about.datasets else about.datasets[0]
+        found = [name for name in (self.dataset, self.task, *about.datasets) if name in about.datasets]
+        self._dataset = found[0]
+        if not about.in_percent(self._dataset):
+            return f"{about.title}: values of {self._dataset} are no percentages and are not logged after each epoch"
+        try:
+            self.description = about.describe(self._dataset, benchmark.report_epochs(self._dataset))
+        except NasError as error:
+            return f"not available: {error}"
         self._splits = tuple(split for split in about.splits if self._has(split))
-        self.description = about.describe(self._dataset)
         instead = "" if self._dataset == self.dataset else f" (it has no {self.dataset})"
         return f"{about.title}: accuracies on {self.description}{instead}"
 
@@ -110,7 +120,7 @@ class BenchmarkAccuracy(pl.Callback):
     def _has(self, split: str) -> bool:
         assert self._benchmark is not None
         try:
-            self._benchmark.check(self._dataset, split, self._description().report_epochs, "mean")
+            self._benchmark.check(self._dataset, split, self._benchmark.report_epochs(self._dataset), "mean")
         except NasError:
             return False
         return True
@@ -119,6 +129,7 @@ class BenchmarkAccuracy(pl.Callback):
         """Return an accuracy, None if the benchmark does not contain it."""
         assert self._benchmark is not None
         try:
-            return float(self._benchmark.accuracy(genotype, dataset, split, self._description().report_epochs, "mean"))
+            epochs = self._benchmark.report_epochs(dataset)
+            return float(self._benchmark.accuracy(genotype, dataset, split, epochs, "mean"))
         except NasError:
             return None

@@ -118,6 +118,15 @@ CATALOG: Mapping[str, Entry] = {
         source="https://storage.googleapis.com/nasbench/nasbench_only108.tfrecord",
         convert="nasbench_only108.tfrecord",
     ),
+    **{
+        f"transnas_{space}": Entry(
+            "MIT",
+            notation=f"trans_nas_bench_101_{space}",
+            source="https://drive.google.com/drive/folders/1HlLr2ihZX_ZuV3lJX_4i7q4w-ZBdhJ6o",
+            convert=f"transnas-bench_v10141024.pth --space trans_nas_bench_101_{space}",
+        )
+        for space in ("micro", "macro")
+    },
     "nas_bench_301": Entry(
         "Apache-2.0",
         notation="darts",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nas.benchmarks
-from nas.benchmarks.benchmark_spaces import DATASETS
+from nas.benchmarks.benchmark import Benchmark
 from nas.benchmarks.descriptions import BENCHMARKS
 from nas.proxies.ranking.correlation import (
     Interval,
@@ -98,23 +98,22 @@ class RankingReport:
         """
         if self.split not in SPLITS:
             raise unknown("ranking.report.split", self.split, SPLITS)
-        if self.dataset != dataset and self.dataset not in DATASETS:
-            raise unknown("ranking.report.dataset", self.dataset, DATASETS)
+        datasets = dict.fromkeys(name for about in BENCHMARKS.values() for name in about.datasets)
+        if self.dataset != dataset and self.dataset not in datasets:
+            raise unknown("ranking.report.dataset", self.dataset, datasets)
         try:
             benchmark = nas.benchmarks.find_benchmark(self.root, space.notation)
             if benchmark is None:
                 return self._no_benchmark(space)
-            benchmark.check(self.dataset, self.split, self._epochs(space), "mean")
+            benchmark.check(self.dataset, self.split, self._epochs(benchmark), "mean")
         except NasError as error:
             if (self.dataset, self.split, self.epochs) == (dataset, "test", None):
                 return f"no accuracies: {error}"
             raise NasError(f"ranking.report: {error}") from None
         return None
 
-    def _epochs(self, space: Space) -> int:
-        if self.epochs is not None:
-            return self.epochs
-        return BENCHMARKS[space.notation].report_epochs if space.notation in BENCHMARKS else 0
+    def _epochs(self, benchmark: Benchmark) -> int:
+        return benchmark.report_epochs(self.dataset) if self.epochs is None else self.epochs
 
     def _no_benchmark(self, space: Space) -> str:
         return f"no benchmark of space '{space.name}' in {self.root}"
@@ -122,11 +121,11 @@ class RankingReport:
     def find_accuracies(self, space: Space, records: Sequence[ScoreRecord]) -> BenchmarkAccuracies:
         """Return the benchmark accuracies of the architectures, in their order."""
         found = np.full(len(records), np.nan)
-        epochs = self._epochs(space)
         try:
             benchmark = nas.benchmarks.find_benchmark(self.root, space.notation)
             if benchmark is None:
                 return BenchmarkAccuracies(found, self._no_benchmark(space))
+            epochs = self._epochs(benchmark)
             benchmark.check(self.dataset, self.split, epochs, "mean")
         except NasError as error:
             return BenchmarkAccuracies(found, f"no accuracies: {error}")

@@ -32,6 +32,9 @@ class PartialBenchmark:
             raise NasError(f"no {dataset}: there is cifar10")
         assert (split, epochs, seed) == ("test", 200, "mean")
 
+    def report_epochs(self, dataset: str) -> int:
+        return 200
+
     def accuracy(self, genotype: Genotype, dataset: str, split: str, epochs: int, seed: str) -> float:
         self.check(dataset, split, epochs, seed)
         value = self.stored.get(nas_bench_201.native(genotype), math.nan)

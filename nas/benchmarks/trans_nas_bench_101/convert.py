@@ -1,0 +1,181 @@
+"""Conversion of ``transnas-bench_v10141024.pth`` to one table per space.
+
+There is one row per architecture, in the order of the file:
+
+- ``index``: number in the authors' interface, which counts both spaces; ``architecture``: string;
+- ``TASK/SPLIT_METRIC``: value after each epoch;
+- ``TASK/seconds``: seconds since the begin of the training after each epoch;
+- ``TASK/info/NAME``: size, cost and time of the network.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from nas.benchmarks.parquet_schema import ARCHITECTURE, FORMAT, INDEX
+from nas.benchmarks.read_release import Progress, load_pickle, read_errors
+from nas.benchmarks.trans_nas_bench_101.tasks import RELEASE, TASKS
+from nas.spaces.notation import native_string, parse_genotype
+from nas.spaces.trans_nas_bench_101 import macro_notation, micro_notation
+from nas.utils.errors import NasError
+
+VERSION = "1"
+SPACES: Mapping[str, str] = {micro_notation.NOTATION: "micro", macro_notation.NOTATION: "macro"}
+"""Name of each space in the published file, by notation."""
+SIZES: Mapping[str, int] = {micro_notation.NOTATION: 4096, macro_notation.NOTATION: 3256}
+TIME, SECONDS, INFO = "time_elapsed", "seconds", "info"
+
+
+def to_table(content: Any, notation: str, partial: bool, progress: Progress) -> tuple[pa.Table, str]:
+    """Return the architectures of a space as a table, and a description.
+
+    Args:
+        content: Content of the published file.
+        notation: Key of ``SPACES``.
+        partial: Accept missing architectures, tasks of an architecture, and trainings of another length.
+        progress: Receives the number of tasks that were read and their total.
+
+    Raises:
+        NasError: If the content is incomplete.
+        ValueError: If it has another layout.
+    """
+    entries = list(_entries(content, notation))
+    if len(entries) < SIZES[notation] and not partial:
+        raise NasError(
+            f"SRC: it has {len(entries):,} of the {SIZES[notation]:,} architectures of {notation}. --partial converts "
+            "them."
+        )
+    columns: dict[str, pa.Array] = {
+        INDEX: pa.array([index for index, _, _ in entries], pa.int32()),
+        ARCHITECTURE: pa.array([name for _, name, _ in entries], pa.string()),
+    }
+    tasks = [task for task in content["task_list"] if any(task in results for _, _, results in entries)]
+    for number, task in enumerate(tasks, 1):
+        if task not in TASKS:
+            raise ValueError(f"the task {task}")
+        results = [_known(found.get(task), task, name, partial) for _, name, found in entries]
+        columns |= _task_columns(task, results, content, partial)
+        progress(number, len(tasks))
+    metadata = {"format": FORMAT, "version": VERSION, "notation": notation, "source": RELEASE}
+    described = (
+        f"{len(entries):,} of {SIZES[notation]:,} architectures of TransNAS-Bench-101 ({SPACES[notation]}) on "
+        f"{len(tasks)} tasks"
+    )
+    return pa.table(columns).replace_schema_metadata(metadata), described
+
+
+def _entries(content: Any, notation: str) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
+    """Yield index, string and results of the architectures of a space."""
+    names = [(space, name) for space, architectures in content["data"].items() for name in architectures]
+    for index, (space, name) in enumerate(names):
+        if space == SPACES[notation]:
+            genotype = parse_genotype(name)
+            if genotype.space != notation or native_string(genotype) != name:
+                raise ValueError(f"{name} in the space {space}")
+            yield index, name, content["data"][space][name]
+
+
+def _known(results: Mapping[str, Any] | None, task: str, name: str, partial: bool) -> Mapping[str, Any] | None:
+    if results is None and not partial:
+        raise NasError(f"SRC: it has no results of {name} on {task}. --partial converts the others.")
+    return results
+
+
+def _task_columns(
+    task: str, results: Sequence[Mapping[str, Any] | None], content: Any, partial: bool
+) -> dict[str, pa.Array]:
+    lengths = [found["total_epochs"] for found in results if found is not None]
+    if any(type(length) is not int or not 0 < length < 10_000 for length in lengths):
+        raise ValueError(f"total_epochs of {task}")
+    epochs = max(set(lengths), key=lengths.count)
+    if set(lengths) != {epochs} and not partial:
+        raise NasError(
+            f"SRC: trainings on {task} have {', '.join(map(str, sorted(set(lengths))))} epochs. --partial converts "
+            f"those of {epochs} epochs."
+        )
+    kept = [found if found is not None and found["total_epochs"] == epochs else None for found in results]
+    columns = {}
+    for metric in content["metrics_dict"][task]:
+        values = np.full((len(kept), epochs), np.nan)
+        for row, found in enumerate(kept):
+            if found is not None:
+                curve = found["metrics"][metric]
+                values[row] = [_seconds(v) for v in curve] if metric == TIME else [_number(v) for v in curve]
+        name = SECONDS if metric == TIME else metric
+        columns[f"{task}/{name}"] = _lists(_cumulative(values) if metric == TIME else values)
+    for name in content["info_names"]:
+        numbers = [math.nan if found is None else _number(found["model_info"].get(name)) for found in kept]
+        columns[f"{task}/{INFO}/{name}"] = pa.array(numbers, pa.float64(), from_pandas=True)
+    return columns
+
+
+def _lists(values: NDArray[np.float64]) -> pa.Array:
+    flat = pa.array(values.astype(np.float32).ravel(), from_pandas=True)
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def _number(value: Any) -> float:
+    """Return a finite number, NaN for any other number and for a missing one."""
+    if value is None or value == "":
+        return math.nan
+    number = float(value)
+    return number if math.isfinite(number) else math.nan
+
+
+def _seconds(value: Any) -> float:
+    """Return seconds, or the seconds of a text HH:MM:SS."""
+    if not isinstance(value, str):
+        return _number(value)
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d)", value)
+    if match is None:
+        raise ValueError(f"the time {value!r}")
+    hours, minutes, seconds = map(int, match.groups())
+    return 3600.0 * hours + 60 * minutes + seconds
+
+
+def _cumulative(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the times since the begin of the training, also if the file has those of the single epochs.
+
+    Times since the begin never decrease.
+    """
+    return values.cumsum(axis=1) if (np.diff(values, axis=1) < 0).any() else values
+
+
+def check_layout(content: Any) -> None:
+    """Raise ValueError if the content of a file is not that of TransNAS-Bench-101."""
+    keys = ("metrics_dict", "info_names", "task_list", "data")
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise ValueError(f"it has no {', '.join(missing)}")
+    spaces = list(itertools.chain(content["data"]))
+    if not set(spaces) <= set(SPACES.values()):
+        raise ValueError(f"the spaces {', '.join(map(str, spaces))}")
+
+
+def read_release(source: Path, notation: str | None, partial: bool, progress: Progress) -> tuple[pa.Table, str]:
+    """Return a space of the published file as a table, and a description; no code of the file is run.
+
+    Args:
+        source: The file.
+        notation: Space to convert; the file has two.
+        partial: Accept missing architectures.
+        progress: Receives the number of tasks that were read and their total.
+
+    Raises:
+        NasError: If no space is given, or the file is damaged, incomplete or of another layout.
+    """
+    if notation is None or notation not in SPACES:
+        raise NasError(f"--space: {source.name} has two spaces. Give --space {' or --space '.join(SPACES)}.")
+    with read_errors(source):
+        content = load_pickle(source)
+        check_layout(content)
+        return to_table(content, notation, partial, progress)
