@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from nas.cli.checks.arguments import check_choices, check_flags, check_mode
 from nas.cli.checks.dataset_values import check_dataset_values
 from nas.cli.checks.directory import run_directories
+from nas.cli.checks.executor import check_executor
 from nas.cli.checks.processes import check_processes
 from nas.cli.checks.reserve import Plan, make_plan, reserved, reserved_by_job
 from nas.cli.checks.restart import earlier_attempt
@@ -177,6 +178,7 @@ def _plan(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespace
     check_grid(cfg, sweeping)
     check_seeds(cfg, given, sweeping)
     check_processes(cfg, sweeping)
+    check_executor(cfg)
     if sweeping:
         check_launcher(cfg)
     return make_plan(job, cfg, given, flags, sweeping)

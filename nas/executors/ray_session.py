@@ -87,10 +87,13 @@ def import_ray(option: str, instead: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise NasError(
-            f"{option}: Ray is not installed. Run pip install 'nas-compose[ray]', or set {instead}."
-        ) from None
+        raise missing_ray(option, instead) from None
     return ray
+
+
+def missing_ray(option: str, instead: str) -> NasError:
+    """Return the error for a choice that needs Ray; ``instead`` is the choice that works without it."""
+    return NasError(f"{option}: Ray is not installed. Run pip install 'nas-compose[ray]', or set {instead}.")
 
 
 @contextmanager
