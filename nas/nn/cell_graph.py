@@ -69,6 +69,8 @@ class CellGraph(nn.Module):
             self.keys.append(key)
         self._memos: dict[int, Memo] = {}
         self._share(Pool)
+        if all(len(edge) <= 1 for edge in self.edges.values()):  # type: ignore[arg-type]
+            self.share_relus()
         self._into = [(node, cell.into(node)) for node in cell.nodes]
 
     def forward(self, inputs: Sequence[Tensor], rows: Sequence[EdgeRow] | None = None) -> dict[int, Tensor]:

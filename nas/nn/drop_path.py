@@ -12,7 +12,7 @@ def drop_path(x: Tensor, probability: float) -> Tensor:
         return x
     keep = 1 - probability
     mask = torch.empty(x.shape[0], *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
-    return x * mask / keep
+    return x * mask.div_(keep)
 
 
 class DropPath(nn.Module):

@@ -144,7 +144,8 @@ class FactorizedReduce(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Return the input of the batch norm."""
         x = self.relu(x)
-        shifted = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))[..., 1:, 1:]
+        # the gradient of a slice would be in the contiguous format, also if that of x is channels last
+        shifted = F.pad(x, (-1, x.shape[-1] % 2, -1, x.shape[-2] % 2))
         return torch.cat([self.conv_1(x), self.conv_2(shifted)], dim=-3)
 
 

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas.nn.memory_format import is_channels_last
+
 
 def on_images(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a function of images [B, C, H, W] to images with any leading dimensions, [..., C, H, W]."""
@@ -21,6 +23,8 @@ class GlobalPool(nn.Module):
     """Mean over all pixels, [..., C, H, W] -> [..., C], as a module, so that hooks count its operations."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 4 and is_channels_last(x):  # the gradient then has this format too
+            return x.permute(0, 2, 3, 1).flatten(1, 2).mean(dim=1)
         return x.mean(dim=(-2, -1))
 
 
@@ -119,10 +123,3 @@ class AvgPool(nn.AvgPool2d):
             count[0] -= 1
             count[-1] -= 1
         return rows[:: self.stride, None] * columns[:: self.stride]
-
-
-def is_channels_last(x: Tensor) -> bool:
-    """Return whether the channels of a pixel are neighbors in the memory of features [B, C, H, W] of several pixels."""
-    return (
-        x.shape[1] > 1 and x.shape[2] * x.shape[3] > 1 and x.stride(1) == 1
-    )  # within vmap a tensor has strides, but no memory format

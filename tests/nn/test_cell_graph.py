@@ -13,6 +13,7 @@ from nas.nn.cell_graph import CellGraph
 from nas.nn.drop_path import DropPath
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.ops import FactorizedReduce, OpOptions
+from nas.nn.pooling import SharedReLU
 from nas.spaces.darts.notation import parse
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.notation import CELL
@@ -121,3 +122,17 @@ def test_cell_graph_exempts_identities_from_drop_path(op: str, stride: int, exem
     assert exempt != dropped.any() and not dropped.all()
     if exempt:
         assert torch.equal(graph([x])[1], plain)
+
+
+def test_restricted_cell_computes_the_relu_of_a_node_once() -> None:
+    """Node 0 and node 1 are each read by two separable convolutions."""
+    cell = "[('sep_conv_3x3', 2, 0), ('sep_conv_3x3', 2, 1), ('sep_conv_3x3', 3, 0), ('sep_conv_3x3', 3, 1)]"
+    torch.manual_seed(0)
+    net = SPACE.network(parse(f"Genotype(normal={cell}, reduce={cell})"), channels=4, layers=3, auxiliary=False)
+    graph = next(module for module in net.modules() if isinstance(module, CellGraph))
+    outputs: list[Tensor] = []
+    for module in graph.modules():
+        if isinstance(module, SharedReLU):
+            module.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    graph([torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)])
+    assert len(outputs) == 4 and len({id(output) for output in outputs}) == 2

@@ -42,3 +42,16 @@ def test_factorized_reduce_reads_even_and_odd_pixels() -> None:
     x = torch.arange(1.0, 17.0, dtype=torch.float64).view(1, 1, 4, 4)
     found = reduce(x)[0] * (1 + reduce.bn.eps) ** 0.5
     torch.testing.assert_close(found, torch.stack([x[0, 0, ::2, ::2], x[0, 0, 1::2, 1::2]]))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 6)])
+def test_gradient_of_factorized_reduce_has_the_format_of_its_input(size: tuple[int, int]) -> None:
+    """Compare with a slice too, whose gradient is always contiguous."""
+    reduce = FactorizedReduce(4, 4, OpOptions()).double()
+    x = torch.randn(2, 4, *size, dtype=torch.float64).contiguous(memory_format=torch.channels_last).requires_grad_()
+    (grad,) = torch.autograd.grad(reduce(x).square().sum(), x)
+    assert grad.is_contiguous(memory_format=torch.channels_last)
+    relu = x.relu()
+    odd = nn.functional.pad(relu, (0, size[1] % 2, 0, size[0] % 2))[..., 1:, 1:]
+    expected = reduce.bn(torch.cat([reduce.conv_1(relu), reduce.conv_2(odd)], dim=1))
+    torch.testing.assert_close(grad, torch.autograd.grad(expected.square().sum(), x)[0])

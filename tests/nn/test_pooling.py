@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nas.nn.pooling import AvgPool, is_channels_last
+from nas.nn.pooling import AvgPool, GlobalPool
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -33,8 +33,11 @@ def test_exported_avg_pool_is_that_of_pytorch() -> None:
     assert called == {"aten.avg_pool2d.default"}
 
 
-def test_single_pixels_are_in_no_format_of_their_own() -> None:
-    """Their channels are neighbors in each format, and the default computation must not depend on the size."""
-    assert not is_channels_last(torch.randn(2, 3, 1, 1))
-    assert not is_channels_last(torch.randn(2, 3, 4, 4))
-    assert is_channels_last(torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last))
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_gradient_of_global_pool_has_the_format_of_its_input(memory_format: torch.memory_format) -> None:
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64).contiguous(memory_format=memory_format).requires_grad_()
+    found = GlobalPool()(x)
+    torch.testing.assert_close(found, x.mean(dim=(2, 3)))
+    (grad,) = torch.autograd.grad(found.square().sum(), x)
+    assert grad.is_contiguous(memory_format=memory_format)
+    torch.testing.assert_close(grad, (found * 2 / 20)[..., None, None].expand_as(x))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import NONE
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
+from nas.nn.memory_format import densify
 from nas.nn.ops import NormedOp, split_norm
-from nas.nn.pooling import is_channels_last
 
 
 class WeightFolding:
@@ -49,7 +49,7 @@ class WeightFolding:
         if shift is not None:
             out = out + shift if out is not None else edge.zeros(x) + shift
         if out is not None and out.requires_grad:
-            out.register_hook(_densify)  # otherwise each batch norm copies a slice of the gradient of a concatenation
+            out.register_hook(densify)  # otherwise each batch norm copies a slice of the gradient of a concatenation
         return out
 
     def _normed(self, edge: MixedEdge, name: str) -> NormedOp | None:
@@ -57,11 +57,6 @@ class WeightFolding:
         if op not in self._split:
             self._split[op] = split_norm(op) if edge.is_plain(name) else None
         return self._split[op]
-
-
-def _densify(grad: Tensor) -> Tensor:
-    """Return a gradient in a memory format without gaps."""
-    return grad.contiguous(memory_format=torch.channels_last if is_channels_last(grad) else torch.contiguous_format)
 
 
 def scaled_norm(norm: nn.BatchNorm2d, x: Tensor, scale: Tensor, shift: Tensor | None = None) -> Tensor:

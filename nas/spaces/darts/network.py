@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nas.architecture.cell import Architecture, Cell, own_key
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, EdgeRow, MixedEdge, unbind_rows
+from nas.nn.memory_format import with_dense_gradient
 from nas.nn.ops import FactorizedReduce, OpOptions, ReluConvNorm
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import PROBE_SHAPE, Network, Output, Probe, Shape
@@ -58,7 +59,10 @@ class DartsCell(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor, table: list[EdgeRow] | None) -> Tensor:
         nodes = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
-        return torch.cat([nodes[node] for node in self.graph.cell.output], dim=-3)
+        outputs = [nodes[node] for node in self.graph.cell.output]
+        if torch.is_autocast_enabled("cpu"):
+            outputs = [with_dense_gradient(x) for x in outputs]
+        return torch.cat(outputs, dim=-3)
 
 
 def _preprocess(
