@@ -31,12 +31,13 @@ class DepthwiseConv2d(nn.Conv2d):
 def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
     """Convolve each channel with its own kernel, [B, C, H, W] -> [B, C, ceil(H/s), ceil(W/s)].
 
-    The CPU kernels of oneDNN are slow in two backward passes. Faster computations of equal gradients replace them:
+    The CPU kernels of oneDNN are slow in three backward passes. Faster computations of equal gradients replace them:
 
     - The gradients of a dilated convolution. A dilated convolution is a dense convolution of each of the
       ``dilation`` squared grids of pixels that are ``dilation`` apart. With a stride equal to the dilation only the
       first grid counts.
     - The gradient of a weight that is wider than ``COLUMNS``, which is computed in parts of that width.
+    - The gradients of strided convolutions in bfloat16. These and the two above are computed in float32, and rounded.
 
     Args:
         x: features [B, C, H, W].
@@ -46,13 +47,17 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int = 1, dilation: int =
     """
     kernel = weight.shape[-1]
     padding = dilation * (kernel - 1) // 2
-    slow = dilation > 1 or kernel > COLUMNS
+    slow = dilation > 1 or kernel > COLUMNS or (stride > 1 and _dtype(x) == torch.bfloat16)
     if not slow or x.device.type != "cpu" or not torch.is_grad_enabled() or torch.compiler.is_exporting():
         return F.conv2d(x, weight, None, stride, padding, dilation, x.shape[1])
-    if torch.is_autocast_enabled("cpu"):  # as in ``F.conv2d``, so that the backward pass has one dtype
-        x, weight = (t.to(torch.get_autocast_dtype("cpu")) if t.dtype == torch.float32 else t for t in (x, weight))
-    out: Tensor = _DepthwiseConv.apply(x, weight, stride, dilation)
+    out: Tensor = _DepthwiseConv.apply(x.to(_dtype(x)), weight.to(_dtype(weight)), stride, dilation)
     return out
+
+
+def _dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype in which ``F.conv2d`` uses ``x``, so that the backward pass has one dtype."""
+    autocast = x.dtype == torch.float32 and torch.is_autocast_enabled("cpu")
+    return torch.get_autocast_dtype("cpu") if autocast else x.dtype
 
 
 class _DepthwiseConv(torch.autograd.Function):
@@ -74,18 +79,11 @@ class _DepthwiseConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
-        stride, dilation = ctx.stride, ctx.dilation
-        wanted = ctx.needs_input_grad[:2]
-        if dilation == 1:
-            return *_gradients(grad, x, weight, stride, wanted), None, None
-        rows, columns = x.shape[2:]
-        if stride == dilation:
-            dx, dw = _gradients(grad, x[:, :, ::stride, ::stride], weight, 1, wanted)
-            return None if dx is None else _dilate(dx, rows, columns, stride), dw, None, None
-        if stride > 1 or rows % dilation or columns % dilation:
-            return *_native_gradients(grad, x, weight, stride, dilation, wanted), None, None
-        dx, dw = _gradients(_split(grad, dilation), _split(x, dilation), weight, 1, wanted)
-        return None if dx is None else _merge(dx, dilation), dw, None, None
+        dtype = torch.float32 if grad.dtype == torch.bfloat16 else grad.dtype
+        tensors = grad.to(dtype), x.to(dtype), weight.to(dtype)
+        dx, dw = _gradients(*tensors, ctx.stride, ctx.dilation, ctx.needs_input_grad[:2])
+        dx, dw = (None if part is None else part.to(grad.dtype) for part in (dx, dw))
+        return dx, dw, None, None
 
     @staticmethod
     def jvp(ctx: Any, x_t: Tensor | None, weight_t: Tensor | None, *_: None) -> Tensor:
@@ -100,6 +98,22 @@ def _conv(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
 
 
 def _gradients(
+    grad: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int, wanted: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the gradients of features and weight, None if not wanted."""
+    if dilation == 1:
+        return _dense_gradients(grad, x, weight, stride, wanted)
+    rows, columns = x.shape[2:]
+    if stride == dilation:
+        dx, dw = _dense_gradients(grad, x[:, :, ::stride, ::stride], weight, 1, wanted)
+        return None if dx is None else _dilate(dx, rows, columns, stride), dw
+    if stride > 1 or rows % dilation or columns % dilation:
+        return _native_gradients(grad, x, weight, stride, dilation, wanted)
+    dx, dw = _dense_gradients(_split(grad, dilation), _split(x, dilation), weight, 1, wanted)
+    return None if dx is None else _merge(dx, dilation), dw
+
+
+def _dense_gradients(
     grad: Tensor, x: Tensor, weight: Tensor, stride: int, wanted: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return the gradients of features and weight of a convolution without dilation, None if not wanted."""

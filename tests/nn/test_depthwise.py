@@ -89,6 +89,24 @@ def test_only_slow_gradients_are_replaced(monkeypatch: pytest.MonkeyPatch) -> No
     DepthwiseConv2d(4, 5)(x)
     DepthwiseConv2d(4, 3, 1, 2)(x)
     assert len(calls) == 2
+    DepthwiseConv2d(4, 3, 2)(x)
+    assert len(calls) == 2
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        DepthwiseConv2d(4, 3)(x)
+        DepthwiseConv2d(4, 3, 2)(x)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 2, 1), (5, 2, 1), (5, 1, 1), (3, 1, 2), (3, 2, 2)])
+def test_gradients_in_bfloat16_are_rounded_ones_of_float32(kernel: int, stride: int, dilation: int) -> None:
+    x, weight = (t.detach().bfloat16().requires_grad_() for t in inputs((8, 8), kernel, True))
+    x32, weight32 = (t.detach().float().requires_grad_() for t in (x, weight))
+    out, expected = own(x, weight, stride, dilation), pytorch(x32, weight32, stride, dilation)
+    slope = torch.randn_like(out)
+    found = torch.autograd.grad(out, (x, weight), slope)
+    for one, other in zip(found, torch.autograd.grad(expected, (x32, weight32), slope.float()), strict=True):
+        assert one.dtype == torch.bfloat16
+        torch.testing.assert_close(one.float(), other, rtol=2**-8, atol=1e-5)
 
 
 def test_autocast_computes_gradients_in_low_precision() -> None:
