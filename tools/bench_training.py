@@ -1,14 +1,14 @@
-"""Time a training step of DARTS_V2 against the authors' program, alternately, on two threads of the CPU.
+"""Time a training step of DARTS_V2 against the authors' program, alternately, on the CPU.
 
     python tools/bench_training.py CHECKOUT [--turns N] [--variants eager channels_last compiled ...]
-    OMP_WAIT_POLICY=passive python tools/bench_training.py CHECKOUT --processor-time
+    python tools/bench_training.py CHECKOUT --processor-time --threads 1 --batch-size 48
 
-CHECKOUT is a clone of github.com/quark0/darts. Network: 16 channels, 8 cells, auxiliary head, drop path 0.2; batch of
-96 random images. A step is forward pass, loss of both heads, backward pass, clipping of the gradient and SGD. The
-authors' network and step run on the CPU. ``compiled`` includes the channels-last format; ``_bf16`` adds autocast.
+CHECKOUT is a clone of github.com/quark0/darts. Network: 16 channels, 8 cells, auxiliary head, drop path 0.2; random
+images. A step is forward pass, loss of both heads, backward pass, clipping of the gradient and SGD. The authors'
+network and step run on the CPU. ``compiled`` includes the channels-last format; ``_bf16`` adds autocast.
 Compilation comes before the first turn. The output is one JSON line: median seconds of each variant, and the median,
 lowest and highest ratio (authors' seconds / seconds of the variant) over turns. On a machine with other load use
-``--processor-time``, the CPU seconds of both threads, with threads that do not spin while they wait.
+``--processor-time``, the CPU seconds of all threads, and one thread, because several spin while they wait.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from nas.spaces.genotype_file import load_genotype
 from nas.spaces.registry import space_of
 from tools.authors_step import prepare  # noqa: E402
 
-BATCH, CHANNELS, CELLS, DROP_PATH, AUXILIARY, CLIP = 96, 16, 8, 0.2, 0.4, 5.0
+CHANNELS, CELLS, DROP_PATH, AUXILIARY, CLIP = 16, 8, 0.2, 0.4, 5.0
 VARIANTS = ("eager", "channels_last", "compiled", "channels_last_bf16", "compiled_bf16")
 WARM_UP = 3
 Step = Callable[[], float]
@@ -70,7 +70,7 @@ def our_step(variant: str, images: Tensor, target: Tensor) -> Step:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         images = images.contiguous(memory_format=torch.channels_last)
     if variant.startswith("compiled"):
-        NetworkCompiler(BATCH).install(network)
+        NetworkCompiler(len(images)).install(network)
 
     def outputs() -> tuple[Tensor, Tensor]:
         outputs = network.outputs(images)
@@ -114,11 +114,13 @@ def summarize(authors: Sequence[float], ours: dict[str, list[float]]) -> dict[st
     return found
 
 
-def main(checkout: Path, turns: int, variants: Sequence[str], clock: Callable[[], float]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Time all variants and print the result."""
-    torch.set_num_threads(2)
+    checkout, turns, variants = options.checkout.absolute(), options.turns, options.variants
+    clock = time.process_time if options.processor_time else time.perf_counter
+    torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    images, target = torch.randn(BATCH, 3, 32, 32), torch.randint(10, (BATCH,))
+    images, target = torch.randn(options.batch_size, 3, 32, 32), torch.randint(10, (options.batch_size,))
     steps = {variant: our_step(variant, images, target) for variant in variants}
     authors = authors_step(checkout, images, target)
     for variant, step in (*steps.items(), ("authors", authors)):
@@ -143,6 +145,8 @@ def parse_arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=96)
     parser.add_argument("--processor-time", action="store_true")
     found = parser.parse_args(given)
     if found.turns < 1:
@@ -153,6 +157,4 @@ def parse_arguments(given: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    options = parse_arguments(sys.argv[1:])
-    clock = time.process_time if options.processor_time else time.perf_counter
-    main(options.checkout.absolute(), options.turns, options.variants, clock)
+    main(parse_arguments(sys.argv[1:]))
