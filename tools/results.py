@@ -90,7 +90,7 @@ def _study(results: Sequence[Result]) -> str:
     }
     datasets = list(dict.fromkeys(dataset for _, dataset in found))
     names = {name for name, _ in found if all((name, dataset) in found for dataset in datasets)}
-    order = sorted(names, key=lambda name: -found[name, datasets[0]].value)
+    order = sorted(names, key=lambda name: (-found[name, datasets[0]].value, name))
     lines = [["method", *(DATASETS.get(dataset, dataset) for dataset in datasets)]]
     for name in order:
         figures = (found[name, dataset] for dataset in datasets)
