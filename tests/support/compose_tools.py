@@ -135,13 +135,14 @@ def small(space: str, method: str = "") -> list[str]:
     if space in CHAINS:
         small_chain = ["widths=[8,12]", "depths=[2,1]", "strides=[2,1]", "stem_width=4", "head=8"]
         small_chain += ["first_width=4"] if space == "mobile" else []
-        small_chain += (
-            ["affine=true"] if method == "lora_darts" else []
-        )  # otherwise three steps move no weight of an op
-        return [f"space={space}", *(f"space.{option}" for option in small_chain)]
-    layers = 4 if method == "lambda_darts" else 3
-    size = f"space.layers={layers}" if space.startswith("darts") else "space.cells_per_stage=1"
-    return [f"space={space}", "space.channels=4", size]
+        options = [f"space={space}", *(f"space.{option}" for option in small_chain)]
+    else:
+        layers = 4 if method == "lambda_darts" else 3
+        size = f"space.layers={layers}" if space.startswith("darts") else "space.cells_per_stage=1"
+        options = [f"space={space}", "space.channels=4", size]
+    if method == "lora_darts" and space in (*CHAINS, TRANSNAS):
+        options.append("space.affine=true")  # otherwise three steps move no weight of an op
+    return options
 
 
 def data_of(space: str) -> list[str]:
