@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -172,14 +173,27 @@ class BenchmarkQuery(Evaluator):
         The keys are DATASET/SPLIT.
         """
         genotype, found = self.table.genotype(genotype), {}
+        for dataset, split, epochs in self._reported:
+            try:
+                value = self.table.accuracy(genotype, dataset, split, epochs, "mean")
+            except NasError:
+                continue
+            if math.isfinite(value):
+                found[f"{dataset}/{split}"] = value
+        return found
+
+    @cached_property
+    def _reported(self) -> list[tuple[str, str, int]]:
+        """Data sets, splits and training lengths of the reported accuracies that the benchmark contains."""
+        found = []
         for dataset in self.about.datasets:
             for split in self.about.splits:
                 try:
-                    value = self.table.accuracy(genotype, dataset, split, self._report_length(dataset), "mean")
+                    epochs = self.table.report_epochs(dataset) if self.report_epochs is None else self.report_epochs
+                    self.table.check(dataset, split, epochs, "mean")
                 except NasError:
                     continue
-                if math.isfinite(value):
-                    found[f"{dataset}/{split}"] = value
+                found.append((dataset, split, epochs))
         return found
 
     def best_accuracies(self) -> dict[str, float]:
@@ -193,16 +207,8 @@ class BenchmarkQuery(Evaluator):
         if not isinstance(self.table, TabularBenchmark):
             return
         rows = self.table.rows(self.space)
-        for dataset in self.about.datasets:
-            for split in self.about.splits:
-                try:
-                    column = self.table.accuracies(dataset, split, self._report_length(dataset), "mean")
-                except NasError:
-                    continue
-                yield f"{dataset}/{split}", column[rows]
-
-    def _report_length(self, dataset: str) -> int:
-        return self.table.report_epochs(dataset) if self.report_epochs is None else self.report_epochs
+        for dataset, split, epochs in self._reported:
+            yield f"{dataset}/{split}", self.table.accuracies(dataset, split, epochs, "mean")[rows]
 
 
 def _report_epochs(table: Benchmark, dataset: str) -> int:
