@@ -129,6 +129,8 @@ def test_mistakes_are_named(given: Any, message: str) -> None:
 
 
 def test_missing_op_of_a_search_is_one_line(tmp_path: Path) -> None:
+    fixed = (*TINY, "space=nas_bench_201", f"space.ops=[none,{OP}]", f"hydra.run.dir={tmp_path}/fixed")
+    run("search", *fixed).refused("space.ops: the ops of space=nas_bench_201 are fixed. Use space=darts, or a space of")
     run("search", *SMALL, "space.ops=[none,no_such_module.Op]", f"hydra.run.dir={tmp_path}/run").refused(
         "space.ops.no_such_module.Op: no_such_module.Op does not exist", "PYTHONPATH"
     )
