@@ -45,6 +45,13 @@ REPLACED = {
     "p.data.sub_(2*R, v)": "p.data.sub_(v * (2*R))",
     "_concat(network_optimizer.state[v]": "_concat([network_optimizer.state[v]",
     "for v in self.model.parameters()).mul_": "for v in self.model.parameters()]).mul_",
+    "theta.sub(eta, dtheta)": "theta.sub(dtheta, alpha=eta)",
+    "g.data.sub_(eta * clip_coef, ig.data)": "g.data.sub_(eta * clip_coef * ig.data)",
+    "total_loss[0]": "total_loss",
+    "type(h) == Variable": "isinstance(h, torch.Tensor)",
+    ", volatile=evaluation": "",
+    "embed._backend.Embedding.apply(": "torch.nn.functional.embedding(",
+    "padding_idx = -1": "padding_idx = None",
 }
 """Removed interfaces of PyTorch and Python, and equivalent replacements."""
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
