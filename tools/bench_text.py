@@ -11,6 +11,7 @@ program: median seconds of both, and median, lowest and highest ratio (authors' 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import statistics
 import subprocess
@@ -51,11 +52,11 @@ def measure_ours(options: argparse.Namespace, program: str, size: int, batch: in
         command += [] if options.validate else ["trainer.limit_val_batches=0"]
         _output([*command, *options.overrides, f"hydra.run.dir={directory}/run"], cwd=directory)
         summary = json.loads(Path(directory, "run", "summary.json").read_text())
-        history = [json.loads(line) for line in Path(directory, "run", "history.jsonl").read_text().splitlines()]
+        rows = list(csv.DictReader(Path(directory, "run", "metrics.csv").read_text().splitlines()))
     found = {key: summary[key] for key in ("step_seconds", "peak_memory_bytes")}
     for part in ("train", "val"):
-        values = [epoch[key] for epoch in history if (key := f"{part}/perplexity") in epoch]
-        found[f"{part}_perplexity"] = [round(value, 1) for value in values]
+        values = [row[f"{part}/perplexity"] for row in rows if row.get(f"{part}/perplexity")]
+        found[f"{part}_perplexity"] = [round(float(value), 1) for value in values]
     return found
 
 

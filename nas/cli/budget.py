@@ -1,4 +1,4 @@
-"""Limits on the costs of the final network, from the keys ``budget`` of a configuration."""
+"""Limits and targets of the costs of the final network, from the keys ``budget`` of a configuration."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from nas.spaces.limits import Limit, Limits
 from nas.spaces.network_cost import network_costs
 from nas.utils.errors import NasError
 
+LATENCY = "latency_ms"
+
 
 def apply_budget(cfg: DictConfig, search: Search) -> None:
-    """Apply the limits of the configuration to a search, if there are any.
+    """Apply the limits of the configuration to a search, and set the cost of its target, if there are any.
 
     Raises:
         NasError: if no genotype is within the limits, or an option of the network is unknown.
@@ -29,6 +31,8 @@ def apply_budget(cfg: DictConfig, search: Search) -> None:
     if options is None:
         return
     costs = _costs(options, search.space)
+    if search.cost_target is not None:
+        search.cost_target.use(search.space, _cost_of_target(search.cost_target.cost, costs, search.space))
     given = {name: cost for name, cost in costs.items() if options.get(name) is not None}
     if options.multiplier_lr is None:
         raise NasError("budget.multiplier_lr=null: a number is required. Set budget.multiplier_lr=0.01.")
@@ -49,6 +53,17 @@ def _hardware_limits(cfg: DictConfig, space: Space) -> list[Limit]:
     source = HardwareSource(cfg.paths.benchmark, options.dataset)
     costs = source.costs(space, found, " ".join(f"budget.{name}={value}" for name, value in found.items()))
     return [Limit(costs[name], float(value)) for name, value in found.items()]
+
+
+def _cost_of_target(name: str, costs: Mapping[str, GenotypeCost], space: Space) -> GenotypeCost:
+    if name not in (*costs, LATENCY):
+        raise NasError(f"method.arch_step.cost_target.cost={name}: unknown. Use {', '.join(costs)} or {LATENCY}.")
+    if name not in costs:
+        raise NasError(
+            f"method.arch_step.cost_target.cost={name}: no latency table. Run nas-search latency space={space.name}, "
+            "and set budget.latency_table=FILE."
+        )
+    return costs[name]
 
 
 def network_of_budget(cfg: DictConfig) -> dict[str, Any]:

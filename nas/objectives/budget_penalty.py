@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from nas.architecture.additive_cost import AdditiveCost
 from nas.architecture.cell import NONE, Architecture, Cell
 from nas.architecture.masks import Masks
+from nas.objectives.expected_cost import ExpectedCost
 from nas.objectives.resource_penalty import HasAlpha
 from nas.spaces.limits import Limits
 from nas.utils.ranges import POSITIVE, check_ranges
@@ -29,7 +29,7 @@ class HasScores(HasAlpha, Protocol):
 
 
 @check_ranges(multiplier_lr=POSITIVE)
-class BudgetPenalty(nn.Module):
+class BudgetPenalty(ExpectedCost):
     """Lagrangian of limits on costs: the sum of multiplier x (expected cost / limit - 1).
 
     The updates are those of the proxy-Lagrangian of Cotter et al. (Optimization with Non-Differentiable Constraints
@@ -38,11 +38,6 @@ class BudgetPenalty(nn.Module):
     weights, which is differentiable. Each multiplier ascends along the violation by the derived genotype, which is not,
     and stays at least 0. A multiplier therefore grows until the genotype is within its limit, and its size needs no
     tuning. The multipliers are part of the state_dict. They depend on alpha alone, so they are equal on all ranks.
-
-    A node that keeps k of its edges counts them in proportion to their weights, so that they sum to k. The weights of
-    ops are divided by their sum, which leaves a softmax as it is. ``none``, which genotypes of most spaces cannot
-    contain, costs as much as the mean of the other ops of its edge. Costs of an edge are centered at this mean,
-    which does not change the value and serves score-function gradients (DSNAS) as a baseline.
 
     Args:
         limits: the limits.
@@ -60,17 +55,10 @@ class BudgetPenalty(nn.Module):
         self.resource = resource
         self.multiplier_lr = multiplier_lr
         self.names = tuple(limit.cost.name for limit in limits.limits)
-        self.cells = dict(limits.space.cells)
-        bounds = torch.tensor([limit.value for limit in limits.limits], dtype=torch.float64)
-        costs = limits.relaxed
-        self.register_buffer("multipliers", torch.zeros(len(bounds)))
-        base = torch.tensor([cost.base for cost in costs], dtype=torch.float64) / bounds
-        self.register_buffer("base", base.float(), persistent=False)
+        self.set_costs(limits.space.cells, limits.relaxed, [limit.value for limit in limits.limits])
+        self.register_buffer("multipliers", torch.zeros(len(limits.limits)))
         for name, cell in self.cells.items():
-            self.register_buffer(f"{name}_costs", _relative(costs, name, bounds), persistent=False)
             self.register_buffer(f"{name}_allowed", _allowed(cell), persistent=False)
-            members = [[float(target == node) for _, target in cell.edges] for node in cell.nodes]
-            self.register_buffer(f"{name}_members", torch.tensor(members), persistent=False)
 
     def forward(self, arch: Architecture, relaxation: HasScores, masks: Masks) -> Tensor:
         """Return the penalty of a sampled architecture, a scalar."""
@@ -80,23 +68,6 @@ class BudgetPenalty(nn.Module):
     def percent(self, arch: Architecture) -> Tensor:
         """Return the penalty of the limits in percent, to be subtracted from an accuracy that is a reward."""
         return 100 * (self.multipliers * (self.expected(arch).detach() - 1)).sum()
-
-    def expected(self, arch: Architecture) -> Tensor:
-        """Return the expected costs under sampled weights, relative to their limits, [limits]."""
-        total = self.get_buffer("base")
-        for name, cell in self.cells.items():
-            op, edge = arch[name].op.float(), arch[name].edge
-            tiny = torch.finfo(op.dtype).tiny
-            size = op.detach().sum(-1, keepdim=True)
-            costs = self.get_buffer(f"{name}_costs")
-            mean = costs.mean(-1)
-            edges = mean + ((op / size.clamp_min(tiny)) * (costs - mean[..., None])).sum(-1)
-            share = (size[:, 0] > 0).to(op) * (1.0 if edge is None else edge.float())
-            members = self.get_buffer(f"{name}_members")
-            into = members.T @ (members @ share)  # sum over the edges into the same node
-            kept = members.T @ (members.sum(-1).clamp_max(cell.inputs or len(cell.edges)))
-            total = total + (edges * share * kept / into.clamp_min(tiny)).sum(-1)
-        return total
 
     def diagnostics(self) -> dict[str, float]:
         """Return the multipliers by name."""
@@ -127,11 +98,6 @@ class BudgetPenalty(nn.Module):
                 kept = strength[rows].topk(min(cell.inputs or len(cell.edges), rows.stop - rows.start)).indices
                 total = total + chosen[:, rows][:, kept].sum(-1)
         return total
-
-
-def _relative(costs: tuple[AdditiveCost, ...], name: str, bounds: Tensor) -> Tensor:
-    """Return the costs of a cell type relative to the limits, [limits, edges, ops]."""
-    return (torch.stack([cost.tables[name] for cost in costs]) / bounds[:, None, None]).float()
 
 
 def _allowed(cell: Cell) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,7 +12,7 @@ from nas.architecture.cell import Architecture
 from nas.architecture.masks import Masks
 from nas.gradients.base import Reduce
 from nas.utils.errors import NasError
-from nas.utils.ranges import DROP_PROBABILITY, check_ranges
+from nas.utils.ranges import COUNT, DROP_PROBABILITY, check_ranges
 
 
 @runtime_checkable
@@ -33,52 +34,62 @@ def require_log_prob(relaxation: nn.Module) -> HasLogProb:
     return relaxation
 
 
-@check_ranges(momentum=DROP_PROBABILITY)
+@check_ranges(momentum=DROP_PROBABILITY, samples=COUNT)
 class ReinforceObjective(nn.Module):
     """REINFORCE (Williams, 1992) on the accuracy of the batch, as in the TuNAS searches of AutoDL-Projects.
 
-    The gradient is that of -(accuracy - baseline) * log p, with one sample per step. The accuracy is in percent,
-    averaged over all ranks. The baseline is a bias-corrected exponential moving average of the accuracies, which
-    includes the current accuracy before it is subtracted. The baseline is part of the state_dict.
+    The gradient is that of -(accuracy - baseline) * log p, in the mean over the samples of a step. The accuracy is in
+    percent, averaged over all ranks. The baseline is a bias-corrected exponential moving average of the mean accuracies
+    of steps, which includes the current one before it is subtracted. The baseline is part of the state_dict.
 
     Args:
         momentum: decay of the moving average, from 0 to below 1.
+        samples: number of architectures per step; 10 in ProxylessNAS.
 
     Raises:
-        NasError: if ``momentum`` is outside its range.
+        NasError: if an option is outside its range.
     """
 
     total: Tensor
     weight: Tensor
 
-    def __init__(self, momentum: float = 0.95) -> None:
+    def __init__(self, momentum: float = 0.95, samples: int = 1) -> None:
         super().__init__()
         self.momentum = momentum
+        self.samples = samples
         self.register_buffer("total", torch.zeros(()))
         self.register_buffer("weight", torch.zeros(()))
 
     def advantage(self, accuracy: Tensor) -> Tensor:
-        """Update the baseline with ``accuracy`` and return the difference between the two."""
+        """Update the baseline with the mean of ``accuracy``, [samples] or a scalar, and return the differences."""
         with torch.no_grad():
-            self.total.lerp_(accuracy.detach().to(self.total), 1 - self.momentum)
+            self.total.lerp_(accuracy.detach().mean().to(self.total), 1 - self.momentum)
             self.weight.lerp_(torch.ones_like(self.weight), 1 - self.momentum)
             return accuracy.detach() - self.total / self.weight
 
     def forward(
-        self, relaxation: nn.Module, masks: Masks, arch: Architecture, loss: Tensor, accuracy: Tensor, reduce: Reduce
+        self,
+        relaxation: nn.Module,
+        masks: Masks,
+        archs: Sequence[Architecture],
+        loss: Tensor,
+        accuracies: Tensor,
+        reduce: Reduce,
     ) -> Tensor:
         """Return a scalar with the value of ``loss`` and the gradient of REINFORCE.
 
         Args:
-            relaxation: the relaxation that ``arch`` was sampled from.
-            masks: the masks it was sampled under.
-            arch: the sampled architecture.
+            relaxation: the relaxation that ``archs`` were sampled from.
+            masks: the masks they were sampled under.
+            archs: the sampled architectures.
             loss: loss of the batch, a scalar.
-            accuracy: accuracy of the batch in percent, a scalar.
+            accuracies: accuracy of the batch under each architecture in percent, [samples].
             reduce: averages tensors over ranks.
 
         Raises:
             NasError: if the relaxation has no ``log_prob``.
         """
-        surrogate = -self.advantage(reduce([accuracy])[0]) * require_log_prob(relaxation).log_prob(arch, masks)
+        log_prob = require_log_prob(relaxation).log_prob
+        log_probs = torch.stack([log_prob(arch, masks) for arch in archs])
+        surrogate = -(self.advantage(reduce([accuracies])[0]) * log_probs).mean()
         return loss.detach() + (surrogate - surrogate.detach())

@@ -88,6 +88,17 @@ class GateRelaxation(Relaxation):
             arch[name] = arch[name]._replace(measured=None)
         return arch
 
+    def log_prob(self, arch: Architecture, masks: Masks) -> Tensor:
+        """Return the log-probability of the active ops with ``paths="all"``, a scalar that is differentiable in alpha.
+
+        It trains alpha in the variant with REINFORCE (section 3.3.2 of the paper).
+        """
+        terms = []
+        for name, alpha in self.alpha.items():
+            logits = alpha.masked_fill(~masks.table(name), torch.finfo(alpha.dtype).min).log_softmax(dim=-1)
+            terms.append((logits * arch[name].op.detach()).sum())
+        return torch.stack(terms).sum()
+
     def finish_step(self, masks: Masks) -> None:
         """Shift the alphas of the two measured ops so that the sum of their exponentials is unchanged."""
         for name, (pair, before) in self._before.items():

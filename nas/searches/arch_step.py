@@ -6,35 +6,27 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from nas.architecture.cell import Architecture
 from nas.architecture.masks import Masks
 from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights, grad_or_zeros
 from nas.gradients.first_order import FirstOrder
 from nas.objectives.budget_penalty import BudgetPenalty
+from nas.objectives.cost_target import CostTarget
 from nas.objectives.reinforce import ReinforceObjective
 from nas.objectives.resource_penalty import ResourceFactory
 from nas.relaxations.base import Relaxation
+from nas.searches.arch_loss import ArchForward
 from nas.searches.base import SupernetSearch
 from nas.utils.distributed import mean_over_ranks
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, DROP_PROBABILITY, POSITIVE, check_ranges
 
 log = logging.getLogger(__name__)
-
-
-class ArchForward(NamedTuple):
-    """A forward pass under a sampled architecture."""
-
-    loss: Tensor
-    """The architecture loss, a scalar: the task's loss or reward, plus all penalties."""
-    logits: Tensor
-    arch: Architecture
 
 
 class ArchRegularizer(Protocol):
@@ -61,6 +53,7 @@ class ArchStep:
         gradient: computes the gradient of the architecture loss.
         regularizer: penalty on the architecture parameters, which is added to the loss.
         resource: builds a penalty on the cost of ops, which is added to the loss.
+        cost_target: trade-off between the task and the cost of the final network; one without a target has no effect.
         reward: replaces the gradient of the loss for relaxations whose samples are not differentiable.
         clip_norm: maximum norm of the gradient; None: no clipping.
         warmup_epochs: number of epochs before the first architecture step. In a search in stages, the number of such
@@ -76,6 +69,7 @@ class ArchStep:
     gradient: ArchGradient = field(default_factory=FirstOrder)
     regularizer: ArchRegularizer | None = None
     resource: ResourceFactory | None = None
+    cost_target: CostTarget | None = None
     reward: ReinforceObjective | None = None
     clip_norm: float | None = None
     warmup_epochs: int = 0
@@ -84,6 +78,11 @@ class ArchStep:
     single_level: bool = False
     every: int = 1
     smooth_labels: bool = True
+
+    @property
+    def active_cost_target(self) -> CostTarget | None:
+        """The cost target, None without a target."""
+        return self.cost_target if self.cost_target is not None and self.cost_target.target is not None else None
 
     def is_due(self, batches: int) -> bool:
         """Return whether a step is taken after ``batches`` batches of an epoch."""

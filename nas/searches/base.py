@@ -17,6 +17,7 @@ from nas.data.kinds import DataSet
 from nas.gradients.base import Batch
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.objectives.budget_penalty import BudgetPenalty
+from nas.objectives.cost_target import CostTarget
 from nas.objectives.resource_penalty import ResourcePenalty
 from nas.objectives.task_of import task_of
 from nas.searches.random_state import check_state_dict, random_state, restore_random_state
@@ -60,6 +61,7 @@ class Search(pl.LightningModule, ABC):
         self.space = space
         self.name = name
         self.limits: Limits | None = None
+        self.cost_target: CostTarget | None = None
         self.step_values: dict[str, Tensor] = {}
         """Scalars of the current step on the device, by metric name, for the curves of the run."""
         self._random_state: dict[str, Any] | None = None

@@ -34,6 +34,8 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep, task: Task) -> None:
             f"method.arch_step.resource: costs are defined per edge, but {kind} samples {len(relaxation.rows)} blocks. "
             "Use method.arch_step.resource=null."
         )
+    if step.active_cost_target is not None:
+        _check_cost_target(relaxation, step, step.active_cost_target.form)
     if step.reward is None:
         if trains_alpha and not relaxation.differentiable:
             raise NasError(
@@ -44,6 +46,11 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep, task: Task) -> None:
         return
     check_reward(task, "method.arch_step.reward", "method.arch_step.reward=null and a differentiable relaxation")
     require_log_prob(relaxation)
+    if isinstance(relaxation, GateRelaxation) and relaxation.paths != "all":
+        raise NasError(
+            f"method.relaxation.paths={relaxation.paths}: a reward needs samples from the softmax of alpha. Use "
+            "method.relaxation.paths=all."
+        )
     if not trains_alpha or not step.per_batch:
         raise NasError(
             "method.arch_step.reward: there are no architecture steps on batches. Use reward=null, or set "
@@ -54,6 +61,22 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep, task: Task) -> None:
             "method.arch_step.gradient: a reward has no second-order gradient. Use "
             "method.arch_step.gradient._target_=nas.gradients.first_order.FirstOrder."
         )
+
+
+def _check_cost_target(relaxation: Relaxation, step: ArchStep, form: str) -> None:
+    """Raise NasError if a cost target has no effect, or the wrong form."""
+    option = "method.arch_step.cost_target"
+    if not can_penalize(relaxation, step) or relaxation.distribution(Masks(relaxation.cells)) is None:
+        raise NasError(
+            f"{option}: the expected cost needs a trained distribution of ops on each edge, which this method does not "
+            f"have. Use {option}.target=null."
+        )
+    if (form == "reward") != (step.reward is not None):
+        needed = "reward" if step.reward is not None else "multiply or add"
+        given = "with" if step.reward is not None else "without"
+        raise NasError(f"{option}.form={form}: not supported {given} method.arch_step.reward. Use form={needed}.")
+    if isinstance(getattr(step.gradient, "gradient", step.gradient), Unrolled | Implicit):
+        raise NasError(f"{option}: the cost has no second-order gradient. Use {option}.target=null.")
 
 
 def check_reward(task: Task, option: str, fix: str) -> None:
@@ -135,6 +158,7 @@ def single_pass_needed(option: str) -> NasError:
 def shares_pass(arch_step: ArchStep, weight_step: WeightStep) -> bool:
     """Return whether the steps on weights and architecture can share one forward and one backward pass."""
     plain = isinstance(arch_step.gradient, FirstOrder) and arch_step.reward is None and arch_step.per_batch
+    plain = plain and arch_step.active_cost_target is None
     return plain and weight_step.perturbation is None and weight_step.alignment is None
 
 
@@ -165,5 +189,6 @@ def check_parts(
     if not (shares_pass(arch_step, weight_step) and arch_step.single_level and not gated):
         raise NasError(
             "method.step_order=simultaneous: both steps share one pass, which needs arch_step.single_level=true, the "
-            "first-order gradient, and neither reward, perturbation nor alignment. Use method.step_order=weights_first."
+            "first-order gradient, and neither reward, cost target, perturbation nor alignment. Use "
+            "method.step_order=weights_first."
         )

@@ -22,17 +22,17 @@ from nas.objectives.task_of import task_of
 from nas.relaxations.base import Discretization, Relaxation
 from nas.relaxations.edge_normalized import with_edge_weights
 from nas.searches import compatibility
-from nas.searches.arch_step import ArchForward, ArchStep
+from nas.searches.arch_loss import ArchForward, reward_forward, with_costs
+from nas.searches.arch_step import ArchStep
 from nas.searches.base import SupernetSearch
 from nas.searches.lr_interval import set_steps, step_scheduler
 from nas.searches.passes import accumulate_loss, split_batch
 from nas.searches.scaled_lr import scaled_lr
 from nas.searches.simultaneous_step import SimultaneousStep
 from nas.searches.weight_step import WeightStep, restore_gradients
-from nas.searches.within_limits import percent_over_limits, within_limits
+from nas.searches.within_limits import within_limits
 from nas.spaces.base import Network, Space
 from nas.spaces.limits import Limits
-from nas.utils.distributed import mean_over_ranks
 from nas.utils.ranges import PROBABILITY, check_ranges
 
 StepOrder = Literal["arch_first", "weights_first", "simultaneous"]
@@ -108,6 +108,7 @@ class GradientSearch(SupernetSearch):
             space.check_discretization(rule)
         # attributes of the search, so that their state is part of its state_dict
         self.perturbation, self.reward = weight_step.perturbation, self.arch_step.reward
+        self.cost_target = self.arch_step.active_cost_target
         resource = self.arch_step.resource
         self.resource = None if resource is None else resource(self.supernet, space.cells, space.shape)
         self.stage = self.first_epoch_of_stage = 0
@@ -151,19 +152,18 @@ class GradientSearch(SupernetSearch):
 
         ``network`` executes the supernet if ``weights`` is None; the default is the supernet itself.
         """
+        network = self.supernet if network is None else network
+        if self.reward is not None:
+            return reward_forward(self, batch, network)
         x, target = batch
         arch = self.relaxation.sample(self.masks)
         if weights is None:
-            logits = (self.supernet if network is None else network)(x, arch)
+            logits = network(x, arch)
         else:
             buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
             logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
-        penalty = self._penalty(arch)
         loss = self.task.loss(logits, target, training=self.arch_step.smooth_labels)
-        if self.reward is not None:
-            score = self.task.score(logits, target) - percent_over_limits(self, arch)
-            loss = self.reward(self.relaxation, self.masks, arch, loss, score, mean_over_ranks)
-        return ArchForward(loss + penalty, logits, arch)
+        return ArchForward(with_costs(self, loss, arch), logits, arch)
 
     def arch_forward_in_passes(self, batch: Batch, weights: Weights | None = None) -> ArchForward:
         """Compute the architecture loss in passes of ``images_per_pass`` images under one sampled architecture."""
@@ -172,13 +172,7 @@ class GradientSearch(SupernetSearch):
         parts = split_batch(batch, self.images_per_pass)
         task_loss = partial(self.task.loss, training=self.arch_step.smooth_labels)
         loss, logits = accumulate_loss(self.step_network, task_loss, arch, parts)
-        return ArchForward(loss + self._penalty(arch), logits, arch)
-
-    def _penalty(self, arch: Architecture) -> Tensor | float:
-        penalty = self.relaxation.penalty()
-        if self.arch_step.regularizer is not None:
-            penalty = penalty + self.arch_step.regularizer(self.relaxation.alpha, self.masks)
-        return penalty if self.resource is None else penalty + self.resource(arch, self.relaxation, self.masks)
+        return ArchForward(with_costs(self, loss, arch), logits, arch)
 
     def accumulate(self, images_per_pass: int) -> None:
         """Divide each step into passes. Raises NasError if a step of the method needs a single pass."""

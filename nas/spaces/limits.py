@@ -100,10 +100,7 @@ class Limits:
 
     @cached_property
     def _fits(self) -> tuple[AdditiveCost | None, ...]:
-        space = self.space
-        if self._samples:
-            return (None,) * len(self.limits)
-        return tuple(fit_additive_cost(one.cost, space.cells, space.notation, space.cost_key) for one in self.limits)
+        return tuple(_fit(self.space, one.cost) for one in self.limits)
 
     @property
     def additive(self) -> tuple[AdditiveCost, ...] | None:
@@ -115,7 +112,7 @@ class Limits:
     def relaxed(self) -> tuple[AdditiveCost, ...]:
         """The costs as sums over links, approximately those that are no such sum."""
         return tuple(
-            approximate_additive_cost(limit.cost, self.space.cells, self.space.sample) if cost is None else cost
+            _approximate(self.space, limit.cost) if cost is None else cost
             for limit, cost in zip(self.limits, self.fitted, strict=True)
         )
 
@@ -236,8 +233,8 @@ class Limits:
     @cached_property
     def _samples(self) -> list[Genotype]:
         """A few genotypes of a space that does not admit all genotypes of its cells, none of another space."""
-        rng, restricted = random.Random(0), type(self.space).admits is not Space.admits
-        return [self.space.sample(rng) for _ in range(FEW)] if restricted else []
+        rng = random.Random(0)
+        return [self.space.sample(rng) for _ in range(FEW)] if _is_restricted(self.space) else []
 
     def _cheapest(self, cost: Callable[[Genotype], float]) -> Genotype:
         """Return a genotype of the space whose cost no change of a single node lowers."""
@@ -256,6 +253,25 @@ class Limits:
 
     def _no_scores(self) -> dict[str, Tensor]:
         return {name: torch.zeros(len(cell.edges), len(cell.ops)) for name, cell in self.space.cells.items()}
+
+
+def relaxed_cost(space: Space, cost: GenotypeCost) -> AdditiveCost:
+    """Return a cost as a sum over links, approximately if it is no such sum."""
+    found = _fit(space, cost)
+    return _approximate(space, cost) if found is None else found
+
+
+def _fit(space: Space, cost: GenotypeCost) -> AdditiveCost | None:
+    return None if _is_restricted(space) else fit_additive_cost(cost, space.cells, space.notation, space.cost_key)
+
+
+def _approximate(space: Space, cost: GenotypeCost) -> AdditiveCost:
+    return approximate_additive_cost(cost, space.cells, space.sample)
+
+
+def _is_restricted(space: Space) -> bool:
+    """Return whether a space does not admit all genotypes of its cells."""
+    return type(space).admits is not Space.admits
 
 
 def _is_within(genotype: Genotype, cells: Mapping[str, Cell]) -> bool:

@@ -66,7 +66,7 @@ def test_reinforce_gradient_of_a_sample() -> None:
     reward, columns = ReinforceObjective().double(), (1, 2, 0)
     reward.advantage(torch.tensor(30.0))
     loss = torch.tensor(2.5, dtype=torch.float64, requires_grad=True)
-    value = reward(relaxation, masks, one_hot(columns), loss, torch.tensor(50.0), single_rank)
+    value = reward(relaxation, masks, [one_hot(columns)], loss, torch.tensor([50.0]).double(), single_rank)
     assert value.item() == 2.5, "the value is the loss, for the logs"
     (found,) = torch.autograd.grad(value, relaxation.alpha["cell"])
     advantage = 50 - (0.95 * 30 + 50) / 1.95
@@ -90,7 +90,7 @@ def test_reinforce_expected_gradient() -> None:
         reward = ReinforceObjective().double()
         reward.load_state_dict(before.state_dict())
         loss = torch.zeros((), dtype=torch.float64)
-        value = reward(relaxation, masks, one_hot(columns), loss, table[columns], single_rank)
+        value = reward(relaxation, masks, [one_hot(columns)], loss, table[columns][None], single_rank)
         probability = p[0, columns[0]] * p[1, columns[1]] * p[2, columns[2]]
         mean += probability.detach() * torch.autograd.grad(value, alpha)[0]
         expected = expected + probability * table[columns]
@@ -98,6 +98,25 @@ def test_reinforce_expected_gradient() -> None:
     share = 0.05 / (1 - 0.95**3)
     torch.testing.assert_close(mean, -(1 - share) * grad, rtol=1e-10, atol=1e-10)
     assert grad.abs().max() > 1
+
+
+def test_reinforce_takes_the_mean_over_samples_with_a_common_baseline() -> None:
+    """Compare with ProxylessNAS: the baseline moves by 0.99 to the mean of the step before it is subtracted."""
+    relaxation, masks = build()
+    reward = ReinforceObjective(momentum=0.01, samples=3).double()
+    accuracies = torch.tensor([20.0, 35.0, 80.0], dtype=torch.float64)
+    columns = [(0, 1, 2), (1, 2, 0), (2, 2, 1)]
+    reward.advantage(torch.tensor(10.0, dtype=torch.float64))
+    archs = [one_hot(one) for one in columns]
+    value = reward(relaxation, masks, archs, torch.zeros((), dtype=torch.float64), accuracies, single_rank)
+    (found,) = torch.autograd.grad(value, relaxation.alpha["cell"])
+    baseline = 10.0 + 0.99 * (45.0 - 10.0)
+    expected = torch.zeros_like(ALPHA)
+    for one, accuracy in zip(columns, accuracies, strict=True):
+        scores = F.one_hot(torch.tensor(one), 3) - ALPHA[list(ROWS)].softmax(-1)
+        expected -= (accuracy - baseline) / 3 * torch.stack([scores[0] + scores[1], scores[2]])
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)  # the bias correction changes 10.0 by 0.01 %
+    assert found.abs().max() > 1
 
 
 def test_reinforce_averages_the_reward_over_ranks() -> None:
@@ -109,7 +128,7 @@ def test_reinforce_averages_the_reward_over_ranks() -> None:
         for mine in (10.0, accuracies[0]):
             other = others.pop(0)
             mean = lambda tensors, other=other: [(t + other) / 2 for t in tensors]  # noqa: E731
-            value = reward(relaxation, masks, one_hot((0, 1, 2)), torch.zeros(()), torch.tensor(mine), mean)
+            value = reward(relaxation, masks, [one_hot((0, 1, 2))], torch.zeros(()), torch.tensor([mine]), mean)
         found.append(torch.autograd.grad(value, relaxation.alpha["cell"])[0])
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2]) and found[0].abs().max() > 1
 

@@ -58,6 +58,18 @@ def test_two_gates_are_sampled_without_replacement() -> None:
     torch.testing.assert_close(grad, p * (gate - (gate * p).sum(dim=1, keepdim=True)))
 
 
+def test_log_prob_is_that_of_the_active_ops() -> None:
+    relaxation = build("all", edges=3)
+    masks, alpha = Masks(relaxation.cells), relaxation.alpha["cell"]
+    chosen = relaxation.sample(masks)["cell"].op.argmax(dim=1)
+    arch = {"cell": relaxation.sample(masks)["cell"]._replace(op=torch.eye(4, dtype=torch.float64)[chosen])}
+    p = LOGITS.expand(3, -1).masked_fill(~masks.table("cell"), -torch.inf).softmax(dim=1)
+    found = relaxation.log_prob(arch, masks)
+    torch.testing.assert_close(found, p.gather(1, chosen[:, None]).log().sum())
+    (grad,) = torch.autograd.grad(found, alpha)
+    torch.testing.assert_close(grad, arch["cell"].op - p)
+
+
 def test_finish_step_keeps_the_sum_of_exponentials() -> None:
     relaxation = build("two", edges=6)
     masks, alpha = Masks(relaxation.cells), relaxation.alpha["cell"]

@@ -93,6 +93,27 @@ def test_distributed_search_keeps_ranks_consistent_with_every_method(method: str
         assert {key for key in agreed if one[key] != other[key]} == set(), (one, other)
 
 
+@pytest.mark.slow
+def test_strict_fairness_trains_the_same_paths_on_all_ranks(tmp_path: Path) -> None:
+    """Each step trains each op of each edge once, on the batch of the rank, and the weights stay equal."""
+    fair = "method.relaxation._target_=nas.relaxations.strict_fairness.StrictFairness"
+    first, second = probed("one_shot", "nas_bench_201", tmp_path / "a", fair)
+    steps = [[line for line in rank if line["what"] == "train"] for rank in (first, second)]
+    assert len(steps[0]) == len(steps[1]) >= 5 * EPOCHS
+    batches = set()
+    for start in range(0, len(steps[0]), 5):
+        one, other = (rank[start : start + 5] for rank in steps)
+        assert [line["active"] for line in one] == [line["active"] for line in other]
+        used = torch.tensor([line["active"]["cell"] for line in one])
+        assert used.shape == (5, 6, 5) and (used.sum(dim=0) == 1).all() and (used.sum(dim=2) == 1).all()
+        found = [{line["batch"] for line in rank} for rank in (one, other)]
+        assert len(found[0]) == len(found[1]) == 1 and found[0] != found[1]
+        batches |= found[0] | found[1]
+    assert len(batches) > 2
+    epochs = [[line for line in rank if line["what"] == "epoch"] for rank in (first, second)]
+    assert epochs[0] == epochs[1] and len({line["weights"] for line in epochs[0]}) == EPOCHS
+
+
 def searches(norm: str = "eval") -> dict[str, GradientSearch]:
     """Build searches in double precision.
 

@@ -26,14 +26,17 @@ from nas.gradients.base import BilevelStep
 from nas.nn.chunk import Chunk
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import OpOptions
+from nas.objectives.cost_target import CostTarget
 from nas.objectives.resource_penalty import ResourcePenalty
 from nas.objectives.task_of import task_of
 from nas.proxies.evaluate import ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.relaxations.base import Relaxation
 from nas.relaxations.edgewise import EdgewiseRelaxation
+from nas.relaxations.softmax import Softmax
 from nas.spaces.base import Space
 from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.network_cost import network_costs
 from nas.training.language_model import LanguageModelTraining
 from nas.training.network_training import Training
 from tests.support.ddp_probe import digest
@@ -202,6 +205,19 @@ def penalty(built: ResourcePenalty) -> float:
     built_relaxation.tau = 1.0
     masks = Masks(SPACE.cells)
     return float(built(built_relaxation.sample(masks), built_relaxation, masks).detach())
+
+
+def cost_target(**options: Any) -> CostTarget:
+    """Build a target for the costs of a small network."""
+    built = CostTarget(**options)
+    costs = {cost.name: cost for cost in network_costs(SPACE, channels=4, cells_per_stage=1)}
+    built.use(SPACE, costs[built.cost])
+    return built
+
+
+def loss_with_cost(built: CostTarget) -> float:
+    """Return the architecture loss for a loss of 2."""
+    return float(built.loss(torch.tensor(2.0), Softmax(SPACE.cells, init_std=0.0), Masks(SPACE.cells)).detach())
 
 
 def optimizer_with(build: Any) -> Callable[..., Any]:

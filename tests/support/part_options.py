@@ -217,8 +217,16 @@ PARTS: dict[str, Sequence[Options]] = {
         Options(
             ReinforceObjective,
             {},
-            {"momentum": 0.5},
-            lambda built: [float(built.advantage(torch.tensor(value))) for value in (10.0, 30.0)],
+            {"momentum": 0.5, "samples": 3},
+            lambda built: [built.advantage(torch.arange(built.samples) + value).tolist() for value in (10.0, 30.0)],
+        )
+    ],
+    "nas.objectives.cost_target.CostTarget": [
+        Options(
+            see.cost_target,
+            {"target": 4e5},
+            {"cost": "parameters", "target": 1e6, "form": "add", "weight": 0.5, "exponent": 2.0},
+            see.loss_with_cost,
         )
     ],
     "nas.objectives.resource_penalty.ResourcePenalty": [
