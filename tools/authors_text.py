@@ -5,8 +5,9 @@
 REFS is a folder with a clone of github.com/quark0/darts. DATA is a folder with ``ptb.{train,valid,test}.txt`` or
 ``{train,valid,test}.txt``. PROGRAM is ``darts`` or ``darts_2nd`` (``rnn/train_search.py``, first and second order), or
 ``train`` (``rnn/train.py`` with DARTS_V2). The programs run as described in ``tools/authors_step.py``. All chunks have
-35 rows, and each epoch is the first ``--steps`` of them. The output is one JSON line: seconds of the median step, the
-peak memory in bytes, and per epoch the perplexities of the training and, with ``--validate``, of the validation text.
+35 rows, and each epoch is the first ``--steps`` of them. The output is one JSON line: seconds of the median step by the
+wall clock and on all threads of the processor, the peak memory in bytes, and per epoch the perplexities of the training
+and, with ``--validate``, of the validation text. The first two steps of an epoch are not counted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,18 +46,39 @@ PROGRAMS = {"darts": SEARCH, "darts_2nd": SEARCH, "train": TRAIN}
 EVAL_COLUMNS = 10
 
 
+class Seconds(NamedTuple):
+    """Readings of two clocks."""
+
+    wall: float
+    processor: float
+
+
+def now() -> Seconds:
+    """Return the current time."""
+    return Seconds(time.perf_counter(), time.process_time())
+
+
+def median_step(starts: Sequence[Seconds], end: Seconds) -> dict[str, float]:
+    """Return the median seconds of the steps of an epoch that begin at ``starts``, without the first ones."""
+    pairs = list(zip(starts, [*starts[1:], end], strict=True))[min(WARMUP, len(starts) - 1) :]
+    return {
+        "step_seconds": statistics.median(after.wall - before.wall for before, after in pairs),
+        "step_cpu_seconds": statistics.median(after.processor - before.processor for before, after in pairs),
+    }
+
+
 class Recorder:
     """Functions in place of those that the scripts call, which record times and losses."""
 
     def __init__(self, get_batch: Any, train_data: Tensor) -> None:
         self._get_batch, self._train_data = get_batch, train_data
-        self.starts: list[float] = []
+        self.starts: list[Seconds] = []
         self.losses: list[Tensor] = []
 
     def get_batch(self, source: Tensor, *args: Any, **options: Any) -> Any:
         """Return a batch. A batch of the training text begins a step."""
         if source is self._train_data:
-            self.starts.append(time.perf_counter())
+            self.starts.append(now())
         return self._get_batch(source, *args, **options)
 
     def nll_loss(self, log_prob: Tensor, target: Tensor) -> Tensor:
@@ -123,19 +145,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def measure(train: Any, evaluate: Any, recorder: Recorder, options: argparse.Namespace) -> dict[str, Any]:
     """Run all epochs and return times and perplexities."""
-    seconds: list[float] = []
     found: dict[str, Any] = {"train_perplexity": [], "val_perplexity": []}
     for _ in range(options.epochs):
         train()
-        ends = [*recorder.starts[1:], time.perf_counter()]
-        seconds += [end - start for start, end in zip(recorder.starts, ends, strict=True)]
+        found |= median_step(recorder.starts, now())
         found["train_perplexity"].append(round(math.exp(float(torch.stack(recorder.losses).mean())), 1))
         recorder.starts, recorder.losses = [], []
         if options.validate:
             with torch.no_grad():
                 found["val_perplexity"].append(round(math.exp(float(evaluate())), 1))
     memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"step_seconds": statistics.median(seconds[WARMUP:]), "peak_memory_bytes": memory, **found}
+    return {**found, "peak_memory_bytes": memory}
 
 
 def parse_arguments(given: Sequence[str]) -> argparse.Namespace:
@@ -149,7 +169,7 @@ def parse_arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--validate", action="store_true")
     found = parser.parse_args(given)
     found.refs, found.data = found.refs.absolute(), found.data.absolute()
-    if found.steps * found.epochs <= WARMUP:
+    if found.steps <= WARMUP:
         parser.error(f"--steps {found.steps}: use more than {WARMUP}")
     return found
 

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from nas.architecture.cell import Architecture
 from nas.architecture.masks import Masks
 from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights, grad_or_zeros
 from nas.gradients.first_order import FirstOrder
@@ -21,12 +22,20 @@ from nas.objectives.cost_target import CostTarget
 from nas.objectives.reinforce import ReinforceObjective
 from nas.objectives.resource_penalty import ResourceFactory
 from nas.relaxations.base import Relaxation
-from nas.searches.arch_loss import ArchForward
 from nas.searches.base import SupernetSearch
 from nas.utils.distributed import mean_over_ranks
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, DROP_PROBABILITY, POSITIVE, check_ranges
 
 log = logging.getLogger(__name__)
+
+
+class ArchForward(NamedTuple):
+    """A forward pass under a sampled architecture."""
+
+    loss: Tensor
+    """The architecture loss, a scalar: the task's loss or reward, plus all penalties."""
+    logits: Tensor
+    arch: Architecture
 
 
 class ArchRegularizer(Protocol):

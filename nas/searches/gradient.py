@@ -22,8 +22,8 @@ from nas.objectives.task_of import task_of
 from nas.relaxations.base import Discretization, Relaxation
 from nas.relaxations.edge_normalized import with_edge_weights
 from nas.searches import compatibility
-from nas.searches.arch_loss import ArchForward, reward_forward, with_costs
-from nas.searches.arch_step import ArchStep
+from nas.searches.arch_loss import reward_forward, with_costs
+from nas.searches.arch_step import ArchForward, ArchStep
 from nas.searches.base import SupernetSearch
 from nas.searches.lr_interval import set_steps, step_scheduler
 from nas.searches.passes import accumulate_loss, split_batch
@@ -154,7 +154,7 @@ class GradientSearch(SupernetSearch):
         """
         network = self.supernet if network is None else network
         if self.reward is not None:
-            return reward_forward(self, batch, network)
+            return reward_forward(self, self.arch_step, self.relaxation, batch, network)
         x, target = batch
         arch = self.relaxation.sample(self.masks)
         if weights is None:
@@ -163,7 +163,7 @@ class GradientSearch(SupernetSearch):
             buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
             logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
         loss = self.task.loss(logits, target, training=self.arch_step.smooth_labels)
-        return ArchForward(with_costs(self, loss, arch), logits, arch)
+        return ArchForward(with_costs(self, self.arch_step, self.relaxation, loss, arch), logits, arch)
 
     def arch_forward_in_passes(self, batch: Batch, weights: Weights | None = None) -> ArchForward:
         """Compute the architecture loss in passes of ``images_per_pass`` images under one sampled architecture."""
@@ -172,7 +172,7 @@ class GradientSearch(SupernetSearch):
         parts = split_batch(batch, self.images_per_pass)
         task_loss = partial(self.task.loss, training=self.arch_step.smooth_labels)
         loss, logits = accumulate_loss(self.step_network, task_loss, arch, parts)
-        return ArchForward(with_costs(self, loss, arch), logits, arch)
+        return ArchForward(with_costs(self, self.arch_step, self.relaxation, loss, arch), logits, arch)
 
     def accumulate(self, images_per_pass: int) -> None:
         """Divide each step into passes. Raises NasError if a step of the method needs a single pass."""

@@ -31,7 +31,13 @@ def test_steps_are_the_times_between_training_batches() -> None:
     options = Namespace(epochs=2, validate=True)
     found = authors_text.measure(train, lambda: torch.tensor(3.0).log(), recorder, options)
     assert found["train_perplexity"] == [4.0, 4.0] and found["val_perplexity"] == [3.0, 3.0]
-    assert 0.01 <= found["step_seconds"] < 1.0
+    assert 0.05 <= found["step_seconds"] < 1.0 and 0 <= found["step_cpu_seconds"] < found["step_seconds"]
+
+
+def test_first_steps_are_not_counted() -> None:
+    times = [authors_text.Seconds(float(t), 10.0 * t) for t in (0, 5, 9, 10, 12, 15)]
+    assert authors_text.median_step(times[:-1], times[-1]) == {"step_seconds": 2.0, "step_cpu_seconds": 20.0}
+    assert authors_text.median_step(times[:1], times[1]) == {"step_seconds": 5.0, "step_cpu_seconds": 50.0}
 
 
 def test_random_lengths_of_chunks_are_replaced_by_their_mean() -> None:
