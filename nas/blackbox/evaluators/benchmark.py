@@ -64,7 +64,7 @@ class BenchmarkQuery(Evaluator):
         fidelities: Sequence[int] | None = None,
     ) -> None:
         if space.notation not in BENCHMARKS:
-            raise _no_benchmark(space.notation)
+            raise _no_benchmark(space)
         about = BENCHMARKS[space.notation]
         if dataset not in about.datasets:
             raise NasError(
@@ -218,11 +218,12 @@ def _report_epochs(table: Benchmark, dataset: str) -> int:
         raise NasError(f"evaluator.dataset={dataset}: {error}") from None
 
 
-def _no_benchmark(notation: str) -> NasError:
+def _no_benchmark(space: Space) -> NasError:
     *others, last = BENCHMARKS
+    left = "zero_cost, supernet or training" if space.inputs == "images" else "supernet or training"
     return NasError(
-        f"evaluator=benchmark: space '{notation}' has no benchmark; {', '.join(others)} and {last} have one. Set "
-        "evaluator=zero_cost, supernet or training."
+        f"evaluator=benchmark: space '{space.notation}' has no benchmark; {', '.join(others)} and {last} have one. Set "
+        f"evaluator={left}."
     )
 
 
