@@ -20,24 +20,25 @@ OPTION = "method.arch_step.cost_target"
 REWARD = "method.arch_step.reward={_target_: nas.objectives.reinforce.ReinforceObjective, samples: 3, momentum: 0.01}"
 
 
-def alphas(directory: Path) -> list[list[list[float]]]:
-    """Return alpha of each cell type after the last epoch."""
-    line = json.loads((directory / "alphas.jsonl").read_text().splitlines()[-1])
-    return [table for key, table in sorted(line.items()) if isinstance(table, list)] or [
-        table for _, table in sorted(line["alphas"].items())
+def alphas(directory: Path) -> dict[str, list[list[float]]]:
+    """Return the scores of each cell type after the last epoch."""
+    scores: dict[str, list[list[float]]] = json.loads((directory / "alphas.jsonl").read_text().splitlines()[-1])[
+        "scores"
     ]
+    return scores
 
 
-def test_latency_in_the_loss_changes_alpha(tmp_path: Path) -> None:
+def test_costs_in_the_loss_change_alpha(tmp_path: Path) -> None:
     table = make_table(12, lambda counts: sum(SINGLE[key] * count for key, count in counts.items()))
     save_table(replace(table, classes=10), NasBench201((3, 8, 8), 10), tmp_path / "table.json")
     common = ["method=proxyless", *SEARCH[:-1], *EARLY, *QUIET]
     common += ["budget.network={channels: 4, cells_per_stage: 1}"]
-    given = [f"{OPTION}.target=5", f"budget.latency_table={tmp_path}/table.json"]
-    for name, more in (("free", []), ("target", given), ("added", [*given, f"{OPTION}.form=add"])):
+    latency = [f"{OPTION}.target=5", f"{OPTION}.form=add", f"budget.latency_table={tmp_path}/table.json"]
+    macs = [f"{OPTION}.target=1e5", f"{OPTION}.cost=macs"]
+    for name, more in (("free", []), ("latency", latency), ("macs", macs)):
         run("search", *common, *more, f"hydra.run.dir={tmp_path}/{name}").succeeded()
-    found = [alphas(tmp_path / name) for name in ("free", "target", "added")]
-    assert found[0] and found[0] != found[1] and found[1] != found[2] and found[0] != found[2]
+    free, *others = (alphas(tmp_path / name) for name in ("free", "latency", "macs"))
+    assert free and all(other != free for other in others) and others[0] != others[1]
 
 
 def test_reinforce_with_multiply_adds_on_the_mobile_space(tmp_path: Path) -> None:
@@ -66,4 +67,4 @@ def test_reinforce_with_multiply_adds_on_the_mobile_space(tmp_path: Path) -> Non
 def test_wrong_options(options: tuple[str, ...], message: str, tmp_path: Path) -> None:
     given = ["method=proxyless", *small("mobile"), *TINY, *options, f"hydra.run.dir={tmp_path}/run"]
     run("search", *given).refused(message)
-    assert not (tmp_path / "run").exists()
+    assert not list(tmp_path.rglob("history.jsonl"))
