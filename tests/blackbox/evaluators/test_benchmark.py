@@ -121,7 +121,9 @@ def test_benchmark_query_refuses_missing_table(tmp_path: Path) -> None:
 
 
 def test_benchmark_query_refuses_space_without_benchmark(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match=r"'recurrent' has no benchmark; nas_bench_201, nats_size.*=supernet or training"):
+    with pytest.raises(
+        NasError, match=r"'recurrent' has no benchmark; nas_bench_201, nats_size.*=supernet or training"
+    ):
         BenchmarkQuery(Recurrent((), 10), root=str(tmp_path))
 
 
