@@ -5,9 +5,9 @@
 REFS is a folder with a clone of github.com/quark0/darts. DATA is a folder with ``ptb.{train,valid,test}.txt`` or
 ``{train,valid,test}.txt``. PROGRAM is ``darts`` or ``darts_2nd`` (``rnn/train_search.py``, first and second order), or
 ``train`` (``rnn/train.py`` with DARTS_V2). The programs run as described in ``tools/authors_step.py``. All chunks have
-35 rows, and each epoch is the first ``--steps`` of them. The output is one JSON line: seconds of the median step by the
-wall clock and on all threads of the processor, the peak memory in bytes, and per epoch the perplexities of the training
-and, with ``--validate``, of the validation text. The first two steps of an epoch are not counted.
+35 rows, and each epoch is the first ``--steps`` of them. The output is one JSON line with seconds of the median step by
+the wall clock and on all threads of the processor, and the peak memory in bytes. It has the perplexity of the training
+text per epoch and, with ``--validate``, that of the validation text. The first two steps of an epoch are not counted.
 """
 
 from __future__ import annotations
