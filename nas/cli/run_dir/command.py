@@ -30,7 +30,7 @@ def own_parts_flags(resumed: bool = False) -> str:
         return ""
     lines = [str(line).lstrip("+") for line in HydraConfig.get().overrides.task]
     found = [line for line in lines if re.match(r"own_parts[.=]", line)]
-    ops = [line for line in lines if line.startswith("space.ops=") and re.search(r"[A-Za-z_]\w*\.[A-Za-z_]", line)]
+    ops = [line for line in lines if re.match(r"space\.ops=.*[A-Za-z_]\w*\.[A-Za-z_]", line)]
     models = [line for line in lines if line.startswith("space.model=")]
     if models and not resumed:
         models = [line for line in lines if re.match(r"space(\.model|\.options(\.\w+)*)?=", line)]
