@@ -81,7 +81,8 @@ def test_logits_equal_those_of_the_authors_program(text: str) -> None:
 
 def test_convolutions_have_the_initialization_of_the_authors() -> None:
     genotype = parse_genotype("64-41414-3_33_333")
-    conv = space_of(genotype, (3, 32, 32), 10).network(genotype).cells[-1].edges["2_3"]["nor_conv_3x3"].op[1]
+    conv = space_of(genotype, (3, 32, 32), 10).network(genotype).cells[-2].edges["0_3"]["nor_conv_3x3"].op[1]
+    assert (conv.in_channels, conv.out_channels) == (256, 512)
     assert conv.weight.std().item() == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.01)
 
 
