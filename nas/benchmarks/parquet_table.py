@@ -241,7 +241,7 @@ class ParquetTable(TabularBenchmark):
         lengths = sorted(n for d, s, n in self.stored if (d, s) == (dataset, split))
         raise NasError(
             f"epochs={_quoted(epochs)}: {self.path} has trainings of {', '.join(map(str, lengths))} epochs on "
-            f"{dataset} {split}, and for each only the accuracy after its last epoch"
+            f"{dataset} {split}, and for each only one accuracy"
         )
 
     def _mean(self, columns: StoredColumns) -> Values:

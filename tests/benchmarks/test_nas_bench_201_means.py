@@ -109,7 +109,7 @@ def test_accuracy_of_single_seeds(means: Benchmark) -> None:
         (("cifar10", None, 12, "mean"), ["unknown split of cifar10 'None'", "Choose from test,"]),
         ((None, "test", 12, "mean"), ["unknown dataset of the benchmark 'None'", "Choose from cifar10,"]),
         (("cifar10", "test", "12", "mean"), ["epochs='12'", "has trainings of 12, 200 epochs"]),
-        (("cifar10", "test", 11, "mean"), ["epochs=11", "only the accuracy after its last epoch"]),
+        (("cifar10", "test", 11, "mean"), ["epochs=11", "for each only one accuracy"]),
         (
             ("cifar100", "valid", 200, "mean"),
             ["does not contain cifar100 valid after 200 epochs for |avg_pool_3x3~0|+"],

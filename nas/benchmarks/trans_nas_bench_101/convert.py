@@ -33,6 +33,7 @@ SPACES: Mapping[str, str] = {micro_notation.NOTATION: "micro", macro_notation.NO
 """Name of each space in the published file, by notation."""
 SIZES: Mapping[str, int] = {micro_notation.NOTATION: 4096, macro_notation.NOTATION: 3256}
 TIME, SECONDS, INFO = "time_elapsed", "seconds", "info"
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def to_table(content: Any, notation: str, partial: bool, progress: Progress) -> tuple[pa.Table, str]:
@@ -49,16 +50,16 @@ def to_table(content: Any, notation: str, partial: bool, progress: Progress) -> 
         ValueError: If it has another layout.
     """
     entries = list(_entries(content, notation))
-    if len(entries) < SIZES[notation] and not partial:
-        raise NasError(
-            f"SRC: it has {len(entries):,} of the {SIZES[notation]:,} architectures of {notation}. --partial converts "
-            "them."
-        )
+    if not entries or (len(entries) < SIZES[notation] and not partial):
+        fix = " --partial converts them." if entries else ""
+        raise NasError(f"SRC: it has {len(entries):,} of the {SIZES[notation]:,} architectures of {notation}.{fix}")
     columns: dict[str, pa.Array] = {
         INDEX: pa.array([index for index, _, _ in entries], pa.int32()),
         ARCHITECTURE: pa.array([name for _, name, _ in entries], pa.string()),
     }
     tasks = [task for task in content["task_list"] if any(task in results for _, _, results in entries)]
+    if not tasks:
+        raise ValueError("no results")
     for number, task in enumerate(tasks, 1):
         if task not in TASKS:
             raise ValueError(f"the task {task}")
@@ -78,10 +79,20 @@ def _entries(content: Any, notation: str) -> Iterator[tuple[int, str, Mapping[st
     names = [(space, name) for space, architectures in content["data"].items() for name in architectures]
     for index, (space, name) in enumerate(names):
         if space == SPACES[notation]:
-            genotype = parse_genotype(name)
-            if genotype.space != notation or native_string(genotype) != name:
-                raise ValueError(f"{name} in the space {space}")
+            if not _is_name(name, notation):
+                raise ValueError(f"{str(name)[:40]!r} in the space {space}")
             yield index, name, content["data"][space][name]
+
+
+def _is_name(name: Any, notation: str) -> bool:
+    """Return whether a value is the string of an architecture of a space."""
+    try:
+        genotype = parse_genotype(name)
+    except NasError:
+        return False
+    if genotype.space != notation or native_string(genotype) != name:
+        return False
+    return notation != macro_notation.NOTATION or not macro_notation.find_problem(macro_notation.modules_of(genotype))
 
 
 def _known(results: Mapping[str, Any] | None, task: str, name: str, partial: bool) -> Mapping[str, Any] | None:
@@ -104,12 +115,20 @@ def _task_columns(
         )
     kept = [found if found is not None and found["total_epochs"] == epochs else None for found in results]
     columns = {}
-    for metric in content["metrics_dict"][task]:
+    metrics = content["metrics_dict"][task]
+    if not set(metrics) - {TIME}:
+        raise ValueError(f"no metrics of {task}")
+    for metric in (*metrics, *content["info_names"]):
+        if type(metric) is not str or "/" in metric or metric == SECONDS:
+            raise ValueError(f"the name {metric!r}")
+    for metric in metrics:
         values = np.full((len(kept), epochs), np.nan)
         for row, found in enumerate(kept):
             if found is not None:
-                curve = found["metrics"][metric]
-                values[row] = [_seconds(v) for v in curve] if metric == TIME else [_number(v) for v in curve]
+                curve = [(_seconds if metric == TIME else _number)(value) for value in found["metrics"][metric]]
+                if len(curve) != epochs:  # numpy would repeat a single value
+                    raise ValueError(f"{len(curve)} values of {metric} in {epochs} epochs")
+                values[row] = curve
         name = SECONDS if metric == TIME else metric
         columns[f"{task}/{name}"] = _lists(_cumulative(values) if metric == TIME else values)
     for name in content["info_names"]:
@@ -124,17 +143,20 @@ def _lists(values: NDArray[np.float64]) -> pa.Array:
 
 
 def _number(value: Any) -> float:
-    """Return a finite number, NaN for any other number and for a missing one."""
+    """Return a finite number of 32 bits, NaN for any other number and for a missing one."""
     if value is None or value == "":
         return math.nan
     number = float(value)
-    return number if math.isfinite(number) else math.nan
+    return number if abs(number) <= LARGEST else math.nan
 
 
 def _seconds(value: Any) -> float:
     """Return seconds, or the seconds of a text HH:MM:SS."""
     if not isinstance(value, str):
-        return _number(value)
+        number = _number(value)
+        if number < 0:
+            raise ValueError(f"the time {value!r}")
+        return number
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d)", value)
     if match is None:
         raise ValueError(f"the time {value!r}")

@@ -171,6 +171,6 @@ def _plot(scores: Values, records: Sequence[ScoreRecord], accuracies: BenchmarkA
     available = accuracies.available
     x = "rank by proxy (best at the right)"
     if available.any():
-        return plot_ranks(scores[available], accuracies.values[available], x, "accuracy in percent", title)
+        return plot_ranks(scores[available], accuracies.values[available], x, accuracies.axis, title)
     millions = np.array([record.parameters / 1e6 for record in records])
     return plot_ranks(scores, millions, x, "parameters in millions", title)

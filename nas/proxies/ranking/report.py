@@ -36,12 +36,16 @@ class BenchmarkAccuracies(NamedTuple):
     """Benchmark accuracies of the ranked architectures.
 
     Attributes:
-        values: Accuracies in percent [architectures], NaN if not stored.
+        values: Accuracies or other values of the benchmark [architectures], NaN if not stored.
         description: Source of the accuracies, or the reason why there are none.
+        axis: Label of an axis.
+        unit: Unit to print, empty if the values are no percentages.
     """
 
     values: Values
     description: str
+    axis: str = "accuracy in percent"
+    unit: str = " %"
 
     @property
     def available(self) -> NDArray[np.bool_]:
@@ -136,6 +140,10 @@ class RankingReport:
                 )
             except NasError:
                 continue  # the benchmark does not contain every architecture of the space
+        about = BENCHMARKS[space.notation]
+        if about.best_epoch:
+            label = about.label(self.dataset, self.split, [epochs])
+            return BenchmarkAccuracies(found, label, label, " %" if about.in_percent(self.dataset) else "")
         description = f"{self.split} accuracy on {self.dataset} after {epochs} epochs, mean of the benchmark's seeds"
         return BenchmarkAccuracies(found, description)
 
@@ -156,6 +164,7 @@ class RankingReport:
             "best": self._best(records, scores, accuracies),
             "benchmark": accuracies.description,
             "accuracies_of": self.dataset,
+            "unit": accuracies.unit,
             "split": self.split,
             "with_accuracy": int(available.sum()),
         }
@@ -201,8 +210,9 @@ def best_index(scores: Values) -> int:
 
 def format_report(report: Mapping[str, Any], title: str) -> str:
     """Format the report as text."""
-    best, seconds = report["best"], report["seconds"]
-    accuracy = "" if best["accuracy"] is None else f", accuracy {best['accuracy']:.2f} %"
+    best, seconds, unit = report["best"], report["seconds"], report["unit"]
+    digits = 2 if unit else 4
+    accuracy = "" if best["accuracy"] is None else f", accuracy {best['accuracy']:.{digits}f}{unit}"
     lines = [
         f"ranked         {title}: {report['architectures']} architectures, {report['distinct_scores']} distinct "
         f"scores, {report['not_finite']} not finite (ranked last)",
@@ -218,8 +228,8 @@ def format_report(report: Mapping[str, Any], title: str) -> str:
         lines.append(f"Kendall tau-b  {_format_interval(report['kendall_tau_b'])}")
         for row in report["top"]:
             lines.append(
-                f"top {row['k']:<10} best accuracy {_format_interval(row['accuracy'], 2)} % of "
-                f"{report['best_possible_accuracy']:.2f}; overlap with the true top {row['k']} "
+                f"top {row['k']:<10} best accuracy {_format_interval(row['accuracy'], digits)}{unit} of "
+                f"{report['best_possible_accuracy']:.{digits}f}; overlap with the true top {row['k']} "
                 f"{_format_interval(row['overlap'], 2)}"
             )
         lines.append(f"[low, high]: 95 % bootstrap intervals, {report['resamples']} resamples")

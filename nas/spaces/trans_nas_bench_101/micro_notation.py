@@ -16,8 +16,8 @@ CELL = Cell(EDGES, OPS, output=(3,), keeps_none=True)
 """The full cell: four nodes, six edges, four ops on each."""
 PREFIX = "64-41414-"
 """Width of the first features, and the fixed modules of the micro networks."""
-PATTERN = re.compile(r"\s*\d+-\d+-\d+(_\d+)+\s*$")
-"""Matches any string of this form, valid or not."""
+PATTERN = re.compile(r"\s*\d+-\d{5}-\d+(_\d+)+\s*$")
+"""Matches any string of this form, valid or not. Five digits: a run directory may have a date as its name."""
 
 
 def native(genotype: Genotype) -> str:

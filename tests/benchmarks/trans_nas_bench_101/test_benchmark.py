@@ -17,6 +17,8 @@ from nas.benchmarks.trans_nas_bench_101.benchmark import TransNasBench101
 from nas.benchmarks.trans_nas_bench_101.tasks import METRICS, TASKS
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
 from nas.callbacks.recording.benchmark import BenchmarkAccuracy
+from nas.proxies.ranking.report import RankingReport, format_report
+from nas.proxies.ranking.score_log import ScoreRecord
 from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
 from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
 from nas.utils.errors import NasError
@@ -140,33 +142,39 @@ def test_older_files_of_torch_and_times_of_single_epochs(tmp_path: Path) -> None
     assert [table.simulated_seconds(name, "class_object", 3) for name in NAMES[:2]] == [15.0, 6.0]
 
 
+Change = Callable[[dict[str, Any], dict[str, Any]], object]
+CHANGES: dict[str, Change] = {
+    "other space": lambda data, cell: data["data"].update(mini={}),
+    "name": lambda data, cell: data["data"]["micro"].update({SKELETONS[0]: cell}),
+    "long name": lambda data, cell: data["data"]["micro"].update({"x\n" * 1000: cell}),
+    "skeleton": lambda data, cell: data["data"]["macro"].update({"64-1111-basic": cell}),
+    "length": lambda data, cell: cell["class_object"]["metrics"]["valid_top1"].append(1.0),
+    "one value": lambda data, cell: cell["class_object"]["metrics"].update(valid_top1=[1.0]),
+    "column": lambda data, cell: data["info_names"].append("a/b"),
+    "no metrics": lambda data, cell: data["metrics_dict"].update(class_object=["time_elapsed"]),
+    "no cells": lambda data, cell: data["data"].update(micro={}),
+    "no tasks": lambda data, cell: data["task_list"].clear(),
+    "time": lambda data, cell: cell["class_object"]["metrics"].update(time_elapsed=["soon", "1:00:00", "2:00:00"]),
+    "negative time": lambda data, cell: cell["class_object"]["metrics"].update(time_elapsed=[-2.0, -1.0, 0.0]),
+    "epochs": lambda data, cell: cell["class_object"].update(total_epochs="3"),
+}
+"""Changes of the content of a file and of its first cell."""
+
+
 def damaged(kind: str, path: Path) -> list[str]:
     """Write a file that is not to be converted and return further arguments."""
     content: Any = files.content(SKELETONS, NAMES)
-    entry = content["data"]["micro"][NAMES[0]]
-    arguments = ["--partial", "--space", MICRO]
-    if kind == "code":
+    if kind in CHANGES:
+        CHANGES[kind](content, content["data"]["micro"][NAMES[0]])
+    elif kind == "code":
         content = CallOnLoad(os.mkdir, str(path.parent / "made"))
     elif kind == "other keys":
         content = {"data": {}}
-    elif kind == "other space":
-        content["data"]["mini"] = {}
-    elif kind == "name":
-        content["data"]["micro"][SKELETONS[0]] = entry
-    elif kind == "length":
-        entry["class_object"]["metrics"]["valid_top1"].append(1.0)
-    elif kind == "time":
-        entry["class_object"]["metrics"]["time_elapsed"][0] = "soon"
-    elif kind == "epochs":
-        entry["class_object"]["total_epochs"] = "3"
-    elif kind == "incomplete":
-        arguments = ["--space", MICRO]
-    elif kind == "no space":
-        arguments = ["--partial"]
     files.save(content, path)
     if kind == "cut":
         path.write_bytes(path.read_bytes()[:-2000])
-    return arguments
+    partial = [] if kind == "incomplete" else ["--partial"]
+    return partial if kind == "no space" else [*partial, "--space", MACRO if kind == "skeleton" else MICRO]
 
 
 @pytest.mark.parametrize(
@@ -175,9 +183,17 @@ def damaged(kind: str, path: Path) -> list[str]:
         ("code", "no code was run"),
         ("other keys", "it has no metrics_dict, info_names, task_list"),
         ("other space", "the spaces macro, micro, mini"),
-        ("name", "64-4111-basic in the space micro"),
-        ("length", "is damaged or cut off"),
+        ("name", "'64-4111-basic' in the space micro"),
+        ("long name", "x\\n' in the space micro)"),
+        ("skeleton", "'64-1111-basic' in the space macro"),
+        ("length", "4 values of valid_top1 in 3 epochs"),
+        ("one value", "1 values of valid_top1 in 3 epochs"),
+        ("column", "the name 'a/b'"),
+        ("no metrics", "no metrics of class_object"),
+        ("no cells", "it has 0 of the 4,096 architectures"),
+        ("no tasks", "is damaged or cut off (no results)"),
         ("time", "the time 'soon'"),
+        ("negative time", "the time -2.0"),
         ("epochs", "total_epochs of class_object"),
         ("incomplete", "it has 12 of the 4,096 architectures"),
         ("no space", f"has two spaces. Give --space {MICRO} or --space {MACRO}."),
@@ -192,6 +208,25 @@ def test_convert_refuses_other_files(
     assert main([str(tmp_path / SOURCE), str(tmp_path / "out.parquet"), *arguments]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and problem in line and set(tmp_path.iterdir()) == before
+
+
+def test_numbers_beyond_32_bits_are_missing(tmp_path: Path) -> None:
+    content = files.content([], NAMES[:1])
+    content["data"]["micro"][NAMES[0]]["class_object"]["metrics"]["valid_top1"] = [1e300, 2.0, -1e300]
+    convert(files.save(content, tmp_path / SOURCE), tmp_path / "micro.parquet", partial=True, space=MICRO)
+    table = benchmarks.find_table(tmp_path, MICRO)
+    assert table is not None and table.accuracy(NAMES[0], "class_object", "valid", 3, "mean") == 2.0
+
+
+def test_rankings_have_the_name_and_unit_of_the_metric(root: Path) -> None:
+    records = [ScoreRecord(name, None, float(score), 1.0, score, score) for score, name in enumerate(NAMES)]
+    for task, title, unit in (("room_layout", "negative loss", ""), ("class_object", "top-1 accuracy", " %")):
+        report = RankingReport(str(root), task, top=(1,), resamples=5)
+        accuracies = report.find_accuracies(SPACE, records)
+        assert title in accuracies.axis and ("%" in accuracies.axis) == bool(unit)
+        page = format_report(report(records, True, accuracies), "count")
+        found = accuracies.values[-1]
+        assert (f"accuracy {found:.2f} %;" if unit else f"accuracy {found:.4f};") in page and "seeds" not in page
 
 
 def test_space_is_refused_for_sources_of_one_space(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

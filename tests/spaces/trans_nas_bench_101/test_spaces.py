@@ -14,7 +14,7 @@ from nas.blackbox.mutations import mutate, neighbors
 from nas.plotting.cell import save_cell
 from nas.spaces.base import Space
 from nas.spaces.genotype_file import load_genotype, save_genotype
-from nas.spaces.notation import native_string, parse_genotype
+from nas.spaces.notation import is_native_string, native_string, parse_genotype
 from nas.spaces.registry import space_of
 from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
 from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
@@ -41,6 +41,11 @@ def test_micro_string_of_the_authors_example() -> None:
         ("nor_conv_3x3", 1, 3),
         ("nor_conv_3x3", 2, 3),
     ]
+
+
+def test_dates_are_names_of_directories() -> None:
+    assert is_native_string("32-41414-1_02_333") and is_native_string("64-12-basic")
+    assert not any(map(is_native_string, ["2026-11-29_10_30", "2026-11-29_103000", "2026-11-29"]))
 
 
 def test_macro_string_of_the_authors_example() -> None:
