@@ -26,6 +26,9 @@ ACCURACIES = {"test": [1.0, 2.0, 3.0, 4.0, 5.0], "test_of_valid_run": [5.0, 4.0,
 
 
 class Table:
+    def report_epochs(self, dataset: str) -> int:
+        return 200
+
     def check(self, dataset: str, split: str, epochs: int, seed: str) -> None:
         assert split in ACCURACIES
 
