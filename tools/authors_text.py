@@ -68,7 +68,7 @@ def median_step(starts: Sequence[Seconds], end: Seconds) -> dict[str, float]:
 
 
 class Recorder:
-    """Functions in place of those that the scripts call, which record times and losses."""
+    """Replacements of functions of the scripts, which record times and losses."""
 
     def __init__(self, get_batch: Any, train_data: Tensor) -> None:
         self._get_batch, self._train_data = get_batch, train_data

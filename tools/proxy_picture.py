@@ -12,12 +12,12 @@ from nas.zoo.results import Measured, Result, load_results
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "proxies.png"
 ALL = "networks trained on all of CIFAR-10"
-"""Start of the variant of the drawn correlations; the number of cells may follow."""
+"""Start of the variant of the plotted correlations; the number of cells may follow."""
 BASELINES = ("params", "macs", "l2_norm")
 BLUE, GRAY, ORANGE = "#1565c0", "#78909c", "#ef6c00"
 
 
-def drawn(results: Sequence[Result]) -> list[tuple[Result, Measured]]:
+def measured_correlations(results: Sequence[Result]) -> list[tuple[Result, Measured]]:
     """Return the measured Spearman correlations of proxies with CIFAR-10 on NAS-Bench-201, the lowest first."""
     found = [
         (result, result.ours)
@@ -59,4 +59,4 @@ def _name(result: Result) -> str:
 
 
 if __name__ == "__main__":
-    save_figure(proxies_figure(drawn(load_results())), PICTURE)
+    save_figure(proxies_figure(measured_correlations(load_results())), PICTURE)

@@ -24,8 +24,8 @@ class Benchmark(Protocol):
     """Accuracies of the genotypes of a space, trained from scratch by one protocol: stored, or predicted.
 
     Data sets, splits and lengths of trainings are those of its ``Description``. ``epochs`` is the length of a training
-    with its own schedule; accuracies are those after its last epoch, or after the epoch with the best validation
-    accuracy if ``Description.best_epoch`` is set. A query takes a ``Genotype`` or an architecture string.
+    with its own schedule. Accuracies are those after its last epoch. If ``Description.best_epoch`` is set, they are
+    those after the epoch with the best validation accuracy. A query takes a ``Genotype`` or an architecture string.
     """
 
     notation: str

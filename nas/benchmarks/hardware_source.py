@@ -20,7 +20,7 @@ from nas.spaces.nas_bench_201.notation import NOTATION
 from nas.utils.errors import NasError, unknown
 
 COSTS = tuple(f"{PREFIX}{metric}" for metric, unit in UNITS.items() if unit in ("ms", "mJ"))
-"""Names of the costs; the arithmetic intensity is no cost."""
+"""Names of the costs: all metrics except the arithmetic intensity."""
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class HardwareTable:
 class HardwareCost:
     """One metric of one data set as the cost of a genotype. Implements ``GenotypeCost``.
 
-    Its name is that of the metric behind ``PREFIX``.
+    Its name is ``PREFIX`` and the name of the metric.
 
     Args:
         table: The measurements.

@@ -124,7 +124,7 @@ def _read_directory(source: Path, columns: RecordColumns, partial: bool, progres
 
 def _read_file(source: Path, columns: RecordColumns, partial: bool, progress: Progress) -> list[str]:
     if not source.is_file():
-        raise NasError(f"SRC: {source} is not a regular file")
+        raise NasError(f"SRC: {source} is not a regular file. Set SRC to the downloaded file.")
     size = source.stat().st_size
     with source.open("rb") as raw:
 
@@ -166,7 +166,7 @@ def _open_pickle(source: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
 def load_pickle(source: Path) -> Any:
     """Return the content of a file of torch.save, or of a compressed pickle; see ``SafeUnpickler``."""
     if not source.is_file():
-        raise NasError(f"SRC: {source} is not a regular file")
+        raise NasError(f"SRC: {source} is not a regular file. Set SRC to the downloaded file.")
     with source.open("rb") as raw, _open_pickle(source, raw) as file:
         content = SafeUnpickler(file, str(source)).load()
         _check_end(source, file, raw)

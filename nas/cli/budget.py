@@ -22,7 +22,7 @@ LATENCY = "latency_ms"
 
 
 def apply_budget(cfg: DictConfig, search: Search) -> None:
-    """Apply the limits of the configuration to a search, and set the cost of its target, if there are any.
+    """Apply the limits of the configuration to a search, and set the cost of its cost target.
 
     Raises:
         NasError: if no genotype is within the limits, or an option of the network is unknown.

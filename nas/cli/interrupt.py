@@ -134,7 +134,7 @@ def requeue(resume: str, output: Path) -> str | None:
 def not_requeued() -> str:
     """Return the end of a line about a job of SLURM that is not requeued, empty outside of a job."""
     reason = "it runs a sweep: use hydra/launcher=submitit_slurm" if is_job_of_sweep() else None
-    reason = reason or "its directory has the time: set hydra.run.dir"
+    reason = reason or "its directory is named after the time: set hydra.run.dir"
     return "" if job_id() is None else f". Job {job_id()} is not requeued, because {reason}"
 
 

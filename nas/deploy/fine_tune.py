@@ -100,11 +100,13 @@ def _child(content: Mapping[str, Any], genotype: Genotype, path: Path, space: Sp
         try:
             weights = space.child_weights(genotype, supernet)
         except NasError as error:
-            raise NasError(f"init_weights={path}: {error} Set the search of this genotype.") from None
+            raise NasError(
+                f"init_weights={path}: {error} Set the run directory of the search of this genotype."
+            ) from None
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise NasError(
             f"init_weights={path}: only supernets of space=mobile, shufflenet and choices have the weights of a "
-            "genotype. Set a training."
+            "genotype. Set the run directory of a training."
         )
     return dict(weights)
 

@@ -93,7 +93,7 @@ class FutureWorkers(Workers):
         """Wait for a finished future, and return that of the lowest position.
 
         ``concurrent.futures.wait`` is not used, because an interrupt within it may leave the lock of a future acquired,
-        and the thread that sets its result would then wait for ever.
+        and the thread that sets its result would then wait forever.
         """
         done = [self._done.get()]
         while not self._done.empty():

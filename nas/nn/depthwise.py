@@ -37,7 +37,8 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int = 1, dilation: int =
       ``dilation`` squared grids of pixels that are ``dilation`` apart. With a stride equal to the dilation only the
       first grid counts.
     - The gradient of a weight that is wider than ``COLUMNS``, which is computed in parts of that width.
-    - The gradients of strided convolutions in bfloat16. These and the two above are computed in float32, and rounded.
+    - The gradients of strided convolutions in bfloat16, which are computed in float32 and rounded. So are the other two
+      in bfloat16.
 
     Args:
         x: features [B, C, H, W].

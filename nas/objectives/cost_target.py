@@ -64,7 +64,7 @@ class CostTarget(ExpectedCost):
         given = {"weight": weight, "exponent": exponent}
         for name, value in given.items():
             if value is not None and name not in DEFAULTS[form]:
-                raise NasError(f"{OPTION}.{name}={value}: form={form} has none. Use {OPTION}.{name}=null.")
+                raise NasError(f"{OPTION}.{name}={value}: form={form} has no such option. Use {OPTION}.{name}=null.")
         values = {**DEFAULTS[form], **{name: value for name, value in given.items() if value is not None}}
         self.cost, self.target, self.form = cost, target, form
         self.weight, self.exponent = values.get("weight", 1.0), values.get("exponent", 1.0)

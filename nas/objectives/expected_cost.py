@@ -12,12 +12,12 @@ from nas.architecture.cell import Architecture, Cell
 
 
 class ExpectedCost(nn.Module):
-    """Base class of modules with the costs of links.
+    """Base class of penalties and rewards that use expected costs.
 
     A node that keeps k of its edges counts them in proportion to their weights, so that they sum to k. The weights of
     ops are divided by their sum, which leaves a softmax as it is. ``none``, which genotypes of most spaces cannot
-    contain, costs as much as the mean of the other ops of its edge. Costs of an edge are centered at this mean,
-    which does not change the value and serves score-function gradients (DSNAS) as a baseline.
+    contain, costs as much as the mean of the other ops of its edge. Costs of an edge are centered at this mean. This
+    does not change the value, and is a baseline for score-function gradients (DSNAS).
     """
 
     def set_costs(self, cells: Mapping[str, Cell], costs: Sequence[AdditiveCost], units: Sequence[float]) -> None:

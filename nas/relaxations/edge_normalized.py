@@ -86,9 +86,9 @@ class EdgeNormalized(Relaxation):
         return {name: self.edge_weights(name).detach() for name in self.alpha}
 
     def entropy(self, masks: Masks) -> Tensor:
-        """Return the mean entropy of the decisions, in nats: of the edges' ops, and with fixed inputs of the parents.
+        """Return the mean entropy in nats of the ops of edges and, with fixed inputs, of the parents of nodes.
 
-        With fixed inputs, edges with a single op and nodes that have all their edges decide nothing and do not count.
+        With fixed inputs, edges with a single op and nodes that have all their edges are not counted.
         """
         if not any(cell.fixed_inputs for cell in self.cells.values()):
             return super().entropy(masks)
@@ -105,17 +105,17 @@ class EdgeNormalized(Relaxation):
 
 
 def with_edge_weights(cells: Mapping[str, Cell], build: Callable[[Mapping[str, Cell]], Relaxation]) -> Relaxation:
-    """Build a relaxation. If edges of ``cells`` compete by weights that it does not have, add edge weights.
+    """Build a relaxation, with edge weights if edges of ``cells`` compete and it does not weight them itself.
 
     Raises:
-        NasError: if the relaxation has binary gates, which edge weights do not have.
+        NasError: if the relaxation has binary gates, which do not support edge weights.
     """
     relaxation = build(cells)
     if relaxation.selects_edges or not any(cell.fixed_inputs for cell in cells.values()):
         return relaxation
     if isinstance(relaxation, GateRelaxation):
         raise NasError(
-            "method.relaxation=GateRelaxation: the vertices of this space choose their parents by edge weights, which "
+            "method.relaxation=GateRelaxation: the parents of vertices in this space have edge weights, which "
             "BinaryGates do not train. Use method=darts or gdas."
         )
     return EdgeNormalized(cells, lambda cells: relaxation)

@@ -69,7 +69,7 @@ def reward_forward(
 
 
 def _penalty(search: SupernetSearch, step: ArchStep, relaxation: Relaxation, arch: Architecture) -> Tensor | float:
-    """Return all penalties. A reward contains the penalty of limits already."""
+    """Return the sum of all penalties, without that of limits if a reward contains it."""
     penalty = relaxation.penalty()
     if step.regularizer is not None:
         penalty = penalty + step.regularizer(relaxation.alpha, search.masks)

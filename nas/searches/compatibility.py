@@ -64,7 +64,7 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep, task: Task) -> None:
 
 
 def _check_cost_target(relaxation: Relaxation, step: ArchStep, form: str) -> None:
-    """Raise NasError if a cost target has no effect, or the wrong form."""
+    """Raise NasError if a cost target has no effect or an unsupported form."""
     option = "method.arch_step.cost_target"
     if not can_penalize(relaxation, step) or relaxation.distribution(Masks(relaxation.cells)) is None:
         raise NasError(

@@ -29,7 +29,7 @@ MAX_RANKED = 200
 ROUNDING = 1e-6
 """Relative rounding error of a sum over links."""
 DEVIATION = 1e-5
-"""Relative difference from which on a cost is no sum over links."""
+"""Smallest relative difference at which a cost is not a sum over links."""
 VERIFIED = 32
 """Genotypes that exceed a limit by the sum over links, and whose cost is compared with the sum."""
 FEW = 32
@@ -53,9 +53,9 @@ class Limits:
 
     Costs that are sums over links are known for all genotypes after a few counts, which makes the best genotype exact.
     Whether a cost is such a sum is checked on random genotypes, on the first ``VERIFIED`` that exceed a limit by the
-    sum, and on all within the limits. After a deviation the cost counts as no sum. Other costs are enumerated if the
-    space is indexed (NAS-Bench-201, sizes of NATS-Bench). In other spaces, genotypes are examined in the order of
-    their scores, and then the best one is changed node by node at the lowest loss of score per saved cost. In a space
+    sum, and on all within the limits. After a deviation the cost is not treated as a sum. Other costs are enumerated
+    if the space is indexed (NAS-Bench-201, sizes of NATS-Bench). In other spaces, genotypes are examined in the order
+    of their scores. Then the best one is changed node by node at the lowest loss of score per saved cost. In a space
     that does not admit all genotypes of its cells (NAS-Bench-101), this starts from sampled genotypes, and no cost is
     treated as a sum.
 
@@ -125,7 +125,7 @@ class Limits:
         return self._holds(genotype)
 
     def _holds(self, genotype: Genotype) -> bool:
-        """Return whether all costs are within their limits; a cost that differs from its sum is no sum from then on."""
+        """Return whether all costs are within their limits; a cost that differs from its sum is then no longer one."""
         values = [limit.cost(genotype) for limit in self.limits]
         for number, (limit, fit, value) in enumerate(zip(self.limits, self.fitted, values, strict=True)):
             if fit is None or not fit.covers(genotype):
@@ -133,7 +133,7 @@ class Limits:
             if abs(fit(genotype) - value) > DEVIATION * max(abs(value), limit.value):
                 self._no_sums.add(number)
                 log.info(
-                    "budget         %s is no sum over links: its genotypes are examined one by one", limit.cost.name
+                    "budget         %s is not a sum over links: genotypes are examined one by one", limit.cost.name
                 )
         return all(value <= limit.value for limit, value in zip(self.limits, values, strict=True))
 

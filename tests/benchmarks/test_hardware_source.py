@@ -1,4 +1,4 @@
-"""Costs of HW-NAS-Bench by name, and what is refused."""
+"""Costs of HW-NAS-Bench by name, and refused names, spaces and files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_costs_are_the_measurements_of_the_data_set(root: Path) -> None:
         (SPACE, {"name": "hw_nas_bench.fpga"}, "unknown opt: cost of HW-NAS-Bench 'hw_nas_bench.fpga': did you mean"),
     ],
 )
-def test_what_was_not_measured_is_refused(space: Any, options: dict[str, str], problem: str, root: Path) -> None:
+def test_missing_measurements_are_refused(space: Any, options: dict[str, str], problem: str, root: Path) -> None:
     name = options.get("name", "hw_nas_bench.fpga_energy")
     source = HardwareSource(options.get("root", root), options.get("dataset", "cifar10"))
     with pytest.raises(NasError, match=problem):

@@ -35,7 +35,9 @@ def test_training_starts_from_the_supernet(tmp_path: Path) -> None:
     trained.succeeded()
     assert f"init weights   {tmp_path}/found\n" in trained.said
     fewer = (*found, "dataset.classes=5", f"hydra.run.dir={tmp_path}/fewer")
-    run("train", *small, *fewer).refused("init_weights=", "the weights are of another model", "Set the search of this")
+    run("train", *small, *fewer).refused(
+        "init_weights=", "the weights are of another model", "Set the run directory of"
+    )
 
 
 def test_ntk_measures_the_network_itself(tmp_path: Path) -> None:

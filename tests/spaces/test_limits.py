@@ -105,7 +105,7 @@ def test_a_cost_that_is_rarely_no_sum_stays_within_its_limit(caplog: pytest.LogC
     with caplog.at_level("INFO", "nas.spaces.limits"):
         found = limits.best(scores)
     assert found is not None and Rare()(found) <= 4.0 and total_score(cell, scores["cell"], found) == 1.0
-    assert limits.additive is None and caplog.text.count("rare is no sum over links") == 1
+    assert limits.additive is None and caplog.text.count("rare is not a sum over links") == 1
 
 
 class Opposite:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas.plotting.figure import save_figure
 from nas.zoo.results import load_results
-from tools.proxy_picture import ALL, drawn, proxies_figure
+from tools.proxy_picture import ALL, measured_correlations, proxies_figure
 
 ROW = """\
 - kind: proxy
@@ -36,7 +36,7 @@ def test_picture_has_a_row_per_measured_proxy_and_the_published_values(tmp_path:
         ROW.format("snip", ALL, "cifar100", "", 0.7),
     ]
     (tmp_path / "results.yaml").write_text(HEAD + "".join(rows))
-    found = drawn(load_results(tmp_path / "results.yaml"))
+    found = measured_correlations(load_results(tmp_path / "results.yaml"))
     assert [result.proxy for result, _ in found] == ["zico", "naswot"]
     figure = proxies_figure(found)
     (axes,) = figure.axes

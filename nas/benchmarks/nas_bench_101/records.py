@@ -39,7 +39,7 @@ _DAMAGED = (
     struct.error,
     binascii.Error,
 )
-"""Errors that contents of another layout lead to."""
+"""Errors from reading contents of another layout."""
 _FIX = "Download it again."
 _MASK = 0xA282EAD8
 _PROGRESS_STEP = 10_000
@@ -80,7 +80,7 @@ def read_records(
         NasError: If the file is damaged, cut off or of another format.
     """
     if not path.is_file():
-        raise NasError(f"SRC: {path} is not a regular file. Name the downloaded .tfrecord file.")
+        raise NasError(f"SRC: {path} is not a regular file. Set SRC to the downloaded .tfrecord file.")
     size, number = path.stat().st_size, 0
     with path.open("rb") as file:
         for number, content in enumerate(_contents(file, path, verify), 1):

@@ -58,9 +58,9 @@ class _Architectures:
 class TransNasBench101(ParquetTable):
     """Benchmark in a file written by ``python -m nas convert``: seven tasks, each trained once per architecture.
 
-    Splits of ``accuracy`` are ``train``, ``valid`` and ``test`` for the metric that papers report (``TASKS``), and the
-    names of the authors' interface, such as ``valid_top5``, for all metrics of which higher values are better. The
-    value is that of the epoch with the best validation value of the same metric, as for early stopping. It is in
+    Splits of ``accuracy`` are ``train``, ``valid`` and ``test`` for the metric that papers report (``TASKS``). Further
+    splits are the names of the authors' interface, such as ``valid_top5``, of metrics whose higher values are better.
+    The value is that of the epoch with the best validation value of the same metric, as for early stopping. It is in
     percent except for SSIM and negative losses. The only seed is 0. ``value`` returns any metric at any epoch. Raises
     NasError for a damaged file, and for any other file.
     """
@@ -176,7 +176,7 @@ class TransNasBench101(ParquetTable):
             raise unknown(f"metric of {task}", metric, names)
         split, kind = split_metric(metric)
         if split not in SPLITS or kind not in METRICS:
-            raise NasError(f"metric={metric}: its direction is not known. Use one of {', '.join(METRICS)}.")
+            raise NasError(f"metric={metric}: the direction is unknown. Use one of {', '.join(METRICS)}.")
 
     def _read_curves(self, task: str, metric: str) -> NDArray[np.float32]:
         """Return a metric after each epoch [architectures, epochs]. Raise NasError if it is not stored."""

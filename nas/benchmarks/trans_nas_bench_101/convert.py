@@ -4,7 +4,7 @@ There is one row per architecture, in the order of the file:
 
 - ``index``: number in the authors' interface, which counts both spaces; ``architecture``: string;
 - ``TASK/SPLIT_METRIC``: value after each epoch;
-- ``TASK/seconds``: seconds since the begin of the training after each epoch;
+- ``TASK/seconds``: seconds since the start of the training, after each epoch;
 - ``TASK/info/NAME``: size, cost and time of the network.
 """
 
@@ -51,8 +51,11 @@ def to_table(content: Any, notation: str, partial: bool, progress: Progress) -> 
     """
     entries = list(_entries(content, notation))
     if not entries or (len(entries) < SIZES[notation] and not partial):
-        fix = " --partial converts them." if entries else ""
-        raise NasError(f"SRC: it has {len(entries):,} of the {SIZES[notation]:,} architectures of {notation}.{fix}")
+        fix = ", or add --partial" if entries else ""
+        raise NasError(
+            f"SRC: it has {len(entries):,} of the {SIZES[notation]:,} architectures of {notation}. Download it "
+            f"again{fix}."
+        )
     columns: dict[str, pa.Array] = {
         INDEX: pa.array([index for index, _, _ in entries], pa.int32()),
         ARCHITECTURE: pa.array([name for _, name, _ in entries], pa.string()),
@@ -63,7 +66,7 @@ def to_table(content: Any, notation: str, partial: bool, progress: Progress) -> 
     for number, task in enumerate(tasks, 1):
         if task not in TASKS:
             raise ValueError(f"the task {task}")
-        results = [_known(found.get(task), task, name, partial) for _, name, found in entries]
+        results = [_require_results(found.get(task), task, name, partial) for _, name, found in entries]
         columns |= _task_columns(task, results, content, partial)
         progress(number, len(tasks))
     metadata = {"format": FORMAT, "version": VERSION, "notation": notation, "source": RELEASE}
@@ -95,9 +98,11 @@ def _is_name(name: Any, notation: str) -> bool:
     return notation != macro_notation.NOTATION or not macro_notation.find_problem(macro_notation.modules_of(genotype))
 
 
-def _known(results: Mapping[str, Any] | None, task: str, name: str, partial: bool) -> Mapping[str, Any] | None:
+def _require_results(
+    results: Mapping[str, Any] | None, task: str, name: str, partial: bool
+) -> Mapping[str, Any] | None:
     if results is None and not partial:
-        raise NasError(f"SRC: it has no results of {name} on {task}. --partial converts the others.")
+        raise NasError(f"SRC: it has no results of {name} on {task}. Add --partial to convert the others.")
     return results
 
 
@@ -110,8 +115,8 @@ def _task_columns(
     epochs = max(set(lengths), key=lengths.count)
     if set(lengths) != {epochs} and not partial:
         raise NasError(
-            f"SRC: trainings on {task} have {', '.join(map(str, sorted(set(lengths))))} epochs. --partial converts "
-            f"those of {epochs} epochs."
+            f"SRC: trainings on {task} have {', '.join(map(str, sorted(set(lengths))))} epochs. Add --partial "
+            f"to convert those of {epochs} epochs."
         )
     kept = [found if found is not None and found["total_epochs"] == epochs else None for found in results]
     columns = {}
@@ -165,10 +170,7 @@ def _seconds(value: Any) -> float:
 
 
 def _cumulative(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the times since the begin of the training, also if the file has those of the single epochs.
-
-    Times since the begin never decrease.
-    """
+    """Return the times since the start of the training. Times that decrease are durations of epochs and are summed."""
     return values.cumsum(axis=1) if (np.diff(values, axis=1) < 0).any() else values
 
 
@@ -196,7 +198,7 @@ def read_release(source: Path, notation: str | None, partial: bool, progress: Pr
         NasError: If no space is given, or the file is damaged, incomplete or of another layout.
     """
     if notation is None or notation not in SPACES:
-        raise NasError(f"--space: {source.name} has two spaces. Give --space {' or --space '.join(SPACES)}.")
+        raise NasError(f"--space: {source.name} has two spaces. Set --space={' or --space='.join(SPACES)}.")
     with read_errors(source):
         content = load_pickle(source)
         check_layout(content)

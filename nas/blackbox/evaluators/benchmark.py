@@ -220,10 +220,10 @@ def _report_epochs(table: Benchmark, dataset: str) -> int:
 
 def _no_benchmark(space: Space) -> NasError:
     *others, last = BENCHMARKS
-    left = "zero_cost, supernet or training" if space.inputs == "images" else "supernet or training"
+    alternatives = "zero_cost, supernet or training" if space.inputs == "images" else "supernet or training"
     return NasError(
         f"evaluator=benchmark: space '{space.notation}' has no benchmark; {', '.join(others)} and {last} have one. Set "
-        f"evaluator={left}."
+        f"evaluator={alternatives}."
     )
 
 

@@ -68,7 +68,7 @@ class BoTorchGaussianProcess(Predictor):
 
     def predict(self, features: Values) -> Prediction:
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a sample that is also predicted
+            warnings.simplefilter("ignore")  # about features that are also those of a sample
             found = self._model.posterior(torch.as_tensor(features, dtype=torch.float64))
             mean, std = found.mean[:, 0].numpy(), np.sqrt(found.variance[:, 0].numpy())
         return Prediction(self._mean + self._std * mean, self._std * std)

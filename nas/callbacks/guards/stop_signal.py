@@ -18,7 +18,7 @@ from nas.searches.base import Search
 
 
 class StopRequest:
-    """Request to end runs, which SIGUSR1 makes. Searches with common steps share it and end after the same step.
+    """Request by SIGUSR1 to end runs. Searches with common steps share it and end after the same step.
 
     Attributes:
         received: time of the first signal, None before it.
@@ -82,7 +82,7 @@ class StopOnSignal(pl.Callback):
         self.ended = False
         """Flag of a run that the signal has ended."""
         self.is_shared = False
-        """Flag of a run whose request ends other runs, too (``shared_request``)."""
+        """Flag of a run whose request also ends other runs (``shared_request``)."""
         self._request = StopRequest()
         self._agreed = False, False
         self._before: Any = None

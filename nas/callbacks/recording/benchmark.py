@@ -28,8 +28,8 @@ class BenchmarkAccuracy(pl.Callback):
     Args:
         root: directory with the benchmark files.
         dataset: data set of the search.
-        task: data set or task that is used instead if the benchmark does not contain ``dataset``; None, or if the
-            benchmark does not contain it either: the first one of the benchmark.
+        task: data set or task in place of a ``dataset`` that the benchmark does not contain. The first data set of the
+            benchmark is used if this is None or also missing.
     """
 
     def __init__(self, root: str, dataset: str, task: str | None = None) -> None:

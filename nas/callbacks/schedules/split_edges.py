@@ -89,7 +89,7 @@ class SplitEdges(pl.Callback):
         if not set(self.cells) & set(kinds):
             raise NasError(
                 f"SplitEdges: cells={list(self.cells)}: space={pl_module.space.name} has the cells {', '.join(kinds)}. "
-                "Name one of them, or use space=nas_bench_201 or darts."
+                "Set cells to one of them, or use space=nas_bench_201 or darts."
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -108,7 +108,7 @@ def pin_time(cfg: DictConfig, sweeping: bool, command: Sequence[str] = ()) -> li
     """Replace ``${now:...}`` in the directories of ``cfg`` by the present time, or by the name of the launch.
 
     The ranks of a launch with a name compute the same directory, also if their clocks differ. A command with one
-    process in a job of SLURM has a name, too, unless an earlier command of the job has used the directory.
+    process in a job of SLURM also has a name, unless an earlier command of the job has used the directory.
 
     Args:
         cfg: the composed configuration.

@@ -84,7 +84,7 @@ def composer(job: str, flags: argparse.Namespace) -> Iterator[Callable[[Sequence
     """Provide a function that composes the configuration for a list of overrides without several values."""
     more = _config_dir(flags)
 
-    def composed(lines: Sequence[str]) -> DictConfig:
+    def compose_lines(lines: Sequence[str]) -> DictConfig:
         parts = parse(lines)
         try:
             return _compose(job, parts, more)
@@ -92,7 +92,7 @@ def composer(job: str, flags: argparse.Namespace) -> Iterator[Callable[[Sequence
             return _compose(job, parts, more, _compose(job, [part for part in parts if _is_choice(part, more)], more))
 
     with initialize_config_dir(str(CONF), job_name=job, version_base="1.3"):
-        yield composed
+        yield compose_lines
 
 
 def _config_dir(flags: argparse.Namespace) -> Path | None:

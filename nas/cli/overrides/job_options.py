@@ -53,7 +53,7 @@ def defer_to_jobs(job: str, arguments: Sequence[str], flags: argparse.Namespace)
                 found = _deferred(error, [part for part in single if part.input_line not in deferred])
             except (yaml.YAMLError, ValueError, TypeError, AttributeError):
                 found = {}
-            if not found:  # compose_job names the mistake
+            if not found:  # compose_job reports the error
                 return list(arguments), []
             deferred |= found
     return [deferred.get(line, line) for line in arguments], _grid(cfg, arguments) if deferred else []

@@ -62,8 +62,8 @@ def to_genotype(graph: Graph) -> Genotype:
     count = len(graph.ops)
     if count > MAX_VERTICES:
         raise NasError(
-            f"genotype: a cell of {count} vertices, and at most {MAX_VERTICES} are supported. Remove vertices that are "
-            "on no path from input to output, or others."
+            f"genotype: the cell has {count} vertices, and at most {MAX_VERTICES} are supported. Remove vertices "
+            "that are on no path from input to output."
         )
     place = [*range(count - 1), LAST]
     connected = {(place[s], place[t]) for s in range(count) for t in range(count) if graph.matrix[s][t]}
@@ -109,7 +109,7 @@ def to_graph(genotype: Genotype) -> Graph:
 
 
 def drawn_cell(graph: Graph) -> CellGenotype:
-    """Return a graph as links for a figure: the edges that it has, and the op of each vertex."""
+    """Return a graph as links for a figure: the edges of the graph, and the op of each vertex."""
     last = len(graph.ops) - 1
     links = []
     for vertex in range(1, last + 1):

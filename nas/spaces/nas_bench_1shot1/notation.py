@@ -42,7 +42,7 @@ def _vertex(vertex: int, parents: int) -> Cell:
 
 
 def subspace_of(genotype: Genotype) -> int:
-    """Return the subspace of a genotype. Raises NasError if its vertices have the parents of none."""
+    """Return the subspace of a genotype. Raises NasError if no subspace has its numbers of parents."""
     names = [*(name for name in genotype.cells if name != OUTPUT_CELL), OUTPUT_CELL]
     if genotype.space == NOTATION and names == [*map(vertex_cell, range(1, len(names))), OUTPUT_CELL]:
         found = tuple(

@@ -87,7 +87,7 @@ class NasBench1Shot1(Space):
         if given not in (discretize, discretize_all_edges):
             raise NasError(
                 f"method.discretization={getattr(given, '__name__', given)}: each vertex of space={self.name} has a "
-                "fixed number of parents, the strongest. Use method.discretization=null."
+                "fixed number of parents. Use method.discretization=null."
             )
 
     def check(self, genotype: Genotype) -> None:

@@ -68,7 +68,7 @@ class TransNasBench101Macro(Space):
         super().check(genotype)
         problem = find_problem(modules_of(genotype))
         if problem is None and not is_contiguous(genotype):
-            problem = "none stands before a module"
+            problem = "none is on an edge before a module"
         if problem is not None:
             raise NasError(f"genotype={native(genotype)}: {problem}. Use one like 64-1234-basic.")
 

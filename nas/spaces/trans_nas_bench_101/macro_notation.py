@@ -66,7 +66,7 @@ def modules_of(genotype: Genotype) -> tuple[str, ...]:
 
 
 def is_contiguous(genotype: Genotype) -> bool:
-    """Return whether ``none`` stands behind all modules only, so that each skeleton has one genotype."""
+    """Return whether ``none`` is on the last edges only, so that each skeleton has one genotype."""
     ops = [link.op for link in sorted(genotype.cells[CELL_NAME].links, key=lambda link: link.source)]
     return NONE not in ops or set(ops[ops.index(NONE) :]) == {NONE}
 

@@ -48,7 +48,7 @@ class TransNasBenchNetwork(Network):
     Args:
         cells: The searched part.
         channels: Channels of the stem.
-        width: Channels behind the last cell.
+        width: Channels after the last cell.
         shape: (C, H, W) of an image.
         classes: Number of classes.
     """

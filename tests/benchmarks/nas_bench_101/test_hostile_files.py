@@ -114,4 +114,4 @@ def test_directories_and_empty_files_are_refused(tmp_path: Path, capsys: pytest.
     assert "is empty" in (converts(b"", tmp_path, capsys) or "")
     (tmp_path / "nasbench_full.tfrecord").mkdir()
     assert main([str(tmp_path / "nasbench_full.tfrecord"), str(tmp_path / "out.parquet"), "--partial"]) == 1
-    assert "is not a regular file. Name the downloaded .tfrecord file." in capsys.readouterr().err
+    assert "is not a regular file. Set SRC to the downloaded .tfrecord file." in capsys.readouterr().err

@@ -196,7 +196,7 @@ def damaged(kind: str, path: Path) -> list[str]:
         ("negative time", "the time -2.0"),
         ("epochs", "total_epochs of class_object"),
         ("incomplete", "it has 12 of the 4,096 architectures"),
-        ("no space", f"has two spaces. Give --space {MICRO} or --space {MACRO}."),
+        ("no space", f"has two spaces. Set --space={MICRO} or --space={MACRO}."),
         ("cut", "is damaged or cut off"),
     ],
 )

@@ -40,7 +40,7 @@ def test_shared_request_has_one_state_per_step() -> None:
     with shared_request() as request:
         assert installed_request() is request and request.state((0, 1), 60.0) == (False, False)
         signal.raise_signal(signal.SIGUSR1)
-        assert request.state((0, 1), 60.0) == (False, False), "another search asks for the same step"
+        assert request.state((0, 1), 60.0) == (False, False), "another search is at the same step"
         assert request.state((0, 2), 60.0) == (True, False) and request.state((0, 2), 0.0) == (True, False)
         assert request.state((0, 3), 0.0) == (True, True)
     assert installed_request() is None and signal.getsignal(signal.SIGUSR1) == before
@@ -100,7 +100,7 @@ def test_directory_of_a_job_follows_from_its_id(whole: Path, tmp_path: Path, mon
 def test_second_run_of_the_same_command_in_a_job_is_not_requeued(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its directory has the time, because the first run has the name of the command."""
+    """Its directory is named after the time, because the first run has the name of the command."""
     monkeypatch.chdir(tmp_path)
     for name, value in {**install(tmp_path / "slurm"), "SLURM_JOB_ID": "77"}.items():
         monkeypatch.setenv(name, value)

@@ -136,7 +136,7 @@ def test_a_gap_between_modules_is_no_skeleton() -> None:
     links = [(module, position, position + 1) for position, module in enumerate(modules)]
     genotype = parse_genotype(f"trans_nas_bench_101_macro:{ {'skeleton': (links, [6])} }")
     assert not space.admits(genotype)
-    with pytest.raises(NasError, match="none stands before a module"):
+    with pytest.raises(NasError, match="none is on an edge before a module"):
         space.check(genotype)
 
 
