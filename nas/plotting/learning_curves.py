@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ Curve = Mapping[int, tuple[float, float]]
 
 
 def learning_curves_figure(panels: Mapping[str, Mapping[str, Curve]], name: str) -> Figure:
-    """Plot one panel per encoding and one curve per predictor, with bands of one standard deviation.
+    """Plot one panel per encoding and one curve per predictor, with bands of one standard deviation; no point for NaN.
 
     Args:
         panels: Curves by predictor, by encoding.
@@ -36,6 +37,8 @@ def learning_curves_figure(panels: Mapping[str, Mapping[str, Curve]], name: str)
             axes.fill_between(sizes, low, high, color=color, alpha=0.12, lw=0)
         axes.set_xscale("log")
         ticks = sorted({size for curve in curves.values() for size in curve})
+        if not any(math.isfinite(mean) for curve in curves.values() for mean, _ in curve.values()):
+            axes.set_xlim(ticks[0] / 2, 2 * ticks[-1])  # a logarithmic axis has no default limits without points
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("samples", fontsize=FONT, color=INK)

@@ -16,3 +16,11 @@ def test_figure_has_a_panel_per_encoding_and_a_line_per_predictor() -> None:
     assert left.lines[0].get_color() == right.lines[0].get_color() != left.lines[1].get_color()
     assert np.array(left.lines[0].get_xydata()).tolist() == [[10, 0.2], [100, 0.5]]
     assert [text.get_text() for text in left.get_xticklabels()] == ["10", "100"]
+
+
+def test_curves_without_a_correlation_are_drawn() -> None:
+    nan = float("nan")
+    figure = learning_curves_figure({"paths": {"forest": {10: (nan, nan)}}}, "tau")
+    figure.canvas.draw()
+    low, high = figure.axes[0].get_xlim()
+    assert 0 < low < 10 < high

@@ -110,10 +110,10 @@ def _points(options: argparse.Namespace) -> list[CurvePoint]:
     values = table.accuracies(options.dataset, "valid", options.epochs, "mean")
     rows = np.flatnonzero(np.isfinite(values))
     largest = max(options.sizes)
-    if min(options.sizes) < 2 or largest + options.held_out > len(rows):
+    if min(*options.sizes, options.held_out) < 2 or largest + options.held_out > len(rows):
         raise NasError(
             f"--sizes {largest} --held-out {options.held_out}: the table has {len(rows):,} accuracies. Use at least 2 "
-            "samples, and fewer of both together."
+            "of each, and fewer of both together."
         )
     encodings = options.encodings or (["paths", "one_hot"] if options.space == "nas_bench_201" else ["one_hot"])
     genotypes = [space.parse(table.architecture(int(row))) for row in rows]

@@ -59,5 +59,7 @@ def test_command_refuses_what_the_table_lacks(table: None, capsys: pytest.Captur
     assert "error: --data elsewhere: there is no table of space 'nas_bench_201'" in capsys.readouterr().err
     assert main([*ARGUMENTS, "--sizes", "60"]) == 1
     assert "error: --sizes 60 --held-out 20: the table has 70 accuracies" in capsys.readouterr().err
+    assert main([*ARGUMENTS, "--held-out", "1"]) == 1
+    assert "Use at least 2 of each" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*ARGUMENTS, "--predictors", "oracle"])
