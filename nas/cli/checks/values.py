@@ -53,11 +53,22 @@ def check_config(cfg: DictConfig) -> None:
     if "evaluation" in cfg:
         check("evaluation.runs", cfg.evaluation.runs, COUNT)
         check("ema", cfg.ema, Range(0, 1, above=True, below=True))
-    hardware = [name for name in OmegaConf.select(cfg, "budget.hw_nas_bench") or () if name != "dataset"]
-    for name in (*BUDGET, *(f"hw_nas_bench.{name}" for name in hardware)):
-        check(f"budget.{name}", OmegaConf.select(cfg, f"budget.{name}"), POSITIVE)
+    _check_budget(cfg)
     check_trainer(cfg)
     check_batch(cfg)
+
+
+def _check_budget(cfg: DictConfig) -> None:
+    """Raise NasError for limits that are not positive numbers."""
+    measured = OmegaConf.select(cfg, "budget.hw_nas_bench")
+    if measured is not None and not isinstance(measured, DictConfig):
+        raise NasError(f"budget.hw_nas_bench={measured}: it takes keys. Use budget.hw_nas_bench.pixel3_latency=NUMBER.")
+    hardware = [f"hw_nas_bench.{name}" for name in map(str, measured or ()) if name != "dataset"]
+    for name in (*BUDGET, *hardware):
+        value = OmegaConf.select(cfg, f"budget.{name}")
+        if isinstance(value, DictConfig | ListConfig):
+            raise NasError(f"budget.{name}={value}: use a number above 0.")
+        check(f"budget.{name}", value, POSITIVE)
 
 
 def _check_memory_options(cfg: DictConfig) -> None:

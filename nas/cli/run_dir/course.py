@@ -81,7 +81,7 @@ def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] =
     defaults = inspect.signature(pl.Trainer).parameters
     for key in TRAINER:
         found[f"trainer.{key}"] = plain.trainer.get(key, defaults[key].default)
-    absent = [*(key for key in NEW if found.get(key) is None), *_unused_hardware(found)]
+    absent = [*(key for key in NEW if found.get(key) is None), *_unused_hardware(found), *_unused_target(found)]
     return {key: json.loads(json.dumps(value, default=str)) for key, value in found.items() if key not in absent}
 
 
@@ -106,6 +106,12 @@ def _unused_hardware(found: Mapping[str, Any]) -> list[str]:
     objectives = found.get("method.objectives") or ()
     used = any(isinstance(found[key], int | float) for key in keys) or any("hw_nas_bench." in one for one in objectives)
     return [] if used else keys
+
+
+def _unused_target(found: Mapping[str, Any]) -> list[str]:
+    """Return the options of a cost target that is not set; earlier records do not have them."""
+    key = "method.arch_step.cost_target"
+    return [] if found.get(f"{key}.target") is not None else [one for one in found if (one + ".").startswith(f"{key}.")]
 
 
 def encode_course(cfg: DictConfig, **more: Any) -> str:

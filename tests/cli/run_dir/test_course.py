@@ -20,3 +20,14 @@ def test_memory_format_of_an_earlier_version_does_not_change_the_course() -> Non
     saved["options"]["training.other"] = 1
     with pytest.raises(NasError, match="training.other=no such option: the run of ckpt_path has 1"):
         check_course(cfg, {KEY: {"options": json.dumps(saved)}})
+
+
+def test_cost_target_that_is_not_set_does_not_change_the_course_of_an_earlier_version() -> None:
+    cfg = OmegaConf.create({"trainer": {"max_epochs": 2}, "method": {"arch_step": {"every": 1}}})
+    checkpoint = {KEY: {"options": encode_course(cfg)}}
+    for target in (None, {"target": None, "form": "multiply"}):
+        cfg.method.arch_step.cost_target = target
+        check_course(cfg, checkpoint)
+    cfg.method.arch_step.cost_target.target = 80
+    with pytest.raises(NasError, match="cost_target.target=80: the run of ckpt_path has no such option"):
+        check_course(cfg, checkpoint)
