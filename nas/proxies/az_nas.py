@@ -51,7 +51,7 @@ class Progressivity(Expressivity):
 class Trainability(Expressivity):
     """Mean over cells of 2 - s - 1 / s, with the spectral norm s of the backward pass (``block_spectra``).
 
-    It is close to 0 if gradients keep their size, and negative otherwise.
+    It is close to 0 if gradients keep their size, and negative otherwise; minus infinity with an identity as a cell.
     """
 
     name = "trainability"
@@ -104,7 +104,8 @@ def block_spectra(found: Sequence[Tensor], signs: Sequence[Tensor]) -> Tensor:
     """Return the spectral norm of the backward pass of each block, from the last to the first.
 
     It is the largest singular value of the mean over positions of u v^T. v is a random sign for each output of the
-    block, and u is its gradient in the input. Where the resolution falls, the pixels of u become channels.
+    block, and u is its gradient in the input. Where the resolution falls, the pixels of u become channels. The norm of
+    an identity, u = v, counts as infinite: its gradients keep their size, but it has nothing to train.
 
     Args:
         found: features behind the stem and each block.
@@ -114,6 +115,9 @@ def block_spectra(found: Sequence[Tensor], signs: Sequence[Tensor]) -> Tensor:
     pairs = list(zip(found[:-1], found[1:], strict=True))
     for (before, after), v in zip(reversed(pairs), signs, strict=True):
         (u,) = torch.autograd.grad(after, before, v, retain_graph=True)
+        if torch.equal(u, v):
+            norms.append(u.new_tensor(float("inf")))
+            continue
         u = F.pixel_unshuffle(u, u.shape[-1] // v.shape[-1])
         left, right = (part.transpose(0, 1).flatten(1) for part in (u, v))
         norms.append(torch.linalg.matrix_norm(left @ right.T / right.shape[1], ord=2))

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from nas.proxies.az_nas import Expressivity, Progressivity, Trainability, block_spectra, feature_entropy, trainability
+from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.proxy_tools import random_batch, small_network
 
 DOUBLE = torch.float64
@@ -43,6 +44,23 @@ def test_spectral_norm_of_a_linear_block() -> None:
         assert float(norm) == pytest.approx(scale, rel=0.1), "v v^T is close to the identity"
     assert float(trainability(torch.tensor([1.0]))) == pytest.approx(0, abs=1e-5)
     assert float(trainability(torch.tensor([2.0, 1.0]))) == pytest.approx(-0.25, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arch", "finite"),
+    [
+        ("|nor_conv_3x3~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|none~1|none~2|", False),
+        ("|none~0|+|none~0|none~1|+|skip_connect~0|nor_conv_1x1~1|skip_connect~2|", False),
+        ("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|skip_connect~1|none~2|", True),
+        ("|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|skip_connect~1|none~2|", True),
+    ],
+)
+def test_an_identity_has_the_lowest_trainability(arch: str, finite: bool) -> None:
+    """An identity keeps every gradient, which would be the best score; two of them double the gradient."""
+    space = NasBench201((3, 8, 8), 4)
+    network = space.network(space.parse(arch), channels=4, cells_per_stage=1)
+    found = Trainability()(network, random_batch(6, torch.float32), generator())
+    assert found > -10 if finite else found == -math.inf
 
 
 def test_az_nas_scores_depend_on_the_generator_and_not_on_the_images() -> None:
