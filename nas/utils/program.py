@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 INSTALLED = (Path(__file__).resolve().parents[1] / "conf").is_dir()
@@ -9,5 +10,9 @@ INSTALLED = (Path(__file__).resolve().parents[1] / "conf").is_dir()
 
 
 def program(job: str) -> str:
-    """Return the command of a job, "search" or "train"."""
-    return f"nas-{job}" if INSTALLED else f"python {job}.py"
+    """Return the command of a job, "search" or "train".
+
+    An editable installation is a checkout with the commands ``nas-search`` and ``nas-train``. They run in directories
+    without ``search.py``, so the command that runs now determines the form of the name.
+    """
+    return f"nas-{job}" if INSTALLED or Path(sys.argv[0]).stem.startswith("nas-") else f"python {job}.py"

@@ -46,6 +46,8 @@ SEARCHES = {
     "seed=-1": ["seed=-1", "whole number"],
     "seed=null": ["seed=None", "from 0 to 4294967295"],
     "method=gdas,darts": ["several values need -m", "method=[gdas,darts]"],
+    "seed=0,1": ["several values need -m"],
+    "trainer.batch_size=8": ["unknown key 'trainer.batch_size'", "'dataset.batch_size'"],
     "foo": ["'foo' is not an override", "key=value"],
     "a b=3": ["'a b' is not a key"],
     "space.ops=[a,b": ["cannot be read", "Check that its brackets"],

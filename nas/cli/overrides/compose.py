@@ -161,7 +161,8 @@ def _first_of_sweep(part: Override, sweeping: bool) -> Override:
         return part
     if not sweeping:
         key, _, value = str(part.input_line).partition("=")
-        raise NasError(f"{part.input_line}: several values need -m, one job for each. A list is {key}=[{value}].")
+        hint = "" if key == "seed" else f" A list is {key}=[{value}]."
+        raise NasError(f"{part.input_line}: several values need -m, one job for each.{hint}")
     try:
         value = lowest_value(part) or next(iter(part.sweep_string_iterator()))
     except (HydraException, TypeError, ValueError, AttributeError):
@@ -235,7 +236,7 @@ def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictCon
 
 
 def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
-    """Return the error for a key that does not exist, with the nearest of its siblings, or of all keys."""
+    """Return the error for a key that does not exist, with keys of the same last part, its siblings, or all keys."""
     parent, _, leaf = key.rpartition(".")
     group = key.partition(".")[0]
     if group in OPTIONAL_GROUPS and group not in cfg and "method" in cfg:
@@ -254,6 +255,10 @@ def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
     longer = [repr(name) for name in _keys(cfg) if name.endswith(f".{key}")][:3]
     if parent and longer:
         return NasError(f"unknown key '{key}': did you mean {' or '.join(longer)}?")
+    elsewhere = [name for name in _keys(cfg) if name.rpartition(".")[2] == leaf and not name.startswith("hydra")]
+    if isinstance(siblings, DictConfig) and parent and elsewhere:
+        near = [repr(name) for name in nearest(key, elsewhere, 3, cutoff=0.0)]
+        return NasError(f"unknown key '{key}': did you mean {' or '.join(near)}?")
     if isinstance(siblings, DictConfig) and parent:
         return unknown("key", key, [f"{parent}.{name}" for name in map(str, siblings) if not name.startswith("_")])
     names = [name for name in _keys(cfg) if not name.startswith("hydra")]

@@ -1,0 +1,21 @@
+"""Names of the commands in messages."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from nas.utils import program
+
+
+@pytest.mark.parametrize(
+    ("started", "name"),
+    [("search.py", "python train.py"), ("/env/bin/nas-search", "nas-train"), ("nas-search.exe", "nas-train")],
+)
+def test_checkout_names_the_commands_that_were_started(
+    started: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "INSTALLED", False)
+    monkeypatch.setattr(sys, "argv", [started])
+    assert program.program("train") == name
