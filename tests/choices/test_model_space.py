@@ -190,7 +190,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     ),
     "no module": (lambda: space(lambda shape, classes: 3, SHAPE, CLASSES), "returns int"),  # type: ignore[arg-type, return-value]
     "built": (lambda: space(nn.ReLU(), SHAPE, CLASSES), "built already"),
-    "missing": (lambda: ModelSpace(SHAPE, CLASSES), "space.model=None: not a class or function"),
+    "missing": (lambda: ModelSpace(SHAPE, CLASSES), "space.model is missing"),
     "no name": (lambda: space("Net", SHAPE, CLASSES), "not a dotted name"),
     "no package": (lambda: space("my_missing.models:Net", SHAPE, CLASSES), "No module named 'my_missing'"),
     "no class": (lambda: space("tests.support.choice_models:Nat", SHAPE, CLASSES), "has no attribute 'Nat'"),

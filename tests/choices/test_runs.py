@@ -94,9 +94,9 @@ def test_methods_search_models(method: str, tmp_path: Path) -> None:
     ("arguments", "expected"),
     [
         (("method=pc_darts",), f"the options of space.model={NET} are modules of their own"),
-        (("method=darts", "space.model=null"), "space.model=None: not a class or function"),
+        (("method=darts", "space.model=null"), "space.model is missing"),
         (("method=darts", "space.options={depth: 3}"), "unexpected keyword argument 'depth'"),
-        (("method=te_nas",), "space=choices"),
+        (("method=te_nas",), "method=te_nas need thin networks of cells"),
         (("method=p_darts",), "method.edge=DroppedSkip: the options of"),
     ],
 )
