@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from nas.architecture.cell import Genotype
@@ -150,5 +151,9 @@ def plot_curves(bands: Mapping[str, Band], evaluator: Evaluator) -> Figure:
         axes.set_ylabel(textwrap.fill(label, LABEL_WIDTH))
         if name != "value" and (band.mean > 0).all():
             axes.set_yscale("log")
+            low, high = axes.get_ylim()
+            plain = StrMethodFormatter("{x:g}")  # 0.6 instead of 6 x 10^-1
+            axes.yaxis.set_major_formatter(plain)
+            axes.yaxis.set_minor_formatter(plain if high < 10 * low else NullFormatter())
         axes.grid(alpha=0.3)
     return figure

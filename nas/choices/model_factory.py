@@ -31,7 +31,9 @@ class ModelFactory:
 
     def __init__(self, model: Model | None, options: Mapping[str, Any] | None = None) -> None:
         build = _import(model) if isinstance(model, str) else model
-        if build is None or not callable(build):
+        if build is None:
+            raise NasError(f"space.model is missing. {_EXAMPLE}")
+        if not callable(build):
             raise NasError(f"space.model={build}: not a class or function. {_EXAMPLE}")
         if isinstance(build, nn.Module):
             raise NasError(

@@ -74,12 +74,17 @@ def _deferred(error: Exception, single: Sequence[Override]) -> Mapping[str, str]
         line = str(part.input_line)
         value = line.partition("=")[2]
         if part.key_or_group == key and value and not part.is_delete() and not part.is_hydra_override():
-            found[line] = f"{part.get_key_element()}=choice({value})"
-    try:
-        parse(list(found.values()))
-    except NasError:  # a value that cannot be in a list
-        return {}
+            found[line] = _one_value(part.get_key_element(), value)
     return found
+
+
+def _one_value(key: str, value: str) -> str:
+    """Return a dimension with one value. ``choice`` does not accept null, which is added to the sweep instead."""
+    try:
+        parse([f"{key}=choice({value})"])
+    except NasError:
+        return f"++{key.lstrip('+')}={value}"
+    return f"{key}=choice({value})"
 
 
 def _grid(cfg: DictConfig, arguments: Sequence[str]) -> list[str]:

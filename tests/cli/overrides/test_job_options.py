@@ -43,6 +43,10 @@ def deferred(*arguments: str) -> list[str]:
             ["method.budget=choice({queries:3,seconds:null})"],
         ),
         (["hparams_search=nas_bench_201_study", "executor=serial"], ["executor=choice(serial)"]),
+        (
+            [METHODS, "evaluator=zero_cost", "proxy=naswot", "method.budget.seconds=null"],
+            ["evaluator=choice(zero_cost)", "proxy=choice(naswot)", "++method.budget.seconds=null"],
+        ),
         ([METHODS, "++method.repetitions=5", "~callbacks.cell_plots", "epochs=2"], []),
         (["method=random_search", "method.repetitions=5", "seed=0,1"], []),
     ],
