@@ -93,7 +93,7 @@ class Query(NamedTuple):
 
 
 class AskTellLoop:
-    """Ask-and-tell loop of a strategy.
+    """Evaluation loop of a black-box strategy with the methods ``ask`` and ``tell``.
 
     Several genotypes may be evaluated at the same time: ``ask`` returns them, and ``tell`` takes their results in any
     order. ``step`` does both for one genotype.
