@@ -14,13 +14,17 @@ from typing import Any, get_type_hints
 import pytest
 
 from tests.support import option_tools as see
+from tests.support.black_box_options import BLACK_BOX
 from tests.support.compose_tools import CONF, ROOT
 from tests.support.data_options import DATA_SETS, folder_options
 from tests.support.folder_tools import image_folder
 from tests.support.option_reasons import ELSEWHERE, GIVEN, NO_DIFFERENCE
-from tests.support.part_options import PARTS
+from tests.support.proxy_options import PROXIES
+from tests.support.relaxation_options import RELAXATIONS
+from tests.support.space_options import SPACES
+from tests.support.training_options import TRAINING
 
-TABLE = DATA_SETS | PARTS
+TABLE = DATA_SETS | RELAXATIONS | TRAINING | PROXIES | BLACK_BOX | SPACES
 TARGETS = sorted({t for p in CONF.rglob("*.yaml") for t in re.findall(r"_target_: (nas\.[\w.]+)", p.read_text())})
 CASES = [(target, number) for target, variants in TABLE.items() for number in range(len(variants))]
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas.architecture.cell import Architecture
 from nas.architecture.masks import Masks
 from nas.deploy.published_weights import load_published_weights
 from nas.nn.edges.binary_gates import BinaryGates
@@ -60,60 +61,72 @@ def shortcut_gradients(network: Network) -> list[Tensor]:
     return found
 
 
-@pytest.mark.parametrize("name", golden_names("mobile_proxyless"))
-def test_gates_match_the_authors(golden: Callable[[str], Golden], name: str) -> None:
-    stored = golden(name)
-    compare, given = Comparison(stored), stored.entry["constructor"]
-    x, y = stored.tensor("x"), stored.tensor("y")
-    space = MobileNetV2Space(
-        tuple(x.shape[1:]),  # type: ignore[arg-type]
+def space_of(stored: Golden) -> MobileNetV2Space:
+    """Return the stored space."""
+    given = stored.entry["constructor"]
+    return MobileNetV2Space(
+        tuple(stored.tensor("x").shape[1:]),  # type: ignore[arg-type]
         given["classes"],
         *(OPS, given["widths"], given["cells"], given["strides"]),
         norm_eps=1e-3,
     )
+
+
+def supernet(space: MobileNetV2Space, stored: Golden) -> Network:
+    """Return the supernet with the stored weights."""
+    network = space.supernet(BinaryGates)
+    load_published_weights(network, stored.state())
+    return network.train()
+
+
+def path(space: MobileNetV2Space, ops: Tensor) -> Architecture:
+    """Return the architecture with one op per layer."""
+    return space.encode(chain_from_ops(space.notation, [OPS[int(op)] for op in ops]))
+
+
+def check_gates(compare: Comparison, space: MobileNetV2Space, other: Tensor | None) -> None:
+    """Compare the gradients of the gates and of alpha of one mode: all paths, or the active and one other path."""
+    stored, case, masks = compare.golden, "full" if other is None else "two", Masks(space.cells)
+    network = supernet(space, stored)
+    relaxation = Sampled(space, stored.tensor("alpha"), stored.tensor("active"), other)
+    gates = relaxation.sample(masks)[CHAIN]
+    gates.op.retain_grad()
+    shortcuts = shortcut_gradients(network)
+    logits = network(stored.tensor("x"), {CHAIN: gates})
+    loss = F.cross_entropy(logits, stored.tensor("y"))
+    loss.backward()
+    compare.equal(f"{case}/logits", logits)
+    compare.equal(f"{case}/loss", loss)
+    grad, parameter = gates.op.grad, relaxation.alpha[CHAIN]
+    assert grad is not None and parameter.grad is not None and gates.measured is not None
+    skips = masks.table(CHAIN)[:, OPS.index(SKIP)]
+    theirs = grad - (torch.stack(shortcuts[::-1]) * skips)[:, None] * torch.tensor(gates.measured)
+    compare.equal(f"{case}/grad_gate", theirs * torch.tensor(gates.measured))
+    compare.equal(f"{case}/grad_alpha", parameter.grad)
+    compare.equal(f"{case}/has_alpha_grad", np.array([int(any(row)) for row in gates.measured]))
+    if other is not None:
+        parameter.data -= stored.entry["constructor"]["step"] * parameter.grad
+        relaxation.finish_step(masks)
+        compare.equal("two/alpha_after_sgd_and_rescale", parameter)
+
+
+@pytest.mark.parametrize("name", golden_names("mobile_proxyless"))
+def test_gates_match_the_authors(golden: Callable[[str], Golden], name: str) -> None:
+    stored = golden(name)
+    compare, space, x = Comparison(stored), space_of(stored), stored.tensor("x")
     assert [len(space.cells[CHAIN].choices(e)) for e in range(len(space.layers))] == stored.arrays["n_choices"].tolist()
-    masks, active, alpha = Masks(space.cells), stored.tensor("active"), stored.tensor("alpha")
-
-    def loaded() -> Network:
-        network = space.supernet(BinaryGates)
-        load_published_weights(network, stored.state())
-        return network.train()
-
-    network = loaded()
-    arch = space.encode(chain_from_ops(space.notation, [OPS[int(op)] for op in active]))
-    logits = network(x, arch)
-    loss = Classification(label_smoothing=0.1).loss(logits, y)
+    network = supernet(space, stored)
+    logits = network(x, path(space, stored.tensor("active")))
+    loss = Classification(label_smoothing=0.1).loss(logits, stored.tensor("y"))
     loss.backward()
     compare.equal("single/logits", logits)
     compare.equal("single/loss", loss)
     compare.equal("single/grad_stem", network.get_parameter("conv_stem.weight").grad)
     compare.gradients(network, "single/")
-    index = alpha.masked_fill(~masks.table(CHAIN), -torch.inf).argmax(dim=-1)
+    index = stored.tensor("alpha").masked_fill(~Masks(space.cells).table(CHAIN), -torch.inf).argmax(dim=-1)
     compare.equal("chosen/index", index)
-    best = space.encode(chain_from_ops(space.notation, [OPS[int(op)] for op in index]))
     with torch.no_grad():
-        compare.equal("chosen/eval_logits", network.eval()(x, best))
-
-    for case, other in (("full", None), ("two", stored.tensor("inactive"))):
-        network = loaded()
-        relaxation = Sampled(space, alpha, active, other)
-        gates = relaxation.sample(masks)[CHAIN]
-        gates.op.retain_grad()
-        shortcuts = shortcut_gradients(network)
-        logits = network(x, {CHAIN: gates})
-        loss = F.cross_entropy(logits, y)
-        loss.backward()
-        compare.equal(f"{case}/logits", logits)
-        compare.equal(f"{case}/loss", loss)
-        grad, parameter = gates.op.grad, relaxation.alpha[CHAIN]
-        assert grad is not None and parameter.grad is not None and gates.measured is not None
-        skips = masks.table(CHAIN)[:, OPS.index(SKIP)]
-        theirs = grad - (torch.stack(shortcuts[::-1]) * skips)[:, None] * torch.tensor(gates.measured)
-        compare.equal(f"{case}/grad_gate", theirs * torch.tensor(gates.measured))
-        compare.equal(f"{case}/grad_alpha", parameter.grad)
-        compare.equal(f"{case}/has_alpha_grad", np.array([int(any(row)) for row in gates.measured]))
-        if other is not None:
-            parameter.data -= given["step"] * parameter.grad
-            relaxation.finish_step(masks)
-            compare.equal("two/alpha_after_sgd_and_rescale", parameter)
+        compare.equal("chosen/eval_logits", network.eval()(x, path(space, index)))
+    for other in (None, stored.tensor("inactive")):
+        check_gates(compare, space, other)
     compare.finish()

@@ -15,7 +15,7 @@ from nas.data.svhn import Svhn
 from nas.data.synthetic import Synthetic
 from nas.data.text.files import PennTreebank, WikiText2
 from nas.data.text.synthetic import SyntheticText
-from tests.support import option_tools as see
+from tests.support import data_option_tools as see
 from tests.support.folder_tools import small_folder
 from tests.support.option_tools import Options
 

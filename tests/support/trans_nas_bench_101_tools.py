@@ -22,6 +22,8 @@ METRICS: Mapping[str, tuple[str, ...]] = {
 EPOCHS = {"class_object": 3, "room_layout": 2, "segmentsemantic": 2}
 INFO = ("inference_time", "encoder_params", "model_params", "model_FLOPs", "encoder_FLOPs")
 SPLITS = ("train", "valid", "test")
+SOURCE = "transnas-bench_v10141024.pth"
+MICRO, MACRO = "trans_nas_bench_101_micro", "trans_nas_bench_101_macro"
 Curve = Callable[[str, str, str], list[float]]
 """Maps architecture, task and metric to the values after each epoch."""
 
@@ -30,6 +32,11 @@ def micro_names() -> list[str]:
     """Return the strings of all cells."""
     digits = map("".join, itertools.product("0123", repeat=6))
     return [f"64-41414-{d[0]}_{d[1:3]}_{d[3:]}" for d in digits]
+
+
+NAMES = random.Random(7).sample(micro_names(), 12)
+"""A sample of the cells."""
+SKELETONS = ["64-4111-basic", "64-2311-basic", "64-443311-basic"]
 
 
 def macro_names() -> list[str]:

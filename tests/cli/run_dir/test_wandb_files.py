@@ -18,7 +18,7 @@ import pytest
 from nas.cli.dashboard_command.definition import SECTIONS
 from nas.cli.run_dir.layout import WANDB_RECORD
 from tests.support.compose_tools import script, succeeded, tiny
-from tests.support.wandb_tools import offline_run, offline_runs
+from tests.support.wandb_tools import OfflineRun, offline_run, offline_runs
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +84,19 @@ def test_jobs_of_a_sweep_are_recorded_without_a_connection(tmp_path: Path, serve
     assert bad.artifacts == []
 
 
+def check_axes(run: OfflineRun) -> None:
+    """Check that each metric of a run has the axis of its name, and each row of metrics a value on both axes."""
+    logged = {name.partition(".")[0] for row in run.rows for name in row if not name.startswith("_")}
+    logged -= {"epoch", "trainer/global_step", "genotypes"}
+    within = {"time/step_ms", "memory/used_gb", *(name for name in logged if name.startswith("step/"))}
+    assert {name: run.axes[name] for name in logged} == {
+        name: "trainer/global_step" if name in within else "epoch" for name in logged
+    }
+    assert all({"epoch", "trainer/global_step"} <= row.keys() for row in run.rows if "genotypes.path" not in row)
+    steps = [row["trainer/global_step"] for row in run.rows if "step/train_loss" in row]
+    assert steps == list(range(len(steps))) and len(steps) > 1
+
+
 def test_search_and_training_have_axes_lineage_and_names(tmp_path: Path) -> None:
     searched, trained = tmp_path / "searched", tmp_path / "trained"
     search = [*SMALL, "callbacks=curvature", "callbacks.curvature.every=1", *EACH, f"hydra.run.dir={searched}"]
@@ -92,15 +105,7 @@ def test_search_and_training_have_axes_lineage_and_names(tmp_path: Path) -> None
     printed = succeeded(script("train", *train, cwd=tmp_path))
     first, second = offline_run(searched), offline_run(trained)
     for run in (first, second):
-        logged = {name.partition(".")[0] for row in run.rows for name in row if not name.startswith("_")}
-        logged -= {"epoch", "trainer/global_step", "genotypes"}
-        within = {"time/step_ms", "memory/used_gb", *(name for name in logged if name.startswith("step/"))}
-        assert {name: run.axes[name] for name in logged} == {
-            name: "trainer/global_step" if name in within else "epoch" for name in logged
-        }
-        assert all({"epoch", "trainer/global_step"} <= row.keys() for row in run.rows if "genotypes.path" not in row)
-        steps = [row["trainer/global_step"] for row in run.rows if "step/train_loss" in row]
-        assert steps == list(range(len(steps))) and len(steps) > 1
+        check_axes(run)
     halves = {f"{half}_{value}" for half in ("train", "arch") for value in ("loss", "accuracy")}
     assert {f"step/{name}" for name in (*halves, "weights_lr", "arch_lr")} <= first.logged.keys()
     ops = {f"ops/{op}" for op in ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")}
