@@ -67,7 +67,12 @@ class Svhn(ImageData):
                 continue
             if not self.download:
                 raise self._missing(file, "dataset.download=false")
-            download_file(file, self.root)
+            try:
+                download_file(file, self.root)
+            except NasError as error:
+                path, url = self._path(file).absolute(), file.urls[0]
+                fix = f"Put it there from {url}, or set paths.data to the directory of svhn/."
+                raise NasError(f"{path}: missing, and {str(error).rstrip('.')}. {fix}") from error
 
     def load(self) -> Splits:
         """Read all files after verifying their md5 sums."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.utils.atomic_write import publish
+from nas.utils.created_directory import created_directory
 from nas.utils.errors import NasError
 from nas.utils.remote_file import RemoteFile, reason_of, request_for
 
@@ -35,8 +36,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 def download(file: RemoteFile, root: Path, report: Report = lambda done, total: None) -> bool:
     """Download a file into ``root`` and verify it.
 
-    A partial download stays in ``NAME.part``, and the next call resumes it. Of several processes one downloads and the
-    others wait for it.
+    A partial download stays in ``NAME.part``, and the next call resumes it. If nothing was downloaded, nothing stays,
+    not even a new directory. Of several processes one downloads and the others wait for it.
 
     Returns:
         False if the file existed already.
@@ -49,10 +50,8 @@ def download(file: RemoteFile, root: Path, report: Report = lambda done, total: 
     try:
         if destination.exists():
             return _check_existing(file, destination)
-        destination.parent.mkdir(parents=True, exist_ok=True)
         with _locked(part) as stream:
             if destination.exists():  # another process was faster
-                _discard_empty(part)
                 return _check_existing(file, destination)
             _Download(file, part, stream, report).run()
             if not publish(part, destination):
@@ -98,7 +97,6 @@ class _Download:
             resume = f" {_megabytes(kept)} are kept in {self.part.name}. Run the same command again to resume."
         else:
             resume = ""
-            self.part.unlink()
         raise NasError(f"{self.file.name}: the download failed ({'; '.join(problems)}).{resume}")
 
     def _fetch(self, url: str) -> str | None:
@@ -173,9 +171,15 @@ class _Download:
 
 @contextlib.contextmanager
 def _locked(part: Path) -> Iterator[RawIOBase]:
-    """Open the ``.part`` file at its end; wait until no other process has it."""
+    """Open the ``.part`` file at its end, in a directory that may be new; wait until no other process has the file."""
     while True:
-        with part.open("ab", buffering=0) as stream:
+        with created_directory(part.parent), contextlib.ExitStack() as stack:
+            try:
+                stream = stack.enter_context(part.open("ab", buffering=0))
+            except FileNotFoundError:
+                if part.parent.is_dir():
+                    raise
+                continue  # another process, whose download failed, has removed its new directory
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -187,7 +191,10 @@ def _locked(part: Path) -> Iterator[RawIOBase]:
             destination = part.with_name(part.name.removesuffix(".part"))
             if not _is_open_file(part, stream) and not destination.exists():
                 continue  # the other process has deleted the file that this one opened
-            yield stream
+            try:
+                yield stream
+            finally:
+                _discard_empty(part)
             return
 
 

@@ -129,6 +129,44 @@ def test_download_names_unreachable_addresses(url: str, tmp_path: Path) -> None:
     assert url in message_of(caught) and names_in(tmp_path) == set()
 
 
+@pytest.mark.parametrize("name", ["gone", "wrong", "closed"])
+def test_download_leaves_no_new_directory_without_content(name: str, site: Site, tmp_path: Path) -> None:
+    site.files["wrong"] = b"wrong"
+    file = site.file(name, CONTENT)
+    if name == "closed":
+        file = RemoteFile(name, ("http://127.0.0.1:9/closed",), "0")
+    with pytest.raises(NasError):
+        download(file, tmp_path / "mistyped" / "data")
+    assert names_in(tmp_path) == set()
+
+
+def test_download_leaves_no_new_directory_after_an_interrupt(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: Any, url: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module._Download, "_receive", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        download(site.file("data"), tmp_path / "mistyped" / "data")
+    assert names_in(tmp_path) == set()
+
+
+def test_download_creates_its_directory_again(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, opened = tmp_path / "new", Path.open
+
+    def remove_first(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self.name == "data.part" and not removed:
+            removed.append(self.parent)
+            self.parent.rmdir()
+        return opened(self, *arguments, **options)
+
+    removed: list[Path] = []
+    monkeypatch.setattr(Path, "open", remove_first)
+    assert download(site.file("data"), root) and removed == [root]
+    assert names_in(root) == {"data"}
+
+
 def test_download_keeps_other_files(site: Site, tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"mine")
     with pytest.raises(NasError, match=r"data: exists, but is not the published file \(sha256 .*\). Move it away"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from nas.cli.run_dir.layout import (
     run_directory,
     seed_directory,
 )
+from nas.utils.created_directory import created_directory
 from nas.utils.errors import NasError
 
 PROBE = 1 << 16  # bytes: more than Hydra writes at the start of a run
@@ -110,7 +111,7 @@ def check_directories(directories: Directories, ckpt_path: str | None) -> None:
         _check_name(directory, option)
         check_not_in_use(directory, option)
         if (directory / "summary.json").exists():
-            raise NasError(f"{option}: {directory} holds a finished run (summary.json). Choose another one.")
+            raise NasError(f"{option}: {directory} holds a finished run (summary.json). Choose another directory.")
         run = _enclosing_run(directory)
         if run is not None:
             check_not_in_use(run, option)
@@ -128,11 +129,11 @@ def check_sweep_directory(directory: Path) -> None:
     _check_name(directory, option)
     check_not_in_use(directory, option)
     if holds_run(directory):
-        raise NasError(f"{option}: {directory} holds a run. Choose another one.")
+        raise NasError(f"{option}: {directory} holds a run. Choose another directory.")
     taken = [path for path in sorted(directory.glob("*")) if path.is_dir() and holds_run(path)]
     if taken or (directory / SWEEP_FILE).exists():
         name = taken[0].name if taken else SWEEP_FILE
-        raise NasError(f"{option}: {directory} holds the jobs of another sweep ({name}). Choose another one.")
+        raise NasError(f"{option}: {directory} holds the jobs of another sweep ({name}). Choose another directory.")
     check_writable(directory, option)
 
 
@@ -158,9 +159,9 @@ def _is_resumed(directory: Path, given: str | None, option: str) -> bool:
 
 def _taken(directory: Path, option: str, inside: Path | None) -> NasError:
     if inside is not None:
-        return NasError(f"{option}: {directory} is a folder of the run {inside}. Choose another one.")
+        return NasError(f"{option}: {directory} is a folder of the run {inside}. Choose another directory.")
     if last_checkpoint(directory) is None and not holds_ranking(directory) and not holds_repetitions(directory):
-        return NasError(f"{option}: {directory} holds the files of another run. Choose another one.")
+        return NasError(f"{option}: {directory} holds the files of another run. Choose another directory.")
     return NasError(
         f"{option}: {directory} holds an interrupted run. Resume it by ckpt_path={directory}, or choose another "
         "directory."
@@ -182,14 +183,8 @@ def _check_name(directory: Path, option: str) -> None:
 
 def check_writable(directory: Path, option: str) -> None:
     """Raise NasError if the directory cannot be written; the probe removes all that it has created."""
-    absent = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory) as file:
+        with created_directory(directory), tempfile.TemporaryFile(dir=directory) as file:
             file.write(b"\0" * PROBE)
     except OSError as error:
-        raise NasError(f"{option}: cannot write to {directory} ({error.strerror}). Choose another one.") from None
-    finally:
-        for path in absent:
-            with suppress(OSError):  # not created, or another run has written there by now
-                path.rmdir()
+        raise NasError(f"{option}: cannot write to {directory} ({error.strerror}). Choose another directory.") from None

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from nas.cli.data_command.catalog import CATALOG, DriveFile, Entry
 from nas.cli.data_command.status import DAMAGED, readable, status_of
 from nas.utils.atomic_write import publish
+from nas.utils.created_directory import created_directory
 from nas.utils.download import Report, download
 from nas.utils.errors import NasError, one_line, unknown
 
@@ -98,12 +99,12 @@ def _download_from_drive(name: str, drive: DriveFile, release: Path, table: Path
         ) from None
     part = release.with_name(f"{release.name}.part")
     try:
-        release.parent.mkdir(parents=True, exist_ok=True)
-        gdown.download(id=drive.identifier, output=str(part), resume=True, quiet=not sys.stderr.isatty())
-        if not part.is_file():
-            raise OSError("Google Drive sent no file")
-        if not publish(part, release):
-            raise OSError(f"{release} appeared during the download")
+        with created_directory(release.parent):
+            gdown.download(id=drive.identifier, output=str(part), resume=True, quiet=not sys.stderr.isatty())
+            if not part.is_file():
+                raise OSError("Google Drive sent no file")
+            if not publish(part, release):
+                raise OSError(f"{release} appeared during the download")
     except Exception as error:  # gdown raises exceptions of its own and of requests
         raise NasError(
             f"data get {name}: the download of {drive.url} failed ({one_line(error)[:300]}). Run the same command "

@@ -20,6 +20,7 @@ from nas.deploy.export import SUFFIXES, Format, check_export_packages, export_ne
 from nas.deploy.load import TrainedNetwork
 from nas.spaces.registry import space_of
 from nas.utils.atomic_write import write_atomically
+from nas.utils.created_directory import created_directory
 from nas.utils.errors import NasError, unknown
 
 COMPARED_IMAGES = 16
@@ -48,8 +49,8 @@ def run(cfg: DictConfig) -> None:
     batches, missing = _batches(network, data, cfg.seed)
     content = export_network(network, form)
     differences = verify_export(network, form, content, batches)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, content)
+    with created_directory(file.parent):
+        write_atomically(file, content)
     model = resolved.model
     space = space_of(model.genotype, model.shape, model.classes)
     values: dict[str, Any] = {

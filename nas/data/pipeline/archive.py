@@ -59,7 +59,8 @@ class Archive:
         files = f"{missing[0]} and {len(missing) - 1} other files" if len(missing) > 1 else "".join(missing)
         return NasError(
             f"{(root / self.folder).absolute()}: missing {files}, and {reason}. "
-            f"Put {self.file} (md5 {self.md5}) from {self.url} into {root.absolute()}."
+            f"Put {self.file} (md5 {self.md5}) from {self.url} into {root.absolute()}, or set paths.data to the "
+            f"directory of {self.folder}."
         )
 
     def prepare(self, root: Path, download: bool) -> None:
