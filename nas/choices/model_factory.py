@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from nas.spaces.base import Shape
 from nas.utils.errors import NasError, one_line
+from nas.utils.import_name import import_name
 from nas.utils.own_parts import target_of
 
 Model = str | Callable[..., nn.Module]
@@ -30,7 +30,7 @@ class ModelFactory:
     """
 
     def __init__(self, model: Model | None, options: Mapping[str, Any] | None = None) -> None:
-        build = _import(model) if isinstance(model, str) else model
+        build = import_name(f"space.model={model}", model) if isinstance(model, str) else model
         if build is None:
             raise NasError(f"space.model is missing. {_EXAMPLE}")
         if not callable(build):
@@ -63,20 +63,3 @@ class ModelFactory:
         if not isinstance(model, nn.Module):
             raise NasError(f"{self.owner}: returns {type(model).__name__}. Return a torch.nn.Module.")
         return model
-
-
-def _import(name: str) -> Any:
-    """Return the object of ``package.module:Name`` or ``package.module.Name``."""
-    module, _, attribute = name.rpartition(":") if ":" in name else name.rpartition(".")
-    if not module or not attribute:
-        raise NasError(f"space.model={name}: not a dotted name. {_EXAMPLE}")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # whatever the code of the user raises
-        raise NasError(
-            f"space.model={name}: cannot be imported ({type(error).__name__}: {one_line(error)[:300]}). Install its "
-            "package, or add its folder to PYTHONPATH."
-        ) from error
-    return found

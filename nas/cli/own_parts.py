@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pydoc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +15,8 @@ from nas.spaces.base import Shape, Space
 from nas.spaces.choices_notation import NOTATION as CHOICES
 from nas.spaces.own_spaces import OWN_SPACES, own_space, split_parts
 from nas.spaces.registry import SPACES
-from nas.utils.errors import NasError, one_line
+from nas.utils.errors import NasError
+from nas.utils.import_name import import_name
 from nas.utils.own_parts import OwnPart, target_of
 
 KEY = "own_parts"
@@ -47,11 +47,12 @@ def own_parts_in_use(cfg: DictConfig) -> Iterator[None]:
         yield
 
 
-def named_parts(given: Any) -> list[tuple[str, Any]]:
+def named_parts(given: Any, key: str = KEY) -> list[tuple[str, Any]]:
     """Return name and class, function or ``partial`` of each own part.
 
     Args:
         given: a list of dotted names, or a mapping of names to dotted names or to nodes with a ``_target_``.
+        key: option that names them, for messages.
 
     Raises:
         NasError: if a part cannot be imported.
@@ -59,9 +60,9 @@ def named_parts(given: Any) -> list[tuple[str, Any]]:
     if given is None:
         return []
     if not isinstance(given, ListConfig | DictConfig | dict):
-        raise NasError(f"{KEY}={given}: give a list of dotted names, as in {KEY}=[my_package.ops.MyOp].")
+        raise NasError(f"{key}={given}: is not a list. Write dotted names, as in {key}=[my_package.ops.MyOp].")
     entries: dict[str, Any] = {str(part): part for part in given} if isinstance(given, ListConfig) else dict(given)
-    return [(name.rpartition(".")[2], _build(f"{KEY}.{name}", part)) for name, part in entries.items()]
+    return [(name.rpartition(".")[2], _build(f"{key}.{name}", part)) for name, part in entries.items()]
 
 
 def _entries(key: str, ops: Any) -> list[tuple[str, Any]]:
@@ -84,18 +85,13 @@ def _build(key: str, part: Any) -> Any:
         return instantiate(part, _convert_="all")
     if not isinstance(part, str) or "." not in part:
         raise NasError(f"{key}: {part} is not a dotted name. Write PACKAGE.MODULE.CLASS.")
-    try:
-        found = pydoc.locate(part)
-    except pydoc.ErrorDuringImport as error:
-        raise NasError(f"{key}: cannot import {part} ({one_line(error)}).") from error
-    if found is None:
-        raise NasError(f"{key}: {part} does not exist. Install its package, or add its folder to PYTHONPATH.")
-    return found
+    return import_name(key, part)
 
 
 def _space_of(options: DictConfig) -> list[OwnPart]:
     """Return the space of a configuration if its class is the user's own and has a notation of its own."""
-    kind = pydoc.locate(str(options.get("_target_")))
+    target = options.get("_target_")
+    kind = None if target is None else import_name(f"space._target_={target}", str(target))
     if not (isinstance(kind, type) and issubclass(kind, Space)) or getattr(kind, "notation", None) in SPACES:
         return []
 

@@ -74,7 +74,7 @@ def test_resume_repeats_the_dotted_name(searched: Path, tmp_path: Path) -> None:
     directory = unfinished(searched, tmp_path / "run")
     sys.modules.pop(MODULE, None)
     refused = run("search", f"ckpt_path={directory}")
-    refused.refused("space.ops=", "a run does not name code to import", "Give this option on the command line")
+    refused.refused("space.ops=", "a run does not name code to import", "Set the option on the command line")
     assert MODULE not in sys.modules
     run("search", f"ckpt_path={directory}", f"space.ops=[none,{OP}]").succeeded()
     assert json.loads((directory / "summary.json").read_text())["epochs"] == 2
@@ -115,9 +115,10 @@ def test_training_finds_the_op_in_the_file_of_the_space(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (3, "own_parts=3: give a list of dotted names"),
+        (3, "own_parts=3: is not a list. Write dotted names"),
         (["Op"], "own_parts.Op: Op is not a dotted name"),
-        (["no_such_module.Op"], "no_such_module.Op does not exist.*PYTHONPATH"),
+        (["no_such_module.Op"], "own_parts.no_such_module.Op: there is no module 'no_such_module'.*PYTHONPATH"),
+        ([f"{MODULE}.Bottlenek"], f"module '{MODULE}' has no 'Bottlenek'. Did you mean 'Bottleneck'?"),
         ({"a": {"_target_": OP}}, "own_parts.a: needs a _target_ and _partial_: true"),
         ({"skip_connect": OP}, f"{OP} has the name of the built-in op 'skip_connect'"),
         (["math.pi"], "own_parts: pi is a float"),
@@ -132,7 +133,7 @@ def test_missing_op_of_a_search_is_one_line(tmp_path: Path) -> None:
     fixed = (*TINY, "space=nas_bench_201", f"space.ops=[none,{OP}]", f"hydra.run.dir={tmp_path}/fixed")
     run("search", *fixed).refused("space.ops: the ops of space=nas_bench_201 are fixed. Use space=darts, or a space of")
     run("search", *SMALL, "space.ops=[none,no_such_module.Op]", f"hydra.run.dir={tmp_path}/run").refused(
-        "space.ops.no_such_module.Op: no_such_module.Op does not exist", "PYTHONPATH"
+        "space.ops.no_such_module.Op: there is no module 'no_such_module'", "PYTHONPATH"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pydoc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.overrides.parse import key_of, value_of
 from nas.utils.errors import NasError
+from nas.utils.import_name import import_name
 
 PUBLISHED = ("experiment", "protocol")
 """Groups whose files choose a data set and set some of its options."""
@@ -89,7 +89,7 @@ def _fits_any(name: str, value: Any, cfg: DictConfig, own: DictConfig) -> bool:
     if name not in IN_PIXELS:
         return False
     here, there = cfg.dataset.get("_target_"), own.dataset.get("_target_")
-    sizes = [getattr(pydoc.locate(str(target)), "shape", None) for target in (here, there)]
+    sizes = [getattr(import_name(f"dataset._target_={target}", str(target)), "shape", None) for target in (here, there)]
     return here == there or (sizes[0] is not None and sizes[0] == sizes[1])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import pydoc
 import re
 import types
 import typing
@@ -17,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from nas.cli.checks.foreign_ranges import foreign_ranges
 from nas.cli.overrides.renamed import renamed
 from nas.cli.overrides.value_type import AUTO, AUTOMATIC
-from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.errors import NasError, unknown
+from nas.utils.import_name import import_name
 from nas.utils.ranges import check, ranges_of
 
 if TYPE_CHECKING:  # other mistakes are reported before torch is imported
@@ -31,12 +31,7 @@ ELSEWHERE = ("method.epochs", "method.requires", "ranking.report", "method.warmu
 def check_options(cfg: DictConfig) -> None:
     """Raise NasError for an option that its target does not accept, or a value outside its type or range."""
     for key, node in _targets(OmegaConf.to_container(cfg, resolve=False), ""):
-        try:
-            target: Any = pydoc.locate(node["_target_"])
-        except pydoc.ErrorDuringImport as error:
-            raise NasError(f"{key}._target_: cannot import {node['_target_']} ({one_line(error)}).") from error
-        if target is None:
-            raise NasError(f"{key}._target_: {node['_target_']} does not exist.")
+        target: Any = import_name(f"{key}._target_={node['_target_']}", node["_target_"])
         given = {name: value for name, value in node.items() if not name.startswith("_")}
         given = {name: value for name, value in given.items() if not _is_elsewhere(f"{key}.{name}", value)}
         check_arguments(key, target, given)
