@@ -81,7 +81,7 @@ def _no_module(key: str, name: str) -> NasError:
 def _no_member(key: str, owner: Any, path: str, name: str) -> NasError:
     public = [other for other in dir(owner) if not other.startswith("_")]
     modules = _modules(owner) if hasattr(owner, "__path__") else []
-    near = nearest(name, [*public, *modules], 2, _SIMILAR)
+    near = nearest(name, sorted({*public, *modules}), 2, _SIMILAR)
     own = [other for other in public if getattr(getattr(owner, other), "__module__", None) == path]
     fix = "Correct the name."
     if near:

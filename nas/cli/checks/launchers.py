@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from nas.utils.errors import NasError
+from nas.utils.import_name import import_name
 
 _SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
 
@@ -48,6 +48,9 @@ def launcher_properties(cfg: DictConfig) -> LauncherProperties:
 
     Args:
         cfg: the whole configuration, Hydra's part included.
+
+    Raises:
+        NasError: if the class of another launcher cannot be imported.
     """
     target = str(cfg.hydra.launcher._target_)
     known = KNOWN.get(target, LauncherProperties())
@@ -61,11 +64,9 @@ def launcher_properties(cfg: DictConfig) -> LauncherProperties:
     return LauncherProperties(*(value(name) for name in LauncherProperties.__dataclass_fields__))
 
 
-def _class_of(target: str) -> type | None:
-    try:
-        return get_class(target)
-    except Exception:  # Hydra reports a launcher that cannot be imported
-        return None
+def _class_of(target: str) -> Any:
+    """Return the class of a launcher. Raises NasError if it cannot be imported."""
+    return import_name(f"hydra.launcher._target_={target}", target)
 
 
 def check_tasks(cfg: DictConfig, properties: LauncherProperties, devices: int | None, machines: int) -> None:

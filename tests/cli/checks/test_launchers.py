@@ -10,6 +10,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from nas.cli.checks.launchers import KNOWN, LauncherProperties, launcher_properties
+from nas.utils.errors import NasError
 
 
 class Foreign(Launcher):
@@ -33,7 +34,9 @@ def properties(target: str, **given: Any) -> LauncherProperties:
 
 def test_properties_of_other_launchers_are_declared() -> None:
     name = f"{__name__}.Foreign"
-    assert properties(name) == properties("no.such.Launcher") == LauncherProperties()
+    assert properties(name) == LauncherProperties()
+    with pytest.raises(NasError, match="hydra.launcher._target_=no_such.Launcher: there is no module 'no_such'"):
+        properties("no_such.Launcher")
     assert properties(name, starts_ranks=True, parallel=None) == LauncherProperties(starts_ranks=True)
     assert properties(f"{__name__}.StartsRanks") == LauncherProperties(True, tasks_key="workers")
     assert not properties(f"{__name__}.StartsRanks", starts_ranks=False).starts_ranks, "the configuration comes first"
