@@ -21,6 +21,8 @@ COMMANDS = {
     "report": ("nas.cli.report_command.command", "write an HTML page about one or several runs"),
     "count": ("nas.cli.count_command.command", "count the parameters and operations of a network"),
     "latency": ("nas.cli.latency_command.command", "measure the latency of the ops and networks of a space"),
+    "merge": ("nas.cli.merge_command.command", "join the shards of a ranking to one run"),
+    "predictors": ("nas.cli.predictors_command.command", "learning curves of predictors on a tabular benchmark"),
     "convert": ("nas.benchmarks.convert", "convert a published benchmark to one Parquet file"),
 }
 

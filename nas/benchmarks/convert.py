@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
@@ -22,6 +21,7 @@ from nas.benchmarks.records import RecordColumns
 from nas.benchmarks.trans_nas_bench_101 import convert as trans_nas_bench_101
 from nas.benchmarks.trans_nas_bench_101.tasks import RELEASE as TRANS_NAS_BENCH_101
 from nas.utils.errors import NasError, one_line
+from nas.utils.tool_parser import ToolParser
 
 Reader = Callable[[Path, bool, read_release.Progress], tuple[pa.Table, str]]
 """Reads a source, partial or not, and reports progress; returns a table and a description of its contents."""
@@ -29,8 +29,8 @@ Reader = Callable[[Path, bool, read_release.Progress], tuple[pa.Table, str]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m nas convert",
+    parser = ToolParser(
+        "python -m nas convert",
         description=(
             "Convert a published benchmark to one Parquet file: NATS-Bench, NAS-Bench-101, -201 and -301, "
             "TransNAS-Bench-101, HW-NAS-Bench."
@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--as", dest="name", metavar="NAME", help="release of a renamed SRC")
     spaces = list(trans_nas_bench_101.SPACES)
     parser.add_argument("--space", choices=spaces, help="space of a SRC with several (TransNAS-Bench-101)")
-    given = parser.parse_args(arguments)
     try:
+        given = parser.parse(sys.argv[1:] if arguments is None else arguments)
         options = {"force": given.force, "partial": given.partial, "space": given.space}
         print(convert(given.source, given.destination, given.name, **options))
     except NasError as error:

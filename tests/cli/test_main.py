@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from nas.__main__ import COMMANDS as MODULE_COMMANDS
 from nas.cli.main import prepare
+from nas.cli.search import COMMANDS as SEARCH_COMMANDS
 from tests.support.compose_tools import CONF, ROOT, choices
 from tests.support.error_tools import SEARCH, run
 
@@ -161,3 +163,8 @@ def test_cfg_prints_the_configuration_of_an_installed_module(tmp_path: Path) -> 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "name: gdas" in done.stdout and list(tmp_path.iterdir()) == []
+
+
+def test_module_has_the_commands_of_the_search_program() -> None:
+    modules = {name: module for name, (module, _) in MODULE_COMMANDS.items()}
+    assert SEARCH_COMMANDS.items() <= modules.items()

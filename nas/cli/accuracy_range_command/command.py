@@ -25,6 +25,7 @@ from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.program import program
 from nas.utils.ranges import MAX_COUNT
+from nas.utils.tool_parser import ToolParser
 
 DESCRIPTION = f"""Sample architectures from the learned distribution of each epoch of a finished search, and write the
 minimum, mean and maximum of their benchmark test accuracies, and the accuracy of the distribution's mode, to {FILE} and
@@ -33,8 +34,8 @@ minimum, mean and maximum of their benchmark test accuracies, and the accuracy o
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
+        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
         run = options.run.expanduser()
         check_not_in_use(run, "accuracy-range")
         for name in (FILE, PICTURE):
@@ -48,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(f"{program('search')} accuracy-range", description=DESCRIPTION)
+def _parser() -> ToolParser:
+    parser = ToolParser(f"{program('search')} accuracy-range", description=DESCRIPTION)
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of a gradient-based search")
     parser.add_argument("--benchmark", metavar="DIR", help="directory of the table (default: paths.benchmark of RUN)")
     parser.add_argument("--samples", type=_count, default=100, help="architectures per epoch (default: 100)")
@@ -86,7 +87,7 @@ def _ranges(run: Path, root: str | None, samples: int, seed: int | None) -> list
         if distribution is None:
             raise NasError(
                 f"accuracy-range: the method of {run} learns no distribution of ops, or {ALPHAS_FILE} does not contain "
-                "it. Give another run."
+                "it. Name another run."
             )
         found += sampled_ranges(query, distribution, line["epoch"], samples, seed)
     return found

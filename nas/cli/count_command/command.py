@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 
 from nas.cli.checks.options import check_network
 from nas.cli.overrides.inherit_from_search import searched_run
-from nas.cli.overrides.inherit_layout import inherit_layout
+from nas.cli.overrides.inherit_layout import searched_network
 from nas.cli.own_parts import named_parts
 from nas.cli.run_dir.summary import format_limited
 from nas.nn.cost import Cost, count
@@ -27,7 +28,9 @@ from nas.spaces.own_spaces import OWN_SPACES, split_parts
 from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
+from nas.utils.import_name import import_name
 from nas.utils.program import program
+from nas.utils.tool_parser import ToolParser, named_by_user
 
 IMAGE, CLASSES, WORDS = (3, 32, 32), 10, 10_000
 """Shape of an image and number of classes; number of words of a language model, as in Penn Treebank."""
@@ -42,38 +45,50 @@ a torch.nn.Module."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
+        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
         parts = {name: target or name for name, _, target in (part.partition("=") for part in options.own_parts)}
-        ops, spaces = split_parts(named_parts(parts))
+        ops, spaces = split_parts(named_parts(parts, "--own-parts"))
         with OWN_OPS.use(ops), OWN_SPACES.use(spaces):
             cost = _count(options)
         budget = {} if _is_import(options.network) else read_budget(options.network)
     except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_with_own_options(str(error))}", file=sys.stderr)
         return 1
     print(_as_json(cost, budget) if options.json else _as_table(cost, budget))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(f"{program('search')} count", description=DESCRIPTION)
+def _parser() -> ToolParser:
+    parser = ToolParser(f"{program('search')} count", description=DESCRIPTION)
     parser.add_argument("network", metavar="NETWORK", help="such as PC_DARTS_cifar, a run, or my_package.nets:resnet")
-    parser.add_argument(
-        "--shape", nargs="+", type=int, default=None, metavar="N", help="shape of an input (default: 3 32 32)"
-    )
+    parser.add_values("--shape", _is_whole, "N", type=int, help="shape of an input (default: 3 32 32)")
     parser.add_argument(
         "--classes", type=int, default=None, metavar="N", help="classes (10) or words (10000) of a genotype's network"
     )
-    parser.add_argument(
-        "--network", nargs="+", default=[], metavar="KEY=VALUE", dest="options", help="options of a genotype's network"
-    )
-    parser.add_argument(
-        "--own-parts", nargs="+", default=[], metavar="[NAME=]PACKAGE.MODULE.CLASS", help="own ops and spaces"
-    )
-    parser.add_argument("--rule", nargs="+", choices=list(RULES), metavar="RULE", help=f"{', '.join(RULES)}; all")
+    options = {"dest": "options", "default": [], "help": "options of a genotype's network"}
+    parser.add_values("--network", lambda word: "=" in word, "KEY=VALUE", **options)
+    parser.add_values("--own-parts", _is_part, "NAME=PACKAGE.MODULE.CLASS", default=[], help="own ops and spaces")
+    rules = f"{', '.join(RULES)}; default: all"
+    parser.add_values("--rule", lambda word: word in RULES, "RULE", choices=list(RULES), help=rules)
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _with_own_options(message: str) -> str:
+    """Replace options of a search or training in a message by those of this command."""
+    message = re.sub(r"own_parts=\[([^]]*)\](, or -cd DIR of its configuration)?", r"--own-parts \1", message)
+    message = re.sub(r"^own_parts: ", "--own-parts ", message)
+    return message.replace("--own-parts.", "--own-parts ").replace("--network.", "--network ")
+
+
+def _is_whole(word: str) -> bool:
+    return word.lstrip("-").isdecimal()
+
+
+def _is_part(word: str) -> bool:
+    """Return whether a word names an own part, and not a network."""
+    return "." in word and all(map(str.isidentifier, re.split("[.=]", word))) and not os.path.exists(word)
 
 
 def _count(options: argparse.Namespace) -> Cost:
@@ -102,17 +117,15 @@ def _is_import(text: str) -> bool:
 
 def _import(text: str) -> nn.Module:
     """Return the module that ``PACKAGE.MODULE:FUNCTION`` builds."""
-    module, _, name = text.partition(":")
-    try:
-        build = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise NasError(f"{text}: {one_line(error)}. Install the package, or set PYTHONPATH.") from None
+    build = import_name(f"count {text}", text)
     try:
         network = build if isinstance(build, nn.Module) else build()
     except TypeError as error:
-        raise NasError(f"{text}: {one_line(error)}. Name a function that needs no arguments.") from None
+        raise NasError(f"count {text}: {one_line(error)}. Name a function that needs no arguments.") from None
     if not isinstance(network, nn.Module):
-        raise NasError(f"{text}: returns {type(network).__name__}. Name a function that returns a torch.nn.Module.")
+        raise NasError(
+            f"count {text}: returns {type(network).__name__}. Name a function that returns a torch.nn.Module."
+        )
     return network
 
 
@@ -122,7 +135,8 @@ def _network_of_genotype(options: argparse.Namespace) -> tuple[nn.Module, tuple[
     The network has published options unless others are given, or the layout of the search that ``options.network``
     names. The input of a language model is a token, of shape ().
     """
-    genotype = load_genotype(options.network)
+    with named_by_user("genotype", "count"):
+        genotype = load_genotype(options.network)
     shape: Any = tuple(options.shape or IMAGE)
     is_text = INPUTS.get(genotype.space) == "text"
     if is_text and options.shape is not None:
@@ -142,8 +156,7 @@ def _network_of_genotype(options: argparse.Namespace) -> tuple[nn.Module, tuple[
 def _layout(source: str) -> dict[str, Any]:
     """Return the layout of the search whose run directory ``source`` names, if it differs from the published one."""
     directory = searched_run(source)
-    lines = [] if directory is None else inherit_layout(directory, [])
-    return _given([line.lstrip("+").removeprefix("network.") for line in lines])
+    return {} if directory is None else searched_network(directory)
 
 
 def _given(pairs: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -14,6 +13,7 @@ from nas.cli.dashboard_command.definition import SECTIONS
 from nas.cli.dashboard_command.workspace import build_workspace
 from nas.utils.errors import NasError, one_line
 from nas.utils.program import program
+from nas.utils.tool_parser import ToolParser
 
 DESCRIPTION = """Save a view in a project of W&B: results, cells and op scores over epochs, op counts, entropy, losses
 and accuracies of both halves by epoch and step, learning rates, time, memory and sweeps. It needs an account and
@@ -22,8 +22,8 @@ pip install 'nas-compose[dashboard]'."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
+        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
         if options.print:
             print(json.dumps([asdict(section) for section in SECTIONS], indent=2))
         else:
@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(f"{program('search')} dashboard", description=DESCRIPTION)
+def _parser() -> ToolParser:
+    parser = ToolParser(f"{program('search')} dashboard", description=DESCRIPTION)
     project, entity = os.environ.get("WANDB_PROJECT") or "nas", os.environ.get("WANDB_ENTITY")
     parser.add_argument("--project", default=project, help="project of the runs (default: WANDB_PROJECT, else nas)")
     parser.add_argument("--entity", default=entity, help="team or user (default: WANDB_ENTITY, else of your account)")

@@ -16,6 +16,7 @@ from nas.latency.table import KINDS, MIN_RUNS, Kind, LatencySetup, Statistic
 from nas.utils.errors import NasError, unknown
 from nas.utils.program import program
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, SEED, Range, check
+from nas.utils.tool_parser import ToolParser
 
 OPTIONS = f"""options:
   device=cpu           device of PyTorch: cpu, cuda, cuda:1
@@ -83,7 +84,7 @@ DEFAULTS: dict[str, Any] = {
 
 def parse_options(arguments: Sequence[str]) -> Options:
     """Parse the arguments. Raises NasError for a value that a key does not accept."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         f"{program('search')} latency",
         description=DESCRIPTION,
         epilog=OPTIONS,
@@ -91,7 +92,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     )
     parser.add_argument("arguments", nargs="*", metavar="KEY=VALUE", help="options, see below")
     parser.add_argument("-cd", "--config-dir", metavar="DIR", help="directory of your own configuration files")
-    given = parser.parse_intermixed_args(arguments)
+    given = parser.parse(arguments)
     options = Options(dict(DEFAULTS), config_dir=given.config_dir)
     for argument in given.arguments:
         key, _, text = argument.partition("=")

@@ -19,6 +19,7 @@ from nas.leaderboard.runs import Run, entries_of_runs, newest_of_seeds
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.program import program
+from nas.utils.tool_parser import ToolParser
 from nas.zoo.results import load_metrics, load_results, load_sources
 
 DESCRIPTION = """Show published results, and finished runs among them. A RUN is a run directory, the directory of a
@@ -28,8 +29,8 @@ number. Each run lists its differences from the published settings of its method
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
+        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
         output = None if options.output is None else Path(options.output).expanduser()
         if output is not None:
             check_output(output, options.overwrite)
@@ -93,6 +94,11 @@ def _read(directory: Path) -> RunRecord | None:
         return None
 
 
+def _is_name(word: str) -> bool:
+    """Return whether a word is the name of a space, data set, metric or method, and not a directory of runs."""
+    return os.sep not in word and not os.path.isdir(word)
+
+
 def _with_protocols(records: Sequence[RunRecord]) -> list[Run]:
     protocols, runs = Protocols(), []
     for record in records:
@@ -102,19 +108,19 @@ def _with_protocols(records: Sequence[RunRecord]) -> list[Run]:
     return runs
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(f"{program('search')} leaderboard", description=DESCRIPTION)
+def _parser() -> ToolParser:
+    parser = ToolParser(f"{program('search')} leaderboard", description=DESCRIPTION)
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="directories of runs or sweeps (default: published only)"
     )
-    choices = "several names, * for any text"
-    parser.add_argument("--space", nargs="+", default=[], metavar="NAME", help=f"search spaces: {choices}")
-    parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help=f"data sets: {choices}")
     default = ", ".join(DEFAULT_METRICS)
-    parser.add_argument(
-        "--metric", nargs="+", default=[], metavar="NAME", help=f"metrics: {choices} (default: {default})"
-    )
-    parser.add_argument("--method", nargs="+", default=[], metavar="NAME", help=f"methods or architectures: {choices}")
+    for flag, names in (
+        ("--space", "search spaces"),
+        ("--dataset", "data sets"),
+        ("--metric", f"metrics (default: {default})"),
+        ("--method", "methods or architectures"),
+    ):
+        parser.add_values(flag, _is_name, "NAME", default=[], help=f"{names}; * stands for any text")
     parser.add_argument("--sort", default="value", choices=sorted(SORTS), help="order of the rows (default: value)")
     parser.add_argument("--output", metavar="FILE", help=f"write a file that ends in {', '.join(WRITERS)}")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from nas.proxies.ranking.score_log import LOG_FILE
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
 from nas.utils.program import program
+from nas.utils.tool_parser import ToolParser
 
 DESCRIPTION = """Join the finished runs of all shards of a ranking (mode=rank_proxies ranking.shard=1/N to N/N) to one
 run, and write its report. KEY=VALUE are overrides of the report, such as paths.benchmark=DIR."""
@@ -35,9 +35,9 @@ DROPPED = ("ranking.shard", "paths.output")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_intermixed_args(sys.argv[1:] if arguments is None else arguments)
     interrupt_on_signals()
     try:
+        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
         overrides = [text for text in options.runs if "=" in text and not os.path.isdir(text)]
         runs = [Path(text) for text in options.runs if text not in overrides]
         return _merge(runs, options.output, _report_arguments(options.config_dir, overrides))
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(f"{program('search')} merge", description=DESCRIPTION)
+def _parser() -> ToolParser:
+    parser = ToolParser(f"{program('search')} merge", description=DESCRIPTION)
     parser.add_argument(
         "runs", nargs="+", metavar="RUN|KEY=VALUE", help="directory of a shard, or of a sweep of them; an override"
     )
@@ -74,12 +74,12 @@ def _report_arguments(config_dir: Path | None, overrides: Sequence[str]) -> list
 def _merge(runs: Sequence[Path], output: Path | None, arguments: Sequence[str]) -> int:
     """Write the joined run and its report, and return the exit code of the report; after a failure nothing remains."""
     if not runs:
-        raise NasError("merge: no run is given. Give the directories of the shards.")
+        raise NasError("merge: no run is named. Name the directories of the shards.")
     directories = [shard for run in runs for shard in _shards_in(run)]
     output = directories[0].parent / "merged" if output is None else output
     existed = os.path.lexists(output)
     if existed and (not output.is_dir() or any(output.iterdir())):
-        raise NasError(f"--output {output}: it exists. Give a new directory.")
+        raise NasError(f"--output {output}: exists already. Name a new directory.")
     log = merge_shards([_read(directory) for directory in directories])
     code = 1
     try:
@@ -118,9 +118,7 @@ def _shards_in(run: Path) -> list[Path]:
         return [run]
     found = sorted(path.parent for path in run.glob(f"*/{LOG_FILE}") if path.parent.name != "merged")
     if not found:
-        raise NasError(
-            f"{run}: there is no ranking in it. Give the runs of mode=rank_proxies ranking.shard=NUMBER/COUNT."
-        )
+        raise NasError(f"merge {run}: contains no ranking. Name runs of mode=rank_proxies ranking.shard=NUMBER/COUNT.")
     return found
 
 

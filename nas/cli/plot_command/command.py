@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from nas.spaces.genotype_file import find_published, load_genotype
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
 from nas.utils.program import program
+from nas.utils.tool_parser import ToolParser, named_by_user
 
 DESCRIPTION = """Draw the cells of a genotype, the layer widths of NATS-Bench's size space, or the blocks of a chain.
 GENOTYPE is any value of genotype= of train.py: a run directory, a file, a published name or a string."""
@@ -25,8 +25,8 @@ SUFFIXES = tuple(METADATA)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
+        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
         print(_plot(options.genotype, options.output, options.overwrite))
     except NasError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(f"{program('search')} plot", description=DESCRIPTION)
+def _parser() -> ToolParser:
+    parser = ToolParser(f"{program('search')} plot", description=DESCRIPTION)
     parser.add_argument("genotype", metavar="GENOTYPE", help="genotype to draw, such as PC_DARTS_cifar or a run")
     kinds = ", ".join(SUFFIXES)
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"picture ({kinds}; default: NAME.png)")
@@ -49,7 +49,8 @@ def _plot(source: str, output: Path | None, overwrite: bool) -> Path:
     Raises:
         NasError: if the genotype is invalid, or the file exists or cannot be written.
     """
-    genotype = load_genotype(source)
+    with named_by_user("genotype", "plot"):
+        genotype = load_genotype(source)
     checked = not genotype.origins and genotype.space != CHOICES  # own parts are drawn without their code
     if checked and has_published_layout(genotype):
         space_of(genotype, (3, 32, 32), 10).check(genotype)

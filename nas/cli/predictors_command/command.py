@@ -32,6 +32,7 @@ from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.program import program
 from nas.utils.ranges import MAX_COUNT, SEED
+from nas.utils.tool_parser import ToolParser
 
 SPACES: dict[str, Callable[..., Space]] = {"nas_bench_201": NasBench201, "nats_size": NatsSize}
 PREDICTORS: dict[str, Callable[[], Predictor]] = {
@@ -52,8 +53,8 @@ they see the same architectures."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
+        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
         for name in (TABLE, PICTURE):
             if (options.output / name).exists() and not options.overwrite:
                 raise NasError(f"predictors: {options.output / name} exists. Use --overwrite to replace it.")
@@ -69,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(f"{program('search')} predictors", description=DESCRIPTION)
+def _parser() -> ToolParser:
+    parser = ToolParser(f"{program('search')} predictors", description=DESCRIPTION)
     encodings = [name for name in get_args(Encoding) if name != "auto"]
     add = parser.add_argument
     add("--data", default="data", metavar="DIR", help="directory of the benchmark's table, or its parent")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 import webbrowser
@@ -18,6 +17,7 @@ from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
 from nas.utils.printable import printable
 from nas.utils.program import program
+from nas.utils.tool_parser import ToolParser
 
 DESCRIPTION = """Write one HTML page about a run, or one that compares several runs. It needs no network and no server.
 The directory of a sweep stands for its jobs. Files that are missing or damaged are named in the page."""
@@ -25,8 +25,8 @@ The directory of a sweep stands for its jobs. Files that are missing or damaged 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
+        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
         path = _write(options.runs, options.output, options.overwrite)
     except NasError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(f"{program('search')} report", description=DESCRIPTION)
+def _parser() -> ToolParser:
+    parser = ToolParser(f"{program('search')} report", description=DESCRIPTION)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, or directory of a sweep")
     place = f"{REPORT_FILE} in the run directory; of several runs, in the working directory"
     parser.add_argument("--output", metavar="FILE", help=f"file of the page (default: {place})")

@@ -43,7 +43,9 @@ def _runs_of(path: Path) -> list[Path]:
         raise NasError(f"report {path}: {problem}. Give a run directory, or the directory of a sweep.")
     runs = list(_walk(path, MAX_DEPTH))
     if not runs and not is_empty(path) and not _is_run(path):  # both raise OSError if the files cannot be read
-        raise NasError(f"report {path}: not a run directory, and contains none. Give one, such as outputs/search/DATE.")
+        raise NasError(
+            f"report {path}: is not a run directory and contains none. Name one, such as outputs/search/DATE/TIME."
+        )
     return runs or [path]
 
 

@@ -38,6 +38,17 @@ def test_count_gives_published_figures(capsys: pytest.CaptureFixture[str]) -> No
     assert small["parameters"] < 0.4e6 and small["auxiliary_parameters"] == 0
 
 
+def test_count_accepts_any_order_of_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    name = f"{__name__}:own_network"
+    first = count(capsys, name, "--shape", "2", "6", "--rule", "macs", "flops")
+    assert first == count(capsys, "--rule", "macs", "flops", "--shape", "2", "6", name)
+    assert first == count(capsys, "--shape", "2", "6", name, "--rule", "macs", "flops")
+    small = count(capsys, "--network", "layers=8", "channels=16", "DARTS_V2")
+    assert small == count(capsys, "DARTS_V2", "--network", "layers=8", "channels=16")
+    own = ("--own-parts", "my=torch.nn.Identity")
+    assert small == count(capsys, *own, "DARTS_V2", "--network", "layers=8", "channels=16")
+
+
 def test_count_gives_the_size_of_language_models_per_token(capsys: pytest.CaptureFixture[str]) -> None:
     """Published: 22.96 M parameters on Penn Treebank, 33,127,878 on WikiText-2 (quark0/darts, rnn/train.py)."""
     small = count(capsys, "RNN_DARTS_V2")
@@ -62,17 +73,22 @@ def test_count_prints_a_table_of_an_own_network(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("arguments", "phrase"),
     [
-        (["missing.package:net"], "No module named 'missing'"),
-        ([f"{__name__}:nothing"], "has no attribute 'nothing'"),
+        (["missing.package:net"], "count missing.package:net: there is no module 'missing'"),
+        ([f"{__name__}:nothing"], "has no 'nothing'"),
         ([f"{__name__}:no_network"], "returns str"),
         (["torch.nn:Linear"], "Name a function that needs no arguments"),
         ([f"{__name__}:own_network", "--shape", "7"], "--shape 7: "),
         (["DARTS_V2", "--shape", "32", "32"], "Set C H W"),
         (["RNN_DARTS_V2", "--shape", "3", "32", "32"], "is a token. Leave it out"),
-        (["DARTS_V2", "--network", "chanels=3"], "--network.chanels: "),
+        (["DARTS_V2", "--network", "chanels=3"], "--network chanels: "),
         (["DARTS_V2", "--network", "channels"], "options are KEY=VALUE"),
         (["DARTS_V2", "--classes", "0"], "--classes 0: numbers start at 1"),
-        (["NO_SUCH_NAME"], "NO_SUCH_NAME"),
+        (["NO_SUCH_NAME"], "error: count NO_SUCH_NAME: no published architecture"),
+        (["outputs/nope"], "error: count outputs/nope: there is no file outputs/nope"),
+        (["--shape", "1", "8", "8"], "count: the following arguments are required: NETWORK"),
+        (["DARTS_V2", "--shape", "x"], "count: --shape: invalid int value: 'x'"),
+        (["DARTS_V2", "--own-parts", "no_such_module.Op"], "--own-parts no_such_module.Op: there is no module"),
+        (["DARTS_V2", "--own-parts", "math.pi"], "--own-parts pi is a float"),
     ],
 )
 def test_count_refuses_in_one_line(arguments: list[str], phrase: str, capsys: pytest.CaptureFixture[str]) -> None:

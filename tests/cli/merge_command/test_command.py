@@ -101,4 +101,4 @@ def test_merge_command_writes_one_run(tmp_path: Path) -> None:
     assert summaries[0]["genotype"] == summaries[1]["genotype"]
     assert "ranking.shard" not in (tmp_path / "shards" / "merged" / ".hydra" / "overrides.yaml").read_text()
     again = script("search", "merge", "shards/1", "shards/2", cwd=tmp_path)
-    assert again.returncode == 1 and "merged: it exists. Give a new directory" in again.stderr
+    assert again.returncode == 1 and "merged: exists already. Name a new directory" in again.stderr

@@ -44,7 +44,9 @@ def test_plot_names_its_file(short_search: Path, tmp_path: Path, monkeypatch: py
         (["PC_DARTS_cifa"], "Did you mean PC_DARTS_cifar"),
         ([NB201, "--output", "cell.jpg"], "unknown format '.jpg'. Use .png, .svg, .pdf"),
         ([NB201, "--output", "none/cell.png"], "there is no directory none"),
-        (["Genotype(normal=[('tanh', 0)], reduce=None)"], "genotype"),
+        (["Genotype(normal=[('tanh', 0)], reduce=None)"], "error: plot Genotype(normal=[('tanh', 0)]"),
+        (["outputs/nope"], "error: plot outputs/nope: there is no file outputs/nope. Give a run directory"),
+        ([], "error: plot: the following arguments are required: GENOTYPE"),
     ],
 )
 def test_plot_is_refused(arguments: list[str], phrase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
