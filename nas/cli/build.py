@@ -60,9 +60,10 @@ PROFILERS: dict[str, type[Profiler]] = {
 
 
 @rank_zero_only
-def log_dataset_defaults(cfg: DictConfig) -> None:
-    """Log the settings of the run that the data set provides and that no override replaces."""
+def log_dataset_defaults(cfg: DictConfig, unused: Sequence[str] = ()) -> None:
+    """Log the settings of the run that the data set provides and that no override replaces, except ``unused`` ones."""
     names = [name for name in cfg.get("dataset_defaults") or {} if OmegaConf.is_interpolation(cfg, name)]
+    names = [name for name in names if name not in unused]
     if names:
         chosen = HydraConfig.get().runtime.choices["dataset"]
         log.info("defaults       dataset=%s sets %s", chosen, " ".join(f"{name}={cfg[name]}" for name in names))
@@ -133,10 +134,18 @@ def build_search(cfg: DictConfig, space: Space) -> Search:
     return search
 
 
-def network_options(space: Space, given: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge the options that are not null over ``published``. Raises NasError for one that the space does not have."""
-    plain: Any = OmegaConf.to_container(given, resolve=True)
-    options = {**published, **{str(name): value for name, value in plain.items() if value is not None}}
+def network_options(space: Space, cfg: DictConfig, published: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the options of the network of a configuration over ``published`` ones.
+
+    Options of ``network`` that are not null replace those of ``searched_network``, the network of the search.
+
+    Raises:
+        NasError: for an option that the networks of the space do not have.
+    """
+    options = dict(published)
+    for group in ("searched_network", "network"):
+        plain: Any = OmegaConf.to_container(cfg[group], resolve=True)
+        options |= {str(name): value for name, value in plain.items() if value is not None}
     check_network("network", space, options)
     return options
 

@@ -118,6 +118,12 @@ def test_training_and_count_state_the_limits_of_the_search(tmp_path: Path, capsy
     summary = json.loads((tmp_path / "trained" / "summary.json").read_text())
     assert summary["budget"] == limited and summary["macs"] == limited["macs"]["value"]
     assert read_budget(tmp_path / "trained") == limited
+    (tmp_path / "conf" / "network").mkdir(parents=True)
+    (tmp_path / "conf" / "network" / "mine.yaml").write_text("channels: 8\n")
+    own = ("-cd", tmp_path / "conf", "network=mine", *TINY, "epochs=1")
+    run("train", *own, f"genotype={tmp_path}", f"hydra.run.dir={tmp_path}/own").succeeded()
+    chosen = json.loads((tmp_path / "own" / "summary.json").read_text())["network"]
+    assert chosen == {"channels": 8, "cells_per_stage": 1}, "network=GROUP replaces what the search had"
     larger = (*TINY, "epochs=1", "network.channels=8", f"genotype={tmp_path}", f"hydra.run.dir={tmp_path}/larger")
     said = run("train", *larger).said
     cost = json.loads((tmp_path / "larger" / "summary.json").read_text())["budget"]["macs"]

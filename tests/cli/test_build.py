@@ -18,8 +18,10 @@ from tests.support.compose_tools import composed
 
 def test_network_options_replace_published_ones_unless_null() -> None:
     space, published = NasBench201((3, 8, 8), 10), {"channels": 16, "cells_per_stage": 5}
-    given = OmegaConf.create({"channels": None, "cells_per_stage": 2})
-    assert network_options(space, given, published) == {"channels": 16, "cells_per_stage": 2}
+    given = {"network": {"channels": None, "cells_per_stage": 2}, "searched_network": {}}
+    assert network_options(space, OmegaConf.create(given), published) == {"channels": 16, "cells_per_stage": 2}
+    given["searched_network"] = {"channels": 8, "cells_per_stage": 4}
+    assert network_options(space, OmegaConf.create(given), published) == {"channels": 8, "cells_per_stage": 2}
 
 
 def test_build_averaging_takes_a_decay() -> None:

@@ -28,7 +28,7 @@ def load_trained(cfg: DictConfig, data: ImageData) -> ResolvedModel:
     """
     genotype = None if OmegaConf.is_missing(cfg, "genotype") else cfg.genotype
     resolved = resolve_model(
-        genotype, cfg.weights, lambda space: network_options(space, cfg.network, {}), data.shape, data.classes
+        genotype, cfg.weights, lambda space: network_options(space, cfg, {}), data.shape, data.classes
     )
     model, name = resolved.model, dataset_name()
     check_genotype_inputs(native_string(model.genotype), model.space, name, data.inputs)
@@ -65,7 +65,7 @@ def load_language_model(cfg: DictConfig, data: TextData) -> ResolvedModel:
     """
     genotype = None if OmegaConf.is_missing(cfg, "genotype") else cfg.genotype
     resolved = resolve_model(
-        genotype, cfg.weights, lambda space: network_options(space, cfg.network, {}), data.shape, data.classes
+        genotype, cfg.weights, lambda space: network_options(space, cfg, {}), data.shape, data.classes
     )
     model, name = resolved.model, dataset_name()
     check_genotype_inputs(native_string(model.genotype), model.space, name, data.inputs)

@@ -46,7 +46,6 @@ from nas.cli.run_dir.figures import (
 from nas.cli.run_dir.layout import checkpoint_file
 from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.summary import Summary
-from nas.cli.run_dir.terminal import finish_panel
 from nas.cli.run_dir.tracking import log_results
 from nas.cli.study.trial import build_trial_callbacks
 from nas.cli.worker_context import use_context
@@ -68,8 +67,8 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
     ``join`` prepares the built search for common steps with other searches, and returns the callbacks that they need.
     """
     check_processes(cfg)
-    log_dataset_defaults(cfg)
     repeated = (cfg.method.get("repetitions") or 1) > 1
+    log_dataset_defaults(cfg, unused=["epochs"] if repeated else [])
     checkpoint = None if repeated else checkpoint_file(cfg.ckpt_path, cfg.paths.output)
     if checkpoint is None:
         choose_batch_size(cfg, build)
@@ -81,7 +80,6 @@ def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None 
         use_context(search.executor)
     search.check_precision(precision(cfg))  # the given one: on a CPU Lightning replaces 16-mixed
     if isinstance(search, BlackBoxSearch) and search.repetitions > 1:
-        finish_panel()  # repetitions have no trainer, whose start completes the panel
         return run_repetitions(cfg, search, data)
     try:
         last = [*build_checkpointing(cfg.activation_checkpointing), *build_trial_callbacks(cfg)]

@@ -133,7 +133,7 @@ def _build(cfg: DictConfig, genotype: Genotype, entry: PublishedArchitecture | N
     follow_split(data, cfg.ckpt_path, None if data.halves_training else cfg.genotype)
     space = space_of(genotype, data.shape, data.classes)
     check_genotype_inputs(str(cfg.genotype), space, dataset_name(), data.inputs)
-    options = network_options(space, cfg.network, {} if entry is None else entry.network_options(space.shape[1:]))
+    options = network_options(space, cfg, {} if entry is None else entry.network_options(space.shape[1:]))
     network = _network(space, genotype, options, None if resumed else cfg.init_weights)
     _warn_of_limits(budget_figures(str(cfg.genotype), network_cost(space, genotype, **options)))
     return _Parts(data, build_training(cfg, data, network), space, options)

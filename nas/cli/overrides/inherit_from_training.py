@@ -33,6 +33,9 @@ from nas.cli.overrides.search_path import searchpath_overrides
 from nas.cli.overrides.value_type import output_keys, wanted_type_in_record
 from nas.utils.errors import NasError, one_line
 
+NETWORKS = ("network.", "searched_network.")
+"""Beginnings of the keys with options of the network."""
+
 
 def inherit_from_training(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
     """Add the data set, options included, of the run that ``weights`` or ``genotype`` names, unless one is chosen.
@@ -73,7 +76,7 @@ def _network_overrides(arguments: list[str], search_path: Sequence[Path]) -> lis
         return []
     keys = {key_of(line) for line in arguments}
     saved = [line for line in saved_overrides(directory) if key_of(line) not in keys]
-    found = [line for line in saved if key_of(line) == "genotype" or key_of(line).startswith("network.")]
+    found = [line for line in saved if key_of(line) == "genotype" or key_of(line).startswith(NETWORKS)]
     check_overrides(found, overrides_file(directory), search_path)
     for line in found:
         if isinstance(parse_override(line).value(), dict | list):
@@ -156,7 +159,9 @@ def _check_option(key: str, default: Any, value: Any, file: Path) -> None:
             f"{file}: {key}={str(value)[:200]}: your configuration has {default}, and a run cannot change it."
         )
     if list(output_keys({key: default})):
-        raise NasError(f"{file}: {key}: a saved run does not set where to write. Give it on the command line.")
+        raise NasError(
+            f"{file}: {key}: the record of a run must not set an output path. Set {key} on the command line."
+        )
     check_value(key, value, file)
     wanted = wanted_type_in_record(key, default, value)
     if wanted is not None:

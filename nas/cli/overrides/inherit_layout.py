@@ -17,26 +17,38 @@ SPACES = {
     "nas.spaces.single_path.shufflenet_v2.ShuffleNetV2Space": "shufflenet",
 }
 """Single-path spaces by class, with the file of their default layout."""
+KEY = "searched_network"
+"""Key of the configuration with the inherited options; those of ``network`` that are not null take precedence."""
 LAYOUT = ("widths", "depths", "strides", "stem_width", "stem_stride", "first_width", "head")
 
 
 def inherit_layout(directory: Path, arguments: list[str]) -> list[str]:
-    """Return overrides of ``network`` for the final network of a search, if it differs from the published one.
+    """Return overrides of ``KEY`` for the final network of a search, if it differs from the published one.
 
-    These are the sizes in which a single-path space differs from its default, and the options ``budget.network`` of a
-    search, whose costs were limited. A protocol has a network of its own, which replaces the latter. A training has
-    these overrides itself. Options on the command line take precedence. The record of the run is untrusted: only
-    numbers, truth values, words and lists of whole numbers are accepted.
+    They are the options of ``searched_network``, except those that the command line sets. A protocol has a network of
+    its own, which replaces ``budget.network``.
+    """
+    found = searched_network(directory, limited=value_of(arguments, "protocol") is None)
+    given = [key for key in found if any(value_of(arguments, f"{group}.{key}") for group in ("network", KEY))]
+    return [f"++{KEY}.{key}={str(value).replace(' ', '')}" for key, value in found.items() if key not in given]
+
+
+def searched_network(directory: Path, limited: bool = True) -> dict[str, Any]:
+    """Return the options of the final network of a search that differ from the published ones.
+
+    They are the sizes in which a single-path space differs from its default and, with ``limited``, the options
+    ``budget.network``, whose costs were limited. A training records those of its search. The record of the run is
+    untrusted: only numbers, truth values, words and lists of whole numbers are accepted.
     """
     if not config_file(directory).is_file():
-        return []
+        return {}
     config = saved_config(directory)
-    sizes = _searched(config.get("space")) | _trained(config.get("network"))
-    found = {f"network.{key}": value for key, value in sizes.items() if _is_size(value)}
-    if value_of(arguments, "protocol") is None:  # ++: networks of own spaces have options that no published one has
-        found |= {f"++network.{key}": value for key, value in _limited(config.get("budget")).items()}
-    given = {key.lstrip("+") for key in found if value_of(arguments, key.lstrip("+")) is not None}
-    return [f"{key}={str(value).replace(' ', '')}" for key, value in found.items() if key.lstrip("+") not in given]
+    sizes = _searched(config.get("space")) | _sizes(config.get(KEY)) | _sizes(config.get("network"))
+    found = {key: value for key, value in sizes.items() if _is_size(value)}
+    if not limited:
+        return found
+    budget = config.get("budget")
+    return _plain(config.get(KEY)) | found | _plain(budget.get("network") if isinstance(budget, dict) else None)
 
 
 def _searched(space: Any) -> dict[str, Any]:
@@ -48,15 +60,14 @@ def _searched(space: Any) -> dict[str, Any]:
     return {key: space[key] for key in LAYOUT if key in default and space.get(key, default[key]) != default[key]}
 
 
-def _limited(budget: Any) -> dict[str, Any]:
-    """Return the options of the network whose costs a search has limited."""
-    network = budget.get("network") if isinstance(budget, dict) else None
+def _plain(network: Any) -> dict[str, Any]:
+    """Return the options of a recorded network that have plain names and values."""
     given = network.items() if isinstance(network, dict) else ()
     return {key: value for key, value in given if re.fullmatch(r"[a-z]\w{0,40}", str(key)) and _is_plain(value)}
 
 
-def _trained(network: Any) -> dict[str, Any]:
-    """Return the sizes of the network of a training that were set."""
+def _sizes(network: Any) -> dict[str, Any]:
+    """Return the sizes of a recorded network that are set."""
     return {key: network[key] for key in LAYOUT if network.get(key) is not None} if isinstance(network, dict) else {}
 
 

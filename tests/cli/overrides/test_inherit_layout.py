@@ -10,6 +10,8 @@ import yaml
 from nas.cli.overrides.inherit_layout import inherit_layout
 from tests.support.compose_tools import CONF
 
+KEY = "++searched_network"
+
 
 def saved(directory: Path, **changes: object) -> Path:
     """Write the configuration of a search in the mobile space with other values."""
@@ -22,15 +24,15 @@ def saved(directory: Path, **changes: object) -> Path:
 def test_changed_sizes_are_inherited(tmp_path: Path) -> None:
     assert inherit_layout(saved(tmp_path), []) == []
     run = saved(tmp_path, strides=[1, 1, 2, 1, 2, 1], stem_stride=1, squeeze=0.5)
-    assert inherit_layout(run, []) == ["network.strides=[1,1,2,1,2,1]", "network.stem_stride=1"]
-    assert inherit_layout(run, ["network.stem_stride=2"]) == ["network.strides=[1,1,2,1,2,1]"]
+    assert inherit_layout(run, []) == [f"{KEY}.strides=[1,1,2,1,2,1]", f"{KEY}.stem_stride=1"]
+    assert inherit_layout(run, ["network.stem_stride=2"]) == [f"{KEY}.strides=[1,1,2,1,2,1]"]
 
 
 def test_layout_of_a_training_is_inherited(tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
     config = {"space": None, "network": {"widths": [8, 12], "depths": None, "head": 8, "squeeze": 0.5}}
     (tmp_path / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
-    assert inherit_layout(tmp_path, ["network.head=4"]) == ["network.widths=[8,12]"]
+    assert inherit_layout(tmp_path, ["network.head=4"]) == [f"{KEY}.widths=[8,12]"]
 
 
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", {"_target_": "os.system"}, [1, "x"], 1.5, True, [[1]]])
@@ -47,5 +49,15 @@ def test_network_of_a_budget_is_inherited_except_with_a_protocol(tmp_path: Path)
     (tmp_path / ".hydra").mkdir()
     network = {"channels": 16, "auxiliary": False, "stem": "imagenet", "_target_": "os.system", "x": "${oc.env:A}"}
     (tmp_path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"budget": {"macs": 1, "network": network}}))
-    assert inherit_layout(tmp_path, ["network.channels=8"]) == ["++network.auxiliary=False", "++network.stem=imagenet"]
+    assert inherit_layout(tmp_path, ["network.channels=8"]) == [f"{KEY}.auxiliary=False", f"{KEY}.stem=imagenet"]
     assert inherit_layout(tmp_path, ["protocol=darts"]) == []
+    given = [f"{KEY}.channels=3", "network.auxiliary=null"]
+    assert inherit_layout(tmp_path, given) == [f"{KEY}.stem=imagenet"], "of a resumed run, or of the command line"
+
+
+def test_network_of_a_search_is_inherited_by_trainings_of_its_training(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    config = {"searched_network": {"channels": 16, "widths": [8], "x": "${a}"}, "network": {"channels": 8}}
+    (tmp_path / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+    assert inherit_layout(tmp_path, []) == [f"{KEY}.channels=16", f"{KEY}.widths=[8]"]
+    assert inherit_layout(tmp_path, ["protocol=darts"]) == [f"{KEY}.widths=[8]"]
