@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -184,11 +185,24 @@ def _load(path: str, config: str | None, **options: Any) -> Mapping[str, Any]:
         if any((local / name).is_file() for name in ("dataset_dict.json", "state.json")):
             found = datasets.load_from_disk(str(local))
         else:
-            found = datasets.load_dataset(str(local) if local.is_dir() else path, config, **given)
+            with _without_retries():
+                found = datasets.load_dataset(str(local) if local.is_dir() else path, config, **given)
     except Exception as error:  # datasets raises exceptions of its own, of the Hub and of pyarrow
         text = one_line(error)[:300] or type(error).__name__
         raise NasError(f"dataset.path={path}: cannot be loaded ({text}).") from error
     return found if isinstance(found, Mapping) else {"train": found}
+
+
+@contextmanager
+def _without_retries() -> Iterator[None]:
+    """Suppress the lines about retries of a request, which the hub's client logs twice; the last error is raised."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _choose_splits(parts: Mapping[str, Any], train: str, test: str | None) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -111,8 +112,16 @@ def _batches(network: TrainedNetwork, data: ImageData, seed: int) -> tuple[dict[
     return {**found, "real": x}, ""
 
 
+def _listed(values: Sequence[float] | None) -> str:
+    return "unknown" if values is None else str(list(values))
+
+
 def _notes(network: TrainedNetwork, missing: str) -> list[tuple[str, str]]:
     shape = ", ".join(map(str, network.shape))
-    kind = "pixels in 0..1" if network.normalize else f"normalized by mean {network.mean} std {network.std}"
+    kind = (
+        "pixels in 0..1"
+        if network.normalize
+        else f"normalized by mean {_listed(network.mean)} std {_listed(network.std)}"
+    )
     notes = [("input", f"images [B, {shape}], {kind}"), ("output", f"logits [B, {network.classes}]")]
     return [*notes, ("difference", f"not compared on real images: {missing}")] if missing else notes

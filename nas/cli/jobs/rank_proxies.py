@@ -20,6 +20,7 @@ from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import split_figures
 from nas.cli.run_dir.layout import remove_failure
 from nas.cli.run_dir.progress import LoopProgress
+from nas.cli.run_dir.start import log_start_without_trainer
 from nas.cli.run_dir.summary import Summary
 from nas.cli.worker_context import use_context
 from nas.data.base import ImageData
@@ -58,16 +59,18 @@ def run(cfg: DictConfig) -> float | None:
     data = require_images(build_data(cfg), "mode=rank_proxies")
     space = build_space(cfg.space, data)
     report: RankingReport = instantiate(cfg.ranking.report, _convert_="all")
+    log_start_without_trainer(cfg, device)
     missing = report.check(space, dataset_name())
-    if missing is not None:
-        log.info("benchmark      %s", missing)
+    announced = "" if missing is None else f"benchmark      {missing}"
+    if announced:
+        log.info("%s", announced)
     ranking = build_ranking(cfg, space, data, device)
     identity = _identity(cfg, ranking)
     remove_temporary_files(Path(cfg.paths.output))
     remove_failure(Path(cfg.paths.output))
     with LoopProgress(len(ranking.candidates), ranking.proxy.name) as progress:
         records = ranking.run(Path(cfg.paths.output), identity, progress, _workers(cfg, ranking, data, device))
-    return _finish(cfg, ranking, report, records, identity, device, split_figures(data))
+    return _finish(cfg, ranking, report, records, identity, device, split_figures(data), announced)
 
 
 def build_ranking(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
@@ -130,8 +133,9 @@ def _finish(
     identity: dict[str, Any],
     device: torch.device,
     split: dict[str, Any],
+    announced: str,
 ) -> float | None:
-    """Write table, report, picture, genotype and summary."""
+    """Write table, report, picture, genotype and summary; the line that was logged at the start is not repeated."""
     output, higher = Path(cfg.paths.output), ranking.evaluator.higher_is_better
     accuracies = report.find_accuracies(ranking.space, records)
     found: dict[str, Any] = {"proxy": ranking.proxy.name, "higher_is_better": higher, "space": ranking.space.name}
@@ -163,7 +167,8 @@ def _finish(
         **environment(device, "32-true"),
     }
     values |= {key: found[key]["value"] for key in ("spearman", "kendall_tau_b") if key in found}
-    Summary(values, [("files", str(output))], page).save(output)
+    printed = "\n".join(line for line in page.splitlines() if line != announced)
+    Summary(values, [("files", str(output))], printed).save(output)
     return accuracy
 
 

@@ -30,7 +30,9 @@ from nas.cli.run_dir.layout import REPETITIONS, remove_failure
 from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.repetition_log import TIMING, decode_curve, encode_curve, read_repetitions, read_seconds
+from nas.cli.run_dir.start import log_start_without_trainer
 from nas.cli.run_dir.summary import Summary
+from nas.cli.run_dir.terminal import finish_panel
 from nas.data.kinds import DataSet
 from nas.data.unloaded import unloaded
 from nas.executors.base import Task, Workers
@@ -52,6 +54,8 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: DataSet) -> f
     _refuse_earlier_version(cfg.ckpt_path)
     rows = read_repetitions(cfg)
     device = device_without_trainer(cfg)
+    log_start_without_trainer(cfg, device)
+    finish_panel()
     evaluator = search.build_evaluator(data, device)
     output = Path(cfg.paths.output)
     output.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -15,29 +15,52 @@ from pytorch_lightning.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
 GROUPS = ("experiment", "protocol", "method", "space", "dataset", "network", "trainer", "logger")
+"""Groups whose choices are logged, for a search or a training."""
+
+GROUPS_OF_MODE: Mapping[str, Sequence[str]] = {
+    "rank_proxies": ("experiment", "proxy", "space", "dataset", "trainer", "executor"),
+}
+"""Groups of the modes that use other ones."""
+
+VALUES: Mapping[str, Sequence[str]] = {
+    "search": ("seed", "epochs"),
+    "train": ("seed", "epochs"),
+    "rank_proxies": ("seed",),
+    "eval": (),  # an evaluation has no epochs, and nothing in it is random
+}
+"""Logged values by mode."""
 
 
 @rank_zero_only
 def log_start(cfg: DictConfig, trainer: pl.Trainer) -> None:
-    """Log the run directory, the choices of the configuration and the device."""
+    """Log the run directory, the choices of the configuration and the device of a trainer."""
+    processes = f"{trainer.world_size} x " if trainer.world_size > 1 else ""
+    _log_run(cfg, VALUES[cfg.mode])
+    log.info("device         %s%s", processes, _describe(trainer.strategy.root_device, str(trainer.precision)))
+
+
+def log_start_without_trainer(cfg: DictConfig, device: torch.device) -> None:
+    """Log the run directory, the choices of the configuration and the device of a job without epochs and loggers."""
+    _log_run(cfg, [key for key in VALUES[cfg.mode] if key != "epochs"], logs=False)
+    log.info("device         %s", _describe(device, "32-true"))
+
+
+def _log_run(cfg: DictConfig, values: Sequence[str], logs: bool = True) -> None:
     log.info("run            %s", cfg.paths.output)
     choices = HydraConfig.get().runtime.choices
-    chosen = {group: choices[group] for group in GROUPS if group in choices and choices[group] not in (None, "auto")}
-    further = {key: cfg[key] for key in ("seed", "epochs") if key in cfg}
+    shown = {group: choices.get(group) for group in GROUPS_OF_MODE.get(cfg.mode, GROUPS)}
+    if not (logs and cfg.get("logger")):
+        shown.pop("logger", None)
+    chosen = {group: choice for group, choice in shown.items() if choice not in (None, "auto")}
+    texts = [f"{key}={value}" for key, value in {**chosen, **{key: cfg[key] for key in values}}.items()]
     record = Path(HydraConfig.get().output_subdir or "", "config.yaml")
     whole = f"   (all options: {record})" if HydraConfig.get().output_subdir else ""
-    log.info("config         %s%s", " ".join(f"{key}={value}" for key, value in {**chosen, **further}.items()), whole)
-    log.info("device         %s", _device(trainer))
+    log.info("config         %s%s", " ".join(texts), whole)
 
 
-def _device(trainer: pl.Trainer) -> str:
-    device = trainer.strategy.root_device
-    parts: list[Any] = [str(trainer.precision)]
+def _describe(device: torch.device, precision: str) -> str:
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    else:
-        threads = torch.get_num_threads()
-        name = platform.processor() or platform.machine()
-        parts.insert(0, f"{threads} thread{'s' if threads > 1 else ''}")
-    processes = f"{trainer.world_size} x " if trainer.world_size > 1 else ""
-    return f"{processes}{device.type} ({name}), {', '.join(parts)}"
+        return f"{device.type} ({torch.cuda.get_device_name(device)}), {precision}"
+    threads = torch.get_num_threads()
+    name = platform.processor() or platform.machine()
+    return f"{device.type} ({name}), {threads} thread{'s' if threads > 1 else ''}, {precision}"

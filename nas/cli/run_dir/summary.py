@@ -163,12 +163,9 @@ def _export(values: Values) -> Iterator[Row]:
         yield "file", f"{values['file']} ({values['bytes'] / 1e6:.2f} MB)"
 
 
-def _batch(values: Values) -> Iterator[Row]:
-    if "batch" in values:
-        yield "batch", values["batch"]
-
-
 def _time(values: Values) -> Iterator[Row]:
+    if values.get("mode") == "rank_proxies":  # whose report has the time
+        return
     for job in ("search", "train"):
         if f"{job}_seconds" in values:
             step = values.get("step_seconds")
@@ -186,6 +183,5 @@ PARTS: Sequence[Callable[[Values], Iterator[Row]]] = (
     _language_model,
     _speed,
     _export,
-    _batch,
     _time,
 )

@@ -217,7 +217,7 @@ def format_report(report: Mapping[str, Any], title: str) -> str:
         f"ranked         {title}: {report['architectures']} architectures, {report['distinct_scores']} distinct "
         f"scores, {report['not_finite']} not finite (ranked last)",
         f"seconds        {seconds['median']:.3f} per architecture (median), {seconds['total']:.1f} in total",
-        f"best score     {best['score']}{accuracy}; shared by {best['equals']} others",
+        f"best score     {_format_score(best['score'])}{accuracy}; shared by {best['equals']} others",
         f"size           Spearman {_format(report['spearman_parameters'])} with parameters, "
         f"{_format(report['spearman_macs'])} with MACs",
         f"benchmark      {report['benchmark']}"
@@ -234,6 +234,10 @@ def format_report(report: Mapping[str, Any], title: str) -> str:
             )
         lines.append(f"[low, high]: 95 % bootstrap intervals, {report['resamples']} resamples")
     return "\n".join(lines) + "\n"
+
+
+def _format_score(score: float | str) -> str:
+    return score if isinstance(score, str) else f"{score:.6g}"
 
 
 def _as_dict(interval: Interval) -> dict[str, Any]:

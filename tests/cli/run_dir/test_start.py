@@ -6,9 +6,12 @@ import logging
 from pathlib import Path
 
 import pytest
+import torch
+from omegaconf import DictConfig
 
 from nas.cli.build import build_trainer
 from nas.cli.run_dir.begin import begin_output
+from nas.cli.run_dir.start import log_start_without_trainer
 from tests.support.compose_tools import composed, tiny
 
 
@@ -23,6 +26,46 @@ def test_start_names_directory_choices_and_device(tmp_path: Path, caplog: pytest
     assert "method=darts space=nas_bench_201 dataset=synthetic trainer=cpu logger=csv seed=5 epochs=3" in config
     assert "network=" not in config and "experiment=" not in config and ".hydra/config.yaml" in config
     assert device.split()[1] == "cpu" and "thread" in device and device.endswith("32-true")
+
+
+def logged(cfg: DictConfig, caplog: pytest.LogCaptureFixture) -> str:
+    """Return the text behind "config" in the lines at the start of a job without a trainer."""
+    caplog.set_level(logging.INFO)
+    caplog.clear()
+    log_start_without_trainer(cfg, torch.device("cpu"))
+    found = {message.split()[0]: message for message in caplog.messages}
+    assert list(found) == ["run", "config", "device"] and "thread" in found["device"]
+    return found["config"].removeprefix("config").partition("   (all options")[0].strip()
+
+
+def test_start_of_an_evaluation_has_no_epochs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    given = (
+        "mode=eval",
+        "weights=x",
+        "protocol=darts_cifar10",
+        "logger=none",
+        "trainer=cpu",
+        f"paths.output={tmp_path}",
+    )
+    with composed("train", *given) as cfg:
+        cfg.callbacks = {}
+        caplog.set_level(logging.INFO)
+        build_trainer(cfg)
+    config = next(message for message in caplog.messages if message.startswith("config"))
+    assert config.split()[1:4] == ["protocol=darts_cifar10", "dataset=cifar10", "trainer=cpu"]
+    assert "epochs=" not in config and "seed=" not in config and "logger=" not in config
+
+
+def test_start_of_a_ranking_names_proxy_and_executor(caplog: pytest.LogCaptureFixture) -> None:
+    with composed("search", "mode=rank_proxies", "proxy=synflow", "dataset=synthetic", "seed=3") as cfg:
+        text = logged(cfg, caplog)
+    assert text == "proxy=synflow space=nas_bench_201 dataset=synthetic trainer=cpu executor=serial seed=3"
+
+
+def test_start_of_repeated_searches_has_no_epochs(caplog: pytest.LogCaptureFixture) -> None:
+    with composed("search", "method=random_search", "dataset=synthetic") as cfg:
+        text = logged(cfg, caplog)
+    assert text == "method=random_search space=nas_bench_201 dataset=synthetic trainer=cpu seed=0"
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -56,6 +56,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+def test_ranking_states_a_missing_benchmark_once(tmp_path: Path) -> None:
+    done = rank(tmp_path / "run", NETWORK, "ranking.count=2", f"paths.benchmark={tmp_path}")
+    done.succeeded()
+    missing = f"no benchmark of space 'nas_bench_201' in {tmp_path}"
+    assert done.said.count(missing) == 1 and missing in (tmp_path / "run" / "report.txt").read_text()
+    lines = [line for line in done.said.splitlines() if line]
+    assert len(lines) == len(set(lines))
+
+
 def test_ranking_writes_all_files(whole: Path) -> None:
     found = rows(whole)
     assert len(found) == 12 and len({row["index"] for row in found}) == 12
