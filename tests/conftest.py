@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.clean_checkout import (  # noqa: F401, hooks of pytest
+    pytest_sessionfinish,
+    pytest_sessionstart,
+    pytest_terminal_summary,
+)
 from tests.support.golden_tools import Golden, load_golden, shared_folder
 
 # Tests run side by side on few cores: more than one thread each makes them many times slower.

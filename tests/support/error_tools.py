@@ -9,9 +9,10 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from torch import Tensor
 
 import nas.cli.search
 import nas.cli.train
+from tests.support.compose_tools import ROOT
 
 TINY = (
     "dataset=synthetic",
@@ -59,7 +61,7 @@ class Outcome:
 
 
 def run(script: str, *arguments: str | Path) -> Outcome:
-    """``python SCRIPT.py arguments...`` in this process, which is left as it was.
+    """``python SCRIPT.py arguments...`` in this process, which is left as it was; in the checkout no file is left.
 
     A small search is GDAS unless the arguments name a method or a mode.
     """
@@ -69,12 +71,23 @@ def run(script: str, *arguments: str | Path) -> Outcome:
     main = nas.cli.search.main if script == "search" else nas.cli.train.main
     said, erred = io.StringIO(), io.StringIO()
     code: Any = 0
-    with _undone([f"{script}.py", *map(str, arguments)]), redirect_stdout(said), redirect_stderr(erred):
+    argv = [f"{script}.py", *map(str, arguments)]
+    with _outside_of_checkout(), _undone(argv), redirect_stdout(said), redirect_stderr(erred):
         try:
             main()
         except SystemExit as stop:
             code = stop.code
     return Outcome(0 if code is None else int(code), said.getvalue(), erred.getvalue())
+
+
+@contextmanager
+def _outside_of_checkout() -> Iterator[None]:
+    """Work in an empty temporary directory if the working directory is the checkout."""
+    if Path.cwd() != ROOT:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        yield
 
 
 @contextmanager
