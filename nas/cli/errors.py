@@ -88,7 +88,7 @@ def _line(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and "conditioned on metric" in str(error):
         return f"callbacks: {one_line(error)}"
     if "PytorchStreamReader" in str(error):
-        return f"ckpt_path: the checkpoint is damaged ({one_line(error)}). Give an older one."
+        return f"ckpt_path: the checkpoint is damaged ({one_line(error)}). Set ckpt_path to an older checkpoint."
     if isinstance(error, ValueError) and str(error).startswith("Expected more than 1 value per channel"):
         return (
             "dataset.batch_size: a batch norm on maps of 1x1 got a batch of a single image and cannot normalize it. "
@@ -104,7 +104,9 @@ def _by_place(error: BaseException) -> str | None:
     if any(f.filename.endswith("checkpoint_connector.py") and f.name.startswith("re") for f in frames):
         # restore..., resume...
         text = f"{type(error).__name__}: {one_line(error)[:200]}"
-        return f"ckpt_path: the checkpoint is damaged, or of another run ({text}). Give an older one."
+        return (
+            f"ckpt_path: the checkpoint is damaged, or of another run ({text}). Set ckpt_path to an older checkpoint."
+        )
     if isinstance(error, ValueError) and frames and re.search(r"torch.optim\W", frames[-1].filename):
         return f"an optimizer or its scheduler rejects its options: {one_line(error)}"
     return None

@@ -100,9 +100,12 @@ def check_options(space: Space, options: Mapping[str, Any], tensors: int) -> Non
     hints = typing.get_type_hints(space.network)
     for name, value in options.items():
         if name not in known:
-            raise NasError(f"option {name[:50]!a} is none of the networks of space={space.name} ({', '.join(known)}).")
+            raise NasError(
+                f"option {name[:50]!a} is unknown to the networks of space={space.name}, whose options are "
+                f"{', '.join(known)}."
+            )
         if not _fits(value, hints.get(name)):
-            raise NasError(f"option {name}={str(value)[:50]!a} is of another type.")
+            raise NasError(f"option {name}={str(value)[:50]!a} has a type that the option does not accept.")
         bound = max(MAX_CELLS, tensors) if name in CELL_COUNTS else MAX_OPTION
         numbers = [value] if isinstance(value, int | float) else value if isinstance(value, list | tuple) else []
         total = sum(numbers) if name in CELL_COUNTS else max(numbers, default=0)
@@ -120,7 +123,7 @@ def build_without_memory(space: Space, genotype: Genotype, options: Mapping[str,
         with torch.device("meta"):
             return space.network(genotype, **options)
     except (RuntimeError, ValueError, TypeError, OverflowError, ZeroDivisionError) as error:
-        raise NasError(f"weights: there is no network of these options ({one_line(error)[:200]}).") from None
+        raise NasError(f"weights: no network can be built with its options ({one_line(error)[:200]}).") from None
 
 
 def _is_size(value: Any) -> bool:

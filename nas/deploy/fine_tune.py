@@ -70,7 +70,7 @@ def load_initial_weights(
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise NasError(
             f"init_weights={path}: does not fit the network, which differs in {', '.join(wrong[:_SHOWN])}{more}. "
-            "Set the genotype and the network options of the weights."
+            "Set genotype and network.* to those of the training of the weights."
         )
     with torch.no_grad():
         network.load_state_dict(fitting, strict=False)
@@ -101,12 +101,13 @@ def _child(content: Mapping[str, Any], genotype: Genotype, path: Path, space: Sp
             weights = space.child_weights(genotype, supernet)
         except NasError as error:
             raise NasError(
-                f"init_weights={path}: {error} Set the run directory of the search of this genotype."
+                f"init_weights={path}: {error} Set init_weights to the run directory of the search that found this "
+                "genotype."
             ) from None
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise NasError(
             f"init_weights={path}: only supernets of space=mobile, shufflenet and choices have the weights of a "
-            "genotype. Set the run directory of a training."
+            "genotype. Set init_weights to the run directory of a training."
         )
     return dict(weights)
 

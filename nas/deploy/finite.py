@@ -23,5 +23,5 @@ def check_finite(state: Mapping[str, Tensor], path: Path, option: str = "weights
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise NasError(
-                f"{option}={path}: '{name}' has values that are not finite. Set weights of another training."
+                f"{option}={path}: '{name}' has values that are not finite. Use the weights of another training."
             )

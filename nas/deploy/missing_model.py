@@ -18,14 +18,14 @@ def explain_missing_model(directory: Path) -> str:
     problem = f"there is no {MODEL_FILE} in {directory}"
     if jobs:
         example = directory / jobs[0]
-        return f"{problem}, but in {len(jobs)} of its directories. Set one run of the sweep, such as {example}."
+        return f"{problem}, but in {len(jobs)} of its directories. Name one run of the sweep, such as {example}."
     if (directory / GENOTYPE_FILE).is_file() or (directory / HISTORY).is_file():
         return f"{problem}; it is the run of a search. Train the network: {program('train')} genotype={directory}."
     if (directory / CHECKPOINT).is_file():
         return (
-            f"{problem}; its training has not finished. Resume it, {program('train')} ckpt_path={directory}, or set "
+            f"{problem}; its training has not finished. Resume it, {program('train')} ckpt_path={directory}, or use "
             f"its last checkpoint, {directory / CHECKPOINT}."
         )
     if (directory / ".hydra").is_dir():
-        return f"{problem}; its training stopped before the end of the first epoch. Start it again."
-    return f"{problem}. Set the directory of a finished training, its {MODEL_FILE} or a file of weights."
+        return f"{problem}; its training stopped before the end of the first epoch. Start the training again."
+    return f"{problem}. Name the directory of a finished training, its {MODEL_FILE}, or a file of weights."

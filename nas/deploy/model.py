@@ -83,7 +83,9 @@ class Model:
                 warnings.simplefilter("ignore")  # of counters that a file does not have
                 build_without_memory(space, self.genotype, options).load_state_dict(shapes)
         except RuntimeError as error:
-            raise NasError(f"weights: they do not fit their genotype ({one_line(error)[:300]}).") from None
+            raise NasError(
+                f"weights: the tensors of the file do not fit its genotype ({one_line(error)[:300]})."
+            ) from None
         network = space.network(self.genotype, **options)
         network.load_state_dict(state)
         return network.eval()
@@ -141,7 +143,7 @@ def decode_model(content: Any, path: Path) -> Model:
         check_options(space_of(genotype, shape, classes), options, len(state))
         return Model(genotype, options, shape, classes, state, mean, std, names, dataset)
     except KeyError as error:
-        raise NasError(f"{path}: damaged (there is no {error}).") from None
+        raise NasError(f"{path}: damaged (it lacks the entry {error}).") from None
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NasError(f"{path}: damaged ({one_line(error)[:300]}).") from None
     except NasError as error:

@@ -104,7 +104,7 @@ def load_published_weights(network: Network, state: Mapping[str, Tensor]) -> Non
     if any(problems):
         raise NasError(
             f"weights of another architecture, size or kind of network: {'; '.join(filter(None, problems))}. "
-            "Set the genotype and the network options of the weights."
+            "Set genotype and network.* to those of the training of the weights."
         )
     network.load_state_dict({ours: state[theirs] for ours, theirs in names.items()}, strict=False)
 

@@ -119,12 +119,15 @@ def model_from_state_dict(
     """
     classes = infer_classes(state) or classes
     if classes is None:
-        raise NasError(f"weights={path}: has no classifier.weight. Set weights of a classifier of this genotype.")
+        raise NasError(
+            f"weights={path}: has no classifier.weight, so the number of classes is unknown. Use the weights of a "
+            "whole network of this genotype."
+        )
     channels = next((value.shape[1] for value in state.values() if value.dim() == 4), shape[0])
     if channels != shape[0]:
         raise NasError(
-            f"weights={path}: takes images of {channels} channels, not {shape[0]}. "
-            "Set another dataset, or shape in nas.load."
+            f"weights={path}: the network takes images of {channels} channels, not {shape[0]}. "
+            f"Choose a dataset with {channels} channels, or set the argument shape of nas.load."
         )
     space = space_of(genotype, shape, classes)
     complete = {**(defaults or {}), **infer_options(state, genotype.space), **options(space)}
@@ -154,7 +157,8 @@ def _weights_path(genotype: str | Path | Genotype | None, weights: str | Path | 
         return _path_of_weights(weights)
     if genotype is None:
         raise NasError(
-            "weights=null: missing. Set a run directory, a model.pt, or a file of weights with its genotype."
+            "weights=null: no network is named. Set weights to the directory of a training, its model.pt, or a file of "
+            "weights and its genotype."
         )
     path = None if isinstance(genotype, Genotype) else find_weights_file(genotype)
     if path is None:
@@ -189,7 +193,7 @@ def _find_genotype(given: str | Path | Genotype | None, path: Path) -> Genotype:
     if path.parent.name == "checkpoints" and file.is_file():
         return load_genotype(file)
     raise NasError(
-        f"genotype: missing, since {path} contains weights alone. "
+        f"genotype: not given, and {path} contains weights alone. "
         "Set genotype to a run directory, a genotype.json or a native string in quotes."
     )
 

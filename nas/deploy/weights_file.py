@@ -49,7 +49,10 @@ def read_weights_file(path: Path, option: str = "weights") -> Any:
     """
     if not path.is_file():
         problem = "not a regular file" if path.exists() else "no such file"
-        raise NasError(f"{option}={path}: {problem}. Set a run directory, a model.pt or a file of weights.")
+        raise NasError(
+            f"{option}={path}: {problem}. Set {option} to the directory of a training, its model.pt, or a file of "
+            "weights."
+        )
     try:
         check_torch_file(path)
         with torch.serialization.safe_globals(list(_safe_globals())):
@@ -64,7 +67,7 @@ def read_weights_file(path: Path, option: str = "weights") -> Any:
                 "any code when loaded. If you trust the file, save the state_dict alone: "
                 "torch.save(network.state_dict(), FILE)."
             ) from None
-        raise NasError(f"{option}={path}: {_diagnose(path, error)}.") from None
+        raise NasError(f"{option}={path}: {_diagnose(path, error, option)}.") from None
 
 
 def extract_state_dict(content: Any, path: Path, option: str = "weights") -> tuple[dict[str, Tensor], str]:
@@ -79,7 +82,10 @@ def extract_state_dict(content: Any, path: Path, option: str = "weights") -> tup
     if _is_state_dict(content):
         return strip_prefixes(content), ""
     if isinstance(content, Mapping) and "search" in content and "pytorch-lightning_version" in content:
-        raise NasError(f"{option}={path}: the checkpoint of a search has the weights of a supernet. Set a training.")
+        raise NasError(
+            f"{option}={path}: it is the checkpoint of a search, which has the weights of a supernet. Set {option} "
+            "to the directory of a training."
+        )
     keys = [key for key in WRAPPERS if isinstance(content, Mapping) and _is_state_dict(content.get(key))]
     nested = [key for key in WRAPPERS if isinstance(content, Mapping) and _contains_state_dict(content.get(key))]
     if not keys and nested:
@@ -135,14 +141,20 @@ def _safe_globals() -> Iterator[Callable[..., Any] | tuple[Callable[..., Any], s
             yield rebuild, f"numpy.{package}.multiarray.{rebuild.__name__}"
 
 
-def _diagnose(path: Path, error: Exception) -> str:
+def _diagnose(path: Path, error: Exception, option: str) -> str:
     """Return the problem of a file that cannot be read."""
     with path.open("rb") as file:
         head = file.read(64)
     if path.suffix == ".onnx" or (head[:1] == b"\x08" and (b"pytorch" in head or b"onnx" in head)):
-        return "an ONNX file, which contains a graph. Set the model.pt of the export"
+        return (
+            f"it is an ONNX file, and weights are read from files of torch.save. Set {option} to the model.pt of "
+            "the training"
+        )
     if path.suffix == ".pt2":
-        return "a torch.export program. Set the model.pt of the export"
+        return (
+            f"it is a program of torch.export, and weights are read from files of torch.save. Set {option} to the "
+            "model.pt of the training"
+        )
     if not head:
         return "the file is empty"
     if head.startswith(b"PK") and not zipfile.is_zipfile(path):

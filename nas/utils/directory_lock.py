@@ -70,7 +70,7 @@ class DirectoryLock:
             self._remove_empty()
             if isinstance(error, OSError):
                 raise NasError(
-                    f"{label}: cannot write to {directory} ({error.strerror}). Choose another one."
+                    f"{label}: cannot write to {directory} ({error.strerror}). Choose another directory."
                 ) from None
             raise
         self._held[self._key] = self

@@ -56,7 +56,9 @@ def test_checkpoint_with_a_damaged_entry_is_refused(short_search: Path, tmp_path
     before = snapshot(directory)
     for name, value in {"run": "x", "optimizer_states": 5}.items():
         torch.save({**whole, name: value}, file)
-        run("search", f"ckpt_path={directory}").refused("ckpt_path: the checkpoint is damaged", "Give an older one.")
+        run("search", f"ckpt_path={directory}").refused(
+            "ckpt_path: the checkpoint is damaged", "Set ckpt_path to an older checkpoint."
+        )
     torch.save(whole, file)
     after = snapshot(directory)
     assert {name for name in after if after[name] != before.get(name)} <= {*hydra_files(after), "checkpoints/last.ckpt"}

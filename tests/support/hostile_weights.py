@@ -40,7 +40,7 @@ MODELS: dict[str, tuple[Edit, str]] = {
     "channels": (set_value("options", "channels", value=10**9), "option channels=1000000000 is out of range"),
     "many channels": (set_value("options", "channels", value=60_000), "use a whole number from 1 to 8,192"),
     "negative channels": (set_value("options", "channels", value=-1), "is out of range"),
-    "text channels": (set_value("options", "channels", value="4"), "is of another type"),
+    "text channels": (set_value("options", "channels", value="4"), "has a type that the option does not accept"),
     "list option": (set_value("options", "channels", value=laughs()), "options has a value of type list"),
     "cells": (set_value("options", "cells_per_stage", value=10**7), "is out of range"),
     "unknown option": (set_value("options", "__class__", value=1), "is none of the networks"),

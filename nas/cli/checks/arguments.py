@@ -94,4 +94,4 @@ def _check_training(modes: list[str], arguments: Sequence[str]) -> None:
     if initial not in (None, "null"):
         raise NasError(f"init_weights={initial}: only mode=train uses it. Use weights=... with mode={mode}.")
     if value_of(arguments, "ckpt_path") not in (None, "null"):
-        raise NasError(f"ckpt_path: mode={mode} does not resume a run. Give its directory as weights=...")
+        raise NasError(f"ckpt_path: mode={mode} does not resume a run. Use weights=DIRECTORY of the run.")

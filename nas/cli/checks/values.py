@@ -30,7 +30,9 @@ def check_config(cfg: DictConfig) -> None:
     for key in ("method", "space", "dataset", "trainer"):
         node = cfg.get(key)
         if key in cfg and (not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str)):
-            raise NasError(f"{key}: its file has no _target_. Set it to the dotted name of a class.")
+            raise NasError(
+                f"{key}: the file of this choice has no _target_. Set {key}._target_ to the dotted name of a class."
+            )
     unnamed = "training" in cfg and (OmegaConf.is_missing(cfg, "genotype") or cfg.genotype is None)
     if unnamed and cfg.get("weights") is None:
         raise NasError(

@@ -114,7 +114,7 @@ def _path_override(word: str) -> str:
         raise NasError(f"data: {word}: has no effect here. Use {' and '.join(PATHS)}.")
     value = value.strip("'\"")
     if value in ("", "null"):
-        raise NasError(f"data: {word}: is not a directory. Give one, or leave out {key}.")
+        raise NasError(f"data: {word}: is not a directory. Set {key} to a directory, or leave it out.")
     return f"{key}={quote(value)}"
 
 

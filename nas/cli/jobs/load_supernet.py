@@ -71,7 +71,7 @@ def supernet_accuracy(
     if not isinstance(search, SupernetSearch):
         raise NasError(f"{option}: method '{cfg.method.name}' has no supernet. {fix}")
     if _shapes(search, search.space) != _shapes(search, space):
-        raise NasError(f"{option}: its space has other layers, widths or ops. Set the options space.* of that run.")
+        raise NasError(f"{option}: the space of that run has other layers, widths or ops. Set space.* as in that run.")
     _load_weights(search, checkpoint, f"{option}: its supernet (dataset={dataset})", data)
     return SupernetAccuracy(search, data, device, batches, recalibration)
 

@@ -243,7 +243,7 @@ def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
         return _unused_group(cfg, key)
     siblings = OmegaConf.select(cfg, parent, throw_on_resolution_failure=False) if parent else None
     if parent and siblings is None and _has(cfg, parent):
-        return NasError(f"unknown key '{key}': {parent} is null. Give it whole: '{parent}={{{leaf}: VALUE}}'")
+        return NasError(f"unknown key '{key}': {parent} is null. Set the whole mapping: '{parent}={{{leaf}: VALUE}}'")
     if isinstance(siblings, DictConfig) and leaf in siblings:
         return NasError(f"{key}: the command line also replaces {parent}. Leave out one of the two.")
     if isinstance(siblings, DictConfig) and parent and not siblings:

@@ -97,7 +97,8 @@ def _check_type(line: str, file: Path) -> None:
     items = value if isinstance(value, list) and kinds == LIST else []
     if value is not None and (not isinstance(value, kinds) or not all(isinstance(item, int | float) for item in items)):
         raise NasError(
-            f"{file}: {line[:200]}: {key_of(line)} takes another type of value. Give it on the command line."
+            f"{file}: {line[:200]}: {key_of(line)} does not accept this type of value. Set {key_of(line)} on the "
+            "command line."
         )
 
 

@@ -20,7 +20,7 @@ MAX_REFERENCES = 16
 """References of all values that are taken over: each level of references may double the size of a value."""
 _RESERVED = re.compile(r"_\w+_")  # _target_, _partial_, _recursive_, _convert_, _args_
 _REFERENCE = re.compile(r"\$\{\.*[A-Za-z_][\w-]*(\.[\w-]+)*\}")
-_CHANGE = "Give this option on the command line, which replaces the saved one."
+_CHANGE = "Set the option on the command line, which replaces the recorded value."
 
 
 def saved_overrides(directory: Path) -> list[str]:

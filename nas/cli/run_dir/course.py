@@ -128,7 +128,9 @@ def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) ->
         saved = json.loads(text)
         theirs, epochs = dict(saved["options"]), int(saved["epochs"])
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise NasError(f"ckpt_path: the checkpoint is damaged (its '{KEY}'). Give an older one.") from None
+        raise NasError(
+            f"ckpt_path: the checkpoint is damaged (its '{KEY}'). Set ckpt_path to an older checkpoint."
+        ) from None
     ours = course_of(cfg, epochs, **more)
     keys = [key for key in dict.fromkeys([*ours, *theirs]) if key not in FREE]
     different = [key for key in keys if not (key in ours and key in theirs and _equal(key, ours[key], theirs[key]))]

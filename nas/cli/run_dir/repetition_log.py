@@ -45,7 +45,10 @@ def read_repetitions(cfg: DictConfig) -> list[dict[str, Any]]:
         return []
     directory = run_directory(Path(cfg.ckpt_path).expanduser())
     if directory is None or not holds_repetitions(directory):
-        raise NasError(f"ckpt_path={cfg.ckpt_path}: there is no {REPETITIONS} in it. Give the directory of such a run.")
+        raise NasError(
+            f"ckpt_path={cfg.ckpt_path}: there is no {REPETITIONS} in it. Set ckpt_path to the directory of a run "
+            "with repetitions."
+        )
     _check_options(cfg, directory)
     rows = read_log(directory / REPETITIONS, parse_json)
     _check_rows(rows, cfg.method.repetitions, directory / REPETITIONS)

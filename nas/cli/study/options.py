@@ -99,7 +99,9 @@ def _part(node: DictConfig, name: str) -> Mapping[str, Any]:
     """Return the configuration of the sampler or the pruner with resolved references."""
     part = node[name]
     if not isinstance(part, DictConfig) or not isinstance(part.get("_target_"), str):
-        raise NasError(f"hydra.sweeper.{name}: it has no _target_. Choose one, as in hydra/sweeper/{name}=NAME.")
+        raise NasError(
+            f"hydra.sweeper.{name}: has no _target_. Choose a file of the group, as in hydra/sweeper/{name}=NAME."
+        )
     plain: Any = OmegaConf.to_container(part, resolve=True)
     return dict(plain)
 
