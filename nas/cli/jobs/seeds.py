@@ -29,7 +29,7 @@ from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord
 from nas.cli.run_dir.layout import RESULTS, SUMMARY_FILE, seed_directory
 from nas.cli.run_dir.record import save_record
-from nas.cli.run_dir.seed_log import labeled_log
+from nas.cli.run_dir.seed_log import SAME_FOR_ALL_SEEDS, labeled_log
 from nas.cli.run_dir.sweep_table import report_sweep
 from nas.searches.base import Search
 from nas.searches.gradient import GradientSearch
@@ -107,7 +107,7 @@ def _run_in_turn(
     for cfg, record in searches:
         if request.received is not None:
             break
-        values.append(_run_one(cfg, record, output, request))
+        values.append(_run_one(cfg, record, output, request, first=not values))
     return values
 
 
@@ -156,7 +156,7 @@ def _run_together(
             cfg.update(dict.fromkeys(SWITCHES, False))  # auto: no effect on common steps
             if cfg.callbacks.get("cpu_budget"):
                 cfg.callbacks.cpu_budget.shared = True
-        tasks.append(partial(_run_one, cfg, record, output, request, partial(_join, joint, number)))
+        tasks.append(partial(_run_one, cfg, record, output, request, number == 0, partial(_join, joint, number)))
     set_threads(searches[0][0])
     outcomes = joint.lockstep.run(tasks, [f"seed={cfg.seed}" for cfg, _ in searches])
     for outcome in outcomes:
@@ -172,13 +172,16 @@ def _join(joint: JointSteps, number: int, searched: Search) -> list[pl.Callback]
 
 
 def _run_one(
-    cfg: DictConfig, record: JobRecord, output: Path, request: StopRequest, join: Join | None = None
+    cfg: DictConfig, record: JobRecord, output: Path, request: StopRequest, first: bool, join: Join | None = None
 ) -> float | None:
-    """Run the search with one seed and record its end; return None if it fails."""
+    """Run the search with one seed and record its end; return None if it fails.
+
+    Only the ``first`` search prints what all searches have in common. Their log files have all lines.
+    """
     record.save(output)
     failure: str | None = "interrupted"
     try:
-        with labeled_log(f"seed={cfg.seed}"):
+        with labeled_log(f"seed={cfg.seed}", () if first else SAME_FOR_ALL_SEEDS):
             value = search(cfg, join)
         failure = "stopped by SIGUSR1" if request.received is not None and not _is_finished(cfg) else None
         return value
