@@ -103,7 +103,7 @@ def _run_in_turn(
     searches: Sequence[tuple[DictConfig, JobRecord]], output: Path, request: StopRequest
 ) -> list[float | None]:
     """Run searches one after another, until SIGUSR1 stops one."""
-    values = []
+    values: list[float | None] = []
     for cfg, record in searches:
         if request.received is not None:
             break

@@ -74,7 +74,7 @@ def _report_arguments(config_dir: Path | None, overrides: Sequence[str]) -> list
 def _merge(runs: Sequence[Path], output: Path | None, arguments: Sequence[str]) -> int:
     """Write the joined run and its report, and return the exit code of the report; after a failure nothing remains."""
     if not runs:
-        raise NasError("merge: no run is named. Name the directories of the shards.")
+        raise NasError("merge: no run is given. Name the directories of the shards.")
     directories = [shard for run in runs for shard in _shards_in(run)]
     output = directories[0].parent / "merged" if output is None else output
     existed = os.path.lexists(output)
