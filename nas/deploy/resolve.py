@@ -119,10 +119,7 @@ def model_from_state_dict(
     """
     classes = infer_classes(state) or classes
     if classes is None:
-        raise NasError(
-            f"weights={path}: has no classifier.weight, so the number of classes is unknown. Use the weights of a "
-            "whole network of this genotype."
-        )
+        raise NasError(f"weights={path}: has no classifier.weight. Use the weights of a whole network.")
     channels = next((value.shape[1] for value in state.values() if value.dim() == 4), shape[0])
     if channels != shape[0]:
         raise NasError(
