@@ -36,7 +36,7 @@ def test_training_starts_from_the_supernet(tmp_path: Path) -> None:
     assert f"init weights   {tmp_path}/found\n" in trained.said
     fewer = (*found, "dataset.classes=5", f"hydra.run.dir={tmp_path}/fewer")
     run("train", *small, *fewer).refused(
-        "init_weights=", "the weights are of another model", "Set the run directory of"
+        "init_weights=", "the weights are of another model", "Set init_weights to the run directory of"
     )
 
 

@@ -87,7 +87,7 @@ def scrambled(network: Network) -> Network:
 
 def parts(message: str) -> dict[str, list[str]]:
     """Return the lists of names in an error about weights, by kind."""
-    lists = message.split(": ", 1)[1].partition(". Set the genotype")[0]
+    lists = message.split(": ", 1)[1].partition(". Set genotype")[0]
     found = (entry.split(" ", 1) for entry in lists.split("; "))
     return {kind: items.split(", ") for kind, items in found}
 

@@ -94,7 +94,7 @@ def test_load_trained_refuses_files_without_a_state_dict(tmp_path: Path) -> None
     held = {"epoch": 3, "net": {"a": 1}}
     evaluate(tmp_path, genotype, saved(tmp_path, held)).refused("a mapping with epoch, net", "under state_dict, ")
     evaluate(tmp_path, genotype, saved(tmp_path, [1, 2])).refused("contains a list, but no state_dict")
-    evaluate(tmp_path, saved(tmp_path, random_model().state)).refused("genotype: missing", "contains weights alone")
+    evaluate(tmp_path, saved(tmp_path, random_model().state)).refused("genotype: not given", "contains weights alone")
 
 
 def test_load_trained_names_python_objects_and_does_not_run_them(
@@ -161,7 +161,7 @@ def test_load_trained_refuses_the_checkpoint_of_a_search(more: dict[str, object]
         ("mode=eval weights={model} evaluation.runs=0", ["evaluation.runs=0", "from 1 to"]),
         ("mode=eval weights={old}", ["has version 3", "reads versions 1 to 2"]),
         ("mode=eval weights={broken}", ["damaged", "classes"]),
-        ("mode=eval weights={other}", ["do not fit their genotype"]),
+        ("mode=eval weights={other}", ["do not fit its genotype"]),
     ],
 )
 def test_eval_and_export_refuse_their_options(arguments: str, phrases: list[str], tmp_path: Path) -> None:
