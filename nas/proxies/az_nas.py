@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nas.nn.activation_checkpointing import cells_of
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
+from nas.proxies.pruned import unpruned
 from nas.utils.ranges import COUNT, check_ranges
 
 
@@ -69,9 +70,15 @@ def trainability(spectra: Tensor) -> Tensor:
 
 
 def features(network: nn.Module, x: Tensor, state: dict[str, Tensor], gradients: bool = False) -> list[Tensor]:
-    """Return the features [B, C, H, W] behind the stem and behind each cell, by parameters ``state``."""
+    """Return the features [B, C, H, W] behind the stem and behind each cell, by parameters ``state``.
+
+    Raises:
+        ValueError: if the network has no cells.
+    """
     found: list[Tensor] = []
-    cells = cells_of(network)
+    cells = cells_of(unpruned(network))
+    if not cells:
+        raise ValueError("the proxy measures the cells of a network, in an nn.ModuleList, and this network has none")
 
     def save_input(cell: nn.Module, inputs: Sequence[Tensor] | Sequence[Sequence[Tensor]]) -> None:
         first = inputs[0]

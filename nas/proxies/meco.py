@@ -12,7 +12,10 @@ from nas.nn.cell_graph import CellGraph
 from nas.nn.drop_path import DropPath
 from nas.nn.edges.mixed import MixedEdge
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
+from nas.proxies.pruned import PrunedSupernet, unpruned
 from nas.utils.ranges import CHANNELS, check_ranges
+
+_EXCLUDED = (MixedEdge, DropPath, PrunedSupernet)
 
 
 @check_ranges(channels=CHANNELS)
@@ -21,8 +24,8 @@ class Meco(Proxy):
 
     One image is enough. Each module counts, containers included, as in the authors' code: a tensor counts once for each
     module that returns it, so the score depends on the nesting of modules. Modules that the authors' networks do not
-    have (mixed edges, drop path) do not count. Correlations that are not finite count as 0. Outputs that are no feature
-    maps have the share 0, and so have maps with more channels than pixels.
+    have (mixed edges, drop path, the wrapper of a pruned supernet) do not count. Correlations that are not finite count
+    as 0. Outputs that are no feature maps have the share 0, and so have maps with more channels than pixels.
 
     Args:
         channels: number of channels that are sampled per output, whose eigenvalue is multiplied by the share of sampled
@@ -48,11 +51,12 @@ class Meco(Proxy):
     def module_scores(self, network: nn.Module, x: Tensor, generator: torch.Generator) -> list[tuple[str, Tensor]]:
         """Return the name and the share (float64) of each executed module, in the order in which they end."""
         found: list[tuple[str, Tensor]] = []
-        cells = cells_of(network)
+        cells = cells_of(unpruned(network))
         names = {
             module: name
             for name, module in network.named_modules()
-            if not isinstance(module, MixedEdge | DropPath) and (module in cells or not isinstance(module, CellGraph))
+            if not isinstance(module, MixedEdge | DropPath | PrunedSupernet)
+            and (module in cells or not isinstance(module, CellGraph))
         }
 
         def measure(module: nn.Module, inputs: Any, output: Any) -> None:

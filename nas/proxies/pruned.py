@@ -40,6 +40,11 @@ class PrunedSupernet(nn.Module):
         return logits
 
 
+def unpruned(network: nn.Module) -> nn.Module:
+    """Return the supernet of a pruned supernet, and any other network itself."""
+    return network.supernet if isinstance(network, PrunedSupernet) else network
+
+
 def equal_weights(alive: Alive, like: Tensor) -> Architecture:
     """Return the architecture in which the remaining ops of each edge have equal weights that sum to 1."""
     found: Architecture = {}

@@ -57,18 +57,29 @@ class Swap(Proxy):
 
 
 def unit_signs(network: nn.Module, x: Tensor, state: Mapping[str, Tensor] | None = None) -> Tensor:
-    """Return whether each unit behind a ReLU is positive, bool [images, units]; ``state`` replaces parameters."""
+    """Return whether each unit behind a ReLU or ReLU6 is positive, bool [images, units].
+
+    Args:
+        network: the network.
+        x: images [B, C, H, W].
+        state: parameters by name, in place of those of the network.
+
+    Raises:
+        ValueError: if no ReLU has feature maps as input.
+    """
     signs: list[Tensor] = []
 
     def save(relu: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
         if inputs[0].dim() == 4:
             signs.append((output.detach() > 0).flatten(1))
 
-    hooks = [module.register_forward_hook(save) for module in network.modules() if isinstance(module, nn.ReLU)]
+    hooks = [m.register_forward_hook(save) for m in network.modules() if isinstance(m, nn.ReLU | nn.ReLU6)]
     try:
         with stateless_forward(network, state) as forward, torch.no_grad():
             forward(x)
     finally:
         for hook in hooks:
             hook.remove()
+    if not signs:
+        raise ValueError("the proxy measures ReLUs on feature maps, and this network has none")
     return torch.cat(signs, dim=1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nas.nn.activation_checkpointing import cells_of
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
+from nas.proxies.pruned import unpruned
 from nas.utils.ranges import COUNT, check_ranges
 
 
@@ -41,7 +42,7 @@ class WrCor(Proxy):
         return float(value.logabsdet) if bool(value.sign != 0) else float("-inf")
 
     def kernel(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Return K, float64 [images, images]."""
+        """Return K, float64 [images, images]. Raises ValueError if the cells of the network have no ReLU."""
         records: list[_Record] = []
         hooks = [
             hook
@@ -51,6 +52,8 @@ class WrCor(Proxy):
         try:
             with stateless_forward(network) as forward:
                 loss = F.cross_entropy(forward(batch[0].detach().requires_grad_()), batch[1])
+                if not records:
+                    raise ValueError("the proxy measures ReLUs in cells, and this network has none")
                 grads = torch.autograd.grad(loss, [record.output for record in records], allow_unused=True)
         finally:
             for hook in hooks:
@@ -66,6 +69,7 @@ class WrCor(Proxy):
 
     def _weighted(self, network: nn.Module) -> Iterator[tuple[float, nn.Module, bool]]:
         """Yield the counted modules with the weight of their cell, and whether they follow the last cell."""
+        network = unpruned(network)
         last = getattr(network, "lastact", None)
         parts = [*cells_of(network), *([last] if isinstance(last, nn.Module) else [])]
         for i, part in enumerate(parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from nas.proxies.gradient_based import Plain
 from nas.proxies.l2_norm import L2Norm
 from nas.proxies.linear_regions import count_distinct_rows
 from nas.proxies.meco import Meco
+from nas.proxies.pruned import PrunedSupernet
 from nas.proxies.swap import Swap, unit_signs
 from nas.proxies.wrcor import WrCor
 from nas.proxies.zico import zico_of_batches
@@ -27,6 +29,7 @@ from nas.spaces.base import Network
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.golden.test_common import our_names
+from tests.golden.test_proxies import our_name
 from tests.support.golden_tools import Golden, assert_golden
 
 pytestmark = pytest.mark.data
@@ -46,7 +49,8 @@ def build(stored: Golden, dtype: torch.dtype = DOUBLE) -> Network:
         for kind in ("normal", "reduce"):
             links = [Link(op, source, 2 + i // 2) for i, (op, source) in enumerate(given["genotype"][kind])]
             cells[kind] = CellGenotype(tuple(links), tuple(given["genotype"][f"{kind}_concat"]))
-        size = {"channels": given["C"], "layers": given["layers"], "auxiliary": False}
+        stem = "none" if given["network"] == "SWAPNetwork" else "cifar"
+        size = {"channels": given["C"], "layers": given["layers"], "auxiliary": False, "stem": stem}
         network = space.network(Genotype(space.notation, cells), **size)
     load_published_weights(network, stored.state())
     return network.to(dtype).train()
@@ -94,7 +98,7 @@ def test_az_nas_matches(golden: Callable[[str], Golden], file: str) -> None:
     assert_golden(stored, "az_trainability64", trainability(spectra))
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [*FILES, "zcr_swap_cell_a"])
 def test_activation_patterns_match(golden: Callable[[str], Golden], file: str) -> None:
     stored = golden(file)
     signs = unit_signs(build(stored, torch.float32), stored.tensor("x"))
@@ -102,6 +106,7 @@ def test_activation_patterns_match(golden: Callable[[str], Golden], file: str) -
     assert_golden(stored, "swap", np.int64(count_distinct_rows(signs.T)))
     proxy = Swap(mu=float(stored.arrays["swap_mu"]), sigma=float(stored.arrays["swap_sigma"]))
     assert_golden(stored, "swap_factor64", proxy.size_factor(build(stored)))
+    assert_golden(stored, "swap_regularised64", count_distinct_rows(signs.T) * proxy.size_factor(build(stored)))
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -136,6 +141,38 @@ def test_shares_of_modules_match(golden: Callable[[str], Golden], file: str) -> 
         assert np.isclose(found, value, rtol=1e-6, atol=1e-9).any(), name
     if file == "zcr_nb201_a":  # the modules are nested in the same way
         assert_golden(stored, "meco64", found.sum())
+
+
+CONTAINERS = {"stem.net": "stem", "top.global_pooling": "pool", "<root>": "supernet"}
+
+
+def named(key: str) -> str:
+    """Translate a name of NAS201Model to the network of the benchmark."""
+    cell = re.fullmatch(r"stack_cell(\d)\.(\d)\.weight", key)
+    if cell:
+        return f"cells.{6 * (int(cell[1]) - 1) + int(cell[2])}.weight"
+    return our_name(key) if "options" in key or key.startswith(("stem.", "top.", "reduction")) else key
+
+
+def test_shares_of_modules_match_nas201model(golden: Callable[[str], Golden]) -> None:
+    """NAS201Model computes an op without a container of its edge, and has a container of each stage."""
+    stored = golden("zcr_meco_nas201_a")
+    given, x = stored.entry["constructor"], stored.tensor("x_meco", DOUBLE)
+    size = {"channels": given["C"], "cells_per_stage": 5, "track_statistics": False}
+    space = NasBench201(x.shape[1:], given["num_classes"], **size)
+    supernet = space.supernet()
+    supernet.load_state_dict({named(key): value for key, value in stored.state().items()}, strict=False)
+    arch = space.encode(space.parse(given["arch"]))
+    network = PrunedSupernet(supernet, {name: weights.active for name, weights in arch.items()})
+    shares = Meco().module_scores(network.double().train(), x, torch.Generator())
+    found = {name.removeprefix("supernet."): float(value) for name, value in shares}
+    compared, last = set(), float("nan")
+    for name, value in zip(stored.arrays["meco_module_names"].tolist(), stored.arrays["meco_modules64"], strict=True):
+        ours = CONTAINERS.get(name) or named(name + ".weight").removesuffix(".weight").replace("avgpool", "pool")
+        compared.add(ours)
+        last = 0.0 if ours.endswith(".none") else found.get(ours, last)  # a stage is a container of its last cell
+        assert np.isclose(last, value, rtol=1e-6, atol=1e-9), name
+    assert set(found) <= compared and len(found) == len(shares)
 
 
 def test_sampled_channels_are_scaled() -> None:

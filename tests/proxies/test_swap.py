@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from nas.proxies.swap import Swap, unit_signs
 from tests.support.proxy_tools import random_batch, small_network
@@ -27,3 +28,12 @@ def test_swap_counts_patterns_over_the_images() -> None:
     size = sum(p.numel() for p in network.parameters()) / 1000
     regularized = Swap(repeats=3, mu=size - 1, sigma=2.0)(network, random_batch(12), generator())
     assert regularized == pytest.approx(found * math.exp(-0.5), rel=1e-9)
+
+
+def test_units_of_relu6_count_and_a_network_without_units_is_refused() -> None:
+    x = random_batch(5)[0]
+    conv = nn.Conv2d(x.shape[1], 4, 3, bias=False).to(x.dtype)
+    rectified = [unit_signs(nn.Sequential(conv, relu, nn.Flatten()), x) for relu in (nn.ReLU(), nn.ReLU6())]
+    assert torch.equal(*rectified)
+    with pytest.raises(ValueError, match="ReLUs on feature maps"):
+        unit_signs(nn.Sequential(conv, nn.GELU(), nn.Flatten()), x)

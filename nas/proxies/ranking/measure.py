@@ -112,7 +112,7 @@ def measure_all(
         proxy: Proxy of the workers.
 
     Raises:
-        NasError: If none of the first architectures can be measured.
+        NasError: If none of the first architectures can be measured, or none of all.
     """
     size = len(candidates)
 
@@ -135,6 +135,8 @@ def measure_all(
                 if not succeeded and failures >= MAX_FIRST_FAILURES:
                     raise NasError(f"proxy={proxy.name}: none of the first {failures} architectures works: {error}.")
         yield found
+    if failures and not succeeded:
+        raise NasError(f"proxy={proxy.name}: none of the {failures} architectures works: {error}.")
 
 
 def _records(outcome: Outcome, candidates: Candidates, proxy: Proxy) -> list[Measured]:

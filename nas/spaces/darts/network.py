@@ -101,7 +101,7 @@ class DartsNetwork(Network):
         edge: builds an edge of a cell.
         options: of the ops.
         channels: width of the nodes in the first cell; each reduction doubles it.
-        layers: number of cells.
+        layers: number of cells. One cell is a reduction, and so are both of two.
         shape: (C, H, W) of an image.
         classes: number of classes.
         stem: "cifar" keeps the resolution, "imagenet" divides it by eight, "none" omits the stem.
@@ -133,10 +133,6 @@ class DartsNetwork(Network):
         graph: Callable[..., CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
-        if layers < 3:
-            raise NasError(
-                f"layers={layers}: DARTS networks need at least 3 cells, two of them reductions. Use layers=3 or more."
-            )
         width, after_reduction = self._build_stem(shape[0], _stem_width(channels, stem_multiplier, stem), stem)
         reductions = (layers // 3, 2 * layers // 3)
         inputs = (width, width)
@@ -157,7 +153,9 @@ class DartsNetwork(Network):
             inputs, after_reduction = (inputs[1], channels * nodes), reduction
             self.kinds.append(kind)
             if layer == reductions[1]:
-                self._build_auxiliary_head(inputs[1], classes, shape, stem, auxiliary, auxiliary_norm)
+                scale = 2 ** len(set(reductions)) * (8 if stem == "imagenet" else 1)
+                features = [side // scale for side in shape[1:]]
+                self._build_auxiliary_head(inputs[1], classes, features, stem, auxiliary, auxiliary_norm)
         self.auxiliary_layer = reductions[1]
         self.lastact = nn.Sequential(nn.BatchNorm2d(inputs[1]), nn.ReLU()) if lastact else nn.Identity()
         self.pool = GlobalPool()
@@ -195,18 +193,18 @@ class DartsNetwork(Network):
         return width, True
 
     def _build_auxiliary_head(
-        self, channels: int, classes: int, shape: Shape, stem: Stem, auxiliary: bool | None, norm: bool
+        self, channels: int, classes: int, sides: list[int], stem: Stem, auxiliary: bool | None, norm: bool
     ) -> None:
-        sides = {side // (32 if stem == "imagenet" else 4) for side in shape[1:]}
+        """Build the head behind the last reduction, whose features have the given height and width."""
         size = min(sides)
         if auxiliary and size < 2:
             raise NasError(
-                f"network.auxiliary=true: images of {shape[1]}x{shape[2]} leave features of {size}x{size} after the "
-                "second reduction, and the auxiliary head needs 2x2. Use network.auxiliary=false."
+                f"network.auxiliary=true: the images leave features of {size}x{size} after the last reduction, and the "
+                "auxiliary head needs 2x2. Use network.auxiliary=false."
             )
         build = size >= 2 if auxiliary is None else auxiliary
         stride = 2 if stem == "imagenet" else 3
-        side = size if len(sides) == 1 else 0
+        side = size if len(set(sides)) == 1 else 0
         self.auxiliary_head = AuxiliaryHead(channels, classes, stride, side, norm) if build else None
 
 

@@ -95,6 +95,11 @@ class Darts(Space):
         check_own_ops(own, channels, self.options)
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
+        if self.layers < 3:
+            raise NasError(
+                f"space.layers={self.layers}: a supernet needs a normal cell beside its two reductions. "
+                "Use space.layers=3 or more."
+            )
         return DartsNetwork(
             self.cells,
             edge,

@@ -92,6 +92,12 @@ def test_proxy_that_never_works_ends_the_ranking(tmp_path: Path) -> None:
         ranking.run(tmp_path, {})
 
 
+def test_proxy_that_fails_on_all_of_few_architectures_is_an_error(tmp_path: Path) -> None:
+    ranking = make_ranking(Dying(tmp_path, {}, raises=True), indices=[3, 5])
+    with pytest.raises(NasError, match="proxy=weights: none of the 2 architectures works: RuntimeError: not def"):
+        ranking.run(tmp_path, {})
+
+
 @pytest.mark.parametrize("options", [{}, {"count": 50, "seed": 3}, {"indices": [9, 1, 4, 7]}])
 def test_shards_divide_the_architectures(options: dict[str, Any]) -> None:
     whole = Candidates(SPACE, **options)

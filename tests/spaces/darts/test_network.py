@@ -56,3 +56,19 @@ def test_imagenet_supernet_has_the_published_size() -> None:
     assert count_parameters(space.supernet(partial(PartialChannels, channel_divisor=2))) == 956_512
     assert space.supernet().stem1[1].out_channels == 48
     assert Darts((3, 224, 224), 1000, stem="imagenet").supernet().stem1[1].out_channels == 16
+
+
+@pytest.mark.parametrize(("layers", "reductions"), [(1, [0]), (2, [0, 1])])
+@pytest.mark.parametrize("auxiliary", [None, False])
+def test_networks_of_one_and_two_cells_consist_of_reductions(
+    layers: int, reductions: list[int], auxiliary: bool | None
+) -> None:
+    space = Darts((3, 16, 16), 5)
+    genotype = same_op_everywhere(space, "sep_conv_3x3")
+    network = space.network(genotype, channels=4, layers=layers, auxiliary=auxiliary)
+    assert network.cell_types() == dict.fromkeys(reductions, "reduce")
+    out = network.train().outputs(torch.randn(2, 3, 16, 16))
+    assert out.logits.shape == (2, 5)
+    assert (out.auxiliary is None) == (auxiliary is False)
+    with pytest.raises(NasError, match="space.layers=2: .* Use space.layers=3 or more"):
+        Darts((3, 16, 16), 5, layers=2).supernet()
