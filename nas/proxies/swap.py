@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,9 @@ from nas.proxies.linear_regions import count_distinct_rows
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.proxies.zen import gaussian_weights
 from nas.utils.ranges import COUNT, FINITE, POSITIVE, check_ranges
+
+MAX_TABLE_BITS = 20
+"""Images up to which patterns are marked in a table, which has 2^images entries."""
 
 
 @check_ranges(batch_size=COUNT, repeats=COUNT, mu=FINITE, sigma=POSITIVE)
@@ -43,10 +46,10 @@ class Swap(Proxy):
         self.sigma = sigma
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        counts = [
-            count_distinct_rows(unit_signs(network, batch[0], gaussian_weights(network, generator)).T)
-            for _ in range(self.repeats)
-        ]
+        x = batch[0]
+        if not x.is_cuda:  # faster for the convolutions and batch norms of a CPU
+            x = x.contiguous(memory_format=torch.channels_last)
+        counts = [count_patterns(network, x, gaussian_weights(network, generator)) for _ in range(self.repeats)]
         return sum(counts) / len(counts) * self.size_factor(network)
 
     def size_factor(self, network: nn.Module) -> float:
@@ -54,6 +57,24 @@ class Swap(Proxy):
         if self.mu is None or self.sigma is None:
             return 1.0
         return math.exp(-((count_parameters(network) / 1000 - self.mu) ** 2) / self.sigma)
+
+
+def count_patterns(network: nn.Module, x: Tensor, state: Mapping[str, Tensor] | None = None) -> int:
+    """Return the number of distinct patterns of the units behind ReLUs over the images; ``state`` replaces parameters.
+
+    A pattern of at most ``MAX_TABLE_BITS`` images is a number below 2^images, and a table marks those that occur.
+    """
+    if len(x) > MAX_TABLE_BITS:
+        return count_distinct_rows(unit_signs(network, x, state).T)
+    powers = 2.0 ** torch.arange(len(x), device=x.device)
+    occurs = torch.zeros(2 ** len(x), dtype=torch.bool, device=x.device)
+
+    def mark(features: Tensor) -> None:
+        signs = _flat_images(features).float().clone().gt_(0)  # a comparison in place stays in float and is faster
+        occurs[(powers @ signs).long()] = True  # sums of distinct powers below 2^24 are exact in float32
+
+    _visit_features(network, x, state, mark)
+    return int(occurs.count_nonzero())
 
 
 def unit_signs(network: nn.Module, x: Tensor, state: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -68,10 +89,21 @@ def unit_signs(network: nn.Module, x: Tensor, state: Mapping[str, Tensor] | None
         ValueError: if no ReLU has feature maps as input.
     """
     signs: list[Tensor] = []
+    _visit_features(network, x, state, lambda features: signs.append(_flat_images(features) > 0))
+    return torch.cat(signs, dim=1)
+
+
+def _visit_features(
+    network: nn.Module, x: Tensor, state: Mapping[str, Tensor] | None, visit: Callable[[Tensor], None]
+) -> None:
+    """Call a function with the feature map behind each ReLU or ReLU6. Raise ValueError if there is none."""
+    visited = 0
 
     def save(relu: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+        nonlocal visited
         if inputs[0].dim() == 4:
-            signs.append((output.detach() > 0).flatten(1))
+            visit(output.detach())
+            visited += 1
 
     hooks = [m.register_forward_hook(save) for m in network.modules() if isinstance(m, nn.ReLU | nn.ReLU6)]
     try:
@@ -80,6 +112,14 @@ def unit_signs(network: nn.Module, x: Tensor, state: Mapping[str, Tensor] | None
     finally:
         for hook in hooks:
             hook.remove()
-    if not signs:
+    if not visited:
         raise ValueError("the proxy measures ReLUs on feature maps, and this network has none")
-    return torch.cat(signs, dim=1)
+
+
+def _flat_images(features: Tensor) -> Tensor:
+    """Return a feature map as [images, units], without a copy in both memory formats of a CPU."""
+    return features.permute(0, 2, 3, 1).flatten(1) if _is_channels_last(features) else features.flatten(1)
+
+
+def _is_channels_last(features: Tensor) -> bool:
+    return features.is_contiguous(memory_format=torch.channels_last)

@@ -22,7 +22,7 @@ from nas.proxies.l2_norm import L2Norm
 from nas.proxies.linear_regions import count_distinct_rows
 from nas.proxies.meco import Meco
 from nas.proxies.pruned import PrunedSupernet
-from nas.proxies.swap import Swap, unit_signs
+from nas.proxies.swap import Swap, count_patterns, unit_signs
 from nas.proxies.wrcor import WrCor
 from nas.proxies.zico import zico_of_batches
 from nas.spaces.base import Network
@@ -104,6 +104,7 @@ def test_activation_patterns_match(golden: Callable[[str], Golden], file: str) -
     signs = unit_signs(build(stored, torch.float32), stored.tensor("x"))
     assert_golden(stored, "swap_units", np.int64(signs.shape[1]))
     assert_golden(stored, "swap", np.int64(count_distinct_rows(signs.T)))
+    assert_golden(stored, "swap", np.int64(count_patterns(build(stored, torch.float32), stored.tensor("x"))))
     proxy = Swap(mu=float(stored.arrays["swap_mu"]), sigma=float(stored.arrays["swap_sigma"]))
     assert_golden(stored, "swap_factor64", proxy.size_factor(build(stored)))
     assert_golden(stored, "swap_regularised64", count_distinct_rows(signs.T) * proxy.size_factor(build(stored)))

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from nas.proxies.swap import Swap, unit_signs
+from nas.proxies.linear_regions import count_distinct_rows
+from nas.proxies.swap import Swap, count_patterns, unit_signs
 from tests.support.proxy_tools import random_batch, small_network
 
 
@@ -37,3 +38,20 @@ def test_units_of_relu6_count_and_a_network_without_units_is_refused() -> None:
     assert torch.equal(*rectified)
     with pytest.raises(ValueError, match="ReLUs on feature maps"):
         unit_signs(nn.Sequential(conv, nn.GELU(), nn.Flatten()), x)
+
+
+@pytest.mark.parametrize("images", [2, 9, 20, 21])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_table_of_patterns_equals_the_comparison_of_columns(images: int, layout: torch.memory_format) -> None:
+    network, x = small_network(), random_batch(images)[0].contiguous(memory_format=layout)
+    signs = unit_signs(network, x)
+    assert count_patterns(network, x) == count_distinct_rows(signs.T) == len({tuple(c) for c in signs.T.tolist()})
+
+
+def test_inactive_and_undefined_units_are_zeros_of_a_pattern() -> None:
+    """The parameters of the first batch norm make its units inactive or NaN."""
+    network, (x, _) = small_network(), random_batch(4)
+    name = next(n for n, m in network.named_modules() if isinstance(m, torch.nn.BatchNorm2d))
+    weight = network.get_parameter(f"{name}.weight")
+    state = {f"{name}.weight": torch.full_like(weight, float("nan"))}
+    assert count_patterns(network, x, state) == count_distinct_rows(unit_signs(network, x, state).T) == 1
