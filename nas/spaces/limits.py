@@ -34,6 +34,8 @@ VERIFIED = 32
 """Genotypes that exceed a limit by the sum over links, and whose cost is compared with the sum."""
 FEW = 32
 """Sampled genotypes of a space that does not admit all genotypes of its cells."""
+DESCENTS = 2
+"""Sampled genotypes from which the lowest cost is searched."""
 MAX_TRIES = 10_000
 """Samples in a row that may exceed a limit."""
 
@@ -237,13 +239,13 @@ class Limits:
         return [self.space.sample(rng) for _ in range(FEW)] if _is_restricted(self.space) else []
 
     def _cheapest(self, cost: Callable[[Genotype], float]) -> Genotype:
-        """Return a genotype of the space whose cost no change of a single node lowers."""
-        start = min(self._samples, key=cost, default=None)
+        """Return a genotype of the space whose cost no change of one or two nodes lowers."""
+        starts = sorted(self._samples, key=cost)[:DESCENTS]
         return cheapest(
             self.space.cells,
             self.space.notation,
             lambda genotype: cost(genotype) if self.space.admits(genotype) else float("inf"),
-            start,
+            starts,
         )
 
     def _cheapest_allowed(self) -> Genotype | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from nas.architecture.cell import Genotype
 from nas.architecture.repair import cheapest, repair
 from tests.support.cost_tools import LinkCost, total_score
-from tests.support.query_tools import CHOOSING, SmallSpace, all_genotypes
+from tests.support.query_tools import CHAIN, CHOOSING, SmallSpace, all_genotypes
 
 
 def test_repaired_genotype_is_allowed_and_keeps_most_of_the_score() -> None:
@@ -38,3 +40,33 @@ def test_no_genotype_if_no_change_helps() -> None:
 def test_cheapest_finds_the_least_sum() -> None:
     space, cost = SmallSpace(CHOOSING), LinkCost(CHOOSING)
     assert cost(cheapest(space.cells, space.notation, cost)) == min(map(cost, all_genotypes(space)))
+
+
+class Barrier:
+    """A cost that is lowest where two edges change together, and infinite after one of these changes."""
+
+    def __init__(self, least: Genotype) -> None:
+        self.least = [link.op for link in least.cells["cell"].links]
+
+    def __call__(self, genotype: Genotype) -> float:
+        ops = [link.op for link in genotype.cells["cell"].links]
+        wrong = sum(a != b for a, b in zip(ops, self.least, strict=True))
+        return float("inf") if wrong == 1 else float(wrong)
+
+
+def test_cheapest_changes_two_nodes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = SmallSpace(CHAIN)
+    for least in list(all_genotypes(space))[::7]:
+        assert cheapest(space.cells, space.notation, Barrier(least)) == least
+    monkeypatch.setattr("nas.architecture.repair.MAX_PAIRS", 3)
+    least = list(all_genotypes(space))[-1]
+    assert Barrier(least)(cheapest(space.cells, space.notation, Barrier(least))) == 2
+
+
+def test_cheapest_begins_at_all_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.architecture.repair.MAX_PAIRS", 0)
+    space = SmallSpace(CHAIN)
+    every = list(all_genotypes(space))
+    cost = Barrier(every[-1])
+    assert cost(cheapest(space.cells, space.notation, cost, every[:2])) == 2
+    assert cheapest(space.cells, space.notation, cost, [every[0], every[-1]]) == every[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -17,6 +18,7 @@ from nas.spaces.nas_bench_101.space import NasBench101
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
 from nas.spaces.network_cost import network_costs
+from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
 from nas.utils.errors import NasError
 from tests.spaces.test_network_cost import CASES, SHAPE
 from tests.support.choice_models import Net
@@ -163,6 +165,29 @@ def test_limits_of_a_space_that_admits_few_of_its_cells() -> None:
     assert least < min(*map(parameters, sampled), parameters(path))
     tight = Limits(space, [Limit(parameters, least)])
     assert tight.feasible is not None and tight.allows(tight.feasible) and parameters(tight.feasible) == least
+
+
+def test_the_smallest_skeleton_is_feasible() -> None:
+    space = TransNasBench101Macro(SHAPE, 10)
+    parameters, _ = network_costs(space, channels=4, cells_per_stage=1)
+    smallest = space.parse("64-1114-basic")
+    least = parameters(smallest)
+    assert Limits(space, [Limit(parameters, least)]).feasible == smallest
+    with pytest.raises(NasError, match=f"^budget.parameters=.* was found with fewer than {least:,.0f} parameters"):
+        Limits(space, [Limit(parameters, least - 1)])
+
+
+@pytest.mark.slow
+def test_the_cheapest_skeleton_equals_enumeration() -> None:
+    space = TransNasBench101Macro(SHAPE, 10)
+    digits = [text for size in (4, 5, 6) for text in itertools.product("1234", repeat=size)]
+    every = [space.parse(f"64-{''.join(text)}-basic") for text in digits]
+    admitted = list(filter(space.admits, every))
+    assert len(admitted) == 3256
+    for cost in network_costs(space, channels=4, cells_per_stage=1):
+        least = min(map(cost, admitted))
+        feasible = Limits(space, [Limit(cost, least)]).feasible
+        assert feasible is not None and cost(feasible) == least
 
 
 def test_sampling_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
