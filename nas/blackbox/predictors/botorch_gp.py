@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nas.blackbox.predictors.base import Prediction, Predictor, Values, standardize
-from nas.utils.errors import NasError, unknown
+from nas.utils.errors import NasError, one_line, unknown
+
+log = logging.getLogger(__name__)
 
 Kernel = Literal["rbf", "matern", "hamming"]
 
@@ -19,7 +23,8 @@ class BoTorchGaussianProcess(Predictor):
 
     The parameters maximize the posterior density. Their priors depend on the number of features (Hvarfner et al.,
     Vanilla Bayesian Optimization Performs Great in High Dimensions, ICML 2024), except for those of ``hamming``.
-    Values are standardized.
+    Values are standardized. If BoTorch finds no maximum, a warning is logged and the parameters keep their initial
+    values.
 
     Args:
         kernel: ``rbf`` or ``matern`` (nu = 5/2) of the scaled Euclidean distance of the features, or ``hamming``, the
@@ -44,18 +49,33 @@ class BoTorchGaussianProcess(Predictor):
         self._mean, self._std = 0.0, 1.0
 
     def fit(self, features: Values, values: Values, seed: int) -> None:
+        from botorch.exceptions.errors import ModelFittingError
         from botorch.fit import fit_gpytorch_mll
-        from botorch.models import SingleTaskGP
         from gpytorch.mlls import ExactMarginalLogLikelihood
+        from linear_operator.utils.errors import NanError, NotPSDError
 
         scaled, self._mean, self._std = standardize(values)
         x, y = torch.as_tensor(features, dtype=torch.float64), torch.as_tensor(scaled, dtype=torch.float64)
-        model = SingleTaskGP(x, y[:, None], covar_module=self._covariance(x.shape[1]), outcome_transform=None)
+        model = self._build(x, y)
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fit that has not converged is repeated from random parameters
             torch.manual_seed(seed)
-            fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+            try:
+                fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+            except (ModelFittingError, NanError, NotPSDError) as error:
+                log.warning(
+                    "predictor=botorch_gp: no fit to %d samples (%s). The parameters keep their initial values.",
+                    len(values),
+                    one_line(error)[:200] or type(error).__name__,
+                )
+                model = self._build(x, y)
         self._model = model
+
+    def _build(self, x: Tensor, y: Tensor) -> Any:
+        """Return the model of samples x [samples, features] and y [samples] with the initial parameters."""
+        from botorch.models import SingleTaskGP
+
+        return SingleTaskGP(x, y[:, None], covar_module=self._covariance(x.shape[1]), outcome_transform=None)
 
     def _covariance(self, features: int) -> Any:
         from botorch.models.kernels import CategoricalKernel

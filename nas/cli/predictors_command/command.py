@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import random
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,8 +15,10 @@ from typing import get_args
 import numpy as np
 
 from nas import benchmarks
-from nas.benchmarks.benchmark_spaces import DATASETS
-from nas.blackbox.features import Encoding, features_of
+from nas.architecture.cell import Genotype
+from nas.benchmarks.benchmark import TabularBenchmark
+from nas.benchmarks.descriptions import BENCHMARKS, STORED_AS
+from nas.blackbox.features import Encoding, features_of, has_branches
 from nas.blackbox.learning_curves import CurvePoint, curve_points
 from nas.blackbox.predictors.base import Predictor, Values
 from nas.blackbox.predictors.boosted_trees import BoostedTrees
@@ -26,15 +29,29 @@ from nas.blackbox.predictors.random_forest import RandomForest
 from nas.plotting.figure import save_figure
 from nas.plotting.learning_curves import learning_curves_figure
 from nas.spaces.base import Space
+from nas.spaces.nas_bench_1shot1.space import NasBench1Shot1
+from nas.spaces.nas_bench_1shot1.subspaces import PARENTS
+from nas.spaces.nas_bench_101.space import NasBench101
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.space import NatsSize
+from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
+from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.program import program
 from nas.utils.ranges import MAX_COUNT, SEED
 from nas.utils.tool_parser import ToolParser
 
-SPACES: dict[str, Callable[..., Space]] = {"nas_bench_201": NasBench201, "nats_size": NatsSize}
+SPACES: dict[str, Callable[..., Space]] = {
+    "nas_bench_201": NasBench201,
+    "nats_size": NatsSize,
+    "nas_bench_101": NasBench101,
+    **{f"nas_bench_1shot1_{subspace}": partial(NasBench1Shot1, subspace=subspace) for subspace in PARENTS},
+    "trans_nas_bench_101_micro": TransNasBench101Micro,
+    "trans_nas_bench_101_macro": TransNasBench101Macro,
+}
+MAX_ARCHITECTURES = 35_000
+"""Architectures of a larger table that are sampled before the repetitions, to bound the memory of their features."""
 PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "mlp_ensemble": MLPEnsemble,
     "gaussian_process": GaussianProcess,
@@ -75,9 +92,12 @@ def _parser() -> ToolParser:
     encodings = [name for name in get_args(Encoding) if name != "auto"]
     add = parser.add_argument
     add("--data", default="data", metavar="DIR", help="directory of the benchmark's table, or its parent")
+    datasets = list(dict.fromkeys(name for about in BENCHMARKS.values() for name in about.datasets))
+    about_data = "data set or task of the accuracies (default: cifar10, of TransNAS-Bench-101 class_scene)"
+    about_epochs = "length of the trainings (default: 12, in other spaces than nas_bench_201 and nats_size the longest)"
     add("--space", default="nas_bench_201", choices=list(SPACES), help="space (default: nas_bench_201)")
-    add("--dataset", default="cifar10", choices=list(DATASETS), help="data set of the accuracies (default: cifar10)")
-    add("--epochs", type=_count, default=12, help="length of the trainings (default: 12)")
+    add("--dataset", choices=datasets, help=about_data)
+    add("--epochs", type=_count, help=about_epochs)
     names = f"{', '.join(PREDICTORS)} (default: all but {' and '.join(EXTRAS)})"
     add("--predictors", nargs="+", default=DEFAULT_PREDICTORS, choices=list(PREDICTORS), metavar="NAME", help=names)
     add("--encodings", nargs="+", default=None, choices=encodings, help="default: all encodings of the space")
@@ -108,21 +128,45 @@ def _points(options: argparse.Namespace) -> list[CurvePoint]:
     table = benchmarks.find_table(options.data, space.notation)
     if table is None:
         raise NasError(f"--data {options.data}: there is no table of space '{space.notation}'. Set --data.")
-    values = table.accuracies(options.dataset, "valid", options.epochs, "mean")
-    rows = np.flatnonzero(np.isfinite(values))
+    about = BENCHMARKS[space.notation]
+    dataset = options.dataset or about.datasets[0]
+    if dataset not in about.datasets:
+        raise NasError(f"--dataset {dataset}: {about.title} has {', '.join(about.datasets)}. Set one of them.")
+    epochs = options.epochs or about.query_epochs or table.report_epochs(dataset)
+    values = table.accuracies(dataset, "valid", epochs, "mean")
+    found = _architectures(space, table, values, options.seed)
     largest = max(options.sizes)
-    if min(*options.sizes, options.held_out) < 2 or largest + options.held_out > len(rows):
+    if min(*options.sizes, options.held_out) < 2 or largest + options.held_out > len(found):
         raise NasError(
-            f"--sizes {largest} --held-out {options.held_out}: the table has {len(rows):,} accuracies. Use at least 2 "
+            f"--sizes {largest} --held-out {options.held_out}: the table has {len(found):,} accuracies. Use at least 2 "
             "of each, and fewer of both together."
         )
-    encodings = options.encodings or (["paths", "one_hot"] if options.space == "nas_bench_201" else ["one_hot"])
-    genotypes = [space.parse(table.architecture(int(row))) for row in rows]
+    encodings = options.encodings or (["paths", "one_hot"] if has_branches(space) else ["one_hot"])
+    genotypes = list(found.values())
     tables: dict[str, Values] = {name: features_of(space, name).encode(genotypes) for name in encodings}
     chosen = {name: PREDICTORS[name] for name in options.predictors}
     return curve_points(
-        chosen, tables, values[rows], options.sizes, options.repetitions, options.held_out, options.seed
+        chosen, tables, values[list(found)], options.sizes, options.repetitions, options.held_out, options.seed
     )
+
+
+def _architectures(space: Space, table: TabularBenchmark, values: Values, seed: int) -> dict[int, Genotype]:
+    """Return genotypes by their row, at most ``MAX_ARCHITECTURES`` of those whose accuracy is stored.
+
+    A table that stores architectures in the notation of another space has no genotypes of this one. Genotypes are then
+    sampled, and each stored architecture has the first of its genotypes.
+    """
+    if space.notation in STORED_AS:
+        rng = random.Random(seed)
+        sampled = [space.sample(rng) for _ in range(MAX_ARCHITECTURES)]
+        found: dict[int, Genotype] = {}
+        for genotype in dict.fromkeys(sampled):
+            found.setdefault(table.row(genotype), genotype)
+        return {row: genotype for row, genotype in found.items() if np.isfinite(values[row])}
+    rows = np.flatnonzero(np.isfinite(values))
+    if len(rows) > MAX_ARCHITECTURES:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_ARCHITECTURES, replace=False))
+    return {int(row): space.parse(table.architecture(int(row))) for row in rows}
 
 
 def _write(found: Sequence[CurvePoint], output: Path) -> None:

@@ -68,6 +68,32 @@ def test_fit_depends_on_data_and_seed_alone() -> None:
     assert np.isfinite(np.stack(predictor.predict(TABLE[:30]))).all(), "equal values"
 
 
+@pytest.mark.parametrize("kernel", ["rbf", "hamming"])
+def test_failed_fit_keeps_the_initial_parameters(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("botorch")
+    import botorch.fit
+    from botorch.exceptions.errors import ModelFittingError
+
+    def fail(mll: Any) -> None:
+        for parameter in mll.parameters():
+            parameter.data.fill_(float("nan"))
+        raise ModelFittingError("All attempts to fit the model have failed.")
+
+    predictor = BoTorchGaussianProcess(kernel)
+    monkeypatch.setattr(botorch.fit, "fit_gpytorch_mll", fail)
+    with caplog.at_level("WARNING"):
+        predictor.fit(TABLE[:40], VALUES[:40], seed=0)
+    assert caplog.messages == [
+        "predictor=botorch_gp: no fit to 40 samples (All attempts to fit the model have failed.). The parameters keep "
+        "their initial values."
+    ]
+    found = predictor.predict(TABLE[60:])
+    assert np.isfinite(np.stack(found)).all() and (found.std > 0).all()
+    assert stats.kendalltau(found.mean, VALUES[60:])[0] > 0.3
+
+
 def test_unknown_kernel_is_refused() -> None:
     with pytest.raises(NasError, match="predictor.kernel 'linear'"):
         BoTorchGaussianProcess("linear")  # type: ignore[arg-type]
