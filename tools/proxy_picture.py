@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,8 +20,11 @@ BLUE, GRAY, ORANGE = "#1565c0", "#78909c", "#ef6c00"
 
 
 def measured_correlations(results: Sequence[Result]) -> list[tuple[Result, Measured]]:
-    """Return the measured Spearman correlations of proxies with CIFAR-10 on NAS-Bench-201, the lowest first."""
-    found = [
+    """Return the measured Spearman correlations of proxies with CIFAR-10 on NAS-Bench-201, the lowest first.
+
+    A proxy that is measured on several numbers of cells has the row of the most cells.
+    """
+    measured = [
         (result, result.ours)
         for result in results
         if result.ours is not None
@@ -27,7 +32,10 @@ def measured_correlations(results: Sequence[Result]) -> list[tuple[Result, Measu
         and result.metric.name == "spearman"
         and (result.variant or "").startswith(ALL)
     ]
-    return sorted(found, key=lambda pair: pair[1].value)
+    largest: dict[str, tuple[Result, Measured]] = {}
+    for result, ours in sorted(measured, key=lambda pair: _cells(pair[0])):
+        largest[result.name] = result, ours
+    return sorted(largest.values(), key=lambda pair: float(pair[1].value))
 
 
 def proxies_figure(rows: Sequence[tuple[Result, Measured]]) -> Figure:
@@ -53,9 +61,15 @@ def proxies_figure(rows: Sequence[tuple[Result, Measured]]) -> Figure:
     return figure
 
 
+def _cells(result: Result) -> float:
+    """Return the number of cells of a measurement, infinite without one in the variant."""
+    stated = re.search(r"(\d+) cells$", result.variant or "")
+    return int(stated[1]) if stated else math.inf
+
+
 def _name(result: Result) -> str:
-    cells = (result.variant or "").removeprefix(ALL).removeprefix(", ").removesuffix(" cells")
-    return f"{result.name} ({cells})" if cells else result.name
+    cells = _cells(result)
+    return result.name if math.isinf(cells) else f"{result.name} ({cells})"
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ def test_picture_has_a_row_per_measured_proxy_and_the_published_values(tmp_path:
     rows = [
         ROW.format("naswot", ALL, "cifar10", "", 0.8),
         ROW.format("zico", f"'{ALL}, 125 cells'", "cifar10", PUBLISHED, 0.6),
+        ROW.format("naswot", f"'{ALL}, 125 cells'", "cifar10", "", 0.5),
+        ROW.format("zico", f"'{ALL}, 60 cells'", "cifar10", "", 0.9),
         ROW.format("synflow", "networks trained on half of CIFAR-10", "cifar10", "", 0.7),
         ROW.format("snip", ALL, "cifar100", "", 0.7),
     ]
