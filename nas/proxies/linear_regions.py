@@ -72,7 +72,7 @@ def sample_crops(images: Tensor, generator: torch.Generator) -> Tensor:
     count, channels, height, width = images.shape
     if min(height, width) < CROP_SIZE:
         raise NasError(
-            f"linear_regions: needs images of at least {CROP_SIZE}x{CROP_SIZE} pixels, the data set has "
+            f"proxy=linear_regions: needs images of at least {CROP_SIZE}x{CROP_SIZE} pixels, the data set has "
             f"{height}x{width}. Use another data set or proxy."
         )
     tops, lefts, planes = (

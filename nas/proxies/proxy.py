@@ -64,7 +64,7 @@ class LayerwiseProxy(Proxy):
 def check_batch_size(proxy: Proxy, count: int) -> None:
     """Raise NasError if a proxy is not defined on ``count`` images."""
     if count < proxy.min_images:
-        raise NasError(f"{proxy.name}: batch_size={count}: the proxy needs at least {proxy.min_images}. Increase it.")
+        raise NasError(f"batch_size={count}: proxy={proxy.name} needs at least {proxy.min_images} images. Increase it.")
 
 
 def weight_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

@@ -63,8 +63,8 @@ def check_proxy(proxy: Proxy, space: Space, images: int) -> None:
     if proxy.probe == "regions" and min(space.shape[1:]) < CROP_SIZE:
         size = "x".join(map(str, space.shape[1:]))
         raise NasError(
-            f"method.proxies: {proxy.name} needs crops of {CROP_SIZE}x{CROP_SIZE} pixels, but the images have {size}. "
-            "Use larger images, or method.proxies without it."
+            f"method.proxies=[{proxy.name}]: the crops have {CROP_SIZE}x{CROP_SIZE} pixels, but the images {size}. Use "
+            "larger images, or method.proxies without it."
         )
     if proxy.probe is not None:
         with torch.device("meta"):

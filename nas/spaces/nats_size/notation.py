@@ -55,7 +55,8 @@ def widths_of(genotype: Genotype) -> tuple[int, ...]:
         )
     widths = tuple(int(ops[edge]) for edge in EDGES)
     if max(widths) > MAX_WIDTH:
-        raise NasError(f"genotype: a layer of {max(widths)} channels, and at most {MAX_WIDTH} are supported.")
+        text = ":".join(map(str, widths))
+        raise NasError(f"genotype={text}: at most {MAX_WIDTH} channels per layer are supported. Use smaller widths.")
     return widths
 
 

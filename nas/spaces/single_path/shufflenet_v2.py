@@ -143,11 +143,11 @@ def _check_layers(layers: Sequence[Layer]) -> None:
     """Raise NasError for a layer whose unit has no channels left for one of its branches."""
     for layer in layers:
         if layer.keeps_shape and layer.outputs % 2:
-            raise NasError(f"space.widths: a unit of {layer.outputs} channels cannot be halved. Use even widths.")
+            raise NasError(f"space.widths=[{layer.outputs}]: a unit of an odd width cannot be halved. Use even widths.")
         if not layer.keeps_shape and layer.outputs <= layer.inputs:
             raise NasError(
-                f"space.widths: a unit that changes the shape adds channels, but a stage has {layer.outputs} behind "
-                f"{layer.inputs}. Use widths that increase from space.stem_width on."
+                f"space.widths=[{layer.outputs}]: the stage is not wider than the {layer.inputs} channels before it. "
+                "Use widths that increase from space.stem_width on."
             )
 
 

@@ -56,7 +56,10 @@ class TransNasBenchNetwork(Network):
     def __init__(self, cells: Sequence[nn.Module], channels: int, width: int, shape: Shape, classes: int) -> None:
         super().__init__()
         if channels < 2 or channels % 2:
-            raise NasError(f"channels={channels}: the stem has half as many channels first. Use an even number.")
+            raise NasError(
+                f"channels={channels}: the stem has half as many channels first. Set space.channels (in train.py "
+                "network.channels) to an even number."
+            )
         half = channels // 2
         self.stem = nn.Sequential(
             nn.Conv2d(shape[0], half, 3, stride=2, padding=1, bias=False),

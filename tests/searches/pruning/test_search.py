@@ -143,7 +143,7 @@ def test_pruning_search_refuses_small_images(tmp_path: Path) -> None:
         ("method.prune_number=0", "method.prune_number=0: use a whole number from 1"),
         ("method.proxies=[naswot]", "naswot is not a proxy"),
         ("method.stale_reference=[ntkk]", "unknown method.stale_reference 'ntkk': did you mean 'ntk'?"),
-        ("method.ntk_batch=1", "ntk: batch_size=1: the proxy needs at least 2"),
+        ("method.ntk_batch=1", "batch_size=1: proxy=ntk needs at least 2 images"),
         ("method.images=half", "unknown method.images 'half'"),
         ("method.tie_order=[skip]", "unknown method.tie_order 'skip'"),
         ("method.tie_order=[none,none]", "an op occurs twice"),

@@ -41,5 +41,7 @@ def test_widths_of_refuses_malformed_genotypes(links: Any) -> None:
     cell = from_index(3).cells["cell"]
     with pytest.raises(NasError, match="one width"):
         widths_of(Genotype("nats_size", {"cell": cell._replace(links=tuple(map(Link._make, links)))}))
+    with pytest.raises(NasError, match="^genotype=8:8:8:8:5000: at most 4096 channels per layer"):
+        widths_of(from_widths((8, 8, 8, 8, 5000)))
     with pytest.raises(NasError, match="no widths"):
         widths_of(nas_bench_201_from_index(3))
