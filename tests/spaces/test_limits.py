@@ -167,6 +167,7 @@ def test_limits_of_a_space_that_admits_few_of_its_cells() -> None:
     assert tight.feasible is not None and tight.allows(tight.feasible) and parameters(tight.feasible) == least
 
 
+@pytest.mark.slow
 def test_the_smallest_skeleton_is_feasible() -> None:
     space = TransNasBench101Macro(SHAPE, 10)
     parameters, _ = network_costs(space, channels=4, cells_per_stage=1)
