@@ -111,16 +111,16 @@ def test_other_rank_ends_when_one_is_killed(killed: int, tmp_path: Path) -> None
 @pytest.mark.slow
 def test_interrupt_ends_both_ranks(tmp_path: Path) -> None:
     """Ctrl-C reaches the processes of both machines, as srun forwards it."""
-    history = tmp_path / "outputs" / "search" / "slurm-77" / "history.jsonl"
+    checkpoint_file = tmp_path / "outputs" / "search" / "slurm-77" / "checkpoints" / "last.ckpt"
     before = set(Path("/tmp").glob("pymp-*")) | set(Path("/dev/shm").glob("torch_*"))
     with Nodes("srun", *LONG, cwd=tmp_path) as nodes:
-        while not history.exists():
+        while not checkpoint_file.exists():
             assert nodes.processes[0].poll() is None
             time.sleep(0.1)
         for process in nodes.processes:
             process.send_signal(signal.SIGINT)
         found = nodes.outcomes(timeout=100)
-    assert found[0].code == 130 and "Resume with ckpt_path=" in found[0].erred, found
+    assert found[0].code == 130 and "To resume, run srun python search.py ckpt_path=" in found[0].erred, found
     assert found[1].code != 0 and len(found[1].erred.splitlines()) == 1, found
     assert not list(tmp_path.rglob(".lock"))
     assert not (set(Path("/tmp").glob("pymp-*")) | set(Path("/dev/shm").glob("torch_*"))) - before
@@ -174,7 +174,7 @@ def test_processes_of_lightning_end_with_the_first_one(name: str, tmp_path: Path
     options = [*SEARCH[:-1], "method=gdas", "trainer=ddp_cpu", "epochs=1000", "hydra.run.dir=run"]
     command = [sys.executable, str(ROOT / "search.py"), *options]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "run" / "history.jsonl").exists():
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
         assert process.poll() is None
         time.sleep(0.1)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -186,4 +186,8 @@ def test_processes_of_lightning_end_with_the_first_one(name: str, tmp_path: Path
         assert time.monotonic() < deadline
         time.sleep(0.1)
     if name != "SIGKILL":
-        assert process.returncode == 130 and "Resume with ckpt_path=" in erred and "Traceback" not in erred
+        assert (
+            process.returncode == 130
+            and "To resume, run python search.py ckpt_path=" in erred
+            and "Traceback" not in erred
+        )

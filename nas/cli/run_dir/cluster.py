@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
+import torch.distributed as dist
 from lightning_fabric.plugins import ClusterEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from omegaconf import DictConfig
 from pytorch_lightning.strategies import DDPStrategy
 
 from nas.cli.run_dir.course import PARTS, course_of
-from nas.cli.run_dir.launch import is_slurm, launched_sizes
+from nas.cli.run_dir.launch import is_slurm, is_torchrun, launched_sizes, restart_count
 from nas.cli.run_dir.ranks import is_distributed
 from nas.utils.distributed import gather_objects
 from nas.utils.errors import NasError
@@ -45,10 +48,48 @@ def join_ranks(trainer: pl.Trainer, cfg: DictConfig, names: Mapping[str, str]) -
     launched = is_distributed(cfg) and launched_sizes() is not None
     if trainer.world_size == 1 or not launched or not isinstance(trainer.strategy, DDPStrategy):
         return
+    if keeps_addresses_of_ended_ranks() and not dist.is_initialized():
+        connect_restarted_rank(trainer.strategy)
     trainer.strategy.setup_environment()
     length = {"epochs_of_run": cfg.trainer.max_epochs, "ckpt_path": cfg.get("ckpt_path")}
     own = course_of(cfg, None, PARTS, **names, **length)
     check_equal(gather_objects(own))
+
+
+def keeps_addresses_of_ended_ranks(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether torchrun has restarted this process, and its agent keeps the store of the ranks."""
+    restarted = is_torchrun(environment) and restart_count(environment) > 0
+    return restarted and environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def connect_restarted_rank(strategy: DDPStrategy, environment: Mapping[str, str] = os.environ) -> None:
+    """Connect a rank that torchrun has restarted with the others; Lightning keeps the connection.
+
+    The ranks exchange their addresses in the store of torchrun, which still contains those of the ended processes. A
+    rank that reads one before its owner has replaced it waits for a process that does not exist.
+
+    Args:
+        strategy: strategy of the trainer.
+        environment: variables of the process.
+    """
+    port, size = int(environment["MASTER_PORT"]), int(environment["WORLD_SIZE"])
+    store = dist.TCPStore(environment["MASTER_ADDR"], port, is_master=False, timeout=strategy._timeout)
+    on_gpu = strategy.root_device.type == "cuda"
+    dist.init_process_group(
+        strategy.process_group_backend or ("nccl" if on_gpu else "gloo"),
+        store=dist.PrefixStore(f"restart_{environment['TORCHELASTIC_RESTART_COUNT']}", store),
+        rank=int(environment["RANK"]),
+        world_size=size,
+        timeout=strategy._timeout,
+        device_id=strategy.root_device if on_gpu else None,
+    )
+    if on_gpu:  # as Lightning does
+        atexit.register(_disconnect)
+
+
+def _disconnect() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def check_equal(options: Sequence[Mapping[str, Any]]) -> None:
