@@ -24,12 +24,11 @@ from nas.cli.checks.directory import (
     sweep_directory,
     unresolved,
 )
-from nas.cli.checks.restart import name_of_attempt, without_restarted_seeds
+from nas.cli.checks.restart import mark_start, name_of_attempt, name_of_command, without_restarted_seeds
 from nas.cli.checks.sweep_jobs import SweepJob, check_jobs, plan_sweep
 from nas.cli.overrides.parse import quote, value_of
 from nas.cli.run_dir.job_record import SWEEP_DIRECTORY
 from nas.cli.run_dir.launch import command_name, launch_name, launch_token, restart_count
-from nas.cli.run_dir.layout import holds_run
 from nas.cli.run_dir.ranks import (
     ADDED_OVERRIDES,
     DIRECTORY,
@@ -42,7 +41,7 @@ from nas.cli.run_dir.ranks import (
     wait_for_lock,
 )
 from nas.cli.run_dir.requeue import SWEEP_JOB, job_id
-from nas.utils.directory_lock import DirectoryLock, is_locked, is_locked_here
+from nas.utils.directory_lock import DirectoryLock, is_locked_here
 from nas.utils.errors import NasError
 from nas.utils.rank import rank_of
 
@@ -108,7 +107,7 @@ def pin_time(cfg: DictConfig, sweeping: bool, command: Sequence[str] = ()) -> li
     """Replace ``${now:...}`` in the directories of ``cfg`` by the present time, or by the name of the launch.
 
     The ranks of a launch with a name compute the same directory, also if their clocks differ. A command with one
-    process in a job of SLURM also has a name, unless an earlier command of the job has used the directory.
+    process in a job of SLURM also has a name, with a number if an equal command of the job has used the directory.
 
     Args:
         cfg: the composed configuration.
@@ -137,16 +136,12 @@ def pin_time(cfg: DictConfig, sweeping: bool, command: Sequence[str] = ()) -> li
         directories = directories_of(name)
         return directories.get("paths.output", next(iter(directories.values())))
 
+    if texts and name is not None and not several:
+        name = name_of_command(name, lambda found: directories_of(found).values())
     if texts and name is not None and restart_count() > 0:
         name = name_of_attempt(name, output_of)
-    elif texts and name is not None and not several and any(map(_is_taken, directories_of(name).values())):
-        name = None
     pin(name)
     return [f"{key}={quote(unresolved(cfg, key))}" for key in texts]
-
-
-def _is_taken(directory: Path) -> bool:
-    return holds_run(directory) or is_locked(directory)
 
 
 def by_launch(text: str, name: str) -> str:
@@ -171,6 +166,8 @@ def reserved(plan: Plan) -> Iterator[list[str]]:
             kind = "run" if plan.sweep is None else "sweep"
             stack.enter_context(DirectoryLock(directory, name, kind, _is_lock_required(plan.cfg), token))
         plan.check()  # again: another process may have written there before the lock was taken
+        if plan.sweep is None:
+            mark_start(plan.cfg, label[option])
         found = {name: str(label[name].absolute()) for name in (option, "paths.output") if name in label}
         if is_distributed(plan.cfg) and (token is None or not _is_lock_required(plan.cfg)):
             stack.enter_context(publish(_rendezvous(plan.cfg, option), found))

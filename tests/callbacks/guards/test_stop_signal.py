@@ -57,8 +57,8 @@ def test_stopped_search_is_resumed_bit_for_bit(
     monkeypatch.setattr(StopOnSignal, "grace", grace)
     stopped = run("search", *FOUR_STEPS, send("SIGUSR1", epoch=1, step=step), f"hydra.run.dir={tmp_path}/run")
     stopped.succeeded()
-    line = f"SIGUSR1 stopped the run after {complete} of 3 epochs. Resume with ckpt_path={tmp_path}/run"
-    assert line in stopped.said and not (tmp_path / "run" / "summary.json").exists()
+    line = f"SIGUSR1 stopped the run after {complete} of 3 epochs. To resume, run python search.py ckpt_path={tmp_path}"
+    assert f"{line}/run" in stopped.said and not (tmp_path / "run" / "summary.json").exists()
     run("search", f"ckpt_path={tmp_path}/run", "~callbacks.send").succeeded()
     assert_same_results(whole, tmp_path / "run")
 
@@ -97,10 +97,8 @@ def test_directory_of_a_job_follows_from_its_id(whole: Path, tmp_path: Path, mon
 
 
 @pytest.mark.slow
-def test_second_run_of_the_same_command_in_a_job_is_not_requeued(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its directory is named after the time, because the first run has the name of the command."""
+def test_second_run_of_the_same_command_in_a_job_is_requeued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The restarted script finds the first run finished, and resumes the second one."""
     monkeypatch.chdir(tmp_path)
     for name, value in {**install(tmp_path / "slurm"), "SLURM_JOB_ID": "77"}.items():
         monkeypatch.setenv(name, value)
@@ -111,8 +109,12 @@ def test_second_run_of_the_same_command_in_a_job_is_not_requeued(
     (tmp_path / "sent").unlink()
     stopped = run("search", *command)
     stopped.succeeded()
-    assert "Job 77 is not requeued" in stopped.said and not (tmp_path / "slurm" / "requeue-77").exists()
-    assert "Resume with ckpt_path=" in stopped.said
+    assert "SLURM starts job 77 again, which resumes it." in stopped.said and (tmp_path / "slurm/requeue-77").exists()
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert "holds the results of an earlier attempt" in run("search", *command).said
+    run("search", *command).succeeded()
+    first, second = sorted((tmp_path / "outputs" / "search").iterdir())
+    assert second.name == f"{first.name}.2" and (second / "summary.json").is_file()
 
 
 @pytest.mark.slow
@@ -121,7 +123,7 @@ def test_failed_requeue_names_the_resume_command(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", str(tmp_path))
     options = ["epochs=2", send("SIGUSR1", epoch=0, step=0), f"hydra.run.dir={tmp_path}/r"]
     stopped = run("search", *FOUR_STEPS[:-2], *options)
-    stopped.refused("scontrol requeue 77", f"resume with ckpt_path={tmp_path}/r")
+    stopped.refused("scontrol requeue 77", f"to resume, run python search.py ckpt_path={tmp_path}/r")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas.cli.checks.directory import run_directories
-from nas.cli.checks.reserve import by_launch
+from nas.cli.checks.reserve import by_launch, reserved
 from nas.cli.main import prepare
 from tests.support.compose_tools import DATA, lines
 from tests.support.error_tools import SEARCH, run, unfinished
@@ -87,9 +87,40 @@ def test_directory_of_one_process_has_job_and_command(in_job: pytest.MonkeyPatch
     run_directory = Path(name.replace("${mode}", "search"))
     run_directory.mkdir(parents=True)
     (run_directory / "metrics.csv").touch()
-    assert "slurm" not in directory(more=()), "an earlier command of the job has used the directory"
+    assert directory(more=()) == f"{name}.2", "an earlier command of the job has used the directory"
     in_job.setenv("SLURM_RESTART_COUNT", "1")
     assert directory(more=()) == f"{name}-restart1", "files of an attempt without a checkpoint are kept"
+
+
+def test_equal_commands_of_a_script_keep_their_directories(
+    short_search: Path, in_job: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The script has the command three times. The job is killed in the second one, and requeued twice."""
+    command = [*ALL, "epochs=2"]
+
+    def start() -> str:
+        """Return the directory that the next command of the script resumes, begins or has finished in."""
+        try:
+            plan = prepare("search", command).plan
+        except SystemExit:
+            return capsys.readouterr().out.split()[1]
+        assert plan is not None
+        (place,) = run_directories(plan.cfg).values()
+        with reserved(plan):
+            return str(place)
+
+    first = Path(start())
+    unfinished(short_search, first)
+    (first / "summary.json").write_text("{}")
+    second = Path(start())
+    assert second == Path(f"{first}.2")
+    unfinished(short_search, second)
+    in_job.setenv("SLURM_RESTART_COUNT", "1")
+    assert [start(), start()] == [str(first), str(second)], "finished, resumed"
+    (second / "summary.json").write_text("{}")
+    assert start() == f"{first}.3", "the job has never reached it"
+    in_job.setenv("SLURM_RESTART_COUNT", "2")
+    assert [start(), start(), start()] == [str(first), str(second), f"{first}.3"]
 
 
 @pytest.mark.parametrize("variables", [{"SLURM_NTASKS": "4"}, {"SLURM_JOB_NAME": "interactive"}])
