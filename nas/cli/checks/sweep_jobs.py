@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.directory import Directories, check_directories, run_directories, sweep_directory, unresolved
 from nas.cli.checks.study import check_study
-from nas.cli.overrides.compose import composer
+from nas.cli.overrides.compose import composer, is_removal_of_unknown
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.hydra_internals import BASIC_SWEEPER, expand_sweep
 from nas.cli.overrides.parse import key_of, parse
@@ -133,8 +133,11 @@ def _locate(
         try:
             return compose([*hydra, *overrides])
         except NasError as error:
-            own = [line for line in overrides if any(line not in other for other in lists)]
-            raise NasError(f"{' '.join(own)}: {error}" if own else str(error)) from None
+            own = " ".join(line for line in overrides if any(line not in other for other in lists))
+            removed = next((line for line in overrides if is_removal_of_unknown(line, error)), None)
+            if own and removed is not None and any(_composes([*hydra, *other], compose) for other in lists):
+                raise _not_in_every_job(own, removed) from None
+            raise NasError(f"{own}: {error}" if own else str(error)) from None
 
     for number, overrides in enumerate(lists):
         choices = tuple(line for line in overrides if (CONF / key_of(line)).is_dir() or "/" in key_of(line) or foreign)
@@ -148,6 +151,22 @@ def _locate(
             directories = run_directories(compose([*hydra, *overrides]), number)
         found.append(SweepJob(number, tuple(overrides), directories))
     return found
+
+
+def _composes(overrides: Sequence[str], compose: Callable[[Sequence[str]], DictConfig]) -> bool:
+    try:
+        compose(overrides)
+    except NasError:
+        return False
+    return True
+
+
+def _not_in_every_job(own: str, removal: str) -> NasError:
+    """Return the error for a job without the key of ``~key``, which other jobs of the sweep have."""
+    line = removal.removesuffix("=null").removesuffix("=")
+    return NasError(
+        f"{line}: {own} has no {line[1:]}, and a sweep removes it in each job. Run {own} in a command without {line}."
+    )
 
 
 def _is_constant(cfg: DictConfig) -> bool:

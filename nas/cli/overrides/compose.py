@@ -95,6 +95,11 @@ def composer(job: str, flags: argparse.Namespace) -> Iterator[Callable[[Sequence
         yield compose_lines
 
 
+def is_removal_of_unknown(line: str, error: NasError) -> bool:
+    """Return whether an error of the composition is about the key of ``~key``, which does not exist."""
+    return line.startswith("~") and str(error).startswith(f"unknown key '{key_of(line)}'")
+
+
 def _config_dir(flags: argparse.Namespace) -> Path | None:
     """Return the directory of further configuration files. Raises NasError if it does not exist."""
     more = Path(flags.config_dir).absolute() if flags.config_dir else None
@@ -223,6 +228,8 @@ def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictCon
         return NasError(f"{line}: {key} exists already. Write {line.lstrip('+')}.")
     if kind == "chosen twice":
         return NasError(f"{key} is chosen more than once. Write {key}=NAME, once and without +.")
+    if kind == "unknown" and line.startswith("~") and defaults is not None and _has(defaults, key):
+        return NasError(f"~{key}: {key} is null already, and Hydra cannot remove it. Leave out ~{key}.")
     if kind == "unknown":
         old = renamed(key, line.partition("=")[2] or None, defaults)
         if old is not None:

@@ -22,7 +22,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, RangeSweep, Sweep
 from hydra.core.override_parser.types import Override as Override
+from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
+from omegaconf import read_write
 
 from nas.utils.errors import NasError, one_line
 
@@ -93,6 +95,40 @@ def known_mode(mode: RunMode | None) -> Iterator[None]:
         yield
     finally:
         Hydra.get_mode = composed  # type: ignore[method-assign]
+
+
+@contextmanager
+def jobs_remove_keys() -> Iterator[None]:
+    """Let the configuration of a sweep itself lack a key of ``~key``, which its jobs have.
+
+    Hydra composes this configuration with the default choice of each swept group.
+    """
+    load = ConfigLoaderImpl.load_configuration
+
+    def load_configuration(
+        self: ConfigLoaderImpl, config_name: str | None, overrides: list[str], run_mode: RunMode, **options: Any
+    ) -> Any:
+        given, left_out = list(overrides), list[str]()
+        while True:
+            try:
+                cfg = load(self, config_name, given, run_mode, **options)
+                break
+            except ConfigCompositionException as error:
+                kind, key = refused_key(error) or ("", "")
+                found = [line for line in given if line.startswith("~") and line[1:].partition("=")[0] == key]
+                if run_mode != RunMode.MULTIRUN or kind != "unknown" or not found:
+                    raise
+                given, left_out = [line for line in given if line not in found], left_out + found
+        if left_out:
+            with read_write(cfg.hydra.overrides):
+                cfg.hydra.overrides.task.extend(left_out)
+        return cfg
+
+    ConfigLoaderImpl.load_configuration = load_configuration  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign]
 
 
 def parse_override(argument: str) -> Override:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -21,25 +22,36 @@ GRID = "hparams_search"
 """Group whose files set ``hydra.sweeper.params``."""
 
 
-def defer_to_jobs(job: str, arguments: Sequence[str], flags: argparse.Namespace) -> tuple[list[str], list[str]]:
+class JobOptions(NamedTuple):
+    """Overrides of a sweep.
+
+    Attributes:
+        arguments: Overrides for Hydra.
+        grid: Values of the grid that the command line does not replace; empty if no override was deferred.
+        removed: Overrides ``~key`` of the arguments whose key only the jobs have.
+    """
+
+    arguments: list[str]
+    grid: list[str]
+    removed: list[str]
+
+
+def defer_to_jobs(job: str, arguments: Sequence[str], flags: argparse.Namespace) -> JobOptions:
     """Rewrite the single values of a sweep that only its jobs have, as ``key=choice(value)``.
 
     Hydra composes the configuration of the sweep itself from the single values and the default choice of each swept
     group. In ``-m method=random_search,bohb method.repetitions=5`` the default method has no repetitions. A dimension
-    with one value is read by the jobs alone, whose overrides do not change.
+    with one value is read by the jobs alone, whose overrides do not change. An override ``~key`` cannot have several
+    values, and ``jobs_remove_keys`` leaves it to the jobs.
 
     Args:
         job: "search" or "train".
         arguments: overrides of the command line.
         flags: Hydra's flags.
-
-    Returns:
-        The overrides for Hydra, and the values of the grid that the command line does not replace. The second list is
-        empty if no override was rewritten.
     """
     parts = parse(arguments)
     if not any(part.key_or_group == GRID or part.is_sweep_override() and _is_group(part) for part in parts):
-        return list(arguments), []
+        return JobOptions(list(arguments), [], [])
     single = [part for part in parts if not part.is_sweep_override()]
     more = [] if flags.config_dir is None else [f"hydra.searchpath=['file://{Path(flags.config_dir).absolute()}']"]
     deferred: dict[str, str] = {}
@@ -54,9 +66,11 @@ def defer_to_jobs(job: str, arguments: Sequence[str], flags: argparse.Namespace)
             except (yaml.YAMLError, ValueError, TypeError, AttributeError):
                 found = {}
             if not found:  # compose_job reports the error
-                return list(arguments), []
+                return JobOptions(list(arguments), [], [])
             deferred |= found
-    return [deferred.get(line, line) for line in arguments], _grid(cfg, arguments) if deferred else []
+    removed = [line for line in arguments if line in deferred and line.startswith("~")]
+    grid = _grid(cfg, arguments) if deferred else []
+    return JobOptions([deferred.get(line, line) for line in arguments], grid, removed)
 
 
 def _is_group(part: Override) -> bool:
@@ -73,7 +87,11 @@ def _deferred(error: Exception, single: Sequence[Override]) -> Mapping[str, str]
     for part in single:
         line = str(part.input_line)
         value = line.partition("=")[2]
-        if part.key_or_group == key and value and not part.is_delete() and not part.is_hydra_override():
+        if part.key_or_group != key or part.is_hydra_override():
+            continue
+        if part.is_delete():
+            found[line] = line
+        elif value:
             found[line] = _one_value(part.get_key_element(), value)
     return found
 

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nas.cli.main import prepare
 from nas.cli.overrides.hydra_internals import split_arguments
@@ -15,12 +16,16 @@ from tests.support.compose_tools import DATA
 from tests.support.error_tools import run
 
 METHODS = "method=random_search,bohb"
+NOT_IN_DARTS = (
+    "^~method.cached: method=darts has no method.cached, and a sweep removes it in each job. Run method=darts in a "
+    "command without ~method.cached.$"
+)
 
 
 def deferred(*arguments: str) -> list[str]:
     """Return the rewritten overrides of a sweep."""
     flags, _ = split_arguments(["-m", *arguments])
-    found, _ = defer_to_jobs("search", list(arguments), flags)
+    found = defer_to_jobs("search", list(arguments), flags).arguments
     assert len(found) == len(arguments)
     return [line for line in found if line not in arguments]
 
@@ -47,6 +52,7 @@ def deferred(*arguments: str) -> list[str]:
             [METHODS, "evaluator=zero_cost", "proxy=naswot", "method.budget.seconds=null"],
             ["evaluator=choice(zero_cost)", "proxy=choice(naswot)", "++method.budget.seconds=null"],
         ),
+        ([METHODS, "~method.cached", "proxy=naswot"], ["proxy=choice(naswot)"]),
         ([METHODS, "++method.repetitions=5", "~callbacks.cell_plots", "epochs=2"], []),
         (["method=random_search", "method.repetitions=5", "seed=0,1"], []),
     ],
@@ -86,6 +92,10 @@ def test_grid_of_a_study_takes_options_of_its_methods(tmp_path: Path, monkeypatc
         (["space=darts_s2,nas_bench_201", "space.layers=3"], "^space=nas_bench_201: unknown key 'space.layers'"),
         (["method=gdas,darts", "executor=processes"], "^executor=processes: method=gdas evaluates no candidates"),
         ([METHODS, "method.repetitions=many"], "method.repetitions takes"),
+        ([METHODS, "~method.cachd"], "^method=random_search: unknown key 'method.cachd': did you mean 'method.cached'"),
+        (["method=darts,bohb", "~method.cached"], NOT_IN_DARTS),
+        (["method=bohb,darts", "~method.cached"], NOT_IN_DARTS),
+        ([METHODS, "~method.fidelities"], "~method.fidelities: method.fidelities is null already, and Hydra cannot"),
     ],
 )
 def test_keys_that_a_job_lacks_are_refused_in_one_line(
@@ -104,11 +114,13 @@ def test_sweep_runs_with_options_of_its_methods(sweeper: list[str], tmp_path: Pa
     if sweeper:
         pytest.importorskip("optuna")
     options = ["method=random_search,regularized_evolution", "method.budget.queries=2", "evaluator=zero_cost"]
-    options += ["executor=serial", "proxy=params", *DATA, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    options += ["executor=serial", "proxy=params", "~method.cached", *DATA, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     run("search", "-m", *options, *sweeper).succeeded()
     with (tmp_path / "sweep" / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["method"] for row in rows} == {"random_search", "regularized_evolution"}
     for number in range(2):
-        lines = (tmp_path / "sweep" / str(number) / ".hydra" / "overrides.yaml").read_text()
+        record = tmp_path / "sweep" / str(number) / ".hydra"
+        lines = (record / "overrides.yaml").read_text()
         assert "- method.budget.queries=2\n" in lines and "choice(" not in lines
+        assert "cached" not in yaml.safe_load((record / "config.yaml").read_text())["method"]
