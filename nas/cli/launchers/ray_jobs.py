@@ -60,13 +60,16 @@ def run_ray_job(sweep: Sweep, number: int, overrides: Sequence[str]) -> JobRetur
         config.hydra.job.id = f"{config.hydra.job.name}_{number}"
         config.hydra.job.num = number
     HydraConfig.instance().set_config(config)
-    return run_job(
-        hydra_context=sweep.context,
-        task_function=sweep.task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    try:
+        return run_job(
+            hydra_context=sweep.context,
+            task_function=sweep.task,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    except SystemExit as end:  # of an interrupted job; Ray would wait for the end of the process
+        raise KeyboardInterrupt from end
 
 
 def launch(sweep: Sweep, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
