@@ -135,7 +135,7 @@ def begin_worker(lifeline: Connection, payload: Payload) -> None:
     """Initialize a worker process."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    _evaluation.set(WorkerEvaluation(payload))
+    _evaluation.set(WorkerEvaluation(payload, dedicated=True))
 
 
 def _end_with(lifeline: Connection) -> None:

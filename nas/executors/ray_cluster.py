@@ -89,7 +89,7 @@ class RayWorkers(FutureWorkers):
 
     def _new_actor(self) -> Any:
         with interrupts_deferred():
-            actor = self._create(self._payload)
+            actor = self._create(self._payload, dedicated=True)
             self._actors.append(actor)
         return actor
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from nas.executors.base import Build, BuildError, Evaluate
 from nas.utils.errors import NasError, one_line
+from nas.utils.process_memory import exempt_present_objects, keep_freed_memory
 
 
 class TorchSettings(NamedTuple):
@@ -74,10 +75,12 @@ class WorkerEvaluation:
 
     Args:
         payload: Content of the worker.
+        dedicated: Whether the process does nothing else, so that its memory can be tuned for evaluations.
     """
 
-    def __init__(self, payload: Payload) -> None:
+    def __init__(self, payload: Payload, dedicated: bool = False) -> None:
         self.payload = payload
+        self.dedicated = dedicated
         self._evaluate: Evaluate | None = None
 
     def evaluate(self, candidate: Any, fidelity: int | None, position: int) -> Any:
@@ -105,4 +108,7 @@ class WorkerEvaluation:
         if prepare is not None:
             prepare()
         evaluate: Evaluate = build(self.payload.device)
+        if self.dedicated:
+            keep_freed_memory()
+            exempt_present_objects()
         return evaluate

@@ -19,6 +19,8 @@ from nas.spaces.base import Space
 from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
 
 T = TypeVar("T")
+MAX_SHARED_BYTES = 1 << 24
+"""Largest mini-batch that is sent to other processes; their own data set would take more memory."""
 
 
 class BatchSource(Protocol):
@@ -32,6 +34,25 @@ class PlainImageSource(Protocol):
     """Source of images [count, C, H, W] without augmentation, from which crops are sampled."""
 
     def plain(self, count: int, seed: int) -> Tensor: ...
+
+
+class FixedBatch:
+    """Source of a given mini-batch, which can be sent to other processes.
+
+    Args:
+        batch: Images and labels.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def __call__(self, count: int) -> Batch:
+        return self.batch
+
+    def to(self, device: str) -> FixedBatch:
+        """Return the source of the mini-batch on a device."""
+        x, y = self.batch
+        return FixedBatch((x.to(device), y.to(device)))
 
 
 class ProxyEvaluator:
@@ -99,11 +120,18 @@ class ProxyEvaluator:
 
     def batch(self) -> Batch:
         """Return the fixed mini-batch, which is sampled at the first call."""
+        if self._batch is None and isinstance(self.batches, FixedBatch):
+            self._batch = self.batches.batch
         if self._batch is None:
             needs_crops = self.proxy.probe == "regions" and self.network is None
             with in_float32(torch.device("cpu")):  # augmentations create tensors and do not cast
                 self._batch = self._sample_crops() if needs_crops else self.batches(self.proxy.batch_size)
         return self._batch
+
+    def shared_batch(self) -> FixedBatch | None:
+        """Return the mini-batch for evaluators in other processes, None if it is too large to be sent."""
+        x, y = self.batch()
+        return FixedBatch((x.cpu(), y.cpu())) if x.nbytes <= MAX_SHARED_BYTES else None
 
     def _sample_crops(self) -> Batch:
         """Return one crop per input of the proxy, from images that repeat if there are fewer. All labels are 0."""

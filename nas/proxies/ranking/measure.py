@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -108,7 +109,7 @@ def measure_all(
         workers: Workers of ``MeasurementBuild``.
         candidates: Architectures to rank.
         start: First candidate.
-        chunk: Architectures per task.
+        chunk: Architectures per task; the last tasks are smaller, see ``chunk_sizes``.
         proxy: Proxy of the workers.
 
     Raises:
@@ -123,7 +124,8 @@ def measure_all(
         first, count = failed_task.position, len(failed_task.candidate)
         return [] if count == 1 else [task(position, position + 1) for position in range(first, first + count)]
 
-    tasks = (task(first, first + chunk) for first in range(start, size, chunk))
+    ends = itertools.accumulate(chunk_sizes(size - start, chunk, workers.count), initial=start)
+    tasks = (task(first, end) for first, end in itertools.pairwise(ends))
     succeeded, failures = start > 0, 0
     for outcome in in_order(workers, tasks, split):
         found = _records(outcome, candidates, proxy)
@@ -137,6 +139,20 @@ def measure_all(
         yield found
     if failures and not succeeded:
         raise NasError(f"proxy={proxy.name}: none of the {failures} architectures works: {error}.")
+
+
+def chunk_sizes(total: int, chunk: int, workers: int) -> Iterator[int]:
+    """Yield the sizes of tasks: at the end they shrink to 1, so that all workers finish at about the same time.
+
+    Args:
+        total: Number of architectures.
+        chunk: Size of the first tasks.
+        workers: Number of workers.
+    """
+    while total > 0:
+        size = min(chunk, -(-total // (2 * workers)))
+        yield size
+        total -= size
 
 
 def _records(outcome: Outcome, candidates: Candidates, proxy: Proxy) -> list[Measured]:

@@ -106,14 +106,16 @@ class ProxyRanking:
             yield from measure_all(opened, self.candidates, start, chunk, self.proxy)
 
     def start_workers(self, executor: Executor, batches: Callable[[str], BatchSource], device: str) -> Workers:
-        """Start workers for ``run``.
+        """Start workers for ``run``. They receive the mini-batch of this process.
 
         Args:
             executor: Place of the workers.
-            batches: Builds the source of the mini-batch from the name of a device.
+            batches: Builds the source of a mini-batch that is too large to be sent, from the name of a device.
             device: Kind of device: "cpu" or "cuda".
         """
-        build = MeasurementBuild(self.space, self.proxy, batches, self.network, self.seed)
+        shared = self.evaluator.shared_batch()
+        source = batches if shared is None else shared.to
+        build = MeasurementBuild(self.space, self.proxy, source, self.network, self.seed)
         return executor.start(build, device)
 
     def _check_order(self, log: ScoreLog) -> None:

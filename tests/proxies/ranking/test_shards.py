@@ -13,7 +13,9 @@ import pytest
 
 from nas.executors.base import Workers
 from nas.executors.processes import Processes
+from nas.proxies import evaluate
 from nas.proxies.ranking.candidates import Candidates
+from nas.proxies.ranking.measure import chunk_sizes
 from nas.proxies.ranking.merge import merge_shards, read_shard
 from nas.proxies.ranking.ranking import ProxyRanking
 from nas.proxies.ranking.score_log import ScoreRecord, read_scores
@@ -84,6 +86,34 @@ def test_killed_workers_cost_no_score_but_their_own(tmp_path: Path) -> None:
     assert [pair for number, pair in enumerate(found) if number != 6] == [
         pair for number, pair in enumerate(expected) if number != 6
     ]
+
+
+@pytest.mark.parametrize(
+    ("total", "chunk", "workers", "expected"),
+    [
+        (64, 4, 2, [4] * 13 + [3, 3, 2, 1, 1, 1, 1]),
+        (5, 4, 64, [1] * 5),
+        (3, 1, 1, [1, 1, 1]),
+        (0, 4, 2, []),
+    ],
+)
+def test_last_chunks_shrink(total: int, chunk: int, workers: int, expected: list[int]) -> None:
+    found = list(chunk_sizes(total, chunk, workers))
+    assert found == expected and sum(found) == total
+
+
+def test_workers_receive_the_batch_of_the_first_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The builder of other batches fails, and is used for a batch that is too large to be sent."""
+    (tmp_path / "own").mkdir()
+    ranking = make_ranking()
+    workers = partial(ranking.start_workers, Processes(workers=1, threads=1), no_images, "cpu")
+    assert scores(ranking.run(tmp_path, {}, workers=workers)) == scores(make_ranking().run(tmp_path / "own", {}))
+    monkeypatch.setattr(evaluate, "MAX_SHARED_BYTES", 0)
+    assert make_ranking().evaluator.shared_batch() is None
+
+
+def no_images(device: str) -> Any:
+    raise AssertionError(device)
 
 
 def test_proxy_that_never_works_ends_the_ranking(tmp_path: Path) -> None:
