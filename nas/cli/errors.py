@@ -26,18 +26,19 @@ NO_MEMORY = re.compile(r"can't allocate memory|Storage size calculation overflow
 """Messages of PyTorch on a CPU without enough memory."""
 
 
-def explain(error: BaseException, kept: str | None = None) -> str | None:
+def explain(error: BaseException, kept: str | None = None, resume: str = "") -> str | None:
     """Return the line for a mistake of the user or a known error, also as a cause; None for any other error.
 
     Args:
         error: the error.
         kept: results from which the run can be resumed, as the subject of a sentence; None if there are none.
+        resume: command that resumes the run.
     """
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in DISK_FULL:
-            return _disk_full(cause, kept)
+            return _disk_full(cause, kept, resume)
         if _is_lost_rank(cause):
-            return _lost_rank(cause, kept)
+            return _lost_rank(cause, kept, resume)
         line = _line(cause)
         if line is not None:
             return line
@@ -112,12 +113,12 @@ def _by_place(error: BaseException) -> str | None:
     return None
 
 
-def _disk_full(error: OSError, kept: str | None) -> str:
+def _disk_full(error: OSError, kept: str | None, resume: str) -> str:
     file = f" ({error.filename})" if error.filename else ""
     reason = f"{os.strerror(error.errno or 0).lower()}{file}"
     if kept is None:
         return f"{reason}: there is nothing to resume from. Free space and run the command again."
-    return f"{reason}: {kept} kept. Free space and resume with ckpt_path=DIRECTORY."
+    return f"{reason}: {kept} kept. Free space. To resume, run {resume}"
 
 
 def _is_lost_rank(error: BaseException) -> bool:
@@ -126,10 +127,10 @@ def _is_lost_rank(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and (named or LOST_RANK.search(str(error)) is not None)
 
 
-def _lost_rank(error: BaseException, kept: str | None) -> str:
+def _lost_rank(error: BaseException, kept: str | None, resume: str) -> str:
     text = re.sub(r"^\[[^]]*\]\s*", "", one_line(error)).partition(". ")[0][:150]
     line = f"another process of the run has ended or does not answer ({text}). See the error of that process."
-    return line if kept is None else f"{line[:-1]}; {kept} kept. Resume with ckpt_path=DIRECTORY."
+    return line if kept is None else f"{line[:-1]}; {kept} kept. To resume, run {resume}"
 
 
 def _operating_system(error: OSError) -> str | None:

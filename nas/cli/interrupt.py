@@ -15,10 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from nas.cli.errors import log_error
-from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
 from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint, seed_directories
 from nas.cli.run_dir.ranks import ADDED_OVERRIDES
 from nas.cli.run_dir.requeue import is_found_again, is_job_of_sweep, job_id, requeue_job
+from nas.cli.run_dir.resume_command import command_of, resume_command
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -94,28 +94,18 @@ def how_to_resume(output: Path) -> str:
     kept = kept_files(output)
     searches = [path for path in seed_directories(output) if last_checkpoint(path) is not None]
     if searches:
-        flags = f"{config_dir_flag()}{own_parts_flags(resumed=True)}"
-        commands = " and ".join(f"{flags}ckpt_path={path}" for path in searches)
-        return f"interrupted: the last complete epochs are kept. Resume each search separately with {commands}"
+        commands = " && ".join(command_of(f"ckpt_path={path}") for path in searches)
+        return f"interrupted: the last complete epochs are kept. To resume, run {commands}"
     if kept is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
-    return f"interrupted: {kept} kept. Resume with {_resume_arguments(output)}"
-
-
-def _resume_arguments(output: Path) -> str:
-    """Return the arguments that resume the run in ``output``, whose record may be in another directory."""
-    run = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else str(output)
-    flags = f"{config_dir_flag()}{own_parts_flags(resumed=True)}"
-    if (output / ".hydra").is_dir() or not Path(run, ".hydra").is_dir():
-        return f"{flags}ckpt_path={output}"
-    return f"{flags}ckpt_path={run} paths.output={output}"
+    return f"interrupted: {kept} kept. To resume, run {resume_command(output)}"
 
 
 def requeue(resume: str, output: Path) -> str | None:
     """Requeue the job of SLURM of this process, and return the sentence about it.
 
     Args:
-        resume: arguments that resume the run, for the message of an error.
+        resume: command that resumes the run, for the message of an error.
         output: directory of the run.
 
     Returns:
@@ -145,7 +135,7 @@ def explain_end(stop: BaseException, output: Path) -> str:
         NasError: if it cannot be requeued.
     """
     line = how_to_resume(output)
-    requeued = requeue(_resume_arguments(output), output) if is_end_of_job(stop) else None
+    requeued = requeue(resume_command(output), output) if is_end_of_job(stop) else None
     return line if requeued is None else f"SIGUSR1 stopped the run. {requeued}"
 
 
@@ -168,7 +158,7 @@ def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: P
         return False
     if trainer.is_global_zero:
         line = f"{limit} stopped the run after {trainer.current_epoch} of {trainer.max_epochs} epochs"
-        requeued = None if shared or not signaled else requeue(_resume_arguments(output), output)
+        requeued = None if shared or not signaled else requeue(resume_command(output), output)
         if shared and signaled:
             line += "."
         elif requeued is not None:
@@ -176,7 +166,8 @@ def report_unfinished(trainer: pl.Trainer, module: pl.LightningModule, output: P
         elif last_checkpoint(output) is None:
             line += f". There is no checkpoint: start from scratch{'' if signaled else ' with a larger limit'}."
         else:
-            line += f". Resume with {_resume_arguments(output)}" + ("" if signaled else f" {limit}={NO_LIMIT[limit]}")
+            more = () if signaled else (f"{limit}={NO_LIMIT[limit]}",)
+            line += f". To resume, run {resume_command(output, *more)}"
         if signaled and not shared and requeued is None:
             line += not_requeued()
         log.info("unfinished     %s", line)

@@ -33,7 +33,7 @@ from nas.cli.launchers.options import check_launcher, prefer_own_launcher
 from nas.cli.overrides.complete import complete
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.foreign_arguments import foreign_flag
-from nas.cli.overrides.hydra_internals import adapt_help, known_mode, raise_errors, split_arguments
+from nas.cli.overrides.hydra_internals import adapt_help, jobs_remove_keys, known_mode, raise_errors, split_arguments
 from nas.cli.overrides.installed import provide_choices
 from nas.cli.overrides.job_options import defer_to_jobs
 from nas.cli.overrides.parse import add_or_override, key_of, quote, quote_texts, value_of
@@ -67,7 +67,7 @@ def launch(main: Callable[[], Any], job: str) -> None:
             return
         with reserved(command.plan) as added:
             sys.argv[1:] += added
-            with _reported_sweep(command.plan), known_mode(command.plan.cfg.hydra.mode):
+            with _reported_sweep(command.plan), known_mode(command.plan.cfg.hydra.mode), jobs_remove_keys():
                 main()
     except Exception as error:
         if full_errors():
@@ -88,6 +88,7 @@ def _reported_sweep(plan: Plan) -> Iterator[None]:
         yield
         return
     # imported here, because rich is not needed for a mistake in the command line
+    from nas.cli.run_dir.sweep_print import print_next
     from nas.cli.run_dir.sweep_table import report_sweep
     from nas.cli.study.print_results import print_results
 
@@ -100,9 +101,11 @@ def _reported_sweep(plan: Plan) -> Iterator[None]:
         if read_records(sweep):  # otherwise no job has started
             report_sweep(sweep, mode, planned)
         print_results(sweep)
+        print_next(sweep)
         raise
     succeeded = not plan.jobs and not read_records(sweep) or report_sweep(sweep, mode, planned)
     print_results(sweep)
+    print_next(sweep)
     if not succeeded:
         raise SystemExit(1)
 
@@ -157,8 +160,9 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     provide_choices(given)
     if foreign:
         return Command(options + given)
-    given, grid = defer_to_jobs(job, given, flags) if sweeping else (given, [])
-    cfg = compose_job(job, [*grid, *given], flags, sweeping, saved_lines(typed, given))
+    given, grid, removed = defer_to_jobs(job, given, flags) if sweeping else (given, [], [])
+    first = [line for line in [*grid, *given] if line not in removed]  # the first job may lack their keys
+    cfg = compose_job(job, first, flags, sweeping, saved_lines(typed, given))
     if OmegaConf.select(cfg, "extras.tracebacks", default=False):
         os.environ["HYDRA_FULL_ERROR"] = "1"
     if flags.cfg:

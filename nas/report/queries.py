@@ -31,7 +31,7 @@ def query_charts(run: Run) -> list[Chart]:
     if run.repetitions:
         for number, (name, band) in enumerate(run.anytime.items()):
             line = Line("mean", band.x, band.middle, series_color(number), band.low, band.high)
-            axis = "simulated seconds" if run.anytime_axis == "seconds" else "evaluation"
+            axis = "simulated seconds of evaluations" if run.anytime_axis == "seconds" else "evaluation"
             note = f"Mean over {len(run.repetitions)} repetitions, with its 95 % interval."
             charts.append(line_chart(f"anytime-{number}", f"Best so far: {name}", [line], axis, note))
     return charts

@@ -45,7 +45,10 @@ def test_black_box_search_writes_files_without_reading_images(tmp_path: Path) ->
         assert (directory / name).read_bytes().startswith(
             b"\x89PNG"
         ) and f"picture        {directory / name}" in found.said
-    assert f"queries        {len(queries)} in {truth.spent:.0f} simulated s, ended by seconds" in found.said
+    assert (
+        f"queries        {len(queries)} with {truth.spent:.0f} simulated s of evaluations, ended by seconds"
+        in found.said
+    )
     rows = list(csv.DictReader((directory / "anytime.csv").open()))
     assert {row["name"] for row in rows} == {"value", "fact", "fact regret"}
     assert float(rows[199]["mean"]) == pytest.approx(truth.best.value, rel=1e-5)

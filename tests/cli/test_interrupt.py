@@ -22,7 +22,7 @@ def test_interrupt_keeps_the_last_epoch_and_names_the_resume_command(short_searc
     directory = unfinished(short_search, tmp_path / "run")
     before = snapshot(directory)
     found = run("search", f"ckpt_path={directory}", bomb("interrupt"))
-    found.refused("interrupted", f"Resume with ckpt_path={directory}", code=130)
+    found.refused("interrupted", f"To resume, run python search.py ckpt_path={directory}", code=130)
     after = snapshot(directory)
     assert {name for name in after if after[name] != before.get(name)} <= hydra_files(after)
     found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/new", bomb("interrupt", epoch=0))
@@ -41,7 +41,9 @@ def test_run_with_results_elsewhere_is_resumed_in_place(short_search: Path, tmp_
         file.write('{"epoch": 1}\n')  # of an epoch that a kill has cut off before its checkpoint
     run("search", f"ckpt_path={directory}").refused("its checkpoints elsewhere", f"Add paths.output={results}.")
     resumed = (f"ckpt_path={directory}", f"paths.output={results}")
-    run("search", *resumed, bomb("interrupt")).refused("interrupted", f"Resume with {' '.join(resumed)}", code=130)
+    run("search", *resumed, bomb("interrupt")).refused(
+        "interrupted", f"To resume, run python search.py {' '.join(resumed)}", code=130
+    )
     run("search", *resumed).succeeded()
     lines = (results / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [0, 1]

@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.build import build_data, build_space, dataset_name, device_without_trainer, seed_and_threads
 from nas.cli.checks.options import check_network
+from nas.cli.run_dir.elapsed import Elapsed, read_timing
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import split_figures
-from nas.cli.run_dir.layout import remove_failure
+from nas.cli.run_dir.layout import holds_ranking, remove_failure
 from nas.cli.run_dir.progress import LoopProgress
 from nas.cli.run_dir.start import log_start_without_trainer
 from nas.cli.run_dir.summary import Summary
@@ -64,13 +65,36 @@ def run(cfg: DictConfig) -> float | None:
     announced = "" if missing is None else f"benchmark      {missing}"
     if announced:
         log.info("%s", announced)
-    ranking = build_ranking(cfg, space, data, device)
+    executor: Executor = use_context(instantiate(cfg.executor, _convert_="all"))
+    ranking = build_ranking(cfg, space, data, device if isinstance(executor, Serial) else torch.device("cpu"))
     identity = _identity(cfg, ranking)
-    remove_temporary_files(Path(cfg.paths.output))
-    remove_failure(Path(cfg.paths.output))
+    output = Path(cfg.paths.output)
+    remove_temporary_files(output)
+    remove_failure(output)
+    elapsed = Elapsed(output, read_timing(output) if holds_ranking(output) else None)
+    records = _measure(ranking, output, identity, _workers(executor, ranking, data, device), elapsed)
+    figures = {**elapsed.figures(), **split_figures(data)}
+    return _finish(cfg, ranking, report, records, identity, device, figures, announced)
+
+
+def _measure(
+    ranking: ProxyRanking,
+    output: Path,
+    identity: dict[str, Any],
+    workers: Callable[[], Workers] | None,
+    elapsed: Elapsed,
+) -> list[ScoreRecord]:
+    """Measure the remaining candidates, and keep the duration in the run directory."""
     with LoopProgress(len(ranking.candidates), ranking.proxy.name) as progress:
-        records = ranking.run(Path(cfg.paths.output), identity, progress, _workers(cfg, ranking, data, device))
-    return _finish(cfg, ranking, report, records, identity, device, split_figures(data), announced)
+
+        def on_progress(records: list[ScoreRecord]) -> None:
+            progress(records)
+            elapsed.save_sometimes()
+
+        try:
+            return ranking.run(output, identity, on_progress, workers)
+        finally:
+            elapsed.finish()
 
 
 def build_ranking(cfg: DictConfig, space: Space, data: ImageData, device: torch.device) -> ProxyRanking:
@@ -89,13 +113,12 @@ def proxy_batches(data: ImageData, seed: int, device: str) -> LazyProxyBatches:
 
 
 def _workers(
-    cfg: DictConfig, ranking: ProxyRanking, data: ImageData, device: torch.device
+    executor: Executor, ranking: ProxyRanking, data: ImageData, device: torch.device
 ) -> Callable[[], Workers] | None:
     """Return a function that starts the workers of the executor, None for this process."""
-    executor: Executor = use_context(instantiate(cfg.executor, _convert_="all"))
     if isinstance(executor, Serial):
         return None
-    batches = partial(proxy_batches, unloaded(data), cfg.ranking.seed)
+    batches = partial(proxy_batches, unloaded(data), ranking.seed)
     return lambda: ranking.start_workers(executor, batches, device.type)
 
 
@@ -132,10 +155,13 @@ def _finish(
     records: list[ScoreRecord],
     identity: dict[str, Any],
     device: torch.device,
-    split: dict[str, Any],
+    figures: dict[str, Any],
     announced: str,
 ) -> float | None:
-    """Write table, report, picture, genotype and summary; the line that was logged at the start is not repeated."""
+    """Write table, report, picture, genotype and summary.
+
+    ``figures`` are further values of the summary. The line ``announced`` was logged at the start and is not repeated.
+    """
     output, higher = Path(cfg.paths.output), ranking.evaluator.higher_is_better
     accuracies = report.find_accuracies(ranking.space, records)
     found: dict[str, Any] = {"proxy": ranking.proxy.name, "higher_is_better": higher, "space": ranking.space.name}
@@ -155,11 +181,11 @@ def _finish(
     values: dict[str, Any] = {
         "mode": "rank_proxies",
         **{key: found[key] for key in ("space", "dataset", "seed", "proxy")},
-        **split,
+        **figures,
         "genotype": ranking.space.native(genotype),
         "value": found["best"]["score"],
         "architectures": len(records),
-        "search_seconds": found["seconds"]["total"],
+        "measurement_seconds": found["seconds"]["total"],
         "parameters": parameters,
         "macs": macs,
         "network_size": ranking.space.describe_size(),

@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,14 @@ from nas.blackbox.search import BlackBoxSearch
 from nas.cli.budget import network_of_budget
 from nas.cli.build import dataset_name, device_without_trainer
 from nas.cli.overrides.renamed import has_old_names
+from nas.cli.run_dir.elapsed import Elapsed, read_timing
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost, split_figures
 from nas.cli.run_dir.layout import REPETITIONS, remove_failure
 from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.cli.run_dir.record import save_record
-from nas.cli.run_dir.repetition_log import TIMING, decode_curve, encode_curve, read_repetitions, read_seconds
+from nas.cli.run_dir.repetition_log import decode_curve, encode_curve, read_repetitions
+from nas.cli.run_dir.resume_command import resume_command
 from nas.cli.run_dir.start import log_start_without_trainer
 from nas.cli.run_dir.summary import Summary
 from nas.cli.run_dir.terminal import finish_panel
@@ -40,7 +41,7 @@ from nas.executors.in_order import in_order
 from nas.executors.serial import Serial, SerialWorkers
 from nas.plotting.cell import save_cell
 from nas.spaces.genotype_file import save_genotype
-from nas.utils.atomic_write import remove_temporary_files, write_atomically, write_json
+from nas.utils.atomic_write import remove_temporary_files, write_atomically
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,10 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: DataSet) -> f
     remove_failure(output)
     if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
         save_record(output / ".hydra", cfg)  # a further resume has the present number of repetitions
+    elapsed = Elapsed(output, read_timing(Path(cfg.ckpt_path).expanduser()) if rows else None)
     with _open_workers(search, evaluator, data, device) as workers:
-        seconds = _run_missing(search, workers, rows, output / REPETITIONS, read_seconds(cfg.ckpt_path))
+        _run_missing(search, workers, rows, output / REPETITIONS, elapsed)
+    duration = elapsed.figures()
     best = max((_best_query(search, row) for row in rows), key=lambda query: query.rank)
     budget = None if search.limits is None else search.limits.report(best.genotype)
     save_genotype(best.genotype, output / "genotype.json", budget)
@@ -85,7 +88,7 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: DataSet) -> f
         "genotype": search.space.native(best.genotype),
         "genotype_is": "the best of all repetitions by value",
         "table": {name: {key: _finite(value) for key, value in row.items()} for name, row in table.items()},
-        "search_seconds": round(seconds, 3),
+        **duration,
         **network_cost(search.space, best.genotype, **network_of_budget(cfg)),
         **({} if budget is None else {"budget": budget}),
         **environment(device, "32-true"),
@@ -113,14 +116,13 @@ def _open_workers(search: BlackBoxSearch, evaluator: Evaluator, data: DataSet, d
 
 
 def _run_missing(
-    search: BlackBoxSearch, workers: Workers, rows: list[dict[str, Any]], path: Path, seconds: float
-) -> float:
+    search: BlackBoxSearch, workers: Workers, rows: list[dict[str, Any]], path: Path, elapsed: Elapsed
+) -> None:
     """Run the repetitions that ``rows`` lacks; append each finished one to ``rows`` and as a line to ``path``.
 
     The file does not exist before the first one has finished, so that an error of its first query leaves nothing to
-    resume. Return the duration of all repetitions, of which those in ``rows`` took ``seconds``.
+    resume.
     """
-    start = time.perf_counter()
     if rows:
         log.info("resumed after %d of %d repetitions", len(rows), search.repetitions)
     if rows or path.exists():  # without an incomplete line
@@ -133,18 +135,17 @@ def _run_missing(
         rows.append({**row, "curve": encode_curve(curve)})
         with path.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
-        write_json(path.with_name(TIMING), {"search_seconds": seconds + time.perf_counter() - start})
+        elapsed.save()
         if (number + 1) % max(search.repetitions // 10, 1) == 0:
-            log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, time.perf_counter() - start)
-    return seconds + time.perf_counter() - start
+            log.info("repetition %d/%d  %.1f s", number + 1, search.repetitions, elapsed.passed())
 
 
 def _failed_twice(number: int, error: str, path: Path | None) -> NasError:
     """Return the error for a repetition; ``path`` is the file of the finished ones, None without any."""
-    resume = "" if path is None else f" Resume the run by ckpt_path={path.parent}."
+    resume = "" if path is None else f" To resume, run {resume_command(path.parent)}"
     return NasError(
-        f"method.repetitions: repetition {number} failed twice ({error}).{resume} executor=serial hydra.verbose=nas "
-        "shows the traceback."
+        f"method.repetitions: repetition {number} failed twice ({error}). executor=serial hydra.verbose=nas shows the "
+        f"traceback.{resume}"
     )
 
 

@@ -50,6 +50,7 @@ from nas.cli.run_dir.tracking import log_results
 from nas.cli.study.trial import build_trial_callbacks
 from nas.cli.worker_context import use_context
 from nas.data.kinds import DataSet
+from nas.executors.serial import Serial
 from nas.objectives.classification import Classification
 from nas.searches.base import Search, SupernetSearch
 from nas.searches.gradient import GradientSearch
@@ -129,7 +130,7 @@ def _finish(
         "genotype": space.native(genotype),
         "epochs": trainer.current_epoch,
         "search_seconds": round(seconds, 3),
-        **cpu_figures(callbacks),
+        **({} if _has_workers(search) else cpu_figures(callbacks)),
         "step_seconds": step_seconds(callbacks),
         **batch_figures(trainer, search),
         **network_cost(space, genotype, **network_of_budget(cfg)),
@@ -151,6 +152,11 @@ def _finish(
     Summary(values, notes).save(output)
     log_results(trainer.loggers, values, output)
     return result_of(values)
+
+
+def _has_workers(search: Search) -> bool:
+    """Return whether other processes evaluate candidates, whose CPU time is unknown."""
+    return isinstance(search, BlackBoxSearch | PruningSearch) and not isinstance(search.executor, Serial)
 
 
 def result_of(summary: Mapping[str, Any]) -> float | None:

@@ -30,6 +30,7 @@ from nas.cli.run_dir.job_record import JobRecord
 from nas.cli.run_dir.layout import RESULTS, SUMMARY_FILE, seed_directory
 from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.seed_log import SAME_FOR_ALL_SEEDS, labeled_log
+from nas.cli.run_dir.sweep_print import print_next
 from nas.cli.run_dir.sweep_table import report_sweep
 from nas.searches.base import Search
 from nas.searches.gradient import GradientSearch
@@ -70,6 +71,7 @@ def run(cfg: DictConfig) -> float | None:
     if request.received is not None and not all(_is_finished(part) for part, _ in remaining):
         _report_stop(output)
         return None
+    print_next(output)
     if not succeeded:
         raise SystemExit(1)
     found = [value for value in [*finished, *values] if value is not None and not math.isnan(value)]
@@ -118,7 +120,7 @@ def _report_stop(output: Path) -> None:
         NasError: if it cannot be requeued.
     """
     line = how_to_resume(output).removeprefix("interrupted: ")
-    requeued = requeue(f"seeds in {output}: {line}", output)
+    requeued = requeue(line.partition("To resume, run ")[2] or "the same command", output)
     end = f"{line}{not_requeued()}" if requeued is None else requeued
     log.info("unfinished     SIGUSR1 stopped the searches: %s", end)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,12 +18,15 @@ from nas.cli.interrupt import INTERRUPTED, interrupt_on_signals
 from nas.cli.overrides.conf_dir import PACKAGE
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import FOLDER, config_file, saved_config, saved_overrides
+from nas.cli.run_dir.elapsed import DURATION, TIMING, merge_timings
 from nas.cli.run_dir.layout import SUMMARY_FILE, holds_ranking
 from nas.proxies.ranking.merge import Shard, merge_shards, read_shard
 from nas.proxies.ranking.score_log import LOG_FILE
-from nas.utils.atomic_write import write_atomically
+from nas.utils.atomic_write import write_atomically, write_json
 from nas.utils.errors import NasError, one_line
+from nas.utils.is_number import is_number
 from nas.utils.program import program
+from nas.utils.read_file import read_json
 from nas.utils.tool_parser import ToolParser
 
 DESCRIPTION = """Join the finished runs of all shards of a ranking (mode=rank_proxies ranking.shard=1/N to N/N) to one
@@ -86,6 +90,7 @@ def _merge(runs: Sequence[Path], output: Path | None, arguments: Sequence[str]) 
         (output / FOLDER).mkdir(parents=True, exist_ok=True)
         _write_record(directories[0], output)
         write_atomically(output / LOG_FILE, log)
+        write_json(output / TIMING, merge_timings([_seconds(directory) for directory in directories]))
         code = _write_report(output, arguments)
     finally:
         if code != 0:
@@ -126,10 +131,20 @@ def _read(directory: Path) -> Shard:
     shard = read_shard(directory)
     if not (directory / SUMMARY_FILE).is_file():
         raise NasError(
-            f"{directory}: shard {shard.number}/{shard.shards} is unfinished, with {len(shard.records)} scores. Resume "
-            f"it by ckpt_path={directory}."
+            f"{directory}: shard {shard.number}/{shard.shards} is unfinished, with {len(shard.records)} scores. Run "
+            f"{program('search')} {shlex.quote(f'ckpt_path={directory}')}"
         )
     return shard
+
+
+def _seconds(shard: Path) -> float | None:
+    """Return the duration of the run of a shard, None if it is unknown."""
+    try:
+        found = read_json(shard / SUMMARY_FILE)
+    except (OSError, ValueError):
+        return None
+    seconds = found.get(DURATION) if isinstance(found, dict) else None
+    return float(seconds) if is_number(seconds) else None
 
 
 def _write_record(shard: Path, output: Path) -> None:

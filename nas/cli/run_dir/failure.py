@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nas.cli.errors import explain, full_errors, log_error
 from nas.cli.run_dir.layout import FAILURE_FILE, kept_files
+from nas.cli.run_dir.resume_command import resume_command
 from nas.utils.errors import one_line
 
 
@@ -20,14 +21,16 @@ def report_failure(error: BaseException, output: Path, keep_line: bool = False) 
         output: directory of the run.
         keep_line: whether the file is also written for an explained error, as for a job of a sweep.
     """
-    text = explain(error, kept_files(output))
+    kept, resume = kept_files(output), resume_command(output)
+    text = explain(error, kept, resume)
     trace = None if text is not None else "".join(traceback.format_exception(error))
     line = text if text is not None else one_line("".join(traceback.format_exception_only(error)))
     if keep_line or trace is not None:
         with suppress(OSError):  # such as a full disk, which then is the failure
             output.mkdir(parents=True, exist_ok=True)
             (output / FAILURE_FILE).write_text(f"{line}\n" if trace is None else f"{line}\n\n{trace}")
-    log_error(line if trace is None else f"{unexplained(error)} (traceback: {output / FAILURE_FILE})")
+    end = "" if kept is None else f". {kept[:1].upper()}{kept[1:]} kept. To resume, run {resume}"
+    log_error(line if trace is None else f"{unexplained(error)} (traceback: {output / FAILURE_FILE}){end}")
     if trace is not None and full_errors():
         print(trace, file=sys.stderr, flush=True)
     return line

@@ -17,7 +17,7 @@ from nas.cli.run_dir.layout import REPETITIONS, holds_repetitions, run_directory
 from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.utils.errors import NasError, one_line
 from nas.utils.json_lines import read_log
-from nas.utils.read_file import parse_json, read_json
+from nas.utils.read_file import parse_json
 
 PARTS = ("seed", "space", "dataset", "proxy", "evaluator", "method")
 IRRELEVANT = {
@@ -28,8 +28,6 @@ IRRELEVANT = {
     ("evaluator", "root"),
 }
 """Options that do not change the result of a repetition."""
-TIMING = "timing.json"
-"""File with the measured duration of the finished repetitions."""
 REQUIRED = {"seed", "genotype", "value", "queries", "spent", "curve"}
 """Keys of a complete line."""
 
@@ -53,16 +51,6 @@ def read_repetitions(cfg: DictConfig) -> list[dict[str, Any]]:
     rows = read_log(directory / REPETITIONS, parse_json)
     _check_rows(rows, cfg.method.repetitions, directory / REPETITIONS)
     return rows
-
-
-def read_seconds(ckpt_path: str | None) -> float:
-    """Return the duration of the finished repetitions of the run ``ckpt_path``, 0 if it is unknown."""
-    if ckpt_path is None:
-        return 0.0
-    try:
-        return float(read_json(Path(ckpt_path).expanduser() / TIMING)["search_seconds"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return 0.0
 
 
 def _check_rows(rows: list[dict[str, Any]], wanted: int, path: Path) -> None:

@@ -45,7 +45,7 @@ def requeue_job(resume: str, environment: Mapping[str, str] = os.environ) -> str
     """Requeue the job of SLURM that runs this process, and return its id; None without a job.
 
     Args:
-        resume: arguments that resume the run, for the message of an error.
+        resume: command that resumes the run, for the message of an error.
         environment: variables of the process.
 
     Raises:
@@ -61,5 +61,5 @@ def requeue_job(resume: str, environment: Mapping[str, str] = os.environ) -> str
     except (OSError, subprocess.TimeoutExpired) as error:
         problem = one_line(error)
     if problem is not None:
-        raise NasError(f"scontrol requeue {job}: {problem}. Submit the job again, and resume with {resume}.")
+        raise NasError(f"scontrol requeue {job}: {problem}. Submit the job again, and to resume, run {resume}")
     return job

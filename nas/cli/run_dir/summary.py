@@ -95,8 +95,8 @@ def _search(values: Values) -> Iterator[Row]:
     if "queries" in values:
         value = "none" if values["value"] is None else f"{values['value']:.6g}"
         yield "value", f"{value}, {values['value_of']}"
-        seconds = f"{values['query_seconds']:.0f} {values['query_seconds_are']} s"
-        yield "queries", f"{values['queries']} in {seconds}, ended by {values['ended_by']}"
+        seconds = f"{values['query_seconds']:.0f} {values['query_seconds_are']} s of evaluations"
+        yield "queries", f"{values['queries']} with {seconds}, ended by {values['ended_by']}"
     for split in ("valid", "test"):
         if f"benchmark/{split}" in values:
             yield "benchmark", f"{split} {values[f'benchmark/{split}']:.2f} % ({values['benchmark_of']})"
@@ -170,7 +170,19 @@ def _time(values: Values) -> Iterator[Row]:
         if f"{job}_seconds" in values:
             step = values.get("step_seconds")
             speed = "" if step is None else f", {1000 * step:.0f} ms per step"
-            yield f"{job} time", f"{values[f'{job}_seconds']:.1f} s{speed}"
+            yield f"{job} time", _format_duration(values[f"{job}_seconds"]) + speed + _parallel(values)
+
+
+def _format_duration(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds:.1f} s"
+
+
+def _parallel(values: Values) -> str:
+    """Return the part of a duration about measurements in several workers and runs."""
+    text = f", {values['measurement_seconds']:.1f} s of measurements" if "measurement_seconds" in values else ""
+    if "longest_shard_seconds" in values:
+        text += f", the sum of {values['shards']} shards (longest {values['longest_shard_seconds']:.1f} s)"
+    return text
 
 
 PARTS: Sequence[Callable[[Values], Iterator[Row]]] = (

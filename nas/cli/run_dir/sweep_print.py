@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from nas.cli.run_dir.layout import SUMMARY_FILE
+from nas.cli.run_dir.terminal import WIDTH
 from nas.utils.printable import printable
+from nas.utils.program import program
 
 SHOWN = (
     "test_accuracy",
@@ -78,6 +83,13 @@ def print_means(means: Sequence[Cells], keys: Sequence[str]) -> None:
 def state_columns(rows: Sequence[Cells]) -> list[str]:
     """Return the last columns of the table: the directory, the epoch of pruned trials if there are any, the failure."""
     return ["directory", *(["pruned"] if any("pruned" in row for row in rows) else []), "failure"]
+
+
+def print_next(sweep: Path) -> None:
+    """Print the command that compares the runs of a sweep, if one has results."""
+    if any(sweep.rglob(SUMMARY_FILE)):
+        command = f"{program('search')} report {shlex.quote(str(sweep))}"
+        _console().print(f"{'next':<{WIDTH}} {command}", soft_wrap=True)
 
 
 def print_comparison(rows: Sequence[Cells], measures: Sequence[str], title: str) -> None:

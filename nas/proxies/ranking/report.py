@@ -216,7 +216,7 @@ def format_report(report: Mapping[str, Any], title: str) -> str:
     lines = [
         f"ranked         {title}: {report['architectures']} architectures, {report['distinct_scores']} distinct "
         f"scores, {report['not_finite']} not finite (ranked last)",
-        f"seconds        {seconds['median']:.3f} per architecture (median), {seconds['total']:.1f} in total",
+        f"seconds        {seconds['median']:.3f} per architecture (median), {seconds['total']:.1f} of all measurements",
         f"best score     {_format_score(best['score'])}{accuracy}; shared by {best['equals']} others",
         f"size           Spearman {_format(report['spearman_parameters'])} with parameters, "
         f"{_format(report['spearman_macs'])} with MACs",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -49,10 +48,10 @@ class Work(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Scores of a candidate, with the name of the proxy and the seconds of each measurement."""
+    """Scores of a candidate, with the name of the proxy of each measurement."""
 
     scores: CandidateScores
-    seconds: list[tuple[str, float]]
+    proxies: list[str]
 
 
 def measurements(
@@ -74,7 +73,7 @@ def measure_candidate(
     measures: Sequence[ProxyMeasurement],
     work: Work,
     options: MeasurementOptions,
-    on_measurement: Callable[[str, float], None],
+    on_measurement: Callable[[str], None],
 ) -> CandidateScores:
     """Measure all proxies with and without a candidate.
 
@@ -82,7 +81,7 @@ def measure_candidate(
         measures: a measurement per proxy.
         work: the candidate.
         options: options of the measurements.
-        on_measurement: receives the name of the proxy and the seconds of each measurement.
+        on_measurement: receives the name of the proxy after each measurement.
     """
     scores = CandidateScores([], [])
     for measure in measures:
@@ -91,11 +90,9 @@ def measure_candidate(
         scores.after.append([])
         for repeat in range(options.repeats):
             key = MeasurementKey(work.round, work.number, repeat)
-            start = time.perf_counter()
             scores.before[-1].append(measure.reference(reference, key))
-            start = time.perf_counter() if options.share else start
             scores.after[-1].append(measure(prune_ops(work.alive, [work.candidate]), key))
-            on_measurement(measure.proxy.name, time.perf_counter() - start)
+            on_measurement(measure.proxy.name)
     return scores
 
 
@@ -128,9 +125,9 @@ class CandidateBuild:
         measures = measurements(self.space, self.proxies, self.sizes, batches, self.options, torch.device(device))
 
         def evaluate(work: Work, fidelity: int | None, position: int) -> Measured:
-            seconds: list[tuple[str, float]] = []
-            scores = measure_candidate(measures, work, self.options, lambda *one: seconds.append(one))
-            return Measured(scores, seconds)
+            names: list[str] = []
+            scores = measure_candidate(measures, work, self.options, names.append)
+            return Measured(scores, names)
 
         return evaluate
 

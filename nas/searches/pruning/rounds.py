@@ -54,17 +54,15 @@ class RoundProgress:
         self.round = round_number
         self.total = total
         self._now = now
-        self._last_line = now()
+        self._start = self._last_line = now()
         self._done = 0
-        self._seconds = 0.0
 
-    def update(self, proxy: str, seconds: float) -> None:
-        """Count a measurement of ``proxy`` that took ``seconds``."""
+    def update(self, proxy: str) -> None:
+        """Count a measurement of ``proxy``."""
         self._done += 1
-        self._seconds += seconds
         if self._now() - self._last_line >= LOG_INTERVAL and self._done < self.total:
             self._last_line = self._now()
-            mean = self._seconds / self._done
+            mean = (self._now() - self._start) / self._done  # wall-clock time, also with several workers
             remaining = format_duration(mean * (self.total - self._done))
             line = "round %d: %d of %d measurements (%s), %.3g s each, about %s remaining"
             log.info(line, self.round, self._done, self.total, proxy, mean, remaining)

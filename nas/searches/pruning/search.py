@@ -256,8 +256,8 @@ class PruningSearch(Search):
             self._workers.submit([Work(one, number + i, *state) for i, one in enumerate(group)])
         measured, not_finite = self._workers.next()
         self.not_finite += not_finite
-        for name, seconds in measured.seconds:
-            self._progress.update(name, seconds)
+        for name in measured.proxies:
+            self._progress.update(name)
         return measured.scores
 
     def _measure(self, candidate: Candidate, number: int) -> CandidateScores:

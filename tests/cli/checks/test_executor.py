@@ -1,4 +1,4 @@
-"""An executor whose package is missing is refused before anything is written."""
+"""Executors that cannot be used are refused before anything is written."""
 
 from __future__ import annotations
 
@@ -18,3 +18,10 @@ def test_missing_ray_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(NasError, match=r"^executor=ray: Ray is not installed. Run pip install 'nas-compose\[ray\]'"):
         prepare("search", ["method=random_search", "executor=ray", *DATA])
     assert not list(tmp_path.iterdir())
+
+
+def test_budget_of_cpu_time_needs_the_process_of_the_search() -> None:
+    given = ["method=random_search", "cpu_minutes=10", *DATA]
+    with pytest.raises(NasError, match=r"^cpu_minutes=10: the CPU time of worker processes is not measured\."):
+        prepare("search", [*given, "executor=processes"])
+    prepare("search", given)

@@ -87,7 +87,10 @@ def test_merge_command_writes_one_run(tmp_path: Path) -> None:
         rank(tmp_path / "shards" / str(number), *ranking, f"ranking.shard={number}/2").succeeded()
     (tmp_path / "shards" / "2" / "summary.json").rename(tmp_path / "kept")
     refused = script("search", "merge", "shards", cwd=tmp_path)
-    assert refused.returncode == 1 and "shard 2/2 is unfinished, with 6 scores. Resume it by" in refused.stderr
+    assert (
+        refused.returncode == 1
+        and "shard 2/2 is unfinished, with 6 scores. Run python search.py ckpt_path=" in refused.stderr
+    )
     (tmp_path / "kept").rename(tmp_path / "shards" / "2" / "summary.json")
     failed = script("search", "merge", "shards/1", "shards/2", cwd=tmp_path)
     assert failed.returncode == 1 and "space=mine is not a choice" in failed.stderr
@@ -99,6 +102,10 @@ def test_merge_command_writes_one_run(tmp_path: Path) -> None:
     assert rows(tmp_path / "shards" / "merged") == rows(tmp_path / "whole")
     summaries = [json.loads((tmp_path / run / "summary.json").read_text()) for run in ("whole", "shards/merged")]
     assert summaries[0]["genotype"] == summaries[1]["genotype"]
+    parts = [json.loads((tmp_path / "shards" / run / "summary.json").read_text()) for run in ("1", "2")]
+    seconds = [part["search_seconds"] for part in parts]
+    assert summaries[1]["search_seconds"] == pytest.approx(sum(seconds), abs=0.5)
+    assert (summaries[1]["shards"], summaries[1]["longest_shard_seconds"]) == (2, max(seconds))
     assert "ranking.shard" not in (tmp_path / "shards" / "merged" / ".hydra" / "overrides.yaml").read_text()
     again = script("search", "merge", "shards/1", "shards/2", cwd=tmp_path)
     assert again.returncode == 1 and "merged: exists already. Name a new directory" in again.stderr

@@ -70,7 +70,7 @@ def test_read_repetitions_keeps_those_finished_before_an_interrupt(tmp_path: Pat
     command = [*COMMAND, *QUICK, "method.budget.queries=3", "method.repetitions=4", f"hydra.run.dir={tmp_path}/r"]
     with mock.patch.object(Formula, "reset", reset):
         stopped = run("search", *command)
-    stopped.refused("all finished repetitions are kept. Resume with ckpt_path=", code=130)
+    stopped.refused("all finished repetitions are kept. To resume, run python search.py ckpt_path=", code=130)
     assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1]
     run("search", f"ckpt_path={tmp_path}/r", *FORMULA).succeeded()
     assert [row["seed"] for row in lines(tmp_path / "r/repetitions.jsonl")] == [0, 1, 2, 3]

@@ -90,10 +90,19 @@ REPEATED = {
             },
         ),
         (
+            {**COST, "search_seconds": 16.0, "measurement_seconds": 30.74},
+            {"search time": "16.0 s, 30.7 s of measurements"},
+        ),
+        ({**COST, "search_seconds": None}, {"search time": "unknown"}),
+        (
+            {**COST, "search_seconds": 8.5, "measurement_seconds": 8.0, "shards": 2, "longest_shard_seconds": 5.5},
+            {"search time": "8.5 s, 8.0 s of measurements, the sum of 2 shards (longest 5.5 s)"},
+        ),
+        (
             BLACK_BOX,
             {
                 "value": "71.5, valid accuracy",
-                "queries": "9 in 100 simulated s, ended by seconds",
+                "queries": "9 with 100 simulated s of evaluations, ended by seconds",
                 "benchmark": "test 93.50 % (cifar10)",
             },
         ),
@@ -133,7 +142,18 @@ REPEATED = {
             },
         ),
     ],
-    ids=["search", "black box", "train", "best of a part", "eval", "export", "repetitions"],
+    ids=[
+        "search",
+        "workers",
+        "unknown",
+        "merged",
+        "black box",
+        "train",
+        "best of a part",
+        "eval",
+        "export",
+        "repetitions",
+    ],
 )
 def test_rows_follow_from_the_values(values: dict[str, Any], expected: dict[str, str]) -> None:
     found = dict(Summary(values, [("next", "x")]).rows())

@@ -144,7 +144,9 @@ def test_ranking_ends_at_sigterm_with_the_resume_command(whole: Path, tmp_path: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ProxyRanking, "measure", terminated)
         stopped = rank(directory, NETWORK, "ranking.count=12", "seed=3")
-    stopped.refused(f"interrupted: all values so far are kept. Resume with ckpt_path={directory}", code=130)
+    stopped.refused(
+        f"interrupted: all values so far are kept. To resume, run python search.py ckpt_path={directory}", code=130
+    )
     leftover = directory / f".report.json.{'0' * 32}.tmp"
     leftover.touch()
     run("search", f"ckpt_path={directory}").succeeded()

@@ -21,7 +21,7 @@ def test_round_progress_logs_the_remaining_time(caplog: pytest.LogCaptureFixture
     progress = RoundProgress(2, 6, now=lambda: clock)
     for _ in range(6):
         clock += 20
-        progress.update("zen", 20.0)
+        progress.update("zen")
     assert [record.getMessage() for record in caplog.records] == [
         "round 2: 2 of 6 measurements (zen), 20 s each, about 80 s remaining",
         "round 2: 4 of 6 measurements (zen), 20 s each, about 40 s remaining",

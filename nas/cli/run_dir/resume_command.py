@@ -1,0 +1,44 @@
+"""Command that resumes a run, as the messages about its end print it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
+from nas.cli.run_dir.launch import is_torchrun, launched_sizes
+from nas.utils.program import program
+
+
+def resume_command(output: Path, *more: str) -> str:
+    """Return the shell command that resumes the run whose results are in ``output``.
+
+    Args:
+        output: Directory of the results. The record of the run may be in another directory.
+        more: Further overrides.
+    """
+    run = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else str(output)
+    if (output / ".hydra").is_dir() or not Path(run, ".hydra").is_dir():
+        return command_of(f"ckpt_path={output}", *more)
+    return command_of(f"ckpt_path={run}", f"paths.output={output}", *more)
+
+
+def command_of(*overrides: str) -> str:
+    """Return the command of the job of this process with other overrides, those of own parts included."""
+    name = HydraConfig.get().job.config_name if HydraConfig.initialized() else None
+    command = _launcher(program(name if name in ("search", "train") else "search"))
+    return f"{command} {config_dir_flag()}{own_parts_flags(resumed=True)}{shlex.join(overrides)}"
+
+
+def _launcher(command: str) -> str:
+    """Return a command with the launcher that has started several processes for it."""
+    sizes = launched_sizes()
+    if sizes is None or sizes.launcher == "submitit" or (sizes.processes == 1 and not is_torchrun()):
+        return command
+    if sizes.launcher == "srun":
+        return f"srun {command}"
+    machines = "" if sizes.machines == 1 else f"--nnodes={sizes.machines} RENDEZVOUS "
+    return f"torchrun {machines}--nproc-per-node={sizes.per_machine} {Path(sys.argv[0]).name}"
