@@ -160,9 +160,8 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     provide_choices(given)
     if foreign:
         return Command(options + given)
-    given, grid, removed = defer_to_jobs(job, given, flags) if sweeping else (given, [], [])
-    first = [line for line in [*grid, *given] if line not in removed]  # the first job may lack their keys
-    cfg = compose_job(job, first, flags, sweeping, saved_lines(typed, given))
+    given, of_first_job = defer_to_jobs(job, given, flags) if sweeping else (given, given)
+    cfg = compose_job(job, of_first_job, flags, sweeping, saved_lines(typed, given))
     if OmegaConf.select(cfg, "extras.tracebacks", default=False):
         os.environ["HYDRA_FULL_ERROR"] = "1"
     if flags.cfg:

@@ -124,7 +124,7 @@ def jobs_remove_keys() -> Iterator[None]:
                 cfg.hydra.overrides.task.extend(left_out)
         return cfg
 
-    ConfigLoaderImpl.load_configuration = load_configuration  # type: ignore[method-assign]
+    ConfigLoaderImpl.load_configuration = load_configuration  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -27,13 +27,12 @@ class JobOptions(NamedTuple):
 
     Attributes:
         arguments: Overrides for Hydra.
-        grid: Values of the grid that the command line does not replace; empty if no override was deferred.
-        removed: Overrides ``~key`` of the arguments whose key only the jobs have.
+        of_first_job: Overrides that compose the first job: if an override was deferred, with the values of the grid
+            that the command line does not replace, and without the overrides ``~key`` whose key it may lack.
     """
 
     arguments: list[str]
-    grid: list[str]
-    removed: list[str]
+    of_first_job: list[str]
 
 
 def defer_to_jobs(job: str, arguments: Sequence[str], flags: argparse.Namespace) -> JobOptions:
@@ -51,7 +50,7 @@ def defer_to_jobs(job: str, arguments: Sequence[str], flags: argparse.Namespace)
     """
     parts = parse(arguments)
     if not any(part.key_or_group == GRID or part.is_sweep_override() and _is_group(part) for part in parts):
-        return JobOptions(list(arguments), [], [])
+        return JobOptions(list(arguments), list(arguments))
     single = [part for part in parts if not part.is_sweep_override()]
     more = [] if flags.config_dir is None else [f"hydra.searchpath=['file://{Path(flags.config_dir).absolute()}']"]
     deferred: dict[str, str] = {}
@@ -66,11 +65,11 @@ def defer_to_jobs(job: str, arguments: Sequence[str], flags: argparse.Namespace)
             except (yaml.YAMLError, ValueError, TypeError, AttributeError):
                 found = {}
             if not found:  # compose_job reports the error
-                return JobOptions(list(arguments), [], [])
+                return JobOptions(list(arguments), list(arguments))
             deferred |= found
-    removed = [line for line in arguments if line in deferred and line.startswith("~")]
-    grid = _grid(cfg, arguments) if deferred else []
-    return JobOptions([deferred.get(line, line) for line in arguments], grid, removed)
+    given, grid = [deferred.get(line, line) for line in arguments], _grid(cfg, arguments) if deferred else []
+    removed = [line for line in deferred if line.startswith("~")]
+    return JobOptions(given, [line for line in [*grid, *given] if line not in removed])
 
 
 def _is_group(part: Override) -> bool:

@@ -13,6 +13,8 @@ from lightning_fabric.plugins import ClusterEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from omegaconf import DictConfig
 from pytorch_lightning.strategies import DDPStrategy
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+from torch.distributed.constants import default_pg_timeout
 
 from nas.cli.run_dir.course import PARTS, course_of
 from nas.cli.run_dir.launch import is_slurm, is_torchrun, launched_sizes, restart_count
@@ -73,14 +75,15 @@ def connect_restarted_rank(strategy: DDPStrategy, environment: Mapping[str, str]
         environment: variables of the process.
     """
     port, size = int(environment["MASTER_PORT"]), int(environment["WORLD_SIZE"])
-    store = dist.TCPStore(environment["MASTER_ADDR"], port, is_master=False, timeout=strategy._timeout)
+    timeout = strategy._timeout or default_pg_timeout
+    store = TCPStore(environment["MASTER_ADDR"], port, is_master=False, timeout=timeout)
     on_gpu = strategy.root_device.type == "cuda"
     dist.init_process_group(
         strategy.process_group_backend or ("nccl" if on_gpu else "gloo"),
-        store=dist.PrefixStore(f"restart_{environment['TORCHELASTIC_RESTART_COUNT']}", store),
+        store=PrefixStore(f"restart_{environment['TORCHELASTIC_RESTART_COUNT']}", store),
         rank=int(environment["RANK"]),
         world_size=size,
-        timeout=strategy._timeout,
+        timeout=timeout,
         device_id=strategy.root_device if on_gpu else None,
     )
     if on_gpu:  # as Lightning does
