@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import runpy
 import sys
+from collections.abc import Sequence
 
 from nas.cli.streams import protect_streams
+from nas.utils.one_line_errors import one_line_errors
 
 COMMANDS = {
     "search": ("nas.cli.search", "search for an architecture, or rank proxies; the same as nas-search"),
@@ -46,9 +48,14 @@ def main() -> int:
         return 1
     del sys.argv[1]
     protect_streams()
-    # as the main module, because the further processes of a distributed run start the main module again
-    runpy.run_module(COMMANDS[command][0], run_name="__main__", alter_sys=True)
-    return 0
+
+    @one_line_errors
+    def run(arguments: Sequence[str] | None = None) -> int:
+        # as the main module, because the further processes of a distributed run start the main module again
+        runpy.run_module(COMMANDS[command][0], run_name="__main__", alter_sys=True)
+        return 0
+
+    return run(sys.argv[1:])
 
 
 if __name__ == "__main__":

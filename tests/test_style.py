@@ -39,13 +39,18 @@ def long_parts(source: str) -> list[str]:
 
 
 def smells(source: str) -> list[str]:
-    """Calls of ``.cuda()`` and ``deepcopy``, ``except`` without a type."""
+    """Calls of ``.cuda()``, ``deepcopy`` and methods of paths that raise RuntimeError, ``except`` without a type."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ExceptHandler) and node.type is None:
             found.append(f"line {node.lineno}: bare except")
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "cuda":
             found.append(f"line {node.lineno}: .cuda(), Lightning moves things")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
+            if node.func.attr == "expanduser":
+                found.append(f"line {node.lineno}: .expanduser() raises for unknown users, use user_path")
+            if node.func.attr == "resolve" and "__file__" not in ast.unparse(node):
+                found.append(f"line {node.lineno}: .resolve() raises for a link to itself, use real_path")
         if isinstance(node, ast.Name | ast.Attribute | ast.alias):
             name = {ast.Name: "id", ast.Attribute: "attr", ast.alias: "name"}[type(node)]
             if getattr(node, name) == "deepcopy":
@@ -219,6 +224,10 @@ def test_long_parts_are_found() -> None:
         ("x = x.cuda()", ".cuda()"),
         ("import copy\ncopy.deepcopy(x)", "deepcopy"),
         ("from copy import deepcopy", "deepcopy"),
+        ("path = Path(text).expanduser()", "use user_path"),
+        ("path = os.path.expanduser(text)", ""),
+        ("path = Path(text).resolve()", "use real_path"),
+        ("path = Path(__file__).resolve()", ""),
         ("if torch.cuda.is_available():\n    pass", ""),
     ],
 )

@@ -26,7 +26,7 @@ class Masks(nn.Module):
         self._lists: dict[str, list[list[bool]]] = {}
         self._full: dict[str, bool] = {}
         self._refresh()
-        self.register_load_state_dict_post_hook(lambda module, keys: module._refresh())
+        self.register_load_state_dict_post_hook(_refresh_lists)
 
     def table(self, name: str) -> Tensor:
         """Return the mask of a cell type as a tensor [edges, ops]."""
@@ -55,3 +55,9 @@ class Masks(nn.Module):
 
     def forward(self, *args: Any) -> None:
         raise TypeError("Masks is not callable; use its methods")
+
+
+def _refresh_lists(module: nn.Module, incompatible_keys: Any) -> None:
+    """Update the lists after tensors were loaded. Unlike a lambda, a function of a module can be pickled."""
+    assert isinstance(module, Masks)
+    module._refresh()

@@ -22,6 +22,7 @@ from nas.benchmarks.trans_nas_bench_101 import convert as trans_nas_bench_101
 from nas.benchmarks.trans_nas_bench_101.tasks import RELEASE as TRANS_NAS_BENCH_101
 from nas.utils.errors import NasError, one_line
 from nas.utils.tool_parser import ToolParser
+from nas.utils.user_path import user_path
 
 Reader = Callable[[Path, bool, read_release.Progress], tuple[pa.Table, str]]
 """Reads a source, partial or not, and reports progress; returns a table and a description of its contents."""
@@ -81,7 +82,7 @@ def convert(
     Raises:
         NasError: If the source cannot be read or is incomplete, or the destination exists or cannot be written.
     """
-    source, destination = source.expanduser(), destination.expanduser()
+    source, destination = user_path(source), user_path(destination)
     if destination.is_dir():
         raise NasError(f"DEST: {destination} is a directory. Name a file in it, such as nas_bench_201.parquet.")
     if destination.exists() and not force:

@@ -11,6 +11,7 @@ from nas.benchmarks.trans_nas_bench_101.tasks import TASKS, quantity
 from nas.spaces.darts.notation import NOTATION as DARTS
 from nas.spaces.nas_bench_1shot1.notation import NOTATION as NAS_BENCH_1SHOT1
 from nas.spaces.nas_bench_101.notation import NOTATION as NAS_BENCH_101
+from nas.utils.user_path import user_path
 
 
 @dataclass(frozen=True)
@@ -73,5 +74,5 @@ STORED_AS: Mapping[str, str] = {NAS_BENCH_1SHOT1: NAS_BENCH_101}
 
 def benchmark_directories(root: str | Path, notation: str) -> list[Path]:
     """Return the directories that may contain the benchmark of a space: ``root`` and ``root``/NOTATION of its file."""
-    base = Path(root).expanduser()
+    base = user_path(root)
     return [base, base / STORED_AS.get(notation, notation)]

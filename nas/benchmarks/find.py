@@ -21,6 +21,7 @@ from nas.benchmarks.trans_nas_bench_101.convert import SPACES as TRANS_NAS_BENCH
 from nas.spaces.darts import notation as darts
 from nas.spaces.nas_bench_101 import notation as nas_bench_101
 from nas.utils.errors import NasError
+from nas.utils.user_path import user_path
 
 READERS: Mapping[str, Callable[[Path, pq.ParquetFile], Benchmark]] = {
     **dict.fromkeys(BENCHMARK_SPACES, ConvertedTable),
@@ -52,7 +53,7 @@ def find_file(root: str | Path, notation: str) -> Benchmark | None:
 
 def open_benchmark(path: str | Path) -> Benchmark:
     """Open a converted benchmark or the table of NAS-Bench-201 means. Raise NasError if the file is neither."""
-    path = Path(path).expanduser()
+    path = user_path(path)
     file: pq.ParquetFile = open_parquet(path)
     notation = notation_of(file.schema_arrow)
     if notation is None and checksum.stored_checksum(file) is None:

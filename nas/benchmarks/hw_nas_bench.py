@@ -25,6 +25,7 @@ from nas.benchmarks.safe_unpickle import READ_ERRORS, SafeUnpickler
 from nas.spaces.nas_bench_201.notation import NOTATION
 from nas.spaces.resolve_genotype import GivenGenotype, resolve_genotype
 from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.user_path import user_path
 
 RELEASE = "HW-NAS-Bench-v1_0"
 FORMAT, VERSION = "nas-hardware-costs", "1"
@@ -52,7 +53,7 @@ class HardwareTable:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
+        self.path = user_path(path)
         self._file = open_parquet(self.path)
         checksum.verify(self.path, checksum.stored_checksum(self._file))
         if not _is_hardware(self._file):

@@ -17,6 +17,7 @@ from nas.benchmarks.records import RecordColumns, check_names, clear_record
 from nas.benchmarks.safe_unpickle import READ_ERRORS, SafeUnpickler, StreamingUnpickler
 from nas.benchmarks.trans_nas_bench_101 import tasks as trans_nas_bench_101
 from nas.utils.errors import NasError, one_line
+from nas.utils.user_path import real_path
 
 RELEASES: Mapping[str, str] = {
     "NATS-tss-v1_0-3ffb9": "nas_bench_201",
@@ -65,7 +66,7 @@ def release_name(source: Path, given: str | None) -> str:
     """Return the release of a source, by its file name or as given. Raise NasError if it is not supported."""
     if not source.exists():
         raise NasError(f"SRC: {source} does not exist")
-    name = source.resolve().name if given is None else given
+    name = real_path(source).name if given is None else given
     for suffix in ("-simple", ".pickle.pbz2", ".pth", ".tfrecord", ".pickle"):
         name = name.removesuffix(suffix)
     others = (hw_nas_bench.RELEASE, trans_nas_bench_101.RELEASE)

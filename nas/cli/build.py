@@ -41,6 +41,7 @@ from nas.data.text.base import TextData
 from nas.searches.base import Search
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
+from nas.utils.user_path import user_path
 
 log = logging.getLogger(__name__)
 NOT_OPTIONS = ("epochs", "requires", "space", "warmup_ratio")
@@ -71,7 +72,7 @@ def log_dataset_defaults(cfg: DictConfig, unused: Sequence[str] = ()) -> None:
 
 def build_data(cfg: DictConfig, **options: Any) -> DataSet:
     """Build the data set; no file is read yet. ``options`` replace those of the configuration."""
-    cfg.paths.data = str(Path(cfg.paths.data).expanduser())
+    cfg.paths.data = str(user_path(cfg.paths.data))
     given = OmegaConf.masked_copy(cfg.dataset, [str(key) for key in cfg.dataset if key != "global_batch_size"])
     given._set_parent(cfg)
     if "batch_size" in given and given.batch_size is None:  # a job that loads no training batches
@@ -93,7 +94,7 @@ def follow_split(data: DataSet, *runs: str | Path | None) -> None:
         runs: run directories, or files in them or in their checkpoints/; other texts are ignored.
     """
     for run in runs:
-        path = Path(str(run)).expanduser()
+        path = user_path(str(run))
         for directory in (path, path.parent, path.parent.parent):
             record = directory / SPLIT_RECORD
             if data.official is not None and os.path.isfile(record) and os.path.isdir(directory / ".hydra"):

@@ -101,6 +101,9 @@ def _line(error: BaseException) -> str | None:
 
 def _by_place(error: BaseException) -> str | None:
     """Return the line for an error by the function of a library that raised it."""
+    if isinstance(error, ValueError) and str(error).startswith(("Unable to configure", "Unable to add")):
+        cause = "" if error.__cause__ is None else f" ({one_line(error.__cause__)[:200]})"
+        return f"hydra.job_logging: {one_line(error)}{cause}. Leave out hydra.job_logging and hydra.job.name."
     frames = traceback.extract_tb(error.__traceback__)
     if any(f.filename.endswith("checkpoint_connector.py") and f.name.startswith("re") for f in frames):
         # restore..., resume...
@@ -135,8 +138,11 @@ def _lost_rank(error: BaseException, kept: str | None, resume: str) -> str:
 
 def _operating_system(error: OSError) -> str | None:
     file = f" ({error.filename})" if error.filename else ""
-    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return f"{os.strerror(error.errno or errno.EACCES).lower()}{file}: choose a writable directory."
+    if error.errno == errno.EROFS:
+        return f"{os.strerror(error.errno).lower()}{file}: choose a writable directory."
+    if isinstance(error, PermissionError):
+        reason = os.strerror(error.errno or errno.EACCES).lower()
+        return f"{reason}{file}: change its permissions, or choose another file or directory."
     return None
 
 

@@ -40,13 +40,13 @@ from nas.cli.overrides.parse import add_or_override, key_of, quote, quote_texts,
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
 from nas.cli.overrides.working_directory import make_paths_absolute
-from nas.cli.run_dir.failure import report_failure, unexplained
+from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord, read_records, remove_records
 from nas.cli.run_dir.launch import adopt_submitit_ranks
 from nas.cli.run_dir.rank_log import log_warnings_only
 from nas.cli.run_dir.ranks import DIRECTORY, is_further_rank
 from nas.cli.startup import defer_imports, fast_imports
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, unexplained
 from nas.utils.program import program
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 
 import hydra
 from omegaconf import DictConfig
@@ -11,6 +12,7 @@ from omegaconf import DictConfig
 from nas.cli.main import launch, run_with_error_handling
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.streams import protect_streams
+from nas.utils.one_line_errors import one_line_errors
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="search")
@@ -33,11 +35,18 @@ COMMANDS = {
 """Module of each command that is not a search; its ``main`` takes the arguments and returns the exit code."""
 
 
+@one_line_errors
+def _run_command(arguments: Sequence[str] | None = None) -> int:
+    """Import and run the command that the first argument of the process names."""
+    code: int = importlib.import_module(COMMANDS[sys.argv[1]]).main(arguments)
+    return code
+
+
 def main() -> None:
     """Run search.py, or one of ``COMMANDS``, with the arguments of the process."""
     protect_streams()
     if sys.argv[1:] and sys.argv[1] in COMMANDS:
-        raise SystemExit(importlib.import_module(COMMANDS[sys.argv[1]]).main(sys.argv[2:]))
+        raise SystemExit(_run_command(sys.argv[2:]))
     launch(_hydra_main, "search")
 
 

@@ -16,6 +16,7 @@ from nas.data.published import CIFAR10, CIFAR10_SPLIT, CIFAR100, CIFAR100_SPLIT
 from nas.data.splits.official import OfficialSplit
 from nas.data.splits.partition import Splits
 from nas.utils.remote_file import RemoteFile
+from nas.utils.user_path import user_path
 
 
 class Cifar(ImageData):
@@ -57,7 +58,7 @@ class Cifar(ImageData):
         **options: Unpack[ImageOptions],
     ) -> None:
         super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
-        self.root, self.download = Path(root).expanduser(), download
+        self.root, self.download = user_path(root), download
         self.official = OfficialSplit(
             self.split_list, self.root, download, None if split_record is None else Path(split_record)
         )

@@ -26,6 +26,7 @@ from nas.data.splits.partition import Splits
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.ranges import CLASSES, FRACTION, NOT_NEGATIVE, PIXELS, PROBABILITY, SEED, Range, check_ranges
+from nas.utils.user_path import user_path
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GRAY_MEAN, GRAY_STD = (0.449,), (0.226,)
@@ -117,7 +118,7 @@ class Folder(ImageData):
     ) -> None:
         if root is None:
             raise NasError("dataset.root=null: missing. Set the folder that contains train/CLASS/ and val/CLASS/.")
-        self.root, self.name = Path(root).expanduser(), name
+        self.root, self.name = user_path(root), name
         self.test_folder = test_folder
         self.test_fraction, self.test_seed, self.test_list = test_fraction, test_seed, test_list
         self.test_list_file = None if test_list_file is None else Path(test_list_file)
@@ -174,10 +175,8 @@ class Folder(ImageData):
                 f"Set dataset.classes={len(train.classes)}."
             )
         self.class_names = train.classes if self._class_list is None else self._class_list.names
-        if self.bilevel:
-            self._part_indices = self._sample_parts(train)
-        else:
-            self._part_indices = {"train": torch.arange(len(train.files))}
+        whole = {"train": torch.arange(len(train.files))}
+        self._part_indices = self._sample_parts(train) if self.bilevel else whole
         self._index = {"train": train, "val": test}
         log_images(self, self._image_notes())
 
@@ -226,7 +225,7 @@ class Folder(ImageData):
         )
 
     def _read_class_list(self, path: Path) -> ClassList:
-        return read_class_list(path.expanduser(), class_folders(self.layout.train))
+        return read_class_list(user_path(path), class_folders(self.layout.train))
 
     def _infer_shape(self, side: int | None, channels: int | None) -> tuple[int, int, int]:
         self._survey: ImageSurvey | None = None
@@ -258,7 +257,7 @@ class Folder(ImageData):
         if given is None:
             parts = split_flat(train, self.test_fraction, self.test_seed)
         else:
-            parts = read_split(Path(given).expanduser(), train)
+            parts = read_split(user_path(given), train)
         if stored is not None and given != stored and self._writes_lists():
             stored.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(stored, split_to_json(parts))
@@ -272,7 +271,7 @@ class Folder(ImageData):
         if self.subset is None:
             weights, architecture = sample_subset(train, self.subset_fractions, self.subset_seed)
         else:
-            weights, architecture = read_subset(Path(self.subset).expanduser(), train)
+            weights, architecture = read_subset(user_path(self.subset), train)
         if self.subset_file is not None and self._writes_lists():
             text = subset_to_json(train, weights, architecture)
             if self.subset_file.exists() and self.subset_file.read_text() != text:

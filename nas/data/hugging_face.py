@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -18,6 +17,7 @@ from nas.data.folder import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD
 from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError, one_line, unknown
 from nas.utils.ranges import Range, check_ranges
+from nas.utils.user_path import user_path
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ def _load(path: str, config: str | None, **options: Any) -> Mapping[str, Any]:
         )
     if path == "pandas":
         raise NasError("dataset.path=pandas: files of pickles could run any code. Set dataset.path=parquet.")
-    local = Path(path).expanduser()
+    local = user_path(path)
     given = {key: value for key, value in options.items() if value is not None}
     try:
         if any((local / name).is_file() for name in ("dataset_dict.json", "state.json")):

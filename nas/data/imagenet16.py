@@ -19,7 +19,9 @@ from nas.data.splits.nas_bench_201 import NAS_BENCH_201
 from nas.data.splits.official import OfficialSplit
 from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError, one_line
+from nas.utils.ranges import check_ranges
 from nas.utils.read_file import read_bytes
+from nas.utils.user_path import user_path
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ MD5 = IMAGENET16
 TRAIN_FILES, VAL_FILE = tuple(MD5)[:-1], "val_data"
 
 
+@check_ranges()
 class ImageNet16(ImageData):
     """151,700 training and 6,000 validation images of 16 x 16 pixels in 120 classes.
 
@@ -70,9 +73,7 @@ class ImageNet16(ImageData):
     ) -> None:
         options.setdefault("split", NAS_BENCH_201)
         super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
-        if md5 not in ("warn", "stop", "skip"):
-            raise NasError(f"dataset.md5={md5}: unknown. Choose from skip, stop, warn.")
-        self.root, self.md5, self.download = Path(root).expanduser(), md5, download
+        self.root, self.md5, self.download = user_path(root), md5, download
         self.official = OfficialSplit(
             IMAGENET16_SPLIT, self.root, download, None if split_record is None else Path(split_record)
         )

@@ -17,6 +17,7 @@ from nas.data.splits.partition import Splits
 from nas.utils.download import download as download_file
 from nas.utils.errors import NasError, one_line
 from nas.utils.remote_file import RemoteFile
+from nas.utils.user_path import user_path
 
 
 class Svhn(ImageData):
@@ -57,7 +58,7 @@ class Svhn(ImageData):
         **options: Unpack[ImageOptions],
     ) -> None:
         super().__init__(mean=mean, std=std, pad=pad, flip=flip, **options)
-        self.root, self.download, self.extra = Path(root).expanduser(), download, extra
+        self.root, self.download, self.extra = user_path(root), download, extra
 
     def prepare_data(self) -> None:
         """Download the files that are missing in ``root``."""

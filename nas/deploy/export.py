@@ -16,6 +16,7 @@ from nas.deploy.load import TrainedNetwork
 from nas.deploy.onnx_export import export_onnx, load_onnx
 from nas.deploy.torch_export import export_program, load_program
 from nas.utils.errors import NasError
+from nas.utils.ranges import check_ranges
 
 Format = Literal["onnx", "torch_export"]
 SUFFIXES: Mapping[Format, str] = {"onnx": ".onnx", "torch_export": ".pt2"}
@@ -30,6 +31,7 @@ def check_export_packages(format: Format) -> None:
         raise NasError(f"export.format={format}: needs {', '.join(missing)}. Run pip install 'nas-compose[export]'.")
 
 
+@check_ranges()
 def export_network(trained: TrainedNetwork, format: Format) -> bytes:
     """Export the network as a single graph from images [B, C, H, W] of any B to logits [B, classes].
 

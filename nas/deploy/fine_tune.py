@@ -19,6 +19,7 @@ from nas.deploy.weights_file import extract_state_dict, read_weights_file
 from nas.spaces.base import Network, Space
 from nas.spaces.genotype_file import GENOTYPE_FILE
 from nas.utils.errors import NasError
+from nas.utils.user_path import user_path
 
 REINITIALIZED = ("classifier.", "auxiliary_head.")
 """Modules that may keep their own weights: classes may differ, and published weights may lack an auxiliary head."""
@@ -79,7 +80,7 @@ def load_initial_weights(
 
 def _weights_path(source: str | Path) -> Path:
     """Return the file of weights: ``source`` itself, the model.pt of a training, or the checkpoint of a search."""
-    path = Path(str(source)).expanduser()
+    path = user_path(str(source))
     if not path.is_dir():
         return path
     if (path / MODEL_FILE).is_file():

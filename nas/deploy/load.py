@@ -93,4 +93,7 @@ def load(
 
     named = own_parts if isinstance(own_parts, Mapping) else {}
     with own_parts_in_use(*(() if named else own_parts), **named):
-        return TrainedNetwork(resolve_model(genotype, source, checked_options, shape).model, normalize)
+        model = resolve_model(genotype, source, checked_options, shape).model
+        if shape is not None and tuple(shape) != tuple(model.shape):
+            raise NasError(f"shape={tuple(shape)}: {source} has images of shape {model.shape}. Leave out shape.")
+        return TrainedNetwork(model, normalize)

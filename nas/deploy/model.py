@@ -91,7 +91,7 @@ class Model:
         return network.eval()
 
 
-def save_model(model: Model, path: Path) -> None:
+def save_model(model: Model, path: str | Path) -> None:
     """Write a model.pt atomically. ``nas.load`` reads it, as does ``torch.load(weights_only=True)``."""
     buffer = io.BytesIO()
     content = {

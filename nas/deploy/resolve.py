@@ -24,6 +24,7 @@ from nas.spaces.notation import is_native_string
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
 from nas.utils.program import program
+from nas.utils.user_path import user_path
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def find_weights_file(source: str | Path) -> Path | None:
 
     None for anything else, such as a native string, a genotype.json or another text with a genotype.
     """
-    path = Path(os.path.expanduser(str(source).strip()))
+    path = user_path(str(source).strip())
     if os.path.isdir(path):
         return path / MODEL_FILE if (path / MODEL_FILE).is_file() else None
     return path if os.path.isfile(path) and path.suffix != ".json" and not _is_text(path) else None
@@ -169,7 +170,7 @@ def _weights_path(genotype: str | Path | Genotype | None, weights: str | Path | 
 
 
 def _path_of_weights(weights: str | Path) -> Path:
-    file, path = find_weights_file(weights), Path(str(weights)).expanduser()
+    file, path = find_weights_file(weights), user_path(str(weights))
     if file is not None:
         return file
     if os.path.isdir(path):

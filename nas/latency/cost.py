@@ -11,6 +11,7 @@ from nas.latency.predictor import LatencyPredictor
 from nas.latency.table_file import load_table
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
+from nas.utils.user_path import user_path
 
 OPTION = "budget.latency_table"
 
@@ -26,7 +27,7 @@ def latency_cost(space: Space, path: str | Path, network: Mapping[str, Any] | No
     Raises:
         NasError: If the table is invalid, of another space, or of networks with other options.
     """
-    table = load_table(Path(path).expanduser(), space, OPTION)
+    table = load_table(user_path(path), space, OPTION)
     measured, final = _options(space, table.network), _options(space, network or {})
     for name, value in measured.items():
         if value != final[name]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from nas.gradients.base import Reduce, grad_or_zeros
 from nas.gradients.unrolled import difference_length
 from nas.objectives.perturbation import ArchLoss
 from nas.spaces.base import Network
-from nas.utils.errors import NasError, unknown
+from nas.utils.errors import NasError
 from nas.utils.ranges import NOT_NEGATIVE, POSITIVE, check_ranges
 
 Similarity = Literal["cosine", "sign"]
@@ -54,8 +54,6 @@ class CellAlignment:
         similarity: Similarity = "cosine",
         cells: Sequence[str] = ("cell", "normal"),
     ) -> None:
-        if similarity not in get_args(Similarity):
-            raise unknown("method.weight_step.alignment.similarity", similarity, get_args(Similarity))
         self.factor = factor
         self.radius = radius
         self.similarity: Similarity = similarity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -59,8 +59,6 @@ class CostTarget(ExpectedCost):
         exponent: float | None = None,
     ) -> None:
         super().__init__()
-        if form not in get_args(Form):
-            raise NasError(f"{OPTION}.form={form}: unknown. Use multiply, add or reward.")
         given = {"weight": weight, "exponent": exponent}
         for name, value in given.items():
             if value is not None and name not in DEFAULTS[form]:

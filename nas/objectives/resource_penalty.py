@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -82,11 +82,6 @@ class ResourcePenalty(nn.Module):
         min_macs: float = 0.0,
     ) -> None:
         super().__init__()
-        if kind not in (*KINDS, "all") or estimator not in get_args(Estimator):
-            raise NasError(
-                f"method.arch_step.resource: kind={kind}, estimator={estimator}: use kind=size, macs, memory or all, "
-                "and estimator=sample, expected, probability or policy."
-            )
         for name, table in op_costs(network, cells, shape).items():
             self.register_buffer(name, table, persistent=False)
         self.kind = kind

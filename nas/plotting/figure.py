@@ -16,6 +16,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from nas.utils.atomic_write import write_atomically
+from nas.utils.errors import NasError
 from nas.utils.printable import printable
 
 INK = "#263238"
@@ -61,8 +62,15 @@ def text_width(text: str, font: float) -> float:
     return float(width) / 72
 
 
-def save_figure(figure: Figure, file: Path) -> None:
-    """Write a figure as PNG, SVG or PDF, by the suffix of ``file``. Equal figures give equal bytes."""
+def save_figure(figure: Figure, file: str | Path) -> None:
+    """Write a figure as PNG, SVG or PDF, by the suffix of ``file``. Equal figures give equal bytes.
+
+    Raises:
+        NasError: for another suffix.
+    """
+    file = Path(file)
+    if file.suffix not in METADATA:
+        raise NasError(f"file={file}: unknown format '{file.suffix}'. Use {', '.join(METADATA)}.")
     metadata = METADATA[file.suffix]
     buffer = BytesIO()
     with rc_context({"svg.hashsalt": "nas"}), warnings.catch_warnings():

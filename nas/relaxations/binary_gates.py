@@ -13,7 +13,7 @@ from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation, masked_softmax
 from nas.relaxations.sample_categorical import sample_categorical
-from nas.utils.errors import NasError
+from nas.utils.ranges import check_ranges
 
 Paths = Literal["all", "two"]
 
@@ -32,6 +32,7 @@ class GateSample(NamedTuple):
     pair: Tensor | None
 
 
+@check_ranges()
 class GateRelaxation(Relaxation):
     """Binary gates with straight-through gradients: ProxylessNAS (Cai et al., ICLR 2019, equations 3 and 4).
 
@@ -62,8 +63,6 @@ class GateRelaxation(Relaxation):
         init_mean: float = 0.0,
     ) -> None:
         super().__init__(cells, init_std, init_mean)
-        if paths not in ("all", "two"):
-            raise NasError(f"method.relaxation.paths={paths}: unknown. Use all or two.")
         self.paths: Paths = paths
         self.zero_ops = tuple(zero_ops)
         self._before: dict[str, tuple[Tensor, Tensor]] = {}  # pair and its alphas before a step, by cell type

@@ -13,7 +13,7 @@ from nas.relaxations.base import Relaxation
 from nas.relaxations.binary_gates import GateRelaxation
 from nas.relaxations.distribution import Distribution
 from nas.relaxations.softmax import Softmax
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, one_line
 from nas.utils.ranges import POSITIVE, check
 
 
@@ -110,7 +110,12 @@ def with_edge_weights(cells: Mapping[str, Cell], build: Callable[[Mapping[str, C
     Raises:
         NasError: if the relaxation has binary gates, which do not support edge weights.
     """
-    relaxation = build(cells)
+    relaxation = build(cells) if callable(build) and not isinstance(build, nn.Module) else None
+    if not isinstance(relaxation, Relaxation):
+        raise NasError(
+            f"GradientSearch: relaxation={one_line(build)[:80]}: use a class such as Softmax, or partial(Gumbel, "
+            "tau=1.0)."
+        )
     if relaxation.selects_edges or not any(cell.fixed_inputs for cell in cells.values()):
         return relaxation
     if isinstance(relaxation, GateRelaxation):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,6 @@ from nas.architecture.cell import Cell
 from nas.relaxations.base import masked_softmax
 from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
 from nas.relaxations.sample_categorical import sample_categorical
-from nas.utils.errors import unknown
 from nas.utils.ranges import Range, check_ranges
 
 Execution = Literal["all", "sampled"]
@@ -50,8 +49,6 @@ class ReinMax(EdgewiseRelaxation):
         init_mean: float = 0.0,
     ) -> None:
         super().__init__(cells, init_std, init_mean)
-        if execute not in get_args(Execution):
-            raise unknown("method.relaxation.execute", execute, get_args(Execution))
         self.execute = execute
         self.tau = tau
 

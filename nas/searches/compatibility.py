@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytorch_lightning as pl
+
 from nas.architecture.masks import Masks
 from nas.gradients.first_order import FirstOrder
 from nas.gradients.implicit import Implicit
@@ -17,7 +19,25 @@ from nas.relaxations.binary_gates import GateRelaxation
 from nas.relaxations.block_gumbel import BlockRelaxation
 from nas.searches.arch_step import ArchStep
 from nas.searches.weight_step import WeightStep
-from nas.utils.errors import NasError
+from nas.spaces.base import Space
+from nas.utils.errors import NasError, one_line
+
+
+def check_kinds(space: object, weight_step: object, arch_step: object, callbacks: object) -> None:
+    """Raise NasError for an argument of another class, such as an optimizer in place of a step."""
+    if not isinstance(space, Space):
+        raise NasError(f"GradientSearch: space={_short(space)}: use a Space, such as NasBench201(shape, classes).")
+    if not isinstance(weight_step, WeightStep):
+        raise NasError(f"GradientSearch: weight_step={_short(weight_step)}: use WeightStep(partial(SGD, lr=0.05)).")
+    if not isinstance(arch_step, ArchStep | None):
+        raise NasError(f"GradientSearch: arch_step={_short(arch_step)}: use ArchStep(partial(Adam, lr=3e-4)), or None.")
+    valid = isinstance(callbacks, Sequence) and all(isinstance(callback, pl.Callback) for callback in callbacks)
+    if not valid:
+        raise NasError(f"GradientSearch: callbacks={_short(callbacks)}: use a list of Lightning callbacks.")
+
+
+def _short(value: object) -> str:
+    return one_line(value)[:80]
 
 
 def check_arch_step(relaxation: Relaxation, step: ArchStep, task: Task) -> None:

@@ -90,6 +90,7 @@ class GradientSearch(SupernetSearch):
         callbacks: Sequence[pl.Callback] = (),
         name: str = "gradient",
     ) -> None:
+        compatibility.check_kinds(space, weight_step, arch_step, callbacks)
         for callback in self._staged(callbacks):
             callback.check_edge(space, edge)
         super().__init__(space, name, edge)

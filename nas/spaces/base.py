@@ -24,6 +24,7 @@ from nas.architecture.cell import (
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.macs import count_operations, count_parameters
 from nas.spaces import generic_notation
+from nas.spaces.check_inputs import checked_classes, checked_shape, require_genotype
 from nas.utils.errors import NasError
 
 Shape = tuple[int, int, int]
@@ -102,8 +103,8 @@ class Space(ABC):
 
     def __init__(self, name: str, shape: Sequence[int], classes: int) -> None:
         self.name = name
-        self.shape: Any = tuple(shape)  # a configuration contains a list
-        self.classes = classes
+        self.shape: Any = checked_shape(shape)  # a configuration contains a list
+        self.classes = checked_classes(classes)
 
     @abstractmethod
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
@@ -238,6 +239,7 @@ class Space(ABC):
 
     def check(self, genotype: Genotype) -> None:
         """Raise NasError if the genotype is not a member of this space."""
+        require_genotype(genotype)
         if genotype.space != self.notation or set(genotype.cells) != set(self.cells):
             raise NasError(
                 f"genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) does not fit "

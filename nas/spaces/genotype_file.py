@@ -30,6 +30,7 @@ from nas.utils.atomic_write import write_json
 from nas.utils.errors import NasError, one_line
 from nas.utils.literals import read_literal
 from nas.utils.own_parts import Origin
+from nas.utils.user_path import user_path
 from nas.zoo import architectures
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def find_origins(genotype: Genotype) -> dict[str, Origin]:
     return {**genotype.origins, **found}
 
 
-def save_genotype(genotype: Genotype, path: Path, budget: Budget | None = None) -> None:
+def save_genotype(genotype: Genotype, path: str | Path, budget: Budget | None = None) -> None:
     """Write genotype.json atomically, with the limited costs of its search if there are any."""
     write_json(path, encode_genotype(genotype, budget))
 
@@ -187,7 +188,7 @@ def _parse_value(text: str) -> Any:
 
 def genotype_path(text: str) -> Path:
     """Return the file of a genotype: genotype.json of a run directory, otherwise the path itself."""
-    path = Path(os.path.expanduser(text))
+    path = user_path(text)
     return path / GENOTYPE_FILE if os.path.isdir(path) else path
 
 

@@ -15,8 +15,9 @@ SUFFIX = ".tmp"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
+def write_atomically(path: str | Path, data: str | bytes) -> None:
     """Write ``data`` to a temporary file and rename it to ``path``; a failure leaves the old file unchanged."""
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{SUFFIX}")
     try:
         with temporary.open("wb") as file:
@@ -50,7 +51,7 @@ def remove_temporary_files(directory: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: str | Path, value: Any) -> None:
     """Write an indented JSON file atomically."""
     write_atomically(path, to_json(value, indent=2) + "\n")
 

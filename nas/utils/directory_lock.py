@@ -16,6 +16,7 @@ from nas.utils.errors import NasError
 from nas.utils.file_lock import try_lock
 from nas.utils.mounts import has_local_locks_only
 from nas.utils.read_file import read_bytes
+from nas.utils.user_path import real_path
 
 LOCK_FILE = ".lock"
 MAX_BYTES = 1 << 12
@@ -54,7 +55,7 @@ class DirectoryLock:
     ) -> None:
         self.directory = directory.absolute()
         self.label = label
-        self._key = self.directory.resolve()
+        self._key = real_path(self.directory)
         self._descriptor: int | None = None
         self._absent = [path for path in (self.directory, *self.directory.parents) if not path.exists()]
         self._owner = self._held.get(self._key)
@@ -150,7 +151,7 @@ class DirectoryLock:
 
 def is_locked_here(directory: Path) -> bool:
     """Return whether this process holds the lock of a directory."""
-    return directory.absolute().resolve() in DirectoryLock._held
+    return real_path(directory) in DirectoryLock._held
 
 
 def read_holder(directory: Path) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 MAX_LISTED = 40
 """Number of choices up to which a message lists all of them."""
@@ -46,3 +48,10 @@ def nearest(name: str, choices: Sequence[str], count: int, cutoff: float = 0.5) 
 def one_line(error: object) -> str:
     """Return the text of an error, or of any object, without line breaks."""
     return " ".join(str(error).split())
+
+
+def unexplained(error: BaseException) -> str:
+    """Return one line for an error that is none of the known mistakes: its type, its text, and its place."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"unexpected {one_line(''.join(traceback.format_exception_only(error)))}{place}"

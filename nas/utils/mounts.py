@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.utils.user_path import real_path
+
 MOUNTS = Path("/proc/self/mounts")
 LOCAL = {"nolock", "local_lock=all", "local_lock=flock", "localflock", "noflock"}
 """Mount options of NFS and Lustre with which flock(2) excludes processes of the same host only, or none."""
@@ -14,7 +16,7 @@ def has_local_locks_only(directory: Path) -> bool:
     best, options = "", ""
     try:
         lines = MOUNTS.read_text(errors="replace").splitlines()
-        path = str(directory.resolve())
+        path = str(real_path(directory))
     except OSError:  # not Linux
         return False
     for line in lines:

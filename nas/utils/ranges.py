@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nas.utils.errors import NasError
+from nas.utils.option_choices import check_choices, choices_of, never_none
 
 T = TypeVar("T", bound=Callable[..., Any])
 MAX_COUNT = 10**9
@@ -82,8 +83,9 @@ SEED = Range(0, 2**32 - 1, whole=True)
 def check_ranges(**ranges: Range) -> Callable[[T], T]:
     """Decorate a class or function so that arguments outside their ranges raise NasError.
 
-    A list or a mapping fits if all its elements fit; None always fits. Subclasses inherit the ranges of the options
-    that they pass on.
+    A list or a mapping fits if all its elements fit. None fits unless the type of the argument is a number. Subclasses
+    inherit the ranges of the options that they pass on. Arguments of type ``Literal`` or ``bool`` must have one of its
+    values.
     """
 
     def decorate(target: T) -> T:
@@ -91,11 +93,22 @@ def check_ranges(**ranges: Range) -> Callable[[T], T]:
         signature = inspect.signature(function)
         name = target.__name__
 
+        @functools.cache
+        def choices() -> Mapping[str, tuple[Any, ...]]:  # later, when all types of the module are defined
+            return choices_of(function)
+
+        @functools.cache
+        def numbers() -> frozenset[str]:
+            return never_none(function)
+
         @functools.wraps(function)
         def checked(*args: Any, **options: Any) -> Any:
             given = signature.bind_partial(*args, **options).arguments
             for option in ranges.keys() & given.keys():
                 check(f"{name}: {option}", given[option], ranges[option])
+                if given[option] is None and option in numbers():
+                    raise NasError(f"{name}: {option}=None: use {ranges[option]}.")
+            check_choices(name, given, choices())
             return function(*args, **options)
 
         setattr(checked, ATTRIBUTE, ranges)

@@ -20,10 +20,11 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         ValueError: if it has more than ``max_bytes`` bytes.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)  # of a directory: fdopen would raise an error with its number in place of its name
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
         content = file.read(max_bytes + 1) if status.st_size <= max_bytes else b""
     if max(status.st_size, len(content)) > max_bytes:
         raise ValueError(f"{path} has more than {max_bytes:,} bytes")

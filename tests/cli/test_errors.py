@@ -68,6 +68,8 @@ def test_explain_returns_one_line_for_errors_of_the_user() -> None:
     assert explain(ValueError("x")) is None
     assert explain(OSError(errno.ENOENT, "x")) is None
     assert "permission denied (/x)" in (explain(PermissionError(errno.EACCES, "x", "/x")) or "")
+    handler = explain(ValueError("Unable to configure handler 'file'")) or ""
+    assert handler.startswith("hydra.job_logging: Unable to configure handler 'file'. Leave out")
     kind = type("OutOfMemoryError", (RuntimeError,), {})
     assert "smaller dataset.batch_size" in (explain(kind("CUDA out of memory. Tried\nto allocate")) or "")
 

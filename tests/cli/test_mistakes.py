@@ -9,10 +9,13 @@ import pytorch_lightning as pl
 from hydra._internal.hydra import Hydra
 
 from nas.callbacks.recording.checkpoint import Checkpoint
+from nas.choices.model_space import ModelSpace
 from nas.cli.checks.options import check_arguments
 from nas.cli.errors import explain
 from nas.cli.main import prepare
 from nas.cli.run_dir.job_record import JobRecord
+from nas.cli.search import COMMANDS
+from nas.data.synthetic import Synthetic
 from nas.spaces.darts.space import Darts
 from nas.utils.errors import NasError, nearest, unknown
 from tests.support.error_tools import SEARCH, TINY, run
@@ -86,6 +89,20 @@ def test_text_options_take_text() -> None:
     for name, value in {"dirpath": 0, "filename": ["x"], "monitor": True}.items():
         with pytest.raises(NasError, match=f"callbacks.checkpoint.{name}=.*: it takes text"):
             check_arguments("callbacks.checkpoint", Checkpoint, {name: value})
+
+
+def test_lists_and_mappings_have_no_other_values() -> None:
+    """By the declared types."""
+    check_arguments("dataset", Synthetic, {"shape": [3, 8, 8], "mean": 0.5})
+    check_arguments("space", ModelSpace, {"options": {"width": 8}})
+    for value in (8, "8", {"side": 8}):
+        with pytest.raises(NasError, match=r"^dataset.shape=.*: it takes a list"):
+            check_arguments("dataset", Synthetic, {"shape": value})
+    for value in (8, "8", [8]):
+        with pytest.raises(NasError, match=r"^space.options=.*: it takes keys"):
+            check_arguments("space", ModelSpace, {"options": value})
+        with pytest.raises(NasError, match=r"^budget.network=.*: it takes keys"):
+            prepare("search", [f"budget.network={value}".replace("'", "")])
 
 
 def test_both_ways_of_running_are_refused() -> None:
@@ -203,3 +220,41 @@ def test_unknown_processes_of_slurm_are_one_line(tmp_path: Path, monkeypatch: py
         monkeypatch.setenv(name, "0")
     options = ("trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run")
     run("search", *SEARCH, *options).refused("trainer.devices=2", "srun has started 4 processes")
+
+
+@pytest.mark.parametrize("command", ["report", "leaderboard", "accuracy-range", "plot", "merge"])
+def test_link_to_itself_is_a_missing_path(command: str, tmp_path: Path) -> None:
+    (tmp_path / "ring").symlink_to(tmp_path / "ring")
+    found = run("search", command, tmp_path / "ring")
+    found.refused(str(tmp_path / "ring"))
+    assert "unexpected" not in found.erred
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [
+        (("report", "{}"), "does not exist"),
+        (("leaderboard", "{}"), "there is no such directory"),
+        (("accuracy-range", "{}"), "Give the run directory"),
+        (("plot", "GDAS_V1", "--output={}/cell.png"), "there is no directory"),
+        (("latency", "output={}/table.json"), "in an existing directory"),
+        (("ckpt_path={}",), "ckpt_path: there is no"),
+        (("dataset=folder", "dataset.root={}"), "no such folder"),
+        (("dataset.split={}/split.txt",), "dataset.split="),
+    ],
+)
+def test_home_of_an_unknown_user_is_a_missing_path(arguments: tuple[str, ...], phrase: str, tmp_path: Path) -> None:
+    given = [argument.format("~no-such-user/x") for argument in arguments]
+    place = [] if "=" not in given[0] else [f"hydra.run.dir={tmp_path}/run"]
+    run("search", *given, *place).refused("~no-such-user/x", phrase)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_commands_refuse_in_one_line(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("search", command, "--no-such-flag").refused()
+
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.import_module", interrupted)
+    run("search", command).refused("interrupted. Run the command again.", code=130)

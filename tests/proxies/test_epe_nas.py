@@ -37,5 +37,5 @@ def test_epe_nas_has_two_variants() -> None:
     network, batch = small_network(), random_batch()
     found = {classes: EpeNas(classes=classes)(network, batch, generator()) for classes in ("outputs", "few", "labels")}  # type: ignore[arg-type]
     assert len(set(found.values())) == 1 and found["few"] > 0, "all agree on ten classes"
-    with pytest.raises(NasError, match="proxy.classes"):
+    with pytest.raises(NasError, match="EpeNas: classes"):
         EpeNas(classes="many")  # type: ignore[arg-type]

@@ -25,8 +25,9 @@ def test_read_file_refuses_special_files_without_waiting(tmp_path: Path) -> None
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         for name in ("pipe", "zero", "socket", "", "missing"):
-            with pytest.raises(OSError):
+            with pytest.raises(OSError) as error:
                 read_bytes(tmp_path / name)
+            assert str(tmp_path) in str(error.value), "the file is named"
 
 
 def test_read_file_refuses_size_encoding_and_depth(tmp_path: Path) -> None:

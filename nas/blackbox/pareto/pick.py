@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -41,8 +41,6 @@ class PickRule:
     weights: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.rule not in get_args(Rule):
-            raise unknown("method.pick.rule", self.rule, get_args(Rule))
         if (self.rule == "weights") != bool(self.weights):
             raise NasError(f"method.pick.weights={self.weights}: set them together with method.pick.rule=weights.")
 

@@ -38,8 +38,6 @@ class BoostedTrees(Predictor):
         lr: float = 0.1,
         subsample: float = 0.7,
     ) -> None:
-        if library not in ("sklearn", "xgboost"):
-            raise NasError(f"predictor.library={library}: use sklearn or xgboost.")
         self.library = library
         self.members = members
         self.trees = trees

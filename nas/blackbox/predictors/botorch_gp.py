@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nas.blackbox.predictors.base import Prediction, Predictor, Values, standardize
-from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.errors import NasError, one_line
+from nas.utils.ranges import check_ranges
 
 log = logging.getLogger(__name__)
 
 Kernel = Literal["rbf", "matern", "hamming"]
 
 
+@check_ranges()
 class BoTorchGaussianProcess(Predictor):
     """Gaussian process with a length scale for each feature, as a SingleTaskGP of BoTorch.
 
@@ -35,8 +37,6 @@ class BoTorchGaussianProcess(Predictor):
     """
 
     def __init__(self, kernel: Kernel = "rbf") -> None:
-        if kernel not in get_args(Kernel):
-            raise unknown("predictor.kernel", kernel, get_args(Kernel))
         try:
             import botorch  # noqa: F401
         except ImportError:

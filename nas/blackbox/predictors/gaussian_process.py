@@ -6,7 +6,6 @@ import warnings
 from typing import Any, Literal
 
 from nas.blackbox.predictors.base import Prediction, Predictor, Values, standardize
-from nas.utils.errors import NasError
 from nas.utils.ranges import POSITIVE, check_ranges
 
 
@@ -31,8 +30,6 @@ class GaussianProcess(Predictor):
         length_scale: float = 3.0,
         noise: float = 0.1,
     ) -> None:
-        if kernel not in ("matern", "rbf"):
-            raise NasError(f"predictor.kernel={kernel}: use matern or rbf.")
         self.kernel = kernel
         self.length_scale = length_scale
         self.noise = noise

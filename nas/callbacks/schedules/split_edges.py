@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, get_args
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -18,7 +18,7 @@ from nas.gradients.matching import Criterion, Distance, Division, divide, gradie
 from nas.nn.cell_graph import CellGraph
 from nas.searches.gradient import GradientSearch
 from nas.utils.distributed import mean_over_ranks
-from nas.utils.errors import NasError, unknown
+from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, check_ranges
 
 log = logging.getLogger(__name__)
@@ -58,9 +58,6 @@ class SplitEdges(pl.Callback):
         criterion: Criterion = "cut",
         cells: Sequence[str] = ("cell", "normal"),
     ) -> None:
-        for key, value, allowed in (("distance", distance, Distance), ("criterion", criterion, Criterion)):
-            if value not in get_args(allowed):
-                raise unknown(f"SplitEdges: {key}", value, get_args(allowed))
         if branch >= 2 ** len(epochs):
             raise NasError(
                 f"SplitEdges: branch={branch}: {len(epochs)} splits give branches 0 to {2 ** len(epochs) - 1}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -15,7 +15,7 @@ from nas.gradients.hessian import SharpnessRule, hessian, largest_eigenvalue
 from nas.searches.gradient import GradientSearch
 from nas.spaces.notation import native_string
 from nas.utils.distributed import mean_over_ranks
-from nas.utils.errors import NasError, unknown
+from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, Range, check_ranges
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,6 @@ class HessianEigenvalue(pl.Callback):
         multiply: float = 10.0,
         limit: float = 0.03,
     ) -> None:
-        if action not in get_args(Action):
-            raise unknown("HessianEigenvalue: action", action, get_args(Action))
         if window % 2 == 0:
             raise NasError(f"HessianEigenvalue: window={window}: use an odd number, so that the average is centered.")
         self.action = action

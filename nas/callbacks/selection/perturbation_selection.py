@@ -14,7 +14,7 @@ from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.data.move_batch import move_batch
 from nas.searches.gradient import GradientSearch
 from nas.training.search_lr import projection_length
-from nas.utils.errors import NasError, unknown
+from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, check_ranges
 
 Criterion = Literal["accuracy", "loss"]
@@ -55,8 +55,6 @@ class PerturbationSelection(pl.Callback):
         criterion: Criterion = "accuracy",
         batches: int | None = None,
     ) -> None:
-        if criterion not in ("accuracy", "loss"):
-            raise unknown("PerturbationSelection: criterion", criterion, ["accuracy", "loss"])
         self.supernet_epochs = supernet_epochs
         self.projection_epochs = projection_epochs
         self.criterion = criterion

@@ -26,6 +26,7 @@ from nas.utils.errors import NasError
 from nas.utils.program import program
 from nas.utils.ranges import MAX_COUNT
 from nas.utils.tool_parser import ToolParser
+from nas.utils.user_path import user_path
 
 DESCRIPTION = f"""Sample architectures from the learned distribution of each epoch of a finished search, and write the
 minimum, mean and maximum of their benchmark test accuracies, and the accuracy of the distribution's mode, to {FILE} and
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
         options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
-        run = options.run.expanduser()
+        run = user_path(options.run)
         check_not_in_use(run, "accuracy-range")
         for name in (FILE, PICTURE):
             if (run / name).exists() and not options.overwrite:

@@ -27,6 +27,7 @@ from nas.cli.run_dir.layout import (
 )
 from nas.utils.created_directory import created_directory
 from nas.utils.errors import NasError
+from nas.utils.user_path import real_path, user_path
 
 PROBE = 1 << 16  # bytes: more than Hydra writes at the start of a run
 LONGEST = 64  # bytes of the longest path within a run directory
@@ -148,13 +149,13 @@ def _is_resumed(directory: Path, given: str | None, option: str) -> bool:
     """Return whether ``ckpt_path`` names the run that has written to a directory."""
     if given is None:
         return False
-    path = Path(given).expanduser()
+    path = user_path(given)
     source = run_directory(path) or path.parent.parent  # of a checkpoint in the directory of paths.output
     own = [source, source / "checkpoints", *([path.parent] if path.is_file() else [])]
     if overrides_file(source).is_file():
         recorded = value_of(saved_overrides(source), option)
         own += [Path(recorded)] if recorded else []
-    return directory.resolve() in [place.resolve() for place in own]
+    return real_path(directory) in [real_path(place) for place in own]
 
 
 def _taken(directory: Path, option: str, inside: Path | None) -> NasError:

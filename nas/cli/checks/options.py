@@ -7,7 +7,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,10 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
             continue
         if typing.get_origin(hint) is typing.Literal and value not in typing.get_args(hint):
             raise unknown(option, str(value), map(str, typing.get_args(hint)))
+        if typing.get_origin(hint) is Mapping and not isinstance(value, Mapping):
+            raise NasError(f"{option}={value}: it takes keys. Use {option}={{NAME: VALUE}}.")
+        if typing.get_origin(hint) is Sequence and not isinstance(value, list | tuple):
+            raise NasError(f"{option}={value}: it takes a list. Use {option}=[{value}].")
         if hint in SCALARS and not _fits(hint, value):
             raise NasError(f"{option}={value}: it takes {SCALARS[hint]}.")
         if _is_text(accepted[name]) and not isinstance(value, str | Path):
@@ -135,9 +139,9 @@ def _convert_whole(node: DictConfig, accepted: Mapping[str, Any]) -> None:
 
 
 def _plain(hint: Any) -> Any:
-    """Return the type ``X`` of a hint ``X | None``, a Literal or plain type as it is, and None for other unions."""
+    """Return ``X`` of a hint ``X | None``; a plain type, Literal, list or mapping as it is; None for other hints."""
     parts = [part for part in typing.get_args(hint) if part is not type(None)]
-    if typing.get_origin(hint) is typing.Literal or not parts:
+    if typing.get_origin(hint) in (typing.Literal, Sequence, Mapping) or not parts:
         return hint
     return parts[0] if len(parts) == 1 and type(None) in typing.get_args(hint) else None
 

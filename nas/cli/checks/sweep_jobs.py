@@ -19,6 +19,7 @@ from nas.cli.overrides.hydra_internals import BASIC_SWEEPER, expand_sweep
 from nas.cli.overrides.parse import key_of, parse
 from nas.cli.study.options import OPTUNA_SWEEPER
 from nas.utils.errors import NasError, one_line
+from nas.utils.user_path import real_path
 
 CONSTANT = r"\$\{hydra[.:]job\.(num|id)\}|\$\{hydra:runtime\.output_dir\}"
 """Interpolations whose values for a job follow from its number."""
@@ -98,7 +99,7 @@ def check_jobs(jobs: Sequence[SweepJob], ckpt_path: str | None) -> None:
     owners: dict[Path, int] = {}
     for job in jobs:
         for option, directory in job.directories.items():
-            first = owners.setdefault(directory.absolute().resolve(), job.number)
+            first = owners.setdefault(real_path(directory), job.number)
             if first != job.number:
                 raise NasError(
                     f"{option}: jobs {first} and {job.number} would write to the same directory {directory}. Add "

@@ -65,6 +65,9 @@ def _check_budget(cfg: DictConfig) -> None:
     measured = OmegaConf.select(cfg, "budget.hw_nas_bench")
     if measured is not None and not isinstance(measured, DictConfig):
         raise NasError(f"budget.hw_nas_bench={measured}: it takes keys. Use budget.hw_nas_bench.pixel3_latency=NUMBER.")
+    network = OmegaConf.select(cfg, "budget.network")
+    if network is not None and not isinstance(network, DictConfig):
+        raise NasError(f"budget.network={network}: it takes keys. Use budget.network={{channels: 16}}.")
     hardware = [f"hw_nas_bench.{name}" for name in map(str, measured or ()) if name != "dataset"]
     for name in (*BUDGET, *hardware):
         value = OmegaConf.select(cfg, f"budget.{name}")

@@ -105,9 +105,9 @@ def _count(options: argparse.Namespace) -> Cost:
         return count(network, shape, rules)
     except NasError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        text = " ".join(map(str, shape))
-        raise NasError(f"--shape {text}: {options.network} fails on it ({one_line(error)}). Set --shape.") from None
+    except Exception as error:  # whatever the code of the user raises
+        text, reason = " ".join(map(str, shape)), f"{type(error).__name__}: {one_line(error)[:300]}"
+        raise NasError(f"--shape {text}: {options.network} fails on it ({reason}). Set --shape.") from error
 
 
 def _is_import(text: str) -> bool:
@@ -120,8 +120,9 @@ def _import(text: str) -> nn.Module:
     build = import_name(f"count {text}", text)
     try:
         network = build if isinstance(build, nn.Module) else build()
-    except TypeError as error:
-        raise NasError(f"count {text}: {one_line(error)}. Name a function that needs no arguments.") from None
+    except (Exception, SystemExit) as error:  # whatever the code of the user raises
+        reason = f"{type(error).__name__}: {one_line(error)[:300]}"
+        raise NasError(f"count {text}: {reason}. Name a function that needs no arguments.") from error
     if not isinstance(network, nn.Module):
         raise NasError(
             f"count {text}: returns {type(network).__name__}. Name a function that returns a torch.nn.Module."

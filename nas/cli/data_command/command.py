@@ -21,6 +21,7 @@ from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.parse import quote
 from nas.utils.errors import NasError, one_line, unknown
 from nas.utils.program import program
+from nas.utils.user_path import user_path
 
 PATHS = ("paths.data", "paths.benchmark")
 ACTIONS = ("get",)
@@ -101,7 +102,7 @@ def _parse(words: list[str]) -> tuple[list[str] | None, Path, Path]:
         raise NasError(f"data get: needs a name. Use data get cifar10, or another of {', '.join(CATALOG)}.")
     cfg = compose_job("search", overrides, flags)
     try:
-        data, benchmark = (Path(os.path.expanduser(str(cfg.paths[key]))) for key in ("data", "benchmark"))
+        data, benchmark = (user_path(str(cfg.paths[key])) for key in ("data", "benchmark"))
     except OmegaConfBaseException as error:
         raise NasError(f"data: {' '.join(overrides) or 'paths'}: cannot be resolved ({one_line(error)}).") from None
     return (plain[1:] if action else None), data, benchmark

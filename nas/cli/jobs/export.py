@@ -23,6 +23,7 @@ from nas.spaces.registry import space_of
 from nas.utils.atomic_write import write_atomically
 from nas.utils.created_directory import created_directory
 from nas.utils.errors import NasError, unknown
+from nas.utils.user_path import user_path
 
 COMPARED_IMAGES = 16
 
@@ -82,7 +83,7 @@ def _format(name: str) -> Format:
 def _file(cfg: DictConfig, form: Format, output: Path) -> Path:
     """Return the path of the file. Raises NasError if it exists, or its suffix is not that of the format."""
     given = cfg.export.file
-    file = output / f"model{SUFFIXES[form]}" if given is None else Path(str(given)).expanduser()
+    file = output / f"model{SUFFIXES[form]}" if given is None else user_path(str(given))
     if file.suffix != SUFFIXES[form]:
         raise NasError(f"export.file={file}: the file name for export.format={form} ends in {SUFFIXES[form]}.")
     if os.path.lexists(file):

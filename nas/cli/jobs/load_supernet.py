@@ -23,6 +23,7 @@ from nas.searches.base import SupernetSearch
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, check_ranges
+from nas.utils.user_path import user_path
 
 
 @check_ranges(batches=COUNT, recalibration=COUNT)
@@ -54,7 +55,7 @@ def supernet_accuracy(
     if supernet_dir is None:
         raise NasError(f"evaluator.supernet_dir=null: {fix}")
     option = f"evaluator.supernet_dir={supernet_dir}"
-    directory = Path(supernet_dir).expanduser()
+    directory = user_path(supernet_dir)
     checkpoint = last_checkpoint(directory)
     config = directory / ".hydra" / "config.yaml"
     if checkpoint is None or not config.is_file():

@@ -43,6 +43,7 @@ from nas.plotting.cell import save_cell
 from nas.spaces.genotype_file import save_genotype
 from nas.utils.atomic_write import remove_temporary_files, write_atomically
 from nas.utils.errors import NasError
+from nas.utils.user_path import user_path
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: DataSet) -> f
     remove_failure(output)
     if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
         save_record(output / ".hydra", cfg)  # a further resume has the present number of repetitions
-    elapsed = Elapsed(output, read_timing(Path(cfg.ckpt_path).expanduser()) if rows else None)
+    elapsed = Elapsed(output, read_timing(user_path(cfg.ckpt_path)) if rows else None)
     with _open_workers(search, evaluator, data, device) as workers:
         _run_missing(search, workers, rows, output / REPETITIONS, elapsed)
     duration = elapsed.figures()
@@ -100,7 +101,7 @@ def run_repetitions(cfg: DictConfig, search: BlackBoxSearch, data: DataSet) -> f
 
 def _refuse_earlier_version(ckpt_path: str | None) -> None:
     """Raise NasError if the run to resume is of an earlier version: its options cannot be compared with the present."""
-    record = Path(ckpt_path or "").expanduser() / ".hydra" / "config.yaml"
+    record = user_path(ckpt_path or "") / ".hydra" / "config.yaml"
     if ckpt_path is not None and record.is_file() and has_old_names(record_of(read_yaml(record), record)):
         raise NasError(
             f"ckpt_path={ckpt_path}: the repetitions are of an earlier version and cannot be resumed. Start from "

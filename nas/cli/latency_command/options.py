@@ -17,6 +17,7 @@ from nas.utils.errors import NasError, unknown
 from nas.utils.program import program
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, SEED, Range, check
 from nas.utils.tool_parser import ToolParser
+from nas.utils.user_path import user_path
 
 OPTIONS = f"""options:
   device=cpu           device of PyTorch: cpu, cuda, cuda:1
@@ -73,7 +74,7 @@ class Options:
         """Return the path of the table."""
         device, backend, given = self.values["device"], self.values["backend"], self.values["output"]
         name = f"latency-{space}-{device.replace(':', '')}-{backend}.json"
-        return Path(name) if given is None else Path(str(given)).expanduser()
+        return Path(name) if given is None else user_path(str(given))
 
 
 DEFAULTS: dict[str, Any] = {

@@ -20,6 +20,7 @@ from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser
+from nas.utils.user_path import user_path
 from nas.zoo.results import load_metrics, load_results, load_sources
 
 DESCRIPTION = """Show published results, and finished runs among them. A RUN is a run directory, the directory of a
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
         options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
-        output = None if options.output is None else Path(options.output).expanduser()
+        output = None if options.output is None else user_path(options.output)
         if output is not None:
             check_output(output, options.overwrite)
         tables = build_tables(options)

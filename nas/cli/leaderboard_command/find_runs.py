@@ -11,6 +11,7 @@ from nas.cli.overrides.renamed import has_old_names
 from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.utils.errors import NasError, one_line
 from nas.utils.read_file import read_json
+from nas.utils.user_path import real_path, user_path
 
 SUMMARY = "summary.json"
 RECORD = (".hydra", "config.yaml")
@@ -56,7 +57,7 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for given in paths:
-        path = Path(given).expanduser()
+        path = user_path(given)
         if path.name == SUMMARY:
             path = path.parent
         try:
@@ -68,7 +69,7 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
             runs = [path]
         if not runs:
             raise NasError(f"leaderboard {given}: contains no run. Give directories of runs or sweeps.")
-        found |= {run.resolve(): run for run in runs}
+        found |= {real_path(run): run for run in runs}
     return list(found.values())
 
 

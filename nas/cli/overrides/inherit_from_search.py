@@ -21,6 +21,7 @@ from nas.cli.overrides.run_record import (
 )
 from nas.utils.errors import NasError
 from nas.utils.read_file import read_json
+from nas.utils.user_path import user_path
 
 GENOTYPE_FILE = "genotype.json"
 TEXT, NUMBER, LIST = (str,), (int, float), (list,)
@@ -104,7 +105,7 @@ def _check_type(line: str, file: Path) -> None:
 
 def searched_run(genotype: str) -> Path | None:
     """Return the run directory that ``genotype`` names by itself or by its genotype.json, None for anything else."""
-    path = Path(os.path.expanduser(genotype))
+    path = user_path(genotype)
     if path.name == GENOTYPE_FILE and os.path.isfile(path):
         return path.parent
     return path if os.path.isdir(path) else None  # Path.is_dir raises for a genotype, which is a name too long

@@ -32,6 +32,7 @@ from nas.cli.overrides.run_record import (
 from nas.cli.overrides.search_path import searchpath_overrides
 from nas.cli.overrides.value_type import output_keys, wanted_type_in_record
 from nas.utils.errors import NasError, one_line
+from nas.utils.user_path import user_path
 
 NETWORKS = ("network.", "searched_network.")
 """Beginnings of the keys with options of the network."""
@@ -48,7 +49,7 @@ def inherit_from_training(arguments: list[str], path: Sequence[Path] = (CONF,)) 
     arguments = [*_network_overrides(arguments, path), *arguments]
     if value_of(arguments, "dataset"):
         return arguments
-    named = [Path(given).expanduser() for key in ("weights", "genotype") if (given := value_of(arguments, key))]
+    named = [user_path(given) for key in ("weights", "genotype") if (given := value_of(arguments, key))]
     for source in named:
         directory = _run_of(source)
         if directory is not None and "dataset" in saved_choices(directory):
@@ -70,7 +71,7 @@ def inherit_from_training(arguments: list[str], path: Sequence[Path] = (CONF,)) 
 def _network_overrides(arguments: list[str], search_path: Sequence[Path]) -> list[str]:
     """Return genotype and network options of a run if ``weights`` is its checkpoint and it has no genotype.json yet."""
     given = value_of(arguments, "weights")
-    path = Path(given or "").expanduser()
+    path = user_path(given or "")
     directory = _run_of(path) if given and path.suffix == ".ckpt" else None
     if directory is None or (directory / "genotype.json").is_file() or value_of(arguments, "genotype") is not None:
         return []

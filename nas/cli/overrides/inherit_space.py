@@ -10,6 +10,7 @@ from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.parse import key_of, value_of
 from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_choices, saved_overrides
 from nas.cli.overrides.search_path import is_choice
+from nas.utils.user_path import user_path
 
 GROUP = "space"
 
@@ -39,7 +40,7 @@ def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[
 
 def _run_of(source: str) -> Path | None:
     """Return the run directory ``source``, or the one that holds it as a file or checkpoint."""
-    path = Path(os.path.expanduser(source))
+    path = user_path(source)
     try:
         places = (path, path.parent, path.parent.parent) if os.path.isfile(path) else (path,)
     except ValueError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra.errors import HydraException
 
 from nas.cli.overrides.hydra_internals import Override, parse_override
 from nas.utils.errors import NasError, one_line
+from nas.utils.user_path import user_path
 
 PATHS = ("ckpt_path", "hydra.run.dir", "hydra.sweep.dir")
 FILES = (
@@ -69,7 +69,7 @@ def quote_texts(argument: str) -> str:
     key, _, value = argument.partition("=")
     name = key.lstrip("+")
     if name in PATHS and value.startswith("~/"):
-        value = str(Path(value).expanduser())
+        value = str(user_path(value))
     literal = name == "genotype" and value[:1] in ("[", "{")  # Hydra would read it as a list or a dict
     if name not in TEXTS or not value or (_parses(f"{key}={value}") and not literal):
         return f"{key}={value}" if value else argument

@@ -22,6 +22,7 @@ from nas.cli.run_dir.layout import (
 from nas.cli.run_dir.ranks import is_first_rank
 from nas.utils.errors import NasError
 from nas.utils.program import program
+from nas.utils.user_path import user_path
 
 
 def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequence[Path] = (CONF,)) -> list[str]:
@@ -34,7 +35,7 @@ def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequenc
     given = value_of(arguments, "ckpt_path")
     if given is None or given == "null":
         return arguments
-    directory = run_directory(Path(given).expanduser())
+    directory = run_directory(user_path(given))
     here = value_of(arguments, "hydra.run.dir") is None
     if directory is not None and here and not sweeping:
         refuse_special_files(directory)
@@ -72,7 +73,7 @@ def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequenc
 def saved_lines(arguments: Sequence[str], completed: Sequence[str]) -> dict[str, Path]:
     """Return the overrides that ``resume`` took over from the record of a run, with the file of the record."""
     given = value_of(arguments, "ckpt_path")
-    directory = None if given in (None, "null") else run_directory(Path(str(given)).expanduser())
+    directory = None if given in (None, "null") else run_directory(user_path(str(given)))
     if directory is None:
         return {}
     file = overrides_file(directory)

@@ -17,6 +17,7 @@ from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser, named_by_user
+from nas.utils.user_path import user_path
 
 DESCRIPTION = """Draw the cells of a genotype, the layer widths of NATS-Bench's size space, or the blocks of a chain.
 GENOTYPE is any value of genotype= of train.py: a run directory, a file, a published name or a string."""
@@ -55,7 +56,7 @@ def _plot(source: str, output: Path | None, overwrite: bool) -> Path:
     if checked and has_published_layout(genotype):
         space_of(genotype, (3, 32, 32), 10).check(genotype)
     name = genotype_name(source, genotype, find_published(source))
-    path = Path(f"{name}.png") if output is None else output.expanduser()
+    path = Path(f"{name}.png") if output is None else user_path(output)
     _check_output(path, overwrite)
     try:
         save_figure(cell_figure(genotype, name), path)

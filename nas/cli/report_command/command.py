@@ -18,6 +18,7 @@ from nas.utils.errors import NasError, one_line
 from nas.utils.printable import printable
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser
+from nas.utils.user_path import user_path
 
 DESCRIPTION = """Write one HTML page about a run, or one that compares several runs. It needs no network and no server.
 The directory of a sweep stands for its jobs. Files that are missing or damaged are named in the page."""
@@ -54,7 +55,7 @@ def _write(paths: Sequence[str], output: str | None, overwrite: bool) -> Path:
 
     directories = find_runs(paths)
     default = directories[0] / REPORT_FILE if len(directories) == 1 else Path(REPORT_FILE)
-    path = default if output is None else Path(output).expanduser()
+    path = default if output is None else user_path(output)
     _check_output(path, overwrite)
     with _quiet():
         runs = [read_run(directory, readable(directory), detailed=len(directories) == 1) for directory in directories]

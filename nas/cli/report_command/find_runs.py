@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nas.cli.run_dir.layout import FAILURE_FILE, SWEEP_FILE, holds_run, is_empty, seed_directories
 from nas.utils.errors import NasError, one_line
+from nas.utils.user_path import real_path, user_path
 
 MAX_DEPTH = 4  # of a run below a given directory
 SWEEP_FILES = (SWEEP_FILE, "multirun.yaml")
@@ -25,7 +26,7 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for text in paths:
-        path = Path(text).expanduser()
+        path = user_path(text)
         try:
             runs = _runs_of(path)
         except OSError as error:
@@ -33,7 +34,7 @@ def find_runs(paths: Sequence[str]) -> list[Path]:
                 raise NasError(f"report {path}: cannot be read ({one_line(error)}). Give another directory.") from None
             runs = [path]
         for run in runs:
-            found.setdefault(run.resolve(), run)
+            found.setdefault(real_path(run), run)
     return list(found.values())
 
 

@@ -16,6 +16,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
 from nas.utils.torch_file import check_tensors, check_torch_file
+from nas.utils.user_path import real_path
 
 UNREADABLE = (
     *(RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError),
@@ -50,10 +51,10 @@ def _own(state: Any) -> Any:
     """Return the state of a callback without paths out of its directory: Lightning deletes replaced checkpoints."""
     if not isinstance(state, dict) or not isinstance(state.get("dirpath"), str):
         return state
-    home = Path(state["dirpath"]).resolve()
+    home = real_path(state["dirpath"])
 
     def inside(path: Any) -> bool:
-        return isinstance(path, str) and "://" not in path and Path(path).resolve().is_relative_to(home)
+        return isinstance(path, str) and "://" not in path and real_path(path).is_relative_to(home)
 
     own = {name: value if not name.endswith("_path") or inside(value) else "" for name, value in state.items()}
     if isinstance(state.get("best_k_models"), dict):

@@ -10,7 +10,7 @@ from pathlib import Path
 from nas.cli.errors import explain, full_errors, log_error
 from nas.cli.run_dir.layout import FAILURE_FILE, kept_files
 from nas.cli.run_dir.resume_command import resume_command
-from nas.utils.errors import one_line
+from nas.utils.errors import one_line, unexplained
 
 
 def report_failure(error: BaseException, output: Path, keep_line: bool = False) -> str:
@@ -34,10 +34,3 @@ def report_failure(error: BaseException, output: Path, keep_line: bool = False) 
     if trace is not None and full_errors():
         print(trace, file=sys.stderr, flush=True)
     return line
-
-
-def unexplained(error: BaseException) -> str:
-    """Return one line for an error that is none of the known mistakes: its type, its text, and its place."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"unexpected {one_line(''.join(traceback.format_exception_only(error)))}{place}"

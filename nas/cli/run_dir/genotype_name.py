@@ -11,6 +11,7 @@ from nas.spaces.genotype_file import GENOTYPE_FILE
 from nas.spaces.notation import is_native_string, native_string
 from nas.utils.errors import NasError
 from nas.utils.read_file import read_json
+from nas.utils.user_path import real_path, user_path
 from nas.zoo.architectures import PublishedArchitecture
 
 PARTS = ("method", "space", "dataset")
@@ -41,7 +42,7 @@ def source_run(source: str) -> Path | None:
     """Return the run directory of the path in ``genotype=`` or ``weights=``, None for other values."""
     if is_native_string(source.strip()):
         return None
-    path = Path(source.strip()).expanduser()
+    path = user_path(source.strip())
     try:
         places = (path,) if path.is_dir() else (path.parent, path.parent.parent)  # a file or a checkpoint of a run
         return next((place for place in places if path.exists() and (place / ".hydra").is_dir()), None)
@@ -56,7 +57,7 @@ def _search_name(directory: Path) -> str:
         parts = [str(summary[part]) for part in PARTS if part in summary]
         return _plain("-".join([*parts, f"s{summary['seed']}"]))
     except (OSError, ValueError, KeyError, TypeError, NasError):
-        return _plain(directory.resolve().name)
+        return _plain(real_path(directory).name)
 
 
 def _plain(text: str) -> str:

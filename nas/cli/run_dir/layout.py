@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.utils.errors import NasError
+from nas.utils.user_path import real_path, user_path
 
 FAILURE_FILE = "failure.txt"  # the error of a job of a sweep
 SUMMARY_FILE = "summary.json"
@@ -91,11 +92,11 @@ def checkpoint_file(given: str | None, output: str | None = None) -> Path | None
     """
     if given is None:
         return None
-    path = Path(given).expanduser()
+    path = user_path(given)
     if path.is_dir():
-        places = (path, *([] if output is None else [Path(output).expanduser()]))
+        places = (path, *([] if output is None else [user_path(output)]))
         path = next(filter(None, map(last_checkpoint, places)), path / "checkpoints" / "last.ckpt")
-    if not path.is_file() and holds_repetitions(Path(given).expanduser()):
+    if not path.is_file() and holds_repetitions(user_path(given)):
         raise NasError(
             f"ckpt_path={given}: it holds {REPETITIONS} of repeated searches and no checkpoint. Resume it with the "
             "same method.repetitions, or more."
@@ -110,7 +111,7 @@ def checkpoint_file(given: str | None, output: str | None = None) -> Path | None
 
 def refuse_special_files(directory: Path) -> None:
     """Raise NasError if a resumed run would write through a link out of its directory, or into a pipe or a device."""
-    home = directory.resolve()
+    home = real_path(directory)
     for folder in (directory, directory / "checkpoints", directory / ".hydra"):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             inside = _resolved(path).is_relative_to(home)
@@ -123,7 +124,7 @@ def refuse_special_files(directory: Path) -> None:
 
 def _resolved(path: Path) -> Path:
     try:
-        return path.resolve()
+        return real_path(path)
     except (OSError, RuntimeError):  # a loop of links
         return Path("/")
 

@@ -18,6 +18,7 @@ from nas.cli.run_dir.read_yaml import read_yaml, record_of
 from nas.utils.errors import NasError, one_line
 from nas.utils.json_lines import read_log
 from nas.utils.read_file import parse_json
+from nas.utils.user_path import user_path
 
 PARTS = ("seed", "space", "dataset", "proxy", "evaluator", "method")
 IRRELEVANT = {
@@ -41,7 +42,7 @@ def read_repetitions(cfg: DictConfig) -> list[dict[str, Any]]:
     """
     if cfg.ckpt_path is None:
         return []
-    directory = run_directory(Path(cfg.ckpt_path).expanduser())
+    directory = run_directory(user_path(cfg.ckpt_path))
     if directory is None or not holds_repetitions(directory):
         raise NasError(
             f"ckpt_path={cfg.ckpt_path}: there is no {REPETITIONS} in it. Set ckpt_path to the directory of a run "

@@ -19,6 +19,7 @@ from nas.cli.run_dir.record import save_record
 from nas.utils.atomic_write import remove_temporary_files, write_atomically
 from nas.utils.errors import NasError
 from nas.utils.json_lines import RESTORE, read_log
+from nas.utils.user_path import real_path
 
 Checkpoint = Mapping[str, Any]
 
@@ -80,7 +81,7 @@ def rewrite_on_resume(cfg: DictConfig, path: Path, checkpoint: Checkpoint) -> Re
             "more."
         )
     output, source = Path(cfg.paths.output), run_directory(path) or path.parent.parent
-    in_place = source.resolve() == output.resolve()
+    in_place = real_path(source) == real_path(output)
     return RewriteOnResume(output, checkpoint, cfg, in_place)
 
 

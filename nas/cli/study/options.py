@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from nas.utils.direction import direction_of
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, Range, check
+from nas.utils.user_path import user_path
 
 OPTUNA_SWEEPER = "hydra_plugins.nas_sweeps.optuna_sweeper.OptunaSweeper"
 RESULT = "result"
@@ -165,7 +166,7 @@ def _study_file(storage: str | None, sweep: Path) -> Path:
         return (sweep / STUDY_FILE).absolute()
     if "://" in str(storage):
         raise NasError(f"hydra.sweeper.storage={storage}: give a journal file, such as study.log.")
-    file = Path(storage).expanduser().absolute()
+    file = user_path(storage).absolute()
     if file.is_dir():
         raise NasError(f"hydra.sweeper.storage={storage}: is a directory. Give a file, such as {storage}/study.log.")
     return file

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
 from nas.utils.errors import NasError, one_line
+from nas.utils.user_path import real_path
 
 MAX_BYTES = 1 << 38
 """Default limit of the unpacked size: more than the largest published data set or benchmark."""
@@ -172,7 +173,7 @@ def _problem(name: str, kind: str) -> str | None:
 def _write(reader: _Reader, member: _Member, destination: Path) -> Path:
     """Write one file atomically. Raise NasError if a link in the destination leads out of it."""
     path = destination.joinpath(*PurePosixPath(member.name).parts)
-    if not path.parent.resolve().is_relative_to(destination.resolve()):
+    if not real_path(path.parent).is_relative_to(real_path(destination)):
         raise NasError(f"{path.parent}: a link leads out of {destination}. Remove it.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.part")

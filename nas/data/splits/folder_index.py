@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def class_folders(root: Path) -> tuple[str, ...]:
 def images_in(folder: Path) -> list[str]:
     """Return the sorted paths of the image files in a folder and its subfolders, relative to it.
 
-    Hidden files and folders and special files, such as named pipes, are ignored.
+    Hidden files and folders, special files such as named pipes, and links to nothing or to themselves are ignored.
     """
     return sorted(_walk(str(folder), "", set()))
 
@@ -65,13 +65,21 @@ def _walk(folder: str, prefix: str, visited: set[str]) -> list[str]:
         for entry in entries:
             if _is_folder(entry):
                 files += _walk(entry.path, f"{prefix}{entry.name}/", visited)
-            elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file():
+            elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and _is(entry.is_file):
                 files.append(prefix + entry.name)
     return files
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.name not in IGNORED and entry.is_dir()
+    return not entry.name.startswith(".") and entry.name not in IGNORED and _is(entry.is_dir)
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Return the answer of ``os.DirEntry``, False for a link that cannot be followed, such as one to itself."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def index_folder(root: Path, selected: Sequence[str] | None = None) -> FolderIndex:

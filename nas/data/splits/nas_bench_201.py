@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nas.utils.errors import NasError, one_line
 from nas.utils.read_file import parse_json, read_text
+from nas.utils.user_path import user_path
 
 NAS_BENCH_201 = "nas_bench_201"
 """Value of ``split``: all training images train the weights, and the test images are halved.
@@ -33,7 +34,7 @@ def split_test_images(path: str | Path | None, size: int, published: str) -> tup
     """
     if path is None or path == HALVES:
         return torch.arange(size // 2), torch.arange(size // 2, size)
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         text = read_text(path)
     except FileNotFoundError:

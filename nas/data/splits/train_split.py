@@ -11,11 +11,12 @@ from torch import Tensor
 
 from nas.utils.errors import NasError, one_line
 from nas.utils.read_file import parse_json, read_text
+from nas.utils.user_path import user_path
 
 _FIX = "Set halves, a fraction between 0 and 1, or the path of a split file (JSON with 'train' and 'valid')."
 
 
-def split_train_images(split: str | float, size: int) -> tuple[Tensor, Tensor]:
+def split_train_images(split: str | float | Path, size: int) -> tuple[Tensor, Tensor]:
     """Return the indices (int64, ascending unless from a file) of the images for the weights and the architecture.
 
     Args:
@@ -28,8 +29,8 @@ def split_train_images(split: str | float, size: int) -> tuple[Tensor, Tensor]:
     Raises:
         NasError: if a part would be empty, or the file is missing or does not list each of ``size`` images once.
     """
-    if isinstance(split, str) and split != "halves":
-        return _read_split_file(Path(split).expanduser(), size)
+    if isinstance(split, str | Path) and split != "halves":
+        return _read_split_file(user_path(split), size)
     fraction = 0.5 if split == "halves" else float(split)
     first = math.floor(fraction * size) if 0 < fraction < 1 else 0
     if not 0 < first < size:

@@ -12,6 +12,7 @@ from nas.data.text.corpus import PARTS, Corpus, read_corpus
 from nas.utils.errors import NasError
 from nas.utils.program import program
 from nas.utils.remote_file import RemoteFile
+from nas.utils.user_path import user_path
 
 
 class TextFiles(TextData):
@@ -36,7 +37,7 @@ class TextFiles(TextData):
 
     def __init__(self, root: str | Path, **options: Unpack[TextOptions]) -> None:
         super().__init__(**options)
-        self.root = Path(root).expanduser()
+        self.root = user_path(root)
 
     def files(self) -> dict[str, Path]:
         """Return the file of each part.

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from nas.nn.drop_path import drop_path
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.ops import OpOptions
-from nas.utils.errors import NasError
 from nas.utils.ranges import DROP_PROBABILITY, FINITE, NOT_NEGATIVE, check_ranges
 
 SKIP = "skip_connect"
@@ -107,8 +106,6 @@ class AuxiliarySkip(MixedEdge):
         auxiliary: Literal["skip", "conv"] = "skip",
     ) -> None:
         super().__init__(ops, channels, stride, options)
-        if auxiliary not in ("skip", "conv"):
-            raise NasError(f"method.edge.auxiliary={auxiliary}: unknown auxiliary connection. Use skip or conv.")
         if auxiliary == "conv" and stride == 1 and options.can_skip(stride):
             conv = nn.Conv2d(channels, channels, 1, bias=False)
             nn.init.dirac_(conv.weight)

@@ -21,9 +21,7 @@ STALE = ("ntk",)
 def check_options(
     proxies: Sequence[Proxy],
     repeats: int,
-    init: str,
     stale_reference: Sequence[str],
-    images: str = "all",
     tie_order: Sequence[str] = (),
 ) -> None:
     """Raise NasError for options of a pruning search that are outside their range."""
@@ -42,10 +40,6 @@ def check_options(
                 "method.proxies: a pruning search combines the ranks of its proxies itself. List them in "
                 "method.proxies in place of combined."
             )
-    if init not in ("paper", "reference_code"):
-        raise unknown("method.init", init, ["paper", "reference_code"])
-    if images not in ("all", "weights"):
-        raise unknown("method.images", str(images), ["all", "weights"])
     for op in tie_order:
         if op not in (NONE, *OPS):
             raise unknown("method.tie_order", str(op), [NONE, *OPS])

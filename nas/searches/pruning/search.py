@@ -98,7 +98,7 @@ class PruningSearch(Search):
         name: str = "te_nas",
     ) -> None:
         super().__init__(space, name)
-        check_options(proxies, repeats, init, stale_reference, images, tie_order or ())
+        check_options(proxies, repeats, stale_reference, tie_order or ())
         self.proxies = list(proxies)
         self.repeats = repeats
         self.prune_number = value_for_space(prune_number, space, "method.prune_number")

@@ -14,6 +14,7 @@ from nas.nn.edges.mixed import EdgeFactory
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.macs import count_operations
 from nas.spaces.base import Shape, Space
+from nas.spaces.check_inputs import require_genotype
 from nas.spaces.single_path.chain_body import CHAIN, MixedChain
 from nas.spaces.single_path.layout import Layer, Layout, feature_sizes
 from nas.utils.errors import NasError
@@ -80,6 +81,7 @@ class ChainSpace(Space):
             )
 
     def check(self, genotype: Genotype) -> None:
+        require_genotype(genotype)
         count = len(genotype.cells[CHAIN].links) if CHAIN in genotype.cells else 0
         if genotype.space == self.notation and count != self.layout.length:
             raise NasError(

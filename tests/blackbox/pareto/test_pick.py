@@ -47,7 +47,7 @@ def test_limits_bound_the_selected_point() -> None:
 
 
 def test_invalid_rules_are_refused() -> None:
-    with pytest.raises(NasError, match="method.pick.rule"):
+    with pytest.raises(NasError, match="PickRule: rule"):
         PickRule("best")  # type: ignore[arg-type]
     for rule, weights in (("weights", None), ("knee", {"macs": 1.0})):
         with pytest.raises(

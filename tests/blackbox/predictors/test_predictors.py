@@ -74,9 +74,9 @@ def test_members_of_seeds_differ() -> None:
 
 
 def test_unknown_choices_are_refused() -> None:
-    with pytest.raises(NasError, match="predictor.library=lightgbm: use sklearn or xgboost"):
+    with pytest.raises(NasError, match="BoostedTrees: library 'lightgbm'"):
         BoostedTrees("lightgbm")  # type: ignore[arg-type]
-    with pytest.raises(NasError, match="predictor.kernel=linear: use matern or rbf"):
+    with pytest.raises(NasError, match="GaussianProcess: kernel 'linear'"):
         GaussianProcess("linear")  # type: ignore[arg-type]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from nas.cli.count_command.command import main
 
@@ -18,6 +18,16 @@ def own_network() -> nn.Module:
 
 def no_network() -> str:
     return "text"
+
+
+class FailingNetwork(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[-1] == 7, "seven features"
+        return x
+
+
+def failing_function() -> nn.Module:
+    raise KeyError("width")
 
 
 def count(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, int]:
@@ -76,6 +86,8 @@ def test_count_prints_a_table_of_an_own_network(capsys: pytest.CaptureFixture[st
         (["missing.package:net"], "count missing.package:net: there is no module 'missing'"),
         ([f"{__name__}:nothing"], "has no 'nothing'"),
         ([f"{__name__}:no_network"], "returns str"),
+        ([f"{__name__}:failing_function"], "KeyError: 'width'"),
+        ([f"{__name__}:FailingNetwork", "--shape", "6"], "AssertionError: seven features"),
         (["torch.nn:Linear"], "Name a function that needs no arguments"),
         ([f"{__name__}:own_network", "--shape", "7"], "--shape 7: "),
         (["DARTS_V2", "--shape", "32", "32"], "Set C H W"),

@@ -22,3 +22,11 @@ def test_index_folder_ignores_hidden_and_other_files(tmp_path: Path) -> None:
     (tmp_path / "train" / ".cache").mkdir()
     (tmp_path / "train" / "list.txt").write_text("x")
     assert len(index_folder(tmp_path / "train").files) == 6
+
+
+def test_index_folder_ignores_links_that_cannot_be_followed(tmp_path: Path) -> None:
+    image_folder(tmp_path, 2, 1)
+    for link in ("train/ring", "train/ant/ring", "train/ant/ring.png"):
+        (tmp_path / link).symlink_to(tmp_path / link)
+    (tmp_path / "train" / "ant" / "missing.png").symlink_to(tmp_path / "nothing.png")
+    assert len(index_folder(tmp_path / "train").files) == 6

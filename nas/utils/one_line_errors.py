@@ -1,0 +1,58 @@
+"""Commands without Hydra: one line on stderr for each mistake, interrupt or other error, and the exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from nas.utils.errors import NasError, one_line, unexplained
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C stopped."""
+
+
+class Main(Protocol):
+    """Function of a command: it takes the arguments, those of the process by default, and returns the exit code."""
+
+    def __call__(self, arguments: Sequence[str] | None = None) -> int: ...
+
+
+def one_line_errors(main: Main) -> Main:
+    """Decorate the ``main`` of a command so that it prints one line for an error and returns the exit code.
+
+    HYDRA_FULL_ERROR=1 raises errors that are no mistakes of the user, as in a run.
+    """
+
+    @functools.wraps(main)
+    def decorated(arguments: Sequence[str] | None = None) -> int:
+        try:
+            return main(sys.argv[1:] if arguments is None else arguments)
+        except BrokenPipeError:  # of `nas-search leaderboard | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except KeyboardInterrupt:
+            print("error: interrupted. Run the command again.", file=sys.stderr)
+            return INTERRUPTED
+        except Exception as error:
+            line = _line(error)
+            if line is None and os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            line = line or f"{unexplained(error)} (HYDRA_FULL_ERROR=1 shows the traceback)"
+            print(f"error: {line}", file=sys.stderr)
+            return 1
+
+    return decorated
+
+
+def _line(error: Exception) -> str | None:
+    """Return the line of a mistake of the user or of a file that cannot be used, None for any other error."""
+    if isinstance(error, NasError):
+        return one_line(error)
+    if isinstance(error, MemoryError):
+        return "the memory of this machine is exhausted. Use smaller values."
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return f"{error.filename}: {os.strerror(error.errno).lower()}. Choose another file or directory."
+    return one_line(error) if isinstance(error, OSError) else None
