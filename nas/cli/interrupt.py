@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from nas.cli.errors import log_error
-from nas.cli.run_dir.layout import FAILURE_FILE, kept_files, last_checkpoint, seed_directories
+from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, kept_files, last_checkpoint, seed_directories
 from nas.cli.run_dir.ranks import ADDED_OVERRIDES
 from nas.cli.run_dir.requeue import is_found_again, is_job_of_sweep, job_id, requeue_job
 from nas.cli.run_dir.resume_command import command_of, resume_command
@@ -99,6 +99,18 @@ def how_to_resume(output: Path) -> str:
     if kept is None:
         return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
     return f"interrupted: {kept} kept. To resume, run {resume_command(output)}"
+
+
+def how_to_resume_sweep(outputs: Sequence[Path], job: str) -> str:
+    """Return the line about an interrupted sweep, with the command that resumes its unfinished jobs.
+
+    Args:
+        outputs: directories of the jobs.
+        job: "search" or "train".
+    """
+    kept = [path for path in outputs if kept_files(path) is not None and not (path / SUMMARY_FILE).is_file()]
+    commands = " && ".join(command_of(f"ckpt_path={path}", job=job) for path in kept)
+    return "interrupted" if not kept else f"interrupted: the last complete epochs are kept. To resume, run {commands}"
 
 
 def requeue(resume: str, output: Path) -> str | None:

@@ -26,7 +26,14 @@ from nas.cli.checks.seeds import check_seeds
 from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
 from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.interrupt import INTERRUPTED, end_with_parent, explain_end, interrupt_on_signals, is_interrupt
+from nas.cli.interrupt import (
+    INTERRUPTED,
+    end_with_parent,
+    explain_end,
+    how_to_resume_sweep,
+    interrupt_on_signals,
+    is_interrupt,
+)
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.launchers.options import check_launcher, prefer_own_launcher
@@ -58,6 +65,7 @@ def launch(main: Callable[[], Any], job: str) -> None:
     """
     interrupt_on_signals()
     raise_errors()
+    command: Command | None = None
     try:
         with fast_imports():
             command = prepare(job, sys.argv[1:])
@@ -77,8 +85,16 @@ def launch(main: Callable[[], Any], job: str) -> None:
     except KeyboardInterrupt:
         if full_errors():
             raise
-        log_error("interrupted before the run started")
+        log_error(_interrupted_line(command, job))
         raise SystemExit(INTERRUPTED) from None
+
+
+def _interrupted_line(command: Command | None, job: str) -> str:
+    """Return the line about an interrupt outside of a job, such as one that a launcher has received."""
+    plan = None if command is None else command.plan
+    if plan is None or not any(Path(planned.output).is_dir() for planned in plan.jobs):
+        return "interrupted before the run started"
+    return how_to_resume_sweep([planned.output for planned in plan.jobs], job)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class Sweep:
 
 def run_ray_job(sweep: Sweep, number: int, overrides: Sequence[str]) -> JobReturn:
     """Run a job in a worker of Ray, with the state and the working directory of the process that started the sweep."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ray.cancel has no effect on a process that ignores it
     if os.path.isdir(sweep.directory):  # absent on another machine without a shared file system
         os.chdir(sweep.directory)
     os.environ.update(sweep.environment)

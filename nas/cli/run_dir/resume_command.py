@@ -26,10 +26,15 @@ def resume_command(output: Path, *more: str) -> str:
     return command_of(f"ckpt_path={run}", f"paths.output={output}", *more)
 
 
-def command_of(*overrides: str) -> str:
-    """Return the command of the job of this process with other overrides, those of own parts included."""
-    name = HydraConfig.get().job.config_name if HydraConfig.initialized() else None
-    command = _launcher(program(name if name in ("search", "train") else "search"))
+def command_of(*overrides: str, job: str = "search") -> str:
+    """Return the command of the job of this process with other overrides, those of own parts included.
+
+    Args:
+        overrides: Overrides.
+        job: "search" or "train", for a process that Hydra has not configured.
+    """
+    name = HydraConfig.get().job.config_name if HydraConfig.initialized() else job
+    command = _launcher(program(name if name in ("search", "train") else job))
     return f"{command} {config_dir_flag()}{own_parts_flags(resumed=True)}{shlex.join(overrides)}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.cli.interrupt import how_to_resume_sweep
 from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.resume_command import resume_command
 from tests.support.node_tools import node_environment
@@ -67,3 +68,17 @@ def test_failures_end_with_the_command(
     (output / "scores.jsonl").unlink()
     report_failure(error, output)
     assert "To resume" not in capsys.readouterr().err, "there is nothing to resume from"
+
+
+def test_interrupted_sweep_names_its_unfinished_jobs(output: Path) -> None:
+    finished, new = output.with_name("1"), output.with_name("2")
+    (finished / "checkpoints").mkdir(parents=True)
+    for name in ("checkpoints/last.ckpt", "summary.json"):
+        (finished / name).touch()
+    line = how_to_resume_sweep([output, finished, new], "train")
+    assert line.endswith(f"are kept. To resume, run python train.py 'ckpt_path={output}'")
+    (finished / "summary.json").unlink()
+    assert how_to_resume_sweep([output, finished], "search").endswith(
+        f"python search.py 'ckpt_path={output}' && python search.py ckpt_path={finished}"
+    )
+    assert how_to_resume_sweep([new], "search") == "interrupted"
