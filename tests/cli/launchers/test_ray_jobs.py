@@ -14,16 +14,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 import pytorch_lightning as pl
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
 
+from nas.cli.launchers import ray_jobs
 from nas.cli.launchers.options import RAY_LAUNCHER, RayOptions, read_options
-from nas.cli.launchers.ray_jobs import RayJobs, Sweep
+from nas.cli.launchers.ray_jobs import RayJobs, Sweep, run_ray_job
 from nas.cli.main import prepare
 from nas.utils.errors import NasError
 from tests.support.compose_tools import ROOT
@@ -92,6 +96,41 @@ def test_lost_job_does_not_lose_the_others(capsys: pytest.CaptureFixture[str]) -
     assert [result.return_value for result in (found[0], found[2])] == [0.0, 2.0]
     assert math.isnan(found[1].return_value)
     assert capsys.readouterr().err == "error: job 1: the worker died\n"
+
+
+def test_interrupted_job_ends_without_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in a process that has inherited ignored interrupts, as in the background of a shell."""
+
+    def interrupted(**options: Any) -> None:
+        raise SystemExit(130)
+
+    config = OmegaConf.create({"hydra": {"job": {"name": "search"}}})
+    loader = SimpleNamespace(load_sweep_config=lambda *_: config)
+    for name in ("setup_globals", "Singleton", "HydraConfig"):
+        monkeypatch.setattr(ray_jobs, name, mock.MagicMock())
+    monkeypatch.setattr(ray_jobs, "run_job", interrupted)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_ray_job(
+                cast(
+                    Sweep,
+                    SimpleNamespace(
+                        context=SimpleNamespace(config_loader=loader),
+                        config=None,
+                        task=None,
+                        state=None,
+                        directory="absent",
+                        environment={},
+                    ),
+                ),
+                3,
+                ["seed=0"],
+            )
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert config.hydra.job.num == 3
 
 
 def test_interrupt_cancels_the_running_jobs() -> None:
