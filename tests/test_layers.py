@@ -34,7 +34,7 @@ ROOMS: dict[str, str] = {
     "proxies": "utils executors architecture nn spaces benchmarks",
     "searches": "utils executors architecture nn gradients relaxations objectives data spaces proxies",
     "blackbox": "utils executors architecture objectives data spaces latency benchmarks proxies searches",
-    "training": "utils nn objectives spaces searches",
+    "training": "utils nn objectives spaces",
     "callbacks": (
         "utils architecture nn gradients relaxations data spaces benchmarks plotting searches blackbox training"
     ),
@@ -45,7 +45,7 @@ ALLOWED["cli"] = frozenset(ROOMS)  # the command line composes everything
 # The rooms of nas/cli, the lowest first: each may import those before it. A command line goes through them from the
 # right: main parses and completes it (overrides), checks it, and runs a job, which builds its parts.
 CLI_ROOMS = (
-    "errors startup streams",
+    "errors startup streams command_list",
     "run_dir",
     "interrupt overrides",
     "study launchers",
@@ -54,9 +54,7 @@ CLI_ROOMS = (
     "build worker_context",
     "jobs",
     "main",
-    "data_command dashboard_command accuracy_range_command plot_command leaderboard_command count_command "
-    "merge_command latency_command predictors_command",
-    "report_command",
+    "commands",
     "search train",
 )
 CLI_ORDER = {name: position for position, names in enumerate(CLI_ROOMS) for name in names.split()}
@@ -152,6 +150,12 @@ def test_imports_point_downward(file: Path) -> None:
 @pytest.mark.parametrize("file", ENTRY_POINTS, ids=lambda file: file.name)
 def test_entry_points_import_the_command_line_only(file: Path) -> None:
     assert {room_of(name) for name in imports(file.read_text())} <= {"cli"}
+
+
+def test_contributing_describes_each_folder_of_the_package() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where things are")[2].partition("\n## ")[0]
+    folders = {path.parent.name for path in (ROOT / "nas").glob("*/__init__.py")}
+    assert sorted(folder for folder in folders if f"`{folder}`" not in table) == []
 
 
 def test_package_has_no_loose_modules() -> None:

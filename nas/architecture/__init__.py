@@ -1,1 +1,1 @@
-"""Cells, genotypes, masks, and the way from scores to a genotype."""
+"""Cells, genotypes, masks, and the discretization of scores to a genotype."""

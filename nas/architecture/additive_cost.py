@@ -39,9 +39,9 @@ class AdditiveCost:
         for name, cell in cells.items():
             table = torch.zeros(len(cell.edges), len(cell.ops), dtype=torch.float64)
             for e, edge in enumerate(cell.edges):
-                found = {op: link_cost(name, Link(op, *edge)) for op in cell.choices(e)}
-                table[e] = sum(found.values()) / max(len(found), 1)
-                for op, value in found.items():
+                cost_of_op = {op: link_cost(name, Link(op, *edge)) for op in cell.choices(e)}
+                table[e] = sum(cost_of_op.values()) / max(len(cost_of_op), 1)
+                for op, value in cost_of_op.items():
                     table[e, cell.ops.index(op)] = value
             self.tables[name] = table
         self._values = {name: table.tolist() for name, table in self.tables.items()}
@@ -56,8 +56,8 @@ class AdditiveCost:
         """Return whether the nodes of a genotype have as many links as in a sampled one, all of them in the tables."""
         for name, cell in self.cells.items():
             links = Counter(link.target for link in genotype.cells[name].links)
-            wanted = {node: [e for e in cell.into(node) if cell.choices(e)][: cell.inputs] for node in cell.nodes}
-            if genotype.cells[name].output != cell.output or links != {n: len(e) for n, e in wanted.items() if e}:
+            required = {node: [e for e in cell.into(node) if cell.choices(e)][: cell.inputs] for node in cell.nodes}
+            if genotype.cells[name].output != cell.output or links != {n: len(e) for n, e in required.items() if e}:
                 return False
             ops = {edge: cell.choices(e) for e, edge in enumerate(cell.edges)}
             if not all(op in ops.get((source, target), ()) for op, source, target in genotype.cells[name].links):
@@ -85,12 +85,12 @@ def fit_additive_cost(
     """
 
     genotypes = list(_one_link_changes(cells, notation, _common_key(key)))
-    found = _least_squares(cost, cells, genotypes, key)
+    fitted = _least_squares(cost, cells, genotypes, key)
     rng = random.Random(0)
     checked = genotypes + [_sample(cells, notation, rng) for _ in range(CHECKED)]
     scale = max(abs(cost(genotype)) for genotype in checked)
-    if all(abs(found(genotype) - cost(genotype)) <= TOLERANCE * scale for genotype in checked):
-        return found
+    if all(abs(fitted(genotype) - cost(genotype)) <= TOLERANCE * scale for genotype in checked):
+        return fitted
     return None if key is None else fit_additive_cost(cost, cells, notation)
 
 

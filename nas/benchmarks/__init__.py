@@ -12,7 +12,7 @@ def find_benchmark(root: str | Path, notation: str) -> Benchmark | None:
     A converted benchmark precedes the table of NAS-Bench-201 means.
 
     Raises:
-        NasError: If there are several benchmarks of one kind, or a file that bears the notation in its name, or lies in
+        NasError: if there are several benchmarks of one kind, or a file that bears the notation in its name, or lies in
             a directory of that name, cannot be read.
     """
     from nas.benchmarks.find import find_file  # imports pyarrow, which is slow to load and rarely needed
@@ -24,9 +24,9 @@ def find_table(root: str | Path, notation: str) -> TabularBenchmark | None:
     """Return the table of a space's notation in a data directory, None if there is none.
 
     Raises:
-        NasError: As in ``find_benchmark``, or if the benchmark predicts accuracies and stores none.
+        NasError: as in ``find_benchmark``, or if the benchmark predicts accuracies and stores none.
     """
-    found = find_benchmark(root, notation)
-    if found is None or isinstance(found, TabularBenchmark):
-        return found
-    raise NasError(f"benchmark: {found.path} predicts accuracies and contains no table of architectures.")
+    benchmark = find_benchmark(root, notation)
+    if benchmark is None or isinstance(benchmark, TabularBenchmark):
+        return benchmark
+    raise NasError(f"benchmark: {benchmark.path} predicts accuracies and contains no table of architectures.")

@@ -77,15 +77,15 @@ class AccuracyRangeQuery:
     def ranges(self, epoch: int, samples: Sequence[Ops], mode: Ops) -> list[AccuracyRange]:
         """Return the range of the samples and the accuracy of the mode on each data set."""
         rows = [row for row in map(self._row, samples) if row is not None]
-        mode_row, found = self._row(mode), []
+        mode_row, ranges = self._row(mode), []
         for dataset, column in self._columns.items():
             values = column[rows]
             values = values[~np.isnan(values)]
             low, mean, high = (_rounded(f(values)) if len(values) else math.nan for f in (np.min, np.mean, np.max))
             of_mode = math.nan if mode_row is None else _rounded(column[mode_row])
             optimum = _rounded(np.nanmax(column))
-            found.append(AccuracyRange(epoch, dataset, low, mean, high, of_mode, optimum, len(values)))
-        return found
+            ranges.append(AccuracyRange(epoch, dataset, low, mean, high, of_mode, optimum, len(values)))
+        return ranges
 
     def _row(self, ops: Ops) -> int | None:
         """Return the row of an architecture, None if the table does not contain it."""

@@ -53,7 +53,7 @@ class Benchmark(Protocol):
         The seeds of predictions are the models of the ensemble.
 
         Raises:
-            NasError: If the benchmark does not contain it, with the available alternatives, or the genotype is not of
+            NasError: if the benchmark does not contain it, with the available alternatives, or the genotype is not of
                 the space.
         """
 

@@ -27,13 +27,13 @@ class BenchmarkSpace:
     """Space of a benchmark.
 
     Attributes:
-        notation: Notation of the space.
-        title: Name in messages.
-        epochs: Length of the trainings that papers report.
-        edges: Edges (source, target) that every genotype has.
-        ops: Candidate ops of each edge.
-        to_native: Maps the ops, in the order of ``edges``, to the native string.
-        cost: Maps the ops, the shape of an image and the number of classes to parameters and multiply-adds.
+        notation: notation of the space.
+        title: name in messages.
+        epochs: length of the trainings that papers report.
+        edges: edges (source, target) that every genotype has.
+        ops: candidate ops of each edge.
+        to_native: maps the ops, in the order of ``edges``, to the native string.
+        cost: maps the ops, the shape of an image and the number of classes to parameters and multiply-adds.
     """
 
     notation: str
@@ -65,13 +65,17 @@ class BenchmarkSpace:
                 f"a genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) is not in {self.title}"
             )
         (cell,) = genotype.cells.values()
-        found = {(source, target): op for op, source, target in cell.links}
-        if len(cell.links) != len(self.edges) or set(found) != set(self.edges) or set(found.values()) - set(self.ops):
+        op_of_edge = {(source, target): op for op, source, target in cell.links}
+        if (
+            len(cell.links) != len(self.edges)
+            or set(op_of_edge) != set(self.edges)
+            or set(op_of_edge.values()) - set(self.ops)
+        ):
             raise NasError(
                 f"{format_links(cell.links)} is not an architecture of {self.title}, which has one of "
                 f"{', '.join(self.ops)} on each of {', '.join(f'{source}->{target}' for source, target in self.edges)}"
             )
-        return tuple(found[edge] for edge in self.edges)
+        return tuple(op_of_edge[edge] for edge in self.edges)
 
     def params_and_macs(self, genotype: Genotype, dataset: str) -> tuple[int, int]:
         """Return parameters and multiply-adds of a genotype for the images and classes of a data set."""

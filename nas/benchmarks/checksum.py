@@ -36,8 +36,8 @@ def encode_table(table: pa.Table) -> bytes:
 
 def stored_checksum(file: pq.ParquetFile) -> bytes | None:
     """Return the checksum stored in an open file, None if it has none."""
-    found: bytes | None = (file.metadata.metadata or {}).get(KEY.encode())
-    return found
+    checksum: bytes | None = (file.metadata.metadata or {}).get(KEY.encode())
+    return checksum
 
 
 def verify(path: Path, stored: bytes | None) -> None:

@@ -72,15 +72,15 @@ def convert(
     """Write ``destination`` atomically and return a summary of its contents.
 
     Args:
-        source: Published file or directory.
+        source: published file or directory.
         destination: Parquet file to write.
-        name: Release of a renamed source, None to use the name of the source.
-        force: Replace an existing destination.
-        partial: Accept missing architectures.
-        space: Notation of the space of a source that contains several.
+        name: release of a renamed source, None to use the name of the source.
+        force: replace an existing destination.
+        partial: accept missing architectures.
+        space: notation of the space of a source that contains several.
 
     Raises:
-        NasError: If the source cannot be read or is incomplete, or the destination exists or cannot be written.
+        NasError: if the source cannot be read or is incomplete, or the destination exists or cannot be written.
     """
     source, destination = user_path(source), user_path(destination)
     if destination.is_dir():
@@ -110,9 +110,9 @@ def find_reader(source: Path, name: str | None, space: str | None = None) -> tup
     """Return the release of a source and its reader. Raise NasError if it is not supported.
 
     Args:
-        source: Published file or directory.
-        name: Release of a renamed source, None to use the name of the source.
-        space: Notation of the space of a source that contains several.
+        source: published file or directory.
+        name: release of a renamed source, None to use the name of the source.
+        space: notation of the space of a source that contains several.
     """
     release = source.name if has_models(source) else read_release.release_name(source, name)
     if release == TRANS_NAS_BENCH_101:

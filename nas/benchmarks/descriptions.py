@@ -19,10 +19,10 @@ class Description:
     """Protocol of a benchmark.
 
     Attributes:
-        title: Name in messages.
-        datasets: Data sets or tasks; the first one is the default in reports.
-        splits: Splits in reports.
-        query_epochs: Length of the trainings that a search usually queries; None: that of ``Benchmark.report_epochs``.
+        title: name in messages.
+        datasets: data sets or tasks; the first one is the default in reports.
+        splits: splits in reports.
+        query_epochs: length of the trainings that a search usually queries; None: that of ``Benchmark.report_epochs``.
         predicted: True if accuracies are predictions of a model.
         best_epoch: True if values are those of the best validation epoch, not of the last one.
     """

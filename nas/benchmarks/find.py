@@ -43,9 +43,9 @@ def find_file(root: str | Path, notation: str) -> Benchmark | None:
             converted.append(path)
         elif stored_notation is None and notation == "nas_bench_201" and set(INDEX_AND_NAME) <= set(names):
             means.append(path)
-    for found in (converted, means):
-        if len(found) > 1:
-            raise NasError(f"benchmark: {' and '.join(map(str, found))} are both of {notation}. Keep one of them.")
+    for file in (converted, means):
+        if len(file) > 1:
+            raise NasError(f"benchmark: {' and '.join(map(str, file))} are both of {notation}. Keep one of them.")
     if converted:
         return open_benchmark(converted[0])
     return NasBench201Means(means[0]) if means else None
@@ -63,21 +63,21 @@ def open_benchmark(path: str | Path) -> Benchmark:
 
 def open_table(path: str | Path) -> TabularBenchmark:
     """Open a benchmark that is a table. Raise NasError if the file is none."""
-    found = open_benchmark(path)
-    if not isinstance(found, TabularBenchmark):
+    benchmark = open_benchmark(path)
+    if not isinstance(benchmark, TabularBenchmark):
         raise NasError(f"benchmark: {path} predicts accuracies and contains no table of architectures.")
-    return found
+    return benchmark
 
 
 def unreadable_files(root: str | Path, notation: str) -> list[Path]:
     """Return the Parquet files that cannot be read in the directories of a space; one of them may be its table."""
-    found = []
+    unreadable = []
     for path in _candidate_files(root, notation):
         try:
             open_parquet(path)
         except NasError:
-            found.append(path)
-    return found
+            unreadable.append(path)
+    return unreadable
 
 
 def _candidate_files(root: str | Path, notation: str) -> Iterator[Path]:
@@ -89,7 +89,7 @@ def _read_schema(path: Path, notation: str) -> tuple[list[str], str | None]:
     """Return the columns of a file and its notation; nothing for an unreadable file that seems to be unrelated.
 
     Raises:
-        NasError: If a converted benchmark is so damaged that its notation is unknown.
+        NasError: if a converted benchmark is so damaged that its notation is unknown.
     """
     try:
         file = open_parquet(path)
@@ -98,7 +98,7 @@ def _read_schema(path: Path, notation: str) -> tuple[list[str], str | None]:
             raise
         return [], None
     schema, stored = file.schema_arrow, checksum.stored_checksum(file)
-    found = notation_of(schema)
-    if stored is not None and found not in READERS:
+    stored_notation = notation_of(schema)
+    if stored is not None and stored_notation not in READERS:
         checksum.verify(path, stored)
-    return schema.names, found
+    return schema.names, stored_notation

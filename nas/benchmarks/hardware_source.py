@@ -28,7 +28,7 @@ class HardwareSource:
     """Location of HW-NAS-Bench, and the data set whose measurements count.
 
     Args:
-        root: Data directory of the converted file.
+        root: data directory of the converted file.
         dataset: cifar10, cifar100 or imagenet16_120.
     """
 
@@ -39,12 +39,12 @@ class HardwareSource:
         """Return costs of the genotypes of a space by name.
 
         Args:
-            space: Search space.
-            names: Names from ``COSTS``.
-            option: Option in messages.
+            space: search space.
+            names: names from ``COSTS``.
+            option: option in messages.
 
         Raises:
-            NasError: If the file is missing or lacks a genotype of the space, or a name, the space or the data set is
+            NasError: if the file is missing or lacks a genotype of the space, or a name, the space or the data set is
                 unknown.
         """
         wanted = list(names)

@@ -96,12 +96,12 @@ class HardwareCost:
     Its name is ``PREFIX`` and the name of the metric.
 
     Args:
-        table: The measurements.
+        table: the measurements.
         dataset: cifar10, cifar100 or imagenet16_120.
-        metric: Key of ``UNITS``.
+        metric: key of ``UNITS``.
 
     Raises:
-        NasError: If the table does not contain the metric.
+        NasError: if the table does not contain the metric.
     """
 
     def __init__(self, table: HardwareTable, dataset: str, metric: str) -> None:
@@ -118,10 +118,10 @@ def find_hardware_table(root: str | Path) -> HardwareTable | None:
     for directory in benchmark_directories(root, NOTATION):
         for path in sorted(directory.glob("*.parquet")):
             try:
-                found = _is_hardware(open_parquet(path))
-            except NasError:  # another file
+                is_hardware = _is_hardware(open_parquet(path))
+            except NasError:  # not a table of HW-NAS-Bench
                 continue
-            if found:
+            if is_hardware:
                 return HardwareTable(path)
     return None
 
@@ -130,12 +130,12 @@ def read_release(source: Path, partial: bool, progress: Callable[[int, int], Non
     """Return the published pickle as a table, and a description; no code of the pickle is run.
 
     Args:
-        source: The file.
-        partial: Accept missing cells.
-        progress: Receives the number of data sets that were read and their total.
+        source: the file.
+        partial: accept missing cells.
+        progress: receives the number of data sets that were read and their total.
 
     Raises:
-        NasError: If the file is damaged, incomplete or of another layout.
+        NasError: if the file is damaged, incomplete or of another layout.
     """
     try:
         with source.open("rb") as file:
@@ -169,10 +169,10 @@ def read_release(source: Path, partial: bool, progress: Callable[[int, int], Non
 
 
 def _checked(values: Any, count: int, metric: str) -> NDArray[np.float64]:
-    found = np.array([float(value) for value in values])
-    if len(found) != count or not all(math.isfinite(value) and value >= 0 for value in found.tolist()):
+    array = np.array([float(value) for value in values])
+    if len(array) != count or not all(math.isfinite(value) and value >= 0 for value in array.tolist()):
         raise ValueError(f"{metric} has wrong numbers")
-    return found
+    return array
 
 
 def _is_hardware(file: pq.ParquetFile) -> bool:

@@ -47,9 +47,9 @@ class StoredColumns:
     """Columns of one (dataset, split, epochs).
 
     Attributes:
-        seeds: Column of each seed that is stored separately.
-        mean: Column of the mean over seeds, None if it is not stored.
-        complete: Whether ``seeds`` are all seeds of the benchmark.
+        seeds: column of each seed that is stored separately.
+        mean: column of the mean over seeds, None if it is not stored.
+        complete: whether ``seeds`` are all seeds of the benchmark.
     """
 
     seeds: Mapping[int, str]
@@ -74,12 +74,12 @@ class ParquetTable(TabularBenchmark):
     """Base class of the readers. A repeated query only looks up the genotype's row and a number.
 
     Args:
-        path: File.
-        file: The open file.
-        space: Space of the benchmark.
-        stored: Columns for each (dataset, split, epochs).
-        index_and_name: Columns of the authors' index and of the native string.
-        verified: Whether a checksum of the file was compared.
+        path: file.
+        file: the open file.
+        space: space of the benchmark.
+        stored: columns for each (dataset, split, epochs).
+        index_and_name: columns of the authors' index and of the native string.
+        verified: whether a checksum of the file was compared.
     """
 
     def __init__(
@@ -230,9 +230,9 @@ class ParquetTable(TabularBenchmark):
 
     def _columns_of(self, dataset: str, split: str, epochs: int) -> StoredColumns:
         """Return the columns of a training. Raise NasError with the stored alternatives if there are none."""
-        found = self.stored.get((dataset, split, epochs))
-        if found is not None:
-            return found
+        columns = self.stored.get((dataset, split, epochs))
+        if columns is not None:
+            return columns
         if dataset not in {d for d, _, _ in self.stored}:
             raise unknown("dataset of the benchmark", dataset, {d for d, _, _ in self.stored})
         splits = {s for d, s, _ in self.stored if d == dataset}

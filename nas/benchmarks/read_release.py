@@ -85,13 +85,13 @@ def read_release(source: Path, name: str, partial: bool, progress: Progress) -> 
     """Read all numbers of a release.
 
     Args:
-        source: File or directory.
-        name: Release, see ``release_name``.
-        partial: Accept missing architectures.
-        progress: Receives the progress.
+        source: file or directory.
+        name: release, see ``release_name``.
+        partial: accept missing architectures.
+        progress: receives the progress.
 
     Raises:
-        NasError: If the source is incomplete (unless ``partial``), damaged or malicious.
+        NasError: if the source is incomplete (unless ``partial``), damaged or malicious.
     """
     space = BENCHMARK_SPACES[RELEASES[name]]
     columns = RecordColumns(space)

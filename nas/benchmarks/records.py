@@ -18,9 +18,9 @@ class RecordColumns:
     """Numbers of all architectures added so far, as one float64 array per column.
 
     Attributes:
-        space: Space of the benchmark.
-        names: Native string of each added architecture, by index.
-        values: Columns [architectures] by name (``parquet_schema``).
+        space: space of the benchmark.
+        names: native string of each added architecture, by index.
+        values: columns [architectures] by name (``parquet_schema``).
     """
 
     def __init__(self, space: BenchmarkSpace) -> None:
@@ -58,8 +58,8 @@ class RecordColumns:
                 self._put(parquet_schema.accuracy_column(epochs, run, int(seed), image_set), index, value)
             for image_set, value in _mean_seconds(training).items():
                 seconds.setdefault(image_set, []).append(value)
-        for image_set, found in seconds.items():
-            self._put(parquet_schema.seconds_column(epochs, run, image_set), index, fmean(found))
+        for image_set, durations in seconds.items():
+            self._put(parquet_schema.seconds_column(epochs, run, image_set), index, fmean(durations))
         measured = [fmean(training["latency"]) for training in trainings.values() if training.get("latency")]
         positive = [value for value in measured if value > 0]
         if positive and epochs >= self._latency_epochs.get(run, 0):
@@ -81,11 +81,11 @@ def clear_record(record: dict[str, Any]) -> None:
         training.clear()
 
 
-def check_names(space: BenchmarkSpace, listed: Sequence[str], found: Mapping[int, str], source: str) -> None:
+def check_names(space: BenchmarkSpace, listed: Sequence[str], name_of_index: Mapping[int, str], source: str) -> None:
     """Check the list of architectures of a release.
 
     Raises:
-        NasError: If the list differs from the space, or a record names another architecture than the list.
+        NasError: if the list differs from the space, or a record names another architecture than the list.
     """
     expected = set(space.all_native())
     if len(listed) != space.size or set(listed) != expected:
@@ -93,7 +93,7 @@ def check_names(space: BenchmarkSpace, listed: Sequence[str], found: Mapping[int
             f"{source} lists {len(listed):,} architectures, {len(expected & set(listed)):,} of them in {space.title}, "
             f"which has {space.size:,}: another version of the benchmark"
         )
-    for index, name in found.items():
+    for index, name in name_of_index.items():
         if listed[index] != name:
             raise NasError(f"{source} lists {listed[index]} as architecture {index}, its record is of {name}")
 

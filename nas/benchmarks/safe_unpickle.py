@@ -76,10 +76,10 @@ ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 
 def allowed_global(module: str, name: str, source: str) -> Callable[..., Any]:
     """Return the replacement for a global name. Raise NasError for any name that is not listed in ``ALLOWED``."""
-    found = ALLOWED.get((module, name))
-    if found is None:
+    allowed = ALLOWED.get((module, name))
+    if allowed is None:
         raise NasError(f"{source} refers to {module}.{name}, which no benchmark needs. Refused; no code was run.")
-    return found
+    return allowed
 
 
 class SafeUnpickler(pickle.Unpickler):

@@ -1,1 +1,1 @@
-"""Black-box search: strategies that see only the value of a genotype, and evaluators that provide it."""
+"""Black-box search: strategies that receive only the value of a genotype, and evaluators that provide it."""

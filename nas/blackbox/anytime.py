@@ -33,9 +33,9 @@ class AnytimeCurve(NamedTuple):
     """Best genotype of a run as a function of the cost.
 
     Attributes:
-        spent: Cost from which each incumbent is the best.
-        values: Values of the incumbents by name; "value" is that of the search.
-        end: Cost of the whole run.
+        spent: cost from which each incumbent is the best.
+        values: values of the incumbents by name; "value" is that of the search.
+        end: cost of the whole run.
     """
 
     spent: list[float]
@@ -59,9 +59,9 @@ def anytime_curve(
     """Return the curve of a run, over simulated seconds or else queries.
 
     Args:
-        loop: The run.
-        evaluator: Provides the ``reported_accuracies`` of the incumbents.
-        cache: Reported accuracies of genotypes, extended and reused from run to run.
+        loop: the run.
+        evaluator: provides the ``reported_accuracies`` of the incumbents.
+        cache: reported accuracies of genotypes, extended and reused from run to run.
     """
     cache = {} if cache is None else cache
     seconds = list(accumulate(query.seconds for query in loop.history))
@@ -71,8 +71,8 @@ def anytime_curve(
         cache[genotype] = evaluator.reported_accuracies(genotype)
     reported = [cache[query.genotype] for query in best]
     values = {"value": [query.value if math.isfinite(query.value) else math.nan for query in best]}
-    for name in sorted(set.intersection(*(set(found) for found in reported))):
-        values[name] = [found[name] for found in reported]
+    for name in sorted(set.intersection(*(set(accuracies) for accuracies in reported))):
+        values[name] = [accuracies[name] for accuracies in reported]
     return AnytimeCurve(spent, values, seconds[-1] if evaluator.simulated else float(len(loop.history)))
 
 
@@ -90,8 +90,8 @@ def mean_band(values: Values, grid: Values, level: float = 0.95) -> Band:
 
     Args:
         values: [runs, points]. The deviation and band of a single run are NaN.
-        grid: Costs [points].
-        level: Coverage of the interval.
+        grid: costs [points].
+        level: coverage of the interval.
     """
     from scipy import stats  # imported here, because it takes longer than the import of this package
 
@@ -108,14 +108,14 @@ def summarize(curves: Sequence[AnytimeCurve], optimum: Mapping[str, float]) -> d
     The grid starts at the first cost at which every run has made a query.
     """
     grid = np.linspace(max(curve.spent[0] for curve in curves), max(curve.end for curve in curves), POINTS)
-    found: dict[str, Band] = {}
+    bands: dict[str, Band] = {}
     for name in curves[0].values:
         if all(name in curve.values for curve in curves):
             table = values_on_grid(curves, name, grid)
-            found[name] = mean_band(table, grid)
+            bands[name] = mean_band(table, grid)
             if name in optimum:
-                found[f"{name} regret"] = mean_band(optimum[name] - table, grid)
-    return found
+                bands[f"{name} regret"] = mean_band(optimum[name] - table, grid)
+    return bands
 
 
 def save_curves(bands: Mapping[str, Band], directory: Path, evaluator: Evaluator) -> tuple[Path, Path]:

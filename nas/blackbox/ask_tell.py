@@ -39,21 +39,21 @@ class QueryOrder(NamedTuple):
     """Place of a query among the queries of a run that evaluates several at the same time.
 
     Attributes:
-        position: ``Asked.position``.
-        asked: Number of calls of ``Strategy.ask`` before the strategy received this value.
+        position: ``Proposal.position``.
+        asked: number of calls of ``Strategy.ask`` before the strategy received this value.
     """
 
     position: int
     asked: int
 
 
-class Asked(NamedTuple):
+class Proposal(NamedTuple):
     """Genotype proposed by the strategy.
 
     Attributes:
-        position: Number of the call of ``Strategy.ask``, cached answers included.
-        genotype: The genotype.
-        fidelity: Training length in epochs, None if there is a single fidelity.
+        position: number of the call of ``Strategy.ask``, cached answers included.
+        genotype: the genotype.
+        fidelity: training length in epochs, None if there is a single fidelity.
         rung: ``Strategy.rung`` of the genotype.
         details: ``Strategy.details`` of the genotype.
     """
@@ -69,13 +69,13 @@ class Query(NamedTuple):
     """Evaluated genotype with its value and cost.
 
     Attributes:
-        genotype: The genotype.
-        value: Value from the evaluator.
-        seconds: Cost of the evaluation.
-        fidelity: Training length in epochs, None if there is a single fidelity.
-        order: Place among queries that are evaluated at the same time, None for the only one.
-        error: Description of the failure of the evaluation, None for a success.
-        tie: Number that orders genotypes of equal values; higher is better.
+        genotype: the genotype.
+        value: value from the evaluator.
+        seconds: cost of the evaluation.
+        fidelity: training length in epochs, None if there is a single fidelity.
+        order: place among queries that are evaluated at the same time, None for the only one.
+        error: description of the failure of the evaluation, None for a success.
+        tie: number that orders genotypes of equal values; higher is better.
     """
 
     genotype: Genotype
@@ -98,30 +98,30 @@ class AskTellLoop:
     Several genotypes may be evaluated at the same time: ``ask`` returns them, and ``tell`` takes their results in any
     order. ``step`` does both for one genotype.
 
-    A repeated genotype is evaluated and paid for again unless ``cached``. A cached search tells the first value again
+    A repeated genotype is evaluated and paid for again unless ``cached``. A cached search returns the first value again
     at no cost; 1,000 consecutive cached answers end it ("repeats") if no genotype is pending. A genotype that the space
-    does not admit is told the value -inf at no cost, and counts as a cached answer.
+    does not admit gets the value -inf at no cost, and counts as a cached answer.
 
     With several fidelities, each rung of the strategy is evaluated at its own fidelity. Each training length is paid
     for separately, and only results at the longest length so far can be the best.
 
     Args:
-        strategy: Proposes genotypes.
-        budget: Limit of the run.
-        rng: Generator of the strategy.
-        cached: Whether repeated genotypes are answered from the history.
-        fidelities: Increasing training lengths in epochs, one per rung; None for a single fidelity.
+        strategy: proposes genotypes.
+        budget: limit of the run.
+        rng: generator of the strategy.
+        cached: whether repeated genotypes are answered from the history.
+        fidelities: increasing training lengths in epochs, one per rung; None for a single fidelity.
 
     Attributes:
-        history: Paid queries in the order of their results.
-        pending: Genotypes without a result, by position.
-        asked: Number of calls of ``Strategy.ask`` that have returned a genotype.
-        incumbents: Numbers of the queries that were better than all queries before them; the first query is one.
-        spent: Sum of the seconds.
-        ended: Reason of the end ("queries", "seconds", "repeats"), None before it.
+        history: paid queries in the order of their results.
+        pending: genotypes without a result, by position.
+        asked: number of calls of ``Strategy.ask`` that have returned a genotype.
+        incumbents: numbers of the queries that were better than all queries before them; the first query is one.
+        spent: sum of the seconds.
+        ended: reason of the end ("queries", "seconds", "repeats"), None before it.
 
     Raises:
-        NasError: If the number of fidelities differs from the strategy's number of rungs.
+        NasError: if the number of fidelities differs from the strategy's number of rungs.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class AskTellLoop:
         self.budget = budget
         self.cached = cached
         self.history: list[Query] = []
-        self.pending: dict[int, Asked] = {}
+        self.pending: dict[int, Proposal] = {}
         self.asked = 0
         self.incumbents: list[int] = []
         self.spent = 0.0
@@ -161,13 +161,13 @@ class AskTellLoop:
 
     def step(self, evaluate: Callable[..., QueryResult]) -> bool:
         """Evaluate one genotype. Return False if the budget does not allow it or the run has ended."""
-        asked = self.ask()
-        if asked is None:
+        proposal = self.ask()
+        if proposal is None:
             return False
-        genotype, fidelity = asked.genotype, asked.fidelity
-        return self.tell(asked.position, evaluate(genotype) if fidelity is None else evaluate(genotype, fidelity))
+        genotype, fidelity = proposal.genotype, proposal.fidelity
+        return self.tell(proposal.position, evaluate(genotype) if fidelity is None else evaluate(genotype, fidelity))
 
-    def ask(self) -> Asked | None:
+    def ask(self) -> Proposal | None:
         """Return the next genotype to evaluate.
 
         None if the run has ended, if the pending genotypes use the budget up, or if the strategy waits for a result.
@@ -181,9 +181,9 @@ class AskTellLoop:
         """Take the result of a pending genotype.
 
         Args:
-            position: ``Asked.position``.
-            result: Value and cost; the value of a failed evaluation is NaN.
-            error: Description of the failure, None for a success.
+            position: ``Proposal.position``.
+            result: value and cost; the value of a failed evaluation is NaN.
+            error: description of the failure, None for a success.
 
         Returns:
             False if the result exceeds the seconds of the budget. It is discarded, and the run ends.
@@ -197,21 +197,21 @@ class AskTellLoop:
                     "set method.budget.queries."
                 )
             return False
-        asked = self.pending.pop(position)
+        proposal = self.pending.pop(position)
         alone = not self.pending and position == self.asked - 1
         order = None if alone else QueryOrder(position, self.asked)
-        self._tell(asked, Query(asked.genotype, *result, asked.fidelity, order, error, tie_of(result)))
+        self._tell(proposal, Query(proposal.genotype, *result, proposal.fidelity, order, error, tie_of(result)))
         return True
 
     def replay(self, history: Sequence[Query], asked: int | None = None) -> None:
         """Restore a run from its history: ask and tell the strategy in the same order, without evaluations.
 
         Args:
-            history: Queries of the run; their fidelities are not read.
-            asked: Number of calls of ``Strategy.ask``, also those without a result; None: no others.
+            history: queries of the run; their fidelities are not read.
+            asked: number of calls of ``Strategy.ask``, also those without a result; None: no others.
 
         Raises:
-            NasError: If the strategy asks for other genotypes, because it has other options or another seed.
+            NasError: if the strategy proposes other genotypes, because it has other options or another seed.
         """
         for query in history:
             if query.order is not None:
@@ -222,8 +222,8 @@ class AskTellLoop:
             pending = self.pending.pop(position, None)
             if pending is None or pending.genotype != query.genotype:
                 raise NasError(
-                    f"ckpt_path: query {len(self.history)} of the checkpoint differs from what the strategy asks for. "
-                    "Resume with the options and the seed of the interrupted search."
+                    f"ckpt_path: query {len(self.history)} of the checkpoint differs from the proposal of the strategy."
+                    " Resume with the options and the seed of the interrupted search."
                 )
             self._tell(pending, query._replace(fidelity=pending.fidelity))
         self._ask_until(self.asked if asked is None else asked)
@@ -236,36 +236,36 @@ class AskTellLoop:
 
     @property
     def _fidelity(self) -> int | None:
-        """Fidelity of the last genotype that was asked for."""
+        """Fidelity of the last proposal."""
         return self.fidelities[self.strategy.rung] if self.fidelities else None
 
-    def _ask(self) -> Asked | None:
+    def _ask(self) -> Proposal | None:
         """Return the next genotype to evaluate, None after many cached answers or if the strategy waits."""
         for _ in range(MAX_CACHED_ANSWERS):
-            asked = self._ask_strategy()
-            if asked is None or asked.position in self.pending:
-                return asked
-        if not self.pending:  # otherwise their results may change what the strategy asks for
+            proposal = self._ask_strategy()
+            if proposal is None or proposal.position in self.pending:
+                return proposal
+        if not self.pending:  # otherwise their results may change the next proposal
             self.ended = "repeats"
         return None
 
-    def _ask_strategy(self) -> Asked | None:
+    def _ask_strategy(self) -> Proposal | None:
         """Call the strategy once, and add the genotype to the pending ones or tell its cached value."""
         strategy, genotype = self.strategy, self.strategy.ask(self._rng)
         if genotype is None:
             return None
-        asked = Asked(self.asked, genotype, self._fidelity, strategy.rung, strategy.details)
+        proposal = Proposal(self.asked, genotype, self._fidelity, strategy.rung, strategy.details)
         self.asked += 1
-        known = self._cache.get((genotype, asked.fidelity)) if self.cached else None
+        cached = self._cache.get((genotype, proposal.fidelity)) if self.cached else None
         if not strategy.space.admits(genotype):
-            known = (-math.inf, 0.0)
-        if known is None:
-            self.pending[asked.position] = asked
+            cached = (-math.inf, 0.0)
+        if cached is None:
+            self.pending[proposal.position] = proposal
         else:
-            strategy.tell_result(genotype, *known)
-        return asked
+            strategy.tell_result(genotype, *cached)
+        return proposal
 
-    def _tell(self, asked: Asked, query: Query) -> None:
+    def _tell(self, proposal: Proposal, query: Query) -> None:
         value = query.value if math.isfinite(query.value) else -math.inf
         if not self.history or query.rank > self.history[self.incumbents[-1]].rank:
             self.incumbents.append(len(self.history))
@@ -273,7 +273,7 @@ class AskTellLoop:
         self.spent += query.seconds
         if self.cached and query.error is None:
             self._cache.setdefault((query.genotype, query.fidelity), (value, query.tie))
-        self.strategy.rung, self.strategy.details = asked.rung, asked.details
+        self.strategy.rung, self.strategy.details = proposal.rung, proposal.details
         self.strategy.tell_result(query.genotype, value, query.tie)
         self._check_queries()
 

@@ -24,7 +24,7 @@ class CategoricalEncoding:
     ``Space.sample``. Like there, genotypes with two ops on one edge (``Cell.repeats``) are not included.
 
     Attributes:
-        decisions: All decisions, in a fixed order.
+        decisions: all decisions, in a fixed order.
     """
 
     def __init__(self, space: Space) -> None:
@@ -48,7 +48,7 @@ class CategoricalEncoding:
         """Return the genotype of the given choices.
 
         Args:
-            choose: Maps the index of a decision to an option. It is called only for decisions that take part.
+            choose: maps the index of a decision to an option. It is called only for decisions that take part.
         """
         cells = {}
         for name, cell in self._space.cells.items():

@@ -39,10 +39,10 @@ class Evaluator(ABC):
     """Base class of evaluators. A value that is not finite ranks last.
 
     Attributes:
-        label: Description of the value, for summaries and plots.
-        simulated: Whether the seconds are stored in a table instead of measured.
-        network_size: Description of the network that is evaluated, empty if the genotype alone determines it.
-        fidelities: Training lengths in epochs among which a query selects; empty for a single fidelity.
+        label: description of the value, for summaries and plots.
+        simulated: whether the seconds are stored in a table instead of measured.
+        network_size: description of the network that is evaluated, empty if the genotype alone determines it.
+        fidelities: training lengths in epochs among which a query selects; empty for a single fidelity.
     """
 
     label: str = "value"
@@ -55,8 +55,8 @@ class Evaluator(ABC):
         """Evaluate a genotype of the space.
 
         Args:
-            genotype: Genotype to evaluate, or its string or index (``resolve_genotype``).
-            fidelity: One of ``fidelities``; None if there are none.
+            genotype: genotype to evaluate, or its string or index (``resolve_genotype``).
+            fidelity: one of ``fidelities``; None if there are none.
         """
 
     def label_at(self, fidelity: int | None) -> str:
@@ -91,7 +91,7 @@ def check_fidelities(fidelities: Sequence[int] | None) -> tuple[int, ...]:
     """Return the fidelities as a tuple; empty for None.
 
     Raises:
-        NasError: If they are not increasing whole numbers of at least 1.
+        NasError: if they are not increasing whole numbers of at least 1.
     """
     given = () if fidelities is None else fidelities
     whole = isinstance(given, Sequence) and all(type(epochs) is int and epochs >= 1 for epochs in given)

@@ -27,7 +27,7 @@ class Features(ABC):
     """Mapping from genotypes of a space to vectors of equal length.
 
     Attributes:
-        size: Number of features.
+        size: number of features.
     """
 
     size: int
@@ -71,11 +71,11 @@ class PathFeatures(Features):
     lengths that exceed the number are left out.
 
     Args:
-        space: Search space.
-        max_paths: Maximum number of features per cell.
+        space: search space.
+        max_paths: maximum number of features per cell.
 
     Raises:
-        NasError: If no cell has branches, or ``max_paths`` leaves out all paths.
+        NasError: if no cell has branches, or ``max_paths`` leaves out all paths.
     """
 
     def __init__(self, space: Space, max_paths: int = MAX_PATHS) -> None:
@@ -109,7 +109,7 @@ def features_of(space: Space, encoding: Encoding = "auto", max_paths: int = MAX_
     """Return the features of a space; ``auto`` selects paths if the cells have branches, and one-hot ops otherwise.
 
     Raises:
-        NasError: If the encoding is unknown or has no meaning on the space.
+        NasError: if the encoding is unknown or has no meaning on the space.
     """
     if encoding not in ("auto", "paths", "one_hot"):
         raise NasError(f"method.strategy.encoding={encoding}: use auto, paths or one_hot.")
@@ -128,8 +128,8 @@ def paths_of(cell: CellGenotype, longest: int) -> set[Path]:
     ending: dict[int, set[Path]] = {}
     for link in sorted(cell.links, key=lambda link: link.target):
         before = ending.get(link.source, {(link.source, ())})
-        found = {(start, (*ops, link.op)) for start, ops in before if len(ops) < longest}
-        ending.setdefault(link.target, set()).update(found)
+        paths = {(start, (*ops, link.op)) for start, ops in before if len(ops) < longest}
+        ending.setdefault(link.target, set()).update(paths)
     return set().union(*(ending.get(node, set()) for node in cell.output))
 
 
@@ -138,11 +138,11 @@ def _possible_paths(cell: Cell, limit: int) -> tuple[list[Path], int]:
     ops = list(dict.fromkeys(op for edge in range(len(cell.edges)) for op in cell.choices(edge)))
     inputs = sorted({source for source, _ in cell.edges} - set(cell.nodes))
     starts: dict[int, set[tuple[int, int]]] = {0: {(node, node) for node in inputs}}  # (input, last node) by length
-    found: list[Path] = []
+    paths: list[Path] = []
     for length in range(1, len(cell.nodes) + 1):
         starts[length] = {(start, b) for start, last in starts[length - 1] for a, b in cell.edges if a == last}
         reaching = sorted({start for start, last in starts[length] if last in cell.output})
-        if len(found) + len(reaching) * len(ops) ** length > limit:
-            return found, length - 1
-        found += [(start, chosen) for start in reaching for chosen in product(ops, repeat=length)]
-    return found, len(cell.nodes)
+        if len(paths) + len(reaching) * len(ops) ** length > limit:
+            return paths, length - 1
+        paths += [(start, chosen) for start in reaching for chosen in product(ops, repeat=length)]
+    return paths, len(cell.nodes)

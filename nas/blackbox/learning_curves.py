@@ -19,11 +19,11 @@ class CurvePoint(NamedTuple):
     """Agreement of a predictor with the values of held-out genotypes.
 
     Attributes:
-        predictor, encoding: Names.
-        size: Number of samples of the fit.
-        kendall, spearman: Mean rank correlation over the repetitions; NaN if all predictions of each are equal.
-        kendall_std, spearman_std: Standard deviation (n - 1).
-        seconds: Mean CPU seconds of a fit and the predictions.
+        predictor, encoding: names.
+        size: number of samples of the fit.
+        kendall, spearman: mean rank correlation over the repetitions; NaN if all predictions of each are equal.
+        kendall_std, spearman_std: standard deviation (n - 1).
+        seconds: mean CPU seconds of a fit and the predictions.
     """
 
     predictor: str
@@ -50,25 +50,25 @@ def curve_points(
     All predictors and encodings get the same genotypes. Those of a larger size contain those of a smaller one.
 
     Args:
-        predictors: Functions that build the predictors, by name.
-        tables: Features [genotypes, d] by the name of the encoding.
-        values: Finite values [genotypes].
-        sizes: Numbers of samples.
-        repetitions: Independent random genotypes.
-        held_out: Number of genotypes that are predicted.
-        seed: Seed of the first repetition.
+        predictors: functions that build the predictors, by name.
+        tables: features [genotypes, d] by the name of the encoding.
+        values: finite values [genotypes].
+        sizes: numbers of samples.
+        repetitions: independent random genotypes.
+        held_out: number of genotypes that are predicted.
+        seed: seed of the first repetition.
     """
     orders = [np.random.default_rng(seed + number).permutation(len(values)) for number in range(repetitions)]
-    found = []
+    points = []
     for name, build in predictors.items():
         for encoding, table in tables.items():
             for size in sizes:
                 rows = [_correlations(build(), table, values, order, size, held_out) for order in orders]
                 kendall, spearman, seconds = np.array(rows).T
-                found.append(
+                points.append(
                     CurvePoint(name, encoding, size, *_moments(kendall), *_moments(spearman), float(seconds.mean()))
                 )
-    return found
+    return points
 
 
 def _correlations(

@@ -29,12 +29,12 @@ def edge_changes(cell: Cell, genotype: CellGenotype, position: int) -> list[Link
     if cell.inputs is None:
         return []
     taken = {link.source for link in genotype.links if link.target == target}
-    found: list[Link] = []
+    changes: list[Link] = []
     for edge in cell.into(target):
         source, choices = cell.edges[edge][0], cell.choices(edge)
         if source not in taken:
-            found += [Link(other, source, target) for other in ([op] if op in choices else choices)]
-    return found
+            changes += [Link(other, source, target) for other in ([op] if op in choices else choices)]
+    return changes
 
 
 def replace_link(cell: Cell, genotype: CellGenotype, position: int, link: Link) -> CellGenotype:
@@ -61,13 +61,13 @@ def mutate(space: Space, genotype: Genotype, rng: random.Random, by_node: bool =
     A link is sampled uniformly, then the kind of change (op or edge) if both are possible, then the new op or edge.
 
     Args:
-        space: Search space.
-        genotype: Parent.
-        rng: Random generator.
-        by_node: Sample a node first and then one of its links, so that links into early nodes change more often.
+        space: search space.
+        genotype: parent.
+        rng: random generator.
+        by_node: sample a node first and then one of its links, so that links into early nodes change more often.
 
     Raises:
-        NasError: If the space has no other genotype.
+        NasError: if the space has no other genotype.
     """
     for _ in range(MAX_ATTEMPTS):
         other = _mutate_once(space, genotype, rng, by_node)

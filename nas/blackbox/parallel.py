@@ -21,9 +21,9 @@ class EvaluationBuild:
     """Picklable function that builds the evaluation of genotypes in a worker.
 
     Args:
-        evaluator: Builds the evaluator from ``space``, ``data`` and ``device``.
-        space: Search space.
-        data: Images, which are not loaded yet.
+        evaluator: builds the evaluator from ``space``, ``data`` and ``device``.
+        space: search space.
+        data: images, which are not loaded yet.
     """
 
     def __init__(self, evaluator: Callable[..., Evaluator], space: Space, data: DataSet) -> None:
@@ -51,7 +51,7 @@ def step(loop: AskTellLoop, workers: Workers) -> bool:
         False if the run has ended, or if the result exceeds the budget.
 
     Raises:
-        NasError: If the run has ended and all of its evaluations have failed.
+        NasError: if the run has ended and all of its evaluations have failed.
     """
     if loop.ended:
         return False
@@ -68,12 +68,12 @@ def step(loop: AskTellLoop, workers: Workers) -> bool:
 def _fill(loop: AskTellLoop, workers: Workers) -> None:
     """Submit pending genotypes, those of a resumed run included, and ask for further ones."""
     running = set(workers.running)
-    waiting = [asked for position, asked in loop.pending.items() if position not in running]
+    waiting = [proposal for position, proposal in loop.pending.items() if position not in running]
     while workers.idle:
-        asked = waiting.pop(0) if waiting else loop.ask()
-        if asked is None:
+        proposal = waiting.pop(0) if waiting else loop.ask()
+        if proposal is None:
             return
-        workers.submit(asked.genotype, asked.fidelity, asked.position)
+        workers.submit(proposal.genotype, proposal.fidelity, proposal.position)
 
 
 def _result(outcome: Outcome) -> QueryResult:

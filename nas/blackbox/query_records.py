@@ -45,10 +45,10 @@ def encode_line(space: Space, number: int, query: Query, spent: float) -> dict[s
     """Return the line of a query in queries.jsonl.
 
     Args:
-        space: Search space.
-        number: Number of the query in the order of the results.
-        query: The query.
-        spent: Sum of the seconds up to this query.
+        space: search space.
+        number: number of the query in the order of the results.
+        query: the query.
+        spent: sum of the seconds up to this query.
     """
     return {
         "query": number,
@@ -67,7 +67,7 @@ def read_queries(space: Space, path: Path) -> list[Query]:
     """Return the queries in queries.jsonl, from which ``AskTellLoop.replay`` restores the run.
 
     Raises:
-        NasError: If a line is damaged.
+        NasError: if a line is damaged.
     """
     return read_log(path, lambda line: _decode_line(space, decode_object(line)))
 

@@ -23,8 +23,8 @@ class RepetitionBuild:
     """Picklable function that builds the repetitions of a worker.
 
     Args:
-        search: Search to repeat.
-        data: Images, which are not loaded yet.
+        search: search to repeat.
+        data: images, which are not loaded yet.
     """
 
     def __init__(self, search: BlackBoxSearch, data: DataSet) -> None:

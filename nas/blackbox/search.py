@@ -36,7 +36,7 @@ class QueryDataModule(pl.LightningDataModule):
     """Data module without data: one empty batch per query.
 
     Args:
-        queries: Number of queries of the search, divided among the epochs; None if only the seconds are limited.
+        queries: number of queries of the search, divided among the epochs; None if only the seconds are limited.
     """
 
     def __init__(self, queries: int | None) -> None:
@@ -51,7 +51,7 @@ class QueryDataModule(pl.LightningDataModule):
 
 @check_ranges(seed=SEED, repetitions=COUNT, fidelities=COUNT, concurrency=Range(1, MAX_WORKERS, whole=True))
 class BlackBoxSearch(Search):
-    """Search by a strategy that sees only the values of genotypes. Each training step is one query.
+    """Search by a strategy that receives only the values of genotypes. Each training step is one query.
 
     An executor with several workers evaluates several genotypes at the same time. The strategy receives values in the
     order of the results, which the log and the checkpoint contain. A genotype whose evaluation fails twice is a query
@@ -62,23 +62,23 @@ class BlackBoxSearch(Search):
     them.
 
     Args:
-        space: Search space.
-        strategy: Builds the strategy from the space.
-        evaluator: Builds the evaluator from ``space``, ``data`` and ``device``.
-        budget: Limit of the search.
-        seed: Seed of the strategy.
-        cached: Whether a repeated genotype is answered from the history at no cost.
-        repetitions: Number of independent searches; more than one run without the trainer.
-        fidelities: Training lengths of the evaluator in epochs, one per rung of the strategy; None for one fidelity.
-        executor: Place of the evaluations or, with several repetitions, of the repetitions; None for this process.
-        concurrency: Number of genotypes that are evaluated at the same time; None is the number of workers of the
+        space: search space.
+        strategy: builds the strategy from the space.
+        evaluator: builds the evaluator from ``space``, ``data`` and ``device``.
+        budget: limit of the search.
+        seed: seed of the strategy.
+        cached: whether a repeated genotype is answered from the history at no cost.
+        repetitions: number of independent searches; more than one run without the trainer.
+        fidelities: training lengths of the evaluator in epochs, one per rung of the strategy; None for one fidelity.
+        executor: executor of the evaluations or, with several repetitions, of the repetitions; None for this process.
+        concurrency: number of genotypes that are evaluated at the same time; None is the number of workers of the
             executor, or 1 with several repetitions. Without workers, parallel evaluations are simulated on the clock of
             their seconds.
-        callbacks: Callbacks of the method.
-        name: Name of the method.
+        callbacks: callbacks of the method.
+        name: name of the method.
 
     Raises:
-        NasError: If an option is out of range, or the fidelities do not fit the strategy.
+        NasError: if an option is out of range, or the fidelities do not fit the strategy.
     """
 
     resumes_within_epochs = True
@@ -156,12 +156,12 @@ class BlackBoxSearch(Search):
         """Start the workers of a search.
 
         Args:
-            evaluator: Evaluator of this process.
-            data: Images for the evaluators of other processes.
-            device: Kind of device: "cpu" or "cuda".
+            evaluator: evaluator of this process.
+            data: images for the evaluators of other processes.
+            device: kind of device: "cpu" or "cuda".
 
         Raises:
-            NasError: If the executor has fewer workers than ``concurrency``.
+            NasError: if the executor has fewer workers than ``concurrency``.
         """
         available, count = self.executor.workers(device), self.concurrency
         if evaluator.simulated or isinstance(self.executor, Serial) or self.repetitions > 1:
@@ -194,10 +194,10 @@ class BlackBoxSearch(Search):
 
     def diagnostics(self) -> dict[str, float]:
         best = self.loop.best
-        found = {"queries": float(len(self.loop.history)), "spent": self.loop.spent}
+        numbers = {"queries": float(len(self.loop.history)), "spent": self.loop.spent}
         if best is None or not math.isfinite(best.value):
-            return found
-        return {**found, "best": best.value, **({"fidelity": float(best.fidelity)} if best.fidelity else {})}
+            return numbers
+        return {**numbers, "best": best.value, **({"fidelity": float(best.fidelity)} if best.fidelity else {})}
 
     def results(self) -> dict[str, Any]:
         best, loop, evaluator = self.loop.best, self.loop, self.evaluator

@@ -18,12 +18,12 @@ class VirtualWorkers(Workers):
     worker is a serial search.
 
     Args:
-        evaluate: Evaluation of a candidate, which returns a ``QueryResult``.
-        count: Number of workers.
-        simulated: Whether seconds are simulated; a failed evaluation takes no simulated seconds.
+        evaluate: evaluation of a candidate, which returns a ``QueryResult``.
+        count: number of workers.
+        simulated: whether seconds are simulated; a failed evaluation takes no simulated seconds.
 
     Attributes:
-        now: Present time in seconds.
+        now: present time in seconds.
     """
 
     def __init__(self, evaluate: Evaluate, count: int = 1, simulated: bool = True) -> None:
@@ -38,10 +38,10 @@ class VirtualWorkers(Workers):
         return list(self._running)
 
     def submit(self, candidate: Any, fidelity: int | None = None, position: int = 0) -> None:
-        found = attempt(self.evaluate, Task(candidate, fidelity, position))
-        if found.error is not None:
-            found = found._replace(value=QueryResult(math.nan, 0.0 if self.simulated else found.seconds))
-        self._running[position] = (self.now + found.value.seconds, found)
+        outcome = attempt(self.evaluate, Task(candidate, fidelity, position))
+        if outcome.error is not None:
+            outcome = outcome._replace(value=QueryResult(math.nan, 0.0 if self.simulated else outcome.seconds))
+        self._running[position] = (self.now + outcome.value.seconds, outcome)
 
     def next(self) -> Outcome:
         position = min(self._running, key=lambda number: (self._running[number][0], number))
@@ -51,8 +51,8 @@ class VirtualWorkers(Workers):
     def state_dict(self) -> dict[str, Any]:
         """Return the clock and the results that have not arrived, in primitives."""
         rows = [
-            [end, number, found.value.value, found.value.seconds, found.error, tie_of(found.value)]
-            for number, (end, found) in self._running.items()
+            [end, number, outcome.value.value, outcome.value.seconds, outcome.error, tie_of(outcome.value)]
+            for number, (end, outcome) in self._running.items()
         ]
         return {"now": self.now, "running": rows}
 

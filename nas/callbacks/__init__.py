@@ -1,1 +1,1 @@
-"""Lightning callbacks: schedules, selection, recording and guards. They know searches only as ``Search``."""
+"""Lightning callbacks: schedules, selection, recording and guards. They use searches through the class ``Search``."""

@@ -11,7 +11,7 @@ from nas.callbacks.execution_switch import ExecutionSwitch, Mode, batch_size, co
 from nas.nn.compile_cost import estimate_network_compile
 from nas.nn.network_compiler import NetworkCompiler, is_compilable, remove_compiler
 from nas.spaces.recurrent.step_compiler import StepCompiler, recurrent_cells, remove_step_compiler
-from nas.training.base import NetworkTraining
+from nas.training.base import BaseTraining
 from nas.training.network_training import Training
 from nas.utils.errors import NasError
 
@@ -52,24 +52,24 @@ class CompileNetwork(ExecutionSwitch):
             raise NasError("compile=true: this network has no cells to compile. Use compile=auto.")
 
     def applies(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
-        if not isinstance(module, NetworkTraining):
+        if not isinstance(module, BaseTraining):
             return False
         return bool(recurrent_cells(module.network)) or is_compilable(module.network)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if self._selected and has_compiler(trainer, pl_module, self.backend):
-            if isinstance(pl_module, NetworkTraining) and recurrent_cells(pl_module.network):
+            if isinstance(pl_module, BaseTraining) and recurrent_cells(pl_module.network):
                 self._compiler = StepCompiler(self.backend)
             else:
                 self._compiler = NetworkCompiler(batch_size(trainer), self.backend)
 
     def change(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self._compiler is not None and isinstance(module, NetworkTraining):
+        if self._compiler is not None and isinstance(module, BaseTraining):
             self._compiler.install(module.network)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if isinstance(pl_module, NetworkTraining):
+        if isinstance(pl_module, BaseTraining):
             remove_compiler(pl_module.network)
             remove_step_compiler(pl_module.network)
 

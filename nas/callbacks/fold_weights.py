@@ -49,8 +49,8 @@ class FoldWeights(ExecutionSwitch):
 
 
 def _callbacks(trainer: pl.Trainer) -> list[pl.Callback]:
-    found: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return found
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return callbacks
 
 
 def _suits_fusion(graph: FusedCellGraph) -> bool:

@@ -39,7 +39,7 @@ class RunProgressBar(RichProgressBar):
         return [*(columns if _is_wide() else columns[:NARROW_COLUMNS]), _TimeLeftColumn(self.time_left)]
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Return the metrics behind the bar, none in a narrow terminal."""
+        """Return the metrics shown after the bar, none in a narrow terminal."""
         return dict(super().get_metrics(trainer, pl_module)) if _is_wide() else {}
 
     def _get_train_description(self, current_epoch: int) -> str:

@@ -26,15 +26,15 @@ def named_candidates(candidates: Candidates, label: str) -> dict[str, nn.Module]
         NasError: if there are none, one is no module, or a name has other characters than letters, digits, ``_.-``.
     """
     if isinstance(candidates, Mapping):
-        found: dict[str, Any] = {str(name): module for name, module in candidates.items()}
+        modules: dict[str, Any] = {str(name): module for name, module in candidates.items()}
     else:
-        found = {f"{type(module).__name__}_{i}": module for i, module in enumerate(candidates)}
-    if not found:
+        modules = {f"{type(module).__name__}_{i}": module for i, module in enumerate(candidates)}
+    if not modules:
         raise NasError(f"{label} has no candidates. Give at least one module.")
-    for name, module in found.items():
+    for name, module in modules.items():
         if not _NAME.fullmatch(name):
             raise NasError(f"{label} has the candidate {name!r}. Use letters, digits, '_', '.' and '-' in its name.")
         if not isinstance(module, nn.Module):
             kind = module.__name__ if isinstance(module, type) else type(module).__name__
             raise NasError(f"{label} has the candidate '{name}', which is not a module but {kind}. Give an nn.Module.")
-    return found
+    return modules

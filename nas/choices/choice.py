@@ -30,9 +30,9 @@ class Choice(ChoiceModule):
 
     def __init__(self, candidates: Candidates, name: str | None = None) -> None:
         super().__init__(name)
-        found = named_candidates(candidates, f"Choice '{name}'" if name else "Choice")
-        self.options = tuple(found)
-        self.candidates = nn.ModuleList(found.values())  # a list, because a ModuleDict reserves some names
+        modules = named_candidates(candidates, f"Choice '{name}'" if name else "Choice")
+        self.options = tuple(modules)
+        self.candidates = nn.ModuleList(modules.values())  # a list, because a ModuleDict reserves some names
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         row, mixture = self.weights()[0], Mixture(self)

@@ -53,7 +53,7 @@ def option_costs(network: nn.Module, choices: Sequence[ChoiceModule], shape: Seq
     tables: dict[str, list[Tensor]] = {name: [] for name in cells}
     for choice in choices:
         tables[choice.decision].append(choice.costs(lambda module: _subtotal(module, executed)))
-    return {name: torch.stack(found, dim=1) for name, found in tables.items()}
+    return {name: torch.stack(columns, dim=1) for name, columns in tables.items()}
 
 
 def _subtotal(module: nn.Module, executed: Mapping[nn.Module, Tensor]) -> Tensor:

@@ -56,10 +56,10 @@ class InputChoice(ChoiceModule):
             raise NasError(f"{label} has {sets} sets of {keep} of {inputs} inputs, at most {MAX_SUBSETS}. Use fewer.")
         self.inputs, self.keep = inputs, keep
         self.subsets = list(combinations(range(inputs), inputs if keep is None else keep))
-        found = [named_candidates(given, label) for given in candidates or ()]
-        self.options = tuple(dict.fromkeys(option for given in found for option in given))
-        self.columns = [[self.options.index(option) for option in given] for given in found]
-        self.candidates = nn.ModuleList(nn.ModuleList(given.values()) for given in found)
+        modules = [named_candidates(given, label) for given in candidates or ()]
+        self.options = tuple(dict.fromkeys(option for given in modules for option in given))
+        self.columns = [[self.options.index(option) for option in given] for given in modules]
+        self.candidates = nn.ModuleList(nn.ModuleList(given.values()) for given in modules)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         if len(inputs) != self.inputs:

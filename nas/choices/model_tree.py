@@ -16,7 +16,7 @@ from nas.utils.errors import NasError
 RESERVED = frozenset(
     {
         *(*dir(nn.ParameterDict()), *dir(Masks({}))),
-        *("kind", "estimator", "log", "strength", "average", "min_macs"),  # of ResourcePenalty
+        *("kind", "estimator", "log", "strength", "average", "min_macs"),  # buffers and attributes of ResourcePenalty
     }
 )
 """Names that modules of a search, which hold a tensor for each decision, use themselves."""
@@ -34,7 +34,7 @@ def find_choices(model: nn.Module, owner: str) -> list[ChoiceModule]:
     Raises:
         NasError: if modules or nested choices form a cycle, a name is reserved, or choices of one name differ.
     """
-    found: dict[str, ChoiceModule] = {}
+    choices: dict[str, ChoiceModule] = {}
     nested: dict[str, set[str]] = {}
     finished: set[int] = set()
 
@@ -45,7 +45,7 @@ def find_choices(model: nn.Module, owner: str) -> list[ChoiceModule]:
             if id(module) not in finished:
                 module.owner = owner
                 module.decision = module.name or path.replace(".", "_") or type(module).__name__.lower()
-                found[path] = module
+                choices[path] = module
             nested.setdefault(module.decision, set())
             if outer is not None:
                 nested[outer].add(module.decision)
@@ -59,11 +59,11 @@ def find_choices(model: nn.Module, owner: str) -> list[ChoiceModule]:
     visit(model, "", (), None)
     _refuse_cycles(nested, owner)
     first: dict[str, str] = {}
-    for path, module in found.items():
+    for path, module in choices.items():
         _check_name(module)
         before = first.setdefault(module.decision, path)
-        _check_equal(module, path, found[before], before)
-    return list(found.values())
+        _check_equal(module, path, choices[before], before)
+    return list(choices.values())
 
 
 def _check_name(choice: ChoiceModule) -> None:

@@ -30,12 +30,12 @@ class ModelNetwork(Network):
         self.owner = owner
 
     def outputs(self, x: Any, arch: Architecture | None = None) -> Output:
-        found = self.model(x)
-        if isinstance(found, Output):
-            return found
-        if not isinstance(found, Tensor):
-            raise NasError(f"{self.owner}: forward returns {type(found).__name__}. Return logits [B, classes].")
-        return Output(found, found)
+        output = self.model(x)
+        if isinstance(output, Output):
+            return output
+        if not isinstance(output, Tensor):
+            raise NasError(f"{self.owner}: forward returns {type(output).__name__}. Return logits [B, classes].")
+        return Output(output, output)
 
     def use_batch_statistics(self) -> None:
         self.train()

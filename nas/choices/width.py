@@ -23,10 +23,10 @@ class Width(ChoiceModule):
 
     Args:
         layer: convolution or linear layer with max(widths) outputs, or an ``nn.Sequential`` that ends in one with batch
-            norm, activations and pooling behind it.
+            norm, activations and pooling after it.
         widths: the candidates in ascending order.
         into: layer that reads the channels, which is narrowed as well. None: the network of a genotype fills up its
-            output with zeros, so that all layers behind it remain as they are.
+            output with zeros, so that all layers after it remain as they are.
         name: name of the decision (``ChoiceModule``).
 
     Raises:
@@ -73,7 +73,7 @@ class Width(ChoiceModule):
         return ((total - scaled)[:, None] + scaled[:, None] * shares)[:, None]
 
     def _plans(self, label: str) -> list[Plan]:
-        """Return the plans of the layer and of the one behind it. Raises NasError if there are none."""
+        """Return the plans of the layer and of the next one. Raises NasError if there are none."""
         try:
             plans = [plan_outputs(self.layer)] + ([] if self.into is None else [plan_inputs(self.into)])
         except NasError as error:

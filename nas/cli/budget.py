@@ -47,12 +47,12 @@ def _hardware_limits(cfg: DictConfig, space: Space) -> list[Limit]:
     options = cfg.budget.get("hw_nas_bench")
     if options is None:
         return []
-    found = {f"{PREFIX}{key}": value for key, value in options.items() if key != "dataset" and value is not None}
-    if not found:
+    limits = {f"{PREFIX}{key}": value for key, value in options.items() if key != "dataset" and value is not None}
+    if not limits:
         return []
     source = HardwareSource(cfg.paths.benchmark, options.dataset)
-    costs = source.costs(space, found, " ".join(f"budget.{name}={value}" for name, value in found.items()))
-    return [Limit(costs[name], float(value)) for name, value in found.items()]
+    costs = source.costs(space, limits, " ".join(f"budget.{name}={value}" for name, value in limits.items()))
+    return [Limit(costs[name], float(value)) for name, value in limits.items()]
 
 
 def _cost_of_target(name: str, costs: Mapping[str, GenotypeCost], space: Space) -> GenotypeCost:
@@ -74,8 +74,8 @@ def network_of_budget(cfg: DictConfig) -> dict[str, Any]:
 
 def _network(options: DictConfig) -> dict[str, Any]:
     given = options.get("network")
-    found: Any = {} if given is None else OmegaConf.to_container(given, resolve=True)
-    return {str(name): value for name, value in found.items() if value is not None}
+    network: Any = {} if given is None else OmegaConf.to_container(given, resolve=True)
+    return {str(name): value for name, value in network.items() if value is not None}
 
 
 def _costs(options: DictConfig, space: Space) -> Mapping[str, GenotypeCost]:

@@ -106,7 +106,7 @@ def _by_place(error: BaseException) -> str | None:
         return f"hydra.job_logging: {one_line(error)}{cause}. Leave out hydra.job_logging and hydra.job.name."
     frames = traceback.extract_tb(error.__traceback__)
     if any(f.filename.endswith("checkpoint_connector.py") and f.name.startswith("re") for f in frames):
-        # restore..., resume...
+        # functions such as restore_optimizers and resume_start
         text = f"{type(error).__name__}: {one_line(error)[:200]}"
         return (
             f"ckpt_path: the checkpoint is damaged, or of another run ({text}). Set ckpt_path to an older checkpoint."

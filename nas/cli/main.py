@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from nas.cli.checks.arguments import check_choices, check_flags, check_mode
+from nas.cli.checks.arguments import MODES, check_choices, check_flags, check_mode
 from nas.cli.checks.dataset_values import check_dataset_values
 from nas.cli.checks.directory import run_directories
 from nas.cli.checks.executor import check_executor
@@ -25,6 +25,7 @@ from nas.cli.checks.restart import earlier_attempt
 from nas.cli.checks.seeds import check_seeds
 from nas.cli.checks.sweep_jobs import replace_grid
 from nas.cli.checks.values import check_config, check_grid
+from nas.cli.command_list import COMMANDS, describe_commands
 from nas.cli.errors import explain, full_errors, log_error
 from nas.cli.interrupt import (
     INTERRUPTED,
@@ -44,6 +45,7 @@ from nas.cli.overrides.hydra_internals import adapt_help, jobs_remove_keys, know
 from nas.cli.overrides.installed import provide_choices
 from nas.cli.overrides.job_options import defer_to_jobs
 from nas.cli.overrides.parse import add_or_override, key_of, quote, quote_texts, value_of
+from nas.cli.overrides.program_groups import OTHER_GROUPS, SETTINGS
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
 from nas.cli.overrides.working_directory import make_paths_absolute
@@ -151,7 +153,9 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     options = [argument for argument in arguments if argument not in given]
     given = [quote_texts(argument) for argument in given]
     if any((flags.help, flags.hydra_help, flags.shell_completion)):
-        adapt_help({f"python {name}.py": program(name) for name in ("search", "train")})
+        replacements = {f"python {name}.py": program(name) for name in ("search", "train")}
+        replacements["COMMAND_LIST"] = describe_commands(COMMANDS)
+        adapt_help(replacements, hidden_groups=[*OTHER_GROUPS[job], *SETTINGS], shown={"mode": MODES[job]})
     if any((flags.help, flags.hydra_help)):
         return Command(options + given)
     if flags.experimental_rerun:

@@ -67,13 +67,13 @@ def named_parts(given: Any, key: str = KEY) -> list[tuple[str, Any]]:
 
 def _entries(key: str, ops: Any) -> list[tuple[str, Any]]:
     """Return name and builder of each own op in a list or mapping of candidates."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for op in ops if isinstance(ops, ListConfig) else [ops]:
         if isinstance(op, DictConfig):
-            found |= {str(op["_target_"]): op} if "_target_" in op else dict(op)
+            entries |= {str(op["_target_"]): op} if "_target_" in op else dict(op)
         elif "." in str(op):
-            found[str(op)] = op
-    names = {name: part for name, part in found.items() if part is not None}
+            entries[str(op)] = op
+    names = {name: part for name, part in entries.items() if part is not None}
     return [(name.rpartition(".")[2], _build(f"{key}.{name}", part)) for name, part in names.items()]
 
 

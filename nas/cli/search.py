@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import hydra
 from omegaconf import DictConfig
 
+from nas.cli.command_list import COMMANDS
 from nas.cli.main import launch, run_with_error_handling
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.streams import protect_streams
@@ -20,30 +21,15 @@ def _hydra_main(cfg: DictConfig) -> float | None:
     return run_with_error_handling(cfg)
 
 
-COMMANDS = {
-    "data": "nas.cli.data_command.command",
-    "dashboard": "nas.cli.dashboard_command.command",
-    "plot": "nas.cli.plot_command.command",
-    "accuracy-range": "nas.cli.accuracy_range_command.command",
-    "leaderboard": "nas.cli.leaderboard_command.command",
-    "report": "nas.cli.report_command.command",
-    "count": "nas.cli.count_command.command",
-    "latency": "nas.cli.latency_command.command",
-    "merge": "nas.cli.merge_command.command",
-    "predictors": "nas.cli.predictors_command.command",
-}
-"""Module of each command that is not a search; its ``main`` takes the arguments and returns the exit code."""
-
-
 @one_line_errors
 def _run_command(arguments: Sequence[str] | None = None) -> int:
     """Import and run the command that the first argument of the process names."""
-    code: int = importlib.import_module(COMMANDS[sys.argv[1]]).main(arguments)
+    code: int = importlib.import_module(COMMANDS[sys.argv[1]].module).main(arguments)
     return code
 
 
 def main() -> None:
-    """Run search.py, or one of ``COMMANDS``, with the arguments of the process."""
+    """Run a search, or the command that the first argument names, with the arguments of the process."""
     protect_streams()
     if sys.argv[1:] and sys.argv[1] in COMMANDS:
         raise SystemExit(_run_command(sys.argv[2:]))

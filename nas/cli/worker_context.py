@@ -17,7 +17,7 @@ class WorkerContext:
     """Picklable function that restores Hydra's configuration, which an evaluator may read, in a worker.
 
     Args:
-        cfg: Configuration with Hydra's part.
+        cfg: configuration with Hydra's part.
     """
 
     def __init__(self, cfg: DictConfig) -> None:

@@ -155,7 +155,7 @@ class HuggingFace(ImageData):
 
     def _fit(self, image: Image.Image) -> Image.Image:
         """Convert an image to the channels of the data set, and scale and crop it to ``load_size``."""
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:  # on white, as viewers show it
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:  # white background, as in image viewers
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
         if image.mode.startswith("I;16"):
             image = Image.fromarray(np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8))
@@ -183,14 +183,14 @@ def _load(path: str, config: str | None, **options: Any) -> Mapping[str, Any]:
     given = {key: value for key, value in options.items() if value is not None}
     try:
         if any((local / name).is_file() for name in ("dataset_dict.json", "state.json")):
-            found = datasets.load_from_disk(str(local))
+            loaded = datasets.load_from_disk(str(local))
         else:
             with _without_retries():
-                found = datasets.load_dataset(str(local) if local.is_dir() else path, config, **given)
+                loaded = datasets.load_dataset(str(local) if local.is_dir() else path, config, **given)
     except Exception as error:  # datasets raises exceptions of its own, of the Hub and of pyarrow
         text = one_line(error)[:300] or type(error).__name__
         raise NasError(f"dataset.path={path}: cannot be loaded ({text}).") from error
-    return found if isinstance(found, Mapping) else {"train": found}
+    return loaded if isinstance(loaded, Mapping) else {"train": loaded}
 
 
 @contextmanager
@@ -227,7 +227,7 @@ def _choose_columns(features: Mapping[str, Any], image: str | None, label: str |
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
     labels = [name for name, kind in kinds.items() if kind == "ClassLabel"]
     labels = labels or [name for name in ("label", "labels") if name in kinds]
-    found = []
+    columns = []
     for key, given, fitting in (
         ("image_column", image, [name for name, kind in kinds.items() if kind == "Image"]),
         ("label_column", label, labels),
@@ -239,8 +239,8 @@ def _choose_columns(features: Mapping[str, Any], image: str | None, label: str |
             raise NasError(
                 f"dataset.{key}=null: columns that fit are {which}, of {', '.join(kinds)}. Set dataset.{key}=NAME."
             )
-        found.append(fitting[0] if given is None else given)
-    return found[0], found[1]
+        columns.append(fitting[0] if given is None else given)
+    return columns[0], columns[1]
 
 
 def _class_names(part: Any, column: str) -> tuple[str, ...]:

@@ -25,5 +25,5 @@ def log_images(data: FoundImages, notes: Sequence[str] = ()) -> None:
     if data.trainer is None or data.trainer.global_rank == 0:
         shape = " x ".join(map(str, data.shape))
         parts = ", ".join(f"{size:,} {part}" for part, size in data.sizes().items())
-        found = f"{data.name}: {data.classes} classes, images of {shape} ({parts})"
-        log.info("images         %s", "; ".join([found, *filter(None, notes)]))
+        text = f"{data.name}: {data.classes} classes, images of {shape} ({parts})"
+        log.info("images         %s", "; ".join([text, *filter(None, notes)]))

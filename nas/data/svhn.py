@@ -116,8 +116,8 @@ def _decode(content: bytes, path: Path) -> tuple[Tensor, Tensor]:
     from scipy.io import loadmat
 
     try:
-        found: dict[str, Any] = loadmat(io.BytesIO(content), variable_names=["X", "y"])
-        images, labels = found["X"], found["y"].reshape(-1).astype(np.int64) % 10  # the digit 0 has the label 10
+        arrays: dict[str, Any] = loadmat(io.BytesIO(content), variable_names=["X", "y"])
+        images, labels = arrays["X"], arrays["y"].reshape(-1).astype(np.int64) % 10  # the digit 0 has the label 10
         if images.dtype != np.uint8 or images.shape != (32, 32, 3, len(labels)):
             raise ValueError(f"pixels are {images.dtype} of shape {images.shape}")
     except Exception as error:  # scipy raises many kinds for a file of another format

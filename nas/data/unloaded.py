@@ -13,9 +13,9 @@ D = TypeVar("D", bound=DataSet)
 
 def unloaded(data: D) -> D:
     """Return a copy without the images or the text in memory, to be sent to another process, which loads them again."""
-    found = copy.copy(data)
-    if isinstance(found, TextData):
-        found._corpus = None
+    clone = copy.copy(data)
+    if isinstance(clone, TextData):
+        clone._corpus = None
     else:
-        found._splits = None
-    return found
+        clone._splits = None
+    return clone

@@ -34,7 +34,7 @@ def child_weights(state: Mapping[str, Tensor], genotype: Genotype) -> dict[str, 
         return None
     ops = chain_ops(genotype)
     kept = [layer for layer, op in enumerate(ops) if op != SKIP]
-    found: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     for name, value in supernet.items():
         match = _CANDIDATE.fullmatch(name)
         if match is not None:
@@ -43,8 +43,8 @@ def child_weights(state: Mapping[str, Tensor], genotype: Genotype) -> dict[str, 
                 continue
             body, first = BODIES[match[1]]
             name = f"{body}.{first + kept.index(layer)}.{match[4]}"
-        found[name] = _fresh(name, value)
-    return found
+        weights[name] = _fresh(name, value)
+    return weights
 
 
 def _fresh(name: str, value: Tensor) -> Tensor:

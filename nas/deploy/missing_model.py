@@ -9,7 +9,7 @@ from nas.spaces.genotype_file import GENOTYPE_FILE
 from nas.utils.program import program
 
 CHECKPOINT = Path("checkpoints", "last.ckpt")
-HISTORY = "history.jsonl"  # of a search, a line per epoch
+HISTORY = "history.jsonl"  # file of a search, with one line per epoch
 
 
 def explain_missing_model(directory: Path) -> str:

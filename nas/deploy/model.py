@@ -80,7 +80,7 @@ class Model:
         shapes = {name: value.to("meta") for name, value in state.items()}
         try:  # before any memory is allocated
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of counters that a file does not have
+                warnings.simplefilter("ignore")  # warnings about batch counters that a file does not have
                 build_without_memory(space, self.genotype, options).load_state_dict(shapes)
         except RuntimeError as error:
             raise NasError(

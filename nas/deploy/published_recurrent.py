@@ -18,16 +18,16 @@ def convert_recurrent(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if not any(_CELL.fullmatch(name) for name in state):
         return state
-    found: dict[str, Any] = {}
+    converted: dict[str, Any] = {}
     for name, tensor in state.items():
         match = _CELL.fullmatch(name)
         part = "" if match is None else match[1]
         if part == "_W0":
-            found["cell.input.weight"], found["cell.hidden.weight"] = tensor.T.chunk(2, dim=1)
+            converted["cell.input.weight"], converted["cell.hidden.weight"] = tensor.T.chunk(2, dim=1)
         elif node := _NODE.fullmatch(part):
-            found[f"cell.nodes.{node[1]}.weight"] = tensor.T
+            converted[f"cell.nodes.{node[1]}.weight"] = tensor.T
         elif part.startswith("bn."):
-            found[f"cell.norm.{part.removeprefix('bn.')}"] = tensor
+            converted[f"cell.norm.{part.removeprefix('bn.')}"] = tensor
         else:
-            found[re.sub(r"^(?:module\.)?encoder\.", "embedding.", name)] = tensor
-    return found
+            converted[re.sub(r"^(?:module\.)?encoder\.", "embedding.", name)] = tensor
+    return converted

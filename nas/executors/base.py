@@ -23,9 +23,9 @@ class Task(NamedTuple):
     """Evaluation of one candidate.
 
     Attributes:
-        candidate: Object to evaluate.
-        fidelity: Training length in epochs, None for a single fidelity.
-        position: Number of the task, unique among the tasks of the workers.
+        candidate: object to evaluate.
+        fidelity: training length in epochs, None for a single fidelity.
+        position: number of the task, unique among the tasks of the workers.
     """
 
     candidate: Any
@@ -37,10 +37,10 @@ class Outcome(NamedTuple):
     """Result of a task.
 
     Attributes:
-        position: Number of the task.
-        value: Result of the evaluation, None after a failure.
-        error: Description of the failure, None after a success.
-        seconds: Measured time from the start of the first attempt to the end of the last one.
+        position: number of the task.
+        value: result of the evaluation, None after a failure.
+        error: description of the failure, None after a success.
+        seconds: measured time from the start of the first attempt to the end of the last one.
     """
 
     position: int
@@ -60,7 +60,7 @@ class Workers(ABC):
     NasError and errors while a worker builds its evaluation are raised by ``submit`` or ``next``.
 
     Attributes:
-        count: Number of candidates that are evaluated at the same time.
+        count: number of candidates that are evaluated at the same time.
     """
 
     count: int = 1
@@ -96,10 +96,10 @@ class Workers(ABC):
 
 
 class Executor(ABC):
-    """Place of evaluations. It starts nothing before ``start``.
+    """Executor of evaluations, which starts nothing before ``start``.
 
     Attributes:
-        prepare: Function that each worker calls first, for example to restore a configuration; None for no function.
+        prepare: function that each worker calls first, for example to restore a configuration; None for no function.
     """
 
     prepare: Callable[[], None] | None = None
@@ -113,11 +113,11 @@ class Executor(ABC):
         """Start the workers.
 
         Args:
-            build: Builds the evaluation of a worker.
-            device: Kind of device: "cpu" or "cuda".
+            build: builds the evaluation of a worker.
+            device: kind of device: "cpu" or "cuda".
 
         Raises:
-            NasError: If an option or a package is missing, or ``build`` cannot be sent to another process.
+            NasError: if an option or a package is missing, or ``build`` cannot be sent to another process.
         """
 
 

@@ -1,4 +1,4 @@
-"""Workers behind futures: outcomes in the order of completion, and a second attempt after a failure."""
+"""Workers whose evaluations are futures: outcomes in the order of completion, and a second attempt after a failure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class _Started(NamedTuple):
     """Task of a worker.
 
     Attributes:
-        task: The task.
-        began: Start of the first attempt.
-        attempt: Number of this attempt.
-        alone: Whether no other task runs at the same time.
+        task: the task.
+        began: start of the first attempt.
+        attempt: number of this attempt.
+        alone: whether no other task runs at the same time.
     """
 
     task: Task
@@ -33,10 +33,10 @@ class FutureWorkers(Workers):
     """Base class of workers outside of this process.
 
     Args:
-        count: Number of candidates that are evaluated at the same time.
+        count: number of candidates that are evaluated at the same time.
 
     Attributes:
-        isolated: Whether a worker that dies loses its own task alone. Otherwise all running tasks are lost with it, and
+        isolated: whether a worker that dies loses its own task alone. Otherwise all running tasks are lost with it, and
             they are repeated one after another, so that the second attempt of each fails by its own fault.
     """
 

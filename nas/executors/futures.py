@@ -28,8 +28,8 @@ class Futures(Executor):
     threads the evaluations run one after another. The end of a run waits for the running evaluations.
 
     Args:
-        pool: Builds the pool.
-        workers: Number of candidates that are evaluated at the same time.
+        pool: builds the pool.
+        workers: number of candidates that are evaluated at the same time.
         threads: CPU threads of an evaluation; None keeps the number of the run.
     """
 
@@ -55,9 +55,9 @@ class PoolWorkers(FutureWorkers):
     """Candidates in flight in a pool.
 
     Args:
-        build_pool: Builds the pool.
-        count: Number of candidates that are evaluated at the same time.
-        payload: Content of the workers. It is sent with each task and built once per process.
+        build_pool: builds the pool.
+        count: number of candidates that are evaluated at the same time.
+        payload: content of the workers. It is sent with each task and built once per process.
     """
 
     isolated = False

@@ -32,7 +32,7 @@ class Processes(Executor):
     modulo their number.
 
     Args:
-        workers: Number of processes; None is one per GPU, or one per core on CPUs.
+        workers: number of processes; None is one per GPU, or one per core on CPUs.
         threads: CPU threads of a worker; None divides the cores among the workers.
     """
 
@@ -56,7 +56,7 @@ class ProcessWorkers(FutureWorkers):
     """One process per payload, started at its first task.
 
     Args:
-        payloads: Contents of the workers.
+        payloads: contents of the workers.
     """
 
     def __init__(self, payloads: Sequence[Payload]) -> None:
@@ -91,7 +91,7 @@ class _Process:
     """Pool of one process, and the pipe whose end the process waits for.
 
     Args:
-        payload: Content of the worker.
+        payload: content of the worker.
     """
 
     def __init__(self, payload: Payload) -> None:

@@ -23,14 +23,14 @@ class RayCluster(Executor):
     """Ray actors, one per worker. An actor that dies, with its node or alone, is started again elsewhere.
 
     Args:
-        workers: Number of actors; None is one per GPU, or one per core on CPUs, of this machine.
-        address: Cluster, such as "auto" or "ray://HOST:10001"; None starts Ray on this machine for the run.
-        cpus: Cores that Ray reserves for an actor.
-        gpus: GPUs that Ray reserves for an actor, which sees no others; None is 1 on GPUs.
+        workers: number of actors; None is one per GPU, or one per core on CPUs, of this machine.
+        address: cluster, such as "auto" or "ray://HOST:10001"; None starts Ray on this machine for the run.
+        cpus: cores that Ray reserves for an actor.
+        gpus: GPUs that Ray reserves for an actor, to which no others are visible; None is 1 on GPUs.
         threads: CPU threads of an actor; None is ``cpus``, at least 1.
 
     Raises:
-        NasError: From ``start``, if Ray is not installed or the cluster cannot be reached.
+        NasError: from ``start``, if Ray is not installed or the cluster cannot be reached.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class RayWorkers(FutureWorkers):
     """Ray actors that evaluate one candidate each at a time.
 
     Args:
-        ray: The package.
-        count: Number of actors.
-        payload: Content of the actors.
-        options: Resources of an actor.
-        address: Cluster, None for this machine.
+        ray: the package.
+        count: number of actors.
+        payload: content of the actors.
+        options: resources of an actor.
+        address: cluster, None for this machine.
     """
 
     def __init__(self, ray: Any, count: int, payload: Payload, options: dict[str, float], address: str | None) -> None:
@@ -123,7 +123,7 @@ def check_gpus(count: int, gpus: float, available: int) -> None:
     """Raise NasError if Ray would wait for ever for the GPUs of all actors.
 
     Args:
-        count: Number of actors.
+        count: number of actors.
         gpus: GPUs of an actor. Below 1, an actor has a part of one GPU.
         available: GPUs of the cluster.
     """

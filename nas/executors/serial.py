@@ -34,7 +34,7 @@ class SerialWorkers(Workers):
     """The process itself as the only worker.
 
     Args:
-        evaluate: Evaluation of a candidate.
+        evaluate: evaluation of a candidate.
     """
 
     def __init__(self, evaluate: Evaluate) -> None:

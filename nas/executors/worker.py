@@ -17,9 +17,9 @@ class TorchSettings(NamedTuple):
     """Settings of PyTorch on which values depend.
 
     Attributes:
-        threads: Number of CPU threads.
-        matmul_precision: Precision of float32 matrix products.
-        cudnn_tf32: Whether convolutions may use TF32.
+        threads: number of CPU threads.
+        matmul_precision: precision of float32 matrix products.
+        cudnn_tf32: whether convolutions may use TF32.
     """
 
     threads: int
@@ -49,9 +49,9 @@ class Payload(NamedTuple):
     """Content that a worker is built from; it can be sent to another process and hashed.
 
     Attributes:
-        content: Pickled pair of ``Executor.prepare`` and the function that builds the evaluation.
-        device: Device of the worker.
-        settings: Settings of PyTorch, None for those of the worker.
+        content: pickled pair of ``Executor.prepare`` and the function that builds the evaluation.
+        device: device of the worker.
+        settings: settings of PyTorch, None for those of the worker.
     """
 
     content: bytes
@@ -74,8 +74,8 @@ class WorkerEvaluation:
     """Evaluation of candidates in a worker.
 
     Args:
-        payload: Content of the worker.
-        dedicated: Whether the process does nothing else, so that its memory can be tuned for evaluations.
+        payload: content of the worker.
+        dedicated: whether the process does nothing else, so that its memory can be tuned for evaluations.
     """
 
     def __init__(self, payload: Payload, dedicated: bool = False) -> None:
@@ -87,7 +87,7 @@ class WorkerEvaluation:
         """Evaluate a candidate.
 
         Raises:
-            BuildError: If the evaluation cannot be built.
+            BuildError: if the evaluation cannot be built.
         """
         if self._evaluate is None:
             try:

@@ -43,8 +43,8 @@ class Implicit:
         params = list(step.weights.values())
         steps = optimizer_steps(step.optimizer, step.weights)
         rates = [steps[name].lr for name in step.weights]
-        found = step.reduce(grad_or_zeros(step.loss(step.val, step.weights), [*step.alphas, *params]))
-        direct, start = found[: len(step.alphas)], found[len(step.alphas) :]
+        grads = step.reduce(grad_or_zeros(step.loss(step.val, step.weights), [*step.alphas, *params]))
+        direct, start = grads[: len(step.alphas)], grads[len(step.alphas) :]
         train = grad_or_zeros(step.loss(step.train, step.weights), params, create_graph=True)
         term = total = start
         for _ in range(self.order):
@@ -67,5 +67,5 @@ def _vector_product(grads: Sequence[Tensor], inputs: Sequence[Tensor], vector: S
     terms = [(g * v).sum() for g, v in zip(grads, vector, strict=True) if g.requires_grad]
     if not terms:  # the loss is linear in the weights
         return [torch.zeros_like(x) for x in inputs]
-    found = torch.autograd.grad(torch.stack(terms).sum(), list(inputs), retain_graph=True, allow_unused=True)
-    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)]
+    grads_of_inputs = torch.autograd.grad(torch.stack(terms).sum(), list(inputs), retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, grads_of_inputs, strict=True)]

@@ -65,10 +65,10 @@ def divide(distances: Tensor, criterion: Criterion = "cut") -> Division:
     def inside(group: Sequence[int]) -> float:
         return sum(table[a][b] for a, b in combinations(group, 2))
 
-    found = []
+    divisions = []
     for size in sizes:
         for first in combinations(ops, size):
             second = tuple(op for op in ops if op not in first)
-            found.append((inside(first) + inside(second), first, second))
-    within, first, second = min(found, key=lambda division: division[0])
+            divisions.append((inside(first) + inside(second), first, second))
+    within, first, second = min(divisions, key=lambda division: division[0])
     return Division(first, second, inside(ops) - within if criterion == "cut" else -within)

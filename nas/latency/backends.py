@@ -34,7 +34,7 @@ class TorchRunner(Runner):
     """Passes in PyTorch without gradients, on a device and in a precision.
 
     Raises:
-        NasError: If the device is not available.
+        NasError: if the device is not available.
     """
 
     def __init__(self, device: str = "cpu", precision: str = "32") -> None:
@@ -67,10 +67,10 @@ class OnnxRunner(Runner):
 
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: Threads of an op; None is ONNX Runtime's choice.
+        threads: threads of an op; None is ONNX Runtime's choice.
 
     Raises:
-        NasError: If ONNX Runtime does not run on the device, or a package or the execution provider is missing.
+        NasError: if ONNX Runtime does not run on the device, or a package or the execution provider is missing.
     """
 
     def __init__(self, device: str = "cpu", threads: int | None = None) -> None:

@@ -20,12 +20,12 @@ def latency_cost(space: Space, path: str | Path, network: Mapping[str, Any] | No
     """Return the predictor of a table for the networks that will be trained.
 
     Args:
-        space: Search space.
-        path: File of the table.
-        network: Options of these networks; others have their published values.
+        space: search space.
+        path: file of the table.
+        network: options of these networks; others have their published values.
 
     Raises:
-        NasError: If the table is invalid, of another space, or of networks with other options.
+        NasError: if the table is invalid, of another space, or of networks with other options.
     """
     table = load_table(user_path(path), space, OPTION)
     measured, final = _options(space, table.network), _options(space, network or {})
@@ -48,5 +48,5 @@ def _options(space: Space, given: Mapping[str, Any]) -> dict[str, Any]:
         for name, parameter in inspect.signature(space.network).parameters.items()
         if name in space.network_options()
     }
-    found = {**defaults, **{name: value for name, value in given.items() if value is not None}}
-    return {name: list(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
+    options = {**defaults, **{name: value for name, value in given.items() if value is not None}}
+    return {name: list(value) if isinstance(value, list | tuple) else value for name, value in options.items()}

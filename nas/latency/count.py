@@ -20,9 +20,9 @@ class PartCounter:
     links is counted without building its network. Equal pools that leave one node are counted once.
 
     Args:
-        space: Search space.
-        options: Options of ``space.network``.
-        prune: Leave out ops that no path connects with the input and the output, which graph runtimes remove.
+        space: search space.
+        options: options of ``space.network``.
+        prune: leave out ops that no path connects with the input and the output, which graph runtimes remove.
     """
 
     def __init__(self, space: Space, options: Mapping[str, Any], prune: bool = False) -> None:
@@ -35,9 +35,9 @@ class PartCounter:
 
     def __call__(self, genotype: Genotype) -> Counter[PartKey]:
         """Return the number of parts by key."""
-        known = self._of_genotype.get(genotype)
-        if known is not None:
-            return known
+        cached = self._of_genotype.get(genotype)
+        if cached is not None:
+            return cached
         links = [(name, link) for name, cell in genotype.cells.items() for link in cell.links]
         if not all(link in self._of_link for link in links):
             with torch.device("meta"):
@@ -63,13 +63,13 @@ class PartCounter:
             self._of_genotype[genotype] = Counter(part.key for part in parts)
             return
         links = Counter((name, link) for name, cell in genotype.cells.items() for link in cell.links)
-        found: dict[tuple[str, Link], Counter[PartKey]] = {link: Counter() for link in links}
+        counts: dict[tuple[str, Link], Counter[PartKey]] = {link: Counter() for link in links}
         for part in parts:
             assert part.link is not None
-            found[part.link][part.key] += 1
+            counts[part.link][part.key] += 1
             if part.shareable:
                 self._shareable.add(part.link)
-        for link, parts_of_link in found.items():  # a cell with repeats may have a link twice
+        for link, parts_of_link in counts.items():  # a cell with repeats may have a link twice
             self._of_link[link] = Counter({key: count // links[link] for key, count in parts_of_link.items()})
 
 

@@ -21,12 +21,12 @@ def covering_genotypes(space: Space, pairs: bool = False) -> list[Genotype]:
     Genotypes are random samples of a fixed seed, selected by their number of new options.
 
     Args:
-        space: Search space.
-        pairs: Cover all pairs of links instead of single ones.
+        space: search space.
+        pairs: cover all pairs of links instead of single ones.
     """
     rng = random.Random(0)
     covered: set[Hashable] = set()
-    found: list[Genotype] = []
+    genotypes: list[Genotype] = []
     without = 0
     while without < PATIENCE:
         samples = [(genotype, _options(genotype, pairs)) for genotype in (space.sample(rng) for _ in range(CANDIDATES))]
@@ -34,8 +34,8 @@ def covering_genotypes(space: Space, pairs: bool = False) -> list[Genotype]:
         without = 0 if options - covered else without + 1
         if options - covered:
             covered |= options
-            found.append(genotype)
-    return found
+            genotypes.append(genotype)
+    return genotypes
 
 
 def _options(genotype: Genotype, pairs: bool) -> set[Hashable]:

@@ -34,14 +34,14 @@ def measure_table(
     """Measure all parts of the networks of a space, and random networks, with random weights and images.
 
     Args:
-        space: Search space of images.
-        setup: Conditions of the measurement.
-        options: Options of ``space.network``; None is the published size.
-        networks: Number of random networks.
-        seed: Seed of the random networks.
+        space: search space of images.
+        setup: conditions of the measurement.
+        options: options of ``space.network``; None is the published size.
+        networks: number of random networks.
+        seed: seed of the random networks.
 
     Raises:
-        NasError: If the space takes text, or the device or a package is missing.
+        NasError: if the space takes text, or the device or a package is missing.
     """
     if space.inputs != "images":
         raise NasError(
@@ -83,31 +83,31 @@ def build_runner(setup: LatencySetup) -> Runner:
 def sample_genotypes(space: Space, count: int, seed: int) -> list[Genotype]:
     """Return different random genotypes, fewer than ``count`` if the space has fewer."""
     rng = random.Random(seed)
-    found: dict[Genotype, None] = {}
+    genotypes: dict[Genotype, None] = {}
     for _ in range(ATTEMPTS * count):
-        if len(found) < count:
-            found[space.sample(rng)] = None
-    return list(found)
+        if len(genotypes) < count:
+            genotypes[space.sample(rng)] = None
+    return list(genotypes)
 
 
 def part_modules(space: Space, options: Mapping[str, Any], genotypes: Iterable[Genotype]) -> dict[PartKey, nn.Module]:
     """Return a module for each part of the networks of a space, and of some genotypes."""
     first, *others = genotypes
-    found: dict[PartKey, nn.Module] = {}
+    modules: dict[PartKey, nn.Module] = {}
 
     def add(genotype: Genotype) -> list[Part]:
         parts = find_parts(space.network(genotype, **options), genotype, space.shape)
         for part in parts:
-            found.setdefault(part.key, part.module)
+            modules.setdefault(part.key, part.module)
             if part.shareable:
-                found.setdefault(addition(part.key), SummedEdge(nn.Identity()))
+                modules.setdefault(addition(part.key), SummedEdge(nn.Identity()))
         return parts
 
     covering = covering_genotypes(space, pairs=any(part.link is None for part in add(first)))
     log.info("parts          of %d networks", len(covering) + len(others) + 1)
     for genotype in (*covering, *others):
         add(genotype)
-    return {key: detach_memos(module) for key, module in found.items()}
+    return {key: detach_memos(module) for key, module in modules.items()}
 
 
 def _inputs(key: PartKey, module: nn.Module, batch: int) -> list[Tensor]:
@@ -128,8 +128,8 @@ def _measure(
 
 def installed_versions(setup: LatencySetup) -> dict[str, str]:
     """Return the versions of the packages that a latency depends on."""
-    found = {"torch": str(torch.__version__)}
+    versions = {"torch": str(torch.__version__)}
     for name in ("nas-compose", *(("onnx", "onnxruntime") if setup.backend == "onnxruntime" else ())):
         with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            versions[name] = metadata.version(name)
+    return versions

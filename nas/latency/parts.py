@@ -43,10 +43,10 @@ class Part(NamedTuple):
     """Part of a network.
 
     Attributes:
-        key: Op and shapes.
-        module: Module to measure.
-        link: Cell type and link that determine the part; None if it depends on the whole genotype.
-        shareable: Whether edges with this op that leave one node compute it once (``Pool``).
+        key: op and shapes.
+        module: module to measure.
+        link: cell type and link that determine the part; None if it depends on the whole genotype.
+        shareable: whether edges with this op that leave one node compute it once (``Pool``).
     """
 
     key: PartKey
@@ -68,9 +68,9 @@ def find_parts(network: nn.Module, genotype: Genotype, shape: tuple[int, ...]) -
     any other network are its layers.
 
     Args:
-        network: Network of the genotype; it may be on the meta device.
-        genotype: Its genotype.
-        shape: Shape of an input, (C, H, W) of an image.
+        network: network of the genotype; it may be on the meta device.
+        genotype: its genotype.
+        shape: shape of an input, (C, H, W) of an image.
     """
     shapes: dict[nn.Module, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
@@ -86,12 +86,12 @@ def find_parts(network: nn.Module, genotype: Genotype, shape: tuple[int, ...]) -
     finally:
         for hook in hooks:
             hook.remove()
-    found = []
+    parts = []
     for op, module, link in candidates:
         if module in shapes:
             measured = SummedEdge(module) if isinstance(module, MixedEdge) else module
-            found.append(Part(PartKey(op, *shapes[module]), measured, link, _is_pool(module)))
-    return found
+            parts.append(Part(PartKey(op, *shapes[module]), measured, link, _is_pool(module)))
+    return parts
 
 
 def addition(key: PartKey) -> PartKey:

@@ -25,9 +25,9 @@ class PredictionError(NamedTuple):
     """Agreement of predicted with measured latencies of networks that the predictor was not fitted to.
 
     Attributes:
-        networks: Number of networks.
-        mean_ms: Mean absolute error in milliseconds.
-        mean_percent: Mean absolute error in percent of the measured latency.
+        networks: number of networks.
+        mean_ms: mean absolute error in milliseconds.
+        mean_percent: mean absolute error in percent of the measured latency.
         kendall: Kendall's tau-b.
         spearman: Spearman's rank correlation.
     """
@@ -47,12 +47,12 @@ class LatencyPredictor:
     the parts contribute. The correction of a part that the networks hardly determine remains small.
 
     Args:
-        table: Measured latencies.
-        space: Search space of the table.
+        table: measured latencies.
+        space: search space of the table.
         kind: ``sum`` or ``ridge``; None is the predictor of the table.
 
     Raises:
-        NasError: If the table is of another space, shape or number of classes, or has no networks.
+        NasError: if the table is of another space, shape or number of classes, or has no networks.
     """
 
     name = "latency_ms"
@@ -70,14 +70,14 @@ class LatencyPredictor:
 
     def counts(self, genotype: Genotype) -> Counter[PartKey]:
         """Return the number of parts by key. Raises NasError if the table lacks one of them."""
-        found = self.count(genotype)
-        for key in found:
+        counts = self.count(genotype)
+        for key in counts:
             if key not in self.table.ops:
                 raise NasError(
                     f"latency table: it has no {key.op} from {_size(key.inputs)} to {_size(key.outputs)}. Measure a "
                     "table of this space by nas-search latency."
                 )
-        return found
+        return counts
 
     def __call__(self, genotype: Genotype) -> float:
         if genotype not in self._known:
@@ -89,7 +89,7 @@ def held_out_error(table: LatencyTable, space: Space, kind: Kind) -> PredictionE
     """Return the error of a predictor by cross-validation: each network is predicted from those of other folds.
 
     Raises:
-        NasError: If the table does not fit the space, or has fewer networks than ``FOLDS``.
+        NasError: if the table does not fit the space, or has fewer networks than ``FOLDS``.
     """
     return prediction_error(*held_out_predictions(table, space, kind))
 

@@ -26,13 +26,13 @@ class LatencySetup:
 
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1`` or another device of PyTorch.
-        backend: Runtime.
-        batch: Images per pass.
+        backend: runtime.
+        batch: images per pass.
         precision: ``32``, ``16`` or ``bf16``; ONNX Runtime supports 32.
-        threads: Threads of the CPU; None is the choice of the runtime.
-        runs: Timed passes of each op and network.
-        warmup: Passes before them.
-        statistic: Quantile that stands for a latency: ``median``, or ``low``, the 10 % quantile, which changes
+        threads: threads of the CPU; None is the choice of the runtime.
+        runs: timed passes of each op and network.
+        warmup: passes before them.
+        statistic: quantile that stands for a latency: ``median``, or ``low``, the 10 % quantile, which changes
             less with the load of the machine.
     """
 
@@ -51,17 +51,17 @@ class LatencyTable:
     """Latencies in milliseconds.
 
     Attributes:
-        notation: Notation of the space.
+        notation: notation of the space.
         shape: (C, H, W) of an image.
-        classes: Number of classes.
-        network: Options of the networks.
-        setup: Conditions of the measurement.
-        ops: Latency of each part by its key.
-        networks: Latencies of random networks, from which a predictor is fitted.
-        predictor: Kind of the predictor.
-        machine: Description of processor and device.
-        versions: Versions of the packages.
-        date: Day of the measurement, ``2026-01-31``.
+        classes: number of classes.
+        network: options of the networks.
+        setup: conditions of the measurement.
+        ops: latency of each part by its key.
+        networks: latencies of random networks, from which a predictor is fitted.
+        predictor: kind of the predictor.
+        machine: description of processor and device.
+        versions: versions of the packages.
+        date: day of the measurement, ``2026-01-31``.
     """
 
     notation: str

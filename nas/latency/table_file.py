@@ -28,10 +28,10 @@ def save_table(table: LatencyTable, space: Space, path: Path, results: Mapping[s
     """Write a table.
 
     Args:
-        table: Measured latencies.
-        space: Its space, for the notation of the genotypes.
-        path: File.
-        results: Further facts for a reader, such as errors of predictors; they are not read back.
+        table: measured latencies.
+        space: its space, for the notation of the genotypes.
+        path: file.
+        results: further facts for a reader, such as errors of predictors; they are not read back.
     """
     ops = [
         {"op": key.op, "input": list(key.inputs), "output": list(key.outputs), **timing._asdict()}
@@ -64,12 +64,12 @@ def load_table(path: Path, space: Space, option: str = "latency table") -> Laten
     """Read and validate a table.
 
     Args:
-        path: File.
-        space: Search space, which parses the genotypes.
-        option: Key of the option that names the file, for messages.
+        path: file.
+        space: search space, which parses the genotypes.
+        option: key of the option that names the file, for messages.
 
     Raises:
-        NasError: If the file cannot be read, is not a valid table, or is of another space.
+        NasError: if the file cannot be read, is not a valid table, or is of another space.
     """
     try:
         content = read_json(path, MAX_BYTES)

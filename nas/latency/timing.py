@@ -36,11 +36,11 @@ def measure_interleaved(
     caches.
 
     Args:
-        functions: Functions without arguments.
-        runs: Timed rounds, at least two.
-        warmup: Rounds before them.
-        synchronize: Waits for the device.
-        progress: Called with the number of completed rounds.
+        functions: functions without arguments.
+        runs: timed rounds, at least two.
+        warmup: rounds before them.
+        synchronize: waits for the device.
+        progress: called with the number of completed rounds.
     """
     rng = random.Random(0)
     order = list(range(len(functions)))

@@ -66,8 +66,8 @@ def records(tables: Iterable[Table]) -> Iterable[dict[str, object]]:
     """Yield the entries as flat records with the keys FIELDS."""
     for table in tables:
         for rank, entry in table.rows:
-            found = {**asdict(entry), **asdict(entry.task), "rank": rank}
-            yield {name: found[name] for name in FIELDS}
+            record = {**asdict(entry), **asdict(entry.task), "rank": rank}
+            yield {name: record[name] for name in FIELDS}
 
 
 WRITERS: Mapping[str, Callable[[Sequence[Table], Mapping[str, str]], str]] = {

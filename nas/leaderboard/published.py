@@ -18,12 +18,12 @@ def entries_of(results: Sequence[Result]) -> list[Entry]:
     Errors become accuracies, so that all trainings of a data set are in one table.
     """
     metrics = {result.metric.name: result.metric for result in results}
-    found = []
+    entries = []
     for result in results:
         for figure in (result.published, result.ours):
             if figure is not None:
-                found.append(_entry(result, figure, metrics))
-    return found
+                entries.append(_entry(result, figure, metrics))
+    return entries
 
 
 def _entry(result: Result, figure: Published | Measured, metrics: dict[str, Metric]) -> Entry:

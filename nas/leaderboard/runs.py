@@ -48,9 +48,9 @@ class Run:
     @property
     def _names(self) -> list[str]:
         """Complete names of the method, the proxy and the trained architecture, and its genotype."""
-        found = [text_of(self.summary, "method"), text_of(self.summary, "proxy")]
+        names = [text_of(self.summary, "method"), text_of(self.summary, "proxy")]
         trained = [text_of(self.summary.get("published"), "name"), text_of(self.summary, "genotype")]
-        return [*found, *([] if any(found) else trained)]
+        return [*names, *([] if any(names) else trained)]
 
     @property
     def group(self) -> str:
@@ -114,12 +114,12 @@ def entries_of_runs(runs: Iterable[Run], metrics: Mapping[str, Metric]) -> list[
 
 def _entries(runs: Sequence[Run], metrics: Mapping[str, Metric]) -> Iterator[Entry]:
     first = runs[0]
-    found: dict[tuple[str, str], list[Figure]] = {}
+    figures_by_metric: dict[tuple[str, str], list[Figure]] = {}
     for run in runs:
         for figure in figures_of(run.summary):
-            found.setdefault((figure.metric, figure.dataset), []).append(figure)
+            figures_by_metric.setdefault((figure.metric, figure.dataset), []).append(figure)
     kinds = {"search": "search", "rank_proxies": "proxy"}
-    for (name, dataset), figures in found.items():
+    for (name, dataset), figures in figures_by_metric.items():
         if name not in metrics:
             continue
         values = [figure.value for figure in figures]

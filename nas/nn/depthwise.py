@@ -99,29 +99,29 @@ def _conv(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
 
 
 def _gradients(
-    grad: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int, wanted: Sequence[bool]
+    grad: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int, needs_grad: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Return the gradients of features and weight, None if not wanted."""
+    """Return the gradients of features and weight, None if not needed."""
     if dilation == 1:
-        return _dense_gradients(grad, x, weight, stride, wanted)
+        return _dense_gradients(grad, x, weight, stride, needs_grad)
     rows, columns = x.shape[2:]
     if stride == dilation:
-        dx, dw = _dense_gradients(grad, x[:, :, ::stride, ::stride], weight, 1, wanted)
+        dx, dw = _dense_gradients(grad, x[:, :, ::stride, ::stride], weight, 1, needs_grad)
         return None if dx is None else _dilate(dx, rows, columns, stride), dw
     if stride > 1 or rows % dilation or columns % dilation:
-        return _native_gradients(grad, x, weight, stride, dilation, wanted)
-    dx, dw = _dense_gradients(_split(grad, dilation), _split(x, dilation), weight, 1, wanted)
+        return _native_gradients(grad, x, weight, stride, dilation, needs_grad)
+    dx, dw = _dense_gradients(_split(grad, dilation), _split(x, dilation), weight, 1, needs_grad)
     return None if dx is None else _merge(dx, dilation), dw
 
 
 def _dense_gradients(
-    grad: Tensor, x: Tensor, weight: Tensor, stride: int, wanted: Sequence[bool]
+    grad: Tensor, x: Tensor, weight: Tensor, stride: int, needs_grad: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Return the gradients of features and weight of a convolution without dilation, None if not wanted."""
+    """Return the gradients of features and weight of a convolution without dilation, None if not needed."""
     kernel = weight.shape[-1]
-    if kernel <= COLUMNS or not wanted[1]:
-        return _native_gradients(grad, x, weight, stride, 1, wanted)
-    dx = _native_gradients(grad, x, weight, stride, 1, (True, False))[0] if wanted[0] else None
+    if kernel <= COLUMNS or not needs_grad[1]:
+        return _native_gradients(grad, x, weight, stride, 1, needs_grad)
+    dx = _native_gradients(grad, x, weight, stride, 1, (True, False))[0] if needs_grad[0] else None
     half, reach = kernel // 2, stride * (grad.shape[3] - 1)
     padded = F.pad(x, (half, half, 0, 0))
     parts = []
@@ -133,10 +133,10 @@ def _dense_gradients(
 
 
 def _native_gradients(
-    grad: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int, wanted: Sequence[bool]
+    grad: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int, needs_grad: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None]:
     padding = dilation * (weight.shape[-1] - 1) // 2
-    return _backward(grad, x, weight, stride, (padding, padding), dilation, wanted)
+    return _backward(grad, x, weight, stride, (padding, padding), dilation, needs_grad)
 
 
 def _backward(
@@ -146,11 +146,11 @@ def _backward(
     stride: int,
     padding: tuple[int, int],
     dilation: int,
-    wanted: Sequence[bool],
+    needs_grad: Sequence[bool],
 ) -> tuple[Tensor | None, Tensor | None]:
     dx, dw, _ = torch.ops.aten.convolution_backward(
         *(grad, x, weight, None, (stride, stride), padding, (dilation, dilation), False, (0, 0), x.shape[1]),
-        (wanted[0], wanted[1], False),
+        (needs_grad[0], needs_grad[1], False),
     )
     return dx, dw
 

@@ -54,7 +54,7 @@ class FusedCellGraph(CellGraph):
     computed once per node. Other ops run one by one.
 
     A restricted cell, a cell with active drop path, and a cell whose edges override ``forward`` run as a ``CellGraph``.
-    Edges that draw random numbers do so in another order than in a ``CellGraph``. Hooks of ops are not called, except
+    Edges that sample random numbers do so in another order than in a ``CellGraph``. Hooks of ops are not called, except
     within ``unfused``.
 
     Args:

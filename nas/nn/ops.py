@@ -194,13 +194,13 @@ class NormedOp(NamedTuple):
 def split_norm(op: nn.Module) -> NormedOp | None:
     """Return the two parts of an op that ends with a plain batch norm of a fixed momentum, None for another op."""
     if type(op) is FactorizedReduce:
-        found = NormedOp(op.features, op.bn)
+        normed_op = NormedOp(op.features, op.bn)
     else:
         layers = getattr(op, "op", None) if type(op) in LAYERED else op
         if type(layers) is not nn.Sequential:  # the class of an own op may execute its layers in another way
             return None
-        found = NormedOp(layers[:-1], layers[-1])  # type: ignore[arg-type]
-    return found if type(found.norm) is nn.BatchNorm2d and found.norm.momentum is not None else None
+        normed_op = NormedOp(layers[:-1], layers[-1])  # type: ignore[arg-type]
+    return normed_op if type(normed_op.norm) is nn.BatchNorm2d and normed_op.norm.momentum is not None else None
 
 
 def strided(x: Tensor, stride: int) -> Tensor:

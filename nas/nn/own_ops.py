@@ -107,13 +107,13 @@ def _check(name: str, build: OpBuilder, channels: int, stride: int, options: OpO
     size, target, x = -(-SIDE // stride), target_of(build), torch.randn(2, channels, SIDE, SIDE)
     given = x.clone()
     try:
-        found = op(x)
+        output = op(x)
     except Exception as error:  # whatever the code of the user raises
         raise NasError(
             f"space.ops: the op '{name}' ({target}) with channels={channels} and stride={stride} fails on features "
             f"[2, {channels}, {SIDE}, {SIDE}] ({type(error).__name__}: {one_line(error)[:300]})."
         ) from error
-    shape = tuple(getattr(found, "shape", ()))
+    shape = tuple(getattr(output, "shape", ()))
     if shape != (2, channels, size, size):
         raise NasError(
             f"space.ops: the op '{name}' ({target}) with stride={stride} maps features [2, {channels}, {SIDE}, {SIDE}] "

@@ -20,8 +20,8 @@ class _LiveStorages(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         outputs = func(*args, **(kwargs or {}))
-        found = [tensor.untyped_storage() for tensor in _tensors(outputs)]
-        new = [storage for storage in found if storage not in self._seen]
+        storages = [tensor.untyped_storage() for tensor in _tensors(outputs)]
+        new = [storage for storage in storages if storage not in self._seen]
         if new:
             known = {tensor.untyped_storage().data_ptr() for tensor in _tensors((args, kwargs))}
             for storage in new:

@@ -177,13 +177,13 @@ class StackedNetworks:
 
 def stack_architectures(archs: Sequence[Architecture]) -> Architecture:
     """Return one architecture whose weights have the shape [S, 1, 1, 1], for tensors [B, S, C, H, W]."""
-    found: Architecture = {}
+    stacked: Architecture = {}
     for name, first in archs[0].items():
         op = torch.stack([arch[name].op for arch in archs], dim=-1)
         edges = [edge for arch in archs if (edge := arch[name].edge) is not None]
         edge = torch.stack(edges, dim=-1)[..., None, None, None] if edges else None
-        found[name] = EdgeWeights(op[..., None, None, None], first.active, edge)
-    return found
+        stacked[name] = EdgeWeights(op[..., None, None, None], first.active, edge)
+    return stacked
 
 
 def check_stacked(build: Callable[[], nn.Module], shape: Sequence[int], archs: Sequence[Architecture]) -> None:
@@ -199,12 +199,12 @@ def check_stacked(build: Callable[[], nn.Module], shape: Sequence[int], archs: S
     stacked = StackedNetworks(networks, build())
     # with gradients, because some edges are random only in training
     expected = [network(x, arch) for network, x, arch in zip(networks, images, archs, strict=True)]
-    found: Sequence[Tensor] = ()
+    outputs: Sequence[Tensor] = ()
     with suppress(RuntimeError, TypeError, ValueError, IndexError, AttributeError):
-        found = stacked(images, archs)
-    same = len(found) == len(expected) and all(
+        outputs = stacked(images, archs)
+    same = len(outputs) == len(expected) and all(
         one.shape == other.shape and torch.allclose(one, other, rtol=1e-3, atol=1e-4)
-        for one, other in zip(found, expected, strict=True)
+        for one, other in zip(outputs, expected, strict=True)
     )
     if not same:
         raise NasError(f"the layers of {type(networks[0]).__name__} are not independent of leading dimensions")

@@ -29,7 +29,7 @@ class BetaDecay:
         values, kept = [], []
         for name, table in alpha.items():
             mask = masks.table(name)
-            # the least finite number instead of minus infinity: a fully masked edge would have the gradient NaN
+            # the most negative finite number instead of minus infinity: a fully masked edge would have the gradient NaN
             values.append(table.masked_fill(~mask, torch.finfo(table.dtype).min).logsumexp(dim=-1))
             kept.append(mask.any(dim=-1))
         edges = torch.cat(kept)

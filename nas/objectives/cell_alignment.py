@@ -100,15 +100,15 @@ class CellAlignment:
 
     def directions(self, split: SplitArchitecture, reduce: Reduce) -> dict[str, Tensor]:
         """Return dR/d(gradient) [edges, ops] of each aligned cell."""
-        found: dict[str, Tensor] = {}
+        directions: dict[str, Tensor] = {}
         for shifts in split.shifts.values():
             if len(shifts) > 1:
                 zeros = [torch.zeros_like(s) if s.grad is None else s.grad for s in shifts.values()]
                 grads = torch.stack(reduce(zeros))
-                found |= zip(
+                directions |= zip(
                     shifts, correlation_gradient(grads.flatten(1), self.similarity).view_as(grads), strict=True
                 )
-        return found
+        return directions
 
 
 def correlation(grads: Tensor, similarity: Similarity) -> Tensor:
@@ -126,5 +126,5 @@ def correlation_gradient(grads: Tensor, similarity: Similarity) -> Tensor:
     """Return the derivative of ``correlation`` [cells, n]; a row of zeros, which has no direction, has none."""
     with torch.enable_grad():
         leaf = grads.detach().requires_grad_()
-        (found,) = torch.autograd.grad(correlation(leaf, similarity), leaf)
-    return torch.where(grads.any(dim=1, keepdim=True), found, 0.0)
+        (gradient,) = torch.autograd.grad(correlation(leaf, similarity), leaf)
+    return torch.where(grads.any(dim=1, keepdim=True), gradient, 0.0)

@@ -111,9 +111,9 @@ class CostTarget(ExpectedCost):
 
 def _softmax(relaxation: HasAlpha, masks: Masks) -> Architecture:
     """Return the softmax of alpha over the allowed ops as weights, differentiable in alpha."""
-    found = {}
+    arch = {}
     for name, alpha in relaxation.alpha.items():
         mask = masks.table(name)
         op = alpha.masked_fill(~mask, torch.finfo(alpha.dtype).min).softmax(-1) * mask
-        found[name] = EdgeWeights(op, masks.lists(name))
-    return found
+        arch[name] = EdgeWeights(op, masks.lists(name))
+    return arch

@@ -19,9 +19,9 @@ class RankPanel(NamedTuple):
     """Mean ranks of methods by one measure.
 
     Attributes:
-        title: Title of the diagram.
-        ranks: Mean rank by name; 1 is the best.
-        critical_difference: Difference of mean ranks that is significant, None if it is unknown.
+        title: title of the diagram.
+        ranks: mean rank by name; 1 is the best.
+        critical_difference: difference of mean ranks that is significant, None if it is unknown.
     """
 
     title: str
@@ -31,12 +31,12 @@ class RankPanel(NamedTuple):
 
 def cliques(ranks: Sequence[float], critical_difference: float) -> list[tuple[int, int]]:
     """Return the largest ranges (first, last) of sorted ranks that differ by less than the critical difference."""
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     for first, low in enumerate(ranks):
         last = max(i for i, rank in enumerate(ranks) if rank - low < critical_difference or i == first)
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
+        if last > first and (not ranges or last > ranges[-1][1]):
+            ranges.append((first, last))
+    return ranges
 
 
 def critical_difference_figure(panels: Sequence[RankPanel]) -> Figure:

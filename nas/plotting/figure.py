@@ -74,6 +74,6 @@ def save_figure(figure: Figure, file: str | Path) -> None:
     metadata = METADATA[file.suffix]
     buffer = BytesIO()
     with rc_context({"svg.hashsalt": "nas"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # of a name in another script
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # names in other scripts than Latin
         figure.savefig(buffer, format=file.suffix[1:], dpi=DPI, metadata=metadata)
     write_atomically(file, buffer.getvalue())

@@ -21,8 +21,8 @@ def learning_curves_figure(panels: Mapping[str, Mapping[str, Curve]], name: str)
     """Plot one panel per encoding and one curve per predictor, with bands of one standard deviation; no point for NaN.
 
     Args:
-        panels: Curves by predictor, by encoding.
-        name: Label of the vertical axis.
+        panels: curves by predictor, by encoding.
+        name: label of the vertical axis.
     """
     figure = new_figure(4.2 * len(panels) + 0.4, 3.6, "constrained")
     names = list(dict.fromkeys(key for curves in panels.values() for key in curves))

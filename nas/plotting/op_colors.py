@@ -44,13 +44,13 @@ def op_color(op: str) -> str:
 
 def op_colors(ops: Sequence[str]) -> dict[str, str]:
     """Return a color for each op; ops without a color of a published op have different ones."""
-    found = {op: color for op in ops if (color := _built_in_color(op)) is not None}
-    free = [color for color in PALETTE if color not in found.values()] or PALETTE
+    colors = {op: color for op in ops if (color := _built_in_color(op)) is not None}
+    free = [color for color in PALETTE if color not in colors.values()] or PALETTE
     others = itertools.cycle(free)
     for op in ops:
-        color = found.get(op) or op_color(op)
-        found[op] = next(others) if op not in found and (color == INK or color in found.values()) else color
-    return {op: found[op] for op in ops}
+        color = colors.get(op) or op_color(op)
+        colors[op] = next(others) if op not in colors and (color == INK or color in colors.values()) else color
+    return {op: colors[op] for op in ops}
 
 
 def _built_in_color(op: str) -> str | None:

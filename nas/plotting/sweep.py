@@ -28,12 +28,12 @@ def sweep_figure(values: Mapping[str, Sequence[float]], name: str, higher_is_bet
     figure = new_figure(width, height)
     axes = figure.add_axes((left / width, 0.6 / height, 5.1 / width, (height - 0.75) / height))
     for row, key in enumerate(shown):
-        found = list(values[key])
-        axes.plot(found, [row] * len(found), "o", color=POINT, ms=4, zorder=2)
-        mean = _mean(found)
+        results = list(values[key])
+        axes.plot(results, [row] * len(results), "o", color=POINT, ms=4, zorder=2)
+        mean = _mean(results)
         text = f"{mean:.2f}"
-        if len(found) > 1:
-            std = (sum((value - mean) ** 2 for value in found) / (len(found) - 1)) ** 0.5
+        if len(results) > 1:
+            std = (sum((value - mean) ** 2 for value in results) / (len(results) - 1)) ** 0.5
             axes.errorbar(mean, row, xerr=std, fmt="D", color=MEAN, ms=5, capsize=3, lw=1.4, zorder=3)
             text += f" ± {std:.2f}"
         axes.annotate(

@@ -51,12 +51,12 @@ class Combined(Proxy):
 
     def parts(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> list[float]:
         """Return the scores by all proxies, larger is better, -inf if not finite."""
-        found = []
+        scores = []
         for proxy in self.proxies:
             images = batch[0][: proxy.batch_size], batch[1][: proxy.batch_size]
             score = proxy(network, images, generator)
-            found.append((score if proxy.higher_is_better else -score) if math.isfinite(score) else -math.inf)
-        return found
+            scores.append((score if proxy.higher_is_better else -score) if math.isfinite(score) else -math.inf)
+        return scores
 
 
 def combine_ranks(scores: Sequence[Sequence[float]]) -> list[float]:

@@ -40,7 +40,7 @@ class FixedBatch:
     """Source of a given mini-batch, which can be sent to other processes.
 
     Args:
-        batch: Images and labels.
+        batch: images and labels.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -65,15 +65,15 @@ class ProxyEvaluator:
     latter does not apply to proxies of the network's size.
 
     Args:
-        space: Space of the genotypes.
-        proxy: Proxy to evaluate, on a new network at PyTorch's default initialization.
-        batches: Source of the fixed mini-batch.
-        network: Options for ``space.network``. None selects the thin network that the proxy is published on (ntk,
+        space: space of the genotypes.
+        proxy: proxy to evaluate, on a new network at PyTorch's default initialization.
+        batches: source of the fixed mini-batch.
+        network: options for ``space.network``. None selects the thin network that the proxy is published on (ntk,
             linear_regions), for other proxies the size of the space's supernet.
-        seed: Seed of the weights and of the crops.
+        seed: seed of the weights and of the crops.
 
     Raises:
-        NasError: If the proxy is not defined on so few images.
+        NasError: if the proxy is not defined on so few images.
     """
 
     def __init__(

@@ -42,9 +42,9 @@ class Fisher(LayerwiseProxy):
         finally:
             for handle in handles:
                 handle.remove()
-        found = {name: torch.zeros((), device=batch[0].device) for name in layers}
+        scores = {name: torch.zeros((), device=batch[0].device) for name in layers}
         for (name, output), grad in zip(outputs.items(), grads, strict=True):
             if grad is not None:
                 product = (output.detach() * grad).flatten(2).sum(dim=2) if output.dim() > 2 else output.detach() * grad
-                found[name] = 0.5 * product.square().mean(dim=0).sum() * layers[name].weight[0].numel()
-        return found
+                scores[name] = 0.5 * product.square().mean(dim=0).sum() * layers[name].weight[0].numel()
+        return scores

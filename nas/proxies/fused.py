@@ -42,7 +42,7 @@ def fused_forward(network: nn.Module, x: Tensor, alive: Mapping[str, Rows]) -> T
     before = last = network.stem(x)
     for kind, cell in zip(network.kinds, network.cells, strict=True):
         assert isinstance(cell, DartsCell)
-        found = evaluate_nodes(cell.graph, [cell.preprocess0(before), cell.preprocess1(last)], alive[kind])
-        before, last = last, torch.cat([found[node] for node in cell.graph.cell.output], dim=1)
+        nodes = evaluate_nodes(cell.graph, [cell.preprocess0(before), cell.preprocess1(last)], alive[kind])
+        before, last = last, torch.cat([nodes[node] for node in cell.graph.cell.output], dim=1)
     logits = network.classifier(network.lastact(last).mean(dim=(2, 3)))
     return logits

@@ -71,24 +71,24 @@ def evaluate_nodes(graph: CellGraph, inputs: Sequence[Tensor], alive: Rows) -> d
     one convolution per dilation, with small kernels padded by zeros, and one batch norm. Running statistics are not
     tracked.
     """
-    found = dict(enumerate(inputs))
+    features = dict(enumerate(inputs))
     for source in range(len(inputs) + len(graph.cell.nodes)):
-        if source not in found:
-            found[source] = _zero_features(graph, source, found)
+        if source not in features:
+            features[source] = _zero_features(graph, source, features)
         edges = [e for e, (start, _) in enumerate(graph.cell.edges) if start == source]
-        for target, share, part in _contributions(graph, edges, found[source], alive):
-            if target in found:
-                found[target] = torch.add(found[target], part, alpha=share)
+        for target, share, part in _contributions(graph, edges, features[source], alive):
+            if target in features:
+                features[target] = torch.add(features[target], part, alpha=share)
             else:
-                found[target] = part if share == 1 else share * part
-    return found
+                features[target] = part if share == 1 else share * part
+    return features
 
 
-def _zero_features(graph: CellGraph, node: int, found: dict[int, Tensor]) -> Tensor:
+def _zero_features(graph: CellGraph, node: int, features: dict[int, Tensor]) -> Tensor:
     e = graph.cell.into(node)[0]
     stride = graph.edges[graph.keys[e]].stride
     assert isinstance(stride, int)
-    return torch.zeros_like(strided(found[graph.cell.edges[e][0]], stride))
+    return torch.zeros_like(strided(features[graph.cell.edges[e][0]], stride))
 
 
 def _contributions(graph: CellGraph, edges: Sequence[int], x: Tensor, alive: Rows) -> list[Contribution]:
@@ -121,8 +121,8 @@ def _run_stage(x: Tensor, pending: Sequence[PendingOp]) -> tuple[Tensor, list[Co
     """Run the first stages of all pending ops at once.
 
     Args:
-        x: Common input of the ops, or their inputs concatenated along the channels.
-        pending: The ops.
+        x: common input of the ops, or their inputs concatenated along the channels.
+        pending: the ops.
 
     Returns:
         Features of the unfinished ops, contributions of the finished ops, and the unfinished ops.

@@ -67,7 +67,7 @@ def sample_crops(images: Tensor, generator: torch.Generator) -> Tensor:
     """Sample one random channel of one random 3x3 window of each image: [N, C, H, W] -> [N, 1, 3, 3].
 
     Raises:
-        NasError: If the images are smaller than the window.
+        NasError: if the images are smaller than the window.
     """
     count, channels, height, width = images.shape
     if min(height, width) < CROP_SIZE:

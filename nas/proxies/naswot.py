@@ -20,10 +20,10 @@ class Naswot(Proxy):
     images.
 
     Args:
-        batch_size: Number of images.
-        dead: Whether ReLUs count on which the output does not depend, as in NASLib. The authors' code counts only those
+        batch_size: number of images.
+        dead: whether ReLUs count on which the output does not depend, as in NASLib. The authors' code counts only those
             that a backward pass visits.
-        also: Class names of further modules whose input counts like that of a ReLU. The authors search class names for
+        also: class names of further modules whose input counts like that of a ReLU. The authors search class names for
             "ReLU" and so count those in NAS-Bench-201's ReLUConvBN twice, which is ["ReluConvNorm"] here.
     """
 

@@ -26,10 +26,10 @@ class Ntk(Proxy):
     not positive; the authors' code then returns a huge or a negative number.
 
     Args:
-        batch_size: Number of images.
-        rows: Computation of G: one backward pass per image ("loop"), all at once ("batched"), or as many at once as is
+        batch_size: number of images.
+        rows: computation of G: one backward pass per image ("loop"), all at once ("batched"), or as many at once as is
             fast on the device ("auto").
-        float64: Whether G G^T and its eigenvalues have double precision.
+        float64: whether G G^T and its eigenvalues have double precision.
     """
 
     name = "ntk"
@@ -50,10 +50,10 @@ class Ntk(Proxy):
         weights = [p for name, p in network.named_parameters() if "weight" in name]
         with stateless_forward(network) as forward:
             logits = forward(x)
-            found = per_sample_gradients(logits.sum(dim=1), weights, self.rows)
+            gradients = per_sample_gradients(logits.sum(dim=1), weights, self.rows)
         if self.float64:
-            found = found.double()
-        return found @ found.T
+            gradients = gradients.double()
+        return gradients @ gradients.T
 
 
 def per_sample_gradients(values: Tensor, weights: Sequence[Tensor], rows: Rows = "auto") -> Tensor:
@@ -65,7 +65,7 @@ def per_sample_gradients(values: Tensor, weights: Sequence[Tensor], rows: Rows =
         return values.new_zeros(len(values), 1)
     count, size = len(values), _passes_per_batch(values, rows)
     basis = torch.eye(count, dtype=values.dtype, device=values.device)
-    found = []
+    gradients = []
     for i in range(0, count, size):
         direction = basis[i : i + size] if size > 1 else basis[i]
         grads = torch.autograd.grad(
@@ -74,8 +74,8 @@ def per_sample_gradients(values: Tensor, weights: Sequence[Tensor], rows: Rows =
         used = [grad.reshape(min(size, count - i), -1) for grad in grads if grad is not None]
         if not used:
             return values.new_zeros(count, 1)
-        found.append(torch.cat(used, dim=1))
-    return torch.cat(found)
+        gradients.append(torch.cat(used, dim=1))
+    return torch.cat(gradients)
 
 
 def _passes_per_batch(values: Tensor, rows: Rows) -> int:

@@ -21,12 +21,12 @@ class Proxy(ABC):
     """Score of a network at initialization.
 
     Attributes:
-        name: Name of the proxy.
-        higher_is_better: Direction in which the paper uses the score.
-        batch_size: Number of images.
-        min_images: Minimum number of images on which the score is defined.
-        needs_signal: Whether the score is meaningless if the network's output does not depend on its input.
-        probe: Thin network on which the score is defined (``Space.probe``), None for any network.
+        name: name of the proxy.
+        higher_is_better: direction in which the paper uses the score.
+        batch_size: number of images.
+        min_images: minimum number of images on which the score is defined.
+        needs_signal: whether the score is meaningless if the network's output does not depend on its input.
+        probe: thin network on which the score is defined (``Space.probe``), None for any network.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Proxy(ABC):
         The weights, buffers, gradients and training mode of the network are the same afterwards.
 
         Args:
-            network: Network whose forward(x) returns logits [B, classes].
-            batch: Images [B, C, H, W] and labels [B].
-            generator: Source of random numbers.
+            network: network whose forward(x) returns logits [B, classes].
+            batch: images [B, C, H, W] and labels [B].
+            generator: source of random numbers.
         """
 
 
@@ -57,8 +57,8 @@ class LayerwiseProxy(Proxy):
         """Return the scalar share of each layer by its name; 0 for layers that are not executed."""
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        found = self.layer_scores(network, batch, generator)
-        return float(torch.stack([share.double() for share in found.values()]).sum()) if found else float("nan")
+        scores = self.layer_scores(network, batch, generator)
+        return float(torch.stack([share.double() for share in scores.values()]).sum()) if scores else float("nan")
 
 
 def check_batch_size(proxy: Proxy, count: int) -> None:

@@ -21,9 +21,9 @@ class PrunedSupernet(nn.Module):
     An edge without ops contributes nothing.
 
     Args:
-        supernet: The supernet.
-        alive: Remaining ops.
-        fuse: Compute the same with fewer convolutions. This works in training mode only and requires
+        supernet: the supernet.
+        alive: remaining ops.
+        fuse: compute the same with fewer convolutions. This works in training mode only and requires
             ``nas.proxies.fused.can_fuse``. Hooks on ops are not called, hooks on ReLUs once per distinct input.
     """
 
@@ -47,9 +47,9 @@ def unpruned(network: nn.Module) -> nn.Module:
 
 def equal_weights(alive: Alive, like: Tensor) -> Architecture:
     """Return the architecture in which the remaining ops of each edge have equal weights that sum to 1."""
-    found: Architecture = {}
+    arch: Architecture = {}
     for name, rows in alive.items():
         table = [[float(on) / max(sum(row), 1) for on in row] for row in rows]
         weights = torch.tensor(table, dtype=torch.float64).to(like.device, like.dtype)
-        found[name] = EdgeWeights(weights, [list(row) for row in rows])
-    return found
+        arch[name] = EdgeWeights(weights, [list(row) for row in rows])
+    return arch

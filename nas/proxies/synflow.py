@@ -18,8 +18,8 @@ class Synflow(LayerwiseProxy):
     The score is not logarithmic: values reach 1e55.
 
     Args:
-        bn: Whether batch norm is kept (the measure "synflow_bn"); otherwise it is the identity.
-        keep: Class names of modules that keep their batch norm. zero-cost-nas keeps that of NAS-Bench-201's residual
+        bn: whether batch norm is kept (the measure "synflow_bn"); otherwise it is the identity.
+        keep: class names of modules that keep their batch norm. zero-cost-nas keeps that of NAS-Bench-201's residual
             blocks, ["Reduction"].
     """
 

@@ -19,7 +19,7 @@ class WrCor(Proxy):
     """log |det K| of a sum of correlation matrices of the images, over all activations.
 
     The terms are |R(activation)| + |R(gradient)| with Pearson correlations R [images, images] of the inputs of a ReLU
-    and of the gradients of the loss in them. The weight of cell i is 2^i, and that of the last activation behind n
+    and of the gradients of the loss in them. The weight of cell i is 2^i, and that of the last activation after n
     cells 2^n. Of that one the rectified features count, as in the authors' code. Terms with an undefined correlation
     are left out. The score is -inf if K is singular.
 

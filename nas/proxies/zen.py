@@ -25,15 +25,15 @@ class Zen(Proxy):
     are not executed, contribute nothing.
 
     Args:
-        batch_size: Number of inputs per sample.
-        gamma: Scale of the perturbation.
-        repeats: Number of samples.
-        carry: Whether running variances continue from sample to sample, as in the authors' program with that many
+        batch_size: number of inputs per sample.
+        gamma: scale of the perturbation.
+        repeats: number of samples.
+        carry: whether running variances continue from sample to sample, as in the authors' program with that many
             repeats. Otherwise they start at 1, which makes the samples independent, as in the authors' search with one
             repeat.
 
     Raises:
-        NasError: If ``repeats`` or ``gamma`` is not positive.
+        NasError: if ``repeats`` or ``gamma`` is not positive.
     """
 
     name = "zen"
@@ -56,17 +56,17 @@ class Zen(Proxy):
         try:
             network.train()
             with torch.no_grad():
-                found: list[Tensor] = []
+                samples: list[Tensor] = []
                 buffers = _initial_buffers(network)
                 for _ in range(self.repeats):
-                    found.append(self._sample(network, batch[0], maps, generator, buffers))
+                    samples.append(self._sample(network, batch[0], maps, generator, buffers))
                     buffers = buffers if self.carry else _initial_buffers(network)
         finally:
             for hook in hooks:
                 hook.remove()
             for module, training in modes:
                 module.training = training
-        values = torch.stack(found).tolist()
+        values = torch.stack(samples).tolist()
         return float(sum(values) / len(values))
 
     def _sample(

@@ -42,9 +42,9 @@ def zico_of_batches(network: nn.Module, batches: list[Batch]) -> dict[str, Tenso
     with stateless_forward(network) as forward:
         for x, target in batches:
             loss = F.cross_entropy(forward(x), target)
-            found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+            gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
             grads.append(
-                [torch.zeros_like(w) if g is None else g for w, g in zip(weights.values(), found, strict=True)]
+                [torch.zeros_like(w) if g is None else g for w, g in zip(weights.values(), gradients, strict=True)]
             )
     shares = {}
     for name, parts in zip(weights, zip(*grads, strict=True), strict=True):

@@ -115,5 +115,5 @@ class Relaxation(nn.Module, ABC):
 
 def masked_softmax(alpha: Tensor, mask: Tensor) -> Tensor:
     """Return the softmax of each row of ``alpha`` [edges, ops] over the entries where ``mask`` is True, 0 elsewhere."""
-    # the least finite number instead of minus infinity: a fully masked edge gets weights 0 instead of NaN
+    # the most negative finite number instead of minus infinity: a fully masked edge gets weights 0 instead of NaN
     return alpha.masked_fill(~mask, torch.finfo(alpha.dtype).min).softmax(dim=-1) * mask

@@ -68,13 +68,13 @@ class GateRelaxation(Relaxation):
         self._before: dict[str, tuple[Tensor, Tensor]] = {}  # pair and its alphas before a step, by cell type
 
     def sample(self, masks: Masks) -> Architecture:
-        found = {name: self.sample_gates(name, alpha, masks.table(name)) for name, alpha in self.alpha.items()}
+        gates = {name: self.sample_gates(name, alpha, masks.table(name)) for name, alpha in self.alpha.items()}
         self._before = {
             name: (sample.pair, self.alpha[name].detach().gather(1, sample.pair))
-            for name, sample in found.items()
+            for name, sample in gates.items()
             if sample.pair is not None
         }
-        return {name: self._edge_weights(name, sample, masks.lists(name)) for name, sample in found.items()}
+        return {name: self._edge_weights(name, sample, masks.lists(name)) for name, sample in gates.items()}
 
     def sample_for_weights(self, masks: Masks) -> Architecture:
         """Sample one op per edge from softmax(alpha); no other op is measured."""
@@ -158,5 +158,5 @@ def rescale_pair(before: Tensor, after: Tensor, allowed: Tensor) -> Tensor:
     """
     least = torch.finfo(before.dtype).min
     masked = (table.masked_fill(~allowed, least).logsumexp(dim=1, keepdim=True) for table in (before, after))
-    target, found = masked
-    return torch.where(allowed, after + target - found, after)
+    target, total = masked
+    return torch.where(allowed, after + target - total, after)

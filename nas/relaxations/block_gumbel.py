@@ -158,5 +158,5 @@ class BlockCategorical(BlockRelaxation):
 
 
 def _masked_log_softmax(alpha: Tensor, mask: Tensor) -> Tensor:
-    # the least finite number instead of minus infinity: a fully masked row samples an op, which gets weight 0
+    # the most negative finite number instead of minus infinity: a fully masked row samples an op, which gets weight 0
     return alpha.masked_fill(~mask, torch.finfo(alpha.dtype).min).log_softmax(dim=-1)

@@ -21,7 +21,7 @@ class Gumbel(EdgewiseRelaxation):
     ICLR 2019). Hard: one op per edge with a straight-through gradient, as in GDAS (Dong and Yang, CVPR 2019). The
     weights are then one-hot, and their gradient is that of the soft weights.
 
-    The authors sample again if a Gumbel variable overflows. Here the exponential variable behind it is at least the
+    The authors sample again if a Gumbel variable overflows. Here the underlying exponential variable is at least the
     smallest normal number, which needs no device synchronization.
 
     Args:
@@ -67,7 +67,7 @@ def gumbel_noise(like: Tensor, generator: torch.Generator) -> Tensor:
 def perturbed_logits(alpha: Tensor, mask: Tensor, noise: Tensor, tau: float) -> Tensor:
     """Return (log softmax(alpha) + noise) / tau over the entries where ``mask`` is True, [edges, ops].
 
-    Masked entries hold the least finite number, so that their softmax is 0 without NaN in fully masked rows.
+    Masked entries are the most negative finite number, so that their softmax is 0 without NaN in fully masked rows.
     """
     least = torch.finfo(alpha.dtype).min
     logits = (alpha.masked_fill(~mask, least).log_softmax(dim=-1) + noise) / tau

@@ -70,14 +70,14 @@ class Topology(Relaxation):
         return [mask & free, mask & ~free]
 
     def sample(self, masks: Masks) -> Architecture:
-        found = {}
+        arch = {}
         for name, alpha in self.alpha.items():
             if self.topology:
                 op = masked_softmax(alpha / (self.op_scale * self.tau), masks.table(name))
-                found[name] = EdgeWeights(op, masks.lists(name), self.edge_weights(name))
+                arch[name] = EdgeWeights(op, masks.lists(name), self.edge_weights(name))
             else:
-                found[name] = EdgeWeights(self._grouped(name, alpha, masks), masks.lists(name))
-        return found
+                arch[name] = EdgeWeights(self._grouped(name, alpha, masks), masks.lists(name))
+        return arch
 
     def edge_weights(self, name: str) -> Tensor:
         """Return the weights [edges] of a cell type. The weights of the edges into a node sum to the edges it keeps."""
@@ -99,14 +99,14 @@ class Topology(Relaxation):
         """Derive the architecture. In the topology search each node keeps the pair of edges with the largest beta."""
         if not self.topology:
             return super().mode(masks, discretizations)
-        scores, found = self.scores(masks), {}
+        scores, genotypes = self.scores(masks), {}
         for name, cell in self.cells.items():
             parts = self.beta[name].detach().split([len(node) for node in self.pairs[name]])
             best = torch.stack([part.argmax() for part in parts]).tolist()
             kept = {e for node, i in zip(self.pairs[name], best, strict=True) for e in node[i]}
             rows = [[on and e in kept for on in row] for e, row in enumerate(masks.lists(name))]
-            found[name] = discretizations[name](cell.masked(rows), scores[name], None)
-        return found
+            genotypes[name] = discretizations[name](cell.masked(rows), scores[name], None)
+        return genotypes
 
     def distribution(self, masks: Masks) -> None:
         """Return None: the ops of an edge do not compete in the operation search."""

@@ -165,11 +165,11 @@ def _mean_scores(run: Run) -> tuple[list[str], dict[str, list[float]]]:
     """Return the ops, and the mean score of each op over the edges of all cell types, by epoch."""
     rows: list[dict[str, float]] = []
     for _, scores in run.scores:
-        found: dict[str, list[float]] = {}
+        columns_of_op: dict[str, list[float]] = {}
         for cell, table in scores.items():
             for op, column in zip(op_names(run, cell, len(table[0])), zip(*table, strict=True), strict=True):
-                found.setdefault(op, []).extend(column)
-        rows.append({op: float(np.mean(values)) for op, values in found.items()})
+                columns_of_op.setdefault(op, []).extend(column)
+        rows.append({op: float(np.mean(values)) for op, values in columns_of_op.items()})
     ops = list(dict.fromkeys(op for row in rows for op in row))
     return ops, {op: [max(row.get(op, 0.0), 0.0) for row in rows] for op in ops}
 

@@ -58,10 +58,10 @@ def curve_charts(groups: Sequence[Group]) -> list[Chart]:
 
 def result_chart(groups: Sequence[Group], name: str, identifier: str) -> Chart:
     """Draw the values of a result as points, and their mean and standard deviation, one row per group."""
-    found = sorted(
+    ranked = sorted(
         (g for g in groups if g.results(name)), key=lambda g: fmean(g.results(name)), reverse=not higher_is_better(name)
     )
-    having = found[-MAX_GROUPS:]
+    having = ranked[-MAX_GROUPS:]
     with rc_context(STYLE):
         figure = new_figure(WIDTH, 0.32 * len(having) + 0.75, layout="constrained")
         figure.patch.set_visible(False)
@@ -79,7 +79,7 @@ def result_chart(groups: Sequence[Group], name: str, identifier: str) -> Chart:
         svg = inline_svg(figure, identifier, f"Means of {title_of(name)}: {text}.")
     note = "Gray: seeds. Colored: mean and standard deviation (n - 1)."
     title = title_of(name)
-    return Chart(title[:1].upper() + title[1:], svg, (), note + _omitted(len(found), f"the best {MAX_GROUPS}"))
+    return Chart(title[:1].upper() + title[1:], svg, (), note + _omitted(len(ranked), f"the best {MAX_GROUPS}"))
 
 
 def rank_chart(ranks: Ranks, groups: Sequence[Group], name: str) -> Chart:
@@ -132,8 +132,8 @@ def _banded(
         x = sorted({value for curve in curves for value in curve.x})
         table = np.full((len(curves), len(x)), math.nan)
         for row, curve in zip(table, curves, strict=True):
-            found = dict(zip(curve.x, curve.y, strict=True))
-            row[:] = [found.get(value, math.nan) for value in x]
+            value_at = dict(zip(curve.x, curve.y, strict=True))
+            row[:] = [value_at.get(value, math.nan) for value in x]
         finite = [column[np.isfinite(column)] for column in table.T]
         middle, low, high = (
             [float(of(column)) if len(column) else math.nan for column in finite] for of in (np.mean, np.min, np.max)
@@ -176,7 +176,7 @@ def _metric(name: str, run: Run) -> Points | None:
 def _skips(run: Run) -> Points | None:
     if not run.ops:
         return None
-    counts = [sum(n for op, n in found.items() if "skip" in op or "identity" in op) for _, found in run.ops]
+    counts = [sum(n for op, n in op_counts.items() if "skip" in op or "identity" in op) for _, op_counts in run.ops]
     return Points([float(epoch) for epoch, _ in run.ops], [float(count) for count in counts])
 
 

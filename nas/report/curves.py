@@ -79,12 +79,12 @@ def benchmark_charts(run: Run) -> list[Chart]:
 def _chart(
     name: str, title: str, metrics: Mapping[str, Points], labels: Mapping[str, str], x_label: str
 ) -> Chart | None:
-    found = {key: label for key, label in labels.items() if key in metrics}
-    if not found:
+    present = {key: label for key, label in labels.items() if key in metrics}
+    if not present:
         return None
     lines = [
         Line(label, *metrics[key], color=HALF_COLORS.get(label, series_color(number)))
-        for number, (key, label) in enumerate(found.items())
+        for number, (key, label) in enumerate(present.items())
     ]
     positive = all(y > 0 for line in lines for y in line.y)
     log = positive and ((title == "Learning rates" and len(lines) > 1) or title.startswith("Perplexity"))

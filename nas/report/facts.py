@@ -45,8 +45,8 @@ def identification(run: Run) -> list[Fact]:
 
 def versions(run: Run) -> list[Fact]:
     """Return the versions of the packages."""
-    found = run.summary.get("versions")
-    return [(str(name), str(text)) for name, text in found.items() if text] if isinstance(found, dict) else []
+    recorded = run.summary.get("versions")
+    return [(str(name), str(text)) for name, text in recorded.items() if text] if isinstance(recorded, dict) else []
 
 
 def results(run: Run) -> list[Fact]:
@@ -92,23 +92,23 @@ def results(run: Run) -> list[Fact]:
 
 def commands(run: Run) -> list[Command]:
     """Return the command of a run, and those that continue from it: resume, retrain, evaluate, export."""
-    found = [Command("This run", str(run.summary["command"]))] if run.summary.get("command") else []
+    commands_of_run = [Command("This run", str(run.summary["command"]))] if run.summary.get("command") else []
     job = "train" if run.kind == "train" else "search"
     if run.status != "finished" and run.resumable and run.kind in ("search", "train"):
-        found.append(Command("Resume this run", f"{program(job)} {_option('ckpt_path', run.directory)}"))
+        commands_of_run.append(Command("Resume this run", f"{program(job)} {_option('ckpt_path', run.directory)}"))
     weights = run.directory
     if run.kind in ("search", "rank_proxies") and run.genotype is not None:
         weights = f"{run.directory.rstrip('/')}-train"
         new = _option("hydra.run.dir", weights)
         train = f"{program('train')} {_option('genotype', run.directory)}"
-        found.append(Command("Train the network from scratch", f"{train} {new}"))
+        commands_of_run.append(Command("Train the network from scratch", f"{train} {new}"))
     elif run.kind != "train" or run.status != "finished":
-        return found
+        return commands_of_run
     given = _option("weights", weights)
-    found.append(Command("Evaluate the trained network", f"{program('train')} mode=eval {given}"))
+    commands_of_run.append(Command("Evaluate the trained network", f"{program('train')} mode=eval {given}"))
     if not _is_language_model(run):  # exported files carry no hidden states
-        found.append(Command("Export it to ONNX", f"{program('train')} mode=export {given}"))
-    return found
+        commands_of_run.append(Command("Export it to ONNX", f"{program('train')} mode=export {given}"))
+    return commands_of_run
 
 
 def duration(seconds: float) -> str:

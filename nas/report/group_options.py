@@ -28,13 +28,13 @@ def options_of(run: Run) -> dict[str, str]:
 
     Recorded choices, and the name of a given genotype, replace the overrides.
     """
-    found = {key: value for key, value in run.overrides.items() if not _is_ignored(key, value)}
+    options = {key: value for key, value in run.overrides.items() if not _is_ignored(key, value)}
     for part in CHOICES:
-        override = found.pop(part, "")
+        override = options.pop(part, "")
         choice = run.choices.get(part) or override or run.name_of(part)
-        found |= {part: choice} if choice and choice != "null" else {}
+        options |= {part: choice} if choice and choice != "null" else {}
     genotype = genotype_name(run) if run.kind in WITH_GENOTYPE else ""
-    return found | ({"genotype": genotype} if genotype else {})
+    return options | ({"genotype": genotype} if genotype else {})
 
 
 def genotype_name(run: Run) -> str:

@@ -93,8 +93,8 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         first.setdefault((run.kind, *map(run.name_of, ("method", "space", "dataset"))), []).append(run)
     several = {position: len({key[position] for key in first} - {""}) > 1 for position in range(4)}
     groups = []
-    for key, found in first.items():
-        for options, members in _split(found).items():
+    for key, runs_of_key in first.items():
+        for options, members in _split(runs_of_key).items():
             kind, method, space, dataset = key
             head = method or (kind if kind != "search" else "") or "unknown"
             label = ", ".join([head, *options])
@@ -111,21 +111,21 @@ def columns_of(groups: Sequence[Group]) -> list[tuple[str, str]]:
     repeated = {
         name
         for name in BENCHMARKED
-        if all(name not in found or math.isclose(found[name], found.get("benchmark/test", -1)) for found in members)
+        if all(name not in scores or math.isclose(scores[name], scores.get("benchmark/test", -1)) for scores in members)
     }
     return [
-        (name, title) for name, title in COLUMNS if name not in repeated and any(name in found for found in members)
+        (name, title) for name, title in COLUMNS if name not in repeated and any(name in scores for scores in members)
     ]
 
 
 def common_scores(groups: Sequence[Group]) -> list[str]:
     """Return the results that at least two groups have and that can be compared."""
-    found = []
+    names = []
     for name in (name for name, _ in columns_of(groups) if name in SCORES):
         having = [group for group in groups if group.results(name)]
         if len(having) > 1 and (name != "value" or len({group.value_of for group in having}) == 1):
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def title_of(name: str) -> str:
@@ -136,18 +136,18 @@ def title_of(name: str) -> str:
 def _split(runs: Sequence[Run]) -> dict[tuple[str, ...], list[Run]]:
     """Split runs by the options (key=value) that differ between them."""
     options = [options_of(run) for run in runs]
-    keys = dict.fromkeys(key for found in options for key in found)
-    varying = [key for key in keys if len({found.get(key) for found in options}) > 1]
+    keys = dict.fromkeys(key for run_options in options for key in run_options)
+    varying = [key for key in keys if len({run_options.get(key) for run_options in options}) > 1]
     groups: dict[tuple[str, ...], list[Run]] = {}
-    for run, found in zip(runs, options, strict=True):
-        groups.setdefault(tuple(f"{key}={found[key]}" for key in varying if key in found), []).append(run)
+    for run, run_options in zip(runs, options, strict=True):
+        groups.setdefault(tuple(f"{key}={run_options[key]}" for key in varying if key in run_options), []).append(run)
     return groups
 
 
 def _with_unique_names(groups: Sequence[Group]) -> list[Group]:
     """Add the parts that only other groups of the same name have, and then a number, to the names of groups."""
     parts = {"kind": attrgetter("kind"), "space": attrgetter("space"), "data set": attrgetter("dataset")}
-    used, found = set[str](), []
+    used, renamed_groups = set[str](), []
     for group in groups:
         others = [other for other in groups if other.name == group.name]
         unknown = [part for part, value in parts.items() if not value(group) and any(map(value, others))]
@@ -156,8 +156,8 @@ def _with_unique_names(groups: Sequence[Group]) -> list[Group]:
         while name in used:
             name, number = f"{base} [{number}]", number + 1
         used.add(name)
-        found.append(replace(group, name=name))
-    return found
+        renamed_groups.append(replace(group, name=name))
+    return renamed_groups
 
 
 def _members(run: Run) -> list[Member]:
@@ -169,5 +169,5 @@ def _members(run: Run) -> list[Member]:
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    found = {name: float(values[name]) for name, _ in COLUMNS if is_number(values.get(name))}
-    return {name: value / 1e6 if name in MILLIONS else value for name, value in found.items()}
+    numbers = {name: float(values[name]) for name, _ in COLUMNS if is_number(values.get(name))}
+    return {name: value / 1e6 if name in MILLIONS else value for name, value in numbers.items()}

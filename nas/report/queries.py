@@ -39,17 +39,19 @@ def query_charts(run: Run) -> list[Chart]:
 
 def _objectives(run: Run) -> list[str]:
     """Return the objectives of a Pareto search with those of its genotype."""
-    found = run.summary.get("objectives")
+    objectives = run.summary.get("objectives")
     return (
-        [f"{name} {value:,.6g}" for name, value in found.items() if is_number(value)] if isinstance(found, dict) else []
+        [f"{name} {value:,.6g}" for name, value in objectives.items() if is_number(value)]
+        if isinstance(objectives, dict)
+        else []
     )
 
 
 def best_so_far(queries: Sequence[Query]) -> Points:
     """Return the best value after each evaluation; NaN before the first valid one."""
-    best, found = math.nan, []
+    best, values = math.nan, []
     for query in queries:
         if not query.value <= best and math.isfinite(query.value):
             best = query.value
-        found.append(best)
-    return Points([query.number + 1.0 for query in queries], found)
+        values.append(best)
+    return Points([query.number + 1.0 for query in queries], values)

@@ -102,14 +102,14 @@ class Run:
 
     def name_of(self, part: str) -> str:
         """Return the method, space or data set of the run, "" if it is unknown."""
-        found = self.summary.get(part, self.choices.get(part, ""))
-        return found if isinstance(found, str) else ""
+        name = self.summary.get(part, self.choices.get(part, ""))
+        return name if isinstance(name, str) else ""
 
     @property
     def seed(self) -> int | None:
         """The seed, None if it is unknown."""
-        found = self.summary.get("seed", self.overrides.get("seed"))
-        return int(found) if str(found).isdecimal() else None
+        value = self.summary.get("seed", self.overrides.get("seed"))
+        return int(value) if str(value).isdecimal() else None
 
     @property
     def title(self) -> str:

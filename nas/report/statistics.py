@@ -60,15 +60,15 @@ class Ranks:
 
 def paired_tests(results: Results) -> list[PairedTest]:
     """Compare each pair of groups with common seeds."""
-    found = [_paired_test(a, b, results) for a, b in combinations(results, 2) if results[a].keys() & results[b].keys()]
-    order = sorted((test.p, number) for number, test in enumerate(found) if test.p is not None)
+    tests = [_paired_test(a, b, results) for a, b in combinations(results, 2) if results[a].keys() & results[b].keys()]
+    order = sorted((test.p, number) for number, test in enumerate(tests) if test.p is not None)
     adjusted, largest = {}, 0.0
     for position, (p, number) in enumerate(order):
         largest = max(largest, min(1.0, p * (len(order) - position)))
         adjusted[number] = largest
     return [
         PairedTest(t.first, t.second, t.pairs, t.difference, t.p, adjusted.get(number), t.remark)
-        for number, t in enumerate(found)
+        for number, t in enumerate(tests)
     ]
 
 
@@ -89,7 +89,7 @@ def rank_groups(results: Results, lower_is_better: bool = False) -> Ranks | None
     """Rank the groups for each common seed; ties share their mean rank. None without two groups and a common seed."""
     if len(results) < 2:
         return None
-    seeds = sorted(set.intersection(*(set(found) for found in results.values())))
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in results.values())))
     if not seeds:
         return None
     from scipy import stats  # imported here, because it takes longer than the import of this package

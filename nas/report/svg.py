@@ -50,7 +50,7 @@ def inline_svg(figure: Figure, name: str, description: str, css_class: str = "ch
     """
     buffer = StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # of a name in another script
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # names in other scripts than Latin
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") : text.rindex("</svg>")]
@@ -76,7 +76,7 @@ def css_color(color: str) -> str:
 
 def _compact(tag: str, name: str, used: set[str], colored: bool) -> str:
     """Return a tag with unique ids, short numbers and, if ``colored``, CSS colors."""
-    tag = re.sub(r'\bid="([^"]*)"', lambda found: f'id="{name}-{found[1]}"' if found[1] in used else "", tag)
+    tag = re.sub(r'\bid="([^"]*)"', lambda match: f'id="{name}-{match[1]}"' if match[1] in used else "", tag)
     tag = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", tag)
     tag = re.sub(r"-?\d+\.\d{2,}", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), tag)
     if colored:

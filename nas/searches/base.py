@@ -20,11 +20,11 @@ from nas.objectives.budget_penalty import BudgetPenalty
 from nas.objectives.cost_target import CostTarget
 from nas.objectives.resource_penalty import ResourcePenalty
 from nas.objectives.task_of import task_of
-from nas.searches.random_state import check_state_dict, random_state, restore_random_state
 from nas.spaces.base import Output, Space
 from nas.spaces.limits import Limits
 from nas.spaces.notation import native_string
 from nas.utils.errors import NasError
+from nas.utils.random_state import check_state_dict, random_state, restore_random_state
 
 
 class Observation(NamedTuple):

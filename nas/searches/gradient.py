@@ -27,13 +27,13 @@ from nas.searches.arch_step import ArchForward, ArchStep
 from nas.searches.base import SupernetSearch
 from nas.searches.lr_interval import set_steps, step_scheduler
 from nas.searches.passes import accumulate_loss, split_batch
-from nas.searches.scaled_lr import scaled_lr
 from nas.searches.simultaneous_step import SimultaneousStep
 from nas.searches.weight_step import WeightStep, restore_gradients
 from nas.searches.within_limits import within_limits
 from nas.spaces.base import Network, Space
 from nas.spaces.limits import Limits
 from nas.utils.ranges import PROBABILITY, check_ranges
+from nas.utils.scaled_lr import scaled_lr
 
 StepOrder = Literal["arch_first", "weights_first", "simultaneous"]
 

@@ -115,8 +115,8 @@ class JointExecutor:
 
     def grad(self, loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return the gradients of a loss with respect to ``inputs``."""
-        found: list[Tensor] = self.lockstep.request(self.task, "grad", Gradient(loss, inputs))
-        return found
+        grads: list[Tensor] = self.lockstep.request(self.task, "grad", Gradient(loss, inputs))
+        return grads
 
 
 class ProcessState:

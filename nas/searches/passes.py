@@ -64,11 +64,11 @@ def accumulate_loss(
     gradients = [torch.zeros_like(tensor) for tensor in inputs]
     values, logits = [], []
     for (x, target), share in parts:
-        found = network(x, leaves)
-        value = share * loss(found, target)
+        output = network(x, leaves)
+        value = share * loss(output, target)
         gradients = [a + b for a, b in zip(gradients, grad_or_zeros(value, inputs), strict=True)]
         values.append(value.detach())
-        logits.append(found.detach())
+        logits.append(output.detach())
     product = torch.stack([(a * b).sum() for a, b in zip(mixing, gradients, strict=True)]).sum()
     total, joined = join_passes(values, logits)
     return AccumulatedLoss(total + (product - product.detach()), joined)

@@ -69,12 +69,12 @@ class WeightStep:
         optimizer.zero_grad(set_to_none=not self.decay_unsampled_weights)
         if self.clip_params == "all":
             relaxation.zero_grad()
-        found = [self._backward(search, arch, batch) for arch in self._architectures(search, relaxation, batch)]
+        results = [self._backward(search, arch, batch) for arch in self._architectures(search, relaxation, batch)]
         if self.clip_norm is not None:
             clipped = search.supernet.parameters() if self.clip_params == "weights" else search.parameters()
             clip_grad_norm_(clipped, self.clip_norm)
         optimizer.step()
-        for loss, logits in found:
+        for loss, logits in results:
             search.log_step("train", loss, logits, batch[1])
 
     def _backward(self, search: SupernetSearch, arch: Architecture, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -118,10 +118,10 @@ class WeightStep:
         x, target = batch
         weights = [p for p in search.supernet.parameters() if p.grad is not None]
         with torch.autocast(search.device.type, enabled=False):
-            found = self.alignment.gradient(
+            grads = self.alignment.gradient(
                 split, lambda other: search.task.loss(search.supernet(x, other), target), weights, mean_over_ranks
             )
-        for weight, grad in zip(weights, found, strict=True):
+        for weight, grad in zip(weights, grads, strict=True):
             assert weight.grad is not None
             weight.grad += grad
 

@@ -28,10 +28,10 @@ def within_limits(limits: Limits, genotype: Genotype, relaxation: Relaxation, ma
     if limits.allows(genotype):
         return genotype
     scores = log_scores(relaxation, masks)
-    left = {name: cell.masked(masks.lists(name)) for name, cell in relaxation.cells.items()}
-    found = limits.best(scores, left) or limits.best(_favor(scores, genotype, relaxation))
-    assert found is not None, "the limits were built with a genotype within them"
-    return found
+    remaining = {name: cell.masked(masks.lists(name)) for name, cell in relaxation.cells.items()}
+    best = limits.best(scores, remaining) or limits.best(_favor(scores, genotype, relaxation))
+    assert best is not None, "the limits were built with a genotype within them"
+    return best
 
 
 def percent_over_limits(search: SupernetSearch, arch: Architecture) -> Tensor | float:
@@ -50,20 +50,20 @@ def penalty_of_path(search: SupernetSearch, path: Architecture) -> Tensor | floa
 def log_scores(relaxation: Relaxation, masks: Masks) -> dict[str, Tensor]:
     """Return the logarithms of the scores of ops times those of edges, float64 [edges, ops] by cell type."""
     edges = relaxation.edge_scores(masks)
-    found = {}
+    logs = {}
     for name, table in relaxation.scores(masks).items():
         edge = edges[name]
         table = table.double() if edge is None else table.double() * edge.double()[:, None]
-        found[name] = table.clamp_min(LEAST).log().cpu()
-    return found
+        logs[name] = table.clamp_min(LEAST).log().cpu()
+    return logs
 
 
 def _favor(scores: Mapping[str, Tensor], genotype: Genotype, relaxation: Relaxation) -> dict[str, Tensor]:
     """Return the scores with those of the genotype's links set to 0, the logarithm of 1."""
-    found = {name: table.clone() for name, table in scores.items()}
+    favored = {name: table.clone() for name, table in scores.items()}
     for name, chosen in genotype.cells.items():
         cell = relaxation.cells[name]
         for op, source, target in chosen.links:
             if (source, target) in cell.edges and op in cell.ops:
-                found[name][cell.edges.index((source, target)), cell.ops.index(op)] = torch.zeros(())
-    return found
+                favored[name][cell.edges.index((source, target)), cell.ops.index(op)] = torch.zeros(())
+    return favored

@@ -37,15 +37,15 @@ def read_budget(source: str | Path) -> dict[str, dict[str, float]]:
         value = read_json(path, MAX_BYTES)
     except (OSError, ValueError):
         return {}
-    found = value.get("budget") if isinstance(value, dict) and value.get("format") == FORMAT else None
-    return {} if found is None else _decode(found, path)
+    budget = value.get("budget") if isinstance(value, dict) and value.get("format") == FORMAT else None
+    return {} if budget is None else _decode(budget, path)
 
 
-def _decode(found: Any, path: Path) -> dict[str, dict[str, float]]:
-    valid = isinstance(found, dict) and len(found) <= MAX_COSTS
-    if not valid or not all(re.fullmatch(r"[\w.]{1,80}", name) and _is_cost(cost) for name, cost in found.items()):
+def _decode(budget: Any, path: Path) -> dict[str, dict[str, float]]:
+    valid = isinstance(budget, dict) and len(budget) <= MAX_COSTS
+    if not valid or not all(re.fullmatch(r"[\w.]{1,80}", name) and _is_cost(cost) for name, cost in budget.items()):
         raise NasError(f"{path} is damaged: every cost of 'budget' needs the numbers 'value' and 'limit'.")
-    return {name: {"value": cost["value"], "limit": cost["limit"]} for name, cost in found.items()}
+    return {name: {"value": cost["value"], "limit": cost["limit"]} for name, cost in budget.items()}
 
 
 def _is_cost(cost: Any) -> bool:

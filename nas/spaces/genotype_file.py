@@ -76,11 +76,11 @@ def find_origins(genotype: Genotype) -> dict[str, Origin]:
     options = genotype.space == CHOICES  # not ops by name
     links = [] if options else [link for cell in genotype.cells.values() for link in cell.links]
     ops = sorted({link.op for link in links} - {NONE, *OPS})
-    found = {name: part.origin for name in ops if (part := OWN_OPS.find(name)) is not None}
+    origins = {name: part.origin for name in ops if (part := OWN_OPS.find(name)) is not None}
     space = OWN_SPACES.find(genotype.space) if own else None
     if space is not None:
-        found[genotype.space] = space.origin
-    return {**genotype.origins, **found}
+        origins[genotype.space] = space.origin
+    return {**genotype.origins, **origins}
 
 
 def save_genotype(genotype: Genotype, path: str | Path, budget: Budget | None = None) -> None:
@@ -113,9 +113,9 @@ def load_genotype(source: str | Path) -> Genotype:
     path = genotype_path(text)
     if os.path.isfile(path):  # Path.is_file raises for a name that is too long
         return read_genotype_file(path)
-    found = find_other_notation(text)
-    if found is not None:
-        return found
+    genotype = find_other_notation(text)
+    if genotype is not None:
+        return genotype
     if text[:1] in tuple("[({"):
         raise NasError(f"genotype={abbreviate(text)}: no known notation. Give {EXAMPLES}.")
     is_name = path.suffix != ".json" and path.parent == Path(".")
@@ -152,14 +152,14 @@ def read_genotype_file(path: Path) -> Genotype:
         return parse_genotype(named[0])
     if is_native_string(text) and "\n" not in text.strip():
         return parse_genotype(text)
-    found = find_genotypes(text, str(path))
-    if not found:
+    genotypes = find_genotypes(text, str(path))
+    if not genotypes:
         is_json = path.suffix == ".json"
         reason = f"the file is not JSON ({problem})" if is_json and problem else "the file contains no architecture"
         raise NasError(f"genotype={path}: {reason}. Give another genotype.json, or a text with {EXAMPLES}.")
-    chosen = choose_genotype(found, str(path), chronological=value is None)
-    if len(found) > 1:
-        log.info("genotype       line %d of %s, the last of %d architectures", chosen.line, path, len(found))
+    chosen = choose_genotype(genotypes, str(path), chronological=value is None)
+    if len(genotypes) > 1:
+        log.info("genotype       line %d of %s, the last of %d architectures", chosen.line, path, len(genotypes))
     return chosen.genotype
 
 
@@ -217,10 +217,10 @@ def decode_genotype(value: Any, path: Path) -> Genotype:
 
 def _origins(value: Any) -> dict[str, Origin]:
     """Return the recorded places of own parts. Raises ValueError for anything but short plain texts."""
-    found = {}
+    origins = {}
     for name, place in value.items():
         texts = (name, place["target"], place["package"])
         if not all(isinstance(text, str) and re.fullmatch(r"[\w.+ <>-]{1,200}", text) for text in texts):
             raise ValueError("own_parts")
-        found[name] = Origin(place["target"], place["package"])
-    return found
+        origins[name] = Origin(place["target"], place["package"])
+    return origins

@@ -32,9 +32,9 @@ class FoundGenotype:
     """An architecture in a text.
 
     Attributes:
-        genotype: The architecture.
-        line: Number of its first line, from 1.
-        name: Name of the variable to which a line of Python assigns it, None without one.
+        genotype: the architecture.
+        line: number of its first line, from 1.
+        name: name of the variable to which a line of Python assigns it, None without one.
     """
 
     genotype: Genotype
@@ -86,24 +86,24 @@ def _read_value(text: str, start: int, label: str) -> tuple[Genotype | None, int
     return genotype, start + 1 if genotype is None else end
 
 
-def choose_genotype(found: list[FoundGenotype], shown: str, chronological: bool) -> FoundGenotype:
+def choose_genotype(candidates: list[FoundGenotype], shown: str, chronological: bool) -> FoundGenotype:
     """Return the architecture that a text specifies.
 
     It is the only one, or the last one of a log. Several architectures are ambiguous if they have different names or
     spaces, or if the text is not ``chronological``.
 
     Args:
-        found: at least one architecture of the text.
+        candidates: at least one architecture of the text.
         shown: name of the text in messages.
         chronological: whether later architectures replace earlier ones, as in a log.
 
     Raises:
         NasError: if the choice is ambiguous.
     """
-    distinct = list(dict.fromkeys(entry.genotype for entry in found))
+    distinct = list(dict.fromkeys(entry.genotype for entry in candidates))
     if len(distinct) == 1:
-        return found[-1]
-    names = list(dict.fromkeys(entry.name for entry in found if entry.name is not None))
+        return candidates[-1]
+    names = list(dict.fromkeys(entry.name for entry in candidates if entry.name is not None))
     spaces = sorted({genotype.space for genotype in distinct})
     fix = "Give one of them as a string in quotes, or in a file of its own."
     if len(names) > 1:
@@ -114,7 +114,7 @@ def choose_genotype(found: list[FoundGenotype], shown: str, chronological: bool)
         raise NasError(f"genotype={shown}: contains architectures of the spaces {' and '.join(spaces)}. {fix}")
     if not chronological:
         raise NasError(f"genotype={shown}: contains {len(distinct)} different architectures. {fix}")
-    return found[-1]
+    return candidates[-1]
 
 
 def abbreviate(text: str) -> str:

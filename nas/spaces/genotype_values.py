@@ -1,4 +1,4 @@
-"""Genotypes from Python and JSON values: the notations of other programs, told apart by their form."""
+"""Genotypes from Python and JSON values: the notations of other programs, distinguished by their form."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def _of_dict(value: Mapping[Any, Any], text: str) -> Genotype | None:
     if "normal" in value or "recurrent" in value:
         notation = darts if "normal" in value else recurrent
         return notation.from_fields(value, text)
-    found = from_choices(value, text) or from_edge_dict(value, text)
+    genotype = from_choices(value, text) or from_edge_dict(value, text)
     wrapped = [value[key] for key in WRAPPERS if isinstance(value.get(key), dict | list | tuple)]
-    if found is None and len(wrapped) == 1:
+    if genotype is None and len(wrapped) == 1:
         return genotype_of_value(wrapped[0], text)
-    return found
+    return genotype
 
 
 def _of_sequence(value: Sequence[Any], text: str) -> Genotype | None:

@@ -88,10 +88,10 @@ class Limits:
         for limit in self.limits:
             least, exact = self._least(limit)
             if limit.value < least * (1 - ROUNDING):
-                found = "has at least" if exact else "was found with fewer than"
+                relation = "has at least" if exact else "was found with fewer than"
                 genotypes = "every genotype" if exact else "no genotype"
                 raise NasError(
-                    f"{limit}: {genotypes} of space={self.space.name} {found} {_number(least)} {limit.cost.unit}. "
+                    f"{limit}: {genotypes} of space={self.space.name} {relation} {_number(least)} {limit.cost.unit}. "
                     "Increase it."
                 )
 
@@ -107,8 +107,8 @@ class Limits:
     @property
     def additive(self) -> tuple[AdditiveCost, ...] | None:
         """The costs as sums over links, None if one of them is no such sum."""
-        found = tuple(cost for cost in self.fitted if cost is not None)
-        return found if len(found) == len(self.limits) else None
+        additive = tuple(cost for cost in self.fitted if cost is not None)
+        return additive if len(additive) == len(self.limits) else None
 
     @property
     def relaxed(self) -> tuple[AdditiveCost, ...]:
@@ -151,9 +151,9 @@ class Limits:
             cells: the cells with fewer candidates; None: those of the space.
         """
         cells = self.space.cells if cells is None else cells
-        found = self._best(scores, cells)
+        best = self._best(scores, cells)
         known = self.feasible is not None and _is_within(self.feasible, cells)
-        return self.feasible if found is None and known else found
+        return self.feasible if best is None and known else best
 
     def _best(self, scores: Mapping[str, Tensor], cells: Mapping[str, Cell]) -> Genotype | None:
         space = self.space
@@ -161,9 +161,9 @@ class Limits:
             if self.additive is None:
                 break
             bounds = [limit.value * (1 - margin) for limit in self.limits]
-            found = best_within(cells, scores, self.additive, bounds)
-            if found is None or self._holds(Genotype(space.notation, found)):
-                return None if found is None else Genotype(space.notation, found)
+            best = best_within(cells, scores, self.additive, bounds)
+            if best is None or self._holds(Genotype(space.notation, best)):
+                return None if best is None else Genotype(space.notation, best)
         if space.size is not None and space.size <= MAX_ENUMERATED:
             return self._best_of_all(scores, cells)
         for choice in top_genotypes(cells, scores, MAX_RANKED):
@@ -217,11 +217,11 @@ class Limits:
         """Return the largest relative excess over a limit: infinite outside the space, tiny within all limits."""
         if not self.space.admits(genotype):
             return float("inf")
-        found = -1.0
+        excess = -1.0
         for limit, fitted in zip(self.limits, self.fitted, strict=True):
             cost = limit.cost if fitted is None or not fitted.covers(genotype) else fitted
-            found = max(found, cost(genotype) / limit.value - 1)
-        return found
+            excess = max(excess, cost(genotype) / limit.value - 1)
+        return excess
 
     def _least(self, limit: Limit) -> tuple[float, bool]:
         """Return the lowest cost, and whether it is that of all genotypes or only of those that were examined."""
@@ -250,8 +250,8 @@ class Limits:
 
     def _cheapest_allowed(self) -> Genotype | None:
         """Return the genotype of the least excess if it is within the limits."""
-        found = self._cheapest(self._excess)
-        return found if self.allows(found) else None
+        genotype = self._cheapest(self._excess)
+        return genotype if self.allows(genotype) else None
 
     def _no_scores(self) -> dict[str, Tensor]:
         return {name: torch.zeros(len(cell.edges), len(cell.ops)) for name, cell in self.space.cells.items()}
@@ -259,8 +259,8 @@ class Limits:
 
 def relaxed_cost(space: Space, cost: GenotypeCost) -> AdditiveCost:
     """Return a cost as a sum over links, approximately if it is no such sum."""
-    found = _fit(space, cost)
-    return _approximate(space, cost) if found is None else found
+    fitted = _fit(space, cost)
+    return _approximate(space, cost) if fitted is None else fitted
 
 
 def _fit(space: Space, cost: GenotypeCost) -> AdditiveCost | None:

@@ -73,10 +73,10 @@ def parse_genotype(text: str) -> Genotype:
     for pattern, parse_space in PARSERS.items():
         if pattern.match(text):
             return parse_space(text)
-    found = find_other_notation(text)
-    if found is None:
+    genotype = find_other_notation(text)
+    if genotype is None:
         raise NasError(f"genotype={text}: not a genotype. Give a run directory, a genotype.json, {EXAMPLES}.")
-    return found
+    return genotype
 
 
 def find_other_notation(text: str) -> Genotype | None:
@@ -96,8 +96,8 @@ def find_other_notation(text: str) -> Genotype | None:
         genotype = genotype_of_value(value, shown)
         if genotype is not None:
             return genotype
-    found = find_genotypes(text)
-    return choose_genotype(found, shown, chronological=False).genotype if found else None
+    genotypes = find_genotypes(text)
+    return choose_genotype(genotypes, shown, chronological=False).genotype if genotypes else None
 
 
 def native_string(genotype: Genotype) -> str:

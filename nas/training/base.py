@@ -14,14 +14,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nas.nn.param_groups import parameter_groups
-from nas.searches.random_state import check_state_dict, random_state, restore_random_state
 from nas.spaces.base import Network
 from nas.training.lr_schedule import LRDecay
 from nas.utils.errors import NasError
+from nas.utils.random_state import check_state_dict, random_state, restore_random_state
 from nas.utils.seeds import derive_seed
 
 
-class NetworkTraining(pl.LightningModule):
+class BaseTraining(pl.LightningModule):
     """Optimizer, gradient clipping and resumable random numbers of a training.
 
     Args:

@@ -16,13 +16,13 @@ from torchmetrics import MeanMetric, SumMetric
 from nas.nn.chunk import Chunk
 from nas.nn.hidden_states import HiddenStates
 from nas.objectives.language_modeling import LanguageModeling, Perplexity
-from nas.searches.scaled_lr import scaled_lr
 from nas.spaces.base import Network
-from nas.training.base import NetworkTraining
+from nas.training.base import BaseTraining
 from nas.training.weight_averaging import NonMonotonicTrigger, averaged_sgd, averaged_weights
 from nas.utils.distributed import gather_objects
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, NOT_NEGATIVE, POSITIVE, SEED, check_ranges
+from nas.utils.scaled_lr import scaled_lr
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class BestModel(NamedTuple):
 
 @check_ranges(activation_penalty=NOT_NEGATIVE, temporal_penalty=NOT_NEGATIVE, clip_norm=POSITIVE, seed=SEED)
 @check_ranges(patience=COUNT)
-class LanguageModelTraining(NetworkTraining):
+class LanguageModelTraining(BaseTraining):
     """Train a language model on chunks of text, validate it after each epoch, and test it.
 
     The learning rate of a step is proportional to the length of its chunk. With ``averaging``, SGD is replaced by
@@ -104,9 +104,9 @@ class LanguageModelTraining(NetworkTraining):
     @property
     def states(self) -> HiddenStates:
         """Hidden states that the network carries between chunks."""
-        found = self.network.states
-        assert isinstance(found, HiddenStates)
-        return found
+        states = self.network.states
+        assert isinstance(states, HiddenStates)
+        return states
 
     def configure_optimizers(self) -> Any:
         optimizers, schedulers = super().configure_optimizers()

@@ -16,7 +16,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from nas.nn.drop_path import DropPath
 from nas.objectives.classification import Classification
 from nas.spaces.base import Network
-from nas.training.base import NetworkTraining
+from nas.training.base import BaseTraining
 from nas.training.lr_schedule import LRDecay
 from nas.utils.errors import NasError
 from nas.utils.ranges import CLASSES, DROP_PROBABILITY, NOT_NEGATIVE, POSITIVE, PROBABILITY, SEED, check_ranges
@@ -48,7 +48,7 @@ MANY_CLASSES = 100  # data sets with at least this many classes also report the 
     clip_norm=POSITIVE,
     seed=SEED,
 )
-class Training(NetworkTraining):
+class Training(BaseTraining):
     """Train and test the network of a genotype on images.
 
     If the data set provides the test images for validation, ``best`` holds the best test accuracy in percent, the

@@ -157,10 +157,10 @@ def is_locked_here(directory: Path) -> bool:
 def read_holder(directory: Path) -> dict[str, Any]:
     """Return process, host and kind of the last holder of the lock, empty if they are unknown."""
     try:
-        found = json.loads(read_bytes(directory / LOCK_FILE, MAX_BYTES))
+        content = json.loads(read_bytes(directory / LOCK_FILE, MAX_BYTES))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def describe_holder(directory: Path) -> str:
@@ -188,10 +188,10 @@ def is_locked(directory: Path) -> bool:
 def _is_file(descriptor: int, path: Path) -> bool:
     """Return whether an open file is still the one at ``path``."""
     try:
-        found, opened = os.stat(path), os.fstat(descriptor)
+        status, opened = os.stat(path), os.fstat(descriptor)
     except OSError:
         return False
-    return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)
+    return (status.st_dev, status.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def _forget_in_child() -> None:

@@ -38,16 +38,16 @@ def on_first_rank(function: Callable[[], T]) -> T:
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return function()
-    found: list[Any] = [None, None]
+    results: list[Any] = [None, None]
     if dist.get_rank() == 0:
         try:
-            found[0] = function()
+            results[0] = function()
         except NasError as error:  # the other ranks would wait for the result
-            found[1] = str(error)
-    dist.broadcast_object_list(found, src=0)
-    if found[1] is not None:
-        raise NasError(found[1])
-    result: T = found[0]
+            results[1] = str(error)
+    dist.broadcast_object_list(results, src=0)
+    if results[1] is not None:
+        raise NasError(results[1])
+    result: T = results[0]
     return result
 
 
@@ -55,6 +55,6 @@ def gather_objects(value: Any) -> list[Any]:
     """Return the values of all ranks in their order; ``[value]`` without a process group. All ranks must call it."""
     if not (dist.is_available() and dist.is_initialized()):
         return [value]
-    found: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(found, value)
-    return found
+    objects: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(objects, value)
+    return objects

@@ -41,8 +41,8 @@ def nearest(name: str, choices: Sequence[str], count: int, cutoff: float = 0.5) 
     lowered: dict[str, list[str]] = {}
     for choice in choices:
         lowered.setdefault(choice.lower(), []).append(choice)
-    found = difflib.get_close_matches(str(name).lower(), lowered, n=count, cutoff=cutoff)
-    return [choice for match in found for choice in lowered[match]][:count]
+    matches = difflib.get_close_matches(str(name).lower(), lowered, n=count, cutoff=cutoff)
+    return [choice for match in matches for choice in lowered[match]][:count]
 
 
 def one_line(error: object) -> str:

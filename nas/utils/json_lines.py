@@ -38,21 +38,21 @@ def read_log(path: Path, decode: Callable[[str], T], fix: str = RESTORE, needed:
         raise NasError(f"{path} cannot be read: {one_line(error)}") from None
     if rest and len(complete) >= needed:
         log.info("ignored line %d of %s, which a kill has cut off", len(complete) + 1, path)
-    found = []
+    values = []
     for number, line in enumerate(complete, 1):
         try:
-            found.append(decode(line.decode()))
+            values.append(decode(line.decode()))
         except (ValueError, TypeError, KeyError):
             raise NasError(f"{path}: line {number} is damaged. {fix}") from None
     if len(complete) < needed:
         problem = "cut off" if rest else "missing"
         raise NasError(f"{path}: line {len(complete) + 1} of {needed} is {problem}. {fix}")
-    return found
+    return values
 
 
 def decode_object(line: str) -> dict[str, Any]:
     """Return the JSON object in a line. Raises ValueError if it is none."""
-    found = parse_json(line)
-    if not isinstance(found, dict):
+    value = parse_json(line)
+    if not isinstance(value, dict):
         raise ValueError("not a JSON object")
-    return found
+    return value

@@ -96,15 +96,15 @@ class _Reader:
         return items, commas
 
     def _dict(self, depth: int) -> dict[Any, Any]:
-        found: dict[Any, Any] = {}
+        entries: dict[Any, Any] = {}
         while not self._skip("}"):
             key = self.value(depth + 1)
             self._expect(":")
-            _put(found, key, self.value(depth + 1))
+            _put(entries, key, self.value(depth + 1))
             if not self._skip(","):
                 self._expect("}")
                 break
-        return found
+        return entries
 
     def _arguments(self, depth: int) -> tuple[list[Any], dict[str, Any]]:
         values: list[Any] = []
@@ -127,8 +127,8 @@ class _Reader:
         match = _TOKEN.match(self.text, self.position)
         self.tokens += 1
         if match is None or match.lastgroup is None:
-            found = self.text[self.position : self.position + 10].strip()
-            raise ValueError(f"'{found}' cannot be read" if found else "the text ends within a value")
+            rest = self.text[self.position : self.position + 10].strip()
+            raise ValueError(f"'{rest}' cannot be read" if rest else "the text ends within a value")
         if self.tokens > MAX_TOKENS:
             raise ValueError(f"more than {MAX_TOKENS} tokens")
         self.position = match.end()
@@ -185,10 +185,10 @@ def _to_dict(content: Any) -> dict[Any, Any]:
         return content
     if not isinstance(content, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in content):
         raise ValueError("dict() takes pairs of a key and a value")
-    found: dict[Any, Any] = {}
+    entries: dict[Any, Any] = {}
     for key, value in content:
-        _put(found, key, value)
-    return found
+        _put(entries, key, value)
+    return entries
 
 
 def read_call(text: str, name: str) -> Call | None:

@@ -123,7 +123,8 @@ def missing_part(key: str, kind: str, name: str, origin: Origin) -> NasError:
     """
     top = origin.target.partition(".")[0]
     where = f"{origin.target} of {origin.package}"
-    known = top.isidentifier() and importlib.util.find_spec(top) is not None  # of a top-level name: imports nothing
+    # find_spec of a top-level name imports nothing
+    known = top.isidentifier() and importlib.util.find_spec(top) is not None
     if not known:
         return NasError(
             f"{key}: its {kind} '{name}' is {where}, which is not installed. Install it, and name the part with "

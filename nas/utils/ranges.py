@@ -123,11 +123,11 @@ def check_ranges(**ranges: Range) -> Callable[[T], T]:
 
 def ranges_of(target: Any) -> dict[str, Range]:
     """Return the ranges that a class (with its bases) or a function declares, by the name of the option."""
-    found: dict[str, Range] = {}
+    ranges: dict[str, Range] = {}
     for part in reversed(target.__mro__) if isinstance(target, type) else [target]:
         own = vars(part) if isinstance(part, type) else {ATTRIBUTE: getattr(part, ATTRIBUTE, None)}
-        found |= own.get(ATTRIBUTE) or {}
-    return found
+        ranges |= own.get(ATTRIBUTE) or {}
+    return ranges
 
 
 def check(key: str, value: Any, allowed: Range) -> None:

@@ -49,20 +49,20 @@ def fetch(file: RemoteFile, seconds: float) -> bytes:
     Raises:
         NasError: with only the reason as message, if the content is unavailable or has another checksum.
     """
-    found: list[bytes | Exception] = []
+    results: list[bytes | Exception] = []
 
     def load() -> None:
         try:
             with urllib.request.urlopen(request_for(file.urls[0]), timeout=seconds) as response:
-                found.append(response.read(_LIMIT))
+                results.append(response.read(_LIMIT))
         except Exception as error:
-            found.append(error)
+            results.append(error)
 
     # Looking up the name of a host has no time limit of its own, so a thread that takes too long is abandoned.
     thread = threading.Thread(target=load, daemon=True)
     thread.start()
     thread.join(seconds)
-    result = found[0] if found else TimeoutError(f"no answer within {seconds:g} s")
+    result = results[0] if results else TimeoutError(f"no answer within {seconds:g} s")
     if isinstance(result, Exception):
         raise NasError(reason_of(result)) from result
     if not file.fits(result):

@@ -31,20 +31,20 @@ class PublishedArchitecture:
     """Architecture from a paper or repository.
 
     Attributes:
-        name: Unique name.
-        space: Search space in which it was found.
-        genotype: Native string.
-        source: Repository and file of the genotype.
-        paper: Authors and venue.
-        aliases: Further names, as papers write them.
-        network: Options in which the authors' network differs from the space's default.
-        imagenet: Options in which their ImageNet network differs in addition.
-        reported: Published figures per data set: ``params_M`` (millions; includes the auxiliary head if ``auxiliary``),
+        name: unique name.
+        space: search space in which it was found.
+        genotype: native string.
+        source: repository and file of the genotype.
+        paper: authors and venue.
+        aliases: further names, as papers write them.
+        network: options in which the authors' network differs from the space's default.
+        imagenet: options in which their ImageNet network differs in addition.
+        reported: published figures per data set: ``params_M`` (millions; includes the auxiliary head if ``auxiliary``),
             ``macs_M`` (millions, counted by ``rule``), ``top1`` or ``error`` (percent), ``valid_perplexity`` and
             ``test_perplexity``.
-        reported_in: Source of the figures.
+        reported_in: source of the figures.
         not_reproduced: DATASET.FIELD of the figures that do not follow from the published architecture.
-        note: Remark.
+        note: remark.
     """
 
     name: str
@@ -114,15 +114,15 @@ def find_architecture(name: str) -> PublishedArchitecture | None:
     An exact match precedes one that ignores case, hyphens and spaces.
 
     Raises:
-        NasError: If only case distinguishes several matches: NoisyDARTS-a and NoisyDARTS-A are different networks.
+        NasError: if only case distinguishes several matches: NoisyDARTS-a and NoisyDARTS-A are different networks.
     """
     exact, normalized = _names()
     if name.strip() in exact:
         return exact[name.strip()]
-    found = normalized.get(normalize_name(name), ())
-    if len(found) > 1:
-        raise NasError(f"genotype={name}: ambiguous name. Use one of {', '.join(entry.name for entry in found)}.")
-    return found[0] if found else None
+    matches = normalized.get(normalize_name(name), ())
+    if len(matches) > 1:
+        raise NasError(f"genotype={name}: ambiguous name. Use one of {', '.join(entry.name for entry in matches)}.")
+    return matches[0] if matches else None
 
 
 def get_architecture(name: str) -> PublishedArchitecture:

@@ -25,14 +25,15 @@ def run_list_flag(arguments: Sequence[str]) -> int | None:
     if FLAG not in arguments:
         return None
     words = [argument for argument in arguments if argument != FLAG]
-    found = [entry for entry in published_architectures() if all(_mentions(entry, word) for word in words)]
-    if not found:
+    entries = [entry for entry in published_architectures() if all(_mentions(entry, word) for word in words)]
+    if not entries:
         print(f"error: {_no_match(words)}", file=sys.stderr)
         return 1
     try:
-        print("\n".join(_rows(found)))
+        print("\n".join(_rows(entries)))
         print(
-            f"{len(found)} architectures. Train one: {program('train')} genotype=NAME. Figures as published; - unknown."
+            f"{len(entries)} architectures. Train one: {program('train')} genotype=NAME. "
+            "Figures as published; - unknown."
         )
         sys.stdout.flush()
     except BrokenPipeError:  # the reader closed the pipe; without this, Python reports the error again at exit
@@ -51,8 +52,8 @@ def _no_match(words: Sequence[str]) -> str:
     return f"{FLAG}: no published architecture matches {' and '.join(map(repr, words))}. {hint}"
 
 
-def _rows(found: Iterable[PublishedArchitecture]) -> list[str]:
-    table = [HEADER, *map(_row, found)]
+def _rows(entries: Iterable[PublishedArchitecture]) -> list[str]:
+    table = [HEADER, *map(_row, entries)]
     widths = [max(len(row[column]) for row in table) for column in range(len(HEADER))]
     return [
         "  ".join(

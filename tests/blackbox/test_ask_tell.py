@@ -114,7 +114,7 @@ def test_replayed_loop_continues_identically(strategy: type[Strategy], name: str
         pass
     assert again.history == whole.history and again.incumbents == whole.incumbents and again.ended == "queries"
     other = AskTellLoop(strategy(space), Budget(queries=60), random.Random(8))
-    with pytest.raises(NasError, match="differs from what the strategy asks for"):
+    with pytest.raises(NasError, match="differs from the proposal of the strategy"):
         other.replay(part.history)
 
 

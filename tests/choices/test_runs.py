@@ -12,7 +12,7 @@ import torch
 
 import nas
 import nas.choices
-from nas.cli.plot_command.command import main as plot
+from nas.cli.commands.plot import main as plot
 from nas.spaces.genotype_file import encode_genotype, load_genotype
 from tests.support.choice_models import Net
 from tests.support.choice_tools import NET

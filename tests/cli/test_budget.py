@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nas.cli.count_command.command import main as count_main
+from nas.cli.commands.count import main as count_main
 from nas.latency.predictor import LatencyPredictor
 from nas.latency.table_file import load_table, save_table
 from nas.spaces.genotype_budget import read_budget

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from nas.__main__ import COMMANDS as MODULE_COMMANDS
+from nas.__main__ import ALL_COMMANDS
+from nas.cli.checks.arguments import MODES
+from nas.cli.command_list import COMMANDS
 from nas.cli.main import prepare
-from nas.cli.search import COMMANDS as SEARCH_COMMANDS
+from nas.cli.overrides.program_groups import OTHER_GROUPS, SETTINGS
 from tests.support.compose_tools import CONF, ROOT, choices
 from tests.support.error_tools import SEARCH, run
 
@@ -135,14 +137,18 @@ def test_help_lists_all_choices_without_heavy_imports(entry: str, tmp_path: Path
     assert "hydra" in imported and not imported & {"torch", "pytorch_lightning", "numpy", "wandb", "matplotlib"}
 
     groups = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
-    used = {path.name for path in CONF.iterdir() if path.is_dir()} if entry == "search" else {"dataset", "trainer"}
-    for group in used - {"hydra", "local"}:
+    assert not groups.keys() & {*OTHER_GROUPS[entry], *SETTINGS}
+    assert set(groups["mode"].split(", ")) == set(MODES[entry])
+    used = {path.name for path in CONF.iterdir() if path.is_dir()} - {*OTHER_GROUPS[entry], *SETTINGS}
+    for group in used - {"hydra", "local", "mode"}:
         listed = {name: text.split(", ") for name, text in groups.items() if f"{name}/".startswith(f"{group}/")}
         found = [f"{name}/{file}".removeprefix(f"{group}/") for name, files in listed.items() for file in files]
         assert sorted(name for name in found if not name.rpartition("/")[2].startswith("_")) == choices(group)
     examples = [line for line in done.stdout.splitlines() if line.strip().startswith(f"python {entry}.py ")]
     bare = [line for line in done.stdout.splitlines() if line.strip() == f"python {entry}.py"]
     assert len(examples) + len(bare) >= 5
+    described = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+    assert COMMANDS.keys() <= described if entry == "search" else "COMMAND_LIST" not in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -166,5 +172,4 @@ def test_cfg_prints_the_configuration_of_an_installed_module(tmp_path: Path) -> 
 
 
 def test_module_has_the_commands_of_the_search_program() -> None:
-    modules = {name: module for name, (module, _) in MODULE_COMMANDS.items()}
-    assert SEARCH_COMMANDS.items() <= modules.items()
+    assert COMMANDS.items() <= ALL_COMMANDS.items()

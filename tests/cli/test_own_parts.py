@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from nas.cli.count_command.command import main as count
+from nas.cli.commands.count import main as count
+from nas.cli.commands.plot import main as plot
+from nas.cli.commands.report.command import main as report
 from nas.cli.own_parts import own_parts_in_use
-from nas.cli.plot_command.command import main as plot
-from nas.cli.report_command.command import main as report
 from nas.utils.errors import NasError
 from nas.utils.own_parts import installed
 from tests.support.error_tools import TINY, run, unfinished

@@ -75,6 +75,13 @@ def test_file_begins_with_a_comment(file: str) -> None:
     assert header((CONF / file).read_text()), f"{file}: describe it in a comment at the top"
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_comment_of_an_option_has_a_subject(file: str) -> None:
+    """The documentation site shows comments without their keys, so ``# of the weights`` would be no description."""
+    comments = re.findall(r"^ *[^#\n]+?  +# (.*)$", (CONF / file).read_text(), re.MULTILINE)
+    assert not [comment for comment in comments if re.match(r"(of|or) ", comment)]
+
+
 @pytest.mark.parametrize(
     "search_config",
     [[f"method={m}", *small("nats_size" if m in SIZED else "darts", m)] for m in searches()],

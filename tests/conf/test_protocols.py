@@ -233,6 +233,6 @@ def test_protocol_replaces_the_data_set_of_the_search(tmp_path: Path) -> None:
 def test_protocol_mistakes_are_refused_in_one_line(tmp_path: Path) -> None:
     place = f"hydra.run.dir={tmp_path}/run"
     run("train", f"genotype={NB201}", "protocol=dart_cifar10", place).refused("unknown protocol", "'darts_cifar10'")
-    run("search", "protocol=darts_cifar10", place).refused("search.py has no protocols", "experiment=NAME")
+    run("search", "protocol=darts_cifar10", place).refused("search.py has no group protocol", "experiment=NAME")
     found = run("train", *TRAIN, f"genotype={NB201}", "ema=1.5", place)
     found.refused("ema=1.5: use a number above 0 and below 1")

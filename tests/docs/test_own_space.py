@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli.count_command.command import main as count
-from nas.cli.plot_command.command import main as plot
+from nas.cli.commands.count import main as count
+from nas.cli.commands.plot import main as plot
 from tests.support.error_tools import TINY, run, unfinished
 from tests.support.own_tools import code_block, install, python_blocks, write_package
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tests.support.compose_tools import ROOT, choices
+from tests.support.docs_tools import PAGES
 from tools.docs_site.api import api_pages
 from tools.docs_site.config_reference import config_pages
 from tools.docs_site.methods import complete_method_page, method_index
@@ -29,9 +30,18 @@ def test_page_of_a_method_is_complete(path: Path) -> None:
     text = path.read_text()
     assert re.search(rf"method={path.stem}\b", text), "a command"
     assert "```math" in text and "https://" in text.partition("## Source")[2]
+    assert f"- Implementation: [`conf/method/{path.stem}.yaml`](../../conf/method/{path.stem}.yaml)" in text
     assert max(map(len, text.splitlines())) <= 120
     whole = complete_method_page(path.stem, text)
     assert f"name: {path.stem}" in whole and "## Results" in whole
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"`((?:nas|conf|tests|tools|hydra_plugins)/[\w./-]+)`", page.read_text())
+    written_by_the_reader = ("NAME", "conf/local/")
+    files = [name for name in named if not any(part in name for part in written_by_the_reader)]
+    assert not [name for name in files if not (ROOT / name).exists()]
 
 
 def test_page_of_a_method_shows_its_published_results() -> None:
@@ -59,7 +69,7 @@ def test_configuration_reference_has_each_file_with_defaults_and_comments() -> N
     assert "| `method.weight_step.clip_norm` | `5.0` |" in pages["config/method.md"]
     assert "| `seed` | `0` |" in pages["config/search.md"]
     assert (
-        "| `method.strategy.model` | `kernels` | the authors' densities; optuna: Optuna's TPE |"
+        "| `method.strategy.model` | `kernels` | kernels: the authors' kernel densities; optuna: Optuna's TPE |"
         in pages["config/method.md"]
     )
 

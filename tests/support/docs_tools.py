@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
+from nas.cli.command_list import COMMANDS
 from tests.support.compose_tools import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = {"search.py": "search", "nas-search": "search", "train.py": "train", "nas-train": "train"}
 BEFORE = ("python", "next", "&&", ";", "do", "$")
-SUBCOMMANDS = ("data", "dashboard", "report", "plot", "leaderboard", "accuracy-range", "merge", "count", "latency")
-SUBCOMMANDS += ("predictors",)
 PLACEHOLDER = re.compile(r"(?<![\w.])(DIR|RUN|NAME|F|X|KEY|DATE|GROUP|VALUE|FILE|M|S|D|T|N|GENOTYPE)(?!\w)|<|\.\.\.|\$")
 
 
@@ -35,7 +34,7 @@ def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
         for position, word in enumerate(found):
             arguments = list(takewhile(lambda other: not set(other) & set(";&|()"), found[position + 1 :]))
             starts = position == 0 or found[position - 1] in BEFORE
-            if word in PROGRAMS and starts and arguments and arguments[0] not in SUBCOMMANDS:
+            if word in PROGRAMS and starts and arguments and arguments[0] not in COMMANDS:
                 yield PROGRAMS[word], arguments
 
 

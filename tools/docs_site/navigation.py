@@ -8,6 +8,8 @@ from typing import Any
 SECTIONS: dict[str, Sequence[str]] = {
     "Guides": (
         "getting_started.md",
+        "comparing.md",
+        "own_images.md",
         "searching.md",
         "training.md",
         "deployment.md",

@@ -111,13 +111,13 @@ def read_release(
     """Return a published file as a table, and a description.
 
     Args:
-        source: The file.
-        release: One of ``RELEASES``.
-        partial: Accept a file with other content than the published one.
-        progress: Receives the number of bytes that were read and their total.
+        source: the file.
+        release: one of ``RELEASES``.
+        partial: accept a file with other content than the published one.
+        progress: receives the number of bytes that were read and their total.
 
     Raises:
-        NasError: If the file is damaged or, without ``partial``, not the published file.
+        NasError: if the file is damaged or, without ``partial``, not the published file.
     """
     if not partial:
         with source.open("rb") as file:

@@ -49,12 +49,12 @@ class TrainingRecord(NamedTuple):
     """One training of a cell.
 
     Attributes:
-        hash: Hash of the cell.
-        epochs: Length of the training.
-        graph: The cell.
-        parameters: Trainable parameters of the network.
-        seconds: Seconds of the training without evaluations.
-        accuracies: Train, validation and test accuracy after the last epoch, as fractions.
+        hash: hash of the cell.
+        epochs: length of the training.
+        graph: the cell.
+        parameters: trainable parameters of the network.
+        seconds: seconds of the training without evaluations.
+        accuracies: train, validation and test accuracy after the last epoch, as fractions.
     """
 
     hash: str
@@ -71,13 +71,13 @@ def read_records(
     """Read all trainings of a file.
 
     Args:
-        path: The file ``nasbench_only108.tfrecord`` or ``nasbench_full.tfrecord``.
-        add: Receives the trainings. It raises ValueError for one that contradicts an earlier one.
-        verify: Compare the checksums of the contents, at about 10 MB per second.
-        progress: Receives the number of bytes that were read and their total.
+        path: the file ``nasbench_only108.tfrecord`` or ``nasbench_full.tfrecord``.
+        add: receives the trainings. It raises ValueError for one that contradicts an earlier one.
+        verify: compare the checksums of the contents, at about 10 MB per second.
+        progress: receives the number of bytes that were read and their total.
 
     Raises:
-        NasError: If the file is damaged, cut off or of another format.
+        NasError: if the file is damaged, cut off or of another format.
     """
     if not path.is_file():
         raise NasError(f"SRC: {path} is not a regular file. Set SRC to the downloaded .tfrecord file.")
@@ -168,7 +168,7 @@ def _fields(content: bytes) -> Iterator[tuple[int, float | int | bytes]]:
 
 
 def _varint(content: bytes, position: int) -> tuple[int, int]:
-    """Return a whole number of variable length and the position behind it."""
+    """Return a whole number of variable length and the position after it."""
     value = shift = 0
     while True:
         byte = content[position]

@@ -30,11 +30,11 @@ def read_surrogates(source: Path, progress: Callable[[int, int], None]) -> tuple
     """Return the ensembles of a directory as a table, and a description.
 
     Args:
-        source: Directory with ``xgb_v1.0`` and ``lgb_runtime_v1.0``, or an ensemble ``xgb_v1.0`` itself.
-        progress: Receives the number of models of an ensemble that were read and their total.
+        source: directory with ``xgb_v1.0`` and ``lgb_runtime_v1.0``, or an ensemble ``xgb_v1.0`` itself.
+        progress: receives the number of models of an ensemble that were read and their total.
 
     Raises:
-        NasError: If a model cannot be read, or there are several versions.
+        NasError: if a model cannot be read, or there are several versions.
     """
     accuracy = source if source.match(ACCURACY_MODELS) else _only(source, ACCURACY_MODELS)
     seconds = None if accuracy is source else _only(source, TIME_MODELS)
@@ -66,10 +66,10 @@ def to_table(ensembles: dict[str, list[Model]], source: str) -> pa.Table:
 
 
 def _only(source: Path, pattern: str) -> Path | None:
-    found = sorted(path for path in source.glob(pattern) if path.is_dir())
-    if len(found) > 1:
-        raise NasError(f"SRC: {source} has {' and '.join(path.name for path in found)}. Keep one of them.")
-    return found[0] if found else None
+    directories = sorted(path for path in source.glob(pattern) if path.is_dir())
+    if len(directories) > 1:
+        raise NasError(f"SRC: {source} has {' and '.join(path.name for path in directories)}. Keep one of them.")
+    return directories[0] if directories else None
 
 
 def _describe(ensembles: dict[str, list[Model]], name: str) -> str:

@@ -106,7 +106,7 @@ def encode(genotype: Genotype) -> NDArray[np.float64]:
     """Return the feature vector [56] of a genotype.
 
     Raises:
-        NasError: If NAS-Bench-301 does not contain the genotype: it has four nodes per cell, each with one of seven ops
+        NasError: if NAS-Bench-301 does not contain the genotype: it has four nodes per cell, each with one of seven ops
             on two different edges, and all nodes in the output.
     """
     if genotype.space != NOTATION or set(genotype.cells) != set(CELLS):

@@ -16,11 +16,11 @@ def read_lightgbm(text: str, trees: int | None = None) -> Model:
     """Return the model of ``Booster.model_to_string()``.
 
     Args:
-        text: The model.
-        trees: Number of trees that predict: the best iteration of an early stopping. None: all.
+        text: the model.
+        trees: number of trees that predict: the best iteration of an early stopping. None: all.
 
     Raises:
-        ValueError: If the text is not a regression model of numerical splits.
+        ValueError: if the text is not a regression model of numerical splits.
     """
     header, *blocks = text.split("\nTree=")
     fields = _fields(header)

@@ -33,9 +33,9 @@ def from_columns(table: pa.Table, base: Sequence[float], strict: bool) -> TreeEn
     """Return the ensemble of the rows of ``to_columns``.
 
     Args:
-        table: The rows.
-        base: Constant of each model.
-        strict: Comparison of all models (``Model``).
+        table: the rows.
+        base: constant of each model.
+        strict: comparison of all models (``Model``).
     """
     columns = {name: table[name].to_numpy() for name in (MEMBER, TREE, FEATURE, VALUE, LEFT, RIGHT)}
     first = np.flatnonzero(np.diff(columns[TREE], prepend=-1))

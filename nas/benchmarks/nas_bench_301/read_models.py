@@ -51,19 +51,19 @@ class _BoosterUnpickler(SafeUnpickler):
     """Unpickler of a booster as its plain state."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        found = _ALLOWED.get((module_name, global_name))
-        return found if found is not None else super().find_class(module_name, global_name)
+        allowed = _ALLOWED.get((module_name, global_name))
+        return allowed if allowed is not None else super().find_class(module_name, global_name)
 
 
 def read_models(directory: Path, progress: Callable[[int, int], None]) -> list[Model]:
     """Return the models of an ensemble such as ``xgb_v1.0``, in the order of their paths.
 
     Args:
-        directory: Directory that contains one directory per model.
-        progress: Receives the number of models that were read and their total.
+        directory: directory that contains one directory per model.
+        progress: receives the number of models that were read and their total.
 
     Raises:
-        NasError: If there are no models, or a model cannot be read or takes other features than the published ones.
+        NasError: if there are no models, or a model cannot be read or takes other features than the published ones.
     """
     paths = sorted((path for name in MODEL_FILES for path in directory.rglob(name)), key=_by_number)
     if not paths:

@@ -18,10 +18,10 @@ class Tree(NamedTuple):
     """Nodes of one tree, the root first and each child after its parent.
 
     Attributes:
-        feature: Feature [nodes] that is compared, LEAF for a leaf.
-        value: Threshold [nodes], or the value of a leaf.
-        left: Child [nodes] of features below the threshold; a leaf is its own child.
-        right: Child [nodes] of all other features; a leaf is its own child.
+        feature: feature [nodes] that is compared, LEAF for a leaf.
+        value: threshold [nodes], or the value of a leaf.
+        left: child [nodes] of features below the threshold; a leaf is its own child.
+        right: child [nodes] of all other features; a leaf is its own child.
     """
 
     feature: Ints
@@ -34,11 +34,11 @@ class Model(NamedTuple):
     """Sum of trees: one member of an ensemble.
 
     Attributes:
-        trees: The trees.
-        base: Constant that is added.
+        trees: the trees.
+        base: constant that is added.
         strict: True if the left child takes values below the threshold in single precision (XGBoost), False if it
             takes values up to the threshold in double precision (LightGBM).
-        features: Number of features.
+        features: number of features.
     """
 
     trees: Sequence[Tree]
@@ -51,7 +51,7 @@ def build_tree(feature: Ints, value: Floats, left: Ints, right: Ints) -> Tree:
     """Return a tree of the nodes that are reachable from node 0, in breadth-first order.
 
     Raises:
-        ValueError: If a child is out of range or has two parents.
+        ValueError: if a child is out of range or has two parents.
     """
     order = [np.zeros(1, np.int64)]
     inner = order[0][feature[:1] != LEAF]
@@ -75,14 +75,14 @@ class TreeEnsemble:
     """Models that predict one number each; all trees are descended at the same time.
 
     Args:
-        feature: Feature [nodes] of all trees, one after the other, LEAF for a leaf.
-        value: Threshold or value of a leaf [nodes].
-        left: Child [nodes] below the threshold, as the distance from the first node of its tree.
-        right: Other child [nodes], in the same form.
-        sizes: Number of nodes of each tree [trees].
-        members: Model of each tree [trees], 0 to models - 1.
-        base: Constant of each model [models].
-        strict: Comparison of all models (``Model``).
+        feature: feature [nodes] of all trees, one after the other, LEAF for a leaf.
+        value: threshold or value of a leaf [nodes].
+        left: child [nodes] below the threshold, as the distance from the first node of its tree.
+        right: other child [nodes], in the same form.
+        sizes: number of nodes of each tree [trees].
+        members: model of each tree [trees], 0 to models - 1.
+        base: constant of each model [models].
+        strict: comparison of all models (``Model``).
     """
 
     def __init__(

@@ -30,7 +30,7 @@ def read_xgboost(content: bytes) -> Model:
     """Return the model of a pickled booster's ``handle``, or of a file of ``Booster.save_model``.
 
     Raises:
-        ValueError: If the content is not a regression model of trees in a supported format.
+        ValueError: if the content is not a regression model of trees in a supported format.
     """
     if content.startswith(SNAPSHOT):
         (size,) = _LENGTH.unpack_from(content, len(SNAPSHOT))
@@ -60,11 +60,11 @@ class _Reader:
         return self.bytes(self.structure(_LENGTH)[0]).decode()
 
     def bytes(self, count: int) -> bytes:
-        found = self._content[self._position : self._position + count]
-        if len(found) != count:
+        content = self._content[self._position : self._position + count]
+        if len(content) != count:
             raise ValueError("the model is cut off")
         self._position += count
-        return found
+        return content
 
 
 def _read_binary(content: bytes) -> Model:

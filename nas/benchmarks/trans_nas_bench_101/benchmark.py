@@ -79,23 +79,23 @@ class TransNasBench101(ParquetTable):
         super().__init__(path, file, space, self._stored_columns(), (INDEX, ARCHITECTURE), True)
 
     def _stored_columns(self) -> Mapping[tuple[str, str, int], StoredColumns]:
-        found = {}
+        columns = {}
         for name, epochs in self._lengths.items():
             task, metric = name.split("/")
             split, kind = split_metric(metric)
             best = f"{task}/valid_{kind}" in self._lengths
             if best and kind in METRICS and METRICS[kind].direction == "max":
-                found[task, metric, epochs] = StoredColumns({0: name})
+                columns[task, metric, epochs] = StoredColumns({0: name})
                 if kind == TASKS[task]:
-                    found[task, split, epochs] = StoredColumns({0: name})
-        return found
+                    columns[task, split, epochs] = StoredColumns({0: name})
+        return columns
 
     def metrics(self, task: str) -> tuple[str, ...]:
         """Return the names of the stored metrics of a task. Raise NasError if the task is not stored."""
-        found = [name.split("/") for name in self._lengths]
-        if task not in {name for name, _ in found}:
-            raise unknown("task of the benchmark", task, {name for name, _ in found})
-        return tuple(metric for name, metric in found if name == task and metric != SECONDS)
+        parts = [name.split("/") for name in self._lengths]
+        if task not in {name for name, _ in parts}:
+            raise unknown("task of the benchmark", task, {name for name, _ in parts})
+        return tuple(metric for name, metric in parts if name == task and metric != SECONDS)
 
     def direction(self, task: str, metric: str) -> Direction:
         """Return "max" if higher values of a metric are better, else "min". Raise NasError if it is not stored."""
@@ -106,15 +106,15 @@ class TransNasBench101(ParquetTable):
         """Return a metric of an architecture.
 
         Args:
-            genotype: The architecture.
-            task: Key of ``TASKS``.
-            metric: Name such as ``valid_top1`` (``metrics``).
-            epoch: Number of epochs so far, from 1; ``last``; or ``best_valid``, the epoch with the best validation
+            genotype: the architecture.
+            task: key of ``TASKS``.
+            metric: name such as ``valid_top1`` (``metrics``).
+            epoch: number of epochs so far, from 1; ``last``; or ``best_valid``, the epoch with the best validation
                 value of the same kind of metric. The authors' mode "best" is the maximum over the epochs instead, also
                 of test values and losses.
 
         Raises:
-            NasError: If the benchmark does not contain it, with the available alternatives.
+            NasError: if the benchmark does not contain it, with the available alternatives.
         """
         curves, row = self._read_curves(task, metric), self.row(genotype)
         epochs = curves.shape[1]

@@ -40,14 +40,14 @@ def to_table(content: Any, notation: str, partial: bool, progress: Progress) -> 
     """Return the architectures of a space as a table, and a description.
 
     Args:
-        content: Content of the published file.
-        notation: Key of ``SPACES``.
-        partial: Accept missing architectures, tasks of an architecture, and trainings of another length.
-        progress: Receives the number of tasks that were read and their total.
+        content: content of the published file.
+        notation: key of ``SPACES``.
+        partial: accept missing architectures, tasks of an architecture, and trainings of another length.
+        progress: receives the number of tasks that were read and their total.
 
     Raises:
-        NasError: If the content is incomplete.
-        ValueError: If it has another layout.
+        NasError: if the content is incomplete.
+        ValueError: if it has another layout.
     """
     entries = list(_entries(content, notation))
     if not entries or (len(entries) < SIZES[notation] and not partial):
@@ -66,7 +66,7 @@ def to_table(content: Any, notation: str, partial: bool, progress: Progress) -> 
     for number, task in enumerate(tasks, 1):
         if task not in TASKS:
             raise ValueError(f"the task {task}")
-        results = [_require_results(found.get(task), task, name, partial) for _, name, found in entries]
+        results = [_require_results(entry.get(task), task, name, partial) for _, name, entry in entries]
         columns |= _task_columns(task, results, content, partial)
         progress(number, len(tasks))
     metadata = {"format": FORMAT, "version": VERSION, "notation": notation, "source": RELEASE}
@@ -109,7 +109,7 @@ def _require_results(
 def _task_columns(
     task: str, results: Sequence[Mapping[str, Any] | None], content: Any, partial: bool
 ) -> dict[str, pa.Array]:
-    lengths = [found["total_epochs"] for found in results if found is not None]
+    lengths = [result["total_epochs"] for result in results if result is not None]
     if any(type(length) is not int or not 0 < length < 10_000 for length in lengths):
         raise ValueError(f"total_epochs of {task}")
     epochs = max(set(lengths), key=lengths.count)
@@ -118,7 +118,7 @@ def _task_columns(
             f"SRC: trainings on {task} have {', '.join(map(str, sorted(set(lengths))))} epochs. Add --partial "
             f"to convert those of {epochs} epochs."
         )
-    kept = [found if found is not None and found["total_epochs"] == epochs else None for found in results]
+    kept = [result if result is not None and result["total_epochs"] == epochs else None for result in results]
     columns = {}
     metrics = content["metrics_dict"][task]
     if not set(metrics) - {TIME}:
@@ -128,16 +128,16 @@ def _task_columns(
             raise ValueError(f"the name {metric!r}")
     for metric in metrics:
         values = np.full((len(kept), epochs), np.nan)
-        for row, found in enumerate(kept):
-            if found is not None:
-                curve = [(_seconds if metric == TIME else _number)(value) for value in found["metrics"][metric]]
+        for row, result in enumerate(kept):
+            if result is not None:
+                curve = [(_seconds if metric == TIME else _number)(value) for value in result["metrics"][metric]]
                 if len(curve) != epochs:  # numpy would repeat a single value
                     raise ValueError(f"{len(curve)} values of {metric} in {epochs} epochs")
                 values[row] = curve
         name = SECONDS if metric == TIME else metric
         columns[f"{task}/{name}"] = _lists(_cumulative(values) if metric == TIME else values)
     for name in content["info_names"]:
-        numbers = [math.nan if found is None else _number(found["model_info"].get(name)) for found in kept]
+        numbers = [math.nan if result is None else _number(result["model_info"].get(name)) for result in kept]
         columns[f"{task}/{INFO}/{name}"] = pa.array(numbers, pa.float64(), from_pandas=True)
     return columns
 
@@ -189,13 +189,13 @@ def read_release(source: Path, notation: str | None, partial: bool, progress: Pr
     """Return a space of the published file as a table, and a description; no code of the file is run.
 
     Args:
-        source: The file.
-        notation: Space to convert; the file has two.
-        partial: Accept missing architectures.
-        progress: Receives the number of tasks that were read and their total.
+        source: the file.
+        notation: space to convert; the file has two.
+        partial: accept missing architectures.
+        progress: receives the number of tasks that were read and their total.
 
     Raises:
-        NasError: If no space is given, or the file is damaged, incomplete or of another layout.
+        NasError: if no space is given, or the file is damaged, incomplete or of another layout.
     """
     if notation is None or notation not in SPACES:
         raise NasError(f"--space: {source.name} has two spaces. Set --space={' or --space='.join(SPACES)}.")

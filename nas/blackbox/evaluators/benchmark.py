@@ -27,23 +27,23 @@ class BenchmarkQuery(Evaluator):
     """Stored or predicted accuracy of a genotype, at the simulated cost of one training and one validation pass.
 
     Args:
-        space: Search space; the benchmark must contain all of its genotypes.
-        data: Not used.
-        device: Not used.
-        root: Directory of the benchmark's file, or its parent.
-        dataset: Data set or task of the benchmark: cifar10, cifar100 or imagenet16_120 on NAS-Bench-201, one of
+        space: search space; the benchmark must contain all of its genotypes.
+        data: not used.
+        device: not used.
+        root: directory of the benchmark's file, or its parent.
+        dataset: data set or task of the benchmark: cifar10, cifar100 or imagenet16_120 on NAS-Bench-201, one of
             seven tasks on TransNAS-Bench-101.
         split: ``valid`` or ``test``; a search should use ``valid``.
-        epochs: Length of the trainings that are looked up: 12 or 200 on NAS-Bench-201. None selects the usual length of
+        epochs: length of the trainings that are looked up: 12 or 200 on NAS-Bench-201. None selects the usual length of
             searches on the benchmark: 12 on NAS-Bench-201, 100 on NAS-Bench-301, the only one on TransNAS-Bench-101.
-        benchmark_seed: Training seed to look up: ``mean`` over the stored seeds, a number, or ``random``, which samples
+        benchmark_seed: training seed to look up: ``mean`` over the stored seeds, a number, or ``random``, which samples
             a stored seed per query. ``random`` samples from the predicted distribution on NAS-Bench-301.
-        report_epochs: Length of the trainings in ``reported_accuracies``; None selects the usual length in papers.
-        seed: Seed of the samples of ``random``.
-        fidelities: Increasing training lengths that replace ``epochs``; each query selects one of them.
+        report_epochs: length of the trainings in ``reported_accuracies``; None selects the usual length in papers.
+        seed: seed of the samples of ``random``.
+        fidelities: increasing training lengths that replace ``epochs``; each query selects one of them.
 
     Raises:
-        NasError: If there is no benchmark of the space, or if it lacks a requested accuracy of any genotype.
+        NasError: if there is no benchmark of the space, or if it lacks a requested accuracy of any genotype.
     """
 
     label = "validation accuracy (%)"
@@ -172,20 +172,20 @@ class BenchmarkQuery(Evaluator):
 
         The keys are DATASET/SPLIT.
         """
-        genotype, found = self.table.genotype(genotype), {}
+        genotype, accuracies = self.table.genotype(genotype), {}
         for dataset, split, epochs in self._reported:
             try:
                 value = self.table.accuracy(genotype, dataset, split, epochs, "mean")
             except NasError:
                 continue
             if math.isfinite(value):
-                found[f"{dataset}/{split}"] = value
-        return found
+                accuracies[f"{dataset}/{split}"] = value
+        return accuracies
 
     @cached_property
     def _reported(self) -> list[tuple[str, str, int]]:
         """Data sets, splits and training lengths of the reported accuracies that the benchmark contains."""
-        found = []
+        reported = []
         for dataset in self.about.datasets:
             for split in self.about.splits:
                 try:
@@ -193,8 +193,8 @@ class BenchmarkQuery(Evaluator):
                     self.table.check(dataset, split, epochs, "mean")
                 except NasError:
                     continue
-                found.append((dataset, split, epochs))
-        return found
+                reported.append((dataset, split, epochs))
+        return reported
 
     def best_accuracies(self) -> dict[str, float]:
         if self._best is None:

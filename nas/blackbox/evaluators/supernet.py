@@ -32,20 +32,20 @@ class SupernetAccuracy(Evaluator):
 
     Batch norm uses the statistics of the batch or, with ``recalibration``, statistics of the genotype. The latter start
     from mean 0 and variance 1. They are averaged over augmented training images with the usual momentum (Single Path
-    One-Shot, Guo et al., ECCV 2020). Each query sees the same images. With many classes, genotypes of equal accuracy
+    One-Shot, Guo et al., ECCV 2020). Each query uses the same images. With many classes, genotypes of equal accuracy
     are ordered by the top-5 accuracy.
 
     The value of a language model is the perplexity of the validation text, negated.
 
     Args:
-        search: Search with the trained supernet.
-        data: Images; they need a validation split.
-        device: Device of the supernet.
-        batches: Number of validation batches, of images in a fixed random order; None uses all.
-        recalibration: Number of training batches for the statistics of batch norm; None: statistics of the batch.
+        search: search with the trained supernet.
+        data: images; they need a validation split.
+        device: device of the supernet.
+        batches: number of validation batches, of images in a fixed random order; None uses all.
+        recalibration: number of training batches for the statistics of batch norm; None: statistics of the batch.
 
     Raises:
-        NasError: If an option is below 1, there are no validation images, or batch norm tracks no statistics.
+        NasError: if an option is below 1, there are no validation images, or batch norm tracks no statistics.
     """
 
     def __init__(
@@ -128,10 +128,10 @@ def recalibrate(network: Network, norms: Sequence[_BatchNorm], images: Iterable[
     its own, so that the global generators do not change.
 
     Args:
-        network: Supernet.
-        norms: Its batch norms.
-        images: Batches of training images [B, C, H, W].
-        arch: Architecture to execute.
+        network: supernet.
+        norms: its batch norms.
+        images: batches of training images [B, C, H, W].
+        arch: architecture to execute.
     """
     for norm in norms:
         norm.reset_running_stats()

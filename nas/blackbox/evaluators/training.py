@@ -18,11 +18,11 @@ from nas.blackbox.evaluator import Evaluator, QueryResult, check_fidelities
 from nas.data.base import ImageData
 from nas.data.move_batch import move_batch
 from nas.objectives.task_of import task_of
-from nas.searches.scaled_lr import scaled_lr
 from nas.spaces.base import Network, Space
 from nas.spaces.resolve_genotype import GivenGenotype, genotype_in
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, POSITIVE, SEED, check_ranges
+from nas.utils.scaled_lr import scaled_lr
 
 
 @check_ranges(epochs=COUNT, clip_norm=POSITIVE, seed=SEED, fidelities=COUNT)
@@ -34,20 +34,20 @@ class ShortTraining(Evaluator):
     With ``fidelities``, each query is a separate training from the first epoch, with a schedule of that length.
 
     Args:
-        space: Search space.
-        data: Images; they need a validation split.
-        optimizer: Builds the optimizer from the parameters.
-        device: Device of the training.
-        scheduler: Builds the learning-rate scheduler, which steps once per epoch.
-        epochs: Length of a training if there are no fidelities.
-        clip_norm: Bound of the gradient norm; None disables clipping.
-        network: Options of ``space.network``; None selects the published size.
-        seed: Seed of the weights.
-        fidelities: Increasing training lengths in epochs, among which each query selects.
-        scheduler_epochs_arg: Argument of the scheduler that is set to the length of a fidelity; None sets none.
+        space: search space.
+        data: images; they need a validation split.
+        optimizer: builds the optimizer from the parameters.
+        device: device of the training.
+        scheduler: builds the learning-rate scheduler, which steps once per epoch.
+        epochs: length of a training if there are no fidelities.
+        clip_norm: bound of the gradient norm; None disables clipping.
+        network: options of ``space.network``; None selects the published size.
+        seed: seed of the weights.
+        fidelities: increasing training lengths in epochs, among which each query selects.
+        scheduler_epochs_arg: argument of the scheduler that is set to the length of a fidelity; None sets none.
 
     Raises:
-        NasError: If a length is invalid, the scheduler does not take ``scheduler_epochs_arg``, or there are no
+        NasError: if a length is invalid, the scheduler does not take ``scheduler_epochs_arg``, or there are no
             validation images.
     """
 
@@ -81,7 +81,7 @@ class ShortTraining(Evaluator):
         self.network_size = space.describe_size(**self.network)
         self.task = task_of(space)
         self.label = self.task.metric.describe("after a short training")
-        # of images, the loader of the weights alone; a loader of text yields the batches of both
+        # with images: the loader of the weights alone; a loader of text yields both batches
         self._train: Any = train.iterables["train"] if isinstance(train, CombinedLoader) else train
         self._valid: list[tuple[Any, Tensor]] = [move_batch(batch, device) for batch in valid]
         self._build_optimizer, self._build_scheduler = optimizer, scheduler

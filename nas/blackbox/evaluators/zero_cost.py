@@ -24,12 +24,12 @@ class ZeroCost(Evaluator):
     """Value of a zero-cost proxy, negated if lower is better; measured seconds.
 
     Args:
-        space: Search space.
-        data: Images.
-        device: Device of the networks.
-        proxy: Proxy to evaluate.
-        network: Options of ``space.network``; None selects the size of ``ProxyEvaluator``.
-        seed: Seed of the weights and the images, so that a genotype always gets the same value.
+        space: search space.
+        data: images.
+        device: device of the networks.
+        proxy: proxy to evaluate.
+        network: options of ``space.network``; None selects the size of ``ProxyEvaluator``.
+        seed: seed of the weights and the images, so that a genotype always gets the same value.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ def hypervolume(points: Points, reference: Sequence[float]) -> float:
 
     Args:
         points: [points, objectives].
-        reference: Upper bound of each coordinate.
+        reference: upper bound of each coordinate.
     """
     bound = np.asarray(reference, dtype=np.float64)
     inside = points[(points < bound).all(axis=1)]
@@ -58,15 +58,15 @@ def _volume(points: Points, bound: NDArray[np.float64]) -> float:
 
 def hypervolume_curve(points: Points, reference: Sequence[float]) -> list[float]:
     """Return the hypervolume of the first 1, 2, ... points."""
-    found: list[float] = []
+    curve: list[float] = []
     front = np.empty((0, points.shape[1]))
     for point in points:
-        if found and (front <= point).all(axis=1).any():
-            found.append(found[-1])
+        if curve and (front <= point).all(axis=1).any():
+            curve.append(curve[-1])
             continue
         front = np.vstack([front[~(point <= front).all(axis=1)], point])
-        found.append(hypervolume(front, reference))
-    return found
+        curve.append(hypervolume(front, reference))
+    return curve
 
 
 def worst(points: Points, margin: float = 0.1) -> list[float]:
@@ -76,7 +76,7 @@ def worst(points: Points, margin: float = 0.1) -> list[float]:
 
     Args:
         points: [points, objectives], at least one.
-        margin: Share of the range.
+        margin: share of the range.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     width = np.where(high > low, margin * (high - low), 1.0)

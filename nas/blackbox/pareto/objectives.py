@@ -28,7 +28,7 @@ class Objective:
 
     Attributes:
         name: ``value``, the value of the evaluator, which is maximized, or the name of a cost, which is minimized.
-        cost: The cost; None for the value.
+        cost: the cost; None for the value.
     """
 
     name: str
@@ -48,15 +48,15 @@ class Objectives:
     """At least two objectives of a space.
 
     Args:
-        space: Search space.
-        names: Names of the objectives: ``value``, ``macs``, ``parameters``, ``latency_ms``, or a cost of HW-NAS-Bench
+        space: search space.
+        names: names of the objectives: ``value``, ``macs``, ``parameters``, ``latency_ms``, or a cost of HW-NAS-Bench
             such as ``hw_nas_bench.pixel3_latency``.
-        network: Options of the final network whose costs count; others have their published values.
-        latency_table: File of ``nas-search latency``, for ``latency_ms``.
-        hw_nas_bench: Location of HW-NAS-Bench, for its costs.
+        network: options of the final network whose costs count; others have their published values.
+        latency_table: file of ``nas-search latency``, for ``latency_ms``.
+        hw_nas_bench: location of HW-NAS-Bench, for its costs.
 
     Raises:
-        NasError: If a name is unknown or occurs twice, or an objective, the latency table or HW-NAS-Bench is missing.
+        NasError: if a name is unknown or occurs twice, or an objective, the latency table or HW-NAS-Bench is missing.
     """
 
     def __init__(
@@ -102,5 +102,5 @@ class Objectives:
 
     def losses(self, genotype: Genotype, value: float) -> tuple[float, ...] | None:
         """Return the losses of a genotype, None if one of them is not finite."""
-        found = self.to_losses(self.of(genotype, value)) if math.isfinite(value) else (math.nan,)
-        return found if all(map(math.isfinite, found)) else None
+        losses = self.to_losses(self.of(genotype, value)) if math.isfinite(value) else (math.nan,)
+        return losses if all(map(math.isfinite, losses)) else None

@@ -28,12 +28,12 @@ class PickRule:
 
     Args:
         rule: ``knee``, ``value`` or ``weights``.
-        limits: Upper bounds of costs by name, and lower bound of ``value``; only points within them are selected. If
+        limits: upper bounds of costs by name, and lower bound of ``value``; only points within them are selected. If
             there are none, the point with the smallest relative violation is selected.
-        weights: Weight of each objective by name, for the rule ``weights``; 0 for others.
+        weights: weight of each objective by name, for the rule ``weights``; 0 for others.
 
     Raises:
-        NasError: If the rule is unknown, weights are missing or superfluous, or a number is out of range.
+        NasError: if the rule is unknown, weights are missing or superfluous, or a number is out of range.
     """
 
     rule: Rule = "knee"
@@ -55,8 +55,8 @@ class PickRule:
         """Return the index of the selected point.
 
         Args:
-            front: Losses [points, objectives] of non-dominated points.
-            objectives: The objectives.
+            front: losses [points, objectives] of non-dominated points.
+            objectives: the objectives.
         """
         excess = self._excess(front, objectives)
         allowed = np.flatnonzero(excess <= 0) if (excess <= 0).any() else np.flatnonzero(excess == excess.min())
@@ -65,13 +65,13 @@ class PickRule:
 
     def _excess(self, front: Points, objectives: Objectives) -> Points:
         """Return the largest relative violation of a limit by each point [points], at most 0 within the limits."""
-        found = np.full(len(front), -np.inf)
+        excess = np.full(len(front), -np.inf)
         for position, objective in enumerate(objectives.items):
             limit = (self.limits or {}).get(objective.name)
             if limit is not None:
                 bound = -limit if objective.maximize else limit
-                found = np.maximum(found, (front[:, position] - bound) / (abs(limit) or 1.0))
-        return found
+                excess = np.maximum(excess, (front[:, position] - bound) / (abs(limit) or 1.0))
+        return excess
 
     def _scores(self, front: Points, objectives: Objectives) -> Points:
         if self.rule == "value":

@@ -33,8 +33,8 @@ class Front(NamedTuple):
     """Pareto front of a run.
 
     Attributes:
-        queries: Queries on the front, by the first objective from best to worst.
-        losses: Their losses [queries, objectives].
+        queries: queries on the front, by the first objective from best to worst.
+        losses: their losses [queries, objectives].
     """
 
     queries: list[Query]
@@ -45,8 +45,8 @@ class TrueFront(NamedTuple):
     """Pareto front of a whole space with a tabular benchmark.
 
     Attributes:
-        losses: Losses [points, objectives].
-        reference: Worst value of each objective in the space.
+        losses: losses [points, objectives].
+        reference: worst value of each objective in the space.
     """
 
     losses: Points
@@ -75,20 +75,20 @@ class ParetoSearch(BlackBoxSearch):
     one objective. A resumed search restores the front by replaying its queries.
 
     Args:
-        space: Search space.
-        strategy: Builds the strategy from the space. ``Nsga2`` receives all objectives, other strategies the value.
-        evaluator: Builds the evaluator.
-        objectives: Names of the objectives (``Objectives``).
-        pick: Rule that selects the genotype.
-        network_options: Options of the final network whose costs count.
-        latency_table: File of a latency table, for the objective ``latency_ms``.
-        hw_nas_bench: Location of HW-NAS-Bench, for its costs as objectives.
-        reference: Reference point of the hypervolume by objective. Others are the worst values of the space if a
+        space: search space.
+        strategy: builds the strategy from the space. ``Nsga2`` receives all objectives, other strategies the value.
+        evaluator: builds the evaluator.
+        objectives: names of the objectives (``Objectives``).
+        pick: rule that selects the genotype.
+        network_options: options of the final network whose costs count.
+        latency_table: file of a latency table, for the objective ``latency_ms``.
+        hw_nas_bench: location of HW-NAS-Bench, for its costs as objectives.
+        reference: reference point of the hypervolume by objective. Others are the worst values of the space if a
             tabular benchmark contains them, otherwise the worst values of the run plus a tenth of their range.
-        options: Further arguments of ``BlackBoxSearch``.
+        options: further arguments of ``BlackBoxSearch``.
 
     Raises:
-        NasError: If an option is invalid.
+        NasError: if an option is invalid.
     """
 
     def __init__(
@@ -124,8 +124,10 @@ class ParetoSearch(BlackBoxSearch):
     def build_evaluator(self, data: DataSet, device: torch.device) -> Evaluator:
         """Build the evaluator. Raise NasError too if no point of a known true front is better than the reference."""
         evaluator = super().build_evaluator(data, device)
-        known = self.true_front(evaluator) if self.reference else None
-        if known is not None and not hypervolume(known.losses, self.reference_point(known.losses, known)):
+        true_front = self.true_front(evaluator) if self.reference else None
+        if true_front is not None and not hypervolume(
+            true_front.losses, self.reference_point(true_front.losses, true_front)
+        ):
             given = ", ".join(f"{name}: {value:g}" for name, value in self.reference.items())
             raise NasError(
                 f"method.reference={{{given}}}: no genotype is better than it. Lower value, or raise the bounds of the "
@@ -149,14 +151,14 @@ class ParetoSearch(BlackBoxSearch):
         picked = self.picked()
         return super().genotype() if picked is None else picked.genotype
 
-    def reference_point(self, losses: Points, known: TrueFront | None) -> list[float]:
+    def reference_point(self, losses: Points, true_front: TrueFront | None) -> list[float]:
         """Return the reference point of the hypervolume of some losses [points, objectives], at least one."""
-        found = worst(losses) if known is None else list(known.reference)
+        point = worst(losses) if true_front is None else list(true_front.reference)
         for position, objective in enumerate(self.objectives.items):
             given = self.reference.get(objective.name)
             if given is not None:
-                found[position] = -given if objective.maximize else given
-        return found
+                point[position] = -given if objective.maximize else given
+        return point
 
     def hypervolumes(self, evaluator: Evaluator, loop: AskTellLoop | None = None) -> list[float]:
         """Return the hypervolume after each query, an empty list if no query has finite objectives.
@@ -167,9 +169,9 @@ class ParetoSearch(BlackBoxSearch):
         losses = np.array([row for row in every if row is not None])
         if not len(losses):
             return []
-        known = self.true_front(evaluator)
-        reference = self.reference_point(losses, known)
-        whole = 0.0 if known is None else hypervolume(known.losses, reference)
+        true_front = self.true_front(evaluator)
+        reference = self.reference_point(losses, true_front)
+        whole = 0.0 if true_front is None else hypervolume(true_front.losses, reference)
         curve = [0.0, *(value / (whole or 1.0) for value in hypervolume_curve(losses, reference))]
         return [curve[count] for count in accumulate(int(row is not None) for row in every)]
 
@@ -179,30 +181,35 @@ class ParetoSearch(BlackBoxSearch):
             return None
         if self._true_front is None and self.space.size is not None:
             genotypes = map(self.space.from_index, range(self.space.size))
-            found = [self.objectives.losses(genotype, evaluator(genotype).value) for genotype in genotypes]
-            losses = np.array([row for row in found if row is not None])
+            rows = [self.objectives.losses(genotype, evaluator(genotype).value) for genotype in genotypes]
+            losses = np.array([row for row in rows if row is not None])
             self._true_front = TrueFront(losses[non_dominated(losses)], losses.max(axis=0).tolist())
         return self._true_front
 
     def run_figures(self, loop: AskTellLoop, evaluator: Evaluator) -> dict[str, Any]:
         """Return the size and the hypervolume of the front of a run, and the points of the true front on it."""
         volumes, losses = self.hypervolumes(evaluator, loop), self.front(loop).losses
-        found = {"front": len(losses), "hypervolume": volumes[-1] if volumes else None}
-        known = self.true_front(evaluator)
-        if known is None:
-            return found
-        points = set(map(tuple, known.losses.tolist()))
+        figures = {"front": len(losses), "hypervolume": volumes[-1] if volumes else None}
+        true_front = self.true_front(evaluator)
+        if true_front is None:
+            return figures
+        points = set(map(tuple, true_front.losses.tolist()))
         reached = len(points & set(map(tuple, losses.tolist())))
-        return {**found, "true_front": len(points), "true_front_reached": reached}
+        return {**figures, "true_front": len(points), "true_front_reached": reached}
 
     def results(self) -> dict[str, Any]:
         picked, evaluator = self.picked(), self.evaluator
         assert evaluator is not None
-        found = {**super().results(), **self.run_figures(self.loop, evaluator), "picked_by": self.pick.rule}
+        values_of_run = {**super().results(), **self.run_figures(self.loop, evaluator), "picked_by": self.pick.rule}
         if picked is None:
-            return found
+            return values_of_run
         values = dict(zip(self.objectives.names, self.objectives.of(picked.genotype, picked.value), strict=True))
-        return {**found, **evaluator.reported_accuracies(picked.genotype), "value": picked.value, "objectives": values}
+        return {
+            **values_of_run,
+            **evaluator.reported_accuracies(picked.genotype),
+            "value": picked.value,
+            "objectives": values,
+        }
 
     def diagnostics(self) -> dict[str, float]:
         return {**super().diagnostics(), "front": float(len(self.front().queries))}
@@ -210,8 +217,8 @@ class ParetoSearch(BlackBoxSearch):
     def points(self, loop: AskTellLoop | None = None) -> tuple[list[Query], Points]:
         """Return the queries of a run with finite objectives and their losses [queries, objectives]."""
         history = (self.loop if loop is None else loop).history
-        found = zip(history, self._losses(loop), strict=True)
-        kept = [(query, losses) for query, losses in found if losses is not None]
+        evaluated = zip(history, self._losses(loop), strict=True)
+        kept = [(query, losses) for query, losses in evaluated if losses is not None]
         table = np.array([losses for _, losses in kept]).reshape(len(kept), len(self.objectives.items))
         return [query for query, _ in kept], table
 

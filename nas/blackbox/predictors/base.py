@@ -29,9 +29,9 @@ class Predictor(ABC):
         """Fit the predictor.
 
         Args:
-            features: Features [n, d].
-            values: Finite values [n], higher is better.
-            seed: Seed of all random numbers, 0 to 2^31 - 1.
+            features: features [n, d].
+            values: finite values [n], higher is better.
+            seed: seed of all random numbers, 0 to 2^31 - 1.
         """
 
     @abstractmethod

@@ -19,14 +19,14 @@ class BoostedTrees(Predictor):
 
     Args:
         library: ``sklearn`` or ``xgboost`` (extra ``predictors``).
-        members: Number of models; a single one has no uncertainty.
-        trees: Number of trees of a model.
-        depth: Maximum depth of a tree.
-        lr: Learning rate.
-        subsample: Fraction of the samples that each tree is fitted to; 1 makes all members of a library equal.
+        members: number of models; a single one has no uncertainty.
+        trees: number of trees of a model.
+        depth: maximum depth of a tree.
+        lr: learning rate.
+        subsample: fraction of the samples that each tree is fitted to; 1 makes all members of a library equal.
 
     Raises:
-        NasError: If an option is out of range, or XGBoost is required and not installed.
+        NasError: if an option is out of range, or XGBoost is required and not installed.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class BoostedTrees(Predictor):
         return GradientBoostingRegressor(**options)
 
     def predict(self, features: Values) -> Prediction:
-        found = np.stack([np.asarray(model.predict(features), dtype=np.float64) for model in self._models])
-        return Prediction(self._mean + self._std * found.mean(axis=0), self._std * found.std(axis=0))
+        predictions = np.stack([np.asarray(model.predict(features), dtype=np.float64) for model in self._models])
+        return Prediction(self._mean + self._std * predictions.mean(axis=0), self._std * predictions.std(axis=0))
 
 
 def _import_xgboost() -> Any:

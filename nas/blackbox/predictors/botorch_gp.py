@@ -33,7 +33,7 @@ class BoTorchGaussianProcess(Predictor):
             exponential of the mean of the scaled differences (0 or 1).
 
     Raises:
-        NasError: If the kernel is unknown, or BoTorch is not installed.
+        NasError: if the kernel is unknown, or BoTorch is not installed.
     """
 
     def __init__(self, kernel: Kernel = "rbf") -> None:
@@ -88,7 +88,7 @@ class BoTorchGaussianProcess(Predictor):
 
     def predict(self, features: Values) -> Prediction:
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about features that are also those of a sample
-            found = self._model.posterior(torch.as_tensor(features, dtype=torch.float64))
-            mean, std = found.mean[:, 0].numpy(), np.sqrt(found.variance[:, 0].numpy())
+            warnings.simplefilter("ignore")  # warnings about features that equal those of a training sample
+            posterior = self._model.posterior(torch.as_tensor(features, dtype=torch.float64))
+            mean, std = posterior.mean[:, 0].numpy(), np.sqrt(posterior.variance[:, 0].numpy())
         return Prediction(self._mean + self._std * mean, self._std * std)

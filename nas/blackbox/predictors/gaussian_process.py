@@ -17,11 +17,11 @@ class GaussianProcess(Predictor):
 
     Args:
         kernel: ``matern`` (nu = 5/2) or ``rbf``, of the Euclidean distance of the features.
-        length_scale: Initial length scale; for zeros and ones, the squared distance is the number of differences.
-        noise: Initial variance of the noise.
+        length_scale: initial length scale; for zeros and ones, the squared distance is the number of differences.
+        noise: initial variance of the noise.
 
     Raises:
-        NasError: If an option is out of range or the kernel is unknown.
+        NasError: if an option is out of range or the kernel is unknown.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class GaussianProcess(Predictor):
         scaled, self._mean, self._std = standardize(values)
         self._model = GaussianProcessRegressor(kernel, random_state=seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a parameter at its bound
+            warnings.simplefilter("ignore", ConvergenceWarning)  # warnings about a parameter at its bound
             self._model.fit(features, scaled)
 
     def predict(self, features: Values) -> Prediction:

@@ -26,15 +26,15 @@ class MLPEnsemble(Predictor):
     The loss is the mean absolute error of standardized values, and the optimizer is Adam.
 
     Args:
-        members: Number of networks.
-        layers: Number of hidden layers, with ReLU.
-        width: Units of a hidden layer.
-        epochs: Passes over the samples.
-        batch_size: Samples of a batch.
-        lr: Learning rate.
+        members: number of networks.
+        layers: number of hidden layers, with ReLU.
+        width: units of a hidden layer.
+        epochs: passes over the samples.
+        batch_size: samples of a batch.
+        lr: learning rate.
 
     Raises:
-        NasError: If an option is out of range.
+        NasError: if an option is out of range.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class MLPEnsemble(Predictor):
     def predict(self, features: Values) -> Prediction:
         assert self._networks is not None
         x = np.broadcast_to(features.astype(np.float32), (self.members, *features.shape))
-        found = self._networks.forward(x)[-1][..., 0].astype(np.float64)
-        return Prediction(self._mean + self._std * found.mean(axis=0), self._std * found.std(axis=0))
+        outputs = self._networks.forward(x)[-1][..., 0].astype(np.float64)
+        return Prediction(self._mean + self._std * outputs.mean(axis=0), self._std * outputs.std(axis=0))
 
 
 class Networks:
@@ -82,13 +82,13 @@ class Networks:
     The networks are so small that the overhead of autograd would dominate: NumPy is four times as fast.
 
     Args:
-        members: Number of networks.
-        sizes: Number of inputs, of the units of each hidden layer, and of outputs.
-        rng: Generator of the initial weights (Glorot and Bengio, 2010, uniform).
+        members: number of networks.
+        sizes: number of inputs, of the units of each hidden layer, and of outputs.
+        rng: generator of the initial weights (Glorot and Bengio, 2010, uniform).
 
     Attributes:
-        flat: All parameters [p].
-        weights: Views of ``flat`` as weights [members, in, out] and biases [members, 1, out] of each layer.
+        flat: all parameters [p].
+        weights: views of ``flat`` as weights [members, in, out] and biases [members, 1, out] of each layer.
     """
 
     def __init__(self, members: int, sizes: Sequence[int], rng: np.random.Generator) -> None:
@@ -106,12 +106,12 @@ class Networks:
 
     def forward(self, x: Floats) -> list[Any]:
         """Return the inputs [members, n, in], the activations of each hidden layer, and the outputs [members, n, 1]."""
-        found = [x]
+        activations = [x]
         for number in range(0, len(self.weights), 2):
-            z = found[-1] @ self.weights[number]
+            z = activations[-1] @ self.weights[number]
             z += self.weights[number + 1]
-            found.append(z if number == len(self.weights) - 2 else np.maximum(z, 0, out=z))
-        return found
+            activations.append(z if number == len(self.weights) - 2 else np.maximum(z, 0, out=z))
+        return activations
 
     def gradient(self, x: Floats, y: Floats) -> Floats:
         """Return the gradient [p] of the mean absolute error of each network, at inputs and values [members, n]."""

@@ -15,12 +15,12 @@ class RandomForest(Predictor):
     """Random forest; the uncertainty is the standard deviation over the trees.
 
     Args:
-        trees: Number of trees, each of a bootstrap sample.
-        max_features: Fraction of the features among which a split selects.
-        min_samples_leaf: Minimum number of samples of a leaf.
+        trees: number of trees, each of a bootstrap sample.
+        max_features: fraction of the features among which a split selects.
+        min_samples_leaf: minimum number of samples of a leaf.
 
     Raises:
-        NasError: If an option is out of range.
+        NasError: if an option is out of range.
     """
 
     def __init__(self, trees: int = 100, max_features: float = 0.3, min_samples_leaf: int = 1) -> None:
@@ -38,6 +38,6 @@ class RandomForest(Predictor):
         self._model.fit(features, values)
 
     def predict(self, features: Values) -> Prediction:
-        rows = np.asarray(features, dtype=np.float32)  # as the trees require
+        rows = np.asarray(features, dtype=np.float32)  # the data type that the trees require
         trees = np.stack([tree.tree_.predict(rows)[:, 0] for tree in self._model.estimators_])
         return Prediction(trees.mean(axis=0), trees.std(axis=0))

@@ -20,11 +20,11 @@ class Strategy(ABC):
     in any order.
 
     Attributes:
-        rungs: Number of fidelities among which the strategy selects, if the evaluator has several.
-        rung: Fidelity of the last genotype asked for; 0 is the cheapest.
-        details: Data of the last genotype asked for that ``tell`` needs. Before a call of ``tell``, ``rung`` and
+        rungs: number of fidelities among which the strategy selects, if the evaluator has several.
+        rung: fidelity of the last proposal; 0 is the cheapest.
+        details: data of the last proposal that ``tell`` needs. Before a call of ``tell``, ``rung`` and
             ``details`` are set to their values after the call of ``ask`` that returned the genotype.
-        limits: Limits on the costs of the genotypes that ``ask`` returns; None for none.
+        limits: limits on the costs of the genotypes that ``ask`` returns; None for none.
     """
 
     rungs: int = 1

@@ -25,10 +25,10 @@ class _Bracket:
     """One run of successive halving.
 
     Attributes:
-        rungs: Remaining rungs, each with its number and the number of candidates that it evaluates.
-        asked: Number of candidates of the present rung that were asked for.
-        waiting: Candidates promoted to the present rung and not yet asked for.
-        results: Results of the present rung.
+        rungs: remaining rungs, each with its number and the number of candidates that it evaluates.
+        asked: number of proposed candidates of the present rung.
+        waiting: candidates promoted to the present rung and not yet proposed.
+        results: results of the present rung.
     """
 
     rungs: list[tuple[int, int]]
@@ -38,7 +38,7 @@ class _Bracket:
 
     @property
     def idle(self) -> bool:
-        """True if all candidates of the present rung were asked for."""
+        """True if all candidates of the present rung have been proposed."""
         return not self.rungs or self.asked >= self.rungs[0][1]
 
 
@@ -63,20 +63,20 @@ class Bohb(Strategy):
     in the authors' program (HpBandSter). The oldest bracket has precedence.
 
     Args:
-        space: Search space.
-        rungs: Number of fidelities of Hyperband, as many as the evaluator has if it has several. 3 corresponds to
+        space: search space.
+        rungs: number of fidelities of Hyperband, as many as the evaluator has if it has several. 3 corresponds to
             budgets from 12 to 200.
-        eta: Fraction 1 / eta of the candidates is promoted to the next rung.
+        eta: fraction 1 / eta of the candidates is promoted to the next rung.
         model: ``kernels``, the authors' densities (``kernel_density``), or ``optuna``, Optuna's TPE.
-        num_samples: Number of candidates among which the model selects one.
-        random_fraction: Fraction of candidates that are sampled without the model.
-        top: Fraction of the results that counts as good, at least ``min_points`` results.
-        min_points: Minimum number of good results; None is one more than the number of decisions. ``kernels`` need as
+        num_samples: number of candidates among which the model selects one.
+        random_fraction: fraction of candidates that are sampled without the model.
+        top: fraction of the results that counts as good, at least ``min_points`` results.
+        min_points: minimum number of good results; None is one more than the number of decisions. ``kernels`` need as
             many bad results.
-        min_bandwidth: Lower bound of the bandwidths of ``kernels``.
+        min_bandwidth: lower bound of the bandwidths of ``kernels``.
 
     Raises:
-        NasError: If Optuna is required and not installed, or an option is out of range.
+        NasError: if Optuna is required and not installed, or an option is out of range.
     """
 
     def __init__(

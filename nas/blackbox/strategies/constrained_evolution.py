@@ -82,20 +82,20 @@ class ConstrainedEvolution(Strategy):
     candidates. The population of the last round is evaluated, but not ranked.
 
     Args:
-        space: Search space.
-        population: Candidates per round.
-        parents: Number of candidates that mutations and crossovers read.
-        mutations: Mutations per round: a parent with each gene sampled again with ``gene_probability``.
-        crossovers: Crossovers per round: each gene from one of two parents, which may be equal.
-        gene_probability: Probability that a mutation samples a gene again.
-        max_macs: Limit of the multiply-adds of the network of a genotype (``Space.macs``); None: no limit.
+        space: search space.
+        population: candidates per round.
+        parents: number of candidates that mutations and crossovers read.
+        mutations: mutations per round: a parent with each gene sampled again with ``gene_probability``.
+        crossovers: crossovers per round: each gene from one of two parents, which may be equal.
+        gene_probability: probability that a mutation samples a gene again.
+        max_macs: limit of the multiply-adds of the network of a genotype (``Space.macs``); None: no limit.
 
     Attributes:
-        rounds: Completed rounds.
-        ranked: All ranked candidates, best first; the first of equals was ranked earlier.
+        rounds: completed rounds.
+        ranked: all ranked candidates, best first; the first of equals was ranked earlier.
 
     Raises:
-        NasError: If an option is out of range, or the limit admits too few genotypes.
+        NasError: if an option is out of range, or the limit admits too few genotypes.
     """
 
     def __init__(
@@ -147,16 +147,16 @@ class ConstrainedEvolution(Strategy):
         """Yield genotypes to evaluate, without end. The next round needs the values of the current one."""
         yield from self._fill(draws)
         while True:
-            found = [Ranked(member, self._keys[self.decode(member)]) for member in self.members]
-            self.ranked = sorted([*self.ranked, *found], key=lambda one: one.key)
+            ranked = [Ranked(member, self._keys[self.decode(member)]) for member in self.members]
+            self.ranked = sorted([*self.ranked, *ranked], key=lambda one: one.key)
             best = [one.candidate for one in self.ranked[: self.parents]]
             self.rounds.append(Round(self.members, best))
             self.members = []
             for make, count in ((self._mutate, self.mutations), (self._cross, self.crossovers)):
-                wanted = len(self.members) + count
+                target_size = len(self.members) + count
                 for candidate in islice(self._blocks(make, best, draws), TRIES * count):
                     yield from self._admit(candidate)
-                    if len(self.members) == wanted:
+                    if len(self.members) == target_size:
                         break
             yield from self._fill(draws)
 

@@ -16,10 +16,10 @@ class DecisionModel(ABC):
     """Model of the results of one rung, which proposes promising candidates.
 
     Args:
-        encoding: Decisions of the space.
-        num_samples: Number of candidates among which the model selects one.
-        top: Fraction of the results that counts as good.
-        min_points: Minimum number of results that count as good.
+        encoding: decisions of the space.
+        num_samples: number of candidates among which the model selects one.
+        top: fraction of the results that counts as good.
+        min_points: minimum number of results that count as good.
     """
 
     def __init__(self, encoding: CategoricalEncoding, num_samples: int, top: float, min_points: int) -> None:

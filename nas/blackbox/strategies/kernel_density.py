@@ -31,8 +31,8 @@ class CategoricalKernels:
     level), the density of any other option is infinite.
 
     Args:
-        points: Options [n, d].
-        min_bandwidth: Lower bound of the bandwidths.
+        points: options [n, d].
+        min_bandwidth: lower bound of the bandwidths.
     """
 
     def __init__(self, points: Points, min_bandwidth: float) -> None:
@@ -47,8 +47,8 @@ class CategoricalKernels:
         """Return the densities [m] of candidates [m, d]."""
         same = candidates[:, None, :] == self.points[None]
         with np.errstate(invalid="ignore", over="ignore"):  # 0 x inf and inf - inf, see the class
-            found: Values = np.where(same, 1 - self.bandwidths, self._elsewhere).prod(axis=2).mean(axis=1)
-        return found
+            densities: Values = np.where(same, 1 - self.bandwidths, self._elsewhere).prod(axis=2).mean(axis=1)
+        return densities
 
 
 class KernelDensityModel(DecisionModel):
@@ -61,11 +61,11 @@ class KernelDensityModel(DecisionModel):
     ``bandwidth_factor`` of the authors' program applies to numerical decisions only, of which there are none.
 
     Args:
-        encoding: Decisions of the space.
-        num_samples: Number of candidates.
-        top: Fraction of the results that counts as good.
-        min_points: Minimum number of good and of bad results.
-        min_bandwidth: Lower bound of the bandwidths.
+        encoding: decisions of the space.
+        num_samples: number of candidates.
+        top: fraction of the results that counts as good.
+        min_points: minimum number of good and of bad results.
+        min_bandwidth: lower bound of the bandwidths.
     """
 
     def __init__(
@@ -136,14 +136,14 @@ def best_candidate(good: Values, bad: Values) -> int | None:
     """
     with np.errstate(invalid="ignore"):  # inf / inf
         ratios = np.where(bad > MIN_DENSITY, bad, MIN_DENSITY) / np.where(good < MIN_DENSITY, MIN_DENSITY, good)
-    found: int | None = None
+    best: int | None = None
     for number, ratio in enumerate(ratios):
         if not math.isfinite(ratio):
             if math.isfinite(good[number]):
                 return number
-        elif found is None or ratio < ratios[found]:
-            found = number
-    return found
+        elif best is None or ratio < ratios[best]:
+            best = number
+    return best
 
 
 def impute(rows: Sequence[Sequence[int]], sizes: Sequence[int], rng: random.Random) -> Points:
@@ -152,13 +152,13 @@ def impute(rows: Sequence[Sequence[int]], sizes: Sequence[int], rng: random.Rand
     A random row that contains the first absent decision supplies all absent decisions that it contains. A decision that
     no row contains is sampled uniformly.
     """
-    found = np.array(rows, dtype=np.int64)
+    complete = np.array(rows, dtype=np.int64)
     donors = [[row for row in rows if row[number] != ABSENT] for number in range(len(sizes))]
-    for row in found:
+    for row in complete:
         while (missing := np.flatnonzero(row == ABSENT)).size:
             first = int(missing[0])
             if donors[first]:
                 row[missing] = np.array(rng.choice(donors[first]))[missing]
             else:
                 row[first] = rng.randrange(sizes[first])
-    return found
+    return complete

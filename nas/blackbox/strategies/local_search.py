@@ -17,7 +17,7 @@ class LocalSearch(Strategy):
     the next step waits for all of them.
 
     Attributes:
-        optima: Local optima reached so far.
+        optima: local optima reached so far.
     """
 
     def __init__(self, space: Space) -> None:

@@ -27,17 +27,17 @@ class Nsga2(Strategy):
     values are known, so several genotypes may be evaluated at the same time. A failed evaluation is no member.
 
     Args:
-        space: Search space.
-        population: Genotypes per generation.
-        crossover_probability: Probability that a child has two parents.
-        swap_probability: Probability that a decision comes from the second parent.
-        mutation_probability: Probability that a decision is sampled again; None: 1 / number of decisions.
+        space: search space.
+        population: genotypes per generation.
+        crossover_probability: probability that a child has two parents.
+        swap_probability: probability that a decision comes from the second parent.
+        mutation_probability: probability that a decision is sampled again; None: 1 / number of decisions.
 
     Attributes:
-        objectives: The objectives; a search sets them before the first call.
+        objectives: the objectives; a search sets them before the first call.
 
     Raises:
-        NasError: If Optuna is not installed, or an option is out of range.
+        NasError: if Optuna is not installed, or an option is out of range.
     """
 
     objectives: Objectives

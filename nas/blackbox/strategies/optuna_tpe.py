@@ -19,7 +19,7 @@ class OptunaTPE(DecisionModel):
     finite are ignored.
 
     Raises:
-        NasError: If Optuna is not installed.
+        NasError: if Optuna is not installed.
     """
 
     def __init__(self, encoding: CategoricalEncoding, num_samples: int, top: float, min_points: int) -> None:

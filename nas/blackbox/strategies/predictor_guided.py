@@ -40,23 +40,23 @@ class PredictorGuided(Strategy):
     twice while new ones are found. Results without a finite value are not used.
 
     If several candidates are evaluated at the same time, the predictor is fitted to the results that are known when
-    the last candidate of a batch has been asked for. Candidates without a result are not proposed again.
+    the last candidate of a batch has been proposed. Candidates without a result are not proposed again.
 
     Args:
-        space: Search space.
-        predictor: Builds the predictor.
-        encoding: Features of genotypes: ``paths``, ``one_hot``, or ``auto``, which selects paths if the space has
+        space: search space.
+        predictor: builds the predictor.
+        encoding: features of genotypes: ``paths``, ``one_hot``, or ``auto``, which selects paths if the space has
             branches (``nas.blackbox.features``).
-        max_paths: Maximum number of path features per cell.
+        max_paths: maximum number of path features per cell.
         acquisition: ``thompson`` (independent Thompson sampling), ``mean``, ``ucb`` or ``ei``.
-        initial: Number of results from which on the predictor is used.
-        batch: Number of candidates that are selected by one fit.
-        candidates: Number of mutants of each parent; further parents are mutated until there are as many new ones.
-        parents: Maximum number of best genotypes that are mutated.
-        mutations: Mean number of mutated links of a mutant, each with equal probability; None mutates one link.
+        initial: number of results from which on the predictor is used.
+        batch: number of candidates that are selected by one fit.
+        candidates: number of mutants of each parent; further parents are mutated until there are as many new ones.
+        parents: maximum number of best genotypes that are mutated.
+        mutations: mean number of mutated links of a mutant, each with equal probability; None mutates one link.
 
     Raises:
-        NasError: If an option is out of range, or the encoding has no meaning on the space.
+        NasError: if an option is out of range, or the encoding has no meaning on the space.
     """
 
     def __init__(
@@ -120,15 +120,15 @@ class PredictorGuided(Strategy):
     def _mutants(self, rng: random.Random) -> list[Genotype]:
         """Return new mutants of the best genotypes, each once."""
         best = nlargest(self.parents, range(len(self._values)), key=lambda i: self._values[i])
-        found: dict[Genotype, None] = {}
+        mutants: dict[Genotype, None] = {}
         for parent in dict.fromkeys(self._genotypes[i] for i in best):
-            if len(found) >= self.candidates:
+            if len(mutants) >= self.candidates:
                 break
             for _ in range(self.candidates):
                 mutant = self._mutant(parent, rng)
                 if mutant not in self._proposed and self.allows(mutant):
-                    found[mutant] = None
-        return list(found)
+                    mutants[mutant] = None
+        return list(mutants)
 
     def _mutant(self, parent: Genotype, rng: random.Random) -> Genotype:
         count = 1

@@ -20,14 +20,14 @@ class RegularizedEvolution(Strategy):
     """Aging evolution: the best of a random sample is mutated, and its child replaces the oldest member.
 
     Args:
-        space: Search space.
-        population: Number of members; the first ones are random.
-        sample: Number of members sampled per step, with replacement.
-        by_node: Sample the node of a mutation before its edge, as the code of NAS-Bench-201 does; otherwise all edges
+        space: search space.
+        population: number of members; the first ones are random.
+        sample: number of members sampled per step, with replacement.
+        by_node: sample the node of a mutation before its edge, as the code of NAS-Bench-201 does; otherwise all edges
             are equally likely.
 
     Raises:
-        NasError: If ``population`` or ``sample`` is below 1.
+        NasError: if ``population`` or ``sample`` is below 1.
     """
 
     def __init__(self, space: Space, population: int = 10, sample: int = 3, by_node: bool = False) -> None:

@@ -27,13 +27,13 @@ class ReinforceStrategy(Strategy):
     Adam takes one step along the mean gradient.
 
     Args:
-        space: Search space.
-        lr: Learning rate of Adam.
-        momentum: Momentum of the moving average.
-        init_std: Standard deviation of the normal distribution of the initial logits.
+        space: search space.
+        lr: learning rate of Adam.
+        momentum: momentum of the moving average.
+        init_std: standard deviation of the normal distribution of the initial logits.
 
     Raises:
-        NasError: If an option is out of range.
+        NasError: if an option is out of range.
     """
 
     def __init__(self, space: Space, lr: float = 0.001, momentum: float = 0.9, init_std: float = 1e-3) -> None:

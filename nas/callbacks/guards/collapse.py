@@ -67,10 +67,10 @@ class SkipCollapse(Monitor):
     def measure(self, search: Search) -> tuple[dict[str, float], str | None]:
         cells = search.genotype().cells
         name = "normal" if "normal" in cells else next(iter(cells))
-        found = sum(link.op == self.op for link in cells[name].links)
-        past = self.limit is not None and found > self.limit
-        wrong = f"{found} of {len(cells[name].links)} links of the {name} cell are {self.op}" if past else None
-        return {f"{self.op}/{name}": float(found)}, wrong
+        count = sum(link.op == self.op for link in cells[name].links)
+        past = self.limit is not None and count > self.limit
+        wrong = f"{count} of {len(cells[name].links)} links of the {name} cell are {self.op}" if past else None
+        return {f"{self.op}/{name}": float(count)}, wrong
 
 
 class EntropyCollapse(Monitor):
@@ -80,7 +80,7 @@ class EntropyCollapse(Monitor):
         if not isinstance(search, GradientSearch):
             return {}, None
         tables = search.relaxation.scores(search.masks)
-        found = {name: float(torch.special.entr(t.float()).sum(dim=-1).mean()) for name, t in tables.items()}
-        past = [name for name, value in found.items() if self.limit is not None and value < self.limit]
-        wrong = f"the entropy of cell '{past[0]}' is {found[past[0]]:.3f}" if past else None
-        return {f"entropy/{name}": value for name, value in found.items()}, wrong
+        entropies = {name: float(torch.special.entr(t.float()).sum(dim=-1).mean()) for name, t in tables.items()}
+        past = [name for name, value in entropies.items() if self.limit is not None and value < self.limit]
+        wrong = f"the entropy of cell '{past[0]}' is {entropies[past[0]]:.3f}" if past else None
+        return {f"entropy/{name}": value for name, value in entropies.items()}, wrong

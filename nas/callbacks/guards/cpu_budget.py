@@ -37,8 +37,8 @@ class CpuBudget(pl.Callback):
         self.shared = shared
         self.ended = False
         """Flag of a search that this budget has ended."""
-        self._done = 0  # epochs
-        self._within = False  # an epoch
+        self._done = 0  # complete epochs
+        self._within = False  # whether an epoch has begun and is not complete
         self._earlier = 0.0
         self._longest = 0.0
         self._start = self._epoch_start = time.process_time()

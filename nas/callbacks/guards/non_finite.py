@@ -16,7 +16,7 @@ from nas.callbacks.recording.epoch_metrics import VALIDATION
 from nas.gradients.base import Batch
 from nas.nn.fused_cell_graph import unfused
 from nas.searches.base import Observation, SupernetSearch
-from nas.training.base import NetworkTraining
+from nas.training.base import BaseTraining
 from nas.training.language_model import LanguageModelTraining
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, check_ranges
@@ -50,10 +50,10 @@ class StopOnNonFinite(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._batch = batch if isinstance(pl_module, NetworkTraining) else None
+        self._batch = batch if isinstance(pl_module, BaseTraining) else None
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        if isinstance(pl_module, NetworkTraining):
+        if isinstance(pl_module, BaseTraining):
             self._observe(trainer, pl_module, Observation("train", loss.detach(), self._batch, {}))
 
     def on_train_batch_end(
@@ -62,13 +62,13 @@ class StopOnNonFinite(pl.Callback):
         self._batch = None
         last = trainer.is_last_batch
         if self._pending and ((batch_idx + 1) % self.every == 0 or last):
-            finite = torch.stack([seen.loss for _, seen in self._pending]).isfinite().tolist()
+            finite = torch.stack([observation.loss for _, observation in self._pending]).isfinite().tolist()
             bad = next((entry for entry, ok in zip(self._pending, finite, strict=True) if not ok), None)
             self._pending.clear()
             if bad is not None:
                 raise _error(trainer, pl_module, *bad)
         if last and (name := non_finite_tensor(pl_module)) is not None:
-            half = "train" if isinstance(pl_module, NetworkTraining) or name.startswith("supernet.") else "arch"
+            half = "train" if isinstance(pl_module, BaseTraining) or name.startswith("supernet.") else "arch"
             where = f"epoch {trainer.current_epoch}, step {batch_idx}, its last"
             raise NasError(f"{where}: {_describe(pl_module, name)}; {_advice(trainer, pl_module, half)}")
 
@@ -79,12 +79,12 @@ class StopOnNonFinite(pl.Callback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         _check_metrics(trainer, pl_module, "test")
 
-    def _observe(self, trainer: pl.Trainer, module: pl.LightningModule, seen: Observation) -> None:
+    def _observe(self, trainer: pl.Trainer, module: pl.LightningModule, observation: Observation) -> None:
         step = trainer.fit_loop.epoch_loop.batch_idx
-        if seen.loss.device.type != "cpu":
-            self._pending.append((step, seen._replace(batch=None, arch={})))
-        elif not bool(seen.loss.isfinite()):
-            raise _error(trainer, module, step, seen)
+        if observation.loss.device.type != "cpu":
+            self._pending.append((step, observation._replace(batch=None, arch={})))
+        elif not bool(observation.loss.isfinite()):
+            raise _error(trainer, module, step, observation)
 
 
 def non_finite_tensor(module: nn.Module, buffers: bool = True) -> str | None:
@@ -99,31 +99,31 @@ def non_finite_tensor(module: nn.Module, buffers: bool = True) -> str | None:
     return next(name for name, tensor in named if not bool(tensor.isfinite().all()))
 
 
-def first_non_finite(module: pl.LightningModule, seen: Observation) -> str:
+def first_non_finite(module: pl.LightningModule, observation: Observation) -> str:
     """Describe the first module, in the order of execution, that turned finite inputs into non-finite outputs."""
     bad = non_finite_tensor(module, buffers=False)  # those of batch norm follow the images
     if bad is not None:
         return _describe(module, bad)
-    if seen.batch is None:
+    if observation.batch is None:
         return "the module is unknown on this device (trainer=cpu names it)"
-    if isinstance(seen.batch[0], Tensor) and not bool(seen.batch[0].isfinite().all()):
+    if isinstance(observation.batch[0], Tensor) and not bool(observation.batch[0].isfinite().all()):
         return "the images of the batch are not finite (check the data set, its mean and std)"
-    found = _bad_outputs(module, seen, seen.batch[0])
-    if found:
-        return f"the first module whose output is not finite is '{found[0]}'"
+    outputs = _bad_outputs(module, observation, observation.batch[0])
+    if outputs:
+        return f"the first module whose output is not finite is '{outputs[0]}'"
     return "all module outputs are finite, only the loss is not"
 
 
-def _bad_outputs(module: pl.LightningModule, seen: Observation, x: Any) -> list[str]:
+def _bad_outputs(module: pl.LightningModule, observation: Observation, x: Any) -> list[str]:
     """Run a forward pass and return the leaf modules with non-finite outputs, in the order of execution."""
     prefix = "supernet" if isinstance(module, SupernetSearch) else "network"
     network: nn.Module = getattr(module, prefix)
-    found: list[str] = []
+    outputs: list[str] = []
 
     def watch(name: str) -> Any:
         def hook(leaf: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor) and not bool(output.isfinite().all()):
-                found.append(f"{prefix}.{name}")
+                outputs.append(f"{prefix}.{name}")
 
         return hook
 
@@ -132,17 +132,17 @@ def _bad_outputs(module: pl.LightningModule, seen: Observation, x: Any) -> list[
     try:
         with unfused(network), torch.no_grad():
             buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-            functional_call(network, buffers, (x, seen.arch or None))
+            functional_call(network, buffers, (x, observation.arch or None))
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return outputs
 
 
-def _error(trainer: pl.Trainer, module: pl.LightningModule, step: int, seen: Observation) -> NasError:
+def _error(trainer: pl.Trainer, module: pl.LightningModule, step: int, observation: Observation) -> NasError:
     return NasError(
-        f"{seen.phase} loss is {float(seen.loss)} in epoch {trainer.current_epoch}, step {step}: "
-        f"{first_non_finite(module, seen)}; {_advice(trainer, module, seen.phase)}"
+        f"{observation.phase} loss is {float(observation.loss)} in epoch {trainer.current_epoch}, step {step}: "
+        f"{first_non_finite(module, observation)}; {_advice(trainer, module, observation.phase)}"
     )
 
 
@@ -164,7 +164,7 @@ def _advice(trainer: pl.Trainer, module: pl.LightningModule, half: str) -> str:
     kept = next((_path(c) for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), "")
     last = f"the last good checkpoint is {kept}" if kept else "there is no checkpoint yet"
     change = "method.weight_step.optimizer.lr or a smaller method.weight_step.clip_norm"
-    if isinstance(module, NetworkTraining):
+    if isinstance(module, BaseTraining):
         key = "text_training" if isinstance(module, LanguageModelTraining) else "training"
         change = f"{key}.optimizer.lr or a smaller {key}.clip_norm"
     elif half == "arch":

@@ -70,18 +70,18 @@ class AccuracyRangeRecorder(EpochLines):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GradientSearch)
-        found: list[AccuracyRange] = []
+        ranges: list[AccuracyRange] = []
         if self._query is not None:
             distribution = pl_module.relaxation.distribution(pl_module.masks)
             assert distribution is not None
-            found = sampled_ranges(self._query, distribution.rounded(), trainer.current_epoch, self.samples, self.seed)
+            ranges = sampled_ranges(self._query, distribution.rounded(), trainer.current_epoch, self.samples, self.seed)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             header = not self.path.exists()
             with self.path.open("a") as file:
-                file.write(format_ranges(found, header))
+                file.write(format_ranges(ranges, header))
         values = {
             f"accuracy_range/{line.dataset}_{name}": value
-            for line in found
+            for line in ranges
             for name in STATISTICS
             if not math.isnan(value := getattr(line, name))
         }
@@ -148,8 +148,8 @@ def sampled_ranges(
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
     (columns,) = distribution.sample(samples, generator).values()
     (mode,) = distribution.mode().values()
-    found = [_ops(query.space, row) for row in columns.tolist()]
-    return query.ranges(epoch, found, _ops(query.space, mode.tolist()))
+    architectures = [_ops(query.space, row) for row in columns.tolist()]
+    return query.ranges(epoch, architectures, _ops(query.space, mode.tolist()))
 
 
 def _ops(space: BenchmarkSpace, columns: Sequence[int]) -> Ops:

@@ -56,37 +56,37 @@ class BenchmarkAccuracy(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self._splits or not isinstance(pl_module, Search):
             return
-        found = trainer.strategy.broadcast(self.accuracies(pl_module.genotype()))
-        pl_module.log_dict(found, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
+        accuracies = trainer.strategy.broadcast(self.accuracies(pl_module.genotype()))
+        pl_module.log_dict(accuracies, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
 
     def accuracies(self, genotype: Genotype) -> dict[str, float]:
         """Return the benchmark accuracies of a genotype by metric name. Empty on ranks other than the first."""
-        found = {}
+        accuracies = {}
         for split in self._splits if self._benchmark is not None else ():
             value = self._accuracy(genotype, self._dataset, split)
             if value is not None:
-                found[f"benchmark/{split}"] = value
-        return found
+                accuracies[f"benchmark/{split}"] = value
+        return accuracies
 
     def test_accuracies(self, genotype: Genotype) -> dict[str, float]:
         """Return the test accuracies of a genotype on all data sets of the benchmark, by ``DATASET/test``."""
-        found = {}
+        accuracies = {}
         for dataset in self._description().datasets if self._benchmark is not None else ():
             value = self._accuracy(genotype, dataset, "test")
             if value is not None:
-                found[f"{dataset}/test"] = value
-        return found
+                accuracies[f"{dataset}/test"] = value
+        return accuracies
 
     def best(self) -> dict[str, float]:
         """Return the best accuracy of the space by metric name; empty if it is unknown."""
-        found = {}
+        accuracies = {}
         for split in self._splits if self._benchmark is not None else ():
             assert self._benchmark is not None
             epochs = self._benchmark.report_epochs(self._dataset)
             value = self._benchmark.best_accuracy(self._dataset, split, epochs, self._space)
             if value is not None:
-                found[f"benchmark/{split}"] = value
-        return found
+                accuracies[f"benchmark/{split}"] = value
+        return accuracies
 
     def _open(self, notation: str) -> str:
         """Open the benchmark and return the line to log about it."""
@@ -101,8 +101,8 @@ class BenchmarkAccuracy(pl.Callback):
                 f"{about.title} table not found in {where}; benchmark accuracy will not be logged (set paths.benchmark)"
             )
         self._benchmark = benchmark
-        found = [name for name in (self.dataset, self.task, *about.datasets) if name in about.datasets]
-        self._dataset = found[0]
+        names = [name for name in (self.dataset, self.task, *about.datasets) if name in about.datasets]
+        self._dataset = names[0]
         if not about.in_percent(self._dataset):
             return f"{about.title}: values of {self._dataset} are no percentages and are not logged after each epoch"
         try:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from nas.architecture.cell import Genotype
 from nas.searches.base import Search
-from nas.training.base import NetworkTraining
+from nas.training.base import BaseTraining
 from nas.utils.memory import peak_memory, used_memory
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, check_ranges
 
-LEARNING_RATES = {Search: ("step/weights_lr", "step/arch_lr"), NetworkTraining: ("step/learning_rate",)}
+LEARNING_RATES = {Search: ("step/weights_lr", "step/arch_lr"), BaseTraining: ("step/learning_rate",)}
 GIGA = 1e9
 
 
@@ -71,7 +71,7 @@ class Curves(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if isinstance(pl_module, Search | NetworkTraining):
+        if isinstance(pl_module, Search | BaseTraining):
             pl_module.step_values.clear()  # such as the values of controller steps at the end of an epoch
         self._rates = _learning_rates(trainer, pl_module)  # the scheduler steps before on_train_batch_end
         if not self._timed:
@@ -80,7 +80,7 @@ class Curves(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not (self.every and trainer.is_global_zero and isinstance(pl_module, Search | NetworkTraining)):
+        if not (self.every and trainer.is_global_zero and isinstance(pl_module, Search | BaseTraining)):
             return
         self._timed += 1
         if pl_module.step_values:
@@ -90,7 +90,7 @@ class Curves(pl.Callback):
             self._log_steps(trainer, pl_module, trainer.is_last_batch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.is_global_zero or not trainer.loggers or not isinstance(pl_module, Search | NetworkTraining):
+        if not trainer.is_global_zero or not trainer.loggers or not isinstance(pl_module, Search | BaseTraining):
             return
         self._log_steps(trainer, pl_module, last=True)  # for an epoch that ended before its last batch
         row = {
@@ -130,10 +130,10 @@ def op_metrics(search: Search, genotype: Genotype) -> dict[str, float]:
         for name, cell in genotype.cells.items()
         if name in search.space.cells
     }
-    ops = dict.fromkeys(op for found in counts.values() for op in found)
-    metrics = {f"ops/{op}": sum(found.get(op, 0.0) for found in counts.values()) for op in ops}
+    ops = dict.fromkeys(op for numbers in counts.values() for op in numbers)
+    metrics = {f"ops/{op}": sum(numbers.get(op, 0.0) for numbers in counts.values()) for op in ops}
     if len(counts) > 1:
-        metrics |= {f"ops_{name}/{op}": number for name, found in counts.items() for op, number in found.items()}
+        metrics |= {f"ops_{name}/{op}": number for name, numbers in counts.items() for op, number in numbers.items()}
     return metrics
 
 
@@ -154,7 +154,7 @@ def _on_host(steps: Sequence[_Step]) -> list[tuple[int, dict[str, float]]]:
     scalars = [value.detach().float() for step in steps for value in step.device.values()]
     values = iter(torch.stack(scalars).tolist() if scalars else ())
     moved = [{f"step/{name.replace('/', '_')}": next(values) for name in step.device} for step in steps]
-    return [(step.step, {**found, **step.host}) for step, found in zip(steps, moved, strict=True)]
+    return [(step.step, {**device_values, **step.host}) for step, device_values in zip(steps, moved, strict=True)]
 
 
 def _means(steps: Sequence[tuple[int, Mapping[str, float]]], every: int) -> list[tuple[int, dict[str, float]]]:

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from nas.searches.base import SupernetSearch
-from nas.training.base import NetworkTraining
+from nas.training.base import BaseTraining
 from nas.utils.errors import NasError
 
 VALIDATION = ("val/", "test/")
@@ -55,4 +55,4 @@ def limited_validation(trainer: pl.Trainer, pl_module: pl.LightningModule) -> in
         return None
     if isinstance(pl_module, SupernetSearch):
         return None if pl_module.validation is None else pl_module.validation.examples
-    return pl_module.validated_images or None if isinstance(pl_module, NetworkTraining) else None
+    return pl_module.validated_images or None if isinstance(pl_module, BaseTraining) else None

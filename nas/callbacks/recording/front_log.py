@@ -75,7 +75,7 @@ def front_record(search: ParetoSearch, evaluator: Evaluator) -> dict[str, Any]:
 
 
 def _picture(search: ParetoSearch, evaluator: Evaluator, volumes: list[float]) -> FrontPicture:
-    objectives, front, known = search.objectives, search.front(), search.true_front(evaluator)
+    objectives, front, true_front = search.objectives, search.front(), search.true_front(evaluator)
     _, losses = search.points()
     names = [evaluator.label if one.cost is None else one.name.replace("_", " ") for one in objectives.items]
     return FrontPicture(
@@ -84,7 +84,7 @@ def _picture(search: ParetoSearch, evaluator: Evaluator, volumes: list[float]) -
         _directed(losses, objectives),
         _directed(front.losses, objectives),
         search.pick(front.losses, objectives),
-        None if known is None else _directed(known.losses, objectives),
+        None if true_front is None else _directed(true_front.losses, objectives),
         volumes,
     )
 

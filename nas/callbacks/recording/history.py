@@ -127,11 +127,11 @@ def _metric_of(module: pl.LightningModule) -> Any:
 
 
 def _log_line(
-    line: dict[str, Any], trainer: pl.Trainer, left: TimeLeft, validated: int | None, metric: Any = None
+    line: dict[str, Any], trainer: pl.Trainer, time_left: TimeLeft, validated: int | None, metric: Any = None
 ) -> None:
     """Log the metrics of an epoch. Narrow terminals show the first of the ``shorter`` texts of the record that fits."""
-    left.update(line["epoch"] + 1, trainer.max_epochs or 0)
-    seconds = left.seconds()
+    time_left.update(line["epoch"] + 1, trainer.max_epochs or 0)
+    seconds = time_left.seconds()
     remaining = f"{format_time(seconds)} left" if seconds else ""
     texts = [_format_line(line, trainer.max_epochs, remaining, validated, detail, metric) for detail in (2, 1, 0)]
     genotype = line.get("genotype", "")

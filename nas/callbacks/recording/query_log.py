@@ -32,17 +32,17 @@ class QueryLog(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BlackBoxSearch)
         self.directory.mkdir(parents=True, exist_ok=True)
-        found = _lines(pl_module)
-        if found or (self.directory / QUERIES_FILE).exists():
-            write_atomically(self.directory / QUERIES_FILE, "".join(found))
-        self._written = len(found)
+        lines = _lines(pl_module)
+        if lines or (self.directory / QUERIES_FILE).exists():
+            write_atomically(self.directory / QUERIES_FILE, "".join(lines))
+        self._written = len(lines)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BlackBoxSearch)
-        found = _lines(pl_module, self._written)
+        lines = _lines(pl_module, self._written)
         with (self.directory / QUERIES_FILE).open("a") as file:
-            file.writelines(found)
-        self._written += len(found)
+            file.writelines(lines)
+        self._written += len(lines)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BlackBoxSearch)
@@ -56,7 +56,7 @@ class QueryLog(pl.Callback):
 def _lines(search: BlackBoxSearch, start: int = 0) -> list[str]:
     history = search.loop.history
     spent = list(accumulate(query.seconds for query in history))
-    found = []
+    lines = []
     for number in range(start, len(history)):
-        found.append(json.dumps(encode_line(search.space, number, history[number], spent[number])) + "\n")
-    return found
+        lines.append(json.dumps(encode_line(search.space, number, history[number], spent[number])) + "\n")
+    return lines

@@ -176,14 +176,14 @@ def unfinished(trainer: pl.Trainer, module: pl.LightningModule) -> str | None:
 
 def _sums(trainer: pl.Trainer) -> dict[str, list[list[float]]]:
     """Return sum and weight of each mean over the current epoch, for each rank."""
-    found = {}
+    sums = {}
     for metric in trainer.fit_loop.epoch_loop._results.result_metrics:
         if metric.meta.on_epoch and metric.is_tensor and metric.meta.is_mean_reduction and not metric.has_reset:
             pair = torch.stack([metric.value.double(), metric.cumulated_batch_size.double()])
             gathered = trainer.strategy.all_gather(pair)
             assert isinstance(gathered, Tensor)
-            found[metric.meta.name] = gathered.view(-1, 2).tolist()
-    return found
+            sums[metric.meta.name] = gathered.view(-1, 2).tolist()
+    return sums
 
 
 def _next_row(trainer: pl.Trainer, within: bool) -> dict[str, float]:

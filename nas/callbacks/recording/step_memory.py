@@ -105,7 +105,7 @@ def optimizer_bytes(optimizer: Optimizer) -> int:
 def _state_per_element(optimizer: Optimizer, dtype: torch.dtype) -> float:
     probe = torch.zeros(16, dtype=dtype, requires_grad=True)
     probe.grad = torch.zeros_like(probe)
-    accepted = inspect.signature(type(optimizer)).parameters  # AdamW has a default that it does not take
+    accepted = inspect.signature(type(optimizer)).parameters  # AdamW has a default that is no argument
     try:
         other = type(optimizer)([probe], **{k: v for k, v in optimizer.defaults.items() if k in accepted})
         other.step()

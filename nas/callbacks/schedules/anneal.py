@@ -69,7 +69,7 @@ class Anneal(pl.Callback):
         *parents, name = self.path.split(".")
         owners: list[object] = [pl_module]
         for parent in parents:
-            owners = [found for owner in owners for found in _children(owner, parent)]
+            owners = [child for owner in owners for child in _children(owner, parent)]
         owners = [owner for owner in owners if hasattr(owner, name)]
         if not owners:
             raise NasError(f"Anneal: path={self.path}: no such attribute in the search. Give the path of a number.")

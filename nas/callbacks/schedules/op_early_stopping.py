@@ -121,9 +121,9 @@ class OpEarlyStopping(pl.Callback):
         for op in self.frozen:
             self._freeze(op)
 
-    def _observe(self, seen: Observation) -> None:
-        self._executed = [seen.arch[op.cell].active[op.edge][op.column] for op in self.ops]
-        if seen.phase == "train":
+    def _observe(self, observation: Observation) -> None:
+        self._executed = [observation.arch[op.cell].active[op.edge][op.column] for op in self.ops]
+        if observation.phase == "train":
             self.trained, self.last = self._executed, {}
 
     def compare(self, validation: Gradients) -> None:

@@ -104,7 +104,7 @@ class SplitEdges(pl.Callback):
     def shortest(self) -> int:
         """Return the length of the shortest run whose splits are in different epochs after the first."""
         lengths = range(1, self.of + 1)
-        fits = (n for n in lengths if 0 not in (found := self.split_epochs(n)) and len({*found}) == len(found))
+        fits = (n for n in lengths if 0 not in (starts := self.split_epochs(n)) and len({*starts}) == len(starts))
         return next(fits, self.of)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -120,17 +120,17 @@ class SplitEdges(pl.Callback):
 
     def split(self, trainer: pl.Trainer, search: GradientSearch, level: int) -> None:
         """Divide the best edge that is not divided yet, and mask the group that the branch does not select."""
-        found: list[tuple[Division, str, int, list[int]]] = []
+        divisions: list[tuple[Division, str, int, list[int]]] = []
         for name in (name for name in self.cells if name in search.space.cells):
             allowed = search.space.cells[name].allowed().tolist()
             for edge, row in enumerate(search.masks.lists(name)):
                 columns = [c for c, on in enumerate(row) if on]
                 if len(columns) > 1 and row == allowed[edge]:
                     distances = self._distances(trainer, search, name, edge, columns)
-                    found.append((divide(distances, self.criterion), name, edge, columns))
-        if not found:
+                    divisions.append((divide(distances, self.criterion), name, edge, columns))
+        if not divisions:
             return
-        division, name, edge, columns = max(found, key=lambda entry: entry[0].score)
+        division, name, edge, columns = max(divisions, key=lambda entry: entry[0].score)
         group = (division.first, division.second)[self.branch >> level & 1]
         keep = torch.ones_like(search.masks.table(name))
         keep[edge] = False
@@ -160,7 +160,7 @@ class SplitEdges(pl.Callback):
     ) -> list[Tensor]:
         """Return the gradients of the shared weights under each op, [ops, *shape] for each weight."""
         arch = {key: row.detach() for key, row in search.relaxation.sample(search.masks).items()}
-        found = []
+        gradients = []
         for column in columns:
             op, active = arch[name].op.clone(), [list(row) for row in arch[name].active]
             op[edge] = 0
@@ -171,8 +171,8 @@ class SplitEdges(pl.Callback):
             loss = search.task.loss(functional_call(search.supernet, buffers, (batch[0], other)), batch[1])
             grads = torch.autograd.grad(loss, list(weights), allow_unused=True)
             zeros = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, grads, strict=True)]
-            found.append(mean_over_ranks(zeros))
-        return [torch.stack(parts) for parts in zip(*found, strict=True)]
+            gradients.append(mean_over_ranks(zeros))
+        return [torch.stack(parts) for parts in zip(*gradients, strict=True)]
 
     @staticmethod
     def _batches(trainer: pl.Trainer, device: torch.device) -> Iterator[Batch]:
@@ -194,10 +194,10 @@ class SplitEdges(pl.Callback):
 
 def shared_weights(search: GradientSearch, name: str, edge: int) -> list[nn.Parameter]:
     """Return the weights on all edges except one edge of a cell type."""
-    found: list[nn.Parameter] = []
+    weights: list[nn.Parameter] = []
     for graph in search.supernet.modules():
         if isinstance(graph, CellGraph):
             own = graph.cell is search.space.cells[name]
             for e, key in enumerate(graph.keys):
-                found += [] if own and e == edge else graph.edges[key].parameters()
-    return found
+                weights += [] if own and e == edge else graph.edges[key].parameters()
+    return weights

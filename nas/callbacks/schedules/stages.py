@@ -111,11 +111,11 @@ def replace_supernet(
         return  # a checkpoint is being loaded before the training starts
     state: dict[Tensor, dict[str, Any]] = {}
     for name, weight in search.weights.items():
-        found = optimizer.state.get(old[name]) if carry is not None and name in old else None
-        if found is not None and carry is not None:
+        optimizer_state = optimizer.state.get(old[name]) if carry is not None and name in old else None
+        if optimizer_state is not None and carry is not None:
             state[weight] = {
                 key: carry(name, value) if isinstance(value, Tensor) and value.shape == old[name].shape else value
-                for key, value in found.items()
+                for key, value in optimizer_state.items()
             }
     optimizer.state.clear()
     optimizer.state.update(state)

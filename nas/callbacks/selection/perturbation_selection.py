@@ -117,8 +117,8 @@ class PerturbationSelection(pl.Callback):
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         for loaded in islice(loader, self.batches):
             batch = move_batch(loaded, search.device)
-            found = [search.evaluate(batch, arch) for arch in variants]
-            values = [loss if self.criterion == "loss" else -accuracy for loss, accuracy in found]
+            evaluations = [search.evaluate(batch, arch) for arch in variants]
+            values = [loss if self.criterion == "loss" else -accuracy for loss, accuracy in evaluations]
             totals.append(len(batch[1]) * torch.stack(values))
             count += len(batch[1])
         mean: list[float] = trainer.strategy.reduce(torch.stack(totals).sum(dim=0) / count, reduce_op="mean").tolist()

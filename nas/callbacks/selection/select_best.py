@@ -46,8 +46,8 @@ class SelectBest(pl.Callback):
         draw = torch.randint(2**62, (), generator=search.relaxation.generator(torch.device("cpu")))
         rng = random.Random(int(draw))
         examined = count if search.limits is None else max(count, MAX_TRIES)
-        found = (search.space.sample(rng) for _ in range(examined))
-        return list(islice(_allowed(search, found), count)) or [search.genotype()]
+        samples = (search.space.sample(rng) for _ in range(examined))
+        return list(islice(_allowed(search, samples), count)) or [search.genotype()]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -55,12 +55,12 @@ class SelectBest(pl.Callback):
         if not trainer.is_last_batch or not isinstance(pl_module, GradientSearch):
             return
         last = trainer.current_epoch + 1 == trainer.max_epochs
-        found = self.candidates(pl_module, self.final if last else self.samples)
+        candidates = self.candidates(pl_module, self.final if last else self.samples)
         like = torch.zeros((), device=pl_module.device)
         batches = self._validation_batches(trainer, pl_module.device)
-        scores = [pl_module.evaluate(next(batches), pl_module.space.encode(g, like))[1] for g in found]
+        scores = [pl_module.evaluate(next(batches), pl_module.space.encode(g, like))[1] for g in candidates]
         ranked = trainer.strategy.reduce(torch.stack(scores), reduce_op="mean").tolist()
-        pl_module.selected = found[ranked.index(max(ranked))]
+        pl_module.selected = candidates[ranked.index(max(ranked))]
 
     def _validation_batches(self, trainer: pl.Trainer, device: torch.device) -> Iterator[Batch]:
         """Yield validation batches without end: always the first one, or each in turn."""
@@ -79,10 +79,10 @@ class SelectHighestScores(SelectBest):
     def candidates(self, search: GradientSearch, count: int) -> list[Genotype]:
         """Return the ``count`` most probable genotypes under the relaxation's scores, best first."""
         scores = {name: table.log() for name, table in search.relaxation.scores(search.masks).items()}
-        left = {name: cell.masked(search.masks.lists(name)) for name, cell in search.space.cells.items()}
+        remaining = {name: cell.masked(search.masks.lists(name)) for name, cell in search.space.cells.items()}
         examined = count if search.limits is None else max(count, MAX_EXAMINED)
-        found = (Genotype(search.space.notation, cells) for cells in top_genotypes(left, scores, examined))
-        return list(islice(_allowed(search, found), count)) or [search.genotype()]
+        ranked = (Genotype(search.space.notation, cells) for cells in top_genotypes(remaining, scores, examined))
+        return list(islice(_allowed(search, ranked), count)) or [search.genotype()]
 
 
 class SelectSampled(SelectBest):
@@ -91,8 +91,8 @@ class SelectSampled(SelectBest):
     def candidates(self, search: GradientSearch, count: int) -> list[Genotype]:
         """Return the genotypes of ``count`` samples."""
         examined = count if search.limits is None else max(count, MAX_EXAMINED)
-        found = (self._sample(search) for _ in range(examined))
-        return list(islice(_allowed(search, found), count)) or [search.genotype()]
+        samples = (self._sample(search) for _ in range(examined))
+        return list(islice(_allowed(search, samples), count)) or [search.genotype()]
 
     @staticmethod
     def _sample(search: GradientSearch) -> Genotype:

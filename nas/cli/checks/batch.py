@@ -24,7 +24,7 @@ def check_batch(cfg: DictConfig) -> None:
         return
     check(GLOBAL, total, COUNT)
     if cfg.mode not in TRAINING_MODES:
-        return  # inherited from a training
+        return  # the value was inherited from a training
     if "method" in cfg and ("evaluator" in cfg.method or "proxies" in cfg.method):
         raise NasError(
             f"{GLOBAL}={total}: method={cfg.method.name} trains no supernet by gradient steps. Leave it out."

@@ -94,8 +94,8 @@ def _fits_any(name: str, value: Any, cfg: DictConfig, own: DictConfig) -> bool:
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:
-    found: Any = OmegaConf.to_container(cfg.dataset, resolve=False)
-    return dict(found)
+    options: Any = OmegaConf.to_container(cfg.dataset, resolve=False)
+    return dict(options)
 
 
 def _literal(name: str, default: dict[str, Any]) -> str:

@@ -53,13 +53,13 @@ def launcher_properties(cfg: DictConfig) -> LauncherProperties:
         NasError: if the class of another launcher cannot be imported.
     """
     target = str(cfg.hydra.launcher._target_)
-    known = KNOWN.get(target, LauncherProperties())
+    defaults = KNOWN.get(target, LauncherProperties())
     given = OmegaConf.select(cfg, "extras.launcher") or {}
     launcher = None if target in KNOWN else _class_of(target)
 
     def value(name: str) -> Any:
         configured = given.get(name)
-        return getattr(launcher, name, getattr(known, name)) if configured is None else configured
+        return getattr(launcher, name, getattr(defaults, name)) if configured is None else configured
 
     return LauncherProperties(*(value(name) for name in LauncherProperties.__dataclass_fields__))
 
@@ -82,9 +82,9 @@ def check_tasks(cfg: DictConfig, properties: LauncherProperties, devices: int | 
         (properties.tasks_key, devices, "devices"),
         (properties.nodes_key, machines, "num_nodes"),
     ):
-        found = None if key is None else cfg.hydra.launcher.get(key)
-        if found is not None and count is not None and int(found) != count:
+        tasks = None if key is None else cfg.hydra.launcher.get(key)
+        if tasks is not None and count is not None and int(tasks) != count:
             raise NasError(
-                f"hydra.launcher.{key}={found}: each job has trainer.{option}={count}. Set hydra.launcher.{key}="
+                f"hydra.launcher.{key}={tasks}: each job has trainer.{option}={count}. Set hydra.launcher.{key}="
                 f"{count}."
             )

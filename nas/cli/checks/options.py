@@ -108,16 +108,16 @@ def parameters(target: Callable[..., Any]) -> dict[str, Any] | None:
         hints = typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):
         hints = {}
-    found: dict[str, Any] = {}
+    annotations: dict[str, Any] = {}
     for name, parameter in signature.parameters.items():
         if parameter.kind == parameter.VAR_KEYWORD:
             table = next(iter(typing.get_args(hints.get(name))), None)
             if table is None or not typing.is_typeddict(table):
                 return None
-            found |= typing.get_type_hints(table)
+            annotations |= typing.get_type_hints(table)
         elif parameter.kind != parameter.VAR_POSITIONAL and name != "self":
-            found[name] = hints.get(name)
-    return found
+            annotations[name] = hints.get(name)
+    return annotations
 
 
 def _source(cfg: DictConfig, option: str, value: Any) -> tuple[str, Any]:

@@ -23,7 +23,7 @@ def other_outputs(cfg: DictConfig, known: Collection[Path]) -> dict[str, Path]:
         known: the directories of the run.
     """
     inside = [os.path.abspath(directory) for directory in known]
-    found = {}
+    outputs = {}
     for part in PARTS:
         node = OmegaConf.select(cfg, part, throw_on_resolution_failure=False)
         content = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else None
@@ -33,8 +33,8 @@ def other_outputs(cfg: DictConfig, known: Collection[Path]) -> dict[str, Path]:
             except OmegaConfBaseException:
                 continue  # the run reports it with its key
             if isinstance(value, str) and not any(Path(os.path.abspath(value)).is_relative_to(path) for path in inside):
-                found[key] = Path(value)
-    return found
+                outputs[key] = Path(value)
+    return outputs
 
 
 def _keys(content: Any, key: str) -> Iterator[str]:

@@ -128,7 +128,7 @@ def _locate(
 ) -> list[SweepJob]:
     """Compose each combination of group choices once, and each job only if its directory depends on its values."""
     composed: dict[tuple[str, ...], DictConfig] = {}
-    found = []
+    located = []
 
     def compose_named(overrides: Sequence[str]) -> DictConfig:
         try:
@@ -150,8 +150,8 @@ def _locate(
         directories = run_directories(cfg, number)
         if set(directories) - {"hydra.sweep.subdir", "paths.output"}:  # they may depend on any value
             directories = run_directories(compose([*hydra, *overrides]), number)
-        found.append(SweepJob(number, tuple(overrides), directories))
-    return found
+        located.append(SweepJob(number, tuple(overrides), directories))
+    return located
 
 
 def _composes(overrides: Sequence[str], compose: Callable[[Sequence[str]], DictConfig]) -> bool:

@@ -77,8 +77,8 @@ def choose_batch_size(cfg: DictConfig, build: Build) -> None:
         trial.dataset.global_batch_size = None
     seed_and_threads(cfg)
     device = device_without_trainer(cfg)
-    found, module = build(trial)
-    data = require_images(found, f"{KEY}={AUTO}")
+    data_module, module = build(trial)
+    data = require_images(data_module, f"{KEY}={AUTO}")
     if not isinstance(module, Trained):
         raise NasError(f"{KEY}={AUTO}: this run takes no gradient steps. Set a number, or leave it out.")
     bound = min(len(indices) for indices in data.part_indices().values())
@@ -110,7 +110,7 @@ def _estimated(memory: StepMemory, free: int | None, sizes: Sequence[int]) -> in
     """Return the largest size by the estimate; the first one if the available memory is unknown."""
     if free is None:
         return sizes[0]
-    fixed = memory.parameters + memory.gradients + 2 * memory.parameters  # state of Adam
+    fixed = memory.parameters + memory.gradients + 2 * memory.parameters  # the last term is the state of Adam
     images = (int(SHARE * free) - fixed) // max(memory.image, 1)
     size = next((size for size in sizes if size <= images), None)
     if size is None:
@@ -139,8 +139,8 @@ def _tried(cfg: DictConfig, build: Build, sizes: Sequence[int]) -> int:
 def _train(cfg: DictConfig, build: Build, size: int) -> None:
     """Take a few steps on random images. Raises OutOfMemoryError if they do not fit."""
     seed_and_threads(cfg)
-    found, module = build(cfg)
-    data = require_images(found, f"{KEY}={AUTO}")
+    data_module, module = build(cfg)
+    data = require_images(data_module, f"{KEY}={AUTO}")
     if isinstance(module, GradientSearch):
         module.arch_step.warmup_epochs, module.arch_step.warmup_share, module.arch_step.every = 0, 0.0, 1
     batch = (torch.randn(size, *data.shape), torch.zeros(size, dtype=torch.int64))

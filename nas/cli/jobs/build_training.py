@@ -12,7 +12,7 @@ from nas.cli.overrides.parse import key_of
 from nas.data.kinds import DataSet
 from nas.data.text.base import TextData
 from nas.spaces.base import Network
-from nas.training.base import NetworkTraining
+from nas.training.base import BaseTraining
 from nas.training.language_model import LanguageModelTraining
 from nas.training.network_training import Best, Training
 from nas.utils.errors import NasError
@@ -42,7 +42,7 @@ def build_training(cfg: DictConfig, data: DataSet, network: Network) -> Training
     return model
 
 
-def training_results(training: NetworkTraining, data: DataSet, metrics: Any, epochs: int) -> dict[str, Any]:
+def training_results(training: BaseTraining, data: DataSet, metrics: Any, epochs: int) -> dict[str, Any]:
     """Return the results of a finished training for summary.json.
 
     Args:

@@ -39,13 +39,13 @@ def run(cfg: DictConfig) -> None:
         raise NasError(f"export.normalize={cfg.export.normalize}: give true or false.")
     if "download" in cfg.dataset:
         cfg.dataset.download = False  # a comparison on a few images does not justify a download
-    found = build_data(cfg, bilevel=False)
-    if not isinstance(found, ImageData):
+    module = build_data(cfg, bilevel=False)
+    if not isinstance(module, ImageData):
         raise NasError(
-            f"mode=export: dataset={found.name}: a language model carries hidden states between calls, which {form} "
+            f"mode=export: dataset={module.name}: a language model carries hidden states between calls, which {form} "
             "files do not. Load it in Python by nas.load."
         )
-    data = found
+    data = module
     resolved = load_trained(cfg, data)
     network = TrainedNetwork(resolved.model, cfg.export.normalize, auxiliary=False)
     batches, missing = _batches(network, data, cfg.seed)
@@ -98,19 +98,19 @@ def _batches(network: TrainedNetwork, data: ImageData, seed: int) -> tuple[dict[
     """
     generator = torch.Generator().manual_seed(seed)
     sample = torch.rand if network.normalize else torch.randn
-    found = {"random": sample(COMPARED_IMAGES, *network.shape, generator=generator)}
+    batches = {"random": sample(COMPARED_IMAGES, *network.shape, generator=generator)}
     if data.shape != network.shape:
-        return found, f"the images of the data set have shape {data.shape}"
+        return batches, f"the images of the data set have shape {data.shape}"
     try:
         data.prepare_data()
         x, _ = next(iter(data.test_dataloader()))
     except NasError as error:
-        return found, str(error)
+        return batches, str(error)
     x = x[: COMPARED_IMAGES - 3]  # another size than that of the random batch
     if network.normalize:
         mean, std = (torch.tensor(value).view(-1, 1, 1) for value in (network.mean, network.std))
         x = x * std + mean
-    return {**found, "real": x}, ""
+    return {**batches, "real": x}, ""
 
 
 def _listed(values: Sequence[float] | None) -> str:

@@ -41,15 +41,15 @@ def supernet_accuracy(
     the run.
 
     Args:
-        space: Space of the present search.
-        data: Images of the present search.
-        device: Device of the supernet.
-        supernet_dir: Run directory of the search that trained the supernet.
-        batches: Number of validation batches; None uses all.
-        recalibration: Number of training batches for the statistics of batch norm; None: statistics of the batch.
+        space: space of the present search.
+        data: images of the present search.
+        device: device of the supernet.
+        supernet_dir: run directory of the search that trained the supernet.
+        batches: number of validation batches; None uses all.
+        recalibration: number of training batches for the statistics of batch norm; None: statistics of the batch.
 
     Raises:
-        NasError: If the directory has no supernet, or one of another space or data set.
+        NasError: if the directory has no supernet, or one of another space or data set.
     """
     fix = "Set it to the run directory of a search with a supernet (method=one_shot)."
     if supernet_dir is None:
@@ -104,11 +104,12 @@ def _refuse_other_images(option: str, dataset: str, saved: DictConfig, data: Dat
         raise NasError(
             f"{option}: it was trained on dataset={dataset}, this search has {present}. Set dataset={dataset}."
         )
-    if isinstance(data, TextData):  # its parts are fixed
+    if isinstance(data, TextData):  # the parts of a text are fixed
         return
     for name in ("mean", "std"):
         given = saved.get(name)
-        theirs = tuple(given) if isinstance(given, ListConfig) else (given,) * data.shape[0]  # one for all channels
+        # a single value applies to all channels
+        theirs = tuple(given) if isinstance(given, ListConfig) else (given,) * data.shape[0]
         if given is not None and theirs != getattr(data, name):
             value = f"dataset.{name}={str(list(given) if isinstance(given, ListConfig) else given).replace(' ', '')}"
             raise NasError(f"{option}: it was trained with {value}, this search normalizes otherwise. Set {value}.")

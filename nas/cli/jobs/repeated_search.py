@@ -159,12 +159,12 @@ def _best_query(search: BlackBoxSearch, row: Mapping[str, Any]) -> Query:
 def averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """Return, for each numeric entry of the rows, the number n of rows with it, their mean and standard deviation."""
     names = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, int | float))
-    found = {}
+    means = {}
     for name in names:
         values = [float(row[name]) for row in rows if isinstance(row.get(name), int | float)]
-        std = statistics.stdev(values) if len(values) > 1 else math.nan  # by n - 1
-        found[name] = {"n": len(values), "mean": statistics.fmean(values), "std": std}
-    return {name: row for name, row in found.items() if name not in ("repetition", "seed")}
+        std = statistics.stdev(values) if len(values) > 1 else math.nan  # stdev divides by n - 1
+        means[name] = {"n": len(values), "mean": statistics.fmean(values), "std": std}
+    return {name: row for name, row in means.items() if name not in ("repetition", "seed")}
 
 
 def _csv(table: Mapping[str, Mapping[str, float]]) -> str:

@@ -170,10 +170,10 @@ def _validation(trainer: pl.Trainer, search: Search) -> dict[str, Any]:
     supernet_search = search if isinstance(search, SupernetSearch) else None
     metric = Classification.metric if supernet_search is None else supernet_search.task.metric
     names = f"val_{metric.name}", f"val_{metric.examples}", f"val_{metric.name}_of"
-    found = None if supernet_search is None else supernet_search.validation
-    if found is None or found.step != trainer.global_step:
+    validation = None if supernet_search is None else supernet_search.validation
+    if validation is None or validation.step != trainer.global_step:
         return dict.fromkeys(names)
     size = search.space.describe_size(**search.space.supernet_size())
     supernet = f"the supernet ({size})" if size else "the supernet"
     of = f"the derived network with the weights of {supernet}"
-    return dict(zip(names, (found.value, found.examples, of), strict=True))
+    return dict(zip(names, (validation.value, validation.examples, of), strict=True))

@@ -74,8 +74,8 @@ def run(cfg: DictConfig) -> float | None:
     print_next(output)
     if not succeeded:
         raise SystemExit(1)
-    found = [value for value in [*finished, *values] if value is not None and not math.isnan(value)]
-    return statistics.fmean(found) if found else None
+    results = [value for value in [*finished, *values] if value is not None and not math.isnan(value)]
+    return statistics.fmean(results) if results else None
 
 
 def _is_finished(cfg: DictConfig) -> bool:
@@ -127,18 +127,18 @@ def _report_stop(output: Path) -> None:
 
 def _config_of(cfg: DictConfig, output: Path, seed: int) -> DictConfig:
     """Return the configuration of the search with one seed."""
-    found = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
-    assert isinstance(found, DictConfig)
-    OmegaConf.set_struct(found, True)
-    with read_write(found), open_dict(found):
-        found.seed, found.seeds = seed, None
-        found.paths.output = str(seed_directory(output, seed))
-        found.trainer.enable_progress_bar = False
-    outside = other_outputs(found, [Path(found.paths.output)])
+    config = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
+    assert isinstance(config, DictConfig)
+    OmegaConf.set_struct(config, True)
+    with read_write(config), open_dict(config):
+        config.seed, config.seeds = seed, None
+        config.paths.output = str(seed_directory(output, seed))
+        config.trainer.enable_progress_bar = False
+    outside = other_outputs(config, [Path(config.paths.output)])
     if outside:
         option, directory = next(iter(outside.items()))
         raise NasError(f"{option}={directory}: all seeds would write to this directory. Leave it out.")
-    return found
+    return config
 
 
 def _overrides_of(seed: int) -> list[str]:

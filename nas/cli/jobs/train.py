@@ -57,7 +57,7 @@ from nas.spaces.genotype_budget import read_budget
 from nas.spaces.genotype_file import find_published, load_genotype, save_genotype
 from nas.spaces.notation import native_string
 from nas.spaces.registry import space_of
-from nas.training.base import NetworkTraining
+from nas.training.base import BaseTraining
 from nas.training.language_model import LanguageModelTraining
 from nas.training.network_training import Training
 from nas.utils.program import program
@@ -159,7 +159,7 @@ def _network(space: Space, genotype: Genotype, options: dict[str, Any], weights:
     return network
 
 
-def _model(training: NetworkTraining, data: DataSet, genotype: Genotype, options: dict[str, Any]) -> Model:
+def _model(training: BaseTraining, data: DataSet, genotype: Genotype, options: dict[str, Any]) -> Model:
     mean, std = (data.mean, data.std) if isinstance(data, ImageData) else (None, None)
     state, dataset = training.network.state_dict(), dataset_name()
     return Model(genotype, options, data.shape, data.classes, state, mean, std, data.class_names, dataset)
@@ -200,7 +200,7 @@ def _values(
     return values
 
 
-def _cost(training: NetworkTraining, space: Space, genotype: Genotype, options: dict[str, Any]) -> dict[str, Any]:
+def _cost(training: BaseTraining, space: Space, genotype: Genotype, options: dict[str, Any]) -> dict[str, Any]:
     return {
         **network_cost(space, genotype, **options),
         "parameters_with_auxiliary": count_parameters(training.network, auxiliary=True),

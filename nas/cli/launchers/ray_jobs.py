@@ -124,7 +124,7 @@ class RayJobs:
     def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Run the jobs and return their results in order. An interrupt stops all of them."""
         waiting = list(enumerate(job_overrides, first))
-        found: dict[int, JobReturn] = {}
+        results: dict[int, JobReturn] = {}
         try:
             while waiting or self._running:
                 while waiting and len(self._running) < (self._most or len(job_overrides)):
@@ -133,11 +133,11 @@ class RayJobs:
                 ended, _ = self._ray.wait(list(self._running), num_returns=1)
                 for reference in ended:
                     number = self._running.pop(reference)
-                    found[number] = self._result(reference, number, job_overrides[number - first])
+                    results[number] = self._result(reference, number, job_overrides[number - first])
         except BaseException:
             self._cancel()
             raise
-        return [found[number] for number in sorted(found)]
+        return [results[number] for number in sorted(results)]
 
     def _result(self, reference: Any, number: int, overrides: Sequence[str]) -> JobReturn:
         try:

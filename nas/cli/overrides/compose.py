@@ -17,8 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.foreign_arguments import foreign_argument
-from nas.cli.overrides.hydra_internals import Override, lowest_value, missing_choice, refused_key
+from nas.cli.overrides.hydra_internals import Override, OverrideType, lowest_value, missing_choice, refused_key
 from nas.cli.overrides.parse import key_of, parse
+from nas.cli.overrides.program_groups import check_group
 from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.cli.overrides.value_type import output_keys, values_set, wanted_type, wanted_type_in_record
 from nas.utils.errors import NasError, nearest, one_line, unknown
@@ -63,8 +64,9 @@ def _compose_job(
     job: str, arguments: Sequence[str], flags: argparse.Namespace, sweeping: bool, saved: Mapping[str, Path]
 ) -> DictConfig:
     overrides = [_first_of_sweep(part, sweeping) for part in parse(arguments)]
-    if job == "search" and any(part.key_or_group == "protocol" for part in overrides):
-        raise NasError("protocol: search.py has no protocols. Use experiment=NAME for published searches.")
+    for part in overrides:
+        if part.type == OverrideType.CHANGE:
+            check_group(job, part.key_or_group, str(part.input_line).partition("=")[2])
     more = _config_dir(flags)
     values = [part for part in overrides if not _is_choice(part, more)]
     choices = [part for part in overrides if part not in values]
@@ -120,7 +122,7 @@ def _compose(job: str, parts: Sequence[Override], more: Path | None, defaults: D
     except UnicodeDecodeError as error:
         raise NasError(f"a configuration file is not UTF-8 text: {one_line(error)}. Save it as UTF-8.") from None
     except (HydraException, OmegaConfBaseException) as error:
-        found, (_, key) = error, refused_key(error) or ("", "")
+        cause, (_, key) = error, refused_key(error) or ("", "")
     except (ValueError, TypeError, AttributeError) as error:  # a file that holds a list or a text
         raise NasError(f"the configuration files do not fit together: {one_line(error)}. Each holds keys.") from None
     lines_of = {part.key_or_group: str(part.input_line) for part in parts}
@@ -130,7 +132,7 @@ def _compose(job: str, parts: Sequence[Override], more: Path | None, defaults: D
     if job == "search" and key in OPTIONAL_GROUPS and {"experiment", "method"} <= lines_of.keys():
         given, method = lines_of["experiment"], lines_of["method"]
         raise NasError(f"{given}: it sets {key}, which {method} does not use. Remove {method}, or {given}.")
-    raise _not_composed(found, parts, defaults)
+    raise _not_composed(cause, parts, defaults)
 
 
 def _unreadable_yaml(error: yaml.YAMLError) -> NasError:

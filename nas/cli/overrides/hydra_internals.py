@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -22,6 +22,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, RangeSweep, Sweep
 from hydra.core.override_parser.types import Override as Override
+from hydra.core.override_parser.types import OverrideType as OverrideType
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import read_write
@@ -58,27 +59,34 @@ def split_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[
     return parser.parse_known_intermixed_args(arguments)
 
 
-def adapt_help(commands: Mapping[str, str]) -> None:
-    """Adapt Hydra's help and tab completion.
+def adapt_help(
+    replacements: Mapping[str, str], hidden_groups: Collection[str], shown: Mapping[str, Collection[str]]
+) -> None:
+    """Adapt Hydra's help and tab completion to one of the programs.
 
     Files named ``_*.yaml``, which other files include, are left out.
 
     Args:
-        commands: texts of the help and their replacements, such as the names of the installed commands.
+        replacements: texts of the help and their replacements, such as the names of the installed commands.
+        hidden_groups: groups that the program does not have.
+        shown: the only choices to show of a group, by group.
     """
-    listed, written = ConfigLoaderImpl.get_group_options, Hydra.get_help
+    get_group_options, get_help = ConfigLoaderImpl.get_group_options, Hydra.get_help
 
-    def visible(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> list[str]:
-        return [name for name in listed(self, *arguments, **options) if not name.startswith("_")]
+    def visible_options(self: ConfigLoaderImpl, group_name: str, *arguments: Any, **options: Any) -> list[str]:
+        if group_name.partition("/")[0] in hidden_groups:
+            return []
+        names = get_group_options(self, group_name, *arguments, **options)
+        return [name for name in names if not name.startswith("_") and name in shown.get(group_name, names)]
 
-    def renamed(self: Hydra, *arguments: Any, **options: Any) -> str:
-        text = written(self, *arguments, **options)
-        for name, command in commands.items():
-            text = text.replace(name, command)
+    def adapted_help(self: Hydra, *arguments: Any, **options: Any) -> str:
+        text = get_help(self, *arguments, **options)
+        for name, replacement in replacements.items():
+            text = text.replace(name, replacement)
         return text
 
-    ConfigLoaderImpl.get_group_options = visible  # type: ignore[method-assign]
-    Hydra.get_help = renamed  # type: ignore[method-assign]
+    ConfigLoaderImpl.get_group_options = visible_options  # type: ignore[method-assign]
+    Hydra.get_help = adapted_help  # type: ignore[method-assign]
 
 
 def raise_errors() -> None:
@@ -210,9 +218,9 @@ def _swept_values(part: Override) -> SweptValues:
 def refused_key(error: Exception) -> tuple[str, str] | None:
     """Return the kind of a composition error (a key of MESSAGES) and the configuration key it names, if any."""
     for kind, pattern in MESSAGES.items():
-        found = re.search(pattern, str(error))
-        if found is not None:
-            return kind, next(filter(None, found.groups()))
+        match = re.search(pattern, str(error))
+        if match is not None:
+            return kind, next(filter(None, match.groups()))
     return None
 
 

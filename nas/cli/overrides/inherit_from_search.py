@@ -116,8 +116,10 @@ def refuse_without_record(option: str, directory: Path) -> None:
 
     The default data set of train.py would silently replace that of the run.
     """
-    left = [name for name in ("summary.json", "history.jsonl", "checkpoints/last.ckpt") if (directory / name).is_file()]
-    if not left:
+    existing = [
+        name for name in ("summary.json", "history.jsonl", "checkpoints/last.ckpt") if (directory / name).is_file()
+    ]
+    if not existing:
         return
     try:
         named = f"dataset={read_json(directory / 'summary.json')['dataset']}"

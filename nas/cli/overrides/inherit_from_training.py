@@ -55,11 +55,11 @@ def inherit_from_training(arguments: list[str], path: Sequence[Path] = (CONF,)) 
         if directory is not None and "dataset" in saved_choices(directory):
             images = image_list(directory, arguments)
             changed = [line for line in _dataset_overrides(directory, path) if key_of(line) not in map(key_of, images)]
-            found = [*changed, *images]
+            lines = [*changed, *images]
             keys = {line.partition("=")[0] for line in arguments}
-            found = [line for line in found if line.partition("=")[0] not in keys]
-            check_overrides(found, config_file(directory), path)
-            return [*found, *arguments]
+            lines = [line for line in lines if line.partition("=")[0] not in keys]
+            check_overrides(lines, config_file(directory), path)
+            return [*lines, *arguments]
     dataset = _stored_dataset(named[0], path) if named else None
     file = _weights_file(named[0]) if named else None
     if dataset is None and file is not None:
@@ -77,12 +77,12 @@ def _network_overrides(arguments: list[str], search_path: Sequence[Path]) -> lis
         return []
     keys = {key_of(line) for line in arguments}
     saved = [line for line in saved_overrides(directory) if key_of(line) not in keys]
-    found = [line for line in saved if key_of(line) == "genotype" or key_of(line).startswith(NETWORKS)]
-    check_overrides(found, overrides_file(directory), search_path)
-    for line in found:
+    lines = [line for line in saved if key_of(line) == "genotype" or key_of(line).startswith(NETWORKS)]
+    check_overrides(lines, overrides_file(directory), search_path)
+    for line in lines:
         if isinstance(parse_override(line).value(), dict | list):
             raise NasError(f"{overrides_file(directory)}: {line[:200]}: {key_of(line)} takes a single value.")
-    return found
+    return lines
 
 
 def _run_of(path: Path) -> Path | None:
@@ -140,17 +140,17 @@ def _dataset_overrides(directory: Path, search_path: Sequence[Path]) -> list[str
     usual: Any = OmegaConf.to_container(cfg, resolve=False)
     default, folder = usual["dataset"], usual["paths"]["data"]
     changed = [name for name in default if dataset.get(name, default[name]) != default[name]]
-    found = [f"dataset={choice}"]
+    lines = [f"dataset={choice}"]
     for name in changed:
         _check_option(f"dataset.{name}", default[name], dataset[name], file)
-        found.append(f"dataset.{name}={_literal(dataset[name])}")
+        lines.append(f"dataset.{name}={_literal(dataset[name])}")
     if "seed" in default:
         _check_option("seed", 0, seed, file)
-        found.append(f"seed={seed}")
+        lines.append(f"seed={seed}")
     if data != folder:
         _check_option("paths.data", "", data, file)
-        found.append(f"paths.data={_literal(data)}")
-    return found
+        lines.append(f"paths.data={_literal(data)}")
+    return lines
 
 
 def _check_option(key: str, default: Any, value: Any, file: Path) -> None:

@@ -28,9 +28,9 @@ def inherit_layout(directory: Path, arguments: list[str]) -> list[str]:
     They are the options of ``searched_network``, except those that the command line sets. A protocol has a network of
     its own, which replaces ``budget.network``.
     """
-    found = searched_network(directory, limited=value_of(arguments, "protocol") is None)
-    given = [key for key in found if any(value_of(arguments, f"{group}.{key}") for group in ("network", KEY))]
-    return [f"++{KEY}.{key}={str(value).replace(' ', '')}" for key, value in found.items() if key not in given]
+    options = searched_network(directory, limited=value_of(arguments, "protocol") is None)
+    given = [key for key in options if any(value_of(arguments, f"{group}.{key}") for group in ("network", KEY))]
+    return [f"++{KEY}.{key}={str(value).replace(' ', '')}" for key, value in options.items() if key not in given]
 
 
 def searched_network(directory: Path, limited: bool = True) -> dict[str, Any]:
@@ -44,11 +44,11 @@ def searched_network(directory: Path, limited: bool = True) -> dict[str, Any]:
         return {}
     config = saved_config(directory)
     sizes = _searched(config.get("space")) | _sizes(config.get(KEY)) | _sizes(config.get("network"))
-    found = {key: value for key, value in sizes.items() if _is_size(value)}
+    layout = {key: value for key, value in sizes.items() if _is_size(value)}
     if not limited:
-        return found
+        return layout
     budget = config.get("budget")
-    return _plain(config.get(KEY)) | found | _plain(budget.get("network") if isinstance(budget, dict) else None)
+    return _plain(config.get(KEY)) | layout | _plain(budget.get("network") if isinstance(budget, dict) else None)
 
 
 def _searched(space: Any) -> dict[str, Any]:

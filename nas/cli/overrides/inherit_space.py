@@ -33,9 +33,9 @@ def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[
         return arguments
     keys = {key_of(line) for line in arguments}
     lines = [line for line in saved_overrides(directory) if key_of(line).startswith(f"{GROUP}.")]
-    found = [f"{GROUP}={choice}", *(line for line in lines if key_of(line) not in keys)]
-    check_overrides(found, overrides_file(directory), path)
-    return [*found, *arguments]
+    overrides = [f"{GROUP}={choice}", *(line for line in lines if key_of(line) not in keys)]
+    check_overrides(overrides, overrides_file(directory), path)
+    return [*overrides, *arguments]
 
 
 def _run_of(source: str) -> Path | None:

@@ -66,14 +66,14 @@ def configuration(group: str, name: str, part: Any) -> dict[str, Any]:
         raise NasError(f"{GROUPS[group]}: '{name}' is a {type(part).__name__}. Name a class, a function or a mapping.")
     parameters = inspect.signature(part).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    found: dict[str, Any] = {"_target_": target_of(part)}
-    found |= {key: value for key, value in DEFAULTS.get(group, {}).items() if open_ended or key in parameters}
+    options: dict[str, Any] = {"_target_": target_of(part)}
+    options |= {key: value for key, value in DEFAULTS.get(group, {}).items() if open_ended or key in parameters}
     for key, parameter in parameters.items():
         default = parameter.default
         if key not in PASSED and (default is None or isinstance(default, PLAIN)):
-            found.setdefault(key, list(default) if isinstance(default, tuple) else default)
+            options.setdefault(key, list(default) if isinstance(default, tuple) else default)
     if group == "dataset":
-        return found
+        return options
     if "name" not in parameters and not open_ended:
         raise NasError(f"{group}={name}: {target_of(part)} takes no argument 'name'. Add it, and pass it to its base.")
-    return found | {"name": name}
+    return options | {"name": name}

@@ -26,8 +26,8 @@ class JobOptions(NamedTuple):
     """Overrides of a sweep.
 
     Attributes:
-        arguments: Overrides for Hydra.
-        of_first_job: Overrides that compose the first job: if an override was deferred, with the values of the grid
+        arguments: overrides for Hydra.
+        of_first_job: overrides that compose the first job: if an override was deferred, with the values of the grid
             that the command line does not replace, and without the overrides ``~key`` whose key it may lack.
     """
 

@@ -27,8 +27,8 @@ TEXTS = ("genotype", "weights", "init_weights", "export.file", *FILES, *PATHS)
 
 def value_of(arguments: Sequence[str], key: str) -> str | None:
     """Return the value that the command line gives ``key``, the last one if there are several, None if none."""
-    found = [a.partition("=")[2].strip("'\"") for a in arguments if a.lstrip("+").partition("=")[0] == key]
-    return found[-1] if found else None
+    values = [a.partition("=")[2].strip("'\"") for a in arguments if a.lstrip("+").partition("=")[0] == key]
+    return values[-1] if values else None
 
 
 def add_or_override(argument: str) -> str:
@@ -79,13 +79,13 @@ def quote_texts(argument: str) -> str:
 
 def parse(arguments: Sequence[str]) -> list[Override]:
     """Parse overrides. Raises NasError, with the way to quote it, for one that Hydra's grammar does not cover."""
-    found = []
+    overrides = []
     for argument in arguments:
         try:
-            found.append(parse_override(argument))
+            overrides.append(parse_override(argument))
         except (HydraException, ValueError) as error:
             raise _unreadable(argument, error) from None
-    return found
+    return overrides
 
 
 def _parses(argument: str) -> bool:

@@ -104,10 +104,10 @@ def renamed(key: str, value: str | None = None, cfg: DictConfig | None = None) -
         value: the value given to it as text, None if unknown.
         cfg: the composed configuration, which decides between the alternatives of a row.
     """
-    found = lookup(key, value)
-    if found is None:
+    row = lookup(key, value)
+    if row is None:
         return None
-    old, alternatives = found
+    old, alternatives = row
     if cfg is not None:
         alternatives = [name for name in alternatives if _exists(cfg, name)] or alternatives
     return NasError(f"{old} was renamed to {' or '.join(alternatives)}")
@@ -135,10 +135,10 @@ def translate(argument: str) -> list[str]:
         NasError: if the new name is ambiguous.
     """
     prefix, key, equals, value = re.fullmatch(r"([+~]*)([^=]*)(=?)(.*)", argument, re.DOTALL).groups()  # type: ignore[union-attr]
-    found = lookup(key, value.strip("'\""))
-    if found is None:
+    row = lookup(key, value.strip("'\""))
+    if row is None:
         return [argument]
-    old, alternatives = found
+    old, alternatives = row
     if len(alternatives) > 1:
         raise NasError(f"{old} was renamed to {' or '.join(alternatives)}")
     if key == "experiment":
@@ -148,12 +148,12 @@ def translate(argument: str) -> list[str]:
 
 def translate_keys(part: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options below the key ``part`` of an earlier version by their names and values of this version."""
-    found = {}
+    translated = {}
     for name, value in options.items():
         override = f"{part}.{name}={value}" if isinstance(value, str) else f"{part}.{name}"
         key, equals, text = translate(override)[0].partition("=")
-        found[key.removeprefix(f"{part}.")] = text if equals else value
-    return found
+        translated[key.removeprefix(f"{part}.")] = text if equals else value
+    return translated
 
 
 def has_old_names(cfg: DictConfig) -> bool:
@@ -168,8 +168,8 @@ def has_old_names(cfg: DictConfig) -> bool:
 def refuse_renamed(cfg: DictConfig) -> None:
     """Raise NasError for the first old name in a composed configuration, such as that of a user's own yaml file."""
     for key, value in _entries(cfg):
-        found = lookup(key, value)
-        if found is not None and found[0] in (key, f"{key}={value}"):
+        row = lookup(key, value)
+        if row is not None and row[0] in (key, f"{key}={value}"):
             error = renamed(key, value, cfg)
             assert error is not None
             raise error

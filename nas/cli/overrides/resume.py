@@ -117,6 +117,8 @@ def _check_job(path: Path, job: str) -> None:
     # imported here, because it needs torch and a wrong path should be reported without waiting for that
     from nas.cli.run_dir.checkpoints import read_checkpoint
 
-    found = "search" if "search" in read_checkpoint(path) else "train"
-    if found != job:
-        raise NasError(f"ckpt_path: {path} is the checkpoint of {found}.py. Run {program(found)} ckpt_path={path}")
+    saved_job = "search" if "search" in read_checkpoint(path) else "train"
+    if saved_job != job:
+        raise NasError(
+            f"ckpt_path: {path} is the checkpoint of {saved_job}.py. Run {program(saved_job)} ckpt_path={path}"
+        )

@@ -32,11 +32,11 @@ def saved_overrides(directory: Path) -> list[str]:
     path = overrides_file(directory)
     if not path.is_file():
         raise NasError(f"{directory} is not a run directory: there is no {path}.")
-    found = read_yaml(path) or []
-    if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
+    lines = read_yaml(path) or []
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise NasError(f"{path} is damaged: it is not a list of overrides.")
     try:
-        return [new for line in found for new in translate(line)]
+        return [new for line in lines for new in translate(line)]
     except NasError as error:
         raise NasError(f"{path} is of an earlier version and cannot be read: {error}") from None
 
@@ -46,21 +46,21 @@ def saved_choices(directory: Path) -> dict[str, str]:
     path = choices_file(directory)
     if not path.is_file():
         return {}
-    found = read_yaml(path)
+    content = read_yaml(path)
     for key in ("hydra", "runtime", "choices"):
-        found = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(found, dict):
+        content = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(content, dict):
         raise NasError(f"{path} is damaged: it has no hydra.runtime.choices.")
-    return {str(group): name for group, name in found.items() if isinstance(name, str)}
+    return {str(group): name for group, name in content.items() if isinstance(name, str)}
 
 
 def saved_config(directory: Path) -> dict[str, Any]:
     """Read the configuration of a run, with interpolations as text."""
     path = config_file(directory)
-    found = read_yaml(path)
-    if not isinstance(found, dict):
+    content = read_yaml(path)
+    if not isinstance(content, dict):
         raise NasError(f"{path} is damaged: it is not a configuration.")
-    return found
+    return content
 
 
 def overrides_file(directory: Path) -> Path:

@@ -20,14 +20,14 @@ _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 def search_path(config_dir: str | None, arguments: Sequence[str] = ()) -> list[Path]:
     """Return conf/, the directory of ``--config-dir``, and those of ``hydra.searchpath`` on the command line."""
     given = [line for line in arguments if line.lstrip("+").startswith("hydra.searchpath=")]
-    found = [CONF] if config_dir is None else [CONF, Path(config_dir).absolute()]
+    directories = [CONF] if config_dir is None else [CONF, Path(config_dir).absolute()]
     for entry in re.findall(r"[^\s,'\"\[\]]+", given[-1].partition("=")[2]) if given else ():
         kind, separator, rest = entry.partition("://")
         if kind == "pkg" and separator:
-            found += _package(rest)
+            directories += _package(rest)
         else:
-            found.append(Path(rest if separator else entry).absolute())
-    return found
+            directories.append(Path(rest if separator else entry).absolute())
+    return directories
 
 
 def search_path_of_run() -> list[Path]:
@@ -35,8 +35,10 @@ def search_path_of_run() -> list[Path]:
     if not (HydraConfig.initialized() and GlobalHydra.instance().is_initialized()):
         return [CONF]
     sources = HydraConfig.get().runtime.config_sources
-    found = [_package(s.path) if s.schema == "pkg" else [Path(s.path)] for s in sources if s.schema in ("file", "pkg")]
-    return [CONF, *(path for paths in found for path in paths)]
+    directories = [
+        _package(s.path) if s.schema == "pkg" else [Path(s.path)] for s in sources if s.schema in ("file", "pkg")
+    ]
+    return [CONF, *(path for paths in directories for path in paths)]
 
 
 def is_group(key: str, path: Sequence[Path]) -> bool:
@@ -63,7 +65,7 @@ def searchpath_overrides(path: Sequence[Path]) -> list[str]:
 
 def _package(name: str) -> list[Path]:
     try:
-        found = importlib.resources.files(name.replace("/", "."))
+        folder = importlib.resources.files(name.replace("/", "."))
     except (ImportError, TypeError, ValueError):
         return []
-    return [found] if isinstance(found, Path) else []
+    return [folder] if isinstance(folder, Path) else []

@@ -71,11 +71,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     fix = "Give the checkpoints/last.ckpt of a run, or its directory."
     try:
         check_torch_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        check_tensors(found)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        check_tensors(checkpoint)
     except UNREADABLE as error:
         text = one_line(error).partition(". ")[0][:200]
         raise NasError(f"ckpt_path: {path} is damaged or not a checkpoint ({text}). {fix}") from None
-    if not isinstance(found, dict) or not {"epoch", "state_dict", "pytorch-lightning_version"} <= found.keys():
+    if (
+        not isinstance(checkpoint, dict)
+        or not {"epoch", "state_dict", "pytorch-lightning_version"} <= checkpoint.keys()
+    ):
         raise NasError(f"ckpt_path: {path} is not a checkpoint of a run. {fix}")
-    return found
+    return checkpoint

@@ -29,15 +29,15 @@ def own_parts_flags(resumed: bool = False) -> str:
     if not HydraConfig.initialized():
         return ""
     lines = [str(line).lstrip("+") for line in HydraConfig.get().overrides.task]
-    found = [line for line in lines if re.match(r"own_parts[.=]", line)]
+    flags = [line for line in lines if re.match(r"own_parts[.=]", line)]
     ops = [line for line in lines if re.match(r"space\.ops=.*[A-Za-z_]\w*\.[A-Za-z_]", line)]
     models = [line for line in lines if line.startswith("space.model=")]
     if models and not resumed:
         models = [line for line in lines if re.match(r"space(\.model|\.options(\.\w+)*)?=", line)]
-    found += models
+    flags += models
     if resumed:
-        found += ops
-    elif ops and not any(line.startswith("own_parts") for line in found) and "{" not in ops[-1]:
+        flags += ops
+    elif ops and not any(line.startswith("own_parts") for line in flags) and "{" not in ops[-1]:
         names = re.findall(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", ops[-1].partition("=")[2])
-        found += [f"own_parts=[{','.join(dict.fromkeys(names))}]"]
-    return "".join(f"{shlex.quote(line)} " for line in found)
+        flags += [f"own_parts=[{','.join(dict.fromkeys(names))}]"]
+    return "".join(f"{shlex.quote(line)} " for line in flags)

@@ -1,4 +1,4 @@
-"""Options that decide the course of a run: a resumed run must have the same."""
+"""Options that determine the steps of a run; a resumed run must have the same values."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NEW = ("dataset.global_batch_size",)
 
 
 def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] = PARTS, **more: Any) -> dict[str, Any]:
-    """Return the options of a run that decide its course, by dotted key.
+    """Return the options of a run that determine its steps, by dotted key.
 
     Args:
         cfg: configuration of the run.
@@ -68,7 +68,7 @@ def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] =
         plain.epochs = plain.trainer.max_epochs = epochs
     for name in plain.get("paths", {}):
         plain.paths[name] = ""  # a run may be moved, and its data too
-    found = dict(more)
+    options = dict(more)
     for part in parts:
         if part in plain and part not in (_unused_training(plain), _unused_budget(plain)):
             value = plain[part]
@@ -77,12 +77,12 @@ def course_of(cfg: DictConfig, epochs: int | None = None, parts: Sequence[str] =
                 if isinstance(value, DictConfig)
                 else value
             )
-            found |= dict(_flat(part, resolved))
+            options |= dict(_flat(part, resolved))
     defaults = inspect.signature(pl.Trainer).parameters
     for key in TRAINER:
-        found[f"trainer.{key}"] = plain.trainer.get(key, defaults[key].default)
-    absent = [*(key for key in NEW if found.get(key) is None), *_unused_hardware(found), *_unused_target(found)]
-    return {key: json.loads(json.dumps(value, default=str)) for key, value in found.items() if key not in absent}
+        options[f"trainer.{key}"] = plain.trainer.get(key, defaults[key].default)
+    absent = [*(key for key in NEW if options.get(key) is None), *_unused_hardware(options), *_unused_target(options)]
+    return {key: json.loads(json.dumps(value, default=str)) for key, value in options.items() if key not in absent}
 
 
 def _unused_training(cfg: DictConfig) -> str:
@@ -100,27 +100,33 @@ def _unused_budget(cfg: DictConfig) -> str | None:
     return None if set(numbers) - {"multiplier_lr"} else "budget"
 
 
-def _unused_hardware(found: Mapping[str, Any]) -> list[str]:
+def _unused_hardware(options: Mapping[str, Any]) -> list[str]:
     """Return the options of HW-NAS-Bench if no limit and no objective uses it; earlier records do not have them."""
-    keys = [key for key in found if key.startswith(("budget.hw_nas_bench.", "method.hw_nas_bench."))]
-    objectives = found.get("method.objectives") or ()
-    used = any(isinstance(found[key], int | float) for key in keys) or any("hw_nas_bench." in one for one in objectives)
+    keys = [key for key in options if key.startswith(("budget.hw_nas_bench.", "method.hw_nas_bench."))]
+    objectives = options.get("method.objectives") or ()
+    used = any(isinstance(options[key], int | float) for key in keys) or any(
+        "hw_nas_bench." in one for one in objectives
+    )
     return [] if used else keys
 
 
-def _unused_target(found: Mapping[str, Any]) -> list[str]:
+def _unused_target(options: Mapping[str, Any]) -> list[str]:
     """Return the options of a cost target that is not set; earlier records do not have them."""
     key = "method.arch_step.cost_target"
-    return [] if found.get(f"{key}.target") is not None else [one for one in found if (one + ".").startswith(f"{key}.")]
+    return (
+        []
+        if options.get(f"{key}.target") is not None
+        else [one for one in options if (one + ".").startswith(f"{key}.")]
+    )
 
 
 def encode_course(cfg: DictConfig, **more: Any) -> str:
-    """Return the text with the course of a run that its checkpoints contain."""
+    """Return the text with these options of a run, which its checkpoints contain."""
     return json.dumps({"epochs": cfg.trainer.max_epochs, "options": course_of(cfg, **more)})
 
 
 def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) -> None:
-    """Raise NasError if a run differs in its course from the run that has written a checkpoint."""
+    """Raise NasError if a run differs in these options from the run that has written a checkpoint."""
     try:
         text = checkpoint.get(KEY, {}).get("options")
         if not text:
@@ -136,7 +142,7 @@ def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) ->
     different = [key for key in keys if not (key in ours and key in theirs and _equal(key, ours[key], theirs[key]))]
     if different:
         key = different[0]
-        here, there = (f"{found[key]}" if key in found else "no such option" for found in (ours, theirs))
+        here, there = (f"{options[key]}" if key in options else "no such option" for options in (ours, theirs))
         raise NasError(
             f"{key}={here}: the run of ckpt_path has {there}, and another value changes its course. Leave it out to "
             "resume, or leave out ckpt_path to start from scratch."

@@ -23,9 +23,9 @@ class Elapsed:
     """Clock of a run that ``timing.json`` continues after a resume.
 
     Args:
-        directory: Run directory.
-        timing: Content of the file of the earlier parts of the run, empty if it is unknown; None without such parts.
-        now: Clock in seconds.
+        directory: run directory.
+        timing: content of the file of the earlier parts of the run, empty if it is unknown; None without such parts.
+        now: clock in seconds.
     """
 
     def __init__(

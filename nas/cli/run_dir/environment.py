@@ -36,7 +36,7 @@ def commit() -> str | None:
     """Return the git commit of the code, with "+" if files differ from it; None outside a checkout."""
     root = Path(__file__).parents[3]
     try:
-        found = [
+        outputs = [
             subprocess.run(
                 ["git", "-C", str(root), *args], capture_output=True, text=True, timeout=10, check=True
             ).stdout
@@ -44,7 +44,7 @@ def commit() -> str | None:
         ]
     except (OSError, subprocess.SubprocessError):
         return None
-    return found[0].strip() + ("+" if found[1].strip() else "")
+    return outputs[0].strip() + ("+" if outputs[1].strip() else "")
 
 
 def _program() -> list[str]:

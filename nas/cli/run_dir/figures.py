@@ -46,10 +46,10 @@ def budget_figures(source: str, counted: Mapping[str, Any]) -> dict[str, Any]:
         counted: ``parameters`` and ``macs`` of the network. Limits of other costs are left out.
     """
     recorded = read_budget(source)
-    found = {
+    figures = {
         name: {"value": counted[name], "limit": cost["limit"]} for name, cost in recorded.items() if name in counted
     }
-    return {"budget": found} if found else {}
+    return {"budget": figures} if figures else {}
 
 
 def published_figures(entry: PublishedArchitecture, space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
@@ -69,10 +69,10 @@ def published_figures(entry: PublishedArchitecture, space: Space, genotype: Geno
 def benchmark_figures(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, Any]:
     """Return the benchmark accuracies of a genotype and the best of the table, empty without a benchmark callback."""
     benchmark = next((callback for callback in callbacks if isinstance(callback, BenchmarkAccuracy)), None)
-    found: dict[str, Any] = {} if benchmark is None else dict(benchmark.accuracies(genotype))
-    if benchmark is None or not found:
+    figures: dict[str, Any] = {} if benchmark is None else dict(benchmark.accuracies(genotype))
+    if benchmark is None or not figures:
         return {}
-    return {**found, "benchmark_of": benchmark.description, "benchmark_best": benchmark.best()}
+    return {**figures, "benchmark_of": benchmark.description, "benchmark_best": benchmark.best()}
 
 
 def benchmark_tests(callbacks: Iterable[Any], genotype: Genotype) -> dict[str, float]:

@@ -73,8 +73,8 @@ def _sweep_directory() -> Path:
 
 def read_records(sweep: Path) -> list[JobRecord]:
     """Return the records of the jobs of a sweep, by number."""
-    found = [JobRecord(**json.loads(path.read_text())) for path in (sweep / RECORDS).glob("*.json")]
-    return sorted(found, key=lambda record: record.number)
+    records = [JobRecord(**json.loads(path.read_text())) for path in (sweep / RECORDS).glob("*.json")]
+    return sorted(records, key=lambda record: record.number)
 
 
 def remove_records(sweep: Path) -> None:

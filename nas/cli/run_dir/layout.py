@@ -30,8 +30,10 @@ def seed_directory(directory: Path, seed: int) -> Path:
 
 def seed_directories(directory: Path) -> list[Path]:
     """Return the directories of the searches of a run with ``seeds``, in the order of the seeds; empty for others."""
-    found = [path for path in directory.glob("seed_*") if path.name[5:].isdecimal() and (path / ".hydra").is_dir()]
-    return sorted(found, key=lambda path: int(path.name[5:]))
+    directories = [
+        path for path in directory.glob("seed_*") if path.name[5:].isdecimal() and (path / ".hydra").is_dir()
+    ]
+    return sorted(directories, key=lambda path: int(path.name[5:]))
 
 
 def holds_run(directory: Path) -> bool:

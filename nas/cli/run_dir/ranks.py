@@ -141,9 +141,9 @@ def wait_for_first_rank(file: Path, locked: bool = True, patience: float = PATIE
     """
     start, announced = time.monotonic(), False
     while time.monotonic() - start < patience:
-        found = _read(file)
-        if found and (not locked or all(is_locked(Path(directory)) for directory in found.values())):
-            return found
+        directories = _read(file)
+        if directories and (not locked or all(is_locked(Path(directory)) for directory in directories.values())):
+            return directories
         announced = announced or _announce(start, patience)
         time.sleep(0.1)
     raise NasError(
@@ -154,7 +154,7 @@ def wait_for_first_rank(file: Path, locked: bool = True, patience: float = PATIE
 
 def _read(file: Path) -> dict[str, str]:
     try:
-        found: Any = json.loads(file.read_bytes())
+        content: Any = json.loads(file.read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

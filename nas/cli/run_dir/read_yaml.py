@@ -68,11 +68,11 @@ def record_of(content: Any, path: Path, trusted: Any = None) -> DictConfig:
         NasError: if it is not a configuration.
     """
     try:
-        found = OmegaConf.create(_as_text(content, trusted))
-        assert isinstance(found, DictConfig)
+        record = OmegaConf.create(_as_text(content, trusted))
+        assert isinstance(record, DictConfig)
     except (AssertionError, ValueError, TypeError, OmegaConfBaseException) as error:
         raise NasError(f"{path} is damaged: {one_line(error)[:300] or 'it is not a configuration'}") from None
-    return found
+    return record
 
 
 def _as_text(value: Any, trusted: Any) -> Any:

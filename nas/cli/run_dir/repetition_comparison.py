@@ -38,9 +38,9 @@ def compare_repetitions(sweep: Path, jobs: Sequence[Mapping[str, Any]], swept: S
     against each other.
 
     Args:
-        sweep: Directory of the sweep.
-        jobs: Rows of the table of the sweep.
-        swept: Keys whose values differ between jobs.
+        sweep: directory of the sweep.
+        jobs: rows of the table of the sweep.
+        swept: keys whose values differ between jobs.
     """
     repeated = [job for job in jobs if "failure" not in job and (Path(job["directory"]) / REPETITIONS).is_file()]
     if len(repeated) < 2:

@@ -90,15 +90,15 @@ def _check_options(cfg: DictConfig, directory: Path) -> None:
 
 def _relevant_options(cfg: Any) -> dict[str, Any]:
     """Return the options that repetitions depend on, by dotted key."""
-    found: dict[str, Any] = {}
+    relevant: dict[str, Any] = {}
     for part in PARTS:
         value = cfg.get(part)  # None in a record of a version without it
         if isinstance(value, DictConfig):
             options = cast(dict[str, Any], OmegaConf.to_container(value, resolve=True))
-            found |= {f"{part}.{key}": option for key, option in options.items() if (part, key) not in IRRELEVANT}
+            relevant |= {f"{part}.{key}": option for key, option in options.items() if (part, key) not in IRRELEVANT}
         else:
-            found[part] = value
-    return found
+            relevant[part] = value
+    return relevant
 
 
 def encode_curve(curve: AnytimeCurve) -> dict[str, Any]:

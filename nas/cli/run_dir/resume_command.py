@@ -17,8 +17,8 @@ def resume_command(output: Path, *more: str) -> str:
     """Return the shell command that resumes the run whose results are in ``output``.
 
     Args:
-        output: Directory of the results. The record of the run may be in another directory.
-        more: Further overrides.
+        output: directory of the results. The record of the run may be in another directory.
+        more: further overrides.
     """
     run = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else str(output)
     if (output / ".hydra").is_dir() or not Path(run, ".hydra").is_dir():

@@ -36,13 +36,13 @@ class _Label(logging.Filter):
 def labeled_log(text: str, hidden: Collection[str] = ()) -> Iterator[None]:
     """Put ``text`` before each line that this thread logs; rows with a label in ``hidden`` are not on the console."""
     handlers = logging.getLogger().handlers
-    found = [(handler, _Label(isinstance(handler, TerminalHandler))) for handler in handlers]
-    for handler, label in found:
+    labels = [(handler, _Label(isinstance(handler, TerminalHandler))) for handler in handlers]
+    for handler, label in labels:
         handler.addFilter(label)
     _label.text, _label.hidden = text, hidden
     try:
         yield
     finally:
         _label.text = ""
-        for handler, label in found:
+        for handler, label in labels:
             handler.removeFilter(label)

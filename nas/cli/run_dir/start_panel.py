@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from nas.cli.run_dir.figures import plan_of
 from nas.cli.run_dir.terminal import finish_panel
 from nas.searches.base import SupernetSearch
-from nas.training.base import NetworkTraining
+from nas.training.base import BaseTraining
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class StartPanel(pl.Callback):
             size = pl_module.space.describe_size(**pl_module.space.supernet_size())
             parameters = sum(parameter.numel() for parameter in pl_module.supernet.parameters())
             log.info("supernet       %s", f"{parameters / 1e6:.3f} M parameters   {size}".rstrip())
-        elif isinstance(pl_module, NetworkTraining):
+        elif isinstance(pl_module, BaseTraining):
             parameters = sum(parameter.numel() for parameter in pl_module.network.parameters())
             log.info("network        %.3f M parameters", parameters / 1e6)
         plan = plan_of(trainer, pl_module)

@@ -71,7 +71,8 @@ def _cost(values: Values) -> Iterator[Row]:
     macs = [f"{value / 1e6:.2f} M" + (f" ({rule})" if len(counted) > 1 else "") for rule, value in counted.items()]
     total = values.get("parameters_with_auxiliary", 0)
     head = f" ({total / 1e6:.3f} M with the auxiliary head)" if total > values["parameters"] else ""
-    network = "final network" if values.get("mode") in ("search", "rank_proxies") else "network"  # of train.py
+    # a training, evaluation or export has a single network
+    network = "final network" if values.get("mode") in ("search", "rank_proxies") else "network"
     size = f"   {network} with {values['network_size']}" if values.get("network_size") else ""
     yield "parameters", f"{values['parameters'] / 1e6:.3f} M{head}   MACs {', '.join(macs)}{size}"
     for data, figures in published.get("reported", {}).items():

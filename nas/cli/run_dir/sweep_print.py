@@ -50,19 +50,19 @@ Cells = Mapping[str, Any]
 def print_rows(rows: Sequence[Cells], swept: Sequence[str], columns: Sequence[str], title: str) -> None:
     """Print one row per job with its swept values and results, then one line per failed job."""
     names = short_names(swept)
-    found: dict[str, list[str]] = {"job": [str(row["job"]) for row in rows]}
-    found |= {names[key]: [short_number(printable(str(row[key]))) for row in rows] for key in swept}
+    texts: dict[str, list[str]] = {"job": [str(row["job"]) for row in rows]}
+    texts |= {names[key]: [short_number(printable(str(row[key]))) for row in rows] for key in swept}
     first = next((name for name in SHOWN if name in columns), None)
     for name in (name for name in SHOWN if name in columns and any(row.get(name) is not None for row in rows)):
-        found[_heading(name)] = [_text(row.get(name)) for row in rows]
+        texts[_heading(name)] = [_text(row.get(name)) for row in rows]
     if first is not None:
-        cells = found.setdefault(_heading(first), ["" for _ in rows])
-        found[_heading(first)] = [_state(row) or cell for row, cell in zip(rows, cells, strict=True)]
+        cells = texts.setdefault(_heading(first), ["" for _ in rows])
+        texts[_heading(first)] = [_state(row) or cell for row, cell in zip(rows, cells, strict=True)]
     constants = [f"{name}={values.pop()}" for name in CONSTANT if len(values := _values(rows, name)) == 1]
     console = _console()
     title += "\n" + " ".join(text for text in constants if text.partition("=")[0] not in swept)
     console.print(title.rstrip(), soft_wrap=True)
-    console.print(_table(found, 1 + len(swept), console.width))
+    console.print(_table(texts, 1 + len(swept), console.width))
     for row in rows:
         if "failure" in row:
             console.print(f"job {row['job']} failed: {row['failure']}", markup=False, soft_wrap=True)
@@ -71,13 +71,13 @@ def print_rows(rows: Sequence[Cells], swept: Sequence[str], columns: Sequence[st
 def print_means(means: Sequence[Cells], keys: Sequence[str]) -> None:
     """Print mean and standard deviation over the seeds of each combination of the other swept values."""
     names = short_names(keys)
-    found = {names[key]: [short_number(printable(str(row[key]))) for row in means] for key in keys}
-    found["n"] = [str(row["n"]) for row in means]
+    columns = {names[key]: [short_number(printable(str(row[key]))) for row in means] for key in keys}
+    columns["n"] = [str(row["n"]) for row in means]
     for name in (name for name in SHOWN if f"{name} mean" in means[0]):
-        found[_heading(name)] = [_spread(row[f"{name} mean"], row[f"{name} std"]) for row in means]
+        columns[_heading(name)] = [_spread(row[f"{name} mean"], row[f"{name} std"]) for row in means]
     console = _console()
     console.print("mean ± standard deviation over seeds")
-    console.print(_table(found, len(keys) + 1, console.width))
+    console.print(_table(columns, len(keys) + 1, console.width))
 
 
 def state_columns(rows: Sequence[Cells]) -> list[str]:
@@ -94,25 +94,25 @@ def print_next(sweep: Path) -> None:
 
 def print_comparison(rows: Sequence[Cells], measures: Sequence[str], title: str) -> None:
     """Print means, deviations and mean ranks of the results of repeated searches, as many as fit."""
-    found = {"method": [str(row["method"]) for row in rows], "n": [str(row["n"]) for row in rows]}
+    columns = {"method": [str(row["method"]) for row in rows], "n": [str(row["n"]) for row in rows]}
     for name in (name for name in (*measures, "value") if all(f"{name} mean" in row for row in rows)):
-        found[_heading(name)] = [_spread(row[f"{name} mean"], row[f"{name} std"]) for row in rows]
+        columns[_heading(name)] = [_spread(row[f"{name} mean"], row[f"{name} std"]) for row in rows]
     for name in (name for name in (*measures, "value") if all(f"{name} rank" in row for row in rows)):
-        found[_heading(f"{name} rank")] = [_text(row[f"{name} rank"]) for row in rows]
+        columns[_heading(f"{name} rank")] = [_text(row[f"{name} rank"]) for row in rows]
     console = _console()
     console.print(f"{title}\nmean ± standard deviation over repetitions, mean rank over seeds", soft_wrap=True)
-    console.print(_table(found, 2, console.width))
+    console.print(_table(columns, 2, console.width))
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Return the shortest unique dotted endings of keys, with a line break after each dot but the last."""
-    found = {}
+    names = {}
     for key in keys:
         parts = key.split(".")
         endings = [".".join(parts[-length:]) for length in range(1, len(parts) + 1)]
         unique = (end for end in endings if sum(f".{other}".endswith(f".{end}") for other in keys) == 1)
-        found[key] = next(unique, key).replace(".", ".\n")
-    return found
+        names[key] = next(unique, key).replace(".", ".\n")
+    return names
 
 
 def short_number(text: str) -> str:

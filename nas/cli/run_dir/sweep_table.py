@@ -128,12 +128,12 @@ def job_row(directory: Path) -> Row:
     if has_failed(directory):
         return {"failure": (directory / FAILURE_FILE).read_text(errors="replace").partition("\n")[0]}
     try:
-        found = json.loads(summary.read_text())
+        values = json.loads(summary.read_text())
     except FileNotFoundError:
         return {"failure": f"no summary; see {directory}"}
     except ValueError:
         return {"failure": f"{summary} is damaged"}
-    return {name: column["mean"] for name, column in found.get("table", {}).items()} | found
+    return {name: column["mean"] for name, column in values.get("table", {}).items()} | values
 
 
 def swept_keys(overrides: Sequence[Mapping[str, str]]) -> list[str]:
@@ -160,9 +160,9 @@ def seed_means(rows: Sequence[Row], swept: Sequence[str], columns: Sequence[str]
         mean: Row = dict(zip(others, values, strict=True))
         mean["n"] = sum("failure" not in row and "pruned" not in row for row in group)
         for name in numeric:
-            found = [float(row[name]) for row in group if _is_number(row.get(name))]
-            mean[f"{name} mean"] = statistics.fmean(found) if found else ""
-            mean[f"{name} std"] = statistics.stdev(found) if len(found) > 1 else ""
+            numbers = [float(row[name]) for row in group if _is_number(row.get(name))]
+            mean[f"{name} mean"] = statistics.fmean(numbers) if numbers else ""
+            mean[f"{name} std"] = statistics.stdev(numbers) if len(numbers) > 1 else ""
         means.append(mean)
     return means
 

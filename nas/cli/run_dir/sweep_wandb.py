@@ -46,13 +46,13 @@ def log_sweep(
 def configurations(rows: Sequence[Row], swept: Sequence[str], name: str) -> dict[str, list[float]]:
     """Return the values of a column by configuration: the swept values except the seed."""
     keys = [key for key in swept if key != SEED]
-    found: dict[str, list[float]] = {}
+    numbers: dict[str, list[float]] = {}
     for row in rows:
         value = row.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             text = " ".join(f"{key.rpartition('.')[2]}={row[key]}" for key in keys) or str(row.get("method", name))
-            found.setdefault(text, []).append(float(value))
-    return found
+            numbers.setdefault(text, []).append(float(value))
+    return numbers
 
 
 def _log(
@@ -101,10 +101,13 @@ def _log(
 def study_summary(sweep: Path) -> dict[str, Any]:
     """Return the best value and parameters of a study of one objective, empty for any other sweep."""
     file = sweep / STUDY_RESULTS
-    found = yaml.safe_load(file.read_text()) if file.is_file() else {}
-    if "best_value" not in found:
+    content = yaml.safe_load(file.read_text()) if file.is_file() else {}
+    if "best_value" not in content:
         return {}
-    return {"best_value": found["best_value"], **{f"best/{key}": value for key, value in found["best_params"].items()}}
+    return {
+        "best_value": content["best_value"],
+        **{f"best/{key}": value for key, value in content["best_params"].items()},
+    }
 
 
 def _sync_command(sweep: Path, rows: Sequence[Row]) -> str:

@@ -40,8 +40,8 @@ def is_terminal(stream: TextIO | None = None) -> bool:
 
 def as_row(text: str) -> Row | None:
     """Split a line of the log into label and text, None if it is not a row."""
-    found = ROW.fullmatch(text)
-    return None if found is None else (found[1], found[2])
+    match = ROW.fullmatch(text)
+    return None if match is None else (match[1], match[2])
 
 
 class TerminalHandler(logging.StreamHandler[TextIO]):

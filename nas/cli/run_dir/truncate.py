@@ -100,17 +100,17 @@ def truncated(directory: Path, checkpoint: Checkpoint) -> dict[Path, str]:
     """
     state = checkpoint.get(KEY, {})  # absent in a checkpoint of version 0.1.0
     lines, epochs = state.get("lines", {}), complete_epochs(checkpoint)
-    found = {}
+    texts = {}
     history = directory / HISTORY_FILE
     if history.exists():
         needed = lines.get(HISTORY_FILE, 0)
         read = read_history(history, needed)
         count = needed if KEY in checkpoint else sum(line["epoch"] < epochs for line in read)
-        found[history] = b"".join(line + b"\n" for line in history.read_bytes().split(b"\n")[:count]).decode()
+        texts[history] = b"".join(line + b"\n" for line in history.read_bytes().split(b"\n")[:count]).decode()
     metrics = directory / METRICS_FILE
     if metrics.exists() or state.get("row"):
-        found[metrics] = _truncated_metrics(metrics, lines.get(METRICS_FILE), epochs, state.get("row", {}))
-    return found
+        texts[metrics] = _truncated_metrics(metrics, lines.get(METRICS_FILE), epochs, state.get("row", {}))
+    return texts
 
 
 def _truncated_metrics(path: Path, count: int | None, epochs: int, row: Mapping[str, float]) -> str:

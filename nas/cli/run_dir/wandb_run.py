@@ -166,11 +166,11 @@ def sync_command(run: Any) -> str | None:
 def read_record(directory: Path) -> dict[str, Any] | None:
     """Return the record of the W&B run of a run directory, None without a readable one."""
     try:
-        found = read_json(directory / WANDB_RECORD, MAX_RECORD)
+        record = read_json(directory / WANDB_RECORD, MAX_RECORD)
     except (OSError, ValueError):
         return None
-    run_id = found.get("id") if isinstance(found, dict) else None
-    return found if isinstance(run_id, str) and re.fullmatch(r"[\w-]{1,128}", run_id, re.ASCII) else None
+    run_id = record.get("id") if isinstance(record, dict) else None
+    return record if isinstance(run_id, str) and re.fullmatch(r"[\w-]{1,128}", run_id, re.ASCII) else None
 
 
 def sweep_group(directory: Path) -> str:

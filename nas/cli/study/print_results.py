@@ -20,29 +20,33 @@ def print_results(sweep: Path) -> None:
     file = sweep / STUDY_RESULTS
     if not file.is_file():
         return
-    found = yaml.safe_load(file.read_text())
+    results = yaml.safe_load(file.read_text())
     console = Console(highlight=False, markup=False, emoji=False)
-    counts = ", ".join(f"{number} {state}" for state, number in found["trials"].items())
-    console.print(f"study          {found['storage']}: {counts or 'no trials'}", soft_wrap=True)
-    if "best_value" in found:
-        (name,) = found["objectives"]
-        params = " ".join(f"{key}={value}" for key, value in found["best_params"].items())
-        console.print(f"best           {name} {found['best_value']:.6g} (trial {found['trial']})", soft_wrap=True)
+    counts = ", ".join(f"{number} {state}" for state, number in results["trials"].items())
+    console.print(f"study          {results['storage']}: {counts or 'no trials'}", soft_wrap=True)
+    if "best_value" in results:
+        (name,) = results["objectives"]
+        params = " ".join(f"{key}={value}" for key, value in results["best_params"].items())
+        console.print(f"best           {name} {results['best_value']:.6g} (trial {results['trial']})", soft_wrap=True)
         console.print(f"parameters     {printable(params)}", soft_wrap=True)
-        console.print(f"run            {found['directory']}", soft_wrap=True)
-    if "solutions" in found:
+        console.print(f"run            {results['directory']}", soft_wrap=True)
+    if "solutions" in results:
         console.print("Pareto front")
-        console.print(_table(found))
+        console.print(_table(results))
     console.print(f"files          {STUDY_RESULTS}, {STUDY_TRIALS} in {sweep}", soft_wrap=True)
 
 
-def _table(found: Mapping[str, Any]) -> Table:
+def _table(results: Mapping[str, Any]) -> Table:
     table = Table()
-    keys = list(found["solutions"][0]["params"])
+    keys = list(results["solutions"][0]["params"])
     names = short_names(keys)
-    for heading in ("trial", *(name.replace("_", "\n") for name in found["objectives"]), *(names[key] for key in keys)):
+    for heading in (
+        "trial",
+        *(name.replace("_", "\n") for name in results["objectives"]),
+        *(names[key] for key in keys),
+    ):
         table.add_column(heading, overflow="fold")
-    for solution in found["solutions"]:
+    for solution in results["solutions"]:
         values = [short_number(f"{value:.6g}") for value in solution["values"]]
         params = [short_number(printable(str(solution["params"][key]))) for key in keys]
         table.add_row(str(solution["trial"]), *values, *params)

@@ -29,18 +29,18 @@ def write_results(study: SharedStudy, options: StudyOptions, directory: Path) ->
     _write_trials(trials, options, directory / STUDY_TRIALS)
     best = study.study.best_trials if any(trial.state == TrialState.COMPLETE for trial in trials) else []
     solutions = [_solution(trial, options) for trial in sorted(best, key=lambda trial: trial.number)]
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "name": "optuna",
         "objectives": dict(zip(options.objectives, options.directions, strict=True)),
         "storage": str(options.file),
         "trials": _counts(trials),
     }
     if len(options.objectives) == 1 and solutions:
-        found |= {"best_value": solutions[0]["values"][0], "best_params": solutions[0]["params"]}
-        found |= {key: solutions[0][key] for key in ("trial", "directory")}
+        content |= {"best_value": solutions[0]["values"][0], "best_params": solutions[0]["params"]}
+        content |= {key: solutions[0][key] for key in ("trial", "directory")}
     elif solutions:
-        found["solutions"] = sorted(solutions, key=lambda solution: solution["values"])
-    write_atomically(directory / STUDY_RESULTS, yaml.safe_dump(found, sort_keys=False))
+        content["solutions"] = sorted(solutions, key=lambda solution: solution["values"])
+    write_atomically(directory / STUDY_RESULTS, yaml.safe_dump(content, sort_keys=False))
     complete = [trial.values for trial in trials if trial.state == TrialState.COMPLETE]
     if len(options.objectives) > 1 and complete:
         # imported here, because the import of Matplotlib takes a second
@@ -62,10 +62,10 @@ def _solution(trial: FrozenTrial, options: StudyOptions) -> dict[str, Any]:
 
 def _counts(trials: Sequence[FrozenTrial]) -> dict[str, int]:
     """Return the number of trials by state, in the order of their first appearance."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for trial in trials:
-        found[name_of(trial)] = found.get(name_of(trial), 0) + 1
-    return found
+        counts[name_of(trial)] = counts.get(name_of(trial), 0) + 1
+    return counts
 
 
 def _write_trials(trials: Sequence[FrozenTrial], options: StudyOptions, file: Path) -> None:

@@ -36,7 +36,7 @@ class SearchSpace:
 
     def grid(self) -> dict[str, list[Any]]:
         """Return all values of each swept override. Raises NasError for an interval."""
-        found: dict[str, list[Any]] = {}
+        values_of_key: dict[str, list[Any]] = {}
         for values in self.swept:
             if not values.texts:
                 raise NasError(
@@ -44,9 +44,11 @@ class SearchSpace:
                     "another sampler."
                 )
             kind: Any = _distribution(values)
-            found[_name(values)] = list(values.texts) if values.bounds is None else list(map(_number, values.texts))
-            assert all(kind._contains(kind.to_internal_repr(value)) for value in found[_name(values)])
-        return found
+            values_of_key[_name(values)] = (
+                list(values.texts) if values.bounds is None else list(map(_number, values.texts))
+            )
+            assert all(kind._contains(kind.to_internal_repr(value)) for value in values_of_key[_name(values)])
+        return values_of_key
 
 
 def _name(values: SweptValues) -> str:

@@ -146,8 +146,8 @@ class SharedStudy:
 
     def finished(self) -> list[FrozenTrial]:
         """Return the trials in the order of their numbers, without waiting ones."""
-        found = self.study.get_trials(deepcopy=False)
-        return [trial for trial in found if trial.state != TrialState.WAITING]
+        trials = self.study.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.state != TrialState.WAITING]
 
     def set_directory(self, number: int, directory: str) -> None:
         """Record the output directory of the job of a running trial."""
@@ -182,10 +182,10 @@ class SharedStudy:
                 ) from None
 
     def _check(self, options: StudyOptions) -> None:
-        found = tuple(direction.name.lower() for direction in self.study.directions)
+        directions = tuple(direction.name.lower() for direction in self.study.directions)
         names = tuple(self.study.user_attrs.get(OBJECTIVES, options.objectives))
-        if found != options.directions or names != options.objectives:
-            of = " and ".join(f"{side} {name}" for side, name in zip(found, names, strict=True))
+        if directions != options.directions or names != options.objectives:
+            of = " and ".join(f"{side} {name}" for side, name in zip(directions, names, strict=True))
             raise NasError(
                 f"hydra.sweeper.storage={self.file}: its study is to {of}. Choose another file, or another "
                 "hydra.sweeper.study_name."

@@ -126,8 +126,8 @@ class StudySweep:
 
     def _ask(self) -> list[tuple[Trial, list[str]]]:
         """Return up to ``n_jobs`` trials with the overrides of their jobs; those that do not compose fail."""
-        found: list[tuple[Trial, list[str]]] = []
-        while len(found) < self._options.jobs:
+        asked: list[tuple[Trial, list[str]]] = []
+        while len(asked) < self._options.jobs:
             trial = self._study.ask(self._jobs.directory)
             if trial is None:
                 break
@@ -137,8 +137,8 @@ class StudySweep:
             except (HydraException, OmegaConfBaseException) as error:
                 self._fail(trial.number, explain(error) or one_line(error))
                 continue
-            found.append((trial, lines))
-        return found
+            asked.append((trial, lines))
+        return asked
 
     def _launch(self, trials: Sequence[tuple[Trial, Sequence[str]]], first: int) -> None:
         """Run a batch of trials. An error of the launcher, such as a killed worker, fails trials that have started."""
@@ -180,13 +180,13 @@ class StudySweep:
         if self._options.objectives == (RESULT,):
             return {RESULT: math.nan if record.value is None else record.value}
         row = job_row(Path(record.directory))
-        found = {name: row.get(name) for name in self._options.objectives}
-        missing = next((name for name in found if name not in row), None)
+        values = {name: row.get(name) for name in self._options.objectives}
+        missing = next((name for name in values if name not in row), None)
         if missing is not None:
             self._fail(trial, f"no {missing}")
             names = ", ".join(sorted(name for name, value in row.items() if _is_number(value)))
             raise NasError(f"hydra.sweeper.objective={missing}: summary.json does not contain it. Use one of {names}.")
-        return {name: _to_float(value) for name, value in found.items()}
+        return {name: _to_float(value) for name, value in values.items()}
 
     def _fail(self, trial: int, failure: str) -> None:
         """Finish a failed trial. Raises NasError if the first trials of the process have all failed."""

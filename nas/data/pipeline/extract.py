@@ -64,8 +64,8 @@ def extract(
         raise NasError(f"{archive}: not a regular file. Set the path of a tar or zip archive.")
     try:
         with _Reader(archive) as reader:
-            found = _checked(archive, reader.members(), max_bytes)
-            wanted = [m for m in found if m.kind == "file" and (members is None or m.name in members)]
+            checked_members = _checked(archive, reader.members(), max_bytes)
+            wanted = [m for m in checked_members if m.kind == "file" and (members is None or m.name in members)]
             absent = sorted(set(members or ()) - {member.name for member in wanted})
             if absent:
                 raise NasError(f"{archive}: does not contain {', '.join(absent[:10])}. Delete it to download it again.")
@@ -140,7 +140,7 @@ def _normalized(name: str) -> str:
 
 def _checked(archive: Path, members: Iterator[_Member], max_bytes: int) -> list[_Member]:
     """Return the entries. Raise NasError for the first one that must not be extracted."""
-    found: list[_Member] = []
+    accepted: list[_Member] = []
     total, names = 0, set()
     for member in members:
         total += member.size
@@ -149,13 +149,13 @@ def _checked(archive: Path, members: Iterator[_Member], max_bytes: int) -> list[
             problem = "occurs twice"
         if problem is None and (total > max_bytes or member.size < 0):
             problem = f"exceeds the limit of {max_bytes:,} unpacked bytes"
-        if problem is None and len(found) >= MAX_MEMBERS:
+        if problem is None and len(accepted) >= MAX_MEMBERS:
             problem = f"exceeds the limit of {MAX_MEMBERS:,} entries"
         if problem is not None:
             raise NasError(f"{archive}: entry {ascii(member.name)[:200]} {problem}. Nothing was unpacked.")
         names.add(member.name)
-        found.append(member)
-    return found
+        accepted.append(member)
+    return accepted
 
 
 def _problem(name: str, kind: str) -> str | None:

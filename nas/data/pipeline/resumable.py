@@ -11,7 +11,7 @@ class ResumableLoader(ABC):
     """Iterable over batches whose random numbers depend only on the position in the run.
 
     The batches are a function of (``seed``, ``stream``, epoch, pass). A pass is one iteration; a cycled loader has
-    several passes per epoch. A resumed run therefore sees the same batches as an uninterrupted one, and the global
+    several passes per epoch. A resumed run therefore has the same batches as an uninterrupted one, and the global
     generators stay untouched. A subclass yields the batches in ``_iterate``.
 
     Args:

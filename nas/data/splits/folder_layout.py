@@ -19,9 +19,9 @@ class FolderLayout:
     """Folders of the class folders.
 
     Attributes:
-        train: Folder of the training images.
-        test: Folder of the test images; None if ``train`` holds all images and is to be divided.
-        unused: Names of further folders of test images, which are not used.
+        train: folder of the training images.
+        test: folder of the test images; None if ``train`` holds all images and is to be divided.
+        unused: names of further folders of test images, which are not used.
     """
 
     train: Path
@@ -48,9 +48,9 @@ def find_layout(root: Path, test_folder: str | None = None) -> FolderLayout:
     names = _folders_in(root)
     parts = [name for name in names if name.casefold() in _RESERVED]
     if parts or not names:
-        found = f", but {parts[0]}/ exists" if parts else ""
+        hint = f", but {parts[0]}/ exists" if parts else ""
         raise NasError(
-            f"{(root / TRAIN).absolute()}: no such folder{found}. Put the images of each class into a folder of their "
+            f"{(root / TRAIN).absolute()}: no such folder{hint}. Put the images of each class into a folder of their "
             "own, train/CLASS/ and val/CLASS/ or CLASS/ alone, below dataset.root."
         )
     if test_folder is not None:

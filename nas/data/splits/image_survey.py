@@ -21,10 +21,10 @@ class ImageSurvey:
     """Sizes and channels of image files.
 
     Attributes:
-        side: Lower median of the shorter sides.
+        side: lower median of the shorter sides.
         channels: 3 if any image has color, else 1.
         smallest, largest: (width, height) of the images with the fewest and the most pixels.
-        color, gray: Number of color and grayscale images.
+        color, gray: number of color and grayscale images.
     """
 
     side: int

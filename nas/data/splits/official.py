@@ -139,12 +139,12 @@ class OfficialSplit:
             return None
         try:
             content = read_json(path)
-            found, of = content["split"], content["list"]
+            split, of = content["split"], content["list"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NasError(
                 f"{path}: is damaged ({one_line(repr(error))}). Delete it to choose the split again."
             ) from None
-        return str(found) if of == self.file.name else None  # None: of another data set
+        return str(split) if of == self.file.name else None  # None: the record is of another data set
 
 
 @functools.cache

@@ -73,11 +73,11 @@ class ChunkLengths:
 
 def _spans(rows: int, lengths: list[int]) -> list[Span]:
     """Return chunks of these lengths, until at most one input is left, as in the published loop."""
-    found: list[Span] = []
+    spans: list[Span] = []
     start = 0
     for length in lengths:
         if start >= rows - 2:
             break
-        found.append(Span(start, min(length, rows - 1 - start), length))
+        spans.append(Span(start, min(length, rows - 1 - start), length))
         start += length
-    return found
+    return spans

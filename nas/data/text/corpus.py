@@ -47,19 +47,19 @@ def read_corpus(files: Mapping[str, Path]) -> Corpus:
 
 def _read(path: Path, numbers: dict[str, int]) -> Tensor:
     """Return the word numbers of a file, and add its new words to ``numbers``."""
-    found = array("q")
+    indices = array("q")
     try:
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 for word in (*line.split(), END_OF_LINE):
-                    found.append(numbers.setdefault(word, len(numbers)))
+                    indices.append(numbers.setdefault(word, len(numbers)))
     except OSError as error:
         raise NasError(f"{path}: cannot be read ({one_line(error)}).") from error
     except UnicodeDecodeError as error:
         raise NasError(f"{path}: not UTF-8 text ({one_line(error)}). Use the published file.") from None
-    if len(found) < 2:
-        raise NasError(f"{path}: {len(found)} token(s), but a text needs at least two. Use the published file.")
-    return torch.tensor(found, dtype=torch.int64)
+    if len(indices) < 2:
+        raise NasError(f"{path}: {len(indices)} token(s), but a text needs at least two. Use the published file.")
+    return torch.tensor(indices, dtype=torch.int64)
 
 
 def batchify(tokens: Tensor, columns: int) -> Tensor:

@@ -48,11 +48,11 @@ class TextFiles(TextData):
         for directory in (*(self.root / folder for folder in self.folders), self.root):
             for pattern in self.patterns:
                 files = {part: directory / pattern.format(part) for part in PARTS}
-                found = [path for path in files.values() if path.is_file()]
-                if len(found) == len(PARTS):
+                existing = [path for path in files.values() if path.is_file()]
+                if len(existing) == len(PARTS):
                     return files
-                if found:
-                    missing = next(path for path in files.values() if path not in found)
+                if existing:
+                    missing = next(path for path in files.values() if path not in existing)
                     raise NasError(f"{missing.absolute()}: missing. {self._advice()}")
         expected = self.root / self.published["train"].name
         raise NasError(f"dataset={self.name}: there is no file {expected.absolute()}. {self._advice()}")

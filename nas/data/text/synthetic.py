@@ -51,8 +51,8 @@ class SyntheticText(TextData):
     def _sample(self, successors: Tensor, size: int, generator: Generator) -> Tensor:
         """Return a text, int64 [size], that begins with word 0."""
         choices = torch.multinomial(torch.tensor(PROBABILITIES), size, replacement=True, generator=generator).tolist()
-        table, word, found = successors.tolist(), 0, []
+        table, word, words = successors.tolist(), 0, []
         for choice in choices:
-            found.append(word)
+            words.append(word)
             word = table[word][choice]
-        return torch.tensor(found, dtype=torch.int64)
+        return torch.tensor(words, dtype=torch.int64)

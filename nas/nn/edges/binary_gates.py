@@ -51,8 +51,8 @@ class _MeasureGates(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
         device, dtype, enabled = ctx.autocast
-        found = []
+        grads = []
         with torch.no_grad(), torch.autocast(device, dtype, enabled=enabled):
             for op, gate_dtype in zip(ctx.ops, ctx.gate_dtypes, strict=True):
-                found.append((op(x).to(gate_dtype) * grad.to(gate_dtype)).sum())
-        return grad, None, None, *found
+                grads.append((op(x).to(gate_dtype) * grad.to(gate_dtype)).sum())
+        return grad, None, None, *grads

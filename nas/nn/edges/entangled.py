@@ -23,16 +23,16 @@ class EntangledEdge(MixedEdge):
     is the sum of these parts, padded with zeros and multiplied by the weights of the candidates. A separable
     convolution mixes both depthwise kernels. Pointwise kernels and batch norm are those of the largest candidate.
 
-    The output of such a convolution is not multiplied by the weights. The batch norm behind it removes their common
+    The output of such a convolution is not multiplied by the weights. The batch norm after it removes their common
     scale, so only their ratio has an effect. One-hot weights execute exactly the sub-kernel of a candidate.
     """
 
     def __init__(self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions) -> None:
         kinds: dict[str, dict[str, int]] = {}
         for op in ops:
-            found = SQUARE.fullmatch(op or "")
-            if found:
-                kinds.setdefault(found[1], {})[found[0]] = int(found[2])
+            match = SQUARE.fullmatch(op or "")
+            if match:
+                kinds.setdefault(match[1], {})[match[0]] = int(match[2])
         groups = {max(group, key=group.__getitem__): group for group in kinds.values() if len(group) > 1}
         smaller = {name for largest, group in groups.items() for name in group if name != largest}
         super().__init__([None if op in smaller else op for op in ops], channels, stride, options)
@@ -64,14 +64,14 @@ def entangled_weights(op: nn.Module, largest: int, weights: Mapping[int, Tensor]
         largest: side of its kernel.
         weights: scalar weight of each candidate by the side of its kernel.
     """
-    found: dict[str, Tensor] = {}
+    kernels: dict[str, Tensor] = {}
     for name, conv in op.named_modules():
         if isinstance(conv, nn.Conv2d) and conv.kernel_size[0] == largest:
             scale = torch.zeros_like(conv.weight[0, 0])
             for side, weight in weights.items():
                 margin = (largest - side) // 2
                 scale = scale + weight * nn.functional.pad(scale.new_ones(side, side), [margin] * 4)
-            found[f"{name}.weight"] = conv.weight * scale
+            kernels[f"{name}.weight"] = conv.weight * scale
             if conv.bias is not None:
-                found[f"{name}.bias"] = conv.bias * torch.stack(list(weights.values())).sum()
-    return found
+                kernels[f"{name}.bias"] = conv.bias * torch.stack(list(weights.values())).sum()
+    return kernels

@@ -29,15 +29,15 @@ class Candidates:
     A sample depends on space, count and seed alone.
 
     Args:
-        space: Search space.
-        count: Size of the sample; None disables sampling.
-        indices: Indices into an enumerable space, each at most once.
-        seed: Seed of the sample.
-        shard: Part of these architectures, such as "3/16": every 16th from the third on, so that all parts have similar
+        space: search space.
+        count: size of the sample; None disables sampling.
+        indices: indices into an enumerable space, each at most once.
+        seed: seed of the sample.
+        shard: part of these architectures, such as "3/16": every 16th from the third on, so that all parts have similar
             sizes and costs. None keeps all.
 
     Raises:
-        NasError: If an option is out of range, or a space that cannot be enumerated is used without ``count``.
+        NasError: if an option is out of range, or a space that cannot be enumerated is used without ``count``.
     """
 
     def __init__(

@@ -70,19 +70,19 @@ def bootstrap(
     """Return each statistic of (x, y) with its interval.
 
     Args:
-        x: First values [N].
-        y: Second values [N].
-        statistics: Functions of (x, y) by name.
-        resamples: Number of resamples of the N pairs with replacement.
-        seed: Seed of the resampling.
+        x: first values [N].
+        y: second values [N].
+        statistics: functions of (x, y) by name.
+        resamples: number of resamples of the N pairs with replacement.
+        seed: seed of the resampling.
     """
     rng = np.random.default_rng(seed)
-    found: dict[str, list[float]] = {name: [] for name in statistics}
+    samples: dict[str, list[float]] = {name: [] for name in statistics}
     for _ in range(resamples if len(x) > 1 else 0):
         indices = rng.integers(len(x), size=len(x))
         for name, statistic in statistics.items():
-            found[name].append(statistic(x[indices], y[indices]))
-    return {name: _interval(statistic(x, y), found[name]) for name, statistic in statistics.items()}
+            samples[name].append(statistic(x[indices], y[indices]))
+    return {name: _interval(statistic(x, y), samples[name]) for name, statistic in statistics.items()}
 
 
 def _interval(value: float, resampled: Sequence[float]) -> Interval:

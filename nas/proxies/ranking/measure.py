@@ -24,7 +24,7 @@ MAX_FIRST_FAILURES = 8
 """Failed architectures at the start of a ranking after which it ends."""
 
 
-class Measured(NamedTuple):
+class MeasuredScore(NamedTuple):
     """Score of an architecture, and the description of its failure if it could not be measured."""
 
     record: ScoreRecord
@@ -35,11 +35,11 @@ class MeasurementBuild:
     """Picklable function that builds the measurement of a worker.
 
     Args:
-        space: Space of the architectures.
-        proxy: Proxy to evaluate.
-        batches: Builds the source of the mini-batch from the name of a device.
-        network: Options of the measured networks; None selects the size of ``ProxyEvaluator``.
-        seed: Seed of the weights and the images.
+        space: space of the architectures.
+        proxy: proxy to evaluate.
+        batches: builds the source of the mini-batch from the name of a device.
+        network: options of the measured networks; None selects the size of ``ProxyEvaluator``.
+        seed: seed of the weights and the images.
     """
 
     def __init__(
@@ -64,29 +64,31 @@ def chunk_measurement(
     """Return the measurement of a chunk of architectures. An architecture that fails twice has the worst score.
 
     Args:
-        measure_one: Measures an architecture, given with its position.
-        space: Space of the architectures.
-        proxy: Proxy that is measured.
+        measure_one: measures an architecture, given with its position.
+        space: space of the architectures.
+        proxy: proxy that is measured.
     """
 
     def evaluate_one(candidate: CandidateArchitecture, fidelity: int | None, position: int) -> ScoreRecord:
         return measure_one(candidate, position)
 
-    def evaluate(chunk: Sequence[CandidateArchitecture], fidelity: int | None, position: int) -> list[Measured]:
+    def evaluate(chunk: Sequence[CandidateArchitecture], fidelity: int | None, position: int) -> list[MeasuredScore]:
         found = [attempt(evaluate_one, Task(one, None, number)) for number, one in enumerate(chunk, position)]
         return [
-            Measured(outcome.value) if outcome.error is None else failed(space, proxy, candidate, outcome.error)
+            MeasuredScore(outcome.value)
+            if outcome.error is None
+            else failed_score(space, proxy, candidate, outcome.error)
             for outcome, candidate in zip(found, chunk, strict=True)
         ]
 
     return evaluate
 
 
-def failed(space: Space, proxy: Proxy, candidate: CandidateArchitecture, error: str) -> Measured:
+def failed_score(space: Space, proxy: Proxy, candidate: CandidateArchitecture, error: str) -> MeasuredScore:
     """Return the worst possible score for an architecture that cannot be measured."""
     worst = -math.inf if proxy.higher_is_better else math.inf
     size = space.count(candidate.genotype)
-    return Measured(ScoreRecord(space.native(candidate.genotype), candidate.index, worst, 0.0, *size), error)
+    return MeasuredScore(ScoreRecord(space.native(candidate.genotype), candidate.index, worst, 0.0, *size), error)
 
 
 def measure(space: Space, evaluator: ProxyEvaluator, candidate: CandidateArchitecture) -> ScoreRecord:
@@ -100,20 +102,20 @@ def measure(space: Space, evaluator: ProxyEvaluator, candidate: CandidateArchite
 
 def measure_all(
     workers: Workers, candidates: Candidates, start: int, chunk: int, proxy: Proxy
-) -> Iterator[list[Measured]]:
+) -> Iterator[list[MeasuredScore]]:
     """Measure the candidates from ``start`` on, and yield them in their order.
 
     A chunk whose worker dies twice is divided into single architectures, so that one alone can fail.
 
     Args:
-        workers: Workers of ``MeasurementBuild``.
-        candidates: Architectures to rank.
-        start: First candidate.
-        chunk: Architectures per task; the last tasks are smaller, see ``chunk_sizes``.
-        proxy: Proxy of the workers.
+        workers: workers of ``MeasurementBuild``.
+        candidates: architectures to rank.
+        start: first candidate.
+        chunk: architectures per task; the last tasks are smaller, see ``chunk_sizes``.
+        proxy: proxy of the workers.
 
     Raises:
-        NasError: If none of the first architectures can be measured, or none of all.
+        NasError: if none of the first architectures can be measured, or none of all.
     """
     size = len(candidates)
 
@@ -145,9 +147,9 @@ def chunk_sizes(total: int, chunk: int, workers: int) -> Iterator[int]:
     """Yield the sizes of tasks: at the end they shrink to 1, so that all workers finish at about the same time.
 
     Args:
-        total: Number of architectures.
-        chunk: Size of the first tasks.
-        workers: Number of workers.
+        total: number of architectures.
+        chunk: size of the first tasks.
+        workers: number of workers.
     """
     while total > 0:
         size = min(chunk, -(-total // (2 * workers)))
@@ -155,8 +157,8 @@ def chunk_sizes(total: int, chunk: int, workers: int) -> Iterator[int]:
         total -= size
 
 
-def _records(outcome: Outcome, candidates: Candidates, proxy: Proxy) -> list[Measured]:
+def _records(outcome: Outcome, candidates: Candidates, proxy: Proxy) -> list[MeasuredScore]:
     if outcome.error is None:
-        found: list[Measured] = outcome.value
+        found: list[MeasuredScore] = outcome.value
         return found
-    return [failed(candidates.space, proxy, candidates[outcome.position], outcome.error)]
+    return [failed_score(candidates.space, proxy, candidates[outcome.position], outcome.error)]

@@ -17,11 +17,11 @@ class Shard(NamedTuple):
     """Finished run of one shard.
 
     Attributes:
-        directory: Run directory.
-        number: Number of the shard, from 1.
-        shards: Number of shards.
-        header: Identity of the ranking without its shard and its architectures.
-        records: Scores in the order of the shard.
+        directory: run directory.
+        number: number of the shard, from 1.
+        shards: number of shards.
+        header: identity of the ranking without its shard and its architectures.
+        records: scores in the order of the shard.
     """
 
     directory: Path
@@ -47,7 +47,7 @@ def merge_shards(shards: Sequence[Shard]) -> bytes:
     """Return the log of the whole ranking.
 
     Raises:
-        NasError: If shards are missing, repeated, incomplete, or of different rankings.
+        NasError: if shards are missing, repeated, incomplete, or of different rankings.
     """
     first = shards[0]
     for other in shards[1:]:

@@ -36,8 +36,8 @@ def write_scores(records: Sequence[ScoreRecord], identity: Mapping[str, Any], pa
     """Write the scores, one row per architecture, with a checksum (``nas.benchmarks.checksum``).
 
     Args:
-        records: Scores.
-        identity: Metadata of the file; each value is stored as JSON.
+        records: scores.
+        identity: metadata of the file; each value is stored as JSON.
         path: Parquet file.
     """
     columns = {name: [getattr(record, name) for record in records] for name in SCHEMA.names}
@@ -50,11 +50,11 @@ def plot_ranks(scores: Values, values: Values, x_label: str, y_label: str, title
     """Plot ``values`` over the rank by score, best at the right, with mean ranks for ties.
 
     Args:
-        scores: Scores, higher is better [N].
-        values: Values on the y axis [N].
-        x_label: Label of the x axis.
-        y_label: Label of the y axis.
-        title: Title.
+        scores: scores, higher is better [N].
+        values: values on the y axis [N].
+        x_label: label of the x axis.
+        y_label: label of the y axis.
+        title: title.
     """
     figure = Figure(figsize=(6.4, 4.4), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)

@@ -12,7 +12,7 @@ from nas.executors.serial import SerialWorkers
 from nas.proxies.evaluate import BatchSource, ProxyEvaluator
 from nas.proxies.proxy import Proxy
 from nas.proxies.ranking.candidates import Candidates
-from nas.proxies.ranking.measure import Measured, MeasurementBuild, chunk_measurement, measure, measure_all
+from nas.proxies.ranking.measure import MeasuredScore, MeasurementBuild, chunk_measurement, measure, measure_all
 from nas.proxies.ranking.score_log import LOG_FILE, ScoreLog, ScoreRecord
 from nas.spaces.base import Space
 from nas.utils.errors import NasError
@@ -28,19 +28,19 @@ class ProxyRanking:
     """Scores of many architectures by one proxy, as in Abdelfattah et al. (ICLR 2021) on NAS-Bench-201.
 
     Args:
-        space: Space of the architectures.
-        proxy: Proxy to evaluate.
-        batches: Source of the mini-batch.
-        network: Options of the measured networks; None selects the size of ``ProxyEvaluator``.
-        seed: Seed of the weights and the images.
-        count: Size of a random sample of architectures, see ``Candidates``.
-        indices: Indices of the architectures, see ``Candidates``.
-        sample_seed: Seed of the sample.
-        shard: Part of the architectures, such as "3/16", see ``Candidates``.
-        chunk: Architectures that a worker measures per task.
+        space: space of the architectures.
+        proxy: proxy to evaluate.
+        batches: source of the mini-batch.
+        network: options of the measured networks; None selects the size of ``ProxyEvaluator``.
+        seed: seed of the weights and the images.
+        count: size of a random sample of architectures, see ``Candidates``.
+        indices: indices of the architectures, see ``Candidates``.
+        sample_seed: seed of the sample.
+        shard: part of the architectures, such as "3/16", see ``Candidates``.
+        chunk: architectures that a worker measures per task.
 
     Raises:
-        NasError: If the architectures cannot be selected, or the proxy is not defined on so few images.
+        NasError: if the architectures cannot be selected, or the proxy is not defined on so few images.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class ProxyRanking:
         """Measure the architectures that the log in ``directory`` does not contain, and return all scores in order.
 
         Args:
-            directory: Directory of the log.
-            identity: Options on which the scores depend; those of an existing log must be equal.
-            on_progress: Receives all scores so far, at the start and after each measurement.
-            workers: Starts the workers, which measure chunks; None measures in this process.
+            directory: directory of the log.
+            identity: options on which the scores depend; those of an existing log must be equal.
+            on_progress: receives all scores so far, at the start and after each measurement.
+            workers: starts the workers, which measure chunks; None measures in this process.
 
         Raises:
-            NasError: If the log belongs to another ranking or is damaged, or no architecture can be measured.
+            NasError: if the log belongs to another ranking or is damaged, or no architecture can be measured.
         """
         pool = {"pool": self.candidates.digest()}
         if self.candidates.whole is not None:
@@ -91,13 +91,15 @@ class ProxyRanking:
             if len(log.records) == len(self.candidates):
                 return log.records
             with closing(self._measure_from(len(log.records), workers)) as measured:  # an interrupt ends the workers
-                for found in measured:
-                    for record, _ in found:
+                for chunk_records in measured:
+                    for record, _ in chunk_records:
                         log.append(record)
                         on_progress(log.records)
             return log.records
 
-    def _measure_from(self, start: int, workers: Callable[[], Workers] | None) -> Generator[list[Measured], None, None]:
+    def _measure_from(
+        self, start: int, workers: Callable[[], Workers] | None
+    ) -> Generator[list[MeasuredScore], None, None]:
         if workers is None:
             self.evaluator.batch()  # load the images before the first measurement is timed
         own = chunk_measurement(lambda _, position: self.measure(position), self.space, self.proxy)
@@ -109,9 +111,9 @@ class ProxyRanking:
         """Start workers for ``run``. They receive the mini-batch of this process.
 
         Args:
-            executor: Place of the workers.
-            batches: Builds the source of a mini-batch that is too large to be sent, from the name of a device.
-            device: Kind of device: "cpu" or "cuda".
+            executor: place of the workers.
+            batches: builds the source of a mini-batch that is too large to be sent, from the name of a device.
+            device: kind of device: "cpu" or "cuda".
         """
         shared = self.evaluator.shared_batch()
         source = batches if shared is None else shared.to

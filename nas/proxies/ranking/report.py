@@ -36,10 +36,10 @@ class BenchmarkAccuracies(NamedTuple):
     """Benchmark accuracies of the ranked architectures.
 
     Attributes:
-        values: Accuracies or other values of the benchmark [architectures], NaN if not stored.
-        description: Source of the accuracies, or the reason why there are none.
-        axis: Label of an axis.
-        unit: Unit to print, empty if the values are no percentages.
+        values: accuracies or other values of the benchmark [architectures], NaN if not stored.
+        description: source of the accuracies, or the reason why there are none.
+        axis: label of an axis.
+        unit: unit to print, empty if the values are no percentages.
     """
 
     values: Values
@@ -58,15 +58,15 @@ class RankingReport:
     """Comparison of scores with a benchmark.
 
     Args:
-        root: Directory of the benchmark's table.
-        dataset: Data set of the accuracies.
-        split: Split of the accuracies.
-        epochs: Length of the benchmark's training; None selects the usual length in papers.
-        top: Values of k for the statistics of the top k.
-        resamples: Number of bootstrap resamples.
+        root: directory of the benchmark's table.
+        dataset: data set of the accuracies.
+        split: split of the accuracies.
+        epochs: length of the benchmark's training; None selects the usual length in papers.
+        top: values of k for the statistics of the top k.
+        resamples: number of bootstrap resamples.
 
     Raises:
-        NasError: If ``top`` or ``resamples`` is out of range.
+        NasError: if ``top`` or ``resamples`` is out of range.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class RankingReport:
         """Check before the ranking whether the benchmark has the requested accuracies.
 
         Args:
-            space: Space of the architectures.
-            dataset: Data set of the ranking.
+            space: space of the architectures.
+            dataset: data set of the ranking.
 
         Returns:
             The reason why there are no accuracies, if the options have their default values; else None.
 
         Raises:
-            NasError: If an option was set to a value that does not exist or that the benchmark does not contain.
+            NasError: if an option was set to a value that does not exist or that the benchmark does not contain.
         """
         if self.split not in SPLITS:
             raise unknown("ranking.report.split", self.split, SPLITS)
@@ -124,18 +124,18 @@ class RankingReport:
 
     def find_accuracies(self, space: Space, records: Sequence[ScoreRecord]) -> BenchmarkAccuracies:
         """Return the benchmark accuracies of the architectures, in their order."""
-        found = np.full(len(records), np.nan)
+        values = np.full(len(records), np.nan)
         try:
             benchmark = nas.benchmarks.find_benchmark(self.root, space.notation)
             if benchmark is None:
-                return BenchmarkAccuracies(found, self._no_benchmark(space))
+                return BenchmarkAccuracies(values, self._no_benchmark(space))
             epochs = self._epochs(benchmark)
             benchmark.check(self.dataset, self.split, epochs, "mean")
         except NasError as error:
-            return BenchmarkAccuracies(found, f"no accuracies: {error}")
+            return BenchmarkAccuracies(values, f"no accuracies: {error}")
         for i, record in enumerate(records):
             try:
-                found[i] = benchmark.accuracy(
+                values[i] = benchmark.accuracy(
                     space.parse(record.architecture), self.dataset, self.split, epochs, "mean"
                 )
             except NasError:
@@ -143,9 +143,9 @@ class RankingReport:
         about = BENCHMARKS[space.notation]
         if about.best_epoch:
             label = about.label(self.dataset, self.split, [epochs])
-            return BenchmarkAccuracies(found, label, label, " %" if about.in_percent(self.dataset) else "")
+            return BenchmarkAccuracies(values, label, label, " %" if about.in_percent(self.dataset) else "")
         description = f"{self.split} accuracy on {self.dataset} after {epochs} epochs, mean of the benchmark's seeds"
-        return BenchmarkAccuracies(found, description)
+        return BenchmarkAccuracies(values, description)
 
     def __call__(
         self, records: Sequence[ScoreRecord], higher_is_better: bool, accuracies: BenchmarkAccuracies
@@ -154,7 +154,7 @@ class RankingReport:
         scores = to_higher_is_better([record.score for record in records], higher_is_better)
         seconds = [record.seconds for record in records]
         available = accuracies.available
-        found: dict[str, Any] = {
+        report: dict[str, Any] = {
             "architectures": len(records),
             "not_finite": int(np.isinf(scores).sum()),
             "distinct_scores": len(np.unique(scores)),
@@ -169,8 +169,8 @@ class RankingReport:
             "with_accuracy": int(available.sum()),
         }
         if available.any():
-            found |= self._compare(scores[available], accuracies.values[available])
-        return found
+            report |= self._compare(scores[available], accuracies.values[available])
+        return report
 
     def _compare(self, scores: Values, accuracies: Values) -> dict[str, Any]:
         """Return correlations and statistics of the top k, with intervals."""
@@ -178,12 +178,16 @@ class RankingReport:
         statistics: dict[str, Statistic] = {"spearman": spearman, "kendall": kendall}
         for k in sizes:
             statistics |= {f"accuracy {k}": partial(top_accuracy, k=k), f"overlap {k}": partial(top_overlap, k=k)}
-        found = bootstrap(scores, accuracies, statistics, self.resamples)
+        intervals = bootstrap(scores, accuracies, statistics, self.resamples)
         return {
-            "spearman": _as_dict(found["spearman"]),
-            "kendall_tau_b": _as_dict(found["kendall"]),
+            "spearman": _as_dict(intervals["spearman"]),
+            "kendall_tau_b": _as_dict(intervals["kendall"]),
             "top": [
-                {"k": k, "accuracy": _as_dict(found[f"accuracy {k}"]), "overlap": _as_dict(found[f"overlap {k}"])}
+                {
+                    "k": k,
+                    "accuracy": _as_dict(intervals[f"accuracy {k}"]),
+                    "overlap": _as_dict(intervals[f"overlap {k}"]),
+                }
                 for k in sizes
             ],
             "best_possible_accuracy": float(accuracies.max()),
@@ -252,6 +256,6 @@ def _format(value: float | None, digits: int = 3) -> str:
     return "undefined" if value is None else f"{value:.{digits}f}"
 
 
-def _format_interval(found: Mapping[str, Any], digits: int = 3) -> str:
-    low, high = found["interval"]
-    return f"{_format(found['value'], digits)} [{_format(low, digits)}, {_format(high, digits)}]"
+def _format_interval(interval: Mapping[str, Any], digits: int = 3) -> str:
+    low, high = interval["interval"]
+    return f"{_format(interval['value'], digits)} [{_format(low, digits)}, {_format(high, digits)}]"

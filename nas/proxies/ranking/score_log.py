@@ -28,12 +28,12 @@ class ScoreRecord:
     """Score of one architecture.
 
     Attributes:
-        architecture: Native string.
-        index: Index in an enumerable space, else None.
-        score: Score of the proxy.
-        seconds: Time of the measurement.
-        parameters: Number of parameters of the published network.
-        macs: Multiply-adds of the published network.
+        architecture: native string.
+        index: index in an enumerable space, else None.
+        score: score of the proxy.
+        seconds: time of the measurement.
+        parameters: number of parameters of the published network.
+        macs: multiply-adds of the published network.
     """
 
     architecture: str
@@ -52,14 +52,14 @@ class ScoreLog:
     prevents concurrent writers on file systems that support it.
 
     Args:
-        path: File.
-        identity: Options on which the scores depend.
+        path: file.
+        identity: options on which the scores depend.
 
     Attributes:
-        records: Scores in the file.
+        records: scores in the file.
 
     Raises:
-        NasError: If the file belongs to another ranking (``identity`` differs), is damaged before its last line, or is
+        NasError: if the file belongs to another ranking (``identity`` differs), is damaged before its last line, or is
             being written by another process.
     """
 
@@ -123,7 +123,7 @@ def read_scores(path: Path) -> tuple[dict[str, Any], list[ScoreRecord]]:
     """Read the identity of a ranking and its scores, without a line that a kill has cut off.
 
     Raises:
-        NasError: If there is no log, it is of another version, or a line is damaged.
+        NasError: if there is no log, it is of another version, or a line is damaged.
     """
     try:
         header = _read_header(path, read_bytes(path))

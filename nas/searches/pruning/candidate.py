@@ -162,7 +162,7 @@ class GroupWorkers:
         """Return the scores of the next candidate of the group, and the number of new values that are not finite.
 
         Raises:
-            RuntimeError: If the candidate could not be measured.
+            RuntimeError: if the candidate could not be measured.
         """
         outcome = next(self._outcomes)
         if outcome.error is not None:

@@ -38,7 +38,7 @@ class CandidateScores(NamedTuple):
 def tie_sorted(candidates: Sequence[Candidate], cells: Mapping[str, Cell], order: Sequence[str]) -> list[Candidate]:
     """Sort the candidates of each edge by a list of op names. Ops that it lacks come last, in the order of the space.
 
-    The rankings are stable, so this order decides between candidates with equal changes.
+    The rankings are stable, so this order selects among candidates with equal changes.
     """
     places = {op: place for place, op in enumerate(order)}
     rows = {key: number for number, key in enumerate(dict.fromkeys((c.cell, c.edge) for c in candidates))}
@@ -86,10 +86,10 @@ def rounds_needed(cells: Mapping[str, Cell], alive: Alive, number: int) -> int:
 
 def prune_ops(alive: Alive, pruned: Sequence[Candidate]) -> dict[str, list[list[bool]]]:
     """Return the remaining ops after the candidates ``pruned`` are removed from ``alive``."""
-    left = {name: [list(row) for row in rows] for name, rows in alive.items()}
+    remaining = {name: [list(row) for row in rows] for name, rows in alive.items()}
     for name, edge, op in pruned:
-        left[name][edge][op] = False
-    return left
+        remaining[name][edge][op] = False
+    return remaining
 
 
 def select_pruned(
@@ -172,7 +172,7 @@ def pruning_order(changes: Sequence[Sequence[float]], higher_is_better: Sequence
         higher_is_better: the direction of each proxy.
 
     Returns:
-        Indices of the candidates. The order of the first proxy decides between equal sums.
+        Indices of the candidates. The order of the first proxy breaks ties of sums.
     """
     by_proxy = [rank_changes(values, higher) for values, higher in zip(changes, higher_is_better, strict=True)]
     totals = [sum(parts) for parts in zip(*(ranks for _, ranks in by_proxy), strict=True)]

@@ -73,7 +73,7 @@ class PruningSearch(Search):
         stale_reference: names of proxies whose reference is not updated while edges are pruned.
         images: source of the measured images: "all" training images, or the part of the "weights".
         tie_order: op names in the order in which ops with equal ranks are pruned; others come last, as in the space.
-        executor: place of the measurements; None for this process.
+        executor: executor of the measurements; None for this process.
         callbacks: callbacks that belong to the method.
         name: name of the method.
 
@@ -145,14 +145,14 @@ class PruningSearch(Search):
     def genotype(self) -> Genotype:
         """Return the genotype of the remaining ops: the first op of each edge that has several."""
         weights = equal_weights(self.alive(), torch.zeros(()))
-        left = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
-        cells = {name: discretize(cell, weights[name].op) for name, cell in left.items()}
+        remaining = {name: cell.masked(self.masks.lists(name)) for name, cell in self.space.cells.items()}
+        cells = {name: discretize(cell, weights[name].op) for name, cell in remaining.items()}
         return Genotype(self.space.notation, cells)
 
     def diagnostics(self) -> dict[str, float]:
         last = {name: value for name, value in (self.trajectory or [{}])[-1].items() if math.isfinite(value)}
-        left = float(sum(sum(map(sum, rows)) for rows in self.alive().values()))
-        return {**last, "ops_left": left, "not_finite": float(self.not_finite)}
+        remaining = float(sum(sum(map(sum, rows)) for rows in self.alive().values()))
+        return {**last, "ops_left": remaining, "not_finite": float(self.not_finite)}
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return self.callbacks

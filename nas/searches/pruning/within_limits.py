@@ -27,8 +27,8 @@ def keeps_within(limits: Limits | None, alive: Alive) -> Keeps:
     scores = {name: torch.zeros(len(cell.edges), len(cell.ops)) for name, cell in cells.items()}
 
     def keeps(pruned: Sequence[Candidate]) -> bool:
-        left = prune_ops(alive, pruned)
-        return limits.best(scores, {name: cell.masked(left[name]) for name, cell in cells.items()}) is not None
+        remaining = prune_ops(alive, pruned)
+        return limits.best(scores, {name: cell.masked(remaining[name]) for name, cell in cells.items()}) is not None
 
     if not keeps([]):
         bounds = " ".join(map(str, limits.limits))

@@ -18,8 +18,8 @@ class Graph(NamedTuple):
     """A cell: vertex 0 is its input, the last vertex its output.
 
     Attributes:
-        matrix: Adjacency [vertices, vertices] of 0 and 1, upper triangular.
-        ops: Label of each vertex: INPUT, one of ``OPS`` for the vertices between, OUTPUT.
+        matrix: adjacency [vertices, vertices] of 0 and 1, upper triangular.
+        ops: label of each vertex: INPUT, one of ``OPS`` for the vertices between, OUTPUT.
     """
 
     matrix: Matrix
@@ -92,9 +92,9 @@ def vertex_channels(inputs: int, outputs: int, matrix: Sequence[Sequence[int]]) 
     many channels as the widest vertex that it feeds.
 
     Args:
-        inputs: Channels of the input.
-        outputs: Channels of the output.
-        matrix: Adjacency.
+        inputs: channels of the input.
+        outputs: channels of the output.
+        matrix: adjacency.
     """
     last = len(matrix) - 1
     channels = [inputs, *[0] * (last - 1), outputs]

@@ -64,11 +64,11 @@ class NasBench101Network(Network):
     """Convolution stem and three stacks of cells; max pooling halves the resolution and channels double between stacks.
 
     Args:
-        graph: Pruned cell.
-        channels: Width of the stem and of the first stack.
-        per_stack: Cells per stack.
+        graph: pruned cell.
+        channels: width of the stem and of the first stack.
+        per_stack: cells per stack.
         shape: (C, H, W) of an image.
-        classes: Number of classes.
+        classes: number of classes.
     """
 
     def __init__(self, graph: Graph, channels: int, per_stack: int, shape: Shape, classes: int) -> None:

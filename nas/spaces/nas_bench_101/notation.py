@@ -86,15 +86,15 @@ def to_graph(genotype: Genotype) -> Graph:
             f"genotype of space '{genotype.space}' (cells {', '.join(genotype.cells)}) is not of space {NOTATION}. "
             f"Give {EXAMPLE}."
         )
-    found = {(link.source, link.target): link.op for link in cell.links}
-    if len(cell.links) != len(EDGES) or set(found) != set(EDGES) or cell.output != (OUT_NODE,):
+    op_of_edge = {(link.source, link.target): link.op for link in cell.links}
+    if len(cell.links) != len(EDGES) or set(op_of_edge) != set(EDGES) or cell.output != (OUT_NODE,):
         raise NasError(
             f"genotype: space {NOTATION} has one op on each of {len(EDGES)} edges and the output {OUT_NODE}, found "
             f"{len(cell.links)} links and the output {cell.output}. Give {EXAMPLE}."
         )
     matrix = [[0] * MAX_VERTICES for _ in range(MAX_VERTICES)]
     ops = [INPUT, *[""] * len(INNER), OUTPUT]
-    for ((source, target), op), is_op in zip(((edge, found[edge]) for edge in EDGES), _IS_OP, strict=True):
+    for ((source, target), op), is_op in zip(((edge, op_of_edge[edge]) for edge in EDGES), _IS_OP, strict=True):
         if op not in (OPS if is_op else (NONE, CONNECT)):
             choices = ", ".join(OPS if is_op else (NONE, CONNECT))
             raise NasError(

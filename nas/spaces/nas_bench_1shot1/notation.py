@@ -45,15 +45,15 @@ def subspace_of(genotype: Genotype) -> int:
     """Return the subspace of a genotype. Raises NasError if no subspace has its numbers of parents."""
     names = [*(name for name in genotype.cells if name != OUTPUT_CELL), OUTPUT_CELL]
     if genotype.space == NOTATION and names == [*map(vertex_cell, range(1, len(names))), OUTPUT_CELL]:
-        found = tuple(
+        parent_counts = tuple(
             sum(link.target == v for link in genotype.cells[name].links if link.op == CONNECT)
             for v, name in enumerate(names, 1)
             if name in genotype.cells
         )
         for subspace, parents in PARENTS.items():
-            if found == parents:
+            if parent_counts == parents:
                 return subspace
-        numbers = f" Its vertices have {', '.join(map(str, found))} parents."
+        numbers = f" Its vertices have {', '.join(map(str, parent_counts))} parents."
     else:
         numbers = ""
     raise NasError(

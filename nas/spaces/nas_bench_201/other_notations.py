@@ -52,9 +52,9 @@ def from_edge_dict(ops: Mapping[Any, Any], text: str = "") -> Genotype | None:
     if not edges or None in edges.values():
         return None
     for first in (0, 1):
-        found = {(s - first, t - first): _op(ops[key], text) for key, (s, t) in edges.items()}  # type: ignore[misc]
-        if set(found) == set(EDGES) and len(found) == len(ops):
-            return from_ops([found[edge] for edge in EDGES])
+        op_of_edge = {(s - first, t - first): _op(ops[key], text) for key, (s, t) in edges.items()}  # type: ignore[misc]
+        if set(op_of_edge) == set(EDGES) and len(op_of_edge) == len(ops):
+            return from_ops([op_of_edge[edge] for edge in EDGES])
     raise NasError(
         f"genotype={text}: a cell of NAS-Bench-201 has an op on each of the edges 0_1, 0_2, 1_2, 0_3, 1_3 and 2_3, "
         f"found {', '.join(map(str, ops))}."

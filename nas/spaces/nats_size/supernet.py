@@ -67,7 +67,7 @@ class SizedSupernet(SizedNetwork):
     def op_costs(self) -> Tensor:
         """Return parameters, multiply-adds and memory access of each width, [3, 1, 5, widths], by the rules of SNAS.
 
-        The cost of a width is that of its blocks behind a layer of maximal width. The true cost also depends on the
+        The cost of a width is that of its blocks after a layer of maximal width. The true cost also depends on the
         neighboring widths, which a sum over rows cannot express.
         """
         table = torch.zeros(3, 1, 5, len(self.widths))

@@ -98,7 +98,7 @@ def plan_node(cell: Cell, node: int, weights: EdgeWeights) -> NodePlan:
     """Return the execution of a node under the edge weights of a cell; ``none`` has no output."""
     columns = [column for column, op in enumerate(cell.ops) if op != NONE]
     chosen = {e: [column for column in columns if weights.active[e][column]] for e in cell.into(node)}
-    edges = [e for e, found in chosen.items() if found]
+    edges = [e for e, is_chosen in chosen.items() if is_chosen]
     used = sorted({column for e in edges for column in chosen[e]})
     ops = [cell.ops[column] for column in used]
     if all(len(chosen[e]) == 1 for e in edges):
@@ -115,10 +115,10 @@ def _weights(weights: EdgeWeights, edges: Sequence[int], column: int) -> Tensor:
     """Return the weights [r, 1] of an op on edges, without a device synchronization; inactive ops have zeros."""
     first, last = edges[0], edges[-1] + 1
     if list(edges) == list(range(first, last)) and all(weights.active[e][column] for e in edges):
-        found = weights.op[first:last, column]  # a view in place of a copy per edge
+        rows = weights.op[first:last, column]  # a view in place of a copy per edge
     else:
         zero = weights.op.new_zeros(())
-        found = torch.stack([weights.op[e, column] if weights.active[e][column] else zero for e in edges])
+        rows = torch.stack([weights.op[e, column] if weights.active[e][column] else zero for e in edges])
     if weights.edge is not None:
-        found = found * torch.stack([weights.edge[e] for e in edges])
-    return found[:, None]
+        rows = rows * torch.stack([weights.edge[e] for e in edges])
+    return rows[:, None]

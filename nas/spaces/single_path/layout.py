@@ -51,13 +51,13 @@ class Layout(NamedTuple):
         return sum(self.depths)
 
     def layers(self, inputs: int) -> tuple[Layer, ...]:
-        """Return the layers behind features of ``inputs`` channels."""
-        found = []
+        """Return the layers after features of ``inputs`` channels."""
+        layers = []
         for width, depth, stride in zip(*self, strict=True):
             for position in range(depth):
-                found.append(Layer(inputs, width, stride if position == 0 else 1))
+                layers.append(Layer(inputs, width, stride if position == 0 else 1))
                 inputs = width
-        return tuple(found)
+        return tuple(layers)
 
 
 def feature_sizes(shape: Shape, stem_stride: int, layers: Sequence[Layer]) -> list[tuple[int, int]]:

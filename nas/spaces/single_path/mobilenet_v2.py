@@ -58,7 +58,7 @@ class MobileNetV2Space(ChainSpace):
         strides: stride of the first layer of each stage.
         stem_width: channels of the stem.
         stem_stride: stride of the stem.
-        first_width: channels of the fixed block behind the stem.
+        first_width: channels of the fixed block after the stem.
         head: channels before the classifier.
         squeeze: ratio of squeeze-and-excitation in the supernet, 0 for none.
         activation: of the supernet, "relu6" or "swish".

@@ -139,7 +139,7 @@ class MobileNetV2Network(Network):
         stem: width of the stem.
         stem_stride: stride of the stem.
         first: width of the depthwise separable block.
-        width: channels behind the blocks.
+        width: channels after the blocks.
         head: width of the last pointwise convolution.
         classes: number of classes.
         style: layers of the network.

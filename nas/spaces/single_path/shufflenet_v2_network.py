@@ -84,7 +84,7 @@ class ShuffleNetV2Network(Network):
         inputs: channels of an image.
         stem: width of the stem.
         stem_stride: stride of the stem.
-        width: channels behind the units.
+        width: channels after the units.
         head: width of the last pointwise convolution.
         classes: number of classes.
         make: builds the convolutions of stem and head.

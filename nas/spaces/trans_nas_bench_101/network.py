@@ -46,11 +46,11 @@ class TransNasBenchNetwork(Network):
     Convolutions have the Kaiming initialization of the authors (fan out).
 
     Args:
-        cells: The searched part.
-        channels: Channels of the stem.
-        width: Channels after the last cell.
+        cells: the searched part.
+        channels: channels of the stem.
+        width: channels after the last cell.
         shape: (C, H, W) of an image.
-        classes: Number of classes.
+        classes: number of classes.
     """
 
     def __init__(self, cells: Sequence[nn.Module], channels: int, width: int, shape: Shape, classes: int) -> None:
@@ -98,13 +98,13 @@ def micro_network(
     """Build the network of a cell: the full cell for a supernet, a restricted cell for a genotype.
 
     Args:
-        cell: The cell.
-        edge: Builds an edge of a cell.
-        options: Options of the ops on the edges.
-        channels: Channels of the stem; each module of kind 4 doubles them.
-        per_stage: Cells per module.
+        cell: the cell.
+        edge: builds an edge of a cell.
+        options: options of the ops on the edges.
+        channels: channels of the stem; each module of kind 4 doubles them.
+        per_stage: cells per module.
         shape: (C, H, W) of an image.
-        classes: Number of classes.
+        classes: number of classes.
     """
     cells, width = [], channels
     for digit in MICRO_MODULES:

@@ -11,8 +11,8 @@ import torch
 from omegaconf import OmegaConf
 
 import nas
-import nas.cli.count_command.command as count
-import nas.cli.plot_command.command as plot
+import nas.cli.commands.count as count
+import nas.cli.commands.plot as plot
 from nas.spaces.single_path.chain import chain_ops
 from nas.spaces.single_path.shufflenet_v2 import ShuffleNetV2Space
 from tests.support.compose_tools import small

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli.dashboard_command.definition import SECTIONS
+from nas.cli.commands.dashboard.definition import SECTIONS
 from nas.cli.run_dir.layout import WANDB_RECORD
 from tests.support.compose_tools import script, succeeded, tiny
 from tests.support.wandb_tools import OfflineRun, offline_run, offline_runs

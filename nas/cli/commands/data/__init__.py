@@ -1,0 +1,1 @@
+"""Command ``nas-search data``: a catalog of data sets and benchmark tables, their state and download."""

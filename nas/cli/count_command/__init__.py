@@ -1,1 +1,0 @@
-"""Command ``nas-search count``: parameters and operations of a network."""

@@ -1,1 +1,0 @@
-"""Command ``nas-search merge``."""

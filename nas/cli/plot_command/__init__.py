@@ -1,1 +1,0 @@
-"""Command ``nas-search plot``: a picture of a genotype."""

@@ -1,1 +1,0 @@
-"""Command ``nas-search predictors``: learning curves of predictors on a tabular benchmark."""
