@@ -153,9 +153,7 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     options = [argument for argument in arguments if argument not in given]
     given = [quote_texts(argument) for argument in given]
     if any((flags.help, flags.hydra_help, flags.shell_completion)):
-        replacements = {f"python {name}.py": program(name) for name in ("search", "train")}
-        replacements["COMMAND_LIST"] = describe_commands(COMMANDS)
-        adapt_help(replacements, hidden_groups=[*OTHER_GROUPS[job], *SETTINGS], shown={"mode": MODES[job]})
+        _adapt_help(job)
     if any((flags.help, flags.hydra_help)):
         return Command(options + given)
     if flags.experimental_rerun:
@@ -193,6 +191,13 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
         return prepare(job, resumed)
     _check(job, plan, given, flags)
     return Command(options + given, plan)
+
+
+def _adapt_help(job: str) -> None:
+    """Adapt Hydra's help to the names, groups, modes and commands of a program."""
+    replacements = {f"python {name}.py": program(name) for name in ("search", "train")}
+    replacements["COMMAND_LIST"] = describe_commands(COMMANDS)
+    adapt_help(replacements, hidden_groups=[*OTHER_GROUPS[job], *SETTINGS], shown={"mode": MODES[job]})
 
 
 def _plan(job: str, cfg: DictConfig, given: list[str], flags: argparse.Namespace, sweeping: bool) -> Plan:
