@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from tests.support.compose_tools import lines
+from tests.support.compose_tools import DATA, lines
 from tests.support.error_tools import run
 from tests.support.query_tools import COMMAND, FORMULA, QUICK, THREADS, Formula
 
@@ -51,6 +51,17 @@ def test_repetitions_in_threads_equal_those_in_order(tmp_path: Path) -> None:
     assert files[0] == files[1] and len(set(files[0].splitlines())) == 4
     assert json.loads((tmp_path / "a" / "summary.json").read_text())["method"] == "bananas"
     assert next(csv.reader((tmp_path / "a" / "table.csv").open())) == ["name", "n", "mean", "std"]
+
+
+def test_botorch_predictor_runs_with_worker_processes(tmp_path: Path) -> None:
+    pytest.importorskip("botorch")
+    command = ["method=bananas", "space=nas_bench_201", *QUICK, *DATA, "evaluator=zero_cost", "proxy=params"]
+    command += ["predictor=botorch_gp", "method.strategy.initial=4", "method.strategy.batch=2"]
+    for name, executor in (("a", []), ("b", ["executor=processes", "executor.workers=2"])):
+        more = [*executor, "method.budget.queries=8", f"hydra.run.dir={tmp_path}/{name}"]
+        run("search", *command, *more).succeeded()
+    found = [{line["genotype"] for line in lines(tmp_path / name / "queries.jsonl")} for name in "ab"]
+    assert len(found[0]) == len(found[1]) == 8
 
 
 def test_predictor_of_another_method_is_refused() -> None:

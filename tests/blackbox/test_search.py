@@ -90,6 +90,29 @@ def test_black_box_search_resumes_identically_after_kill(limit: str, tmp_path: P
     assert str(one["search"]["random"]) == str(other["search"]["random"])
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        "trans_nas_bench_101_macro",
+        *(
+            pytest.param(space, marks=pytest.mark.slow)
+            for space in ("nas_bench_101", "nas_bench_1shot1_3", "trans_nas_bench_101_micro")
+        ),
+    ],
+)
+def test_black_box_search_in_another_space_resumes_identically(space: str, tmp_path: Path) -> None:
+    arguments = [*COMMAND, *QUICK, f"space={space}", "method.budget.queries=24", "epochs=4"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run("search", *arguments, f"hydra.run.dir={whole}").succeeded()
+    kill = KILL.format(flag=tmp_path / "killed", epoch=2, batch=1)
+    killed = script("search", *arguments, f"hydra.run.dir={broken}", kill, cwd=tmp_path, env={"PYTHONPATH": "."})
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    run("search", f"ckpt_path={broken}", *FORMULA, "~callbacks.kill").succeeded()
+    for name in ("queries.jsonl", "genotype.json", "anytime.csv"):
+        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    assert len(lines(broken / "queries.jsonl")) == 24 and metrics(whole) == metrics(broken)
+
+
 @pytest.mark.slow
 def test_black_box_search_refuses_checkpoint_of_other_options(tmp_path: Path) -> None:
     run("search", *COMMAND, *QUICK, "method.budget.queries=20", "epochs=4", f"hydra.run.dir={tmp_path}/a").succeeded()

@@ -112,9 +112,9 @@ def killed_before_summary(finished: Path, directory: Path) -> Path:
     return directory
 
 
-def arguments_of(method: str) -> list[str]:
+def arguments_of(method: str, space: str = "nas_bench_201") -> list[str]:
     """Return the overrides of a search with four steps per epoch."""
-    return [*tiny(method), "dataset.size=128"]
+    return [*tiny(method, space), "dataset.size=128"]
 
 
 def metrics(directory: Path) -> list[list[tuple[str, str]]]:

@@ -56,6 +56,25 @@ def test_killed_search_resumes_bit_equal(method: str, tmp_path: Path, uninterrup
     assert len(set(losses)) == EPOCHS, "every epoch differs, so that repeating one would show"
 
 
+@pytest.mark.parametrize(
+    ("method", "space"),
+    [
+        ("gdas", "trans_nas_bench_101_micro"),
+        pytest.param("drnas", "trans_nas_bench_101_micro", marks=pytest.mark.slow),
+        pytest.param("gdas", "nas_bench_1shot1_1", marks=pytest.mark.slow),
+        pytest.param("drnas", "nas_bench_1shot1_2", marks=pytest.mark.slow),
+        pytest.param("darts_pt", "nas_bench_1shot1_3", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_search_in_another_space_resumes_bit_equal(method: str, space: str, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    succeeded(run("search", arguments_of(method, space), whole))
+    kill("search", arguments_of(method, space), broken, epoch=2, batch=1)
+    succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    assert_same_run(whole, broken, "search")
+    assert_same_results(whole, broken)
+
+
 def test_search_killed_before_its_checkpoint_repeats_the_epoch(
     tmp_path: Path, uninterrupted: Callable[[str], Path]
 ) -> None:
