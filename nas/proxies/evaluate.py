@@ -131,7 +131,9 @@ class ProxyEvaluator:
     def shared_batch(self) -> FixedBatch | None:
         """Return the mini-batch for evaluators in other processes, None if it is too large to be sent."""
         x, y = self.batch()
-        return FixedBatch((x.cpu(), y.cpu())) if x.nbytes <= MAX_SHARED_BYTES else None
+        if x.nbytes > MAX_SHARED_BYTES:
+            return None
+        return FixedBatch((x.cpu().clone(), y.cpu().clone()))  # a view would be sent with all images behind it
 
     def _sample_crops(self) -> Batch:
         """Return one crop per input of the proxy, from images that repeat if there are fewer. All labels are 0."""

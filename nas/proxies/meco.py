@@ -15,8 +15,6 @@ from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.proxies.pruned import PrunedSupernet, unpruned
 from nas.utils.ranges import CHANNELS, check_ranges
 
-_EXCLUDED = (MixedEdge, DropPath, PrunedSupernet)
-
 
 @check_ranges(channels=CHANNELS)
 class Meco(Proxy):

@@ -66,7 +66,7 @@ def count_patterns(network: nn.Module, x: Tensor, state: Mapping[str, Tensor] | 
     """
     if len(x) > MAX_TABLE_BITS:
         return count_distinct_rows(unit_signs(network, x, state).T)
-    powers = 2.0 ** torch.arange(len(x), device=x.device)
+    powers = 2.0 ** torch.arange(len(x), dtype=torch.float32, device=x.device)
     occurs = torch.zeros(2 ** len(x), dtype=torch.bool, device=x.device)
 
     def mark(features: Tensor) -> None:

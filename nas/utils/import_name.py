@@ -58,8 +58,9 @@ def _member(key: str, owner: Any, path: str, name: str) -> Any:
     try:
         return getattr(owner, name)
     except AttributeError:
-        if hasattr(owner, "__path__") and find_spec(f"{path}.{name}") is not None:
-            return _import_module(key, f"{path}.{name}")
+        package = getattr(owner, "__name__", path)  # another one than the path, if a module imports it as X
+        if hasattr(owner, "__path__") and find_spec(f"{package}.{name}") is not None:
+            return _import_module(key, f"{package}.{name}")
         raise _no_member(key, owner, path, name) from None
     except Exception as error:  # of a module with __getattr__
         raise _failing(key, f"{path}.{name}", error) from error
@@ -82,7 +83,8 @@ def _no_member(key: str, owner: Any, path: str, name: str) -> NasError:
     public = [other for other in dir(owner) if not other.startswith("_")]
     modules = _modules(owner) if hasattr(owner, "__path__") else []
     near = nearest(name, sorted({*public, *modules}), 2, _SIMILAR)
-    own = [other for other in public if getattr(getattr(owner, other), "__module__", None) == path]
+    content = getattr(owner, "__dict__", {})  # getattr of all names would import the modules of a lazy package
+    own = [other for other in public if getattr(content.get(other), "__module__", None) == path]
     fix = "Correct the name."
     if near:
         fix = f"Did you mean {' or '.join(repr(other) for other in near)}?"

@@ -54,5 +54,6 @@ def _line(error: Exception) -> str | None:
     if isinstance(error, MemoryError):
         return "the memory of this machine is exhausted. Use smaller values."
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
-        return f"{error.filename}: {os.strerror(error.errno).lower()}. Choose another file or directory."
+        reason = (error.strerror or os.strerror(error.errno)).lower()
+        return f"{error.filename}: {reason}. Choose another file or directory."
     return one_line(error) if isinstance(error, OSError) else None

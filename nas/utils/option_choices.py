@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -30,8 +31,15 @@ def check_choices(name: str, given: Mapping[str, Any], choices: Mapping[str, tup
         choices: the values of some of them.
     """
     for option in choices.keys() & given.keys():
-        if given[option] not in choices[option]:
+        if not _is_one_of(given[option], choices[option]):
             raise unknown(f"{name}: {option}", str(given[option]), map(str, choices[option]))
+
+
+def _is_one_of(value: Any, choices: tuple[Any, ...]) -> bool:
+    try:
+        return value in choices
+    except (ValueError, RuntimeError):  # an array or a tensor of several elements
+        return False
 
 
 def _values(hint: Any) -> tuple[Any, ...]:
@@ -49,9 +57,11 @@ def _values(hint: Any) -> tuple[Any, ...]:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the types of the parameters, empty if some are imported for type checkers alone."""
+    """Return the types of the single parameters, empty if some are imported for type checkers alone."""
     try:
         hints = typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):
         return {}
-    return {name: hint for name, hint in hints.items() if name != "return"}
+    parameters = inspect.signature(function).parameters.values()
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {part.name: hints[part.name] for part in parameters if part.name in hints and part.kind not in several}

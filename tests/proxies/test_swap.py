@@ -48,6 +48,16 @@ def test_table_of_patterns_equals_the_comparison_of_columns(images: int, layout:
     assert count_patterns(network, x) == count_distinct_rows(signs.T) == len({tuple(c) for c in signs.T.tolist()})
 
 
+def test_table_of_patterns_does_not_depend_on_the_default_type() -> None:
+    network, x = small_network(), random_batch(4)[0]
+    expected, default = count_patterns(network, x), torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if default == torch.float32 else torch.float32)
+    try:
+        assert count_patterns(network, x) == expected
+    finally:
+        torch.set_default_dtype(default)
+
+
 def test_inactive_and_undefined_units_are_zeros_of_a_pattern() -> None:
     """The parameters of the first batch norm make its units inactive or NaN."""
     network, (x, _) = small_network(), random_batch(4)

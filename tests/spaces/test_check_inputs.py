@@ -32,7 +32,7 @@ def test_wrong_shape_is_refused(build: Any, shape: Any) -> None:
         build(shape, 10)
 
 
-@pytest.mark.parametrize("classes", [0, -1, 2.5, "10", True, None])
+@pytest.mark.parametrize("classes", [0, -1, 2.5, "10", True, None, [10]])
 def test_wrong_number_of_classes_is_refused(classes: Any) -> None:
     with pytest.raises(NasError, match="^classes=.*: use a whole number from 1"):
         NasBench201((3, 8, 8), classes)

@@ -12,6 +12,20 @@ from nas.utils.errors import NasError
 from nas.utils.import_name import import_name
 
 MODULE = "import_name_models"
+LAZY = """
+class Model: ...
+
+
+def __getattr__(name):
+    if name == "Extra":
+        raise ImportError("no_such_library is needed")
+    raise AttributeError(name)
+
+
+def __dir__():
+    return ["Extra", "Model"]
+"""
+"""Package that imports a part of its names on demand, and fails for one of them."""
 
 
 @pytest.fixture
@@ -20,7 +34,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / f"{MODULE}.py").write_text("class ResNet:\n    class Block:\n        pass\n\n\ndef vgg(): ...\n")
     package = tmp_path / "import_name_package"
     package.mkdir()
-    (package / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("import json as js\n")
+    lazy = tmp_path / "import_name_lazy"
+    lazy.mkdir()
+    (lazy / "__init__.py").write_text(LAZY)
     (package / "layers.py").write_text("class Layer: ...\n")
     (package / "broken.py").write_text("import json\n\nvalue = json.loads('{')\n")
     (package / "syntax.py").write_text("def f(:\n")
@@ -57,6 +74,8 @@ def test_import_name_imports_the_modules_of_a_package(folder: Path) -> None:
             f"there is no module 'import_name_model'. Did you mean '{MODULE}'? Otherwise install its package, or add "
             "its folder to PYTHONPATH.",
         ),
+        ("import_name_package.js.Qqqq", "module 'import_name_package.js' has no 'Qqqq'. Correct the name."),
+        ("import_name_lazy.Qqqq", "module 'import_name_lazy' has no 'Qqqq'. It defines Model."),
         ("qqqq_zz.X", "there is no module 'qqqq_zz'. Install its package, or add its folder to PYTHONPATH."),
         ("qqqq_zz.sub:X", "there is no module 'qqqq_zz'. Install its package"),
         ("import_name_package.layer.Layer", "module 'import_name_package' has no 'layer'. Did you mean 'layers'?"),

@@ -28,7 +28,8 @@ def test_exit_code_is_that_of_the_command(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (NasError("key=1: wrong.\nUse 2."), 1, "error: key=1: wrong. Use 2."),
         (KeyboardInterrupt(), 130, "error: interrupted. Run the command again."),
-        (FileNotFoundError(2, "x", "a.json"), 1, "error: a.json: no such file or directory. Choose another file or"),
+        (FileNotFoundError(2, "No such file", "a.json"), 1, "error: a.json: no such file. Choose another file or"),
+        (OSError(22, "not a regular file", "a"), 1, "error: a: not a regular file. Choose another file or directory."),
         (OSError("no access"), 1, "error: no access"),
         (MemoryError(), 1, "error: the memory of this machine is exhausted"),
         (KeyError("width"), 1, "error: unexpected KeyError: 'width' in test_one_line_errors.py"),

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pytest
+import torch
 
 from nas.relaxations.dirichlet import Dirichlet
 from nas.searches.weight_step import WeightStep
@@ -30,6 +32,17 @@ def flags(
 def test_choices_are_those_of_literals_and_booleans() -> None:
     assert choices_of(example) == {"a": ("x", "y"), "b": ("z", None)}
     assert choices_of(flags) == {"a": (True, False), "b": (True, False, None), "c": ("auto", True, False)}
+
+
+def test_further_options_and_arrays_are_compared_with_no_choice() -> None:
+    def function(*modes: Literal["a"], flag: bool = True, kind: Literal["x"] = "x", **flags: bool) -> None: ...
+
+    assert choices_of(function) == {"flag": (True, False), "kind": ("x",)}
+    checked: Any = check_ranges()(function)
+    checked("a", "b", flag=np.True_, kind=np.str_("x"), other=True)
+    for wrong in ({"flag": torch.ones(2)}, {"kind": np.array(["x", "x"])}):
+        with pytest.raises(NasError, match="^unknown function: "):
+            checked(**wrong)
 
 
 def test_text_is_no_boolean_and_none_no_number() -> None:

@@ -13,8 +13,6 @@ from lightning_fabric.plugins import ClusterEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from omegaconf import DictConfig
 from pytorch_lightning.strategies import DDPStrategy
-from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
-from torch.distributed.constants import default_pg_timeout
 
 from nas.cli.run_dir.course import PARTS, course_of
 from nas.cli.run_dir.launch import is_slurm, is_torchrun, launched_sizes, restart_count
@@ -50,7 +48,7 @@ def join_ranks(trainer: pl.Trainer, cfg: DictConfig, names: Mapping[str, str]) -
     launched = is_distributed(cfg) and launched_sizes() is not None
     if trainer.world_size == 1 or not launched or not isinstance(trainer.strategy, DDPStrategy):
         return
-    if keeps_addresses_of_ended_ranks() and not dist.is_initialized():
+    if keeps_addresses_of_ended_ranks() and dist.is_available() and not dist.is_initialized():
         connect_restarted_rank(trainer.strategy)
     trainer.strategy.setup_environment()
     length = {"epochs_of_run": cfg.trainer.max_epochs, "ckpt_path": cfg.get("ckpt_path")}
@@ -74,6 +72,10 @@ def connect_restarted_rank(strategy: DDPStrategy, environment: Mapping[str, str]
         strategy: strategy of the trainer.
         environment: variables of the process.
     """
+    # imported here, because a build of PyTorch without torch.distributed lacks them
+    from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+    from torch.distributed.constants import default_pg_timeout
+
     port, size = int(environment["MASTER_PORT"]), int(environment["WORLD_SIZE"])
     timeout = strategy._timeout or default_pg_timeout
     store = TCPStore(environment["MASTER_ADDR"], port, is_master=False, timeout=timeout)

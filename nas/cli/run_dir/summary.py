@@ -165,8 +165,6 @@ def _export(values: Values) -> Iterator[Row]:
 
 
 def _time(values: Values) -> Iterator[Row]:
-    if values.get("mode") == "rank_proxies":  # whose report has the time
-        return
     for job in ("search", "train"):
         if f"{job}_seconds" in values:
             step = values.get("step_seconds")

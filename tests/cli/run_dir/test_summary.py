@@ -90,7 +90,7 @@ REPEATED = {
             },
         ),
         (
-            {**COST, "search_seconds": 16.0, "measurement_seconds": 30.74},
+            {**COST, "mode": "rank_proxies", "search_seconds": 16.0, "measurement_seconds": 30.74},
             {"search time": "16.0 s, 30.7 s of measurements"},
         ),
         ({**COST, "search_seconds": None}, {"search time": "unknown"}),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nas.executors.base import Workers
 from nas.executors.processes import Processes
@@ -110,6 +111,15 @@ def test_workers_receive_the_batch_of_the_first_process(tmp_path: Path, monkeypa
     assert scores(ranking.run(tmp_path, {}, workers=workers)) == scores(make_ranking().run(tmp_path / "own", {}))
     monkeypatch.setattr(evaluate, "MAX_SHARED_BYTES", 0)
     assert make_ranking().evaluator.shared_batch() is None
+
+
+def test_shared_batch_is_sent_without_the_images_behind_it() -> None:
+    evaluator = make_ranking().evaluator
+    x, y = evaluator.batch()
+    evaluator._batch = (torch.cat([x] * 50)[: len(x)], torch.cat([y] * 50)[: len(y)])
+    shared = evaluator.shared_batch()
+    assert shared is not None and torch.equal(shared.batch[0], x)
+    assert [part.untyped_storage().nbytes() for part in shared.batch] == [x.nbytes, y.nbytes]
 
 
 def no_images(device: str) -> Any:
