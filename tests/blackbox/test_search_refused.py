@@ -113,7 +113,7 @@ def test_repetitions_refuse_missing_gpu(tmp_path: Path) -> None:
     [
         (["proxy=naswot", "proxy.batch_size=0"], "proxy.batch_size=0: use a whole number from 1"),
         (["proxy=naswot", "proxy.batch_size=1"], "batch_size=1: proxy=naswot needs at least 2 images"),
-        (["proxy=jacob_cov", "proxy.batch_size=1"], "jacob_cov: batch_size=1"),
+        (["proxy=jacob_cov", "proxy.batch_size=1"], "batch_size=1: proxy=jacob_cov"),
         (["proxy=linear_regions", "proxy.chunk=0"], "proxy.chunk=0: use"),
         (["proxy=zen", "proxy.repeats=0"], "proxy.repeats=0: use"),
     ],
