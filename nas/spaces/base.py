@@ -205,8 +205,11 @@ class Space(ABC):
         return {name: one_hot_weights(cell, genotype.cells[name], like) for name, cell in self.cells.items()}
 
     def sample(self, rng: random.Random) -> Genotype:
-        """Sample a genotype uniformly."""
-        return Genotype(self.notation, {name: sample_cell(cell, rng) for name, cell in self.cells.items()})
+        """Sample a genotype uniformly: edges and ops at random, until the space admits the genotype."""
+        while True:
+            genotype = Genotype(self.notation, {name: sample_cell(cell, rng) for name, cell in self.cells.items()})
+            if self.admits(genotype):
+                return genotype
 
     def from_index(self, index: int) -> Genotype:
         """Return the genotype at ``index``, 0 to ``size`` - 1. Raises NasError if the space is not indexed."""

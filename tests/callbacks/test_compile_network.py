@@ -18,6 +18,7 @@ from nas.nn.compile_cost import CompileEstimate
 from nas.nn.network_compiler import NetworkCompiler
 from nas.training.network_training import Training
 from nas.utils.errors import NasError
+from tests.support.compile_tools import record_pieces
 from tests.support.error_tools import NB201, TRAIN, run
 
 NETWORK = (f"genotype='{NB201}'", *TRAIN)
@@ -36,18 +37,8 @@ def assert_close(one: Path, other: Path) -> None:
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Run pieces without a compiler, and record them."""
-    recorded: list[str] = []
-
-    def compile_nothing(function: Any, **options: Any) -> Any:
-        def execute(*arguments: Any) -> Any:
-            recorded.append(function.__name__)
-            return function(*arguments)
-
-        return execute
-
-    monkeypatch.setattr(nas.nn.network_compiler.torch, "compile", compile_nothing)
     monkeypatch.setattr(nas.callbacks.compile, "find_compiler_error", lambda *_: None)
-    return recorded
+    return record_pieces(monkeypatch)
 
 
 def test_compiled_training_equals_eager_training_and_resumes_eagerly(tmp_path: Path, pieces: list[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture
@@ -41,6 +42,17 @@ class Comparison:
         assert set(names) <= set(norms) and all(unlisted and name.endswith(unlisted) for name in rest)
         assert all(norms[name] < 1e-5 for name in rest)
         self.equal(f"{prefix}grad_l2", np.array([norms[name] for name in names], dtype=np.float32))
+
+    def training_pass(
+        self, network: Network, x: Tensor, y: Tensor, arch: Architecture | None, names: tuple[str, str, str]
+    ) -> None:
+        """Compare a pass in training mode: all gradients, and by name the logits, the loss and the stem's gradient."""
+        logits = network.train()(x, arch)
+        loss = F.cross_entropy(logits, y)
+        loss.backward()
+        for name, got in zip(names, (logits, loss, network.get_parameter("stem.0.weight").grad), strict=True):
+            self.equal(name, got)
+        self.gradients(network)
 
     def finish(self) -> None:
         """Assert that every output was compared."""

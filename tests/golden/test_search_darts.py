@@ -8,7 +8,6 @@ from functools import partial
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import SGD
 
@@ -114,13 +113,7 @@ def test_first_order_gradient_and_supernet_match_darts(golden: Callable[[str], G
     x, y = load(stored, "val")
     network, arch = search.supernet, search.relaxation.sample(search.masks)
     compare.equal("eval_logits_val", network.eval()(x, arch))
-    logits = network.train()(x, arch)
-    loss = F.cross_entropy(logits, y)
-    loss.backward()
-    compare.equal("train_mode_logits_val", logits)
-    compare.equal("loss_val", loss)
-    compare.equal("grad_stem_conv_val", network.get_parameter("stem.0.weight").grad)
-    compare.gradients(network)
+    compare.training_pass(network, x, y, arch, ("train_mode_logits_val", "loss_val", "grad_stem_conv_val"))
     equal(compare, "first_order", Gradient(stored, FirstOrder(), False, torch.float32).found)
     compare.finish()
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.backends.debugging import aot_eager
 
-import nas.nn.network_compiler
 from nas.nn.compile_cost import estimate_network_compile
 from nas.nn.drop_path import DropPath
 from nas.nn.network_compiler import (
@@ -25,6 +24,7 @@ from nas.nn.ops import OpOptions, SeparableConv
 from nas.spaces.base import Network
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.registry import space_of
+from tests.support.compile_tools import record_pieces
 from tests.support.error_tools import NB201
 
 MIXED = (
@@ -65,17 +65,7 @@ def assert_equal_steps(one: Network, other: Network, images: int = 4) -> None:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Run pieces without a compiler, and record them."""
-    recorded: list[str] = []
-
-    def compile_nothing(function: Any, **options: Any) -> Any:
-        def run(*arguments: Any) -> Any:
-            recorded.append(function.__name__)
-            return function(*arguments)
-
-        return run
-
-    monkeypatch.setattr(nas.nn.network_compiler.torch, "compile", compile_nothing)
-    return recorded
+    return record_pieces(monkeypatch)
 
 
 @pytest.mark.parametrize(

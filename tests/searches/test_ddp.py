@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
 
 from nas.gradients.base import BilevelStep, grad_or_zeros
@@ -22,6 +20,7 @@ from nas.searches.gradient import GradientSearch
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.distributed import mean_over_ranks
 from tests.support.compose_tools import DATA, QUERYING, lines, script, searches, small, succeeded, tiny
+from tests.support.rank_tools import spawned_ranks
 from tests.support.search_tools import weight_step
 from tests.support.sync_norm import SynchronizedOnCpu
 
@@ -182,11 +181,7 @@ def on_rank(rank: int, port: int, directory: str) -> None:
 
 
 def test_mean_over_ranks_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(on_rank, (port, str(tmp_path)), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    ranks = spawned_ranks(on_rank, tmp_path)
     (first, alone, synchronized), (second, _, other) = ranks
     for name, expected in gradients(*batches()).items():
         assert float(expected.norm()) > 1e-4

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
-import torch.multiprocessing as mp
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
@@ -21,6 +19,7 @@ from nas.searches.gradient import GradientSearch
 from nas.searches.weight_step import WeightStep
 from nas.training.network_training import Training
 from tests.searches.test_passes import ADAM, SGD, SPACE, without_norm
+from tests.support.rank_tools import spawned_ranks
 from tests.training.test_network_training import Small
 
 pytestmark = pytest.mark.slow
@@ -70,11 +69,7 @@ def on_rank(rank: int, port: int, directory: str) -> None:
 
 
 def test_steps_depend_on_the_effective_batch_alone(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(on_rank, (port, str(tmp_path)), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    ranks = spawned_ranks(on_rank, tmp_path)
     truth = {"train": train(1), "search": search(1)}
     found = {"train": [train(1, 4)], "search": [search(1, 4)]}
     for name, states in found.items():

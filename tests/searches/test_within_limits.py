@@ -81,6 +81,14 @@ def test_masked_ops_return_only_if_all_others_exceed_the_limit() -> None:
     assert sum(link.op == "nor_conv_3x3" for link in found.cells["cell"].links) >= 2
 
 
+def test_masked_ops_of_a_selected_genotype_are_not_chosen() -> None:
+    search = search_of(LARGEST / 2)
+    search.selected = same_op_everywhere(SPACE, "nor_conv_3x3")
+    keep = torch.tensor([op != "nor_conv_3x3" for op in SPACE.cells["cell"].ops]).expand(6, -1)
+    search.masks.restrict("cell", keep)
+    assert all(link.op != "nor_conv_3x3" for link in search.genotype().cells["cell"].links)
+
+
 def test_penalty_joins_the_loss_and_the_state() -> None:
     search = search_of(LARGEST / 2)
     assert isinstance(search.resource, BudgetPenalty)

@@ -14,11 +14,21 @@ import torch.multiprocessing as mp
 
 def on_two_ranks(function: Callable[[int], Any], directory: Path) -> list[Any]:
     """Return the results of ``function(rank)`` on two ranks, which must not compute gradients."""
+    mp.start_processes(_on_rank, (function, _free_port(), str(directory)), nprocs=2, start_method="fork")
+    return [torch.load(directory / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def spawned_ranks(function: Callable[[int, int, str], None], directory: Path) -> list[Any]:
+    """Return the content of the files RANK.pt that ``function(rank, port, directory)`` writes in two new processes."""
+    mp.spawn(function, (_free_port(), str(directory)), nprocs=2)
+    return [torch.load(directory / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.start_processes(_on_rank, (function, port, str(directory)), nprocs=2, start_method="fork")
-    return [torch.load(directory / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _on_rank(rank: int, function: Callable[[int], Any], port: int, directory: str) -> None:

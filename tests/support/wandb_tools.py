@@ -8,6 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.compose_tools import tiny
+
+SMALL = [*tiny("darts"), "logger=wandb", "callbacks.cell_plots.every=1"]
+EACH = ["epochs=1", "callbacks.curves.every=1"]  # a point per step
+NETWORK = ["network.channels=4", "network.cells_per_stage=1"]
+
 
 def records(path: Path) -> Iterator[Any]:
     """Yield the records of an offline run: protobufs in LevelDB's log format after a header of seven bytes."""

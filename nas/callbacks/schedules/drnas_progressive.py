@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from nas.callbacks.schedules.stages import Stages, check_keep, prune, replace_supernet
+from nas.callbacks.schedules.stages import Stages, check_keep, prune, replace_supernet, stages_of
 from nas.nn.edges.mixed import EdgeFactory
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.net2wider import copy_widened, plan_widening
@@ -48,12 +48,7 @@ class DrnasProgressive(Stages):
         rescale: bool = False,
         rate: Literal["continue", "epoch", "stage"] = "continue",
     ) -> None:
-        if len(keep) != len(channel_divisors):
-            raise NasError(
-                f"DrnasProgressive: keep={list(keep)}, channel_divisors={list(channel_divisors)}: lengths differ. "
-                "Give one entry per stage after the first."
-            )
-        super().__init__(len(keep) + 1)
+        super().__init__(stages_of(self, keep=keep, channel_divisors=channel_divisors))
         self.keep = keep
         self.channel_divisors = channel_divisors
         self.rescale = rescale

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from nas.callbacks.schedules.stages import Stages, check_keep, prune, replace_supernet
+from nas.callbacks.schedules.stages import Stages, check_keep, prune, replace_supernet, stages_of
 from nas.nn.edges.skip_dropout import SkipDropout
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Network
@@ -36,12 +36,7 @@ class PDartsStages(Stages):
     """
 
     def __init__(self, keep: Sequence[int], deeper: Sequence[int], init_std: float = 1e-3) -> None:
-        if len(keep) != len(deeper):
-            raise NasError(
-                f"PDartsStages: keep={list(keep)}, deeper={list(deeper)}: lengths differ. "
-                "Give one entry per stage after the first."
-            )
-        super().__init__(len(keep) + 1)
+        super().__init__(stages_of(self, keep=keep, deeper=deeper))
         self.keep = keep
         self.deeper = deeper
         self.init_std = init_std

@@ -57,6 +57,19 @@ class Stages(pl.Callback, ABC):
             self.enter(pl_module, pl_module.stage)
 
 
+def stages_of(callback: Stages, **lists: Sequence[int]) -> int:
+    """Return the number of stages of lists with one entry per stage after the first.
+
+    Raises:
+        NasError: if the lists differ in length.
+    """
+    first, *others = map(len, lists.values())
+    if any(length != first for length in others):
+        given = ", ".join(f"{name}={list(values)}" for name, values in lists.items())
+        raise NasError(f"{type(callback).__name__}: {given}: lengths differ. Give one entry per stage after the first.")
+    return first + 1
+
+
 def top_ops(cell: Cell, alpha: Tensor, mask: Tensor, count: int) -> Tensor:
     """Return a mask [edges, ops] of the ``count`` largest alphas per edge among the ops of ``mask``.
 

@@ -23,6 +23,7 @@ from nas.plotting.figure import save_figure
 from nas.spaces.genotype_file import GENOTYPE_FILE, load_genotype
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
+from nas.utils.exit_code import exit_code
 from nas.utils.program import program
 from nas.utils.ranges import MAX_COUNT
 from nas.utils.tool_parser import ToolParser
@@ -35,19 +36,17 @@ minimum, mean and maximum of their benchmark test accuracies, and the accuracy o
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    try:
-        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
-        run = user_path(options.run)
-        check_not_in_use(run, "accuracy-range")
-        for name in (FILE, PICTURE):
-            if (run / name).exists() and not options.overwrite:
-                raise NasError(f"accuracy-range: {run / name} exists. Use --overwrite to replace it.")
-        ranges = _ranges(run, options.benchmark, options.samples, options.seed)
-        _write(ranges, run)
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    run = user_path(options.run)
+    check_not_in_use(run, "accuracy-range")
+    for name in (FILE, PICTURE):
+        if (run / name).exists() and not options.overwrite:
+            raise NasError(f"accuracy-range: {run / name} exists. Use --overwrite to replace it.")
+    ranges = _ranges(run, options.benchmark, options.samples, options.seed)
+    _write(ranges, run)
 
 
 def _parser() -> ToolParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from nas.spaces.choices_notation import NOTATION as CHOICES
 from nas.spaces.genotype_file import find_published, load_genotype
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
+from nas.utils.exit_code import exit_code
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser, named_by_user
 from nas.utils.user_path import user_path
@@ -26,13 +28,11 @@ SUFFIXES = tuple(METADATA)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    try:
-        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
-        print(_plot(options.genotype, options.output, options.overwrite))
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    print(_plot(options.genotype, options.output, options.overwrite))
 
 
 def _parser() -> ToolParser:

@@ -38,6 +38,7 @@ from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
 from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
+from nas.utils.exit_code import exit_code
 from nas.utils.program import program
 from nas.utils.ranges import MAX_COUNT, SEED
 from nas.utils.tool_parser import ToolParser
@@ -70,21 +71,19 @@ they are fitted to the same architectures."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    for name in (TABLE, PICTURE):
+        if (options.output / name).exists() and not options.overwrite:
+            raise NasError(f"predictors: {options.output / name} exists. Use --overwrite to replace it.")
+    found = _points(options)
     try:
-        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
-        for name in (TABLE, PICTURE):
-            if (options.output / name).exists() and not options.overwrite:
-                raise NasError(f"predictors: {options.output / name} exists. Use --overwrite to replace it.")
-        found = _points(options)
         options.output.mkdir(parents=True, exist_ok=True)
         _write(found, options.output)
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except OSError as error:
-        print(f"error: --output {options.output}: {error.strerror}.", file=sys.stderr)
-        return 1
-    return 0
+        raise NasError(f"--output {options.output}: {error.strerror}.") from error
 
 
 def _parser() -> ToolParser:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
+from nas.data.splits.file_list import FileList
 from nas.data.splits.folder_index import FolderIndex
-from nas.utils.errors import NasError, one_line
-from nas.utils.read_file import read_json
+from nas.utils.errors import NasError
 from nas.utils.seeds import derive_seed
 
-FORMAT = "nas-subset"
-_FIX = "Set the subset.json of a search on these images, or leave it out."
+SUBSET = FileList(
+    format="nas-subset",
+    title="file list of a subset",
+    option="dataset.subset",
+    fix="Set the subset.json of a search on these images, or leave it out.",
+)
 
 
 def sample_subset(index: FolderIndex, fractions: Sequence[float], seed: int) -> tuple[Tensor, Tensor]:
@@ -57,7 +59,7 @@ def sample_subset(index: FolderIndex, fractions: Sequence[float], seed: int) -> 
 def subset_to_json(index: FolderIndex, train: Tensor, val: Tensor) -> str:
     """Return the file list of a subset: JSON with the names CLASS/FILE for the weights and for the architecture."""
     lists = {key: [index.files[i] for i in part.tolist()] for key, part in (("train", train), ("valid", val))}
-    return json.dumps({"format": FORMAT, "version": 1, **lists}, indent=0, ensure_ascii=False) + "\n"
+    return SUBSET.to_json(lists)
 
 
 def read_subset(path: Path, index: FolderIndex) -> tuple[Tensor, Tensor]:
@@ -66,33 +68,16 @@ def read_subset(path: Path, index: FolderIndex) -> tuple[Tensor, Tensor]:
     Raises:
         NasError: if the file cannot be read or does not fit the images.
     """
-    option = f"dataset.subset={path}"
-    try:
-        content = read_json(path)
-    except FileNotFoundError:
-        raise NasError(f"{option}: file not found ({path.absolute()}). {_FIX}") from None
-    except (OSError, ValueError) as error:
-        raise NasError(f"{option}: cannot be read ({one_line(error)}). {_FIX}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise NasError(f"{option}: not a file list of a subset (its format is not '{FORMAT}'). {_FIX}")
-    numbers = {file: number for number, file in enumerate(index.files)}
-    train, val = (_parse_files(content.get(key), key, numbers, option, index.root) for key in ("train", "valid"))
+    keys = ("train", "valid")
+    train, val = SUBSET.read(path, keys, index)
+    for key, part in zip(keys, (train, val), strict=True):
+        if len(set(part)) < len(part):
+            raise NasError(f"dataset.subset={path}: lists a file twice under '{key}'. {SUBSET.fix}")
     both = sorted(set(train) & set(val))
     if both:
-        raise NasError(f"{option}: lists {index.files[both[0]]} for both the weights and the architecture. {_FIX}")
+        file = index.files[both[0]]
+        raise NasError(f"dataset.subset={path}: lists {file} for both the weights and the architecture. {SUBSET.fix}")
     return torch.tensor(train, dtype=torch.int64), torch.tensor(val, dtype=torch.int64)
-
-
-def _parse_files(entry: Any, key: str, numbers: dict[str, int], option: str, root: Path) -> list[int]:
-    if not isinstance(entry, list) or not entry:
-        raise NasError(f"{option}: lists no files under '{key}'. {_FIX}")
-    unknown = next((file for file in entry if not isinstance(file, str) or file not in numbers), None)
-    if unknown is not None:
-        raise NasError(f"{option}: lists {unknown}, which is not in {root}. {_FIX}")
-    indices = [numbers[file] for file in entry]
-    if len(set(indices)) < len(indices):
-        raise NasError(f"{option}: lists a file twice under '{key}'. {_FIX}")
-    return indices
 
 
 def _exact(fraction: float) -> Fraction:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Generator
 
+from nas.data.splits.file_list import FileList
 from nas.data.splits.folder_index import FolderIndex
-from nas.utils.errors import NasError, one_line
-from nas.utils.read_file import read_json
+from nas.utils.errors import NasError
 from nas.utils.seeds import derive_seed
 
-FORMAT = "nas-images"
-_FIX = "Set the images.json of a run on these images, or leave it out."
+IMAGES = FileList(
+    format="nas-images",
+    title="list of images",
+    option="dataset.test_list",
+    fix="Set the images.json of a run on these images, or leave it out.",
+)
 log = logging.getLogger(__name__)
 
 Parts = tuple[FolderIndex, FolderIndex]
@@ -53,7 +55,7 @@ def split_flat(index: FolderIndex, fraction: float, seed: int) -> Parts:
 def split_to_json(parts: Parts) -> str:
     """Return the file list: JSON with the names CLASS/FILE of the training and test images."""
     lists = {key: list(part.files) for key, part in zip(("train", "test"), parts, strict=True)}
-    return json.dumps({"format": FORMAT, "version": 1, **lists}, indent=0, ensure_ascii=False) + "\n"
+    return IMAGES.to_json(lists)
 
 
 def read_split(path: Path, index: FolderIndex) -> Parts:
@@ -62,39 +64,26 @@ def read_split(path: Path, index: FolderIndex) -> Parts:
     Raises:
         NasError: if the file cannot be read, names missing images, or leaves a class without images.
     """
-    option = f"dataset.test_list={path}"
-    try:
-        content = read_json(path)
-    except FileNotFoundError:
-        raise NasError(f"{option}: file not found ({path.absolute()}). {_FIX}") from None
-    except (OSError, ValueError) as error:
-        raise NasError(f"{option}: cannot be read ({one_line(error)}). {_FIX}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise NasError(f"{option}: not a list of images (its format is not '{FORMAT}'). {_FIX}")
-    numbers = {file: number for number, file in enumerate(index.files)}
-    masks = [_mask(content.get(key), key, numbers, option, index.root) for key in ("train", "test")]
+    option, fix = f"dataset.test_list={path}", IMAGES.fix
+    masks = [_mask(part, len(index.files)) for part in IMAGES.read(path, ("train", "test"), index)]
     both = (masks[0] & masks[1]).nonzero().flatten().tolist()
     if both:
-        raise NasError(f"{option}: lists {index.files[both[0]]} for both training and test. {_FIX}")
+        raise NasError(f"{option}: lists {index.files[both[0]]} for both training and test. {fix}")
     parts = (_select(index, masks[0]), _select(index, masks[1]))
     for key, part in zip(("train", "test"), parts, strict=True):
         missing = sorted(set(range(len(index.classes))) - set(part.labels.tolist()))
         if missing:
-            raise NasError(f"{option}: lists no images of class '{index.classes[missing[0]]}' under '{key}'. {_FIX}")
+            raise NasError(f"{option}: lists no images of class '{index.classes[missing[0]]}' under '{key}'. {fix}")
     unlisted = len(index.files) - sum(len(part.files) for part in parts)
     if unlisted:
         log.info("images         %d images in %s are not in %s, and are not used", unlisted, index.root, path)
     return parts
 
 
-def _mask(entry: Any, key: str, numbers: dict[str, int], option: str, root: Path) -> torch.Tensor:
-    if not isinstance(entry, list) or not entry:
-        raise NasError(f"{option}: lists no files under '{key}'. {_FIX}")
-    unknown = next((file for file in entry if not isinstance(file, str) or file not in numbers), None)
-    if unknown is not None:
-        raise NasError(f"{option}: lists {unknown}, which is not in {root}. {_FIX}")
-    mask = torch.zeros(len(numbers), dtype=torch.bool)
-    mask[[numbers[file] for file in entry]] = True
+def _mask(numbers: list[int], count: int) -> torch.Tensor:
+    """Return a mask [count] that is True at the given numbers."""
+    mask = torch.zeros(count, dtype=torch.bool)
+    mask[numbers] = True
     return mask
 
 

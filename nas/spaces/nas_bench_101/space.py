@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from nas.architecture.cell import Genotype
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.spaces.base import Network, Shape, Space
@@ -44,13 +42,6 @@ class NasBench101(Space):
         pruned = prune(to_graph(genotype))
         assert pruned is not None, "checked"
         return NasBench101Network(pruned, channels, cells_per_stage, self.shape, self.classes)
-
-    def sample(self, rng: random.Random) -> Genotype:
-        """Sample edges with probability 1/2 and ops uniformly until the cell is in the space, as in the paper."""
-        while True:
-            genotype = super().sample(rng)
-            if self.admits(genotype):
-                return genotype
 
     def admits(self, genotype: Genotype) -> bool:
         return find_problem(to_graph(genotype)) is None

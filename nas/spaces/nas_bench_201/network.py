@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from nas.architecture.cell import Architecture, Cell, own_key
+from nas.architecture.cell import Architecture, Cell
 from nas.nn.cell_graph import CellGraph
-from nas.nn.edges.mixed import EdgeFactory, unbind_rows
+from nas.nn.cell_sequence import CellSequence
+from nas.nn.edges.mixed import EdgeFactory
 from nas.nn.ops import OpOptions, ReluConvNorm
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output, Shape
@@ -72,7 +73,7 @@ class NasBench201Network(Network):
             for stage in range(3)
             for reduction in ([True] if stage else []) + per_stage * [False]  # a reduction begins a stage
         ]
-        self.cells = nn.ModuleList()
+        self.cells = CellSequence()
         width = channels
         for stage, reduction in plan[:depth]:
             width = channels * 2**stage
@@ -84,13 +85,9 @@ class NasBench201Network(Network):
         self.classifier = nn.Linear(width, classes)
 
     def cell_types(self) -> dict[int, str]:
-        return {i: "cell" for i, cell in enumerate(self.cells) if isinstance(cell, CellGraph)}
+        return self.cells.cell_types()
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        tables = {} if arch is None else {key: unbind_rows(weights) for key, weights in arch.items()}
-        x = self.stem(x)
-        for i, cell in enumerate(self.cells):
-            table = tables.get(own_key("cell", i), tables.get("cell"))
-            x = cell([x], table)[3] if isinstance(cell, CellGraph) else cell(x)
+        x = self.cells(self.stem(x), arch)
         features = self.pool(self.lastact(x))
         return Output(self.classifier(features), features)

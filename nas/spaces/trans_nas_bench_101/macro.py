@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from nas.architecture.cell import Genotype
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.spaces.base import Network, Shape, Space
@@ -53,13 +51,6 @@ class TransNasBench101Macro(Space):
         """Build the benchmark's network of a genotype for classification."""
         self.check(genotype)
         return macro_network(modules_of(genotype), channels, cells_per_stage, self.shape, self.classes)
-
-    def sample(self, rng: random.Random) -> Genotype:
-        """Sample a skeleton uniformly."""
-        while True:
-            genotype = super().sample(rng)
-            if self.admits(genotype):
-                return genotype
 
     def admits(self, genotype: Genotype) -> bool:
         return is_contiguous(genotype) and find_problem(modules_of(genotype)) is None

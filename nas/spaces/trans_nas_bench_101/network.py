@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from nas.architecture.cell import Architecture, Cell, own_key
-from nas.nn.edges.mixed import EdgeFactory, unbind_rows
+from nas.architecture.cell import Architecture, Cell
+from nas.nn.cell_sequence import CellSequence
+from nas.nn.edges.mixed import EdgeFactory
 from nas.nn.ops import OpOptions, ReluConvNorm
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output, Shape
@@ -66,7 +67,7 @@ class TransNasBenchNetwork(Network):
             nn.BatchNorm2d(half),
             ReluConvNorm(half, channels, 3, 2, OpOptions()),
         )
-        self.cells = nn.ModuleList(cells)
+        self.cells = CellSequence(cells)
         self.pool = GlobalPool()
         self.classifier = nn.Linear(width, classes)
         for module in self.modules():
@@ -74,14 +75,10 @@ class TransNasBenchNetwork(Network):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def cell_types(self) -> dict[int, str]:
-        return {i: "cell" for i, cell in enumerate(self.cells) if isinstance(cell, MicroCell)}
+        return self.cells.cell_types()
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:
-        tables = {} if arch is None else {key: unbind_rows(weights) for key, weights in arch.items()}
-        x = self.stem(x)
-        for i, cell in enumerate(self.cells):
-            table = tables.get(own_key("cell", i), tables.get("cell"))
-            x = cell([x], table)[3] if isinstance(cell, MicroCell) else cell(x)
+        x = self.cells(self.stem(x), arch)
         features = self.pool(x)
         return Output(self.classifier(features), features)
 

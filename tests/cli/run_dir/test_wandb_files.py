@@ -18,20 +18,9 @@ import pytest
 from nas.cli.commands.dashboard.definition import SECTIONS
 from nas.cli.run_dir.layout import WANDB_RECORD
 from tests.support.compose_tools import script, succeeded, tiny
-from tests.support.wandb_tools import OfflineRun, offline_run, offline_runs
+from tests.support.wandb_tools import EACH, NETWORK, SMALL, OfflineRun, offline_run, offline_runs
 
-pytestmark = pytest.mark.slow
-
-SMALL = [*tiny("darts"), "logger=wandb", "callbacks.cell_plots.every=1"]
-EACH = ["epochs=1", "callbacks.curves.every=1"]  # a point per step
-NETWORK = ["network.channels=4", "network.cells_per_stage=1"]
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove all settings of W&B from the environment."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_wandb_settings")]
 
 
 @pytest.fixture

@@ -15,17 +15,9 @@ from nas.cli.run_dir.layout import WANDB_RECORD
 from nas.cli.run_dir.wandb_run import WandbRun, choose_mode, read_record, sweep_group
 from nas.utils.errors import NasError
 from tests.support.compose_tools import composed, tiny
+from tests.support.wandb_tools import SMALL
 
-SMALL = [*tiny("darts"), "logger=wandb", "callbacks.cell_plots.every=1"]
-EACH = ["epochs=1", "callbacks.curves.every=1"]  # a point per step
-NETWORK = ["network.channels=4", "network.cells_per_stage=1"]
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove all settings of W&B from the environment."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("without_wandb_settings")
 
 
 def wandb_options(tmp_path: Path, *overrides: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 from nas.cli.commands.dashboard.definition import SECTIONS
 from nas.cli.commands.dashboard.workspace import build_workspace
 from nas.utils.errors import NasError, one_line
+from nas.utils.exit_code import exit_code
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser
 
@@ -22,16 +24,14 @@ pip install 'nas-compose[dashboard]'."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    try:
-        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
-        if options.print:
-            print(json.dumps([asdict(section) for section in SECTIONS], indent=2))
-        else:
-            print(_save(options.project, options.entity, options.name))
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.print:
+        print(json.dumps([asdict(section) for section in SECTIONS], indent=2))
+    else:
+        print(_save(options.project, options.entity, options.name))
 
 
 def _parser() -> ToolParser:

@@ -18,6 +18,7 @@ from nas.leaderboard.published import entries_of
 from nas.leaderboard.runs import Run, entries_of_runs, newest_of_seeds
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
+from nas.utils.exit_code import exit_code
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser
 from nas.utils.user_path import user_path
@@ -31,22 +32,22 @@ number. Each run lists its differences from the published settings of its method
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
-        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
-        output = None if options.output is None else user_path(options.output)
-        if output is not None:
-            check_output(output, options.overwrite)
-        tables = build_tables(options)
-        if output is None:
-            print_tables(tables)
-        else:
-            write_atomically(output, WRITERS[output.suffix](tables, load_sources()))
-            print(f"{sum(len(table.rows) for table in tables)} entries of {len(tables)} tables written to {output}")
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
     except BrokenPipeError:  # of `leaderboard | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    output = None if options.output is None else user_path(options.output)
+    if output is not None:
+        check_output(output, options.overwrite)
+    tables = build_tables(options)
+    if output is None:
+        print_tables(tables)
+    else:
+        write_atomically(output, WRITERS[output.suffix](tables, load_sources()))
+        print(f"{sum(len(table.rows) for table in tables)} entries of {len(tables)} tables written to {output}")
 
 
 def build_tables(options: argparse.Namespace) -> list[Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 import webbrowser
@@ -15,6 +16,7 @@ from nas.cli.commands.report.read_run import read_run
 from nas.cli.run_dir.layout import REPORT_FILE
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
+from nas.utils.exit_code import exit_code
 from nas.utils.printable import printable
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser
@@ -26,16 +28,14 @@ The directory of a sweep stands for its jobs. Files that are missing or damaged 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    try:
-        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
-        path = _write(options.runs, options.output, options.overwrite)
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    path = _write(options.runs, options.output, options.overwrite)
     print(f"report         {printable(readable(path))} ({path.stat().st_size / 1e6:.2f} MB)")
     if options.open:
         webbrowser.open(path.absolute().as_uri())
-    return 0
 
 
 def _parser() -> ToolParser:
