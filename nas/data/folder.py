@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas.data.base import ImageData
 from nas.data.image_log import log_images
-from nas.data.pipeline.decode import Crop, ImageDecoder
+from nas.data.pipeline.decode import Augmentation, Crop, ImageDecoder
 from nas.data.pipeline.file_loader import FileLoader, OnBrokenImage
 from nas.data.pipeline.loader import Loader
 from nas.data.placement import placement_of
@@ -68,7 +68,7 @@ class Folder(ImageData):
             (``survey_images``).
         channels: 3 for RGB, 1 for grayscale images; None: 3 if any training image has color.
         mean, std: normalization of pixels scaled to 0..1, a value per channel; None: that of ImageNet.
-        crop, scale, color_jitter, lighting, flip, pad, cutout: training augmentation, see ``ImageDecoder``.
+        crop, scale, color_jitter, lighting, flip, pad, cutout: training augmentation, see ``Augmentation``.
         subset_fractions: fractions of each class for the weights and for the architecture.
         subset: file list with the images of both parts, instead of a random sample.
         subset_seed: seed of the sample.
@@ -130,8 +130,10 @@ class Folder(ImageData):
         mean, std = usual_mean if mean is None else mean, usual_std if std is None else std
         options.setdefault("eval_batch_size", 256)
         super().__init__(mean=mean, std=std, pad=pad, on_device=False, **options)
-        self.crop, self.on_broken_image, self.num_workers = crop, on_broken_image, num_workers
-        self.scale, self.color_jitter, self.lighting = tuple(scale), tuple(color_jitter), lighting
+        self.on_broken_image, self.num_workers = on_broken_image, num_workers
+        self.augmentation = Augmentation(
+            crop, tuple(scale), tuple(color_jitter), self.flip, self.pad, self.cutout, lighting
+        )
         self.subset_fractions, self.subset, self.subset_seed = tuple(subset_fractions), subset, subset_seed
         self.subset_file = None if subset_file is None else Path(subset_file)
         self._check_options_of_use()
@@ -284,16 +286,4 @@ class Folder(ImageData):
         return {"train": weights, "val": architecture}
 
     def _build_decoder(self, augment: bool) -> ImageDecoder:
-        return ImageDecoder(
-            self.shape[1],
-            self.mean,
-            self.std,
-            augment,
-            crop=self.crop,
-            scale=self.scale,
-            color_jitter=self.color_jitter,
-            flip=self.flip,
-            pad=self.pad if augment else 0,
-            cutout=self.cutout,
-            lighting=self.lighting,
-        )
+        return ImageDecoder(self.shape[1], self.mean, self.std, self.augmentation, augment)

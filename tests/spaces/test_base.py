@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from nas.architecture.cell import Cell, Genotype
+from nas.nn.cell_builder import CellBuilder
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.ops import OPS
@@ -32,10 +33,9 @@ def network_in_supernet_size(space: Space, genotype: Genotype) -> Network:
     cells = {name: cell.restrict(genotype.cells[name]) for name, cell in space.cells.items()}
     if isinstance(space, NasBench201):
         size = space.channels, space.cells_per_stage, space.shape, space.classes
-        return NasBench201Network(cells["cell"], MixedEdge, space.options, *size)
+        return NasBench201Network(cells["cell"], CellBuilder(options=space.options), *size)
     assert isinstance(space, Darts)
-    shape = space.channels, space.layers, space.shape, space.classes
-    return DartsNetwork(cells, MixedEdge, space.options, *shape, space.stem, space.stem_multiplier)
+    return DartsNetwork(cells, CellBuilder(options=space.options), space.skeleton, space.shape, space.classes)
 
 
 def build_supernet(space: Space) -> Network:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.choices import Choice, InputChoice, Zero
+from nas.nn.cell_builder import CellBuilder
 from nas.nn.ops import OPS, OpOptions
 from nas.spaces.darts.network import DartsNetwork
 from nas.spaces.darts.notation import DARTS_OPS
@@ -49,9 +50,7 @@ class Net201(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
-        built = NasBench201Network(
-            NB201.cells["cell"], NB201.supernet.__defaults__[0], NB201.options, 4, 1, shape, classes
-        )  # type: ignore[index]
+        built = NasBench201Network(NB201.cells["cell"], CellBuilder(options=NB201.options), 4, 1, shape, classes)
         self.stem, self.lastact, self.pool, self.classifier = built.stem, built.lastact, built.pool, built.classifier
         self.cells = nn.ModuleList()
         for i, cell in enumerate(built.cells):

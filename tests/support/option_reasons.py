@@ -98,6 +98,7 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.data.hugging_face.HuggingFace": ("tests/data/test_hugging_face.py",),
     "nas.blackbox.ask_tell.Budget": QUERIES,
     "nas.blackbox.search.BlackBoxSearch": QUERIES,
+    "nas.blackbox.pareto.cost_sources.CostSources": (*PARETO, "tests/cli/test_budget_hardware.py"),
     "nas.blackbox.pareto.search.ParetoSearch": (*PARETO, *QUERIES, "tests/cli/test_budget_hardware.py"),
     "nas.benchmarks.hardware_source.HardwareSource": ("tests/benchmarks/test_hardware_source.py",),
     "nas.blackbox.pareto.pick.PickRule": PARETO,

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from nas.architecture.cell import Genotype
 from nas.architecture.cost import GenotypeCost
-from nas.benchmarks.hardware_source import COSTS, HardwareSource
-from nas.latency.cost import latency_cost
+from nas.blackbox.pareto.cost_sources import CostSources
 from nas.spaces.base import Space
-from nas.spaces.network_cost import network_costs
-from nas.utils.errors import NasError, unknown
+from nas.utils.errors import NasError
 
 VALUE = "value"
-LATENCY = "latency_ms"
 MOST = 5
 """Objectives at most, because the exact hypervolume of more is slow."""
 
@@ -51,39 +46,19 @@ class Objectives:
         space: search space.
         names: names of the objectives: ``value``, ``macs``, ``parameters``, ``latency_ms``, or a cost of HW-NAS-Bench
             such as ``hw_nas_bench.pixel3_latency``.
-        network: options of the final network whose costs count; others have their published values.
-        latency_table: file of ``nas-search latency``, for ``latency_ms``.
-        hw_nas_bench: location of HW-NAS-Bench, for its costs.
+        sources: sources of the costs.
 
     Raises:
         NasError: if a name is unknown or occurs twice, or an objective, the latency table or HW-NAS-Bench is missing.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        names: Sequence[str],
-        network: Mapping[str, Any] | None = None,
-        latency_table: str | Path | None = None,
-        hw_nas_bench: HardwareSource | None = None,
-    ) -> None:
+    def __init__(self, space: Space, names: Sequence[str], sources: CostSources | None = None) -> None:
         if len(names) < 2 or len(set(names)) < len(names) or VALUE not in names or len(names) > MOST:
             raise NasError(
                 f"method.objectives={list(names)}: use value and up to {MOST - 1} costs, each once, as in [value,macs]."
             )
-        costs: dict[str, GenotypeCost] = {cost.name: cost for cost in network_costs(space, **(network or {}))}
-        if LATENCY in names:
-            if latency_table is None:
-                raise NasError(
-                    f"method.objectives={list(names)}: {LATENCY} needs a table. Run nas-search latency "
-                    f"space={space.name}, and set budget.latency_table=FILE."
-                )
-            costs[LATENCY] = latency_cost(space, latency_table, network)
-        for name in names:
-            if name not in (VALUE, LATENCY, *costs, *COSTS):
-                raise unknown("objective", name, [VALUE, *costs, LATENCY, *COSTS])
-        measured = [name for name in names if name in COSTS]
-        costs |= (hw_nas_bench or HardwareSource()).costs(space, measured, f"method.objectives={list(names)}")
+        wanted = [name for name in names if name != VALUE]
+        costs = (sources or CostSources()).costs(space, wanted, f"method.objectives={list(names)}")
         self.items = [Objective(name, costs.get(name)) for name in names]
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
@@ -12,10 +11,10 @@ import pytorch_lightning as pl
 import torch
 
 from nas.architecture.cell import Genotype
-from nas.benchmarks.hardware_source import HardwareSource
 from nas.blackbox.ask_tell import AskTellLoop, Budget, Query
 from nas.blackbox.evaluator import Evaluator
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
+from nas.blackbox.pareto.cost_sources import CostSources
 from nas.blackbox.pareto.front import Points, hypervolume, hypervolume_curve, non_dominated, worst
 from nas.blackbox.pareto.objectives import Objectives
 from nas.blackbox.pareto.pick import PickRule
@@ -80,9 +79,7 @@ class ParetoSearch(BlackBoxSearch):
         evaluator: builds the evaluator.
         objectives: names of the objectives (``Objectives``).
         pick: rule that selects the genotype.
-        network_options: options of the final network whose costs count.
-        latency_table: file of a latency table, for the objective ``latency_ms``.
-        hw_nas_bench: location of HW-NAS-Bench, for its costs as objectives.
+        costs: sources of the costs among the objectives.
         reference: reference point of the hypervolume by objective. Others are the worst values of the space if a
             tabular benchmark contains them, otherwise the worst values of the run plus a tenth of their range.
         options: further arguments of ``BlackBoxSearch``.
@@ -98,14 +95,12 @@ class ParetoSearch(BlackBoxSearch):
         evaluator: Callable[..., Evaluator] | None,
         objectives: Sequence[str] = ("value", "macs"),
         pick: PickRule | None = None,
-        network_options: Mapping[str, Any] | None = None,
-        latency_table: str | Path | None = None,
-        hw_nas_bench: HardwareSource | None = None,
+        costs: CostSources | None = None,
         reference: Mapping[str, float] | None = None,
         **options: Unpack[BlackBoxOptions],
     ) -> None:
         # new_loop() below needs the objectives
-        self.objectives = Objectives(space, objectives, network_options, latency_table, hw_nas_bench)
+        self.objectives = Objectives(space, objectives, costs)
         super().__init__(space, strategy, evaluator, **options)
         self.pick = PickRule() if pick is None else pick
         self.pick.check(self.objectives)

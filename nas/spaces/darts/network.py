@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, Cell, own_key
-from nas.nn.cell_graph import CellGraph, DropPathTarget
-from nas.nn.edges.mixed import EdgeFactory, EdgeRow, MixedEdge, unbind_rows
+from nas.nn.cell_builder import CellBuilder
+from nas.nn.edges.mixed import EdgeRow, unbind_rows
 from nas.nn.memory_format import with_dense_gradient
 from nas.nn.ops import FactorizedReduce, OpOptions, ReluConvNorm
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import PROBE_SHAPE, Network, Output, Probe, Shape
 from nas.spaces.darts.auxiliary_head import AuxiliaryHead
 from nas.spaces.darts.fixed_reduction import FixedReduction
+from nas.spaces.darts.skeleton import Skeleton, Stem
 from nas.utils.errors import NasError
-
-Stem = Literal["cifar", "imagenet", "none"]
 
 
 class DartsCell(nn.Module):
@@ -30,32 +28,26 @@ class DartsCell(nn.Module):
 
     Args:
         cell: the table of edges and ops.
-        edge: builds an edge.
-        options: of the ops.
+        builder: edges, ops and execution of the cell.
         inputs: channels of the outputs of the two previous cells.
         channels: width of each node.
         reduction: whether the edges that leave the inputs halve the resolution.
         after_reduction: whether the previous cell is a reduction, so that its predecessor has twice the resolution.
-        drop_path_on: the target of drop path (``DropPathTarget``).
-        graph: the module that executes the cell.
     """
 
     def __init__(
         self,
         cell: Cell,
-        edge: EdgeFactory,
-        options: OpOptions,
+        builder: CellBuilder,
         inputs: tuple[int, int],
         channels: int,
         reduction: bool,
         after_reduction: bool,
-        drop_path_on: DropPathTarget = "op",
-        graph: Callable[..., CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
-        self.preprocess0, self.preprocess1 = _preprocess(inputs, channels, after_reduction, options)
+        self.preprocess0, self.preprocess1 = _preprocess(inputs, channels, after_reduction, builder.options)
         strides = (2 if reduction else 1, 1)
-        self.graph = graph(cell, channels, lambda source: strides[source >= 2], edge, options, drop_path_on)
+        self.graph = builder.build(cell, channels, lambda source: strides[source >= 2])
 
     def forward(self, before: Tensor, last: Tensor, table: list[EdgeRow] | None) -> Tensor:
         nodes = self.graph([self.preprocess0(before), self.preprocess1(last)], table)
@@ -77,87 +69,62 @@ def _preprocess(
     return first, ReluConvNorm(inputs[1], channels, 1, 1, options)
 
 
-def _stem_width(channels: int, multiplier: int | None, stem: Stem) -> int:
-    """Return the output channels of the stem. Raises NasError if there are too few."""
-    multiplier = (3 if stem == "cifar" else 1) if multiplier is None else multiplier
-    if min(channels, multiplier) < 1 or (stem == "imagenet" and multiplier * channels < 2):
-        raise NasError(
-            f"channels={channels}, stem_multiplier={multiplier}: too few channels for the {stem} stem. "
-            "Increase channels."
-        )
-    return multiplier * channels
-
-
 def _conv_norm(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     return [nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs)]
 
 
 class DartsNetwork(Network):
-    """Normal cells with a reduction cell at 1/3 and 2/3 of the depth; each cell reads the two previous cells.
+    """Normal and reduction cells in a skeleton; each cell reads the two previous cells.
 
     Args:
         cells: full cells for a supernet, restricted cells for the network of a genotype. Without a "reduce" cell the
             reductions are fixed (GDAS FRC).
-        edge: builds an edge of a cell.
-        options: of the ops.
-        channels: width of the nodes in the first cell; each reduction doubles it.
-        layers: number of cells. One cell is a reduction, and so are both of two.
+        builder: edges, ops and execution of the cells.
+        skeleton: size and fixed layers.
         shape: (C, H, W) of an image.
         classes: number of classes.
-        stem: "cifar" keeps the resolution, "imagenet" divides it by eight, "none" omits the stem.
-        stem_multiplier: width of the stem relative to ``channels``; None is 3 for CIFAR and 1 for ImageNet.
         auxiliary: whether to build the auxiliary head; None builds it if the features are at least 2x2.
         auxiliary_norm: whether the auxiliary head has a second batch norm.
-        lastact: whether a batch norm and a ReLU precede the pooling, as in AutoDL-Projects.
         depth: number of cells to build, counted from the first; None builds all.
-        drop_path_on: the target of drop path in searched cells (``DropPathTarget``).
-        graph: the module that executes a cell.
     """
 
     def __init__(
         self,
         cells: Mapping[str, Cell],
-        edge: EdgeFactory,
-        options: OpOptions,
-        channels: int,
-        layers: int,
+        builder: CellBuilder,
+        skeleton: Skeleton,
         shape: Shape,
         classes: int,
-        stem: Stem = "cifar",
-        stem_multiplier: int | None = None,
         auxiliary: bool | None = False,
         auxiliary_norm: bool = True,
-        lastact: bool = False,
         depth: int | None = None,
-        drop_path_on: DropPathTarget = "op",
-        graph: Callable[..., CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
-        width, after_reduction = self._build_stem(shape[0], _stem_width(channels, stem_multiplier, stem), stem)
-        reductions = (layers // 3, 2 * layers // 3)
+        reductions, channels = skeleton.reductions, skeleton.channels
+        width, after_reduction = self._build_stem(shape[0], skeleton.stem_width, skeleton.stem)
         inputs = (width, width)
         self.cells = nn.ModuleList()
         self.kinds: list[str] = []
         self.auxiliary_head: AuxiliaryHead | None = None
-        for layer in range(layers if depth is None else depth):
+        for layer in range(skeleton.layers if depth is None else depth):
             reduction = layer in reductions
             channels = 2 * channels if reduction else channels
             kind = "reduce" if reduction else "normal"
             if kind in cells:
                 size = (inputs, channels, reduction, after_reduction)
-                self.cells.append(DartsCell(cells[kind], edge, options, *size, drop_path_on, graph))
+                self.cells.append(DartsCell(cells[kind], builder, *size))
             else:
-                projections = _preprocess(inputs, channels, after_reduction, options)
-                self.cells.append(FixedReduction(*projections, channels, options))
+                projections = _preprocess(inputs, channels, after_reduction, builder.options)
+                self.cells.append(FixedReduction(*projections, channels, builder.options))
             nodes = len(cells[kind].output) if kind in cells else FixedReduction.nodes
             inputs, after_reduction = (inputs[1], channels * nodes), reduction
             self.kinds.append(kind)
             if layer == reductions[1]:
-                scale = 2 ** len(set(reductions)) * (8 if stem == "imagenet" else 1)
+                scale = 2 ** len(set(reductions)) * (8 if skeleton.stem == "imagenet" else 1)
                 features = [side // scale for side in shape[1:]]
-                self._build_auxiliary_head(inputs[1], classes, features, stem, auxiliary, auxiliary_norm)
+                self._build_auxiliary_head(inputs[1], classes, features, skeleton.stem, auxiliary, auxiliary_norm)
         self.auxiliary_layer = reductions[1]
-        self.lastact = nn.Sequential(nn.BatchNorm2d(inputs[1]), nn.ReLU()) if lastact else nn.Identity()
+        self.lastact = nn.Sequential(nn.BatchNorm2d(inputs[1]), nn.ReLU()) if skeleton.lastact else nn.Identity()
         self.pool = GlobalPool()
         self.classifier = nn.Linear(inputs[1], classes)
 
@@ -210,16 +177,7 @@ class DartsNetwork(Network):
 
 def thin_cells(cells: Mapping[str, Cell], kind: Probe, shape: Shape, classes: int, options: OpOptions) -> DartsNetwork:
     """Build TE-NAS' one-channel network of a normal cell and a reduction (``Space.probe``)."""
-    return DartsNetwork(
-        cells,
-        MixedEdge,
-        options,
-        channels=1,
-        layers=3,
-        shape=shape if kind == "ntk" else PROBE_SHAPE,
-        classes=classes,
-        stem="cifar" if kind == "ntk" else "none",
-        stem_multiplier=1,
-        lastact=True,
-        depth=2,
-    )
+    stem: Stem = "cifar" if kind == "ntk" else "none"
+    skeleton = Skeleton(channels=1, layers=3, stem=stem, stem_multiplier=1, lastact=True)
+    shape = shape if kind == "ntk" else PROBE_SHAPE
+    return DartsNetwork(cells, CellBuilder(options=options), skeleton, shape, classes, depth=2)

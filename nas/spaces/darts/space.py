@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from nas.architecture.cell import Cell, Genotype, Link, format_links
+from nas.nn.cell_builder import CellBuilder
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.nn.ops import OpOptions, PoolNorm
 from nas.nn.own_ops import OWN_OPS, Ops, check_own_ops, op_table, own_op
 from nas.spaces.base import Network, Probe, Shape, Space
-from nas.spaces.darts.network import DartsNetwork, Stem, thin_cells
+from nas.spaces.darts.network import DartsNetwork, thin_cells
 from nas.spaces.darts.notation import DARTS_OPS, NODES, NOTATION, edges_of, native, nodes_of, parse
+from nas.spaces.darts.skeleton import Skeleton, Stem
 from nas.utils.errors import NasError
 from nas.utils.ranges import CHANNELS, LAYERS, Range, check_ranges
 
@@ -85,34 +88,25 @@ class Darts(Space):
             kind: Cell(edges, names, nodes_of(nodes), 2, keeps_none, repeats, excluded[kind]) for kind in kinds
         }
         self.graph = CellGraph if fused is False else partial(FusedCellGraph, fused=fused)
-        self.channels = channels
-        self.layers = layers
-        self.stem: Stem = stem
-        self.stem_multiplier = stem_multiplier
-        self.lastact = lastact
+        self.skeleton = Skeleton(channels, layers, stem, stem_multiplier, lastact)
         bias = not affine if conv_bias is None else conv_bias
         self.options = OpOptions(affine, track_statistics, bias, pool_norm, own)
         check_own_ops(own, channels, self.options)
 
+    @property
+    def channels(self) -> int:
+        """Width of the supernet's nodes before the first reduction."""
+        return self.skeleton.channels
+
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
-        if self.layers < 3:
+        layers = self.skeleton.layers
+        if layers < 3:
             raise NasError(
-                f"space.layers={self.layers}: a supernet needs a normal cell beside its two reductions. "
-                "Use space.layers=3 or more."
+                f"space.layers={layers}: a supernet needs a normal cell beside its two reductions. Use space.layers=3 or "
+                "more."
             )
-        return DartsNetwork(
-            self.cells,
-            edge,
-            self.options,
-            self.channels,
-            self.layers,
-            self.shape,
-            self.classes,
-            stem=self.stem,
-            stem_multiplier=self.stem_multiplier,
-            lastact=self.lastact,
-            graph=self.graph,
-        )
+        builder = CellBuilder(edge, self.options, graph=self.graph)
+        return DartsNetwork(self.cells, builder, self.skeleton, self.shape, self.classes)
 
     @check_ranges(channels=CHANNELS, layers=LAYERS, stem_multiplier=CHANNELS)
     def network(
@@ -137,26 +131,19 @@ class Darts(Space):
         """
         self.check(genotype)
         cells = {kind: cell.restrict(genotype.cells[kind]) for kind, cell in self.cells.items()}
+        options = OpOptions(pool_norm=pool_norm, own=self.options.own)
         return DartsNetwork(
             cells,
-            MixedEdge,
-            OpOptions(pool_norm=pool_norm, own=self.options.own),
-            channels,
-            layers,
+            CellBuilder(options=options, drop_path_on=drop_path_on),
+            Skeleton(channels, layers, stem, stem_multiplier, lastact),
             self.shape,
             self.classes,
-            stem=stem,
-            stem_multiplier=stem_multiplier,
-            auxiliary=auxiliary,
-            auxiliary_norm=stem != "imagenet" if auxiliary_norm is None else auxiliary_norm,
-            lastact=lastact,
-            drop_path_on=drop_path_on,
+            auxiliary,
+            stem != "imagenet" if auxiliary_norm is None else auxiliary_norm,
         )
 
     def supernet_size(self) -> dict[str, Any]:
-        return {"auxiliary": False} | {
-            n: getattr(self, n) for n in ("channels", "layers", "stem", "stem_multiplier", "lastact")
-        }
+        return {"auxiliary": False, **asdict(self.skeleton)}
 
     def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
         cells = self.cells if genotype is None else {n: c.restrict(genotype.cells[n]) for n, c in self.cells.items()}
@@ -168,7 +155,7 @@ class Darts(Space):
     def deepen(self, cells: Mapping[str, Cell], extra: int) -> Darts:
         other = copy(self)
         other.cells = dict(cells)
-        other.layers = self.layers + extra
+        other.skeleton = replace(self.skeleton, layers=self.skeleton.layers + extra)
         return other
 
     def check(self, genotype: Genotype) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, Cell
-from nas.nn.cell_graph import CellGraph
+from nas.nn.cell_builder import CellBuilder
 from nas.nn.cell_sequence import CellSequence
-from nas.nn.edges.mixed import EdgeFactory
 from nas.nn.ops import OpOptions, ReluConvNorm
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output, Shape
@@ -39,29 +36,25 @@ class NasBench201Network(Network):
 
     Args:
         cell: the full cell for a supernet, a restricted cell for the network of a genotype.
-        edge: builds an edge of a cell.
-        options: of the ops on the edges.
+        builder: edges, ops and execution of the cells.
         channels: width of the first stage; each further stage doubles it.
         per_stage: cells per stage.
         shape: (C, H, W) of an image.
         classes: number of classes.
         depth: number of cells to build, reductions included; None builds all.
         stem: whether a convolution precedes the first cell.
-        graph: the module that executes a cell.
     """
 
     def __init__(
         self,
         cell: Cell,
-        edge: EdgeFactory,
-        options: OpOptions,
+        builder: CellBuilder,
         channels: int,
         per_stage: int,
         shape: Shape,
         classes: int,
         depth: int | None = None,
         stem: bool = True,
-        graph: Callable[..., CellGraph] = CellGraph,
     ) -> None:
         super().__init__()
         if min(channels, per_stage) < 1:
@@ -78,7 +71,7 @@ class NasBench201Network(Network):
         for stage, reduction in plan[:depth]:
             width = channels * 2**stage
             self.cells.append(
-                Reduction(width // 2, width) if reduction else graph(cell, width, lambda source: 1, edge, options)
+                Reduction(width // 2, width) if reduction else builder.build(cell, width, lambda source: 1)
             )
         self.lastact = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
         self.pool = GlobalPool()

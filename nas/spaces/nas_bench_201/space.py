@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from nas.architecture.cell import Cell, Genotype, Link, format_links
+from nas.nn.cell_builder import CellBuilder
 from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
@@ -63,7 +64,7 @@ class NasBench201(Space):
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
         size = (self.channels, self.cells_per_stage, self.shape, self.classes)
-        return NasBench201Network(self.cells["cell"], edge, self.options, *size, graph=self.graph)
+        return NasBench201Network(self.cells["cell"], CellBuilder(edge, self.options, graph=self.graph), *size)
 
     def deepen(self, cells: Mapping[str, Cell], extra: int) -> NasBench201:
         if extra % 3:
@@ -80,7 +81,7 @@ class NasBench201(Space):
         """Build the benchmark's own network of a genotype: affine batch norm, no convolution biases."""
         self.check(genotype)
         cell = CELL.restrict(genotype.cells["cell"])
-        return NasBench201Network(cell, MixedEdge, OpOptions(), channels, cells_per_stage, self.shape, self.classes)
+        return NasBench201Network(cell, CellBuilder(), channels, cells_per_stage, self.shape, self.classes)
 
     def count(self, genotype: Genotype, channels: int = 16, cells_per_stage: int = 5) -> tuple[int, int]:
         self.check(genotype)
@@ -99,8 +100,8 @@ class NasBench201(Space):
     def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
         cell = self.cells["cell"] if genotype is None else CELL.restrict(genotype.cells["cell"])
         if kind == "ntk":
-            return NasBench201Network(cell, MixedEdge, OpOptions(), 3, 1, self.shape, self.classes)
-        return NasBench201Network(cell, MixedEdge, OpOptions(), 1, 1, PROBE_SHAPE, self.classes, depth=1, stem=False)
+            return NasBench201Network(cell, CellBuilder(), 3, 1, self.shape, self.classes)
+        return NasBench201Network(cell, CellBuilder(), 1, 1, PROBE_SHAPE, self.classes, depth=1, stem=False)
 
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)

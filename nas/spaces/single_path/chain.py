@@ -16,7 +16,7 @@ from nas.nn.macs import count_operations
 from nas.spaces.base import Shape, Space
 from nas.spaces.check_inputs import require_genotype
 from nas.spaces.single_path.chain_body import CHAIN, MixedChain
-from nas.spaces.single_path.layout import Layer, Layout, feature_sizes
+from nas.spaces.single_path.layout import FixedSizes, Layer, Layout, feature_sizes
 from nas.utils.errors import NasError
 
 __all__ = ["CHAIN", "ChainSpace", "chain_from_ops", "chain_ops", "split_blocks"]
@@ -66,6 +66,10 @@ class ChainSpace(Space):
     def offers(self, op: str, layer: Layer) -> bool:
         """Return whether an op is a candidate of a layer."""
         return True
+
+    def fixed_sizes(self, stem: int, head: int) -> FixedSizes:
+        """Return the sizes of the layers around the chain for a width of the stem and of the head."""
+        return FixedSizes(self.shape[0], stem, self.stem_stride, self.layers[-1].outputs, head, self.classes)
 
     def mixed_chain(self, edge: EdgeFactory) -> MixedChain:
         """Build the searched part of the supernet."""

@@ -60,6 +60,26 @@ class Layout(NamedTuple):
         return tuple(layers)
 
 
+class FixedSizes(NamedTuple):
+    """Channels, stride and classes of the layers around a chain.
+
+    Attributes:
+        image: Channels of an image.
+        stem: Width of the stem.
+        stem_stride: Stride of the stem.
+        body: Channels behind the chain.
+        head: Channels before the classifier.
+        classes: Number of classes.
+    """
+
+    image: int
+    stem: int
+    stem_stride: int
+    body: int
+    head: int
+    classes: int
+
+
 def feature_sizes(shape: Shape, stem_stride: int, layers: Sequence[Layer]) -> list[tuple[int, int]]:
     """Return height and width of the input of each layer, for images of ``shape`` (C, H, W)."""
     height, width = -(-shape[1] // stem_stride), -(-shape[2] // stem_stride)

@@ -160,8 +160,8 @@ class MobileNetV2Space(ChainSpace):
         return space._network(Blocks([space.block(op, layer) for op, layer in pairs if op != SKIP]))
 
     def _network(self, blocks: Blocks | MixedChain) -> Network:
-        sizes = (self.stem_width, self.stem_stride, self.first_width, self.layers[-1].outputs, self.head)
-        return MobileNetV2Network(blocks, self.shape[0], *sizes, self.classes, self.style, self.dropout)
+        sizes = self.fixed_sizes(self.stem_width, self.head)
+        return MobileNetV2Network(blocks, self.first_width, sizes, self.style, self.dropout)
 
     def native(self, genotype: Genotype) -> str:
         return native(genotype)

@@ -13,6 +13,7 @@ from nas.nn.drop_path import DropPath
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output
 from nas.spaces.single_path.chain_body import Blocks, MixedChain
+from nas.spaces.single_path.layout import FixedSizes
 
 Activation = Literal["swish", "relu6"]
 """``relu6``: ReLU6 everywhere (ProxylessNAS, FairNAS). ``swish``: swish in the inverted residuals, ReLU elsewhere."""
@@ -135,13 +136,8 @@ class MobileNetV2Network(Network):
 
     Args:
         blocks: the chosen blocks, or the mixed edges of a supernet.
-        inputs: channels of an image.
-        stem: width of the stem.
-        stem_stride: stride of the stem.
         first: width of the depthwise separable block.
-        width: channels after the blocks.
-        head: width of the last pointwise convolution.
-        classes: number of classes.
+        sizes: sizes of the other fixed layers.
         style: layers of the network.
         dropout: probability of dropout before the classifier.
     """
@@ -149,32 +145,27 @@ class MobileNetV2Network(Network):
     def __init__(
         self,
         blocks: Blocks | MixedChain,
-        inputs: int,
-        stem: int,
-        stem_stride: int,
         first: int,
-        width: int,
-        head: int,
-        classes: int,
+        sizes: FixedSizes,
         style: Style,
         dropout: float,
     ) -> None:
         super().__init__()
-        self.conv_stem = nn.Conv2d(inputs, stem, 3, stem_stride, padding=1, bias=False)
-        self.bn1 = style.norm(stem)
+        self.conv_stem = nn.Conv2d(sizes.image, sizes.stem, 3, sizes.stem_stride, padding=1, bias=False)
+        self.bn1 = style.norm(sizes.stem)
         self.act1 = style.outer()
-        entry = DepthwiseSeparable(stem, first, style)
+        entry = DepthwiseSeparable(sizes.stem, first, style)
         if isinstance(blocks, Blocks):
             self.blocks: nn.ModuleList = Blocks([entry, *blocks])
             self.chain: MixedChain | None = None
         else:
             self.blocks, self.chain = Blocks([entry]), blocks
-        self.conv_head = nn.Conv2d(width, head, 1, bias=False)
-        self.bn2 = style.norm(head)
+        self.conv_head = nn.Conv2d(sizes.body, sizes.head, 1, bias=False)
+        self.bn2 = style.norm(sizes.head)
         self.act2 = style.outer()
         self.pool = GlobalPool()
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(head, classes)
+        self.classifier = nn.Linear(sizes.head, sizes.classes)
         self._initialize()
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:

@@ -129,8 +129,7 @@ class ShuffleNetV2Space(ChainSpace):
         return space._network(Blocks(blocks), space.ends, space.dropout)
 
     def _network(self, features: Blocks | MixedChain, ends: ConvNorm, dropout: float) -> Network:
-        sizes = (self.shape[0], self.stem_width, self.stem_stride, self.layers[-1].outputs, self.head, self.classes)
-        return ShuffleNetV2Network(features, *sizes, ends, dropout)
+        return ShuffleNetV2Network(features, self.fixed_sizes(self.stem_width, self.head), ends, dropout)
 
     def native(self, genotype: Genotype) -> str:
         return native(genotype)

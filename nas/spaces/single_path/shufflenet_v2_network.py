@@ -12,6 +12,7 @@ from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output
 from nas.spaces.single_path.chain_body import Blocks, MixedChain
+from nas.spaces.single_path.layout import FixedSizes
 
 STEM_STD, CLASSIFIER_STD, NORM_BIAS = 0.01, 0.01, 1e-4
 """Initialization of the authors: standard deviations of the first convolution and the classifier, bias of norms."""
@@ -81,12 +82,7 @@ class ShuffleNetV2Network(Network):
 
     Args:
         features: the units, or the mixed edges of a supernet.
-        inputs: channels of an image.
-        stem: width of the stem.
-        stem_stride: stride of the stem.
-        width: channels after the units.
-        head: width of the last pointwise convolution.
-        classes: number of classes.
+        sizes: sizes of the fixed layers.
         make: builds the convolutions of stem and head.
         dropout: probability of dropout before the classifier.
     """
@@ -94,23 +90,18 @@ class ShuffleNetV2Network(Network):
     def __init__(
         self,
         features: Blocks | MixedChain,
-        inputs: int,
-        stem: int,
-        stem_stride: int,
-        width: int,
-        head: int,
-        classes: int,
+        sizes: FixedSizes,
         make: ConvNorm,
         dropout: float,
     ) -> None:
         super().__init__()
-        conv = nn.Conv2d(inputs, stem, 3, stem_stride, padding=1, bias=False)
-        self.first_conv = nn.Sequential(conv, make.norm(stem), nn.ReLU())
+        conv = nn.Conv2d(sizes.image, sizes.stem, 3, sizes.stem_stride, padding=1, bias=False)
+        self.first_conv = nn.Sequential(conv, make.norm(sizes.stem), nn.ReLU())
         self.features = features
-        self.conv_last = nn.Sequential(*make.point(width, head))
+        self.conv_last = nn.Sequential(*make.point(sizes.body, sizes.head))
         self.pool = GlobalPool()
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(head, classes, bias=False)
+        self.classifier = nn.Linear(sizes.head, sizes.classes, bias=False)
         self._initialize(conv)
 
     def outputs(self, x: Tensor, arch: Architecture | None = None) -> Output:

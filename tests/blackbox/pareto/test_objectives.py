@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.blackbox.pareto.cost_sources import CostSources
 from nas.blackbox.pareto.objectives import Objectives
 from nas.latency.table_file import save_table
 from nas.utils.errors import NasError
@@ -17,7 +18,11 @@ def test_objectives_are_those_of_the_final_network(tmp_path: Path) -> None:
     table = make_table(6, lambda counts: 1.0 + sum(n * SINGLE[key] for key, n in counts.items()))
     save_table(table, SPACE, tmp_path / "t.json")
     network = {"channels": 4, "cells_per_stage": 1}
-    found = Objectives(SPACE, ["parameters", "value", "macs", "latency_ms"], network, tmp_path / "t.json")
+    found = Objectives(
+        SPACE,
+        ["parameters", "value", "macs", "latency_ms"],
+        CostSources(network=network, latency_table=tmp_path / "t.json"),
+    )
     genotype = SPACE.from_index(1234)
     parameters, macs = SPACE.count(genotype, **network)
     values = found.of(genotype, 77.0)

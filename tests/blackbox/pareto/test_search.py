@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from nas.blackbox.ask_tell import AskTellLoop, Query
+from nas.blackbox.pareto.cost_sources import CostSources
 from nas.blackbox.pareto.search import ParetoSearch, TrueFront
 from nas.blackbox.strategies.nsga2 import Nsga2
 from nas.spaces.genotype_file import load_genotype
@@ -62,7 +63,7 @@ def test_search_writes_the_front_of_its_queries(tmp_path: Path) -> None:
 
 
 def test_costs_are_those_of_the_network_that_will_be_trained() -> None:
-    search = ParetoSearch(SPACE, Nsga2, Formula, network_options={"channels": 4, "cells_per_stage": 1})
+    search = ParetoSearch(SPACE, Nsga2, Formula, costs=CostSources({"channels": 4, "cells_per_stage": 1}))
     genotype = SPACE.from_index(77)
     assert search.objectives.of(genotype, 5.0) == (5.0, nas_bench_201_cost(genotype, SPACE.shape, 10, 4, 1)[1])
     assert search.genotype() == SPACE.sample(random.Random(0)), "random before the first query"

@@ -12,6 +12,7 @@ import pytest
 from nas.architecture.cell import Genotype
 from nas.blackbox.ask_tell import AskTellLoop, Budget
 from nas.blackbox.evaluator import QueryResult
+from nas.blackbox.pareto.cost_sources import CostSources
 from nas.blackbox.pareto.front import hypervolume
 from nas.blackbox.pareto.objectives import Objectives
 from nas.blackbox.strategies.base import Strategy
@@ -23,7 +24,7 @@ from nas.utils.errors import NasError
 from tests.support.query_tools import SMALL_SPACE
 
 pytest.importorskip("optuna")
-OBJECTIVES = Objectives(SMALL_SPACE, ["value", "macs"], {"channels": 4, "cells_per_stage": 1})
+OBJECTIVES = Objectives(SMALL_SPACE, ["value", "macs"], CostSources({"channels": 4, "cells_per_stage": 1}))
 
 REFERENCE = [0.0, 201_642.0]
 """Worst value and largest multiply-adds of the space."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.data.pipeline.decode import ImageDecoder, to_tensor
+from nas.data.pipeline.decode import Augmentation, ImageDecoder, to_tensor
 from nas.utils.errors import NasError
 from tests.support.case_ids import option_ids
 from tests.support.folder_tools import write_image
@@ -29,7 +30,7 @@ def test_image_decoder_normalizes_in_evaluation(tmp_path: Path) -> None:
 
 def test_image_decoder_augments_by_the_seed(tmp_path: Path) -> None:
     write_image(tmp_path / "a.jpeg", 0, 0, (40, 30))
-    decode = ImageDecoder(16, MEAN, STD, augment=True, cutout=6)
+    decode = ImageDecoder(16, MEAN, STD, Augmentation(cutout=6), augment=True)
     first, same, other = (decode(str(tmp_path / "a.jpeg"), seed) for seed in (1, 1, 2))
     assert torch.equal(first, same) and not torch.equal(first, other)
     assert first.shape == (3, 16, 16) and first.dtype == torch.float32
@@ -40,10 +41,11 @@ def test_image_decoder_augments_by_the_seed(tmp_path: Path) -> None:
 def test_image_decoder_flips_half_of_the_images(tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(0, 255, 64), (64, 1)).astype(np.uint8)
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
-    decode = ImageDecoder(16, (0.5,), (1.0,), augment=True, color_jitter=(0, 0, 0, 0))
+    decode = ImageDecoder(16, (0.5,), (1.0,), Augmentation(color_jitter=(0, 0, 0, 0)), augment=True)
     falls = [bool(x[0, 0, 0] > x[0, 0, -1]) for x in (decode(str(tmp_path / "ramp.png"), s) for s in range(200))]
     assert 70 < sum(falls) < 130
-    never = ImageDecoder(16, (0.5,), (1.0,), augment=True, color_jitter=(0, 0, 0, 0), flip=False)
+    unflipped = Augmentation(color_jitter=(0, 0, 0, 0), flip=False)
+    never = ImageDecoder(16, (0.5,), (1.0,), unflipped, augment=True)
     assert not any(bool(x[0, 0, 0] > x[0, 0, -1]) for x in (never(str(tmp_path / "ramp.png"), s) for s in range(20)))
 
 
@@ -51,16 +53,16 @@ def test_image_decoder_resizes_whole_images_and_crops_after_padding(tmp_path: Pa
     """Check crop=resize of TE-NAS: with padding, the outputs are shifts of the resized image."""
     write_image(tmp_path / "a.png", 1, 0, (40, 30))
     path = str(tmp_path / "a.png")
-    plain = ImageDecoder(32, MEAN, STD, crop="resize")(path, 0)
+    plain = ImageDecoder(32, MEAN, STD, Augmentation(crop="resize"))(path, 0)
     assert plain.shape == (3, 32, 32)
-    options = {"crop": "resize", "color_jitter": (0, 0, 0, 0), "flip": False}
-    assert torch.equal(ImageDecoder(32, MEAN, STD, augment=True, **options)(path, 5), plain)
+    unchanged = Augmentation(crop="resize", color_jitter=(0, 0, 0, 0), flip=False)
+    assert torch.equal(ImageDecoder(32, MEAN, STD, unchanged, augment=True)(path, 5), plain)
     black = -torch.tensor(MEAN) / torch.tensor(STD)
     padded = black[:, None, None].repeat(1, 40, 40)
     padded[:, 4:36, 4:36] = plain
     shifts = [padded[:, y : y + 32, x : x + 32] for y in range(9) for x in range(9)]
     for seed in range(5):
-        found = ImageDecoder(32, MEAN, STD, augment=True, pad=4, **options)(path, seed)
+        found = ImageDecoder(32, MEAN, STD, replace(unchanged, pad=4), augment=True)(path, seed)
         assert any(torch.allclose(found, shift, atol=1e-6) for shift in shifts)
 
 
@@ -77,7 +79,7 @@ def test_image_decoder_scales_16_bit_images(suffix: str, tmp_path: Path) -> None
     levels = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(levels).save(path)
-    found = ImageDecoder(16, (0.0,), (1.0,), crop="resize")(str(path), 0)[0]
+    found = ImageDecoder(16, (0.0,), (1.0,), Augmentation(crop="resize"))(str(path), 0)[0]
     np.testing.assert_allclose(found.numpy(), levels / 65535, atol=0.5 / 255 + 1e-6)
 
 
@@ -100,6 +102,6 @@ def test_image_decoder_rejects_32_bit_images(kind: type, tmp_path: Path) -> None
     ],
     ids=option_ids,
 )
-def test_image_decoder_rejects_invalid_options(options: dict[str, object]) -> None:
+def test_augmentation_rejects_invalid_options(options: dict[str, object]) -> None:
     with pytest.raises(NasError, match=next(iter(options))):
-        ImageDecoder(16, MEAN, STD, **options)  # type: ignore[arg-type]
+        Augmentation(**options)  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Generator
 
-from nas.data.pipeline.decode import ImageDecoder
+from nas.data.pipeline.decode import Augmentation, ImageDecoder
 from nas.data.pipeline.pca_lighting import DIRECTIONS, VARIANCES, lighting
 from nas.utils.errors import NasError
 
@@ -45,8 +44,8 @@ def test_lighting_has_the_specified_moments() -> None:
     assert (abs(np.cov(shifts.T) - truth) < 5 * error).all()
 
 
-def decode(**options: Any) -> ImageDecoder:
-    return ImageDecoder(16, MEAN, STD, **{"augment": True, "color_jitter": (0, 0, 0, 0), **options})
+def decode(lighting: float = 0.0, augment: bool = True) -> ImageDecoder:
+    return ImageDecoder(16, MEAN, STD, Augmentation(color_jitter=(0, 0, 0, 0), lighting=lighting), augment)
 
 
 def test_image_decoder_applies_lighting_before_normalization(tmp_path: Path) -> None:
@@ -71,4 +70,4 @@ def test_image_decoder_rejects_invalid_lighting() -> None:
     with pytest.raises(NasError, match=r"lighting=-0.1: .* 3 channel"):
         decode(lighting=-0.1)
     with pytest.raises(NasError, match=r"lighting=0.1: .* 1 channel"):
-        ImageDecoder(16, (0.5,), (1.0,), augment=True, lighting=0.1)
+        ImageDecoder(16, (0.5,), (1.0,), Augmentation(lighting=0.1))
