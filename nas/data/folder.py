@@ -17,13 +17,12 @@ from nas.data.pipeline.file_loader import FileLoader, OnBrokenImage
 from nas.data.pipeline.loader import Loader
 from nas.data.placement import placement_of
 from nas.data.splits.class_list import ClassList, read_class_list
-from nas.data.splits.class_subset import read_subset, sample_subset, subset_to_json
-from nas.data.splits.flat_split import Parts, read_split, split_flat, split_to_json
+from nas.data.splits.class_subset import ClassSubset
+from nas.data.splits.flat_split import FlatSplit, Parts
 from nas.data.splits.folder_index import FolderIndex, check_classes, class_folders, shared_index
 from nas.data.splits.folder_layout import FolderLayout, find_layout
 from nas.data.splits.image_survey import ImageSurvey, survey_images
 from nas.data.splits.partition import Splits
-from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.ranges import CLASSES, FRACTION, NOT_NEGATIVE, PIXELS, PROBABILITY, SEED, Range, check_ranges
 from nas.utils.user_path import user_path
@@ -120,8 +119,7 @@ class Folder(ImageData):
             raise NasError("dataset.root=null: missing. Set the folder that contains train/CLASS/ and val/CLASS/.")
         self.root, self.name = user_path(root), name
         self.test_folder = test_folder
-        self.test_fraction, self.test_seed, self.test_list = test_fraction, test_seed, test_list
-        self.test_list_file = None if test_list_file is None else Path(test_list_file)
+        self.flat_split = FlatSplit(test_fraction, test_seed, test_list, test_list_file)
         self._class_list = None if class_list is None else self._read_class_list(Path(class_list))
         self.shape = self._infer_shape(image_size, channels)
         self._check_files(num_workers)
@@ -134,8 +132,7 @@ class Folder(ImageData):
         self.augmentation = Augmentation(
             crop, tuple(scale), tuple(color_jitter), self.flip, self.pad, self.cutout, lighting
         )
-        self.subset_fractions, self.subset, self.subset_seed = tuple(subset_fractions), subset, subset_seed
-        self.subset_file = None if subset_file is None else Path(subset_file)
+        self.subset = ClassSubset(tuple(subset_fractions), subset, subset_seed, subset_file)
         self._check_options_of_use()
         self._index: dict[str, FolderIndex] = {}
         self._part_indices: dict[str, Tensor] = {}
@@ -152,15 +149,15 @@ class Folder(ImageData):
                 f"dataset={self.name}: image_size={side}, channels={channels}, num_workers={num_workers} are out of "
                 "range. Set image_size to at least 8, channels to 1 or 3 and num_workers to at least 0."
             )
-        if self.test_list is not None and self.layout.test is not None:
-            raise NasError(
-                f"dataset.test_list={self.test_list}: {self.root} has a folder of test images. Leave it out."
-            )
+        given = self.flat_split.files
+        if given is not None and self.layout.test is not None:
+            raise NasError(f"dataset.test_list={given}: {self.root} has a folder of test images. Leave it out.")
 
     def _check_options_of_use(self) -> None:
         self._build_decoder(augment=True)  # raises for invalid options before the first step
-        if self.subset is not None and not self.bilevel:
-            raise NasError(f"dataset.subset={self.subset}: a training uses all images. Leave out dataset.subset.")
+        given = self.subset.files
+        if given is not None and not self.bilevel:
+            raise NasError(f"dataset.subset={given}: a training uses all images. Leave out dataset.subset.")
 
     def load(self) -> Splits:
         """Raise NasError: the images are not stored in memory."""
@@ -177,8 +174,11 @@ class Folder(ImageData):
                 f"Set dataset.classes={len(train.classes)}."
             )
         self.class_names = train.classes if self._class_list is None else self._class_list.names
-        whole = {"train": torch.arange(len(train.files))}
-        self._part_indices = self._sample_parts(train) if self.bilevel else whole
+        if self.bilevel:
+            weights, architecture = self.subset.select(train, self._writes_lists())
+            self._part_indices = {"train": weights, "val": architecture}
+        else:
+            self._part_indices = {"train": torch.arange(len(train.files))}
         self._index = {"train": train, "val": test}
         log_images(self, self._image_notes())
 
@@ -253,37 +253,10 @@ class Folder(ImageData):
             test = shared_index(self.layout.test, None if self._class_list is None else self._class_list.folders)
             check_classes(train.classes, test.classes, self.root, self.layout.test.name)
             return train, test
-        given, stored = self.test_list, self.test_list_file
-        if given is None and stored is not None and stored.exists():
-            given = stored
-        if given is None:
-            parts = split_flat(train, self.test_fraction, self.test_seed)
-        else:
-            parts = read_split(user_path(given), train)
-        if stored is not None and given != stored and self._writes_lists():
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(stored, split_to_json(parts))
-        return parts
+        return self.flat_split.divide(train, self._writes_lists())
 
     def _writes_lists(self) -> bool:
         return self.trainer is None or self.trainer.is_global_zero
-
-    def _sample_parts(self, train: FolderIndex) -> dict[str, Tensor]:
-        """Return the indices of both parts, and write their file list on the first rank."""
-        if self.subset is None:
-            weights, architecture = sample_subset(train, self.subset_fractions, self.subset_seed)
-        else:
-            weights, architecture = read_subset(user_path(self.subset), train)
-        if self.subset_file is not None and self._writes_lists():
-            text = subset_to_json(train, weights, architecture)
-            if self.subset_file.exists() and self.subset_file.read_text() != text:
-                raise NasError(
-                    f"{self.subset_file}: lists other images than {train.root} provides now; the folder has changed "
-                    f"since the start of this run. Set dataset.subset={self.subset_file} to keep the list."
-                )
-            self.subset_file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.subset_file, text)
-        return {"train": weights, "val": architecture}
 
     def _build_decoder(self, augment: bool) -> ImageDecoder:
         return ImageDecoder(self.shape[1], self.mean, self.std, self.augmentation, augment)

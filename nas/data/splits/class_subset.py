@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from torch import Generator, Tensor
 
 from nas.data.splits.file_list import FileList
 from nas.data.splits.folder_index import FolderIndex
+from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.seeds import derive_seed
+from nas.utils.user_path import user_path
 
 SUBSET = FileList(
     format="nas-subset",
@@ -20,6 +23,46 @@ SUBSET = FileList(
     option="dataset.subset",
     fix="Set the subset.json of a search on these images, or leave it out.",
 )
+
+
+@dataclass(frozen=True)
+class ClassSubset:
+    """Selection of the training images for the weights and for the architecture.
+
+    Args:
+        fractions: fractions of each class for the weights and for the architecture.
+        files: file list with the images of both parts, instead of a random sample.
+        seed: seed of the sample.
+        record: path for the file list.
+    """
+
+    fractions: Sequence[float] = (0.5, 0.5)
+    files: str | Path | None = None
+    seed: int = 0
+    record: str | Path | None = None
+
+    def select(self, index: FolderIndex, writes: bool) -> tuple[Tensor, Tensor]:
+        """Return the indices of both parts, and write their file list if this process ``writes``.
+
+        Raises:
+            NasError: if the list cannot be read, a class has too few images, or the record of a run lists other images.
+        """
+        if self.files is None:
+            parts = sample_subset(index, self.fractions, self.seed)
+        else:
+            parts = read_subset(user_path(self.files), index)
+        if self.record is not None and writes:
+            self._write(Path(self.record), subset_to_json(index, *parts), index)
+        return parts
+
+    def _write(self, path: Path, text: str, index: FolderIndex) -> None:
+        if path.exists() and path.read_text() != text:
+            raise NasError(
+                f"{path}: lists other images than {index.root} provides now; the folder has changed "
+                f"since the start of this run. Set dataset.subset={path} to keep the list."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
 
 
 def sample_subset(index: FolderIndex, fractions: Sequence[float], seed: int) -> tuple[Tensor, Tensor]:

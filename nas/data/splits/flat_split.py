@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,8 +11,10 @@ from torch import Generator
 
 from nas.data.splits.file_list import FileList
 from nas.data.splits.folder_index import FolderIndex
+from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.seeds import derive_seed
+from nas.utils.user_path import user_path
 
 IMAGES = FileList(
     format="nas-images",
@@ -23,6 +26,41 @@ log = logging.getLogger(__name__)
 
 Parts = tuple[FolderIndex, FolderIndex]
 """Training and test images."""
+
+
+@dataclass(frozen=True)
+class FlatSplit:
+    """Division of class folders into training and test images.
+
+    Args:
+        fraction: fraction of each class to test.
+        seed: seed of the sample of test images.
+        files: file list with the images of both parts, instead of a random sample.
+        record: path for the file list; an existing list is used again.
+    """
+
+    fraction: float = 0.2
+    seed: int = 0
+    files: str | Path | None = None
+    record: str | Path | None = None
+
+    def divide(self, index: FolderIndex, writes: bool) -> Parts:
+        """Return the training and test images, and write their file list if this process ``writes``.
+
+        Raises:
+            NasError: if the list cannot be read, or a class has too few images.
+        """
+        given, record = self.files, None if self.record is None else Path(self.record)
+        if given is None and record is not None and record.exists():
+            given = record
+        if given is None:
+            parts = split_flat(index, self.fraction, self.seed)
+        else:
+            parts = read_split(user_path(given), index)
+        if record is not None and given != record and writes:
+            record.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(record, split_to_json(parts))
+        return parts
 
 
 def split_flat(index: FolderIndex, fraction: float, seed: int) -> Parts:

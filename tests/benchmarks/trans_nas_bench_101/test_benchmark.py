@@ -27,22 +27,21 @@ def table(root: Path) -> TransNasBench101:
     return found
 
 
-def test_values_are_those_of_the_best_validation_epoch(table: TransNasBench101) -> None:
+@pytest.mark.parametrize(("task", "kind"), [(task, kind) for task, kinds in files.METRICS.items() for kind in kinds])
+def test_values_are_those_of_the_best_validation_epoch(task: str, kind: str, table: TransNasBench101) -> None:
     for name in NAMES:
-        for task, kinds in files.METRICS.items():
-            for kind in kinds:
-                valid = files.curve_of(name, task, f"valid_{kind}")
-                best = valid.index(min(valid) if kind == "loss" else max(valid))
-                for split in files.SPLITS:
-                    metric, expected = f"{split}_{kind}", files.curve_of(name, task, f"{split}_{kind}")
-                    assert table.value(name, task, metric, "best_valid") == expected[best]
-                    assert table.value(name, task, metric, "last") == expected[-1]
-                    assert table.value(name, task, metric, 1) == expected[0]
-                    assert table.curve(name, task, metric) == tuple(expected)
-                    if kind != "loss":
-                        assert table.accuracy(name, task, metric, files.EPOCHS[task], "mean") == expected[best]
-                    if kind == TASKS[task]:
-                        assert table.accuracy(name, task, split, files.EPOCHS[task], "each") == (expected[best],)
+        valid = files.curve_of(name, task, f"valid_{kind}")
+        best = valid.index(min(valid) if kind == "loss" else max(valid))
+        for split in files.SPLITS:
+            metric, expected = f"{split}_{kind}", files.curve_of(name, task, f"{split}_{kind}")
+            assert table.value(name, task, metric, "best_valid") == expected[best]
+            assert table.value(name, task, metric, "last") == expected[-1]
+            assert table.value(name, task, metric, 1) == expected[0]
+            assert table.curve(name, task, metric) == tuple(expected)
+            if kind != "loss":
+                assert table.accuracy(name, task, metric, files.EPOCHS[task], "mean") == expected[best]
+            if kind == TASKS[task]:
+                assert table.accuracy(name, task, split, files.EPOCHS[task], "each") == (expected[best],)
 
 
 def test_times_figures_and_numbers_are_those_of_the_file(root: Path, table: TransNasBench101) -> None:
