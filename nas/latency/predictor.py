@@ -85,15 +85,6 @@ class LatencyPredictor:
         return self._known[genotype]
 
 
-def held_out_error(table: LatencyTable, space: Space, kind: Kind) -> PredictionError:
-    """Return the error of a predictor by cross-validation: each network is predicted from those of other folds.
-
-    Raises:
-        NasError: if the table does not fit the space, or has fewer networks than ``FOLDS``.
-    """
-    return prediction_error(*held_out_predictions(table, space, kind))
-
-
 def prediction_error(measured: NDArray[np.float64], predicted: NDArray[np.float64]) -> PredictionError:
     """Compare measured and predicted latencies [networks] in milliseconds."""
     from scipy import stats  # imported here, because it takes longer than the import of this package

@@ -11,7 +11,7 @@ import pytest
 from nas.architecture.cell import Genotype
 from nas.architecture.cost import GenotypeCost
 from nas.latency.parts import PartKey, addition
-from nas.latency.predictor import LatencyPredictor, held_out_error, prediction_error
+from nas.latency.predictor import LatencyPredictor, held_out_predictions, prediction_error
 from nas.latency.table import Kind, LatencySetup, LatencyTable
 from nas.latency.timing import Timing
 from nas.spaces.darts.space import Darts
@@ -30,7 +30,7 @@ def test_sum_adds_the_ops_and_the_mean_difference() -> None:
         SINGLE[PartKey(op, s, s)] for op in ("nor_conv_3x3", "nor_conv_1x1", "skip_connect") for s in SHAPES
     )
     assert predictor(genotype) == pytest.approx(expected) == predictor(genotype)
-    error = held_out_error(table, SPACE, "sum")
+    error = prediction_error(*held_out_predictions(table, SPACE, "sum"))
     assert error.networks == 8 and error.mean_ms == pytest.approx(0, abs=1e-9)
     assert error.kendall == pytest.approx(1)
 
@@ -42,7 +42,7 @@ def test_ridge_corrects_ops_that_are_slower_within_networks() -> None:
         return 1.0 + sum(n * SINGLE[key] * (2 if "conv" in key.op else 0.5) for key, n in counts.items())
 
     table = make_table(networks=60, latency=latency)
-    plain, ridge = (held_out_error(table, SPACE, kind) for kind in ("sum", "ridge"))
+    plain, ridge = (prediction_error(*held_out_predictions(table, SPACE, kind)) for kind in ("sum", "ridge"))
     assert ridge.mean_ms < 0.1 * plain.mean_ms and ridge.mean_percent < 2 and ridge.kendall > plain.kendall
     rng, predictor = random.Random(9), LatencyPredictor(table, SPACE, "ridge")
     for genotype in (SPACE.sample(rng) for _ in range(10)):
@@ -65,7 +65,6 @@ def test_held_out_networks_do_not_influence_their_prediction() -> None:
     genotype, timing = next(iter(table.networks.items()))
     slow = {**table.networks, genotype: Timing(*(ms + 1000 for ms in timing))}
     changed = LatencyTable(*(SPACE.notation, SPACE.shape, SPACE.classes, OPTIONS, table.setup, table.ops, slow))
-    from nas.latency.predictor import held_out_predictions
 
     _, predicted = held_out_predictions(changed, SPACE, "sum")
     assert predicted[0] == pytest.approx(timing.median)
@@ -102,7 +101,7 @@ def test_tables_of_other_spaces_and_unknown_ops_are_refused() -> None:
     smaller = LatencyTable(*(SPACE.notation, SPACE.shape, SPACE.classes, OPTIONS, table.setup, few, table.networks))
     assert "no skip_connect from 4x8x8 to 4x8x8" in refused(smaller, SPACE)
     with pytest.raises(NasError, match="networks=4: the error on held-out networks needs at least 5"):
-        held_out_error(make_table(networks=4, latency=lambda counts: 1.0), SPACE, "sum")
+        held_out_predictions(make_table(networks=4, latency=lambda counts: 1.0), SPACE, "sum")
 
 
 def test_a_shared_pool_costs_an_addition() -> None:
