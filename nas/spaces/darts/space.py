@@ -102,8 +102,8 @@ class Darts(Space):
         layers = self.skeleton.layers
         if layers < 3:
             raise NasError(
-                f"space.layers={layers}: a supernet needs a normal cell beside its two reductions. Use space.layers=3 or "
-                "more."
+                f"space.layers={layers}: a supernet needs a normal cell beside its two reductions. "
+                "Use space.layers=3 or more."
             )
         builder = CellBuilder(edge, self.options, graph=self.graph)
         return DartsNetwork(self.cells, builder, self.skeleton, self.shape, self.classes)
