@@ -98,6 +98,11 @@ class Darts(Space):
         """Width of the supernet's nodes before the first reduction."""
         return self.skeleton.channels
 
+    @property
+    def layers(self) -> int:
+        """Number of cells of the supernet."""
+        return self.skeleton.layers
+
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
         layers = self.skeleton.layers
         if layers < 3:
