@@ -53,10 +53,7 @@ class FlatSplit:
         given, record = self.files, None if self.record is None else Path(self.record)
         if given is None and record is not None and record.exists():
             given = record
-        if given is None:
-            parts = split_flat(index, self.fraction, self.seed)
-        else:
-            parts = read_split(user_path(given), index)
+        parts = split_flat(index, self.fraction, self.seed) if given is None else read_split(user_path(given), index)
         if record is not None and given != record and writes:
             record.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(record, split_to_json(parts))
