@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -20,6 +20,7 @@ from nas.objectives.budget_penalty import BudgetPenalty
 from nas.objectives.cost_target import CostTarget
 from nas.objectives.resource_penalty import ResourcePenalty
 from nas.objectives.task_of import task_of
+from nas.searches.step_executor import StepExecutor
 from nas.spaces.base import Output, Space
 from nas.spaces.limits import Limits
 from nas.spaces.notation import native_string
@@ -150,22 +151,6 @@ class Validation(NamedTuple):
     """Number of images or tokens over all ranks."""
     step: int
     """Number of optimizer steps before it."""
-
-
-class StepExecutor(Protocol):
-    """Alternative execution of the passes of training steps, for example together with other searches."""
-
-    def forward(self, x: Tensor, arch: Architecture) -> Tensor:
-        """Return the logits of the supernet."""
-        ...
-
-    def backward(self, loss: Tensor) -> None:
-        """Accumulate the gradients of a loss in all parameters."""
-        ...
-
-    def grad(self, loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return the gradients of a loss with respect to ``inputs``."""
-        ...
 
 
 class SupernetSearch(Search):

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from nas.architecture.cell import Architecture
 from nas.gradients.base import grad_or_zeros
 from nas.nn.stacked import StackedNetworks
 from nas.searches.gradient import GradientSearch
+from nas.searches.joint_update import JointUpdate
 from nas.utils.lockstep import Lockstep
 
 
@@ -32,8 +34,17 @@ class Gradient(NamedTuple):
     inputs: Sequence[Tensor] | None
 
 
+class Update(NamedTuple):
+    """Request of clipping and of an optimizer step on the weights."""
+
+    optimizer: Optimizer
+    clip_norm: float | None
+    others: list[nn.Parameter]
+    """Parameters apart from the weights whose gradients count towards the norm."""
+
+
 class JointSteps:
-    """Common steps of searches: one forward and one backward pass of their stacked supernets.
+    """Common steps of searches: passes of their stacked supernets, and optimizer steps on their weights.
 
     A pass that differs from those of the other searches, for example in the size of the batch, is executed separately.
     ``lockstep`` runs the tasks of the searches.
@@ -44,6 +55,7 @@ class JointSteps:
         self.searches: dict[int, GradientSearch] = {}
         self._stacked: StackedNetworks | None = None
         self._members: list[int] = []  # the searches whose supernets are stacked
+        self._updates: tuple[StackedNetworks, JointUpdate] | None = None
         self._passes: dict[int, tuple[StackedNetworks, int]] = {}  # last pass of each search, and position in it
 
     def join(self, task: int, search: GradientSearch) -> None:
@@ -52,9 +64,10 @@ class JointSteps:
         search.executor = JointExecutor(self.lockstep, task, search)
 
     def _execute(self, key: Hashable, requests: Mapping[int, Any]) -> Mapping[int, Any]:
-        if isinstance(next(iter(requests.values())), Forward):
+        first = next(iter(requests.values()))
+        if isinstance(first, Forward):
             return self._forward(requests)
-        return self._differentiate(requests)
+        return self._update(requests) if isinstance(first, Update) else self._differentiate(requests)
 
     def _forward(self, requests: Mapping[int, Forward]) -> Mapping[int, Tensor]:
         members = sorted(requests)
@@ -78,10 +91,30 @@ class JointSteps:
             grads = iter(grad_or_zeros(total, [tensor for tensors in inputs.values() for tensor in tensors]))
             return {task: [next(grads) for _ in tensors] for task, tensors in inputs.items()}
         total.backward()
-        passes = [self._passes[task] for task in requests if task in self._passes]
-        for stacked in {id(stacked): stacked for stacked, _ in passes}.values():
-            stacked.distribute_gradients([position for other, position in passes if other is stacked])
         return dict.fromkeys(requests)
+
+    def _update(self, requests: Mapping[int, Update]) -> Mapping[int, bool]:
+        """Take the steps together if possible. Otherwise give each supernet its gradients, and return False."""
+        passes = {task: self._passes[task] for task in requests if task in self._passes}
+        networks = {id(stacked): stacked for stacked, _ in passes.values()}
+        for stacked in networks.values():
+            members = {position: task for task, (other, position) in passes.items() if other is stacked}
+            found = [requests[members[position]] for position in sorted(members)]
+            if len(requests) == stacked.count == len(members) and self._update_of(stacked, found).step(
+                found[0].clip_norm, [request.others for request in found]
+            ):
+                return dict.fromkeys(requests, True)
+            stacked.distribute_gradients(list(members))
+        if self._updates is not None:
+            self._updates[1].reset()
+        return dict.fromkeys(requests, False)
+
+    def _update_of(self, stacked: StackedNetworks, requests: Sequence[Update]) -> JointUpdate:
+        """Return the common update of stacked networks; it is built again for other optimizers."""
+        optimizers = [request.optimizer for request in requests]
+        if self._updates is None or self._updates[0] is not stacked or self._updates[1].optimizers != optimizers:
+            self._updates = stacked, JointUpdate(stacked.blocks, optimizers)
+        return self._updates[1]
 
     def _stack(self, members: list[int]) -> StackedNetworks:
         """Return the stacked supernets of searches; they are stacked again after the end of a search."""
@@ -112,6 +145,13 @@ class JointExecutor:
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradients of a loss in all parameters."""
         self.lockstep.request(self.task, "backward", Gradient(loss, None))
+
+    def update(self, optimizer: Optimizer, clip_norm: float | None, others: Sequence[nn.Parameter]) -> bool:
+        """Take the step of the weights, and remove their gradients. Return False if the search is to take it itself."""
+        taken: bool = self.lockstep.request(
+            self.task, ("update", clip_norm), Update(optimizer, clip_norm, list(others))
+        )
+        return taken
 
     def grad(self, loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return the gradients of a loss with respect to ``inputs``."""

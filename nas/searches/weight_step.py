@@ -70,12 +70,19 @@ class WeightStep:
         if self.clip_params == "all":
             relaxation.zero_grad()
         results = [self._backward(search, arch, batch) for arch in self._architectures(search, relaxation, batch)]
-        if self.clip_norm is not None:
+        if not self._update_jointly(search, optimizer) and self.clip_norm is not None:
             clipped = search.supernet.parameters() if self.clip_params == "weights" else search.parameters()
             clip_grad_norm_(clipped, self.clip_norm)
-        optimizer.step()
+        optimizer.step()  # after a common step, without gradients: Lightning counts it
         for loss, logits in results:
             search.log_step("train", loss, logits, batch[1])
+
+    def _update_jointly(self, search: SupernetSearch, optimizer: Any) -> bool:
+        """Take the step together with other searches; return whether that is possible."""
+        if search.executor is None:
+            return False
+        others = [] if self.clip_params == "weights" else [p for p in search.parameters() if p.grad is not None]
+        return search.executor.update(optimizer.optimizer, self.clip_norm, others)
 
     def _backward(self, search: SupernetSearch, arch: Architecture, batch: Batch) -> tuple[Tensor, Tensor]:
         """Add the gradient under an architecture to that of the weights, and return loss and logits of the batch."""

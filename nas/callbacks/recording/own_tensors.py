@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +15,15 @@ class OwnTensors(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        state = checkpoint["state_dict"]
-        for name, value in state.items():
-            state[name] = value.clone() if isinstance(value, Tensor) else value
+        for part in ("state_dict", "optimizer_states"):
+            if part in checkpoint:
+                checkpoint[part] = _clone(checkpoint[part])
+
+
+def _clone(value: Any) -> Any:
+    """Return nested containers with copies of their tensors."""
+    if isinstance(value, Mapping):
+        return {name: _clone(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_clone(part) for part in value)
+    return value.clone() if isinstance(value, Tensor) else value
