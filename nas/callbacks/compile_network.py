@@ -9,6 +9,7 @@ from nas.callbacks.activation_checkpointing import ActivationCheckpointing
 from nas.callbacks.compile import has_compiler, saves_time
 from nas.callbacks.execution_switch import ExecutionSwitch, Mode, batch_size, count_run_macs
 from nas.nn.compile_cost import estimate_network_compile
+from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.network_compiler import NetworkCompiler, is_compilable, remove_compiler
 from nas.spaces.recurrent.step_compiler import StepCompiler, recurrent_cells, remove_step_compiler
 from nas.training.base import BaseTraining
@@ -23,8 +24,8 @@ class CompileNetwork(ExecutionSwitch):
 
     Results are equal to those of eager steps up to rounding. A checkpoint of a compiled training resumes eagerly, and
     the reverse. PyTorch caches the generated code on disk ($TORCHINDUCTOR_CACHE_DIR), so a second run does not compile
-    again. With ``mode="auto"``, a training in one process is compiled if that saves more time than the compilation
-    takes, by an estimate.
+    again. With ``mode="auto"``, a training in one process is compiled if the network has no depthwise convolutions and
+    compilation saves more time than it takes, by an estimate.
 
     Args:
         mode: see ``ExecutionSwitch``.
@@ -77,6 +78,8 @@ class CompileNetwork(ExecutionSwitch):
         assert isinstance(module, Training)
         if trainer.world_size > 1 or _is_checkpointed(trainer):
             return False
+        if any(isinstance(part, DepthwiseConv2d) for part in module.network.modules()):
+            return False  # slower when compiled
         macs = count_run_macs(trainer, module)
         return saves_time(trainer, estimate_network_compile(module.network, macs, torch.get_num_threads()))
 

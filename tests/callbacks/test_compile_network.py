@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 import nas.callbacks.compile
@@ -16,6 +18,8 @@ import nas.nn.network_compiler
 from nas.callbacks.compile_network import CompileNetwork
 from nas.nn.compile_cost import CompileEstimate
 from nas.nn.network_compiler import NetworkCompiler
+from nas.spaces.genotype_file import load_genotype
+from nas.spaces.registry import space_of
 from nas.training.network_training import Training
 from nas.utils.errors import NasError
 from tests.support.compile_tools import record_pieces
@@ -67,6 +71,18 @@ def test_auto_compiles_long_trainings(pays: bool, tmp_path: Path, monkeypatch: p
     assert ("compile        up to 10 s, which saves about 200 s of 1000 s" in found.said) == pays
     assert ("steps run eagerly: no compiler here" in found.said) == pays
     assert len(estimates) == 1 and estimates[0].eager < 10 < estimates[0].cost
+
+
+def test_auto_compiles_no_depthwise_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nas.callbacks.compile_network, "count_run_macs", lambda *_: 1e18)
+    monkeypatch.setattr(nas.callbacks.compile_network, "saves_time", lambda trainer, estimate: estimate.pays)
+    found = {}
+    for name in ("DARTS_V2", NB201):
+        genotype = load_genotype(name)
+        network = space_of(genotype, (3, 32, 32), 10).network(genotype)
+        module = Training(network, optimizer=partial(torch.optim.SGD, lr=0.1))
+        found[name] = CompileNetwork().pays(pl.Trainer(logger=False), module)
+    assert found == {"DARTS_V2": False, NB201: True}
 
 
 def test_memory_format_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nas.nn.cell_graph import CellGraph
-from nas.nn.edges.folded import WeightFolding
+from nas.nn.edges.folded import WeightFolding, add_scaled
 from nas.nn.edges.mixed import EdgeFactory, EdgeRow, MixedEdge
 from nas.nn.ops import OPS, OpOptions, split_norm
 from nas.nn.pooling import SharedReLU
@@ -100,6 +100,18 @@ def test_batch_norms_receive_gradients_without_gaps(channels_last: bool) -> None
     torch.cat([out, out.detach()], dim=1).square().sum().backward()
     fmt = torch.channels_last if channels_last else torch.contiguous_format
     assert seen[0].is_contiguous(memory_format=fmt)
+
+
+@pytest.mark.parametrize("formats", [(False, False), (True, True), (True, False)])
+def test_add_scaled_and_its_derivatives(formats: tuple[bool, bool]) -> None:
+    kinds = [torch.channels_last if last else torch.contiguous_format for last in formats]
+    total, x = (torch.randn(2, 3, 4, 5).double().contiguous(memory_format=kind).requires_grad_() for kind in kinds)
+    weight = torch.rand(()).double().requires_grad_()
+    torch.testing.assert_close(add_scaled(total.clone(), x, weight), total + weight * x)
+    inputs = total, x, weight
+    assert torch.autograd.gradcheck(lambda total, x, weight: add_scaled(total.clone(), x, weight), inputs)
+    assert torch.autograd.gradgradcheck(lambda total, x, weight: add_scaled(total.clone(), x, weight).square(), inputs)
+    assert add_scaled(None, x.detach(), weight).equal(x.detach() * weight)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
