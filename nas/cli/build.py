@@ -40,6 +40,7 @@ from nas.data.kinds import DataSet
 from nas.data.text.base import TextData
 from nas.searches.base import Search
 from nas.spaces.base import Space
+from nas.utils.allocator import keep_freed_memory
 from nas.utils.errors import NasError
 from nas.utils.user_path import user_path
 
@@ -242,7 +243,8 @@ def _profiler(cfg: DictConfig) -> Profiler | None:
 
 
 def set_threads(cfg: DictConfig) -> None:
-    """Set the number of CPU threads, if ``threads`` is not null."""
+    """Set the number of CPU threads, if ``threads`` is not null, and keep freed memory for the next step."""
+    keep_freed_memory()
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
 
