@@ -130,6 +130,10 @@ class JointUpdate:
 
     def _share_states(self, optimizer: Optimizer) -> None:
         """Turn the states of the networks' optimizers into views of the common state."""
+        for own_optimizer in self.optimizers if any(optimizer.state.values()) else ():
+            for group in own_optimizer.param_groups:
+                for part in group["params"]:
+                    own_optimizer.state.setdefault(part, {})  # in the order of a step of its own
         for parameter, block in zip(self._parameters, self.blocks, strict=True):
             for name, value in optimizer.state[parameter].items():
                 rows = value

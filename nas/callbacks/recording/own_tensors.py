@@ -15,9 +15,11 @@ class OwnTensors(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        for part in ("state_dict", "optimizer_states"):
-            if part in checkpoint:
-                checkpoint[part] = _clone(checkpoint[part])
+        state = checkpoint["state_dict"]
+        for name, value in state.items():
+            state[name] = _clone(value)
+        if "optimizer_states" in checkpoint:
+            checkpoint["optimizer_states"] = _clone(checkpoint["optimizer_states"])
 
 
 def _clone(value: Any) -> Any:
