@@ -40,8 +40,8 @@ from nas.data.kinds import DataSet
 from nas.data.text.base import TextData
 from nas.searches.base import Search
 from nas.spaces.base import Space
-from nas.utils.allocator import keep_freed_memory
 from nas.utils.errors import NasError
+from nas.utils.process_memory import keep_freed_memory
 from nas.utils.user_path import user_path
 
 log = logging.getLogger(__name__)
