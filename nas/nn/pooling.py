@@ -69,10 +69,6 @@ class Pool(nn.Module):
         return compute_once(self.memo, self.kind, x, self.pool)
 
 
-FEW_PIXELS = 64
-"""Largest images that ``AvgPool`` multiplies by a matrix."""
-
-
 class BoxSum(torch.autograd.Function):
     """Sum over 3x3 windows with zero padding, [B, C, H, W] -> [B, C, H, W]. The map is its own adjoint."""
 
@@ -103,45 +99,22 @@ class AvgPool(nn.AvgPool2d):
     On a CPU it is computed as sums of windows, divided by the number of pixels in them. Results are equal up to
     rounding, in a third to a seventh of the time of PyTorch's own pooling. A depthwise convolution
     with ones sums features in the channels-last format; ``torch.compile`` also compiles it in a fraction of the time.
-    Other images of at most 8x8 pixels are multiplied by a matrix. ``BoxSum`` sums larger ones at stride 1.
+    ``BoxSum`` sums other features at stride 1.
     """
 
     def __init__(self, stride: int) -> None:
         super().__init__(3, stride, padding=1, count_include_pad=False)
-        self.step = stride
-        self._matrix: Tensor | None = None
-        self._matrix_of: tuple[torch.Size, torch.dtype] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or torch.compiler.is_exporting():
             return super().forward(x)
-        autocast = torch.is_autocast_enabled("cpu")
-        if is_channels_last(x) and not autocast:
+        if is_channels_last(x) and not torch.is_autocast_enabled("cpu"):
             ones, channels = x.new_ones(x.shape[1], 1, 3, 3), x.shape[1]
             return F.conv2d(x, ones, None, self.stride, 1, 1, channels) * self._counts(x).reciprocal()
-        if torch.compiler.is_compiling():
-            return super().forward(x)
-        if x.shape[-2] * x.shape[-1] <= FEW_PIXELS and not autocast:
-            return (x.flatten(-2) @ self._mean_matrix(x)).unflatten(-1, (len(range(0, x.shape[-2], self.step)), -1))
-        if self.stride != 1:
+        if self.stride != 1 or torch.compiler.is_compiling():
             return super().forward(x)
         sums: Tensor = BoxSum.apply(x)
         return sums / self._counts(x)
-
-    def _mean_matrix(self, x: Tensor) -> Tensor:
-        """Return the matrix [H W, ceil(H/s) ceil(W/s)] of the means over windows; it is kept for the next call."""
-        key = x.shape[-2:], x.dtype
-        if self._matrix is None or self._matrix_of != key:
-            with torch.inference_mode(False), torch.no_grad():
-                rows, columns = (self._windows(side, x.dtype) for side in x.shape[-2:])
-                self._matrix, self._matrix_of = torch.kron(rows, columns).t().contiguous(), key
-        return self._matrix
-
-    def _windows(self, side: int, dtype: torch.dtype) -> Tensor:
-        """Return the weights of the pixels of a row in each window, [ceil(side/s), side]."""
-        pixels = torch.arange(side)
-        inside = ((pixels[:: self.step, None] - pixels).abs() <= 1).to(dtype)
-        return inside / inside.sum(dim=1, keepdim=True)
 
     def _counts(self, x: Tensor) -> Tensor:
         """Return the number of pixels in each window, [ceil(H/s), ceil(W/s)]."""

