@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nas.nn.activation_checkpointing import cells_of
 from nas.nn.cell_graph import CellGraph
+from nas.nn.cell_sequence import CellSequence
 from nas.nn.drop_path import DropPath
 from nas.nn.edges.mixed import MixedEdge
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
@@ -22,8 +23,9 @@ class Meco(Proxy):
 
     One image is enough. Each module counts, containers included, as in the authors' code: a tensor counts once for each
     module that returns it, so the score depends on the nesting of modules. Modules that the authors' networks do not
-    have (mixed edges, drop path, the wrapper of a pruned supernet) do not count. Correlations that are not finite count
-    as 0. Outputs that are no feature maps have the share 0, and so have maps with more channels than pixels.
+    have (mixed edges, the sequence of cells, drop path, the wrapper of a pruned supernet) do not count. Correlations
+    that are not finite count as 0. Outputs that are no feature maps have the share 0, and so have maps with more
+    channels than pixels.
 
     Args:
         channels: number of channels that are sampled per output, whose eigenvalue is multiplied by the share of sampled
@@ -53,7 +55,7 @@ class Meco(Proxy):
         names = {
             module: name
             for name, module in network.named_modules()
-            if not isinstance(module, MixedEdge | DropPath | PrunedSupernet)
+            if not isinstance(module, MixedEdge | CellSequence | DropPath | PrunedSupernet)
             and (module in cells or not isinstance(module, CellGraph))
         }
 
