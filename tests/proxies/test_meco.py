@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from nas.proxies.meco import Meco, smallest_eigenvalue
+from nas.spaces.nas_bench_201.space import NasBench201
+from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
 
 DOUBLE = torch.float64
 
@@ -35,3 +39,10 @@ def test_meco_counts_each_module_and_scales_sampled_channels() -> None:
     index = torch.randperm(16, generator=generator())[:8]
     expected = 2 * smallest_eigenvalue(conv(x)[0].detach().flatten(1)[index])
     assert float(Meco(channels=8).module_scores(network, x, generator())[0][1]) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("build", [NasBench201, TransNasBench101Micro])
+def test_list_of_cells_is_no_module_of_the_authors(build: type[NasBench201] | type[TransNasBench101Micro]) -> None:
+    network = build((3, 64, 64), 10).network(build((3, 64, 64), 10).sample(random.Random(0)), channels=4)
+    names = [name for name, _ in Meco().module_scores(network, torch.randn(1, 3, 64, 64), generator())]
+    assert "cells" not in names and {"cells.0", "cells.1"} <= set(names)

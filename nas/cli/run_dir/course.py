@@ -31,6 +31,7 @@ FREE = {
     *(f"dataset.{key}" for key in ("root", "download", "on_device", "num_workers", "name")),
     *(f"dataset.{key}" for key in ("subset_file", "test_list", "test_list_file", "split_record")),
     *("method.executor", "method.concurrency"),
+    "method.costs._target_",  # earlier records have the costs without it
     "evaluator.root",
     "training.channels_last",  # an option of earlier records
     "space.fused",
@@ -50,6 +51,12 @@ TRAINER = (
 """Options of the trainer that a resumed run must not change."""
 
 
+MOVED = {
+    "method.hw_nas_bench": "method.costs.hw_nas_bench",
+    "method.latency_table": "method.costs.latency_table",
+    "method.network_options": "method.costs.network",
+}
+"""Options and groups of options of earlier records, and their present names."""
 NEW = ("dataset.global_batch_size",)
 """Options that earlier checkpoints do not have, and that have no effect if they are null."""
 
@@ -102,7 +109,7 @@ def _unused_budget(cfg: DictConfig) -> str | None:
 
 def _unused_hardware(options: Mapping[str, Any]) -> list[str]:
     """Return the options of HW-NAS-Bench if no limit and no objective uses it; earlier records do not have them."""
-    keys = [key for key in options if key.startswith(("budget.hw_nas_bench.", "method.hw_nas_bench."))]
+    keys = [key for key in options if key.startswith(("budget.hw_nas_bench.", "method.costs.hw_nas_bench."))]
     objectives = options.get("method.objectives") or ()
     used = any(isinstance(options[key], int | float) for key in keys) or any(
         "hw_nas_bench." in one for one in objectives
@@ -132,7 +139,8 @@ def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) ->
         if not text:
             return  # of version 0.1.0
         saved = json.loads(text)
-        theirs, epochs = dict(saved["options"]), int(saved["epochs"])
+        theirs = {_present_name(key): value for key, value in dict(saved["options"]).items()}
+        epochs = int(saved["epochs"])
     except (ValueError, TypeError, KeyError, AttributeError):
         raise NasError(
             f"ckpt_path: the checkpoint is damaged (its '{KEY}'). Set ckpt_path to an older checkpoint."
@@ -147,6 +155,14 @@ def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) ->
             f"{key}={here}: the run of ckpt_path has {there}, and another value changes its course. Leave it out to "
             "resume, or leave out ckpt_path to start from scratch."
         )
+
+
+def _present_name(key: str) -> str:
+    """Return the present name of an option of a record."""
+    for earlier, present in MOVED.items():
+        if f"{key}.".startswith(f"{earlier}."):
+            return present + key.removeprefix(earlier)
+    return key
 
 
 def _equal(key: str, ours: Any, theirs: Any) -> bool:

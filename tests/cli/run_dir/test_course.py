@@ -31,3 +31,16 @@ def test_cost_target_that_is_not_set_does_not_change_the_course_of_an_earlier_ve
     cfg.method.arch_step.cost_target.target = 80
     with pytest.raises(NasError, match="cost_target.target=80: the run of ckpt_path has no such option"):
         check_course(cfg, checkpoint)
+
+
+def test_costs_of_an_earlier_pareto_search_do_not_change_the_course() -> None:
+    method = {"costs": {"_target_": "CostSources", "network": None, "latency_table": "a.json"}, "objectives": ["value"]}
+    cfg = OmegaConf.create({"trainer": {"max_epochs": 2}, "method": method})
+    saved = json.loads(encode_course(cfg))
+    for name, earlier in (("network", "network_options"), ("latency_table", "latency_table")):
+        saved["options"][f"method.{earlier}"] = saved["options"].pop(f"method.costs.{name}")
+    checkpoint = {KEY: {"options": json.dumps(saved)}}
+    check_course(cfg, checkpoint)
+    cfg.method.costs.latency_table = "b.json"
+    with pytest.raises(NasError, match="costs.latency_table=b.json: the run of ckpt_path has a.json"):
+        check_course(cfg, checkpoint)
