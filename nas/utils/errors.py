@@ -30,10 +30,17 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> NasError:
     valid = sorted(choices)
     if not valid:
         return NasError(f"unknown {kind} '{name}': there are no choices")
+    hint = hint_of_choices(name, valid)
+    return NasError(f"unknown {kind} '{name}': {hint[0].lower() if hint.startswith('Did') else hint[0]}{hint[1:]}")
+
+
+def hint_of_choices(name: str, choices: Iterable[str]) -> str:
+    """Return the sentences that name the valid choices most similar to ``name``, and all choices if they are few."""
+    valid = sorted(choices)
     near = nearest(name, valid, 1 if len(valid) <= MAX_LISTED else 3)
-    hint = f"did you mean {' or '.join(repr(choice) for choice in near)}?" if near else ""
+    hint = f"Did you mean {' or '.join(repr(choice) for choice in near)}?" if near else ""
     listed = f"Choose from {', '.join(valid)}." if len(valid) <= MAX_LISTED or not near else ""
-    return NasError(f"unknown {kind} '{name}': {hint} {listed}".replace("  ", " ").rstrip())
+    return f"{hint} {listed}".strip()
 
 
 def nearest(name: str, choices: Sequence[str], count: int, cutoff: float = 0.5) -> list[str]:

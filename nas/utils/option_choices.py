@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nas.utils.errors import unknown
+from nas.utils.errors import NasError, hint_of_choices
 
 
 def choices_of(function: Callable[..., Any]) -> dict[str, tuple[Any, ...]]:
@@ -32,7 +32,8 @@ def check_choices(name: str, given: Mapping[str, Any], choices: Mapping[str, tup
     """
     for option in choices.keys() & given.keys():
         if not _is_one_of(given[option], choices[option]):
-            raise unknown(f"{name}: {option}", str(given[option]), map(str, choices[option]))
+            hint = hint_of_choices(str(given[option]), map(str, choices[option]))
+            raise NasError(f"{name}: {option}={given[option]}: unknown. {hint}")
 
 
 def _is_one_of(value: Any, choices: tuple[Any, ...]) -> bool:

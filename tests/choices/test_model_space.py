@@ -192,8 +192,8 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "built": (lambda: space(nn.ReLU(), SHAPE, CLASSES), "built already"),
     "missing": (lambda: ModelSpace(SHAPE, CLASSES), "space.model is missing"),
     "no name": (lambda: space("Net", SHAPE, CLASSES), "not a dotted name"),
-    "no package": (lambda: space("my_missing.models:Net", SHAPE, CLASSES), "No module named 'my_missing'"),
-    "no class": (lambda: space("tests.support.choice_models:Nat", SHAPE, CLASSES), "has no attribute 'Nat'"),
+    "no package": (lambda: space("my_missing.models:Net", SHAPE, CLASSES), "there is no module 'my_missing'"),
+    "no class": (lambda: space("tests.support.choice_models:Nat", SHAPE, CLASSES), "has no 'Nat'"),
 }
 
 

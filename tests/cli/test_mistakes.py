@@ -137,7 +137,7 @@ def test_file_of_the_user_without_a_target_is_refused(content: str, tmp_path: Pa
     file = tmp_path / "conf" / "space" / "mine.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(content)
-    with pytest.raises(NasError, match=r"space: its file has no _target_|space.name"):
+    with pytest.raises(NasError, match=r"space: the file of this choice has no _target_"):
         prepare("search", ["method=darts", "-cd", str(tmp_path / "conf"), "space=mine", f"hydra.run.dir={tmp_path}/r"])
 
 

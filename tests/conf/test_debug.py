@@ -103,12 +103,12 @@ def test_hparams_search_names_existing_keys(name: str) -> None:
     for position in range(max(map(len, grid.values()))):
         point = {key: values[min(position, len(values) - 1)] for key, values in grid.items()}
         with composed("search", f"hparams_search={name}", *(f"{key}={value}" for key, value in point.items())) as cfg:
-            point.pop("experiment", None)  # a group, which no key of the configuration names
-            assert all(OmegaConf.select(cfg, key) == float(value) for key, value in point.items())
+            values = {key: value for key, value in point.items() if key not in ("experiment", "executor")}  # no groups
+            assert all(OmegaConf.select(cfg, key) == float(value) for key, value in values.items())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in GRIDS if name != "laptop"])  # takes hours
+@pytest.mark.parametrize("name", [name for name in GRIDS if name not in ("laptop", "nas_bench_201_study")])  # hours
 def test_hparams_search_runs_the_product_of_its_lists(name: str, tmp_path: Path) -> None:
     small = [*SEARCH, "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "~callbacks.cell_plots"]
     found = run("search", "-m", f"hparams_search={name}", "method=darts", *small, f"hydra.sweep.dir={tmp_path}")

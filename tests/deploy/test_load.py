@@ -209,7 +209,8 @@ def examples() -> list[str]:
 
 def test_load_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    save_random_model(tmp_path / "outputs" / "train" / "DATE" / "TIME" / "model.pt")
+    for directory in ("outputs/train/DATE/TIME", "trained"):
+        save_random_model(tmp_path / directory / "model.pt")
     torch.save({"state_dict": random_model().state}, tmp_path / "weights.pt")
     assert examples()
     for example in examples():

@@ -38,7 +38,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "shape": (lambda t: t.update(shape=[3, -1, 8]), "shape is not"),
     "classes": (lambda t: t.update(classes=1e99), "classes is not"),
     "network": (lambda t: t.update(network={"channels": 10**9}), "channels=1000000000 is out of range"),
-    "option": (lambda t: t.update(network={"_target_": "os.system"}), "'_target_' is none of the networks"),
+    "option": (lambda t: t.update(network={"_target_": "os.system"}), "option '_target_' is unknown to the networks"),
     "predictor": (lambda t: t.update(predictor="pickle"), "predictor is not"),
     "backend": (lambda t: t["setup"].update(backend="x"), "unknown backend"),
     "precision": (lambda t: t["setup"].update(precision=8), "unknown precision"),

@@ -88,7 +88,7 @@ TEXTS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
         "train",
         _genotype_json("nats_size", WIDE),
         ("genotype={file}", *SYNTHETIC),
-        "a layer of 99999 channels",
+        "at most 4096 channels per layer",
     ),
     "genotype.json: links": ("train", _genotype_json("darts", MANY), ("genotype={file}",), "is damaged"),
     "split: deep": ("search", DEEP, (*SYNTHETIC, "dataset.split={file}"), "nested too deeply"),

@@ -121,8 +121,7 @@ class DartsNetwork(Network):
             self.kinds.append(kind)
             if layer == reductions[1]:
                 scale = 2 ** len(set(reductions)) * (8 if skeleton.stem == "imagenet" else 1)
-                features = [side // scale for side in shape[1:]]
-                self._build_auxiliary_head(inputs[1], classes, features, skeleton.stem, auxiliary, auxiliary_norm)
+                self._build_auxiliary_head(inputs[1], classes, shape, scale, auxiliary, auxiliary_norm)
         self.auxiliary_layer = reductions[1]
         self.lastact = nn.Sequential(nn.BatchNorm2d(inputs[1]), nn.ReLU()) if skeleton.lastact else nn.Identity()
         self.pool = GlobalPool()
@@ -160,18 +159,19 @@ class DartsNetwork(Network):
         return width, True
 
     def _build_auxiliary_head(
-        self, channels: int, classes: int, sides: list[int], stem: Stem, auxiliary: bool | None, norm: bool
+        self, channels: int, classes: int, shape: Shape, scale: int, auxiliary: bool | None, norm: bool
     ) -> None:
-        """Build the head behind the last reduction, whose features have the given height and width."""
+        """Build the head after the last reduction, whose features have 1 / ``scale`` of the resolution of an image."""
+        sides = {side // scale for side in shape[1:]}
         size = min(sides)
         if auxiliary and size < 2:
             raise NasError(
-                f"network.auxiliary=true: the images leave features of {size}x{size} after the last reduction, and the "
-                "auxiliary head needs 2x2. Use network.auxiliary=false."
+                f"network.auxiliary=true: images of {shape[1]}x{shape[2]} leave features of {size}x{size} after the "
+                "last reduction, and the auxiliary head needs 2x2. Use network.auxiliary=false."
             )
         build = size >= 2 if auxiliary is None else auxiliary
-        stride = 2 if stem == "imagenet" else 3
-        side = size if len(set(sides)) == 1 else 0
+        stride = 2 if hasattr(self, "stem1") else 3  # of the ImageNet stem
+        side = size if len(sides) == 1 else 0
         self.auxiliary_head = AuxiliaryHead(channels, classes, stride, side, norm) if build else None
 
 

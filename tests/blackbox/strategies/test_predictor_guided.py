@@ -116,5 +116,5 @@ def test_number_of_mutated_links(rate: float | None) -> None:
 
 
 def test_unknown_acquisition_is_refused() -> None:
-    with pytest.raises(NasError, match="acquisition=best: use thompson, mean, ucb, ei"):
+    with pytest.raises(NasError, match="acquisition=best: unknown. Choose from ei, mean, thompson, ucb"):
         PredictorGuided(NB201, BoostedTrees, acquisition="best")  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ def stopped(script: str, arguments: list[str], directory: Path, limit: str, epoc
     outcome.succeeded()
     key = limit.partition("=")[0]
     assert f"{key} stopped the run after {epochs} epochs" in outcome.said
-    assert f"run python search.py ckpt_path={directory} {key}=-1" in outcome.said
+    assert f"run python {script}.py ckpt_path={directory} {key}=-1" in outcome.said
     assert not (directory / "summary.json").exists(), "the run is not finished"
     return directory
 

@@ -70,7 +70,9 @@ def test_load_trained_refuses_another_number_of_channels(tmp_path: Path) -> None
 
 def test_load_trained_refuses_damaged_and_foreign_files(tmp_path: Path) -> None:
     genotype, file = f"genotype={NB201}", tmp_path / "weights.pt"
-    evaluate(tmp_path, genotype, "weights=nowhere.pt").refused("nowhere.pt: no such file", "a run directory")
+    evaluate(tmp_path, genotype, "weights=nowhere.pt").refused(
+        "nowhere.pt: no such file", "the directory of a training"
+    )
     whole = save_random_model(tmp_path / "model.pt").read_bytes()
     for cut in (len(whole) // 2, len(whole) - 100, 10, 0):
         file.write_bytes(whole[:cut])
@@ -150,7 +152,7 @@ def test_load_trained_refuses_the_checkpoint_of_a_search(more: dict[str, object]
         ("mode=eval", ["weights is missing", "mode=eval weights=X"]),
         ("mode=export weights=null", ["weights is missing", "mode=export weights=X"]),
         ("weights=x.pt genotype=x", ["weights=x.pt", "Use mode=eval"]),
-        ("mode=eval weights=x.pt ckpt_path=y", ["mode=eval does not resume", "weights=..."]),
+        ("mode=eval weights=x.pt ckpt_path=y", ["mode=eval does not resume", "Use weights=DIRECTORY of the run"]),
         ("mode=export weights={model} export.format=onxx", ["unknown export.format 'onxx'", "'onnx'"]),
         ("mode=export weights={model} export.format=torch_export export.file={model}", ["ends in .pt2"]),
         (

@@ -60,7 +60,7 @@ def test_load_trained_explains_directories_without_a_network(trained: Path, tmp_
     )
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "no model.pt", "a finished training", tmp_path=tmp_path)
-    refused("missing.pt", "missing.pt: no such file", "a run directory", tmp_path=tmp_path)
+    refused("missing.pt", "missing.pt: no such file", "the directory of a training", tmp_path=tmp_path)
     refused(NB201, "a genotype without weights", "genotype to this genotype", tmp_path=tmp_path)
     refused("GDAS_V1", "GDAS_V1: a genotype without weights", tmp_path=tmp_path)
 

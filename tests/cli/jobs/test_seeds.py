@@ -130,7 +130,7 @@ def test_an_interrupt_keeps_the_complete_epochs_of_all_searches(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     given = ["method=darts", *TINY]
     found = run("search", *given, add_callback(Interrupt), "seeds=[0,1]", f"hydra.run.dir={tmp_path}")
-    found.refused("the last complete epochs are kept", f"ckpt_path={tmp_path / 'seed_0'} and", code=130)
+    found.refused("the last complete epochs are kept", f"ckpt_path={tmp_path / 'seed_0'} && ", code=130)
     assert threading.active_count() < 10 and not any(t.name.startswith("seed=") for t in threading.enumerate())
     run("search", f"ckpt_path={tmp_path / 'seed_1'}", "~callbacks.bomb").succeeded()
     assert json.loads((tmp_path / "seed_1" / "summary.json").read_text())["seed"] == 1

@@ -192,7 +192,7 @@ def test_text_run_is_read_by_its_perplexity() -> None:
     [
         (["missing"], "report missing: does not exist."),
         (["file.txt"], "report file.txt: is a file."),
-        (["docs"], "report docs: not a run directory, and contains none."),
+        (["docs"], "report docs: is not a run directory and contains none."),
         (["empty", "--output", "no/page.html"], "--output=no/page.html: there is no directory no."),
         (["empty", "--output", "docs"], "--output=docs: exists already."),
     ],
