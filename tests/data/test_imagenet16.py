@@ -138,7 +138,7 @@ def test_imagenet16_rejects_invalid_files_and_options(tmp_path: Path) -> None:
 
     assert "train_data_batch_1 is missing" in error_of() and "image-net.org" in error_of()
     assert "dataset.test_split=x: has no effect" in error_of(split="halves", test_split="x")
-    assert "ImageNet16: md5 'no'" in error_of(md5="no")
+    assert "ImageNet16: md5=no: unknown" in error_of(md5="no")
     write_files(tmp_path)  # without the folder ImageNet16
     assert small_imagenet16(tmp_path).sizes()["train"] > 200
     assert "nowhere: file not found" in error_of(test_split=tmp_path / "nowhere")

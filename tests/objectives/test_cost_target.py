@@ -114,7 +114,7 @@ def test_costs_are_those_of_the_network() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"form": "divide"}, "CostTarget: form 'divide'"),
+        ({"form": "divide"}, "CostTarget: form=divide: unknown"),
         ({"form": "add", "exponent": 0.3}, "exponent=0.3: form=add has no such option"),
         ({"form": "reward", "weight": 0.3}, "weight=0.3: form=reward has no such option"),
         ({"target": 0.0}, "target"),

@@ -146,7 +146,7 @@ def test_policy_estimator_requires_a_temperature() -> None:
     relaxation = Softmax(NasBench201(SHAPE, 10).cells)
     with pytest.raises(NasError, match="Softmax"):
         resource(relaxation.sample(masks), relaxation, masks)
-    with pytest.raises(NasError, match="ResourcePenalty: kind 'weight'"):
+    with pytest.raises(NasError, match="ResourcePenalty: kind=weight: unknown"):
         penalized("sample", kind="weight")
 
 

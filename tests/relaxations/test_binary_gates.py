@@ -103,5 +103,5 @@ def test_an_active_zero_op_leaves_alpha_without_a_gradient(paths: Paths) -> None
 
 
 def test_unknown_number_of_paths_is_refused() -> None:
-    with pytest.raises(NasError, match="GateRelaxation: paths 'three'"):
+    with pytest.raises(NasError, match="GateRelaxation: paths=three: unknown"):
         GateRelaxation({"cell": Cell(((0, 1),), OPS, (1,))}, paths="three")  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def test_search_is_pickled_with_its_masks(relaxation: Any) -> None:
         ({"weight_step": SGD_STEP}, "use WeightStep"),
         ({"arch_step": partial(Adam, lr=3e-3)}, "use ArchStep"),
         ({"callbacks": ["progress"]}, "use a list of Lightning callbacks"),
-        ({"step_order": "alpha_first"}, "step_order 'alpha_first'"),
+        ({"step_order": "alpha_first"}, "step_order=alpha_first: unknown"),
     ],
 )
 def test_wrong_part_is_named(changes: dict[str, Any], phrase: str) -> None:

@@ -95,7 +95,7 @@ def test_failed_fit_keeps_the_initial_parameters(
 
 
 def test_unknown_kernel_is_refused() -> None:
-    with pytest.raises(NasError, match="BoTorchGaussianProcess: kernel 'linear'"):
+    with pytest.raises(NasError, match="BoTorchGaussianProcess: kernel=linear: unknown"):
         BoTorchGaussianProcess("linear")  # type: ignore[arg-type]
 
 

@@ -74,9 +74,9 @@ def test_members_of_seeds_differ() -> None:
 
 
 def test_unknown_choices_are_refused() -> None:
-    with pytest.raises(NasError, match="BoostedTrees: library 'lightgbm'"):
+    with pytest.raises(NasError, match="BoostedTrees: library=lightgbm: unknown"):
         BoostedTrees("lightgbm")  # type: ignore[arg-type]
-    with pytest.raises(NasError, match="GaussianProcess: kernel 'linear'"):
+    with pytest.raises(NasError, match="GaussianProcess: kernel=linear: unknown"):
         GaussianProcess("linear")  # type: ignore[arg-type]
 
 

@@ -221,5 +221,5 @@ def test_stages_are_refused() -> None:
 
 
 def test_unknown_comparison_is_refused() -> None:
-    with pytest.raises(NasError, match="compared 'plain'"):
+    with pytest.raises(NasError, match="compared=plain: unknown"):
         OpEarlyStopping(compared="plain")  # type: ignore[arg-type]

@@ -141,8 +141,8 @@ def test_runs_that_are_too_short_for_the_splits_are_named(
         ({"branch": 4}, "2 splits give branches 0 to 3"),
         ({"epochs": [2, 1]}, "ascending"),
         ({"epochs": [3, 9]}, "below of=9"),
-        ({"distance": "angle"}, "distance 'angle'"),
-        ({"criterion": "best"}, "criterion 'best'"),
+        ({"distance": "angle"}, "distance=angle: unknown"),
+        ({"criterion": "best"}, "criterion=best: unknown"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:

@@ -139,5 +139,5 @@ def test_auxiliary_conv_is_initialized_as_the_identity() -> None:
     edge(x, weights).square().sum().backward()
     assert edge["auxiliary"].weight.grad is not None, "the convolution is trained"
     assert isinstance(AuxiliarySkip(OPS, 4, 2, options, auxiliary="conv")["auxiliary"], FactorizedReduce)
-    with pytest.raises(NasError, match="AuxiliarySkip: auxiliary 'pool'"):
+    with pytest.raises(NasError, match="AuxiliarySkip: auxiliary=pool: unknown"):
         AuxiliarySkip(OPS, 4, 1, options, auxiliary="pool")
