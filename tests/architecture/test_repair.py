@@ -68,5 +68,6 @@ def test_cheapest_begins_at_all_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     space = SmallSpace(CHAIN)
     every = list(all_genotypes(space))
     cost = Barrier(every[-1])
-    assert cost(cheapest(space.cells, space.notation, cost, every[:2])) == 2
+    far = [one for one in every if 2 <= cost(one) < float("inf")]  # the order of all genotypes is arbitrary
+    assert cost(cheapest(space.cells, space.notation, cost, far[:2])) == 2
     assert cheapest(space.cells, space.notation, cost, [every[0], every[-1]]) == every[-1]
