@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -16,6 +15,7 @@ from nas.data.base import ImageData, ImageOptions
 from nas.data.folder import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD
 from nas.data.splits.partition import Splits
 from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.quiet_logger import quiet_logger
 from nas.utils.ranges import Range, check_ranges
 from nas.utils.user_path import user_path
 
@@ -185,24 +185,12 @@ def _load(path: str, config: str | None, **options: Any) -> Mapping[str, Any]:
         if any((local / name).is_file() for name in ("dataset_dict.json", "state.json")):
             loaded = datasets.load_from_disk(str(local))
         else:
-            with _without_retries():
+            with quiet_logger("huggingface_hub"):  # the client of the hub logs each retry twice
                 loaded = datasets.load_dataset(str(local) if local.is_dir() else path, config, **given)
     except Exception as error:  # datasets raises exceptions of its own, of the Hub and of pyarrow
         text = one_line(error)[:300] or type(error).__name__
         raise NasError(f"dataset.path={path}: cannot be loaded ({text}).") from error
     return loaded if isinstance(loaded, Mapping) else {"train": loaded}
-
-
-@contextmanager
-def _without_retries() -> Iterator[None]:
-    """Suppress the lines about retries of a request, which the hub's client logs twice; the last error is raised."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _choose_splits(parts: Mapping[str, Any], train: str, test: str | None) -> tuple[Any, Any]:

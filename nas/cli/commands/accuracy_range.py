@@ -23,7 +23,7 @@ from nas.plotting.figure import save_figure
 from nas.spaces.genotype_file import GENOTYPE_FILE, load_genotype
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
-from nas.utils.exit_code import exit_code
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import program
 from nas.utils.ranges import MAX_COUNT
 from nas.utils.tool_parser import ToolParser
@@ -34,9 +34,11 @@ minimum, mean and maximum of their benchmark test accuracies, and the accuracy o
 {PICTURE} in the run directory. The files equal those of callbacks=accuracy_range."""
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+    _run(_parser().parse(sys.argv[1:] if arguments is None else arguments))
+    return 0
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from nas.spaces.choices_notation import NOTATION as CHOICES
 from nas.spaces.genotype_file import find_published, load_genotype
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
-from nas.utils.exit_code import exit_code
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser, named_by_user
 from nas.utils.user_path import user_path
@@ -26,9 +26,11 @@ GENOTYPE is any value of genotype= of train.py: a run directory, a file, a publi
 SUFFIXES = tuple(METADATA)
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+    _run(_parser().parse(sys.argv[1:] if arguments is None else arguments))
+    return 0
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -38,7 +38,7 @@ from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
 from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
-from nas.utils.exit_code import exit_code
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import program
 from nas.utils.ranges import MAX_COUNT, SEED
 from nas.utils.tool_parser import ToolParser
@@ -69,9 +69,11 @@ predictions with the accuracies of other architectures to {TABLE} and {PICTURE}.
 they are fitted to the same architectures."""
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+    _run(_parser().parse(sys.argv[1:] if arguments is None else arguments))
+    return 0
 
 
 def _run(options: argparse.Namespace) -> None:

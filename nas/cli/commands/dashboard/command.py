@@ -13,7 +13,7 @@ from typing import Any
 from nas.cli.commands.dashboard.definition import SECTIONS
 from nas.cli.commands.dashboard.workspace import build_workspace
 from nas.utils.errors import NasError, one_line
-from nas.utils.exit_code import exit_code
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser
 
@@ -22,9 +22,11 @@ and accuracies of both halves by epoch and step, learning rates, time, memory an
 pip install 'nas-compose[dashboard]'."""
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+    _run(_parser().parse(sys.argv[1:] if arguments is None else arguments))
+    return 0
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from nas.leaderboard.published import entries_of
 from nas.leaderboard.runs import Run, entries_of_runs, newest_of_seeds
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
-from nas.utils.exit_code import exit_code
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser
 from nas.utils.user_path import user_path
@@ -29,13 +29,11 @@ sweep, or any directory of runs. Runs that differ in the seed alone are one row 
 number. Each run lists its differences from the published settings of its method."""
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    try:
-        return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
-    except BrokenPipeError:  # of `leaderboard | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    _run(_parser().parse(sys.argv[1:] if arguments is None else arguments))
+    return 0
 
 
 def _run(options: argparse.Namespace) -> None:

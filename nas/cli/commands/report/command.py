@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import webbrowser
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from nas.cli.commands.data.status import readable
@@ -16,9 +14,10 @@ from nas.cli.commands.report.read_run import read_run
 from nas.cli.run_dir.layout import REPORT_FILE
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
-from nas.utils.exit_code import exit_code
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.printable import printable
 from nas.utils.program import program
+from nas.utils.quiet_logger import quiet_logger
 from nas.utils.tool_parser import ToolParser
 from nas.utils.user_path import user_path
 
@@ -26,9 +25,11 @@ DESCRIPTION = """Write one HTML page about a run, or one that compares several r
 The directory of a sweep stands for its jobs. Files that are missing or damaged are named in the page."""
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return exit_code(lambda: _run(_parser().parse(sys.argv[1:] if arguments is None else arguments)))
+    _run(_parser().parse(sys.argv[1:] if arguments is None else arguments))
+    return 0
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -57,7 +58,7 @@ def _write(paths: Sequence[str], output: str | None, overwrite: bool) -> Path:
     default = directories[0] / REPORT_FILE if len(directories) == 1 else Path(REPORT_FILE)
     path = default if output is None else user_path(output)
     _check_output(path, overwrite)
-    with _quiet():
+    with quiet_logger("nas"):  # the page itself names the problems of a run
         runs = [read_run(directory, readable(directory), detailed=len(directories) == 1) for directory in directories]
         page = run_page(runs[0]) if len(runs) == 1 else comparison_page(runs)
     try:
@@ -81,18 +82,6 @@ def _check_output(path: Path, overwrite: bool) -> None:
 
 def _unwritable(path: Path, error: OSError) -> NasError:
     return NasError(f"--output={path}: cannot be written ({one_line(error)}). Give another file.")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the messages of the package: the page itself names the problems of a run."""
-    logger = logging.getLogger("nas")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 if __name__ == "__main__":
