@@ -63,9 +63,9 @@ class Outcome:
 def run(script: str, *arguments: str | Path) -> Outcome:
     """``python SCRIPT.py arguments...`` in this process, which is left as it was; in the checkout no file is left.
 
-    A small search is GDAS unless the arguments name a method or a mode.
+    A small search is GDAS unless the arguments name a method, an experiment or a mode.
     """
-    named = any(str(a).startswith(("method=", "metod=", "mode=")) for a in arguments)
+    named = any(str(a).startswith(("method=", "metod=", "mode=", "experiment=")) for a in arguments)
     if "space.channels=4" in arguments and not named:
         arguments = ("method=gdas", *arguments)
     main = nas.cli.search.main if script == "search" else nas.cli.train.main
