@@ -17,7 +17,7 @@ LIBRARY = sorted((ROOT / "nas").rglob("*.py"))
 SCRIPTS = [*filter(Path.is_file, (ROOT / "search.py", ROOT / "train.py")), *sorted((ROOT / "tools").glob("*.py"))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 YAML = sorted((ROOT / "conf").rglob("*.yaml"))
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND_LINE = ROOT / "nas" / "cli"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -72,6 +72,18 @@ def untyped(source: str) -> list[str]:
     return found
 
 
+def uneven_rows(source: str) -> list[str]:
+    """List printed rows (a name, spaces, values) whose values do not begin in the common column."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("log.info", "log.warning") and node.args:
+            text = node.args[0].value if isinstance(node.args[0], ast.Constant) else ""
+            row = re.match(r"[a-z]+(?:[ -][a-z]+)?  +(?=\S)", str(text))
+            if row and row.end() != ROW_COLUMN:
+                found.append(f"line {node.lineno}: '{row[0].strip()}' has its values in column {row.end()}")
+    return found
+
+
 def imported(source: str) -> set[str]:
     """The top-level packages that a source imports."""
     names: list[str] = []
@@ -102,6 +114,7 @@ def deep_classes(sources: list[str]) -> list[str]:
 
 QUESTION_WORDS = ("What", "Where", "Which", "How", "Whether")
 BANNED = re.compile(r"\b(anew|goes on|at hand|says so|mend)\b", re.IGNORECASE)
+ROW_COLUMN = 15  # first character of the values in a printed row
 LONGEST_LINE, LONGEST_SENTENCE = 120, 35  # characters of a line of prose; words of a sentence in a docstring
 
 
@@ -173,7 +186,7 @@ def test_house_style(file: Path) -> None:
     source = file.read_text()
     found = long_parts(source) + smells(source)
     if file in LIBRARY:
-        found += untyped(source)
+        found += untyped(source) + uneven_rows(source)
         if COMMAND_LINE not in file.parents:
             found += [f"imports {name}" for name in sorted(imported(source) & {"hydra", "omegaconf"})]
     assert not found, f"{file.relative_to(ROOT)}: " + "; ".join(found)
@@ -234,6 +247,11 @@ def test_long_parts_are_found() -> None:
 def test_smells_are_found(source: str, expected: str) -> None:
     found = smells(source)
     assert expected in found[0] if expected else not found
+
+
+def test_uneven_rows_are_found() -> None:
+    source = 'log.info("warm-up       %d", n)\nlog.info("warm-up        %d", n)\nlog.info("epoch %d  %s", n, x)'
+    assert uneven_rows(source) == ["line 1: 'warm-up' has its values in column 14"]
 
 
 def test_missing_types_are_found() -> None:

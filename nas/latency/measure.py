@@ -104,7 +104,7 @@ def part_modules(space: Space, options: Mapping[str, Any], genotypes: Iterable[G
         return parts
 
     covering = covering_genotypes(space, pairs=any(part.link is None for part in add(first)))
-    log.info("parts          of %d networks", len(covering) + len(others) + 1)
+    log.info("collect        ops of %d networks", len(covering) + len(others) + 1)
     for genotype in (*covering, *others):
         add(genotype)
     return {key: detach_memos(module) for key, module in modules.items()}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
 from matplotlib import rc_context
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
@@ -43,6 +45,13 @@ def new_figure(width: float, height: float, layout: Literal["constrained", "tigh
 def label(text: str, limit: int = MAX_LABEL) -> str:
     """Return the text of a label from a configuration or a file: one line, no ``$...$`` markup, bounded length."""
     return printable(text, limit).replace("$", r"\$")
+
+
+def use_prefixes(axis: Axis, values: Iterable[float]) -> None:
+    """Label the ticks of large values with k, M or G, as in ``50 M``, instead of a common power of ten."""
+    if max((abs(value) for value in values), default=0.0) >= 1e4:
+        axis.set_major_formatter(EngFormatter())
+        axis.set_major_locator(MaxNLocator(6))
 
 
 def add_title(figure: Figure, title: str, left: float) -> None:

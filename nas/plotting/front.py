@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nas.plotting.figure import INK, label, new_figure
+from nas.plotting.figure import INK, label, new_figure, use_prefixes
 
 BLUE, GREY, RED = "#1565c0", "#b0bec5", "#c62828"
 Values = NDArray[np.float64]
@@ -71,6 +71,7 @@ def _draw_front(axes: Axes, content: FrontPicture, cost: int, line: bool) -> Non
     top = max(float(part[:, content.position].max()) for part in (content.points, content.front, *known_points))
     axes.set_ylim(max(float(y.min()), low - margin / 2) - margin / 20, top + margin / 10)
     axes.set_xlabel(label(content.names[cost]))
+    use_prefixes(axes.xaxis, x)
     axes.set_ylabel(label(content.names[content.position]))
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from nas.plotting.figure import INK, label, new_figure
+from nas.plotting.figure import INK, label, new_figure, use_prefixes
 
 POINT, FRONT, GRAY = "#90a4ae", "#1565c0", "#cfd8dc"
 FONT = 9.0
@@ -41,6 +41,8 @@ def pareto_figure(values: Sequence[Sequence[float]], front: Sequence[Sequence[fl
         axes.plot(x, y, line, marker="D", color=FRONT, ms=6, lw=1.4, label="Pareto front")
         axes.set_xlabel(label(names[horizontal].replace("_", " ")), fontsize=FONT, color=INK)
         axes.set_ylabel(label(names[vertical].replace("_", " ")), fontsize=FONT, color=INK)
+        use_prefixes(axes.xaxis, (row[horizontal] for row in values))
+        use_prefixes(axes.yaxis, (row[vertical] for row in values))
         axes.tick_params(labelsize=FONT - 1, length=2, colors=INK)
         axes.grid(color=GRAY, lw=0.6)
         axes.set_axisbelow(True)

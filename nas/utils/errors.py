@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -53,8 +54,9 @@ def nearest(name: str, choices: Sequence[str], count: int, cutoff: float = 0.5) 
 
 
 def one_line(error: object) -> str:
-    """Return the text of an error, or of any object, without line breaks."""
-    return " ".join(str(error).split())
+    """Return the text of an error, or of any object, without line breaks and without the number of a system error."""
+    text = " ".join(str(error).split())
+    return re.sub(r"^\[Errno -?\d+\] ", "", text) if isinstance(error, OSError) else text
 
 
 def unexplained(error: BaseException) -> str:

@@ -21,3 +21,10 @@ def test_more_objectives_have_a_panel_per_pair(names: list[str], panels: int) ->
     values = [list(map(float, range(len(names))))]
     figure = pareto_figure(values, [], names)
     assert len(figure.axes) == panels
+
+
+def test_large_values_have_prefixes_instead_of_a_common_power() -> None:
+    (axes,) = pareto_figure([(90.0, 5.1e7), (80.0, 2e6)], [], ["val_accuracy", "macs"]).axes
+    assert axes.xaxis.get_major_formatter()(5e7) == "50 M"
+    axes.figure.canvas.draw()
+    assert "80" in [tick.get_text() for tick in axes.get_yticklabels()]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from nas.utils.errors import NasError, one_line, unknown
 
 
@@ -22,3 +26,10 @@ def test_unknown_lists_at_most_three_of_many_choices() -> None:
 
 def test_one_line_joins_lines() -> None:
     assert one_line("a\n  b\tc ") == "a b c"
+
+
+def test_one_line_has_no_number_of_a_system_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        (tmp_path / "table.json").read_bytes()
+    assert one_line(raised.value) == f"No such file or directory: '{tmp_path / 'table.json'}'"
+    assert one_line(ValueError("[Errno 2] x")) == "[Errno 2] x"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import yaml
 from tools.docs_site.paths import CONF
 
 COMMENT = re.compile(r"(?:^|\s)#\s?(.*)$")
+COMMAND = re.compile(r"python (?:search|train)\.py [^;]+(?:; python [^;]+)?")
 SUMMARIES = {
     "callbacks": "callbacks of searches and trainings",
     "dataset": "data sets",
@@ -79,8 +81,7 @@ def _choices(group: str) -> str:
 def _file_section(path: Path, group: str) -> str:
     """Render the header, the defaults list and the options of a file."""
     text = path.read_text(encoding="utf-8")
-    header = " ".join(line.removeprefix("#").strip() for line in _header(text))
-    parts = [_escape(header)] if header else []
+    parts = _header_blocks(text)
     included, options = _options(text, _package(text, group, path))
     if included:
         parts.append("Includes: " + ", ".join(f"`{name}`" for name in included))
@@ -88,6 +89,16 @@ def _file_section(path: Path, group: str) -> str:
         rows = [f"| `{option.key}` | {_code(option.default)} | {_escape(option.comment)} |" for option in options]
         parts.append("\n".join(["| option | default | comment |", "|---|---|---|", *rows]))
     return "\n\n".join(parts) + "\n"
+
+
+def _header_blocks(text: str) -> list[str]:
+    """Render the header of a file: its prose as paragraphs, its commands as code."""
+    lines = (line.removeprefix("#").strip() for line in _header(text))
+    blocks = [(command, list(group)) for command, group in groupby(lines, lambda line: bool(COMMAND.fullmatch(line)))]
+    return [
+        "\n".join(["```", *group, "```"]).replace("; python", "\npython") if command else _escape(" ".join(group))
+        for command, group in blocks
+    ]
 
 
 def _header(text: str) -> Iterator[str]:

@@ -57,7 +57,7 @@ class WidthWarmup(pl.Callback):
             )
         pl_module.arch_step.warmup_epochs = max(pl_module.arch_step.warmup_epochs, warm)
         if warm and trainer.is_global_zero:
-            log.info("warm-up       alphas are frozen in the first %d of %d epochs", warm, epochs)
+            log.info("warm-up        alphas are frozen in the first %d of %d epochs", warm, epochs)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.ratio is not None and isinstance(pl_module, GradientSearch) and trainer.max_epochs is not None:

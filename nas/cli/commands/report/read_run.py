@@ -29,6 +29,7 @@ NO_SUMMARY = "summary.json is missing: the run is still running, or was stopped 
 EXPECTED = {"search": ("history.jsonl", GENOTYPE_FILE), "train": ("metrics.csv",)}
 """Files that each run of a kind writes."""
 
+LOGS = ("search.log", "train.log")
 Scores = dict[str, list[list[float]]]
 
 
@@ -55,7 +56,7 @@ def _read(directory: Path, shown: str, detailed: bool) -> Run:
     kind = _kind(summary, directory)
     history = files.epochs("history.jsonl")
     by_epoch, by_step = metric_curves(files.rows("metrics.csv"))
-    failure = printable(files.text(FAILURE_FILE).partition("\n")[0], 500) if has_failed(directory) else ""
+    failure = _failure(directory, files, finished=bool(summary))
     repetitions = files.objects(REPETITIONS)
     _name_missing(files, kind, summary, bool(repetitions))
     options = read_options(kind, overrides, directory) if detailed else RunOptions()
@@ -88,6 +89,17 @@ def _read(directory: Path, shown: str, detailed: bool) -> Run:
         ended=ended,
         resumable=last_checkpoint(directory) is not None,
     )
+
+
+def _failure(directory: Path, files: RunFiles, finished: bool) -> str:
+    """Return the error that ended a run: that of failure.txt, or a user error in the last line of its log."""
+    if has_failed(directory):
+        return printable(files.text(FAILURE_FILE).partition("\n")[0], 500)
+    for name in () if finished else LOGS:
+        last = files.text(name).rstrip("\n").rpartition("\n")[2]
+        if last.startswith("error: "):
+            return printable(last.removeprefix("error: "), 500)
+    return ""
 
 
 def _tables(files: RunFiles) -> dict[str, Any]:

@@ -136,6 +136,17 @@ def test_failed_run_without_results_and_empty_directory_have_pages(tmp_path: Pat
     assert "The directory is empty" in Page(empty / "report.html").text
 
 
+def test_user_error_at_the_end_of_the_log_is_shown(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("- seed=x\n")
+    (tmp_path / "search.log").write_text("run            a\nerror: seed=x: not a number. Fix.\n")
+    assert command.main([str(tmp_path)]) == 0
+    page = Page(tmp_path / "report.html")
+    assert "The run failed: seed=x: not a number. Fix." in page.text and "Commands" not in page.text
+    (tmp_path / "search.log").write_text("error: seed=x: not a number.\nrun            a\n")
+    assert read_run(tmp_path, "run", detailed=False).status == "unfinished"
+
+
 def test_failure_before_the_results_is_ignored(search: Path, tmp_path: Path) -> None:
     source = shutil.copytree(search, tmp_path / "run")
     (source / "failure.txt").write_text("an error of an earlier attempt")
