@@ -114,7 +114,7 @@ def _table_directory(run: Path) -> str:
 def _write(ranges: Sequence[AccuracyRange], run: Path) -> None:
     write_atomically(run / FILE, format_ranges(ranges))
     save_figure(accuracy_range_figure(ranges), run / PICTURE)
-    print(f"table    {run / FILE}\npicture  {run / PICTURE}")
+    print(f"table          {run / FILE}\npicture        {run / PICTURE}")
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ def _write(found: Sequence[CurvePoint], output: Path) -> None:
         print(f"{encoding:<18}" + "".join(f"{size:>8}" for size in sizes))
         for name, curve in curves.items():
             print(f"  {name:<16}" + "".join(f"{curve[size][0]:>8.3f}" for size in sizes))
-    print(f"table    {output / TABLE}\npicture  {output / PICTURE}")
+    print(f"table          {output / TABLE}\npicture        {output / PICTURE}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""The parts of docs/extending.md: relaxation, op, data set and proxy."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nas.spaces.darts.space import Darts
+from nas.spaces.nas_bench_201.space import NasBench201
+from tests.support.own_tools import install, python_blocks, write_package
+
+PAGE, MODULE = "extending.md", "my_parts"
+
+
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the module with the classes of the page."""
+    classes = [block for block in python_blocks(PAGE) if "\nclass " in block]
+    folder = write_package(tmp_path / "package", MODULE, "\n\n".join(classes))
+    install(monkeypatch, folder, MODULE)
+    return importlib.import_module(MODULE)
+
+
+def test_relaxation_has_weights_that_sum_to_one(parts: Any) -> None:
+    space = NasBench201((1, 8, 8), 2, channels=2, cells_per_stage=1)
+    relaxation = parts.Squared(space.cells, init_mean=1.0)
+    mask = torch.ones(6, 5, dtype=torch.bool)
+    mask[0, 0] = False
+    weights = relaxation.relax(torch.randn(6, 5), mask).weights
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(6))
+    assert weights[0, 0] == 0
+
+
+def test_op_is_a_candidate_of_the_darts_space(parts: Any) -> None:
+    space = Darts((3, 8, 8), 2, channels=2, layers=3, ops=["none", "skip_connect", parts.MBConv])
+    assert "MBConv" in space.cells["normal"].ops
+
+
+def test_data_set_has_two_classes_and_their_shape(parts: Any) -> None:
+    splits = parts.Stripes(mean=[0.5], std=[0.29], pad=1).load()
+    images, labels = splits.train_images, splits.train_labels
+    assert images.shape == (500, 1, 8, 8) and images.dtype == torch.uint8
+    assert splits.test_images.shape[1:] == parts.Stripes.shape
+    assert {*labels.tolist(), *splits.test_labels.tolist()} == {0, 1}
+
+
+def test_proxy_leaves_the_network_unchanged(parts: Any) -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    batch = (torch.randn(8, 1, 8, 8), torch.zeros(8, dtype=torch.long))
+    score = parts.LogitSpread()(network, batch, torch.Generator())
+    assert score == pytest.approx(float(network(batch[0]).detach().std()))
