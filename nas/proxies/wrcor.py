@@ -54,17 +54,19 @@ class WrCor(Proxy):
                 loss = F.cross_entropy(forward(batch[0].detach().requires_grad_()), batch[1])
                 if not records:
                     raise ValueError("the proxy measures ReLUs in cells, and this network has none")
-                grads = torch.autograd.grad(loss, [record.output for record in records], allow_unused=True)
+                # the features of a node without inputs are constant
+                differentiable = [record for record in records if record.output.requires_grad]
+                outputs = [record.output for record in differentiable]
+                grads = torch.autograd.grad(loss, outputs, allow_unused=True)
         finally:
             for hook in hooks:
                 hook.remove()
         kernel = torch.zeros(len(batch[1]), len(batch[1]), dtype=torch.float64, device=batch[0].device)
-        for record, grad in zip(records, grads, strict=True):
+        for record in records:
+            kernel += _term(record.activation, record.weight)
+        for record, grad in zip(differentiable, grads, strict=True):
             if grad is not None:
-                grad = grad * (record.activation > 0) if record.rectifies else grad
-                for rows in (record.activation, grad):
-                    correlation = torch.corrcoef(rows.flatten(1).double()).abs()
-                    kernel += torch.where(correlation.isfinite().all(), record.weight * correlation, 0.0)
+                kernel += _term(grad * (record.activation > 0) if record.rectifies else grad, record.weight)
         return kernel
 
     def _weighted(self, network: nn.Module) -> Iterator[tuple[float, nn.Module, bool]]:
@@ -76,6 +78,12 @@ class WrCor(Proxy):
             for module in part.modules():
                 if isinstance(module, nn.ReLU) or type(module).__name__ in self.also:
                     yield 2.0**i, module, part is last
+
+
+def _term(features: Tensor, weight: float) -> Tensor:
+    """Return ``weight`` times the absolute correlations of the images, or 0 if one of them is undefined."""
+    correlation = torch.corrcoef(features.flatten(1).double()).abs()
+    return torch.where(correlation.isfinite().all(), weight * correlation, 0.0)
 
 
 class _Record:

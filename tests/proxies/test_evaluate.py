@@ -16,6 +16,7 @@ from nas.utils.errors import NasError
 from tests.support.compose_tools import CONF
 from tests.support.proxy_tools import (
     CELL,
+    CONV1,
     CONV3,
     NONE,
     PROXY_FILES,
@@ -44,6 +45,16 @@ def test_proxy_evaluator_is_deterministic_and_ranks_disconnected_cells_last(file
             assert sign * evaluator(genotype) < min(sign * value for value in values)
     if not evaluator.proxy.needs_signal:  # the number of parameters ignores connectivity
         assert evaluator(empty) == evaluator(from_ops([SKIP] * 6)) < evaluator(disconnected) < evaluator(second)
+
+
+@pytest.mark.parametrize("file", PROXY_FILES, ids=lambda file: file.stem)
+def test_proxies_measure_cells_with_nodes_without_inputs_or_outputs(file: Path) -> None:
+    """Node 1 has no input but leads to convolutions, or has an input that no other node reads."""
+    space = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1)
+    evaluator = ProxyEvaluator(space, load_proxy(file), proxy_batches(), seed=3)
+    without_input = from_ops([NONE, CONV3, CONV1, CONV3, CONV3, CONV1])
+    without_output = from_ops([CONV3, CONV3, NONE, CONV3, NONE, CONV1])
+    assert math.isfinite(evaluator(without_input)) and math.isfinite(evaluator(without_output))
 
 
 @pytest.mark.parametrize("name", ["synflow", "grad_norm", "ntk", "zen"])

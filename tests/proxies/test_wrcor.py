@@ -30,3 +30,43 @@ def test_wrcor_weights_cells_by_depth() -> None:
     assert WrCor(also=["ReluConvNorm"])(network, batch, generator()) > value
     same = batch[0][:1].expand(5, -1, -1, -1), batch[1][:1].expand(5)
     assert WrCor()(network, same, generator()) == -math.inf
+
+
+class Branches(nn.Module):
+    """A cell of three ReLUs: one leads to the output, one ends unused, one reads zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused, self.constant = nn.ReLU(), nn.ReLU(), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.unused(x.sin())
+        return self.used(x) + self.constant(torch.zeros_like(x))
+
+
+class Branched(nn.Module):
+    """Two cells of ``Branches`` and a linear classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList([Branches(), Branches()])
+        self.classifier = nn.Linear(3 * 8 * 8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for cell in self.cells:
+            x = cell(x)
+        return self.classifier(x.flatten(1))
+
+
+def test_wrcor_counts_activations_that_no_gradient_reaches() -> None:
+    torch.manual_seed(0)
+    network, (x, y) = Branched().double(), random_batch(5)
+    hidden = x.relu().requires_grad_()
+    loss = nn.functional.cross_entropy(network.classifier(hidden.flatten(1)), y)
+    (gradient,) = torch.autograd.grad(loss, hidden)
+    expected = torch.zeros(5, 5, dtype=torch.float64)
+    for weight, features in ((1, x), (2, x.relu())):
+        used, unused = features, features.sin()
+        for rows in (used, unused, gradient * (features > 0)):
+            expected += weight * torch.corrcoef(rows.flatten(1).detach()).abs()
+    torch.testing.assert_close(WrCor().kernel(network, (x, y)), expected)
