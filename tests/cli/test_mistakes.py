@@ -69,9 +69,9 @@ def test_mistake_is_answered_by_one_line(argument: str, tmp_path: Path) -> None:
         ("search", "paths.data=0", "paths.data takes a path"),
         ("search", "++paths.benchmark={}", "paths.benchmark takes a path"),
         ("search", "paths.output=null", "paths.output takes a path"),
-        ("search", "method.weight_step.optimizer=1", "takes keys"),
+        ("search", "method.weight_step.optimizer=1", "takes keys (such as method.weight_step.optimizer.lr=VALUE)"),
         ("search", "method.weight_step={clip_norm:x}", "method.weight_step.clip_norm takes a number"),
-        ("train", "evaluation=null", "evaluation takes keys (as in evaluation.NAME=VALUE)"),
+        ("train", "evaluation=null", "evaluation takes keys (such as evaluation.logits=VALUE)"),
         ("search", "hydra.output_subdir=../.hydra", "use a name within the run directory"),
     ],
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
+from tests.support.compose_tools import ROOT
 from tests.support.own_tools import install, python_blocks, write_package
 
 PAGE, MODULE = "extending.md", "my_parts"
@@ -23,6 +26,14 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     folder = write_package(tmp_path / "package", MODULE, "\n\n".join(classes))
     install(monkeypatch, folder, MODULE)
     return importlib.import_module(MODULE)
+
+
+def test_page_lists_the_options_of_the_steps() -> None:
+    page = (ROOT / "docs" / PAGE).read_text()
+    method = yaml.safe_load((ROOT / "conf" / "method" / "darts.yaml").read_text())
+    for block in ("weight_step", "arch_step"):
+        (row,) = re.findall(rf"^\| `{block}` \| (.*) \|$", page, re.MULTILINE)
+        assert {*re.findall(r"`(\w+)`", row)} == {*method[block]} - {"_target_"}
 
 
 def test_relaxation_has_weights_that_sum_to_one(parts: Any) -> None:

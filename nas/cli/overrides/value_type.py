@@ -23,7 +23,8 @@ def wanted_type(key: str, default: Any, value: Any) -> str | None:
     if key.startswith("paths."):
         return None if isinstance(value, str) and value else "a path (./1 if its name is a number)"
     if isinstance(default, DictConfig | dict) and _is_node(key, default) and not isinstance(value, dict):
-        return f"keys (as in {key}.NAME=VALUE)" if value is not None or "." not in key else None
+        name = next((str(name) for name in default if not str(name).startswith("_")), "NAME")
+        return f"keys (such as {key}.{name}=VALUE)" if value is not None or "." not in key else None
     if value is None or default is None or (isinstance(value, str) and "${" in value):
         return None
     if key in AUTOMATIC and value == AUTO:
