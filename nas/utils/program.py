@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-INSTALLED = (Path(__file__).resolve().parents[1] / "conf").is_dir()
+PACKAGE = Path(__file__).resolve().parents[1]
+INSTALLED = (PACKAGE / "conf").is_dir()
 """True for an installed package: a wheel holds a copy of conf/, a checkout has none inside the package."""
 
 
@@ -13,6 +14,13 @@ def program(job: str) -> str:
     """Return the command of a job, "search" or "train".
 
     An editable installation is a checkout with the commands ``nas-search`` and ``nas-train``. They run in directories
-    without ``search.py``, so the command that runs now determines the form of the name.
+    without ``search.py``, as ``python -m nas`` does, so the command that runs now determines the form of the name.
     """
-    return f"nas-{job}" if INSTALLED or Path(sys.argv[0]).stem.startswith("nas-") else f"python {job}.py"
+    if INSTALLED or Path(sys.argv[0]).stem.startswith("nas-"):
+        return f"nas-{job}"
+    return f"python -m nas {job}" if runs_as_module() else f"python {job}.py"
+
+
+def runs_as_module() -> bool:
+    """Return whether ``python -m nas`` was started: the main module is a file of the package."""
+    return PACKAGE in Path(sys.argv[0]).parents

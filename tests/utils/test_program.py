@@ -11,7 +11,12 @@ from nas.utils import program
 
 @pytest.mark.parametrize(
     ("started", "name"),
-    [("search.py", "python train.py"), ("/env/bin/nas-search", "nas-train"), ("nas-search.exe", "nas-train")],
+    [
+        ("search.py", "python train.py"),
+        ("/env/bin/nas-search", "nas-train"),
+        ("nas-search.exe", "nas-train"),
+        (str(program.PACKAGE / "cli" / "search.py"), "python -m nas train"),
+    ],
 )
 def test_checkout_names_the_commands_that_were_started(
     started: str, name: str, monkeypatch: pytest.MonkeyPatch

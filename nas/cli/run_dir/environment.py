@@ -51,7 +51,7 @@ def _program() -> list[str]:
     """Return the words that start this program: a module, a script, or an installed command."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None and spec.name.startswith("nas."):
-        return ["python", "-m", spec.name]
+        return ["python", "-m", *spec.name.replace("nas.cli.", "nas ").split()]
     return ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
 
 
