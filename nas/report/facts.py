@@ -28,7 +28,8 @@ def identification(run: Run) -> list[Fact]:
     seconds = next((s[key] for key in ("search_seconds", "train_seconds") if is_number(s.get(key))), None)
     facts = [
         ("directory", run.directory),
-        *((part, run.name_of(part)) for part in ("method", "space", "dataset")),
+        ("proxy" if run.kind == "rank_proxies" else "method", run.name_of("method")),
+        *((part, run.name_of(part)) for part in ("space", "dataset")),
         ("experiment", run.choices.get("experiment", "")),
         ("seed", "" if run.seed is None else str(run.seed)),
         ("status", run.status),

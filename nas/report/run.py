@@ -101,7 +101,8 @@ class Run:
     resumable: bool = False
 
     def name_of(self, part: str) -> str:
-        """Return the method, space or data set of the run, "" if it is unknown."""
+        """Return the method (in a ranking: the proxy), space or data set of the run, "" if it is unknown."""
+        part = "proxy" if part == "method" and self.kind == "rank_proxies" else part
         name = self.summary.get(part, self.choices.get(part, ""))
         return name if isinstance(name, str) else ""
 
@@ -113,8 +114,8 @@ class Run:
 
     @property
     def title(self) -> str:
-        """Kind, method, space, data set and seed, as far as they are known."""
-        kinds = {"": "Run", "eval": "Evaluation", "train": "Training", "rank_proxies": "Ranking of proxies"}
+        """Kind, method or proxy, space, data set and seed, as far as they are known."""
+        kinds = {"": "Run", "eval": "Evaluation", "train": "Training", "rank_proxies": "Ranking by a proxy"}
         names = [name for name in map(self.name_of, ("method", "space", "dataset")) if name]
         seed = [] if self.seed is None else [f"seed {self.seed}"]
         return f"{kinds.get(self.kind, self.kind.capitalize())}: {', '.join([*names, *seed]) or self.directory}"

@@ -18,7 +18,7 @@ from nas.cli.build import build_data, build_space, dataset_name, device_without_
 from nas.cli.checks.options import check_network
 from nas.cli.run_dir.elapsed import Elapsed, read_timing
 from nas.cli.run_dir.environment import environment
-from nas.cli.run_dir.figures import split_figures
+from nas.cli.run_dir.figures import network_cost, split_figures
 from nas.cli.run_dir.layout import holds_ranking, remove_failure
 from nas.cli.run_dir.progress import LoopProgress
 from nas.cli.run_dir.start import log_start_without_trainer
@@ -176,7 +176,6 @@ def _finish(
     save_plot(_plot(scores, records, accuracies, title), output / PLOT_FILE)
     save_genotype(genotype, output / "genotype.json")
     save_cell(genotype, output)
-    parameters, macs = ranking.space.count(genotype)
     accuracy: float | None = found["best"]["accuracy"]
     values: dict[str, Any] = {
         "mode": "rank_proxies",
@@ -186,9 +185,7 @@ def _finish(
         "value": found["best"]["score"],
         "architectures": len(records),
         "measurement_seconds": found["seconds"]["total"],
-        "parameters": parameters,
-        "macs": macs,
-        "network_size": ranking.space.describe_size(),
+        **network_cost(ranking.space, genotype),
         "benchmark_accuracy": accuracy,
         **environment(device, "32-true"),
     }

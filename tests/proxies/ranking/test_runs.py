@@ -86,6 +86,7 @@ def test_ranking_writes_all_files(whole: Path) -> None:
         assert (whole / picture).stat().st_size > 3000
     summary = json.loads((whole / "summary.json").read_text())
     assert summary["mode"] == "rank_proxies" and summary["genotype"] == best["architecture"]
+    assert summary["macs_rule"] == "macs_bias" and summary["network_size"] == "channels=16 cells_per_stage=5"
     row = job_row(whole)
     assert row["architectures"] == 12
     assert set(COLUMNS["rank_proxies"]) - set(row) == {"spearman", "kendall_tau_b"}
