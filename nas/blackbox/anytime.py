@@ -147,6 +147,7 @@ def plot_curves(bands: Mapping[str, Band], evaluator: Evaluator) -> Figure:
         if np.isfinite(band.low).any():
             axes.fill_between(band.grid, band.low, band.high, step="post", color="#1565c0", alpha=0.25, lw=0)
         axes.set_xlabel("simulated seconds of evaluations" if evaluator.simulated else "queries")
+        axes.locator_params(axis="x", integer=True)
         label = evaluator.label if name == "value" else f"{name} (%)"
         axes.set_ylabel(textwrap.fill(label, LABEL_WIDTH))
         if name != "value" and (band.mean > 0).all():

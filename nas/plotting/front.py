@@ -49,6 +49,7 @@ def front_figure(content: FrontPicture) -> Figure:
     axes = panels[-1]
     axes.step(range(1, len(content.hypervolume) + 1), content.hypervolume, where="post", color=BLUE, lw=1.6)
     axes.set_xlabel("queries")
+    axes.locator_params(axis="x", integer=True)
     axes.set_ylabel("hypervolume" if content.known is None else "share of the hypervolume of the true front")
     axes.grid(alpha=0.3)
     return figure

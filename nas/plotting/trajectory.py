@@ -27,6 +27,7 @@ def trajectory_figure(points: Sequence[Mapping[str, float]], names: Sequence[str
         position = (p[x_name], p[names[0]])
         axes.annotate(f"{p['round']:.0f}", position, (5, 5), textcoords="offset points", color=INK, fontsize=9)
     axes.set_xlabel(label(x_name.replace("_", " ")), color=INK)
+    axes.locator_params(axis="x", integer=x_name == "round")
     axes.set_ylabel(label(names[0].replace("_", " ")), color=INK)
     axes.margins(0.08)
     axes.grid(color=GRAY, alpha=0.3, lw=0.6)

@@ -62,6 +62,7 @@ def plot_ranks(scores: Values, values: Values, x_label: str, y_label: str, title
     ranks = rankdata(scores)
     axes.plot(ranks, values, ".", markersize=2 if len(ranks) > 2000 else 5, alpha=0.5, color="#1565c0")
     axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, len(ranks) + 1))
+    axes.locator_params(axis="x", integer=True)
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(alpha=0.25)
     low, high = np.nanpercentile(values, [2, 100])

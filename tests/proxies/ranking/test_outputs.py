@@ -30,3 +30,8 @@ def test_plot_ranks_shows_all_points() -> None:
     assert np.asarray(axes.lines[0].get_xdata()).tolist() == [2.5, 1.0, 4.0, 2.5]
     low, high = axes.get_ylim()
     assert low < 1 and high > 4
+
+
+def test_ticks_of_ranks_are_whole_numbers() -> None:
+    axes = plot_ranks(np.arange(20.0), np.arange(20.0), "x", "y", "t").axes[0]
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
