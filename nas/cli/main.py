@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ from nas.cli.run_dir.job_record import JobRecord, read_records, remove_records
 from nas.cli.run_dir.launch import adopt_submitit_ranks
 from nas.cli.run_dir.rank_log import log_warnings_only
 from nas.cli.run_dir.ranks import DIRECTORY, is_further_rank
+from nas.cli.run_dir.refused import restored_if_refused
 from nas.cli.startup import defer_imports, fast_imports
 from nas.utils.errors import NasError, unexplained
 from nas.utils.program import program
@@ -77,7 +78,12 @@ def launch(main: Callable[[], Any], job: str) -> None:
             return
         with reserved(command.plan) as added:
             sys.argv[1:] += added
-            with _reported_sweep(command.plan), known_mode(command.plan.cfg.hydra.mode), jobs_remove_keys():
+            with (
+                _restored_if_refused(command.plan),
+                _reported_sweep(command.plan),
+                known_mode(command.plan.cfg.hydra.mode),
+                jobs_remove_keys(),
+            ):
                 main()
     except Exception as error:
         if full_errors():
@@ -97,6 +103,13 @@ def _interrupted_line(command: Command | None, job: str) -> str:
     if plan is None or not any(Path(planned.output).is_dir() for planned in plan.jobs):
         return "interrupted before the run started"
     return how_to_resume_sweep([planned.output for planned in plan.jobs], job)
+
+
+def _restored_if_refused(plan: Plan) -> AbstractContextManager[None]:
+    """Undo what a refused run has written. The first rank of a distributed run does so for all."""
+    if plan.sweep is not None or plan.is_further_rank:  # the jobs of a sweep record their errors
+        return nullcontext()
+    return restored_if_refused(run_directories(plan.cfg).values(), plan.cfg.hydra.output_subdir)
 
 
 @contextmanager

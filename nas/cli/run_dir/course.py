@@ -149,7 +149,9 @@ def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) ->
     keys = [key for key in dict.fromkeys([*ours, *theirs]) if key not in FREE]
     different = [key for key in keys if not (key in ours and key in theirs and _equal(key, ours[key], theirs[key]))]
     if different:
-        key = different[0]
+        # options of null of a whole part, such as a budget, come with the one that is set
+        given = [key for key in different if ours.get(key) is not None or theirs.get(key) is not None]
+        key = [*given, *different][0]
         here, there = (f"{options[key]}" if key in options else "no such option" for options in (ours, theirs))
         raise NasError(
             f"{key}={here}: the run of ckpt_path has {there}, and another value changes its course. Leave it out to "
