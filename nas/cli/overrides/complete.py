@@ -18,13 +18,14 @@ from nas.cli.overrides.inherit_from_search import inherit_from_search
 from nas.cli.overrides.inherit_from_training import inherit_from_training
 from nas.cli.overrides.inherit_space import inherit_space
 from nas.cli.overrides.installed import provide_choices
+from nas.cli.overrides.named_by_experiment import named_by_experiment
 from nas.cli.overrides.parse import key_of, parse, value_of
 from nas.cli.overrides.resume import resume
 from nas.cli.overrides.search_path import search_path_of_run
 from nas.cli.run_dir.record import save_record
 
 Inherit = Callable[[list[str]], list[str]]
-NAMING = ("mode", "weights", "genotype")  # the keys that name the run of a job
+NAMING = ("mode", "weights", "genotype", "experiment")  # the keys that name the run of a job
 PER_JOB = "NAS_INHERIT_PER_JOB"  # environment variable that Hydra sets in the jobs of a sweep over different runs
 
 
@@ -47,10 +48,15 @@ def single_pass(arguments: list[str]) -> list[str]:
 
 
 def inherit(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
-    """Add the data set, and an own space, of the run that a command line of train.py names, unless it chooses them."""
-    training = (value_of(arguments, "mode") or "train") == "train"
-    arguments = inherit_space(arguments, path)
-    return inherit_from_search(arguments, path) if training else inherit_from_training(arguments, path)
+    """Add the data set, and an own space, of the run that a command line of train.py names, unless it chooses them.
+
+    An experiment of the user may name the run and choose them as well.
+    """
+    known = [*named_by_experiment(arguments, path), *arguments]
+    training = (value_of(known, "mode") or "train") == "train"
+    completed = inherit_space(known, path)
+    completed = inherit_from_search(completed, path) if training else inherit_from_training(completed, path)
+    return [*completed[: len(completed) - len(known)], *arguments]
 
 
 def complete_sweep(arguments: list[str], inherit_job: Inherit) -> list[str]:

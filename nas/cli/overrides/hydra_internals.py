@@ -25,7 +25,7 @@ from hydra.core.override_parser.types import Override as Override
 from hydra.core.override_parser.types import OverrideType as OverrideType
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
-from omegaconf import read_write
+from omegaconf import OmegaConf, read_write
 
 from nas.utils.errors import NasError, one_line
 
@@ -213,6 +213,44 @@ def _swept_values(part: Override) -> SweptValues:
         return SweptValues(key, texts, None, None, tags)
     numbers = [int(text) if re.fullmatch(r"-?\d+", text) else float(text) for text in texts]
     return SweptValues(key, texts, (min(numbers), max(numbers)), abs(sweep.step), tags)
+
+
+def set_by_file(config_name: str, choice: str, arguments: Sequence[str]) -> list[tuple[str, Any]]:
+    """Return the groups that a configuration file chooses and the keys that it sets, with their values.
+
+    Files that it includes count as well. Hydra must be initialized.
+
+    Args:
+        config_name: the primary configuration.
+        choice: the file, such as ``experiment/mine``.
+        arguments: overrides; one of them chooses the file.
+    """
+    loader: Any = GlobalHydra.instance().config_loader()
+    _, repository = loader._parse_overrides_and_create_caching_repo(config_name, list(arguments))
+    found = loader.compute_defaults_list(config_name, list(arguments), RunMode.MULTIRUN)
+    included = {choice}
+    for _ in found.defaults:  # once for each level, because a file may precede those that include it
+        included |= {part.config_path for part in found.defaults if part.parent in included}
+    chosen = found.overrides.override_choices
+    metadata = found.overrides.override_metadata
+    pairs = [(group, chosen[group]) for group in chosen if metadata[group].containing_config_path in included]
+    for default in found.defaults:
+        if default.config_path in included:
+            pairs += _leaves(loader._load_single_config(default, repository).config)
+    return pairs
+
+
+def _leaves(config: Any) -> list[tuple[str, Any]]:
+    """Return the keys of a configuration that hold no further keys, with their values."""
+    pairs: list[tuple[str, Any]] = []
+    todo: list[tuple[str, Any]] = [("", OmegaConf.to_container(config, resolve=False))]
+    while todo:
+        key, value = todo.pop()
+        if isinstance(value, dict):
+            todo += [(f"{key}.{name}" if key else str(name), part) for name, part in value.items()]
+        else:
+            pairs.append((key, value))
+    return pairs
 
 
 def refused_key(error: Exception) -> tuple[str, str] | None:
