@@ -180,6 +180,7 @@ class BlackBoxSearch(Search):
             self._workers = None
 
     def batches(self, data: DataSet) -> QueryDataModule:
+        self.check_data(data)
         self._images = data
         return QueryDataModule(self.budget.queries)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from nas.nn.macs import RULES, count_operations, count_parameters
+from nas.utils.errors import NasError
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ def count(network: nn.Module, shape: Sequence[int] = (3, 32, 32), rules: Iterabl
         rules: names of the rules; by default all.
 
     Raises:
-        NasError: if a rule is unknown.
+        NasError: if ``network`` is not a module, or a rule is unknown.
     """
+    if not isinstance(network, nn.Module):
+        raise NasError(f"network={str(network)[:80]}: not a torch.nn.Module. Build it by space.network(genotype).")
     parameters = count_parameters(network)
     return Cost(
         parameters=parameters,

@@ -22,6 +22,7 @@ from nas.objectives.resource_penalty import ResourcePenalty
 from nas.objectives.task_of import task_of
 from nas.searches.step_executor import StepExecutor
 from nas.spaces.base import Output, Space
+from nas.spaces.check_inputs import check_data
 from nas.spaces.limits import Limits
 from nas.spaces.notation import native_string
 from nas.utils.errors import NasError
@@ -108,6 +109,14 @@ class Search(pl.LightningModule, ABC):
     def batches(self, data: DataSet) -> pl.LightningDataModule:
         """Return the trainer's data module: ``data`` itself, unless the search does not train on images."""
         return data
+
+    def on_fit_start(self) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        self.check_data(getattr(data, "data", data))
+
+    def check_data(self, data: object) -> None:
+        """Raise NasError if a data set has other inputs or classes than the space."""
+        check_data(data, self.space.classes, self.space.shape)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["search"] = {

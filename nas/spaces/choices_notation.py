@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
+from nas.spaces.check_inputs import require_text
 from nas.utils.errors import NasError
 
 NOTATION = "choices"
@@ -33,6 +34,7 @@ def _decision(name: str, cell: CellGenotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse a string of ``native``. Raises NasError if it is malformed."""
+    require_text(text)
     given = text.strip().removeprefix(f"{NOTATION}:")
     cells: dict[str, CellGenotype] = {}
     for part in given.split("/"):

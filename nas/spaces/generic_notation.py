@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
+from nas.spaces.check_inputs import require_text
 from nas.utils.errors import NasError
 from nas.utils.literals import read_literal
 
@@ -25,6 +26,7 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse a string of ``native``; its space need not be installed. Raises NasError if it is malformed."""
+    require_text(text)
     match = PATTERN.match(text.strip())
     try:
         if match is None:

@@ -13,6 +13,7 @@ from typing import Any
 from nas.architecture.cell import NONE, CellGenotype, Genotype, Link
 from nas.nn.ops import OPS
 from nas.nn.own_ops import OWN_OPS
+from nas.spaces.check_inputs import require_text
 from nas.spaces.choices_notation import NOTATION as CHOICES
 from nas.spaces.darts import notation as darts
 from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
@@ -104,6 +105,7 @@ def load_genotype(source: str | Path) -> Genotype:
 
     Raises NasError if ``source`` is none of these, or ambiguous.
     """
+    require_text(None if source is None else str(source))  # a run directory may have a number as its name
     text = str(source).strip()
     if is_native_string(text):
         return parse_genotype(text)

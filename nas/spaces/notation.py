@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from nas.architecture.cell import Genotype
 from nas.spaces import choices_notation, generic_notation
+from nas.spaces.check_inputs import require_text
 from nas.spaces.darts import notation as darts
 from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
 from nas.spaces.genotype_values import genotype_of_value
@@ -69,6 +70,7 @@ def parse_genotype(text: str) -> Genotype:
 
     Raises NasError if it matches no notation.
     """
+    require_text(text)
     text = text.strip()
     for pattern, parse_space in PARSERS.items():
         if pattern.match(text):

@@ -16,6 +16,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from nas.nn.drop_path import DropPath
 from nas.objectives.classification import Classification
 from nas.spaces.base import Network
+from nas.spaces.check_inputs import check_data
 from nas.training.base import BaseTraining
 from nas.training.lr_schedule import LRDecay
 from nas.utils.errors import NasError
@@ -90,6 +91,7 @@ class Training(BaseTraining):
             raise NasError(f"training.drop_path={drop_path}: this network has no drop path. Set training.drop_path=0.")
         self.memory_format = torch.contiguous_format
         self.task = Classification(label_smoothing)
+        self.classes = classes
         self.auxiliary_weight = auxiliary_weight
         self.drop_path = drop_path
         self.best: Best | None = None
@@ -97,6 +99,9 @@ class Training(BaseTraining):
         self.test_top5 = MulticlassAccuracy(classes, top_k=5, average="micro") if classes >= MANY_CLASSES else None
         self.test_loss = MeanMetric()
         self.test_images = SumMetric()
+
+    def setup(self, stage: str) -> None:
+        check_data(getattr(self.trainer, "datamodule", None), self.classes)
 
     def set_memory_format(self, memory_format: torch.memory_format) -> None:
         """Store the convolutions of the network, and all images, in a memory format."""

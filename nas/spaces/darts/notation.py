@@ -9,6 +9,7 @@ from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.architecture.discretization import reachable_links
 from nas.nn.ops import OPS
 from nas.nn.own_ops import OWN_OPS
+from nas.spaces.check_inputs import require_text
 from nas.utils.errors import NasError
 from nas.utils.literals import Call, read_call
 
@@ -88,6 +89,7 @@ def parse(text: str) -> Genotype:
     ``reduce=None`` stands for a fixed reduction cell. Ops may have the names of AutoDL-Projects, and a cell may group
     its links by node (see ``cell_of``).
     """
+    require_text(text)
     call = read_call(text, "Genotype")
     if call is None:
         raise NasError(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nas.architecture.cell import NONE, Cell, CellGenotype, Genotype, Link
+from nas.spaces.check_inputs import require_text
 from nas.spaces.nas_bench_101.graph import INPUT, MAX_VERTICES, OPS, OUTPUT, Graph
 from nas.utils.errors import NasError
 from nas.utils.literals import read_call
@@ -130,6 +131,7 @@ def format_graph(graph: Graph) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse ``ModelSpec(matrix=[[...], ...], ops=[...])`` without executing it. Raises NasError if it is malformed."""
+    require_text(text)
     return to_genotype(parse_graph(text))
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from nas.architecture.cell import Cell, CellGenotype, Genotype, Link
+from nas.spaces.check_inputs import require_text
 from nas.spaces.nas_bench_1shot1.subspaces import PARENTS, build_graph
 from nas.spaces.nas_bench_101.graph import OPS, Graph
 from nas.spaces.nas_bench_101.notation import CONNECT, format_graph, parse_graph
@@ -98,4 +99,5 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse a string of ``native``, also without its prefix. Raises NasError if it is malformed or of no subspace."""
+    require_text(text)
     return from_graph(parse_graph(text.strip().removeprefix(f"{NOTATION}:")))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from nas.architecture.cell import Cell, CellGenotype, Genotype, Link
+from nas.spaces.check_inputs import require_text
 from nas.utils.errors import NasError
 
 NOTATION = "nas_bench_201"
@@ -26,6 +27,7 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse an architecture string. Raises NasError for an unknown op or a missing edge."""
+    require_text(text)
     nodes = text.strip().split("+")
     if len(nodes) != 3 or not all(n.startswith("|") and n.endswith("|") for n in nodes):
         raise NasError(

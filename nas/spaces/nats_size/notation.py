@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nas.architecture.cell import CellGenotype, Genotype, Link, format_links
+from nas.spaces.check_inputs import require_text
 from nas.utils.errors import NasError
 
 NOTATION = "nats_size"
@@ -25,6 +26,7 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse widths such as ``8:16:24:32:40``. Raises NasError for any other text."""
+    require_text(text)
     parts = [part.strip() for part in text.split(":")]
     if len(parts) != LAYERS or not all(re.fullmatch(r"[1-9]\d{0,5}", part) for part in parts):
         raise NasError(f"genotype={text}: not a NATS-Bench size. Write the channels of five layers as 8:16:24:32:40.")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
+from nas.spaces.check_inputs import require_text
 from nas.utils.errors import NasError
 from nas.utils.literals import Call, read_call
 
@@ -36,6 +37,7 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse a genotype string without executing it. Raises NasError if it is malformed."""
+    require_text(text)
     call = read_call(text, "Genotype")
     if call is None:
         raise NasError(f"genotype={text}: not a recurrent genotype. Write {EXAMPLE}.")

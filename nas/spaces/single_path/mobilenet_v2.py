@@ -16,6 +16,7 @@ from torch import nn
 from nas.architecture.cell import Genotype
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.spaces.base import Network, Shape
+from nas.spaces.check_inputs import require_text
 from nas.spaces.single_path.chain import ChainSpace, chain_from_ops, chain_ops, split_blocks
 from nas.spaces.single_path.chain_body import SKIP, Blocks, MixedChain
 from nas.spaces.single_path.layout import Layer, Layout
@@ -194,6 +195,7 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse ``mobile:k3e6-...``. Raises NasError if it is malformed."""
+    require_text(text)
     blocks = split_blocks(text, NOTATION)
     ops = [SKIP if block == "skip" else _BLOCK.sub(r"mbconv\2_\1x\1", block) for block in blocks]
     for block, op in zip(blocks, ops, strict=True):

@@ -11,6 +11,7 @@ from torch import nn
 from nas.architecture.cell import Genotype
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.spaces.base import Network, Shape
+from nas.spaces.check_inputs import require_text
 from nas.spaces.single_path.chain import ChainSpace, chain_from_ops, chain_ops, split_blocks
 from nas.spaces.single_path.chain_body import Blocks, MixedChain
 from nas.spaces.single_path.layout import Layer, Layout
@@ -167,6 +168,7 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse ``shufflenet:0-0-3-...``. Raises NasError if it is malformed."""
+    require_text(text)
     ops = []
     for block in split_blocks(text, NOTATION):
         number, _, scale = block.partition("x")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nas.architecture.cell import NONE, Cell, CellGenotype, Genotype, Link, format_links
+from nas.spaces.check_inputs import require_text
 from nas.utils.errors import NasError
 
 NOTATION = "trans_nas_bench_101_macro"
@@ -78,6 +79,7 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse a string such as ``64-1234-basic``. Raises NasError for any other text."""
+    require_text(text)
     match = re.fullmatch(rf"{PREFIX}([1-4]{{{MIN_MODULES},{MAX_MODULES}}}){SUFFIX}", text.strip())
     if match is None:
         raise NasError(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nas.architecture.cell import Cell, CellGenotype, Genotype, Link, format_links
+from nas.spaces.check_inputs import require_text
 from nas.utils.errors import NasError
 
 NOTATION = "trans_nas_bench_101_micro"
@@ -28,6 +29,7 @@ def native(genotype: Genotype) -> str:
 
 def parse(text: str) -> Genotype:
     """Parse a string such as ``64-41414-1_02_333``. Raises NasError for any other text."""
+    require_text(text)
     match = re.fullmatch(rf"{PREFIX}([0-3])_([0-3]{{2}})_([0-3]{{3}})", text.strip())
     if match is None:
         raise NasError(
