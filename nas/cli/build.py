@@ -220,11 +220,12 @@ def build_loggers(cfg: DictConfig, facts: Mapping[str, Any]) -> list[Logger]:
     Raises:
         NasError: if the package of a logger is not installed.
     """
-    for name in cfg.get("logger") or {}:
+    parts = {name: part for name, part in (cfg.get("logger") or {}).items() if part}
+    for name in parts:
         module = LOGGER_PACKAGES.get(str(name))
         if module is not None and importlib.util.find_spec(module) is None:
             raise NasError(f"logger={name}: {module} is not installed. Run pip install 'nas-compose[{name}]'.")
-    loggers: list[Logger] = [instantiate(part, _convert_="all") for part in (cfg.get("logger") or {}).values()]
+    loggers: list[Logger] = [instantiate(part, _convert_="all") for part in parts.values()]
     if loggers:
         options: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
         for logger in loggers:

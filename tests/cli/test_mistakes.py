@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -44,6 +46,33 @@ RUNS = {
     "+callbacks.stop={_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:foo}": ["metric `foo`", "val/loss"],
     "trainer.strategy=abacus": ["trainer:", "strategy='abacus'"],
 }
+
+
+def further(name: str | None = None, size: int = 1, **options: int) -> None:
+    """Accept any further name, as classes of other packages do."""
+
+
+def unresolved(count: int = 1, other: "Missing | None" = None) -> None:  # type: ignore[name-defined]  # noqa: F821, UP037
+    """Have a type that only a type checker resolves, as classes of other packages do."""
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "phrase"),
+    [
+        (further, {"name": 5}, "part.name=5: it takes text"),
+        (further, {"name": [1]}, "part.name=[1]: it takes text"),
+        (further, {"size": "x", "any": 1}, "part.size=x: it takes a whole number"),
+        (unresolved, {"count": 1.5}, "part.count=1.5: it takes a whole number"),
+    ],
+)
+def test_values_of_other_packages_are_checked(target: Any, options: dict[str, Any], phrase: str) -> None:
+    with pytest.raises(NasError, match=re.escape(phrase)):
+        check_arguments("part", target, options)
+
+
+def test_further_names_and_unknown_types_are_accepted() -> None:
+    check_arguments("part", further, {"name": None, "size": 2, "any": "x"})
+    check_arguments("part", unresolved, {"count": 2, "other": "x"})
 
 
 @pytest.mark.parametrize("name", FILES)

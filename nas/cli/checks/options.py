@@ -8,6 +8,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,8 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
     for name, value in given.items() if accepted is not None else ():
         assert accepted is not None
         option = f"{key}.{name}"
+        if name not in accepted and _accepts_any_name(target):
+            continue
         if name not in accepted:
             raise renamed(option) or unknown("option", option, [f"{key}.{other}" for other in accepted])
         hint = _plain(accepted[name])
@@ -98,26 +101,51 @@ def _refuses_null(target: Any, hint: Any) -> bool:
 
 @functools.cache
 def parameters(target: Callable[..., Any]) -> dict[str, Any] | None:
-    """Return the names that a callable accepts with their types (None if unknown); None if it accepts any name."""
-    function = target.__init__ if inspect.isclass(target) else target
+    """Return the names that a callable declares with their types (None if unknown); None if it has no signature."""
+    function = _function_of(target)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         return None
-    try:
-        hints = typing.get_type_hints(function)
-    except (NameError, TypeError, AttributeError):
-        hints = {}
+    hints = _type_hints(function)
     annotations: dict[str, Any] = {}
     for name, parameter in signature.parameters.items():
         if parameter.kind == parameter.VAR_KEYWORD:
-            table = next(iter(typing.get_args(hints.get(name))), None)
-            if table is None or not typing.is_typeddict(table):
-                return None
-            annotations |= typing.get_type_hints(table)
+            table = _table(hints.get(name))
+            annotations |= {} if table is None else typing.get_type_hints(table)
         elif parameter.kind != parameter.VAR_POSITIONAL and name != "self":
             annotations[name] = hints.get(name)
     return annotations
+
+
+def _accepts_any_name(target: Callable[..., Any]) -> bool:
+    """Return whether a callable with a signature takes further keyword arguments that it does not declare."""
+    function = _function_of(target)
+    further = [p for p in inspect.signature(function).parameters.values() if p.kind == p.VAR_KEYWORD]
+    return bool(further) and _table(_type_hints(function).get(further[0].name)) is None
+
+
+def _function_of(target: Callable[..., Any]) -> Callable[..., Any]:
+    return target.__init__ if inspect.isclass(target) else target
+
+
+def _table(hint: Any) -> Any:
+    """Return the TypedDict of a hint ``Unpack[TypedDict]``, None for any other hint."""
+    table = next(iter(typing.get_args(hint)), None)
+    return table if table is not None and typing.is_typeddict(table) else None
+
+
+def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of the parameters of a function, without those that only a type checker can resolve."""
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):
+        hints = {}
+    for name, hint in getattr(function, "__annotations__", {}).items():
+        with suppress(NameError, TypeError, AttributeError):
+            single = types.SimpleNamespace(__annotations__={name: hint})
+            hints[name] = typing.get_type_hints(single, getattr(function, "__globals__", {}))[name]
+    return hints
 
 
 def _source(cfg: DictConfig, option: str, value: Any) -> tuple[str, Any]:

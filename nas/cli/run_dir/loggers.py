@@ -52,7 +52,7 @@ class MetricsFile(CSVLogger):
     """CSV logger that writes metrics.csv directly into the run directory; a resumed run appends to it."""
 
     def __init__(self, save_dir: str) -> None:
-        super().__init__(save_dir, name="", version="")
+        super().__init__(str(Path(save_dir)), name="", version="")
 
     @property
     def experiment(self) -> Any:

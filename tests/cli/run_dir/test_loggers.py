@@ -142,3 +142,16 @@ def test_logger_without_its_package_names_the_command_that_installs_it(
         problem = rf"logger={name}: {name} is not installed. Run pip install 'nas-compose\[{name}\]'"
         with pytest.raises(NasError, match=problem):
             build_trainer(cfg)
+
+
+def test_logger_of_null_is_left_out(tmp_path: Path) -> None:
+    search(tmp_path, "logger=csv", "logger.csv=null")
+    assert (tmp_path / "summary.json").exists() and not (tmp_path / "metrics.csv").exists()
+
+
+def test_empty_directory_is_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    logger = MetricsFile("")
+    logger.log_metrics({"value": 1.0}, step=0)
+    logger.save()
+    assert (tmp_path / "metrics.csv").is_file()
