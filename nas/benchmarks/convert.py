@@ -1,11 +1,11 @@
-"""Conversion of a published benchmark to one Parquet file: ``python -m nas convert SRC DEST``."""
+"""Conversion of a published benchmark to one Parquet file."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,45 +20,11 @@ from nas.benchmarks.nas_bench_301.convert import has_models, read_surrogates
 from nas.benchmarks.records import RecordColumns
 from nas.benchmarks.trans_nas_bench_101 import convert as trans_nas_bench_101
 from nas.benchmarks.trans_nas_bench_101.tasks import RELEASE as TRANS_NAS_BENCH_101
-from nas.utils.errors import NasError, one_line
-from nas.utils.tool_parser import ToolParser
+from nas.utils.errors import NasError
 from nas.utils.user_path import user_path
 
 Reader = Callable[[Path, bool, read_release.Progress], tuple[pa.Table, str]]
 """Reads a source, partial or not, and reports progress; returns a table and a description of its contents."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = ToolParser(
-        "python -m nas convert",
-        description=(
-            "Convert a published benchmark to one Parquet file: NATS-Bench, NAS-Bench-101, -201 and -301, "
-            "TransNAS-Bench-101, HW-NAS-Bench."
-        ),
-    )
-    parser.add_argument("source", metavar="SRC", type=Path, help="as downloaded, such as NATS-tss-v1_0-3ffb9-simple")
-    parser.add_argument("destination", metavar="DEST", type=Path, help="such as data/nas_bench_201.parquet")
-    parser.add_argument("--force", action="store_true", help="replace DEST if it exists")
-    parser.add_argument("--partial", action="store_true", help="accept missing architectures")
-    parser.add_argument("--as", dest="name", metavar="NAME", help="release of a renamed SRC")
-    spaces = list(trans_nas_bench_101.SPACES)
-    parser.add_argument("--space", choices=spaces, help="space of a SRC with several (TransNAS-Bench-101)")
-    try:
-        given = parser.parse(sys.argv[1:] if arguments is None else arguments)
-        options = {"force": given.force, "partial": given.partial, "space": given.space}
-        print(convert(given.source, given.destination, given.name, **options))
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else one_line(error)
-        print(f"error: {error.filename or given.destination}: {reason}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"interrupted: {given.destination} was not written", file=sys.stderr)
-        return 130
-    return 0
 
 
 def convert(
@@ -180,7 +146,3 @@ def _contents(columns: RecordColumns) -> str:
             seeds.setdefault(int(parts[1]), set()).add(int(parts[2]))
     trainings = "; ".join(f"{n} epochs with seeds {', '.join(map(str, sorted(seeds[n])))}" for n in sorted(seeds))
     return f"{len(columns.names):,} of {columns.space.size:,} architectures of {columns.space.title} ({trainings})"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,7 +15,7 @@ class Subcommand(NamedTuple):
 
 COMMANDS: Mapping[str, Subcommand] = {
     "data": Subcommand("nas.cli.commands.data.command", "list and download data sets and benchmark tables"),
-    "convert": Subcommand("nas.benchmarks.convert", "convert a published benchmark to one Parquet file"),
+    "convert": Subcommand("nas.cli.commands.convert", "convert a published benchmark to one Parquet file"),
     "report": Subcommand("nas.cli.commands.report.command", "write an HTML page about one run, or comparing several"),
     "leaderboard": Subcommand("nas.cli.commands.leaderboard.command", "print published results and runs in one table"),
     "plot": Subcommand("nas.cli.commands.plot", "draw the cells of a genotype"),

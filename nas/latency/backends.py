@@ -6,7 +6,6 @@ import importlib.util
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from nas.deploy.export import without_exporter_logs
 from nas.utils.errors import NasError
 
-Backend = Literal["torch", "onnxruntime"]
 DTYPES: Mapping[str, torch.dtype] = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
 """Precisions of the weights and activations by name."""
 

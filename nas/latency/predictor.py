@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.architecture.cell import Genotype
+from nas.latency.choices import FOLDS, KINDS, Kind
 from nas.latency.count import PartCounter
 from nas.latency.parts import PartKey
-from nas.latency.table import KINDS, Kind, LatencyTable
+from nas.latency.table import LatencyTable
 from nas.spaces.base import Space
 from nas.utils.errors import NasError, unknown
 
-FOLDS = 5
 ALPHAS = np.logspace(-3, 4, 15)
 """Strengths of the ridge regression, among which leave-one-out validation selects."""
 

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from nas.architecture.cell import Genotype
-from nas.latency.backends import Backend
+from nas.latency.choices import MIN_RUNS, Backend, Kind, Statistic
 from nas.latency.parts import PartKey
 from nas.latency.timing import Timing
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, Range, check_ranges
-
-Statistic = Literal["median", "low"]
-Kind = Literal["sum", "ridge"]
-KINDS: tuple[Kind, ...] = ("sum", "ridge")
-"""Predictors, see ``LatencyPredictor``."""
-MIN_RUNS = 3
 
 
 @check_ranges(batch=COUNT, runs=Range(MIN_RUNS, 10**6, whole=True), warmup=COUNT_OR_ZERO, threads=COUNT)

@@ -10,8 +10,9 @@ from typing import Any
 
 from nas.deploy.check_model import check_options, checked_classes, checked_shape
 from nas.latency.backends import DTYPES
+from nas.latency.choices import KINDS
 from nas.latency.parts import PartKey
-from nas.latency.table import KINDS, LatencySetup, LatencyTable
+from nas.latency.table import LatencySetup, LatencyTable
 from nas.latency.timing import Timing
 from nas.spaces.base import Space
 from nas.utils.atomic_write import write_json

@@ -10,8 +10,9 @@ import pytest
 
 from nas import benchmarks
 from nas.architecture.cell import CellGenotype, Genotype, Link
-from nas.benchmarks import convert, read_release
+from nas.benchmarks import read_release
 from nas.benchmarks.find import open_table
+from nas.cli.commands.convert import main
 from nas.spaces.nas_bench_201.notation import parse
 from nas.utils.errors import NasError
 from tests.support.nats_tools import RELEASE_FORMS, SEEDS, SMALL, percentage_of, shuffled_names, write_directory
@@ -44,7 +45,7 @@ RUNS = {
 def test_convert_keeps_all_numbers(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     notation, make = RELEASE_FORMS[form]
     destination = tmp_path / "any name.parquet"
-    assert convert.main([str(make(tmp_path)), str(destination)]) == 0
+    assert main([str(make(tmp_path)), str(destination)]) == 0
     printed = capsys.readouterr().out
     table = benchmarks.find_benchmark(tmp_path, notation)
     assert (
@@ -71,13 +72,13 @@ def test_convert_accepts_incomplete_directory_with_partial(tmp_path: Path, capsy
     source, destination = write_directory("nas_bench_201", tmp_path), tmp_path / "part.parquet"
     for index in (0, 5, 6, 40):
         (source / f"{index:06d}.pickle.pbz2").unlink()
-    assert convert.main([str(source), str(destination)]) == 1
+    assert main([str(source), str(destination)]) == 1
     erred = capsys.readouterr().err
     assert (
         "lacks 4 of the 64 architectures" in erred and "(000000, 000005, 000006, ...)" in erred and "--partial" in erred
     )
     assert not destination.exists() and erred.count("\n") == 1
-    assert convert.main([str(source), str(destination), "--partial"]) == 0
+    assert main([str(source), str(destination), "--partial"]) == 0
     table = open_table(destination)
     known = shuffled_names("nas_bench_201")
     assert len(table) == 60 and table.index(0) == 1 and table.architecture(0) == known[1]
@@ -99,10 +100,10 @@ def test_convert_refuses_unusable_destination(
         ([str(tmp_path / "no"), str(tmp_path / "new.parquet")], "does not exist"),
         ([str(tss_release), str(tmp_path / "nas_bench_201")], "must end with .parquet, so that a search finds it"),
     ):
-        assert convert.main(given) == 1
+        assert main(given) == 1
         assert phrase in capsys.readouterr().err
     assert destination.read_bytes() == b"mine"
-    assert convert.main([str(tss_release), str(destination), "--force"]) == 0
+    assert main([str(tss_release), str(destination), "--force"]) == 0
     assert len(open_table(destination)) == 64 and not list(tmp_path.glob(".*"))
 
 
@@ -119,6 +120,6 @@ def test_convert_checks_destination_before_reading_source(
 ) -> None:
     monkeypatch.setattr(read_release, "read_release", None)
     monkeypatch.setattr(Path, "open", refuse_write)
-    assert convert.main([str(tss_release), str(tmp_path / "out.parquet")]) == 1
+    assert main([str(tss_release), str(tmp_path / "out.parquet")]) == 1
     erred = capsys.readouterr().err
     assert erred.startswith("error: ") and erred.endswith("permission denied\n") and str(tmp_path) in erred

@@ -14,8 +14,9 @@ import torch
 
 from nas import benchmarks
 from nas.architecture.cost import GenotypeCost
-from nas.benchmarks.convert import convert, main
+from nas.benchmarks.convert import convert
 from nas.benchmarks.hw_nas_bench import DATASETS, UNITS, HardwareCost, HardwareTable, find_hardware_table
+from nas.cli.commands.convert import main
 from nas.spaces.nas_bench_201.notation import from_index, native
 from nas.utils.errors import NasError
 from tests.support.hardware_tools import SOURCE, content, value_of, write_table

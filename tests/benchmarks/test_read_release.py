@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from nas.benchmarks import convert, read_release
+from nas.cli.commands.convert import main
 from nas.utils.errors import NasError
 from tests.support.nats_tools import (
     RELEASE_FORMS,
@@ -62,7 +63,7 @@ def test_read_release_refuses_malicious_pickle_without_running_it(
     else:
         source = tmp_path / "NAS-Bench-201-v1_0-e61699.pth"
         torch.save(evil, source, _use_new_zipfile_serialization=form == "zip")
-    assert convert.main([str(source), "out.parquet", "--partial"]) == 1
+    assert main([str(source), "out.parquet", "--partial"]) == 1
     erred = capsys.readouterr().err
     assert f"refers to {name}, which no benchmark needs" in erred.replace("__builtin__", "builtins")
     assert erred.startswith("error: ") and erred.count("\n") == 1
@@ -84,7 +85,7 @@ def test_read_release_refuses_truncated_file(
     path.write_bytes(content[: int(share * whole)])
     destination = tmp_path / "out.parquet"
     destination.write_bytes(b"old")
-    assert convert.main([str(source), str(destination), "--force"]) == 1
+    assert main([str(source), str(destination), "--force"]) == 1
     erred = capsys.readouterr().err
     assert erred.startswith("error: ") and erred.count("\n") == 1 and str(path) in erred and "cut off" in erred
     assert destination.read_bytes() == b"old" and not list(tmp_path.glob(".*"))
@@ -143,7 +144,7 @@ def test_read_release_refuses_other_layouts(
 ) -> None:
     source = shutil.copytree(tss_release, tmp_path / tss_release.name)
     change(source)
-    assert convert.main([str(source), str(tmp_path / "out.parquet")]) == 1
+    assert main([str(source), str(tmp_path / "out.parquet")]) == 1
     erred = capsys.readouterr().err
     assert erred.startswith("error: ") and erred.count("\n") == 1 and phrase in erred
     assert not (tmp_path / "out.parquet").exists()
@@ -161,10 +162,10 @@ def test_read_release_refuses_unknown_release(
     tss_release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     renamed = shutil.copytree(tss_release, tmp_path / "NATS-tss-v1_1-abcde-simple")
-    assert convert.main([str(renamed), str(tmp_path / "out.parquet")]) == 1
+    assert main([str(renamed), str(tmp_path / "out.parquet")]) == 1
     assert "is not a supported release. Supported are NATS-tss-v1_0-3ffb9-simple" in capsys.readouterr().err
-    assert convert.main([str(renamed), str(tmp_path / "out.parquet"), "--as", f"{TSS}-simple"]) == 0
-    assert convert.main([str(renamed), str(tmp_path / "other.parquet"), "--as", SSS]) == 1
+    assert main([str(renamed), str(tmp_path / "out.parquet"), "--as", f"{TSS}-simple"]) == 0
+    assert main([str(renamed), str(tmp_path / "other.parquet"), "--as", SSS]) == 1
     assert "0 of them in the size space of NATS-Bench, which has 32: another version" in capsys.readouterr().err
 
 
@@ -187,7 +188,7 @@ def test_read_release_refuses_unusual_files_in_one_line(tmp_path: Path, capsys: 
     }
     for phrase, make in files.items():
         make()
-        assert convert.main([str(path), str(tmp_path / "out.parquet")]) == 1
+        assert main([str(path), str(tmp_path / "out.parquet")]) == 1
         erred = capsys.readouterr().err
         assert erred.startswith("error: ") and erred.count("\n") == 1 and phrase in erred, erred
 

@@ -10,9 +10,10 @@ import pytest
 
 from nas.architecture.cell import Genotype
 from nas.architecture.cost import GenotypeCost
+from nas.latency.choices import Kind
 from nas.latency.parts import PartKey, addition
 from nas.latency.predictor import LatencyPredictor, held_out_predictions, prediction_error
-from nas.latency.table import Kind, LatencySetup, LatencyTable
+from nas.latency.table import LatencySetup, LatencyTable
 from nas.latency.timing import Timing
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201

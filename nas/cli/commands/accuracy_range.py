@@ -6,21 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nas.benchmarks.accuracy_range import FILE, AccuracyRange, format_ranges
-from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES
-from nas.callbacks.recording.accuracy_range import PICTURE, open_query, sampled_ranges
-from nas.callbacks.recording.alphas import ALPHAS_FILE, read_alphas, recorded_distribution
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_config, saved_overrides
 from nas.cli.run_dir.in_use import check_not_in_use
-from nas.plotting.accuracy_range import accuracy_range_figure
-from nas.plotting.figure import save_figure
-from nas.spaces.genotype_file import GENOTYPE_FILE, load_genotype
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.one_line_errors import one_line_errors
@@ -29,6 +22,11 @@ from nas.utils.ranges import MAX_COUNT
 from nas.utils.tool_parser import ToolParser
 from nas.utils.user_path import user_path
 
+if TYPE_CHECKING:  # the help needs neither torch nor matplotlib
+    from nas.benchmarks.accuracy_range import AccuracyRange
+
+FILE, PICTURE = "accuracy_range.csv", "accuracy_range.png"
+"""Files of the command, those of the callback."""
 DESCRIPTION = f"""Sample architectures from the learned distribution of each epoch of a finished search, and write the
 minimum, mean and maximum of their benchmark test accuracies, and the accuracy of the distribution's mode, to {FILE} and
 {PICTURE} in the run directory. The files equal those of callbacks=accuracy_range."""
@@ -69,6 +67,11 @@ def _count(text: str) -> int:
 
 def _ranges(run: Path, root: str | None, samples: int, seed: int | None) -> list[AccuracyRange]:
     """Return the accuracies of all epochs of a run."""
+    from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES
+    from nas.callbacks.recording.accuracy_range import open_query, sampled_ranges
+    from nas.callbacks.recording.alphas import ALPHAS_FILE, read_alphas, recorded_distribution
+    from nas.spaces.genotype_file import GENOTYPE_FILE, load_genotype
+
     lines = read_alphas(run / ALPHAS_FILE)
     if not lines or not (run / GENOTYPE_FILE).is_file():
         raise NasError(
@@ -112,6 +115,10 @@ def _table_directory(run: Path) -> str:
 
 
 def _write(ranges: Sequence[AccuracyRange], run: Path) -> None:
+    from nas.benchmarks.accuracy_range import format_ranges
+    from nas.plotting.accuracy_range import accuracy_range_figure
+    from nas.plotting.figure import save_figure
+
     write_atomically(run / FILE, format_ranges(ranges))
     save_figure(accuracy_range_figure(ranges), run / PICTURE)
     print(f"table          {run / FILE}\npicture        {run / PICTURE}")

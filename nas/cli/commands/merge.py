@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -20,7 +20,6 @@ from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import FOLDER, config_file, saved_config, saved_overrides
 from nas.cli.run_dir.elapsed import DURATION, TIMING, merge_timings
 from nas.cli.run_dir.layout import SUMMARY_FILE, holds_ranking
-from nas.proxies.ranking.merge import Shard, merge_shards, read_shard
 from nas.proxies.ranking.score_log import LOG_FILE
 from nas.utils.atomic_write import write_atomically, write_json
 from nas.utils.errors import NasError, one_line
@@ -28,6 +27,9 @@ from nas.utils.is_number import is_number
 from nas.utils.program import program
 from nas.utils.read_file import read_json
 from nas.utils.tool_parser import ToolParser
+
+if TYPE_CHECKING:  # the help needs no torch
+    from nas.proxies.ranking.merge import Shard
 
 DESCRIPTION = """Join the finished runs of all shards of a ranking (mode=rank_proxies ranking.shard=1/N to N/N) to one
 run, and write its report. KEY=VALUE are overrides of the report, such as paths.benchmark=DIR."""
@@ -77,6 +79,8 @@ def _report_arguments(config_dir: Path | None, overrides: Sequence[str]) -> list
 
 def _merge(runs: Sequence[Path], output: Path | None, arguments: Sequence[str]) -> int:
     """Write the joined run and its report, and return the exit code of the report; after a failure nothing remains."""
+    from nas.proxies.ranking.merge import merge_shards
+
     if not runs:
         raise NasError("merge: no run is given. Name the directories of the shards.")
     directories = [shard for run in runs for shard in _shards_in(run)]
@@ -128,6 +132,8 @@ def _shards_in(run: Path) -> list[Path]:
 
 
 def _read(directory: Path) -> Shard:
+    from nas.proxies.ranking.merge import read_shard
+
     shard = read_shard(directory)
     if not (directory / SUMMARY_FILE).is_file():
         raise NasError(

@@ -8,13 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.cli.run_dir.genotype_name import genotype_name
-from nas.plotting.cell import cell_figure
-from nas.plotting.chain import has_published_layout
-from nas.plotting.figure import METADATA, save_figure
-from nas.spaces.choices_notation import NOTATION as CHOICES
-from nas.spaces.genotype_file import find_published, load_genotype
-from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
 from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import program
@@ -23,7 +16,8 @@ from nas.utils.user_path import user_path
 
 DESCRIPTION = """Draw the cells of a genotype, the layer widths of NATS-Bench's size space, or the blocks of a chain.
 GENOTYPE is any value of genotype= of train.py: a run directory, a file, a published name or a string."""
-SUFFIXES = tuple(METADATA)
+SUFFIXES = (".png", ".svg", ".pdf")
+"""Formats of pictures, those of ``nas.plotting.figure``."""
 
 
 @one_line_errors
@@ -52,6 +46,15 @@ def _plot(source: str, output: Path | None, overwrite: bool) -> Path:
     Raises:
         NasError: if the genotype is invalid, or the file exists or cannot be written.
     """
+    # imported here, because torch and matplotlib are not needed for the help
+    from nas.cli.run_dir.genotype_name import genotype_name
+    from nas.plotting.cell import cell_figure
+    from nas.plotting.chain import has_published_layout
+    from nas.plotting.figure import save_figure
+    from nas.spaces.choices_notation import NOTATION as CHOICES
+    from nas.spaces.genotype_file import find_published, load_genotype
+    from nas.spaces.registry import space_of
+
     with named_by_user("genotype", "plot"):
         genotype = load_genotype(source)
     checked = not genotype.origins and genotype.space != CHOICES  # own parts are drawn without their code

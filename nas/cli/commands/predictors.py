@@ -3,64 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import random
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
-import numpy as np
-
-from nas import benchmarks
-from nas.architecture.cell import Genotype
-from nas.benchmarks.benchmark import TabularBenchmark
-from nas.benchmarks.descriptions import BENCHMARKS, STORED_AS
-from nas.blackbox.features import Encoding, features_of, has_branches
-from nas.blackbox.learning_curves import CurvePoint, curve_points
-from nas.blackbox.predictors.base import Predictor, Values
-from nas.blackbox.predictors.boosted_trees import BoostedTrees
-from nas.blackbox.predictors.botorch_gp import BoTorchGaussianProcess
-from nas.blackbox.predictors.gaussian_process import GaussianProcess
-from nas.blackbox.predictors.mlp_ensemble import MLPEnsemble
-from nas.blackbox.predictors.random_forest import RandomForest
-from nas.plotting.figure import save_figure
-from nas.plotting.learning_curves import learning_curves_figure
-from nas.spaces.base import Space
-from nas.spaces.nas_bench_1shot1.space import NasBench1Shot1
-from nas.spaces.nas_bench_1shot1.subspaces import PARENTS
-from nas.spaces.nas_bench_101.space import NasBench101
-from nas.spaces.nas_bench_201.space import NasBench201
-from nas.spaces.nats_size.space import NatsSize
-from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
-from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
-from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError
 from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import program
 from nas.utils.ranges import MAX_COUNT, SEED
 from nas.utils.tool_parser import ToolParser
 
-SPACES: dict[str, Callable[..., Space]] = {
-    "nas_bench_201": NasBench201,
-    "nats_size": NatsSize,
-    "nas_bench_101": NasBench101,
-    **{f"nas_bench_1shot1_{subspace}": partial(NasBench1Shot1, subspace=subspace) for subspace in PARENTS},
-    "trans_nas_bench_101_micro": TransNasBench101Micro,
-    "trans_nas_bench_101_macro": TransNasBench101Macro,
-}
-MAX_ARCHITECTURES = 35_000
-"""Architectures of a larger table that are sampled before the repetitions, to bound the memory of their features."""
-PREDICTORS: dict[str, Callable[[], Predictor]] = {
-    "mlp_ensemble": MLPEnsemble,
-    "gaussian_process": GaussianProcess,
-    "random_forest": RandomForest,
-    "boosted_trees": BoostedTrees,
-    "xgboost": partial(BoostedTrees, "xgboost"),
-    "botorch_gp": BoTorchGaussianProcess,
-}
+SPACES = (
+    *("nas_bench_201", "nats_size", "nas_bench_101"),
+    *("nas_bench_1shot1_1", "nas_bench_1shot1_2", "nas_bench_1shot1_3"),
+    *("trans_nas_bench_101_micro", "trans_nas_bench_101_macro"),
+)
+PREDICTORS = ("mlp_ensemble", "gaussian_process", "random_forest", "boosted_trees", "xgboost", "botorch_gp")
+DATASETS = (
+    *("cifar10", "cifar100", "imagenet16_120", "class_scene", "class_object", "room_layout", "jigsaw"),
+    *("segmentsemantic", "normal", "autoencoder"),
+)
+ENCODINGS = ("paths", "one_hot")
 EXTRAS = ("xgboost", "botorch_gp")
 DEFAULT_PREDICTORS = [name for name in PREDICTORS if name not in EXTRAS]
 TABLE, PICTURE = "predictors.csv", "predictors.png"
@@ -80,28 +43,29 @@ def _run(options: argparse.Namespace) -> None:
     for name in (TABLE, PICTURE):
         if (options.output / name).exists() and not options.overwrite:
             raise NasError(f"predictors: {options.output / name} exists. Use --overwrite to replace it.")
-    found = _points(options)
+    # imported here, because the help needs neither torch nor matplotlib
+    from nas.cli.commands.predictor_curves import find_points, write_points
+
+    found = find_points(options)
     try:
         options.output.mkdir(parents=True, exist_ok=True)
-        _write(found, options.output)
+        write_points(found, options.output)
     except OSError as error:
         raise NasError(f"--output {options.output}: {error.strerror}.") from error
 
 
 def _parser() -> ToolParser:
     parser = ToolParser(f"{program('search')} predictors", description=DESCRIPTION)
-    encodings = [name for name in get_args(Encoding) if name != "auto"]
     add = parser.add_argument
     add("--data", default="data", metavar="DIR", help="directory of the benchmark's table, or its parent")
-    datasets = list(dict.fromkeys(name for about in BENCHMARKS.values() for name in about.datasets))
     about_data = "data set or task of the accuracies (default: cifar10, of TransNAS-Bench-101 class_scene)"
     about_epochs = "length of the trainings (default: 12, in other spaces than nas_bench_201 and nats_size the longest)"
-    add("--space", default="nas_bench_201", choices=list(SPACES), help="space (default: nas_bench_201)")
-    add("--dataset", choices=datasets, help=about_data)
+    add("--space", default="nas_bench_201", choices=SPACES, help="space (default: nas_bench_201)")
+    add("--dataset", choices=DATASETS, help=about_data)
     add("--epochs", type=_count, help=about_epochs)
     names = f"{', '.join(PREDICTORS)} (default: all but {' and '.join(EXTRAS)})"
-    add("--predictors", nargs="+", default=DEFAULT_PREDICTORS, choices=list(PREDICTORS), metavar="NAME", help=names)
-    add("--encodings", nargs="+", default=None, choices=encodings, help="default: all encodings of the space")
+    add("--predictors", nargs="+", default=DEFAULT_PREDICTORS, choices=PREDICTORS, metavar="NAME", help=names)
+    add("--encodings", nargs="+", default=None, choices=ENCODINGS, help="default: all encodings of the space")
     add("--sizes", nargs="+", type=_count, default=[10, 20, 50, 100, 200, 400], metavar="N", help="numbers of samples")
     add("--repetitions", type=_count, default=20, help="independent samples (default: 20)")
     add("--held-out", type=_count, default=1000, help="architectures that are predicted (default: 1000)")
@@ -121,73 +85,6 @@ def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) not in SEED:
         raise argparse.ArgumentTypeError(f"'{text}' is no seed: {SEED}")
     return int(text)
-
-
-def _points(options: argparse.Namespace) -> list[CurvePoint]:
-    """Return the points of all curves. Raise NasError if the table lacks them."""
-    space = SPACES[options.space]((3, 32, 32), 10)
-    table = benchmarks.find_table(options.data, space.notation)
-    if table is None:
-        raise NasError(f"--data {options.data}: there is no table of space '{space.notation}'. Set --data.")
-    about = BENCHMARKS[space.notation]
-    dataset = options.dataset or about.datasets[0]
-    if dataset not in about.datasets:
-        raise NasError(f"--dataset {dataset}: {about.title} has {', '.join(about.datasets)}. Set one of them.")
-    epochs = options.epochs or about.query_epochs or table.report_epochs(dataset)
-    values = table.accuracies(dataset, "valid", epochs, "mean")
-    found = _architectures(space, table, values, options.seed)
-    largest = max(options.sizes)
-    if min(*options.sizes, options.held_out) < 2 or largest + options.held_out > len(found):
-        raise NasError(
-            f"--sizes {largest} --held-out {options.held_out}: the table has {len(found):,} accuracies. Use at least 2 "
-            "of each, and fewer of both together."
-        )
-    encodings = options.encodings or (["paths", "one_hot"] if has_branches(space) else ["one_hot"])
-    genotypes = list(found.values())
-    tables: dict[str, Values] = {name: features_of(space, name).encode(genotypes) for name in encodings}
-    chosen = {name: PREDICTORS[name] for name in options.predictors}
-    return curve_points(
-        chosen, tables, values[list(found)], options.sizes, options.repetitions, options.held_out, options.seed
-    )
-
-
-def _architectures(space: Space, table: TabularBenchmark, values: Values, seed: int) -> dict[int, Genotype]:
-    """Return genotypes by their row, at most ``MAX_ARCHITECTURES`` of those whose accuracy is stored.
-
-    A table that stores architectures in the notation of another space has no genotypes of this one. Genotypes are then
-    sampled, and each stored architecture has the first of its genotypes.
-    """
-    if space.notation in STORED_AS:
-        rng = random.Random(seed)
-        sampled = [space.sample(rng) for _ in range(MAX_ARCHITECTURES)]
-        found: dict[int, Genotype] = {}
-        for genotype in dict.fromkeys(sampled):
-            found.setdefault(table.row(genotype), genotype)
-        return {row: genotype for row, genotype in found.items() if np.isfinite(values[row])}
-    rows = np.flatnonzero(np.isfinite(values))
-    if len(rows) > MAX_ARCHITECTURES:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_ARCHITECTURES, replace=False))
-    return {int(row): space.parse(table.architecture(int(row))) for row in rows}
-
-
-def _write(found: Sequence[CurvePoint], output: Path) -> None:
-    """Write the table and the picture, and print the correlations."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(CurvePoint._fields)
-    writer.writerows([*point[:3], *(f"{value:.4g}" for value in point[3:])] for point in found)
-    write_atomically(output / TABLE, text.getvalue())
-    panels: dict[str, dict[str, dict[int, tuple[float, float]]]] = {}
-    for point in found:
-        curve = panels.setdefault(point.encoding, {}).setdefault(point.predictor, {})
-        curve[point.size] = (point.kendall, point.kendall_std)
-    save_figure(learning_curves_figure(panels, "Kendall's tau-b"), output / PICTURE)
-    for encoding, curves in panels.items():
-        sizes = sorted({size for curve in curves.values() for size in curve})
-        print(f"{encoding:<18}" + "".join(f"{size:>8}" for size in sizes))
-        for name, curve in curves.items():
-            print(f"  {name:<16}" + "".join(f"{curve[size][0]:>8.3f}" for size in sizes))
-    print(f"table          {output / TABLE}\npicture        {output / PICTURE}")
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ import pytest
 
 from nas import benchmarks
 from nas.architecture.cell import Genotype
-from nas.benchmarks.convert import convert, main
+from nas.benchmarks.convert import convert
 from nas.benchmarks.nas_bench_101 import benchmark
 from nas.benchmarks.nas_bench_101 import convert as nas_bench_101
 from nas.benchmarks.nas_bench_101.benchmark import NasBench101
 from nas.benchmarks.nas_bench_101.convert import decode_graph, encode_graph
 from nas.benchmarks.nas_bench_101.records import decode, masked_checksum
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
+from nas.cli.commands.convert import main
 from nas.spaces.nas_bench_101.graph import prune
 from nas.spaces.nas_bench_101.notation import to_genotype, to_graph
 from nas.spaces.nas_bench_101.space import NasBench101 as Space

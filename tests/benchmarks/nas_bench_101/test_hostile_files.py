@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.benchmarks.convert import main
 from nas.benchmarks.nas_bench_101.records import MAX_BYTES, masked_checksum
+from nas.cli.commands.convert import main
 from nas.spaces.nas_bench_101.graph import Graph
 from tests.support.nas_bench_101_tools import evaluation, metrics, record, write_file
 

@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nas.benchmarks.convert import convert, main
+from nas.benchmarks.convert import convert
 from nas.benchmarks.nas_bench_301.encoding import NAMES
 from nas.benchmarks.nas_bench_301.lightgbm_model import read_lightgbm
 from nas.benchmarks.nas_bench_301.parquet import from_columns, to_columns
 from nas.benchmarks.nas_bench_301.trees import LEAF, Model, build_tree
 from nas.benchmarks.nas_bench_301.xgboost_model import read_xgboost
+from nas.cli.commands.convert import main
 from nas.utils.errors import NasError
 from tests.support.nas_bench_301_tools import MODELS
 from tests.support.nats_tools import CallOnLoad

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from nas import benchmarks
-from nas.benchmarks.convert import convert, main
+from nas.benchmarks.convert import convert
+from nas.cli.commands.convert import main
 from tests.support import trans_nas_bench_101_tools as files
 from tests.support.nats_tools import CallOnLoad
 from tests.support.trans_nas_bench_101_tools import MACRO, MICRO, NAMES, SKELETONS, SOURCE

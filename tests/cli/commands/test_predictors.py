@@ -12,7 +12,8 @@ import pytest
 
 from nas import benchmarks
 from nas.architecture.cell import Genotype
-from nas.cli.commands.predictors import SPACES, main
+from nas.cli.commands.predictor_curves import SPACES
+from nas.cli.commands.predictors import main
 from nas.spaces.base import Space
 from nas.spaces.nas_bench_1shot1.notation import to_graph
 from nas.spaces.nas_bench_101.graph import graph_hash, prune
@@ -140,7 +141,7 @@ def test_cells_of_a_subspace_occur_once(
 ) -> None:
     table = GraphTable()
     monkeypatch.setattr(benchmarks, "find_table", lambda root, notation: table)
-    monkeypatch.setattr("nas.cli.commands.predictors.MAX_ARCHITECTURES", 600)
+    monkeypatch.setattr("nas.cli.commands.predictor_curves.MAX_ARCHITECTURES", 600)
     assert main([*CURVES, "--space", name, "--output", str(tmp_path)]) == 0
     assert 180 < len(table.rows) <= 600
     assert len(list(csv.DictReader((tmp_path / "predictors.csv").open()))) == 2
@@ -159,6 +160,6 @@ def test_dataset_of_another_benchmark_is_refused(
 def test_a_large_table_is_sampled(
     table: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("nas.cli.commands.predictors.MAX_ARCHITECTURES", 12)
+    monkeypatch.setattr("nas.cli.commands.predictor_curves.MAX_ARCHITECTURES", 12)
     assert main([*ARGUMENTS, "--sizes", "5"]) == 1
     assert "the table has 12 accuracies" in capsys.readouterr().err

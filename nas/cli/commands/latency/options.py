@@ -6,24 +6,25 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
-from nas.latency.backends import DTYPES, Backend
-from nas.latency.predictor import FOLDS
-from nas.latency.table import KINDS, MIN_RUNS, Kind, LatencySetup, Statistic
+from nas.latency.choices import FOLDS, KINDS, MIN_RUNS, PRECISIONS, Backend, Kind, Statistic
 from nas.utils.errors import NasError, unknown
 from nas.utils.program import program
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, SEED, Range, check
 from nas.utils.tool_parser import ToolParser
 from nas.utils.user_path import user_path
 
+if TYPE_CHECKING:  # the help needs no torch
+    from nas.latency.table import LatencySetup
+
 OPTIONS = f"""options:
   device=cpu           device of PyTorch: cpu, cuda, cuda:1
   backend=torch        torch or onnxruntime (extra export)
   batch=1              images per pass
-  precision=32         {", ".join(DTYPES)}
+  precision=32         {", ".join(PRECISIONS)}
   threads=1            threads of the CPU; null: choice of the runtime
   runs=100 warmup=3    timed passes of each op and network, and passes before them
   statistic=median     median, or low: the 10 % quantile, on a machine with other programs
@@ -42,7 +43,7 @@ RANGES: dict[str, Range] = {
 }
 CHOICES: dict[str, Sequence[str]] = {
     "backend": get_args(Backend),
-    "precision": tuple(DTYPES),
+    "precision": PRECISIONS,
     "statistic": get_args(Statistic),
     "predictor": KINDS,
 }
@@ -61,6 +62,8 @@ class Options:
     @property
     def setup(self) -> LatencySetup:
         """Conditions of the measurement."""
+        from nas.latency.table import LatencySetup
+
         names = LatencySetup.__dataclass_fields__
         return LatencySetup(**{name: value for name, value in self.values.items() if name in names})
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from nas.cli.commands.leaderboard.finished_runs import RunRecord, find_finished_runs
 from nas.cli.commands.leaderboard.print_tables import print_tables
-from nas.cli.commands.leaderboard.protocol import Protocols
 from nas.leaderboard.board import DEFAULT_METRICS, SORTS, SUPERNET_METRICS, Selection, Table, arrange
 from nas.leaderboard.entry import Entry
 from nas.leaderboard.formats import WRITERS, check_output
@@ -100,6 +99,11 @@ def _is_name(word: str) -> bool:
 
 
 def _with_protocols(records: Sequence[RunRecord]) -> list[Run]:
+    if not records:
+        return []
+    # imported here, because it needs torch, and the help and the published results do not
+    from nas.cli.commands.leaderboard.protocol import Protocols
+
     protocols, runs = Protocols(), []
     for record in records:
         options = protocols.options(record)

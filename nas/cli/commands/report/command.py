@@ -10,7 +10,6 @@ from pathlib import Path
 
 from nas.cli.commands.data.status import readable
 from nas.cli.commands.report.find_runs import find_runs
-from nas.cli.commands.report.read_run import read_run
 from nas.cli.run_dir.layout import REPORT_FILE
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
@@ -51,7 +50,8 @@ def _parser() -> ToolParser:
 
 def _write(paths: Sequence[str], output: str | None, overwrite: bool) -> Path:
     """Write the page and return its path."""
-    # imported here, because matplotlib is not needed for a mistake in the command line
+    # imported here, because torch and matplotlib are not needed for the help or a mistake in the command line
+    from nas.cli.commands.report.read_run import read_run
     from nas.report.page import comparison_page, run_page
 
     directories = find_runs(paths)

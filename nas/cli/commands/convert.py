@@ -1,0 +1,52 @@
+"""Command ``nas-search convert``: convert a published benchmark to one Parquet file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nas.utils.errors import NasError, one_line
+from nas.utils.tool_parser import ToolParser
+
+SPACES = ("trans_nas_bench_101_micro", "trans_nas_bench_101_macro")
+"""Spaces of the release of TransNAS-Bench-101."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = ToolParser(
+        "python -m nas convert",
+        description=(
+            "Convert a published benchmark to one Parquet file: NATS-Bench, NAS-Bench-101, -201 and -301, "
+            "TransNAS-Bench-101, HW-NAS-Bench."
+        ),
+    )
+    parser.add_argument("source", metavar="SRC", type=Path, help="as downloaded, such as NATS-tss-v1_0-3ffb9-simple")
+    parser.add_argument("destination", metavar="DEST", type=Path, help="such as data/nas_bench_201.parquet")
+    parser.add_argument("--force", action="store_true", help="replace DEST if it exists")
+    parser.add_argument("--partial", action="store_true", help="accept missing architectures")
+    parser.add_argument("--as", dest="name", metavar="NAME", help="release of a renamed SRC")
+    parser.add_argument("--space", choices=SPACES, help="space of a SRC with several (TransNAS-Bench-101)")
+    try:
+        given = parser.parse(sys.argv[1:] if arguments is None else arguments)
+        from nas.benchmarks.convert import convert  # the help needs no torch
+
+        options = {"force": given.force, "partial": given.partial, "space": given.space}
+        print(convert(given.source, given.destination, given.name, **options))
+    except NasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else one_line(error)
+        print(f"error: {error.filename or given.destination}: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted: {given.destination} was not written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
