@@ -59,6 +59,9 @@ from nas.spaces.base import Space
 from nas.spaces.genotype_file import save_genotype
 from nas.utils.program import program
 
+PICTURES = ("cell.png", "anytime.png", "front.png", "trajectory.png", "accuracy_range.png")
+"""Pictures that the last lines of a search name, if the search has written them."""
+
 
 def run(cfg: DictConfig, join: Callable[[Search], Sequence[pl.Callback]] | None = None) -> float | None:
     """Search, write the run directory, and return the validation result of the derived network.
@@ -142,7 +145,7 @@ def _finish(
         "estimated_memory_bytes": estimated_memory(callbacks),
         **environment(search.device, str(trainer.precision)),
     }
-    pictures = filter(Path.is_file, (output / "cell.png", output / "anytime.png"))
+    pictures = filter(Path.is_file, map(output.joinpath, PICTURES))
     notes = [
         *(("picture", str(path)) for path in pictures),
         ("files", f"summary.json, genotype.json, history.jsonl in {output}"),

@@ -56,6 +56,7 @@ def test_search_writes_the_front_of_its_queries(tmp_path: Path) -> None:
     assert summary["objectives"] == {"value": picked["value"], "macs": picked["macs"]}
     assert (summary["value"], summary["macs"]) == (picked["value"], picked["macs"])
     assert (tmp_path / "r" / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert f"picture        {tmp_path / 'r' / 'front.png'}" in (tmp_path / "r" / "search.log").read_text()
     assert lines(tmp_path / "r" / "history.jsonl")[-1]["front"] == len(expected)
     run("search", "report", tmp_path / "r").succeeded()
     page = Page(tmp_path / "r" / "report.html")
