@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from nas.architecture.cell import Genotype
@@ -154,6 +154,7 @@ def plot_curves(bands: Mapping[str, Band], evaluator: Evaluator) -> Figure:
             axes.set_yscale("log")
             low, high = axes.get_ylim()
             plain = StrMethodFormatter("{x:g}")  # 0.6 instead of 6 x 10^-1
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(plain)
             axes.yaxis.set_minor_formatter(plain if high < 10 * low else NullFormatter())
         axes.grid(alpha=0.3)

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.blackbox.anytime import AnytimeCurve, anytime_curve, mean_band, save_curves, summarize, values_on_grid
+from nas.blackbox.anytime import (
+    AnytimeCurve,
+    Band,
+    anytime_curve,
+    mean_band,
+    plot_curves,
+    save_curves,
+    summarize,
+    values_on_grid,
+)
 from nas.blackbox.ask_tell import AskTellLoop, Budget, Query
 from nas.blackbox.evaluator import QueryResult
 from nas.blackbox.strategies.random_search import RandomSearch
@@ -74,3 +83,13 @@ def test_summarize_omits_incomplete_values_and_adds_regret(tmp_path: Path) -> No
     rows = list(csv.DictReader(table.open()))
     assert {row["name"] for row in rows} == set(found) and float(rows[-1]["mean"]) == 15
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_axis_of_a_regret_over_a_decade_has_several_numbers() -> None:
+    grid, regret = np.linspace(1, 100, 50), np.geomspace(6, 0.2, 50)
+    band = Band(grid, regret, 0 * regret, regret, regret)
+    axes = plot_curves({"value": band, "x regret": band}, Formula()).axes[1]
+    axes.get_figure().canvas.draw()
+    low, high = axes.get_ylim()
+    shown = [label.get_text() for label in axes.get_yticklabels() if low <= label.get_position()[1] <= high]
+    assert shown == ["0.2", "0.5", "1", "2", "5"]
