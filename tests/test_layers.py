@@ -46,6 +46,7 @@ ALLOWED["cli"] = frozenset(ROOMS)  # the command line composes everything
 # right: main parses and completes it (overrides), checks it, and runs a job, which builds its parts.
 CLI_ROOMS = (
     "errors startup streams command_list",
+    "entry",
     "run_dir",
     "interrupt overrides",
     "study launchers",
@@ -55,6 +56,7 @@ CLI_ROOMS = (
     "jobs",
     "main",
     "commands",
+    "programs",
     "search train",
 )
 CLI_ORDER = {name: position for position, names in enumerate(CLI_ROOMS) for name in names.split()}

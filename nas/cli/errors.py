@@ -137,9 +137,12 @@ def _lost_rank(error: BaseException, kept: str | None, resume: str) -> str:
 
 
 def _operating_system(error: OSError) -> str | None:
-    file = f" ({error.filename})" if error.filename else ""
+    name = error.filename2 or error.filename  # of a rename, the file that was to be replaced
+    file = f" ({name})" if name else ""
     if error.errno == errno.EROFS:
         return f"{os.strerror(error.errno).lower()}{file}: choose a writable directory."
+    if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError) and name:
+        return f"{os.strerror(error.errno or 0).lower()}{file}: move it away, or choose another directory."
     if isinstance(error, PermissionError):
         reason = os.strerror(error.errno or errno.EACCES).lower()
         return f"{reason}{file}: change its permissions, or choose another file or directory."

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, kept_files, last_
 from nas.cli.run_dir.ranks import ADDED_OVERRIDES
 from nas.cli.run_dir.requeue import is_found_again, is_job_of_sweep, job_id, requeue_job
 from nas.cli.run_dir.resume_command import command_of, resume_command
+from nas.utils.errors import error_chain
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -32,20 +33,9 @@ END_OF_JOB = "SIGUSR1"
 NO_LIMIT = {"trainer.max_steps": "-1", "trainer.max_time": "null"}
 
 
-def is_interrupt(stop: BaseException) -> bool:
-    """Return whether Ctrl-C or SIGTERM caused an exit. Lightning turns both into SystemExit."""
-    return any(isinstance(one, KeyboardInterrupt) or type(one).__name__ == "SIGTERMException" for one in _chain(stop))
-
-
 def is_end_of_job(stop: BaseException) -> bool:
     """Return whether SIGUSR1 caused an exit."""
-    return any(isinstance(one, KeyboardInterrupt) and one.args == (END_OF_JOB,) for one in _chain(stop))
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__context__
+    return any(isinstance(one, KeyboardInterrupt) and one.args == (END_OF_JOB,) for one in error_chain(stop))
 
 
 def interrupt_on_signals() -> None:
@@ -90,9 +80,12 @@ def end_with_parent(seconds: float = 1.0) -> None:
 
 
 def how_to_resume(output: Path) -> str:
-    """Return the line that names the resume command of the run in ``output``."""
-    kept = kept_files(output)
-    searches = [path for path in seed_directories(output) if last_checkpoint(path) is not None]
+    """Return the line that names the resume command of the run in ``output``, or that the run has finished."""
+    kept, seeds = kept_files(output), seed_directories(output)
+    unfinished = [path for path in seeds or [output] if not (path / SUMMARY_FILE).is_file()]
+    if not unfinished:
+        return f"interrupted after the results were written: {output} holds a finished run."
+    searches = [path for path in unfinished if path in seeds and last_checkpoint(path) is not None]
     if searches:
         commands = " && ".join(command_of(f"ckpt_path={path}") for path in searches)
         return f"interrupted: the last complete epochs are kept. To resume, run {commands}"
@@ -147,7 +140,8 @@ def explain_end(stop: BaseException, output: Path) -> str:
         NasError: if it cannot be requeued.
     """
     line = how_to_resume(output)
-    requeued = requeue(resume_command(output), output) if is_end_of_job(stop) else None
+    finished = (output / SUMMARY_FILE).is_file()
+    requeued = requeue(resume_command(output), output) if is_end_of_job(stop) and not finished else None
     return line if requeued is None else f"SIGUSR1 stopped the run. {requeued}"
 
 

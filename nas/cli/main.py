@@ -33,7 +33,6 @@ from nas.cli.interrupt import (
     explain_end,
     how_to_resume_sweep,
     interrupt_on_signals,
-    is_interrupt,
 )
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.jobs.sweep_job import run_sweep_job
@@ -56,7 +55,7 @@ from nas.cli.run_dir.rank_log import log_warnings_only
 from nas.cli.run_dir.ranks import DIRECTORY, is_further_rank
 from nas.cli.run_dir.refused import restored_if_refused
 from nas.cli.startup import defer_imports, fast_imports
-from nas.utils.errors import NasError, unexplained
+from nas.utils.errors import NasError, is_interrupt, unexplained
 from nas.utils.program import program
 
 
@@ -85,16 +84,14 @@ def launch(main: Callable[[], Any], job: str) -> None:
                 jobs_remove_keys(),
             ):
                 main()
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if full_errors():
             raise
+        if is_interrupt(error):  # also an error of a library that was interrupted
+            log_error(_interrupted_line(command, job))
+            raise SystemExit(INTERRUPTED) from None
         log_error(explain(error) or f"{unexplained(error)} (HYDRA_FULL_ERROR=1 shows the traceback)")
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        if full_errors():
-            raise
-        log_error(_interrupted_line(command, job))
-        raise SystemExit(INTERRUPTED) from None
 
 
 def _interrupted_line(command: Command | None, job: str) -> str:

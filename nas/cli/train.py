@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
-import hydra
-from omegaconf import DictConfig
-
-from nas.cli.main import launch, run_with_error_handling
-from nas.cli.overrides.conf_dir import CONF
-from nas.cli.streams import protect_streams
-from nas.zoo.listing import run_list_flag
-
-
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
-def _hydra_main(cfg: DictConfig) -> float | None:
-    return run_with_error_handling(cfg)
+from nas.cli.entry import run_program
 
 
 def main() -> None:
-    """Run train.py with the arguments of the process; ``--list`` prints the published architectures instead."""
-    protect_streams()
-    code = run_list_flag(sys.argv[1:])
-    if code is not None:
-        raise SystemExit(code)
-    launch(_hydra_main, "train")
+    """Run the program with the arguments of the process."""
+    run_program("nas.cli.programs.train")
 
 
 if __name__ == "__main__":
-    # other processes, such as those of a launcher, import the job from this module and not from __main__
-    from nas.cli.train import main as run
-
-    run()
+    main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 MAX_LISTED = 40
@@ -51,6 +51,23 @@ def nearest(name: str, choices: Sequence[str], count: int, cutoff: float = 0.5) 
         lowered.setdefault(choice.lower(), []).append(choice)
     matches = difflib.get_close_matches(str(name).lower(), lowered, n=count, cutoff=cutoff)
     return [choice for match in matches for choice in lowered[match]][:count]
+
+
+def error_chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and the errors during whose handling it was raised."""
+    while error is not None:
+        yield error
+        error = error.__context__
+
+
+def is_interrupt(stop: BaseException) -> bool:
+    """Return whether Ctrl-C or SIGTERM caused an exit, or an error of an interrupted library.
+
+    Lightning turns both signals into SystemExit.
+    """
+    return any(
+        isinstance(one, KeyboardInterrupt) or type(one).__name__ == "SIGTERMException" for one in error_chain(stop)
+    )
 
 
 def one_line(error: object) -> str:

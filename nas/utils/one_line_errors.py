@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from nas.utils.errors import NasError, one_line, unexplained
+from nas.utils.errors import NasError, is_interrupt, one_line, unexplained
 
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C stopped."""
@@ -33,10 +33,10 @@ def one_line_errors(main: Main) -> Main:
         except BrokenPipeError:  # of `nas-search leaderboard | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        except KeyboardInterrupt:
-            print("error: interrupted. Run the command again.", file=sys.stderr)
-            return INTERRUPTED
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
+            if is_interrupt(error):  # also an error of a library that was interrupted
+                print("error: interrupted. Run the command again.", file=sys.stderr)
+                return INTERRUPTED
             line = _line(error)
             if line is None and os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
@@ -47,7 +47,7 @@ def one_line_errors(main: Main) -> Main:
     return decorated
 
 
-def _line(error: Exception) -> str | None:
+def _line(error: BaseException) -> str | None:
     """Return the line of a mistake of the user or of a file that cannot be used, None for any other error."""
     if isinstance(error, NasError):
         return one_line(error)

@@ -12,6 +12,7 @@ import pytest
 
 import nas.spaces.genotype_file
 from nas.cli.errors import explain
+from nas.utils.atomic_write import write_atomically
 from tests.support.error_tools import SEARCH, run, snapshot, unfinished
 
 
@@ -81,3 +82,21 @@ def test_explain_names_a_failed_compiler_and_its_cache() -> None:
     line = explain(InductorError(ImportError("main.so: file too short"), None))
     assert line is not None and line.startswith("compile: the compiler failed (") and "file too short" in line
     assert "compile=false" in line and "TORCHINDUCTOR_CACHE_DIR" in line
+
+
+def test_file_that_is_a_directory_is_named(tmp_path: Path) -> None:
+    directory, file = tmp_path / "run", tmp_path / "run" / "history.jsonl"
+    file.mkdir(parents=True)
+    with pytest.raises(OSError) as opened:
+        file.open("a")
+    with pytest.raises(OSError) as replaced:
+        write_atomically(file, "x")
+    for error in (opened.value, replaced.value):
+        assert explain(error) == f"is a directory ({file}): move it away, or choose another directory."
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError) as below:
+        (tmp_path / "file" / "checkpoints").mkdir()
+    with pytest.raises(OSError) as existing:
+        (tmp_path / "file").mkdir()
+    assert "not a directory" in (explain(below.value) or "") and "file exists" in (explain(existing.value) or "")
+    assert [path.name for path in directory.iterdir()] == ["history.jsonl"]

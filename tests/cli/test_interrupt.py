@@ -14,7 +14,7 @@ import torch
 
 import nas.cli.jobs.sweep_job
 import nas.cli.main
-from nas.cli.interrupt import end_with_parent
+from nas.cli.interrupt import end_with_parent, how_to_resume
 from tests.support.error_tools import SEARCH, bomb, hydra_files, run, snapshot, unfinished
 
 
@@ -66,6 +66,33 @@ def test_checkpoint_with_a_damaged_entry_is_refused(short_search: Path, tmp_path
     assert {name for name in after if after[name] != before.get(name)} <= {*hydra_files(after), "checkpoints/last.ckpt"}
 
 
+def test_interrupt_after_the_summary_names_no_resume_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: Any) -> None:
+        raise KeyboardInterrupt(*(("SIGUSR1",) if end_of_job else ()))
+
+    monkeypatch.setattr("nas.cli.jobs.search.log_results", interrupted)
+    monkeypatch.setattr("nas.cli.interrupt.requeue", lambda *args: "SLURM starts the job again.")
+    for end_of_job in (False, True):
+        directory = tmp_path / f"run{end_of_job}"
+        line = f"error: interrupted after the results were written: {directory} holds a finished run.\n"
+        assert run("search", *SEARCH, f"hydra.run.dir={directory}").erred == line
+        assert (directory / "summary.json").is_file()
+
+
+def test_resume_command_of_several_searches_leaves_out_the_finished_ones(tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        directory = tmp_path / f"seed_{seed}"
+        (directory / ".hydra").mkdir(parents=True)
+        (directory / "checkpoints").mkdir()
+        (directory / "checkpoints" / "last.ckpt").touch()
+    assert how_to_resume(tmp_path).count("ckpt_path=") == 3
+    for seed in (0, 1, 2):
+        assert f"ckpt_path={tmp_path}/seed_{seed}" in how_to_resume(tmp_path)
+        (tmp_path / f"seed_{seed}" / "summary.json").touch()
+        assert f"ckpt_path={tmp_path}/seed_{seed}" not in how_to_resume(tmp_path)
+    assert "holds a finished run" in how_to_resume(tmp_path)
+
+
 @pytest.mark.parametrize("sweep", [False, True])
 def test_error_of_a_library_that_was_interrupted_is_an_interrupt(
     sweep: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -81,6 +108,21 @@ def test_error_of_a_library_that_was_interrupted_is_an_interrupt(
     found = run("search", *SEARCH, *place)
     assert found.code == 130
     assert "error: interrupted before the first epoch ended" in found.erred and "NoneType" not in found.erred
+
+
+@pytest.mark.parametrize("name", ["prepare", "reserved"])
+def test_error_of_a_library_that_was_interrupted_before_the_job_is_an_interrupt(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("'NoneType' object has no attribute 'flags'")
+
+    monkeypatch.setattr(nas.cli.main, name, interrupted)
+    run("search", *SEARCH, f"hydra.run.dir={tmp_path}/r").refused("interrupted before the run started", code=130)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])

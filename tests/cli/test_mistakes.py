@@ -13,10 +13,10 @@ from hydra._internal.hydra import Hydra
 from nas.callbacks.recording.checkpoint import Checkpoint
 from nas.choices.model_space import ModelSpace
 from nas.cli.checks.options import check_arguments
+from nas.cli.command_list import COMMANDS
 from nas.cli.errors import explain
 from nas.cli.main import prepare
 from nas.cli.run_dir.job_record import JobRecord
-from nas.cli.search import COMMANDS
 from nas.data.synthetic import Synthetic
 from nas.spaces.darts.space import Darts
 from nas.utils.errors import NasError, nearest, unknown

@@ -8,6 +8,12 @@ from nas.utils.errors import NasError
 from nas.utils.one_line_errors import one_line_errors
 
 
+def during(cause: BaseException, error: BaseException) -> BaseException:
+    """Return an error that was raised while another one was handled."""
+    error.__context__ = cause
+    return error
+
+
 def run(error: BaseException | None, arguments: Sequence[str] | None = ()) -> int:
     @one_line_errors
     def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +34,7 @@ def test_exit_code_is_that_of_the_command(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (NasError("key=1: wrong.\nUse 2."), 1, "error: key=1: wrong. Use 2."),
         (KeyboardInterrupt(), 130, "error: interrupted. Run the command again."),
+        (during(KeyboardInterrupt(), AttributeError("flags")), 130, "error: interrupted. Run the command again."),
         (FileNotFoundError(2, "No such file", "a.json"), 1, "error: a.json: no such file. Choose another file or"),
         (OSError(22, "not a regular file", "a"), 1, "error: a: not a regular file. Choose another file or directory."),
         (OSError("no access"), 1, "error: no access"),

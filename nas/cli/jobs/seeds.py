@@ -20,7 +20,7 @@ from nas.callbacks.recording.own_tensors import OwnTensors
 from nas.cli.build import set_threads
 from nas.cli.checks.outputs import other_outputs
 from nas.cli.checks.restart import resume_job
-from nas.cli.interrupt import how_to_resume, is_interrupt, not_requeued, requeue
+from nas.cli.interrupt import how_to_resume, not_requeued, requeue
 from nas.cli.jobs.joint_search import SWITCHES, find_obstacle
 from nas.cli.jobs.search import result_of
 from nas.cli.jobs.search import run as search
@@ -35,7 +35,7 @@ from nas.cli.run_dir.sweep_table import report_sweep
 from nas.searches.base import Search
 from nas.searches.gradient import GradientSearch
 from nas.searches.joint_steps import JointSteps
-from nas.utils.errors import NasError
+from nas.utils.errors import NasError, is_interrupt
 
 log = logging.getLogger(__name__)
 Join = Callable[[Search], Sequence[pl.Callback]]

@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 from nas.cli.checks.reserve import reserved_by_job
 from nas.cli.checks.restart import resume_job
 from nas.cli.errors import log_error
-from nas.cli.interrupt import INTERRUPTED, how_to_resume, is_interrupt
+from nas.cli.interrupt import INTERRUPTED, how_to_resume
 from nas.cli.jobs.dispatch import run_job
 from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord
 from nas.cli.run_dir.ranks import is_further_rank
-from nas.utils.errors import NasError, TrialPruned
+from nas.utils.errors import NasError, TrialPruned, is_interrupt
 
 log = logging.getLogger(__name__)
 

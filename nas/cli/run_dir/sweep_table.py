@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,9 @@ from nas.cli.run_dir.job_record import JobRecord, parse_overrides, read_records,
 from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, SWEEP_FILE, WANDB_RECORD, has_failed
 from nas.cli.run_dir.repetition_comparison import compare_repetitions
 from nas.cli.run_dir.sweep_print import print_means, print_rows, state_columns
+from nas.utils.atomic_write import write_atomically
+from nas.utils.errors import NasError
+from nas.utils.program import program
 
 OPTIONAL = ("value", "cifar10/test", "cifar100/test", "imagenet16_120/test", "benchmark/test")
 """Columns that appear only if a job has them: the value of a black-box search, benchmark accuracies."""
@@ -98,13 +102,16 @@ def report_sweep(sweep: Path, mode: str, planned: Sequence[JobRecord] = ()) -> b
     swept = swept_keys([row["overrides"] for row in rows])
     columns = _columns(rows, mode, swept)
     cells = [{**row, **{key: row["overrides"].get(key, "") for key in swept}} for row in rows]
-    _write(sweep / SWEEP_FILE, ["job", *swept, *columns, *state_columns(cells)], cells)
-    print_rows(cells, swept, columns, str(sweep))
+    print_rows(cells, swept, columns, str(sweep))  # first, because the disk may be full
     means = seed_means(cells, swept, columns)
-    if means:
-        _write(sweep / MEANS_FILE, list(means[0]), means)
-        if any(mean["n"] for mean in means):
-            print_means(means, [key for key in swept if key != SEED])
+    if any(mean["n"] for mean in means):
+        print_means(means, [key for key in swept if key != SEED])
+    try:
+        _write(sweep / SWEEP_FILE, ["job", *swept, *columns, *state_columns(cells)], cells)
+        if means:
+            _write(sweep / MEANS_FILE, list(means[0]), means)
+    except OSError as error:
+        raise _unwritable(sweep, error) from None
     compare_repetitions(sweep, cells, swept)
     remove_records(sweep)
     _log_to_wandb(sweep, cells, swept, columns, means)
@@ -195,7 +202,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _write(file: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    with file.open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(file, text.getvalue())
+
+
+def _unwritable(sweep: Path, error: OSError) -> NasError:
+    return NasError(
+        f"hydra.sweep.dir: the table of the sweep cannot be written to {sweep} ({error.strerror}). The jobs "
+        f"keep their results. To compare them, run {program('search')} report {sweep} --output=FILE"
+    )

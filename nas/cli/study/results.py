@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,11 @@ def _counts(trials: Sequence[FrozenTrial]) -> dict[str, int]:
 def _write_trials(trials: Sequence[FrozenTrial], options: StudyOptions, file: Path) -> None:
     params = list(dict.fromkeys(name for trial in trials for name in trial.params))
     columns = ["trial", "state", *options.objectives, *params, "epochs", "seconds", DIRECTORY, FAILURE]
-    with file.open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, columns)
-        writer.writeheader()
-        writer.writerows(_row(trial, options) for trial in trials)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(_row(trial, options) for trial in trials)
+    write_atomically(file, text.getvalue())
 
 
 def _row(trial: FrozenTrial, options: StudyOptions) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from nas.cli.run_dir.job_record import JobRecord
 from nas.cli.run_dir.layout import FAILURE_FILE
 from nas.cli.run_dir.sweep_print import print_rows, short_names
 from nas.cli.run_dir.sweep_table import COLUMNS, report_sweep
+from nas.utils.errors import NasError
 from tests.support.compose_tools import DATA, ROOT, script, small, succeeded
 from tests.support.error_tools import run
 
@@ -173,6 +175,21 @@ def test_rows_are_sorted_by_number(tmp_path: Path) -> None:
     phrases = ("is damaged", "did not end", "", "not started")
     assert all(phrase in row["failure"] for phrase, row in zip(phrases, rows, strict=True))
     assert rows[2]["failure"] == ""
+
+
+def test_table_is_printed_and_no_file_is_cut_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for number in (0, 1):
+        JobRecord(number, str(tmp_path / str(number)), (f"seed={number}",), True, "it failed").save(tmp_path)
+    monkeypatch.setattr("nas.utils.atomic_write.os.fsync", full)
+    with pytest.raises(NasError, match=r"^hydra\.sweep\.dir: the table .* \(No space left on device\)\. The jobs keep"):
+        report_sweep(tmp_path, "search")
+    assert "job 1 failed: it failed" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == [".jobs"]
 
 
 def test_short_names_tell_keys_apart() -> None:

@@ -1,0 +1,57 @@
+"""Entry point of the programs: interrupts outside of a run end the process without a traceback."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Any
+
+from nas.cli.streams import protect_streams
+
+INTERRUPTED = 130
+LINE = "error: interrupted before the run started\n"
+
+
+def run_program(name: str) -> None:
+    """Import the module of a program and call its ``main``.
+
+    An interrupt during the imports prints one line. It raises no exception, because libraries replace a
+    KeyboardInterrupt in their own imports by other errors. After the end of ``main``, signals end the process at once:
+    all results are written, and the interpreter would print a traceback for an exception in its functions at exit.
+
+    Args:
+        name: dotted name of the module.
+    """
+    protect_streams()
+    handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        if handled:
+            signal.signal(signal.SIGINT, _exit_at_once)
+        main = importlib.import_module(name).main
+        if handled:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        main()
+    except KeyboardInterrupt:  # a second one, while the run reports the first
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        raise SystemExit(INTERRUPTED) from None
+    finally:
+        _default_signals()
+
+
+def _exit_at_once(number: int, frame: Any) -> None:
+    with suppress(OSError):
+        os.write(2, LINE.encode())
+    os._exit(INTERRUPTED)
+
+
+def _default_signals() -> None:
+    """Replace the handlers of this process by the default action of the signals, which ends it."""
+    sys.stdout.flush()
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        number = getattr(signal, name, None)
+        if number is not None and callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)

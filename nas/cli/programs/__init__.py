@@ -1,0 +1,1 @@
+"""Programs search and train: the modules that Hydra runs jobs of."""

@@ -1,0 +1,92 @@
+"""Interrupts before and after a run: one line at most, no traceback, and exit code 130."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.compose_tools import ROOT
+
+START = "from nas.cli.entry import run_program; run_program('program')"
+INTERRUPT = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+LINE = "error: interrupted before the run started\n"
+
+
+def python(*words: str, folder: Path, action: object = signal.default_int_handler) -> subprocess.CompletedProcess[str]:
+    """Run Python with ``folder`` before the installed packages, and with an action of SIGINT."""
+    before = signal.signal(signal.SIGINT, action)  # type: ignore[arg-type]
+    try:
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (f"{ROOT}/search.py",),
+        (f"{ROOT}/search.py", "leaderboard"),
+        (f"{ROOT}/train.py",),
+        ("-m", "nas.cli.search"),
+        ("-m", "nas", "train"),
+    ],
+    ids=lambda words: " ".join(Path(word).name for word in words),
+)
+def test_interrupt_during_the_imports_is_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "hydra.py").write_text(INTERRUPT)
+    done = python(*words, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", LINE)
+
+
+def test_library_cannot_replace_an_interrupt_of_its_import(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        f"try:\n    exec({INTERRUPT!r})\nexcept BaseException:\n    raise ImportError from None\n"
+    )
+    done = python("-c", START, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (130, LINE)
+
+
+def test_ignored_interrupt_stays_ignored(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(f"{INTERRUPT}def main():\n    print(signal.getsignal(signal.SIGINT).name)\n")
+    done = python("-c", START, folder=tmp_path, action=signal.SIG_IGN)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "SIG_IGN\n", "")
+
+
+def test_interrupt_of_main_is_python_s_own_and_leaves_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import os, signal\n"
+        "def main():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('cleaned up')\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    done = python("-c", START, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "cleaned up\n", "")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_signal_at_exit_ends_the_process_without_a_traceback(name: str, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import atexit, os, signal\n"
+        "from nas.cli.interrupt import interrupt_on_signals\n"
+        f"atexit.register(lambda: os.kill(os.getpid(), signal.{name}))\n"
+        "def main():\n"
+        "    interrupt_on_signals()\n"
+        "    print('finished')\n"
+    )
+    done = python("-c", START, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.Signals[name], "finished\n", "")
