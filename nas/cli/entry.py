@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -26,7 +27,7 @@ def run_program(name: str) -> None:
         name: dotted name of the module.
     """
     protect_streams()
-    handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    handled = _is_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     try:
         if handled:
             signal.signal(signal.SIGINT, _exit_at_once)
@@ -42,6 +43,11 @@ def run_program(name: str) -> None:
         _default_signals()
 
 
+def _is_main_thread() -> bool:
+    """Return whether this thread may set handlers of signals."""
+    return threading.current_thread() is threading.main_thread()
+
+
 def _exit_at_once(number: int, frame: Any) -> None:
     with suppress(OSError):
         os.write(2, LINE.encode())
@@ -51,6 +57,8 @@ def _exit_at_once(number: int, frame: Any) -> None:
 def _default_signals() -> None:
     """Replace the handlers of this process by the default action of the signals, which ends it."""
     sys.stdout.flush()
+    if not _is_main_thread():
+        return
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         number = getattr(signal, name, None)
         if number is not None and callable(signal.getsignal(number)):
