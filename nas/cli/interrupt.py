@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from nas.cli.errors import log_error
-from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, kept_files, last_checkpoint, seed_directories
+from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, holds_run, kept_files, last_checkpoint, seed_directories
 from nas.cli.run_dir.ranks import ADDED_OVERRIDES
 from nas.cli.run_dir.requeue import is_found_again, is_job_of_sweep, job_id, requeue_job
 from nas.cli.run_dir.resume_command import command_of, resume_command
@@ -90,7 +90,10 @@ def how_to_resume(output: Path) -> str:
         commands = " && ".join(command_of(f"ckpt_path={path}") for path in searches)
         return f"interrupted: the last complete epochs are kept. To resume, run {commands}"
     if kept is None:
-        return f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch."
+        place = " in another directory" if holds_run(output) else ""  # such as metrics.csv of the first steps
+        return (
+            f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch{place}."
+        )
     return f"interrupted: {kept} kept. To resume, run {resume_command(output)}"
 
 

@@ -79,6 +79,12 @@ def test_interrupt_after_the_summary_names_no_resume_command(tmp_path: Path, mon
         assert (directory / "summary.json").is_file()
 
 
+def test_interrupt_with_files_of_the_first_epoch_names_another_directory(tmp_path: Path) -> None:
+    assert how_to_resume(tmp_path).endswith("Start from scratch.")
+    (tmp_path / "metrics.csv").touch()  # the directory is refused from now on
+    assert how_to_resume(tmp_path).endswith("Start from scratch in another directory.")
+
+
 def test_resume_command_of_several_searches_leaves_out_the_finished_ones(tmp_path: Path) -> None:
     for seed in (0, 1, 2):
         directory = tmp_path / f"seed_{seed}"
