@@ -71,6 +71,10 @@ class Relaxation(nn.Module, ABC):
         """Return the importance of each edge, [edges] per cell type, or None if edges are not weighted."""
         return dict.fromkeys(self.alpha)
 
+    def normalize_edges(self, beta: Tensor) -> Tensor:
+        """Return the weights of the edges into a node given their parameters, as ``EdgeNormalized`` uses them."""
+        return beta.softmax(dim=0)
+
     def mode(self, masks: Masks, discretizations: Mapping[str, Discretization]) -> dict[str, CellGenotype]:
         """Derive the discrete architecture with the highest scores, by one discretization per cell type."""
         scores, edge_scores = self.scores(masks), self.edge_scores(masks)

@@ -70,7 +70,8 @@ class EdgeNormalized(Relaxation):
         cell = self.cells[name]
         parts = self.beta[name].split([len(cell.into(node)) for node in cell.nodes])
         fixed = cell.inputs if cell.fixed_inputs and cell.inputs is not None else 0
-        return torch.cat([torch.ones_like(part) if len(part) <= fixed else part.softmax(dim=0) for part in parts])
+        normalize = self.ops.normalize_edges
+        return torch.cat([torch.ones_like(part) if len(part) <= fixed else normalize(part) for part in parts])
 
     def penalty(self) -> Tensor | float:
         return self.ops.penalty()

@@ -121,6 +121,10 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.callbacks.recording.step_timer.StepTimer": ("tests/callbacks/recording/test_step_timer.py",),
     "nas.objectives.cell_alignment.CellAlignment": ("tests/objectives/test_cell_alignment.py",),
     "nas.relaxations.topology.Topology": ("tests/relaxations/test_topology.py",),
+    "nas.relaxations.exponentiated_gradient.ExponentiatedGradient": (
+        "tests/relaxations/test_exponentiated_gradient.py",
+    ),
+    "nas.callbacks.schedules.excluded_ops.ExcludedOps": ("tests/callbacks/schedules/test_excluded_ops.py",),
     "nas.callbacks.schedules.dots.DotsStages": ("tests/callbacks/schedules/test_dots.py",),
     "nas.callbacks.schedules.low_rank.LowRankAdaptation": (
         *("tests/callbacks/schedules/test_low_rank.py", "tests/nn/test_low_rank.py"),

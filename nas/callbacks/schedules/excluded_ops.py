@@ -1,0 +1,40 @@
+"""Exclusion of candidate ops from a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+import torch
+
+from nas.searches.base import SupernetSearch
+from nas.utils.errors import NasError
+
+
+class ExcludedOps(pl.Callback):
+    """Mask candidate ops on all edges before the first step, such as ``none`` in GAEA's search on NAS-Bench-201.
+
+    Cell types that have none of these ops do not change.
+
+    Args:
+        ops: names of the ops.
+
+    Raises:
+        NasError: if no cell has an op, or an edge would have no op that a genotype can contain.
+    """
+
+    def __init__(self, ops: Sequence[str]) -> None:
+        self.ops = ops
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, SupernetSearch)
+        cells, option = pl_module.space.cells, f"ExcludedOps: ops={list(self.ops)}"
+        known = list(dict.fromkeys(op for cell in cells.values() for op in cell.ops))
+        if isinstance(self.ops, str) or not set(self.ops) <= set(known):
+            raise NasError(
+                f"{option}: space={pl_module.space.name} has the ops {', '.join(known)}. Use a list of them."
+            )
+        for name, cell in cells.items():
+            if any(not set(cell.choices(edge)) - set(self.ops) for edge in range(len(cell.edges))):
+                raise NasError(f"{option}: an edge of cell type '{name}' has no other op. Exclude fewer ops.")
+            pl_module.masks.restrict(name, torch.tensor([op not in self.ops for op in cell.ops]))
