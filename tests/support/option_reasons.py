@@ -125,6 +125,7 @@ ELSEWHERE: dict[str, Sequence[str]] = {
         "tests/relaxations/test_exponentiated_gradient.py",
     ),
     "nas.callbacks.schedules.excluded_ops.ExcludedOps": ("tests/callbacks/schedules/test_excluded_ops.py",),
+    "nas.callbacks.schedules.greedy_decisions.GreedyDecisions": ("tests/callbacks/schedules/test_greedy_decisions.py",),
     "nas.callbacks.schedules.dots.DotsStages": ("tests/callbacks/schedules/test_dots.py",),
     "nas.callbacks.schedules.low_rank.LowRankAdaptation": (
         *("tests/callbacks/schedules/test_low_rank.py", "tests/nn/test_low_rank.py"),
