@@ -45,7 +45,7 @@ PLAIN = {"channels_last": "false", "fold_weights": "false", "compile": "false"}
 FAST = {"channels_last": "true", "fold_weights": "true", "compile": "false"}
 VARIANTS = {"plain": PLAIN, "fast": FAST, "compiled": FAST | {"compile": "true"}}
 DEFAULTS = {
-    "method": ",".join(sorted({path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")} - set(EXCLUDED))),
+    "method": ",".join(sorted({path.stem for path in (ROOT / "conf" / "method").glob("[!_]*.yaml")} - set(EXCLUDED))),
     "space": "nas_bench_201,darts",
     "dataset": "synthetic",
     "dataset.size": "2048",
