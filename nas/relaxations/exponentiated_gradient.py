@@ -30,13 +30,10 @@ class ExponentiatedGradient(Softmax):
         cells: the search space.
         floor: smallest mixing weight before the normalization; 0 for none.
         init_std: standard deviation of the initial alpha; 0 for equal mixing weights.
-        init_mean: mean of the initial alpha.
     """
 
-    def __init__(
-        self, cells: Mapping[str, Cell], floor: float = 1e-5, init_std: float = 0.0, init_mean: float = 0.0
-    ) -> None:
-        super().__init__(cells, init_std, init_mean)
+    def __init__(self, cells: Mapping[str, Cell], floor: float = 1e-5, init_std: float = 0.0) -> None:
+        super().__init__(cells, init_std)
         self.floor = floor
 
     def relax(self, alpha: Tensor, mask: Tensor) -> RelaxedEdges:
