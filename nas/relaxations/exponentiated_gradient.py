@@ -11,13 +11,12 @@ from torch import Tensor
 from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
 from nas.relaxations.base import masked_softmax
-from nas.relaxations.edgewise import RelaxedEdges
-from nas.relaxations.softmax import Softmax
+from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
 from nas.utils.ranges import DROP_PROBABILITY, check_ranges
 
 
 @check_ranges(floor=DROP_PROBABILITY)
-class ExponentiatedGradient(Softmax):
+class ExponentiatedGradient(EdgewiseRelaxation):
     """Mixing weights that are updated by exponentiated gradients, as in GAEA (Li et al., ICLR 2021).
 
     Alpha is the logarithm of the mixing weights theta of an edge, up to a constant, and has the gradient of theta. A
