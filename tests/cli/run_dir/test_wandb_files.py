@@ -158,7 +158,10 @@ def test_sweep_over_seeds_has_a_run_with_tables_and_plots(tmp_path: Path) -> Non
     assert {offline_run(tmp_path / "a" / "b" / str(job)).begin.run_group for job in range(4)} == {"sweep-a-b"}
     sweep = tmp_path / "a" / "b"
     command = f"wandb sync {sweep}/*/wandb/offline-run-* {sweep}/wandb/offline-run-*"
-    assert printed.splitlines()[-1] == f"upload all     {command}"
+    assert printed.splitlines()[-2:] == [
+        f"upload all     {command}",
+        f"next           python search.py report {sweep}",
+    ]
     assert len(glob.glob(command.split()[2])) == 4 and glob.glob(command.split()[3]) == [str(run.path.parent)]
     (row,) = run.rows
     folder = run.path.parent / "files"
