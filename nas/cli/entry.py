@@ -8,11 +8,15 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from nas.cli.streams import protect_streams
 
 INTERRUPTED = 130
+PROGRAMS = ("search", "train", "__main__", "nas-search", "nas-train")
+"""Names of the files that run a program: scripts of a checkout, ``python -m nas``, and those of an installation."""
+
 LINE = "error: interrupted before the run started\n"
 
 
@@ -55,9 +59,13 @@ def _exit_at_once(number: int, frame: Any) -> None:
 
 
 def _default_signals() -> None:
-    """Replace the handlers of this process by the default action of the signals, which ends it."""
+    """Replace the handlers of this process by the default action of the signals, which ends it.
+
+    A process of another program, such as a notebook, keeps its handlers.
+    """
     sys.stdout.flush()
-    if not _is_main_thread():
+    file = getattr(sys.modules["__main__"], "__file__", None) or ""
+    if not _is_main_thread() or Path(file).stem not in PROGRAMS:
         return
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         number = getattr(signal, name, None)

@@ -31,6 +31,7 @@ from nas.cli.interrupt import (
     INTERRUPTED,
     end_with_parent,
     explain_end,
+    how_to_resume,
     how_to_resume_sweep,
     interrupt_on_signals,
 )
@@ -51,6 +52,7 @@ from nas.cli.overrides.working_directory import make_paths_absolute
 from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord, read_records, remove_records
 from nas.cli.run_dir.launch import adopt_submitit_ranks
+from nas.cli.run_dir.layout import holds_run
 from nas.cli.run_dir.rank_log import log_warnings_only
 from nas.cli.run_dir.ranks import DIRECTORY, is_further_rank
 from nas.cli.run_dir.refused import restored_if_refused
@@ -97,6 +99,11 @@ def launch(main: Callable[[], Any], job: str) -> None:
 def _interrupted_line(command: Command | None, job: str) -> str:
     """Return the line about an interrupt outside of a job, such as one that a launcher has received."""
     plan = None if command is None else command.plan
+    if plan is not None and plan.sweep is None:  # while Hydra prepares or ends the run
+        directories = run_directories(plan.cfg)
+        output = directories.get("paths.output", directories["hydra.run.dir"])
+        if holds_run(output):
+            return how_to_resume(output)
     if plan is None or not any(Path(planned.output).is_dir() for planned in plan.jobs):
         return "interrupted before the run started"
     return how_to_resume_sweep([planned.output for planned in plan.jobs], job)
@@ -106,7 +113,8 @@ def _restored_if_refused(plan: Plan) -> AbstractContextManager[None]:
     """Undo what a refused run has written. The first rank of a distributed run does so for all."""
     if plan.sweep is not None or plan.is_further_rank:  # the jobs of a sweep record their errors
         return nullcontext()
-    return restored_if_refused(run_directories(plan.cfg).values(), plan.cfg.hydra.output_subdir)
+    hydra = plan.cfg.hydra
+    return restored_if_refused(run_directories(plan.cfg).values(), hydra.output_subdir, f"{hydra.job.name}.log")
 
 
 @contextmanager

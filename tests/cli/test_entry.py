@@ -88,5 +88,19 @@ def test_signal_at_exit_ends_the_process_without_a_traceback(name: str, tmp_path
         "    interrupt_on_signals()\n"
         "    print('finished')\n"
     )
-    done = python("-c", START, folder=tmp_path)
+    (tmp_path / "search.py").write_text(START)
+    done = python("search.py", folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.Signals[name], "finished\n", "")
+
+
+def test_other_programs_keep_their_handlers(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("def main():\n    pass\n")
+    (tmp_path / "notebook.py").write_text(
+        "import signal\n"
+        "def handle(number, frame):\n"
+        "    print('handled')\n"
+        f"signal.signal(signal.SIGTERM, handle)\n{START}\nsignal.raise_signal(signal.SIGTERM)\n"
+        "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
+    )
+    done = python("notebook.py", folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "handled\nTrue\n", "")

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from nas.callbacks.schedules.excluded_ops import ExcludedOps
@@ -58,3 +59,15 @@ def test_an_op_that_genotypes_can_contain_must_remain() -> None:
     search = GradientSearch(space, Softmax, weight_step())
     with pytest.raises(NasError, match="no other op"):
         ExcludedOps(["sep_conv_3x3"]).on_fit_start(TRAINER, search)
+
+
+def test_exclusions_add_up() -> None:
+    search = build_search()
+    ExcludedOps(["none", "skip_connect", "nor_conv_1x1"]).on_fit_start(TRAINER, search)
+    with pytest.raises(NasError, match="no other op"):
+        ExcludedOps(["nor_conv_3x3", "avg_pool_3x3"]).on_fit_start(TRAINER, search)
+
+
+def test_search_without_a_supernet_is_refused() -> None:
+    with pytest.raises(NasError, match="trains no supernet"):
+        ExcludedOps(["none"]).on_fit_start(TRAINER, pl.LightningModule())

@@ -11,6 +11,7 @@ import pytest
 from nas.cli.main import prepare
 from nas.cli.overrides.named_by_experiment import named_by_experiment
 from nas.cli.overrides.parse import value_of
+from nas.utils.errors import NasError
 from tests.support.compose_tools import CONF
 from tests.support.error_tools import run
 
@@ -90,3 +91,12 @@ def test_jobs_of_a_sweep_follow_their_experiment(conf: Path, short_search: Path,
 )
 def test_names_are_those_of_the_file_and_its_parts(given: Sequence[str], expected: list[str], conf: Path) -> None:
     assert sorted(named_by_experiment(given, (CONF, conf))) == sorted(expected)
+
+
+def test_names_of_runs_are_resolved(conf: Path, short_search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOUND", str(short_search))
+    (conf / "experiment" / "environment.yaml").write_text(f"{BASE}genotype: ${{oc.env:FOUND}}\n")
+    assert value_of(arguments(conf, "experiment=environment"), "dataset") == "synthetic"
+    (conf / "experiment" / "reference.yaml").write_text(f"{BASE}genotype: ${{paths.root_dir}}/run\n")
+    with pytest.raises(NasError, match="experiment=reference: genotype=.* refers to another key"):
+        arguments(conf, "experiment=reference")

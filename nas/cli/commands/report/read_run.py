@@ -30,6 +30,9 @@ EXPECTED = {"search": ("history.jsonl", GENOTYPE_FILE), "train": ("metrics.csv",
 """Files that each run of a kind writes."""
 
 LOGS = ("search.log", "train.log")
+INTERRUPTS = ("error: interrupted", "error: SIGUSR1")
+"""Start of a line of a log that is no error: the run can be resumed."""
+
 Scores = dict[str, list[list[float]]]
 
 
@@ -97,7 +100,7 @@ def _failure(directory: Path, files: RunFiles, finished: bool) -> str:
         return printable(files.text(FAILURE_FILE).partition("\n")[0], 500)
     for name in () if finished else LOGS:
         last = files.text(name).rstrip("\n").rpartition("\n")[2]
-        if last.startswith("error: "):
+        if last.startswith("error: ") and not last.startswith(INTERRUPTS):
             return printable(last.removeprefix("error: "), 500)
     return ""
 

@@ -145,6 +145,8 @@ def test_user_error_at_the_end_of_the_log_is_shown(tmp_path: Path) -> None:
     assert "The run failed: seed=x: not a number. Fix." in page.text and "Commands" not in page.text
     (tmp_path / "search.log").write_text("error: seed=x: not a number.\nrun            a\n")
     assert read_run(tmp_path, "run", detailed=False).status == "unfinished"
+    (tmp_path / "search.log").write_text("error: interrupted: the last epoch is kept. To resume, run nas-search\n")
+    assert read_run(tmp_path, "run", detailed=False).status == "unfinished"
 
 
 def test_failure_before_the_results_is_ignored(search: Path, tmp_path: Path) -> None:
