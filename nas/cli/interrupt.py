@@ -82,13 +82,10 @@ def end_with_parent(seconds: float = 1.0) -> None:
 def how_to_resume(output: Path) -> str:
     """Return the line that names the resume command of the run in ``output``, or that the run has finished."""
     kept, seeds = kept_files(output), seed_directories(output)
-    unfinished = [path for path in seeds or [output] if not (path / SUMMARY_FILE).is_file()]
-    if not unfinished:
+    if all((path / SUMMARY_FILE).is_file() for path in seeds or [output]):
         return f"interrupted after the results were written: {output} holds a finished run."
-    searches = [path for path in unfinished if path in seeds and last_checkpoint(path) is not None]
-    if searches:
-        commands = " && ".join(command_of(f"ckpt_path={path}") for path in searches)
-        return f"interrupted: the last complete epochs are kept. To resume, run {commands}"
+    if any(last_checkpoint(path) is not None for path in seeds):
+        return f"interrupted: the last complete epochs are kept. To resume, run {resume_command(output)}"
     if kept is None:
         place = " in another directory" if holds_run(output) else ""  # such as metrics.csv of the first steps
         return (

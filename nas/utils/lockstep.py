@@ -94,8 +94,12 @@ class Lockstep:
         return [number for number in range(len(self._turns)) if number not in self._outcomes]
 
     def _resume(self, numbers: Sequence[int]) -> None:
-        """Run each task until its next request or its end, with its own process state."""
+        """Run each task until its next request or its end, with its own process state.
+
+        An interrupt is raised at the end, when all tasks have made the same number of requests.
+        """
         main = self.context.save()
+        interrupt: KeyboardInterrupt | None = None
         try:
             for number in numbers:
                 self.context.restore(self._states[number])
@@ -103,13 +107,15 @@ class Lockstep:
                 self._turns[number].release()
                 try:
                     self._back.wait()
-                except KeyboardInterrupt:
+                except KeyboardInterrupt as error:
+                    interrupt = error
                     self._back.wait()  # the state belongs to the task until it stops
-                    raise
                 finally:
                     self._states[number] = self.context.save()
         finally:
             self.context.restore(main)
+        if interrupt is not None:
+            raise interrupt
 
     def _answer_requests(self) -> None:
         groups: dict[Hashable, dict[int, Any]] = {}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -108,3 +111,28 @@ def test_an_interrupt_ends_all_tasks() -> None:
     with pytest.raises(KeyboardInterrupt):
         lockstep.run([task(0), task(1)], ["0", "1"])
     assert ended == [0, 1]
+
+
+def test_all_tasks_reach_their_next_request_before_an_interrupt_ends_them() -> None:
+    """Searches then have checkpoints of the same epoch."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    reached: list[tuple[int, int]] = []
+    lockstep = Lockstep(lambda key, values: values, PythonGenerator())
+
+    def task(number: int) -> Callable[[], None]:
+        def run() -> None:
+            for step in range(3):
+                if (number, step) == (0, 1):
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(0.2)  # the main thread handles the signal
+                reached.append((number, step))
+                lockstep.request(number, "step", None)
+
+        return run
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lockstep.run([task(0), task(1), task(2)], ["0", "1", "2"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert reached == [(number, step) for step in (0, 1) for number in (0, 1, 2)]

@@ -24,7 +24,7 @@ from nas.cli.checks.directory import (
     sweep_directory,
     unresolved,
 )
-from nas.cli.checks.restart import mark_start, name_of_attempt, name_of_command, without_restarted_seeds
+from nas.cli.checks.restart import mark_start, name_of_attempt, name_of_command, without_resumed_seeds
 from nas.cli.checks.sweep_jobs import SweepJob, check_jobs, plan_sweep
 from nas.cli.overrides.parse import quote, value_of
 from nas.cli.run_dir.job_record import SWEEP_DIRECTORY
@@ -76,7 +76,8 @@ class Plan:
             check_sweep_directory(self.sweep)
             check_jobs(self.jobs, self.cfg.get("ckpt_path"))
         else:
-            check_directories(without_restarted_seeds(run_directories(self.cfg)), self.cfg.get("ckpt_path"))
+            given = self.cfg.get("ckpt_path")
+            check_directories(without_resumed_seeds(run_directories(self.cfg), given), given)
 
 
 def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.Namespace, sweeping: bool) -> Plan:

@@ -16,6 +16,7 @@ from nas.cli.run_dir.ranks import is_distributed
 from nas.cli.run_dir.requeue import job_id
 from nas.utils.directory_lock import is_locked
 from nas.utils.read_file import read_text
+from nas.utils.user_path import real_path, user_path
 
 START_FILE = ".slurm_start"
 """File of a run directory with the last start of the job of SLURM in which a command has used the directory."""
@@ -98,15 +99,16 @@ def earlier_attempt(cfg: DictConfig, directories: Directories) -> Path | None:
     return None if kept_files(output) is None else run
 
 
-def without_restarted_seeds(directories: Directories) -> Directories:
-    """Leave out the directories of the searches of ``seeds`` if this is a restart, which resumes them."""
-    if restart_count() == 0:
+def without_resumed_seeds(directories: Directories, ckpt_path: str | None) -> Directories:
+    """Leave out the directories of the searches of ``seeds`` that this process resumes in place."""
+    in_place = ckpt_path is not None and real_path(user_path(ckpt_path)) in map(real_path, directories.values())
+    if restart_count() == 0 and not in_place:
         return directories
     return {option: path for option, path in directories.items() if not option.startswith("seeds.")}
 
 
 def resume_job(cfg: DictConfig, output: Path) -> None:
-    """Set ``ckpt_path`` of a job of a sweep, or of a search of ``seeds``, that has left a checkpoint."""
+    """Set ``ckpt_path`` of a job of a sweep that has left a checkpoint, if this is a restart."""
     restarted = restart_count() > 0 and cfg.get("ckpt_path") is None and cfg.mode in ("search", "train")
     if restarted and last_checkpoint(output) is not None and not (output / SUMMARY_FILE).is_file():
         cfg.ckpt_path = str(output)

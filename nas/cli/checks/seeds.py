@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from nas.cli.overrides.parse import value_of
+from nas.cli.overrides.run_record import overrides_file, saved_overrides
 from nas.cli.overrides.value_type import AUTO
 from nas.utils.errors import NasError
+from nas.utils.user_path import user_path
 
 FIRST, LAST = 0, 2**32 - 1
 
@@ -35,7 +38,7 @@ def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
         )
     if value_of(given, "seed") is not None:
         raise NasError(f"seed={value_of(given, 'seed')}: {text} replaces it. Leave out one of the two.")
-    if cfg.get("ckpt_path") is not None:
+    if cfg.get("ckpt_path") is not None and not _is_run_with_seeds(user_path(cfg.ckpt_path)):
         raise NasError(f"ckpt_path={cfg.ckpt_path}: belongs to one search. Resume it separately, without {text}.")
     if cfg.dataset.get("batch_size") == AUTO:
         raise NasError(f"dataset.batch_size={AUTO}: the size is found for one search. Set a number for {text}.")
@@ -44,3 +47,7 @@ def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
     several = "ddp" in str(cfg.trainer.strategy).lower() or cfg.trainer.num_nodes != 1
     if several or not (single or (devices == "auto" and cfg.trainer.accelerator == "cpu")):
         raise NasError(f"{text}: the searches share one device. Use trainer.devices=1, or -m seed=LIST.")
+
+
+def _is_run_with_seeds(path: Path) -> bool:
+    return overrides_file(path).is_file() and value_of(saved_overrides(path), "seeds") is not None

@@ -12,23 +12,30 @@ from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from nas.callbacks.guards.stop_signal import StopRequest, shared_request
 from nas.callbacks.recording.own_tensors import OwnTensors
-from nas.cli.build import set_threads
+from nas.cli.build import chosen_names, set_threads
+from nas.cli.checks.batch import apply_plan
 from nas.cli.checks.outputs import other_outputs
-from nas.cli.checks.restart import resume_job
 from nas.cli.interrupt import how_to_resume, not_requeued, requeue
 from nas.cli.jobs.joint_search import SWITCHES, find_obstacle
 from nas.cli.jobs.search import result_of
 from nas.cli.jobs.search import run as search
-from nas.cli.overrides.parse import key_of
 from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord
-from nas.cli.run_dir.layout import RESULTS, SUMMARY_FILE, seed_directory
+from nas.cli.run_dir.launch import restart_count
+from nas.cli.run_dir.layout import (
+    RESULTS,
+    SUMMARY_FILE,
+    checkpoint_file,
+    checkpoints_of_seeds,
+    remove_failure,
+    seed_directory,
+)
 from nas.cli.run_dir.record import save_record
+from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.seed_log import SAME_FOR_ALL_SEEDS, labeled_log
 from nas.cli.run_dir.sweep_print import print_next
 from nas.cli.run_dir.sweep_table import report_sweep
@@ -36,6 +43,7 @@ from nas.searches.base import Search
 from nas.searches.gradient import GradientSearch
 from nas.searches.joint_steps import JointSteps
 from nas.utils.errors import NasError, is_interrupt
+from nas.utils.user_path import user_path
 
 log = logging.getLogger(__name__)
 Join = Callable[[Search], Sequence[pl.Callback]]
@@ -46,16 +54,25 @@ def run(cfg: DictConfig) -> float | None:
 
     The searches execute their steps together if the configuration supports it, and run one after another otherwise. A
     failed search does not end the other searches, and leads to exit code 1. After SIGUSR1 all searches end, and a
-    restart of the same command resumes them.
+    restart of the same command resumes them. With ``ckpt_path``, the directory of an interrupted run, its finished
+    searches are kept and the remaining ones are resumed.
+
+    Raises:
+        NasError: if a search cannot be resumed; nothing has been changed then.
     """
     output = Path(cfg.paths.output).absolute()
     configs = [_config_of(cfg, output, int(seed)) for seed in cfg.seeds]
     obstacle = find_obstacle(configs[0])
     planned = [JobRecord(number, part.paths.output, (f"seed={part.seed}",)) for number, part in enumerate(configs)]
     for part in configs:
+        _check_resume(part)
+    if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
+        save_record(output / ".hydra", cfg)  # a further resume has the present options
+    remove_failure(output)
+    for part in (part for part in configs if not _is_finished(part)):
         folder = Path(part.paths.output) / ".hydra"
         folder.mkdir(parents=True, exist_ok=True)
-        save_record(folder, part, _overrides_of(part.seed))
+        save_record(folder, part)
     finished = [_finished_value(part, record, output) for part, record in zip(configs, planned, strict=True)]
     remaining = [
         (part, record) for part, record, value in zip(configs, planned, finished, strict=True) if value is None
@@ -82,17 +99,25 @@ def _is_finished(cfg: DictConfig) -> bool:
     return Path(cfg.paths.output, SUMMARY_FILE).is_file()
 
 
+def _check_resume(cfg: DictConfig) -> None:
+    """Raise NasError if a search cannot be resumed from its checkpoint."""
+    checkpoint = checkpoint_file(cfg.ckpt_path)
+    if checkpoint is not None:
+        apply_plan(cfg)
+        prepare_resume(cfg, checkpoint, **chosen_names(cfg))
+
+
 def _finished_value(cfg: DictConfig, record: JobRecord, output: Path) -> float | None:
     """Return the result of a search that an earlier attempt has finished; prepare an unfinished one.
 
-    A search with a checkpoint is resumed. Without one, the logs of its first epoch are removed.
+    Its error is removed. Without a checkpoint, the logs of its first epoch are removed, too.
 
     Returns:
         NaN for a finished search without a result, None for one that is not finished.
     """
     directory = Path(cfg.paths.output)
-    resume_job(cfg, directory)
     if not _is_finished(cfg):
+        remove_failure(directory)
         for name in RESULTS if cfg.ckpt_path is None else ():
             (directory / name).unlink(missing_ok=True)
         return None
@@ -133,6 +158,7 @@ def _config_of(cfg: DictConfig, output: Path, seed: int) -> DictConfig:
     with read_write(config), open_dict(config):
         config.seed, config.seeds = seed, None
         config.paths.output = str(seed_directory(output, seed))
+        config.ckpt_path = None if _is_finished(config) else _checkpoint(cfg, output, seed)
         config.trainer.enable_progress_bar = False
     outside = other_outputs(config, [Path(config.paths.output)])
     if outside:
@@ -141,10 +167,11 @@ def _config_of(cfg: DictConfig, output: Path, seed: int) -> DictConfig:
     return config
 
 
-def _overrides_of(seed: int) -> list[str]:
-    """Return the overrides of the search with one seed."""
-    task = [line for line in HydraConfig.get().overrides.task if key_of(line) not in ("seed", "seeds", "paths.output")]
-    return [*task, f"seed={seed}"]
+def _checkpoint(cfg: DictConfig, output: Path, seed: int) -> str | None:
+    """Return the checkpoint that a search is resumed from, None for a search from scratch."""
+    run = user_path(cfg.ckpt_path) if cfg.ckpt_path is not None else output if restart_count() > 0 else None
+    found = None if run is None else checkpoints_of_seeds(run, str(output)).get(seed)
+    return None if found is None else str(found.absolute())
 
 
 def _run_together(

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.inherit_from_search import image_list
-from nas.cli.overrides.parse import key_of, merge_overrides, quote, value_of
+from nas.cli.overrides.parse import key_of, merge_overrides, parse, quote, value_of
 from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_choices, saved_overrides
 from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import (
     checkpoint_file,
+    checkpoints_of_seeds,
     holds_ranking,
     holds_repetitions,
+    is_finished,
     last_checkpoint,
     refuse_special_files,
     run_directory,
@@ -41,12 +43,12 @@ def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequenc
         refuse_special_files(directory)
     if directory is not None and here and not sweeping and is_first_rank():
         check_not_in_use(directory, f"ckpt_path={given}")
-    if directory is not None and here and (directory / "summary.json").exists():
+    if directory is not None and here and is_finished(directory):
         raise NasError(
             f"ckpt_path={given}: {directory} holds a finished run (summary.json). To add epochs set epochs=N and "
             "hydra.run.dir=NEW."
         )
-    _refuse_several_searches(given, directory)
+    _refuse_sweep_of_seeds(given, directory)
     saved = [] if directory is None else saved_overrides(directory)
     if value_of(arguments, "epochs") is not None:  # the length, which a saved trainer.max_epochs would override
         saved = [line for line in saved if key_of(line) != "trainer.max_epochs"]
@@ -55,12 +57,7 @@ def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequenc
         check_overrides([line for line in completed if line not in arguments], overrides_file(directory), path)
         _check_same_choices(directory, arguments)
     if directory is None or not (holds_ranking(directory) or holds_repetitions(directory)) or job != "search":
-        output = value_of(arguments, "paths.output")
-        if directory is not None and output is None and last_checkpoint(directory) is None:
-            _refuse_other_output(directory, saved)
-        file = checkpoint_file(given, output)
-        assert file is not None
-        _check_job(file, job)  # last, because it reads the checkpoint
+        _check_job(_checkpoint(given, directory, saved, arguments), job)  # last, because it reads the checkpoint
     if directory is None:
         return arguments
     if not here and value_of(arguments, "dataset.test_list") is None:
@@ -80,13 +77,13 @@ def saved_lines(arguments: Sequence[str], completed: Sequence[str]) -> dict[str,
     return {line: file for line in completed if line not in arguments and not line.startswith("hydra.")}
 
 
-def _refuse_several_searches(given: str, directory: Path | None) -> None:
-    """Raise NasError for a run with ``seeds``, whose searches are resumed one by one."""
-    searches = [] if directory is None else seed_directories(directory)
+def _refuse_sweep_of_seeds(given: str, directory: Path | None) -> None:
+    """Raise NasError for a directory that holds the jobs of a sweep over seeds, and no run with ``seeds``."""
+    searches = [] if directory is None or overrides_file(directory).is_file() else seed_directories(directory)
     if searches:
         raise NasError(
-            f"ckpt_path={given}: the run has one search for each of {len(searches)} seeds. Resume each search "
-            f"separately, such as ckpt_path={searches[0]}."
+            f"ckpt_path={given}: it holds the runs of {len(searches)} seeds. Resume each run separately, such as "
+            f"ckpt_path={searches[0]}."
         )
 
 
@@ -101,8 +98,27 @@ def _refuse_other_output(directory: Path, saved: Sequence[str]) -> None:
             raise NasError(f"ckpt_path={directory}: the run has its checkpoints elsewhere ({key}={value}). {fix}.")
 
 
+def _checkpoint(given: str, directory: Path | None, saved: Sequence[str], arguments: Sequence[str]) -> Path:
+    """Return the checkpoint that ``ckpt_path`` names, or one of those of a run with ``seeds``.
+
+    Raises:
+        NasError: if there is none.
+    """
+    output = value_of(arguments, "paths.output")
+    of_seeds = value_of(saved, "seeds") is not None
+    found = {} if directory is None or not of_seeds else checkpoints_of_seeds(directory, output)
+    if found:
+        return next(iter(found.values()))
+    if directory is not None and output is None and last_checkpoint(directory) is None:
+        _refuse_other_output(directory, saved)
+    file = checkpoint_file(given, output)
+    assert file is not None
+    return file
+
+
 def _check_same_choices(directory: Path, arguments: list[str]) -> None:
-    """Raise NasError if the command line chooses another method or space than the run has."""
+    """Raise NasError if the command line chooses another method or space, or other seeds, than the run has."""
+    _check_same_seeds(directory, arguments)
     for group in ("method", "space"):
         given = value_of(arguments, group)
         chosen = saved_choices(directory).get(group) if given else None
@@ -111,6 +127,18 @@ def _check_same_choices(directory: Path, arguments: list[str]) -> None:
                 f"{group}={given}: {directory} is a run with {group}={chosen}. Leave out {group}={given} to resume it, "
                 "or ckpt_path to start from scratch."
             )
+
+
+def _check_same_seeds(directory: Path, arguments: list[str]) -> None:
+    given, recorded = value_of(arguments, "seeds"), value_of(saved_overrides(directory), "seeds")
+    if recorded is None or given is None:
+        return
+    present, earlier = (parse([f"seeds={text}"])[0].value() for text in (given, recorded))
+    if present != earlier:
+        raise NasError(
+            f"seeds={given}: {directory} is a run with seeds={recorded}. Leave out seeds={given} to resume it, or "
+            "ckpt_path to start from scratch."
+        )
 
 
 def _check_job(path: Path, job: str) -> None:

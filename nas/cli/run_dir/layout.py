@@ -36,6 +36,12 @@ def seed_directories(directory: Path) -> list[Path]:
     return sorted(directories, key=lambda path: int(path.name[5:]))
 
 
+def is_finished(directory: Path) -> bool:
+    """Return whether a run has ended with its results; a run with ``seeds`` has if all of its searches have."""
+    runs = seed_directories(directory) if (directory / ".hydra").is_dir() else []
+    return all((path / SUMMARY_FILE).exists() for path in runs or [directory])
+
+
 def holds_run(directory: Path) -> bool:
     """Return whether a run has left files that another one would overwrite."""
     return any((directory / name).exists() for name in RESULTS) or any((directory / "checkpoints").glob("*.ckpt"))
@@ -111,10 +117,23 @@ def checkpoint_file(given: str | None, output: str | None = None) -> Path | None
     return path
 
 
+def checkpoints_of_seeds(run: Path, output: str | None) -> dict[int, Path]:
+    """Return the last checkpoints of the searches of a run with ``seeds`` by seed.
+
+    Args:
+        run: directory of the run.
+        output: ``paths.output``, for a run that has its results there.
+    """
+    places = (*([] if output is None else [user_path(output)]), run)
+    found = {int(path.name[5:]): last_checkpoint(path) for place in places for path in seed_directories(place)}
+    return {seed: path for seed, path in found.items() if path is not None}
+
+
 def refuse_special_files(directory: Path) -> None:
     """Raise NasError if a resumed run would write through a link out of its directory, or into a pipe or a device."""
     home = real_path(directory)
-    for folder in (directory, directory / "checkpoints", directory / ".hydra"):
+    runs = (directory, *seed_directories(directory))
+    for folder in (run / name for run in runs for name in ("", "checkpoints", ".hydra")):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             inside = _resolved(path).is_relative_to(home)
             if not inside or not (path.is_file() or path.is_dir()):

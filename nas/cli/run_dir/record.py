@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,18 @@ from omegaconf import DictConfig, OmegaConf
 from nas.utils.atomic_write import write_atomically
 
 
-def save_record(folder: Path, cfg: DictConfig, overrides: Sequence[str] | None = None) -> None:
-    """Write configuration, choices and overrides of the running job, or other ``overrides``, into ``folder``."""
+def save_record(folder: Path, cfg: DictConfig) -> None:
+    """Write configuration, choices and overrides of the running job, or of one of its ``seeds``, into ``folder``."""
     hydra = HydraConfig.get()
-    task = hydra.overrides.task if overrides is None else list(overrides)
-    record: dict[str, Any] = {"config": cfg, "hydra": {"hydra": hydra}, "overrides": task}
+    record: dict[str, Any] = {"config": cfg, "hydra": {"hydra": hydra}, "overrides": _overrides_of(cfg)}
     for name, value in record.items():
         write_atomically(folder / f"{name}.yaml", OmegaConf.to_yaml(value))
+
+
+def _overrides_of(cfg: DictConfig) -> list[str]:
+    """Return the overrides of a run; those of a search of ``seeds`` select its seed instead of the list."""
+    task = {line: line.lstrip("+~").partition("=")[0] for line in HydraConfig.get().overrides.task}
+    if cfg.get("seeds") is not None or "seeds" not in task.values():
+        return list(task)
+    of_all = ("seed", "seeds", "paths.output", "ckpt_path")
+    return [*(line for line, key in task.items() if key not in of_all), f"seed={cfg.seed}"]

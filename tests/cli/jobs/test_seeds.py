@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_a_search_of_several_is_a_run_of_its_own(tmp_path: Path) -> None:
     again = run("search", *given, "seeds=[1,2]", f"hydra.run.dir={tmp_path}")
     again.refused("seed_1 holds a finished run")
     assert not (tmp_path / "seed_2").exists()
-    run("search", f"ckpt_path={tmp_path}").refused("one search for each of 2 seeds", "seed_0")
+    run("search", f"ckpt_path={tmp_path}").refused("holds a finished run")
     assert "seed=1" in (tmp_path / "seed_1" / ".hydra" / "overrides.yaml").read_text()
 
 
@@ -130,10 +131,63 @@ def test_an_interrupt_keeps_the_complete_epochs_of_all_searches(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     given = ["method=darts", *TINY]
     found = run("search", *given, add_callback(Interrupt), "seeds=[0,1]", f"hydra.run.dir={tmp_path}")
-    found.refused("the last complete epochs are kept", f"ckpt_path={tmp_path / 'seed_0'} && ", code=130)
+    found.refused("the last complete epochs are kept", f"ckpt_path={tmp_path}", code=130)
+    assert found.erred.strip().endswith(f"ckpt_path={tmp_path}")
     assert threading.active_count() < 10 and not any(t.name.startswith("seed=") for t in threading.enumerate())
     run("search", f"ckpt_path={tmp_path / 'seed_1'}", "~callbacks.bomb").succeeded()
     assert json.loads((tmp_path / "seed_1" / "summary.json").read_text())["seed"] == 1
+
+
+class InterruptAtEnd(pl.Callback):
+    """Send the signal of Ctrl-C before the first of the searches writes the checkpoint of the second epoch."""
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 1 and trainer.datamodule.seed == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)  # the main thread handles the signal
+
+
+SMALL_DARTS = ["space=darts", "space.channels=4", "space.layers=3", "epochs=3"]
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "bomb", "complete"),
+    [
+        ("darts", [], InterruptAtEnd, {0: 2, 1: 2, 2: 2}),
+        ("gdas", [], Interrupt, {0: 3, 1: 1, 2: 0}),
+        pytest.param("darts", [], Interrupt, {0: 1, 1: 1, 2: 1}, marks=pytest.mark.slow),
+        pytest.param("drnas", [], Interrupt, {0: 1, 1: 1, 2: 1}, marks=pytest.mark.slow),
+        pytest.param("pc_darts", SMALL_DARTS, Interrupt, {0: 1, 1: 1, 2: 1}, marks=pytest.mark.slow),
+    ],
+    ids=["darts at the end of an epoch", "gdas", "darts", "drnas", "pc_darts"],
+)
+def test_interrupted_searches_resume_together_bit_equal(
+    method: str,
+    more: list[str],
+    bomb: type,
+    complete: dict[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The finished searches are kept, and those that have not started are run from scratch."""
+    obstacle = "a reason" if method == "gdas" else None
+    monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: obstacle)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sizes = [*DATA, "~callbacks.cell_plots", *more] if more else THREE
+    command, whole, broken = [f"method={method}", *sizes, "seeds=[0,1,2]"], tmp_path / "whole", tmp_path / "broken"
+    run("search", *command, f"hydra.run.dir={whole}").succeeded()
+    assert run("search", *command, add_callback(bomb), f"hydra.run.dir={broken}").code == 130
+    files = [broken / f"seed_{seed}" / "history.jsonl" for seed in range(3)]
+    assert {seed: len(lines(file)) if file.exists() else 0 for seed, file in enumerate(files)} == complete
+    resume = [f"ckpt_path={broken}", "~callbacks.bomb"]
+    run("search", *resume, "seeds=[0,1,3]").refused("seeds=[0,1,3]", "is a run with seeds=[0,1,2]")
+    run("search", *resume, "dataset.batch_size=4").refused("dataset.batch_size=4: the run of ckpt_path has")
+    run("search", *resume).succeeded()
+    for seed in range(3):
+        assert_same_results(whole / f"seed_{seed}", broken / f"seed_{seed}")
+        assert f"seed={seed}" in (broken / f"seed_{seed}" / ".hydra" / "overrides.yaml").read_text().split()
+    with (broken / "sweep.csv").open() as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["0", "1", "2"]
 
 
 class EndOfJob(pl.Callback):
