@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from nas.cli.overrides.parse import value_of
-from nas.cli.overrides.run_record import overrides_file, saved_overrides
+from nas.cli.overrides.run_record import saved_seeds
 from nas.cli.overrides.value_type import AUTO
 from nas.utils.errors import NasError
 from nas.utils.user_path import user_path
@@ -25,8 +25,11 @@ def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
         sweeping: whether the command line starts a sweep.
     """
     seeds = cfg.get("seeds")
-    if seeds is None:
+    recorded = None if cfg.get("ckpt_path") is None else _recorded_seeds(cfg, given)
+    if seeds is None and recorded is None:
         return
+    if seeds is None:
+        raise _other_seeds(cfg, "seeds=null", recorded)
     values = OmegaConf.to_container(seeds) if isinstance(seeds, ListConfig) else None
     valid = isinstance(values, list) and all(type(seed) is int and FIRST <= seed <= LAST for seed in values)
     if not valid or not values or len(set(values)) < len(values):
@@ -38,8 +41,10 @@ def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
         )
     if value_of(given, "seed") is not None:
         raise NasError(f"seed={value_of(given, 'seed')}: {text} replaces it. Leave out one of the two.")
-    if cfg.get("ckpt_path") is not None and not _is_run_with_seeds(user_path(cfg.ckpt_path)):
+    if cfg.get("ckpt_path") is not None and recorded is None:
         raise NasError(f"ckpt_path={cfg.ckpt_path}: belongs to one search. Resume it separately, without {text}.")
+    if recorded is not None and recorded != values:
+        raise _other_seeds(cfg, text, recorded)
     if cfg.dataset.get("batch_size") == AUTO:
         raise NasError(f"dataset.batch_size={AUTO}: the size is found for one search. Set a number for {text}.")
     devices = cfg.trainer.devices
@@ -49,5 +54,16 @@ def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
         raise NasError(f"{text}: the searches share one device. Use trainer.devices=1, or -m seed=LIST.")
 
 
-def _is_run_with_seeds(path: Path) -> bool:
-    return overrides_file(path).is_file() and value_of(saved_overrides(path), "seeds") is not None
+def _recorded_seeds(cfg: DictConfig, given: Sequence[str]) -> Any:
+    """Return ``seeds`` of the run that is resumed, None for one search."""
+    if cfg.get("seeds") is None and value_of(given, "seeds") is None:
+        return None
+    return saved_seeds(user_path(cfg.ckpt_path))
+
+
+def _other_seeds(cfg: DictConfig, text: str, recorded: Any) -> NasError:
+    earlier = f"[{','.join(map(str, recorded))}]" if isinstance(recorded, list) else recorded
+    return NasError(
+        f"{text}: {cfg.ckpt_path} is a run with seeds={earlier}. Leave out {text} to resume it, or ckpt_path to start "
+        "from scratch."
+    )

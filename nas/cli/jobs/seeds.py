@@ -23,6 +23,8 @@ from nas.cli.interrupt import how_to_resume, not_requeued, requeue
 from nas.cli.jobs.joint_search import SWITCHES, find_obstacle
 from nas.cli.jobs.search import result_of
 from nas.cli.jobs.search import run as search
+from nas.cli.run_dir.checkpoints import read_checkpoint
+from nas.cli.run_dir.course import check_course, check_length
 from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord
 from nas.cli.run_dir.launch import restart_count
@@ -31,6 +33,7 @@ from nas.cli.run_dir.layout import (
     SUMMARY_FILE,
     checkpoint_file,
     checkpoints_of_seeds,
+    last_checkpoint,
     remove_failure,
     seed_directory,
 )
@@ -66,6 +69,8 @@ def run(cfg: DictConfig) -> float | None:
     planned = [JobRecord(number, part.paths.output, (f"seed={part.seed}",)) for number, part in enumerate(configs)]
     for part in configs:
         _check_resume(part)
+        if cfg.ckpt_path is not None and _is_finished(part):
+            _check_finished(part)
     if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
         save_record(output / ".hydra", cfg)  # a further resume has the present options
     remove_failure(output)
@@ -105,6 +110,16 @@ def _check_resume(cfg: DictConfig) -> None:
     if checkpoint is not None:
         apply_plan(cfg)
         prepare_resume(cfg, checkpoint, **chosen_names(cfg))
+
+
+def _check_finished(cfg: DictConfig) -> None:
+    """Raise NasError if a finished search differs in its options from the resumed ones."""
+    path = last_checkpoint(Path(cfg.paths.output))
+    if path is not None:
+        checkpoint = read_checkpoint(path)
+        apply_plan(cfg)
+        check_course(cfg, checkpoint, **chosen_names(cfg))
+        check_length(cfg, checkpoint, path.parent.parent)
 
 
 def _finished_value(cfg: DictConfig, record: JobRecord, output: Path) -> float | None:

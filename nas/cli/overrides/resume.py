@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.inherit_from_search import image_list
-from nas.cli.overrides.parse import key_of, merge_overrides, parse, quote, value_of
-from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_choices, saved_overrides
+from nas.cli.overrides.parse import key_of, merge_overrides, quote, value_of
+from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_choices, saved_overrides, saved_seeds
 from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import (
     checkpoint_file,
@@ -105,9 +105,8 @@ def _checkpoint(given: str, directory: Path | None, saved: Sequence[str], argume
         NasError: if there is none.
     """
     output = value_of(arguments, "paths.output")
-    of_seeds = value_of(saved, "seeds") is not None
-    found = {} if directory is None or not of_seeds else checkpoints_of_seeds(directory, output)
-    if found:
+    found = {} if directory is None else checkpoints_of_seeds(directory, output)
+    if directory is not None and found and saved_seeds(directory) is not None:
         return next(iter(found.values()))
     if directory is not None and output is None and last_checkpoint(directory) is None:
         _refuse_other_output(directory, saved)
@@ -117,8 +116,7 @@ def _checkpoint(given: str, directory: Path | None, saved: Sequence[str], argume
 
 
 def _check_same_choices(directory: Path, arguments: list[str]) -> None:
-    """Raise NasError if the command line chooses another method or space, or other seeds, than the run has."""
-    _check_same_seeds(directory, arguments)
+    """Raise NasError if the command line chooses another method or space than the run has."""
     for group in ("method", "space"):
         given = value_of(arguments, group)
         chosen = saved_choices(directory).get(group) if given else None
@@ -127,18 +125,6 @@ def _check_same_choices(directory: Path, arguments: list[str]) -> None:
                 f"{group}={given}: {directory} is a run with {group}={chosen}. Leave out {group}={given} to resume it, "
                 "or ckpt_path to start from scratch."
             )
-
-
-def _check_same_seeds(directory: Path, arguments: list[str]) -> None:
-    given, recorded = value_of(arguments, "seeds"), value_of(saved_overrides(directory), "seeds")
-    if recorded is None or given is None:
-        return
-    present, earlier = (parse([f"seeds={text}"])[0].value() for text in (given, recorded))
-    if present != earlier:
-        raise NasError(
-            f"seeds={given}: {directory} is a run with seeds={recorded}. Leave out seeds={given} to resume it, or "
-            "ckpt_path to start from scratch."
-        )
 
 
 def _check_job(path: Path, job: str) -> None:

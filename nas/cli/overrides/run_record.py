@@ -63,6 +63,11 @@ def saved_config(directory: Path) -> dict[str, Any]:
     return content
 
 
+def saved_seeds(directory: Path) -> Any:
+    """Return ``seeds`` of a run, None for one search or without a record."""
+    return saved_config(directory).get("seeds") if config_file(directory).is_file() else None
+
+
 def overrides_file(directory: Path) -> Path:
     """Return the file of the overrides of a run."""
     return directory / FOLDER / "overrides.yaml"

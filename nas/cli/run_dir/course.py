@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -156,6 +157,21 @@ def check_course(cfg: DictConfig, checkpoint: Mapping[str, Any], **more: Any) ->
         raise NasError(
             f"{key}={here}: the run of ckpt_path has {there}, and another value changes its course. Leave it out to "
             "resume, or leave out ckpt_path to start from scratch."
+        )
+
+
+def check_length(cfg: DictConfig, checkpoint: Mapping[str, Any], directory: Path) -> None:
+    """Raise NasError if the finished search in ``directory`` had another length than a run of several searches.
+
+    Call it after ``check_course``, which checks the checkpoint itself.
+    """
+    text = checkpoint.get(KEY, {}).get("options")
+    epochs = int(json.loads(text)["epochs"]) if text else cfg.trainer.max_epochs
+    present = cfg.trainer.max_epochs
+    if epochs != present:
+        raise NasError(
+            f"epochs={present}: {directory} holds a finished search of {epochs} epochs, and the searches of a run have "
+            f"the same length. Leave out epochs={present}, or set hydra.run.dir=NEW."
         )
 
 

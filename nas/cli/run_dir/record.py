@@ -8,6 +8,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from nas.cli.run_dir.layout import seed_directory
 from nas.utils.atomic_write import write_atomically
 
 
@@ -22,7 +23,15 @@ def save_record(folder: Path, cfg: DictConfig) -> None:
 def _overrides_of(cfg: DictConfig) -> list[str]:
     """Return the overrides of a run; those of a search of ``seeds`` select its seed instead of the list."""
     task = {line: line.lstrip("+~").partition("=")[0] for line in HydraConfig.get().overrides.task}
-    if cfg.get("seeds") is not None or "seeds" not in task.values():
+    given = any(key == "seeds" and not line.endswith("=null") for line, key in task.items())
+    if cfg.get("seeds") is not None or not (given or _is_of_seeds(cfg)):
         return list(task)
     of_all = ("seed", "seeds", "paths.output", "ckpt_path")
-    return [*(line for line, key in task.items() if key not in of_all), f"seed={cfg.seed}"]
+    without = [] if given else ["seeds=null"]  # an experiment of the user sets seeds
+    return [*(line for line, key in task.items() if key not in of_all), *without, f"seed={cfg.seed}"]
+
+
+def _is_of_seeds(cfg: DictConfig) -> bool:
+    """Return whether a configuration is that of a search in a folder of the run directory of its ``seeds``."""
+    run, output = HydraConfig.get().runtime.output_dir, OmegaConf.select(cfg, "paths.output")
+    return output is not None and Path(output) == seed_directory(Path(run), cfg.get("seed"))

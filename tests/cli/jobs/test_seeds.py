@@ -138,6 +138,25 @@ def test_an_interrupt_keeps_the_complete_epochs_of_all_searches(
     assert json.loads((tmp_path / "seed_1" / "summary.json").read_text())["seed"] == 1
 
 
+def test_seeds_of_an_experiment_are_resumed_together_and_separately(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: None)
+    experiments, directory = tmp_path / "conf" / "experiment", tmp_path / "run"
+    experiments.mkdir(parents=True)
+    (experiments / "several.yaml").write_text("# @package _global_\nseeds: [0, 1]\n")
+    own = ["--config-dir", str(tmp_path / "conf")]
+    given = [*own, "experiment=several", "method=darts", *TINY, add_callback(Interrupt), f"hydra.run.dir={directory}"]
+    assert run("search", *given).code == 130
+    resume = [*own, f"ckpt_path={directory}", "~callbacks.bomb"]
+    run("search", *resume, "seeds=[1]").refused("seeds=[1]", "is a run with seeds=[0,1]")
+    run("search", *own, f"ckpt_path={directory / 'seed_1'}", "~callbacks.bomb").succeeded()
+    assert {"seeds=null", "seed=1"} <= set((directory / "seed_1" / ".hydra" / "overrides.yaml").read_text().split())
+    run("search", *resume).succeeded()
+    assert all((directory / f"seed_{seed}" / "summary.json").is_file() for seed in (0, 1))
+
+
 class InterruptAtEnd(pl.Callback):
     """Send the signal of Ctrl-C before the first of the searches writes the checkpoint of the second epoch."""
 
@@ -182,6 +201,9 @@ def test_interrupted_searches_resume_together_bit_equal(
     resume = [f"ckpt_path={broken}", "~callbacks.bomb"]
     run("search", *resume, "seeds=[0,1,3]").refused("seeds=[0,1,3]", "is a run with seeds=[0,1,2]")
     run("search", *resume, "dataset.batch_size=4").refused("dataset.batch_size=4: the run of ckpt_path has")
+    run("search", *resume, "seeds=null").refused("seeds=null", "is a run with seeds=[0,1,2]")
+    if 3 in complete.values():
+        run("search", *resume, "epochs=5").refused("epochs=5", "seed_0 holds a finished search of 3 epochs")
     run("search", *resume).succeeded()
     for seed in range(3):
         assert_same_results(whole / f"seed_{seed}", broken / f"seed_{seed}")
