@@ -85,17 +85,15 @@ def test_interrupt_with_files_of_the_first_epoch_names_another_directory(tmp_pat
     assert how_to_resume(tmp_path).endswith("Start from scratch in another directory.")
 
 
-def test_resume_command_of_several_searches_leaves_out_the_finished_ones(tmp_path: Path) -> None:
+def test_resume_command_of_several_searches_names_their_run(tmp_path: Path) -> None:
     for seed in (0, 1, 2):
         directory = tmp_path / f"seed_{seed}"
         (directory / ".hydra").mkdir(parents=True)
         (directory / "checkpoints").mkdir()
         (directory / "checkpoints" / "last.ckpt").touch()
-    assert how_to_resume(tmp_path).count("ckpt_path=") == 3
     for seed in (0, 1, 2):
-        assert f"ckpt_path={tmp_path}/seed_{seed}" in how_to_resume(tmp_path)
+        assert how_to_resume(tmp_path).endswith(f"ckpt_path={tmp_path}")
         (tmp_path / f"seed_{seed}" / "summary.json").touch()
-        assert f"ckpt_path={tmp_path}/seed_{seed}" not in how_to_resume(tmp_path)
     assert "holds a finished run" in how_to_resume(tmp_path)
 
 
