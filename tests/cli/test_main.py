@@ -19,7 +19,7 @@ from tests.support.compose_tools import CONF, ROOT, choices
 from tests.support.error_tools import SEARCH, run
 
 SEARCHES = {
-    "method=gdass": ["unknown method 'gdass'", "did you mean 'gdas' or", "dsnas"],
+    "method=gdass": ["unknown method 'gdass'", "did you mean 'gdas' or 'sgas'"],
     "space=nasbench": ["unknown space 'nasbench'", "'nas_bench_201'"],
     "dataset=cifar": ["unknown dataset 'cifar'", "'cifar10'", "digits"],
     "trainer=tpu": ["unknown trainer 'tpu'", "'gpu'"],
