@@ -79,7 +79,7 @@ def test_search_with_fidelities_trains_each_rung_longer(tmp_path: Path) -> None:
     [
         (["evaluator.fidelities=[1,3]"], ["[1, 3]: 2 fidelities need 2 rungs, Bohb has 3", "rungs=2"]),
         (["evaluator.fidelities=[9,3,1]"], ["evaluator.fidelities=[9, 3, 1]", "increasing whole numbers"]),
-        (["evaluator.fidelities=9"], ["evaluator.fidelities=9", "such as [1,3,9]"]),
+        (["evaluator.fidelities=9"], ["evaluator.fidelities=9", "it takes a list"]),
         (["method=random_search", "evaluator.fidelities=[1,3,9]"], ["RandomSearch has 1", "method=bohb"]),
         (["evaluator=zero_cost", "evaluator.fidelities=[1,3,9]"], ["evaluator.fidelities"]),
         (["evaluator=zero_cost", "method.fidelities=[1,3,9]"], ["method.fidelities=[1, 3, 9]", "[]"]),

@@ -46,7 +46,7 @@ def test_all_results_are_entries() -> None:
     entries = entries_of(results)
     assert len(entries) == sum((r.published is not None) + (r.ours is not None) for r in results)
     errors = [entry for entry in entries if entry.task.metric.endswith("_error")]
-    assert not errors and all(entry.value >= 0 for entry in entries)
+    assert not errors and all(entry.value >= (-1 if entry.task.metric == "spearman" else 0) for entry in entries)
     methods = {e.model for e in entries if (e.task.space, e.task.dataset) == ("nas_bench_201", "cifar10")}
     expected = {"rsps", "darts", "darts_2nd", "gdas", "setn", "enas", "snas", "pc_darts", "drnas", "te_nas"}
     assert expected | {"regularized_evolution", "reinforce", "random_search", "bohb", "optimum"} <= methods

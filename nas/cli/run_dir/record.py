@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +22,8 @@ def save_record(folder: Path, cfg: DictConfig) -> None:
 
 def _overrides_of(cfg: DictConfig) -> list[str]:
     """Return the overrides of a run; those of a search of ``seeds`` select its seed instead of the list."""
-    task = {line: line.lstrip("+~").partition("=")[0] for line in HydraConfig.get().overrides.task}
+    lines = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # interpolations as they were given
+    task = {line: line.lstrip("+~").partition("=")[0] for line in cast(list[str], lines)}
     given = any(key == "seeds" and not line.endswith("=null") for line, key in task.items())
     if cfg.get("seeds") is not None or not (given or _is_of_seeds(cfg)):
         return list(task)

@@ -56,7 +56,7 @@ def test_interrupted_report_leaves_nothing(
         output.mkdir()
     monkeypatch.setattr(command, "_shards_in", lambda run: [shard])
     monkeypatch.setattr(command, "_read", mock.Mock())
-    monkeypatch.setattr(command, "merge_shards", lambda shards: b"log")
+    monkeypatch.setattr("nas.proxies.ranking.merge.merge_shards", lambda shards: b"log")
     monkeypatch.setattr(command, "_write_record", mock.Mock())
     monkeypatch.setattr(subprocess, "Popen", InterruptedProcess)
     assert command.main([str(shard), "--output", str(output)]) == 130
