@@ -14,8 +14,8 @@ from typing import Any
 from nas.cli.streams import protect_streams
 
 INTERRUPTED = 130
-PROGRAMS = ("search", "train", "__main__", "nas-search", "nas-train")
-"""Names of the files that run a program: scripts of a checkout, ``python -m nas``, and those of an installation."""
+PROGRAMS = ("search", "train", "nas-search", "nas-train")
+"""Names of the scripts of a checkout and of an installation."""
 
 LINE = "error: interrupted before the run started\n"
 
@@ -52,6 +52,15 @@ def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
+def _is_own_process() -> bool:
+    """Return whether a script of this package, or ``python -m nas``, has started the process."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return bool(spec.name.partition(".")[0] == "nas")
+    return Path(getattr(main, "__file__", None) or "").stem in PROGRAMS
+
+
 def _exit_at_once(number: int, frame: Any) -> None:
     with suppress(OSError):
         os.write(2, LINE.encode())
@@ -64,8 +73,7 @@ def _default_signals() -> None:
     A process of another program, such as a notebook, keeps its handlers.
     """
     sys.stdout.flush()
-    file = getattr(sys.modules["__main__"], "__file__", None) or ""
-    if not _is_main_thread() or Path(file).stem not in PROGRAMS:
+    if not _is_main_thread() or not _is_own_process():
         return
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         number = getattr(signal, name, None)

@@ -99,13 +99,13 @@ class GreedyDecisions(pl.Callback):
         found, weights = pl_module.relaxation.scores(pl_module.masks), pl_module.relaxation.edge_scores(pl_module.masks)
         for name, cell in pl_module.space.cells.items():
             weight = weights[name]
-            self._update(pl_module, name, found[name] if weight is None else found[name] * weight[:, None])
+            self._update(name, found[name] if weight is None else found[name] * weight[:, None])
             total = sum(min(len(rows), cell.inputs or len(rows)) for rows in _edges_by_node(cell))
             for _ in range(self.due(total, self.completed, trainer.max_epochs) - int(self.cells[name].chosen.sum())):
                 self._decide(pl_module, name)
             self._remember(cell, name)
 
-    def _update(self, search: GradientSearch, name: str, scores: Tensor) -> None:
+    def _update(self, name: str, scores: Tensor) -> None:
         """Store the scores of the edges that are not decided."""
         scores = scores.detach().to("cpu", torch.float32)
         if name not in self.cells:

@@ -188,7 +188,8 @@ def _record(cfg: DictConfig, size: int) -> None:
     """Store the size in Hydra's record of the run, so that a resumed run and an evaluation use it."""
     hydra: Any = HydraConfig.get()
     with read_write(hydra), open_dict(hydra):
-        lines = [line for line in hydra.overrides.task if key_of(line) != KEY]
+        task: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+        lines = [line for line in task if key_of(line) != KEY]
         hydra.overrides.task = [*lines, f"{KEY}={size}"]
     if hydra.output_subdir is not None and not OmegaConf.is_missing(hydra.runtime, "output_dir"):
         save_record(Path(hydra.runtime.output_dir) / hydra.output_subdir, cfg)

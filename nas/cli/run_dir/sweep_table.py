@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -15,6 +13,7 @@ from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, SWEEP_FILE, WANDB
 from nas.cli.run_dir.repetition_comparison import compare_repetitions
 from nas.cli.run_dir.sweep_print import print_means, print_rows, state_columns
 from nas.utils.atomic_write import write_atomically
+from nas.utils.csv_table import format_csv
 from nas.utils.errors import NasError
 from nas.utils.program import program
 
@@ -202,11 +201,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _write(file: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(file, text.getvalue())
+    write_atomically(file, format_csv(columns, rows))
 
 
 def _unwritable(sweep: Path, error: OSError) -> NasError:

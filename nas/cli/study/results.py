@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from nas.cli.study.options import StudyOptions
 from nas.cli.study.shared_study import SharedStudy
 from nas.cli.study.trial_state import DIRECTORY, FAILURE, PRUNED, name_of
 from nas.utils.atomic_write import write_atomically
+from nas.utils.csv_table import format_csv
 
 
 def write_results(study: SharedStudy, options: StudyOptions, directory: Path) -> None:
@@ -72,11 +71,7 @@ def _counts(trials: Sequence[FrozenTrial]) -> dict[str, int]:
 def _write_trials(trials: Sequence[FrozenTrial], options: StudyOptions, file: Path) -> None:
     params = list(dict.fromkeys(name for trial in trials for name in trial.params))
     columns = ["trial", "state", *options.objectives, *params, "epochs", "seconds", DIRECTORY, FAILURE]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    writer.writerows(_row(trial, options) for trial in trials)
-    write_atomically(file, text.getvalue())
+    write_atomically(file, format_csv(columns, [_row(trial, options) for trial in trials]))
 
 
 def _row(trial: FrozenTrial, options: StudyOptions) -> Mapping[str, Any]:
