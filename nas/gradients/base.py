@@ -63,6 +63,12 @@ class ArchGradient(Protocol):
         ...
 
 
+def nested_gradients(gradient: object) -> list[object]:
+    """Return a gradient and those that it wraps, as ``Clipped`` wraps another one, from the outermost inwards."""
+    wrapped = getattr(gradient, "gradient", None)
+    return [gradient] if wrapped is None else [gradient, *nested_gradients(wrapped)]
+
+
 @contextmanager
 def frozen(tensors: Iterable[Tensor]) -> Iterator[None]:
     """Set ``requires_grad`` of leaf tensors to False within the context.

@@ -8,8 +8,10 @@ from typing import Any
 import pytorch_lightning as pl
 
 from nas.architecture.masks import Masks
+from nas.gradients.base import nested_gradients
 from nas.gradients.first_order import FirstOrder
 from nas.gradients.implicit import Implicit
+from nas.gradients.mixed_level import MixedLevel
 from nas.gradients.unrolled import Unrolled
 from nas.nn.edges.binary_gates import BinaryGates
 from nas.objectives.reinforce import require_log_prob
@@ -76,7 +78,7 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep, task: Task) -> None:
             "method.arch_step.reward: there are no architecture steps on batches. Use reward=null, or set "
             "method.arch_step.optimizer and method.arch_step.per_batch=true."
         )
-    if isinstance(getattr(step.gradient, "gradient", step.gradient), Unrolled | Implicit):
+    if _has_second_order(step):
         raise NasError(
             "method.arch_step.gradient: a reward has no second-order gradient. Use "
             "method.arch_step.gradient._target_=nas.gradients.first_order.FirstOrder."
@@ -95,8 +97,12 @@ def _check_cost_target(relaxation: Relaxation, step: ArchStep, form: str) -> Non
         needed = "reward" if step.reward is not None else "multiply or add"
         given = "with" if step.reward is not None else "without"
         raise NasError(f"{option}.form={form}: not supported {given} method.arch_step.reward. Use form={needed}.")
-    if isinstance(getattr(step.gradient, "gradient", step.gradient), Unrolled | Implicit):
+    if _has_second_order(step):
         raise NasError(f"{option}: the cost has no second-order gradient. Use {option}.target=null.")
+
+
+def _has_second_order(step: ArchStep) -> bool:
+    return isinstance(nested_gradients(step.gradient)[-1], Unrolled | Implicit)
 
 
 def check_reward(task: Task, option: str, fix: str) -> None:
@@ -152,7 +158,7 @@ def check_passes(
 ) -> None:
     """Raise NasError if a step needs all images of its batch in a single pass."""
     trained = arch.optimizer is not None and arch.per_batch
-    gradient = getattr(arch.gradient, "gradient", arch.gradient)
+    gradient = nested_gradients(arch.gradient)[-1]
     whole = {
         f"method.step_order={step_order}": step_order == "simultaneous",
         f"method.relaxation={type(relaxation).__name__}": isinstance(relaxation, GateRelaxation),
@@ -193,10 +199,16 @@ def check_parts(
             f"method.relaxation={type(relaxation).__name__}, method.edge={getattr(factory, '__name__', factory)}: "
             "GateRelaxation and BinaryGates need each other. Use method=proxyless."
         )
-    if gated and isinstance(getattr(arch_step.gradient, "gradient", arch_step.gradient), Unrolled | Implicit):
+    if gated and _has_second_order(arch_step):
         raise NasError(
             "method.arch_step.gradient: binary gates have no second-order gradient. Use "
             "method.arch_step.gradient._target_=nas.gradients.first_order.FirstOrder."
+        )
+    mixed = any(isinstance(gradient, MixedLevel) for gradient in nested_gradients(arch_step.gradient))
+    if mixed and isinstance(relaxation, GateRelaxation) and relaxation.paths == "two":
+        raise NasError(
+            "method.relaxation.paths=two: MixedLevel differentiates two samples, but a step rescales the pair of one. "
+            "Use method.relaxation.paths=all."
         )
     if step_order != "simultaneous":
         return

@@ -15,7 +15,19 @@ from nas.searches.gradient import GradientSearch
 from tests.support.error_tools import SEARCH, run
 
 READERS = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__", "__contains__")
-DENSE = ("darts", "drnas", "snas", "fair_darts", "darts_2nd", "lambda_darts", "idarts", "oles", "gaea", "sgas")
+DENSE = (
+    "darts",
+    "drnas",
+    "snas",
+    "fair_darts",
+    "darts_2nd",
+    "lambda_darts",
+    "idarts",
+    "oles",
+    "gaea",
+    "sgas",
+    "milenas",
+)
 SAMPLED = ("gdas", "one_shot", "dsnas")
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.gradients.clipped import Clipped
+from nas.gradients.mixed_level import MixedLevel
 from nas.gradients.unrolled import Unrolled
 from nas.objectives.perturbation import RandomNoise
 from nas.objectives.reinforce import ReinforceObjective
@@ -84,6 +85,7 @@ def state_after_steps(search: GradientSearch, count: int) -> dict[str, Tensor]:
     ("relaxation", "arch"),
     [
         (Softmax, {"gradient": Clipped(1e-3)}),
+        (Softmax, {"gradient": MixedLevel(0.5)}),
         (Dirichlet, {}),
         (EdgeNormalized, {}),
         (partial(Gumbel, hard=True, tau=2.0), {"clip_norm": 0.01}),

@@ -12,6 +12,7 @@ from nas.architecture.cell import op_counts
 from nas.architecture.masks import Masks
 from nas.gradients.clipped import Clipped
 from nas.gradients.implicit import Implicit
+from nas.gradients.mixed_level import MixedLevel
 from nas.gradients.unrolled import Unrolled
 from nas.nn.edges.binary_gates import BinaryGates
 from nas.nn.edges.mixed import MixedEdge
@@ -108,6 +109,14 @@ RELAXATIONS: dict[str, Sequence[Options]] = {
     ),
     "nas.gradients.clipped.Clipped": [
         Options(Clipped, {"norm": 0.5}, {"norm": 0.1, "gradient": Unrolled()}, see.architecture_gradient)
+    ],
+    "nas.gradients.mixed_level.MixedLevel": [
+        Options(
+            MixedLevel,
+            {},
+            {"train_weight": 0.5, "val_weight": 0.5, "gradient": Unrolled()},
+            see.architecture_gradient,
+        )
     ],
     "nas.gradients.unrolled.Unrolled": [
         Options(

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_leaves
 
 from nas.architecture.cell import Architecture, EdgeWeights
+from nas.gradients.base import nested_gradients
 from nas.gradients.unrolled import Unrolled
 from nas.nn.activation_checkpointing import checkpoint_cells, keep_activations
 from nas.nn.peak_memory import measure_peak
@@ -155,8 +156,7 @@ def _architectures(module: GradientSearch | Training) -> Iterator[Architecture |
 
 
 def _is_unrolled(search: GradientSearch) -> bool:
-    gradient = search.arch_step.gradient
-    return isinstance(getattr(gradient, "gradient", gradient), Unrolled)
+    return isinstance(nested_gradients(search.arch_step.gradient)[-1], Unrolled)
 
 
 def _bytes(tensors: Sequence[Tensor]) -> int:

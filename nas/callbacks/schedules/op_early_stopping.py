@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas.gradients.base import nested_gradients
+from nas.gradients.clipped import Clipped
 from nas.gradients.first_order import FirstOrder
 from nas.nn.cell_graph import CellGraph
 from nas.nn.ops import LAYERED
@@ -186,7 +188,7 @@ def observable_gradient(search: pl.LightningModule) -> FirstOrder:
     if not isinstance(search, GradientSearch) or search.arch_step.optimizer is None or not search.arch_step.per_batch:
         raise NasError("OpEarlyStopping: the search trains no alphas on batches. Set method.arch_step.optimizer.")
     step = search.arch_step
-    gradient = getattr(step.gradient, "gradient", step.gradient)
+    gradient = next(g for g in nested_gradients(step.gradient) if not isinstance(g, Clipped))
     if not isinstance(gradient, FirstOrder):
         raise NasError(
             f"OpEarlyStopping: {type(gradient).__name__} has no plain gradient of the weights. Use "

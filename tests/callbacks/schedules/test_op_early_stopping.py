@@ -16,6 +16,7 @@ from nas.callbacks.schedules.dots import DotsStages
 from nas.callbacks.schedules.op_early_stopping import OpEarlyStopping, WatchedOp, kernel_similarity, watched_ops
 from nas.callbacks.schedules.p_darts import PDartsStages
 from nas.gradients.clipped import Clipped
+from nas.gradients.mixed_level import MixedLevel
 from nas.gradients.unrolled import Unrolled
 from nas.nn.edges.entangled import EntangledEdge
 from nas.nn.edges.mixed import MixedEdge
@@ -190,6 +191,7 @@ def test_resumed_search_freezes_the_same_ops(relaxation: Any, epochs: int, thres
     [
         ({"gradient": Unrolled()}, "Unrolled has no plain gradient"),
         ({"gradient": Clipped(1.0, Unrolled())}, "Unrolled has no plain gradient"),
+        ({"gradient": Clipped(1.0, MixedLevel())}, "MixedLevel has no plain gradient"),
         ({"single_level": True}, "same batch"),
         ({"optimizer": None}, "trains no alphas"),
         ({"per_batch": False}, "trains no alphas"),
