@@ -121,3 +121,8 @@ def masked_softmax(alpha: Tensor, mask: Tensor) -> Tensor:
     """Return the softmax of each row of ``alpha`` [edges, ops] over the entries where ``mask`` is True, 0 elsewhere."""
     # the most negative finite number instead of minus infinity: a fully masked edge gets weights 0 instead of NaN
     return alpha.masked_fill(~mask, torch.finfo(alpha.dtype).min).softmax(dim=-1) * mask
+
+
+def pass_gradient(value: Tensor, parameter: Tensor) -> Tensor:
+    """Return ``value`` with the identity as its derivative with respect to ``parameter``."""
+    return value.detach() + (parameter - parameter.detach())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -19,7 +20,7 @@ class RelaxedEdges(NamedTuple):
     weights: Tensor
     """Mixing weights [edges, ops]."""
     chosen: Tensor | None = None
-    """The column of the single op that each edge executes, int64 [edges]; None if edges execute all ops."""
+    """The column of the single op that each edge executes, int64 [edges], -1 for none; None: all ops."""
 
 
 class EdgewiseRelaxation(Relaxation):
@@ -35,12 +36,16 @@ class EdgewiseRelaxation(Relaxation):
         """
 
     def sample(self, masks: Masks) -> Architecture:
-        relaxed = {name: self.relax(alpha, masks.table(name)) for name, alpha in self.alpha.items()}
-        columns = _to_host([edges.chosen for edges in relaxed.values()])
-        return {
-            name: EdgeWeights(edges.weights, _active(masks.lists(name), chosen))
-            for (name, edges), chosen in zip(relaxed.items(), columns, strict=True)
-        }
+        return execute_chosen({name: self.relax(alpha, masks.table(name)) for name, alpha in self.alpha.items()}, masks)
+
+
+def execute_chosen(relaxed: Mapping[str, RelaxedEdges], masks: Masks) -> Architecture:
+    """Return the architecture of relaxed edges. It copies the chosen columns to the host in a single transfer."""
+    columns = _to_host([edges.chosen for edges in relaxed.values()])
+    return {
+        name: EdgeWeights(edges.weights, _active(masks.lists(name), chosen))
+        for (name, edges), chosen in zip(relaxed.items(), columns, strict=True)
+    }
 
 
 def _active(mask: list[list[bool]], columns: list[int] | None) -> list[list[bool]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nas.architecture.cell import Cell
 from nas.architecture.masks import Masks
-from nas.relaxations.base import masked_softmax
+from nas.relaxations.base import masked_softmax, pass_gradient
 from nas.relaxations.edgewise import EdgewiseRelaxation, RelaxedEdges
 from nas.utils.ranges import DROP_PROBABILITY, check_ranges
 
@@ -49,8 +49,3 @@ class ExponentiatedGradient(EdgewiseRelaxation):
             log_theta = alpha.detach().clamp_min(lowest).masked_fill(~mask, least).log_softmax(dim=-1)
             with torch.no_grad():
                 alpha.copy_(torch.where(mask, log_theta, alpha))
-
-
-def pass_gradient(value: Tensor, parameter: Tensor) -> Tensor:
-    """Return ``value`` with the identity as its derivative with respect to ``parameter``."""
-    return value.detach() + (parameter - parameter.detach())

@@ -28,7 +28,7 @@ DENSE = (
     "sgas",
     "milenas",
 )
-SAMPLED = ("gdas", "one_shot", "dsnas")
+SAMPLED = ("gdas", "one_shot", "dsnas", "nasp")
 
 
 @pytest.fixture

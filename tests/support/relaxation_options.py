@@ -27,6 +27,7 @@ from nas.relaxations.dirichlet import Dirichlet
 from nas.relaxations.edge_normalized import EdgeNormalized
 from nas.relaxations.enas_controller import Controller
 from nas.relaxations.gumbel import Gumbel
+from nas.relaxations.proximal import Proximal
 from nas.relaxations.reinmax import ReinMax
 from nas.relaxations.sigmoid import Sigmoid
 from nas.relaxations.single_path import SinglePath
@@ -66,6 +67,7 @@ RELAXATIONS: dict[str, Sequence[Options]] = {
     "nas.relaxations.reinmax.ReinMax": relaxations(
         ReinMax, {"init_std": 0.1}, execute="sampled", tau=2.0, init_std=0.5, init_mean=0.5
     ),
+    "nas.relaxations.proximal.Proximal": relaxations(Proximal, init_std=0.5, init_mean=0.7),
     "nas.relaxations.single_path.SinglePath": relaxations(SinglePath, init_std=0.5, init_mean=0.5),
     "nas.relaxations.binary_gates.GateRelaxation": relaxations(
         GateRelaxation, paths="two", zero_ops=["none"], init_std=0.5, init_mean=0.5
