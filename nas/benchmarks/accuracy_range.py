@@ -112,10 +112,14 @@ def format_ranges(ranges: Iterable[AccuracyRange], header: bool = True) -> str:
     return buffer.getvalue()
 
 
-def read_ranges(path: Path) -> list[AccuracyRange]:
-    """Read accuracy_range.csv, empty if the file is missing. Raises NasError if a line is damaged."""
-    lines = read_log(path, _decode_line, "Remove the file, or write it again with the command accuracy-range.")
-    return [line for line in lines if line is not None]
+def read_ranges(path: Path, needed: int = 0) -> list[AccuracyRange]:
+    """Read accuracy_range.csv, empty if the file is missing.
+
+    Raises:
+        NasError: if a line is damaged, or one of the first ``needed`` lines is missing.
+    """
+    fix = "Remove the file, or write it again with the command accuracy-range."
+    return [line for line in read_log(path, _decode_line, fix, needed) if line is not None]
 
 
 def _decode_line(text: str) -> AccuracyRange | None:

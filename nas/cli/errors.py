@@ -26,17 +26,20 @@ NO_MEMORY = re.compile(r"can't allocate memory|Storage size calculation overflow
 """Messages of PyTorch on a CPU without enough memory."""
 
 
-def explain(error: BaseException, kept: str | None = None, resume: str = "") -> str | None:
+def explain(
+    error: BaseException, kept: str | None = None, resume: str = "", again: str = "run the command again"
+) -> str | None:
     """Return the line for a mistake of the user or a known error, also as a cause; None for any other error.
 
     Args:
         error: the error.
         kept: results from which the run can be resumed, as the subject of a sentence; None if there are none.
         resume: command that resumes the run.
+        again: how to start a run from scratch.
     """
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in DISK_FULL:
-            return _disk_full(cause, kept, resume)
+            return _disk_full(cause, kept, resume, again)
         if _is_lost_rank(cause):
             return _lost_rank(cause, kept, resume)
         line = _line(cause)
@@ -116,11 +119,11 @@ def _by_place(error: BaseException) -> str | None:
     return None
 
 
-def _disk_full(error: OSError, kept: str | None, resume: str) -> str:
+def _disk_full(error: OSError, kept: str | None, resume: str, again: str) -> str:
     file = f" ({error.filename})" if error.filename else ""
     reason = f"{os.strerror(error.errno or 0).lower()}{file}"
     if kept is None:
-        return f"{reason}: there is nothing to resume from. Free space and run the command again."
+        return f"{reason}: there is nothing to resume from. Free space and {again}."
     return f"{reason}: {kept} kept. Free space. To resume, run {resume}"
 
 

@@ -88,9 +88,7 @@ def how_to_resume(output: Path) -> str:
         return f"interrupted: the last complete epochs are kept. To resume, run {resume_command(output)}"
     if kept is None:
         place = " in another directory" if holds_run(output) else ""  # such as metrics.csv of the first steps
-        return (
-            f"interrupted before the first epoch ended: there is no checkpoint in {output}. Start from scratch{place}."
-        )
+        return f"interrupted: there is nothing to resume from in {output}. Start from scratch{place}."
     return f"interrupted: {kept} kept. To resume, run {resume_command(output)}"
 
 

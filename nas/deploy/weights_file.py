@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nas.utils.errors import NasError, one_line
-from nas.utils.torch_file import check_tensors, check_torch_file
+from nas.utils.torch_file import check_tensors, check_torch_file, describe_damage
 
 WRAPPERS = (
     *("state_dict", "model_state", "model_state_dict", "base-model", "model", "network", "net"),
@@ -155,10 +155,5 @@ def _diagnose(path: Path, error: Exception, option: str) -> str:
             f"it is a program of torch.export, and weights are read from files of torch.save. Set {option} to the "
             "model.pt of the training"
         )
-    if not head:
-        return "the file is empty"
-    if head.startswith(b"PK") and not zipfile.is_zipfile(path):
-        return "the file is truncated"
-    if not head.startswith((b"PK", b"\x80")):
-        return "not a file of torch.save"
-    return f"damaged, truncated or not a file of torch.save ({one_line(error).partition('. ')[0][:160]})"
+    text = one_line(error).partition(". ")[0][:160]
+    return describe_damage(path) or f"damaged, truncated or not a file of torch.save ({text})"

@@ -16,7 +16,11 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
 def write_atomically(path: str | Path, data: str | bytes) -> None:
-    """Write ``data`` to a temporary file and rename it to ``path``; a failure leaves the old file unchanged."""
+    """Write ``data`` to a temporary file and rename it to ``path``; a failure leaves the old file unchanged.
+
+    Raises:
+        OSError: if the file cannot be written. It names ``path``, not the temporary file.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{SUFFIX}")
     try:
@@ -25,6 +29,10 @@ def write_atomically(path: str | Path, data: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

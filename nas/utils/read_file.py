@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 1 << 28
+MAX_DIGITS = 300  # of an integer, so that float() does not overflow
 
 
 def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
@@ -42,8 +43,16 @@ def read_json(path: Path, max_bytes: int = MAX_BYTES) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON. Raises ValueError if the text is not JSON, or nested too deeply."""
+    """Parse JSON; an integer beyond any float is infinite, as 1e400 is.
+
+    Raises:
+        ValueError: if the text is not JSON, or nested too deeply.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_bounded_number)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _bounded_number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)

@@ -56,6 +56,17 @@ def check_torch_file(path: Path) -> None:
                 _Scan(content, records, 0).load()
 
 
+def describe_damage(path: Path) -> str | None:
+    """Return the problem of a file that is empty, truncated or of another kind, None if its start does not show it."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    if not head:
+        return "the file is empty"
+    if head == b"PK":
+        return None if zipfile.is_zipfile(path) else "the file is truncated"
+    return None if head.startswith(b"\x80") else "not a file of torch.save"
+
+
 def check_tensors(content: Any) -> None:
     """Raise ValueError for a tensor in nested containers that is larger than its storage, or not a plain CPU tensor.
 

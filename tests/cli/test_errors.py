@@ -12,6 +12,7 @@ import pytest
 
 import nas.spaces.genotype_file
 from nas.cli.errors import explain
+from nas.cli.run_dir.failure import report_failure
 from nas.utils.atomic_write import write_atomically
 from tests.support.error_tools import SEARCH, run, snapshot, unfinished
 
@@ -40,8 +41,20 @@ def test_explain_names_no_checkpoint_that_is_not_there(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(nas.spaces.genotype_file.os, "fsync", full)
     found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/run")
-    found.refused("no space left on device", "nothing to resume from. Free space and run the command again")
+    found.refused(
+        "no space left on device", "nothing to resume from. Free space and run the command again in another dir"
+    )
     assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_full_disk_in_the_first_epoch_names_another_directory(
+    tmp_path: Path,
+) -> None:
+    """The files of the first steps would refuse the same command."""
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert report_failure(full, tmp_path).endswith("Free space and run the command again.")
+    (tmp_path / "metrics.csv").touch()
+    assert report_failure(full, tmp_path).endswith("Free space and run the command again in another directory.")
 
 
 def test_run_survives_a_disk_that_fills_up(short_search: Path, tmp_path: Path) -> None:

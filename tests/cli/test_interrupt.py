@@ -26,7 +26,7 @@ def test_interrupt_keeps_the_last_epoch_and_names_the_resume_command(short_searc
     after = snapshot(directory)
     assert {name for name in after if after[name] != before.get(name)} <= hydra_files(after)
     found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/new", bomb("interrupt", epoch=0))
-    found.refused("before the first epoch ended", "Start from scratch", code=130)
+    found.refused("there is nothing to resume from in", "Start from scratch", code=130)
     run("search", f"ckpt_path={directory}", "~callbacks.bomb").succeeded()
 
 
@@ -111,7 +111,7 @@ def test_error_of_a_library_that_was_interrupted_is_an_interrupt(
     place = ["-m", f"hydra.sweep.dir={tmp_path}/s", "seed=0,1"] if sweep else [f"hydra.run.dir={tmp_path}/r"]
     found = run("search", *SEARCH, *place)
     assert found.code == 130
-    assert "error: interrupted before the first epoch ended" in found.erred and "NoneType" not in found.erred
+    assert "error: interrupted: there is nothing to resume from" in found.erred and "NoneType" not in found.erred
 
 
 @pytest.mark.parametrize("name", ["prepare", "reserved"])
@@ -138,7 +138,7 @@ def test_signal_outside_of_a_fit_ends_with_one_line(name: str, tmp_path: Path, m
         found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/r")
     finally:
         signal.signal(signal.Signals[name], before)
-    found.refused("interrupted before the first epoch ended", "Start from scratch", code=130)
+    found.refused("interrupted: there is nothing to resume from", "Start from scratch", code=130)
 
 
 def test_process_ends_with_the_one_that_started_it(

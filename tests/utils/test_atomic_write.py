@@ -32,6 +32,12 @@ def test_write_atomically_keeps_the_old_file_on_failure(tmp_path: Path, monkeypa
     assert file.read_text() == "first" and list(tmp_path.iterdir()) == [file]
 
 
+def test_write_atomically_names_the_file_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        write_atomically(tmp_path / "missing" / "x.md", "new")
+    assert error.value.filename == str(tmp_path / "missing" / "x.md") and ".tmp" not in str(error.value)
+
+
 def test_write_json_round_trip(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": [1, 2.5, None]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1, 2.5, None]}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from pathlib import Path
 
 import pytest
 
-from nas.utils.read_file import read_bytes, read_json, read_text
+from nas.utils.read_file import parse_json, read_bytes, read_json, read_text
 
 
 def test_read_file_returns_the_content(tmp_path: Path) -> None:
@@ -41,3 +42,8 @@ def test_read_file_refuses_size_encoding_and_depth(tmp_path: Path) -> None:
     path.write_text("[" * 100_000)
     with pytest.raises(ValueError, match="nested too deeply"):
         read_json(path)
+
+
+def test_parse_json_has_no_integer_that_float_cannot_represent() -> None:
+    assert parse_json(f"[{'9' * 300}]") == [10**300 - 1]
+    assert parse_json(f"[-{'9' * 400}, {'9' * 5000}]") == [-math.inf, math.inf]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from nas.utils.torch_file import check_tensors, check_torch_file
+from nas.utils.torch_file import check_tensors, check_torch_file, describe_damage
 
 WEIGHT = torch.arange(12.0).view(3, 4)
 CONTENT: dict[str, Any] = {
@@ -28,6 +28,16 @@ def test_check_torch_file_accepts_both_formats(archive: bool, tmp_path: Path) ->
     found = torch.load(path, weights_only=True)
     check_tensors(found)
     assert torch.equal(found["view"], WEIGHT.t()) and found["set"] == {1, 2}
+
+
+def test_describe_damage_names_what_the_first_bytes_show(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    torch.save(CONTENT, path)
+    whole = path.read_bytes()
+    assert describe_damage(path) is None
+    for content, problem in ((b"", "is empty"), (whole[:-1], "truncated"), (bytes(99), "not a file of torch.save")):
+        path.write_bytes(content)
+        assert problem in str(describe_damage(path))
 
 
 def test_check_tensors_counts_shared_storages_once() -> None:

@@ -52,9 +52,13 @@ class AlphaHistory(EpochLines):
             file.write(to_json(line) + "\n")
 
 
-def read_alphas(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of alphas.jsonl, none if the file is missing. Raises NasError if a line is damaged."""
-    return read_log(path, _decode_line)
+def read_alphas(path: Path, needed: int = 0) -> list[dict[str, Any]]:
+    """Return the lines of alphas.jsonl, none if the file is missing.
+
+    Raises:
+        NasError: if a line is damaged, or one of the first ``needed`` lines is missing.
+    """
+    return read_log(path, _decode_line, needed=needed)
 
 
 def _rounded(tables: Mapping[str, Tensor]) -> dict[str, list[list[float]]]:

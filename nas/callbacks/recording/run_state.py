@@ -11,8 +11,10 @@ import torch
 from pytorch_lightning.callbacks import Timer, WeightAveraging
 from torch import Tensor
 
+from nas.benchmarks.accuracy_range import FILE as RANGES_FILE
 from nas.callbacks.guards.cpu_budget import CpuBudget
 from nas.callbacks.guards.stop_signal import stopped_by_signal
+from nas.callbacks.recording.alphas import ALPHAS_FILE
 from nas.callbacks.recording.history import HISTORY_FILE
 from nas.searches.base import Search
 from nas.utils.errors import NasError
@@ -20,6 +22,8 @@ from nas.utils.errors import NasError
 KEY = "run"
 """Key of this state in a checkpoint."""
 METRICS_FILE = "metrics.csv"
+LOGS = (METRICS_FILE, HISTORY_FILE, ALPHAS_FILE, RANGES_FILE)
+"""Files with lines for each epoch."""
 
 
 class RunState(pl.Callback):
@@ -73,7 +77,7 @@ class RunState(pl.Callback):
             "metrics": {name: float(value) for name, value in trainer.callback_metrics.items()},
             "sums": _sums(trainer) if within else {},
             "row": _next_row(trainer, within),
-            "lines": {name: _count_lines(self.directory / name) for name in (METRICS_FILE, HISTORY_FILE)},
+            "lines": {name: _count_lines(self.directory / name) for name in LOGS},
         }
 
     def on_load_checkpoint(

@@ -66,7 +66,9 @@ def _plot(source: str, output: Path | None, overwrite: bool) -> Path:
     try:
         save_figure(cell_figure(genotype, name), path)
     except OSError as error:
-        raise NasError(f"--output={path}: cannot be written ({one_line(error)}). Choose another file.") from None
+        raise NasError(
+            f"--output={path}: cannot be written ({one_line(error.strerror or error)}). Choose another file."
+        ) from None
     return path
 
 

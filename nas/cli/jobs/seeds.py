@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import statistics
@@ -40,6 +39,7 @@ from nas.cli.run_dir.layout import (
 from nas.cli.run_dir.record import save_record
 from nas.cli.run_dir.resume import prepare_resume
 from nas.cli.run_dir.seed_log import SAME_FOR_ALL_SEEDS, labeled_log
+from nas.cli.run_dir.summary import read_summary
 from nas.cli.run_dir.sweep_print import print_next
 from nas.cli.run_dir.sweep_table import report_sweep
 from nas.searches.base import Search
@@ -69,6 +69,8 @@ def run(cfg: DictConfig) -> float | None:
     planned = [JobRecord(number, part.paths.output, (f"seed={part.seed}",)) for number, part in enumerate(configs)]
     for part in configs:
         _check_resume(part)
+        if _is_finished(part):
+            read_summary(Path(part.paths.output))
         if cfg.ckpt_path is not None and _is_finished(part):
             _check_finished(part)
     if cfg.ckpt_path is not None and (output / ".hydra").is_dir():
@@ -137,7 +139,7 @@ def _finished_value(cfg: DictConfig, record: JobRecord, output: Path) -> float |
             (directory / name).unlink(missing_ok=True)
         return None
     replace(record, ended=True).save(output)
-    value = result_of(json.loads((directory / SUMMARY_FILE).read_text()))
+    value = result_of(read_summary(directory))
     return math.nan if value is None else value
 
 

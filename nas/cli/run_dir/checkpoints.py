@@ -15,7 +15,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
-from nas.utils.torch_file import check_tensors, check_torch_file
+from nas.utils.torch_file import check_tensors, check_torch_file, describe_damage
 from nas.utils.user_path import real_path
 
 UNREADABLE = (
@@ -74,7 +74,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         check_tensors(checkpoint)
     except UNREADABLE as error:
-        text = one_line(error).partition(". ")[0][:200]
+        text = describe_damage(path) or one_line(error).partition(". ")[0][:200]
         raise NasError(f"ckpt_path: {path} is damaged or not a checkpoint ({text}). {fix}") from None
     if (
         not isinstance(checkpoint, dict)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.run_dir.layout import FAILURE_FILE, kept_files
+from nas.cli.run_dir.layout import FAILURE_FILE, holds_run, kept_files
 from nas.cli.run_dir.resume_command import resume_command
 from nas.utils.errors import one_line, unexplained
 
@@ -22,7 +22,8 @@ def report_failure(error: BaseException, output: Path, keep_line: bool = False) 
         keep_line: whether the file is also written for an explained error, as for a job of a sweep.
     """
     kept, resume = kept_files(output), resume_command(output)
-    text = explain(error, kept, resume)
+    elsewhere = " in another directory" if holds_run(output) else ""  # such as metrics.csv of the first steps
+    text = explain(error, kept, resume, f"run the command again{elsewhere}")
     trace = None if text is not None else "".join(traceback.format_exception(error))
     line = text if text is not None else one_line("".join(traceback.format_exception_only(error)))
     if keep_line or trace is not None:

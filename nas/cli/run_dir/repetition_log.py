@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,7 +57,7 @@ def read_repetitions(cfg: DictConfig) -> list[dict[str, Any]]:
 
 def _check_rows(rows: list[dict[str, Any]], wanted: int, path: Path) -> None:
     for number, row in enumerate(rows):
-        if not isinstance(row, dict) or row.get("repetition") != number or not row.keys() >= REQUIRED:
+        if not isinstance(row, dict) or row.get("repetition") != number or not _is_complete(row):
             raise NasError(
                 f"ckpt_path: line {number + 1} of {path} is not a line of this version for repetition {number}. Start "
                 "from scratch in another directory."
@@ -66,6 +67,21 @@ def _check_rows(rows: list[dict[str, Any]], wanted: int, path: Path) -> None:
             f"method.repetitions={wanted}: {path} has {len(rows)} finished repetitions. Give at least as many, or "
             "start from scratch in another directory."
         )
+
+
+def _is_complete(row: Mapping[str, Any]) -> bool:
+    """Return whether a line has all values, each of its type."""
+    if not row.keys() >= REQUIRED or not isinstance(row["genotype"], str) or not isinstance(row["curve"], dict):
+        return False
+    spent, values, end = (row["curve"].get(key) for key in ("spent", "values", "end"))
+    if not isinstance(spent, list) or not spent or not isinstance(values, dict) or "value" not in values:
+        return False
+    optional = [row["value"], *chain.from_iterable(column for column in values.values() if isinstance(column, list))]
+    return (
+        all(isinstance(column, list) and len(column) == len(spent) for column in values.values())
+        and all(type(value) in (int, float) for value in (*spent, end, row["queries"], row["spent"]))
+        and all(type(value) in (int, float, type(None)) for value in optional)
+    )
 
 
 def _check_options(cfg: DictConfig, directory: Path) -> None:

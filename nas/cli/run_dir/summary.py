@@ -11,6 +11,8 @@ from typing import Any
 from nas.cli.run_dir.layout import SUMMARY_FILE, remove_failure
 from nas.cli.run_dir.terminal import WIDTH, panel
 from nas.utils.atomic_write import write_json
+from nas.utils.errors import NasError, one_line
+from nas.utils.read_file import read_json
 from nas.zoo.architectures import format_reported
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,11 @@ TITLES = {"search": "search finished", "train": "training finished", "eval": "ev
 
 Values = Mapping[str, Any]
 Row = tuple[str, str]
+
+
+RESULT_VALUES = ("value", "val_accuracy", "val_perplexity")
+"""Keys of the result of a search."""
+RESTORE = "Restore the file, or remove it and resume the run, which writes it again."
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,28 @@ class Summary:
         with panel(TITLES.get(str(self.values.get("mode")), "result")):
             for label, text in self.rows():
                 log.info("%-*s %s", WIDTH, label, text)
+
+
+def read_summary(directory: Path) -> dict[str, Any]:
+    """Return the values of a finished run.
+
+    Raises:
+        NasError: if summary.json cannot be read, or a value that a table or a mean of runs needs is damaged.
+    """
+    path = directory / SUMMARY_FILE
+    try:
+        values = read_json(path)
+    except (OSError, ValueError) as error:
+        raise NasError(f"{path} is damaged: {one_line(error)[:200]}. {RESTORE}") from None
+    if not isinstance(values, dict) or not isinstance(values.get("table", {}), dict):
+        raise NasError(f"{path} is damaged: it is not the summary of a run. {RESTORE}")
+    columns = values.get("table", {}).values()
+    results = [values.get(name) for name in RESULT_VALUES]
+    if not all(isinstance(column, dict) and "mean" in column for column in columns) or not all(
+        type(result) in (int, float, type(None)) for result in results
+    ):
+        raise NasError(f"{path} is damaged: a result is not a number. {RESTORE}")
+    return values
 
 
 def format_limited(cost: Mapping[str, float]) -> str:

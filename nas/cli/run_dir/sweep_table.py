@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from nas.cli.run_dir.job_record import JobRecord, parse_overrides, read_records, remove_records
 from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, SWEEP_FILE, WANDB_RECORD, has_failed
 from nas.cli.run_dir.repetition_comparison import compare_repetitions
+from nas.cli.run_dir.summary import read_summary
 from nas.cli.run_dir.sweep_print import print_means, print_rows, state_columns
 from nas.utils.atomic_write import write_atomically
 from nas.utils.csv_table import format_csv
@@ -133,12 +133,12 @@ def job_row(directory: Path) -> Row:
     summary = directory / SUMMARY_FILE
     if has_failed(directory):
         return {"failure": (directory / FAILURE_FILE).read_text(errors="replace").partition("\n")[0]}
-    try:
-        values = json.loads(summary.read_text())
-    except FileNotFoundError:
+    if not summary.exists():
         return {"failure": f"no summary; see {directory}"}
-    except ValueError:
-        return {"failure": f"{summary} is damaged"}
+    try:
+        values = read_summary(directory)
+    except NasError as error:
+        return {"failure": str(error)}
     return {name: column["mean"] for name, column in values.get("table", {}).items()} | values
 
 

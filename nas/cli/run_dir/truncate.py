@@ -1,9 +1,9 @@
-"""Truncation of history.jsonl and metrics.csv on resume."""
+"""Truncation of the logs of a run on resume."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
+from nas.benchmarks.accuracy_range import FILE as RANGES_FILE
+from nas.benchmarks.accuracy_range import read_ranges
+from nas.callbacks.recording.alphas import ALPHAS_FILE, read_alphas
 from nas.callbacks.recording.history import HISTORY_FILE, read_history
 from nas.callbacks.recording.run_state import KEY, METRICS_FILE
 from nas.cli.run_dir.layout import remove_failure, run_directory
@@ -22,12 +25,18 @@ from nas.utils.json_lines import RESTORE, read_log
 from nas.utils.user_path import real_path
 
 Checkpoint = Mapping[str, Any]
+READERS: Mapping[str, Callable[[Path, int], list[int]]] = {
+    HISTORY_FILE: lambda path, needed: [line["epoch"] for line in read_history(path, needed)],
+    ALPHAS_FILE: lambda path, needed: [line["epoch"] for line in read_alphas(path, needed)],
+    RANGES_FILE: lambda path, needed: [-1, *(line.epoch for line in read_ranges(path, needed))],  # a header first
+}
+"""Functions that return the epoch of each line of a log, and check that it has a number of lines."""
 
 
 class RewriteOnResume(pl.Callback):
     """Bring the files of a resumed run in line with its checkpoint, after the checkpoint has been loaded.
 
-    Lines of history.jsonl and metrics.csv that the run will repeat are removed. The row of metrics.csv that follows the
+    Lines of its logs that the run will repeat are removed. The row of metrics.csv that follows the
     checkpoint is added if a kill has prevented it. Hydra's record of the run is replaced by that of the resumed one,
     and the error of the earlier attempt and temporary files of killed processes are removed.
 
@@ -93,7 +102,9 @@ def complete_epochs(checkpoint: Checkpoint) -> int:
 
 
 def truncated(directory: Path, checkpoint: Checkpoint) -> dict[Path, str]:
-    """Return the content that history.jsonl and metrics.csv had when the checkpoint was written, "" for no file.
+    """Return the content that the logs had when the checkpoint was written, "" for no file.
+
+    Of a log that the checkpoint does not count, because it is of an earlier version, the complete epochs are kept.
 
     Raises:
         NasError: if a line is damaged, or an earlier line is missing.
@@ -101,12 +112,12 @@ def truncated(directory: Path, checkpoint: Checkpoint) -> dict[Path, str]:
     state = checkpoint.get(KEY, {})  # absent in a checkpoint of version 0.1.0
     lines, epochs = state.get("lines", {}), complete_epochs(checkpoint)
     texts = {}
-    history = directory / HISTORY_FILE
-    if history.exists():
-        needed = lines.get(HISTORY_FILE, 0)
-        read = read_history(history, needed)
-        count = needed if KEY in checkpoint else sum(line["epoch"] < epochs for line in read)
-        texts[history] = b"".join(line + b"\n" for line in history.read_bytes().split(b"\n")[:count]).decode()
+    for name, read_epochs in READERS.items():
+        path = directory / name
+        if path.exists():
+            read = read_epochs(path, lines.get(name, 0))
+            count = lines[name] if name in lines else sum(epoch < epochs for epoch in read)
+            texts[path] = b"".join(line + b"\n" for line in path.read_bytes().split(b"\n")[:count]).decode()
     metrics = directory / METRICS_FILE
     if metrics.exists() or state.get("row"):
         texts[metrics] = _truncated_metrics(metrics, lines.get(METRICS_FILE), epochs, state.get("row", {}))

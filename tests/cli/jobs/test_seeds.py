@@ -137,25 +137,6 @@ def test_an_interrupt_keeps_the_complete_epochs_of_all_searches(
     assert json.loads((tmp_path / "seed_1" / "summary.json").read_text())["seed"] == 1
 
 
-def test_seeds_of_an_experiment_are_resumed_together_and_separately(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: None)
-    experiments, directory = tmp_path / "conf" / "experiment", tmp_path / "run"
-    experiments.mkdir(parents=True)
-    (experiments / "several.yaml").write_text("# @package _global_\nseeds: [0, 1]\n")
-    own = ["--config-dir", str(tmp_path / "conf")]
-    given = [*own, "experiment=several", "method=darts", *TINY, add_callback(Interrupt), f"hydra.run.dir={directory}"]
-    assert run("search", *given).code == 130
-    resume = [*own, f"ckpt_path={directory}", "~callbacks.bomb"]
-    run("search", *resume, "seeds=[1]").refused("seeds=[1]", "is a run with seeds=[0,1]")
-    run("search", *own, f"ckpt_path={directory / 'seed_1'}", "~callbacks.bomb").succeeded()
-    assert {"seeds=null", "seed=1"} <= set((directory / "seed_1" / ".hydra" / "overrides.yaml").read_text().split())
-    run("search", *resume).succeeded()
-    assert all((directory / f"seed_{seed}" / "summary.json").is_file() for seed in (0, 1))
-
-
 class InterruptAtEnd(pl.Callback):
     """Send the signal of Ctrl-C before the first of the searches writes the checkpoint of the second epoch."""
 

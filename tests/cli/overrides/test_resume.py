@@ -106,9 +106,10 @@ def test_resume_refuses_damaged_and_foreign_checkpoints(broken: Path) -> None:
     whole = file.read_bytes()
     third = len(whole) // 3
     damaged = whole[:third] + bytes(64) + whole[third + 64 :]
-    for content in (b"hello\n", b"", whole[: len(whole) // 2], whole[:-100], damaged):
+    contents = {b"hello\n": "(not a file", b"": "(the file is empty)", whole[:-100]: "(the file is truncated)"}
+    for content, problem in (contents | {bytes(99): "(not a file of torch.save)", damaged: "("}).items():
         file.write_bytes(content)
-        words = [f"{file} is damaged or not a checkpoint", "or its dir"]
+        words = [f"{file} is damaged or not a checkpoint {problem}", "or its dir"]
         refused(broken, "search", f"ckpt_path={broken}", phrases=words)
     torch.save({"a": 1}, file)
     refused(broken, "search", f"ckpt_path={file}", phrases=[f"{file} is not a checkpoint of a run"])

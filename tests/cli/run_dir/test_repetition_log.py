@@ -108,12 +108,20 @@ def test_read_repetitions_refuses_fewer_than_finished_and_damaged_lines(tmp_path
     assert file.read_text() == written and written.count("\n") == 4, "the last number of repetitions was four"
     (here / "summary.json").unlink()
     first, *rest = written.splitlines(keepends=True)
-    row = json.loads(first)
-    del row["curve"]
+    whole = json.loads(first)
+    without = {key: value for key, value in whole.items() if key != "curve"}
+    curve = {**whole["curve"], "values": {"value": ["x"] * len(whole["curve"]["spent"])}}
+    rows = [
+        without,
+        {**whole, "curve": {}},
+        {**whole, "curve": curve},
+        {**whole, "value": "x"},
+        {**whole, "genotype": 1},
+    ]
     for bad in (b"{\n", b"\xff\n", b"\n"):
         file.write_bytes(b"".join([first.encode(), bad, *(line.encode() for line in rest)]))
         run("search", f"ckpt_path={here}", *FORMULA).refused(f"{file}: line 2 is damaged", "Restore the file")
-    for other in (json.dumps(row) + "\n", "[]\n", rest[0]):
+    for other in (*(json.dumps(row) + "\n" for row in rows), "[]\n", rest[0]):
         file.write_text("".join([other, *rest]))
         run("search", f"ckpt_path={here}", *FORMULA).refused("line 1 of", "not a line of this version for repetition 0")
         assert file.read_text() == "".join([other, *rest])

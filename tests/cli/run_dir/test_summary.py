@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from nas.cli.run_dir.summary import Summary
+from nas.cli.run_dir.summary import Summary, read_summary
+from nas.utils.errors import NasError
 
 COST = {"genotype": "|x|", "parameters": 1_500_000, "macs": 2e8, "macs_rule": "macs"}
 SEARCH = {
@@ -167,3 +168,16 @@ def test_save_writes_the_values_and_prints_the_rows(tmp_path: Path, caplog: pyte
     assert not (tmp_path / "failure.txt").exists()
     assert json.loads((tmp_path / "summary.json").read_text()) == SEARCH
     assert [record.getMessage() for record in caplog.records][:2] == ["report", "genotype       |x|"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", '{"mode": "search"', "[]", '{"value": "x"}', '{"val_accuracy": [1]}', '{"table": 1}', '{"table": {"a": 1}}'],
+)
+def test_read_summary_refuses_damaged_files(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    path.write_text('{"value": 1.5, "table": {"value": {"mean": 2}}}')
+    assert read_summary(tmp_path)["value"] == 1.5
+    path.write_text(text)
+    with pytest.raises(NasError, match=f"^{path} is damaged: .* Restore the file, or remove it"):
+        read_summary(tmp_path)

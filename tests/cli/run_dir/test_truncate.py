@@ -11,8 +11,11 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from nas.benchmarks.accuracy_range import FILE as RANGES_FILE
+from nas.benchmarks.accuracy_range import AccuracyRange, format_ranges
 from nas.cli.run_dir.truncate import complete_epochs, truncated
 from nas.training.network_training import Training
+from nas.utils.errors import NasError
 from tests.support import error_tools
 from tests.support.compose_tools import lines, script, succeeded, tiny
 from tests.support.resume_tools import DARTS, assert_equal, checkpoint, metrics, run
@@ -28,7 +31,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {name: (directory / name).read_bytes() for name in ("history.jsonl", "metrics.csv")}
+    return {name: (directory / name).read_bytes() for name in ("history.jsonl", "alphas.jsonl", "metrics.csv")}
 
 
 def truncated_files(directory: Path) -> dict[str, str]:
@@ -36,7 +39,7 @@ def truncated_files(directory: Path) -> dict[str, str]:
     return {path.name: content for path, content in found.items()}
 
 
-@pytest.mark.parametrize(("name", "number"), [("history.jsonl", 1), ("metrics.csv", 2)])
+@pytest.mark.parametrize(("name", "number"), [("history.jsonl", 1), ("alphas.jsonl", 1), ("metrics.csv", 2)])
 def test_resume_refuses_a_damaged_line(name: str, number: int, searched: Path, tmp_path: Path) -> None:
     directory = error_tools.unfinished(searched, tmp_path / "run")
     path = directory / name
@@ -72,6 +75,21 @@ def test_resume_drops_what_a_kill_leaves_behind(searched: Path, tmp_path: Path) 
     )
     assert all(content.startswith(kept[name]) for name, content in contents(directory).items())
     assert [line["epoch"] for line in lines(directory / "history.jsonl")] == [0, 1, 2]
+
+
+def test_truncated_ranges_of_accuracies_have_their_header_and_complete_epochs(searched: Path, tmp_path: Path) -> None:
+    directory = error_tools.unfinished(searched, tmp_path / "run")
+    path, found = directory / RANGES_FILE, checkpoint(directory)
+    rows = [AccuracyRange(epoch, "cifar10", 1.0, 2.0, 3.0, 2.0, 94.0, 9) for epoch in range(3)]
+    path.write_text(format_ranges(rows) + "3,cif")
+    for counted in ({RANGES_FILE: 3}, {}):  # an earlier version did not count the lines
+        found["run"]["lines"].pop(RANGES_FILE, None)
+        found["run"]["lines"] |= counted
+        assert truncated(directory, found)[path] == format_ranges(rows[:2])
+    found["run"]["lines"][RANGES_FILE] = 3
+    path.write_text(format_ranges(rows[:1]))
+    with pytest.raises(NasError, match="line 3 of 3 is missing"):
+        truncated(directory, found)
 
 
 def test_resume_adds_the_row_that_follows_the_checkpoint(searched: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def _check_output(path: Path, overwrite: bool) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> NasError:
-    return NasError(f"--output={path}: cannot be written ({one_line(error)}). Give another file.")
+    return NasError(f"--output={path}: cannot be written ({one_line(error.strerror or error)}). Give another file.")
 
 
 if __name__ == "__main__":
