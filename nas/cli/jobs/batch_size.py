@@ -20,6 +20,7 @@ from nas.cli.build import build_checkpointing, device_without_trainer, seed_and_
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.value_type import AUTO
 from nas.cli.run_dir.record import save_record
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.data.kinds import DataSet, require_images
 from nas.searches.gradient import GradientSearch
 from nas.training.network_training import Training
@@ -188,8 +189,7 @@ def _record(cfg: DictConfig, size: int) -> None:
     """Store the size in Hydra's record of the run, so that a resumed run and an evaluation use it."""
     hydra: Any = HydraConfig.get()
     with read_write(hydra), open_dict(hydra):
-        task: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-        lines = [line for line in task if key_of(line) != KEY]
+        lines = [line for line in task_overrides() if key_of(line) != KEY]
         hydra.overrides.task = [*lines, f"{KEY}={size}"]
     if hydra.output_subdir is not None and not OmegaConf.is_missing(hydra.runtime, "output_dir"):
         save_record(Path(hydra.runtime.output_dir) / hydra.output_subdir, cfg)

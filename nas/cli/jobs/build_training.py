@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from nas.cli.overrides.parse import key_of
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.data.kinds import DataSet
 from nas.data.text.base import TextData
 from nas.spaces.base import Network
@@ -28,7 +28,7 @@ def build_training(cfg: DictConfig, data: DataSet, network: Network) -> Training
         NasError: for options of the command line that a training on this kind of data does not use.
     """
     used, unused = (OPTIONS[kind] for kind in (data.inputs, *(kind for kind in OPTIONS if kind != data.inputs)))
-    for line in HydraConfig.get().overrides.task:
+    for line in task_overrides():
         if key_of(line).partition(".")[0] == unused:
             raise NasError(f"{line}: a training on {data.inputs} does not use {unused}. Set an option of {used}.")
     if not isinstance(data, TextData):

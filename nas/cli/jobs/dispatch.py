@@ -18,6 +18,7 @@ from nas.cli.errors import full_errors
 from nas.cli.overrides.complete import complete_job
 from nas.cli.overrides.working_directory import make_paths_absolute, original_directory
 from nas.cli.run_dir.begin import begin_output
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.cli.run_dir.terminal import finish_panel
 from nas.cli.startup import defer_imports, fast_imports
 
@@ -82,7 +83,7 @@ def _check_job_of_sweep(cfg: DictConfig) -> None:
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
         name = str(hydra.job.config_name)
-        check_dataset_values(hydra.overrides.task, cfg, lambda lines: compose(name, lines, return_hydra_config=True))
+        check_dataset_values(task_overrides(), cfg, lambda lines: compose(name, lines, return_hydra_config=True))
 
 
 def _check(cfg: DictConfig) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.build import dataset_name, network_options
 from nas.cli.checks.inputs import check_genotype_inputs
 from nas.cli.overrides.parse import value_of
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.data.base import ImageData
 from nas.data.text.base import TextData
 from nas.deploy.resolve import ResolvedModel, resolve_model
@@ -43,7 +43,7 @@ def load_trained(cfg: DictConfig, data: ImageData) -> ResolvedModel:
             f"weights={resolved.path}: trained on images of {_size(model.shape)}, but dataset={name} has "
             f"{_size(data.shape)}. {fix}"
         )
-    overrides = HydraConfig.get().overrides.task
+    overrides = task_overrides()
     given = any(value_of(overrides, f"dataset.{key}") for key in ("mean", "std"))
     if given or model.mean is None or model.std is None:
         return ResolvedModel(replace(model, mean=data.mean, std=data.std), resolved.path, resolved.kind)

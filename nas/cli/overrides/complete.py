@@ -23,6 +23,7 @@ from nas.cli.overrides.parse import key_of, parse, value_of
 from nas.cli.overrides.resume import resume
 from nas.cli.overrides.search_path import search_path_of_run
 from nas.cli.run_dir.record import save_record
+from nas.cli.run_dir.task_overrides import task_overrides
 
 Inherit = Callable[[list[str]], list[str]]
 NAMING = ("mode", "weights", "genotype", "experiment")  # the keys that name the run of a job
@@ -89,7 +90,7 @@ def complete_job() -> DictConfig | None:
     if PER_JOB not in os.environ:
         return None
     hydra: Any = HydraConfig.get()
-    task = [line for line in hydra.overrides.task if key_of(line) != "dataset"]
+    task = [line for line in task_overrides() if key_of(line) != "dataset"]
     lines = inherit(task, search_path_of_run())
     if len(lines) == len(task):
         return None

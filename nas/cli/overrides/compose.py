@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.foreign_arguments import foreign_argument
 from nas.cli.overrides.hydra_internals import Override, OverrideType, lowest_value, missing_choice, refused_key
-from nas.cli.overrides.parse import key_of, parse
+from nas.cli.overrides.parse import key_of, parse, quote_for_shell
 from nas.cli.overrides.program_groups import check_group
 from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.cli.overrides.value_type import output_keys, values_set, wanted_type, wanted_type_in_record
@@ -77,6 +77,7 @@ def _compose_job(
     _refuse_outputs(defaults, [part for part in values if str(part.input_line) in saved])
     for part in values:
         _check_type(defaults, part, wanted_type_in_record if str(part.input_line) in saved else wanted_type)
+        _check_resolved_text(defaults, cfg, part)
     refuse_renamed(cfg)
     return cfg
 
@@ -195,6 +196,23 @@ def _check_type(defaults: DictConfig, part: Override, wanted_kind: Callable[[str
         wanted = wanted_kind(key, default, value)
         if wanted:
             raise NasError(f"{str(part.input_line).lstrip('+')}: {key} takes {wanted}.")
+
+
+def _check_resolved_text(defaults: DictConfig, cfg: DictConfig, part: Override) -> None:
+    """Raise NasError for an interpolation that resolves to text, as ``${oc.env:X}`` does, if the key takes no text."""
+    if part.is_delete() or part.is_sweep_override():
+        return
+    for key, value in values_set(part.key_or_group, part.value()):
+        if not (isinstance(value, str) and "${" in value and _has(defaults, key)):
+            continue
+        default, text = (
+            OmegaConf.select(each, key, throw_on_missing=False, throw_on_resolution_failure=False)
+            for each in (defaults, cfg)
+        )
+        wanted = wanted_type(key, default, text) if isinstance(text, str) else None
+        if wanted:
+            fix = f"Decode it: {quote_for_shell(key, f'${{oc.decode:{value}}}')}"
+            raise NasError(f"{key}={value}: {key} takes {wanted}, and the value is the text '{text}'. {fix}")
 
 
 def _refuse_outputs(defaults: DictConfig, parts: Sequence[Override]) -> None:

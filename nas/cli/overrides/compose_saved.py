@@ -17,6 +17,7 @@ from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_overrides
 from nas.cli.overrides.search_path import is_group, search_path_of_run
 from nas.cli.overrides.value_type import wanted_type_in_record
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.utils.errors import NasError, one_line
 
 
@@ -30,7 +31,7 @@ def compose_saved(job: str, directory: Path) -> DictConfig:
     """
     file, path = overrides_file(directory), search_path_of_run()
     lines = saved_overrides(directory)
-    typed = set(HydraConfig.get().overrides.task) if HydraConfig.initialized() else set()
+    typed = set(task_overrides()) if HydraConfig.initialized() else set()
     check_overrides([line for line in lines if line not in typed], file, path)
     provide_choices(lines)
     choices = [line for line in lines if "@" in key_of(line) or is_group(key_of(line), path)]

@@ -61,6 +61,13 @@ def quote(text: str) -> str:
     return mark + re.sub(rf"(\\*)({mark}|\Z)", lambda m: 2 * m[1] + (f"\\{mark}" if m[2] else ""), text) + mark
 
 
+def quote_for_shell(key: str, value: str) -> str:
+    """Return an override with text as its value, in quotes for Hydra within quotes for the shell."""
+    if "$" in value and not set("'\"") & set(value):
+        return f"'{key}=\"{value}\"'"  # in double quotes the shell replaces variables
+    return f'"{key}={quote(value)}"'
+
+
 def quote_texts(argument: str) -> str:
     """Quote the value of an override if it is a genotype or a path that Hydra's grammar cannot read unquoted.
 
@@ -102,7 +109,7 @@ def _unreadable(argument: str, error: Exception) -> NasError:
         return NasError(f"'{argument}' is not an override. Write key=value (GROUP=NAME, seed=1, space.channels=8).")
     if re.search(r"[^\w.@/+~-]", key) or not key.strip("+~"):
         return NasError(f"'{argument}' is not an override: '{key}' is not a key.")
-    hint = f'Put quotes within quotes: "{key}={quote(value)}"'
+    hint = f"Put quotes within quotes: {quote_for_shell(key, value)}"
     if value[:1] in tuple("[{("):
         hint = "Check that its brackets, commas and quotes match."
     return NasError(f"'{argument}' cannot be read ({one_line(error).partition(' See ')[0]}). {hint}")

@@ -7,6 +7,8 @@ import shlex
 
 from hydra.core.hydra_config import HydraConfig
 
+from nas.cli.run_dir.task_overrides import task_overrides
+
 
 def config_dir_flag() -> str:
     """Return ``-cd DIRECTORY`` of this run followed by a space, empty if it was not given."""
@@ -28,7 +30,7 @@ def own_parts_flags(resumed: bool = False) -> str:
     """
     if not HydraConfig.initialized():
         return ""
-    lines = [str(line).lstrip("+") for line in HydraConfig.get().overrides.task]
+    lines = [line.lstrip("+") for line in task_overrides()]
     flags = [line for line in lines if re.match(r"own_parts[.=]", line)]
     ops = [line for line in lines if re.match(r"space\.ops=.*[A-Za-z_]\w*\.[A-Za-z_]", line)]
     models = [line for line in lines if line.startswith("space.model=")]

@@ -15,6 +15,7 @@ from typing import Self
 
 from hydra.core.hydra_config import HydraConfig
 
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.utils.atomic_write import write_json
 
 SWEEP_DIRECTORY = "NAS_SWEEP_DIRECTORY"
@@ -47,15 +48,14 @@ class JobRecord:
     @classmethod
     def start(cls, output: Path) -> Self:
         """Write the record of the job that Hydra runs now; ``output`` is the directory of its summary."""
-        hydra = HydraConfig.get()
-        record = cls(int(hydra.job.num), str(output.absolute()), tuple(hydra.overrides.task))
+        record = cls(int(HydraConfig.get().job.num), str(output.absolute()), tuple(task_overrides()))
         record.save(_sweep_directory())
         return record
 
     def end(self, failure: str | None = None, pruned: str | None = None, value: float | None = None) -> None:
         """Write that the job has ended, with its failure or its result."""
         # the overrides are read again: a job may have inherited further ones from the run that it names
-        overrides = tuple(HydraConfig.get().overrides.task)
+        overrides = tuple(task_overrides())
         ended = replace(self, ended=True, failure=failure, pruned=pruned, value=value, overrides=overrides)
         ended.save(_sweep_directory())
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.run_dir.layout import seed_directory
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.utils.atomic_write import write_atomically
 
 
@@ -22,8 +23,7 @@ def save_record(folder: Path, cfg: DictConfig) -> None:
 
 def _overrides_of(cfg: DictConfig) -> list[str]:
     """Return the overrides of a run; those of a search of ``seeds`` select its seed instead of the list."""
-    lines = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # interpolations as they were given
-    task = {line: line.lstrip("+~").partition("=")[0] for line in cast(list[str], lines)}
+    task = {line: line.lstrip("+~").partition("=")[0] for line in task_overrides()}
     given = any(key == "seeds" and not line.endswith("=null") for line, key in task.items())
     if cfg.get("seeds") is not None or not (given or _is_of_seeds(cfg)):
         return list(task)

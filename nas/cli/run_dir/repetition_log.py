@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nas.blackbox.anytime import AnytimeCurve
 from nas.cli.run_dir.layout import REPETITIONS, holds_repetitions, run_directory
 from nas.cli.run_dir.read_yaml import read_yaml, record_of
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.utils.errors import NasError, one_line
 from nas.utils.json_lines import read_log
 from nas.utils.read_file import parse_json
@@ -89,8 +90,7 @@ def _check_options(cfg: DictConfig, directory: Path) -> None:
     file = directory / ".hydra" / "config.yaml"
     if not file.is_file():
         raise NasError(f"ckpt_path: there is no {file}, so the options of its repetitions are unknown.")
-    hydra = HydraConfig.get()
-    own = compose(hydra.job.config_name, list(hydra.overrides.task))  # with interpolations: the job has resolved some
+    own = compose(HydraConfig.get().job.config_name, task_overrides())  # with interpolations: the job has resolved some
     saved = record_of(read_yaml(file), file, OmegaConf.to_container(own, resolve=False))
     try:
         theirs, ours = _relevant_options(saved), _relevant_options(cfg)

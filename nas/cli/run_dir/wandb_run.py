@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from nas.cli.run_dir.layout import WANDB_RECORD
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.utils.atomic_write import write_json
 from nas.utils.errors import NasError
 from nas.utils.read_file import read_json
@@ -182,7 +183,7 @@ def _group(group: str | None) -> str | None:
     """Return the group of a run: the group of its sweep, unless an option or a variable names another group."""
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return group
-    lines = [line.lstrip("+") for line in HydraConfig.get().overrides.task]
+    lines = [line.lstrip("+") for line in task_overrides()]
     if any(line.startswith(("group=", "logger.wandb.group=")) for line in lines) or os.environ.get("WANDB_RUN_GROUP"):
         return group
     return sweep_group(Path(HydraConfig.get().sweep.dir).absolute())
