@@ -23,7 +23,7 @@ from nas.spaces.genotype_file import GENOTYPE_FILE, find_published, load_genotyp
 from nas.spaces.notation import is_native_string
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
-from nas.utils.program import program
+from nas.utils.program import job_command
 from nas.utils.user_path import user_path
 
 
@@ -164,7 +164,7 @@ def _weights_path(genotype: str | Path | Genotype | None, weights: str | Path | 
             load_genotype(genotype)  # raises for anything that is not even a genotype
         raise NasError(
             f"genotype={'...' if isinstance(genotype, Genotype) else genotype}: has no weights. "
-            f"Set weights=FILE, or train the network: {program('train')} genotype=..."
+            f"Set weights=FILE, or train the network: {job_command('train')} genotype=..."
         )
     return path
 

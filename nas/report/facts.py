@@ -96,19 +96,20 @@ def commands(run: Run) -> list[Command]:
     commands_of_run = [Command("This run", str(run.summary["command"]))] if run.summary.get("command") else []
     job = "train" if run.kind == "train" else "search"
     if run.status != "finished" and run.resumable and run.kind in ("search", "train"):
-        commands_of_run.append(Command("Resume this run", f"{program(job)} {_option('ckpt_path', run.directory)}"))
+        commands_of_run.append(Command("Resume this run", _command(job, run.resume_flags, "ckpt_path", run.directory)))
     weights = run.directory
     if run.kind in ("search", "rank_proxies") and run.genotype is not None:
         weights = f"{run.directory.rstrip('/')}-train"
         new = _option("hydra.run.dir", weights)
-        train = f"{program('train')} {_option('genotype', run.directory)}"
+        train = _command("train", run.flags, "genotype", run.directory)
         commands_of_run.append(Command("Train the network from scratch", f"{train} {new}"))
     elif run.kind != "train" or run.status != "finished":
         return commands_of_run
-    given = _option("weights", weights)
-    commands_of_run.append(Command("Evaluate the trained network", f"{program('train')} mode=eval {given}"))
+    flags = ([*run.flags, f"mode={mode}"] for mode in ("eval", "export"))
+    evaluate, export = (_command("train", given, "weights", weights) for given in flags)
+    commands_of_run.append(Command("Evaluate the trained network", evaluate))
     if not _is_language_model(run):  # exported files carry no hidden states
-        commands_of_run.append(Command("Export it to ONNX", f"{program('train')} mode=export {given}"))
+        commands_of_run.append(Command("Export it to ONNX", export))
     return commands_of_run
 
 
@@ -128,6 +129,10 @@ def _of(summary: Any, key: str) -> str:
     """Return the description of a result in brackets, "" without one."""
     text = summary.get(f"{key}_of")
     return f" ({text})" if text else ""
+
+
+def _command(job: str, flags: Sequence[str], key: str, value: str) -> str:
+    return " ".join([program(job), *flags, _option(key, value)])
 
 
 def _option(key: str, value: str) -> str:

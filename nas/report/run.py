@@ -71,6 +71,8 @@ class Run:
         failure: the error that ended the run.
         started, ended: times of the first and the last file.
         resumable: whether there is a checkpoint.
+        flags: quoted options that commands on the run need, such as ``-cd DIRECTORY``.
+        resume_flags: quoted options that the command that resumes the run needs.
     """
 
     directory: str
@@ -99,6 +101,8 @@ class Run:
     started: datetime | None = None
     ended: datetime | None = None
     resumable: bool = False
+    flags: Sequence[str] = ()
+    resume_flags: Sequence[str] = ()
 
     def name_of(self, part: str) -> str:
         """Return the method (in a ranking: the proxy), space or data set of the run, "" if it is unknown."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -19,6 +21,22 @@ def program(job: str) -> str:
     if INSTALLED or Path(sys.argv[0]).stem.startswith("nas-"):
         return f"nas-{job}"
     return f"python -m nas {job}" if runs_as_module() else f"python {job}.py"
+
+
+def job_command(job: str) -> str:
+    """Return the command of a job, with the configuration directory (``-cd``) of the command that runs now."""
+    return " ".join([program(job), *config_dir_flag()])
+
+
+def config_dir_flag() -> list[str]:
+    """Return the quoted flag ``-cd DIRECTORY`` of the command that runs now, empty if it has none."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("-cd", "--config-dir")
+    try:
+        directory = parser.parse_known_args(sys.argv[1:])[0].config_dir
+    except argparse.ArgumentError:
+        directory = None
+    return [] if directory is None else [f"-cd {shlex.quote(directory)}"]
 
 
 def runs_as_module() -> bool:

@@ -16,10 +16,12 @@ from nas.callbacks.recording.checkpoint import Checkpoint
 from nas.choices.model_space import ModelSpace
 from nas.cli.checks.options import check_arguments
 from nas.cli.command_list import COMMANDS
+from nas.cli.commands.report.read_run import read_run
 from nas.cli.errors import explain
 from nas.cli.main import prepare
 from nas.cli.run_dir.job_record import JobRecord
 from nas.data.synthetic import Synthetic
+from nas.report import facts
 from nas.spaces.darts.space import Darts
 from nas.utils.errors import NasError, nearest, unknown
 from tests.support.error_tools import SEARCH, TINY, run
@@ -191,7 +193,15 @@ def test_next_command_has_the_config_dir(tmp_path: Path) -> None:
     base = ("method=gdas", "space=mine", *TINY, "epochs=1", f"hydra.run.dir={tmp_path}/run")
     found = run("search", "-cd", tmp_path / "my conf", *base, "trainer.profiler=simple")
     found.succeeded()
-    assert f"train.py -cd '{tmp_path}/my conf' genotype={tmp_path}/run" in found.said
+    given = f"-cd '{tmp_path}/my conf'"
+    assert f"train.py {given} genotype={tmp_path}/run" in found.said
+    commands = [command.text for command in facts.commands(read_run(tmp_path / "run", "r"))]
+    assert f"python train.py {given} genotype=r hydra.run.dir=r-train" in commands
+    (tmp_path / "run" / "summary.json").unlink()
+    commands = [command.text for command in facts.commands(read_run(tmp_path / "run", "r"))]
+    assert f"python search.py {given} ckpt_path=r" in commands
+    evaluation = ("-cd", tmp_path / "my conf", "mode=eval", f"weights={tmp_path}/run", f"hydra.run.dir={tmp_path}/e")
+    run("train", *evaluation).refused(f"python train.py {given} genotype={tmp_path}/run")
     assert f"profile        {tmp_path}/run/fit-profile.txt" in found.said
     assert "optimizer" in (tmp_path / "run" / "fit-profile.txt").read_text()
 

@@ -24,3 +24,14 @@ def test_checkout_names_the_commands_that_were_started(
     monkeypatch.setattr(program, "INSTALLED", False)
     monkeypatch.setattr(sys, "argv", [started])
     assert program.program("train") == name
+
+
+@pytest.mark.parametrize("flag", [["-cd", "my conf"], ["--config-dir=my conf"], ["--config-dir", "my conf"]])
+def test_job_command_has_the_configuration_directory(flag: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "INSTALLED", False)
+    monkeypatch.setattr(sys, "argv", ["search.py", "-m", "seed=0,1", *flag, "~callbacks.cell_plots"])
+    assert program.job_command("train") == "python train.py -cd 'my conf'"
+    monkeypatch.setattr(sys, "argv", ["search.py", "-m", "seed=0,1"])
+    assert program.job_command("train") == "python train.py"
+    monkeypatch.setattr(sys, "argv", ["search.py", "--config-dir"])
+    assert program.job_command("train") == "python train.py"

@@ -11,7 +11,7 @@ from nas.cli.overrides.installed import installed_choices
 from nas.cli.overrides.parse import value_of
 from nas.cli.overrides.renamed import renamed
 from nas.utils.errors import NasError, unknown
-from nas.utils.program import program
+from nas.utils.program import job_command
 
 MODES = {"search": ("search", "rank_proxies"), "train": ("train", "eval", "export")}
 """The modes of each job; the first one is the default."""
@@ -88,8 +88,8 @@ def _check_training(modes: list[str], arguments: Sequence[str]) -> None:
     mode = ",".join(modes)
     if value_of(arguments, "genotype") is None and weights in (None, "null"):
         raise NasError(
-            f"weights is missing: {program('train')} mode={modes[0]} weights=X with X the run directory of a training, "
-            "its model.pt, or a published state_dict together with its genotype=..."
+            f"weights is missing: {job_command('train')} mode={modes[0]} weights=X with X the run directory of a "
+            "training, its model.pt, or a published state_dict together with its genotype=..."
         )
     if initial not in (None, "null"):
         raise NasError(f"init_weights={initial}: only mode=train uses it. Use weights=... with mode={mode}.")

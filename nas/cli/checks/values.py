@@ -10,7 +10,7 @@ from nas.cli.checks.batch import check_batch
 from nas.cli.checks.trainer import check_trainer
 from nas.cli.overrides.value_type import AUTO
 from nas.utils.errors import NasError
-from nas.utils.program import program
+from nas.utils.program import job_command
 from nas.utils.ranges import COUNT, POSITIVE, Range, check
 
 THREADS = Range(1, 4096, whole=True)
@@ -36,7 +36,7 @@ def check_config(cfg: DictConfig) -> None:
     unnamed = "training" in cfg and (OmegaConf.is_missing(cfg, "genotype") or cfg.genotype is None)
     if unnamed and cfg.get("weights") is None:
         raise NasError(
-            f"genotype is missing: {program('train')} genotype=X with X the run directory of a search, a "
+            f"genotype is missing: {job_command('train')} genotype=X with X the run directory of a search, a "
             "genotype.json, a published name, or a native string in quotes"
         )
     if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:

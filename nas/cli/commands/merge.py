@@ -24,7 +24,7 @@ from nas.proxies.ranking.score_log import LOG_FILE
 from nas.utils.atomic_write import write_atomically, write_json
 from nas.utils.errors import NasError, one_line
 from nas.utils.is_number import is_number
-from nas.utils.program import program
+from nas.utils.program import job_command, program
 from nas.utils.read_file import read_json
 from nas.utils.tool_parser import ToolParser
 
@@ -138,7 +138,7 @@ def _read(directory: Path) -> Shard:
     if not (directory / SUMMARY_FILE).is_file():
         raise NasError(
             f"{directory}: shard {shard.number}/{shard.shards} is unfinished, with {len(shard.records)} scores. Run "
-            f"{program('search')} {shlex.quote(f'ckpt_path={directory}')}"
+            f"{job_command('search')} {shlex.quote(f'ckpt_path={directory}')}"
         )
     return shard
 

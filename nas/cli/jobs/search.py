@@ -31,7 +31,7 @@ from nas.cli.checks.processes import check_processes
 from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.jobs.repeated_search import run_repetitions
-from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
+from nas.cli.run_dir.command import next_command
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import (
     batch_figures,
@@ -149,7 +149,7 @@ def _finish(
     notes = [
         *(("picture", str(path)) for path in pictures),
         ("files", f"summary.json, genotype.json, history.jsonl in {output}"),
-        ("next", f"{program('train')} {config_dir_flag()}{own_parts_flags()}{shlex.quote(f'genotype={output}')}"),
+        ("next", f"{next_command('train')} {shlex.quote(f'genotype={output}')}"),
         ("next", f"{program('search')} report {shlex.quote(str(output))}"),
     ]
     Summary(values, notes).save(output)

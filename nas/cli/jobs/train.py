@@ -30,7 +30,7 @@ from nas.cli.checks.processes import check_processes
 from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.jobs.build_training import build_training, training_results
-from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
+from nas.cli.run_dir.command import next_command
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import (
     batch_figures,
@@ -110,7 +110,7 @@ def run(cfg: DictConfig) -> float | None:
 
 def _next_commands(training: Training | LanguageModelTraining, output: Path) -> list[tuple[str, str]]:
     """Return rows with commands that use the run; exported files carry no hidden states of a language model."""
-    export = f"{program('train')} {config_dir_flag()}{own_parts_flags()}mode=export {shlex.quote(f'weights={output}')}"
+    export = f"{next_command('train')} mode=export {shlex.quote(f'weights={output}')}"
     report = f"{program('search')} report {shlex.quote(str(output))}"
     commands = [report] if isinstance(training, LanguageModelTraining) else [export, report]
     return [("next", command) for command in commands]

@@ -23,7 +23,7 @@ from nas.cli.run_dir.layout import (
 )
 from nas.cli.run_dir.ranks import is_first_rank
 from nas.utils.errors import NasError
-from nas.utils.program import program
+from nas.utils.program import job_command
 from nas.utils.user_path import user_path
 
 
@@ -134,5 +134,5 @@ def _check_job(path: Path, job: str) -> None:
     saved_job = "search" if "search" in read_checkpoint(path) else "train"
     if saved_job != job:
         raise NasError(
-            f"ckpt_path: {path} is the checkpoint of {saved_job}.py. Run {program(saved_job)} ckpt_path={path}"
+            f"ckpt_path: {path} is the checkpoint of {saved_job}.py. Run {job_command(saved_job)} ckpt_path={path}"
         )

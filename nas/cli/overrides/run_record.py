@@ -46,12 +46,27 @@ def saved_choices(directory: Path) -> dict[str, str]:
     path = choices_file(directory)
     if not path.is_file():
         return {}
-    content = read_yaml(path)
-    for key in ("hydra", "runtime", "choices"):
-        content = content.get(key) if isinstance(content, dict) else None
+    content = _runtime(path, "choices")
     if not isinstance(content, dict):
         raise NasError(f"{path} is damaged: it has no hydra.runtime.choices.")
     return {str(group): name for group, name in content.items() if isinstance(name, str)}
+
+
+def saved_sources(directory: Path) -> list[dict[str, Any]]:
+    """Read the directories of the configuration of a run, empty if the run has no record of them."""
+    path = choices_file(directory)
+    content = _runtime(path, "config_sources") if path.is_file() else None
+    complete = {"path", "schema", "provider"}
+    found = content if isinstance(content, list) else []
+    return [source for source in found if isinstance(source, dict) and complete <= source.keys()]
+
+
+def _runtime(path: Path, key: str) -> Any:
+    """Return a part of ``hydra.runtime`` in Hydra's own configuration of a run, None without it."""
+    content = read_yaml(path)
+    for name in ("hydra", "runtime", key):
+        content = content.get(name) if isinstance(content, dict) else None
+    return content
 
 
 def saved_config(directory: Path) -> dict[str, Any]:

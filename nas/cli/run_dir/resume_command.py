@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from nas.cli.run_dir.command import config_dir_flag, own_parts_flags
+from nas.cli.run_dir.command import flags_of_run
 from nas.cli.run_dir.launch import is_torchrun, launched_sizes
 from nas.utils.program import program
 
@@ -35,7 +35,7 @@ def command_of(*overrides: str, job: str = "search") -> str:
     """
     name = HydraConfig.get().job.config_name if HydraConfig.initialized() else job
     command = _launcher(program(name if name in ("search", "train") else job))
-    return f"{command} {config_dir_flag()}{own_parts_flags(resumed=True)}{shlex.join(overrides)}"
+    return " ".join([command, *flags_of_run(resumed=True), shlex.join(overrides)])
 
 
 def _launcher(command: str) -> str:

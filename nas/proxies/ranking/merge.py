@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from nas.proxies.ranking.candidates import parse_shard, pool_digest
 from nas.proxies.ranking.score_log import LOG_FILE, ScoreRecord, encode_log, first_difference, read_scores
 from nas.utils.errors import NasError
-from nas.utils.program import program
+from nas.utils.program import job_command
 
 
 class Shard(NamedTuple):
@@ -84,7 +84,7 @@ def _interleave(by_number: Mapping[int, Shard], shards: int) -> list[ScoreRecord
         if len(shard.records) != expected:
             raise NasError(
                 f"{shard.directory}: shard {number}/{shards} has {len(shard.records)} scores instead of {expected}. "
-                f"Run {program('search')} {shlex.quote(f'ckpt_path={shard.directory}')}"
+                f"Run {job_command('search')} {shlex.quote(f'ckpt_path={shard.directory}')}"
             )
     return [by_number[position % shards + 1].records[position // shards] for position in range(size)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from nas.architecture.cell import Genotype
 from nas.cli.commands.report.options import RunOptions, read_options
 from nas.cli.commands.report.read_lines import RunFiles, bands, history_curves, metric_curves, number_of
-from nas.cli.overrides.run_record import choices_file, overrides_file, saved_choices, saved_config
+from nas.cli.overrides.run_record import choices_file, overrides_file, saved_choices, saved_config, saved_sources
+from nas.cli.run_dir.command import config_flags, own_parts_flags
 from nas.cli.run_dir.job_record import parse_overrides
 from nas.cli.run_dir.layout import FAILURE_FILE, REPETITIONS, SUMMARY_FILE, has_failed, is_empty, last_checkpoint
 from nas.cli.run_dir.read_yaml import read_yaml
@@ -91,6 +92,8 @@ def _read(directory: Path, shown: str, detailed: bool) -> Run:
         started=started,
         ended=ended,
         resumable=last_checkpoint(directory) is not None,
+        flags=_flags(directory, overrides),
+        resume_flags=_flags(directory, overrides, resumed=True),
     )
 
 
@@ -137,6 +140,15 @@ def _record(directory: Path, files: RunFiles) -> tuple[list[str], dict[str, str]
     except NasError as error:
         files.problems.append(one_line(error))
     return overrides, choices
+
+
+def _flags(directory: Path, overrides: Sequence[str], resumed: bool = False) -> list[str]:
+    """Return the options that commands on the run need; none if its record is damaged."""
+    try:
+        flags = [*config_flags(saved_sources(directory)), *own_parts_flags(overrides, resumed)]
+    except NasError:
+        return []  # named as damaged elsewhere
+    return [printable(flag, 500) for flag in flags]
 
 
 def _not_built(*args: Any) -> Any:
