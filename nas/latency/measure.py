@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import date
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +24,25 @@ from nas.spaces.base import Space
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+Track = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
+"""Begins the display of a loop, by the number of its items and its name; the result is called with finished items."""
 ATTEMPTS = 100
 """Samples per network after which a space has no further genotype."""
 
 
+def untracked(total: int, name: str) -> AbstractContextManager[Callable[[int], None]]:
+    """Show no progress."""
+    return nullcontext(lambda done: None)
+
+
 def measure_table(
-    space: Space, setup: LatencySetup, options: Mapping[str, Any] | None = None, networks: int = 50, seed: int = 0
+    space: Space,
+    setup: LatencySetup,
+    options: Mapping[str, Any] | None = None,
+    networks: int = 50,
+    seed: int = 0,
+    track: Track = untracked,
 ) -> LatencyTable:
     """Measure all parts of the networks of a space, and random networks, with random weights and images.
 
@@ -39,6 +52,7 @@ def measure_table(
         options: options of ``space.network``; None is the published size.
         networks: number of random networks.
         seed: seed of the random networks.
+        track: shows the progress of a loop.
 
     Raises:
         NasError: if the space takes text, or the device or a package is missing.
@@ -56,11 +70,12 @@ def measure_table(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             genotypes = sample_genotypes(space, networks, seed)
-            modules = part_modules(space, options, genotypes)
-            ops = _measure(runner, setup, {key: (m, _inputs(key, m, setup.batch)) for key, m in modules.items()}, "ops")
+            modules = part_modules(space, options, genotypes, track)
+            parts = {key: (module, _inputs(key, module, setup.batch)) for key, module in modules.items()}
+            ops = _measure(runner, setup, parts, "ops", track)
             images = torch.randn(setup.batch, *space.shape)
             whole = {genotype: (space.network(genotype, **options), [images]) for genotype in genotypes}
-            timings = _measure(runner, setup, whole, "networks")
+            timings = _measure(runner, setup, whole, "networks", track)
     finally:
         torch.set_num_threads(threads)
     return LatencyTable(
@@ -90,7 +105,9 @@ def sample_genotypes(space: Space, count: int, seed: int) -> list[Genotype]:
     return list(genotypes)
 
 
-def part_modules(space: Space, options: Mapping[str, Any], genotypes: Iterable[Genotype]) -> dict[PartKey, nn.Module]:
+def part_modules(
+    space: Space, options: Mapping[str, Any], genotypes: Iterable[Genotype], track: Track = untracked
+) -> dict[PartKey, nn.Module]:
     """Return a module for each part of the networks of a space, and of some genotypes."""
     first, *others = genotypes
     modules: dict[PartKey, nn.Module] = {}
@@ -105,7 +122,7 @@ def part_modules(space: Space, options: Mapping[str, Any], genotypes: Iterable[G
 
     covering = covering_genotypes(space, pairs=any(part.link is None for part in add(first)))
     log.info("collect        ops of %d networks", len(covering) + len(others) + 1)
-    for genotype in (*covering, *others):
+    for genotype in _tracked((*covering, *others), "networks with ops", track):
         add(genotype)
     return {key: detach_memos(module) for key, module in modules.items()}
 
@@ -116,14 +133,24 @@ def _inputs(key: PartKey, module: nn.Module, batch: int) -> list[Tensor]:
 
 
 def _measure(
-    runner: Runner, setup: LatencySetup, modules: Mapping[Any, tuple[nn.Module, list[Tensor]]], name: str
+    runner: Runner, setup: LatencySetup, modules: Mapping[Any, tuple[nn.Module, list[Tensor]]], name: str, track: Track
 ) -> dict[Any, Timing]:
     functions: list[Callable[[], object]] = []
-    for module, inputs in modules.values():
+    for module, inputs in _tracked(tuple(modules.values()), f"{name} prepared", track):
         functions.append(runner.prepare(module, inputs))
     log.info("measure        %d %s, %d passes each", len(functions), name, setup.runs)
-    timings = measure_interleaved(functions, setup.runs, setup.warmup, runner.synchronize)
+    with track(setup.warmup + setup.runs, f"passes of all {name}") as progress:
+        progress(0)
+        timings = measure_interleaved(functions, setup.runs, setup.warmup, runner.synchronize, progress)
     return dict(zip(modules, timings, strict=True))
+
+
+def _tracked(items: Sequence[T], name: str, track: Track) -> Iterator[T]:
+    """Yield the items of a loop and show its progress."""
+    with track(len(items), name) as progress:
+        for number, item in enumerate(items):
+            progress(number)
+            yield item
 
 
 def installed_versions(setup: LatencySetup) -> dict[str, str]:

@@ -88,7 +88,7 @@ def _measure(
     with LoopProgress(len(ranking.candidates), ranking.proxy.name) as progress:
 
         def on_progress(records: list[ScoreRecord]) -> None:
-            progress(records)
+            progress(len(records))
             elapsed.save_sometimes()
 
         try:

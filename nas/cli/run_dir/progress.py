@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Sized
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,7 +16,7 @@ PAUSE = 30.0  # seconds between two lines of the log
 
 
 class LoopProgress:
-    """Callback with the finished items of a loop; use it as a context manager.
+    """Callback with the number of finished items of a loop; use it as a context manager.
 
     Args:
         total: number of items.
@@ -40,8 +39,8 @@ class LoopProgress:
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
-    def __call__(self, items: Sized) -> None:
-        now, done = time.perf_counter(), len(items)
+    def __call__(self, done: int) -> None:
+        now = time.perf_counter()
         self._bar.update(self._task, completed=done)
         if self._start is None:
             self._start, self._last_line = (now, done), now

@@ -18,6 +18,7 @@ from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.installed import provide_choices
 from nas.cli.own_parts import own_parts_in_use
+from nas.cli.run_dir.progress import LoopProgress
 from nas.latency.choices import KINDS, Kind
 from nas.latency.measure import measure_table
 from nas.latency.predictor import PredictionError, held_out_predictions, prediction_error
@@ -60,7 +61,8 @@ def _measure(space: Space, options: Options) -> str:
     picture = output.with_suffix(".png")
     for path in (output, picture):
         _check_output(path, options.values["overwrite"])
-    table = measure_table(space, options.setup, options.network, options.values["networks"], options.values["seed"])
+    networks, seed = options.values["networks"], options.values["seed"]
+    table = measure_table(space, options.setup, options.network, networks, seed, LoopProgress)
     predictions = {kind: held_out_predictions(table, space, kind) for kind in KINDS}
     errors = {kind: prediction_error(*pair) for kind, pair in predictions.items()}
     lowest: Kind = min(KINDS, key=lambda kind: errors[kind].mean_ms)

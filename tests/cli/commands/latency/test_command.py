@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from nas.cli.commands.latency.command import main
+from nas.cli.run_dir import progress
 from nas.latency.predictor import LatencyPredictor
 from nas.latency.table_file import load_table
 from nas.spaces.nas_bench_201.space import NasBench201
@@ -31,6 +33,17 @@ def test_table_predicts_genotypes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert set(json.loads(output.read_text())["results"]["held_out"]) == {"sum", "ridge"}
     assert main([*CELL, *FAST, f"output={output}"]) == 1
     assert capsys.readouterr().err == f"error: output={output}: exists. Choose another file, or set overwrite=true.\n"
+
+
+def test_progress_of_each_part_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(progress, "PAUSE", 0.0)
+    with caplog.at_level("INFO"):
+        assert main([*CELL, *FAST, "warmup=1", f"output={tmp_path / 't.json'}"]) == 0
+    lines = [" ".join(line.split()) for line in caplog.messages if " remaining" in line]
+    for begin in ("2/4 passes of all ops", "3/4 passes of all networks", "4/5 networks prepared"):
+        assert any(re.match(rf"{begin} [\d.]+ s each .* remaining", line) for line in lines), begin
 
 
 @pytest.mark.slow
