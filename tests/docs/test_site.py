@@ -89,6 +89,18 @@ def test_links_follow_pages_to_their_place_in_the_site() -> None:
     assert hooks.site_link("missing.md", readme, PurePosixPath("index.md")) == "missing.md"
 
 
+def test_codes_of_tables_are_literal_and_can_break() -> None:
+    hooks = pytest.importorskip("tools.docs_site.hooks", exc_type=ImportError)
+    genotype = "\\|nor_conv_3x3~0\\|+\\|none~0\\|nor_conv_3x3~1\\|"
+    html = hooks.on_page_content(f"<td><code>{genotype}</code> and <code>a\\|b</code></td><p><code>a\\|b</code></p>")
+    shown = html.replace("<wbr>", "")
+    assert '<code class="long">|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|</code> and <code>a|b</code></td>' in shown
+    assert shown.endswith("<p><code>a\\|b</code></p>") and "|<wbr>none~0|<wbr>" in html
+    command = "nas-search experiment=gaea/nas_bench_201 paths.data=DIR &amp;&amp; x"
+    html = hooks.on_page_content(f"<td><code>{command}</code></td>")
+    assert "experiment=<wbr>gaea/<wbr>nas_bench_201 paths.<wbr>data=<wbr>DIR &amp;&amp; x" in html
+
+
 def test_equations_become_mathml() -> None:
     hooks = pytest.importorskip("tools.docs_site.hooks", exc_type=ImportError)
     html = hooks.on_page_content('<div class="arithmatex">\\[\na &lt; \\frac{1}{2}\n\\]</div>')

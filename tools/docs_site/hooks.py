@@ -33,6 +33,10 @@ ROOT_PAGES = {
 ROOT_FILES = ("CITATION.cff", "LICENSE")
 """Other files of the root directory that pages link."""
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
+CELL = re.compile(r"<td.*?</td>", re.DOTALL)
+CODE = re.compile(r"<code>[^<]+</code>")
+LONG_CODE = re.compile(r"<code>([^<]{32,})</code>")
+BREAK = re.compile(r"(?<=[|+,/=])|(?<=\.)(?=[a-z_])")
 EQUATION = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 
 
@@ -58,9 +62,23 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Replace equations in LaTeX by MathML, which browsers show without a script, and keep means beside deviations."""
+    """Replace equations in LaTeX by MathML, which browsers show without a script.
+
+    Means stay beside their deviations. Codes in tables lose the backslashes that Markdown requires before ``|``, and
+    long ones get places for a line break.
+    """
     html = html.replace(" ± ", "&nbsp;±&nbsp;")
+    html = CELL.sub(lambda cell: LONG_CODE.sub(_breakable, CODE.sub(_without_backslashes, cell[0])), html)
     return EQUATION.sub(lambda found: _equation(found[2], found[1] == "div"), html)
+
+
+def _without_backslashes(code: re.Match[str]) -> str:
+    return code[0].replace("\\|", "|")
+
+
+def _breakable(code: re.Match[str]) -> str:
+    """Allow line breaks in a genotype, a command or a list."""
+    return f'<code class="long">{BREAK.sub("<wbr>", code[1])}</code>'
 
 
 def _equation(latex: str, block: bool) -> str:
