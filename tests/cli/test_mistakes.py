@@ -195,6 +195,8 @@ def test_next_command_has_the_config_dir(tmp_path: Path) -> None:
     found.succeeded()
     given = f"-cd '{tmp_path}/my conf'"
     assert f"train.py {given} genotype={tmp_path}/run" in found.said
+    small = ("network.channels=4", "network.cells_per_stage=1", "epochs=1", f"hydra.run.dir={tmp_path}/t")
+    run("train", "-cd", tmp_path / "my conf", f"genotype={tmp_path}/run", *small).succeeded()
     commands = [command.text for command in facts.commands(read_run(tmp_path / "run", "r"))]
     assert f"python train.py {given} genotype=r hydra.run.dir=r-train" in commands
     (tmp_path / "run" / "summary.json").unlink()

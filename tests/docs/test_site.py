@@ -98,7 +98,7 @@ def test_codes_of_tables_are_literal_and_can_break() -> None:
     assert shown.endswith("<p><code>a\\|b</code></p>") and "|<wbr>none~0|<wbr>" in html
     command = "nas-search experiment=gaea/nas_bench_201 paths.data=DIR &amp;&amp; x"
     html = hooks.on_page_content(f"<td><code>{command}</code></td>")
-    assert "experiment=<wbr>gaea/<wbr>nas_bench_201 paths.<wbr>data=<wbr>DIR &amp;&amp; x" in html
+    assert "experiment=<wbr>gaea/<wbr>nas_<wbr>bench_<wbr>201 paths.data=DIR &amp;&amp; x" in html
 
 
 def test_equations_become_mathml() -> None:

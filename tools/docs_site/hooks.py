@@ -36,7 +36,7 @@ LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 CELL = re.compile(r"<td.*?</td>", re.DOTALL)
 CODE = re.compile(r"<code>[^<]+</code>")
 LONG_CODE = re.compile(r"<code>([^<]{32,})</code>")
-BREAK = re.compile(r"(?<=[|+,/=])|(?<=\.)(?=[a-z_])")
+BREAK = re.compile(r"(?<=[|+,/_])|(?<==)(?=\S{16})|(?<=\.)(?=[a-z_]\S{16})")
 EQUATION = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 
 

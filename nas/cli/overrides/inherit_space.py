@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.parse import key_of, value_of
-from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_choices, saved_overrides
+from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_choices, saved_config, saved_overrides
 from nas.cli.overrides.search_path import is_choice
 from nas.utils.user_path import user_path
 
@@ -18,7 +18,8 @@ GROUP = "space"
 def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
     """Add ``space=NAME`` and its options if a command line of train.py names a run of an own space.
 
-    It is own if its file is in another directory of the user's configuration than conf/, or in an installed package.
+    It is own if its file is in another directory of the user's configuration than conf/, or in an installed package,
+    and if its class, model or ops are own ones: a built-in space with other sizes needs none of them in a training.
     A choice that the user's configuration lacks is left out: the genotype then names what is missing. The record of
     the run is untrusted, and its values are checked.
     """
@@ -29,13 +30,22 @@ def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[
     choice = None if directory is None else saved_choices(directory).get(GROUP)
     if directory is None or choice is None or not is_choice(GROUP, choice, path):
         return arguments
-    if (CONF / GROUP / f"{choice}.yaml").is_file():
+    if (CONF / GROUP / f"{choice}.yaml").is_file() or not _has_own_parts(directory):
         return arguments
     keys = {key_of(line) for line in arguments}
     lines = [line for line in saved_overrides(directory) if key_of(line).startswith(f"{GROUP}.")]
     overrides = [f"{GROUP}={choice}", *(line for line in lines if key_of(line) not in keys)]
     check_overrides(overrides, overrides_file(directory), path)
     return [*overrides, *arguments]
+
+
+def _has_own_parts(directory: Path) -> bool:
+    """Return whether the record of a run has a space with a class, a model or ops of the user."""
+    space = saved_config(directory).get(GROUP)
+    if not isinstance(space, dict) or "model" in space or not str(space.get("_target_")).startswith("nas."):
+        return True
+    ops = space.get("ops")
+    return isinstance(ops, dict) or any(isinstance(op, dict) or "." in str(op) for op in ops or ())
 
 
 def _run_of(source: str) -> Path | None:
