@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nas.callbacks.schedules.scheduled_search import scheduled_search
 from nas.callbacks.schedules.stages import replace_supernet
 from nas.nn.edges.mixed import EdgeFactory
 from nas.relaxations.topology import Topology
@@ -112,20 +113,18 @@ class DotsStages(pl.Callback):
             )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epochs, epoch = trainer.max_epochs, trainer.current_epoch
-        if epochs is None or epochs < 1 or not isinstance(pl_module, GradientSearch):
-            raise NasError("DotsStages: needs a gradient search with trainer.max_epochs. Set epochs to a whole number.")
-        if pl_module.images_per_pass is not None:
+        (search, epochs), epoch = scheduled_search(self, trainer, pl_module), trainer.current_epoch
+        if search.images_per_pass is not None:
             raise single_pass_needed("DotsStages")
-        phases, step = self.phases(epochs), pl_module.arch_step
-        if epoch >= phases.topology and pl_module.stage == 0:
-            pl_module.stage = 1
-            self._enter(pl_module)
-        if pl_module.stage == 1:
-            step.single_level, pl_module.step_order = True, "simultaneous"
-        warm = (0, phases.op_search) if pl_module.stage == 0 else (phases.topology, phases.topology_search)
-        pl_module.first_epoch_of_stage, step.warmup_epochs = warm[0], warm[1] - warm[0]
-        pl_module.relaxation.tau = self.temperature(epoch, epochs)  # type: ignore[assignment]
+        phases, step = self.phases(epochs), search.arch_step
+        if epoch >= phases.topology and search.stage == 0:
+            search.stage = 1
+            self._enter(search)
+        if search.stage == 1:
+            step.single_level, search.step_order = True, "simultaneous"
+        warm = (0, phases.op_search) if search.stage == 0 else (phases.topology, phases.topology_search)
+        search.first_epoch_of_stage, step.warmup_epochs = warm[0], warm[1] - warm[0]
+        search.relaxation.tau = self.temperature(epoch, epochs)  # type: ignore[assignment]
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.architecture.cell import NONE, Cell, Link, format_links
+from nas.callbacks.schedules.scheduled_search import scheduled_search
 from nas.searches.gradient import GradientSearch
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, check_ranges
@@ -89,20 +90,17 @@ class GreedyDecisions(pl.Callback):
         return sum(epoch <= completed * self.of * gaps for epoch in at)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.max_epochs is None or trainer.max_epochs < 1 or not isinstance(pl_module, GradientSearch):
-            raise NasError(
-                "GreedyDecisions: needs a gradient search with trainer.max_epochs. Set epochs to a whole number."
-            )
+        search, epochs = scheduled_search(self, trainer, pl_module)
         if trainer.current_epoch <= self.completed:  # nothing is trained yet, or the epoch is resumed
             return
         self.completed = trainer.current_epoch
-        found, weights = pl_module.relaxation.scores(pl_module.masks), pl_module.relaxation.edge_scores(pl_module.masks)
-        for name, cell in pl_module.space.cells.items():
+        found, weights = search.relaxation.scores(search.masks), search.relaxation.edge_scores(search.masks)
+        for name, cell in search.space.cells.items():
             weight = weights[name]
             self._update(name, found[name] if weight is None else found[name] * weight[:, None])
             total = sum(min(len(rows), cell.inputs or len(rows)) for rows in _edges_by_node(cell))
-            for _ in range(self.due(total, self.completed, trainer.max_epochs) - int(self.cells[name].chosen.sum())):
-                self._decide(pl_module, name)
+            for _ in range(self.due(total, self.completed, epochs) - int(self.cells[name].chosen.sum())):
+                self._decide(search, name)
             self._remember(cell, name)
 
     def _update(self, name: str, scores: Tensor) -> None:

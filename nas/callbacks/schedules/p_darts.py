@@ -9,12 +9,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from nas.callbacks.schedules.scheduled_search import scheduled_search
 from nas.callbacks.schedules.stages import Stages, check_keep, prune, replace_supernet, stages_of
 from nas.nn.edges.skip_dropout import SkipDropout
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Network
 from nas.training.search_lr import first_epoch_of_stage, stage_at_epoch
-from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, DROP_PROBABILITY, NOT_NEGATIVE, Range, check_ranges
 
 
@@ -98,9 +98,7 @@ class SkipDropoutSchedule(pl.Callback):
         return self.initial[stage] * math.exp(-self.decay * (past - warmup))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epochs = trainer.max_epochs
-        if epochs is None or epochs < 1 or not isinstance(pl_module, GradientSearch):
-            raise NasError("SkipDropoutSchedule: needs a gradient search with trainer.max_epochs. Set epochs.")
-        for module in pl_module.supernet.modules():
+        search, epochs = scheduled_search(self, trainer, pl_module)
+        for module in search.supernet.modules():
             if isinstance(module, SkipDropout):
-                module.probability = self.value(trainer.current_epoch, epochs, pl_module.arch_step.warmup_epochs)
+                module.probability = self.value(trainer.current_epoch, epochs, search.arch_step.warmup_epochs)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.architecture.cell import Link, format_links
+from nas.callbacks.schedules.scheduled_search import scheduled_search
 from nas.gradients.base import Batch
 from nas.gradients.matching import Criterion, Distance, Division, divide, gradient_distances
 from nas.nn.cell_graph import CellGraph
@@ -108,15 +109,14 @@ class SplitEdges(pl.Callback):
         return next(fits, self.of)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.max_epochs is None or trainer.max_epochs < 1 or not isinstance(pl_module, GradientSearch):
-            raise NasError("SplitEdges: needs a gradient search with trainer.max_epochs. Set epochs to a whole number.")
-        splits = self.split_epochs(trainer.max_epochs)
-        pl_module.arch_step.warmup_epochs = max([pl_module.arch_step.warmup_epochs, *splits])
+        search, epochs = scheduled_search(self, trainer, pl_module)
+        splits = self.split_epochs(epochs)
+        search.arch_step.warmup_epochs = max([search.arch_step.warmup_epochs, *splits])
         for level, epoch in enumerate(splits):
             if epoch == trainer.current_epoch > 0:
-                self.split(trainer, pl_module, level)
+                self.split(trainer, search, level)
                 if level + 1 == len(splits):
-                    self._initialize(trainer, pl_module)
+                    self._initialize(trainer, search)
 
     def split(self, trainer: pl.Trainer, search: GradientSearch, level: int) -> None:
         """Divide the best edge that is not divided yet, and mask the group that the branch does not select."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from nas.architecture.cell import Cell
+from nas.callbacks.schedules.scheduled_search import scheduled_search
 from nas.nn.edges.mixed import EdgeFactory
 from nas.searches.gradient import GradientSearch
 from nas.spaces.base import Network, Space
@@ -47,14 +48,12 @@ class Stages(pl.Callback, ABC):
         """Raise NasError if the search cannot run these stages."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epochs = trainer.max_epochs
-        if epochs is None or epochs < 1 or not isinstance(pl_module, GradientSearch):
-            raise NasError("stages: need a gradient search with trainer.max_epochs. Set epochs to a whole number.")
+        search, epochs = scheduled_search(self, trainer, pl_module)
         stage = stage_at_epoch(trainer.current_epoch, epochs, self.stages)
-        pl_module.first_epoch_of_stage = first_epoch_of_stage(stage, epochs, self.stages)
-        while pl_module.stage < stage:
-            pl_module.stage += 1
-            self.enter(pl_module, pl_module.stage)
+        search.first_epoch_of_stage = first_epoch_of_stage(stage, epochs, self.stages)
+        while search.stage < stage:
+            search.stage += 1
+            self.enter(search, search.stage)
 
 
 def stages_of(callback: Stages, **lists: Sequence[int]) -> int:

@@ -11,10 +11,10 @@ import pytorch_lightning as pl
 import torch
 
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
+from nas.callbacks.schedules.scheduled_search import scheduled_search
 from nas.data.move_batch import move_batch
 from nas.searches.gradient import GradientSearch
 from nas.training.search_lr import projection_length
-from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, check_ranges
 
 Criterion = Literal["accuracy", "loss"]
@@ -61,15 +61,14 @@ class PerturbationSelection(pl.Callback):
         self.batches = batches
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not isinstance(pl_module, GradientSearch) or trainer.max_epochs is None:
-            raise NasError("PerturbationSelection: needs a gradient search with trainer.max_epochs. Set epochs.")
-        phase = projection_length(trainer.max_epochs, self.supernet_epochs, self.projection_epochs)
-        epoch = trainer.current_epoch - (trainer.max_epochs - phase)
+        search, epochs = scheduled_search(self, trainer, pl_module)
+        phase = projection_length(epochs, self.supernet_epochs, self.projection_epochs)
+        epoch = trainer.current_epoch - (epochs - phase)
         if epoch == 0:
             trainer.optimizers[0].state.clear()
-        for _ in range(decision_epochs(pl_module.space.cells, phase).count(epoch)):
-            for name in pl_module.space.cells:
-                self.decide(trainer, pl_module, name)
+        for _ in range(decision_epochs(search.space.cells, phase).count(epoch)):
+            for name in search.space.cells:
+                self.decide(trainer, search, name)
 
     def decide(self, trainer: pl.Trainer, search: GradientSearch, name: str) -> None:
         """Decide one edge of a cell type or, once all edges are decided, one node."""
