@@ -69,6 +69,8 @@ def test_configuration_reference_has_each_file_with_defaults_and_comments() -> N
     assert "| `method.weight_step.clip_norm` | `5.0` |" in pages["config/method.md"]
     assert "| `seed` | `0` |" in pages["config/search.md"]
     assert "\n```\npython search.py method=bananas predictor=gaussian_process\n```\n" in pages["config/method.md"]
+    grid = pages["config/hparams_search.md"]
+    assert "alpha in DARTS:\n\n```\npython search.py -m hparams_search=darts_lr\n```\n\nHydra's basic sweeper" in grid
     assert (
         "| `method.strategy.model` | `kernels` | kernels: the authors' kernel densities; optuna: Optuna's TPE |"
         in pages["config/method.md"]

@@ -93,7 +93,8 @@ def _file_section(path: Path, group: str) -> str:
 
 def _header_blocks(text: str) -> list[str]:
     """Render the header of a file: its prose as paragraphs, its commands as code."""
-    lines = (line.removeprefix("#").strip() for line in _header(text))
+    header = (line.removeprefix("#").strip() for line in _header(text))
+    lines = (part for line in header for part in re.split(r"(?<=:) (?=python (?:search|train)\.py )", line))
     blocks = [(command, list(group)) for command, group in groupby(lines, lambda line: bool(COMMAND.fullmatch(line)))]
     return [
         "\n".join(["```", *group, "```"]).replace("; python", "\npython") if command else _escape(" ".join(group))
