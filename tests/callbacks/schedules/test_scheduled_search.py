@@ -11,7 +11,6 @@ from nas.callbacks.schedules.split_edges import SplitEdges
 from nas.callbacks.selection.perturbation_selection import PerturbationSelection
 from nas.utils.errors import NasError
 
-
 CALLBACKS = [DotsStages(), GreedyDecisions(), SplitEdges((1,), 4), PerturbationSelection()]
 
 
