@@ -7,18 +7,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.foreign_arguments import foreign_argument
 from nas.cli.overrides.hydra_internals import Override, OverrideType, lowest_value, missing_choice, refused_key
-from nas.cli.overrides.parse import key_of, parse, quote_for_shell
+from nas.cli.overrides.override_type import check_resolved_text, check_type, has_key
+from nas.cli.overrides.parse import key_of, parse
 from nas.cli.overrides.program_groups import check_group
 from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.cli.overrides.value_type import output_keys, values_set, wanted_type, wanted_type_in_record
@@ -76,8 +76,8 @@ def _compose_job(
             cfg = _compose(job, overrides, more, defaults)
     _refuse_outputs(defaults, [part for part in values if str(part.input_line) in saved])
     for part in values:
-        _check_type(defaults, part, wanted_type_in_record if str(part.input_line) in saved else wanted_type)
-        _check_resolved_text(defaults, cfg, part)
+        check_type(defaults, part, wanted_type_in_record if str(part.input_line) in saved else wanted_type)
+        check_resolved_text(defaults, cfg, part)
     refuse_renamed(cfg)
     return cfg
 
@@ -185,36 +185,6 @@ def _is_choice(part: Override, more: Path | None) -> bool:
     return "/" in key or key.startswith("hydra.") or part.package is not None or any(map(Path.is_dir, folders))
 
 
-def _check_type(defaults: DictConfig, part: Override, wanted_kind: Callable[[str, Any, Any], str | None]) -> None:
-    """Raise NasError if the type of a value, or of a value in a mapping, is not that of the default of its key."""
-    if part.is_delete() or part.is_sweep_override():
-        return
-    for key, value in values_set(part.key_or_group, part.value()):
-        if not _has(defaults, key):
-            continue
-        default = OmegaConf.select(defaults, key, throw_on_missing=False, throw_on_resolution_failure=False)
-        wanted = wanted_kind(key, default, value)
-        if wanted:
-            raise NasError(f"{str(part.input_line).lstrip('+')}: {key} takes {wanted}.")
-
-
-def _check_resolved_text(defaults: DictConfig, cfg: DictConfig, part: Override) -> None:
-    """Raise NasError for an interpolation that resolves to text, as ``${oc.env:X}`` does, if the key takes no text."""
-    if part.is_delete() or part.is_sweep_override():
-        return
-    for key, value in values_set(part.key_or_group, part.value()):
-        if not (isinstance(value, str) and "${" in value and _has(defaults, key)):
-            continue
-        default, text = (
-            OmegaConf.select(each, key, throw_on_missing=False, throw_on_resolution_failure=False)
-            for each in (defaults, cfg)
-        )
-        wanted = wanted_type(key, default, text) if isinstance(text, str) else None
-        if wanted:
-            fix = f"Decode it: {quote_for_shell(key, f'${{oc.decode:{value}}}')}"
-            raise NasError(f"{key}={value}: {key} takes {wanted}, and the value is the text '{text}'. {fix}")
-
-
 def _refuse_outputs(defaults: DictConfig, parts: Sequence[Override]) -> None:
     """Raise NasError for a saved override of an output path, because the record is untrusted."""
     outputs = set(output_keys(OmegaConf.to_container(defaults, resolve=False))) if parts else set()
@@ -222,14 +192,6 @@ def _refuse_outputs(defaults: DictConfig, parts: Sequence[Override]) -> None:
         for key, _ in values_set(part.key_or_group, None if part.is_delete() else part.value()):
             if key in outputs and not part.is_delete():
                 raise NasError(f"{key}: a saved run does not set where to write. Give {key} on the command line.")
-
-
-def _has(cfg: DictConfig, key: str) -> bool:
-    parent, _, leaf = key.rpartition(".")
-    node: Any = OmegaConf.select(cfg, parent, throw_on_resolution_failure=False) if parent else cfg
-    if isinstance(node, ListConfig):
-        return leaf.isdigit() and int(leaf) < len(node)
-    return isinstance(node, DictConfig) and leaf in list(node.keys())
 
 
 def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictConfig | None) -> NasError:
@@ -248,7 +210,7 @@ def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictCon
         return NasError(f"{line}: {key} exists already. Write {line.lstrip('+')}.")
     if kind == "chosen twice":
         return NasError(f"{key} is chosen more than once. Write {key}=NAME, once and without +.")
-    if kind == "unknown" and line.startswith("~") and defaults is not None and _has(defaults, key):
+    if kind == "unknown" and line.startswith("~") and defaults is not None and has_key(defaults, key):
         return NasError(f"~{key}: {key} is null already, and Hydra cannot remove it. Leave out ~{key}.")
     if kind == "unknown":
         old = renamed(key, line.partition("=")[2] or None, defaults)
@@ -269,7 +231,7 @@ def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
     if group in OPTIONAL_GROUPS and group not in cfg and "method" in cfg:
         return _unused_group(cfg, key)
     siblings = OmegaConf.select(cfg, parent, throw_on_resolution_failure=False) if parent else None
-    if parent and siblings is None and _has(cfg, parent):
+    if parent and siblings is None and has_key(cfg, parent):
         return NasError(f"unknown key '{key}': {parent} is null. Set the whole mapping: '{parent}={{{leaf}: VALUE}}'")
     if isinstance(siblings, DictConfig) and leaf in siblings:
         return NasError(f"{key}: the command line also replaces {parent}. Leave out one of the two.")

@@ -18,9 +18,9 @@ GROUP = "space"
 def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
     """Add ``space=NAME`` and its options if a command line of train.py names a run of an own space.
 
-    It is own if its file is in another directory of the user's configuration than conf/, or in an installed package,
-    and if its class, model or ops are own ones: a built-in space with other sizes needs none of them in a training.
-    A choice that the user's configuration lacks is left out: the genotype then names what is missing. The record of
+    It is own if its file is in another directory of the user's configuration than conf/, or in an installed package.
+    Its class, model or ops must be own ones as well: a training needs none of the sizes of a built-in space. A choice
+    that the user's configuration lacks is left out: the genotype then names what is missing. The record of
     the run is untrusted, and its values are checked.
     """
     if value_of(arguments, GROUP) is not None:

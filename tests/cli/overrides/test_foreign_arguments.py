@@ -7,8 +7,8 @@ import re
 import pytest
 
 from nas.cli.main import prepare
-from nas.cli.overrides.compose import _has
 from nas.cli.overrides.foreign_arguments import BOTH, SEARCH, TRAIN, TRANSLATED, foreign_argument
+from nas.cli.overrides.override_type import has_key
 from nas.utils.errors import NasError
 from tests.support.compose_tools import choices, composed
 from tests.support.error_tools import NB201
@@ -70,7 +70,7 @@ def test_options_of_the_answers_exist() -> None:
     }
     for job, overrides in jobs:
         with composed(job, *overrides) as cfg:
-            missing -= {entry for entry in missing if _has(cfg, entry[1])}
+            missing -= {entry for entry in missing if has_key(cfg, entry[1])}
     free = ("NAME", "DIR", "RUN", "{}")
     missing -= {entry for entry in missing if entry[2] in (*choices(entry[1]), *free)} if missing else set()
     assert {entry for entry in missing if entry[1] != "hydra.run.dir"} == set()
