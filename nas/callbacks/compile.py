@@ -11,7 +11,7 @@ from nas.callbacks.execution_switch import ExecutionSwitch, Mode, batch_size, co
 from nas.nn.cell_graph import CellGraph
 from nas.nn.compile_cost import CompileEstimate, estimate_compile
 from nas.nn.depthwise import DepthwiseConv2d
-from nas.nn.edges.compiler import EdgeCompiler, find_compiler_error
+from nas.nn.edges.compiler import EdgeCompiler, check_backend, find_compiler_error
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.searches.base import SupernetSearch
@@ -39,13 +39,14 @@ class CompileEdges(ExecutionSwitch):
         backend: backend of ``torch.compile``.
 
     Raises:
-        NasError: in ``setup`` if ``mode`` is True and there is nothing to compile.
+        NasError: if ``backend`` is unknown, and in ``setup`` if ``mode`` is True and there is nothing to compile.
     """
 
     option = "compile"
 
     def __init__(self, mode: Mode = "auto", backend: str = "inductor") -> None:
         super().__init__(mode)
+        check_backend(backend)
         self.backend = backend
         self._compiler: EdgeCompiler | StepCompiler | None = None
 

@@ -10,6 +10,7 @@ from nas.callbacks.compile import has_compiler, saves_time
 from nas.callbacks.execution_switch import ExecutionSwitch, Mode, batch_size, count_run_macs
 from nas.nn.compile_cost import estimate_network_compile
 from nas.nn.depthwise import DepthwiseConv2d
+from nas.nn.edges.compiler import check_backend
 from nas.nn.network_compiler import NetworkCompiler, is_compilable, remove_compiler
 from nas.spaces.recurrent.step_compiler import StepCompiler, recurrent_cells, remove_step_compiler
 from nas.training.base import BaseTraining
@@ -32,13 +33,14 @@ class CompileNetwork(ExecutionSwitch):
         backend: backend of ``torch.compile``.
 
     Raises:
-        NasError: in ``setup`` if ``mode`` is True and the network cannot be compiled.
+        NasError: if ``backend`` is unknown, and in ``setup`` if ``mode`` is True and the network cannot be compiled.
     """
 
     option = "compile"
 
     def __init__(self, mode: Mode = "auto", backend: str = "inductor") -> None:
         super().__init__(mode)
+        check_backend(backend)
         self.backend = backend
         self._compiler: NetworkCompiler | StepCompiler | None = None
 

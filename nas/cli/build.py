@@ -186,7 +186,7 @@ def build_trainer(
         with open_dict(cfg):
             cfg.trainer.enable_progress_bar = is_terminal()
     loggers = build_loggers(cfg, facts or {})
-    callbacks: list[pl.Callback] = [instantiate(part, _convert_="all") for part in cfg.callbacks.values() if part]
+    callbacks: list[pl.Callback] = _build_parts(cfg, "callbacks", pl.Callback)
     callbacks += [ExpectedTime(), StopOnSignal(), StartPanel()]  # before the progress bar, which is below the panel
     if cfg.trainer.enable_progress_bar and not any(isinstance(callback, ProgressBar) for callback in callbacks):
         from nas.callbacks.progress_bar import RunProgressBar
@@ -220,17 +220,33 @@ def build_loggers(cfg: DictConfig, facts: Mapping[str, Any]) -> list[Logger]:
     Raises:
         NasError: if the package of a logger is not installed.
     """
-    parts = {name: part for name, part in (cfg.get("logger") or {}).items() if part}
-    for name in parts:
+    for name in (name for name, part in (cfg.get("logger") or {}).items() if part):
         module = LOGGER_PACKAGES.get(str(name))
         if module is not None and importlib.util.find_spec(module) is None:
             raise NasError(f"logger={name}: {module} is not installed. Run pip install 'nas-compose[{name}]'.")
-    loggers: list[Logger] = [instantiate(part, _convert_="all") for part in parts.values()]
+    loggers: list[Logger] = _build_parts(cfg, "logger", Logger)
     if loggers:
         options: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
         for logger in loggers:
             logger.log_hyperparams({**options, **facts})
     return loggers
+
+
+def _build_parts(cfg: DictConfig, group: str, kind: type) -> list[Any]:
+    """Build the parts of a group that are not null. Raises NasError for a part of another class."""
+    built: list[Any] = []
+    for name, part in (cfg.get(group) or {}).items():
+        if not part:
+            continue
+        if not isinstance(part, DictConfig) or "_target_" not in part:
+            raise NasError(f"{group}.{name}={part}: it has no _target_. Set {group}.{name}._target_=PACKAGE.CLASS.")
+        built.append(instantiate(part, _convert_="all"))
+        if not isinstance(built[-1], kind):
+            raise NasError(
+                f"{group}.{name}._target_={part._target_}: {type(built[-1]).__name__} is not a {kind.__module__}."
+                f"{kind.__name__}. Set a subclass."
+            )
+    return built
 
 
 def _profiler(cfg: DictConfig) -> Profiler | None:

@@ -107,6 +107,12 @@ def _by_place(error: BaseException) -> str | None:
     if isinstance(error, ValueError) and str(error).startswith(("Unable to configure", "Unable to add")):
         cause = "" if error.__cause__ is None else f" ({one_line(error.__cause__)[:200]})"
         return f"hydra.job_logging: {one_line(error)}{cause}. Leave out hydra.job_logging and hydra.job.name."
+    interval = re.search(r"`val_check_interval` \((\d+)\).* batches \((\d+)\)", str(error))
+    if isinstance(error, ValueError) and interval is not None:
+        return (
+            f"trainer.val_check_interval={interval[1]}: an epoch has {interval[2]} training batches. Set at most "
+            f"{interval[2]}."
+        )
     frames = traceback.extract_tb(error.__traceback__)
     if any(f.filename.endswith("checkpoint_connector.py") and f.name.startswith("re") for f in frames):
         # functions such as restore_optimizers and resume_start

@@ -137,6 +137,12 @@ def check(key: str, value: Any, allowed: Range) -> None:
             raise NasError(f"{key}={value}: use {_describe(allowed, element)}.")
 
 
+def check_number(key: str, value: Any, allowed: Range) -> None:
+    """Raise NasError unless ``value`` is None or a single number in a range."""
+    if value is not None and value not in allowed:
+        raise NasError(f"{key}={value}: use {_describe(allowed, value)}.")
+
+
 def _describe(allowed: Range, value: Any) -> str:
     """Return the range, with the bound of all numbers if ``value`` is beyond that one."""
     text = str(allowed)

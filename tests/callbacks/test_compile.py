@@ -11,6 +11,7 @@ from torch import Tensor
 
 import nas.callbacks.compile
 from nas.callbacks.compile import CompileEdges
+from nas.callbacks.compile_network import CompileNetwork
 from nas.nn.compile_cost import CompileEstimate
 from nas.nn.edges.compiler import EdgeCompiler
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
@@ -76,6 +77,13 @@ def test_auto_compiles_long_runs_and_leaves_short_ones_unchanged(
     assert len(estimates) == 1 and estimates[0].eager < 10 < estimates[0].cost
     run("search", *snas, "compile=false", f"hydra.run.dir={tmp_path}/eager").succeeded()
     assert losses(tmp_path / "auto") == losses(tmp_path / "eager"), "the estimate draws no random number"
+
+
+@pytest.mark.parametrize("kind", [CompileEdges, CompileNetwork])
+def test_unknown_backends_are_refused(kind: type[CompileEdges | CompileNetwork]) -> None:
+    with pytest.raises(NasError, match="^unknown callbacks.compile.backend 'inductr': did you mean 'inductor'"):
+        kind(backend="inductr")
+    assert kind(backend="aot_eager").backend == "aot_eager", "backends for debugging are accepted"
 
 
 def test_wrong_values_and_searches_with_nothing_to_compile_are_one_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 
+from nas.data.synthetic import Synthetic
 from nas.deploy.load import load
 from nas.deploy.model import Model, save_model
 from nas.plotting.cell import cell_figure
@@ -45,6 +46,13 @@ def test_search_is_pickled_with_its_masks(relaxation: Any) -> None:
     assert after.genotype() == before.genotype() and after.masks.lists("cell") == before.masks.lists("cell")
     after.load_state_dict(search(relaxation=relaxation).state_dict())
     assert after.masks.full("cell"), "the lists follow the loaded masks"
+
+
+def test_batches_of_one_part_need_steps_on_one_part() -> None:
+    data = Synthetic(shape=(3, 8, 8), size=32, test_size=8, batch_size=8, bilevel=False)
+    with pytest.raises(NasError, match="^dataset.bilevel=false: the search takes a batch of each part"):
+        search().check_data(data)
+    search(arch_step=ArchStep(partial(Adam, lr=3e-3), single_level=True)).check_data(data)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,10 @@ class HessianEigenvalue(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, GradientSearch) or len(trainer.optimizers) < 2:
-            raise NasError("HessianEigenvalue: the search trains no alphas. Set method.arch_step.optimizer.")
+            raise NasError(
+                "HessianEigenvalue: the search trains no alphas. Use a search with method.arch_step.optimizer, or "
+                "leave the callback out."
+            )
         if pl_module.reward is not None:
             raise NasError("HessianEigenvalue: a reward that trains alphas has no Hessian. Remove the callback.")
 

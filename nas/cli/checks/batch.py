@@ -9,7 +9,7 @@ from omegaconf import DictConfig, ListConfig, open_dict
 from nas.cli.overrides.value_type import AUTO
 from nas.cli.run_dir.batch_plan import BatchPlan
 from nas.utils.errors import NasError
-from nas.utils.ranges import COUNT, check
+from nas.utils.ranges import COUNT, check_number
 
 GLOBAL, SIZE = "dataset.global_batch_size", "dataset.batch_size"
 TRAINING_MODES = ("search", "train")
@@ -22,7 +22,7 @@ def check_batch(cfg: DictConfig) -> None:
         if cfg.mode in TRAINING_MODES and cfg.dataset.get("batch_size", AUTO) is None:
             raise NasError(f"{SIZE}=null: a run without {GLOBAL} needs it. Set either to a number of images.")
         return
-    check(GLOBAL, total, COUNT)
+    check_number(GLOBAL, total, COUNT)
     if cfg.mode not in TRAINING_MODES:
         return  # the value was inherited from a training
     if "method" in cfg and ("evaluator" in cfg.method or "proxies" in cfg.method):
@@ -45,11 +45,11 @@ def plan_batches(cfg: DictConfig) -> BatchPlan:
     """
     total, size = cfg.dataset.get("global_batch_size"), cfg.dataset.get("batch_size")
     given = cfg.trainer.get("accumulate_grad_batches") or 1
-    check("trainer.accumulate_grad_batches", given, COUNT)
+    check_number("trainer.accumulate_grad_batches", given, COUNT)
     devices = count_devices(cfg.trainer)
     if total is None:
         return BatchPlan(devices, given, int(size))
-    check(GLOBAL, total, COUNT)
+    check_number(GLOBAL, total, COUNT)
     total = int(total)
     if total % devices:
         raise NasError(
@@ -63,7 +63,7 @@ def plan_batches(cfg: DictConfig) -> BatchPlan:
                 f"({GLOBAL}={total}). Leave it out, and set {SIZE} to the images of a pass."
             )
         return BatchPlan(devices, given, share // given)
-    check(SIZE, size, COUNT)
+    check_number(SIZE, size, COUNT)
     size = int(size)
     if share % size:
         raise NasError(

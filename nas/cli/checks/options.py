@@ -9,12 +9,14 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.foreign_ranges import foreign_ranges
+from nas.cli.checks.hints import SCALARS, accepts, describe, is_text
+from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.renamed import renamed
 from nas.cli.overrides.value_type import AUTO, AUTOMATIC
 from nas.utils.errors import NasError, unknown
@@ -24,8 +26,10 @@ from nas.utils.ranges import check, ranges_of
 if TYPE_CHECKING:  # other mistakes are reported before torch is imported
     from nas.spaces.base import Space
 
-SCALARS = {int: "a whole number", float: "a number", bool: "true or false"}
-ELSEWHERE = ("method.epochs", "method.requires", "ranking.report", "method.warmup_ratio", "dataset.global_batch_size")
+ELSEWHERE = (
+    *("method.epochs", "method.requires", "method.space", "method.warmup_ratio"),
+    *("ranking.report", "dataset.global_batch_size"),
+)
 """Keys that a node holds for another part than its target."""
 
 
@@ -58,25 +62,40 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
         if name not in accepted and _accepts_any_name(target):
             continue
         if name not in accepted:
-            raise renamed(option) or unknown("option", option, [f"{key}.{other}" for other in accepted])
-        hint = _plain(accepted[name])
-        if isinstance(value, str) and "${" in value:
-            continue
-        if value is None:
-            if _refuses_null(target, accepted[name]):
-                kind = SCALARS.get(accepted[name], "a value")
-                raise NasError(f"{option}=null: it takes {kind}.")
-            continue
-        if typing.get_origin(hint) is typing.Literal and value not in typing.get_args(hint):
-            raise unknown(option, str(value), map(str, typing.get_args(hint)))
-        if typing.get_origin(hint) is Mapping and not isinstance(value, Mapping):
-            raise NasError(f"{option}={value}: it takes keys. Use {option}={{NAME: VALUE}}.")
-        if typing.get_origin(hint) is Sequence and not isinstance(value, list | tuple):
-            raise NasError(f"{option}={value}: it takes a list. Use {option}=[{value}].")
-        if hint in SCALARS and not _fits(hint, value):
-            raise NasError(f"{option}={value}: it takes {SCALARS[hint]}.")
-        if _is_text(accepted[name]) and not isinstance(value, str | Path):
-            raise NasError(f"{option}={value}: it takes text. Put quotes within quotes: \"{option}='{value}'\"")
+            choices = [f"{key}.{other}" for other in accepted]
+            raise renamed(option) or _of_experiment(option) or unknown("option", option, choices)
+        if value is not None:
+            _check_value(option, accepted[name], value)
+        elif _refuses_null(target, name, accepted[name]):
+            raise NasError(f"{option}=null: it takes {describe(accepted[name])}.")
+
+
+def _of_experiment(option: str) -> NasError | None:
+    """Return the error for an option that an experiment sets for another choice of its group, None for any other."""
+    lines = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    choices = {key_of(line): line for line in lines}
+    source, chosen = choices.get("experiment") or choices.get("protocol"), choices.get(option.partition(".")[0])
+    if source is None or chosen is None or option in choices:
+        return None
+    return NasError(f"{source}: it sets {option}, which {chosen} does not have. Leave out one of the two.")
+
+
+def _check_value(option: str, declared: Any, value: Any) -> None:
+    """Raise NasError for a value that does not fit the declared type of its option."""
+    if accepts(declared, value):
+        return
+    hint = _plain(declared)
+    if typing.get_origin(hint) is typing.Literal:
+        raise unknown(option, str(value), map(str, typing.get_args(hint)))
+    if typing.get_origin(hint) is Mapping:
+        raise NasError(f"{option}={value}: it takes keys. Use {option}={{NAME: VALUE}}.")
+    if typing.get_origin(hint) is Sequence and not isinstance(value, list | tuple):
+        raise NasError(f"{option}={value}: it takes a list. Use {option}=[{value}].")
+    if hint in SCALARS:
+        raise NasError(f"{option}={value}: it takes {SCALARS[hint]}.")
+    if is_text(declared) and isinstance(value, int | float):
+        raise NasError(f"{option}={value}: it takes text. Put quotes within quotes: \"{option}='{value}'\"")
+    raise NasError(f"{option}={value}: it takes {describe(declared)}.")
 
 
 def check_network(key: str, space: Space, options: Mapping[str, Any]) -> None:
@@ -93,10 +112,12 @@ def check_network(key: str, space: Space, options: Mapping[str, Any]) -> None:
         check(f"{key}.{name}", options.get(name), allowed)
 
 
-def _refuses_null(target: Any, hint: Any) -> bool:
-    """Return whether a class or function of this project declares that an option is never None."""
+def _refuses_null(target: Callable[..., Any], name: str, hint: Any) -> bool:
+    """Return whether an option is never None by its type; other packages also have None as an undeclared default."""
+    if accepts(hint, None):
+        return False
     ours = str(getattr(target, "__module__", "")).startswith("nas.")
-    return hint in SCALARS or (ours and hint not in (None, Any, object) and type(None) not in typing.get_args(hint))
+    return ours or hint in SCALARS or inspect.signature(_function_of(target)).parameters[name].default is not None
 
 
 @functools.cache
@@ -172,20 +193,6 @@ def _plain(hint: Any) -> Any:
     if typing.get_origin(hint) in (typing.Literal, Sequence, Mapping) or not parts:
         return hint
     return parts[0] if len(parts) == 1 and type(None) in typing.get_args(hint) else None
-
-
-def _fits(kind: type, value: Any) -> bool:
-    if kind is bool or isinstance(value, bool):
-        return kind is bool and isinstance(value, bool)
-    if not isinstance(value, int | float):
-        return False
-    return kind is float or float(value).is_integer()
-
-
-def _is_text(hint: Any) -> bool:
-    """Return whether a hint accepts texts and paths alone."""
-    parts = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
-    return str in parts and all(part in (str, Path, type(None)) for part in parts)
 
 
 def _targets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

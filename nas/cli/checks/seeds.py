@@ -41,6 +41,9 @@ def check_seeds(cfg: DictConfig, given: Sequence[str], sweeping: bool) -> None:
         )
     if value_of(given, "seed") is not None:
         raise NasError(f"seed={value_of(given, 'seed')}: {text} replaces it. Leave out one of the two.")
+    repetitions = cfg.method.get("repetitions") or 1
+    if repetitions != 1:
+        raise NasError(f"method.repetitions={repetitions}: it repeats one search with other seeds. Leave out {text}.")
     if cfg.get("ckpt_path") is not None and recorded is None:
         raise NasError(f"ckpt_path={cfg.ckpt_path}: belongs to one search. Resume it separately, without {text}.")
     if recorded is not None and recorded != values:

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig
 
 from nas.utils.errors import NasError, unknown
-from nas.utils.ranges import COUNT, Range, check
+from nas.utils.ranges import COUNT, NOT_NEGATIVE, Range, check
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 PRECISIONS: tuple[str, ...] = (
@@ -34,6 +34,7 @@ BATCHES = {
 }
 """Options that take a number of batches or a share of them, and whether 0 is one."""
 MAX_DEVICES = 1024
+TIME_UNITS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
 
 
 def check_trainer(cfg: DictConfig) -> None:
@@ -52,6 +53,8 @@ def check_trainer(cfg: DictConfig) -> None:
         )
     for name, empty in BATCHES.items():
         _check_batches(f"trainer.{name}", trainer.get(name), empty)
+    _check_time(trainer.get("max_time"))
+    _check_minima(trainer)
     several = trainer.get("devices") not in (None, 1, "1") or trainer.get("num_nodes") not in (None, 1)
     if trainer.get("sync_batchnorm") and several and trainer.get("accelerator") == "cpu":
         raise NasError(
@@ -59,6 +62,38 @@ def check_trainer(cfg: DictConfig) -> None:
             "it out."
         )
     _check_elsewhere(cfg)
+
+
+def check_strategy(name: Any) -> None:
+    """Raise NasError for the name of a strategy that Lightning does not have."""
+    if not isinstance(name, str) or name == "auto":
+        return
+    from pytorch_lightning.strategies import StrategyRegistry  # after the checks that need no torch
+
+    known = StrategyRegistry.available_strategies()
+    if name not in known:
+        raise unknown("trainer.strategy", name, ["auto", *known])
+
+
+def _check_minima(trainer: DictConfig) -> None:
+    """Raise NasError for a smallest length above the largest one, which would have no effect."""
+    for unit, unlimited in (("epochs", None), ("steps", -1)):
+        low, high = trainer.get(f"min_{unit}"), trainer.get(f"max_{unit}", unlimited)
+        if low in COUNT and high in COUNT and low > high:
+            raise NasError(f"trainer.min_{unit}={low}: above trainer.max_{unit}={high}. Set at most {high}.")
+
+
+def _check_time(value: Any) -> None:
+    """Raise NasError unless ``value`` is a duration, or null for none."""
+    if isinstance(value, str):
+        valid = re.fullmatch(r"\s*\d+:\d\d:\d\d:\d\d\s*", value) is not None
+    elif isinstance(value, DictConfig):
+        numbers = all(number in NOT_NEGATIVE for number in value.values())
+        valid = bool(value) and set(map(str, value)) <= set(TIME_UNITS) and numbers
+    else:
+        valid = value is None
+    if not valid:
+        raise NasError(f"trainer.max_time={value}: use DD:HH:MM:SS, such as 00:01:30:00, or keys such as {{hours: 1}}.")
 
 
 def _are_devices(value: Any) -> bool:
@@ -87,6 +122,9 @@ def _check_elsewhere(cfg: DictConfig) -> None:
     job, part, scope = "training", "training", ""
     if "method" in cfg:
         job, part, scope = "search", "method.weight_step", " (and method.weight_step.clip_params)"
+    for name, group in (("logger", "logger=NAME"), ("callbacks", "callbacks.NAME")):
+        if name in cfg.trainer:
+            raise NasError(f"trainer.{name}: the run builds it from a group of its own. Set options of {group}.")
     clip = cfg.trainer.get("gradient_clip_val")
     if clip is not None:
         raise NasError(

@@ -17,9 +17,9 @@ UNUSED: Mapping[str, tuple[str, ...]] = {
         *("activation_checkpointing", "channels_last", "compile", "cpu_minutes", "epochs", "fold_weights", "seeds"),
         *("budget", "callbacks", "logger"),
     ),
-    "train": ("evaluation", "export"),
-    "eval": (*TRAINING_ONLY, "export"),
-    "export": (*TRAINING_ONLY, "evaluation", "logger"),
+    "train": ("evaluation", "export", "dataset.bilevel"),
+    "eval": (*TRAINING_ONLY, "export", "dataset.bilevel"),
+    "export": (*TRAINING_ONLY, "evaluation", "logger", "dataset.bilevel"),
 }
 """Keys, with all keys below them, that a mode does not use."""
 TRAINER_USED: Mapping[str, tuple[str, ...]] = {
@@ -45,4 +45,4 @@ def _ignores(mode: str, key: str) -> bool:
     top, _, option = key.partition(".")
     if top == "trainer" and option and mode in TRAINER_USED:
         return option.partition(".")[0] not in TRAINER_USED[mode]
-    return top in UNUSED[mode]
+    return top in UNUSED[mode] or key in UNUSED[mode]

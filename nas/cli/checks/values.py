@@ -11,7 +11,7 @@ from nas.cli.checks.trainer import check_trainer
 from nas.cli.overrides.value_type import AUTO
 from nas.utils.errors import NasError
 from nas.utils.program import job_command
-from nas.utils.ranges import COUNT, POSITIVE, Range, check
+from nas.utils.ranges import COUNT, POSITIVE, Range, check_number
 
 THREADS = Range(1, 4096, whole=True)
 BUDGET = ("macs", "parameters", "latency_ms", "multiplier_lr")
@@ -48,13 +48,13 @@ def check_config(cfg: DictConfig) -> None:
         name = OmegaConf.select(cfg, key)
         if key.partition(".")[0] in cfg and re.fullmatch(r"[\w.+-]+", str(name)) is None:
             raise NasError(f"{key}={name}: use letters, digits, and any of . _ + -")
-    check("threads", cfg.threads, THREADS)
+    check_number("threads", cfg.threads, THREADS)
     if not (cfg.tf32 is None or isinstance(cfg.tf32, bool)):
         raise NasError(f"tf32={cfg.tf32}: use true, false or null.")
     _check_memory_options(cfg)
     if "evaluation" in cfg:
-        check("evaluation.runs", cfg.evaluation.runs, COUNT)
-        check("ema", cfg.ema, Range(0, 1, above=True, below=True))
+        check_number("evaluation.runs", cfg.evaluation.runs, COUNT)
+        check_number("ema", cfg.ema, Range(0, 1, above=True, below=True))
     _check_budget(cfg)
     check_trainer(cfg)
     check_batch(cfg)
@@ -70,10 +70,7 @@ def _check_budget(cfg: DictConfig) -> None:
         raise NasError(f"budget.network={network}: it takes keys. Use budget.network={{channels: 16}}.")
     hardware = [f"hw_nas_bench.{name}" for name in map(str, measured or ()) if name != "dataset"]
     for name in (*BUDGET, *hardware):
-        value = OmegaConf.select(cfg, f"budget.{name}")
-        if isinstance(value, DictConfig | ListConfig):
-            raise NasError(f"budget.{name}={value}: use a number above 0.")
-        check(f"budget.{name}", value, POSITIVE)
+        check_number(f"budget.{name}", OmegaConf.select(cfg, f"budget.{name}"), POSITIVE)
 
 
 def _check_memory_options(cfg: DictConfig) -> None:

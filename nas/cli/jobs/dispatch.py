@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.dataset_values import check_dataset_values
 from nas.cli.checks.options import check_options
+from nas.cli.checks.trainer import check_strategy
 from nas.cli.checks.values import check_config
 from nas.cli.errors import full_errors
 from nas.cli.overrides.complete import complete_job
@@ -88,6 +89,7 @@ def _check_job_of_sweep(cfg: DictConfig) -> None:
 
 def _check(cfg: DictConfig) -> None:
     check_config(cfg)
+    check_strategy(cfg.trainer.get("strategy"))
     check_options(cfg)
 
 

@@ -106,6 +106,7 @@ def build(cfg: DictConfig) -> tuple[DataSet, Search]:
     data = build_data(cfg, **({} if plan is None else {"batch_size": plan.share}))
     follow_split(data, cfg.ckpt_path)
     search = build_search(cfg.method, build_space(cfg.space, data))
+    search.check_data(data)
     apply_budget(cfg, search)
     if plan is not None and plan.passes > 1 and isinstance(search, GradientSearch):
         search.accumulate(plan.size)

@@ -11,7 +11,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from nas.utils.errors import NasError
-from nas.utils.ranges import COUNT, NOT_NEGATIVE, check
+from nas.utils.ranges import COUNT, NOT_NEGATIVE, check_number
 
 RAY_LAUNCHER = "hydra_plugins.nas_sweeps.ray_launcher.RayLauncher"
 
@@ -36,7 +36,7 @@ def read_options(cfg: DictConfig) -> RayOptions:
     """Return the options of a configuration that includes Hydra's own part. Raises NasError for an invalid value."""
     node = cfg.hydra.launcher
     for key, allowed in (("n_jobs", COUNT), ("num_cpus", NOT_NEGATIVE), ("num_gpus", NOT_NEGATIVE)):
-        check(f"hydra.launcher.{key}", node[key], allowed)
+        check_number(f"hydra.launcher.{key}", node[key], allowed)
     on_gpu = cfg.trainer.get("accelerator") in ("gpu", "cuda")
     gpus = (1.0 if on_gpu else 0.0) if node.num_gpus is None else float(node.num_gpus)
     cpus = 1.0 if node.num_cpus is None else float(node.num_cpus)

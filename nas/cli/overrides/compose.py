@@ -23,6 +23,7 @@ from nas.cli.overrides.program_groups import check_group
 from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.cli.overrides.value_type import output_keys, values_set, wanted_type, wanted_type_in_record
 from nas.utils.errors import NasError, nearest, one_line, unknown
+from nas.utils.program import program
 
 OPTIONAL_GROUPS = ("proxy", "evaluator", "ranking", "executor", "predictor")
 """Groups that only some methods or modes of search.py include."""
@@ -251,9 +252,12 @@ def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
     if isinstance(siblings, DictConfig) and parent:
         return unknown("key", key, [f"{parent}.{name}" for name in map(str, siblings) if not name.startswith("_")])
     names = [name for name in _keys(cfg) if not name.startswith("hydra")]
-    foreign = foreign_argument("search" if "method" in cfg else "train", key, value)
+    job, other = ("search", "train") if "method" in cfg else ("train", "search")
+    foreign = foreign_argument(job, key, value)
     if foreign is not None and not any(name.rpartition(".")[2] == key for name in names):
         return foreign
+    if group in yaml.safe_load((CONF / f"{other}.yaml").read_text(encoding="utf-8")):
+        return NasError(f"{key}: an option of {program(other)}, which {program(job)} does not have. Leave it out.")
     near = _nearest(key, names)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     groups = ", ".join(str(name) for name in cfg if name != "hydra")

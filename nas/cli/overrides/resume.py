@@ -43,13 +43,13 @@ def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequenc
         refuse_special_files(directory)
     if directory is not None and here and not sweeping and is_first_rank():
         check_not_in_use(directory, f"ckpt_path={given}")
-    if directory is not None and here and is_finished(directory):
-        raise NasError(
-            f"ckpt_path={given}: {directory} holds a finished run (summary.json). To add epochs set epochs=N and "
-            "hydra.run.dir=NEW."
-        )
+    if directory is not None and here:
+        _refuse_finished(given, directory, directory)
     _refuse_sweep_of_seeds(given, directory)
     saved = [] if directory is None else saved_overrides(directory)
+    output = value_of(arguments, "paths.output") or value_of(saved, "paths.output")
+    if directory is not None and here and output is not None:
+        _refuse_finished(given, directory, user_path(output))
     if value_of(arguments, "epochs") is not None:  # the length, which a saved trainer.max_epochs would override
         saved = [line for line in saved if key_of(line) != "trainer.max_epochs"]
     completed = merge_overrides(saved, arguments)
@@ -75,6 +75,15 @@ def saved_lines(arguments: Sequence[str], completed: Sequence[str]) -> dict[str,
         return {}
     file = overrides_file(directory)
     return {line: file for line in completed if line not in arguments and not line.startswith("hydra.")}
+
+
+def _refuse_finished(given: str, directory: Path, results: Path) -> None:
+    """Raise NasError if a run has all its results."""
+    if is_finished(directory, results):
+        raise NasError(
+            f"ckpt_path={given}: {results} holds a finished run (summary.json). To add epochs set epochs=N and "
+            f"hydra.run.dir=NEW{'' if results == directory else ' paths.output=NEW'}."
+        )
 
 
 def _refuse_sweep_of_seeds(given: str, directory: Path | None) -> None:

@@ -14,6 +14,8 @@ PER_CHANNEL = ("dataset.mean", "dataset.std")  # of synthetic images: one number
 AUTO = "auto"
 AUTOMATIC = ("dataset.batch_size",)
 """Numbers that a run can choose itself, if they are ``AUTO``."""
+LABELS = ("run_name", "group", "job_type", "genotype_name", "tags")
+"""Names of a run."""
 NAMED = ("trainer.strategy",)
 """Parts that are given by keys, or by a name instead."""
 
@@ -22,10 +24,12 @@ def wanted_type(key: str, default: Any, value: Any) -> str | None:
     """Return the kind of value that ``key`` takes if ``value`` is of another kind; Lightning checks its own options."""
     if key.startswith("paths."):
         return None if isinstance(value, str) and value else "a path (./1 if its name is a number)"
+    if key in LABELS:
+        return _wanted_label(key, value)
     if isinstance(default, DictConfig | dict) and _is_node(key, default) and not isinstance(value, dict):
         name = next((str(name) for name in default if not str(name).startswith("_")), "NAME")
         return f"keys (such as {key}.{name}=VALUE)" if value is not None or "." not in key else None
-    if value is None or default is None or (isinstance(value, str) and "${" in value):
+    if value is None or default is None or _is_reference(value):
         return None
     if key in AUTOMATIC and value == AUTO:
         return None
@@ -35,18 +39,31 @@ def wanted_type(key: str, default: Any, value: Any) -> str | None:
         return None
     if isinstance(default, bool):
         return None if isinstance(value, bool) else "true or false"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, int):
-        if number and value < 0 <= default:
-            return "a whole number, not below 0"
-        return (
-            None if number and (isinstance(value, int) or value.is_integer()) else f"a whole number (such as {default})"
-        )
-    if isinstance(default, float):
-        return None if number else f"a number (such as {default})"
+    if isinstance(default, int | float):
+        return _wanted_number(default, value)
     if isinstance(default, ListConfig | list):
         return None if isinstance(value, list) else f"a list (such as {one_line(default)})"
     return None
+
+
+def _wanted_number(default: float, value: Any) -> str | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, float):
+        return None if number else f"a number (such as {default})"
+    if number and value < 0 <= default:
+        return "a whole number, not below 0"
+    return None if number and (isinstance(value, int) or value.is_integer()) else f"a whole number (such as {default})"
+
+
+def _wanted_label(key: str, value: Any) -> str | None:
+    if key != "tags":
+        return "text" if isinstance(value, bool | list | dict) else None
+    listed = isinstance(value, list) and not any(isinstance(tag, list | dict) for tag in value)
+    return None if listed or value is None or _is_reference(value) else "a list of texts (such as [baseline])"
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, str) and "${" in value
 
 
 def _is_node(key: str, default: Any) -> bool:

@@ -36,10 +36,16 @@ def seed_directories(directory: Path) -> list[Path]:
     return sorted(directories, key=lambda path: int(path.name[5:]))
 
 
-def is_finished(directory: Path) -> bool:
-    """Return whether a run has ended with its results; a run with ``seeds`` has if all of its searches have."""
-    runs = seed_directories(directory) if (directory / ".hydra").is_dir() else []
-    return all((path / SUMMARY_FILE).exists() for path in runs or [directory])
+def is_finished(directory: Path, results: Path | None = None) -> bool:
+    """Return whether a run has ended with its results; a run with ``seeds`` has if all of its searches have.
+
+    Args:
+        directory: directory of the run.
+        results: directory of its results (``paths.output``), None for the same one.
+    """
+    results = results or directory
+    runs = seed_directories(results) if (directory / ".hydra").is_dir() else []
+    return all((path / SUMMARY_FILE).exists() for path in runs or [results])
 
 
 def holds_run(directory: Path) -> bool:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from nas.utils.direction import direction_of
 from nas.utils.errors import NasError
-from nas.utils.ranges import COUNT, Range, check
+from nas.utils.ranges import COUNT, Range, check_number
 from nas.utils.user_path import user_path
 
 OPTUNA_SWEEPER = "hydra_plugins.nas_sweeps.optuna_sweeper.OptunaSweeper"
@@ -63,7 +63,7 @@ def read_options(cfg: DictConfig) -> StudyOptions:
     """Return the options of a configuration that includes Hydra's own part. Raises NasError for an invalid value."""
     node = cfg.hydra.sweeper
     for key, allowed in (("n_trials", COUNT), ("n_jobs", COUNT), ("seed", SEED)):
-        check(f"hydra.sweeper.{key}", node[key], allowed)
+        check_number(f"hydra.sweeper.{key}", node[key], allowed)
         if node[key] is None:
             raise NasError(f"hydra.sweeper.{key}=null: it takes {allowed}.")
     objectives = _texts(node.objective) or (RESULT,)

@@ -208,10 +208,12 @@ class TextData(pl.LightningDataModule):
                 f"dataset.{key}={columns}: batch norm of a search needs 2 columns per rank. Set at least {least}."
             )
         tokens: Tensor = getattr(self.corpus, part)
-        if len(tokens) // columns < 3:
+        most = len(tokens) // 3
+        if columns > most:
+            fix = f"Set at most {most}." if most >= least else "Use a longer text."
             raise NasError(
                 f"dataset.{key}={columns}: the {part} text of {self.name} has {len(tokens)} tokens, and a column needs "
-                f"3. Set at most {len(tokens) // 3}."
+                f"3. {fix}"
             )
         text = batchify(tokens, columns)
         if split or self._replicas(columns) == 1:

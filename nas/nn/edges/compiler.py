@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nas.architecture.cell import NONE
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import Noise
+from nas.utils.errors import unknown
 
 MAX_GRAPHS = 256
 """Largest number of graphs. An edge has one per structure, shape, memory format and kind of step."""
@@ -85,6 +86,16 @@ def find_compiler_error(device: torch.device, backend: str = "inductor") -> str 
     except Exception as error:  # whatever a missing or broken C++ compiler, Triton or platform leads to
         return f"{type(error).__name__}: {error}".splitlines()[0][:200]
     return None
+
+
+def check_backend(name: str) -> None:
+    """Raise NasError for a backend that ``torch.compile`` does not have."""
+    if name == "inductor":
+        return
+    import torch._dynamo  # takes a second, and only other backends need it
+
+    if name not in torch._dynamo.list_backends(exclude_tags=()):  # also those for debugging
+        raise unknown("callbacks.compile.backend", name, torch._dynamo.list_backends())
 
 
 def _probe(x: Tensor) -> Tensor:

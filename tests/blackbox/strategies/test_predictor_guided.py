@@ -15,6 +15,7 @@ from nas.architecture.cell import Genotype
 from nas.blackbox.mutations import neighbors
 from nas.blackbox.predictors.base import Prediction, Predictor
 from nas.blackbox.predictors.boosted_trees import BoostedTrees
+from nas.blackbox.predictors.mlp_ensemble import MLPEnsemble
 from nas.blackbox.strategies.predictor_guided import PredictorGuided
 from nas.spaces.base import Space
 from nas.spaces.nas_bench_201.space import NasBench201
@@ -113,6 +114,13 @@ def test_number_of_mutated_links(rate: float | None) -> None:
         zero = (1 - rate / 6) ** 6
         assert distances.count(0) / 4000 == pytest.approx(zero, abs=0.03)
         assert rate * 0.75 < sum(distances) / 4000 <= rate * 1.02
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_predictor_that_diverges_is_one_line() -> None:
+    strategy = PredictorGuided(NB201, partial(MLPEnsemble, members=1, epochs=20, lr=1e30), initial=5, batch=2)
+    with pytest.raises(NasError, match="predictor: MLPEnsemble diverged. Use a smaller predictor.lr"):
+        run(strategy, 6, ops_value)
 
 
 def test_unknown_acquisition_is_refused() -> None:

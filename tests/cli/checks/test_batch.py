@@ -54,6 +54,8 @@ def test_images_are_divided(total: Any, size: Any, devices: int, accumulated: in
         (1024, 128, 2, 3, "trainer.accumulate_grad_batches=3: dataset.global_batch_size=1024"),
         (1000, None, 8, 2, "trainer.accumulate_grad_batches=2: does not divide the 125 images"),
         (0, None, 1, 1, "dataset.global_batch_size=0: use a whole number from 1"),
+        ([], None, 1, 1, "dataset.global_batch_size=[]: use a whole number"),
+        ({"a": 1}, None, 1, 1, "dataset.global_batch_size={'a': 1}: use a whole number"),
         (1.5, None, 1, 1, "dataset.global_batch_size=1.5: use a whole number"),
         ("word", None, 1, 1, "dataset.global_batch_size=word: use a whole number"),
         (None, None, 1, 1, "dataset.batch_size=null: a run without dataset.global_batch_size needs it"),

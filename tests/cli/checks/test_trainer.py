@@ -31,12 +31,19 @@ REFUSED = {
     "trainer.deterministic=sometimes": "use true, false or warn",
     "trainer.val_check_interval=0": "use a whole number of batches",
     "trainer.overfit_batches=-1": "or 0 for none",
+    "trainer.max_time=abc": "trainer.max_time=abc: use DD:HH:MM:SS",
+    "trainer.max_time=90": "trainer.max_time=90: use DD:HH:MM:SS",
+    "trainer.max_time=[]": "trainer.max_time=[]: use DD:HH:MM:SS",
+    "trainer.max_time={hour: 1}": "use DD:HH:MM:SS",
+    "trainer.max_time={hours: soon}": "use DD:HH:MM:SS",
+    "threads=[]": "threads=[]: use a whole number from 1",
     "threads=0": "threads=0: use a whole number from 1",
 }
 ACCEPTED = [
     *("trainer.devices=-1", "trainer.devices=auto", "trainer.devices=[0,1]", "trainer.devices='0,1'"),
     *("trainer.limit_train_batches=0.5", "trainer.limit_train_batches=3", "trainer.limit_val_batches=0"),
     *("trainer.precision=bf16-mixed", "trainer.profiler=simple", "trainer.max_steps=3", "trainer.max_time=00:00:10:00"),
+    *("trainer.max_time={hours: 1.5}", "trainer.max_time=null"),
     *("trainer.num_nodes=1", "+trainer.limit_test_batches=2", "+trainer.barebones=false", "trainer.fast_dev_run=true"),
     *("trainer.num_sanity_val_steps=2", "trainer.overfit_batches=2", "trainer.detect_anomaly=true"),
 ]
@@ -76,6 +83,7 @@ def test_trainer_options_need_no_plus(tmp_path: Path) -> None:
     [
         ("search", ["mode=rank_proxies", "trainer.precision=abc"], "trainer.precision"),
         ("search", ["mode=rank_proxies", "epochs=3"], "epochs"),
+        ("train", [f"genotype={NB201}", "dataset.bilevel=true"], "dataset.bilevel"),
         ("search", ["mode=rank_proxies", "callbacks.history=null"], "callbacks.history"),
         ("search", ["mode=rank_proxies", "logger=wandb"], "logger"),
         ("train", ["mode=eval", "weights=X", "ema=0.5"], "ema"),

@@ -131,5 +131,9 @@ def test_other_unknown_options_are_answered_as_before() -> None:
         prepare("search", ["--foo", "1"])
     with pytest.raises(NasError, match="unknown key 'lr': did you mean .*optimizer.lr"):
         prepare("search", ["lr=1"])
+    with pytest.raises(NasError, match="^budget.macs: an option of .*search.*, which .*train.* does not have"):
+        prepare("train", [f"genotype={NB201}", "budget.macs=1e6"])
+    with pytest.raises(NasError, match="^training.clip_norm: an option of .*train"):
+        prepare("search", ["training.clip_norm=1"])
     with pytest.raises(NasError, match="unknown key 'auxiliary': did you mean network.auxiliary"):
         prepare("train", [f"genotype={NB201}", "auxiliary=true"])

@@ -150,3 +150,15 @@ def test_resume_finishes_a_run_without_a_summary(broken: Path, short_search: Pat
     complete = unfinished(short_search, tmp_path / "complete", epochs=1)
     run("search", f"ckpt_path={complete}").succeeded()
     assert (complete / "summary.json").is_file()
+
+
+def test_finished_searches_with_results_elsewhere_are_not_resumed(tmp_path: Path) -> None:
+    first, results = f"hydra.run.dir={tmp_path / 'run'}", f"paths.output={tmp_path / 'results'}"
+    run(
+        "search", *SEARCH, "method=darts", "~callbacks.cell_plots", "seeds=[0,1]", "epochs=1", first, results
+    ).succeeded()
+    before = snapshot(tmp_path)
+    for given in ([], [results]):
+        refusal = f"{tmp_path / 'results'} holds a finished run"
+        run("search", f"ckpt_path={tmp_path / 'run'}", *given).refused(refusal, "paths.output=NEW")
+    assert snapshot(tmp_path) == before

@@ -15,7 +15,7 @@ REFUSED = {
     "genotype": ("train", [*TRAIN, "genotype=nowhere"], "genotype=nowhere: no published architecture"),
     "budget": ("search", [*SEARCH, "budget.parameters=1"], "budget.parameters"),
     "folder": ("train", [f"genotype={NB201}", "dataset=folder", "dataset.root=nowhere"], "nowhere"),
-    "option": ("search", [*SEARCH, "method.arch_step.gradient=null"], "it takes a value"),
+    "option": ("search", [*SEARCH, "method.arch_step.gradient=null"], "it takes keys with _target_"),
 }
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas.data.text.base import TextData
 from nas.data.text.corpus import Corpus
+from nas.data.text.synthetic import SyntheticText
 from nas.nn.chunk import Chunk
 from nas.utils.errors import NasError
 
@@ -153,6 +154,12 @@ def test_each_rank_of_a_search_validates_two_columns_or_the_whole_text(columns: 
 def test_batch_sizes_that_do_not_fit_are_refused(options: dict[str, int], run: Any, problem: str) -> None:
     with pytest.raises(NasError, match=problem):
         built(run, bilevel=False, **options).train_dataloader()
+
+
+def test_text_shorter_than_a_column_is_refused() -> None:
+    data = SyntheticText(size=2, bilevel=False)
+    with pytest.raises(NasError, match="the train text of .* has 2 tokens, and a column needs 3. Use a longer text"):
+        data.train_dataloader()
 
 
 def test_search_refuses_to_validate_a_single_column() -> None:
