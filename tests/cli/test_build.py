@@ -30,7 +30,7 @@ def test_build_averaging_takes_a_decay() -> None:
     assert isinstance(callback, EMAWeightAveraging)
 
 
-@pytest.mark.parametrize("decay", ["0", "1", "1.5", "-0.1", "true", "'0.9'", "nan"])
+@pytest.mark.parametrize("decay", ["0", "1", "1.5", "-0.1", "true", "'0.9'", "nan", "[]"])
 def test_check_config_refuses_a_decay_outside_of_0_and_1(decay: str) -> None:
     with composed("train", "genotype=x", f"ema={decay}") as cfg, pytest.raises(NasError, match="^ema=.*: use a number"):
         check_config(cfg)

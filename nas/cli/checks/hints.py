@@ -31,11 +31,13 @@ def accepts(hint: Any, value: Any) -> bool:
         return fits(hint, value)
     if hint in TEXTS:
         return isinstance(value, TEXTS)
-    if hint is type(None):
-        return value is None
     kind = origin or hint
-    if not inspect.isclass(kind) or kind in (Any, object) or getattr(kind, "_is_protocol", False):
+    if not inspect.isclass(kind) or kind in (Any, object):
         return True
+    if value is None or kind is type(None):
+        return value is None and kind is type(None)
+    if getattr(kind, "_is_protocol", False):
+        return isinstance(value, Mapping)
     if isinstance(value, Mapping):
         keyed = issubclass(dict, kind) and not issubclass(list, kind)
         return "_target_" in value or keyed or typing.is_typeddict(kind)

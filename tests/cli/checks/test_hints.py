@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pytest
 from torch import nn
@@ -15,6 +15,13 @@ from nas.cli.checks.options import check_arguments, check_options
 from nas.utils.errors import NasError
 from tests.support.compose_tools import composed
 from tests.support.error_tools import run
+
+
+class Named(Protocol):
+    """Stand for an interface."""
+
+    name: str
+
 
 OBJECT = {"_target_": "torch.nn.ReLU"}
 CASES: list[tuple[Any, list[Any], list[Any]]] = [
@@ -30,6 +37,8 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     (Mapping[str, int] | None, [{"a": 1}], [[], 1, "a"]),
     (Literal["auto"] | bool, ["auto", True], ["no", 1.5, []]),
     (Path | str, ["a"], [1, [], {"a": 1}]),
+    (Named, [OBJECT], [None, 1, "a", []]),
+    (nn.Module, [OBJECT], [None, 1, "a", []]),
     (Any, [1, "a", [], {}], []),
     (object, [1, "a", [], {}], []),
 ]

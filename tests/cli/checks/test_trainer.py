@@ -36,7 +36,7 @@ REFUSED = {
     "trainer.max_time=[]": "trainer.max_time=[]: use DD:HH:MM:SS",
     "trainer.max_time={hour: 1}": "use DD:HH:MM:SS",
     "trainer.max_time={hours: soon}": "use DD:HH:MM:SS",
-    "threads=[]": "threads=[]: use a whole number from 1",
+    "threads=[]": "threads=[]: threads takes a whole number",
     "threads=0": "threads=0: use a whole number from 1",
 }
 ACCEPTED = [
