@@ -80,6 +80,8 @@ def _kinds(hint: Any) -> list[str]:
     if hint is type(None):
         return ["null"]
     kind = origin or hint
-    if inspect.isclass(kind) and issubclass(list, kind):
+    if not inspect.isclass(kind) or getattr(kind, "_is_protocol", False):
+        return [OBJECT]
+    if issubclass(list, kind):
         return [f"a list (elements: {describe(parts[0])})" if len(set(parts) - {...}) == 1 else "a list"]
-    return ["keys"] if inspect.isclass(kind) and (issubclass(dict, kind) or typing.is_typeddict(kind)) else [OBJECT]
+    return ["keys" if issubclass(dict, kind) or typing.is_typeddict(kind) else OBJECT]

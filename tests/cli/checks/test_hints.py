@@ -53,6 +53,7 @@ def test_values_fit_their_hints(hint: Any, fitting: list[Any], others: list[Any]
 def test_kinds_are_described() -> None:
     assert describe(str | nn.Module | None) == "text or keys with _target_ or null"
     assert describe(Literal["a", "b"] | Sequence[int]) == "a or b or a list (elements: a whole number)"
+    assert describe(Named) == describe(nn.Module) == describe(Callable[..., Any]) == "keys with _target_"
     assert describe(dict[str, int] | float) == "keys or a number"
 
 
