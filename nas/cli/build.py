@@ -121,6 +121,7 @@ def build_space(cfg: DictConfig, data: DataSet) -> Space:
     """
     check_inputs(cfg, data.inputs)
     space: Space = instantiate(cfg, shape=data.shape, classes=data.classes, _convert_="all")
+    check_class("space", space, Space)
     return space
 
 
@@ -133,6 +134,7 @@ def build_search(cfg: DictConfig, space: Space) -> Search:
     method = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in NOT_OPTIONS])
     method._set_parent(cfg._get_parent())
     search: Search = instantiate(method, space=space, _convert_="all")
+    check_class("method", search, Search)
     return search
 
 
@@ -203,6 +205,7 @@ def build_trainer(
         profiler=profiler,
         _convert_="all",
     )
+    check_class("trainer", trainer, pl.Trainer)
     most = max(MIN_PROCESSES, os.cpu_count() or 1)
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > most:
         raise NasError(
@@ -241,12 +244,16 @@ def _build_parts(cfg: DictConfig, group: str, kind: type) -> list[Any]:
         if not isinstance(part, DictConfig) or "_target_" not in part:
             raise NasError(f"{group}.{name}={part}: it has no _target_. Set {group}.{name}._target_=PACKAGE.CLASS.")
         built.append(instantiate(part, _convert_="all"))
-        if not isinstance(built[-1], kind):
-            raise NasError(
-                f"{group}.{name}._target_={part._target_}: {type(built[-1]).__name__} is not a {kind.__module__}."
-                f"{kind.__name__}. Set a subclass."
-            )
+        check_class(f"{group}.{name}", built[-1], kind)
     return built
+
+
+def check_class(key: str, built: object, kind: type) -> None:
+    """Raise NasError if a part that a configuration has built is not of a class."""
+    if not isinstance(built, kind):
+        raise NasError(
+            f"{key}._target_: {type(built).__name__} is not a {kind.__module__}.{kind.__name__}. Set a subclass."
+        )
 
 
 def _profiler(cfg: DictConfig) -> Profiler | None:

@@ -7,6 +7,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from nas.cli.build import check_class
 from nas.cli.overrides.parse import key_of
 from nas.cli.run_dir.task_overrides import task_overrides
 from nas.data.kinds import DataSet
@@ -33,12 +34,14 @@ def build_training(cfg: DictConfig, data: DataSet, network: Network) -> Training
             raise NasError(f"{line}: a training on {data.inputs} does not use {unused}. Set an option of {used}.")
     if not isinstance(data, TextData):
         training: Training = instantiate(cfg.training, network=network, classes=data.classes, _convert_="all")
+        check_class("training", training, Training)
         return training
     if cfg.ema is not None:
         raise NasError(
             f"ema={cfg.ema}: text_training.averaging averages the weights of a language model. Leave it out."
         )
     model: LanguageModelTraining = instantiate(cfg.text_training, network=network, _convert_="all")
+    check_class("text_training", model, LanguageModelTraining)
     return model
 
 

@@ -223,7 +223,7 @@ def test_search_killed_after_a_return_resumes(tmp_path: Path) -> None:
     kill("search", arguments, broken, epoch=3, batch=1)
     succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
     assert_same_run(whole, broken, "search")
-    states = [checkpoint(directory)["callbacks"]["Curvature"] for directory in (whole, broken)]
+    states = [checkpoint(directory)["callbacks"]["HessianEigenvalue"] for directory in (whole, broken)]
     assert_equal(*states, "curvature")
     assert states[0]["epochs"] == [0, 1, 2, 3]
 
