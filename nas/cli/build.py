@@ -25,6 +25,7 @@ from nas.callbacks.activation_checkpointing import ActivationCheckpointing
 from nas.callbacks.guards.stop_signal import StopOnSignal
 from nas.callbacks.recording.epoch_metrics import EpochMetrics
 from nas.callbacks.recording.time_left import ExpectedTime
+from nas.cli.build_parts import build_parts, check_class
 from nas.cli.checks.inputs import check_inputs
 from nas.cli.checks.options import check_network
 from nas.cli.checks.requirements import check_requirements
@@ -188,7 +189,7 @@ def build_trainer(
         with open_dict(cfg):
             cfg.trainer.enable_progress_bar = is_terminal()
     loggers = build_loggers(cfg, facts or {})
-    callbacks: list[pl.Callback] = _build_parts(cfg, "callbacks", pl.Callback)
+    callbacks: list[pl.Callback] = build_parts(cfg, "callbacks", pl.Callback)
     callbacks += [ExpectedTime(), StopOnSignal(), StartPanel()]  # before the progress bar, which is below the panel
     if cfg.trainer.enable_progress_bar and not any(isinstance(callback, ProgressBar) for callback in callbacks):
         from nas.callbacks.progress_bar import RunProgressBar
@@ -196,12 +197,11 @@ def build_trainer(
         callbacks.append(RunProgressBar())
     profiler = _profiler(cfg)
     given = instantiate(cfg.trainer.get("plugins") or [], _convert_="all")
-    plugins = [AtomicCheckpointIO(), *cluster_plugins(given), *given]
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         logger=loggers or False,
         callbacks=[*first, EpochMetrics(), *callbacks, *last],
-        plugins=plugins,
+        plugins=[AtomicCheckpointIO(), *cluster_plugins(given), *given],
         profiler=profiler,
         _convert_="all",
     )
@@ -227,7 +227,7 @@ def build_loggers(cfg: DictConfig, facts: Mapping[str, Any]) -> list[Logger]:
         module = LOGGER_PACKAGES.get(str(name))
         if module is not None and importlib.util.find_spec(module) is None:
             raise NasError(f"logger={name}: {module} is not installed. Run pip install 'nas-compose[{name}]'.")
-    loggers: list[Logger] = _build_parts(cfg, "logger", Logger)
+    loggers: list[Logger] = build_parts(cfg, "logger", Logger)
     if loggers:
         options: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
         for logger in loggers:
@@ -235,33 +235,11 @@ def build_loggers(cfg: DictConfig, facts: Mapping[str, Any]) -> list[Logger]:
     return loggers
 
 
-def _build_parts(cfg: DictConfig, group: str, kind: type) -> list[Any]:
-    """Build the parts of a group that are not null. Raises NasError for a part of another class."""
-    built: list[Any] = []
-    for name, part in (cfg.get(group) or {}).items():
-        if not part:
-            continue
-        if not isinstance(part, DictConfig) or "_target_" not in part:
-            raise NasError(f"{group}.{name}={part}: it has no _target_. Set {group}.{name}._target_=PACKAGE.CLASS.")
-        built.append(instantiate(part, _convert_="all"))
-        check_class(f"{group}.{name}", built[-1], kind)
-    return built
-
-
-def check_class(key: str, built: object, kind: type) -> None:
-    """Raise NasError if a part that a configuration has built is not of a class."""
-    if not isinstance(built, kind):
-        raise NasError(
-            f"{key}._target_: {type(built).__name__} is not a {kind.__module__}.{kind.__name__}. Set a subclass."
-        )
-
-
 def _profiler(cfg: DictConfig) -> Profiler | None:
     """Build the profiler; one that is given by name writes its report to the run directory."""
-    given = cfg.trainer.get("profiler")
+    given: Any = cfg.trainer.get("profiler")
     if not isinstance(given, str):
-        built: Profiler | None = None if given is None else instantiate(given, _convert_="all")
-        return built
+        return None if given is None else instantiate(given, _convert_="all")
     log.info("profile        %s", Path(cfg.paths.output, "fit-profile.txt"))
     return PROFILERS[given](dirpath=cfg.paths.output, filename="profile")
 

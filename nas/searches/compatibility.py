@@ -144,6 +144,15 @@ def _check_regularizer(relaxation: Relaxation, step: ArchStep) -> None:
         )
 
 
+def check_bilevel(data: object, arch: ArchStep) -> None:
+    """Raise NasError if a data set has no batches of the validation part, and architecture steps take them."""
+    if not getattr(data, "bilevel", True) and not arch.single_level:
+        raise NasError(
+            "dataset.bilevel=false: the search takes a batch of each part of the training images per step. Set "
+            "dataset.bilevel=true, or method.arch_step.single_level=true for one part."
+        )
+
+
 def check_precision(precision: str) -> None:
     """Raise NasError if gradients of architecture parameters do not support a precision of the trainer."""
     if precision not in ("32-true", "64-true", "bf16-mixed"):

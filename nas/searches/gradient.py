@@ -32,7 +32,6 @@ from nas.searches.weight_step import WeightStep, restore_gradients
 from nas.searches.within_limits import within_limits
 from nas.spaces.base import Network, Space
 from nas.spaces.limits import Limits
-from nas.utils.errors import NasError
 from nas.utils.ranges import PROBABILITY, check_ranges
 from nas.utils.scaled_lr import scaled_lr
 
@@ -250,11 +249,7 @@ class GradientSearch(SupernetSearch):
 
     def check_data(self, data: object) -> None:
         super().check_data(data)
-        if not getattr(data, "bilevel", True) and not self.arch_step.single_level:
-            raise NasError(
-                "dataset.bilevel=false: the search takes a batch of each part of the training images per step. Set "
-                "dataset.bilevel=true, or method.arch_step.single_level=true for one part."
-            )
+        compatibility.check_bilevel(data, self.arch_step)
 
     def check_precision(self, precision: str) -> None:
         compatibility.check_precision(precision)

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from nas.cli.build import check_class
+from nas.cli.build_parts import check_class
 from nas.cli.overrides.parse import key_of
 from nas.cli.run_dir.task_overrides import task_overrides
 from nas.data.kinds import DataSet
