@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from nas.architecture.cell import NONE, Cell
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.edges.mixed import EdgeFactory, EdgeRow, MixedEdge
-from nas.nn.edges.partial_channels import PartialChannels, channel_shuffle
+from nas.nn.edges.partial_channels import PartialChannels, join_channels
 from nas.nn.fused_convs import EdgeOp, can_convolve, convolve, is_plain_norm, shared_batch_norm, sort_for_convolve
+from nas.nn.memory_format import is_channels_last
 from nas.nn.ops import OpOptions
 from nas.nn.pooling import Pool
 
@@ -99,7 +100,7 @@ class FusedCellGraph(CellGraph):
 
     def _add_outputs(self, source: int, x: Tensor, rows: Sequence[EdgeRow], terms: Mapping[int, NodeTerms]) -> None:
         """Execute the edges that leave ``x`` and add their outputs to the terms of their target nodes."""
-        part = x if self.channel_divisor == 1 else x[:, : self.width]
+        part, rest = (x, x) if self.channel_divisor == 1 else x.split([self.width, x.shape[1] - self.width], dim=1)
         plan = self._plan(source, rows)
         if plan.convs:
             for ops, y in convolve(part, plan.convs, self._conv_scale(plan.convs, rows)):
@@ -115,10 +116,10 @@ class FusedCellGraph(CellGraph):
         for op in plan.others:
             y = self._edge(op.row).op_output(self.cell.ops[op.column], part)
             terms[op.target].mixed.append((y, rows[op.row].weight(op.column)))
-        self._add_extras(source, x, part, rows, terms)
+        self._add_extras(source, part, rest, rows, terms)
 
     def _add_extras(
-        self, source: int, x: Tensor, part: Tensor, rows: Sequence[EdgeRow], terms: Mapping[int, NodeTerms]
+        self, source: int, part: Tensor, rest: Tensor, rows: Sequence[EdgeRow], terms: Mapping[int, NodeTerms]
     ) -> None:
         """Add the weights of inactive ops, the extra outputs of edges, and the bypassed channels."""
         bypass: Tensor | None = None
@@ -131,7 +132,7 @@ class FusedCellGraph(CellGraph):
             if extra is not None:
                 mixed.append((extra, None))
             if isinstance(edge, PartialChannels) and self.channel_divisor > 1 and any(row.active):
-                bypass = edge.bypass(x) if bypass is None else bypass
+                bypass = edge.bypass(rest) if bypass is None else bypass
                 bypassed.append((bypass, row.scale))
 
     def _sum_node(self, node: int, terms: NodeTerms, features: Mapping[int, Tensor]) -> Tensor:
@@ -146,7 +147,7 @@ class FusedCellGraph(CellGraph):
         assert bypassed is not None
         if mixed is None:
             mixed = bypassed.new_zeros(bypassed.shape[0], self.width, *bypassed.shape[2:])
-        return channel_shuffle(torch.cat([mixed, bypassed], dim=1), self.channel_divisor)
+        return join_channels(mixed, bypassed, self.channel_divisor)
 
     def _plan(self, source: int, rows: Sequence[EdgeRow]) -> Plan:
         edges = self._leaving[source]
@@ -235,9 +236,11 @@ def _mix_shared(
     if key not in memo:
         weights = [rows[op.row].weight(op.column) for group in groups for op in group]
         memo[key] = torch.stack(weights).view(len(groups), -1)
-    stacked = torch.stack(list(features))
+    last = is_channels_last(features[0])
+    stacked = torch.stack([y.permute(0, 2, 3, 1) if last else y for y in features])
     mixed = memo[key].t().to(stacked.dtype) @ stacked.flatten(1)
-    return list(mixed.view(-1, *features[0].shape).unbind(0))
+    parts = mixed.view(-1, *stacked.shape[1:]).unbind(0)
+    return [part.permute(0, 3, 1, 2) for part in parts] if last else list(parts)
 
 
 def _sum_by_target(ops: Sequence[EdgeOp], y: Tensor) -> Iterator[tuple[int, Tensor]]:

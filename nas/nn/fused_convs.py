@@ -11,11 +11,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.nn.depthwise import DepthwiseConv2d, depthwise_conv2d
+from nas.nn.memory_format import is_channels_last
 from nas.nn.low_rank import LowRankUpdate
 from nas.nn.ops import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv
 from nas.nn.pooling import SharedReLU
 
 CONV_OPS: Sequence[type[nn.Module]] = (ReluConvNorm, FactorizedReduce, DilatedConv, SeparableConv)
+
+DEPTHWISE = CONV_OPS.index(DilatedConv)
+"""Index of the first op that begins with a depthwise and a pointwise convolution."""
+
+LANES = 16
+"""Number of float32 values in a vector of a CPU."""
 
 PLAIN_LAYERS = (nn.ReLU, SharedReLU, nn.Conv2d, DepthwiseConv2d, LowRankUpdate)
 
@@ -79,15 +86,17 @@ def convolve(x: Tensor, ops: Sequence[EdgeOp], scale: Tensor) -> Iterator[tuple[
     x = F.relu(x)
     separable = [op for op in ops if isinstance(op.op, SeparableConv)]
     single = list(ops[: len(ops) - len(separable)])
-    parts = [_first_convs(x, list(group)) for _, group in groupby(ops, key=lambda op: op.kind[0])]
+    parts = [_first_convs(x, list(group)) for _, group in groupby(ops, key=lambda op: min(op.kind[0], DEPTHWISE))]
     width = scale.numel() // len(ops)
     end = len(single) * width
     first = torch.cat([scale[:end], torch.ones_like(scale[end:])]) if separable else scale
     y = fused_batch_norm(_cat(parts), [op.norms[0] for op in ops], first if single else None)
+    # a split, because the backward pass of a slice copies into zeros
+    outputs = y.split([end, y.shape[1] - end], dim=1) if single and separable else (y, y)
     if single:
-        yield single, y[:, :end] if separable else y
+        yield single, outputs[0]
     if separable:
-        z = F.relu(y[:, end:] if single else y)
+        z = F.relu(outputs[1])
         groups = [list(group) for _, group in groupby(separable, key=lambda op: op.kind)]
         inputs = z.split([len(group) * width for group in groups], dim=1)
         z = _cat([_conv(part, [op.convs[2] for op in group]) for part, group in zip(inputs, groups, strict=True)])
@@ -151,15 +160,14 @@ def _count_batch(norms: Sequence[nn.BatchNorm2d]) -> None:
 
 
 def _first_convs(x: Tensor, ops: Sequence[EdgeOp]) -> Tensor:
-    """Apply ops of one class, sorted by kernel, up to their first batch norm: [B, ops * C, H/s, W/s]."""
-    dense = isinstance(ops[0].op, ReluConvNorm)
+    """Apply ops up to their first batch norm, [B, ops * C, H/s, W/s]: sorted ops of one class, or depthwise ones."""
     if isinstance(ops[0].op, FactorizedReduce):
         return _factorized_reduce(x, ops)
-    parts = []
-    for _, group in groupby(ops, key=lambda op: op.kind):
-        convs = [op.convs[0] for op in group]
-        parts.append(_conv(x if dense or len(convs) == 1 else x.repeat(1, len(convs), 1, 1), convs))
-    return _cat(parts) if dense else _conv(_cat(parts), [op.convs[1] for op in ops])
+    groups = [[op.convs[0] for op in group] for _, group in groupby(ops, key=lambda op: op.kind)]
+    if isinstance(ops[0].op, ReluConvNorm):
+        return _cat([_conv(x, convs) for convs in groups])
+    repeated = {count: _repeat(x, count) for count in {len(convs) for convs in groups}}
+    return _conv(_cat([_conv(repeated[len(convs)], convs) for convs in groups]), [op.convs[1] for op in ops])
 
 
 def _conv(x: Tensor, convs: Sequence[nn.Conv2d]) -> Tensor:
@@ -178,18 +186,41 @@ def _conv(x: Tensor, convs: Sequence[nn.Conv2d]) -> Tensor:
 
 
 def _grouped_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Apply pointwise convolutions to groups of channels by matmul, several times faster on CPU than a grouped conv."""
+    """Apply pointwise convolutions ``weight`` [groups, O, I] to groups of channels.
+
+    A CPU convolves groups of few channels slowly. Channels-last features are convolved in groups of at least ``LANES``
+    channels, whose weights are block diagonal. Other features are multiplied by matrices.
+    """
+    if is_channels_last(x):
+        blocks = _block_diagonal(weight)
+        return F.conv2d(x, blocks.flatten(0, 1)[..., None, None], bias, groups=len(blocks))
     y = (weight @ x.reshape(len(x), len(weight), weight.shape[2], -1)).view(len(x), -1, *x.shape[2:])
     return y if bias is None else y + bias[:, None, None]
 
 
+def _block_diagonal(weight: Tensor) -> Tensor:
+    """Join matrices [groups, O, I] to block-diagonal ones of at least ``LANES`` columns, [groups/k, k * O, k * I]."""
+    groups, rows, columns = weight.shape
+    size = next((size for size in range(1, groups) if groups % size == 0 and size * columns >= LANES), groups)
+    if size == 1:
+        return weight
+    parts = weight.view(-1, size, rows, columns)
+    blocks = torch.diag_embed(parts.movedim(1, -1), dim1=1, dim2=3)
+    return blocks.reshape(-1, size * rows, size * columns)
+
+
 def _factorized_reduce(x: Tensor, ops: Sequence[EdgeOp]) -> Tensor:
-    shifted = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+    shifted = F.pad(x, (-1, x.shape[3] % 2, -1, x.shape[2] % 2))
     sides = [_conv(side, [op.convs[i] for op in ops]) for i, side in enumerate((x, shifted))]
     if len(ops) == 1:
         return torch.cat(sides, dim=1)
     halves = [side.split(side.shape[1] // len(ops), dim=1) for side in sides]
     return torch.cat([half for pair in zip(*halves, strict=True) for half in pair], dim=1)
+
+
+def _repeat(x: Tensor, times: int) -> Tensor:
+    """Repeat the channels of ``x``, in its memory format."""
+    return x.repeat(1, times, 1, 1) if times > 1 and not is_channels_last(x) else _cat([x] * times)
 
 
 def _cat(parts: Sequence[Tensor]) -> Tensor:

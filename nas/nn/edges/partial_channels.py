@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
+from nas.nn.memory_format import is_channels_last
 from nas.nn.ops import OpOptions
 from nas.nn.pooling import on_images
 from nas.utils.errors import NasError
@@ -42,20 +43,36 @@ class PartialChannels(MixedEdge):
             return None
         if self.channel_divisor == 1:
             return super().forward(x, row)
-        mixed = super().forward(x[..., : self.op_channels, :, :], row)
-        bypassed = self.bypass(x)
+        part, rest = self.split_channels(x)
+        mixed = super().forward(part, row)
+        bypassed = self.bypass(rest)
         if row is not None and row.scale is not None:
             bypassed = bypassed * row.scale
         if mixed is None:
             mixed = bypassed.new_zeros(*bypassed.shape[:-3], self.op_channels, *bypassed.shape[-2:])
-        return channel_shuffle(torch.cat([mixed, bypassed], dim=-3), self.channel_divisor)
+        return join_channels(mixed, bypassed, self.channel_divisor)
 
-    def bypass(self, x: Tensor) -> Tensor:
-        """Return the channels that no op reads, [B, C - C/K, ceil(H/s), ceil(W/s)]."""
-        bypassed = x[..., self.op_channels :, :, :]
+    def split_channels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the channels of ``x`` that the ops read, and the other channels."""
+        part, rest = x.split([self.op_channels, x.shape[-3] - self.op_channels], dim=-3)
+        return part, rest
+
+    def bypass(self, rest: Tensor) -> Tensor:
+        """Return the output for the channels that no op reads, [B, C - C/K, ceil(H/s), ceil(W/s)]."""
         if self.stride == 1:
-            return bypassed
-        return on_images(lambda x: F.max_pool2d(x, self.stride, self.stride, ceil_mode=True), bypassed)
+            return rest
+        return on_images(lambda x: F.max_pool2d(x, self.stride, self.stride, ceil_mode=True), rest)
+
+
+def join_channels(mixed: Tensor, bypassed: Tensor, groups: int) -> Tensor:
+    """Return the channel shuffle of ``mixed`` [B, C/K, H, W] and ``bypassed`` [B, C - C/K, H, W] with K ``groups``.
+
+    The result has the memory format of ``mixed``.
+    """
+    if mixed.dim() == 4 and is_channels_last(mixed):
+        parts = [mixed, *bypassed.chunk(groups - 1, dim=1)]
+        return torch.stack([part.permute(0, 2, 3, 1) for part in parts], dim=-1).flatten(-2).permute(0, 3, 1, 2)
+    return channel_shuffle(torch.cat([mixed, bypassed], dim=-3), groups)
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
