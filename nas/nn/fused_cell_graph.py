@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, NamedTuple
@@ -103,9 +103,8 @@ class FusedCellGraph(CellGraph):
         part, rest = (x, x) if self.channel_divisor == 1 else x.split([self.width, x.shape[1] - self.width], dim=1)
         plan = self._plan(source, rows)
         if plan.convs:
-            for ops, y in convolve(part, plan.convs, self._conv_scale(plan.convs, rows)):
-                for target, total in _sum_by_target(ops, y):
-                    terms[target].mixed.append((total, None))
+            for target, total in _sum_by_target(convolve(part, plan.convs, self._conv_scale(plan.convs, rows))):
+                terms[target].mixed.append((total, None))
         outputs = [_shared_outputs(part, [op.op for op in group]) for group in plan.shared]
         if plan.mixes and all(y is ys[0] for ys in outputs for y in ys):
             for op, y in zip(plan.shared[0], _mix_shared([ys[0] for ys in outputs], plan.shared, rows), strict=True):
@@ -187,7 +186,7 @@ class FusedCellGraph(CellGraph):
         if key not in memo:
             weights = torch.stack([rows[op.row].weight(op.column) for op in ops])
             dtype = next(ops[0].op.parameters()).dtype
-            memo[key] = weights.to(dtype)[:, None].expand(-1, self.width).reshape(-1)
+            memo[key] = weights.to(dtype).repeat_interleave(self.width)
         return memo[key]
 
     def _edge(self, e: int) -> MixedEdge:
@@ -243,16 +242,18 @@ def _mix_shared(
     return [part.permute(0, 3, 1, 2) for part in parts] if last else list(parts)
 
 
-def _sum_by_target(ops: Sequence[EdgeOp], y: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Split the concatenated outputs ``y`` by op; if the targets repeat periodically, sum the outputs per target."""
-    targets = [op.target for op in ops]
-    period = len(set(targets))
-    width = y.shape[1] // len(targets)
-    if targets == targets[:period] * (len(targets) // period):
-        parts = y.split(period * width, dim=1)
-        y = sum(parts[1:], start=parts[0])
-        targets = targets[:period]
-    yield from zip(targets, y.split(width, dim=1), strict=True)
+def _sum_by_target(outputs: Iterable[tuple[Sequence[EdgeOp], Tensor]]) -> Iterator[tuple[int, Tensor]]:
+    """Split concatenated outputs by op, and yield them with their targets. Outputs of equal targets are summed."""
+    totals: dict[tuple[int, ...], Tensor] = {}
+    for ops, y in outputs:
+        targets = tuple(op.target for op in ops)
+        width, period = y.shape[1] // len(targets), len(set(targets))
+        repeats = targets == targets[:period] * (len(targets) // period)
+        key = targets[:period] if repeats else targets
+        for part in y.split(len(key) * width, dim=1):
+            totals[key] = totals[key] + part if key in totals else part
+    for targets, total in totals.items():
+        yield from zip(targets, total.split(total.shape[1] // len(targets), dim=1), strict=True)
 
 
 def _weighted_sum(terms: Sequence[WeightedTerm]) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import torch
@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.nn.depthwise import DepthwiseConv2d, depthwise_conv2d
-from nas.nn.memory_format import is_channels_last
 from nas.nn.low_rank import LowRankUpdate
+from nas.nn.memory_format import is_channels_last
 from nas.nn.ops import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv
 from nas.nn.pooling import SharedReLU
 
@@ -84,24 +84,37 @@ def convolve(x: Tensor, ops: Sequence[EdgeOp], scale: Tensor) -> Iterator[tuple[
         scale: [ops * C], the weight of each op repeated for each channel.
     """
     x = F.relu(x)
-    separable = [op for op in ops if isinstance(op.op, SeparableConv)]
-    single = list(ops[: len(ops) - len(separable)])
-    parts = [_first_convs(x, list(group)) for _, group in groupby(ops, key=lambda op: min(op.kind[0], DEPTHWISE))]
+    families = [list(group) for _, group in groupby(ops, key=_family)]
+    scales = scale.split([len(family) * (scale.numel() // len(ops)) for family in families])
+    for family, family_scale in zip(families, scales, strict=True):
+        if isinstance(family[-1].op, SeparableConv):
+            yield from _separable(x, family, family_scale)
+        else:
+            yield family, fused_batch_norm(_first_convs(x, family), [op.norms[0] for op in family], family_scale)
+
+
+def _family(op: EdgeOp) -> tuple[int, int]:
+    """Sort key that ops with a common first batch norm share."""
+    index, kernel = op.kind
+    return (DEPTHWISE, 0) if index >= DEPTHWISE else (index, kernel)
+
+
+def _separable(x: Tensor, ops: Sequence[EdgeOp], scale: Tensor) -> Iterator[tuple[list[EdgeOp], Tensor]]:
+    """Execute dilated and separable convolutions on ``x`` after the ReLU, as ``convolve`` does."""
     width = scale.numel() // len(ops)
+    kinds = [list(group) for _, group in groupby(ops, key=lambda op: op.kind)]
+    groups = [group for group in kinds if isinstance(group[0].op, SeparableConv)]
+    single, twice = list(ops[: len(ops) - sum(map(len, groups))]), list(chain(*groups))
     end = len(single) * width
-    first = torch.cat([scale[:end], torch.ones_like(scale[end:])]) if separable else scale
-    y = fused_batch_norm(_cat(parts), [op.norms[0] for op in ops], first if single else None)
+    first = torch.cat([scale[:end], torch.ones_like(scale[end:])]) if single else None
+    y = fused_batch_norm(_first_convs(x, ops), [op.norms[0] for op in ops], first)
     # a split, because the backward pass of a slice copies into zeros
-    outputs = y.split([end, y.shape[1] - end], dim=1) if single and separable else (y, y)
+    (*outputs,) = y.split(([end] if single else []) + [len(group) * width for group in groups], dim=1)
     if single:
-        yield single, outputs[0]
-    if separable:
-        z = F.relu(outputs[1])
-        groups = [list(group) for _, group in groupby(separable, key=lambda op: op.kind)]
-        inputs = z.split([len(group) * width for group in groups], dim=1)
-        z = _cat([_conv(part, [op.convs[2] for op in group]) for part, group in zip(inputs, groups, strict=True)])
-        z = _conv(z, [op.convs[3] for op in separable])
-        yield separable, fused_batch_norm(z, [op.norms[1] for op in separable], scale[end:])
+        yield single, outputs.pop(0)
+    parts = [_conv(F.relu(part), [op.convs[2] for op in group]) for part, group in zip(outputs, groups, strict=True)]
+    z = _conv(_cat(parts), [op.convs[3] for op in twice])
+    yield twice, fused_batch_norm(z, [op.norms[1] for op in twice], scale[end:])
 
 
 def fused_batch_norm(y: Tensor, norms: Sequence[nn.BatchNorm2d], scale: Tensor | None = None) -> Tensor:
@@ -160,12 +173,12 @@ def _count_batch(norms: Sequence[nn.BatchNorm2d]) -> None:
 
 
 def _first_convs(x: Tensor, ops: Sequence[EdgeOp]) -> Tensor:
-    """Apply ops up to their first batch norm, [B, ops * C, H/s, W/s]: sorted ops of one class, or depthwise ones."""
+    """Apply ops up to their first batch norm, [B, ops * C, H/s, W/s]: ops of one family."""
     if isinstance(ops[0].op, FactorizedReduce):
         return _factorized_reduce(x, ops)
     groups = [[op.convs[0] for op in group] for _, group in groupby(ops, key=lambda op: op.kind)]
     if isinstance(ops[0].op, ReluConvNorm):
-        return _cat([_conv(x, convs) for convs in groups])
+        return _conv(x, groups[0])
     repeated = {count: _repeat(x, count) for count in {len(convs) for convs in groups}}
     return _conv(_cat([_conv(repeated[len(convs)], convs) for convs in groups]), [op.convs[1] for op in ops])
 

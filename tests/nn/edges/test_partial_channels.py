@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
-from nas.nn.edges.partial_channels import PartialChannels, channel_shuffle
+from nas.nn.edges.partial_channels import PartialChannels, channel_shuffle, join_channels
 from nas.nn.ops import OpOptions
 from nas.spaces.darts.space import Darts
 from nas.utils.errors import NasError
@@ -40,6 +40,14 @@ def test_partial_channels_shuffle_all_channels(stride: int, side: int) -> None:
     for group in range(divisor):
         for j in range(size):
             torch.testing.assert_close(out[:, j * divisor + group], 0.3 * before[:, group * size + j])
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_joined_channels_are_shuffled_in_their_memory_format(memory_format: torch.memory_format) -> None:
+    mixed, bypassed = (torch.randn(2, c, 5, 6).contiguous(memory_format=memory_format) for c in (3, 9))
+    joined = join_channels(mixed, bypassed, 4)
+    assert torch.equal(joined, channel_shuffle(torch.cat([mixed, bypassed], dim=1), 4))
+    assert joined.is_contiguous(memory_format=memory_format)
 
 
 def test_partial_channels_bypass_with_only_none_active() -> None:
