@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from nas.architecture.cell import Architecture
+from nas.callbacks.interruptible import interruptible
 from nas.gradients.base import Batch
 from nas.relaxations.enas_controller import Controller
 from nas.searches.compatibility import check_reward
@@ -82,7 +83,7 @@ class ControllerTraining(pl.Callback):
     ) -> None:
         if not trainer.is_last_batch or not isinstance(pl_module, GradientSearch):
             return
-        batches = _augmented_batches(trainer, pl_module.device)
+        batches = interruptible(trainer, _augmented_batches(trainer, pl_module.device))
         paths: list[Architecture] = []
         seen: list[tuple[Tensor, Tensor]] = []
         baseline = torch.zeros(())

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nas.callbacks.interruptible import interruptible
 from nas.data.pipeline.loader import Loader
 from nas.training.network_training import Training
 from nas.utils.ranges import COUNT, SEED, check_ranges
@@ -57,7 +58,7 @@ class RecalibrateBatchNorm(pl.Callback):
         device = training.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
             torch.manual_seed(derive_seed("calibration", self.seed, trainer.global_rank))
-            for batch in islice(chain.from_iterable(repeat(loader)), self.batches):
+            for batch in interruptible(trainer, islice(chain.from_iterable(repeat(loader)), self.batches)):
                 x = trainer.strategy.batch_to_device(batch)[0].contiguous(memory_format=training.memory_format)
                 with trainer.precision_plugin.forward_context():
                     training.network(x)

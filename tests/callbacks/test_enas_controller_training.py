@@ -191,6 +191,8 @@ class Stage:
         loader = type("Loader", (), {"set_epoch": lambda self, e: None, "__iter__": lambda self: iter(batches)})()
         self.trainer: Any = SimpleNamespace(
             is_last_batch=True,
+            received_sigterm=False,
+            world_size=1,
             current_epoch=0,
             datamodule=SimpleNamespace(train_dataloader=lambda: SimpleNamespace(iterables={"val": loader})),
             strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor),

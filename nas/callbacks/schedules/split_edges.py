@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.architecture.cell import Link, format_links
+from nas.callbacks.interruptible import interruptible
 from nas.callbacks.schedules.scheduled_search import scheduled_search
 from nas.gradients.base import Batch
 from nas.gradients.matching import Criterion, Distance, Division, divide, gradient_distances
@@ -144,7 +145,7 @@ class SplitEdges(pl.Callback):
     ) -> Tensor:
         total, count = torch.zeros(len(columns), len(columns), device=search.device), 0
         weights = shared_weights(search, name, edge)
-        for batch in islice(self._batches(trainer, search.device), self.batches):
+        for batch in interruptible(trainer, islice(self._batches(trainer, search.device), self.batches)):
             grads = self._gradients(search, batch, name, edge, columns, weights)
             total, count = total + gradient_distances(grads, self.distance), count + 1
         return total / count

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from nas.architecture.cell import Architecture, Cell, EdgeWeights
+from nas.callbacks.interruptible import interruptible
 from nas.callbacks.schedules.scheduled_search import scheduled_search
 from nas.data.move_batch import move_batch
 from nas.searches.gradient import GradientSearch
@@ -116,7 +117,7 @@ class PerturbationSelection(pl.Callback):
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         for loaded in islice(loader, self.batches):
             batch = move_batch(loaded, search.device)
-            evaluations = [search.evaluate(batch, arch) for arch in variants]
+            evaluations = [search.evaluate(batch, arch) for arch in interruptible(trainer, variants)]
             values = [loss if self.criterion == "loss" else -accuracy for loss, accuracy in evaluations]
             totals.append(len(batch[1]) * torch.stack(values))
             count += len(batch[1])

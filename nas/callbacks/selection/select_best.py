@@ -13,6 +13,7 @@ import torch
 from nas.architecture.cell import Genotype
 from nas.architecture.discretization import discretize
 from nas.architecture.top_genotypes import top_genotypes
+from nas.callbacks.interruptible import interruptible
 from nas.data.move_batch import move_batch
 from nas.gradients.base import Batch
 from nas.searches.gradient import GradientSearch
@@ -57,7 +58,7 @@ class SelectBest(pl.Callback):
         last = trainer.current_epoch + 1 == trainer.max_epochs
         candidates = self.candidates(pl_module, self.final if last else self.samples)
         like = torch.zeros((), device=pl_module.device)
-        batches = self._validation_batches(trainer, pl_module.device)
+        batches = interruptible(trainer, self._validation_batches(trainer, pl_module.device))
         scores = [pl_module.evaluate(next(batches), pl_module.space.encode(g, like))[1] for g in candidates]
         ranked = trainer.strategy.reduce(torch.stack(scores), reduce_op="mean").tolist()
         pl_module.selected = candidates[ranked.index(max(ranked))]

@@ -43,6 +43,8 @@ SPACES: dict[str, Callable[[], Space]] = {
 class Still:
     """Trainer with validation batches and one process."""
 
+    received_sigterm, world_size = False, 1
+
     def __init__(self, data: Data) -> None:
         self.datamodule = self.strategy = self
         self.data = data

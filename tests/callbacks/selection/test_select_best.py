@@ -87,6 +87,8 @@ class Tried:
         loader = [(torch.tensor(float(i)), torch.tensor(0)) for i in range(3)]
         self.trainer: Any = SimpleNamespace(
             is_last_batch=True,
+            received_sigterm=False,
+            world_size=1,
             current_epoch=epoch,
             max_epochs=2,
             datamodule=SimpleNamespace(val_dataloader=lambda: loader),
