@@ -31,7 +31,7 @@ def test_search_with_fused_cells_has_equal_losses(
 ) -> None:
     losses = []
     for fused in ("false", "true"):
-        given = [f"method={method}", *small(space), *DATA, f"space.fused={fused}", "epochs=1"]
+        given = [f"method={method}", *small(space, method), *DATA, f"space.fused={fused}", "epochs=1"]
         with monkeypatch.context() as patch:
             watched = run_watched(patch, tmp_path / fused, *given)
         assert isinstance(watched.search, SupernetSearch)
