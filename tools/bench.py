@@ -1,6 +1,6 @@
 """Measure the bilevel step of methods through search.py, at the size of the published searches.
 
-    python tools/bench.py                                     every method on both spaces, on the CPU
+    python tools/bench.py                                     every method that trains a supernet, on both spaces
     python tools/bench.py trainer=gpu space=darts method=gdas,drnas trainer.precision=bf16-mixed
     python tools/bench.py --refs DIR --rounds 3 --write method=gdas,darts threads=2
 
@@ -35,17 +35,35 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from tools.authors_step import PROGRAMS  # noqa: E402
 
-EXCLUDED = ("mask_gumbel", "mask_rl", "tas")  # no training steps, or layer widths only
+EXCLUDED = ("mask_gumbel", "mask_rl", "tas")  # layer widths only
 WARMUP = 3  # steps that StepTimer does not count
 PLAIN = {"channels_last": "false", "fold_weights": "false", "compile": "false"}
 FAST = {"channels_last": "true", "fold_weights": "true", "compile": "false"}
 VARIANTS = {"plain": PLAIN, "fast": FAST, "compiled": FAST | {"compile": "true"}}
+METHODS = ROOT / "conf" / "method"
+
+
+def trains_supernet(method: str) -> bool:
+    """Return whether the config of a method, or one that it extends, is that of a search by gradients."""
+    config = yaml.safe_load((METHODS / f"{method}.yaml").read_text())
+    bases = [base for base in config.get("defaults", []) if isinstance(base, str) and base != "_self_"]
+    if "_target_" in config:
+        return bool(config["_target_"] == "nas.searches.gradient.GradientSearch")
+    return any(trains_supernet(base) for base in bases)
+
+
 DEFAULTS = {
-    "method": ",".join(sorted({path.stem for path in (ROOT / "conf" / "method").glob("[!_]*.yaml")} - set(EXCLUDED))),
+    "method": ",".join(
+        name
+        for name in sorted({path.stem for path in METHODS.glob("[!_]*.yaml")} - {*EXCLUDED})
+        if trains_supernet(name)
+    ),
     "space": "nas_bench_201,darts",
     "dataset": "synthetic",
     "dataset.size": "2048",

@@ -53,6 +53,12 @@ def test_table_replaces_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "old" not in text and "| 1 |" not in text and "3 rounds: `make bench`" in text
 
 
+def test_default_methods_are_those_that_train_a_supernet() -> None:
+    methods = bench.DEFAULTS["method"].split(",")
+    assert {"darts", "darts_2nd", "gaea_pc_darts", "rsps", "tangle_nas"} <= set(methods)
+    assert not {"bananas", "nsga2", "te_nas", "random_search", "tas"} & set(methods)
+
+
 def test_page_has_a_place_for_the_table() -> None:
     text = (Path(__file__).parents[2] / "BENCHMARKS.md").read_text()
     assert text.count(bench.BEGIN) == text.count(bench.END) == 1
