@@ -69,6 +69,8 @@ DEFAULTS = {
     "dataset.size": "2048",
     "epochs": "1",
     "trainer.limit_val_batches": "0",
+    "method.arch_step.warmup_epochs": "0",  # measured steps are bilevel also if the search begins with weight steps
+    "method.arch_step.warmup_share": "0",
 }
 BATCH = {"nas_bench_201": "64", "darts": "16"}
 """Default batch sizes: as published on NAS-Bench-201, and a quarter of it on DARTS, whose steps are long on a CPU."""
