@@ -19,6 +19,7 @@ from nas.cli.checks.hints import SCALARS, accepts, describe, is_text
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.renamed import renamed
 from nas.cli.overrides.value_type import AUTO, AUTOMATIC
+from nas.cli.run_dir.task_overrides import task_overrides
 from nas.utils.errors import NasError, unknown
 from nas.utils.import_name import import_name
 from nas.utils.ranges import check, ranges_of
@@ -72,7 +73,7 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
 
 def _of_experiment(option: str) -> NasError | None:
     """Return the error for an option that an experiment sets for another choice of its group, None for any other."""
-    lines = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    lines = task_overrides() if HydraConfig.initialized() else []
     choices = {key_of(line): line for line in lines}
     source, chosen = choices.get("experiment") or choices.get("protocol"), choices.get(option.partition(".")[0])
     if source is None or chosen is None or option in choices:
