@@ -32,6 +32,7 @@ def config_dir_flag() -> list[str]:
     """Return the quoted flag ``-cd DIRECTORY`` of the command that runs now, empty if it has none."""
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("-cd", "--config-dir")
+    parser.add_argument("-c", "--cfg")  # otherwise an abbreviation of -cd
     try:
         directory = parser.parse_known_args(sys.argv[1:])[0].config_dir
     except argparse.ArgumentError:

@@ -31,6 +31,9 @@ def test_job_command_has_the_configuration_directory(flag: list[str], monkeypatc
     monkeypatch.setattr(program, "INSTALLED", False)
     monkeypatch.setattr(sys, "argv", ["search.py", "-m", "seed=0,1", *flag, "~callbacks.cell_plots"])
     assert program.job_command("train") == "python train.py -cd 'my conf'"
+    for arguments in (["-m", "seed=0,1"], ["-c", "job"], ["--cfg", "job"]):
+        monkeypatch.setattr(sys, "argv", ["search.py", *arguments])
+        assert program.job_command("train") == "python train.py"
     monkeypatch.setattr(sys, "argv", ["search.py", "-m", "seed=0,1"])
     assert program.job_command("train") == "python train.py"
     monkeypatch.setattr(sys, "argv", ["search.py", "--config-dir"])

@@ -115,7 +115,8 @@ class PredictorGuided(Strategy):
             self.predictor.fit(self.features.encode(self._genotypes), np.array(self._values), seed)
             prediction = self.predictor.predict(self.features.encode(candidates))
         if not np.isfinite(prediction).all():
-            raise NasError(f"predictor: {type(self.predictor).__name__} diverged. Use a smaller predictor.lr.")
+            fix = "a smaller predictor.lr" if hasattr(self.predictor, "lr") else "another predictor"
+            raise NasError(f"predictor: {type(self.predictor).__name__} diverged. Use {fix}.")
         scores = self.acquisition(prediction, max(self._values), noise)
         return [candidates[i] for i in np.argsort(-scores, kind="stable")[: self.batch]]
 

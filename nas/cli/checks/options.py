@@ -76,7 +76,7 @@ def _of_experiment(option: str) -> NasError | None:
     lines = task_overrides() if HydraConfig.initialized() else []
     choices = {key_of(line): line for line in lines}
     source, chosen = choices.get("experiment") or choices.get("protocol"), choices.get(option.partition(".")[0])
-    if source is None or chosen is None or option in choices:
+    if source is None or chosen is None or any(f"{option}.".startswith(f"{key}.") for key in choices if "." in key):
         return None
     return NasError(f"{source}: it sets {option}, which {chosen} does not have. Leave out one of the two.")
 

@@ -89,7 +89,7 @@ def _check_time(value: Any) -> None:
         valid = re.fullmatch(r"\s*\d+:\d\d:\d\d:\d\d\s*", value) is not None
     elif isinstance(value, DictConfig):
         numbers = all(number in NOT_NEGATIVE for number in value.values())
-        valid = bool(value) and set(map(str, value)) <= set(TIME_UNITS) and numbers
+        valid = "_target_" in value or (bool(value) and set(map(str, value)) <= set(TIME_UNITS) and numbers)
     else:
         valid = value is None
     if not valid:

@@ -256,7 +256,7 @@ def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
     foreign = foreign_argument(job, key, value)
     if foreign is not None and not any(name.rpartition(".")[2] == key for name in names):
         return foreign
-    if group in yaml.safe_load((CONF / f"{other}.yaml").read_text(encoding="utf-8")):
+    if group not in cfg and group in yaml.safe_load((CONF / f"{other}.yaml").read_text(encoding="utf-8")):
         return NasError(f"{key}: an option of {program(other)}, which {program(job)} does not have. Leave it out.")
     near = _nearest(key, names)
     hint = f"did you mean {' or '.join(near)}? " if near else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from hydra.errors import HydraException
@@ -65,7 +66,8 @@ def quote_for_shell(key: str, value: str) -> str:
     """Return an override with text as its value, in quotes for Hydra within quotes for the shell."""
     if "$" in value and not set("'\"") & set(value):
         return f"'{key}=\"{value}\"'"  # in double quotes the shell replaces variables
-    return f'"{key}={quote(value)}"'
+    override = f"{key}={quote(value)}"
+    return shlex.quote(override) if set('"$`\\') & set(override) else f'"{override}"'
 
 
 def quote_texts(argument: str) -> str:

@@ -116,7 +116,8 @@ def truncated(directory: Path, checkpoint: Checkpoint) -> dict[Path, str]:
         path = directory / name
         if path.exists():
             read = read_epochs(path, lines.get(name, 0))
-            count = lines[name] if name in lines else sum(epoch < epochs for epoch in read)
+            # no lines: the log may be one that a command wrote after the checkpoint
+            count = lines.get(name) or sum(epoch < epochs for epoch in read)
             texts[path] = b"".join(line + b"\n" for line in path.read_bytes().split(b"\n")[:count]).decode()
     metrics = directory / METRICS_FILE
     if metrics.exists() or state.get("row"):

@@ -44,6 +44,7 @@ ACCEPTED = [
     *("trainer.limit_train_batches=0.5", "trainer.limit_train_batches=3", "trainer.limit_val_batches=0"),
     *("trainer.precision=bf16-mixed", "trainer.profiler=simple", "trainer.max_steps=3", "trainer.max_time=00:00:10:00"),
     *("trainer.max_time={hours: 1.5}", "trainer.max_time=null"),
+    "+trainer.max_time={_target_: datetime.timedelta, hours: 1}",
     *("trainer.num_nodes=1", "+trainer.limit_test_batches=2", "+trainer.barebones=false", "trainer.fast_dev_run=true"),
     *("trainer.num_sanity_val_steps=2", "trainer.overfit_batches=2", "trainer.detect_anomaly=true"),
 ]

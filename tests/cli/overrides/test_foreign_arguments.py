@@ -135,5 +135,7 @@ def test_other_unknown_options_are_answered_as_before() -> None:
         prepare("train", [f"genotype={NB201}", "budget.macs=1e6"])
     with pytest.raises(NasError, match="^training.clip_norm: an option of .*train"):
         prepare("search", ["training.clip_norm=1"])
+    with pytest.raises(NasError, match="^unknown key 'seed.foo': "):  # both programs have the seed
+        prepare("search", ["seed.foo=1"])
     with pytest.raises(NasError, match="unknown key 'auxiliary': did you mean network.auxiliary"):
         prepare("train", [f"genotype={NB201}", "auxiliary=true"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from nas.cli.main import prepare
-from nas.cli.overrides.parse import merge_overrides, parse, quote, quote_texts, value_of
+from nas.cli.overrides.parse import merge_overrides, parse, quote, quote_for_shell, quote_texts, value_of
 from tests.support.error_tools import NB201
 
 DARTS = "Genotype(normal=[('sep_conv_3x3', 1), ('none', 0)], normal_concat=range(2, 6), reduce=[])"
@@ -21,6 +22,13 @@ def test_quote_texts_quotes_genotypes_and_paths() -> None:
     assert quote_texts("ckpt_path=~/run") == f"ckpt_path={Path.home()}/run"
     assert prepare("train", [f"genotype={NB201}"]).arguments == [f"genotype='{NB201}'"]
     assert [quote(text) for text in ("a", "a'b", "a'\"b")] == ["'a'", '"a\'b"', "'a\\'\"b'"]
+
+
+def test_overrides_in_shell_quotes_are_read_back_by_the_shell() -> None:
+    for value in ("a b", "${oc.env:X}", "it's ${x}", '${oc.env:X,"3"}', '"'):
+        [word] = shlex.split(quote_for_shell("name", value))
+        assert word in (f"name={quote(value)}", f'name="{value}"')
+        assert "$" not in value or quote_for_shell("name", value).startswith("'")
 
 
 def test_merge_overrides_prefers_the_command_line() -> None:

@@ -141,7 +141,7 @@ def test_pruning_search_refuses_small_images(tmp_path: Path) -> None:
         ("method.init=kaiming", "paper, reference_code"),
         ("method.repeats=0", "repeats=0"),
         ("method.prune_number=0", "method.prune_number=0: use a whole number from 1"),
-        ("method.proxies=[naswot]", "naswot is not a proxy"),
+        ("method.proxies=[naswot]", "elements: keys with _target_"),
         ("method.stale_reference=[ntkk]", "unknown method.stale_reference 'ntkk': did you mean 'ntk'?"),
         ("method.ntk_batch=1", "batch_size=1: proxy=ntk needs at least 2 images"),
         ("method.images=half", "unknown method.images 'half'"),

@@ -143,12 +143,12 @@ def _record(directory: Path, files: RunFiles) -> tuple[list[str], dict[str, str]
 
 
 def _flags(directory: Path, overrides: Sequence[str], resumed: bool = False) -> list[str]:
-    """Return the options that commands on the run need; none if its record is damaged."""
+    """Return the options that commands on the run need; none if its record is damaged or an option is not a line."""
     try:
         flags = [*config_flags(saved_sources(directory)), *own_parts_flags(overrides, resumed)]
     except NasError:
         return []  # named as damaged elsewhere
-    return [printable(flag, 500) for flag in flags]
+    return flags if all(printable(flag) == flag for flag in flags) else []
 
 
 def _not_built(*args: Any) -> Any:
