@@ -16,12 +16,10 @@ from nas.callbacks.recording.checkpoint import Checkpoint
 from nas.choices.model_space import ModelSpace
 from nas.cli.checks.options import check_arguments
 from nas.cli.command_list import COMMANDS
-from nas.cli.commands.report.read_run import read_run
 from nas.cli.errors import explain
 from nas.cli.main import prepare
 from nas.cli.run_dir.job_record import JobRecord
 from nas.data.synthetic import Synthetic
-from nas.report import facts
 from nas.spaces.darts.space import Darts
 from nas.utils.errors import NasError, nearest, unknown
 from tests.support.error_tools import SEARCH, TINY, run
@@ -30,14 +28,6 @@ PROGRESSIVE = (
     *("method=drnas_progressive", "space.cells_per_stage=1", *TINY, "epochs=2", "method.arch_step.warmup_epochs=0"),
     *("method.edge.channel_divisor=6", "method.callbacks.0.channel_divisors=[4]"),
 )
-FILES = {
-    "tab": ("name: x\n\tchannels: 4\n", "mine.yaml, line 2: found character '\\t'", "Indent with spaces"),
-    "duplicate": ("name: x\nname: y\n", "mine.yaml, line 2: found duplicate key name", "Correct the file"),
-    "bracket": ("ops: [none, skip_connect\n", "mine.yaml, line 2", "Correct the file"),
-    "list": ("- none\n", "the configuration files do not fit together", "Each holds keys"),
-    "empty": ("", "unknown key 'space.channels': space has no keys", "Check the file"),
-    "latin": (b"name: \xe4\n", "is not UTF-8 text", "Save it as UTF-8"),
-}
 RUNS = {
     "method.callbacks.0.start=-1": ["Anneal: path=relaxation.tau, start=-1: use a number above 0"],
     "dataset.split=2.0": ["dataset.split=2.0: use a number above 0 and below 1"],
@@ -92,18 +82,6 @@ def test_values_of_other_packages_are_checked(target: Any, options: dict[str, An
 def test_further_names_and_unknown_types_are_accepted() -> None:
     check_arguments("part", further, {"name": None, "size": 2, "any": "x"})
     check_arguments("part", unresolved, {"count": 2, "other": "x"})
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_broken_yaml_of_the_user_is_named_with_its_line(name: str, tmp_path: Path) -> None:
-    content, *phrases = FILES[name]
-    file = tmp_path / "conf" / "space" / "mine.yaml"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(NasError) as error:
-        prepare("search", ["-cd", str(tmp_path / "conf"), "space=mine", "space.channels=4"])
-    assert all(str(phrase) in str(error.value) for phrase in phrases), error.value
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("argument", RUNS)
@@ -180,15 +158,6 @@ def test_errors_of_a_launcher_are_one_line(tmp_path: Path, monkeypatch: pytest.M
         assert not (tmp_path / "sweep" / "sweep.csv").exists()
 
 
-@pytest.mark.parametrize("content", ["- none\n", "", "channels: 4\n", "text\n", "_target_: [a]\n"])
-def test_file_of_the_user_without_a_target_is_refused(content: str, tmp_path: Path) -> None:
-    file = tmp_path / "conf" / "space" / "mine.yaml"
-    file.parent.mkdir(parents=True)
-    file.write_text(content)
-    with pytest.raises(NasError, match=r"space: the file of this choice has no _target_"):
-        prepare("search", ["method=darts", "-cd", str(tmp_path / "conf"), "space=mine", f"hydra.run.dir={tmp_path}/r"])
-
-
 def test_stages_name_a_number_of_channels_that_fits_all_of_them(tmp_path: Path) -> None:
     found = run("search", *PROGRESSIVE, "space.channels=4", f"hydra.run.dir={tmp_path}/a")
     found.refused("space.channels=4: the stages divide it by 6, 4. Use a multiple of 12, such as 12.")
@@ -199,28 +168,6 @@ def test_stages_keep_no_more_ops_than_there_are(tmp_path: Path) -> None:
     options = ("method=p_darts", "space=darts", *TINY, "space.channels=4", "space.layers=3")
     found = run("search", *options, "method.callbacks.0.keep=[9,8]", f"hydra.run.dir={tmp_path}/a")
     found.refused("keep=[9, 8]: space=darts has 8 ops per edge. Use numbers that fall from at most 8.")
-
-
-def test_next_command_has_the_config_dir(tmp_path: Path) -> None:
-    folder = tmp_path / "my conf" / "space"
-    folder.mkdir(parents=True)
-    (folder / "mine.yaml").write_text("defaults: [nas_bench_201, _self_]\nchannels: 4\ncells_per_stage: 1\n")
-    base = ("method=gdas", "space=mine", *TINY, "epochs=1", f"hydra.run.dir={tmp_path}/run")
-    found = run("search", "-cd", tmp_path / "my conf", *base, "trainer.profiler=simple")
-    found.succeeded()
-    given = f"-cd '{tmp_path}/my conf'"
-    assert f"train.py {given} genotype={tmp_path}/run" in found.said
-    small = ("network.channels=4", "network.cells_per_stage=1", "epochs=1", f"hydra.run.dir={tmp_path}/t")
-    run("train", "-cd", tmp_path / "my conf", f"genotype={tmp_path}/run", *small).succeeded()
-    commands = [command.text for command in facts.commands(read_run(tmp_path / "run", "r"))]
-    assert f"python train.py {given} genotype=r hydra.run.dir=r-train" in commands
-    (tmp_path / "run" / "summary.json").unlink()
-    commands = [command.text for command in facts.commands(read_run(tmp_path / "run", "r"))]
-    assert f"python search.py {given} ckpt_path=r" in commands
-    evaluation = ("-cd", tmp_path / "my conf", "mode=eval", f"weights={tmp_path}/run", f"hydra.run.dir={tmp_path}/e")
-    run("train", *evaluation).refused(f"python train.py {given} genotype={tmp_path}/run")
-    assert f"profile        {tmp_path}/run/fit-profile.txt" in found.said
-    assert "optimizer" in (tmp_path / "run" / "fit-profile.txt").read_text()
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ class PartialChannels(MixedEdge):
             return None
         if self.channel_divisor == 1:
             return super().forward(x, row)
-        part, rest = self.split_channels(x)
+        # a split, because the gradient of a slice is contiguous
+        part, rest = x.split([self.op_channels, x.shape[-3] - self.op_channels], dim=-3)
         mixed = super().forward(part, row)
         bypassed = self.bypass(rest)
         if row is not None and row.scale is not None:
@@ -51,11 +52,6 @@ class PartialChannels(MixedEdge):
         if mixed is None:
             mixed = bypassed.new_zeros(*bypassed.shape[:-3], self.op_channels, *bypassed.shape[-2:])
         return join_channels(mixed, bypassed, self.channel_divisor)
-
-    def split_channels(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the channels of ``x`` that the ops read, and the other channels."""
-        part, rest = x.split([self.op_channels, x.shape[-3] - self.op_channels], dim=-3)
-        return part, rest
 
     def bypass(self, rest: Tensor) -> Tensor:
         """Return the output for the channels that no op reads, [B, C - C/K, ceil(H/s), ceil(W/s)]."""
