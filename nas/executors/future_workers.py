@@ -36,8 +36,8 @@ class FutureWorkers(Workers):
         count: number of candidates that are evaluated at the same time.
 
     Attributes:
-        isolated: whether a worker that dies loses its own task alone. Otherwise all running tasks are lost with it, and
-            they are repeated one after another, so that the second attempt of each fails by its own fault.
+        isolated: whether a worker that dies loses its own task alone. Otherwise all running tasks are lost with it.
+            This does not count as an attempt. Each is repeated alone, so that the next loss is its own fault.
     """
 
     isolated = True
@@ -76,7 +76,7 @@ class FutureWorkers(Workers):
             if is_fatal(error):
                 raise error
             if not self.isolated and isinstance(error, BrokenExecutor) and not started.alone:
-                self._lost.append(started._replace(attempt=ATTEMPTS, alone=True))
+                self._lost.append(started._replace(alone=True))
             elif started.attempt >= ATTEMPTS:
                 return _outcome(started, None, describe(error))
             else:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,36 @@ def test_second_attempt_is_another_call(tmp_path: Path) -> None:
     with Futures(pool=CachingPool, workers=2).start(Squares(tmp_path, fails={1: 1})) as workers:
         outcomes = list(in_order(workers, [Task(n, None, n) for n in range(3)]))
     assert [outcome.value and outcome.value[0] for outcome in outcomes] == [0, 1, 4]
+
+
+class BreakingPool(ThreadPoolExecutor):
+    """Pool that breaks at given calls, counted over all pools of a run.
+
+    Args:
+        calls: the arguments of the calls so far.
+        broken: numbers of the calls that are lost.
+    """
+
+    def __init__(self, calls: list[Any], broken: set[int]) -> None:
+        super().__init__(2)
+        self.calls, self.broken = calls, broken
+
+    def submit(self, function: Any, /, *arguments: Any) -> Future[Any]:  # type: ignore[override]
+        self.calls.append(arguments)
+        if len(self.calls) not in self.broken:
+            return super().submit(function, *arguments)
+        future: Future[Any] = Future()
+        future.set_exception(BrokenExecutor("a process has ended"))
+        return future
+
+
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize(("broken", "expected"), [({1, 2, 4}, [0, 1, 4]), ({1, 2, 4, 5}, [0, None, 4])])
+def test_a_loss_beside_other_tasks_is_no_attempt(broken: set[int], expected: list[int | None], tmp_path: Path) -> None:
+    """Two tasks are lost together (calls 1 and 2); then the first one succeeds alone, and the second one breaks."""
+    with Futures(pool=partial(BreakingPool, [], broken), workers=2).start(Squares(tmp_path)) as workers:
+        outcomes = list(in_order(workers, [Task(n, None, n) for n in range(3)]))
+    assert [outcome.value and outcome.value[0] for outcome in outcomes] == expected
 
 
 def test_executors_import_their_libraries_when_started() -> None:
