@@ -147,18 +147,19 @@ def measure_authors(refs: Path, row: Row, steps: int, threads: str | None) -> di
     return found
 
 
-def run(options: argparse.Namespace, given: Mapping[str, str]) -> list[Row]:
-    """Measure all variants of all methods and spaces, round by round, within the time limit."""
-    began, rows = time.monotonic(), []
+def run(options: argparse.Namespace, given: Mapping[str, str], rows: list[Row]) -> None:
+    """Measure all variants of all methods and spaces, round by round, within the time limit, and add them to rows."""
+    began = time.monotonic()
     for method, space in itertools.product(given["method"].split(","), given["space"].split(",")):
         batch = given.get("dataset.batch_size", BATCH.get(space, "64"))
         if options.paired and (method, space) not in PROGRAMS:
             continue
         row = Row(method, space, int(batch))
+        rows.append(row)
         for _ in range(options.rounds):
-            for variant in (*(["authors"] if options.refs else []), *options.variants):
+            for variant in variants_of(options, method):
                 if options.seconds is not None and time.monotonic() - began > options.seconds:
-                    return [*rows, row]
+                    return
                 if variant == "authors":
                     found = measure_authors(options.refs, row, options.steps, given.get("threads"))
                 else:
@@ -170,13 +171,18 @@ def run(options: argparse.Namespace, given: Mapping[str, str]) -> list[Row]:
                 if found.get("step_seconds") and "search_seconds" in found:
                     line["start_seconds"] = round(row.start[variant][-1], 1)
                 print(json.dumps(line | {key: found[key] for key in keys if key in found}), flush=True)
-        rows.append(row)
-    return rows
+
+
+def variants_of(options: argparse.Namespace, method: str | None = None) -> list[str]:
+    """Return the variants of a method, or those of any method."""
+    compiled = options.compiled if method is None else method in options.compiled
+    more = ["compiled"] if compiled and "compiled" not in options.variants else []
+    return [*(["authors"] if options.refs else []), *options.variants, *more]
 
 
 def table(rows: Sequence[Row], variants: Sequence[str]) -> list[str]:
     """Return the Markdown table of the measurements."""
-    fastest = variants[-1]
+    fastest = next(name for name in reversed(variants) if name != "compiled" or len(variants) == 1)
     header = ["method", "space", "batch", *(f"{name}, s" for name in variants)]
     header += [f"{base} / {name}" for base, name in itertools.pairwise(variants)]
     header += [f"{variants[0]} / {fastest}"] if len(variants) > 2 else []
@@ -214,8 +220,11 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[
     parser.add_argument("--refs", type=Path, help="folder with clones of the authors' repositories")
     parser.add_argument("--paired", action="store_true", help="only methods whose authors' step can be run")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=8, help="steps of a run that are counted")
+    parser.add_argument("--steps", type=int, default=4, help="steps of a run that are counted")
     parser.add_argument("--variants", type=lambda text: text.split(","), default=["plain", "fast"])
+    parser.add_argument(
+        "--compiled", type=lambda text: text.split(","), default=[], help="methods that are also measured compiled"
+    )
     parser.add_argument("--seconds", type=float, help="time after which no further run starts")
     parser.add_argument("--write", action="store_true", help="store the table in BENCHMARKS.md")
     options, rest = parser.parse_known_args(arguments)
@@ -227,15 +236,23 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[
 
 def main(arguments: Sequence[str]) -> None:
     options, given = parse_arguments(arguments)
-    rows = run(options, given)
-    lines = table(rows, [*(["authors"] if options.refs else []), *options.variants])
+    rows: list[Row] = []
+    try:
+        run(options, given, rows)
+    finally:  # an interrupted measurement keeps what it has measured
+        report(rows, options, arguments, given.get("threads"))
+
+
+def report(rows: Sequence[Row], options: argparse.Namespace, arguments: Sequence[str], threads: str | None) -> None:
+    """Print the table and the failures, and store the table in BENCHMARKS.md with ``--write``."""
+    lines = table(rows, variants_of(options))
     print("\n" + "\n".join(lines))
     for row in rows:
         for variant, reason in row.failed.items():
             print(f"{row.method} on {row.space}, {variant}: {reason}")
     if options.write:
         shown = ["REFS" if text == str(options.refs) else text for text in arguments]
-        write(lines, f"python tools/bench.py {shlex.join(shown)}", options.rounds, given.get("threads"))
+        write(lines, f"python tools/bench.py {shlex.join(shown)}", options.rounds, threads)
 
 
 if __name__ == "__main__":

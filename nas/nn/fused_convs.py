@@ -164,12 +164,16 @@ def shared_batch_norm(y: Tensor, norms: Sequence[nn.BatchNorm2d]) -> list[Tensor
 
 def _running_statistics(norms: Sequence[nn.BatchNorm2d]) -> tuple[list[Tensor], list[Tensor]]:
     """Return the running means and variances of batch norms that track them."""
-    means = [n.running_mean for n in norms if n.running_mean is not None]
-    return means, [n.running_var for n in norms if n.running_var is not None]
+    return _buffers(norms, "running_mean"), _buffers(norms, "running_var")
 
 
 def _count_batch(norms: Sequence[nn.BatchNorm2d]) -> None:
-    torch._foreach_add_([n.num_batches_tracked for n in norms if n.num_batches_tracked is not None], 1)
+    torch._foreach_add_(_buffers(norms, "num_batches_tracked"), 1)
+
+
+def _buffers(norms: Sequence[nn.BatchNorm2d], name: str) -> list[Tensor]:
+    """Return a buffer of all norms; read from the dictionary, which takes a quarter of the time of an attribute."""
+    return [buffer for n in norms if (buffer := n._buffers[name]) is not None]
 
 
 def _first_convs(x: Tensor, ops: Sequence[EdgeOp]) -> Tensor:

@@ -32,6 +32,7 @@ from nas.searches.weight_step import WeightStep, restore_gradients
 from nas.searches.within_limits import within_limits
 from nas.spaces.base import Network, Space
 from nas.spaces.limits import Limits
+from nas.utils.foreach_sgd import use_foreach
 from nas.utils.ranges import PROBABILITY, check_ranges
 from nas.utils.scaled_lr import scaled_lr
 
@@ -216,7 +217,8 @@ class GradientSearch(SupernetSearch):
 
     def configure_optimizers(self) -> Any:
         self.check_precision(str(self.trainer.precision))
-        optimizers = [self.weight_step.optimizer(parameter_groups(self.supernet, self.weight_step.decay_norm_and_bias))]
+        groups = parameter_groups(self.supernet, self.weight_step.decay_norm_and_bias)
+        optimizers = [use_foreach(self.weight_step.optimizer(groups))]
         if self.arch_step.optimizer is not None:
             optimizers.append(self.arch_step.optimizer(self.relaxation.parameters()))
         schedulers = [] if self.weight_step.scheduler is None else [self.weight_step.scheduler(optimizers[0])]

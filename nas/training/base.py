@@ -17,6 +17,7 @@ from nas.nn.param_groups import parameter_groups
 from nas.spaces.base import Network
 from nas.training.lr_schedule import LRDecay
 from nas.utils.errors import NasError
+from nas.utils.foreach_sgd import use_foreach
 from nas.utils.random_state import check_state_dict, random_state, restore_random_state
 from nas.utils.seeds import derive_seed
 
@@ -62,7 +63,7 @@ class BaseTraining(pl.LightningModule):
         return logits
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer(parameter_groups(self.network, self.decay_norm_and_bias))
+        optimizer = use_foreach(self._make_optimizer(parameter_groups(self.network, self.decay_norm_and_bias)))
         if self._make_scheduler is None:
             return [optimizer], []
         scheduler = self._make_scheduler(optimizer)

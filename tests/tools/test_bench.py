@@ -59,6 +59,27 @@ def test_default_methods_are_those_that_train_a_supernet() -> None:
     assert not {"bananas", "nsga2", "te_nas", "random_search", "tas"} & set(methods)
 
 
+def test_interrupted_measurement_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "BENCHMARKS.md"
+    page.write_text(f"{bench.BEGIN}\n{bench.END}\n")
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    measured: list[str] = []
+
+    def measure(overrides: dict[str, str], steps: int) -> dict[str, float]:
+        measured.append(f"{overrides['method']} {overrides['compile']}")
+        if overrides["method"] == "snas":
+            raise KeyboardInterrupt
+        return {"step_seconds": 0.5, "peak_memory_bytes": 2**30}
+
+    monkeypatch.setattr(bench, "measure", measure)
+    with pytest.raises(KeyboardInterrupt):
+        bench.main(["--write", "--compiled", "gdas", "method=gdas,darts,snas", "space=darts"])
+    assert measured == ["gdas false", "gdas false", "gdas true", "darts false", "darts false", "snas false"]
+    lines = [line for line in page.read_text().splitlines() if line.startswith("| `")]
+    assert [line.split("|")[1].strip() for line in lines] == ["`gdas`", "`darts`", "`snas`"]
+    assert lines[0].count("0.50") == 3 and lines[1].count("0.50") == 2 and "0.50" not in lines[2]
+
+
 def test_page_has_a_place_for_the_table() -> None:
     text = (Path(__file__).parents[2] / "BENCHMARKS.md").read_text()
     assert text.count(bench.BEGIN) == text.count(bench.END) == 1
