@@ -57,7 +57,7 @@ format: $(STAMP) ## Rewrite the code in the house format
 	$(BIN)/ruff format $(CODE)
 
 bench: $(STAMP) ## Measure the step of every method for BENCHMARKS.md (1 hour); REFS=DIR: beside the authors' repositories in DIR
-	$(BIN)/python tools/bench.py --write --compiled gdas,darts $(if $(REFS),--refs $(REFS)) $(ARGS)
+	$(BIN)/python tools/bench.py --write --compiled darts $(if $(REFS),--refs $(REFS)) $(ARGS)
 	$(if $(REFS),$(BIN)/python tools/bench_tenas.py $(REFS)/TENAS)
 
 bench-gpu: $(STAMP) ## Measure the step of five methods on a GPU in 9 minutes; with CIFAR-10 in DATA, also one whole search

@@ -72,6 +72,8 @@ DEFAULTS = {
     "method.arch_step.warmup_epochs": "0",  # measured steps are bilevel also if the search begins with weight steps
     "method.arch_step.warmup_share": "0",
 }
+OPTIONS = {"enas": {"method.callbacks": "[]"}}
+"""Options of a method: without training and selection after an epoch, which are no steps and take minutes."""
 BATCH = {"nas_bench_201": "64", "darts": "16"}
 """Default batch sizes: as published on NAS-Bench-201, and a quarter of it on DARTS, whose steps are long on a CPU."""
 NO_PROGRAM = 2
@@ -164,7 +166,8 @@ def run(options: argparse.Namespace, given: Mapping[str, str], rows: list[Row]) 
                     found = measure_authors(options.refs, row, options.steps, given.get("threads"))
                 else:
                     more = {"method": method, "space": space, "dataset.batch_size": batch}
-                    found = measure({**given, **VARIANTS[variant], **more}, WARMUP + options.steps)
+                    own = OPTIONS.get(method, {})
+                    found = measure({**given, **VARIANTS[variant], **own, **more}, WARMUP + options.steps)
                 row.add(variant, found)
                 keys = ("step_seconds", "peak_memory_bytes", "device", "precision", "failed")
                 line: dict[str, Any] = {"method": method, "space": space, "variant": variant}
