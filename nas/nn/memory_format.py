@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,21 @@ def is_channels_last(x: Tensor) -> bool:
 def densify(x: Tensor) -> Tensor:
     """Return features [B, C, H, W] in their memory format without gaps."""
     return x.contiguous(memory_format=torch.channels_last if is_channels_last(x) else torch.contiguous_format)
+
+
+def random_like(x: Tensor, draw: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return random numbers for features of any shape, in their memory format but independent of it.
+
+    PyTorch draws normal numbers on a CPU 7 times faster in contiguous memory.
+
+    Args:
+        x: features; its values are not used.
+        draw: ``torch.randn_like`` or ``torch.rand_like``.
+    """
+    if x.dim() != 4 or not is_channels_last(x):
+        return draw(x)
+    numbers = draw(torch.empty_like(x, memory_format=torch.contiguous_format))
+    return numbers.contiguous(memory_format=torch.channels_last)
 
 
 def with_dense_gradient(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.nn.depthwise import DepthwiseConv2d
+from nas.nn.memory_format import random_like
 from nas.nn.pooling import AvgPool, Pool, SharedReLU
 from nas.utils.errors import NasError, one_line
 from nas.utils.own_parts import target_of
@@ -180,7 +181,7 @@ class Noise(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.randn_like(strided(x, self.stride))
+        return random_like(strided(x, self.stride), torch.randn_like)
 
 
 class NormedOp(NamedTuple):

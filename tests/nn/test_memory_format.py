@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.nn.memory_format import is_channels_last, with_dense_gradient
+from nas.nn.memory_format import is_channels_last, random_like, with_dense_gradient
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype
 
@@ -20,6 +21,17 @@ def test_single_pixels_are_in_no_format_of_their_own() -> None:
     assert not is_channels_last(torch.randn(2, 3, 1, 1))
     assert not is_channels_last(torch.randn(2, 3, 4, 4))
     assert is_channels_last(torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last))
+
+
+@pytest.mark.parametrize("draw", [torch.randn_like, torch.rand_like])
+def test_random_numbers_do_not_depend_on_the_memory_format(draw: Callable[[Tensor], Tensor]) -> None:
+    found, x = [], torch.zeros(3, 5, 8, 8)
+    for features in (x, x.contiguous(memory_format=torch.channels_last), torch.zeros(3, 5, 16, 16)[:, :, ::2, ::2]):
+        torch.manual_seed(0)
+        found.append(random_like(features, draw))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    assert [is_channels_last(numbers) for numbers in found] == [False, True, False]
+    assert random_like(torch.zeros(2, 3, 5, 8, 8), draw).shape == (2, 3, 5, 8, 8)
 
 
 @pytest.mark.parametrize("memory_format", FORMATS)

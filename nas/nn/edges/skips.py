@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nas.nn.drop_path import drop_path
 from nas.nn.edges.mixed import MixedEdge
+from nas.nn.memory_format import random_like
 from nas.nn.ops import OpOptions
 from nas.utils.ranges import DROP_PROBABILITY, FINITE, NOT_NEGATIVE, check_ranges
 
@@ -35,10 +36,10 @@ def skip_noise(
         decay: factor of the noise, its mean included.
     """
     if distribution == "uniform":
-        noise = mean + (1 - 2 * torch.rand_like(x)) * math.sqrt(3 * scale)
+        noise = mean + (1 - 2 * random_like(x, torch.rand_like)) * math.sqrt(3 * scale)
     else:
         deviation = scale * x.detach().std() if mode == "additive" else scale
-        noise = mean + deviation * torch.randn_like(x)
+        noise = mean + deviation * random_like(x, torch.randn_like)
     return x + decay * noise if mode == "additive" else x * (decay * noise)
 
 
