@@ -72,8 +72,8 @@ DEFAULTS = {
     "method.arch_step.warmup_epochs": "0",  # measured steps are bilevel also if the search begins with weight steps
     "method.arch_step.warmup_share": "0",
 }
-OPTIONS = {name: {"method.callbacks": "[]"} for name in ("enas", "one_shot", "rsps", "setn")}
-"""Options of methods that train a controller or select by many evaluations after an epoch, which takes minutes."""
+OPTIONS = {name: {"method.callbacks": "[]"} for name in ("enas", "one_shot", "r_darts", "rsps", "setn")}
+"""Options of methods that train a controller, select or measure by many passes after an epoch, which takes minutes."""
 BATCH = {"nas_bench_201": "64", "darts": "16"}
 """Default batch sizes: as published on NAS-Bench-201, and a quarter of it on DARTS, whose steps are long on a CPU."""
 NO_PROGRAM = 2

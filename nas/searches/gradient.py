@@ -16,7 +16,6 @@ from nas.architecture.cell import Architecture, Cell, Genotype
 from nas.architecture.discretization import discretize
 from nas.gradients.base import Batch, Weights
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
-from nas.nn.param_groups import parameter_groups
 from nas.objectives.budget_penalty import BudgetPenalty
 from nas.objectives.task_of import task_of
 from nas.relaxations.base import Discretization, Relaxation
@@ -32,7 +31,6 @@ from nas.searches.weight_step import WeightStep, restore_gradients
 from nas.searches.within_limits import within_limits
 from nas.spaces.base import Network, Space
 from nas.spaces.limits import Limits
-from nas.utils.foreach_sgd import use_foreach
 from nas.utils.ranges import PROBABILITY, check_ranges
 from nas.utils.scaled_lr import scaled_lr
 
@@ -217,8 +215,7 @@ class GradientSearch(SupernetSearch):
 
     def configure_optimizers(self) -> Any:
         self.check_precision(str(self.trainer.precision))
-        groups = parameter_groups(self.supernet, self.weight_step.decay_norm_and_bias)
-        optimizers = [use_foreach(self.weight_step.optimizer(groups))]
+        optimizers = [self.weight_step.build_optimizer(self.supernet)]
         if self.arch_step.optimizer is not None:
             optimizers.append(self.arch_step.optimizer(self.relaxation.parameters()))
         schedulers = [] if self.weight_step.scheduler is None else [self.weight_step.scheduler(optimizers[0])]

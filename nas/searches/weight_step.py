@@ -14,12 +14,14 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from nas.architecture.cell import Architecture
 from nas.gradients.base import Batch
+from nas.nn.param_groups import parameter_groups
 from nas.objectives.cell_alignment import CellAlignment, SplitArchitecture
 from nas.objectives.perturbation import Perturbation
 from nas.relaxations.base import Relaxation
 from nas.searches.base import SupernetSearch
 from nas.searches.passes import join_passes, split_batch
 from nas.utils.distributed import mean_over_ranks
+from nas.utils.foreach_sgd import use_foreach
 from nas.utils.ranges import POSITIVE, check_ranges
 
 ClipParams = Literal["weights", "all", "all_accumulated", "all_stale"]
@@ -54,6 +56,10 @@ class WeightStep:
     perturbation: Perturbation | None = None
     alignment: CellAlignment | None = None
     decay_norm_and_bias: bool = True
+
+    def build_optimizer(self, supernet: nn.Module) -> Optimizer:
+        """Build the optimizer of the supernet's weights."""
+        return use_foreach(self.optimizer(parameter_groups(supernet, self.decay_norm_and_bias)))
 
     def take(self, search: SupernetSearch, relaxation: Relaxation, batch: Batch, optimizer: Any) -> None:
         """Train the supernet on one batch, in passes of ``search.images_per_pass`` images under one architecture.
