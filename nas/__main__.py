@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
-from collections.abc import Mapping, Sequence
+from nas.cli.early_interrupt import end_without_traceback, raise_interrupts
 
-from nas.cli.command_list import COMMANDS, Subcommand, describe_commands
-from nas.cli.streams import protect_streams
-from nas.utils.one_line_errors import one_line_errors
+if __name__ == "__main__":
+    end_without_traceback()  # before the other imports, which take most of the start
+
+import runpy  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Mapping, Sequence  # noqa: E402
+
+from nas.cli.command_list import COMMANDS, Subcommand, describe_commands  # noqa: E402
+from nas.cli.streams import protect_streams  # noqa: E402
+from nas.utils.one_line_errors import one_line_errors  # noqa: E402
 
 ALL_COMMANDS: Mapping[str, Subcommand] = {
     "search": Subcommand("nas.cli.search", "search for an architecture, or rank proxies; the same as nas-search"),
@@ -34,6 +39,7 @@ def main() -> int:
         return 1
     del sys.argv[1]
     protect_streams()
+    raise_interrupts()
 
     @one_line_errors
     def run(arguments: Sequence[str] | None = None) -> int:

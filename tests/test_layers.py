@@ -45,7 +45,7 @@ ALLOWED["cli"] = frozenset(ROOMS)  # the command line composes everything
 # The rooms of nas/cli, the lowest first: each may import those before it. A command line goes through them from the
 # right: main parses and completes it (overrides), checks it, and runs a job, which builds its parts.
 CLI_ROOMS = (
-    "errors startup streams command_list",
+    "early_interrupt errors startup streams command_list",
     "entry",
     "run_dir",
     "interrupt overrides",

@@ -27,7 +27,7 @@ from nas.callbacks.recording.epoch_metrics import EpochMetrics
 from nas.callbacks.recording.time_left import ExpectedTime
 from nas.cli.build_parts import build_parts, check_class
 from nas.cli.checks.inputs import check_inputs
-from nas.cli.checks.options import check_network
+from nas.cli.checks.options import check_network, check_network_choice
 from nas.cli.checks.requirements import check_requirements
 from nas.cli.run_dir.checkpoints import AtomicCheckpointIO
 from nas.cli.run_dir.cluster import cluster_plugins, join_ranks
@@ -147,6 +147,7 @@ def network_options(space: Space, cfg: DictConfig, published: Mapping[str, Any])
     Raises:
         NasError: for an option that the networks of the space do not have.
     """
+    check_network_choice(space, cfg.network)
     options = dict(published)
     for group in ("searched_network", "network"):
         plain: Any = OmegaConf.to_container(cfg[group], resolve=True)
@@ -195,14 +196,13 @@ def build_trainer(
         from nas.callbacks.progress_bar import RunProgressBar
 
         callbacks.append(RunProgressBar())
-    profiler = _profiler(cfg)
     given = instantiate(cfg.trainer.get("plugins") or [], _convert_="all")
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         logger=loggers or False,
         callbacks=[*first, EpochMetrics(), *callbacks, *last],
         plugins=[AtomicCheckpointIO(), *cluster_plugins(given), *given],
-        profiler=profiler,
+        profiler=_profiler(cfg),
         _convert_="all",
     )
     check_class("trainer", trainer, pl.Trainer)

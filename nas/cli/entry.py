@@ -31,7 +31,8 @@ def run_program(name: str) -> None:
         name: dotted name of the module.
     """
     protect_streams()
-    handled = _is_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    present = (signal.default_int_handler, signal.SIG_DFL)  # the latter by end_without_traceback
+    handled = _is_main_thread() and signal.getsignal(signal.SIGINT) in present
     try:
         if handled:
             signal.signal(signal.SIGINT, _exit_at_once)

@@ -15,7 +15,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from nas.cli.errors import log_error
-from nas.cli.run_dir.layout import FAILURE_FILE, SUMMARY_FILE, holds_run, kept_files, last_checkpoint, seed_directories
+from nas.cli.run_dir.layout import (
+    FAILURE_FILE,
+    SUMMARY_FILE,
+    holds_run,
+    kept_files,
+    last_checkpoint,
+    left_first_steps,
+    seed_directories,
+)
 from nas.cli.run_dir.ranks import ADDED_OVERRIDES
 from nas.cli.run_dir.requeue import is_found_again, is_job_of_sweep, job_id, requeue_job
 from nas.cli.run_dir.resume_command import command_of, resume_command
@@ -87,7 +95,7 @@ def how_to_resume(output: Path) -> str:
     if any(last_checkpoint(path) is not None for path in seeds):
         return f"interrupted: the last complete epochs are kept. To resume, run {resume_command(output)}"
     if kept is None:
-        place = " in another directory" if holds_run(output) else ""  # such as metrics.csv of the first steps
+        place = " in another directory" if holds_run(output) and not left_first_steps(output) else ""
         return f"interrupted: there is nothing to resume from in {output}. Start from scratch{place}."
     return f"interrupted: {kept} kept. To resume, run {resume_command(output)}"
 

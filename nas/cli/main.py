@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from nas.cli.checks.arguments import MODES, check_choices, check_flags, check_mode
+from nas.cli.checks.arguments import MODES, check_choices, check_effect, check_flags, check_mode, check_repeated
 from nas.cli.checks.dataset_values import check_dataset_values
 from nas.cli.checks.directory import run_directories
 from nas.cli.checks.executor import check_executor
@@ -174,11 +174,6 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
         _adapt_help(job)
     if any((flags.help, flags.hydra_help)):
         return Command(options + given)
-    if flags.experimental_rerun:
-        raise NasError(
-            f"--experimental-rerun={flags.experimental_rerun}: it unpickles the file, which could run any code. Resume "
-            "a run by ckpt_path=RUN, or repeat its overrides."
-        )
     check_flags(flags)
     if flags.multirun and value_of(given, "hydra.mode") == "RUN":
         raise NasError("hydra.mode=RUN: -m runs a sweep. Leave out one of the two.")
@@ -188,6 +183,7 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     foreign = flags.config_path or flags.config_name  # another configuration altogether, which Hydra checks
     if not (foreign or flags.config_dir or value_of(given, "hydra.searchpath")):
         check_choices(given)
+    check_repeated(given)
     sweeping = bool(flags.multirun) or value_of(given, "hydra.mode") == "MULTIRUN"
     prefer_own_launcher()
     path = search_path(flags.config_dir or flags.config_path, given)
@@ -202,6 +198,7 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
         os.environ["HYDRA_FULL_ERROR"] = "1"
     if flags.cfg:
         return Command(options + given)
+    check_effect(typed, cfg, sweeping)
     given = replace_grid(given, cfg)
     plan = _plan(job, cfg, given, flags, sweeping)
     resumed = _arguments_of_restart(plan, arguments)
@@ -235,7 +232,7 @@ def _arguments_of_restart(plan: Plan, arguments: Sequence[str]) -> list[str] | N
     earlier = None if plan.sweep is not None else earlier_attempt(plan.cfg, run_directories(plan.cfg))
     if earlier is None:
         return None
-    kept = [argument for argument in arguments if key_of(argument) != "hydra.run.dir"]
+    kept = [argument for argument in arguments if key_of(argument) not in ("hydra.run.dir", "ckpt_path")]
     return [*kept, f"ckpt_path={quote(str(earlier))}"]
 
 

@@ -210,11 +210,16 @@ def decode_genotype(value: Any, path: Path) -> Genotype:
         }
         if sum(len(cell.links) + len(cell.output) for cell in cells.values()) > MAX_LINKS:
             raise ValueError("too many links")
-        return Genotype(str(value["space"]), cells, _origins(value.get("own_parts") or {}))
+        genotype = Genotype(str(value["space"]), cells, _origins(value.get("own_parts") or {}))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise NasError(
             f"{path} is damaged: every cell needs 'links' [[op, source, target], ...] and 'output'."
         ) from None
+    try:
+        native_string(genotype)
+    except (LookupError, ValueError, TypeError):
+        raise NasError(f"{path} is damaged: its cells are not those of space={genotype.space}.") from None
+    return genotype
 
 
 def _origins(value: Any) -> dict[str, Origin]:

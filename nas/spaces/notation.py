@@ -53,6 +53,8 @@ PARSERS: Mapping[re.Pattern[str], Callable[[str], Genotype]] = {
     generic_notation.PATTERN: generic_notation.parse,
 }
 """The parser of a native string, by a pattern that its beginning matches."""
+MAX_SHOWN = 2000
+"""Characters of a string up to which a message contains all of it."""
 EXAMPLES = (
     "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|, 8:16:24:32:40, Genotype(normal=[...], reduce=[...]), "
     "Genotype(recurrent=[...], concat=[...]), ModelSpec(matrix=[...], ops=[...]), 64-41414-1_02_333 or 64-1234-basic"
@@ -72,12 +74,16 @@ def parse_genotype(text: str) -> Genotype:
     """
     require_text(text)
     text = text.strip()
+    shown = text if len(text) <= MAX_SHOWN else abbreviate(text)
     for pattern, parse_space in PARSERS.items():
         if pattern.match(text):
-            return parse_space(text)
+            try:
+                return parse_space(text)
+            except NasError as error:  # its message may contain the text
+                raise NasError(str(error).replace(text, shown)) from None
     genotype = find_other_notation(text)
     if genotype is None:
-        raise NasError(f"genotype={text}: not a genotype. Give a run directory, a genotype.json, {EXAMPLES}.")
+        raise NasError(f"genotype={shown}: not a genotype. Give a run directory, a genotype.json, {EXAMPLES}.")
     return genotype
 
 

@@ -22,7 +22,7 @@ def read_log(path: Path, decode: Callable[[str], T], fix: str = RESTORE, needed:
 
     Args:
         path: the file.
-        decode: returns the content of a line, without its line break, or raises ValueError, TypeError or KeyError.
+        decode: returns the content of a line, without its line break, or raises an error for other content.
         fix: advice of the error.
         needed: number of lines that the file must have, because nothing else replaces them.
 
@@ -42,7 +42,7 @@ def read_log(path: Path, decode: Callable[[str], T], fix: str = RESTORE, needed:
     for number, line in enumerate(complete, 1):
         try:
             values.append(decode(line.decode()))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, NasError):
             raise NasError(f"{path}: line {number} is damaged. {fix}") from None
     if len(complete) < needed:
         problem = "cut off" if rest else "missing"

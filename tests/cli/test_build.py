@@ -24,6 +24,18 @@ def test_network_options_replace_published_ones_unless_null() -> None:
     assert network_options(space, OmegaConf.create(given), published) == {"channels": 8, "cells_per_stage": 2}
 
 
+def test_network_of_another_space_is_refused() -> None:
+    """Its options are null, so that the choice would have no effect."""
+    space = NasBench201((3, 8, 8), 10)
+    for name, refused in {"recurrent": True, "darts": True, "nas_bench_201": False, "auto": False}.items():
+        with composed("train", "genotype=x", f"network={name}") as cfg:
+            if refused:
+                with pytest.raises(NasError, match=f"^network={name}: the networks of space=nas_bench_201 do not have"):
+                    network_options(space, cfg, {})
+            else:
+                assert network_options(space, cfg, {}) == {}
+
+
 def test_build_averaging_takes_a_decay() -> None:
     assert build_averaging(None) == []
     (callback,) = build_averaging(0.9)

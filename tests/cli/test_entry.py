@@ -33,7 +33,7 @@ def python(*words: str, folder: Path, action: object = signal.default_int_handle
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize(
+PROGRAMS = pytest.mark.parametrize(
     "words",
     [
         (f"{ROOT}/search.py",),
@@ -44,6 +44,29 @@ def python(*words: str, folder: Path, action: object = signal.default_int_handle
     ],
     ids=lambda words: " ".join(Path(word).name for word in words),
 )
+FIRST_IMPORT = """
+import os, signal, sys
+
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("nas.cli.entry", "nas.cli.command_list"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+sys.meta_path.insert(0, Interrupt())
+"""
+"""Startup file of Python that interrupts a program in its first imports."""
+
+
+@PROGRAMS
+def test_interrupt_before_the_handler_leaves_no_traceback(words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FIRST_IMPORT)
+    done = python(*words, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+@PROGRAMS
 def test_interrupt_during_the_imports_is_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "hydra.py").write_text(INTERRUPT)
     done = python(*words, folder=tmp_path)

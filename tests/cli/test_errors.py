@@ -41,9 +41,7 @@ def test_explain_names_no_checkpoint_that_is_not_there(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(nas.spaces.genotype_file.os, "fsync", full)
     found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/run")
-    found.refused(
-        "no space left on device", "nothing to resume from. Free space and run the command again in another dir"
-    )
+    found.refused("no space left on device", "nothing to resume from. Free space and run the command again.")
     assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 

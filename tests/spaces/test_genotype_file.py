@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from nas.spaces.genotype_file import load_genotype, save_genotype
-from nas.spaces.notation import parse_genotype
+from nas.spaces.genotype_file import encode_genotype, load_genotype, save_genotype
+from nas.spaces.notation import FORMATTERS, parse_genotype
+from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
 
 BENCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
@@ -45,11 +46,34 @@ def test_load_genotype_refuses_damaged_files(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("space", sorted(FORMATTERS))
+@pytest.mark.parametrize("text", [BENCH, DARTS, "8:16:24:32:40", "mobile:" + "-".join(["k3e6"] * 19), None])
+def test_cells_of_another_space_are_refused(space: str, text: str | None, tmp_path: Path) -> None:
+    genotype = parse_genotype(text or BENCH)
+    value = encode_genotype(genotype)
+    cells = value["cells"] if text is not None else {"cell": {"links": [], "output": []}}
+    (tmp_path / "genotype.json").write_text(json.dumps({**value, "space": space, "cells": cells}))
+    if text is not None and genotype.space == space:
+        assert load_genotype(tmp_path) == genotype
+        return
+    with pytest.raises(NasError) as error:
+        read = load_genotype(tmp_path)
+        space_of(read, (3, 32, 32), 10).check(read)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"accuracy 93"])
 def test_load_genotype_refuses_files_without_json(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "genotype.json").write_bytes(content)
     with pytest.raises(NasError, match="genotype.json: the file is not JSON"):
         load_genotype(tmp_path)
+
+
+def test_message_about_a_long_string_shows_its_problem(tmp_path: Path) -> None:
+    (tmp_path / "cut.txt").write_text("Genotype(normal=[" * 1000)
+    with pytest.raises(NasError, match="Genotype.*") as error:
+        load_genotype(tmp_path / "cut.txt")
+    assert len(str(error.value)) < 1000
 
 
 def test_load_genotype_refuses_missing_sources(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,29 @@ def test_read_log_names_a_damaged_line(bad: bytes, number: int, tmp_path: Path) 
     with pytest.raises(NasError, match=f"^{path}: line {number} is damaged. Restore the file"):
         read_log(path, decode_object)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "decode",
+    [
+        lambda line: decode_object(line)["b"],
+        lambda line: decode_object(line)["a"].strip(),
+        lambda line: [][decode_object(line)["a"]],
+        lambda line: int(float("inf")),
+        lambda line: find_operation(line),
+    ],
+    ids=["missing key", "no text", "index", "infinite", "refused value"],
+)
+def test_read_log_names_a_line_with_unexpected_values(decode: Callable[[str], object], tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"".join(LINES))
+    with pytest.raises(NasError, match=f"^{path}: line 1 is damaged. Restore the file"):
+        read_log(path, decode)
+
+
+def find_operation(line: str) -> None:
+    """Refuse a value, as the notation of a space does."""
+    raise NasError(f"{line}: no op.")
 
 
 def test_read_log_names_a_needed_line_that_is_gone(tmp_path: Path) -> None:

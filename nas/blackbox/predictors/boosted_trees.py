@@ -8,12 +8,12 @@ import numpy as np
 
 from nas.blackbox.predictors.base import Prediction, Predictor, Values, standardize
 from nas.utils.errors import NasError
-from nas.utils.ranges import FRACTION, POSITIVE, Range, check_ranges
+from nas.utils.ranges import FRACTION, Range, check_ranges
 
 MEMBERS, TREES = Range(1, 100, whole=True), Range(1, 10_000, whole=True)
 
 
-@check_ranges(members=MEMBERS, trees=TREES, depth=MEMBERS, lr=POSITIVE, subsample=FRACTION)
+@check_ranges(members=MEMBERS, trees=TREES, depth=MEMBERS, lr=FRACTION, subsample=FRACTION)
 class BoostedTrees(Predictor):
     """Gradient-boosted regression trees of several seeds; the uncertainty is the standard deviation over the members.
 
@@ -22,7 +22,7 @@ class BoostedTrees(Predictor):
         members: number of models; a single one has no uncertainty.
         trees: number of trees of a model.
         depth: maximum depth of a tree.
-        lr: learning rate.
+        lr: learning rate; beyond 1 the residuals of the samples may grow with each tree.
         subsample: fraction of the samples that each tree is fitted to; 1 makes all members of a library equal.
 
     Raises:

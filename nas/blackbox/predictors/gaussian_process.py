@@ -6,10 +6,13 @@ import warnings
 from typing import Any, Literal
 
 from nas.blackbox.predictors.base import Prediction, Predictor, Values, standardize
-from nas.utils.ranges import POSITIVE, check_ranges
+from nas.utils.ranges import Range, check_ranges
+
+BOUNDS = Range(1e-5, 10**5)
+"""Bounds within which scikit-learn fits the parameters of a kernel."""
 
 
-@check_ranges(length_scale=POSITIVE, noise=POSITIVE)
+@check_ranges(length_scale=BOUNDS, noise=BOUNDS)
 class GaussianProcess(Predictor):
     """Gaussian process with a stationary kernel and noise, whose parameters maximize the marginal likelihood.
 

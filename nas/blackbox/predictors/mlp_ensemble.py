@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.blackbox.predictors.base import Prediction, Predictor, Values, standardize
-from nas.utils.ranges import COUNT, LAYERS, POSITIVE, Range, check_ranges
+from nas.utils.ranges import COUNT, FRACTION, LAYERS, Range, check_ranges
 
 Floats = NDArray[np.float32]
 MEMBERS, WIDTH = Range(1, 100, whole=True), Range(1, 4096, whole=True)
@@ -19,7 +19,7 @@ BETAS, EPSILON = (0.9, 0.99), 1e-7
 """Constants of Adam in the authors' program."""
 
 
-@check_ranges(members=MEMBERS, layers=LAYERS, width=WIDTH, epochs=COUNT, batch_size=COUNT, lr=POSITIVE)
+@check_ranges(members=MEMBERS, layers=LAYERS, width=WIDTH, epochs=COUNT, batch_size=COUNT, lr=FRACTION)
 class MLPEnsemble(Predictor):
     """Networks of equal form that differ in their initial weights and batches; the uncertainty is their deviation.
 
@@ -31,7 +31,7 @@ class MLPEnsemble(Predictor):
         width: units of a hidden layer.
         epochs: passes over the samples.
         batch_size: samples of a batch.
-        lr: learning rate.
+        lr: learning rate; Adam changes each parameter by about this number per step.
 
     Raises:
         NasError: if an option is out of range.

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
+from typing import Any
 
-from nas.cli.checks.unused import refuse_unused
+from omegaconf import DictConfig, OmegaConf
+
+from nas.cli.checks.unused import refuse_unused, refuse_unused_by_repetitions
 from nas.cli.overrides.conf_dir import CONF, group_choices
 from nas.cli.overrides.installed import installed_choices
-from nas.cli.overrides.parse import value_of
+from nas.cli.overrides.parse import key_of, parse, value_of
 from nas.cli.overrides.renamed import renamed
+from nas.cli.overrides.value_type import values_set
+from nas.cli.run_dir.ranks import DIRECTORY
 from nas.utils.errors import NasError, unknown
 from nas.utils.program import job_command
+from nas.utils.ranges import COUNT
 
 MODES = {"search": ("search", "rank_proxies"), "train": ("train", "eval", "export")}
 """The modes of each job; the first one is the default."""
@@ -37,7 +44,12 @@ def check_choices(arguments: Sequence[str]) -> None:
 
 
 def check_flags(flags: argparse.Namespace) -> None:
-    """Raise NasError for flags of Hydra that exclude each other."""
+    """Raise NasError for flags of Hydra that exclude each other, and for one that is not supported."""
+    if flags.experimental_rerun:
+        raise NasError(
+            f"--experimental-rerun={flags.experimental_rerun}: it unpickles the file, which could run any code. Resume "
+            "a run by ckpt_path=RUN, or repeat its overrides."
+        )
     given = {
         "--multirun": flags.multirun,
         "--run": flags.run,
@@ -51,6 +63,54 @@ def check_flags(flags: argparse.Namespace) -> None:
         raise NasError(f"{' '.join(names)}: only one of these options can be given. {fix}".rstrip())
     if flags.resolve and not flags.cfg:
         raise NasError("--resolve: it belongs to --cfg. Add --cfg job, or leave it out.")
+
+
+def check_repeated(arguments: Sequence[str]) -> None:
+    """Raise NasError if two overrides give one option different values: the last one would replace the first silently.
+
+    A mapping sets the options of its keys. An override ``~key`` removes what earlier overrides have set.
+    """
+    if DIRECTORY in os.environ:  # the first rank has checked them, and Lightning adds its directory
+        return
+    given: dict[str, tuple[str, Any]] = {}
+    for part in parse(arguments):
+        line, key = str(part.input_line), key_of(str(part.input_line))
+        if part.is_delete():
+            given = {name: one for name, one in given.items() if not f"{name}.".startswith(f"{key}.")}
+            continue
+        value = line.partition("=")[2] if part.is_sweep_override() else part.value()
+        for name, single in values_set(key, value):
+            first, other = given.setdefault(name, (line, single))
+            if other != single and not (isinstance(other, dict) and isinstance(single, dict)):
+                raise NasError(f"{line}: the command line also has {first}. Leave out one of the two.")
+    length, epochs = given.get("trainer.max_epochs"), given.get("epochs")
+    if length is not None and epochs is not None and length[1] != epochs[1] and length[1] in COUNT:
+        raise NasError(f"{length[0]}: the command line also has {epochs[0]}. Leave out one of the two.")
+
+
+def check_effect(arguments: Sequence[str], cfg: DictConfig, sweeping: bool) -> None:
+    """Raise NasError for an override that another option leaves without effect.
+
+    ``method.epochs`` is the default of ``epochs``, which a data set may set as well. Repetitions have no trainer. A
+    latency table is for a limit, a target or an objective.
+
+    Args:
+        arguments: overrides of the command line.
+        cfg: the composed configuration.
+        sweeping: whether the command line is of a sweep, other jobs of which may use the override.
+    """
+    given = value_of(arguments, "method.epochs")
+    if given is not None and cfg.method.epochs != cfg.trainer.max_epochs:
+        raise NasError(f"method.epochs={given}: the run has epochs={cfg.trainer.max_epochs}. Use epochs={given}.")
+    if sweeping:
+        return
+    repetitions = OmegaConf.select(cfg, "method.repetitions") or 1
+    if repetitions != 1:
+        refuse_unused_by_repetitions(arguments, repetitions)
+    table = value_of(arguments, "budget.latency_table")
+    users = ("budget.latency_ms", "method.arch_step.cost_target", "method.costs")
+    if table not in (None, "null") and all(OmegaConf.select(cfg, key) is None for key in users):
+        raise NasError(f"budget.latency_table={table}: the search limits no latency. Add budget.latency_ms=NUMBER.")
 
 
 def _instead_of_null(group: str, choices: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,17 @@ from nas.cli.overrides.parse import value_of
 from nas.cli.overrides.run_record import FOLDER, overrides_file, saved_overrides
 from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import (
+    METRICS_FILE,
     SWEEP_FILE,
     holds_ranking,
     holds_repetitions,
     holds_run,
     last_checkpoint,
+    left_first_steps,
     run_directory,
     seed_directory,
 )
+from nas.cli.run_dir.record import overrides_of_seed
 from nas.utils.created_directory import created_directory
 from nas.utils.errors import NasError
 from nas.utils.user_path import real_path, user_path
@@ -101,12 +104,13 @@ def _hydra_state(cfg: DictConfig) -> Iterator[None]:
         instance.cfg = before
 
 
-def check_directories(directories: Directories, ckpt_path: str | None) -> None:
+def check_directories(directories: Directories, ckpt_path: str | None, overrides: Sequence[str] = ()) -> None:
     """Raise NasError if a run would write over another one, or into the directory of another process.
 
     Args:
         directories: directories by option.
         ckpt_path: the run to resume, which may be in one of them.
+        overrides: those of the run. One with the same overrides that was stopped in its first epoch starts again.
     """
     for option, directory in directories.items():
         _check_name(directory, option)
@@ -119,9 +123,28 @@ def check_directories(directories: Directories, ckpt_path: str | None) -> None:
         checkpoints = option.endswith(".dirpath") and any(directory.glob("*.ckpt"))
         taken = run is not None or holds_run(directory) or checkpoints
         finished = run is not None and (run / "summary.json").exists()
-        if taken and (finished or not _is_resumed(directory, ckpt_path, option)):
+        accepted = _is_resumed(directory, ckpt_path, option) or is_repeated(option, directory, overrides)
+        if taken and (finished or not accepted):
             raise _taken(directory, option, inside=run)
         check_writable(directory, option)
+
+
+def is_repeated(option: str, directory: Path, overrides: Sequence[str]) -> bool:
+    """Return whether a run with these overrides, or a search of its ``seeds``, was stopped there in its first epoch."""
+    own = list(overrides)
+    if option.startswith("seeds."):
+        own = overrides_of_seed(own, option.removeprefix("seeds."))
+    try:
+        return left_first_steps(directory) and saved_overrides(directory) == own
+    except NasError:  # the record is damaged
+        return False
+
+
+def remove_first_steps(directories: Directories, overrides: Sequence[str]) -> None:
+    """Remove the metrics of a run that was stopped in its first epoch, whose steps this run repeats."""
+    for option, directory in directories.items():
+        if is_repeated(option, directory, overrides):
+            (directory / METRICS_FILE).unlink()
 
 
 def check_sweep_directory(directory: Path) -> None:
@@ -161,6 +184,11 @@ def _is_resumed(directory: Path, given: str | None, option: str) -> bool:
 def _taken(directory: Path, option: str, inside: Path | None) -> NasError:
     if inside is not None:
         return NasError(f"{option}: {directory} is a folder of the run {inside}. Choose another directory.")
+    if left_first_steps(directory):
+        return NasError(
+            f"{option}: {directory} holds another run, which was stopped in its first epoch and cannot be resumed. "
+            "Remove it, or choose another directory."
+        )
     if last_checkpoint(directory) is None and not holds_ranking(directory) and not holds_repetitions(directory):
         return NasError(f"{option}: {directory} holds the files of another run. Choose another directory.")
     return NasError(

@@ -7,7 +7,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,26 @@ def check_network(key: str, space: Space, options: Mapping[str, Any]) -> None:
     check_arguments(key, space.network, options)
     for name, allowed in ranges_of(space.network).items():
         check(f"{key}.{name}", options.get(name), allowed)
+
+
+def check_network_choice(space: Space, options: Iterable[str]) -> None:
+    """Raise NasError if ``network=NAME`` chooses a file with options of other networks, which would have no effect.
+
+    ``network=auto`` has the options of all networks. A file of a space may have those of several kinds of networks.
+
+    Args:
+        space: the space of the genotype.
+        options: the options in the chosen file.
+    """
+    chosen = HydraConfig.get().runtime.choices.get("network") if HydraConfig.initialized() else None
+    accepted, given = space.network_options(), list(map(str, options))
+    foreign = [name for name in given if name not in accepted]
+    if chosen in (None, "auto") or not foreign or (accepted and set(accepted) <= set(given)):
+        return
+    raise NasError(
+        f"network={chosen}: the networks of space={space.name} do not have {', '.join(foreign)}. Leave it out, or use "
+        "network=auto."
+    )
 
 
 def _refuses_null(target: Callable[..., Any], name: str, hint: Any) -> bool:

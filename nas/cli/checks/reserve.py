@@ -20,12 +20,13 @@ from nas.cli.checks.directory import (
     check_record,
     check_sweep_directory,
     output_directories,
+    remove_first_steps,
     run_directories,
     sweep_directory,
     unresolved,
 )
 from nas.cli.checks.restart import mark_start, name_of_attempt, name_of_command, without_resumed_seeds
-from nas.cli.checks.sweep_jobs import SweepJob, check_jobs, plan_sweep
+from nas.cli.checks.sweep_jobs import SweepJob, check_jobs, is_hydra, plan_sweep
 from nas.cli.overrides.parse import quote, value_of
 from nas.cli.run_dir.job_record import SWEEP_DIRECTORY
 from nas.cli.run_dir.launch import command_name, launch_name, launch_token, restart_count
@@ -57,12 +58,14 @@ class Plan:
         pinned: overrides for the options whose value contains the time, so that Hydra uses the checked directories.
         sweep: the directory of the sweep, None for a single run.
         jobs: the jobs of the sweep.
+        overrides: those of a single run, without Hydra's own.
     """
 
     cfg: DictConfig
     pinned: list[str] = field(default_factory=list)
     sweep: Path | None = None
     jobs: Sequence[SweepJob] = ()
+    overrides: Sequence[str] = ()
 
     @property
     def is_further_rank(self) -> bool:
@@ -77,7 +80,7 @@ class Plan:
             check_jobs(self.jobs, self.cfg.get("ckpt_path"))
         else:
             given = self.cfg.get("ckpt_path")
-            check_directories(without_resumed_seeds(run_directories(self.cfg), given), given)
+            check_directories(without_resumed_seeds(run_directories(self.cfg), given), given, self.overrides)
 
 
 def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.Namespace, sweeping: bool) -> Plan:
@@ -95,7 +98,8 @@ def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.N
     """
     pinned = pin_time(cfg, sweeping, (job, *given))
     if not sweeping or is_further_rank(cfg):
-        return Plan(cfg, pinned, sweep_directory(cfg) if sweeping else None)
+        overrides = [line for line in given if not is_hydra(line)]
+        return Plan(cfg, pinned, sweep_directory(cfg) if sweeping else None, overrides=overrides)
     if value_of(given, "hydra.run.dir") is not None:
         raise NasError(
             "hydra.run.dir: a sweep does not use it. Use hydra.sweep.dir, which holds one directory per job."
@@ -168,6 +172,7 @@ def reserved(plan: Plan) -> Iterator[list[str]]:
             stack.enter_context(DirectoryLock(directory, name, kind, _is_lock_required(plan.cfg), token))
         plan.check()  # again: another process may have written there before the lock was taken
         if plan.sweep is None:
+            remove_first_steps(label, plan.overrides)
             mark_start(plan.cfg, label[option])
         found = {name: str(label[name].absolute()) for name in (option, "paths.output") if name in label}
         if is_distributed(plan.cfg) and (token is None or not _is_lock_required(plan.cfg)):

@@ -33,12 +33,32 @@ TRAINER_USED: Mapping[str, tuple[str, ...]] = {
 """Options of the trainer that a mode without a training uses."""
 
 
+OF_TRAINER = ("callbacks", "channels_last", "compile", "cpu_minutes", "fold_weights", "logger")
+"""Keys of parts of a trainer, which repeated searches do not have."""
+OFF = ("auto", "false", "none", "null")
+"""Values that turn a part off."""
+
+
 def refuse_unused(modes: Sequence[str], arguments: Sequence[str]) -> None:
     """Raise NasError for an override of an option that none of the modes uses."""
     for argument in arguments:
         key = key_of(argument)
         if all(_ignores(mode, key) for mode in modes):
             raise NasError(f"{argument}: mode={','.join(modes)} does not use {key}. Leave it out.")
+
+
+def refuse_unused_by_repetitions(arguments: Sequence[str], repetitions: int) -> None:
+    """Raise NasError for an override of a part that repeated searches do not have, because they run without a trainer.
+
+    Overrides that turn such a part off are accepted.
+    """
+    for argument in arguments:
+        key, value = key_of(argument), argument.partition("=")[2]
+        if key.partition(".")[0] in OF_TRAINER and not argument.startswith("~") and value not in OFF:
+            raise NasError(
+                f"{argument}: method.repetitions={repetitions} runs without a trainer and does not use {key}. Leave it "
+                "out, or set method.repetitions=1."
+            )
 
 
 def _ignores(mode: str, key: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from nas.cli.interrupt import INTERRUPTED, interrupt_on_signals
+from nas.cli.interrupt import interrupt_on_signals
 from nas.cli.overrides.conf_dir import PACKAGE
 from nas.cli.overrides.parse import key_of
 from nas.cli.overrides.run_record import FOLDER, config_file, saved_config, saved_overrides
@@ -22,10 +22,11 @@ from nas.cli.run_dir.elapsed import DURATION, TIMING, merge_timings
 from nas.cli.run_dir.layout import SUMMARY_FILE, holds_ranking
 from nas.proxies.ranking.score_log import LOG_FILE
 from nas.utils.atomic_write import write_atomically, write_json
-from nas.utils.errors import NasError, one_line
+from nas.utils.errors import NasError
 from nas.utils.is_number import is_number
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import job_command, program
-from nas.utils.read_file import read_json
+from nas.utils.read_file import read_bytes, read_json
 from nas.utils.tool_parser import ToolParser
 
 if TYPE_CHECKING:  # the help needs no torch
@@ -39,20 +40,14 @@ DROPPED = ("ranking.shard", "paths.output")
 """Overrides of a shard that the joined run does not have."""
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     interrupt_on_signals()
-    try:
-        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
-        overrides = [text for text in options.runs if "=" in text and not os.path.isdir(text)]
-        runs = [Path(text) for text in options.runs if text not in overrides]
-        return _merge(runs, options.output, _report_arguments(options.config_dir, overrides))
-    except (NasError, OSError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted. Run the command again.", file=sys.stderr)
-        return INTERRUPTED
+    options = _parser().parse(arguments or ())
+    overrides = [text for text in options.runs if "=" in text and not os.path.isdir(text)]
+    runs = [Path(text) for text in options.runs if text not in overrides]
+    return _merge(runs, options.output, _report_arguments(options.config_dir, overrides))
 
 
 def _parser() -> ToolParser:
@@ -163,7 +158,7 @@ def _write_record(shard: Path, output: Path) -> None:
         config["paths"]["output"] = str(output)
     write_atomically(output / FOLDER / "overrides.yaml", yaml.safe_dump(overrides))
     write_atomically(config_file(output), yaml.safe_dump(config, sort_keys=False))
-    write_atomically(output / FOLDER / "hydra.yaml", (shard / FOLDER / "hydra.yaml").read_bytes())
+    write_atomically(output / FOLDER / "hydra.yaml", read_bytes(shard / FOLDER / "hydra.yaml"))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from nas.utils.user_path import real_path, user_path
 FAILURE_FILE = "failure.txt"  # the error of a job of a sweep
 SUMMARY_FILE = "summary.json"
 RANKING = "scores.jsonl"  # the log of a ranking, from which it is resumed without a checkpoint
+METRICS_FILE = "metrics.csv"  # the rows of steps and epochs
 SPLIT_RECORD = "split.json"  # whether dataset.split=nas_bench_201 used its official list
 REPETITIONS = "repetitions.jsonl"  # one line for each finished search, which is not repeated on resume
 WANDB_RECORD = "wandb.json"  # id, name, group, project, entity and mode of the W&B run
 SEARCHED = (SUMMARY_FILE, "genotype.json", "history.jsonl", REPETITIONS, RANKING)
-TABLES = ("metrics.csv", "classes.csv", "confusion.csv", "scores.parquet", "report.json", "queries.jsonl")
+TABLES = (METRICS_FILE, "classes.csv", "confusion.csv", "scores.parquet", "report.json", "queries.jsonl")
 RESULTS = (*SEARCHED, *TABLES, "model.pt", "model.onnx", "model.pt2", "logits.pt", "confusion.png")
 REPORT_FILE = "report.html"  # the page of a run
 SWEEP_FILE = "sweep.csv"  # the table of a sweep, in the directory that holds its jobs
@@ -51,6 +52,13 @@ def is_finished(directory: Path, results: Path | None = None) -> bool:
 def holds_run(directory: Path) -> bool:
     """Return whether a run has left files that another one would overwrite."""
     return any((directory / name).exists() for name in RESULTS) or any((directory / "checkpoints").glob("*.ckpt"))
+
+
+def left_first_steps(directory: Path) -> bool:
+    """Return whether a run was stopped in its first epoch: besides its record, it has left metrics of steps alone."""
+    left = [name for name in RESULTS if (directory / name).exists()]
+    recorded = (directory / ".hydra" / "overrides.yaml").is_file()
+    return recorded and left == [METRICS_FILE] and not any((directory / "checkpoints").glob("*.ckpt"))
 
 
 def has_failed(directory: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from nas.cli.run_dir.layout import seed_directory
 from nas.cli.run_dir.task_overrides import task_overrides
 from nas.utils.atomic_write import write_atomically
+
+OF_ALL_SEEDS = ("seed", "seeds", "paths.output", "ckpt_path")
+"""Keys of a run with ``seeds`` whose values its searches do not have."""
 
 
 def save_record(folder: Path, cfg: DictConfig) -> None:
@@ -27,9 +31,15 @@ def _overrides_of(cfg: DictConfig) -> list[str]:
     given = any(key == "seeds" and not line.endswith("=null") for line, key in task.items())
     if cfg.get("seeds") is not None or not (given or _is_of_seeds(cfg)):
         return list(task)
-    of_all = ("seed", "seeds", "paths.output", "ckpt_path")
     without = [] if given else ["seeds=null"]  # an experiment of the user sets seeds
-    return [*(line for line, key in task.items() if key not in of_all), *without, f"seed={cfg.seed}"]
+    *lines, seed = overrides_of_seed(list(task), str(cfg.seed))
+    return [*lines, *without, seed]
+
+
+def overrides_of_seed(overrides: Sequence[str], seed: str) -> list[str]:
+    """Return the overrides of one of the searches of a run with ``seeds``; those of the run select all of them."""
+    kept = [line for line in overrides if line.lstrip("+~").partition("=")[0] not in OF_ALL_SEEDS]
+    return [*kept, f"seed={seed}"]
 
 
 def _is_of_seeds(cfg: DictConfig) -> bool:

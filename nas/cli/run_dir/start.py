@@ -52,7 +52,8 @@ def _log_run(cfg: DictConfig, values: Sequence[str], logs: bool = True) -> None:
     if not (logs and cfg.get("logger")):
         shown.pop("logger", None)
     chosen = {group: choice for group, choice in shown.items() if choice not in (None, "auto")}
-    texts = [f"{key}={value}" for key, value in {**chosen, **{key: cfg[key] for key in values}}.items()]
+    numbers = {key: cfg.trainer.max_epochs if key == "epochs" else cfg[key] for key in values}
+    texts = [f"{key}={value}" for key, value in {**chosen, **numbers}.items()]
     record = Path(HydraConfig.get().output_subdir or "", "config.yaml")
     whole = f"   (all options: {record})" if HydraConfig.get().output_subdir else ""
     log.info("config         %s%s", " ".join(texts), whole)

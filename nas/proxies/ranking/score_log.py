@@ -17,10 +17,12 @@ from nas.utils.atomic_write import write_atomically
 from nas.utils.errors import NasError, one_line
 from nas.utils.file_lock import try_lock
 from nas.utils.json_lines import decode_object, read_log
-from nas.utils.read_file import read_bytes
+from nas.utils.read_file import parse_json, read_bytes
 
 LOG_FILE = "scores.jsonl"
 FORMAT, VERSION = "nas-scores", 2
+ABSENT = "(absent)"
+"""Value of a missing key in a message; null is another value."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def encode_log(identity: Mapping[str, Any], records: Sequence[ScoreRecord]) -> b
 def _read_header(path: Path, data: bytes) -> dict[str, Any]:
     header: Any = None
     with suppress(ValueError):
-        header = json.loads(data[: data.find(b"\n") + 1])
+        header = parse_json(data[: data.find(b"\n") + 1].decode())
     if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
         old = isinstance(header, dict) and header.get("format") == FORMAT
         problem = (
@@ -170,7 +172,8 @@ def _decode_record(line: str) -> ScoreRecord:
     value = decode_object(line)
     record = ScoreRecord(**{**value, "score": float(value["score"])})
     numbers = [record.parameters, record.macs, *([] if record.index is None else [record.index])]
-    if not all(type(number) is int for number in numbers) or not isinstance(record.seconds, int | float):
+    valid = isinstance(record.architecture, str) and isinstance(record.seconds, int | float)
+    if not valid or not all(type(number) is int for number in numbers):
         raise ValueError("not a record")
     return record
 
@@ -187,6 +190,6 @@ def _encode_line(value: Mapping[str, Any]) -> bytes:
 def first_difference(key: str, theirs: Any, mine: Any) -> str:
     """Describe the first option in which two values differ, by its full name."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
-        name = next(name for name in [*mine, *theirs] if theirs.get(name) != mine.get(name))
-        return first_difference(f"{key}.{name}", theirs.get(name), mine.get(name))
+        name = next(name for name in [*mine, *theirs] if theirs.get(name, ABSENT) != mine.get(name, ABSENT))
+        return first_difference(f"{key}.{name}", theirs.get(name, ABSENT), mine.get(name, ABSENT))
     return f"{key}={theirs}, not {mine}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -78,6 +79,22 @@ def test_unknown_choices_are_refused() -> None:
         BoostedTrees("lightgbm")  # type: ignore[arg-type]
     with pytest.raises(NasError, match="GaussianProcess: kernel=linear: unknown"):
         GaussianProcess("linear")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("predictor", "option", "value"),
+    [
+        (MLPEnsemble, "lr", 10.0),
+        (BoostedTrees, "lr", 2.5),
+        (GaussianProcess, "length_scale", 1e30),
+        (GaussianProcess, "noise", 1e-30),
+    ],
+)
+def test_options_with_meaningless_predictions_are_refused(predictor: type, option: str, value: float) -> None:
+    """They would end in finite predictions of any size, or be replaced by the bounds of the fit."""
+    message = re.escape(f"{predictor.__name__}: {option}={value}: use a number")
+    with pytest.raises(NasError, match=f"^{message}"):
+        predictor(**{option: value})
 
 
 def test_xgboost_is_needed_for_its_library_alone(monkeypatch: pytest.MonkeyPatch) -> None:

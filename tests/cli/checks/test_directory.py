@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
+import pytest
+
+from nas.cli.checks.reserve import reserved
+from nas.cli.main import prepare
+from nas.utils.errors import NasError
+from tests.support.compose_tools import ROOT, lines, script
 from tests.support.error_tools import SEARCH, run, snapshot
 
 
@@ -25,3 +32,58 @@ def test_check_directory_refuses_an_unwritable_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     run("search", *SEARCH, f"hydra.run.dir={tmp_path}/file").refused("hydra.run.dir: cannot write to", "Choose another")
     assert (tmp_path / "file").read_text() == "x"
+
+
+def stopped(directory: Path, overrides: str, *files: str) -> None:
+    """Write the files of a search that was killed before its first checkpoint."""
+    (directory / ".hydra").mkdir(parents=True)
+    (directory / ".hydra" / "overrides.yaml").write_text(overrides)
+    for name in ("metrics.csv", *files):
+        (directory / name).write_text("step\r\n")
+
+
+def test_killed_search_is_started_again_by_the_same_command(tmp_path: Path) -> None:
+    directory, flag = tmp_path / "run", tmp_path / "killed"
+    kill = f"+callbacks.kill={{_target_:tests.support.compose_tools.KillOnce,flag:{flag},epoch:0,batch:1}}"
+    given = [*SEARCH, "method=gdas", kill, f"hydra.run.dir={directory}"]
+    killed = script("search", *given, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (directory / "metrics.csv").write_text("epoch,step,train/loss\r\n0,0,5.0\r\n")  # written every 100 steps
+    run("search", *given, "seed=1").refused("which was stopped in its first epoch and cannot be resumed. Remove it")
+    run("search", *given).succeeded()
+    assert not any(line.startswith("0,0,5.0") for line in (directory / "metrics.csv").read_text().splitlines())
+    assert len(lines(directory / "history.jsonl")) == 1
+
+
+def test_command_starts_again_after_a_kill_in_its_first_epoch(tmp_path: Path) -> None:
+    stopped(tmp_path / "run", "- method=gdas\n- seed=1\n", "search.log", "wandb.json")
+    plan = prepare("search", ["method=gdas", "seed=1", f"hydra.run.dir={tmp_path}/run"]).plan
+    assert plan is not None and (tmp_path / "run" / "metrics.csv").is_file()
+    with reserved(plan):
+        assert not (tmp_path / "run" / "metrics.csv").exists(), "its steps are repeated"
+        assert (tmp_path / "run" / "search.log").is_file()
+
+
+def test_searches_of_seeds_start_again_after_a_kill_in_their_first_epoch(tmp_path: Path) -> None:
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    for seed in (0, 1):
+        stopped(tmp_path / "run" / f"seed_{seed}", f"- method=gdas\n- seed={seed}\n")
+    given = ["method=gdas", "seeds=[0,1]", f"hydra.run.dir={tmp_path}/run"]
+    plan = prepare("search", given).plan
+    assert plan is not None
+    with reserved(plan):
+        assert not list(tmp_path.rglob("metrics.csv"))
+    stopped(tmp_path / "run" / "seed_2", "- method=gdas\n- seed=1\n")
+    with pytest.raises(NasError, match="seed_2 holds another run, which was stopped in its first epoch"):
+        prepare("search", [*given[:1], "seeds=[2]", given[2]])
+
+
+@pytest.mark.parametrize("files", [(), ("genotype.json",), ("scores.jsonl",), ("model.pt",)])
+def test_other_runs_do_not_start_in_a_directory_of_first_steps(files: tuple[str, ...], tmp_path: Path) -> None:
+    stopped(tmp_path / "run", "- method=gdas\n", *files)
+    before = snapshot(tmp_path)
+    given = [*(["method=gdas"] if files else ["method=darts"]), f"hydra.run.dir={tmp_path}/run"]
+    with pytest.raises(NasError, match="hydra.run.dir: .* choose another directory|Choose another directory") as error:
+        prepare("search", given)
+    assert files or "was stopped in its first epoch" in str(error.value)
+    assert snapshot(tmp_path) == before

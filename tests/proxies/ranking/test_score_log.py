@@ -41,18 +41,27 @@ def test_score_log_refuses_other_rankings_and_files(tmp_path: Path) -> None:
     with pytest.raises(NasError, match="line 2 is damaged"):
         ScoreLog(path, {"seed": 1})
     row, good = before.splitlines(keepends=True)[1], {"proxy": {"bn": False, "keep": ["a"]}, "seed": 1}
-    for bad in (row[:20] + b"\n", b"\xff" + row[1:], row.replace(b"100", b'"100"'), b"\n"):
+    listed = json.dumps({**json.loads(row), "architecture": ["a"]}).encode() + b"\n"
+    for bad in (row[:20] + b"\n", b"\xff" + row[1:], row.replace(b"100", b'"100"'), b"\n", listed):
         path.write_bytes(before + bad + row)
         with pytest.raises(NasError, match=f"{path}: line 3 is damaged. Delete it"):
             ScoreLog(path, good)
         assert path.read_bytes() == before + bad + row
-    for other in (b"", b"[]\n", b'{"format": "x"}\n', b"no JSON\n"):
+    for other in (b"", b"[]\n", b'{"format": "x"}\n', b"no JSON\n", b"\xff\n", b"[" * 100_000 + b"\n"):
         path.write_bytes(other)
         with pytest.raises(NasError, match="is not a log of scores"):
             ScoreLog(path, {})
     path.write_bytes(b'{"format": "nas-scores", "version": 1, "score_name": "naswot"}\n')
     with pytest.raises(NasError, match="written by an older version of nas and cannot be resumed. Start"):
         ScoreLog(path, {})
+
+
+def test_option_of_another_version_is_a_difference(tmp_path: Path) -> None:
+    """The log has no such option, and null is not the same."""
+    path = tmp_path / "log"
+    ScoreLog(path, {"ranking": {"count": 1}}).__exit__(None, None, None)
+    with pytest.raises(NasError, match=r"ranking\.limit=\(absent\), not None. Start the ranking in another"):
+        ScoreLog(path, {"ranking": {"count": 1, "limit": None}})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
