@@ -41,7 +41,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from tools.authors_step import PROGRAMS  # noqa: E402
 
-EXCLUDED = ("mask_gumbel", "mask_rl", "tas", "darts_pt")  # layer widths only; steps of darts and a long selection
+EXCLUDED = ("mask_gumbel", "mask_rl", "tas")  # layer widths only
+EXCLUDED += ("darts_pt", "shapley_nas")  # steps of darts, and long evaluations between epochs
 WARMUP = 3  # steps that StepTimer does not count
 PLAIN = {"channels_last": "false", "fold_weights": "false", "compile": "false"}
 FAST = {"channels_last": "true", "fold_weights": "true", "compile": "false"}

@@ -51,6 +51,11 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep, task: Task) -> None:
             "method.arch_step.resource: with method.arch_step.optimizer=null no architecture parameters are trained. "
             "Use method.arch_step.resource=null."
         )
+    if step.resource is not None and not step.per_batch:
+        raise NasError(
+            "method.arch_step.resource: with method.arch_step.per_batch=false no loss trains alpha. Use "
+            "method.arch_step.resource=null, or budget for limits on costs."
+        )
     if step.resource is not None and isinstance(relaxation, BlockRelaxation):
         raise NasError(
             f"method.arch_step.resource: costs are defined per edge, but {kind} samples {len(relaxation.rows)} blocks. "
@@ -88,6 +93,11 @@ def check_arch_step(relaxation: Relaxation, step: ArchStep, task: Task) -> None:
 def _check_cost_target(relaxation: Relaxation, step: ArchStep, form: str) -> None:
     """Raise NasError if a cost target has no effect or an unsupported form."""
     option = "method.arch_step.cost_target"
+    if not step.per_batch:
+        raise NasError(
+            f"{option}: with method.arch_step.per_batch=false no loss trains alpha. Use {option}.target=null, or "
+            "budget for limits on costs."
+        )
     if not can_penalize(relaxation, step) or relaxation.distribution(Masks(relaxation.cells)) is None:
         raise NasError(
             f"{option}: the expected cost needs a trained distribution of ops on each edge, which this method does not "

@@ -196,8 +196,7 @@ class GradientSearch(SupernetSearch):
             # dataset.bilevel=false yields pairs (x, y) of all training images
             train = batch["train"] if isinstance(batch, Mapping) else batch
             batch = {"train": train, "val": train}
-        warmup = self.first_epoch_of_stage + self.arch_step.warmup_length(self.trainer.max_epochs)
-        warm = self.current_epoch < warmup
+        warm = self.current_epoch < self.first_epoch_of_stage + self.arch_step.warmup_length(self.trainer.max_epochs)
         due = self.arch_step.is_due(batch_idx + (self.step_order != "arch_first")) and len(optimizers) > 1
         steps = [lambda: self.train_weights(batch["train"], optimizers[0])]
         if self.step_order == "simultaneous":

@@ -34,6 +34,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("gdas", "darts", "drnas", "snas", "fair_darts", "dsnas", "proxyless", "pc_darts"), ()),
     **dict.fromkeys(("one_shot", "rsps", "setn"), FEW),
     "enas": (*("method.callbacks.0.steps=2", "method.callbacks.0.samples=2"), "method.callbacks.1.samples=3"),
+    "shapley_nas": ("method.callbacks.0.samples=1", "method.callbacks.0.batches=1"),
     "te_nas": ("method.repeats=1", "method.ntk_batch=4", "method.proxies.1.batch_size=32", "epochs=3"),
     "random_search": ("proxy=naswot", "method.budget.queries=4"),
     "regularized_evolution": ("proxy=naswot", "method.budget.queries=6", "method.strategy.population=3"),

@@ -16,6 +16,7 @@ from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.gradients.clipped import Clipped
 from nas.gradients.unrolled import Unrolled
+from nas.objectives.cost_target import CostTarget
 from nas.objectives.reinforce import ReinforceObjective
 from nas.objectives.resource_penalty import ResourcePenalty
 from nas.relaxations.block_gumbel import BlockCategorical
@@ -238,6 +239,8 @@ def test_reinforce_warmup_updates_the_baseline_only(monkeypatch: pytest.MonkeyPa
         ({"gradient": Clipped(1.0, Unrolled())}, "no second-order gradient"),
         ({"resource": ResourcePenalty}, "BlockCategorical samples 6 blocks"),
         ({"resource": ResourcePenalty, "optimizer": None, "reward": None}, "no architecture parameters are trained"),
+        ({"resource": ResourcePenalty, "per_batch": False, "reward": None}, "no loss trains alpha"),
+        ({"cost_target": CostTarget("macs", 1e6), "per_batch": False, "reward": None}, "no loss trains alpha"),
         ({"relaxation": Softmax}, "Softmax has no log_prob"),
     ],
 )

@@ -27,6 +27,7 @@ DENSE = (
     "gaea",
     "sgas",
     "milenas",
+    "shapley_nas",
 )
 SAMPLED = ("gdas", "one_shot", "dsnas", "nasp")
 

@@ -165,9 +165,11 @@ def tiny(method: str = "gdas", space: str = "nas_bench_201") -> list[str]:
 
 
 def budget(method: str) -> list[str]:
-    """Return overrides for a small budget of a black-box method, and a short warm-up of lora_darts."""
+    """Return overrides for a small budget of a black-box method, and short versions of long phases."""
     if method == "lora_darts":
         return ["method.arch_step.warmup_epochs=1"]
+    if method == "shapley_nas":
+        return ["method.callbacks.0.samples=3", "method.callbacks.0.batches=1"]
     return ["method.budget.queries=4"] if method in QUERYING else []
 
 

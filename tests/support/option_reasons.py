@@ -107,6 +107,7 @@ ELSEWHERE: dict[str, Sequence[str]] = {
     "nas.blackbox.evaluators.zero_cost.ZeroCost": ("tests/blackbox/evaluators/test_zero_cost.py", *QUERIES),
     "nas.callbacks.schedules.anneal.Anneal": ("tests/callbacks/schedules/test_anneal.py",),
     "nas.callbacks.enas_controller_training.ControllerTraining": ("tests/callbacks/test_enas_controller_training.py",),
+    "nas.callbacks.shapley_steps.ShapleySteps": ("tests/callbacks/test_shapley_steps.py",),
     "nas.callbacks.guards.collapse.EntropyCollapse": ("tests/callbacks/guards/test_collapse.py",),
     "nas.callbacks.guards.collapse.SkipCollapse": ("tests/callbacks/guards/test_collapse.py",),
     "nas.callbacks.guards.cpu_budget.CpuBudget": ("tests/callbacks/guards/test_cpu_budget.py",),

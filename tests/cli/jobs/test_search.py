@@ -22,7 +22,8 @@ from tests.support.compose_tools import DATA, REFUSED, SIZED, budget, data_of, l
 from tests.support.watch_tools import run_watched
 
 METHODS, SPACES = searches(), spaces()
-LONG = {(method, "darts") for method in ("darts_pt", "r_darts", "sdarts_adv", "te_nas")}  # run with NAS-Bench-201
+LONG = {(method, "darts") for method in ("darts_pt", "r_darts", "sdarts_adv", "shapley_nas", "te_nas")}
+"""Pairs that are covered by NAS-Bench-201."""
 
 
 def pairs() -> Iterator[Any]:
