@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytorch_lightning as pl
 import torch
 
-from nas.callbacks.execution_switch import ExecutionSwitch, Mode, batch_size, count_run_macs
+from nas.callbacks.compile_switch import CompileSwitch, has_compiler, saves_time
+from nas.callbacks.execution_switch import Mode, batch_size, count_run_macs
 from nas.nn.cell_graph import CellGraph
-from nas.nn.compile_cost import CompileEstimate, estimate_compile
+from nas.nn.compile_cost import estimate_compile
 from nas.nn.depthwise import DepthwiseConv2d
-from nas.nn.edges.compiler import EdgeCompiler, check_backend, find_compiler_error
+from nas.nn.edges.compiler import EdgeCompiler
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.searches.base import SupernetSearch
@@ -20,10 +19,8 @@ from nas.searches.step_macs import sample_active
 from nas.spaces.recurrent.step_compiler import StepCompiler, recurrent_cells
 from nas.utils.errors import NasError
 
-log = logging.getLogger(__name__)
 
-
-class CompileEdges(ExecutionSwitch):
+class CompileEdges(CompileSwitch):
     """Compile the edges of a supernet that mix several ops, before its first step (``EdgeCompiler``).
 
     A recurrent supernet has the time steps of its cell compiled instead (``StepCompiler``).
@@ -35,19 +32,14 @@ class CompileEdges(ExecutionSwitch):
     saves more time than the compilation takes.
 
     Args:
-        mode: see ``ExecutionSwitch``.
-        backend: backend of ``torch.compile``.
+        mode, backend: see ``CompileSwitch``.
 
     Raises:
         NasError: if ``backend`` is unknown, and in ``setup`` if ``mode`` is True and there is nothing to compile.
     """
 
-    option = "compile"
-
     def __init__(self, mode: Mode = "auto", backend: str = "inductor") -> None:
-        super().__init__(mode)
-        check_backend(backend)
-        self.backend = backend
+        super().__init__(mode, backend)
         self._compiler: EdgeCompiler | StepCompiler | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -85,24 +77,6 @@ class CompileEdges(ExecutionSwitch):
             return False  # compiled, edges with depthwise convolutions are slower
         macs = count_run_macs(trainer, module)
         return saves_time(trainer, estimate_compile(module.supernet, macs, torch.get_num_threads()))
-
-
-def has_compiler(trainer: pl.Trainer, module: pl.LightningModule, backend: str) -> bool:
-    """Return whether ``torch.compile`` works on the device of a module, and log the reason if it does not."""
-    problem = find_compiler_error(module.device, backend)
-    if problem is not None and trainer.is_global_zero:
-        log.warning("compile        not available, steps run eagerly: %s", problem)
-    return problem is None
-
-
-def saves_time(trainer: pl.Trainer, estimate: CompileEstimate) -> bool:
-    """Return whether a compilation saves more time than it takes, and log the estimate if it does."""
-    if estimate.pays and trainer.is_global_zero:
-        log.info(
-            "compile        up to %.0f s, which saves about %.0f s of %.0f s (compile=false: no compilation)",
-            *(estimate.cost, estimate.saved, estimate.eager),
-        )
-    return estimate.pays
 
 
 def mixes_ops(module: pl.LightningModule) -> bool:

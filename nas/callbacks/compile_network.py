@@ -6,11 +6,10 @@ import pytorch_lightning as pl
 import torch
 
 from nas.callbacks.activation_checkpointing import ActivationCheckpointing
-from nas.callbacks.compile import has_compiler, saves_time
-from nas.callbacks.execution_switch import ExecutionSwitch, Mode, batch_size, count_run_macs
+from nas.callbacks.compile_switch import CompileSwitch, has_compiler, saves_time
+from nas.callbacks.execution_switch import Mode, batch_size, count_run_macs
 from nas.nn.compile_cost import estimate_network_compile
 from nas.nn.depthwise import DepthwiseConv2d
-from nas.nn.edges.compiler import check_backend
 from nas.nn.network_compiler import NetworkCompiler, is_compilable, remove_compiler
 from nas.spaces.recurrent.step_compiler import StepCompiler, recurrent_cells, remove_step_compiler
 from nas.training.base import BaseTraining
@@ -18,7 +17,7 @@ from nas.training.network_training import Training
 from nas.utils.errors import NasError
 
 
-class CompileNetwork(ExecutionSwitch):
+class CompileNetwork(CompileSwitch):
     """Compile the cells of the trained network before its first step, in pieces (``NetworkCompiler``).
 
     A recurrent network has the time steps of its cell compiled (``StepCompiler``).
@@ -29,19 +28,14 @@ class CompileNetwork(ExecutionSwitch):
     compilation saves more time than it takes, by an estimate.
 
     Args:
-        mode: see ``ExecutionSwitch``.
-        backend: backend of ``torch.compile``.
+        mode, backend: see ``CompileSwitch``.
 
     Raises:
         NasError: if ``backend`` is unknown, and in ``setup`` if ``mode`` is True and the network cannot be compiled.
     """
 
-    option = "compile"
-
     def __init__(self, mode: Mode = "auto", backend: str = "inductor") -> None:
-        super().__init__(mode)
-        check_backend(backend)
-        self.backend = backend
+        super().__init__(mode, backend)
         self._compiler: NetworkCompiler | StepCompiler | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from torch import Tensor
 
 import nas.callbacks.compile
+import nas.callbacks.compile_switch
 from nas.callbacks.compile import CompileEdges
 from nas.callbacks.compile_network import CompileNetwork
 from nas.nn.compile_cost import CompileEstimate
@@ -68,7 +69,7 @@ def test_auto_compiles_long_runs_and_leaves_short_ones_unchanged(
 
     original = nas.callbacks.compile.estimate_compile
     monkeypatch.setattr(nas.callbacks.compile, "estimate_compile", estimate)
-    monkeypatch.setattr(nas.callbacks.compile, "find_compiler_error", lambda *_: "no compiler here")
+    monkeypatch.setattr(nas.callbacks.compile_switch, "find_compiler_error", lambda *_: "no compiler here")
     snas = (*SEARCH, "method=snas", "epochs=2", "~callbacks.cell_plots")
     found = run("search", *snas, "compile=auto", f"hydra.run.dir={tmp_path}/auto")
     found.succeeded()
@@ -83,6 +84,8 @@ def test_auto_compiles_long_runs_and_leaves_short_ones_unchanged(
 def test_unknown_backends_are_refused(kind: type[CompileEdges | CompileNetwork]) -> None:
     with pytest.raises(NasError, match="^unknown callbacks.compile.backend 'inductr': did you mean 'inductor'"):
         kind(backend="inductr")
+    with pytest.raises(NasError, match="^unknown callbacks.compile.backend 'aot_eagr': did you mean 'aot_eager'"):
+        kind(backend="aot_eagr")
     assert kind(backend="aot_eager").backend == "aot_eager", "backends for debugging are accepted"
 
 

@@ -11,8 +11,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-import nas.callbacks.compile
 import nas.callbacks.compile_network
+import nas.callbacks.compile_switch
 import nas.callbacks.execution_switch
 import nas.nn.network_compiler
 from nas.callbacks.compile_network import CompileNetwork
@@ -41,7 +41,7 @@ def assert_close(one: Path, other: Path) -> None:
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Run pieces without a compiler, and record them."""
-    monkeypatch.setattr(nas.callbacks.compile, "find_compiler_error", lambda *_: None)
+    monkeypatch.setattr(nas.callbacks.compile_switch, "find_compiler_error", lambda *_: None)
     return record_pieces(monkeypatch)
 
 
@@ -65,7 +65,7 @@ def test_auto_compiles_long_trainings(pays: bool, tmp_path: Path, monkeypatch: p
 
     original = nas.callbacks.compile_network.estimate_network_compile
     monkeypatch.setattr(nas.callbacks.compile_network, "estimate_network_compile", estimate)
-    monkeypatch.setattr(nas.callbacks.compile, "find_compiler_error", lambda *_: "no compiler here")
+    monkeypatch.setattr(nas.callbacks.compile_switch, "find_compiler_error", lambda *_: "no compiler here")
     found = run("train", *NETWORK, f"hydra.run.dir={tmp_path}/auto")
     found.succeeded()
     assert ("compile        up to 10 s, which saves about 200 s of 1000 s" in found.said) == pays

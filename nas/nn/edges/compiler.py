@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from nas.architecture.cell import NONE
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import Noise
-from nas.utils.errors import unknown
 
 MAX_GRAPHS = 256
 """Largest number of graphs. An edge has one per structure, shape, memory format and kind of step."""
@@ -88,14 +87,11 @@ def find_compiler_error(device: torch.device, backend: str = "inductor") -> str 
     return None
 
 
-def check_backend(name: str) -> None:
-    """Raise NasError for a backend that ``torch.compile`` does not have."""
-    if name == "inductor":
-        return
-    import torch._dynamo  # takes a second, and only other backends need it
+def compile_backends() -> list[str]:
+    """Return the names of the backends of ``torch.compile``, those for debugging included."""
+    import torch._dynamo  # takes a second
 
-    if name not in torch._dynamo.list_backends(exclude_tags=()):  # also those for debugging
-        raise unknown("callbacks.compile.backend", name, torch._dynamo.list_backends())
+    return torch._dynamo.list_backends(exclude_tags=())
 
 
 def _probe(x: Tensor) -> Tensor:
