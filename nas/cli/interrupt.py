@@ -18,10 +18,9 @@ from nas.cli.errors import log_error
 from nas.cli.run_dir.layout import (
     FAILURE_FILE,
     SUMMARY_FILE,
-    holds_run,
+    another_directory,
     kept_files,
     last_checkpoint,
-    left_first_steps,
     seed_directories,
 )
 from nas.cli.run_dir.ranks import ADDED_OVERRIDES
@@ -95,7 +94,7 @@ def how_to_resume(output: Path) -> str:
     if any(last_checkpoint(path) is not None for path in seeds):
         return f"interrupted: the last complete epochs are kept. To resume, run {resume_command(output)}"
     if kept is None:
-        place = " in another directory" if holds_run(output) and not left_first_steps(output) else ""
+        place = another_directory(output)
         return f"interrupted: there is nothing to resume from in {output}. Start from scratch{place}."
     return f"interrupted: {kept} kept. To resume, run {resume_command(output)}"
 

@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.foreign_ranges import foreign_ranges
 from nas.cli.checks.hints import SCALARS, accepts, describe, is_text
-from nas.cli.overrides.parse import key_of
+from nas.cli.overrides.hydra_internals import set_by_file
+from nas.cli.overrides.parse import key_of, value_of
 from nas.cli.overrides.renamed import renamed
 from nas.cli.overrides.value_type import AUTO, AUTOMATIC
 from nas.cli.run_dir.task_overrides import task_overrides
@@ -75,10 +76,19 @@ def _of_experiment(option: str) -> NasError | None:
     """Return the error for an option that an experiment sets for another choice of its group, None for any other."""
     lines = task_overrides() if HydraConfig.initialized() else []
     choices = {key_of(line): line for line in lines}
-    source, chosen = choices.get("experiment") or choices.get("protocol"), choices.get(option.partition(".")[0])
-    if source is None or chosen is None or any(f"{option}.".startswith(f"{key}.") for key in choices if "." in key):
+    chosen = choices.get(option.partition(".")[0])
+    if chosen is None or any(f"{option}.".startswith(f"{key}.") for key in choices if "." in key):
         return None
-    return NasError(f"{source}: it sets {option}, which {chosen} does not have. Leave out one of the two.")
+    source = next((choices[group] for group in ("experiment", "protocol") if _sets(group, option, lines)), None)
+    fault = f"{source}: it sets {option}, which {chosen} does not have. Leave out one of the two."
+    return None if source is None else NasError(fault)
+
+
+def _sets(group: str, option: str, lines: Sequence[str]) -> bool:
+    """Return whether the file that a command line chooses for a group sets an option, or a key below it."""
+    name = value_of(lines, group)
+    keys = () if name is None else set_by_file(str(HydraConfig.get().job.config_name), f"{group}/{name}", lines)
+    return any(f"{key}.".startswith(f"{option}.") for key, _ in keys)
 
 
 def _check_value(option: str, declared: Any, value: Any) -> None:

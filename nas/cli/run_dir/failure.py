@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nas.cli.errors import explain, full_errors, log_error
-from nas.cli.run_dir.layout import FAILURE_FILE, holds_run, kept_files, left_first_steps
+from nas.cli.run_dir.layout import FAILURE_FILE, another_directory, kept_files
 from nas.cli.run_dir.resume_command import resume_command
 from nas.utils.errors import one_line, unexplained
 
@@ -22,8 +22,7 @@ def report_failure(error: BaseException, output: Path, keep_line: bool = False) 
         keep_line: whether the file is also written for an explained error, as for a job of a sweep.
     """
     kept, resume = kept_files(output), resume_command(output)
-    elsewhere = " in another directory" if holds_run(output) and not left_first_steps(output) else ""
-    text = explain(error, kept, resume, f"run the command again{elsewhere}")
+    text = explain(error, kept, resume, f"run the command again{another_directory(output)}")
     trace = None if text is not None else "".join(traceback.format_exception(error))
     line = text if text is not None else one_line("".join(traceback.format_exception_only(error)))
     if keep_line or trace is not None:

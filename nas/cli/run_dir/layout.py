@@ -61,6 +61,11 @@ def left_first_steps(directory: Path) -> bool:
     return recorded and left == [METRICS_FILE] and not any((directory / "checkpoints").glob("*.ckpt"))
 
 
+def another_directory(directory: Path) -> str:
+    """Return " in another directory" for advice to start a run again if it would overwrite files, else nothing."""
+    return " in another directory" if holds_run(directory) and not left_first_steps(directory) else ""
+
+
 def has_failed(directory: Path) -> bool:
     """Return whether a run has left an error that is not older than its results."""
     failure, summary = directory / FAILURE_FILE, directory / SUMMARY_FILE

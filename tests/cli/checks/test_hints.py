@@ -85,6 +85,14 @@ def test_options_that_an_experiment_sets_are_not_those_of_the_user(chosen: str, 
     done.refused(f"{experiment}: it sets {option}, which {chosen} does not have. Leave out one of the two.")
 
 
+def test_options_that_an_experiment_does_not_set_are_unknown(tmp_path: Path) -> None:
+    (tmp_path / "space").mkdir()
+    (tmp_path / "space" / "mine.yaml").write_text("defaults: [nas_bench_201]\nchanels: 4\n")
+    given = ["-cd", tmp_path, "experiment=gdas/nas_bench_201", "space=mine", "dataset=synthetic"]
+    done = run("search", *given, f"hydra.run.dir={tmp_path}/run")
+    done.refused("unknown option 'space.chanels'", "did you mean 'space.channels'")
+
+
 @pytest.mark.parametrize(
     ("job", "given", "line"),
     [
