@@ -149,8 +149,12 @@ def discretize_with_max_skips(
     """Discretize with ``op`` on at most ``max_skips`` links (P-DARTS, Chen et al., ICCV 2019).
 
     While there are too many, the weakest chosen ``op`` gets the score 0 and the genotype is derived again. An edge
-    without another candidate may still keep ``op``, as the weakest edge of its node. The other arguments are those of
-    ``discretize``.
+    without another candidate may still keep ``op``, as the weakest edge of its node.
+
+    Args:
+        cell, scores, edge_scores: see ``discretize``.
+        max_skips: largest number of links with ``op``.
+        op: name of the op.
     """
     remaining = scores.detach().clone()
     while True:

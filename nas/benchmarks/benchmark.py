@@ -48,9 +48,15 @@ class Benchmark(Protocol):
     def accuracy(
         self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, seed: Seed
     ) -> float | tuple[float, ...]:
-        """Return the accuracy in percent: mean over the seeds, one value per seed, or that of one seed.
+        """Return the accuracy in percent.
 
-        The seeds of predictions are the models of the ensemble.
+        Args:
+            genotype: the architecture.
+            dataset: name of the data set.
+            split: split on which the accuracy is measured.
+            epochs: length of the training.
+            seed: "mean": mean over the seeds. "each": one value per seed. A number: the value of that seed. The seeds
+                of predictions are the models of the ensemble.
 
         Raises:
             NasError: if the benchmark does not contain it, with the available alternatives, or the genotype is not of
@@ -60,7 +66,12 @@ class Benchmark(Protocol):
     def sample_accuracy(
         self, genotype: GivenGenotype, dataset: str, split: str, epochs: int, rng: random.Random
     ) -> float:
-        """Return the accuracy in percent of one training, sampled at random. Raises NasError like ``accuracy``."""
+        """Return the accuracy in percent of one training, sampled at random. Raises NasError like ``accuracy``.
+
+        Args:
+            genotype, dataset, split, epochs: see ``accuracy``.
+            rng: source of the random seed or, for predictions, of the noise.
+        """
 
     def simulated_seconds(self, genotype: GivenGenotype, dataset: str, epochs: int) -> float:
         """Return the seconds of a training of ``epochs`` epochs and one validation pass after it.

@@ -24,16 +24,20 @@ class TableSpace(Protocol):
     """Architectures of a table: their identity in the column of names, and their costs."""
 
     @property
-    def notation(self) -> str: ...
+    def notation(self) -> str:
+        """Notation of the space."""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """Name of the space in messages."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Number of architectures."""
 
     @property
-    def datasets(self) -> tuple[str, ...]: ...
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets that the table may contain."""
 
     def native(self, genotype: Genotype) -> str | bytes:
         """Return the name of a genotype in the table. Raise NasError if it is not of the space."""

@@ -17,7 +17,8 @@ class FoundImages(Protocol):
     shape: tuple[int, int, int]
     trainer: Any
 
-    def sizes(self) -> Mapping[str, int]: ...
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of images of each part."""
 
 
 def log_images(data: FoundImages, notes: Sequence[str] = ()) -> None:

@@ -59,6 +59,7 @@ class FusedCellGraph(CellGraph):
     within ``unfused``.
 
     Args:
+        cell, channels, stride, edge, options, drop_path_on: see ``CellGraph``.
         fused: False: run as a ``CellGraph``. None: the same, until a callback sets the attribute ``fused``.
     """
 

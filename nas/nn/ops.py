@@ -70,7 +70,15 @@ OpBuilder = Callable[[int, int, OpOptions], nn.Module]
 
 
 class ReluConvNorm(nn.Module):
-    """ReLU, convolution, batch norm (pre-activation). [B, in, H, W] -> [B, out, ceil(H/s), ceil(W/s)]."""
+    """ReLU, convolution, batch norm (pre-activation). [B, in, H, W] -> [B, out, ceil(H/s), ceil(W/s)].
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        kernel: size of the kernel.
+        stride: s.
+        options: bias and batch norm.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, options: OpOptions) -> None:
         super().__init__()

@@ -33,7 +33,8 @@ class BatchSource(Protocol):
 class PlainImageSource(Protocol):
     """Source of images [count, C, H, W] without augmentation, from which crops are sampled."""
 
-    def plain(self, count: int, seed: int) -> Tensor: ...
+    def plain(self, count: int, seed: int) -> Tensor:
+        """Return ``count`` images that ``seed`` selects."""
 
 
 class FixedBatch:

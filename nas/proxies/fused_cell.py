@@ -40,6 +40,7 @@ class ConvStage(NamedTuple):
 
     @property
     def inputs(self) -> int:
+        """Number of input channels."""
         return (self.kernel if self.pointwise is None else self.pointwise).shape[1]
 
 

@@ -119,7 +119,16 @@ def area_chart(
     colors: Mapping[str, str],
     note: str = "",
 ) -> Chart:
-    """Draw shares of a whole over the epochs as stacked areas, in percent."""
+    """Draw shares of a whole over the epochs as stacked areas, in percent.
+
+    Args:
+        name: name of the picture, unique in a page.
+        title: title of the chart.
+        x: the epochs.
+        parts: values of each part, which are divided by their sum.
+        colors: color of each part.
+        note: text below the chart.
+    """
     total = np.maximum(np.sum([list(part) for part in parts.values()], axis=0), 1e-12)
     shares = {key: 100 * np.asarray(part, float) / total for key, part in parts.items()}
     last = ", ".join(f"{key} {part[-1]:.0f} %" for key, part in shares.items())

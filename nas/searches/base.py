@@ -230,7 +230,15 @@ class SupernetSearch(Search):
         self.log_scores(phase, loss.detach(), score, len(target))
 
     def log_scores(self, phase: str, loss: Tensor, score: Tensor, size: int, prog_bar: bool = False) -> None:
-        """Log loss and score of a batch of ``size`` examples, averaged over the epoch and the ranks."""
+        """Log loss and score of a batch, averaged over the epoch and the ranks.
+
+        Args:
+            phase: beginning of the names of both values, such as "val".
+            loss: mean loss of the batch.
+            score: score of the batch, as ``task.score`` returns it.
+            size: number of examples.
+            prog_bar: whether the progress bar shows the score.
+        """
         options: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size}
         name = f"{phase}/{self.task.metric.name}"
         value: Any = score

@@ -210,7 +210,15 @@ def shares_pass(arch_step: ArchStep, weight_step: WeightStep) -> bool:
 def check_parts(
     relaxation: Relaxation, arch_step: ArchStep, weight_step: WeightStep, edge: Any, step_order: str
 ) -> None:
-    """Raise NasError if binary gates are incomplete, or steps cannot share a pass."""
+    """Raise NasError if binary gates are incomplete, or steps cannot share a pass.
+
+    Args:
+        relaxation: relaxation of the search.
+        arch_step: options of the architecture step.
+        weight_step: options of the weight step.
+        edge: factory of the edges.
+        step_order: order of the steps.
+    """
     gated = isinstance(relaxation, GateRelaxation)
     factory = getattr(edge, "func", edge)
     if gated != (isinstance(factory, type) and issubclass(factory, BinaryGates)):

@@ -87,7 +87,7 @@ RANKINGS += (
     "tests/proxies/ranking/test_report.py",
     "tests/support/ranking_tools.py",
 )
-EXECUTORS = ("tests/executors/test_contract.py",)
+EXECUTORS = ("tests/executors/test_contract.py", "tests/executors/test_options.py")
 LOGGERS = tuple(f"tests/cli/run_dir/test_{name}.py" for name in ("loggers", "wandb_run", "wandb_files"))
 PRUNING = ("tests/searches/pruning/test_measure.py", "tests/searches/pruning/test_search.py")
 ELSEWHERE: dict[str, Sequence[str]] = {

@@ -39,7 +39,15 @@ class DecodedImage:
 
 
 class ImageFiles(Dataset[DecodedImage]):
-    """Image files with labels, indexed by (index, seed). ``refill`` replaces a broken file by the next readable one."""
+    """Image files with labels, indexed by (index, seed).
+
+    Args:
+        root: directory of the files.
+        files: paths of the files in ``root``.
+        labels: label of each file, int64.
+        decode: decodes a file and augments the image.
+        refill: whether the next readable file replaces a broken one.
+    """
 
     def __init__(self, root: str, files: Sequence[str], labels: Tensor, decode: ImageDecoder, refill: bool) -> None:
         self.root, self.decode, self.refill = root, decode, refill

@@ -98,10 +98,16 @@ class EdgeExecutor(Protocol):
 class MixedEdge(nn.ModuleDict):
     """The weighted sum of the active candidate ops, [B, C, H, W] -> [B, C, H/s, W/s].
 
-    ``none`` is never built or executed, because it would add zeros. ``add_inactive`` adds the weights of the ops that
-    are not executed to the output as scalars. They are numerically zero for a straight-through one-hot. Their gradient
-    is that of an op with the constant output 1. The published code of GDAS does so on NAS-Bench-201 (AutoDL-Projects,
-    search_cells.py).
+    ``none`` is never built or executed, because it would add zeros.
+
+    Args:
+        ops: the candidates; None where an edge excludes one.
+        channels: channels of the input and the output.
+        stride: 1 or 2.
+        options: options of the ops.
+        add_inactive: whether the weights of the ops that are not executed are added to the output as scalars. They are
+            numerically zero for a straight-through one-hot. Their gradient is that of an op with the constant output 1.
+            The published code of GDAS does so on NAS-Bench-201 (AutoDL-Projects, search_cells.py).
     """
 
     executor: EdgeExecutor | None = None

@@ -24,6 +24,13 @@ class PartialChannels(MixedEdge):
     The bypassed channels are max-pooled 2x2 at stride 2. A channel shuffle with K groups mixes both parts, so that the
     next edge processes other channels. The scale of the edge multiplies all channels. An edge without active ops has no
     output. An edge whose only active op is ``none`` still outputs the bypassed channels, as published.
+
+    Args:
+        ops, channels, stride, options: see ``MixedEdge``.
+        channel_divisor: K.
+
+    Raises:
+        NasError: if ``channel_divisor`` does not divide ``channels``.
     """
 
     def __init__(

@@ -92,9 +92,14 @@ class NoisySkip(MixedEdge):
 class AuxiliarySkip(MixedEdge):
     """A mixed edge plus ``beta`` times an auxiliary skip connection in training: DARTS- (Chu et al., ICLR 2021).
 
-    The auxiliary skip is the identity, or with ``auxiliary="conv"`` a 1x1 convolution initialized as the identity. At
-    stride 2 it is a factorized reduction in both cases. It is not a candidate and occurs in no genotype. A layer of a
-    chain that changes the shape has none. A callback decreases ``beta`` from epoch to epoch.
+    At stride 2 the auxiliary skip is a factorized reduction. It is not a candidate and occurs in no genotype. A layer
+    of a chain that changes the shape has none.
+
+    Args:
+        ops, channels, stride, options: see ``MixedEdge``.
+        beta: factor of the auxiliary skip, which a callback decreases from epoch to epoch.
+        auxiliary: kind of the auxiliary skip at stride 1. "skip": the identity. "conv": a 1x1 convolution, initialized
+            as the identity.
     """
 
     def __init__(

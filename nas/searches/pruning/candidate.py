@@ -62,7 +62,16 @@ def measurements(
     options: MeasurementOptions,
     device: torch.device,
 ) -> list[ProxyMeasurement]:
-    """Build the measurement of each proxy on its number of images."""
+    """Build the measurement of each proxy on its number of images.
+
+    Args:
+        space: space of the supernets.
+        proxies: the proxies.
+        sizes: number of images of each proxy.
+        batches: source of the images.
+        options: options of the measurements.
+        device: device of the measurements.
+    """
     return [
         ProxyMeasurement(space, proxy, batches, options.seed, options.init, options.share, size, device)
         for proxy, size in zip(proxies, sizes, strict=True)

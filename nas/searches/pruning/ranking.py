@@ -186,11 +186,16 @@ def first_of_each_edge(
     number: int,
     keeps: Callable[[Sequence[Candidate]], bool] = lambda pruned: True,
 ) -> list[Candidate]:
-    """Return the first ``number`` candidates of each edge in ``order``, but leave each edge one op.
+    """Return the first candidates of each edge, but leave each edge one op.
 
-    Candidates that ``keeps`` rejects together with the earlier ones are left out.
-
-    As in the authors' code, the number of ops on the first edge of the first cell type limits ``number`` for all edges.
+    Args:
+        candidates: the candidates.
+        order: their indices, the first to prune first.
+        alive: the ops that each edge still has.
+        number: number of candidates per edge. As in the authors' code, the number of ops on the first edge of the first
+            cell type limits it for all edges.
+        keeps: returns whether candidates may be pruned together. Candidates that it rejects together with the earlier
+            ones are left out.
     """
     number = min(number, max(sum(next(iter(alive.values()))[0]) - 1, 1))
     chosen: dict[tuple[str, int], list[Candidate]] = {}

@@ -176,7 +176,15 @@ class DartsNetwork(Network):
 
 
 def thin_cells(cells: Mapping[str, Cell], kind: Probe, shape: Shape, classes: int, options: OpOptions) -> DartsNetwork:
-    """Build TE-NAS' one-channel network of a normal cell and a reduction (``Space.probe``)."""
+    """Build TE-NAS' one-channel network of a normal cell and a reduction.
+
+    Args:
+        cells: cells of the supernet, or of a genotype.
+        kind: see ``Space.probe``.
+        shape: (C, H, W) of an image.
+        classes: number of classes.
+        options: options of the ops.
+    """
     stem: Stem = "cifar" if kind == "ntk" else "none"
     skeleton = Skeleton(channels=1, layers=3, stem=stem, stem_multiplier=1, lastact=True)
     shape = shape if kind == "ntk" else PROBE_SHAPE

@@ -129,10 +129,17 @@ class Darts(Space):
     ) -> Network:
         """Build the evaluation network, by default in CIFAR size.
 
-        The ImageNet size is channels=48 layers=14 stem=imagenet. ``auxiliary`` None adds the auxiliary head if the
-        features are large enough for it. ``auxiliary_norm`` None adds its second batch norm in the CIFAR head only, as
-        the DARTS family does. ``drop_path_on`` is the target of drop path: each ``op``, or the sum of a ``node``
-        (FairDARTS).
+        The ImageNet size is channels=48 layers=14 stem=imagenet.
+
+        Args:
+            genotype: the genotype.
+            channels: width of the nodes before the first reduction.
+            layers: number of cells.
+            stem, stem_multiplier, pool_norm, lastact: see ``Darts``.
+            auxiliary: whether to add the auxiliary head; None adds it if the features are large enough for it.
+            auxiliary_norm: whether the auxiliary head has a second batch norm. None adds it in the CIFAR head only, as
+                the DARTS family does.
+            drop_path_on: target of drop path: each "op", or the sum of a "node" (FairDARTS).
         """
         self.check(genotype)
         cells = {kind: cell.restrict(genotype.cells[kind]) for kind, cell in self.cells.items()}

@@ -16,6 +16,13 @@ def nas_bench_201_cost(
 
     Multiply-adds follow AutoDL-Projects, the source of the benchmark's numbers: convolutions, and the linear layer with
     its bias. An edge counts even if its output does not reach the end of the cell.
+
+    Args:
+        genotype: the architecture.
+        shape: (C, H, W) of an image.
+        classes: number of classes.
+        channels: width of the first stage.
+        cells_per_stage: cells in each of the three stages.
     """
     skeleton, edges = _cost_table(tuple(shape), classes, channels, cells_per_stage)
     return _sum([skeleton, *(edges[link.op] for link in genotype.cells["cell"].links if link.op in edges)])

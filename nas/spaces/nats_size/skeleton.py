@@ -33,6 +33,7 @@ class ConvShape(NamedTuple):
 
     @property
     def weights(self) -> int:
+        """Number of weights."""
         return self.kernel**2 * self.inputs * self.outputs
 
 

@@ -21,12 +21,18 @@ Mix = Literal["mask", "interpolate"]
 class SizedSupernet(SizedNetwork):
     """The network at its maximal width; the output of each block is a mixture of the candidate widths.
 
-    ``mix="mask"`` multiplies the features by the weighted sum of prefix masks. The mask of a width is 1 in that many
-    first channels (FBNetV2, Wan et al., CVPR 2020). All weights take part, so a straight-through sample has its full
-    gradient. ``mix="interpolate"`` resizes the first channels of each active width to the widest active one by average
-    pooling over channels, and mixes the results (TAS, Dong and Yang, NeurIPS 2019).
-
     An architecture has one row per width, or one row per block: the stem and the first layer then have a row each.
+
+    Args:
+        widths: the candidate widths.
+        mix: kind of the mixture. "mask" multiplies the features by the weighted sum of prefix masks. The mask of a
+            width is 1 in that many first channels (FBNetV2, Wan et al., CVPR 2020). All weights take part, so a
+            straight-through sample has its full gradient. "interpolate" resizes the first channels of each active width
+            to the widest active one by average pooling over channels, and mixes the results (TAS, Dong and Yang,
+            NeurIPS 2019).
+        options: options of the ops.
+        shape: (C, H, W) of an image.
+        classes: number of classes.
     """
 
     prefixes: Tensor
