@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from nas.benchmarks import hw_nas_bench, parquet_schema, read_release
 from nas.benchmarks.checksum import encode_table
@@ -21,6 +19,7 @@ from nas.benchmarks.records import RecordColumns
 from nas.benchmarks.trans_nas_bench_101 import convert as trans_nas_bench_101
 from nas.benchmarks.trans_nas_bench_101.tasks import RELEASE as TRANS_NAS_BENCH_101
 from nas.utils.errors import NasError
+from nas.utils.progress_bar import progress_bar
 from nas.utils.user_path import user_path
 
 Reader = Callable[[Path, bool, read_release.Progress], tuple[pa.Table, str]]
@@ -59,12 +58,7 @@ def convert(
         raise NasError(f"DEST: {destination} must end with .parquet, so that a search finds it.")
     write_table(pa.table({}), destination, keep=False)  # fail before minutes of reading
     release, read = find_reader(source, name, space)
-    bar = Progress(
-        *(TextColumn(release), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
+    bar = progress_bar(TextColumn(release), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with bar:
         task = bar.add_task(release)
         table, contents = read(source, partial, lambda n, total: bar.update(task, completed=n, total=total))

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from nas.architecture.cell import EdgeWeights
 from nas.choices.choice_module import ChoiceModule
 from nas.nn.macs import COUNTED, POOLS, RULES
+from nas.nn.restored_state import temporary_hooks, training_modes_kept
 from nas.utils.generators import random_state_kept
 
 
@@ -39,17 +40,11 @@ def option_costs(network: nn.Module, choices: Sequence[ChoiceModule], shape: Seq
     arch = {
         n: EdgeWeights(torch.ones(len(c.edges), len(c.ops)).to(like), c.allowed().tolist()) for n, c in cells.items()
     }
-    modes = [(part, part.training) for part in network.modules()]
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    try:
+    with temporary_hooks(hooks), training_modes_kept(network):
         network.eval()
         with torch.no_grad(), random_state_kept(network, like.device):
             functional_call(network, buffers, (torch.zeros(1, *shape).to(like), arch))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for part, training in modes:
-            part.training = training
     tables: dict[str, list[Tensor]] = {name: [] for name in cells}
     for choice in choices:
         tables[choice.decision].append(choice.costs(lambda module: _subtotal(module, executed)))

@@ -41,9 +41,7 @@ class Processes(Executor):
         self.threads = threads
 
     def workers(self, device: str = "cpu") -> int:
-        if self._workers is not None:
-            return self._workers
-        return gpu_count() if device.startswith("cuda") else core_count()
+        return worker_count(self._workers, device)
 
     def start(self, build: Build, device: str = "cpu") -> FutureWorkers:
         count = self.workers(device)
@@ -159,6 +157,13 @@ def gpu_count() -> int:
     import torch
 
     return max(torch.cuda.device_count(), 1)
+
+
+def worker_count(given: int | None, device: str) -> int:
+    """Return a given number of workers; for None one per GPU, or one per core on CPUs."""
+    if given is not None:
+        return given
+    return gpu_count() if device.startswith("cuda") else core_count()
 
 
 def devices(kind: str, count: int) -> list[str]:

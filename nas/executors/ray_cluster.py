@@ -9,7 +9,7 @@ from typing import Any
 from nas.executors.base import Build, Executor, Task
 from nas.executors.future_workers import FutureWorkers
 from nas.executors.interrupts import interrupts_deferred
-from nas.executors.processes import MAX_WORKERS, core_count, gpu_count
+from nas.executors.processes import MAX_WORKERS, core_count, worker_count
 from nas.executors.ray_session import RaySession, import_ray
 from nas.executors.worker import Payload, WorkerEvaluation, current_settings, pack
 from nas.utils.errors import NasError
@@ -47,9 +47,7 @@ class RayCluster(Executor):
         self.threads = max(int(cpus), 1) if threads is None else threads
 
     def workers(self, device: str = "cpu") -> int:
-        if self._workers is not None:
-            return self._workers
-        return gpu_count() if device.startswith("cuda") else core_count()
+        return worker_count(self._workers, device)
 
     def start(self, build: Build, device: str = "cpu") -> FutureWorkers:
         ray = import_ray("executor=ray", "executor=processes")

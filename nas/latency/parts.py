@@ -12,6 +12,7 @@ from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.macs import run_once
 from nas.nn.pooling import Pool
+from nas.nn.restored_state import temporary_hooks
 from nas.spaces.base import Network
 from nas.spaces.nats_size.network import SizedNetwork
 from nas.spaces.single_path.chain_body import CHAIN, SKIP, Blocks
@@ -81,11 +82,8 @@ def find_parts(network: nn.Module, genotype: Genotype, shape: tuple[int, ...]) -
 
     candidates = list(_candidates(network, genotype))
     hooks = [candidate.module.register_forward_hook(record) for candidate in candidates]
-    try:
+    with temporary_hooks(hooks):
         _run(network, shape)
-    finally:
-        for hook in hooks:
-            hook.remove()
     parts = []
     for op, module, link in candidates:
         if module in shapes:

@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from nas.architecture.cell import Architecture
 from nas.nn.pooling import GlobalPool, Pool
+from nas.nn.restored_state import temporary_hooks, training_modes_kept
 from nas.utils.errors import unknown
 
 COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -69,22 +70,16 @@ def count_operations(network: nn.Module, shape: tuple[int, ...], rule: str, arch
         counted = layer.pool if isinstance(layer, Pool) else layer
         counts.append(operations(counted, inputs[0].shape[1:], output.shape[1:]))
 
-    modes = [(module, module.training) for module in network.modules()]
     shared = {module.pool for module in network.modules() if isinstance(module, Pool)}
-    leaves = [module for module, _ in modes if module not in shared and (isinstance(module, Pool) or _is_leaf(module))]
+    leaves = [m for m in network.modules() if m not in shared and (isinstance(m, Pool) or _is_leaf(m))]
     hooks = [module.register_forward_hook(count) for module in leaves]
-    try:
+    with temporary_hooks(hooks), training_modes_kept(network):
         network.eval()
         try:
             run_once(network, shape, 0, arch)  # shapes without arithmetic
         except RuntimeError:  # some modules reject an empty batch
             counts.clear()
             run_once(network, shape, 1, arch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, training in modes:
-            module.training = training
     return sum(counts)
 
 

@@ -14,6 +14,7 @@ from nas.architecture.masks import Masks
 from nas.nn.cell_graph import CellGraph
 from nas.nn.fused_cell_graph import unfused
 from nas.nn.pooling import Pool
+from nas.nn.restored_state import temporary_hooks, training_modes_kept
 from nas.objectives.concrete_density import concrete_log_density
 from nas.spaces.base import Network, Shape
 from nas.utils.errors import NasError
@@ -150,15 +151,10 @@ def op_costs(network: Network, cells: Mapping[str, Cell], shape: Shape) -> dict[
     like = next(network.parameters())
     arch = {name: EdgeWeights(torch.ones(len(c.edges), len(c.ops)).to(like), _lists(c)) for name, c in cells.items()}
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    training = network.training
-    try:
+    with temporary_hooks(hooks), training_modes_kept(network):
         network.eval()
         with unfused(network), torch.no_grad(), torch.random.fork_rng([like.device] if like.is_cuda else []):
             functional_call(network, buffers, (torch.zeros(1, *shape).to(like), arch))
-    finally:
-        network.train(training)
-        for hook in hooks:
-            hook.remove()
     return {name: torch.stack(costs, dim=1) for name, costs in tables.items()}
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.nn.activation_checkpointing import cells_of
+from nas.nn.restored_state import temporary_hooks
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.proxies.pruned import unpruned
 from nas.utils.ranges import COUNT, check_ranges
@@ -89,12 +90,8 @@ def features(network: nn.Module, x: Tensor, state: dict[str, Tensor], gradients:
 
     hooks = [cells[0].register_forward_pre_hook(save_input)]
     hooks += [cell.register_forward_hook(save_output) for cell in cells]
-    try:
-        with stateless_forward(network, state) as forward, torch.set_grad_enabled(gradients):
-            forward(x.requires_grad_(gradients))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with temporary_hooks(hooks), stateless_forward(network, state) as forward, torch.set_grad_enabled(gradients):
+        forward(x.requires_grad_(gradients))
     return found
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nas.nn.restored_state import temporary_hooks
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.spaces.base import Probe
 from nas.utils.errors import NasError
@@ -48,11 +49,8 @@ class LinearRegions(Proxy):
                         active.append((output > 0).flatten(1))
 
                 hooks = [m.register_forward_hook(save_pattern) for m in network.modules() if isinstance(m, nn.ReLU)]
-                try:
+                with temporary_hooks(hooks):
                     forward(part)
-                finally:
-                    for hook in hooks:
-                        hook.remove()
                 rows.append(torch.cat(active, dim=1) if active else part.new_zeros(len(part), 1, dtype=torch.bool))
         return torch.cat(rows)
 

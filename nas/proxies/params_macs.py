@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.nn.macs import count_macs, count_parameters
+from nas.nn.restored_state import temporary_hooks
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.proxies.pruned import PrunedSupernet
 
@@ -48,10 +49,6 @@ def _executed_parameters(network: nn.Module, images: Tensor) -> int:
         executed.add(module)
 
     hooks = [m.register_forward_pre_hook(record) for name, m in network.named_modules() if "auxiliary" not in name]
-    try:
-        with stateless_forward(network) as forward, torch.no_grad():
-            forward(images[:1].repeat(2, 1, 1, 1))  # batch norm needs two values per channel
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with temporary_hooks(hooks), stateless_forward(network) as forward, torch.no_grad():
+        forward(images[:1].repeat(2, 1, 1, 1))  # batch norm needs two values per channel
     return sum(p.numel() for module in executed for p in module.parameters(recurse=False))

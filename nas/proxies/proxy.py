@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nas.nn.restored_state import training_modes_kept
 from nas.spaces.base import Probe
 from nas.utils.errors import NasError
 
@@ -78,7 +79,6 @@ def stateless_forward(network: nn.Module, state: Mapping[str, Tensor] | None = N
 
     ``state`` replaces parameters by name.
     """
-    modes = [(module, module.training) for module in network.modules()]
     norms = {n: m for n, m in network.named_modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats}
     other_buffers = [name for name, _ in network.named_buffers() if name.rpartition(".")[0] not in norms]
 
@@ -87,14 +87,13 @@ def stateless_forward(network: nn.Module, state: Mapping[str, Tensor] | None = N
         logits: Tensor = functional_call(network, {**buffers, **(state or {})}, (x,))
         return logits
 
-    network.train()
-    for norm in norms.values():
-        norm.track_running_stats = False  # training mode uses the batch's statistics; this stops their tracking
-    try:
-        with torch.enable_grad():
-            yield forward
-    finally:
+    with training_modes_kept(network):
+        network.train()
         for norm in norms.values():
-            norm.track_running_stats = True
-        for module, training in modes:
-            module.training = training
+            norm.track_running_stats = False  # training mode uses the batch's statistics; this stops their tracking
+        try:
+            with torch.enable_grad():
+                yield forward
+        finally:
+            for norm in norms.values():
+                norm.track_running_stats = True

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.nn.macs import count_parameters
+from nas.nn.restored_state import temporary_hooks
 from nas.proxies.linear_regions import count_distinct_rows
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.proxies.zen import gaussian_weights
@@ -106,12 +107,8 @@ def _visit_features(
             visited += 1
 
     hooks = [m.register_forward_hook(save) for m in network.modules() if isinstance(m, nn.ReLU | nn.ReLU6)]
-    try:
-        with stateless_forward(network, state) as forward, torch.no_grad():
-            forward(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with temporary_hooks(hooks), stateless_forward(network, state) as forward, torch.no_grad():
+        forward(x)
     if not visited:
         raise ValueError("the proxy measures ReLUs on feature maps, and this network has none")
 

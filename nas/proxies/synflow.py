@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nas.nn.restored_state import training_modes_kept
 from nas.proxies.proxy import Batch, LayerwiseProxy, weight_layers
 
 
@@ -38,15 +39,11 @@ class Synflow(LayerwiseProxy):
         keys = {name: f"{name}.weight" for name in weight_layers(network)}
         weights = [state[key].requires_grad_() for key in keys.values()]
         ones = torch.ones_like(batch[0][:1], dtype=torch.float64)
-        modes = [(module, module.training) for module in network.modules()]
-        try:
+        with training_modes_kept(network):
             network.train()
             with torch.enable_grad(), _identity_norms(() if self.bn else self._removed_norms(network)):
                 logits = functional_call(network, state, (ones,))
                 grads = torch.autograd.grad(logits.sum(), weights, allow_unused=True)
-        finally:
-            for module, training in modes:
-                module.training = training
         zero = torch.zeros((), dtype=torch.float64, device=ones.device)
         pairs = zip(keys, weights, grads, strict=True)
         return {name: zero if g is None else (w.detach() * g).abs().sum() for name, w, g in pairs}

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.nn.activation_checkpointing import cells_of
+from nas.nn.restored_state import temporary_hooks
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.proxies.pruned import unpruned
 from nas.utils.ranges import COUNT, check_ranges
@@ -49,18 +50,14 @@ class WrCor(Proxy):
             for weight, module, is_last in self._weighted(network)
             for hook in _watch(module, weight, records, rectified=is_last)
         ]
-        try:
-            with stateless_forward(network) as forward:
-                loss = F.cross_entropy(forward(batch[0].detach().requires_grad_()), batch[1])
-                if not records:
-                    raise ValueError("the proxy measures ReLUs in cells, and this network has none")
-                # the features of a node without inputs are constant
-                differentiable = [record for record in records if record.output.requires_grad]
-                outputs = [record.output for record in differentiable]
-                grads = torch.autograd.grad(loss, outputs, allow_unused=True)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with temporary_hooks(hooks), stateless_forward(network) as forward:
+            loss = F.cross_entropy(forward(batch[0].detach().requires_grad_()), batch[1])
+            if not records:
+                raise ValueError("the proxy measures ReLUs in cells, and this network has none")
+            # the features of a node without inputs are constant
+            differentiable = [record for record in records if record.output.requires_grad]
+            outputs = [record.output for record in differentiable]
+            grads = torch.autograd.grad(loss, outputs, allow_unused=True)
         kernel = torch.zeros(len(batch[1]), len(batch[1]), dtype=torch.float64, device=batch[0].device)
         for record in records:
             kernel += _term(record.activation, record.weight)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nas.nn.restored_state import temporary_hooks, training_modes_kept
 from nas.proxies.proxy import Batch, Proxy
 from nas.utils.ranges import COUNT, POSITIVE, check_ranges
 
@@ -45,7 +46,6 @@ class Zen(Proxy):
         self.carry = carry
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> float:
-        modes = [(module, module.training) for module in network.modules()]
         maps: list[Tensor] = []
 
         def save_map(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -53,19 +53,13 @@ class Zen(Proxy):
                 maps[:] = [output]  # the last map of a pass is the one before the pooling
 
         hooks = [module.register_forward_hook(save_map) for module in network.modules()]
-        try:
+        with temporary_hooks(hooks), training_modes_kept(network), torch.no_grad():
             network.train()
-            with torch.no_grad():
-                samples: list[Tensor] = []
-                buffers = _initial_buffers(network)
-                for _ in range(self.repeats):
-                    samples.append(self._sample(network, batch[0], maps, generator, buffers))
-                    buffers = buffers if self.carry else _initial_buffers(network)
-        finally:
-            for hook in hooks:
-                hook.remove()
-            for module, training in modes:
-                module.training = training
+            samples: list[Tensor] = []
+            buffers = _initial_buffers(network)
+            for _ in range(self.repeats):
+                samples.append(self._sample(network, batch[0], maps, generator, buffers))
+                buffers = buffers if self.carry else _initial_buffers(network)
         values = torch.stack(samples).tolist()
         return float(sum(values) / len(values))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -51,9 +52,10 @@ class ToolParser(argparse.ArgumentParser):
         self.add_argument(flag, action="append", metavar=f"{metavar} [{metavar} ...]", **options)
         self._accepts[flag] = accepts
 
-    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Parse the arguments in any order. Raises NasError for a mistake in them."""
-        return self.parse_intermixed_args(list(self._one_value_per_flag(arguments)))
+    def parse(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+        """Parse the arguments, by default those of the process, in any order. Raises NasError for a mistake in them."""
+        given = sys.argv[1:] if arguments is None else arguments
+        return self.parse_intermixed_args(list(self._one_value_per_flag(given)))
 
     def error(self, message: str) -> NoReturn:
         """Raise NasError with a message of argparse."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from nas.cli.checks.outputs import other_outputs
 from nas.cli.overrides.parse import value_of
 from nas.cli.overrides.run_record import FOLDER, overrides_file, saved_overrides
+from nas.cli.run_dir.hydra_config import hydra_config_of
 from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import (
     METRICS_FILE,
@@ -53,11 +52,11 @@ def run_directories(cfg: DictConfig, job: int | None = None) -> dict[str, Path]:
     with read_write(cfg.hydra), open_dict(cfg.hydra):
         if job is not None:
             cfg.hydra.job.num, cfg.hydra.job.id = job, str(job)
-    with _hydra_state(cfg):
+    with hydra_config_of(cfg):
         directory = Path(cfg.hydra.run.dir) if job is None else Path(cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir)
     with read_write(cfg.hydra), open_dict(cfg.hydra):
         cfg.hydra.runtime.output_dir = os.path.abspath(directory)
-    with _hydra_state(cfg):
+    with hydra_config_of(cfg):
         return output_directories(cfg, label, directory)
 
 
@@ -88,20 +87,8 @@ def unresolved(cfg: DictConfig, key: str) -> str:
 
 def sweep_directory(cfg: DictConfig) -> Path:
     """Return the directory of a sweep by the configuration that Hydra composes for the sweep itself."""
-    with _hydra_state(cfg):
+    with hydra_config_of(cfg):
         return Path(cfg.hydra.sweep.dir)
-
-
-@contextmanager
-def _hydra_state(cfg: DictConfig) -> Iterator[None]:
-    """Give the resolver ``hydra`` the configuration, as it has while Hydra runs a job."""
-    instance = HydraConfig.instance()
-    before = instance.cfg
-    instance.set_config(cfg)
-    try:
-        yield
-    finally:
-        instance.cfg = before
 
 
 def check_directories(directories: Directories, ckpt_path: str | None, overrides: Sequence[str] = ()) -> None:

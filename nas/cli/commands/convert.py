@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--as", dest="name", metavar="NAME", help="release of a renamed SRC")
     parser.add_argument("--space", choices=SPACES, help="space of a SRC with several (TransNAS-Bench-101)")
     try:
-        given = parser.parse(sys.argv[1:] if arguments is None else arguments)
+        given = parser.parse(arguments)
         from nas.benchmarks.convert import convert  # the help needs no torch
 
         options = {"force": given.force, "partial": given.partial, "space": given.space}

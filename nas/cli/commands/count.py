@@ -28,7 +28,7 @@ a torch.nn.Module."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
-        options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
+        options = _parser().parse(arguments)
         from nas.cli.commands.count_network import count_of
 
         cost, budget = count_of(options)

@@ -44,7 +44,7 @@ DROPPED = ("ranking.shard", "paths.output")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     interrupt_on_signals()
-    options = _parser().parse(arguments or ())
+    options = _parser().parse(arguments)
     overrides = [text for text in options.runs if "=" in text and not os.path.isdir(text)]
     runs = [Path(text) for text in options.runs if text not in overrides]
     return _merge(runs, options.output, _report_arguments(options.config_dir, overrides))

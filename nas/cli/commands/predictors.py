@@ -35,7 +35,7 @@ they are fitted to the same architectures."""
 @one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    _run(_parser().parse(sys.argv[1:] if arguments is None else arguments))
+    _run(_parser().parse(arguments))
     return 0
 
 

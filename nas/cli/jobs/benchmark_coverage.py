@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -12,6 +11,7 @@ from nas.blackbox.evaluators.benchmark import BenchmarkQuery
 from nas.cli.build import build_data, build_space
 from nas.cli.checks.options import check_options
 from nas.cli.own_parts import own_parts_in_use
+from nas.cli.run_dir.hydra_config import hydra_config_of
 from nas.utils.errors import NasError
 
 
@@ -20,21 +20,18 @@ def check_benchmark_coverage(cfg: DictConfig) -> None:
 
     ``cfg`` includes Hydra's part. Any other mistake is left to the run, which reports it as usual.
     """
-    hydra, before = HydraConfig.instance(), HydraConfig.instance().cfg
     cfg = cfg.copy()
     try:
         target = get_object(cfg.method.evaluator._target_)
         if not (isinstance(target, type) and issubclass(target, BenchmarkQuery)):
             return
-        hydra.set_config(cfg)
-        with open_dict(cfg):
-            del cfg["hydra"]
-        check_options(OmegaConf.masked_copy(cfg, ["dataset", "space", "evaluator"]))
-        with own_parts_in_use(cfg):
-            space = build_space(cfg.space, build_data(cfg))
-            instantiate(cfg.method.evaluator, _convert_="all")(space)
+        with hydra_config_of(cfg):
+            with open_dict(cfg):
+                del cfg["hydra"]
+            check_options(OmegaConf.masked_copy(cfg, ["dataset", "space", "evaluator"]))
+            with own_parts_in_use(cfg):
+                space = build_space(cfg.space, build_data(cfg))
+                instantiate(cfg.method.evaluator, _convert_="all")(space)
     except (HydraException, OmegaConfBaseException, ImportError, AttributeError, ValueError) as error:
         if isinstance(error.__cause__, NasError):
             raise error.__cause__ from None
-    finally:
-        hydra.cfg = before

@@ -13,10 +13,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from nas.callbacks.recording.pictures import log_picture
-from nas.cli.build import build_data, build_trainer, dataset_name, finish_wandb, follow_split, seed_and_threads
+from nas.cli.build import build_data, build_trainer, finish_wandb, follow_split, seed_and_threads
 from nas.cli.checks.processes import check_processes
 from nas.cli.jobs.evaluate_text import run as evaluate_text
-from nas.cli.jobs.load_trained import load_trained
+from nas.cli.jobs.load_trained import load_trained, model_figures
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost, split_figures
 from nas.cli.run_dir.genotype_name import genotype_name, source_run
@@ -94,11 +94,7 @@ def _values(
     space = space_of(model.genotype, data.shape, data.classes)
     return {
         "mode": "eval",
-        "genotype": space.native(model.genotype),
-        "space": space.name,
-        "weights": str(resolved.path),
-        "weights_kind": resolved.kind,
-        "dataset": dataset_name(),
+        **model_figures(resolved, space),
         **split_figures(data),
         "seed": cfg.seed,
         "tested_on": data.describe_test_images(),

@@ -11,8 +11,8 @@ import torch
 from omegaconf import DictConfig, open_dict
 from torch import nn
 
-from nas.cli.build import build_trainer, dataset_name, finish_wandb
-from nas.cli.jobs.load_trained import load_language_model
+from nas.cli.build import build_trainer, finish_wandb
+from nas.cli.jobs.load_trained import load_language_model, model_figures
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost
 from nas.cli.run_dir.genotype_name import genotype_name, source_run
@@ -69,11 +69,7 @@ def _evaluate(
     seconds = time.perf_counter() - began
     return {
         "mode": "eval",
-        "genotype": model.space.native(model.genotype),
-        "space": model.space.name,
-        "weights": str(resolved.path),
-        "weights_kind": resolved.kind,
-        "dataset": dataset_name(),
+        **model_figures(resolved, model.space),
         "seed": cfg.seed,
         "tested_on": data.describe_test_images(),
         "tokens": module.tested_images,

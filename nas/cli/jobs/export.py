@@ -11,8 +11,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from nas.cli.build import build_data, dataset_name, set_threads
-from nas.cli.jobs.load_trained import load_trained
+from nas.cli.build import build_data, set_threads
+from nas.cli.jobs.load_trained import load_trained, model_figures
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost
 from nas.cli.run_dir.summary import Summary
@@ -60,11 +60,7 @@ def run(cfg: DictConfig) -> None:
         "format": form,
         "file": str(file),
         "bytes": len(content),
-        "genotype": space.native(model.genotype),
-        "space": space.name,
-        "weights": str(resolved.path),
-        "weights_kind": resolved.kind,
-        "dataset": dataset_name(),
+        **model_figures(resolved, space),
         "input": "pixels" if network.normalize else "normalized",
         "max_difference": differences,
         **network_cost(space, model.genotype, **model.options),

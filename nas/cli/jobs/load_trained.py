@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +15,7 @@ from nas.cli.run_dir.task_overrides import task_overrides
 from nas.data.base import ImageData
 from nas.data.text.base import TextData
 from nas.deploy.resolve import ResolvedModel, resolve_model
+from nas.spaces.base import Space
 from nas.spaces.notation import native_string
 from nas.utils.errors import NasError
 
@@ -26,12 +28,8 @@ def load_trained(cfg: DictConfig, data: ImageData) -> ResolvedModel:
     Raises:
         NasError: if there is no such network, or its images or classes do not match ``data``.
     """
-    genotype = None if OmegaConf.is_missing(cfg, "genotype") else cfg.genotype
-    resolved = resolve_model(
-        genotype, cfg.weights, lambda space: network_options(space, cfg, {}), data.shape, data.classes
-    )
+    resolved = _resolve(cfg, data)
     model, name = resolved.model, dataset_name()
-    check_genotype_inputs(native_string(model.genotype), model.space, name, data.inputs)
     fix = f"Use dataset={model.dataset}." if model.dataset else "Use the data set that the network was trained on."
     if model.classes != data.classes:
         raise NasError(
@@ -53,6 +51,33 @@ def load_trained(cfg: DictConfig, data: ImageData) -> ResolvedModel:
     return resolved
 
 
+def _resolve(cfg: DictConfig, data: ImageData | TextData) -> ResolvedModel:
+    """Load the network. Raise NasError if there is none, or it has other inputs than ``data``."""
+    genotype = None if OmegaConf.is_missing(cfg, "genotype") else cfg.genotype
+    resolved = resolve_model(
+        genotype, cfg.weights, lambda space: network_options(space, cfg, {}), data.shape, data.classes
+    )
+    model = resolved.model
+    check_genotype_inputs(native_string(model.genotype), model.space, dataset_name(), data.inputs)
+    return resolved
+
+
+def model_figures(resolved: ResolvedModel, space: Space) -> dict[str, Any]:
+    """Return the entries of summary.json that name a trained network and the data set.
+
+    Args:
+        resolved: the network.
+        space: space of its genotype, for the shape of the data set.
+    """
+    return {
+        "genotype": space.native(resolved.model.genotype),
+        "space": space.name,
+        "weights": str(resolved.path),
+        "weights_kind": resolved.kind,
+        "dataset": dataset_name(),
+    }
+
+
 def _size(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
 
@@ -63,12 +88,8 @@ def load_language_model(cfg: DictConfig, data: TextData) -> ResolvedModel:
     Raises:
         NasError: if there is no such network, or its words are not those of ``data`` in the same order.
     """
-    genotype = None if OmegaConf.is_missing(cfg, "genotype") else cfg.genotype
-    resolved = resolve_model(
-        genotype, cfg.weights, lambda space: network_options(space, cfg, {}), data.shape, data.classes
-    )
+    resolved = _resolve(cfg, data)
     model, name = resolved.model, dataset_name()
-    check_genotype_inputs(native_string(model.genotype), model.space, name, data.inputs)
     if model.classes != data.classes or (model.class_names and model.class_names != data.class_names):
         raise NasError(
             f"weights={resolved.path}: trained with another vocabulary ({model.classes:,} words) than that of "

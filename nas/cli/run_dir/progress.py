@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from nas.searches.pruning.rounds import format_duration
+from nas.utils.progress_bar import progress_bar
 
 log = logging.getLogger(__name__)
 PAUSE = 30.0  # seconds between two lines of the log
@@ -29,7 +28,7 @@ class LoopProgress:
         self._start: tuple[float, int] | None = None  # time and number of items at the first call
         self._last_line = 0.0
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+        self._bar = progress_bar(*columns)
         self._task = self._bar.add_task(name, total=total)
 
     def __enter__(self) -> LoopProgress:

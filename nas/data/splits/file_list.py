@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas.data.splits.folder_index import FolderIndex
-from nas.utils.errors import NasError, one_line
+from nas.data.splits.read_list import read_list
+from nas.utils.errors import NasError
 from nas.utils.read_file import read_json
 
 
@@ -39,12 +40,7 @@ class FileList(NamedTuple):
             NasError: If the file cannot be read, or a part is empty or names an image that does not exist.
         """
         option = f"{self.option}={path}"
-        try:
-            content = read_json(path)
-        except FileNotFoundError:
-            raise NasError(f"{option}: file not found ({path.absolute()}). {self.fix}") from None
-        except (OSError, ValueError) as error:
-            raise NasError(f"{option}: cannot be read ({one_line(error)}). {self.fix}") from error
+        content = read_list(path, option, self.fix, read_json)
         if not isinstance(content, dict) or content.get("format") != self.format:
             raise NasError(f"{option}: not a {self.title} (its format is not '{self.format}'). {self.fix}")
         numbers = {file: number for number, file in enumerate(index.files)}

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nas.data.splits.read_list import read_list
 from nas.utils.errors import NasError, one_line
 from nas.utils.read_file import parse_json, read_text
 from nas.utils.user_path import user_path
@@ -35,15 +36,9 @@ def split_test_images(path: str | Path | None, size: int, published: str) -> tup
     if path is None or path == HALVES:
         return torch.arange(size // 2), torch.arange(size // 2, size)
     path = user_path(path)
-    try:
-        text = read_text(path)
-    except FileNotFoundError:
-        fix = _fix(published)
-        raise NasError(f"dataset.test_split={path}: file not found ({path.absolute()}). {fix}") from None
-    except (OSError, ValueError) as error:
-        reason = one_line(repr(error))
-        raise NasError(f"dataset.test_split={path}: not a split file ({reason}). {_fix(published)}") from error
-    return parse_test_split(text, size, f"dataset.test_split={path}", published)
+    option = f"dataset.test_split={path}"
+    text = read_list(path, option, _fix(published), read_text)
+    return parse_test_split(text, size, option, published)
 
 
 def parse_test_split(text: str, size: int, option: str, published: str) -> tuple[Tensor, Tensor]:

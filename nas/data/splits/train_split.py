@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nas.data.splits.read_list import read_list
 from nas.utils.errors import NasError, one_line
 from nas.utils.read_file import parse_json, read_text
 from nas.utils.user_path import user_path
@@ -40,12 +41,7 @@ def split_train_images(split: str | float | Path, size: int) -> tuple[Tensor, Te
 
 def _read_split_file(path: Path, size: int) -> tuple[Tensor, Tensor]:
     option = f"dataset.split={path}"
-    try:
-        text = read_text(path)
-    except FileNotFoundError:
-        raise NasError(f"{option}: file not found ({path.absolute()}). {_FIX}") from None
-    except (OSError, ValueError) as error:
-        raise NasError(f"{option}: not a split file ({one_line(error)}). {_FIX}") from error
+    text = read_list(path, option, _FIX, read_text)
     return parse_train_split(text, size, option)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nas.architecture.cell import Architecture
 from nas.nn.pooling import GlobalPool
 from nas.spaces.base import Network, Output, Shape
-from nas.spaces.nas_bench_101.graph import OPS, Graph, vertex_channels
+from nas.spaces.nas_bench_101.graph import OPS, Graph, prune, vertex_channels
 
 STACKS = 3
 NORM_MOMENTUM = 0.003
@@ -64,7 +64,7 @@ class NasBench101Network(Network):
     """Convolution stem and three stacks of cells; max pooling halves the resolution and channels double between stacks.
 
     Args:
-        graph: pruned cell.
+        graph: cell, whose input and output are connected. Vertices that are not between them are left out.
         channels: width of the stem and of the first stack.
         per_stack: cells per stack.
         shape: (C, H, W) of an image.
@@ -73,12 +73,14 @@ class NasBench101Network(Network):
 
     def __init__(self, graph: Graph, channels: int, per_stack: int, shape: Shape, classes: int) -> None:
         super().__init__()
+        pruned = prune(graph)
+        assert pruned is not None, "the input and output are connected"
         self.stem = conv_norm_relu(shape[0], channels, 3)
         self.stacks = nn.ModuleList()
         width = channels
         for stack in range(STACKS):
             outputs = channels * 2**stack
-            cells = [GraphCell(graph, width if cell == 0 else outputs, outputs) for cell in range(per_stack)]
+            cells = [GraphCell(pruned, width if cell == 0 else outputs, outputs) for cell in range(per_stack)]
             pool = [nn.MaxPool2d(2, stride=2, ceil_mode=True)] if stack else []
             self.stacks.append(nn.Sequential(*pool, *cells))
             width = outputs

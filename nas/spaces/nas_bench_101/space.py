@@ -8,6 +8,7 @@ from nas.spaces.base import Network, Shape, Space
 from nas.spaces.nas_bench_101.graph import MAX_EDGES, MAX_VERTICES, find_problem, prune
 from nas.spaces.nas_bench_101.network import NasBench101Network
 from nas.spaces.nas_bench_101.notation import CELL, NOTATION, native, parse, to_graph
+from nas.spaces.unsupported import no_supernet
 from nas.utils.errors import NasError
 from nas.utils.ranges import CHANNELS, LAYERS, check_ranges
 
@@ -30,18 +31,13 @@ class NasBench101(Space):
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
         """Raise NasError: the channels of a vertex depend on the edges of the cell, so candidates share no weights."""
-        raise NasError(
-            f"space={self.name}: candidates have no weights in common, so there is no supernet. Use a black-box method "
-            "such as method=regularized_evolution evaluator=benchmark, or space=nas_bench_1shot1_1, _2 or _3."
-        )
+        raise no_supernet(self.name, ", or space=nas_bench_1shot1_1, _2 or _3")
 
     @check_ranges(channels=CHANNELS, cells_per_stage=LAYERS)
     def network(self, genotype: Genotype, channels: int = 128, cells_per_stage: int = 3) -> Network:
         """Build the benchmark's own network of a genotype."""
         self.check(genotype)
-        pruned = prune(to_graph(genotype))
-        assert pruned is not None, "checked"
-        return NasBench101Network(pruned, channels, cells_per_stage, self.shape, self.classes)
+        return NasBench101Network(to_graph(genotype), channels, cells_per_stage, self.shape, self.classes)
 
     def admits(self, genotype: Genotype) -> bool:
         return find_problem(to_graph(genotype)) is None

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from nas.architecture.cell import CellGenotype, Genotype
-from nas.architecture.discretization import discretize, discretize_all_edges
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.ops import OpOptions
 from nas.spaces.base import Network, Shape, Space
 from nas.spaces.nas_bench_1shot1.network import OneShotNetwork
 from nas.spaces.nas_bench_1shot1.notation import NOTATION, cells_of, native, parse, subspace_of, to_graph
 from nas.spaces.nas_bench_1shot1.subspaces import PARENTS
-from nas.spaces.nas_bench_101.graph import OPS, prune
+from nas.spaces.nas_bench_101.graph import OPS
 from nas.spaces.nas_bench_101.network import NasBench101Network
 from nas.spaces.nas_bench_101.notation import CONNECT
+from nas.spaces.unsupported import require_default_discretization
 from nas.utils.errors import NasError
 from nas.utils.ranges import CHANNELS, LAYERS, Range, check_ranges
 
@@ -67,9 +67,7 @@ class NasBench1Shot1(Space):
     def network(self, genotype: Genotype, channels: int = 128, cells_per_stage: int = 3) -> Network:
         """Build the network of NAS-Bench-101 of a genotype."""
         self.check(genotype)
-        pruned = prune(to_graph(genotype))
-        assert pruned is not None, "each vertex has a parent before it"
-        return NasBench101Network(pruned, channels, cells_per_stage, self.shape, self.classes)
+        return NasBench101Network(to_graph(genotype), channels, cells_per_stage, self.shape, self.classes)
 
     def supernet_size(self) -> dict[str, Any]:
         return {"channels": self.channels, "cells_per_stage": self.cells_per_stage}
@@ -83,12 +81,8 @@ class NasBench1Shot1(Space):
         return True
 
     def check_discretization(self, rule: Callable[..., CellGenotype]) -> None:
-        given = getattr(rule, "func", rule)
-        if given not in (discretize, discretize_all_edges):
-            raise NasError(
-                f"method.discretization={getattr(given, '__name__', given)}: each vertex of space={self.name} has a "
-                "fixed number of parents. Use method.discretization=null."
-            )
+        reason = f"each vertex of space={self.name} has a fixed number of parents"
+        require_default_discretization(rule, reason)
 
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nas.architecture.cell import Cell, CellGenotype, Genotype
-from nas.architecture.discretization import discretize, discretize_all_edges
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.spaces.base import Network, Space
 from nas.spaces.recurrent.cell import GenotypeCell
 from nas.spaces.recurrent.network import Dropouts, LanguageModel
 from nas.spaces.recurrent.notation import CELL, MAX_NODES, NODES, NOTATION, OPS, edges_of, native, parse
 from nas.spaces.recurrent.search_cell import SearchCell
+from nas.spaces.unsupported import require_default_discretization
 from nas.utils.errors import NasError
 from nas.utils.ranges import CHANNELS, DROP_PROBABILITY, NOT_NEGATIVE, Range, check_ranges
 
@@ -87,6 +87,11 @@ class Recurrent(Space):
         """Build the evaluation network, by default that of Penn Treebank.
 
         The size for WikiText-2 is hidden_size=700 hidden_dropout=0.15. The cell has no batch norm.
+
+        Args:
+            genotype: the genotype.
+            hidden_size: size of embeddings and hidden states.
+            word_dropout, embedding_dropout, input_dropout, hidden_dropout, output_dropout: see ``Recurrent``.
         """
         self.check(genotype)
         dropouts = Dropouts(word_dropout, embedding_dropout, input_dropout, hidden_dropout, output_dropout)
@@ -97,12 +102,8 @@ class Recurrent(Space):
         return {"hidden_size": self.hidden_size}
 
     def check_discretization(self, rule: Callable[..., CellGenotype]) -> None:
-        given = getattr(rule, "func", rule)
-        if given not in (discretize, discretize_all_edges):
-            raise NasError(
-                f"method.discretization={getattr(given, '__name__', given)}: each node of space={self.name} keeps one "
-                "link, the strongest. Use method.discretization=null."
-            )
+        reason = f"each node of space={self.name} keeps one link, the strongest"
+        require_default_discretization(rule, reason)
 
     def check(self, genotype: Genotype) -> None:
         super().check(genotype)

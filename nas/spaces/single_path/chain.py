@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from functools import cached_property
 
 import torch
@@ -11,13 +11,13 @@ from torch import nn
 
 from nas.architecture.cell import Cell, CellGenotype, Genotype, Link
 from nas.nn.edges.mixed import EdgeFactory
-from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.macs import count_operations
 from nas.spaces.base import Shape, Space
 from nas.spaces.check_inputs import require_genotype
 from nas.spaces.single_path.chain_body import CHAIN, MixedChain
 from nas.spaces.single_path.layout import FixedSizes, Layer, Layout, feature_sizes
-from nas.utils.errors import NasError
+from nas.spaces.unsupported import refuse_partial_channels
+from nas.utils.errors import NasError, unknown
 
 __all__ = ["CHAIN", "ChainSpace", "chain_from_ops", "chain_ops", "split_blocks"]
 
@@ -59,6 +59,13 @@ class ChainSpace(Space):
             if not self.cells[CHAIN].choices(e):
                 raise NasError(f"space.ops={list(ops)}: layer {e} changes the shape and has no candidate. Add a block.")
 
+    @staticmethod
+    def check_op_names(ops: Sequence[str], known: Collection[str]) -> None:
+        """Raise NasError for a candidate that is not among the ``known`` ops."""
+        for op in ops:
+            if op not in known:
+                raise unknown("space.ops", op, known)
+
     @abstractmethod
     def block(self, op: str, layer: Layer) -> nn.Module:
         """Build the block of an op for the supernet."""
@@ -77,12 +84,7 @@ class ChainSpace(Space):
         return MixedChain(self.cells[CHAIN], self.layers, edge, self.block)
 
     def check_edge(self, edge: EdgeFactory) -> None:
-        factory = getattr(edge, "func", edge)
-        if isinstance(factory, type) and issubclass(factory, PartialChannels):
-            raise NasError(
-                f"method.edge={factory.__name__}: blocks of space={self.name} change the number of channels, so that "
-                "none can bypass them. Use a method with whole channels, such as method=darts."
-            )
+        refuse_partial_channels(edge, self.name, "blocks")
 
     def check(self, genotype: Genotype) -> None:
         require_genotype(genotype)

@@ -27,7 +27,7 @@ from nas.spaces.single_path.mobilenet_v2_network import (
     MobileNetV2Network,
     Style,
 )
-from nas.utils.errors import NasError, unknown
+from nas.utils.errors import NasError
 from nas.utils.ranges import CHANNELS, DROP_PROBABILITY, LAYERS, POSITIVE, PROBABILITY, STRIDE, check_ranges
 
 NOTATION = "mobile"
@@ -93,9 +93,7 @@ class MobileNetV2Space(ChainSpace):
         dropout: float = 0.0,
         name: str = NOTATION,
     ) -> None:
-        for op in ops:
-            if op not in OPS:
-                raise unknown("space.ops", op, OPS)
+        self.check_op_names(ops, OPS)
         layout = LAYOUT.replace(widths, depths, strides)
         super().__init__(shape, classes, layout, ops, first_width, stem_stride, name)
         self.stem_width, self.first_width, self.head = stem_width, first_width, head
@@ -136,10 +134,16 @@ class MobileNetV2Space(ChainSpace):
         norm_eps: float = 1e-5,
         dropout: float = 0.0,
     ) -> Network:
-        """Build the network for training, without its skips. None: the sizes of the space.
+        """Build the network for training, without its skips.
 
-        ``squeeze`` is the squeeze-and-excitation ratio, 0 for none. ``activation`` None: swish with
-        squeeze-and-excitation, otherwise ReLU6, as published.
+        Args:
+            genotype: the genotype.
+            widths, depths, strides, stem_width, stem_stride, first_width, head: see ``MobileNetV2Space``; None: the
+                sizes of the space.
+            squeeze: ratio of squeeze-and-excitation, 0 for none.
+            activation: "relu6" or "swish". None: swish with squeeze-and-excitation, otherwise ReLU6, as published.
+            norm_eps: epsilon of batch norm.
+            dropout: probability of dropout before the classifier.
         """
         if activation is None:
             activation = "swish" if squeeze else "relu6"

@@ -16,7 +16,7 @@ from nas.spaces.single_path.chain import ChainSpace, chain_from_ops, chain_ops, 
 from nas.spaces.single_path.chain_body import Blocks, MixedChain
 from nas.spaces.single_path.layout import Layer, Layout
 from nas.spaces.single_path.shufflenet_v2_network import ConvNorm, ShuffleNetV2Network, ShuffleUnit, UnitSpec
-from nas.utils.errors import NasError, unknown
+from nas.utils.errors import NasError
 from nas.utils.ranges import CHANNELS, DROP_PROBABILITY, LAYERS, POSITIVE, STRIDE, check_ranges
 
 NOTATION = "shufflenet"
@@ -75,9 +75,7 @@ class ShuffleNetV2Space(ChainSpace):
         dropout: float = 0.1,
         name: str = NOTATION,
     ) -> None:
-        for op in ops:
-            if op not in OPS:
-                raise unknown("space.ops", op, OPS)
+        self.check_op_names(ops, OPS)
         layout = LAYOUT.replace(widths, depths, strides)
         super().__init__(shape, classes, layout, ops, stem_width, stem_stride, name)
         _check_layers(self.layers)
@@ -111,9 +109,13 @@ class ShuffleNetV2Space(ChainSpace):
         norm_eps: float = 1e-5,
         dropout: float | None = None,
     ) -> Network:
-        """Build the network for training, with affine batch norm. None: the sizes of the space.
+        """Build the network for training, with affine batch norm.
 
-        ``norm_eps`` is the epsilon of batch norm, 1e-2 in the search of DSNAS.
+        Args:
+            genotype: the genotype.
+            widths, depths, strides, stem_width, stem_stride, head, dropout: see ``ShuffleNetV2Space``; None: the values
+                of the space.
+            norm_eps: epsilon of batch norm, 1e-2 in the search of DSNAS.
         """
         space = ShuffleNetV2Space(
             *(self.shape, self.classes, OPS),

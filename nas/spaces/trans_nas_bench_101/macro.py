@@ -16,6 +16,7 @@ from nas.spaces.trans_nas_bench_101.macro_notation import (
     parse,
 )
 from nas.spaces.trans_nas_bench_101.network import macro_network
+from nas.spaces.unsupported import no_supernet
 from nas.utils.errors import NasError
 from nas.utils.ranges import CHANNELS, LAYERS, check_ranges
 
@@ -41,10 +42,7 @@ class TransNasBench101Macro(Space):
 
     def supernet(self, edge: EdgeFactory = MixedEdge) -> Network:
         """Raise NasError: the shape of features depends on the earlier modules, so candidates share no weights."""
-        raise NasError(
-            f"space={self.name}: candidates have no weights in common, so there is no supernet. Use a black-box method "
-            "such as method=regularized_evolution evaluator=benchmark."
-        )
+        raise no_supernet(self.name)
 
     @check_ranges(channels=CHANNELS, cells_per_stage=LAYERS)
     def network(self, genotype: Genotype, channels: int = 64, cells_per_stage: int = 2) -> Network:

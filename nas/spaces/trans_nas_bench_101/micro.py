@@ -7,12 +7,11 @@ from typing import Any
 
 from nas.architecture.cell import Genotype, Link
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
-from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.ops import OpOptions
 from nas.spaces.base import Network, Shape, Space
 from nas.spaces.trans_nas_bench_101.micro_notation import CELL, NOTATION, edge_ops, native, parse
 from nas.spaces.trans_nas_bench_101.network import micro_network
-from nas.utils.errors import NasError
+from nas.spaces.unsupported import refuse_partial_channels
 from nas.utils.ranges import CHANNELS, LAYERS, check_ranges
 
 
@@ -59,12 +58,7 @@ class TransNasBench101Micro(Space):
         return micro_network(self.cells["cell"], edge, self.options, *size)
 
     def check_edge(self, edge: EdgeFactory) -> None:
-        factory = getattr(edge, "func", edge)
-        if isinstance(factory, type) and issubclass(factory, PartialChannels):
-            raise NasError(
-                f"method.edge={factory.__name__}: cells of space={self.name} change the number of channels, so that "
-                "none can bypass them. Use a method with whole channels, such as method=darts."
-            )
+        refuse_partial_channels(edge, self.name, "cells")
 
     @check_ranges(channels=CHANNELS, cells_per_stage=LAYERS)
     def network(self, genotype: Genotype, channels: int = 64, cells_per_stage: int = 2) -> Network:

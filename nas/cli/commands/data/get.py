@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from nas.cli.commands.data.catalog import CATALOG, DriveFile, Entry
 from nas.cli.commands.data.status import DAMAGED, readable, status_of
@@ -18,6 +17,7 @@ from nas.utils.atomic_write import publish
 from nas.utils.created_directory import created_directory
 from nas.utils.download import Report, download
 from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.progress_bar import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -116,13 +116,6 @@ def _download_from_drive(name: str, drive: DriveFile, release: Path, table: Path
 def _progress(name: str) -> Iterator[Report]:
     """Show the progress of a download on a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    bar = Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
+    with progress_bar(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)

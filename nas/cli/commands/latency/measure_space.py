@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 from nas.cli.build import build_data, build_space
@@ -18,6 +17,7 @@ from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.installed import provide_choices
 from nas.cli.own_parts import own_parts_in_use
+from nas.cli.run_dir.hydra_config import hydra_config_of
 from nas.cli.run_dir.progress import LoopProgress
 from nas.latency.choices import KINDS, Kind
 from nas.latency.measure import measure_table
@@ -42,16 +42,12 @@ def _space(options: Options) -> Iterator[Space]:
     flags, _ = split_arguments([] if options.config_dir is None else ["--config-dir", options.config_dir])
     provide_choices(options.overrides)
     cfg = compose_job("search", options.overrides, flags)
-    hydra, before = HydraConfig.instance(), HydraConfig.instance().cfg
-    try:
-        hydra.set_config(cfg)
+    with hydra_config_of(cfg):
         with open_dict(cfg):
             del cfg["hydra"]
         check_options(OmegaConf.masked_copy(cfg, ["dataset", "space"]))
         with own_parts_in_use(cfg):
             yield build_space(cfg.space, build_data(cfg))
-    finally:
-        hydra.cfg = before
 
 
 def _measure(space: Space, options: Options) -> str:

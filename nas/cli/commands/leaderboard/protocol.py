@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -15,6 +13,7 @@ from nas.cli.commands.leaderboard.finished_runs import RECORD, RunRecord
 from nas.cli.overrides.compose import composer
 from nas.cli.overrides.conf_dir import group_choices
 from nas.cli.run_dir.course import PARTS, course_of
+from nas.cli.run_dir.hydra_config import hydra_config_of
 from nas.cli.run_dir.read_yaml import record_of
 from nas.leaderboard.entry import DATASETS
 from nas.leaderboard.runs import is_seed, text_of
@@ -84,7 +83,7 @@ class Protocols:
         reference = self._reference(run)
         trusted = None if reference is None else OmegaConf.to_container(reference, resolve=False)
         try:
-            with _hydra(reference):
+            with nullcontext() if reference is None else hydra_config_of(reference):
                 return _options(record_of(run.config, run.directory.joinpath(*RECORD), trusted))
         except (NasError, OmegaConfBaseException, ValueError, TypeError, AttributeError):
             return {"config": str(run.config)}
@@ -96,7 +95,7 @@ class Protocols:
             return "settings not recorded"
         if reference is None:
             return "no published settings to compare with"
-        with _hydra(reference):
+        with hydra_config_of(reference):
             published = _options(reference)
         epochs = run.summary.get("epochs")
         if isinstance(epochs, int) and is_number(epochs):  # fewer than configured if the search has ended early
@@ -150,19 +149,6 @@ def _compose(job: str, lines: tuple[str, ...]) -> DictConfig | None:
             return compose(lines)
         except NasError:  # the method does not run on the space
             return None
-
-
-@contextmanager
-def _hydra(cfg: DictConfig | None) -> Iterator[None]:
-    """Provide the values of the resolver ``hydra`` from a composed configuration."""
-    instance = HydraConfig.instance()
-    before = instance.cfg
-    if cfg is not None:
-        instance.set_config(cfg)
-    try:
-        yield
-    finally:
-        instance.cfg = before
 
 
 def _options(cfg: DictConfig) -> Options:
