@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,19 @@ from nas.blackbox.virtual_workers import VirtualWorkers
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
-from tests.support.compose_tools import DATA, lines, script, small
+from tests.support.compose_tools import DATA, lines, small
 from tests.support.error_tools import run
-from tests.support.query_tools import CHAIN, COMMAND, FORMULA, KILL, QUICK, THREADS, SmallSpace, value_of
+from tests.support.query_tools import (
+    CHAIN,
+    COMMAND,
+    FORMULA,
+    QUICK,
+    THREADS,
+    SmallSpace,
+    assert_same_queries,
+    run_and_kill,
+    value_of,
+)
 
 NB201 = NasBench201((3, 32, 32), 10)
 STRATEGIES: list[Any] = [RandomSearch, RegularizedEvolution, LocalSearch, ReinforceStrategy, Bohb]
@@ -200,14 +209,9 @@ def replayed(run_dir: Path, **options: Any) -> AskTellLoop:
 
 def test_search_on_simulated_workers_resumes_identically_after_kill(tmp_path: Path) -> None:
     arguments = [*COMMAND, "method.concurrency=3", "method.budget.queries=24", "epochs=4"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run("search", *arguments, f"hydra.run.dir={whole}").succeeded()
-    kill = KILL.format(flag=tmp_path / "killed", epoch=2, batch=1)
-    killed = script("search", *arguments, f"hydra.run.dir={broken}", kill, cwd=tmp_path, env={"PYTHONPATH": "."})
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    whole, broken = run_and_kill(arguments, tmp_path)
     run("search", f"ckpt_path={broken}", *FORMULA, "~callbacks.kill").succeeded()
-    for name in ("queries.jsonl", "genotype.json", "anytime.csv"):
-        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    assert_same_queries(whole, broken)
     found = lines(whole / "queries.jsonl")
     assert len(found) == 24 and any(line.get("position", line["query"]) != line["query"] for line in found)
     loop = replayed(whole)

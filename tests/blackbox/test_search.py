@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import signal
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,9 +17,18 @@ from nas.blackbox.evaluator import QueryResult
 from nas.data.cifar import Cifar10
 from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.space import NasBench201
-from tests.support.compose_tools import CONF, DATA, QUERYING, choices, lines, script, small
+from tests.support.compose_tools import CONF, DATA, QUERYING, choices, lines, small
 from tests.support.error_tools import run
-from tests.support.query_tools import COMMAND, FORMULA, KILL, QUICK, Formula, run_by_hand, value_of
+from tests.support.query_tools import (
+    COMMAND,
+    FORMULA,
+    QUICK,
+    Formula,
+    assert_same_queries,
+    run_and_kill,
+    run_by_hand,
+    value_of,
+)
 from tests.support.resume_tools import metrics
 
 
@@ -70,11 +78,7 @@ def test_black_box_search_divides_queries_among_epochs(tmp_path: Path) -> None:
 )
 def test_black_box_search_resumes_identically_after_kill(limit: str, tmp_path: Path) -> None:
     arguments = [*COMMAND, f"method.budget.{limit}", "epochs=4"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run("search", *arguments, f"hydra.run.dir={whole}").succeeded()
-    kill = KILL.format(flag=tmp_path / "killed", epoch=2, batch=1)
-    killed = script("search", *arguments, f"hydra.run.dir={broken}", kill, cwd=tmp_path, env={"PYTHONPATH": "."})
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    whole, broken = run_and_kill(arguments, tmp_path)
     before = len(lines(broken / "queries.jsonl"))
     assert 0 < before < len(lines(whole / "queries.jsonl"))
     with (broken / "queries.jsonl").open("a") as file:
@@ -82,8 +86,7 @@ def test_black_box_search_resumes_identically_after_kill(limit: str, tmp_path: P
     found = run("search", f"ckpt_path={broken}", *FORMULA, "~callbacks.kill")
     found.succeeded()
     assert "epoch 3/4" in found.said and "epoch 2/4" not in found.said
-    for name in ("queries.jsonl", "genotype.json", "anytime.csv"):
-        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    assert_same_queries(whole, broken)
     assert metrics(whole) == metrics(broken)
     one, other = (torch.load(d / "checkpoints" / "last.ckpt", weights_only=True) for d in (whole, broken))
     assert one["queries"] == other["queries"] and one["queries"]["evaluator"]["calls"] > 0
@@ -102,14 +105,9 @@ def test_black_box_search_resumes_identically_after_kill(limit: str, tmp_path: P
 )
 def test_black_box_search_in_another_space_resumes_identically(space: str, tmp_path: Path) -> None:
     arguments = [*COMMAND, *QUICK, f"space={space}", "method.budget.queries=24", "epochs=4"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run("search", *arguments, f"hydra.run.dir={whole}").succeeded()
-    kill = KILL.format(flag=tmp_path / "killed", epoch=2, batch=1)
-    killed = script("search", *arguments, f"hydra.run.dir={broken}", kill, cwd=tmp_path, env={"PYTHONPATH": "."})
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    whole, broken = run_and_kill(arguments, tmp_path)
     run("search", f"ckpt_path={broken}", *FORMULA, "~callbacks.kill").succeeded()
-    for name in ("queries.jsonl", "genotype.json", "anytime.csv"):
-        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    assert_same_queries(whole, broken)
     assert len(lines(broken / "queries.jsonl")) == 24 and metrics(whole) == metrics(broken)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from pathlib import Path
 
 import pytest
 
 from nas.spaces.nas_bench_201.space import NasBench201
-from tests.support.compose_tools import DATA, lines, script, small
+from tests.support.compose_tools import DATA, lines, small
 from tests.support.error_tools import run
-from tests.support.query_tools import KILL, QUICK, FormulaWithFidelities
+from tests.support.query_tools import QUICK, FormulaWithFidelities, assert_same_queries, run_and_kill
 
 BOHB = [
     *QUICK,
@@ -25,18 +24,13 @@ BOHB = [
 
 def test_search_with_fidelities_resumes_identically_after_kill(tmp_path: Path) -> None:
     arguments = [*BOHB[1:], "evaluator.fidelities=[1,3,9]", "method.budget.queries=30", "epochs=4"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run("search", *arguments, f"hydra.run.dir={whole}").succeeded()
-    kill = KILL.format(flag=tmp_path / "killed", epoch=2, batch=1)
-    killed = script("search", *arguments, f"hydra.run.dir={broken}", kill, cwd=tmp_path, env={"PYTHONPATH": "."})
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    whole, broken = run_and_kill(arguments, tmp_path)
     other = "evaluator.fidelities=[1,3,27]"
     run("search", f"ckpt_path={broken}", *BOHB[-1:], "~callbacks.kill", other).refused(
         "fidelities=[1, 3, 27]", "has [1, 3, 9]"
     )
     run("search", f"ckpt_path={broken}", *BOHB[-1:], "~callbacks.kill").succeeded()
-    for name in ("queries.jsonl", "genotype.json", "anytime.csv"):
-        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    assert_same_queries(whole, broken)
     written = lines(whole / "queries.jsonl")
     space, truth = NasBench201((3, 32, 32), 10), FormulaWithFidelities([1, 3, 9])
     truth.reset(0)

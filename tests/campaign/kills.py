@@ -101,7 +101,12 @@ def kill_and_resume(name: str, known: Reference, kill: Kill, folder: Path) -> st
             return resumed.problem()
         if resumed.code:
             return f"resume failed with exit code {resumed.code}: {resumed.errors[:300]}"
-    found = differences(known.directory, directory)
+    return fault(known, folder)
+
+
+def fault(known: Reference, folder: Path) -> str | None:
+    """Return the first differences of ``folder``/run from the reference; remove the folder if there is none."""
+    found = differences(known.directory, folder / "run")
     if not found:
         shutil.rmtree(folder)
     return "; ".join(found[:3]) or None

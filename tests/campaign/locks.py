@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-import shutil
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.campaign.comparison import differences
-from tests.campaign.kills import DATA, RUNS, SMALL, Reference
+from tests.campaign.kills import DATA, RUNS, SMALL, Reference, fault
 from tests.campaign.processes import Command, run, start
 
 SWEEP = Command("search", ("-m", "method=gdas", *SMALL, *DATA, "epochs=1", "seed=0,1"))
@@ -58,10 +56,7 @@ def compete(name: str, pair: Pair, known: Reference, generator: random.Random, f
         return "; ".join(problems)
     if sorted(end.code for end in ended) != [0, 1]:
         return f"exit codes {[end.code for end in ended]}"
-    found = differences(known.directory, directory)
-    if not found:
-        shutil.rmtree(folder)
-    return "; ".join(found[:3]) or None
+    return fault(known, folder)
 
 
 def compete_for_sweep(generator: random.Random, folder: Path) -> str | None:

@@ -20,19 +20,12 @@ from nas.spaces.notation import parse_genotype
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError
 from nas.zoo.architectures import get_architecture
-
-TOPOLOGY = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
-DARTS = (
-    "Genotype(normal=[('sep_conv_3x3', 1), ('max_pool_3x3', 0), ('skip_connect', 0), ('dil_conv_3x3', 2),"
-    " ('sep_conv_5x5', 1), ('sep_conv_3x3', 1), ('skip_connect', 0), ('dil_conv_5x5', 4)],"
-    " reduce=[('skip_connect', 1), ('max_pool_3x3', 0), ('skip_connect', 2), ('avg_pool_3x3', 0),"
-    " ('sep_conv_3x3', 3), ('dil_conv_3x3', 0), ('skip_connect', 2), ('max_pool_3x3', 1)])"
-)
+from tests.support.deploy_tools import DARTS, NB201
 
 State = dict[str, Tensor]
 
 
-def final_201(channels: int = 4, topology: str = TOPOLOGY) -> Network:
+def final_201(channels: int = 4, topology: str = NB201) -> Network:
     space = NasBench201((3, 8, 8), 10)
     return space.network(space.parse(topology), channels=channels, cells_per_stage=1)
 
@@ -275,7 +268,7 @@ def test_load_published_weights_lists_other_shapes() -> None:
 
 
 def test_load_published_weights_rejects_another_architecture() -> None:
-    other = TOPOLOGY.replace("nor_conv_3x3~0|+", "skip_connect~0|+").replace("none~0", "nor_conv_3x3~0")
+    other = NB201.replace("nor_conv_3x3~0|+", "skip_connect~0|+").replace("none~0", "nor_conv_3x3~0")
     state = published("final_201", final_201(topology=other))
     network = final_201()
     before = {name: value.clone() for name, value in network.state_dict().items()}

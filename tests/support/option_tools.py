@@ -34,6 +34,7 @@ from nas.spaces.network_cost import network_costs
 from nas.training.language_model import LanguageModelTraining
 from nas.training.network_training import Training
 from tests.support.ddp_probe import digest
+from tests.support.lr_tools import rates_by_step
 from tests.support.proxy_tools import CELL, proxy_batches
 from tests.training.test_language_model import fit as fit_text
 from tests.training.test_network_training import fit
@@ -165,12 +166,7 @@ def learning_rates(scheduler: Any) -> list[float]:
     """Return the learning rates of 24 steps; half an epoch each where the rate changes within epochs."""
     if hasattr(scheduler, "set_steps_per_epoch"):
         return [scheduler.rate(0.1, step / 2) for step in range(24)]
-    rates = []
-    for _ in range(24):
-        rates.append(float(scheduler.optimizer.param_groups[0]["lr"]))
-        scheduler.optimizer.step()
-        scheduler.step()
-    return rates
+    return [float(rate) for rate in rates_by_step(scheduler, 24)]
 
 
 def trained(training: Training) -> list[Any]:

@@ -19,6 +19,8 @@ from nas.data.synthetic import Synthetic
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
+from tests.support.compose_tools import script
+from tests.support.error_tools import run
 
 QUICK = ["~callbacks.cell_plots", "logger=none"]
 FORMULA = ["evaluator=benchmark", "evaluator._target_=tests.support.query_tools.Formula"]
@@ -36,6 +38,22 @@ CHOOSING = Cell(
     inputs=2,
     excluded=frozenset({(2, "a"), (3, "b"), (3, "c"), (4, "a")}),
 )
+
+
+def run_and_kill(arguments: Sequence[str], folder: Path) -> tuple[Path, Path]:
+    """Run a search, and the same search again, killed in its third epoch. Return the directories of both."""
+    whole, broken = folder / "whole", folder / "broken"
+    run("search", *arguments, f"hydra.run.dir={whole}").succeeded()
+    kill = KILL.format(flag=folder / "killed", epoch=2, batch=1)
+    killed = script("search", *arguments, f"hydra.run.dir={broken}", kill, cwd=folder, env={"PYTHONPATH": "."})
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    return whole, broken
+
+
+def assert_same_queries(whole: Path, resumed: Path) -> None:
+    """Assert that two black-box searches have made the same queries with the same result."""
+    for name in ("queries.jsonl", "genotype.json", "anytime.csv"):
+        assert (whole / name).read_bytes() == (resumed / name).read_bytes(), name
 
 
 class SmallSpace(NasBench201):

@@ -12,18 +12,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from nas.training.lr_schedule import LRDecay
 from nas.utils.errors import NasError
 from tests.support.case_ids import option_ids
+from tests.support.lr_tools import rates_by_step
 
 
 def stepped(lr: float, epochs: int, **options) -> list[float]:
     """Return the learning rate of the optimizer in each epoch."""
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=lr)
-    scheduler = LRDecay(optimizer, epochs, **options)
-    found = []
-    for _ in range(epochs):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    return found
+    return rates_by_step(LRDecay(optimizer, epochs, **options), epochs)
 
 
 @pytest.mark.parametrize(
@@ -34,11 +29,8 @@ def test_lr_decay_cosine_matches_its_formula(lr: float, eta: float, epochs: int)
     found = stepped(lr, epochs, eta_min=eta)
     assert found == pytest.approx(expected, rel=1e-12) and found[0] == lr
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=lr)
-    theirs = CosineAnnealingLR(optimizer, epochs, eta)
-    for value in found:
-        assert value == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
-        optimizer.step()
-        theirs.step()
+    theirs = rates_by_step(CosineAnnealingLR(optimizer, epochs, eta), epochs)
+    assert found == pytest.approx(theirs, rel=1e-9)
 
 
 def test_lr_decay_cosine_at_selected_epochs() -> None:
@@ -74,11 +66,7 @@ def test_lr_decay_exponential_matches_step_lr() -> None:
     found = stepped(0.1, 250, schedule="exponential")
     assert found == pytest.approx([0.1 * 0.97**e for e in range(250)], rel=1e-12)
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
-    theirs = StepLR(optimizer, 1, 0.97)
-    for value in found:
-        assert value == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
-        optimizer.step()
-        theirs.step()
+    assert found == pytest.approx(rates_by_step(StepLR(optimizer, 1, 0.97), 250), rel=1e-9)
 
 
 def test_lr_decay_cosine_is_unchanged_after_the_warm_up() -> None:

@@ -16,6 +16,7 @@ from nas.training.lr_schedule import LRDecay
 from nas.training.network_training import Training
 from nas.utils.errors import NasError
 from tests.support.case_ids import option_ids
+from tests.support.lr_tools import rates_by_step
 from tests.training.test_network_training import Small, data
 
 AUTODL = {
@@ -62,12 +63,7 @@ def stepped(lr: float, epochs: int, steps: int, options: dict[str, Any]) -> list
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=lr)
     scheduler = LRDecay(optimizer, epochs, **options)
     scheduler.set_steps_per_epoch(steps)
-    found = []
-    for _ in range(epochs * steps):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    return found
+    return rates_by_step(scheduler, epochs * steps)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from nas.spaces.nas_bench_201.space import NasBench201
 from nas.training.search_lr import CosineThenProjection
 from nas.utils.errors import NasError
 from tests.support.compose_tools import composed, tiny
+from tests.support.lr_tools import rates_by_step
 from tests.support.search_tools import weight_step
 
 Data = list[tuple[Tensor, Tensor]]
@@ -192,12 +193,7 @@ def test_cosine_then_projection_has_two_cosines() -> None:
 
     def rates(schedule: Callable[[SGD], Any], lr: float, epochs: int) -> list[float]:
         optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=lr)
-        scheduler, found = schedule(optimizer), []
-        for _ in range(epochs):
-            found.append(optimizer.param_groups[0]["lr"])
-            optimizer.step()
-            scheduler.step()
-        return found
+        return rates_by_step(schedule(optimizer), epochs)
 
     def cosine(epochs: int) -> Callable[[SGD], Any]:
         return lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs, eta_min=0.001)

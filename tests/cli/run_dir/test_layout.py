@@ -18,16 +18,11 @@ from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import decode_genotype, load_genotype
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.compose_tools import DATA, composed, lines, script, succeeded, tiny
+from tests.support.resume_tools import DARTS
 
 ENVIRONMENT = {"device", "precision", "peak_memory_bytes", "versions", "commit", "command"}
 SMALL = ["network.channels=4", "network.cells_per_stage=1", "epochs=2"]
 NB201 = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
-DARTS = (
-    "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1), "
-    "('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1)], normal_concat=range(2, 6), "
-    "reduce=[('max_pool_3x3', 0), ('skip_connect', 1), ('max_pool_3x3', 0), ('skip_connect', 2), "
-    "('skip_connect', 2), ('max_pool_3x3', 0), ('skip_connect', 2), ('avg_pool_3x3', 1)], reduce_concat=range(2, 6))"
-)
 
 
 def summary(directory: Path) -> dict[str, Any]:
