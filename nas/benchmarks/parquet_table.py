@@ -21,23 +21,22 @@ from nas.utils.errors import NasError, unknown
 
 
 class TableSpace(Protocol):
-    """Architectures of a table: their identity in the column of names, and their costs."""
+    """Architectures of a table: their identity in the column of names, and their costs.
+
+    ``title`` is the name of the space in messages, and ``datasets`` are those that the table may contain.
+    """
 
     @property
-    def notation(self) -> str:
-        """Notation of the space."""
+    def notation(self) -> str: ...
 
     @property
-    def title(self) -> str:
-        """Name of the space in messages."""
+    def title(self) -> str: ...
 
     @property
-    def size(self) -> int:
-        """Number of architectures."""
+    def size(self) -> int: ...
 
     @property
-    def datasets(self) -> tuple[str, ...]:
-        """Data sets that the table may contain."""
+    def datasets(self) -> tuple[str, ...]: ...
 
     def native(self, genotype: Genotype) -> str | bytes:
         """Return the name of a genotype in the table. Raise NasError if it is not of the space."""
