@@ -16,7 +16,9 @@ from nas.cli.streams import protect_streams  # noqa: E402
 from nas.utils.one_line_errors import one_line_errors  # noqa: E402
 
 ALL_COMMANDS: Mapping[str, Subcommand] = {
-    "search": Subcommand("nas.cli.search", "search for an architecture, or rank proxies; the same as nas-search"),
+    "search": Subcommand(
+        "nas.cli.search", "search for an architecture, or rank all by a proxy; the same as nas-search"
+    ),
     "train": Subcommand("nas.cli.train", "train, evaluate or export the network of a genotype; the same as nas-train"),
     **COMMANDS,
 }

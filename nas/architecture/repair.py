@@ -1,4 +1,4 @@
-"""Change of a genotype, node by node, until its cost is low enough; for costs that are no sums over links."""
+"""Change of a genotype, node by node, until its cost is low enough; for costs that are not sums over links."""
 
 from __future__ import annotations
 

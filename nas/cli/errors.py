@@ -1,4 +1,4 @@
-"""One line for an error that the user can fix."""
+"""One-line messages for errors that the user can fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters and operations of any network, by all rules of the field."""
+"""Parameters and operations of any network, by the counting rules of the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Direction of metrics by their names."""
+"""Direction of metrics, minimized or maximized, by their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Import by dotted name, with errors that tell a missing module, a missing name and a failing module apart."""
+"""Import by dotted name, with separate errors for a missing module, a missing name and a failing module."""
 
 from __future__ import annotations
 

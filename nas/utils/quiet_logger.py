@@ -1,4 +1,4 @@
-"""Suppression of the messages of a logger for some time."""
+"""Temporary suppression of the messages of a logger."""
 
 from __future__ import annotations
 

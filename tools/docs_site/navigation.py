@@ -8,6 +8,7 @@ from typing import Any
 SECTIONS: dict[str, Sequence[str]] = {
     "Guides": (
         "getting_started.md",
+        "glossary.md",
         "comparing.md",
         "own_images.md",
         "searching.md",

@@ -23,12 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "TransNAS-Bench-101, HW-NAS-Bench."
         ),
     )
-    parser.add_argument("source", metavar="SRC", type=Path, help="as downloaded, such as NATS-tss-v1_0-3ffb9-simple")
-    parser.add_argument("destination", metavar="DEST", type=Path, help="such as data/nas_bench_201.parquet")
+    parser.add_argument("source", metavar="SRC", type=Path, help="download, such as NATS-tss-v1_0-3ffb9-simple")
+    parser.add_argument("destination", metavar="DEST", type=Path, help="output, such as data/nas_bench_201.parquet")
     parser.add_argument("--force", action="store_true", help="replace DEST if it exists")
-    parser.add_argument("--partial", action="store_true", help="accept missing architectures")
-    parser.add_argument("--as", dest="name", metavar="NAME", help="release of a renamed SRC")
-    parser.add_argument("--space", choices=SPACES, help="space of a SRC with several (TransNAS-Bench-101)")
+    parser.add_argument("--partial", action="store_true", help="accept a source with missing architectures")
+    parser.add_argument("--as", dest="name", metavar="NAME", help="original name of a renamed SRC")
+    parser.add_argument("--space", choices=SPACES, help="space to convert, if SRC has several (TransNAS-Bench-101)")
     try:
         given = parser.parse(arguments)
         from nas.benchmarks.convert import convert  # the help needs no torch

@@ -48,7 +48,7 @@ def _parser() -> ToolParser:
     )
     options = {"dest": "options", "default": [], "help": "options of a genotype's network"}
     parser.add_values("--network", lambda word: "=" in word, "KEY=VALUE", **options)
-    parser.add_values("--own-parts", _is_part, "NAME=PACKAGE.MODULE.CLASS", default=[], help="own ops and spaces")
+    parser.add_values("--own-parts", _is_part, "NAME=PACKAGE.MODULE.CLASS", default=[], help="your own ops and spaces")
     rules = f"{', '.join(RULES)}; default: all"
     parser.add_values("--rule", lambda word: word in RULES, "RULE", choices=list(RULES), help=rules)
     parser.add_argument("--json", action="store_true", help="print JSON")

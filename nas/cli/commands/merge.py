@@ -56,7 +56,10 @@ def _parser() -> ToolParser:
         "runs", nargs="+", metavar="RUN|KEY=VALUE", help="directory of a shard, or of a sweep of them; an override"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="directory of the joined run (merged, beside the first shard)"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="directory of the joined run (default: merged, next to the first shard)",
     )
     parser.add_argument(
         "-cd", "--config-dir", type=Path, metavar="DIR", help="directory of your own configuration, as of the shards"

@@ -58,19 +58,19 @@ def _parser() -> ToolParser:
     parser = ToolParser(f"{program('search')} predictors", description=DESCRIPTION)
     add = parser.add_argument
     add("--data", default="data", metavar="DIR", help="directory of the benchmark's table, or its parent")
-    about_data = "data set or task of the accuracies (default: cifar10, of TransNAS-Bench-101 class_scene)"
-    about_epochs = "length of the trainings (default: 12, in other spaces than nas_bench_201 and nats_size the longest)"
+    about_data = "data set or task of the accuracies (default: cifar10, or class_scene for TransNAS-Bench-101)"
+    about_epochs = "length of the trainings (default: 12 for nas_bench_201 and nats_size, else the longest)"
     add("--space", default="nas_bench_201", choices=SPACES, help="space (default: nas_bench_201)")
     add("--dataset", choices=DATASETS, help=about_data)
     add("--epochs", type=_count, help=about_epochs)
     names = f"{', '.join(PREDICTORS)} (default: all but {' and '.join(EXTRAS)})"
     add("--predictors", nargs="+", default=DEFAULT_PREDICTORS, choices=PREDICTORS, metavar="NAME", help=names)
     add("--encodings", nargs="+", default=None, choices=ENCODINGS, help="default: all encodings of the space")
-    add("--sizes", nargs="+", type=_count, default=[10, 20, 50, 100, 200, 400], metavar="N", help="numbers of samples")
-    add("--repetitions", type=_count, default=20, help="independent samples (default: 20)")
-    add("--held-out", type=_count, default=1000, help="architectures that are predicted (default: 1000)")
+    add("--sizes", nargs="+", type=_count, default=[10, 20, 50, 100, 200, 400], metavar="N", help="training samples")
+    add("--repetitions", type=_count, default=20, help="random samples of each size (default: 20)")
+    add("--held-out", type=_count, default=1000, help="architectures to predict (default: 1000)")
     add("--seed", type=_seed, default=0, help="seed of the first repetition (default: 0)")
-    add("--output", type=Path, default=Path(), metavar="DIR", help="directory of the files (default: here)")
+    add("--output", type=Path, default=Path(), metavar="DIR", help="directory of the files (default: .)")
     add("--overwrite", action="store_true", help="replace existing files")
     return parser
 

@@ -1,4 +1,4 @@
-"""Check that a tabular benchmark holds what a black-box search will look up, before Hydra writes anything."""
+"""Check, before Hydra writes anything, that a benchmark contains the accuracies that a black-box search needs."""
 
 from __future__ import annotations
 

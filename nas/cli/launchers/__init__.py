@@ -1,0 +1,1 @@
+"""Hydra's launcher for Ray: its options and its jobs."""

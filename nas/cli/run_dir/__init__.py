@@ -1,0 +1,1 @@
+"""Run directories: their files, checkpoints, logs, loggers and summaries, and their resume."""

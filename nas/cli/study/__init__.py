@@ -1,0 +1,1 @@
+"""Sweeps by Optuna: the study, its trials, its samplers and its results."""

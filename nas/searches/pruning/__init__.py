@@ -1,0 +1,1 @@
+"""Search by pruning a supernet without training it (TE-NAS)."""
