@@ -6,11 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 SECTIONS: dict[str, Sequence[str]] = {
+    "First steps": ("getting_started.md", "glossary.md", "comparing.md", "own_images.md"),
     "Guides": (
-        "getting_started.md",
-        "glossary.md",
-        "comparing.md",
-        "own_images.md",
         "searching.md",
         "training.md",
         "deployment.md",
@@ -52,7 +49,7 @@ def navigation(pages: Iterable[str]) -> list[Any]:
     }
     listed = {page for part in (chosen, folders) for found in part.values() for page in found}
     chosen["Guides"] += sorted(remaining - listed)
-    order = ("Guides", "Methods", "Results", "Reference", "Configuration", "API", "Project")
+    order = ("First steps", "Guides", "Methods", "Results", "Reference", "Configuration", "API", "Project")
     sections = {**chosen, **folders}
     return [{"Home": "index.md"}, *({title: sections[title]} for title in order if sections[title])]
 
