@@ -6,6 +6,7 @@ With ``--check`` the page is compared instead; the exit code is 1 if it is out o
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ HEAD = """# Results
 Published figures and our own measurements, one table per space, data set and metric, best figure first.
 
 - Figures are means; `±` is the standard deviation over runs, `[low, high]` a 95 % interval.
-- The number of runs stands in parentheses. `-` means unknown or not measured.
+- The number of runs is in parentheses. `-` means unknown or not measured.
 - Test accuracies on NAS-Bench-201 are those of the benchmark: the found cell, trained for 200 epochs.
 - Accuracies on the DARTS space are those of the derived network, trained from scratch by its protocol. So are the
   perplexities on the recurrent space.
@@ -62,7 +63,7 @@ Column = tuple[str, Callable[[Result], str]]
 
 def render(results: Sequence[Result], sources: Mapping[str, str]) -> str:
     """Render the whole page as Markdown."""
-    parts = [HEAD]
+    parts = [HEAD, _contents(results)]
     study = _study(results)
     if study:
         parts += [STUDY, study, STUDY_PICTURE]
@@ -77,6 +78,22 @@ def render(results: Sequence[Result], sources: Mapping[str, str]) -> str:
     lines = (textwrap.fill(item, 116, subsequent_indent="  ", break_on_hyphens=False) for item in items)
     parts += ["## Sources\n", "\n".join(lines) + "\n"]
     return "\n".join(parts)
+
+
+def _contents(results: Sequence[Result]) -> str:
+    """Render a table of the sections, with links to the tables of searches and trainings."""
+    lines = ["| section | tables |", "|---|---|"]
+    for kind, (title, text) in SECTIONS.items():
+        headings = _grouped((result for result in results if result.kind == kind), _heading)
+        # a heading of proxies repeats one of searches, so its anchor depends on the renderer
+        links = text if kind == "proxy" else ", ".join(f"[{name}](#{_anchor(name)})" for name in headings)
+        lines += [f"| [{title}](#{_anchor(title)}) | {links} |"] if headings else []
+    return "\n".join(lines) + "\n"
+
+
+def _anchor(heading: str) -> str:
+    """Return the anchor of a heading, the same on GitHub and in MkDocs."""
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
 
 
 def _study(results: Sequence[Result]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from decimal import Decimal
 from pathlib import Path
@@ -142,6 +143,15 @@ def test_page_equals_data_file(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert main(["--check"], page) == 1 and "out of date" in capsys.readouterr().err
     assert main([], page) == 0 and main(["--check"], page) == 0
     assert page.read_text() == PAGE.read_text() == render(RESULTS, load_sources())
+
+
+def test_contents_of_the_page_link_existing_headings() -> None:
+    contents, _, page = render(RESULTS, load_sources()).partition("\n## ")
+    links = re.findall(r"\[([^]]+)\]\(#([^)]+)\)", contents)
+    headings = re.findall(r"^#+ (.+)$", f"## {page}", re.MULTILINE)
+    assert len(links) > 20 and {name for name, _ in links} <= set(headings)
+    assert ("NAS-Bench-201, CIFAR-10", "nas-bench-201-cifar-10") in links
+    assert ("`darts_cifar10`", "darts_cifar10") in links
 
 
 def test_page_shows_published_beside_ours(tmp_path: Path) -> None:
