@@ -29,10 +29,10 @@ search: $(STAMP) ## Search with a small supernet: make search ARGS="method=gdas 
 train: $(STAMP) ## Train one architecture from scratch: make train ARGS="genotype=..."
 	$(BIN)/python train.py $(ARGS)
 
-test: lint ## Lint, then run the tests that need neither patience nor an accelerator
+test: lint ## Run the linters, the type checker and the fast tests
 	$(BIN)/pytest -n $(WORKERS) -m "not slow and not gpu" $(ARGS)
 
-test-all: lint ## Lint, then run every test
+test-all: lint ## Run the linters, the type checker and all tests
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 docs: $(STAMP) ## Build the documentation site in site/; a broken link is an error
@@ -56,7 +56,7 @@ format: $(STAMP) ## Rewrite the code in the house format
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: $(STAMP) ## Measure the step of every method for BENCHMARKS.md (1 hour); REFS=DIR: beside the authors' repositories in DIR
+bench: $(STAMP) ## Measure the step of every method for BENCHMARKS.md (1 hour); REFS=DIR compares with the authors' code in DIR
 	$(BIN)/python tools/bench.py --write --compiled darts $(if $(REFS),--refs $(REFS)) $(ARGS)
 	$(if $(REFS),$(BIN)/python tools/bench_tenas.py $(REFS)/TENAS)
 
