@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	@touch $@
 
 search: $(STAMP) ## Search with a small supernet: make search ARGS="method=gdas seed=1"
-	$(BIN)/python search.py space.cells_per_stage=1 $(ARGS)
+	$(BIN)/python search.py $(if $(findstring space.cells_per_stage=,$(ARGS)),,space.cells_per_stage=1) $(ARGS)
 
 train: $(STAMP) ## Train one architecture from scratch: make train ARGS="genotype=..."
 	$(BIN)/python train.py $(ARGS)

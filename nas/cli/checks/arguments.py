@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,13 +67,17 @@ def check_flags(flags: argparse.Namespace) -> None:
 
 
 def check_repeated(arguments: Sequence[str]) -> None:
-    """Raise NasError if two overrides give one option different values: the last one would replace the first silently.
+    """Print a warning for each override that a later one replaces, as scripts do that add overrides to common ones.
 
     A mapping sets the options of its keys. An override ``~key`` removes what earlier overrides have set.
+
+    Raises:
+        NasError: if ``epochs`` and ``trainer.max_epochs`` differ.
     """
     if DIRECTORY in os.environ:  # the first rank has checked them, and Lightning adds its directory
         return
     given: dict[str, tuple[str, Any]] = {}
+    replaced: dict[str, str] = {}
     for part in parse(arguments):
         line, key = str(part.input_line), key_of(str(part.input_line))
         if part.is_delete():
@@ -80,9 +85,12 @@ def check_repeated(arguments: Sequence[str]) -> None:
             continue
         value = line.partition("=")[2] if part.is_sweep_override() else part.value()
         for name, single in values_set(key, value):
-            first, other = given.setdefault(name, (line, single))
+            first, other = given.get(name, (line, single))
+            given[name] = line, single
             if other != single and not (isinstance(other, dict) and isinstance(single, dict)):
-                raise NasError(f"{line}: the command line also has {first}. Leave out one of the two.")
+                replaced[first] = line
+    for first, line in replaced.items():
+        print(f"warning: {first}: a later override, {line}, replaces it.", file=sys.stderr)
     length, epochs = given.get("trainer.max_epochs"), given.get("epochs")
     if length is not None and epochs is not None and length[1] != epochs[1] and length[1] in COUNT:
         raise NasError(f"{length[0]}: the command line also has {epochs[0]}. Leave out one of the two.")

@@ -1,4 +1,4 @@
-"""Overrides that contradict each other."""
+"""Overrides that replace or contradict each other."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ PLOTS = "{_target_:nas.callbacks.recording.cell_plots.CellPlots}"
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["seed=1", "seed=2"], "seed=2: the command line also has seed=1. Leave out one of the two."),
-        (["seed=1", "++seed=2"], "++seed=2: the command line also has seed=1."),
-        (["method=gdas", "method=darts"], "method=darts: the command line also has method=gdas."),
-        (["-m", "seed=1,2", "seed=3"], "seed=3: the command line also has seed=1,2."),
-        (
-            ["method.weight_step.clip_norm=2", "method.weight_step={clip_norm:1}"],
-            "method.weight_step={clip_norm:1}: the command line also has method.weight_step.clip_norm=2.",
-        ),
         (["trainer.max_epochs=5", "epochs=10"], "trainer.max_epochs=5: the command line also has epochs=10."),
         (
             [*REPEATED, "cpu_minutes=1"],
@@ -36,10 +28,32 @@ PLOTS = "{_target_:nas.callbacks.recording.cell_plots.CellPlots}"
     ],
     ids=lambda value: value.partition(":")[0] if isinstance(value, str) else "",
 )
-def test_overrides_that_replace_each_other_are_refused(arguments: list[str], message: str) -> None:
+def test_overrides_without_effect_are_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(NasError) as error:
         prepare("search", arguments)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warning"),
+    [
+        (["seed=1", "seed=2"], "seed=1: a later override, seed=2, replaces it."),
+        (["seed=1", "++seed=2"], "seed=1: a later override, ++seed=2, replaces it."),
+        (["method=gdas", "method=darts"], "method=gdas: a later override, method=darts, replaces it."),
+        (["-m", "seed=1,2", "seed=3"], "seed=1,2: a later override, seed=3, replaces it."),
+        (
+            ["method.weight_step.clip_norm=2", "method.weight_step={clip_norm:1}"],
+            "method.weight_step.clip_norm=2: a later override, method.weight_step={clip_norm:1}, replaces it.",
+        ),
+    ],
+)
+def test_the_last_override_counts_and_a_warning_names_the_replaced_one(
+    arguments: list[str], warning: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = prepare("search", arguments).plan
+    assert plan is not None and capsys.readouterr().err == f"warning: {warning}\n"
+    if arguments[-1] == "seed=2":
+        assert plan.cfg.seed == 2
 
 
 @pytest.mark.parametrize(
@@ -59,5 +73,7 @@ def test_overrides_that_replace_each_other_are_refused(arguments: list[str], mes
     ],
     ids=" ".join,
 )
-def test_overrides_that_complete_each_other_are_accepted(arguments: list[str]) -> None:
-    assert prepare("search", arguments).plan is not None
+def test_overrides_that_complete_each_other_are_accepted(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prepare("search", arguments).plan is not None and capsys.readouterr().err == ""
