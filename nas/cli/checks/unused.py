@@ -35,8 +35,8 @@ TRAINER_USED: Mapping[str, tuple[str, ...]] = {
 
 OF_TRAINER = ("callbacks", "channels_last", "compile", "cpu_minutes", "fold_weights", "logger")
 """Keys of parts of a trainer, which repeated searches do not have."""
-OFF = ("auto", "false", "none", "null")
-"""Values that turn a part off."""
+OFF = ("auto", "csv", "default", "false", "none", "null")
+"""Values that turn a part off, and those of a run without overrides."""
 
 
 def refuse_unused(modes: Sequence[str], arguments: Sequence[str]) -> None:
@@ -50,7 +50,7 @@ def refuse_unused(modes: Sequence[str], arguments: Sequence[str]) -> None:
 def refuse_unused_by_repetitions(arguments: Sequence[str], repetitions: int) -> None:
     """Raise NasError for an override of a part that repeated searches do not have, because they run without a trainer.
 
-    Overrides that turn such a part off are accepted.
+    Overrides that turn such a part off, or repeat its default, are accepted.
     """
     for argument in arguments:
         key, value = key_of(argument), argument.partition("=")[2]
