@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from nas.cli.checks.arguments import MODES, check_choices, check_effect, check_flags, check_mode, check_repeated
+from nas.cli.checks.arguments import MODES, check_choices, check_effect, check_flags, check_mode
 from nas.cli.checks.dataset_values import check_dataset_values
 from nas.cli.checks.directory import run_directories
 from nas.cli.checks.executor import check_executor
@@ -183,7 +183,6 @@ def prepare(job: str, arguments: Sequence[str]) -> Command:
     foreign = flags.config_path or flags.config_name  # another configuration altogether, which Hydra checks
     if not (foreign or flags.config_dir or value_of(given, "hydra.searchpath")):
         check_choices(given)
-    check_repeated(given)
     sweeping = bool(flags.multirun) or value_of(given, "hydra.mode") == "MULTIRUN"
     prefer_own_launcher()
     path = search_path(flags.config_dir or flags.config_path, given)

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from nas.utils.errors import NasError
 
 
-class _SingleValue(argparse._StoreAction):
-    """Option that refuses a second value: it would replace the first silently."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:
-        first = getattr(namespace, self.dest, None)
-        if option is not None and first not in (self.default, values):
-            raise NasError(f"{option} {values}: the command line also has {option} {first}. Leave out one of the two.")
-        super().__call__(parser, namespace, values, option)
-
-
 class ToolParser(argparse.ArgumentParser):
     """Parser whose options with several values may come before the other arguments.
-
-    An option with one value is given once, or several times with the same value.
 
     Args:
         program: words that start the command, the last of which is its name.
@@ -35,8 +21,6 @@ class ToolParser(argparse.ArgumentParser):
 
     def __init__(self, program: str, **options: Any) -> None:
         super().__init__(program, allow_abbrev=False, **options)
-        for name in (None, "store"):
-            self.register("action", name, _SingleValue)
         self._accepts: dict[str, Callable[[str], bool]] = {}
 
     def add_values(self, flag: str, accepts: Callable[[str], bool], metavar: str, **options: Any) -> None:
@@ -79,15 +63,6 @@ class ToolParser(argparse.ArgumentParser):
             yield word
             while words and not words[0].startswith("--") and self._accepts[flag](words[0]):
                 yield f"{flag}={words.pop(0)}"
-
-
-def refuse_repeated(words: Iterable[str]) -> None:
-    """Raise NasError if two words ``KEY=VALUE`` give one key different values."""
-    given: dict[str, str] = {}
-    for word in words:
-        first = given.setdefault(word.partition("=")[0], word)
-        if first != word:
-            raise NasError(f"{word}: the command line also has {first}. Leave out one of the two.")
 
 
 @contextmanager

@@ -19,7 +19,6 @@ import torch
 import nas
 import nas.cli.search
 import nas.cli.train
-from tests.support.compose_tools import without_replaced
 
 TIMEOUT = 120.0  # seconds after which a command line counts as hanging
 Prepare = Callable[[], None]
@@ -136,7 +135,7 @@ def _run(command: Command, folder: Path, files: tuple[Path, Path], prepare: Prep
         os.chdir(folder)
         os.environ |= {"WANDB_MODE": "offline", "HYDRA_FULL_ERROR": "0"}
         signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
-        sys.argv = [f"{command.job}.py", *without_replaced(command.arguments)]
+        sys.argv = [f"{command.job}.py", *command.arguments]
         if prepare is not None:
             prepare()
         (nas.cli.search if command.job == "search" else nas.cli.train).main()

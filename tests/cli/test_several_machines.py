@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.compose_tools import ROOT, lines, without_replaced
+from tests.support.compose_tools import ROOT, lines
 from tests.support.error_tools import NB201, SEARCH, TRAIN, Outcome
 from tests.support.fake_slurm import install
 from tests.support.node_tools import LAUNCHERS, MULTINODE, Nodes, free_port, send
@@ -88,7 +88,7 @@ def test_torchrun_restarts_from_the_last_epoch(tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-id=job", "--max-restarts=1"]
     launch += ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--monitor-interval=0.2"]
     for more in ([f"hydra.run.dir={tmp_path}/whole"], [kill]):
-        command = [*launch, str(ROOT / "search.py"), *without_replaced(options), *more]
+        command = [*launch, str(ROOT / "search.py"), *options, *more]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "killed").exists() and "epoch 2/3" in done.stdout and done.stdout.count("epoch 1/3") == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nas.cli.main import prepare
-from tests.support.compose_tools import ROOT, lines, without_replaced
+from tests.support.compose_tools import ROOT, lines
 from tests.support.error_tools import SEARCH
 from tests.support.fake_slurm import directives, install
 from tests.support.node_tools import node_environment, send
@@ -51,7 +51,7 @@ def test_batch_script_is_requeued_and_resumes(tmp_path: Path) -> None:
     """Run with a process per machine and a small search; the signal arrives in the second epoch."""
     script = SCRIPTS[0].replace("ntasks-per-node=4", "ntasks-per-node=1").replace("srun", "exec srun")
     small = [*SEARCH[:-1], "epochs=3", "dataset.batch_size=4", "trainer.accelerator=cpu", "method=gdas"]
-    small = [f"'{option}'" for option in [*without_replaced(small), send("SIGUSR1", epoch=1, step=1, rank=1)]]
+    small = [f"'{option}'" for option in [*small, send("SIGUSR1", epoch=1, step=1, rank=1)]]
     command = f"{sys.executable} {ROOT}/search.py {' '.join(small)} trainer=ddp_multinode"
     script, count = re.subn(r"python search.py method=drnas dataset=cifar10 trainer=ddp_multinode", command, script)
     assert count == 1

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -187,18 +187,12 @@ def composed(name: str, *overrides: str) -> Iterator[DictConfig]:
             HydraConfig.instance().cfg = None
 
 
-def without_replaced(arguments: Sequence[str]) -> list[str]:
-    """Return overrides without those whose key a later one sets again, so that a test can change shared overrides."""
-    last = {a.lstrip("+").partition("=")[0]: number for number, a in enumerate(arguments) if "=" in a}
-    return [a for number, a in enumerate(arguments) if last.get(a.lstrip("+").partition("=")[0], number) == number]
-
-
 def script(
     name: str, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python search.py ...`` in ``cwd`` as a user would, on one thread and without standard input."""
     return subprocess.run(
-        [sys.executable, str(ROOT / f"{name}.py"), *without_replaced(arguments)],
+        [sys.executable, str(ROOT / f"{name}.py"), *arguments],
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
         stdin=subprocess.DEVNULL,

@@ -24,7 +24,7 @@ from torch import Tensor
 
 import nas.cli.search
 import nas.cli.train
-from tests.support.compose_tools import ROOT, without_replaced
+from tests.support.compose_tools import ROOT
 
 TINY = (
     "dataset=synthetic",
@@ -63,8 +63,7 @@ class Outcome:
 def run(script: str, *arguments: str | Path) -> Outcome:
     """``python SCRIPT.py arguments...`` in this process, which is left as it was; in the checkout no file is left.
 
-    A small search is GDAS unless the arguments name a method, an experiment or a mode. A later argument replaces
-    earlier ones of the same key.
+    A small search is GDAS unless the arguments name a method, an experiment or a mode.
     """
     named = any(str(a).startswith(("method=", "metod=", "mode=", "experiment=")) for a in arguments)
     if "space.channels=4" in arguments and not named:
@@ -72,7 +71,7 @@ def run(script: str, *arguments: str | Path) -> Outcome:
     main = nas.cli.search.main if script == "search" else nas.cli.train.main
     said, erred = io.StringIO(), io.StringIO()
     code: Any = 0
-    argv = [f"{script}.py", *without_replaced(list(map(str, arguments)))]
+    argv = [f"{script}.py", *map(str, arguments)]
     with _outside_of_checkout(), _undone(argv), redirect_stdout(said), redirect_stderr(erred):
         try:
             main()

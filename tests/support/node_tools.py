@@ -12,7 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from tests.support.compose_tools import ROOT, without_replaced
+from tests.support.compose_tools import ROOT
 from tests.support.error_tools import Outcome
 
 MULTINODE = ("trainer=ddp_multinode", "trainer.accelerator=cpu")
@@ -68,7 +68,7 @@ class Nodes:
         self.processes = []
         for rank, given in enumerate((arguments, arguments if second is None else second)):
             env = {**os.environ, **shared, **node_environment(launcher, rank, restarts)}
-            command = [sys.executable, str(ROOT / f"{name}.py"), *without_replaced(given)]
+            command = [sys.executable, str(ROOT / f"{name}.py"), *given]
             streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
             self.processes.append(subprocess.Popen(command, cwd=cwd, env=env, **streams))  # type: ignore[call-overload]
 

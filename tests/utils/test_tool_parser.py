@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from nas.utils.errors import NasError
-from nas.utils.tool_parser import ToolParser, named_by_user, refuse_repeated
+from nas.utils.tool_parser import ToolParser, named_by_user
 
 
 @pytest.fixture
@@ -18,7 +18,6 @@ def parser() -> ToolParser:
     found.add_values("--shape", str.isdecimal, "N", type=int, help="shape")
     found.add_values("--rule", lambda word: word in ("macs", "flops"), "RULE", choices=["macs", "flops"])
     found.add_argument("--json", action="store_true")
-    found.add_argument("--output", metavar="FILE")
     return found
 
 
@@ -26,7 +25,7 @@ def parser() -> ToolParser:
 def test_arguments_may_have_any_order(order: tuple[int, ...], parser: ToolParser) -> None:
     parts = [["name"], ["--shape", "1", "8", "8"], ["--rule", "macs", "flops"], ["--json"]]
     found = parser.parse([word for place in order for word in parts[place]])
-    assert found == argparse.Namespace(network="name", shape=[1, 8, 8], rule=["macs", "flops"], json=True, output=None)
+    assert found == argparse.Namespace(network="name", shape=[1, 8, 8], rule=["macs", "flops"], json=True)
 
 
 def test_values_may_be_repeated_or_follow_an_equals_sign(parser: ToolParser) -> None:
@@ -44,7 +43,6 @@ def test_values_may_be_repeated_or_follow_an_equals_sign(parser: ToolParser) -> 
         (["name", "--shape", "--json"], "count: --shape: expected one argument"),
         (["name", "--rule", "mac"], "count: --rule: invalid choice: 'mac'"),
         (["name", "other"], "count: unrecognized arguments: other"),
-        (["name", "--output", "a", "--output=b"], "--output b: the command line also has --output a. Leave out one of"),
         (["name", "--jso"], "count: unrecognized arguments: --jso"),
     ],
 )
@@ -55,13 +53,6 @@ def test_mistakes_are_one_line(
         parser.parse(arguments)
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
     assert capsys.readouterr() == ("", "")
-
-
-def test_equal_values_may_be_repeated(parser: ToolParser) -> None:
-    assert parser.parse(["name", "--output", "a", "--output", "a"]).output == "a"
-    refuse_repeated(["device=cpu", "batch=1", "device=cpu"])
-    with pytest.raises(NasError, match="^batch=2: the command line also has batch=1. Leave out one of the two.$"):
-        refuse_repeated(["batch=1", "device=cpu", "batch=2"])
 
 
 def test_help_is_printed(parser: ToolParser, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.unused import refuse_unused, refuse_unused_by_repetitions
 from nas.cli.overrides.conf_dir import CONF, group_choices
 from nas.cli.overrides.installed import installed_choices
-from nas.cli.overrides.parse import key_of, parse, value_of
+from nas.cli.overrides.parse import value_of
 from nas.cli.overrides.renamed import renamed
-from nas.cli.overrides.value_type import values_set
-from nas.cli.run_dir.ranks import DIRECTORY
 from nas.utils.errors import NasError, unknown
 from nas.utils.program import job_command
-from nas.utils.ranges import COUNT
 
 MODES = {"search": ("search", "rank_proxies"), "train": ("train", "eval", "export")}
 """The modes of each job; the first one is the default."""
@@ -64,36 +58,6 @@ def check_flags(flags: argparse.Namespace) -> None:
         raise NasError(f"{' '.join(names)}: only one of these options can be given. {fix}".rstrip())
     if flags.resolve and not flags.cfg:
         raise NasError("--resolve: it belongs to --cfg. Add --cfg job, or leave it out.")
-
-
-def check_repeated(arguments: Sequence[str]) -> None:
-    """Print a warning for each override that a later one replaces, as scripts do that add overrides to common ones.
-
-    A mapping sets the options of its keys. An override ``~key`` removes what earlier overrides have set.
-
-    Raises:
-        NasError: if ``epochs`` and ``trainer.max_epochs`` differ.
-    """
-    if DIRECTORY in os.environ:  # the first rank has checked them, and Lightning adds its directory
-        return
-    given: dict[str, tuple[str, Any]] = {}
-    replaced: dict[str, str] = {}
-    for part in parse(arguments):
-        line, key = str(part.input_line), key_of(str(part.input_line))
-        if part.is_delete():
-            given = {name: one for name, one in given.items() if not f"{name}.".startswith(f"{key}.")}
-            continue
-        value = line.partition("=")[2] if part.is_sweep_override() else part.value()
-        for name, single in values_set(key, value):
-            first, other = given.get(name, (line, single))
-            given[name] = line, single
-            if other != single and not (isinstance(other, dict) and isinstance(single, dict)):
-                replaced[first] = line
-    for first, line in replaced.items():
-        print(f"warning: {first}: a later override, {line}, replaces it.", file=sys.stderr)
-    length, epochs = given.get("trainer.max_epochs"), given.get("epochs")
-    if length is not None and epochs is not None and length[1] != epochs[1] and length[1] in COUNT:
-        raise NasError(f"{length[0]}: the command line also has {epochs[0]}. Leave out one of the two.")
 
 
 def check_effect(arguments: Sequence[str], cfg: DictConfig, sweeping: bool) -> None:

@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from nas.cli.checks.processes import check_processes, devices_of
 from nas.cli.main import prepare
 from nas.utils.errors import NasError
-from tests.support.compose_tools import composed, without_replaced
+from tests.support.compose_tools import composed
 from tests.support.error_tools import SEARCH
 from tests.support.node_tools import MULTINODE, node_environment
 
@@ -43,7 +43,7 @@ def test_processes_that_do_not_fit_are_refused(
         else:
             monkeypatch.setenv(name, value)
     with pytest.raises(NasError) as error:
-        prepare("search", without_replaced([*SEARCH, "method=gdas", *MULTINODE, *options]))
+        prepare("search", [*SEARCH, "method=gdas", *MULTINODE, *options])
     assert "\n" not in str(error.value) and all(phrase in str(error.value) for phrase in phrases), error.value
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nas.cli.main import prepare
-from tests.support.compose_tools import DATA, ROOT, lines, small, without_replaced
+from tests.support.compose_tools import DATA, ROOT, lines, small
 from tests.support.error_tools import SEARCH, Outcome, run, snapshot
 
 SLOW = [*SEARCH[:-1], "method=gdas", "epochs=1000", "~callbacks.cell_plots", "~callbacks.benchmark", "dataset.size=64"]
@@ -25,7 +25,7 @@ DDP = [*DATA, *small("nas_bench_201"), "method=gdas", "epochs=1", "trainer=ddp_c
 def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
     """Start a search in a process of its own."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, str(ROOT / "search.py"), *without_replaced(arguments)]
+    command = [sys.executable, str(ROOT / "search.py"), *arguments]
     return subprocess.Popen(
         command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -101,7 +101,7 @@ def ranks(tmp_path: Path, launcher: str, *arguments: str) -> list[Outcome]:
         port = str(free.getsockname()[1])
     if launcher == "torchrun":
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
-        command += [str(ROOT / "search.py"), *without_replaced(arguments)]
+        command += [str(ROOT / "search.py"), *arguments]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         return [Outcome(done.returncode, done.stdout, done.stderr)]
     srun = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0"}

@@ -10,7 +10,7 @@ import pytest
 from nas.cli.checks.directory import run_directories
 from nas.cli.checks.reserve import by_launch, reserved
 from nas.cli.main import prepare
-from tests.support.compose_tools import DATA, lines, without_replaced
+from tests.support.compose_tools import DATA, lines
 from tests.support.error_tools import SEARCH, run, unfinished
 from tests.support.node_tools import MULTINODE, node_environment
 
@@ -37,7 +37,7 @@ def in_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatc
 
 def directory(*arguments: str, more: tuple[str, ...] = MULTINODE) -> str:
     """Return the pinned run directory of a command line."""
-    plan = prepare("search", without_replaced([*ALL, *more, *arguments])).plan
+    plan = prepare("search", [*ALL, *more, *arguments]).plan
     assert plan is not None and len(plan.pinned) == 1
     return plan.pinned[0].partition("=")[2].strip("'")
 
@@ -68,7 +68,7 @@ def test_restart_resumes_from_the_checkpoint(
     (first / "checkpoints").rmdir()
     unfinished(short_search, first)
     for explicit in ([], [f"hydra.run.dir={first}"]):
-        arguments = prepare("search", without_replaced([*ALL, *MULTINODE, "epochs=2", *explicit])).arguments
+        arguments = prepare("search", [*ALL, *MULTINODE, "epochs=2", *explicit]).arguments
         assert f"hydra.run.dir='{first}'" in arguments and "hydra.output_subdir=null" in arguments
         assert f"ckpt_path='{first}'" in arguments
     (first / "summary.json").write_text("{}")
@@ -96,7 +96,7 @@ def test_equal_commands_of_a_script_keep_their_directories(
     short_search: Path, in_job: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The script has the command three times. The job is killed in the second one, and requeued twice."""
-    command = without_replaced([*ALL, "epochs=2"])
+    command = [*ALL, "epochs=2"]
 
     def start() -> str:
         """Return the directory that the next command of the script resumes, begins or has finished in."""

@@ -26,7 +26,7 @@ from nas.spaces.genotype_file import load_genotype
 from nas.spaces.nas_bench_201.cost import nas_bench_201_cost
 from nas.spaces.nas_bench_201.notation import from_index
 from nas.spaces.notation import native_string
-from tests.support.compose_tools import ROOT, composed, without_replaced
+from tests.support.compose_tools import ROOT, composed
 from tests.support.error_tools import TINY, Outcome, run, snapshot
 
 pytestmark = pytest.mark.slow
@@ -100,8 +100,7 @@ def test_ranking_of_indices_has_same_scores(whole: Path, tmp_path: Path) -> None
 
 
 def start(directory: Path, *more: str) -> subprocess.Popen[bytes]:
-    given = without_replaced([*RANKING, *more, f"hydra.run.dir={directory}"])
-    command = [sys.executable, str(ROOT / "search.py"), *given]
+    command = [sys.executable, str(ROOT / "search.py"), *RANKING, *more, f"hydra.run.dir={directory}"]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, cwd=directory.parent, env={**os.environ, "OMP_NUM_THREADS": "1"}, **quiet)  # type: ignore[call-overload, no-any-return]
 

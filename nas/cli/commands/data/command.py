@@ -21,7 +21,6 @@ from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.parse import quote
 from nas.utils.errors import NasError, one_line, unknown
 from nas.utils.program import program
-from nas.utils.tool_parser import refuse_repeated
 from nas.utils.user_path import user_path
 
 PATHS = ("paths.data", "paths.benchmark")
@@ -92,7 +91,6 @@ def _parse(words: list[str]) -> tuple[list[str] | None, Path, Path]:
     foreign = [*unknown_flags, *(["--multirun"] if flags.multirun else []), *(["--cfg"] if flags.cfg else [])]
     if foreign:
         raise NasError(f"data: unknown option {foreign[0]}. Use get NAME, paths.data=DIR or --help.")
-    refuse_repeated(word for word in flags.overrides if "=" in word)
     overrides = [_path_override(word) for word in flags.overrides if "=" in word]
     plain = [word for word in flags.overrides if "=" not in word]
     action = plain[0] if plain else ""

@@ -14,7 +14,7 @@ from nas.latency.choices import FOLDS, KINDS, MIN_RUNS, PRECISIONS, Backend, Kin
 from nas.utils.errors import NasError, unknown
 from nas.utils.program import program
 from nas.utils.ranges import COUNT, COUNT_OR_ZERO, SEED, Range, check
-from nas.utils.tool_parser import ToolParser, refuse_repeated
+from nas.utils.tool_parser import ToolParser
 from nas.utils.user_path import user_path
 
 if TYPE_CHECKING:  # the help needs no torch
@@ -97,7 +97,6 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("arguments", nargs="*", metavar="KEY=VALUE", help="options, see below")
     parser.add_argument("-cd", "--config-dir", metavar="DIR", help="directory of your own configuration files")
     given = parser.parse(arguments)
-    refuse_repeated(given.arguments)
     options = Options(dict(DEFAULTS), config_dir=given.config_dir)
     for argument in given.arguments:
         key, _, text = argument.partition("=")

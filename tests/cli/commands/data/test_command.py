@@ -151,7 +151,6 @@ def test_data_get_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
         (("-m",), ("data: unknown option --multirun",)),
         (("seed=1",), ("data: seed=1: has no effect here",)),
         (("paths.data=",), ("data: paths.data=: is not a directory",)),
-        (("paths.data=a", "paths.data=b"), ("paths.data=b: the command line also has paths.data=a",)),
         (("paths.data=${nothing}",), ("data: paths.data='${nothing}': cannot be resolved",)),
     ):
         erred = refused(capsys, *words)

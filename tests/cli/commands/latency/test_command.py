@@ -40,7 +40,7 @@ def test_progress_of_each_part_is_logged(
 ) -> None:
     monkeypatch.setattr(progress, "PAUSE", 0.0)
     with caplog.at_level("INFO"):
-        assert main([*CELL, FAST[0], "warmup=1", FAST[2], f"output={tmp_path / 't.json'}"]) == 0
+        assert main([*CELL, *FAST, "warmup=1", f"output={tmp_path / 't.json'}"]) == 0
     lines = [" ".join(line.split()) for line in caplog.messages if " remaining" in line]
     for begin in ("2/4 passes of all ops", "3/4 passes of all networks", "4/5 networks prepared"):
         assert any(re.match(rf"{begin} [\d.]+ s each .* remaining", line) for line in lines), begin
@@ -68,7 +68,6 @@ def test_tables_of_other_spaces(tmp_path: Path, arguments: list[str]) -> None:
     [
         (["space=recurrent", "dataset=text_synthetic"], "space=recurrent: its networks read text of any length"),
         (["runs=2"], "runs=2: use a whole number from 3"),
-        (["batch=1", "batch=2"], "batch=2: the command line also has batch=1. Leave out one of the two."),
         (["networks=4"], "networks=4: use a whole number from 5"),
         (["backend=tensorrt"], "unknown backend 'tensorrt'"),
         (["precision=64"], "unknown precision '64'"),
