@@ -22,7 +22,7 @@ from nas.utils.read_file import parse_json, read_bytes
 LOG_FILE = "scores.jsonl"
 FORMAT, VERSION = "nas-scores", 2
 ABSENT = "(absent)"
-"""Value of a missing key in a message; null is another value."""
+"""Value of a missing key in a message, where the other value is null."""
 
 
 @dataclass(frozen=True)
@@ -191,5 +191,6 @@ def first_difference(key: str, theirs: Any, mine: Any) -> str:
     """Describe the first option in which two values differ, by its full name."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
         name = next(name for name in [*mine, *theirs] if theirs.get(name, ABSENT) != mine.get(name, ABSENT))
-        return first_difference(f"{key}.{name}", theirs.get(name, ABSENT), mine.get(name, ABSENT))
+        other = ABSENT if theirs.get(name) is None and mine.get(name) is None else None
+        return first_difference(f"{key}.{name}", theirs.get(name, other), mine.get(name, other))
     return f"{key}={theirs}, not {mine}"
