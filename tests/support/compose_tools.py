@@ -169,7 +169,7 @@ def budget(method: str) -> list[str]:
     if method == "lora_darts":
         return ["method.arch_step.warmup_epochs=1"]
     if method == "shapley_nas":
-        return ["method.callbacks.0.samples=3", "method.callbacks.0.batches=1"]
+        return ["method.callbacks.0.samples=3", "method.callbacks.0.batches=1", "method.callbacks.0.threshold=0"]
     return ["method.budget.queries=4"] if method in QUERYING else []
 
 
