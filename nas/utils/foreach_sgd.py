@@ -12,9 +12,10 @@ def use_foreach(optimizer: Optimizer) -> Optimizer:
     arithmetic if there are many small ones. The results are equal bit for bit. An optimizer is not changed if it is of
     another class, or if an option chooses the implementation.
     """
+    if type(optimizer) is not SGD:  # other classes may lack these options
+        return optimizer
     groups = optimizer.param_groups
-    chosen = any(group["foreach"] is not None or group["fused"] or group["differentiable"] for group in groups)
-    if type(optimizer) is SGD and not chosen:
+    if not any(group["foreach"] is not None or group["fused"] or group["differentiable"] for group in groups):
         for group in groups:
             group["foreach"] = all(p.device.type == "cpu" for p in group["params"]) or None
     return optimizer

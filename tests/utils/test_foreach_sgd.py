@@ -16,6 +16,13 @@ class OwnSGD(SGD):
     """SGD of another class, whose step may differ."""
 
 
+class OwnOptimizer(Optimizer):
+    """Optimizer of a user, without options that choose an implementation."""
+
+    def __init__(self, params: list[nn.Parameter]) -> None:
+        super().__init__(params, {"lr": 0.1})
+
+
 def parameters(dtype: torch.dtype = torch.float32) -> list[nn.Parameter]:
     torch.manual_seed(0)
     shapes = ((3, 5), (7,), (2, 4, 3, 3), (1,), (), (33, 17))
@@ -60,5 +67,7 @@ def test_options_of_the_user_and_other_optimizers_are_kept() -> None:
     ):
         before = optimizer.param_groups[0]["foreach"]
         assert use_foreach(optimizer) is optimizer and optimizer.param_groups[0]["foreach"] is before
+    own = OwnOptimizer(parameters())
+    assert use_foreach(own) is own and "foreach" not in own.param_groups[0]
     meta = SGD([nn.Parameter(torch.empty(2, device="meta"))], lr=0.1)
     assert use_foreach(meta).param_groups[0]["foreach"] is None
