@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from nas.utils.ranges import COUNT, NOT_NEGATIVE, check_ranges
+from nas.utils.ranges import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, check_ranges
 
 
 def projection_length(total: int, supernet_epochs: int, projection_epochs: int) -> int:
@@ -92,3 +92,36 @@ class StagedCosine(LRScheduler):
         start, end = (first_epoch_of_stage(s, self.T_max, self.stages) for s in (stage, stage + 1))
         share = (1 + math.cos(math.pi * min((self.last_epoch - start) / max(end - start, 1), 1.0))) / 2
         return [self.eta_min + (float(base) - self.eta_min) * share for base in self.base_lrs]
+
+
+@check_ranges(T_max=COUNT, restart=COUNT_OR_ZERO, of=COUNT, eta_min=NOT_NEGATIVE)
+class RestartedCosine(LRScheduler):
+    """Cosine decay that restarts at the initial rate once, when the weights are initialized again (GM-NAS).
+
+    Args:
+        optimizer: its rate starts both cosines.
+        T_max: epochs of the run.
+        restart: published epoch of the restart. The run is divided in proportion to ``of``.
+        of: published length of the search.
+        to_end: True: the second cosine ends with the run. False: it has the length of the whole run and is cut off.
+        eta_min: last rate of a complete cosine.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        T_max: int,  # noqa: N803, as in torch, so that the class can replace CosineAnnealingLR
+        restart: int,
+        of: int,
+        to_end: bool = False,
+        eta_min: float = 0.001,
+    ) -> None:
+        self.T_max, self.eta_min = T_max, eta_min
+        self.first = restart * T_max // of
+        self.second = max(T_max - self.first, 1) if to_end else T_max
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        first = self.last_epoch < self.first
+        progress = self.last_epoch / self.T_max if first else (self.last_epoch - self.first) / self.second
+        return [_cosine(float(lr), self.eta_min, min(progress, 1.0)) for lr in self.base_lrs]

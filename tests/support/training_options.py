@@ -15,7 +15,7 @@ from nas.callbacks.schedules.width_warmup import WidthWarmup
 from nas.training.language_model import LanguageModelTraining
 from nas.training.lr_schedule import LRDecay
 from nas.training.network_training import Training
-from nas.training.search_lr import CosineThenProjection, StagedCosine
+from nas.training.search_lr import CosineThenProjection, RestartedCosine, StagedCosine
 from tests.support import option_tools as see
 from tests.support.option_tools import Options
 from tests.training.test_language_model import SGD as SGD_ON_TEXT
@@ -47,6 +47,11 @@ TRAINING: dict[str, Sequence[Options]] = {
         {"T_max": 20, "supernet_epochs": 5, "projection_epochs": 5},
         **{"T_max": 12, "supernet_epochs": 9, "projection_epochs": 9},
         **{"projection_lr": 0.05, "projection_lr_min": 0.002, "eta_min": 0.01},
+    ),
+    "nas.training.search_lr.RestartedCosine": schedulers(
+        RestartedCosine,
+        {"T_max": 20, "restart": 5, "of": 10},
+        **{"T_max": 12, "restart": 6, "of": 20, "to_end": True, "eta_min": 0.01},
     ),
     "nas.training.search_lr.StagedCosine": schedulers(
         StagedCosine, {"T_max": 20, "stages": 2}, T_max=12, stages=4, eta_min=0.01
