@@ -167,7 +167,8 @@ def run_autodl(refs: Path, method: str, batches: Batches) -> None:
     alphas = torch.optim.Adam(network.get_alphas(), lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
     schedule, logger = SimpleNamespace(update=lambda *_: None), SimpleNamespace(log=lambda *_: None)
     clip = [5] if method == "darts" else []
-    search(batches, network, nn.CrossEntropyLoss(), schedule, weights, alphas, "", 10**9, logger, *clip)
+    model = nn.DataParallel(network) if method == "setn" else network  # SETN.py expects its attribute ``module``
+    search(batches, model, nn.CrossEntropyLoss(), schedule, weights, alphas, "", 10**9, logger, *clip)
 
 
 def run_drnas(refs: Path, method: str, batches: Batches) -> None:
@@ -239,6 +240,8 @@ def main(given: Sequence[str]) -> None:
     found = parser.parse_args(given)
     if (found.method, found.space) not in PROGRAMS:
         parser.error(f"method={found.method} space={found.space}: no authors' program. Use one of {sorted(PROGRAMS)}.")
+    if found.steps <= WARMUP:
+        parser.error(f"--steps={found.steps}: the first {WARMUP} steps are not counted. Use more.")
     if found.threads is not None:
         torch.set_num_threads(found.threads)
     os.chdir("/")  # so that scripts with relative paths read and write no files of this directory

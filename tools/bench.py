@@ -7,7 +7,7 @@
 Arguments with "=" are overrides of search.py; ``method`` and ``space`` accept lists. Each variant is a process:
 
     plain     channels_last=false fold_weights=false compile=false
-    fast      channels_last=true fold_weights=true
+    fast      channels_last=true fold_weights=true (tangle_nas: channels_last=true)
     compiled  the same with compile=true
     authors   the authors' own step (tools/authors_step.py), with --refs
 
@@ -75,6 +75,7 @@ DEFAULTS = {
 }
 OPTIONS = {name: {"method.callbacks": "[]"} for name in ("enas", "one_shot", "r_darts", "rsps", "setn")}
 """Options of methods that train a controller, select or measure by many passes after an epoch, which takes minutes."""
+OPTIONS["tangle_nas"] = {"fold_weights": "false"}  # its edges combine the weights of their ops instead
 BATCH = {"nas_bench_201": "64", "darts": "16"}
 """Default batch sizes: as published on NAS-Bench-201, and a quarter of it on DARTS, whose steps are long on a CPU."""
 NO_PROGRAM = 2

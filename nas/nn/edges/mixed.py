@@ -23,7 +23,7 @@ class EdgeRow:
         measured: whether the weight of each op has a gradient (``BinaryGates``); None: as ``active``.
     """
 
-    __slots__ = ("_inactive_weight", "_vector", "active", "measured", "memo", "scale", "weights")
+    __slots__ = ("_inactive_weight", "_scaled", "_vector", "active", "measured", "memo", "scale", "weights")
 
     def __init__(
         self,
@@ -39,11 +39,16 @@ class EdgeRow:
         self.scale = scale
         self.memo: dict[Any, Tensor] = {} if memo is None else memo
         self._inactive_weight: Tensor | None = None
+        self._scaled: Sequence[Tensor] | None = None
         self._vector: Tensor | None = None
 
     def weight(self, column: int) -> Tensor:
-        """Return the weight of an op times the scale of the edge."""
-        return self.weights[column] if self.scale is None else self.weights[column] * self.scale
+        """Return the weight of an op times the scale of the edge, computed once for all cells."""
+        if self.scale is None:
+            return self.weights[column]
+        if self._scaled is None:
+            self._scaled = self.vector().unbind(0)
+        return self._scaled[column]
 
     def vector(self) -> Tensor:
         """Return the weights of all ops [ops] times the scale of the edge."""

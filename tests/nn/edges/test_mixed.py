@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nas.nn.edges.mixed import EdgeRow, MixedEdge
+from nas.architecture.cell import EdgeWeights
+from nas.nn.edges.mixed import EdgeRow, MixedEdge, unbind_rows
 from nas.nn.ops import OpOptions
 from nas.spaces.nas_bench_201.notation import OPS
 
@@ -44,3 +45,15 @@ def test_mixed_edge_is_a_weighted_sum_times_its_scale() -> None:
             torch.testing.assert_close(found, expected if scale is None else 0.5 * expected)
             row = EdgeRow(weights.unbind(0), [True] * 5, scale)
             torch.testing.assert_close(row.weight(2), weights[2] * (1.0 if scale is None else 0.5))
+
+
+def test_weights_of_a_row_are_scaled_once_for_all_cells() -> None:
+    weights = torch.tensor([[0.2, 0.3, 0.5]], dtype=torch.float64, requires_grad=True)
+    scales = torch.tensor([0.7], dtype=torch.float64, requires_grad=True)
+    (row,) = unbind_rows(EdgeWeights(weights, [[True] * 3], scales))
+    first, second = row.weight(2), row.weight(2)
+    assert first is second
+    (2 * first + 3 * second + row.weight(0)).backward()
+    assert weights.grad is not None and scales.grad is not None
+    assert torch.allclose(weights.grad, torch.tensor([[0.7, 0.0, 3.5]], dtype=torch.float64))
+    assert torch.allclose(scales.grad, torch.tensor([5 * 0.5 + 0.2], dtype=torch.float64))
