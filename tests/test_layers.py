@@ -51,7 +51,7 @@ CLI_ROOMS = (
     "interrupt overrides",
     "study launchers",
     "checks",
-    "own_parts budget build_parts",
+    "custom_parts budget build_parts",
     "build worker_context",
     "jobs",
     "main",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nas.utils.own_parts import Origin
+from nas.utils.custom_parts import Origin
 
 NONE = "none"
 
@@ -34,7 +34,7 @@ class CellGenotype(NamedTuple):
 class Genotype:
     """A discrete architecture: the chosen links of each cell type. ``space`` is the name of its notation.
 
-    ``origins`` has the places of own ops and of an own space, by name, if a file recorded them.
+    ``origins`` has the places of custom ops and of a custom space, by name, if a file recorded them.
     """
 
     space: str

@@ -48,7 +48,7 @@ PREFIX = "hw_nas_bench."
 class HardwareTable:
     """Stored latencies and energies of NAS-Bench-201 cells.
 
-    Each data set was measured in a session of its own: compare cells on one data set only. Raises NasError for a
+    Each data set was measured in a separate session: compare cells on one data set only. Raises NasError for a
     damaged file, and for any other file.
     """
 

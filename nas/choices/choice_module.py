@@ -1,4 +1,4 @@
-"""Base class of the choices inside a user's own model."""
+"""Base class of the choices inside a user-defined model."""
 
 from __future__ import annotations
 

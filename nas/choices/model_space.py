@@ -1,4 +1,4 @@
-"""The search space of the choices inside a user's own model."""
+"""Search space of the choices inside a user-defined model."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ModelSpace(Space):
         return supernet
 
     def network(self, genotype: Genotype) -> Network:
-        """Build the model with the chosen parts and initial weights of its own."""
+        """Build the model with the chosen parts and new initial weights."""
         self.check(genotype)
         model, _ = self._model()
         return ModelNetwork(derive(model, genotype.cells), self.factory.owner)
@@ -186,8 +186,8 @@ def space(model: Model, shape: Shape, classes: int, **options: Any) -> ModelSpac
     return ModelSpace(shape, classes, model, options)
 
 
-def own_part(model: Model, **options: Any) -> partial[ModelSpace]:
-    """Return the space of a model for ``own_parts`` of ``nas.load``, which reads a trained network of it.
+def custom_part(model: Model, **options: Any) -> partial[ModelSpace]:
+    """Return the space of a model for ``custom_parts`` of ``nas.load``, which reads a trained network of it.
 
     Args:
         model: class or function (shape, classes, **options) -> module, or its dotted name.

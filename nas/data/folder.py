@@ -1,4 +1,4 @@
-"""Images in class folders: ImageNet and the user's own data."""
+"""Images in class folders: ImageNet and custom data sets."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _load(path: str, config: str | None, **options: Any) -> Mapping[str, Any]:
         else:
             with quiet_logger("huggingface_hub"):  # the client of the hub logs each retry twice
                 loaded = datasets.load_dataset(str(local) if local.is_dir() else path, config, **given)
-    except Exception as error:  # datasets raises exceptions of its own, of the Hub and of pyarrow
+    except Exception as error:  # datasets raises its own exceptions and those of the Hub and of pyarrow
         text = one_line(error)[:300] or type(error).__name__
         raise NasError(f"dataset.path={path}: cannot be loaded ({text}).") from error
     return loaded if isinstance(loaded, Mapping) else {"train": loaded}

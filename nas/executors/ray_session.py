@@ -1,4 +1,4 @@
-"""Connection to Ray: a cluster of its own on this machine, or an existing one."""
+"""Connection to Ray: a new cluster on this machine, or an existing one."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class EdgeOp(NamedTuple):
 
 def can_convolve(op: nn.Module) -> bool:
     """Return whether ``convolve`` supports an op: a convolution of ``nas.nn.ops`` with plain batch norms."""
-    if type(op) not in CONV_OPS:  # the class of an own op may execute its layers in another way
+    if type(op) not in CONV_OPS:  # the class of a custom op may execute its layers in another way
         return False
     layers = [m for m in op.modules() if not list(m.children())]
     return all(type(m) in PLAIN_LAYERS or is_plain_norm(m) for m in layers)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.memory_format import random_like
 from nas.nn.pooling import AvgPool, Pool, SharedReLU
+from nas.utils.custom_parts import target_of
 from nas.utils.errors import NasError, one_line
-from nas.utils.own_parts import target_of
 
 PoolNorm = Literal["none", "plain", "affine"]
 
@@ -28,26 +28,26 @@ class OpOptions:
         track: whether batch norm tracks running statistics.
         bias: whether convolutions before a batch norm, except depthwise ones, have a bias.
         pool_norm: batch norm after pooling: "none", "plain" (not affine) or "affine".
-        own: builders of own ops by name.
+        custom: builders of custom ops by name.
     """
 
     affine: bool = True
     track: bool = True
     bias: bool = False
     pool_norm: PoolNorm = "none"
-    own: Mapping[str, OpBuilder] = field(default_factory=dict, hash=False)
+    custom: Mapping[str, OpBuilder] = field(default_factory=dict, hash=False)
 
     def norm(self, channels: int) -> nn.BatchNorm2d:
         """Build a batch norm with these options."""
         return nn.BatchNorm2d(channels, affine=self.affine, track_running_stats=self.track)
 
     def build(self, op: str, channels: int, stride: int) -> nn.Module:
-        """Build the op of a name. Raises NasError, which names the class, if an own op cannot be built."""
-        own = self.own.get(op)
-        return OPS[op](channels, stride, self) if own is None else self.build_own(op, own, channels, stride)
+        """Build the op of a name. Raises NasError, which names the class, if a custom op cannot be built."""
+        custom = self.custom.get(op)
+        return OPS[op](channels, stride, self) if custom is None else self.build_custom(op, custom, channels, stride)
 
-    def build_own(self, name: str, build: OpBuilder, channels: int, stride: int) -> nn.Module:
-        """Build an own op. Raises NasError, which names the class, if that fails."""
+    def build_custom(self, name: str, build: OpBuilder, channels: int, stride: int) -> nn.Module:
+        """Build a custom op. Raises NasError, which names the class, if that fails."""
         where = f"space.ops: the op '{name}' ({target_of(build)}) with channels={channels} and stride={stride}"
         try:
             op = build(channels, stride, self)
@@ -206,7 +206,7 @@ def split_norm(op: nn.Module) -> NormedOp | None:
         normed_op = NormedOp(op.features, op.bn)
     else:
         layers = getattr(op, "op", None) if type(op) in LAYERED else op
-        if type(layers) is not nn.Sequential:  # the class of an own op may execute its layers in another way
+        if type(layers) is not nn.Sequential:  # the class of a custom op may execute its layers in another way
             return None
         normed_op = NormedOp(layers[:-1], layers[-1])  # type: ignore[arg-type]
     return normed_op if type(normed_op.norm) is nn.BatchNorm2d and normed_op.norm.momentum is not None else None

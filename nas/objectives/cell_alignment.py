@@ -69,7 +69,7 @@ class CellAlignment:
             )
 
     def split(self, network: Network, arch: Architecture) -> SplitArchitecture:
-        """Give each aligned cell mixing weights of its own, equal to those of its type."""
+        """Give each aligned cell separate mixing weights, equal to those of its type."""
         own, shifts = dict(arch), dict[str, dict[str, Tensor]]()
         for position, kind in network.cell_types().items():
             if kind in self.cells:

@@ -1,4 +1,4 @@
-"""Table of the decisions of a genotype of a user's own model."""
+"""Table of the decisions of a genotype of a user-defined model."""
 
 from __future__ import annotations
 

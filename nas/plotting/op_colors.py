@@ -29,17 +29,17 @@ KERNELS: Sequence[tuple[re.Pattern[str], Mapping[str, str]]] = (
 )
 """Colors of ops by kernel size, "" for any other size. The first pattern that matches an op determines its colors."""
 PALETTE = ("#1565c0", "#d84315", "#7b1fa2", "#f9a825", "#00838f", "#ad1457", "#5d4037", "#558b2f", "#283593", "#ef6c00")
-"""Colors of ops without a color of their own, such as widths of layers."""
+"""Colors of ops without an assigned color, such as widths of layers."""
 
 
-OWN = ("#00838f", "#ad1457", "#33691e", "#283593", "#4e342e", "#6a1b9a", "#b71c1c", "#827717")
-"""Colors of own ops, chosen by a checksum of the name."""
+CUSTOM = ("#00838f", "#ad1457", "#33691e", "#283593", "#4e342e", "#6a1b9a", "#b71c1c", "#827717")
+"""Colors of custom ops, chosen by a checksum of the name."""
 
 
 def op_color(op: str) -> str:
-    """Return the color of an op, readable as text on white. Numbers, such as widths, have no color of their own."""
+    """Return the color of an op, readable as text on white. Numbers, such as widths, have no assigned color."""
     color = _built_in_color(op)
-    return color or (OWN[zlib.crc32(op.encode()) % len(OWN)] if op[:1].isalpha() else INK)
+    return color or (CUSTOM[zlib.crc32(op.encode()) % len(CUSTOM)] if op[:1].isalpha() else INK)
 
 
 def op_colors(ops: Sequence[str]) -> dict[str, str]:

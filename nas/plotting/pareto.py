@@ -36,7 +36,7 @@ def pareto_figure(values: Sequence[Sequence[float]], front: Sequence[Sequence[fl
             label="trials",
         )
         ordered = sorted((row[horizontal], row[vertical]) for row in front)
-        line = "-" if len(names) == 2 else ""  # a pair out of more objectives has no front of its own
+        line = "-" if len(names) == 2 else ""  # a pair out of more objectives has no separate front
         x, y = zip(*ordered, strict=True) if ordered else ((), ())
         axes.plot(x, y, line, marker="D", color=FRONT, ms=6, lw=1.4, label="Pareto front")
         axes.set_xlabel(label(names[horizontal].replace("_", " ")), fontsize=FONT, color=INK)

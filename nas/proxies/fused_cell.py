@@ -58,7 +58,7 @@ Contribution = tuple[int, float, Tensor]
 
 def can_fuse_op(op: nn.Module) -> bool:
     """Return whether ``evaluate_nodes`` supports an op."""
-    if type(op) not in FUSED_OPS:  # the class of an own op may execute its layers in another way
+    if type(op) not in FUSED_OPS:  # the class of a custom op may execute its layers in another way
         return False
     biases = (isinstance(m, nn.Conv2d) and m.bias is not None for m in op.modules())
     not_affine = (isinstance(m, nn.BatchNorm2d) and not m.affine for m in op.modules())

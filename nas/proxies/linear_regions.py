@@ -24,7 +24,7 @@ class LinearRegions(Proxy):
     """Number of distinct patterns of active ReLUs over a set of inputs; exact, at most the number of inputs.
 
     All executed ReLUs with a 4-D output count; a unit is active if its output is above 0. Batch norm uses the
-    statistics of ``chunk`` inputs at a time; a last incomplete chunk is a chunk of its own.
+    statistics of ``chunk`` inputs at a time; an incomplete last chunk is also a chunk.
     """
 
     name = "linear_regions"

@@ -101,7 +101,7 @@ def _watch(
 
         def save(relu: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             record = _Record(weight, output if rectified else inputs[0], rectifies=True)
-            record.output = output.view_as(output)  # a tensor of its own: ops may share the output of a node
+            record.output = output.view_as(output)  # a new tensor: ops may share the output of a node
             records.append(record)
             return record.output
 

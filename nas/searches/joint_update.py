@@ -46,7 +46,7 @@ class JointUpdate:
             others: further parameters of each network, whose gradients count towards the norm and are clipped.
 
         Returns:
-            False, without any change, if the networks need steps of their own: an unsupported optimizer, different
+            False, without any change, if the networks need separate steps: an unsupported optimizer, different
             options, or missing gradients.
         """
         if self._groups is None or not self._is_complete() or not self._read_options():
@@ -130,10 +130,10 @@ class JointUpdate:
 
     def _share_states(self, optimizer: Optimizer) -> None:
         """Turn the states of the networks' optimizers into views of the common state."""
-        for own_optimizer in self.optimizers if any(optimizer.state.values()) else ():
-            for group in own_optimizer.param_groups:
+        for separate in self.optimizers if any(optimizer.state.values()) else ():
+            for group in separate.param_groups:
                 for part in group["params"]:
-                    own_optimizer.state.setdefault(part, {})  # in the order of a step of its own
+                    separate.state.setdefault(part, {})  # in the order of a separate step
         for parameter, block in zip(self._parameters, self.blocks, strict=True):
             for name, value in optimizer.state[parameter].items():
                 rows = value
@@ -152,7 +152,7 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _common_groups(blocks: Sequence[ParameterBlock], optimizers: Sequence[Optimizer]) -> list[list[int]] | None:
-    """Return the numbers of the blocks of each parameter group; None if the networks need steps of their own."""
+    """Return the numbers of the blocks of each parameter group; None if the networks need separate steps."""
     first = optimizers[0]
     if type(first) not in ELEMENTWISE or any(type(other) is not type(first) for other in optimizers):
         return None

@@ -77,8 +77,8 @@ class Space(ABC):
     """A search space: its cell types, the networks built from them, and a native notation for genotypes.
 
     The data set determines ``shape`` and ``classes``: (C, H, W) and the number of classes of images, or () and the
-    number of words of a text. An own space sets ``notation`` and ``cells``, and implements ``supernet`` and ``network``
-    (docs/extending/space.md).
+    number of words of a text. A custom space sets ``notation`` and ``cells``, and implements ``supernet`` and
+    ``network`` (docs/extending/space.md).
     """
 
     inputs: ClassVar[Inputs] = "images"

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.architecture.cell import NONE, CellGenotype, Genotype, Link
+from nas.nn.custom_ops import CUSTOM_OPS
 from nas.nn.ops import OPS
-from nas.nn.own_ops import OWN_OPS
 from nas.spaces.check_inputs import require_text
 from nas.spaces.choices_notation import NOTATION as CHOICES
+from nas.spaces.custom_spaces import CUSTOM_SPACES
 from nas.spaces.darts import notation as darts
 from nas.spaces.genotype_text import abbreviate, choose_genotype, find_genotypes
 from nas.spaces.genotype_values import WRAPPERS, genotype_of_value
@@ -26,11 +27,10 @@ from nas.spaces.notation import (
     native_string,
     parse_genotype,
 )
-from nas.spaces.own_spaces import OWN_SPACES
 from nas.utils.atomic_write import write_json
+from nas.utils.custom_parts import Origin
 from nas.utils.errors import NasError, one_line
 from nas.utils.literals import read_literal
-from nas.utils.own_parts import Origin
 from nas.utils.user_path import user_path
 from nas.zoo import architectures
 
@@ -50,35 +50,35 @@ Budget = Mapping[str, Mapping[str, float]]
 def encode_genotype(genotype: Genotype, budget: Budget | None = None) -> dict[str, Any]:
     """Return a genotype as JSON values: format, version, space, native string and the links of each cell.
 
-    ``own_parts`` records where own ops and an own space come from. ``budget`` records ``value`` and ``limit`` of each
-    limited cost of a search.
+    ``custom_parts`` records the origin of custom ops and of a custom space. ``budget`` records ``value`` and ``limit``
+    of each limited cost of a search.
     """
     cells = {
         name: {"links": [list(link) for link in cell.links], "output": list(cell.output)}
         for name, cell in genotype.cells.items()
     }
-    own = {name: origin._asdict() for name, origin in find_origins(genotype).items()}
+    custom = {name: origin._asdict() for name, origin in find_origins(genotype).items()}
     return {
         "format": FORMAT,
         "version": VERSION,
         "space": genotype.space,
         "native": native_string(genotype),
         "cells": cells,
-        **({"own_parts": own} if own else {}),
+        **({"custom_parts": custom} if custom else {}),
         **({"budget": {name: dict(cost) for name, cost in budget.items()}} if budget else {}),
     }
 
 
 def find_origins(genotype: Genotype) -> dict[str, Origin]:
-    """Return the places of the own ops and the own space of a genotype, by name."""
-    own = genotype.space not in FORMATTERS or genotype.space == CHOICES
-    if not (own or genotype.space == darts.NOTATION):  # the other published spaces have ops of fixed names
+    """Return the places of the custom ops and the custom space of a genotype, by name."""
+    custom_space = genotype.space not in FORMATTERS or genotype.space == CHOICES
+    if not (custom_space or genotype.space == darts.NOTATION):  # the other published spaces have ops of fixed names
         return {}
     options = genotype.space == CHOICES  # not ops by name
     links = [] if options else [link for cell in genotype.cells.values() for link in cell.links]
     ops = sorted({link.op for link in links} - {NONE, *OPS})
-    origins = {name: part.origin for name in ops if (part := OWN_OPS.find(name)) is not None}
-    space = OWN_SPACES.find(genotype.space) if own else None
+    origins = {name: part.origin for name in ops if (part := CUSTOM_OPS.find(name)) is not None}
+    space = CUSTOM_SPACES.find(genotype.space) if custom_space else None
     if space is not None:
         origins[genotype.space] = space.origin
     return {**genotype.origins, **origins}
@@ -210,7 +210,7 @@ def decode_genotype(value: Any, path: Path) -> Genotype:
         }
         if sum(len(cell.links) + len(cell.output) for cell in cells.values()) > MAX_LINKS:
             raise ValueError("too many links")
-        genotype = Genotype(str(value["space"]), cells, _origins(value.get("own_parts") or {}))
+        genotype = Genotype(str(value["space"]), cells, _origins(value.get("custom_parts") or {}))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise NasError(
             f"{path} is damaged: every cell needs 'links' [[op, source, target], ...] and 'output'."
@@ -223,11 +223,11 @@ def decode_genotype(value: Any, path: Path) -> Genotype:
 
 
 def _origins(value: Any) -> dict[str, Origin]:
-    """Return the recorded places of own parts. Raises ValueError for anything but short plain texts."""
+    """Return the recorded places of custom parts. Raises ValueError for anything but short plain texts."""
     origins = {}
     for name, place in value.items():
         texts = (name, place["target"], place["package"])
         if not all(isinstance(text, str) and re.fullmatch(r"[\w.+ <>-]{1,200}", text) for text in texts):
-            raise ValueError("own_parts")
+            raise ValueError("custom_parts")
         origins[name] = Origin(place["target"], place["package"])
     return origins

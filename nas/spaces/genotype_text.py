@@ -105,7 +105,7 @@ def choose_genotype(candidates: list[FoundGenotype], shown: str, chronological: 
         return candidates[-1]
     names = list(dict.fromkeys(entry.name for entry in candidates if entry.name is not None))
     spaces = sorted({genotype.space for genotype in distinct})
-    fix = "Give one of them as a string in quotes, or in a file of its own."
+    fix = "Give one of them as a string in quotes, or in a separate file."
     if len(names) > 1:
         more = f" and {len(names) - _MAX_SHOWN_NAMES} more" if len(names) > _MAX_SHOWN_NAMES else ""
         listed = ", ".join(names[:_MAX_SHOWN_NAMES]) + more

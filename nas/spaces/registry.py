@@ -1,13 +1,14 @@
-"""Registry of spaces by notation, own spaces included; builds the space of a given genotype."""
+"""Registry of spaces by notation, custom spaces included; builds the space of a given genotype."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from nas.architecture.cell import NONE, Genotype
-from nas.nn.own_ops import check_known_ops
+from nas.nn.custom_ops import check_known_ops
 from nas.spaces import choices_notation
 from nas.spaces.base import Shape, Space
+from nas.spaces.custom_spaces import CUSTOM_SPACES, build_custom_space
 from nas.spaces.darts.notation import DARTS_OPS, NODES
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_1shot1.space import NasBench1Shot1
@@ -15,7 +16,6 @@ from nas.spaces.nas_bench_101.space import NasBench101
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.nats_size.notation import WIDTHS, widths_of
 from nas.spaces.nats_size.space import NatsSize
-from nas.spaces.own_spaces import OWN_SPACES, build_own_space
 from nas.spaces.recurrent.notation import CELL
 from nas.spaces.recurrent.notation import NODES as RECURRENT_NODES
 from nas.spaces.recurrent.space import Recurrent
@@ -23,8 +23,8 @@ from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space, space_for
 from nas.spaces.single_path.shufflenet_v2 import OPS, ShuffleNetV2Space
 from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
 from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
+from nas.utils.custom_parts import missing_part
 from nas.utils.errors import NasError, unknown
-from nas.utils.own_parts import missing_part
 
 MAX_NODES = 100
 
@@ -77,22 +77,22 @@ SPACES: Mapping[str, Callable[[Genotype, Shape, int], Space]] = {
 def space_of(genotype: Genotype, shape: Shape, classes: int) -> Space:
     """Build the space of a genotype for images of ``shape`` (C, H, W) and ``classes`` classes.
 
-    An own space is one in use or of an installed package. Nothing that a file names is imported.
+    A custom space is one in use or of an installed package. Nothing that a file names is imported.
 
     Raises NasError if no space has the genotype's notation.
     """
     if genotype.space in SPACES:
         return SPACES[genotype.space](genotype, shape, classes)
-    own = OWN_SPACES.find(genotype.space)
-    if own is not None:
-        return build_own_space(own, genotype, shape, classes)
+    custom = CUSTOM_SPACES.find(genotype.space)
+    if custom is not None:
+        return build_custom_space(custom, genotype, shape, classes)
     if genotype.space == choices_notation.NOTATION:
         origin = genotype.origins.get(genotype.space)
-        model = "a model of your own" if origin is None else f"the model {origin.target}"
+        model = "a user-defined model" if origin is None else f"the model {origin.target}"
         raise NasError(
             f"genotype: its parts are those of {model}. Add space=choices space.model=PACKAGE.MODULE:NAME, or in "
-            "Python own_parts=[nas.choices.own_part(Model)]."
+            "Python custom_parts=[nas.choices.custom_part(Model)]."
         )
     if genotype.space in genotype.origins:
         raise missing_part("genotype", "space", genotype.space, genotype.origins[genotype.space])
-    raise unknown("space of the genotype", genotype.space, [*SPACES, *OWN_SPACES.names()])
+    raise unknown("space of the genotype", genotype.space, [*SPACES, *CUSTOM_SPACES.names()])

@@ -58,7 +58,7 @@ def fetch(file: RemoteFile, seconds: float) -> bytes:
         except Exception as error:
             results.append(error)
 
-    # Looking up the name of a host has no time limit of its own, so a thread that takes too long is abandoned.
+    # Looking up the name of a host has no time limit, so a thread that takes too long is abandoned.
     thread = threading.Thread(target=load, daemon=True)
     thread.start()
     thread.join(seconds)

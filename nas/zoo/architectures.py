@@ -19,8 +19,8 @@ IMAGENET_MIN_SIDE = 128
 """Height and width, in pixels, from which images get the network for ImageNet."""
 IMAGENET_NETWORK = {"darts": {"channels": 48, "layers": 14, "stem": "imagenet"}}
 """Network options for ImageNet by notation; those for CIFAR are the defaults of each space."""
-OWN_NOTATION = ("mobile", "nas_bench_201", "recurrent", "shufflenet")
-"""Spaces with a notation of their own; all other spaces use DARTS cells."""
+WITH_NOTATION = ("mobile", "nas_bench_201", "recurrent", "shufflenet")
+"""Spaces with their own notation; all other spaces use DARTS cells."""
 MAX_SUGGESTIONS = 3
 
 ReportedFigures = Mapping[str, Any]
@@ -63,7 +63,7 @@ class PublishedArchitecture:
     @property
     def notation(self) -> str:
         """Notation of ``genotype``: the name of the space that builds its networks."""
-        return self.space if self.space in OWN_NOTATION else "darts"
+        return self.space if self.space in WITH_NOTATION else "darts"
 
     def network_options(self, image_size: Sequence[int]) -> dict[str, Any]:
         """Return the options of the authors' network for images of (height, width), or for text, which has no size."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.compose_tools import ROOT
-from tests.support.own_tools import code_block, python_blocks
+from tests.support.custom_packages import code_block, python_blocks
 
 COMMANDS = ("nas-search", "nas-train")
 TINY = (

@@ -13,8 +13,8 @@ import torch
 
 import nas.choices
 from nas.spaces.genotype_file import load_genotype
+from tests.support.custom_packages import install, python_blocks, write_package
 from tests.support.error_tools import TINY, run
-from tests.support.own_tools import install, python_blocks, write_package
 
 PAGE, MODULE = "extending/choices.md", "my_models"
 MODELS = ("ResNet", "Transformer")

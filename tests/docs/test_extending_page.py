@@ -14,7 +14,7 @@ import yaml
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.compose_tools import ROOT
-from tests.support.own_tools import install, python_blocks, write_package
+from tests.support.custom_packages import install, python_blocks, write_package
 
 PAGE, MODULE = "extending.md", "my_parts"
 

@@ -10,7 +10,7 @@ import pytest
 
 import nas
 from tests.support.compose_tools import ROOT
-from tests.support.own_tools import python_blocks
+from tests.support.custom_packages import python_blocks
 
 NOTEBOOK = ROOT / "docs" / "examples" / "search.ipynb"
 

@@ -12,11 +12,11 @@ from torch.optim import SGD, Adam, Optimizer
 from nas.utils.foreach_sgd import use_foreach
 
 
-class OwnSGD(SGD):
+class CustomSGD(SGD):
     """SGD of another class, whose step may differ."""
 
 
-class OwnOptimizer(Optimizer):
+class CustomOptimizer(Optimizer):
     """Optimizer of a user, without options that choose an implementation."""
 
     def __init__(self, params: list[nn.Parameter]) -> None:
@@ -62,12 +62,12 @@ def test_options_of_the_user_and_other_optimizers_are_kept() -> None:
     for optimizer in (
         SGD(parameters(), lr=0.1, foreach=False),
         SGD(parameters(), lr=0.1, fused=True),
-        OwnSGD(parameters(), lr=0.1),
+        CustomSGD(parameters(), lr=0.1),
         Adam(parameters()),
     ):
         before = optimizer.param_groups[0]["foreach"]
         assert use_foreach(optimizer) is optimizer and optimizer.param_groups[0]["foreach"] is before
-    own = OwnOptimizer(parameters())
+    own = CustomOptimizer(parameters())
     assert use_foreach(own) is own and "foreach" not in own.param_groups[0]
     meta = SGD([nn.Parameter(torch.empty(2, device="meta"))], lr=0.1)
     assert use_foreach(meta).param_groups[0]["foreach"] is None

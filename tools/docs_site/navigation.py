@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 SECTIONS: dict[str, Sequence[str]] = {
-    "First steps": ("getting_started.md", "glossary.md", "comparing.md", "own_images.md"),
+    "First steps": ("getting_started.md", "glossary.md", "comparing.md", "image_folder.md"),
     "Guides": (
         "searching.md",
         "training.md",

@@ -32,7 +32,7 @@ class SplitEdges(pl.Callback):
 
     The division keeps together ops with similar gradients of the shared weights. The distance of two ops is that of
     the gradients of all other edges if the edge executes one or the other. The best edge is divided (``divide``).
-    After n splits there are 2^n branches, each with a supernet of its own. A run follows one branch; a sweep over
+    After n splits there are 2^n branches, each with its own supernet. A run follows one branch; a sweep over
     ``branch`` trains all of them. All branches share the epochs before the first split, bit for bit.
 
     Alpha is frozen before the last split. The last split initializes the weights again.

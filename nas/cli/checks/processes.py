@@ -112,5 +112,5 @@ def _refuse_nested_ddp(cfg: Any, environment: Mapping[str, str]) -> None:
     raise NasError(
         f"-m: {reason}. Run the jobs one by one without -m (for s in 0 1 2; do {program('search')} seed=$s "
         "trainer=ddp; done), or use a launcher that starts the processes: hydra/launcher=submitit_slurm, "
-        "submitit_local, or your own with extras.launcher.starts_ranks=true."
+        "submitit_local, or a custom launcher with extras.launcher.starts_ranks=true."
     )

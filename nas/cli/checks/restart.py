@@ -46,7 +46,7 @@ def name_of_command(name: str, directories_of: Callable[[str], Iterable[Path]]) 
     """Return the name of the directory of a command with one process in a job of SLURM.
 
     A job script may contain a command several times. The second one since the start of the job has ``NAME.2``, the
-    third one ``NAME.3``. A requeued job starts all of them again, and each finds the directory of its own again.
+    third one ``NAME.3``. A requeued job starts all of them again, and each finds its own directory again.
 
     Args:
         name: name of the command.

@@ -124,7 +124,7 @@ def _check_elsewhere(cfg: DictConfig) -> None:
         job, part, scope = "search", "method.weight_step", " (and method.weight_step.clip_params)"
     for name, group in (("logger", "logger=NAME"), ("callbacks", "callbacks.NAME")):
         if name in cfg.trainer:
-            raise NasError(f"trainer.{name}: the run builds it from a group of its own. Set options of {group}.")
+            raise NasError(f"trainer.{name}: the run builds it from a separate group. Set options of {group}.")
     clip = cfg.trainer.get("gradient_clip_val")
     if clip is not None:
         raise NasError(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the help needs no torch
 RULES = ("macs", "macs_bias", "flops", "thop_2019", "thop_2019_without_norm", "thop_2020", "ptflops")
 """Names of the rules of ``nas.nn.macs``."""
 DESCRIPTION = """Count the parameters and the operations of a network for one input.
-NETWORK is any value of genotype= of train.py, or PACKAGE.MODULE:FUNCTION, a function or class of your own that returns
+NETWORK is any value of genotype= of train.py, or PACKAGE.MODULE:FUNCTION, a user-defined function or class that returns
 a torch.nn.Module."""
 
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         cost, budget = count_of(options)
     except NasError as error:
-        print(f"error: {_with_own_options(str(error))}", file=sys.stderr)
+        print(f"error: {_with_flags(str(error))}", file=sys.stderr)
         return 1
     print(_as_json(cost, budget) if options.json else _as_table(cost, budget))
     return 0
@@ -48,18 +48,18 @@ def _parser() -> ToolParser:
     )
     options = {"dest": "options", "default": [], "help": "options of a genotype's network"}
     parser.add_values("--network", lambda word: "=" in word, "KEY=VALUE", **options)
-    parser.add_values("--own-parts", _is_part, "NAME=PACKAGE.MODULE.CLASS", default=[], help="your own ops and spaces")
+    parser.add_values("--custom-parts", _is_part, "NAME=PACKAGE.MODULE.CLASS", default=[], help="custom ops and spaces")
     rules = f"{', '.join(RULES)}; default: all"
     parser.add_values("--rule", lambda word: word in RULES, "RULE", choices=list(RULES), help=rules)
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
-def _with_own_options(message: str) -> str:
+def _with_flags(message: str) -> str:
     """Replace options of a search or training in a message by those of this command."""
-    message = re.sub(r"own_parts=\[([^]]*)\](, or -cd DIR of its configuration)?", r"--own-parts \1", message)
-    message = re.sub(r"^own_parts: ", "--own-parts ", message)
-    return message.replace("--own-parts.", "--own-parts ").replace("--network.", "--network ")
+    message = re.sub(r"custom_parts=\[([^]]*)\](, or -cd DIR of its configuration)?", r"--custom-parts \1", message)
+    message = re.sub(r"^custom_parts: ", "--custom-parts ", message)
+    return message.replace("--custom-parts.", "--custom-parts ").replace("--network.", "--network ")
 
 
 def _is_whole(word: str) -> bool:
@@ -67,7 +67,7 @@ def _is_whole(word: str) -> bool:
 
 
 def _is_part(word: str) -> bool:
-    """Return whether a word names an own part, and not a network."""
+    """Return whether a word names a custom part, and not a network."""
     return "." in word and all(map(str.isidentifier, re.split("[.=]", word))) and not os.path.exists(word)
 
 

@@ -11,15 +11,15 @@ import yaml
 from torch import nn
 
 from nas.cli.checks.options import check_network
+from nas.cli.custom_parts import named_parts
 from nas.cli.overrides.inherit_from_search import searched_run
 from nas.cli.overrides.inherit_layout import searched_network
-from nas.cli.own_parts import named_parts
 from nas.nn.cost import Cost, count
+from nas.nn.custom_ops import CUSTOM_OPS
 from nas.nn.macs import RULES
-from nas.nn.own_ops import OWN_OPS
+from nas.spaces.custom_spaces import CUSTOM_SPACES, split_parts
 from nas.spaces.genotype_budget import read_budget
 from nas.spaces.genotype_file import Budget, find_published, load_genotype
-from nas.spaces.own_spaces import OWN_SPACES, split_parts
 from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
@@ -40,9 +40,9 @@ def count_of(options: argparse.Namespace) -> tuple[Cost, Budget]:
     Raises:
         NasError: if there is no such network, or it does not accept the shape.
     """
-    parts = {name: target or name for name, _, target in (part.partition("=") for part in options.own_parts)}
-    ops, spaces = split_parts(named_parts(parts, "--own-parts"))
-    with OWN_OPS.use(ops), OWN_SPACES.use(spaces):
+    parts = {name: target or name for name, _, target in (part.partition("=") for part in options.custom_parts)}
+    ops, spaces = split_parts(named_parts(parts, "--custom-parts"))
+    with CUSTOM_OPS.use(ops), CUSTOM_SPACES.use(spaces):
         cost = _count(options)
     return cost, {} if _is_import(options.network) else read_budget(options.network)
 

@@ -62,7 +62,7 @@ def _parser() -> ToolParser:
         help="directory of the joined run (default: merged, next to the first shard)",
     )
     parser.add_argument(
-        "-cd", "--config-dir", type=Path, metavar="DIR", help="directory of your own configuration, as of the shards"
+        "-cd", "--config-dir", type=Path, metavar="DIR", help="directory of the user's configuration, as of the shards"
     )
     return parser
 
@@ -109,7 +109,7 @@ def _write_report(output: Path, arguments: Sequence[str]) -> int:
     """
     path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "nas.cli.search", *arguments, f"ckpt_path={output}"]
-    # a session of its own: Ctrl-C reaches this process alone, which then removes the incomplete run
+    # a separate session: Ctrl-C reaches this process alone, which then removes the incomplete run
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, start_new_session=True)
     try:
         return process.wait()

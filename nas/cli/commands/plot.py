@@ -57,7 +57,7 @@ def _plot(source: str, output: Path | None, overwrite: bool) -> Path:
 
     with named_by_user("genotype", "plot"):
         genotype = load_genotype(source)
-    checked = not genotype.origins and genotype.space != CHOICES  # own parts are drawn without their code
+    checked = not genotype.origins and genotype.space != CHOICES  # custom parts are drawn without their code
     if checked and has_published_layout(genotype):
         space_of(genotype, (3, 32, 32), 10).check(genotype)
     name = genotype_name(source, genotype, find_published(source))

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from nas.callbacks.guards.stop_signal import StopRequest, shared_request
-from nas.callbacks.recording.own_tensors import OwnTensors
+from nas.callbacks.recording.compact_checkpoints import CompactCheckpoints
 from nas.cli.build import chosen_names, set_threads
 from nas.cli.checks.batch import apply_plan
 from nas.cli.checks.outputs import other_outputs
@@ -214,7 +214,7 @@ def _run_together(
 def _join(joint: JointSteps, number: int, searched: Search) -> list[pl.Callback]:
     assert isinstance(searched, GradientSearch)
     joint.join(number, searched)
-    return [OwnTensors()]
+    return [CompactCheckpoints()]
 
 
 def _run_one(

@@ -49,7 +49,7 @@ def single_pass(arguments: list[str]) -> list[str]:
 
 
 def inherit(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
-    """Add the data set, and an own space, of the run that a command line of train.py names, unless it chooses them.
+    """Add the data set, and a custom space, of the run that a command line of train.py names, unless it chooses them.
 
     An experiment of the user may name the run and choose them as well.
     """

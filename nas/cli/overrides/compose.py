@@ -240,7 +240,7 @@ def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
         return NasError(f"unknown key '{key}': {parent} has no keys. Check the file that it is read from.")
     if key == "space.ops" and isinstance(siblings, DictConfig):
         return NasError(
-            f"space.ops: the ops of space={siblings.get('name')} are fixed. Use space=darts, or a space of your own."
+            f"space.ops: the ops of space={siblings.get('name')} are fixed. Use space=darts, or a custom space."
         )
     longer = [repr(name) for name in _keys(cfg) if name.endswith(f".{key}")][:3]
     if parent and longer:

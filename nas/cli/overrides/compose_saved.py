@@ -24,7 +24,7 @@ from nas.utils.errors import NasError, one_line
 def compose_saved(job: str, directory: Path) -> DictConfig:
     """Compose the configuration of the run in ``directory``, with Hydra's part, within a running job.
 
-    Overrides that the command line of the job has as well are trusted, such as the name of the user's own model.
+    Overrides that the command line of the job has as well are trusted, such as the name of a user-defined model.
 
     Raises:
         NasError: if the record of the run is damaged, or has an override that must not be taken over.

@@ -1,4 +1,4 @@
-"""Own space of a training or evaluation: that of the run which its genotype or weights come from."""
+"""Custom space of a training or evaluation: that of the run which its genotype or weights come from."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ GROUP = "space"
 
 
 def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[str]:
-    """Add ``space=NAME`` and its options if a command line of train.py names a run of an own space.
+    """Add ``space=NAME`` and its options if a command line of train.py names a run of a custom space.
 
-    It is own if its file is in another directory of the user's configuration than conf/, or in an installed package.
-    Its class, model or ops must be own ones as well: a training needs none of the sizes of a built-in space. A choice
-    that the user's configuration lacks is left out: the genotype then names what is missing. The record of
-    the run is untrusted, and its values are checked.
+    The file of a custom space is in a directory of the user's configuration or in an installed package, not in conf/.
+    Its class, model or ops must also be custom, because a training needs none of the sizes of a built-in space. A
+    choice that the user's configuration lacks is left out, and the error for the genotype names the missing part. The
+    record of the run is untrusted, and its values are checked.
     """
     if value_of(arguments, GROUP) is not None:
         return arguments
@@ -30,7 +30,7 @@ def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[
     choice = None if directory is None else saved_choices(directory).get(GROUP)
     if directory is None or choice is None or not is_choice(GROUP, choice, path):
         return arguments
-    if (CONF / GROUP / f"{choice}.yaml").is_file() or not _has_own_parts(directory):
+    if (CONF / GROUP / f"{choice}.yaml").is_file() or not _has_custom_parts(directory):
         return arguments
     keys = {key_of(line) for line in arguments}
     lines = [line for line in saved_overrides(directory) if key_of(line).startswith(f"{GROUP}.")]
@@ -39,7 +39,7 @@ def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[
     return [*overrides, *arguments]
 
 
-def _has_own_parts(directory: Path) -> bool:
+def _has_custom_parts(directory: Path) -> bool:
     """Return whether the record of a run has a space with a class, a model or ops of the user."""
     space = saved_config(directory).get(GROUP)
     if not isinstance(space, dict) or "model" in space or not str(space.get("_target_")).startswith("nas."):

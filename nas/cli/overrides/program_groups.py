@@ -34,7 +34,7 @@ SETTINGS = ("extras", "paths", "ranking")
 def check_group(job: str, group: str, value: str) -> None:
     """Raise NasError for a choice of a group that the program of ``job``, "search" or "train", does not have.
 
-    An experiment of the user's own directory may be one for train.py.
+    An experiment in the user's directory may be one for train.py.
     """
     advice = OTHER_GROUPS[job].get(group)
     if advice is None or (group == "experiment" and value not in group_choices(group)):

@@ -169,7 +169,7 @@ def has_old_names(cfg: DictConfig) -> bool:
 
 
 def refuse_renamed(cfg: DictConfig) -> None:
-    """Raise NasError for the first old name in a composed configuration, such as that of a user's own yaml file."""
+    """Raise NasError for the first old name in a composed configuration, such as that of a user's yaml file."""
     for key, value in _entries(cfg):
         row = lookup(key, value)
         if row is not None and row[0] in (key, f"{key}={value}"):

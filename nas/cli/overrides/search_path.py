@@ -1,4 +1,4 @@
-"""Directories of the user's own configuration, which are trusted: conf/, --config-dir and hydra.searchpath."""
+"""Directories of the user's configuration, which are trusted: conf/, --config-dir and hydra.searchpath."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def _is_reference(value: Any) -> bool:
 
 
 def _is_node(key: str, default: Any) -> bool:
-    """Return whether a mapping of the configuration has keys of its own; other mappings list values per space."""
+    """Return whether a mapping of the configuration has its own keys; other mappings list values per space."""
     return key not in NAMED and ("." not in key or "_target_" in default)
 
 

@@ -56,7 +56,7 @@ def is_first_rank(environment: Mapping[str, str] = os.environ) -> bool:
 def is_distributed(cfg: DictConfig, environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether a launcher has started this process as one of several ranks of the same run.
 
-    Processes of srun with one device each, and jobs without a trainer, are runs of their own. All processes of torchrun
+    Processes of srun with one device each, and jobs without a trainer, are separate runs. All processes of torchrun
     are ranks, also a single one, which torchrun may restart.
     """
     repetitions = cfg.method.get("repetitions") if "method" in cfg else None

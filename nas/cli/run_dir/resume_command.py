@@ -27,7 +27,7 @@ def resume_command(output: Path, *more: str) -> str:
 
 
 def command_of(*overrides: str, job: str = "search") -> str:
-    """Return the command of the job of this process with other overrides, those of own parts included.
+    """Return the command of the job of this process with other overrides, those of custom parts included.
 
     Args:
         overrides: Overrides.

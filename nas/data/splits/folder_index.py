@@ -16,7 +16,7 @@ from nas.utils.errors import NasError
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 IGNORED = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information", "__pycache__")
 """Folders that operating systems create; they are no classes."""
-_FIX = "Put the images of each class into a folder of their own, train/CLASS/ and val/CLASS/"
+_FIX = "Put the images of each class into one folder per class, train/CLASS/ and val/CLASS/"
 
 
 @dataclass(frozen=True)

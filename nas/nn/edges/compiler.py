@@ -17,7 +17,7 @@ from nas.nn.ops import Noise
 MAX_GRAPHS = 256
 """Largest number of graphs. An edge has one per structure, shape, memory format and kind of step."""
 RANDOM = (Noise, nn.modules.dropout._DropoutNd)
-"""Layers that draw random numbers; own ops may have dropout."""
+"""Layers that draw random numbers; custom ops may have dropout."""
 
 
 class EdgeCompiler:

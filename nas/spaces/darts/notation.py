@@ -7,8 +7,8 @@ from typing import Any
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.architecture.discretization import reachable_links
+from nas.nn.custom_ops import CUSTOM_OPS
 from nas.nn.ops import OPS
-from nas.nn.own_ops import OWN_OPS
 from nas.spaces.check_inputs import require_text
 from nas.utils.errors import NasError
 from nas.utils.literals import Call, read_call
@@ -228,9 +228,9 @@ def _is_node(value: object) -> bool:
 def _op(op: object, text: str) -> str:
     """Return the project's name of an op. Raises NasError if it is unknown."""
     name = OTHER_NAMES.get(str(op), str(op))
-    if name not in (*OPS, "none") and not OWN_OPS.has(name):
+    if name not in (*OPS, "none") and not CUSTOM_OPS.has(name):
         raise NasError(
-            f"genotype={text}: unknown op '{op}'. Choose from {', '.join([*OPS, *OWN_OPS.names()])}, or name an own op "
-            "by own_parts=[PACKAGE.MODULE.CLASS]."
+            f"genotype={text}: unknown op '{op}'. Choose from {', '.join([*OPS, *CUSTOM_OPS.names()])}, or name a "
+            "custom op by custom_parts=[PACKAGE.MODULE.CLASS]."
         )
     return name

@@ -12,10 +12,10 @@ from typing import Any
 from nas.architecture.cell import Cell, Genotype, Link, format_links
 from nas.nn.cell_builder import CellBuilder
 from nas.nn.cell_graph import CellGraph, DropPathTarget
+from nas.nn.custom_ops import CUSTOM_OPS, Ops, check_custom_ops, custom_op, op_table
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.nn.ops import OpOptions, PoolNorm
-from nas.nn.own_ops import OWN_OPS, Ops, check_own_ops, op_table, own_op
 from nas.spaces.base import Network, Probe, Shape, Space
 from nas.spaces.darts.network import DartsNetwork, thin_cells
 from nas.spaces.darts.notation import DARTS_OPS, NODES, NOTATION, edges_of, native, nodes_of, parse
@@ -38,7 +38,7 @@ class Darts(Space):
         layers: number of cells of the supernet; those at 1/3 and 2/3 of the depth are reductions.
         stem_multiplier: width of the stem relative to ``channels``; None is 3 for CIFAR and 1 for ImageNet.
         stem: "cifar", "imagenet" or "none" (``DartsNetwork``).
-        ops: the candidates, also own ops (``nas.nn.own_ops.op_table``). DrNAS, NoisyDARTS and others omit ``none``.
+        ops: built-in or custom candidates (``nas.nn.custom_ops.op_table``). DrNAS, NoisyDARTS and others omit ``none``.
         edge_ops: for each cell type the ops of each edge, if they differ between edges (S1). All are in ``ops``.
         affine: whether the supernet's batch norm has a scale and a shift.
         track_statistics: whether the supernet's batch norm tracks running statistics.
@@ -80,7 +80,7 @@ class Darts(Space):
         name: str = "darts",
     ) -> None:
         super().__init__(name, shape, classes)
-        names, own = op_table(ops, "space.ops", name)
+        names, custom = op_table(ops, "space.ops", name)
         edges = edges_of(nodes)
         kinds = ("normal",) if fixed_reduction else ("normal", "reduce")
         excluded = {kind: _excluded(names, edge_ops, kind, len(edges)) for kind in kinds}
@@ -90,8 +90,8 @@ class Darts(Space):
         self.graph = CellGraph if fused is False else partial(FusedCellGraph, fused=fused)
         self.skeleton = Skeleton(channels, layers, stem, stem_multiplier, lastact)
         bias = not affine if conv_bias is None else conv_bias
-        self.options = OpOptions(affine, track_statistics, bias, pool_norm, own)
-        check_own_ops(own, channels, self.options)
+        self.options = OpOptions(affine, track_statistics, bias, pool_norm, custom)
+        check_custom_ops(custom, channels, self.options)
 
     @property
     def channels(self) -> int:
@@ -143,7 +143,7 @@ class Darts(Space):
         """
         self.check(genotype)
         cells = {kind: cell.restrict(genotype.cells[kind]) for kind, cell in self.cells.items()}
-        options = OpOptions(pool_norm=pool_norm, own=self.options.own)
+        options = OpOptions(pool_norm=pool_norm, custom=self.options.custom)
         return DartsNetwork(
             cells,
             CellBuilder(options=options, drop_path_on=drop_path_on),
@@ -159,7 +159,7 @@ class Darts(Space):
 
     def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
         cells = self.cells if genotype is None else {n: c.restrict(genotype.cells[n]) for n, c in self.cells.items()}
-        return thin_cells(cells, kind, self.shape, self.classes, OpOptions(own=self.options.own))
+        return thin_cells(cells, kind, self.shape, self.classes, OpOptions(custom=self.options.custom))
 
     def cost_key(self, cell: str, link: Link) -> Hashable:
         return link.op, link.source < 2  # edges from an input of a reduction cell have a stride
@@ -189,7 +189,7 @@ class Darts(Space):
         return native(genotype)
 
     def parse(self, text: str) -> Genotype:
-        with OWN_OPS.use([own_op(name, build) for name, build in self.options.own.items()]):
+        with CUSTOM_OPS.use([custom_op(name, build) for name, build in self.options.custom.items()]):
             return parse(text)
 
 

@@ -10,8 +10,8 @@ from hydra.core.config_store import ConfigStore
 
 from nas.cli.overrides.installed import configuration, installed_choices
 from nas.utils.errors import NasError
+from tests.support.custom_packages import BOTTLENECK, install, write_package
 from tests.support.error_tools import SEARCH, run
-from tests.support.own_tools import BOTTLENECK, install, write_package
 
 MODULE = "installed_choices"
 CODE = f"""

@@ -105,7 +105,7 @@ def _download_from_drive(name: str, drive: DriveFile, release: Path, table: Path
                 raise OSError("Google Drive sent no file")
             if not publish(part, release):
                 raise OSError(f"{release} appeared during the download")
-    except Exception as error:  # gdown raises exceptions of its own and of requests
+    except Exception as error:  # gdown raises its own exceptions and those of requests
         raise NasError(
             f"data get {name}: the download of {drive.url} failed ({one_line(error)[:300]}). Run the same command "
             f"again to resume; or download it in a browser to {release.absolute()}."

@@ -95,7 +95,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("arguments", nargs="*", metavar="KEY=VALUE", help="options, see below")
-    parser.add_argument("-cd", "--config-dir", metavar="DIR", help="directory of your own configuration files")
+    parser.add_argument("-cd", "--config-dir", metavar="DIR", help="directory of the user's configuration files")
     given = parser.parse(arguments)
     options = Options(dict(DEFAULTS), config_dir=given.config_dir)
     for argument in given.arguments:

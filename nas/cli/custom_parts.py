@@ -1,4 +1,4 @@
-"""Own ops and spaces that the command line or the user's configuration names."""
+"""Custom ops and spaces that the command line or the user's configuration names."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 from nas.architecture.cell import Genotype
-from nas.nn.own_ops import OWN_OPS, own_op
+from nas.nn.custom_ops import CUSTOM_OPS, custom_op
 from nas.spaces.base import Shape, Space
 from nas.spaces.choices_notation import NOTATION as CHOICES
-from nas.spaces.own_spaces import OWN_SPACES, own_space, split_parts
+from nas.spaces.custom_spaces import CUSTOM_SPACES, custom_space, split_parts
 from nas.spaces.registry import SPACES
+from nas.utils.custom_parts import CustomPart, target_of
 from nas.utils.errors import NasError
 from nas.utils.import_name import import_name
-from nas.utils.own_parts import OwnPart, target_of
 
-KEY = "own_parts"
+KEY = "custom_parts"
 
 
 @contextmanager
-def own_parts_in_use(cfg: DictConfig) -> Iterator[None]:
-    """Use the own ops and spaces of a configuration within the context.
+def custom_parts_in_use(cfg: DictConfig) -> Iterator[None]:
+    """Use the custom ops and spaces of a configuration within the context.
 
-    They are those of ``own_parts``, the dotted names and entries with a ``_target_`` in ``space.ops``, and the class of
-    the space. No other name is imported.
+    These are the entries of ``custom_parts``, the dotted names and entries with a ``_target_`` in ``space.ops``, and
+    the class of the space. No other name is imported.
 
     Raises:
         NasError: if one of them cannot be imported, or is neither an op nor a space.
@@ -35,20 +35,20 @@ def own_parts_in_use(cfg: DictConfig) -> Iterator[None]:
     ops, spaces = split_parts(named_parts(cfg.get(KEY)))
     space = cfg.get("space")
     if isinstance(space, DictConfig):
-        own = [OwnPart(name, build, target_of(build)) for name, build in _entries("space.ops", space.get("ops"))]
-        ops += [own_op(part.name, part.build) for part in own]
+        custom = [CustomPart(name, build, target_of(build)) for name, build in _entries("space.ops", space.get("ops"))]
+        ops += [custom_op(part.name, part.build) for part in custom]
         spaces += _space_of(space)
-        if "training" in cfg and not (own or spaces):
+        if "training" in cfg and not (custom or spaces):
             raise NasError(
-                f"space={space.get('name')}: the genotype determines the space. Leave it out; it is for spaces and ops "
-                "of your own."
+                f"space={space.get('name')}: the genotype determines the space. Leave it out; it is for custom "
+                "spaces and ops."
             )
-    with OWN_OPS.use(ops), OWN_SPACES.use(spaces):
+    with CUSTOM_OPS.use(ops), CUSTOM_SPACES.use(spaces):
         yield
 
 
 def named_parts(given: Any, key: str = KEY) -> list[tuple[str, Any]]:
-    """Return name and class, function or ``partial`` of each own part.
+    """Return name and class, function or ``partial`` of each custom part.
 
     Args:
         given: a list of dotted names, or a mapping of names to dotted names or to nodes with a ``_target_``.
@@ -66,7 +66,7 @@ def named_parts(given: Any, key: str = KEY) -> list[tuple[str, Any]]:
 
 
 def _entries(key: str, ops: Any) -> list[tuple[str, Any]]:
-    """Return name and builder of each own op in a list or mapping of candidates."""
+    """Return name and builder of each custom op in a list or mapping of candidates."""
     entries: dict[str, Any] = {}
     for op in ops if isinstance(ops, ListConfig) else [ops]:
         if isinstance(op, DictConfig):
@@ -88,8 +88,8 @@ def _build(key: str, part: Any) -> Any:
     return import_name(key, part)
 
 
-def _space_of(options: DictConfig) -> list[OwnPart]:
-    """Return the space of a configuration if its class is the user's own and has a notation of its own."""
+def _space_of(options: DictConfig) -> list[CustomPart]:
+    """Return the space of a configuration if its class is user-defined and has its own notation."""
     target = options.get("_target_")
     kind = None if target is None else import_name(f"space._target_={target}", str(target))
     if not (isinstance(kind, type) and issubclass(kind, Space)) or getattr(kind, "notation", None) in SPACES:
@@ -99,6 +99,6 @@ def _space_of(options: DictConfig) -> list[OwnPart]:
         space: Space = instantiate(options, shape=shape, classes=classes, _convert_="all")
         return space
 
-    part, model = own_space(kind), options.get("model")
-    own_model = part.name == CHOICES and model is not None
-    return [OwnPart(part.name, build, str(model).replace(":", ".") if own_model else part.target)]
+    part, model = custom_space(kind), options.get("model")
+    of_model = part.name == CHOICES and model is not None
+    return [CustomPart(part.name, build, str(model).replace(":", ".") if of_model else part.target)]

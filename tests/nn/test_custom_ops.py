@@ -1,4 +1,4 @@
-"""Tests of own ops: names, checks, and their execution in every mode."""
+"""Tests of custom ops: names, checks, and their execution in every mode."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from nas.nn.cell_graph import CellGraph
+from nas.nn.custom_ops import CUSTOM_OPS, check_custom_ops, custom_op, op_table
 from nas.nn.edges.compiler import EdgeCompiler
 from nas.nn.edges.folded import WeightFolding
 from nas.nn.edges.mixed import MixedEdge
 from nas.nn.fused_cell_graph import FusedCellGraph
 from nas.nn.ops import OpOptions, ReluConvNorm
-from nas.nn.own_ops import OWN_OPS, check_own_ops, op_table, own_op
 from nas.nn.stacked import check_stacked
 from nas.proxies.fused import can_fuse
 from nas.spaces.darts.space import Darts
@@ -65,16 +65,16 @@ def space(fused: bool | None = False) -> Darts:
 def test_op_table_names_builders() -> None:
     table = op_table(OPS, "space.ops", "darts")
     assert table.names == ("none", "skip_connect", "nor_conv_3x3", "Scaled", "Residual", "plain")
-    assert list(table.own.values()) == [Scaled, Residual, plain]
+    assert list(table.custom.values()) == [Scaled, Residual, plain]
     small = partial(Scaled, factor=0.5)
     by_name = op_table({"none": None, "small": small}, "space.ops", "darts")
-    assert by_name.names == ("none", "small") and by_name.own == {"small": small}
+    assert by_name.names == ("none", "small") and by_name.custom == {"small": small}
     assert op_table(["none", {"small": small}], "space.ops", "darts") == by_name
-    with OWN_OPS.use([own_op("small", small)]):
-        assert op_table(["small"], "space.ops", "darts").own == {"small": small}
-    with OWN_OPS.use([own_op("Scaled", Scaled)]):
+    with CUSTOM_OPS.use([custom_op("small", small)]):
+        assert op_table(["small"], "space.ops", "darts").custom == {"small": small}
+    with CUSTOM_OPS.use([custom_op("Scaled", Scaled)]):
         dotted = op_table([f"{__name__}.Scaled"], "space.ops", "darts")
-        assert dotted.names == ("Scaled",) and dotted.own == {"Scaled": Scaled}
+        assert dotted.names == ("Scaled",) and dotted.custom == {"Scaled": Scaled}
         with pytest.raises(NasError, match="the op other.Scaled of space=darts is not in use"):
             op_table(["other.Scaled"], "space.ops", "darts")
 
@@ -82,12 +82,12 @@ def test_op_table_names_builders() -> None:
 @pytest.mark.parametrize(
     ("ops", "message"),
     [
-        (["none", "os.system"], "the op os.system of space=darts is not in use. Add own_parts="),
+        (["none", "os.system"], "the op os.system of space=darts is not in use. Add custom_parts="),
         (["none", "sep_conv_9x9"], "unknown op 'sep_conv_9x9' in space=darts"),
         (["none", "none"], "'none' occurs twice"),
-        ({"skip_connect": Scaled}, "test_own_ops.Scaled has the name of the built-in op 'skip_connect'"),
+        ({"skip_connect": Scaled}, "test_custom_ops.Scaled has the name of the built-in op 'skip_connect'"),
         ({"keys": Scaled}, "an attribute of torch modules"),
-        ({"a.b": Scaled}, "test_own_ops.Scaled has the name 'a.b'"),
+        ({"a.b": Scaled}, "test_custom_ops.Scaled has the name 'a.b'"),
     ],
 )
 def test_bad_names_raise(ops: Any, message: str) -> None:
@@ -135,12 +135,12 @@ F = "not a module"
 )
 def test_check_names_the_function(build: Callable[..., Any], message: str) -> None:
     state = torch.get_rng_state()
-    with pytest.raises(NasError, match=rf"'mine' \(tests.nn.test_own_ops.{build.__name__}\).*{message}"):
-        check_own_ops({"mine": build}, 4, OpOptions())
+    with pytest.raises(NasError, match=rf"'mine' \(tests.nn.test_custom_ops.{build.__name__}\).*{message}"):
+        check_custom_ops({"mine": build}, 4, OpOptions())
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_fused_cells_execute_the_forward_of_own_ops() -> None:
+def test_fused_cells_execute_the_forward_of_custom_ops() -> None:
     torch.manual_seed(0)
     one, other = space(False).supernet().double(), space(True).supernet().double()
     other.load_state_dict(one.state_dict())
@@ -150,7 +150,7 @@ def test_fused_cells_execute_the_forward_of_own_ops() -> None:
 
 
 @pytest.mark.parametrize("executor", [WeightFolding(), EdgeCompiler(6, backend="eager")], ids=["folded", "compiled"])
-def test_executors_execute_the_forward_of_own_ops(executor: Any) -> None:
+def test_executors_execute_the_forward_of_custom_ops(executor: Any) -> None:
     torch.manual_seed(0)
     one, other = (space().supernet().double() for _ in range(2))
     other.load_state_dict(one.state_dict())
@@ -162,7 +162,7 @@ def test_executors_execute_the_forward_of_own_ops(executor: Any) -> None:
     assert_same(one, other, weights(space()))
 
 
-def test_joint_execution_of_own_ops() -> None:
+def test_joint_execution_of_custom_ops() -> None:
     torch.manual_seed(0)
     archs = [random_architecture(space()) for _ in range(2)]
     check_stacked(space().supernet, SHAPE, archs)

@@ -1,4 +1,4 @@
-"""Packages of users with own ops and spaces, for tests."""
+"""Packages of users with custom ops and spaces, for tests."""
 
 from __future__ import annotations
 

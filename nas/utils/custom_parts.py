@@ -1,4 +1,4 @@
-"""Own parts: ops and spaces of the user's packages, by name, without a change of this package."""
+"""Custom parts: ops and spaces of the user's packages, by name, without a change of this package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.utils.errors import NasError, one_line
 
 
 class Origin(NamedTuple):
-    """Place of an own part, as a genotype file records it. It is text for messages and never imported."""
+    """Place of a custom part, as a genotype file records it. It is text for messages and never imported."""
 
     target: str
     """Dotted name of the class or function."""
@@ -23,8 +23,8 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OwnPart:
-    """An own op or space.
+class CustomPart:
+    """A custom op or space.
 
     Attributes:
         name: name in genotypes.
@@ -44,8 +44,8 @@ class OwnPart:
         return Origin(self.target, self.package or _package_of(self.target))
 
 
-class OwnParts:
-    """Own parts of one kind: those in use, and those that installed packages provide.
+class CustomParts:
+    """Custom parts of one kind: those in use, and those that installed packages provide.
 
     All threads of the process share the parts in use, because a joint search has several. Installed packages provide
     parts by entry points of a group. An entry point is imported when its name is looked up.
@@ -56,9 +56,9 @@ class OwnParts:
 
     def __init__(self, group: str) -> None:
         self.group = group
-        self._used: dict[str, OwnPart] = {}
+        self._used: dict[str, CustomPart] = {}
 
-    def find(self, name: str) -> OwnPart | None:
+    def find(self, name: str) -> CustomPart | None:
         """Return the part of a name, None if there is none.
 
         Raises:
@@ -78,7 +78,7 @@ class OwnParts:
         return sorted({*self._used, *installed(self.group)})
 
     @contextmanager
-    def use(self, parts: Iterable[OwnPart]) -> Iterator[None]:
+    def use(self, parts: Iterable[CustomPart]) -> Iterator[None]:
         """Use parts within the context. They replace parts of the same name."""
         before = self._used
         self._used = {**before, **{part.name: part for part in parts}}
@@ -128,19 +128,19 @@ def missing_part(key: str, kind: str, name: str, origin: Origin) -> NasError:
     if not known:
         return NasError(
             f"{key}: its {kind} '{name}' is {where}, which is not installed. Install it, and name the part with "
-            f"own_parts=[{origin.target}] unless the package has an entry point."
+            f"custom_parts=[{origin.target}] unless the package has an entry point."
         )
     return NasError(
         f"{key}: its {kind} '{name}' is {where}. No file makes this program import code: if you trust it, add "
-        f"own_parts=[{origin.target}], or -cd DIR of its configuration."
+        f"custom_parts=[{origin.target}], or -cd DIR of its configuration."
     )
 
 
-def _load(point: EntryPoint) -> OwnPart:
+def _load(point: EntryPoint) -> CustomPart:
     build = load_entry_point(point)
     if not callable(build):
         raise NasError(f"{point.group}: '{point.name}' of {_distribution(point)} is not a class or function.")
-    return OwnPart(point.name, build, target_of(build), _distribution(point))
+    return CustomPart(point.name, build, target_of(build), _distribution(point))
 
 
 def _distribution(point: EntryPoint) -> str:

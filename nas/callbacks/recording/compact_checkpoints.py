@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 
-class OwnTensors(pl.Callback):
+class CompactCheckpoints(pl.Callback):
     """Store copies of tensors in checkpoints, because PyTorch stores a view with its whole base tensor."""
 
     def on_save_checkpoint(

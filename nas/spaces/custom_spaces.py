@@ -9,17 +9,17 @@ from functools import partial
 from typing import Any
 
 from nas.architecture.cell import Genotype
-from nas.nn.own_ops import OWN_OPS, own_op
+from nas.nn.custom_ops import CUSTOM_OPS, custom_op
 from nas.spaces.base import Shape, Space
+from nas.utils.custom_parts import CustomPart, CustomParts, target_of
 from nas.utils.errors import NasError
-from nas.utils.own_parts import OwnPart, OwnParts, target_of
 
-OWN_SPACES = OwnParts("nas.spaces")
-"""Own spaces in use, and those of installed packages, by notation."""
+CUSTOM_SPACES = CustomParts("nas.spaces")
+"""Custom spaces in use, and those of installed packages, by notation."""
 
 
-def own_space(build: Any) -> OwnPart:
-    """Return an own space, given by its class or a ``partial`` of it.
+def custom_space(build: Any) -> CustomPart:
+    """Return a custom space, given by its class or a ``partial`` of it.
 
     Raises:
         NasError: if its class has no usable notation.
@@ -32,8 +32,8 @@ def own_space(build: Any) -> OwnPart:
             f"notation = '{kind.__name__.lower()}'."
         )
     if kind is build:
-        return OwnPart(notation, kind.of_genotype, target_of(kind))
-    return OwnPart(notation, lambda genotype, shape, classes: build(shape=shape, classes=classes), target_of(kind))
+        return CustomPart(notation, kind.of_genotype, target_of(kind))
+    return CustomPart(notation, lambda genotype, shape, classes: build(shape=shape, classes=classes), target_of(kind))
 
 
 def _class_of(build: Any) -> Any:
@@ -43,8 +43,8 @@ def _class_of(build: Any) -> Any:
     return build
 
 
-def build_own_space(part: OwnPart, genotype: Genotype, shape: Shape, classes: int) -> Space:
-    """Build the own space of a genotype for images of ``shape`` (C, H, W).
+def build_custom_space(part: CustomPart, genotype: Genotype, shape: Shape, classes: int) -> Space:
+    """Build the custom space of a genotype for images of ``shape`` (C, H, W).
 
     Raises:
         NasError: if its class builds no space of this notation, or the genotype is not a member of it.
@@ -65,8 +65,8 @@ def build_own_space(part: OwnPart, genotype: Genotype, shape: Shape, classes: in
 
 
 @contextmanager
-def own_parts(*parts: Any, **named: Any) -> Iterator[None]:
-    """Use own ops and spaces within the context, for example to build or load networks with them.
+def custom_parts(*parts: Any, **named: Any) -> Iterator[None]:
+    """Use custom ops and spaces within the context, for example to build or load networks with them.
 
     Args:
         parts: classes or functions. The name of an op is that of its class or function.
@@ -76,19 +76,19 @@ def own_parts(*parts: Any, **named: Any) -> Iterator[None]:
         NasError: if a part is neither an op nor a space.
     """
     ops, spaces = split_parts([*((target_of(part).rpartition(".")[2], part) for part in parts), *named.items()])
-    with OWN_OPS.use(ops), OWN_SPACES.use(spaces):
+    with CUSTOM_OPS.use(ops), CUSTOM_SPACES.use(spaces):
         yield
 
 
-def split_parts(parts: Iterable[tuple[str, Any]]) -> tuple[list[OwnPart], list[OwnPart]]:
+def split_parts(parts: Iterable[tuple[str, Any]]) -> tuple[list[CustomPart], list[CustomPart]]:
     """Return the ops and the spaces among parts by name. Raises NasError for a part that is neither."""
     ops, spaces = [], []
     for name, build in parts:
         kind = _class_of(build)
         if isinstance(kind, type) and issubclass(kind, Space):
-            spaces.append(own_space(build))
+            spaces.append(custom_space(build))
         elif callable(build):
-            ops.append(own_op(name, build))
+            ops.append(custom_op(name, build))
         else:
-            raise NasError(f"own_parts: {name} is a {type(build).__name__}. Name a class or function.")
+            raise NasError(f"custom_parts: {name} is a {type(build).__name__}. Name a class or function.")
     return ops, spaces

@@ -14,8 +14,8 @@ import pytest
 
 from nas.cli.commands.count import main as count
 from nas.cli.commands.plot import main as plot
+from tests.support.custom_packages import code_block, install, python_blocks, write_package
 from tests.support.error_tools import TINY, run, unfinished
-from tests.support.own_tools import code_block, install, python_blocks, write_package
 
 PAGE = "extending/space.md"
 MODULE = "my_nas"
@@ -51,12 +51,12 @@ def test_tests_of_the_page_pass(package: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], env=env, check=True)
 
 
-def test_own_space_is_trained_evaluated_exported_and_resumed(tmp_path: Path) -> None:
+def test_custom_space_is_trained_evaluated_exported_and_resumed(tmp_path: Path) -> None:
     found = tmp_path / "found"
     run("search", *SMALL, "method=gdas", f"hydra.run.dir={found}").succeeded()
     genotype = json.loads((found / "genotype.json").read_text())
     assert genotype["space"] == "ladder" and genotype["native"].startswith("ladder:{'cell': ([(")
-    assert genotype["own_parts"]["ladder"] == {"target": "my_nas.Ladder", "package": "my_nas 0.1"}
+    assert genotype["custom_parts"]["ladder"] == {"target": "my_nas.Ladder", "package": "my_nas 0.1"}
     train = (*TINY, "epochs=1", "network.channels=4", "+network.stages=2", f"hydra.run.dir={tmp_path}/t")
     run("train", f"genotype={found}", *train).succeeded()
     weights = f"weights={tmp_path}/t"
@@ -72,7 +72,7 @@ def test_own_space_is_trained_evaluated_exported_and_resumed(tmp_path: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", list(SEARCHES)[1:])
-def test_own_space_is_searched_by(method: str, tmp_path: Path) -> None:
+def test_custom_space_is_searched_by(method: str, tmp_path: Path) -> None:
     run("search", *SMALL, f"method={method}", *SEARCHES[method], f"hydra.run.dir={tmp_path}/run").succeeded()
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["space"] == "ladder" and summary["parameters"] > 0
