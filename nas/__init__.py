@@ -24,13 +24,13 @@ def load(
     genotype: str | Path | Genotype | None = None,
     shape: tuple[int, int, int] | None = None,
     normalize: bool = False,
-    custom_parts: Sequence[Any] | Mapping[str, Any] = (),
+    own_parts: Sequence[Any] | Mapping[str, Any] = (),
     **options: Any,
 ) -> TrainedNetwork:
     """Load the trained network of a run directory, a model.pt or a published state_dict (``nas.deploy.load.load``)."""
     from nas.deploy.load import load as loaded  # torch is imported only where it is needed
 
-    return loaded(source, genotype=genotype, shape=shape, normalize=normalize, custom_parts=custom_parts, **options)
+    return loaded(source, genotype=genotype, shape=shape, normalize=normalize, own_parts=own_parts, **options)
 
 
 def count(network: nn.Module, shape: Sequence[int] = (3, 32, 32), rules: Iterable[str] | None = None) -> Cost:
@@ -40,8 +40,8 @@ def count(network: nn.Module, shape: Sequence[int] = (3, 32, 32), rules: Iterabl
     return counted(network, shape, rules)
 
 
-def custom_parts(*parts: Any, **named: Any) -> AbstractContextManager[None]:
-    """Use custom ops and spaces within a ``with`` statement (``nas.spaces.custom_spaces.custom_parts``)."""
-    from nas.spaces.custom_spaces import custom_parts as used
+def own_parts(*parts: Any, **named: Any) -> AbstractContextManager[None]:
+    """Use custom ops and spaces within a ``with`` statement (``nas.spaces.custom_spaces.own_parts``)."""
+    from nas.spaces.custom_spaces import own_parts as used
 
     return used(*parts, **named)

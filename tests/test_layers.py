@@ -51,7 +51,7 @@ CLI_ROOMS = (
     "interrupt overrides",
     "study launchers",
     "checks",
-    "custom_parts budget build_parts",
+    "own_parts budget build_parts",
     "build worker_context",
     "jobs",
     "main",

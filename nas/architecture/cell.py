@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nas.utils.custom_parts import Origin
+from nas.utils.own_parts import Origin
 
 NONE = "none"
 

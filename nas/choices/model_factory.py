@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from nas.spaces.base import Shape
-from nas.utils.custom_parts import target_of
 from nas.utils.errors import NasError, one_line
 from nas.utils.import_name import import_name
+from nas.utils.own_parts import target_of
 
 Model = str | Callable[..., nn.Module]
 """Class or function (shape, classes, **options) -> module, or its dotted name ``package.module:Name``."""

@@ -186,8 +186,8 @@ def space(model: Model, shape: Shape, classes: int, **options: Any) -> ModelSpac
     return ModelSpace(shape, classes, model, options)
 
 
-def custom_part(model: Model, **options: Any) -> partial[ModelSpace]:
-    """Return the space of a model for ``custom_parts`` of ``nas.load``, which reads a trained network of it.
+def own_part(model: Model, **options: Any) -> partial[ModelSpace]:
+    """Return the space of a model for ``own_parts`` of ``nas.load``, which reads a trained network of it.
 
     Args:
         model: class or function (shape, classes, **options) -> module, or its dotted name.

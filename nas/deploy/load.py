@@ -13,7 +13,7 @@ from nas.architecture.cell import Genotype
 from nas.deploy.model import Model
 from nas.deploy.resolve import resolve_model
 from nas.spaces.base import Shape, Space
-from nas.spaces.custom_spaces import custom_parts as custom_parts_in_use
+from nas.spaces.custom_spaces import own_parts as own_parts_in_use
 from nas.utils.errors import NasError, unknown
 
 
@@ -67,7 +67,7 @@ def load(
     genotype: str | Path | Genotype | None = None,
     shape: Shape | None = None,
     normalize: bool = False,
-    custom_parts: Sequence[Any] | Mapping[str, Any] = (),
+    own_parts: Sequence[Any] | Mapping[str, Any] = (),
     **options: Any,
 ) -> TrainedNetwork:
     """Load a trained network in evaluation mode on the CPU.
@@ -77,7 +77,7 @@ def load(
         genotype: genotype of a file of weights: a ``Genotype``, its file or its native string.
         shape: (C, H, W) of the images, for a file of weights; None: 3 x 32 x 32.
         normalize: take float pixels in 0..1, and normalize them as in training.
-        custom_parts: classes of custom ops and spaces of the genotype, or ops by name. Packages with an entry point
+        own_parts: classes of custom ops and spaces of the genotype, or ops by name. Packages with an entry point
             need not be named.
         options: options of the network of the space, if they cannot be inferred from a file of weights.
 
@@ -91,8 +91,8 @@ def load(
                 raise unknown("option of the network", name, space.network_options())
         return options
 
-    named = custom_parts if isinstance(custom_parts, Mapping) else {}
-    with custom_parts_in_use(*(() if named else custom_parts), **named):
+    named = own_parts if isinstance(own_parts, Mapping) else {}
+    with own_parts_in_use(*(() if named else own_parts), **named):
         model = resolve_model(genotype, source, checked_options, shape).model
         if shape is not None and tuple(shape) != tuple(model.shape):
             raise NasError(f"shape={tuple(shape)}: {source} has images of shape {model.shape}. Leave out shape.")

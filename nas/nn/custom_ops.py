@@ -11,10 +11,10 @@ from torch import nn
 
 from nas.architecture.cell import NONE
 from nas.nn.ops import OPS, OpBuilder, OpOptions
-from nas.utils.custom_parts import CustomPart, CustomParts, Origin, missing_part, target_of
 from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.own_parts import Origin, OwnPart, OwnParts, missing_part, target_of
 
-CUSTOM_OPS = CustomParts("nas.ops")
+CUSTOM_OPS = OwnParts("nas.ops")
 """Custom ops in use, and those of installed packages."""
 Ops = Sequence[str | OpBuilder | Mapping[str, OpBuilder]] | Mapping[str, OpBuilder | None]
 """Candidates: names of ops, builders of custom ops, or a mapping of names to builders; None: the op of that name."""
@@ -59,15 +59,15 @@ def op_table(ops: Ops, key: str, space: str) -> OpTable:
     return OpTable(tuple(names), custom)
 
 
-def custom_op(name: str, build: OpBuilder) -> CustomPart:
+def custom_op(name: str, build: OpBuilder) -> OwnPart:
     """Return a custom op. Raises NasError for a name that cannot be used."""
     check_op_name(name, target_of(build))
-    return CustomPart(name, build, target_of(build))
+    return OwnPart(name, build, target_of(build))
 
 
 def check_op_name(name: str, target: str) -> None:
     """Raise NasError for a name of a custom op that is no identifier, a built-in op, or an attribute of a module."""
-    fix = "Give it another name, as in custom_parts={my_op: " + target + "}."
+    fix = "Give it another name, as in own_parts={my_op: " + target + "}."
     if not re.fullmatch(r"[A-Za-z]\w*", name):
         raise NasError(f"the op {target} has the name '{name}'. Use letters, digits and _. {fix}")
     if name in (NONE, *OPS):
@@ -133,7 +133,7 @@ def _find(name: str, given: str, key: str, space: str) -> OpBuilder:
         return part.build
     if "." in given:
         raise NasError(
-            f"{key}: the op {given} of space={space} is not in use. Add custom_parts=[{given}] to import it, or pass "
+            f"{key}: the op {given} of space={space} is not in use. Add own_parts=[{given}] to import it, or pass "
             "the class itself."
         )
     raise NasError(

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from nas.nn.depthwise import DepthwiseConv2d
 from nas.nn.memory_format import random_like
 from nas.nn.pooling import AvgPool, Pool, SharedReLU
-from nas.utils.custom_parts import target_of
 from nas.utils.errors import NasError, one_line
+from nas.utils.own_parts import target_of
 
 PoolNorm = Literal["none", "plain", "affine"]
 
@@ -28,14 +28,14 @@ class OpOptions:
         track: whether batch norm tracks running statistics.
         bias: whether convolutions before a batch norm, except depthwise ones, have a bias.
         pool_norm: batch norm after pooling: "none", "plain" (not affine) or "affine".
-        custom: builders of custom ops by name.
+        own: builders of custom ops by name.
     """
 
     affine: bool = True
     track: bool = True
     bias: bool = False
     pool_norm: PoolNorm = "none"
-    custom: Mapping[str, OpBuilder] = field(default_factory=dict, hash=False)
+    own: Mapping[str, OpBuilder] = field(default_factory=dict, hash=False)
 
     def norm(self, channels: int) -> nn.BatchNorm2d:
         """Build a batch norm with these options."""
@@ -43,8 +43,8 @@ class OpOptions:
 
     def build(self, op: str, channels: int, stride: int) -> nn.Module:
         """Build the op of a name. Raises NasError, which names the class, if a custom op cannot be built."""
-        custom = self.custom.get(op)
-        return OPS[op](channels, stride, self) if custom is None else self.build_custom(op, custom, channels, stride)
+        own = self.own.get(op)
+        return OPS[op](channels, stride, self) if own is None else self.build_custom(op, own, channels, stride)
 
     def build_custom(self, name: str, build: OpBuilder, channels: int, stride: int) -> nn.Module:
         """Build a custom op. Raises NasError, which names the class, if that fails."""

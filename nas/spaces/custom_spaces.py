@@ -11,14 +11,14 @@ from typing import Any
 from nas.architecture.cell import Genotype
 from nas.nn.custom_ops import CUSTOM_OPS, custom_op
 from nas.spaces.base import Shape, Space
-from nas.utils.custom_parts import CustomPart, CustomParts, target_of
 from nas.utils.errors import NasError
+from nas.utils.own_parts import OwnPart, OwnParts, target_of
 
-CUSTOM_SPACES = CustomParts("nas.spaces")
+CUSTOM_SPACES = OwnParts("nas.spaces")
 """Custom spaces in use, and those of installed packages, by notation."""
 
 
-def custom_space(build: Any) -> CustomPart:
+def custom_space(build: Any) -> OwnPart:
     """Return a custom space, given by its class or a ``partial`` of it.
 
     Raises:
@@ -32,8 +32,8 @@ def custom_space(build: Any) -> CustomPart:
             f"notation = '{kind.__name__.lower()}'."
         )
     if kind is build:
-        return CustomPart(notation, kind.of_genotype, target_of(kind))
-    return CustomPart(notation, lambda genotype, shape, classes: build(shape=shape, classes=classes), target_of(kind))
+        return OwnPart(notation, kind.of_genotype, target_of(kind))
+    return OwnPart(notation, lambda genotype, shape, classes: build(shape=shape, classes=classes), target_of(kind))
 
 
 def _class_of(build: Any) -> Any:
@@ -43,7 +43,7 @@ def _class_of(build: Any) -> Any:
     return build
 
 
-def build_custom_space(part: CustomPart, genotype: Genotype, shape: Shape, classes: int) -> Space:
+def build_custom_space(part: OwnPart, genotype: Genotype, shape: Shape, classes: int) -> Space:
     """Build the custom space of a genotype for images of ``shape`` (C, H, W).
 
     Raises:
@@ -65,7 +65,7 @@ def build_custom_space(part: CustomPart, genotype: Genotype, shape: Shape, class
 
 
 @contextmanager
-def custom_parts(*parts: Any, **named: Any) -> Iterator[None]:
+def own_parts(*parts: Any, **named: Any) -> Iterator[None]:
     """Use custom ops and spaces within the context, for example to build or load networks with them.
 
     Args:
@@ -80,7 +80,7 @@ def custom_parts(*parts: Any, **named: Any) -> Iterator[None]:
         yield
 
 
-def split_parts(parts: Iterable[tuple[str, Any]]) -> tuple[list[CustomPart], list[CustomPart]]:
+def split_parts(parts: Iterable[tuple[str, Any]]) -> tuple[list[OwnPart], list[OwnPart]]:
     """Return the ops and the spaces among parts by name. Raises NasError for a part that is neither."""
     ops, spaces = [], []
     for name, build in parts:
@@ -90,5 +90,5 @@ def split_parts(parts: Iterable[tuple[str, Any]]) -> tuple[list[CustomPart], lis
         elif callable(build):
             ops.append(custom_op(name, build))
         else:
-            raise NasError(f"custom_parts: {name} is a {type(build).__name__}. Name a class or function.")
+            raise NasError(f"own_parts: {name} is a {type(build).__name__}. Name a class or function.")
     return ops, spaces

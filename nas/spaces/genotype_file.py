@@ -28,9 +28,9 @@ from nas.spaces.notation import (
     parse_genotype,
 )
 from nas.utils.atomic_write import write_json
-from nas.utils.custom_parts import Origin
 from nas.utils.errors import NasError, one_line
 from nas.utils.literals import read_literal
+from nas.utils.own_parts import Origin
 from nas.utils.user_path import user_path
 from nas.zoo import architectures
 
@@ -50,7 +50,7 @@ Budget = Mapping[str, Mapping[str, float]]
 def encode_genotype(genotype: Genotype, budget: Budget | None = None) -> dict[str, Any]:
     """Return a genotype as JSON values: format, version, space, native string and the links of each cell.
 
-    ``custom_parts`` records the origin of custom ops and of a custom space. ``budget`` records ``value`` and ``limit``
+    ``own_parts`` records the origin of custom ops and of a custom space. ``budget`` records ``value`` and ``limit``
     of each limited cost of a search.
     """
     cells = {
@@ -64,7 +64,7 @@ def encode_genotype(genotype: Genotype, budget: Budget | None = None) -> dict[st
         "space": genotype.space,
         "native": native_string(genotype),
         "cells": cells,
-        **({"custom_parts": custom} if custom else {}),
+        **({"own_parts": custom} if custom else {}),
         **({"budget": {name: dict(cost) for name, cost in budget.items()}} if budget else {}),
     }
 
@@ -210,7 +210,7 @@ def decode_genotype(value: Any, path: Path) -> Genotype:
         }
         if sum(len(cell.links) + len(cell.output) for cell in cells.values()) > MAX_LINKS:
             raise ValueError("too many links")
-        genotype = Genotype(str(value["space"]), cells, _origins(value.get("custom_parts") or {}))
+        genotype = Genotype(str(value["space"]), cells, _origins(value.get("own_parts") or {}))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise NasError(
             f"{path} is damaged: every cell needs 'links' [[op, source, target], ...] and 'output'."
@@ -228,6 +228,6 @@ def _origins(value: Any) -> dict[str, Origin]:
     for name, place in value.items():
         texts = (name, place["target"], place["package"])
         if not all(isinstance(text, str) and re.fullmatch(r"[\w.+ <>-]{1,200}", text) for text in texts):
-            raise ValueError("custom_parts")
+            raise ValueError("own_parts")
         origins[name] = Origin(place["target"], place["package"])
     return origins

@@ -23,8 +23,8 @@ from nas.spaces.single_path.mobilenet_v2 import MobileNetV2Space, space_for
 from nas.spaces.single_path.shufflenet_v2 import OPS, ShuffleNetV2Space
 from nas.spaces.trans_nas_bench_101.macro import TransNasBench101Macro
 from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
-from nas.utils.custom_parts import missing_part
 from nas.utils.errors import NasError, unknown
+from nas.utils.own_parts import missing_part
 
 MAX_NODES = 100
 
@@ -91,7 +91,7 @@ def space_of(genotype: Genotype, shape: Shape, classes: int) -> Space:
         model = "a user-defined model" if origin is None else f"the model {origin.target}"
         raise NasError(
             f"genotype: its parts are those of {model}. Add space=choices space.model=PACKAGE.MODULE:NAME, or in "
-            "Python custom_parts=[nas.choices.custom_part(Model)]."
+            "Python own_parts=[nas.choices.own_part(Model)]."
         )
     if genotype.space in genotype.origins:
         raise missing_part("genotype", "space", genotype.space, genotype.origins[genotype.space])

@@ -48,7 +48,7 @@ def test_model_is_searched_trained_evaluated_exported_and_resumed(tmp_path: Path
     assert f"space=choices space.model={NET}" in searched.said and (found / "cell.png").is_file()
     given = json.loads((found / "genotype.json").read_text())
     assert given["native"].startswith("choices:stem:")
-    assert given["custom_parts"]["choices"]["target"] == NET.replace(":", ".")
+    assert given["own_parts"]["choices"]["target"] == NET.replace(":", ".")
     options = (*TINY, *MODEL, "space.options={width: 6}")
     query = ("method=random_search", "method.budget.queries=2", "evaluator=supernet", f"hydra.run.dir={tmp_path}/q")
     run("search", *options, *query, f"evaluator.supernet_dir={found}").succeeded()
@@ -61,7 +61,7 @@ def test_model_is_searched_trained_evaluated_exported_and_resumed(tmp_path: Path
     assert plot([str(found), "--output", str(tmp_path / "cell.svg")]) == 0
     assert "blocks_0_inner" in (tmp_path / "cell.svg").read_text() or (tmp_path / "cell.svg").stat().st_size > 5000
 
-    loaded = nas.load(trained, custom_parts=[nas.choices.custom_part(Net, width=6)])
+    loaded = nas.load(trained, own_parts=[nas.choices.own_part(Net, width=6)])
     assert type(loaded.network.model) is Net  # type: ignore[comparison-overlap]
     text = json.loads((trained / "summary.json").read_text())
     assert text["parameters"] == sum(p.numel() for p in loaded.parameters())
@@ -109,7 +109,7 @@ def test_genotype_files_import_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     space = nas.choices.space(Net, (3, 8, 8), 10)
     text = space.native(space.sample(random.Random(0)))
     value = encode_genotype(space.parse(text))
-    value["custom_parts"] = {"choices": {"target": "my_bomb.Net", "package": "my_bomb"}}
+    value["own_parts"] = {"choices": {"target": "my_bomb.Net", "package": "my_bomb"}}
     (tmp_path / "my_bomb.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "genotype.json").write_text(json.dumps(value))

@@ -56,7 +56,7 @@ def test_custom_space_is_trained_evaluated_exported_and_resumed(tmp_path: Path) 
     run("search", *SMALL, "method=gdas", f"hydra.run.dir={found}").succeeded()
     genotype = json.loads((found / "genotype.json").read_text())
     assert genotype["space"] == "ladder" and genotype["native"].startswith("ladder:{'cell': ([(")
-    assert genotype["custom_parts"]["ladder"] == {"target": "my_nas.Ladder", "package": "my_nas 0.1"}
+    assert genotype["own_parts"]["ladder"] == {"target": "my_nas.Ladder", "package": "my_nas 0.1"}
     train = (*TINY, "epochs=1", "network.channels=4", "+network.stages=2", f"hydra.run.dir={tmp_path}/t")
     run("train", f"genotype={found}", *train).succeeded()
     weights = f"weights={tmp_path}/t"

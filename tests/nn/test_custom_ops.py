@@ -65,16 +65,16 @@ def space(fused: bool | None = False) -> Darts:
 def test_op_table_names_builders() -> None:
     table = op_table(OPS, "space.ops", "darts")
     assert table.names == ("none", "skip_connect", "nor_conv_3x3", "Scaled", "Residual", "plain")
-    assert list(table.custom.values()) == [Scaled, Residual, plain]
+    assert list(table.own.values()) == [Scaled, Residual, plain]
     small = partial(Scaled, factor=0.5)
     by_name = op_table({"none": None, "small": small}, "space.ops", "darts")
-    assert by_name.names == ("none", "small") and by_name.custom == {"small": small}
+    assert by_name.names == ("none", "small") and by_name.own == {"small": small}
     assert op_table(["none", {"small": small}], "space.ops", "darts") == by_name
     with CUSTOM_OPS.use([custom_op("small", small)]):
-        assert op_table(["small"], "space.ops", "darts").custom == {"small": small}
+        assert op_table(["small"], "space.ops", "darts").own == {"small": small}
     with CUSTOM_OPS.use([custom_op("Scaled", Scaled)]):
         dotted = op_table([f"{__name__}.Scaled"], "space.ops", "darts")
-        assert dotted.names == ("Scaled",) and dotted.custom == {"Scaled": Scaled}
+        assert dotted.names == ("Scaled",) and dotted.own == {"Scaled": Scaled}
         with pytest.raises(NasError, match="the op other.Scaled of space=darts is not in use"):
             op_table(["other.Scaled"], "space.ops", "darts")
 
@@ -82,7 +82,7 @@ def test_op_table_names_builders() -> None:
 @pytest.mark.parametrize(
     ("ops", "message"),
     [
-        (["none", "os.system"], "the op os.system of space=darts is not in use. Add custom_parts="),
+        (["none", "os.system"], "the op os.system of space=darts is not in use. Add own_parts="),
         (["none", "sep_conv_9x9"], "unknown op 'sep_conv_9x9' in space=darts"),
         (["none", "none"], "'none' occurs twice"),
         ({"skip_connect": Scaled}, "test_custom_ops.Scaled has the name of the built-in op 'skip_connect'"),

@@ -20,7 +20,7 @@ from nas.nn.cell_graph import CellGraph
 from nas.nn.edges.mixed import EdgeFactory, MixedEdge
 from nas.nn.ops import OpOptions
 from nas.spaces.base import Network, Output, Shape, Space
-from nas.spaces.custom_spaces import custom_parts
+from nas.spaces.custom_spaces import own_parts
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype, save_genotype
 from nas.spaces.notation import native_string, parse_genotype
@@ -75,23 +75,23 @@ def darts_genotype() -> Genotype:
 
 def test_custom_ops_build_the_network_of_a_genotype(tmp_path: Path) -> None:
     genotype, file = darts_genotype(), tmp_path / "genotype.json"
-    with custom_parts(OneEdge):
+    with own_parts(OneEdge):
         save_genotype(genotype, file)
         network = space_of(genotype, SHAPE, 4).network(genotype, channels=4, layers=3)
         assert parse_genotype(native_string(genotype)) == genotype
     assert any(isinstance(module, OneEdge) for module in network.modules())
-    record = json.loads(file.read_text())["custom_parts"]
+    record = json.loads(file.read_text())["own_parts"]
     assert list(record) == ["OneEdge"] and record["OneEdge"]["target"] == f"{__name__}.OneEdge"
     found = load_genotype(file)
     assert found == genotype, "a file is read without its ops"
     with pytest.raises(
-        NasError, match=rf"its op 'OneEdge' is {__name__}.OneEdge of .*custom_parts=\[{__name__}.OneEdge\]"
+        NasError, match=rf"its op 'OneEdge' is {__name__}.OneEdge of .*own_parts=\[{__name__}.OneEdge\]"
     ):
         space_of(found, SHAPE, 4)
     with pytest.raises(NasError, match="unknown op 'OneEdge'"):
         parse_genotype(native_string(genotype))
     save_genotype(found, tmp_path / "copy.json")
-    assert json.loads((tmp_path / "copy.json").read_text())["custom_parts"] == record, "a copy keeps the record"
+    assert json.loads((tmp_path / "copy.json").read_text())["own_parts"] == record, "a copy keeps the record"
 
 
 def test_space_with_a_class_parses_its_genotypes() -> None:
@@ -101,7 +101,7 @@ def test_space_with_a_class_parses_its_genotypes() -> None:
 
 
 def test_names_choose_the_options_of_an_op() -> None:
-    with custom_parts(large=partial(OneEdge, kernel=5)):
+    with own_parts(large=partial(OneEdge, kernel=5)):
         genotype = same_op_everywhere(Darts(SHAPE, 4, channels=2, layers=3, ops=["none", "large"]), "large")
         network = space_of(genotype, SHAPE, 4).network(genotype, channels=4, layers=3)
     kernels = {module.kernel_size for module in network.modules() if isinstance(module, OneEdge)}
@@ -110,13 +110,13 @@ def test_names_choose_the_options_of_an_op() -> None:
 
 def test_custom_space_is_found_by_its_notation(tmp_path: Path) -> None:
     genotype = Tiny(SHAPE, 4).sample(random.Random(0))
-    with custom_parts(Tiny):
+    with own_parts(Tiny):
         save_genotype(genotype, tmp_path / "genotype.json")
         assert isinstance(space_of(genotype, SHAPE, 4), Tiny)
         wrong = Genotype("tiny", {"other": genotype.cells["cell"]})
         with pytest.raises(NasError, match="does not fit space=tiny"):
             space_of(wrong, SHAPE, 4)
-    with custom_parts(partial(Tiny, name="tiny_2")):
+    with own_parts(partial(Tiny, name="tiny_2")):
         assert space_of(genotype, SHAPE, 4).name == "tiny_2"
     found = load_genotype(tmp_path / "genotype.json")
     with pytest.raises(NasError, match=rf"its space 'tiny' is {__name__}.Tiny of "):
@@ -128,13 +128,13 @@ def test_custom_space_is_found_by_its_notation(tmp_path: Path) -> None:
 def test_model_file_needs_the_class(tmp_path: Path) -> None:
     genotype, file = Tiny(SHAPE, 4).sample(random.Random(0)), tmp_path / "model.pt"
     state = Tiny(SHAPE, 4).network(genotype).state_dict()
-    with custom_parts(Tiny):
+    with own_parts(Tiny):
         save_model(Model(genotype, {}, SHAPE, 4, state), file)
     with pytest.raises(NasError, match=f"its space 'tiny' is {__name__}.Tiny"):
         nas.load(file)
-    network = nas.load(file, custom_parts=[Tiny])
+    network = nas.load(file, own_parts=[Tiny])
     assert network(torch.zeros(2, *SHAPE)).shape == (2, 4)
-    with nas.custom_parts(Tiny):
+    with nas.own_parts(Tiny):
         assert nas.load(file).genotype == genotype
 
 
@@ -142,11 +142,11 @@ def test_model_file_needs_the_class(tmp_path: Path) -> None:
     ("part", "message"),
     [
         (type("NoName", (Tiny,), {"notation": None}), "NoName: notation=None is not a name. Set the class attribute"),
-        (3, "custom_parts: int is a int"),
+        (3, "own_parts: int is a int"),
     ],
 )
 def test_unusable_parts_raise(part: Any, message: str) -> None:
-    with pytest.raises(NasError, match=message), custom_parts(part):
+    with pytest.raises(NasError, match=message), own_parts(part):
         pass
 
 
@@ -154,7 +154,7 @@ def test_record_of_a_file_is_never_imported(tmp_path: Path, monkeypatch: pytest.
     write_package(tmp_path / "package", "recorded_op", f"open({str(tmp_path / 'made')!r}, 'w')\nclass Op: pass\n")
     install(monkeypatch, tmp_path / "package", "recorded_op")
     file = tmp_path / "genotype.json"
-    with custom_parts(OneEdge):
+    with own_parts(OneEdge):
         save_genotype(darts_genotype(), file)
     file.write_text(file.read_text().replace(f"{__name__}.OneEdge", "recorded_op.Op"))
     with pytest.raises(NasError, match="its op 'OneEdge' is recorded_op.Op .*No file makes this program import code"):
@@ -168,6 +168,6 @@ def test_record_of_a_file_is_never_imported(tmp_path: Path, monkeypatch: pytest.
 def test_damaged_record_raises(record: Any, tmp_path: Path) -> None:
     file = tmp_path / "genotype.json"
     save_genotype(darts_genotype(), file)
-    file.write_text(json.dumps({**json.loads(file.read_text()), "custom_parts": record}))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "own_parts": record}))
     with pytest.raises(NasError, match="is damaged"):
         load_genotype(file)

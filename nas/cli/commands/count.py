@@ -48,7 +48,7 @@ def _parser() -> ToolParser:
     )
     options = {"dest": "options", "default": [], "help": "options of a genotype's network"}
     parser.add_values("--network", lambda word: "=" in word, "KEY=VALUE", **options)
-    parser.add_values("--custom-parts", _is_part, "NAME=PACKAGE.MODULE.CLASS", default=[], help="custom ops and spaces")
+    parser.add_values("--own-parts", _is_part, "NAME=PACKAGE.MODULE.CLASS", default=[], help="custom ops and spaces")
     rules = f"{', '.join(RULES)}; default: all"
     parser.add_values("--rule", lambda word: word in RULES, "RULE", choices=list(RULES), help=rules)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -57,9 +57,9 @@ def _parser() -> ToolParser:
 
 def _with_flags(message: str) -> str:
     """Replace options of a search or training in a message by those of this command."""
-    message = re.sub(r"custom_parts=\[([^]]*)\](, or -cd DIR of its configuration)?", r"--custom-parts \1", message)
-    message = re.sub(r"^custom_parts: ", "--custom-parts ", message)
-    return message.replace("--custom-parts.", "--custom-parts ").replace("--network.", "--network ")
+    message = re.sub(r"own_parts=\[([^]]*)\](, or -cd DIR of its configuration)?", r"--own-parts \1", message)
+    message = re.sub(r"^own_parts: ", "--own-parts ", message)
+    return message.replace("--own-parts.", "--own-parts ").replace("--network.", "--network ")
 
 
 def _is_whole(word: str) -> bool:

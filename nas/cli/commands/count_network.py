@@ -11,9 +11,9 @@ import yaml
 from torch import nn
 
 from nas.cli.checks.options import check_network
-from nas.cli.custom_parts import named_parts
 from nas.cli.overrides.inherit_from_search import searched_run
 from nas.cli.overrides.inherit_layout import searched_network
+from nas.cli.own_parts import named_parts
 from nas.nn.cost import Cost, count
 from nas.nn.custom_ops import CUSTOM_OPS
 from nas.nn.macs import RULES
@@ -40,8 +40,8 @@ def count_of(options: argparse.Namespace) -> tuple[Cost, Budget]:
     Raises:
         NasError: if there is no such network, or it does not accept the shape.
     """
-    parts = {name: target or name for name, _, target in (part.partition("=") for part in options.custom_parts)}
-    ops, spaces = split_parts(named_parts(parts, "--custom-parts"))
+    parts = {name: target or name for name, _, target in (part.partition("=") for part in options.own_parts)}
+    ops, spaces = split_parts(named_parts(parts, "--own-parts"))
     with CUSTOM_OPS.use(ops), CUSTOM_SPACES.use(spaces):
         cost = _count(options)
     return cost, {} if _is_import(options.network) else read_budget(options.network)

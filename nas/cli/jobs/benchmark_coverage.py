@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
 from nas.cli.build import build_data, build_space
 from nas.cli.checks.options import check_options
-from nas.cli.custom_parts import custom_parts_in_use
+from nas.cli.own_parts import own_parts_in_use
 from nas.cli.run_dir.hydra_config import hydra_config_of
 from nas.utils.errors import NasError
 
@@ -29,7 +29,7 @@ def check_benchmark_coverage(cfg: DictConfig) -> None:
             with open_dict(cfg):
                 del cfg["hydra"]
             check_options(OmegaConf.masked_copy(cfg, ["dataset", "space", "evaluator"]))
-            with custom_parts_in_use(cfg):
+            with own_parts_in_use(cfg):
                 space = build_space(cfg.space, build_data(cfg))
                 instantiate(cfg.method.evaluator, _convert_="all")(space)
     except (HydraException, OmegaConfBaseException, ImportError, AttributeError, ValueError) as error:

@@ -43,8 +43,8 @@ def run_job(cfg: DictConfig) -> float | None:
             _check(cfg)
         _check_job_of_sweep(cfg)
         job = _import_job("seeds" if cfg.get("seeds") is not None else cfg.mode)
-        from nas.cli.custom_parts import custom_parts_in_use  # imported here, because it needs torch
-    with custom_parts_in_use(cfg):
+        from nas.cli.own_parts import own_parts_in_use  # imported here, because it needs torch
+    with own_parts_in_use(cfg):
         begin_output(cfg)
         try:
             return job(cfg)

@@ -112,7 +112,7 @@ def _stored_dataset(path: Path, search_path: Sequence[Path]) -> str | None:
 
     value = read_weights_file(file)
     genotype = value.get("genotype") if is_model(value) else None
-    if isinstance(genotype, dict) and genotype.get("custom_parts"):
+    if isinstance(genotype, dict) and genotype.get("own_parts"):
         dataset = value.get("dataset")  # the job, which uses the custom parts, checks the file
     else:
         dataset = decode_model(value, file).dataset if is_model(value) else None

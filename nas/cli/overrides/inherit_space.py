@@ -30,7 +30,7 @@ def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[
     choice = None if directory is None else saved_choices(directory).get(GROUP)
     if directory is None or choice is None or not is_choice(GROUP, choice, path):
         return arguments
-    if (CONF / GROUP / f"{choice}.yaml").is_file() or not _has_custom_parts(directory):
+    if (CONF / GROUP / f"{choice}.yaml").is_file() or not _has_own_parts(directory):
         return arguments
     keys = {key_of(line) for line in arguments}
     lines = [line for line in saved_overrides(directory) if key_of(line).startswith(f"{GROUP}.")]
@@ -39,7 +39,7 @@ def inherit_space(arguments: list[str], path: Sequence[Path] = (CONF,)) -> list[
     return [*overrides, *arguments]
 
 
-def _has_custom_parts(directory: Path) -> bool:
+def _has_own_parts(directory: Path) -> bool:
     """Return whether the record of a run has a space with a class, a model or ops of the user."""
     space = saved_config(directory).get(GROUP)
     if not isinstance(space, dict) or "model" in space or not str(space.get("_target_")).startswith("nas."):

@@ -10,8 +10,8 @@ from hydra.core.config_store import ConfigStore
 
 from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.parse import key_of
-from nas.utils.custom_parts import installed, load_entry_point, target_of
 from nas.utils.errors import NasError
+from nas.utils.own_parts import installed, load_entry_point, target_of
 
 GROUPS = {"space": "nas.spaces", "dataset": "nas.datasets", "method": "nas.methods"}
 """Group of entry points of each configuration group."""

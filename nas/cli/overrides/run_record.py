@@ -160,14 +160,14 @@ def _check_override(part: Override, file: Path, path: Sequence[Path]) -> None:
                 check_choice(key, name, file, path)
     else:
         check_value(key, value, file)
-        _check_custom_parts(key, value, file)
+        _check_own_parts(key, value, file)
 
 
-def _check_custom_parts(key: str, value: Any, file: Path) -> None:
+def _check_own_parts(key: str, value: Any, file: Path) -> None:
     """Raise NasError for a dotted name of a custom op or space, because a record must not cause an import."""
-    if key.partition(".")[0] != "custom_parts" and key not in ("space", "space.ops", "space.model"):
+    if key.partition(".")[0] != "own_parts" and key not in ("space", "space.ops", "space.model"):
         return
-    if key.startswith("custom_parts") or key == "space.model" or re.search(r"[A-Za-z_]\w*\.[A-Za-z_]", str(value)):
+    if key.startswith("own_parts") or key == "space.model" or re.search(r"[A-Za-z_]\w*\.[A-Za-z_]", str(value)):
         raise NasError(f"{file}: {key}={_short(value)}: a run does not name code to import. {_CHANGE}")
 
 

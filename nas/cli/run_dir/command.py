@@ -23,7 +23,7 @@ def flags_of_run(resumed: bool = False) -> list[str]:
     if not HydraConfig.initialized():
         return config_dir_flag()
     sources: Any = HydraConfig.get().runtime.config_sources
-    return [*config_flags(sources), *custom_parts_flags(task_overrides(), resumed)]
+    return [*config_flags(sources), *own_parts_flags(task_overrides(), resumed)]
 
 
 def config_flags(sources: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -41,7 +41,7 @@ def config_flags(sources: Iterable[Mapping[str, Any]]) -> list[str]:
     return flags
 
 
-def custom_parts_flags(overrides: Iterable[str], resumed: bool = False) -> list[str]:
+def own_parts_flags(overrides: Iterable[str], resumed: bool = False) -> list[str]:
     """Return the quoted overrides with dotted names of custom ops and spaces.
 
     The record of a run must not cause an import, so further commands need them again.
@@ -49,10 +49,10 @@ def custom_parts_flags(overrides: Iterable[str], resumed: bool = False) -> list[
     Args:
         overrides: the overrides of the run.
         resumed: for the command that resumes the run, which also has its ``space.ops``. Other commands get the ops by
-            ``custom_parts``, and the space of a model of the user.
+            ``own_parts``, and the space of a model of the user.
     """
     lines = [line.lstrip("+") for line in overrides]
-    flags = [line for line in lines if re.match(r"custom_parts[.=]", line)]
+    flags = [line for line in lines if re.match(r"own_parts[.=]", line)]
     ops = [line for line in lines if re.match(r"space\.ops=.*[A-Za-z_]\w*\.[A-Za-z_]", line)]
     models = [line for line in lines if line.startswith("space.model=")]
     if models and not resumed:
@@ -60,7 +60,7 @@ def custom_parts_flags(overrides: Iterable[str], resumed: bool = False) -> list[
     flags += models
     if resumed:
         flags += ops
-    elif ops and not any(line.startswith("custom_parts") for line in flags) and "{" not in ops[-1]:
+    elif ops and not any(line.startswith("own_parts") for line in flags) and "{" not in ops[-1]:
         names = re.findall(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", ops[-1].partition("=")[2])
-        flags += [f"custom_parts=[{','.join(dict.fromkeys(names))}]"]
+        flags += [f"own_parts=[{','.join(dict.fromkeys(names))}]"]
     return list(map(shlex.quote, flags))

@@ -231,6 +231,6 @@ def _op(op: object, text: str) -> str:
     if name not in (*OPS, "none") and not CUSTOM_OPS.has(name):
         raise NasError(
             f"genotype={text}: unknown op '{op}'. Choose from {', '.join([*OPS, *CUSTOM_OPS.names()])}, or name a "
-            "custom op by custom_parts=[PACKAGE.MODULE.CLASS]."
+            "custom op by own_parts=[PACKAGE.MODULE.CLASS]."
         )
     return name

@@ -143,7 +143,7 @@ class Darts(Space):
         """
         self.check(genotype)
         cells = {kind: cell.restrict(genotype.cells[kind]) for kind, cell in self.cells.items()}
-        options = OpOptions(pool_norm=pool_norm, custom=self.options.custom)
+        options = OpOptions(pool_norm=pool_norm, own=self.options.own)
         return DartsNetwork(
             cells,
             CellBuilder(options=options, drop_path_on=drop_path_on),
@@ -159,7 +159,7 @@ class Darts(Space):
 
     def probe(self, kind: Probe, genotype: Genotype | None = None) -> Network:
         cells = self.cells if genotype is None else {n: c.restrict(genotype.cells[n]) for n, c in self.cells.items()}
-        return thin_cells(cells, kind, self.shape, self.classes, OpOptions(custom=self.options.custom))
+        return thin_cells(cells, kind, self.shape, self.classes, OpOptions(own=self.options.own))
 
     def cost_key(self, cell: str, link: Link) -> Hashable:
         return link.op, link.source < 2  # edges from an input of a reduction cell have a stride
@@ -189,7 +189,7 @@ class Darts(Space):
         return native(genotype)
 
     def parse(self, text: str) -> Genotype:
-        with CUSTOM_OPS.use([custom_op(name, build) for name, build in self.options.custom.items()]):
+        with CUSTOM_OPS.use([custom_op(name, build) for name, build in self.options.own.items()]):
             return parse(text)
 
 

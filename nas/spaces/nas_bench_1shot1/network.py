@@ -18,7 +18,7 @@ from nas.spaces.nas_bench_101.network import STACKS
 from nas.spaces.nas_bench_101.notation import CONNECT
 
 Tables = Mapping[str, Sequence[EdgeRow]]
-PLAIN = OpOptions(custom={CONNECT: lambda channels, stride, options: nn.Identity()})
+PLAIN = OpOptions(own={CONNECT: lambda channels, stride, options: nn.Identity()})
 """Options of the edges to parents."""
 
 

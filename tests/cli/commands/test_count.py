@@ -55,7 +55,7 @@ def test_count_accepts_any_order_of_arguments(capsys: pytest.CaptureFixture[str]
     assert first == count(capsys, "--shape", "2", "6", name, "--rule", "macs", "flops")
     small = count(capsys, "--network", "layers=8", "channels=16", "DARTS_V2")
     assert small == count(capsys, "DARTS_V2", "--network", "layers=8", "channels=16")
-    own = ("--custom-parts", "my=torch.nn.Identity")
+    own = ("--own-parts", "my=torch.nn.Identity")
     assert small == count(capsys, *own, "DARTS_V2", "--network", "layers=8", "channels=16")
 
 
@@ -99,8 +99,8 @@ def test_count_prints_a_table_of_an_own_network(capsys: pytest.CaptureFixture[st
         (["outputs/nope"], "error: count outputs/nope: there is no file outputs/nope"),
         (["--shape", "1", "8", "8"], "count: the following arguments are required: NETWORK"),
         (["DARTS_V2", "--shape", "x"], "count: --shape: invalid int value: 'x'"),
-        (["DARTS_V2", "--custom-parts", "no_such_module.Op"], "--custom-parts no_such_module.Op: there is no module"),
-        (["DARTS_V2", "--custom-parts", "math.pi"], "--custom-parts pi is a float"),
+        (["DARTS_V2", "--own-parts", "no_such_module.Op"], "--own-parts no_such_module.Op: there is no module"),
+        (["DARTS_V2", "--own-parts", "math.pi"], "--own-parts pi is a float"),
     ],
 )
 def test_count_refuses_in_one_line(arguments: list[str], phrase: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ NAMED = {"_target_": "my_package.MyOp"}
     ],
     ids=["sizes", "no_ops", "dotted", "node", "mapping", "class", "model"],
 )
-def test_a_training_takes_over_a_space_with_custom_parts_alone(
+def test_a_training_takes_over_a_space_with_own_parts_alone(
     space: dict[str, Any], inherited: bool, tmp_path: Path
 ) -> None:
     record, conf = tmp_path / "run" / ".hydra", tmp_path / "conf" / "space"

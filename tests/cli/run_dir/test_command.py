@@ -6,19 +6,19 @@ import shlex
 
 import pytest
 
-from nas.cli.run_dir.command import config_flags, custom_parts_flags
+from nas.cli.run_dir.command import config_flags, own_parts_flags
 
 
 @pytest.mark.parametrize(
     ("ops", "next_command", "resumed"),
     [
         ("space.ops=[mbconv3_3x3,skip_connect]", [], []),
-        ("space.ops=[none,my.ops.Conv]", ["'custom_parts=[my.ops.Conv]'"], ["'space.ops=[none,my.ops.Conv]'"]),
+        ("space.ops=[none,my.ops.Conv]", ["'own_parts=[my.ops.Conv]'"], ["'space.ops=[none,my.ops.Conv]'"]),
     ],
 )
-def test_custom_parts_are_named_only_if_there_are_any(ops: str, next_command: list[str], resumed: list[str]) -> None:
+def test_own_parts_are_named_only_if_there_are_any(ops: str, next_command: list[str], resumed: list[str]) -> None:
     lines = ["method=gdas", ops]
-    assert custom_parts_flags(lines) == next_command and custom_parts_flags(lines, resumed=True) == resumed
+    assert own_parts_flags(lines) == next_command and own_parts_flags(lines, resumed=True) == resumed
 
 
 def test_config_flags_name_the_directories_of_the_command_line() -> None:

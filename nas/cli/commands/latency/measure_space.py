@@ -13,10 +13,10 @@ from omegaconf import OmegaConf, open_dict
 from nas.cli.build import build_data, build_space
 from nas.cli.checks.options import check_network, check_options
 from nas.cli.commands.latency.options import Options
-from nas.cli.custom_parts import custom_parts_in_use
 from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.installed import provide_choices
+from nas.cli.own_parts import own_parts_in_use
 from nas.cli.run_dir.hydra_config import hydra_config_of
 from nas.cli.run_dir.progress import LoopProgress
 from nas.latency.choices import KINDS, Kind
@@ -46,7 +46,7 @@ def _space(options: Options) -> Iterator[Space]:
         with open_dict(cfg):
             del cfg["hydra"]
         check_options(OmegaConf.masked_copy(cfg, ["dataset", "space"]))
-        with custom_parts_in_use(cfg):
+        with own_parts_in_use(cfg):
             yield build_space(cfg.space, build_data(cfg))
 
 

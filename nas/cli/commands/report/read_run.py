@@ -11,7 +11,7 @@ from nas.architecture.cell import Genotype
 from nas.cli.commands.report.options import RunOptions, read_options
 from nas.cli.commands.report.read_lines import RunFiles, bands, history_curves, metric_curves, number_of
 from nas.cli.overrides.run_record import choices_file, overrides_file, saved_choices, saved_config, saved_sources
-from nas.cli.run_dir.command import config_flags, custom_parts_flags
+from nas.cli.run_dir.command import config_flags, own_parts_flags
 from nas.cli.run_dir.job_record import parse_overrides
 from nas.cli.run_dir.layout import FAILURE_FILE, REPETITIONS, SUMMARY_FILE, has_failed, is_empty, last_checkpoint
 from nas.cli.run_dir.read_yaml import read_yaml
@@ -19,9 +19,9 @@ from nas.nn.custom_ops import CUSTOM_OPS
 from nas.report.run import Points, Query, Run
 from nas.spaces.genotype_file import GENOTYPE_FILE, read_genotype_file
 from nas.spaces.notation import parse_genotype
-from nas.utils.custom_parts import CustomPart
 from nas.utils.errors import NasError, one_line
 from nas.utils.is_number import is_number
+from nas.utils.own_parts import OwnPart
 from nas.utils.printable import printable
 
 KINDS = ("search", "rank_proxies", "train", "eval", "export")
@@ -66,7 +66,7 @@ def _read(directory: Path, shown: str, detailed: bool) -> Run:
     options = read_options(kind, overrides, directory) if detailed else RunOptions()
     final, counts = _final_genotype(directory, files), _op_counts(history)
     used = {*(() if final is None else final.origins), *(op for _, count in counts for op in count)}
-    with CUSTOM_OPS.use([CustomPart(op, _not_built, op) for op in used]):  # a report only needs their names
+    with CUSTOM_OPS.use([OwnPart(op, _not_built, op) for op in used]):  # a report only needs their names
         genotypes = _genotypes(history, files)
     started, ended = _times(directory)
     return Run(
@@ -145,7 +145,7 @@ def _record(directory: Path, files: RunFiles) -> tuple[list[str], dict[str, str]
 def _flags(directory: Path, overrides: Sequence[str], resumed: bool = False) -> list[str]:
     """Return the options that commands on the run need; none if its record is damaged or an option is not a line."""
     try:
-        flags = [*config_flags(saved_sources(directory)), *custom_parts_flags(overrides, resumed)]
+        flags = [*config_flags(saved_sources(directory)), *own_parts_flags(overrides, resumed)]
     except NasError:
         return []  # named as damaged elsewhere
     return flags if all(printable(flag) == flag for flag in flags) else []

@@ -23,7 +23,7 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CustomPart:
+class OwnPart:
     """A custom op or space.
 
     Attributes:
@@ -44,7 +44,7 @@ class CustomPart:
         return Origin(self.target, self.package or _package_of(self.target))
 
 
-class CustomParts:
+class OwnParts:
     """Custom parts of one kind: those in use, and those that installed packages provide.
 
     All threads of the process share the parts in use, because a joint search has several. Installed packages provide
@@ -56,9 +56,9 @@ class CustomParts:
 
     def __init__(self, group: str) -> None:
         self.group = group
-        self._used: dict[str, CustomPart] = {}
+        self._used: dict[str, OwnPart] = {}
 
-    def find(self, name: str) -> CustomPart | None:
+    def find(self, name: str) -> OwnPart | None:
         """Return the part of a name, None if there is none.
 
         Raises:
@@ -78,7 +78,7 @@ class CustomParts:
         return sorted({*self._used, *installed(self.group)})
 
     @contextmanager
-    def use(self, parts: Iterable[CustomPart]) -> Iterator[None]:
+    def use(self, parts: Iterable[OwnPart]) -> Iterator[None]:
         """Use parts within the context. They replace parts of the same name."""
         before = self._used
         self._used = {**before, **{part.name: part for part in parts}}
@@ -128,19 +128,19 @@ def missing_part(key: str, kind: str, name: str, origin: Origin) -> NasError:
     if not known:
         return NasError(
             f"{key}: its {kind} '{name}' is {where}, which is not installed. Install it, and name the part with "
-            f"custom_parts=[{origin.target}] unless the package has an entry point."
+            f"own_parts=[{origin.target}] unless the package has an entry point."
         )
     return NasError(
         f"{key}: its {kind} '{name}' is {where}. No file makes this program import code: if you trust it, add "
-        f"custom_parts=[{origin.target}], or -cd DIR of its configuration."
+        f"own_parts=[{origin.target}], or -cd DIR of its configuration."
     )
 
 
-def _load(point: EntryPoint) -> CustomPart:
+def _load(point: EntryPoint) -> OwnPart:
     build = load_entry_point(point)
     if not callable(build):
         raise NasError(f"{point.group}: '{point.name}' of {_distribution(point)} is not a class or function.")
-    return CustomPart(point.name, build, target_of(build), _distribution(point))
+    return OwnPart(point.name, build, target_of(build), _distribution(point))
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 from nas.cli.commands.count import main as count
 from nas.cli.commands.plot import main as plot
 from nas.cli.commands.report.command import main as report
-from nas.cli.custom_parts import custom_parts_in_use
-from nas.utils.custom_parts import installed
+from nas.cli.own_parts import own_parts_in_use
 from nas.utils.errors import NasError
+from nas.utils.own_parts import installed
 from tests.support.custom_packages import BOTTLENECK, install, write_package
 from tests.support.error_tools import TINY, run, unfinished
 
@@ -25,7 +25,7 @@ OP = f"{MODULE}.Bottleneck"
 OPS = f"space.ops=[none,skip_connect,{OP}]"
 SMALL = (*TINY, "space=darts", "space.channels=4", "space.layers=3", "epochs=1", "method=gdas")
 NETWORK = ("network.channels=4", "network.layers=3", "epochs=1")
-PARTS = f"custom_parts=[{OP}]"
+PARTS = f"own_parts=[{OP}]"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def searched(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_genotype_records_the_op(searched: Path) -> None:
     value = json.loads((searched / "genotype.json").read_text())
-    assert value["custom_parts"] == {"Bottleneck": {"target": OP, "package": f"the module {MODULE}"}}
+    assert value["own_parts"] == {"Bottleneck": {"target": OP, "package": f"the module {MODULE}"}}
     assert {op for op, _, _ in value["cells"]["normal"]["links"]} == {"Bottleneck"}
     assert (searched / "cell.png").is_file()
 
@@ -83,7 +83,7 @@ def test_resume_repeats_the_dotted_name(searched: Path, tmp_path: Path) -> None:
 def test_commands_read_the_genotype(searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--network", "channels=4", "layers=3"]
     assert count([str(searched), *small]) == 1 and OP in capsys.readouterr().err
-    assert count([str(searched), "--custom-parts", f"Bottleneck={OP}", *small]) == 0
+    assert count([str(searched), "--own-parts", f"Bottleneck={OP}", *small]) == 0
     assert "parameters" in capsys.readouterr().out
     assert plot([str(searched), "--output", str(tmp_path / "cell.svg")]) == 0, "a figure needs no code"
     assert report([str(searched), "--output", str(tmp_path / "report.html")]) == 0
@@ -102,12 +102,12 @@ def test_training_finds_the_op_in_the_file_of_the_space(tmp_path: Path) -> None:
     own = ("-cd", f"{tmp_path}/conf")
     small = [part for part in SMALL if not part.startswith("space")]
     run("search", *own, *small, "method=drnas", "space=my_darts", f"hydra.run.dir={tmp_path}/s").succeeded()
-    assert json.loads((tmp_path / "s" / "genotype.json").read_text())["custom_parts"]["wide"]["target"] == OP
+    assert json.loads((tmp_path / "s" / "genotype.json").read_text())["own_parts"]["wide"]["target"] == OP
     train = (*TINY, *NETWORK, f"genotype={tmp_path}/s", f"hydra.run.dir={tmp_path}/t")
     run("train", *own, *train).succeeded()
     width = json.loads((tmp_path / "t" / "summary.json").read_text())["parameters"]
     run("train", *train[:-1], f"hydra.run.dir={tmp_path}/u").refused(f"its op 'wide' is {OP}")
-    named = f"custom_parts={{wide:{{_target_:{OP},_partial_:true,expansion:3}}}}"
+    named = f"own_parts={{wide:{{_target_:{OP},_partial_:true,expansion:3}}}}"
     run("train", *train[:-1], named, f"hydra.run.dir={tmp_path}/v").succeeded()
     assert json.loads((tmp_path / "v" / "summary.json").read_text())["parameters"] == width
 
@@ -115,17 +115,17 @@ def test_training_finds_the_op_in_the_file_of_the_space(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (3, "custom_parts=3: is not a list. Write dotted names"),
-        (["Op"], "custom_parts.Op: Op is not a dotted name"),
-        (["no_such_module.Op"], "custom_parts.no_such_module.Op: there is no module 'no_such_module'.*PYTHONPATH"),
+        (3, "own_parts=3: is not a list. Write dotted names"),
+        (["Op"], "own_parts.Op: Op is not a dotted name"),
+        (["no_such_module.Op"], "own_parts.no_such_module.Op: there is no module 'no_such_module'.*PYTHONPATH"),
         ([f"{MODULE}.Bottlenek"], f"module '{MODULE}' has no 'Bottlenek'. Did you mean 'Bottleneck'?"),
-        ({"a": {"_target_": OP}}, "custom_parts.a: needs a _target_ and _partial_: true"),
+        ({"a": {"_target_": OP}}, "own_parts.a: needs a _target_ and _partial_: true"),
         ({"skip_connect": OP}, f"{OP} has the name of the built-in op 'skip_connect'"),
-        (["math.pi"], "custom_parts: pi is a float"),
+        (["math.pi"], "own_parts: pi is a float"),
     ],
 )
 def test_mistakes_are_named(given: Any, message: str) -> None:
-    with pytest.raises(NasError, match=message), custom_parts_in_use(OmegaConf.create({"custom_parts": given})):
+    with pytest.raises(NasError, match=message), own_parts_in_use(OmegaConf.create({"own_parts": given})):
         pass
 
 

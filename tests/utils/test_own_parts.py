@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.utils.custom_parts import CustomPart, CustomParts, Origin, missing_part, target_of
 from nas.utils.errors import NasError
+from nas.utils.own_parts import Origin, OwnPart, OwnParts, missing_part, target_of
 from tests.support.custom_packages import install, write_package
 
 CODE = "class Part:\n    pass\n\n\nnumber = 3\n"
@@ -18,8 +18,8 @@ POINTS["nas.test/broken"] = "installed_broken:Part"
 
 
 def test_parts_are_used_within_the_context() -> None:
-    parts = CustomParts("nas.test")
-    one, two = CustomPart("a", int, "m.A"), CustomPart("a", float, "m.B")
+    parts = OwnParts("nas.test")
+    one, two = OwnPart("a", int, "m.A"), OwnPart("a", float, "m.B")
     with parts.use([one]):
         with parts.use([two]):
             assert parts.find("a") is two
@@ -30,7 +30,7 @@ def test_parts_are_used_within_the_context() -> None:
 def test_entry_points_are_imported_when_they_are_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_package(tmp_path, "installed_part", CODE, POINTS)
     install(monkeypatch, tmp_path, "installed_part")
-    parts = CustomParts("nas.test")
+    parts = OwnParts("nas.test")
     assert parts.names() == ["broken", "number", "part"] and parts.has("part")
     assert "installed_part" not in sys.modules
     found = parts.find("part")
@@ -39,14 +39,14 @@ def test_entry_points_are_imported_when_they_are_looked_up(tmp_path: Path, monke
         parts.find("number")
     with pytest.raises(NasError, match="'broken' of installed_part 0.1 cannot be imported .*No module named"):
         parts.find("broken")
-    part = CustomPart("part", found.build, "installed_part.Part")
+    part = OwnPart("part", found.build, "installed_part.Part")
     assert part.origin.package == "installed_part 0.1", "the package of a dotted name"
-    assert CustomPart("x", int, "no_such_package.X").origin.package == "the module no_such_package"
+    assert OwnPart("x", int, "no_such_package.X").origin.package == "the module no_such_package"
 
 
 def test_target_is_the_name_of_the_class() -> None:
-    assert target_of(partial(partial(Origin, "a"), "b")) == "nas.utils.custom_parts.Origin"
-    assert target_of(Origin("a", "b")) == "nas.utils.custom_parts.Origin"
+    assert target_of(partial(partial(Origin, "a"), "b")) == "nas.utils.own_parts.Origin"
+    assert target_of(Origin("a", "b")) == "nas.utils.own_parts.Origin"
 
 
 def test_message_depends_on_the_installation_and_imports_nothing(
@@ -55,7 +55,7 @@ def test_message_depends_on_the_installation_and_imports_nothing(
     write_package(tmp_path, "recorded_part", "raise SystemExit('imported')\n")
     install(monkeypatch, tmp_path, "recorded_part")
     installed = missing_part("genotype", "op", "a", Origin("recorded_part.sub.Part", "mine 1.0"))
-    assert "custom_parts=[recorded_part.sub.Part]" in str(installed) and "not installed" not in str(installed)
+    assert "own_parts=[recorded_part.sub.Part]" in str(installed) and "not installed" not in str(installed)
     absent = missing_part("genotype", "op", "a", Origin("absent_part.Part", "mine 1.0"))
     assert "its op 'a' is absent_part.Part of mine 1.0, which is not installed" in str(absent)
     assert "recorded_part" not in sys.modules

@@ -15,18 +15,18 @@ from nas.spaces.base import Shape, Space
 from nas.spaces.choices_notation import NOTATION as CHOICES
 from nas.spaces.custom_spaces import CUSTOM_SPACES, custom_space, split_parts
 from nas.spaces.registry import SPACES
-from nas.utils.custom_parts import CustomPart, target_of
 from nas.utils.errors import NasError
 from nas.utils.import_name import import_name
+from nas.utils.own_parts import OwnPart, target_of
 
-KEY = "custom_parts"
+KEY = "own_parts"
 
 
 @contextmanager
-def custom_parts_in_use(cfg: DictConfig) -> Iterator[None]:
+def own_parts_in_use(cfg: DictConfig) -> Iterator[None]:
     """Use the custom ops and spaces of a configuration within the context.
 
-    These are the entries of ``custom_parts``, the dotted names and entries with a ``_target_`` in ``space.ops``, and
+    These are the entries of ``own_parts``, the dotted names and entries with a ``_target_`` in ``space.ops``, and
     the class of the space. No other name is imported.
 
     Raises:
@@ -35,7 +35,7 @@ def custom_parts_in_use(cfg: DictConfig) -> Iterator[None]:
     ops, spaces = split_parts(named_parts(cfg.get(KEY)))
     space = cfg.get("space")
     if isinstance(space, DictConfig):
-        custom = [CustomPart(name, build, target_of(build)) for name, build in _entries("space.ops", space.get("ops"))]
+        custom = [OwnPart(name, build, target_of(build)) for name, build in _entries("space.ops", space.get("ops"))]
         ops += [custom_op(part.name, part.build) for part in custom]
         spaces += _space_of(space)
         if "training" in cfg and not (custom or spaces):
@@ -88,7 +88,7 @@ def _build(key: str, part: Any) -> Any:
     return import_name(key, part)
 
 
-def _space_of(options: DictConfig) -> list[CustomPart]:
+def _space_of(options: DictConfig) -> list[OwnPart]:
     """Return the space of a configuration if its class is user-defined and has its own notation."""
     target = options.get("_target_")
     kind = None if target is None else import_name(f"space._target_={target}", str(target))
@@ -101,4 +101,4 @@ def _space_of(options: DictConfig) -> list[CustomPart]:
 
     part, model = custom_space(kind), options.get("model")
     of_model = part.name == CHOICES and model is not None
-    return [CustomPart(part.name, build, str(model).replace(":", ".") if of_model else part.target)]
+    return [OwnPart(part.name, build, str(model).replace(":", ".") if of_model else part.target)]
