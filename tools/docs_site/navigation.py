@@ -9,6 +9,11 @@ SECTIONS: dict[str, Sequence[str]] = {
     "First steps": ("getting_started.md", "glossary.md", "comparing.md", "image_folder.md"),
     "Guides": (
         "searching.md",
+        "choosing_a_method.md",
+        "recurrent.md",
+        "sweeps.md",
+        "hyperparameters.md",
+        "speed.md",
         "training.md",
         "deployment.md",
         "latency.md",
