@@ -25,7 +25,7 @@ class OpTable(NamedTuple):
     """Names of the candidates, and the builders of the custom ops among them."""
 
     names: tuple[str, ...]
-    custom: Mapping[str, OpBuilder]
+    own: Mapping[str, OpBuilder]
 
 
 def op_table(ops: Ops, key: str, space: str) -> OpTable:
