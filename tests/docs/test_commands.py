@@ -12,6 +12,7 @@ from nas.utils.errors import NasError
 from tests.support.compose_tools import ROOT, script, succeeded
 from tests.support.docs_tools import PAGES, commands, has_placeholder, needs_gpu_or_data
 from tests.support.node_tools import node_environment
+from tests.support.own_tools import code_block
 
 FIRST = [ROOT / "README.md", ROOT / "docs" / "getting_started.md"]
 COMPOSED_ELSEWHERE = ROOT / "docs" / "results.md"  # tests/zoo/test_results.py
@@ -33,7 +34,23 @@ QUICK = sorted(
         if (job, tuple(arguments)) in COMPLETE and job == "search" and not needs_gpu_or_data(arguments)
     }
 )
+MISSING = {"there is no table of space": "needs a benchmark table", "Ray is not installed": "needs Ray"}
+"""Text of the error about what a command needs, and the reason to skip the command."""
 SHORT = ["trainer=smoke", "space.cells_per_stage=1", "space.channels=4", "threads=1"]
+
+
+def write_method(directory: Path) -> None:
+    """Write the method of the page about extensions, which the first pages name."""
+    (directory / "method").mkdir(parents=True)
+    (directory / "method" / "my_method.yaml").write_text(code_block("extending.md", "yaml"))
+
+
+def test_quoted_parentheses_belong_to_a_command(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```\npython search.py -m 'lr=interval(0.1,1)' seed=0 && echo (done)\npython train.py --list gdas\n```\n"
+    )
+    assert list(commands(page)) == [("search", ["-m", "lr=interval(0.1,1)", "seed=0"])]
 
 
 def test_pages_have_commands() -> None:
@@ -63,9 +80,10 @@ def test_configuration_of_a_command_composes(
     try:
         assert prepare(job, [*arguments, *directory]).arguments
     except NasError as error:
-        if "there is no table of space" not in str(error):
+        reason = next((reason for text, reason in MISSING.items() if text in str(error)), None)
+        if reason is None:
             raise
-        pytest.skip("needs a benchmark table")
+        pytest.skip(reason)
 
 
 @pytest.mark.slow
@@ -76,4 +94,5 @@ def test_commands_of_the_first_pages_run(job: str, arguments: tuple[str, ...], t
     given = [a for a in arguments if not a.startswith("trainer=")]
     gradient = not any(a.startswith(("mode=", "method=te_nas", "method=regularized")) for a in arguments)
     more = [] if shown else [*(SHORT if gradient else ["ranking.count=3"] if "mode" in " ".join(given) else [])]
+    write_method(tmp_path / "my_conf")
     succeeded(script(job, *given, *more, cwd=tmp_path))

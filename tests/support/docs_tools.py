@@ -9,6 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from nas.cli.command_list import COMMANDS
+from nas.zoo.listing import FLAG as LIST
 from tests.support.compose_tools import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -20,6 +21,8 @@ PLACEHOLDER = re.compile(r"(?<![\w.])(DIR|RUN|NAME|F|X|KEY|DATE|GROUP|VALUE|FILE
 def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield job and arguments of each search.py and train.py command in the code of a page."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    if page.name == "from_other_code.md":  # the first column has the commands of the authors
+        text = re.sub(r"^\|[^|]*\|", "|", text, flags=re.MULTILINE)
     # a fence, its language, its content and its end, so that the end of a block is not the start of another one
     fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     blocks = [content for language, content in fences if language in ("", "bash", "sh", "text")]
@@ -32,9 +35,9 @@ def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
         except ValueError:  # a line of output
             continue
         for position, word in enumerate(found):
-            arguments = list(takewhile(lambda other: not set(other) & set(";&|()"), found[position + 1 :]))
+            arguments = list(takewhile(lambda other: not set(other) <= set(";&|()"), found[position + 1 :]))
             starts = position == 0 or found[position - 1] in BEFORE
-            if word in PROGRAMS and starts and arguments and arguments[0] not in COMMANDS:
+            if word in PROGRAMS and starts and arguments and arguments[0] not in COMMANDS and LIST not in arguments:
                 yield PROGRAMS[word], arguments
 
 
