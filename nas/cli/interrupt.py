@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ def interrupt_on_signals() -> None:
 
     While a trainer fits in the main thread, its own handlers stop the run after the current step.
     """
+    resend_ignored_interrupts()
     first, main = os.environ.get("LOCAL_RANK", "0") == "0", threading.current_thread() is threading.main_thread()
     if not (first and main):
         return
@@ -67,6 +69,35 @@ def interrupt_on_signals() -> None:
     for number in (signal.SIGTERM, usr1):
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, handle)
+
+
+class _ResendInterrupt:
+    """Replacement of sys.unraisablehook that sends an interrupt again which Python has ignored.
+
+    Python ignores exceptions in finalizers and in hooks of fork. A Ctrl-C that arrives there would not stop the run.
+
+    Attributes:
+        previous: hook for all other exceptions.
+    """
+
+    def __init__(self, previous: Callable[[sys.UnraisableHookArgs], Any]) -> None:
+        self.previous, self._process = previous, os.getpid()
+
+    def __call__(self, ignored: sys.UnraisableHookArgs) -> None:
+        stop = ignored.exc_value
+        if not isinstance(stop, KeyboardInterrupt) or os.getpid() != self._process:
+            self.previous(ignored)
+            return
+        number = signal.SIGUSR1 if stop.args == (END_OF_JOB,) else signal.SIGINT
+        timer = threading.Timer(0.05, os.kill, (self._process, number))  # after the hook has returned
+        timer.daemon = True
+        timer.start()
+
+
+def resend_ignored_interrupts() -> None:
+    """Send an interrupt again that arrives where Python ignores exceptions."""
+    if not isinstance(sys.unraisablehook, _ResendInterrupt):
+        sys.unraisablehook = _ResendInterrupt(sys.unraisablehook)
 
 
 def end_with_parent(seconds: float = 1.0) -> None:

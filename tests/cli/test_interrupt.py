@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ import torch
 
 import nas.cli.jobs.sweep_job
 import nas.cli.main
-from nas.cli.interrupt import end_with_parent, how_to_resume
+from nas.cli.interrupt import end_with_parent, how_to_resume, resend_ignored_interrupts
 from tests.support.error_tools import SEARCH, bomb, hydra_files, run, snapshot, unfinished
 
 
@@ -150,3 +153,32 @@ def test_process_ends_with_the_one_that_started_it(
     end_with_parent(seconds=0.01)
     assert ended.wait(10) and next(parents, None) is None
     assert capsys.readouterr().err == "error: the first process of the run has ended\n"
+
+
+class _InterruptedFinalizer:
+    """Object in whose finalizer a signal arrives."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_interrupt_in_a_finalizer_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python ignores the first KeyboardInterrupt, as in a hook of fork; the signal arrives again."""
+    others: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", others.append)
+    resend_ignored_interrupts()
+    resend_ignored_interrupts()
+    _InterruptedFinalizer()
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(10)
+    assert others == [] and capsys.readouterr().err == ""
+
+
+def test_other_ignored_exceptions_are_reported_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    others: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", others.append)
+    resend_ignored_interrupts()
+    sys.unraisablehook(SimpleNamespace(exc_value=ValueError()))  # type: ignore[arg-type]
+    assert len(others) == 1
