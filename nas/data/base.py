@@ -184,6 +184,7 @@ class ImageData(pl.LightningDataModule):
                 f"dataset={self.name}: images have shapes {shapes[0]} (train) and {shapes[1]} (test), but the class "
                 f"declares {self.stored_shape}. Set the attribute shape to the shape of the images."
             )
+        loaded = self.partition.mix_classes(loaded)
         self._loaded_size = len(loaded.train_labels)
         self._splits = self.partition.select(loaded, "a file" if self.official is None else self.official.file.name)
         log_images(self)

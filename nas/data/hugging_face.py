@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, Unpack
 
 import numpy as np
@@ -185,12 +188,26 @@ def _load(path: str, config: str | None, **options: Any) -> Mapping[str, Any]:
         if any((local / name).is_file() for name in ("dataset_dict.json", "state.json")):
             loaded = datasets.load_from_disk(str(local))
         else:
-            with quiet_logger("huggingface_hub"):  # the client of the hub logs each retry twice
+            # the client of the hub logs each retry twice, and a log needs no bars
+            with quiet_logger("huggingface_hub"), _bars_on_terminals_only(datasets):
                 loaded = datasets.load_dataset(str(local) if local.is_dir() else path, config, **given)
     except Exception as error:  # datasets raises its own exceptions and those of the Hub and of pyarrow
         text = one_line(error)[:300] or type(error).__name__
         raise NasError(f"dataset.path={path}: cannot be loaded ({text}).") from error
     return loaded if isinstance(loaded, Mapping) else {"train": loaded}
+
+
+@contextmanager
+def _bars_on_terminals_only(datasets: ModuleType) -> Iterator[None]:
+    """Show the progress bars of ``datasets`` on a terminal only."""
+    hidden = not sys.stderr.isatty() and not datasets.are_progress_bars_disabled()
+    if hidden:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if hidden:
+            datasets.enable_progress_bars()
 
 
 def _choose_splits(parts: Mapping[str, Any], train: str, test: str | None) -> tuple[Any, Any]:

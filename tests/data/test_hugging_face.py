@@ -70,6 +70,15 @@ class TestWithPackage:
         assert data.shape == (1, 8, 8) and data.splits.test_images[:, 0, 0, 0].tolist() == [9, 10, 11]
         assert HuggingFace(path, channels=3).splits.train_images[2].unique().tolist() == [2]
 
+    def test_bars_are_hidden_in_logs(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self.part(4).to_parquet(tmp_path / "a.parquet")
+        capfd.readouterr()
+        self.datasets.enable_progress_bars()
+        files = {"train": str(tmp_path / "a.parquet"), "test": str(tmp_path / "a.parquet")}
+        HuggingFace("parquet", data_files=files, batch_size=2)
+        assert capfd.readouterr().err == ""
+        assert not self.datasets.are_progress_bars_disabled()  # as before
+
     def test_reads_local_files(self, tmp_path: Path) -> None:
         for part, size in (("train", 4), ("test", 2)):
             for number, name in enumerate(("ant", "bee")):
@@ -77,7 +86,7 @@ class TestWithPackage:
                 folder.mkdir(parents=True)
                 for i in range(size):
                     Image.new("RGB", (10, 8 + i), (number * 100 + i, 0, 0)).save(folder / f"{i}.png")
-        data = HuggingFace(str(tmp_path / "images"), load_size=8, batch_size=2)
+        data = HuggingFace(str(tmp_path / "images"), load_size=8, batch_size=2, bilevel=False)
         assert (data.class_names, data.shape) == (("ant", "bee"), (3, 8, 8))
         assert data.splits.train_images[:, 0, 4, 4].tolist() == [0, 1, 2, 3, 100, 101, 102, 103]
         with pytest.raises(

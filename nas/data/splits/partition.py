@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nas.data.splits.class_order import fixed_order, is_sorted_by_class
 from nas.data.splits.nas_bench_201 import HALVES, NAS_BENCH_201, parse_test_split, split_test_images
 from nas.data.splits.train_split import parse_train_split, split_train_images
 from nas.utils.errors import NasError
@@ -105,6 +106,24 @@ class Partition:
         if self.official is not None or self.test_split not in (None, HALVES):
             half = f"xtest of {self.test_split or 'the official list'}"
         return f"half of the test images ({half})"
+
+    def mix_classes(self, loaded: Splits) -> Splits:
+        """Return the images in a fixed random order where the run splits images by position that are sorted by class.
+
+        Without it, a part would lack the classes of the other one.
+        """
+        images, labels, test_images, test_labels = vars(loaded).values()
+        by_position = self.official is None and (self.split in (HALVES, NAS_BENCH_201) or isinstance(self.split, float))
+        if self.halves_test:
+            if by_position and self.test_split in (None, HALVES) and is_sorted_by_class(test_labels):
+                order = fixed_order(len(test_labels))
+                test_images, test_labels = test_images[order], test_labels[order]
+                log.info("split          the test images are sorted by class, so they are halved in a random order")
+        elif (self.bilevel or self.hold_out) and by_position and is_sorted_by_class(labels):
+            order = fixed_order(len(labels))
+            images, labels = images[order], labels[order]
+            log.info("split          the training images are sorted by class, so they are split in a random order")
+        return Splits(images, labels, test_images, test_labels)
 
     def select(self, loaded: Splits, published: str) -> Splits:
         """Return the images that a run trains and tests on.
