@@ -63,3 +63,19 @@ def test_next_command_has_the_config_dir(tmp_path: Path) -> None:
     run("train", *evaluation).refused(f"python train.py {given} genotype={tmp_path}/run")
     assert f"profile        {tmp_path}/run/fit-profile.txt" in found.said
     assert "optimizer" in (tmp_path / "run" / "fit-profile.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("group", "target"), [("space", "nas.spaces.nas_bench_201.space.NasBench201"), ("method", "x")]
+)
+def test_file_of_the_user_without_a_name_is_refused(group: str, target: str, tmp_path: Path) -> None:
+    file = tmp_path / "conf" / group / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"_target_: {target}\n")
+    with pytest.raises(NasError, match=f"{group}=mine: its file lacks the key name. Add the line 'name: mine'."):
+        prepare("search", ["-cd", str(tmp_path / "conf"), f"{group}=mine"])
+
+
+def test_unknown_option_of_a_network_names_the_form_for_custom_spaces() -> None:
+    with pytest.raises(NasError, match=r"custom space needs \+: \+network.stages=2\.$"):
+        prepare("train", ["genotype=DARTS_V2", "network.stages=2"])

@@ -10,9 +10,9 @@ from nas.cli.checks.arguments import check_choices
 from nas.cli.main import prepare
 from nas.utils.errors import NasError
 from tests.support.compose_tools import ROOT, script, succeeded
+from tests.support.custom_packages import code_block
 from tests.support.docs_tools import PAGES, commands, has_placeholder, needs_gpu_or_data
 from tests.support.node_tools import node_environment
-from tests.support.own_tools import code_block
 
 FIRST = [ROOT / "README.md", ROOT / "docs" / "getting_started.md"]
 COMPOSED_ELSEWHERE = ROOT / "docs" / "results.md"  # tests/zoo/test_results.py

@@ -78,6 +78,16 @@ def test_custom_space_is_searched_by(method: str, tmp_path: Path) -> None:
     assert summary["space"] == "ladder" and summary["parameters"] > 0
 
 
+def test_file_of_the_space_has_its_options(tmp_path: Path) -> None:
+    file = tmp_path / "conf" / "space" / "rungs.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(code_block(PAGE, "yaml").replace("name: ladder", "name: rungs"))
+    short = [argument for argument in SMALL if argument != "space=ladder"]
+    found = run("search", *short, "-cd", f"{tmp_path}/conf", "space=rungs", f"hydra.run.dir={tmp_path}/run")
+    found.succeeded()
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["space"] == "rungs"
+
+
 def test_methods_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     refused = run("search", *SMALL, "method=p_darts", f"hydra.run.dir={tmp_path}/run")
     refused.refused("space=ladder: its supernet cannot be deepened")

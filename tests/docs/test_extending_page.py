@@ -1,12 +1,14 @@
-"""The parts of docs/extending.md: relaxation, op, data set and proxy."""
+"""The parts of docs/extending.md: relaxation, derivation, op, data sets, proxy and strategy."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -15,6 +17,7 @@ from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.compose_tools import ROOT
 from tests.support.custom_packages import install, python_blocks, write_package
+from tests.support.error_tools import run
 
 PAGE, MODULE = "extending.md", "my_parts"
 
@@ -22,7 +25,7 @@ PAGE, MODULE = "extending.md", "my_parts"
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the module with the classes of the page."""
-    classes = [block for block in python_blocks(PAGE) if "\nclass " in block]
+    classes = [block for block in python_blocks(PAGE) if "\nclass " in block or "\ndef " in block]
     folder = write_package(tmp_path / "package", MODULE, "\n\n".join(classes))
     install(monkeypatch, folder, MODULE)
     return importlib.import_module(MODULE)
@@ -57,6 +60,42 @@ def test_data_set_has_two_classes_and_their_shape(parts: Any) -> None:
     assert images.shape == (500, 1, 8, 8) and images.dtype == torch.uint8
     assert splits.test_images.shape[1:] == parts.Stripes.shape
     assert {*labels.tolist(), *splits.test_labels.tolist()} == {0, 1}
+    assert torch.equal(parts.Stripes(mean=[0.5], std=[0.29], pad=1).load().train_images, images)
+
+
+def test_data_set_reads_files_of_numpy(parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(256, size=(8, 32, 32, 3), dtype=np.uint8)
+    for part in ("train", "test"):
+        np.save(f"{part}_images.npy", images)
+        np.save(f"{part}_labels.npy", np.arange(8) % 2)
+    data = parts.Arrays(mean=[0.5] * 3, std=[0.3] * 3, batch_size=2)
+    assert data.splits.train_images[3, 2, 5, 7] == images[3, 5, 7, 2] and data.splits.test_labels.tolist() == [0, 1] * 4
+    batch = next(iter(data.train_dataloader()))[0]
+    assert batch["train"][0].shape == (2, 3, 32, 32)
+
+
+def test_derivation_reduces_skips(parts: Any) -> None:
+    cell = NasBench201((1, 8, 8), 2, channels=2, cells_per_stage=1).cells["cell"]
+    scores = torch.zeros(6, len(cell.ops))
+    scores[:, cell.ops.index("skip_connect")] = 0.9
+    scores[:, cell.ops.index("nor_conv_3x3")] = 0.5
+    assert {link.op for link in parts.discretize_with_weaker_skips(cell, scores).links} == {"nor_conv_3x3"}
+    derived = parts.discretize_with_weaker_skips(cell, scores, factor=1.0)
+    assert {link.op for link in derived.links} == {"skip_connect"}
+
+
+def test_strategy_and_its_yaml_run(parts: Any, tmp_path: Path) -> None:
+    (content,) = re.findall(r"^```yaml\n([^`]*HillClimbing.*?)^```$", (ROOT / "docs" / PAGE).read_text(), re.M | re.S)
+    file = tmp_path / "my_conf" / "method" / "hill_climbing.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    small = ("method=hill_climbing", "proxy=params", "method.budget.queries=12", "epochs=2", "trainer.accelerator=cpu")
+    run("search", "-cd", str(tmp_path / "my_conf"), *small, f"hydra.run.dir={tmp_path}/run").succeeded()
+    lines = (tmp_path / "run" / "queries.jsonl").read_text().splitlines()
+    assert len(lines) == 12
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["method"] == "hill_climbing"
 
 
 def test_proxy_leaves_the_network_unchanged(parts: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,7 +80,19 @@ def _compose_job(
         check_type(defaults, part, wanted_type_in_record if str(part.input_line) in saved else wanted_type)
         check_resolved_text(defaults, cfg, part)
     refuse_renamed(cfg)
+    _refuse_nameless(cfg, {part.key_or_group for part in values})
     return cfg
+
+
+def _refuse_nameless(cfg: DictConfig, given: Set[str]) -> None:
+    """Raise NasError for a file of a method or a space without a name, which ``given`` keys do not remove."""
+    for group in ("method", "space"):
+        node = OmegaConf.select(cfg, group, throw_on_resolution_failure=False)
+        if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):  # refused later
+            continue
+        if "name" not in node and f"{group}.name" not in given:
+            choice = OmegaConf.select(cfg, f"hydra.runtime.choices.{group}")
+            raise NasError(f"{group}={choice}: its file lacks the key name. Add the line 'name: {choice}'.")
 
 
 @contextmanager
@@ -250,7 +262,9 @@ def _unknown_key(cfg: DictConfig, key: str, value: str | None) -> NasError:
         near = [repr(name) for name in nearest(key, elsewhere, 3, cutoff=0.0)]
         return NasError(f"unknown key '{key}': did you mean {' or '.join(near)}?")
     if isinstance(siblings, DictConfig) and parent:
-        return unknown("key", key, [f"{parent}.{name}" for name in map(str, siblings) if not name.startswith("_")])
+        error = unknown("key", key, [f"{parent}.{name}" for name in map(str, siblings) if not name.startswith("_")])
+        custom = f" An option of a custom space needs +: +{key}={value}." if parent == "network" and value else ""
+        return NasError(f"{error}{custom}")
     names = [name for name in _keys(cfg) if not name.startswith("hydra")]
     job, other = ("search", "train") if "method" in cfg else ("train", "search")
     foreign = foreign_argument(job, key, value)
