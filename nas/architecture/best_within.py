@@ -41,7 +41,7 @@ def best_within(
 
     Dynamic programming over the nodes (over the edges, if a node keeps all). A partial genotype is dropped if another
     one has at least its score at no higher costs, or if no completion stays within the limits. The result is exact
-    unless more than ``MAX_STATES`` partial genotypes remain. Then the one with the highest score is kept for each
+    unless more than ``MAX_STATES`` partial genotypes remain. Then the genotype with the highest score is kept for each
     interval of the costs.
 
     Args:

@@ -23,16 +23,16 @@ MAX_PAIRS = 2_000
 
 
 def repair(cells: Mapping[str, Cell], scores: Mapping[str, Tensor], notation: str, excess: Excess) -> Genotype | None:
-    """Return a genotype without excess, starting from the one with the highest sum of scores.
+    """Return a genotype without excess, starting from the genotype with the highest sum of scores.
 
-    Each step changes the choice of one node: the one that saves most excess per lost score. The result is not
+    Each step changes the choice of one node: the choice that saves most excess per lost score. The result is not
     necessarily the best genotype. None if no single change saves any excess before it is 0.
 
     Args:
         cells: the cells by type.
         scores: [edges, ops] by cell type.
         notation: notation of the genotypes.
-        excess: excess of a genotype over what is allowed.
+        excess: excess of a genotype over the limits.
     """
     groups = _groups(cells, scores)
     state = (0,) * len(groups)
@@ -56,7 +56,7 @@ def cheapest(
     """Return a genotype whose cost no change of a single node lowers, nor a change of two nodes.
 
     Descents from all starts change one node at a time. The best of them is then improved by changes of two nodes, which
-    reach genotypes behind those that a space does not admit. They are left out if a genotype has more than
+    reach genotypes behind inadmissible genotypes. They are left out if a genotype has more than
     ``MAX_PAIRS`` of them.
 
     Args:

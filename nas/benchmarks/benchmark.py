@@ -23,9 +23,9 @@ Values = NDArray[np.float64]
 class Benchmark(Protocol):
     """Accuracies of the genotypes of a space, trained from scratch by one protocol: stored, or predicted.
 
-    Data sets, splits and lengths of trainings are those of its ``Description``. ``epochs`` is the length of a training
-    with its own schedule. Accuracies are those after its last epoch. If ``Description.best_epoch`` is set, they are
-    those after the epoch with the best validation accuracy. A query takes a ``Genotype`` or an architecture string.
+    Data sets, splits and lengths of trainings are listed in its ``Description``. ``epochs`` is the length of a training
+    with its own schedule. Accuracies are measured after its last epoch. If ``Description.best_epoch`` is set, they are
+    measured after the epoch with the best validation accuracy. A query takes a ``Genotype`` or an architecture string.
     """
 
     notation: str

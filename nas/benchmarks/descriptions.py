@@ -24,7 +24,7 @@ class Description:
         splits: splits in reports.
         query_epochs: length of the trainings that a search usually queries; None: that of ``Benchmark.report_epochs``.
         predicted: True if accuracies are predictions of a model.
-        best_epoch: True if values are those of the best validation epoch, not of the last one.
+        best_epoch: True if values belong to the best validation epoch, not to the last epoch.
     """
 
     title: str

@@ -83,7 +83,7 @@ class NasBench201Means(ParquetTable):
 
 
 def _verify_known(path: Path) -> bool:
-    """Compare the checksum of a known table, and return whether it is one."""
+    """Compare the checksum of a known table, and return whether the file is such a table."""
     expected = KNOWN_FILES.get(path.stat().st_size)
     if expected is not None and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
         raise NasError(f"benchmark: {path} is damaged (its checksum does not match). Copy the table again.")

@@ -23,7 +23,7 @@ from nas.utils.errors import NasError, unknown
 class TableSpace(Protocol):
     """Architectures of a table: their identity in the column of names, and their costs.
 
-    ``title`` is the name of the space in messages, and ``datasets`` are those that the table may contain.
+    ``title`` is the name of the space in messages, and ``datasets`` are the valid names of data sets.
     """
 
     @property

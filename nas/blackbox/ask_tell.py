@@ -250,7 +250,7 @@ class AskTellLoop:
         return None
 
     def _ask_strategy(self) -> Proposal | None:
-        """Call the strategy once, and add the genotype to the pending ones or tell its cached value."""
+        """Call the strategy once. Add its genotype to the pending genotypes, or pass the cached value to ``tell``."""
         strategy, genotype = self.strategy, self.strategy.ask(self._rng)
         if genotype is None:
             return None

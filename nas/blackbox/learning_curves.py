@@ -47,7 +47,7 @@ def curve_points(
 ) -> list[CurvePoint]:
     """Fit each predictor to random genotypes and compare its predictions for others with their values.
 
-    All predictors and encodings get the same genotypes. Those of a larger size contain those of a smaller one.
+    All predictors and encodings get the same genotypes. A larger set contains each smaller set.
 
     Args:
         predictors: functions that build the predictors, by name.

@@ -45,7 +45,7 @@ def evaluation_of(evaluator: Evaluator) -> Evaluate:
 
 
 def step(loop: AskTellLoop, workers: Workers) -> bool:
-    """Keep all workers busy, and tell the next result.
+    """Keep all workers busy, and pass the next result to the strategy.
 
     Returns:
         False if the run has ended, or if the result exceeds the budget.

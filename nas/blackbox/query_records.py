@@ -26,7 +26,7 @@ def encode_queries(space: Space, loop: AskTellLoop) -> dict[str, Any]:
 
 
 def decode_queries(space: Space, saved: Mapping[str, Any]) -> list[Query]:
-    """Return the queries of a checkpoint. Those of earlier versions have neither order, errors nor ties."""
+    """Return the queries of a checkpoint. Checkpoints of earlier versions have neither order, errors nor ties."""
     orders, errors, ties = (saved.get(key, {}) for key in ("order", "errors", "ties"))
     return [
         Query(

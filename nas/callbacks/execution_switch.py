@@ -1,4 +1,4 @@
-"""Base class of options that change how a network is executed, and not what it computes."""
+"""Base class of options that change the execution of a network, but not its results."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def resend_ignored_interrupts() -> None:
 
 
 def end_with_parent(seconds: float = 1.0) -> None:
-    """End this process soon after the one that started it, which may be killed while this one waits for it.
+    """End this process soon after its parent process, which may be killed while this process waits for it.
 
     Args:
         seconds: time between two checks.

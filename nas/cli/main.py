@@ -110,7 +110,7 @@ def _interrupted_line(command: Command | None, job: str) -> str:
 
 
 def _restored_if_refused(plan: Plan) -> AbstractContextManager[None]:
-    """Undo what a refused run has written. The first rank of a distributed run does so for all."""
+    """Remove the files of a refused run. In a distributed run only the first rank does so."""
     if plan.sweep is not None or plan.is_further_rank:  # the jobs of a sweep record their errors
         return nullcontext()
     hydra = plan.cfg.hydra

@@ -1,4 +1,4 @@
-"""Estimates of the duration of a search on a CPU, and of what its compilation costs and saves."""
+"""Estimates of the duration of a search on a CPU, and of the time that its compilation costs and saves."""
 
 from __future__ import annotations
 

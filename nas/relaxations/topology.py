@@ -19,7 +19,7 @@ from nas.utils.ranges import NOT_NEGATIVE, POSITIVE, check_ranges
 class Topology(Relaxation):
     """Operation search in groups, and topology search over pairs of edges, as in DOTS (Gu et al., CVPR 2021).
 
-    In the operation search, ops compete within two groups alone: those without parameters and those with. The weights
+    In the operation search, ops compete only within two groups: ops without and ops with parameters. The weights
     of an edge sum to the number of groups that it has ops of. In the topology search (``topology`` is True), each node
     has one logit ``beta`` per pair of its edges. The weight of an edge is the sum of softmax(beta / tau) over the pairs
     that contain it. The remaining ops of an edge have the weights softmax(alpha / (op_scale * tau)).

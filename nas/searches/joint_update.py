@@ -68,7 +68,7 @@ class JointUpdate:
         return True
 
     def _is_complete(self) -> bool:
-        """Return whether all gradients are those of common passes."""
+        """Return whether all gradients come from common passes."""
         shared = [one for block in self.blocks for one in block.shared]
         missing = any(common.grad is None for common, _ in shared)
         return not missing and all(part.grad is None for _, parts in shared for part in parts)

@@ -19,7 +19,7 @@ class StepExecutor(Protocol):
         ...
 
     def backward(self, loss: Tensor) -> None:
-        """Accumulate the gradients of a loss in all parameters. Those of the weights are available in ``update``."""
+        """Accumulate the gradients of a loss in all parameters. ``update`` uses the gradients of the weights."""
         ...
 
     def update(self, optimizer: Optimizer, clip_norm: float | None, others: Sequence[nn.Parameter]) -> bool:

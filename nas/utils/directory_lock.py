@@ -186,7 +186,7 @@ def is_locked(directory: Path) -> bool:
 
 
 def _is_file(descriptor: int, path: Path) -> bool:
-    """Return whether an open file is still the one at ``path``."""
+    """Return whether an open file is still the file at ``path``."""
     try:
         status, opened = os.stat(path), os.fstat(descriptor)
     except OSError:

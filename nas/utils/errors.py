@@ -77,7 +77,7 @@ def one_line(error: object) -> str:
 
 
 def unexplained(error: BaseException) -> str:
-    """Return one line for an error that is none of the known mistakes: its type, its text, and its place."""
+    """Return one line for an unexpected error: its type, its text, and its place."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"unexpected {one_line(''.join(traceback.format_exception_only(error)))}{place}"

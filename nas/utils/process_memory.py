@@ -30,6 +30,6 @@ def keep_freed_memory() -> bool:
 
 
 def exempt_present_objects() -> None:
-    """Exempt all present objects from later garbage collections, which would traverse those of all packages."""
+    """Exempt all present objects from later garbage collections, which would traverse the objects of all packages."""
     gc.collect()
     gc.freeze()

@@ -90,7 +90,7 @@ def load_results(file: Path | None = None) -> tuple[Result, ...]:
     """Load all results in the order of the file.
 
     Args:
-        file: another file of the same format. None: the one in the package.
+        file: another file of the same format. None: the file in the package.
 
     Raises:
         NasError: a row has an unknown field, a missing field, a wrong type or an unknown name, or repeats another.

@@ -24,7 +24,7 @@ class Strategy(ABC):
         rung: fidelity of the last proposal; 0 is the cheapest.
         details: data of the last proposal that ``tell`` needs. Before a call of ``tell``, ``rung`` and
             ``details`` are set to their values after the call of ``ask`` that returned the genotype.
-        limits: limits on the costs of the genotypes that ``ask`` returns; None for none.
+        limits: limits on the costs of the genotypes that ``ask`` returns; None: no limits.
     """
 
     rungs: int = 1

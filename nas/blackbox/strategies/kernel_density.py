@@ -52,7 +52,7 @@ class CategoricalKernels:
 
 
 class KernelDensityModel(DecisionModel):
-    """Selects, among candidates near the good results, the one with the highest ratio of good to bad density.
+    """Selects, among candidates near the good results, the candidate with the highest ratio of good to bad density.
 
     A candidate is a random good result in which each decision is resampled uniformly with probability h. The model is
     ready once ``min_points`` results are good and as many are bad. Values that are not finite are bad. Decisions that

@@ -26,7 +26,7 @@ MAX_EXAMINED = 2000
 
 @check_ranges(samples=COUNT, final=COUNT)
 class SelectBest(pl.Callback):
-    """Sample genotypes uniformly and select the one with the best validation accuracy (Li and Talwalkar, UAI 2019).
+    """Sample genotypes uniformly and select the best by validation accuracy (Li and Talwalkar, UAI 2019).
 
     Runs after the last training step of an epoch. All ranks evaluate the same genotypes. Of equals the first wins.
 

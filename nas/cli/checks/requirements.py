@@ -14,7 +14,7 @@ from nas.utils.errors import NasError
 
 
 def check_requirements(method: DictConfig, options: DictConfig, space: Space) -> None:
-    """Raise NasError if a space lacks what a method requires.
+    """Raise NasError if a space lacks a requirement of a method.
 
     Args:
         method: the configuration of the method. ``requires.ops`` lists ops that must be candidates on some edge; any

@@ -36,7 +36,7 @@ TRAINER_USED: Mapping[str, tuple[str, ...]] = {
 OF_TRAINER = ("callbacks", "channels_last", "compile", "cpu_minutes", "fold_weights", "logger")
 """Keys of parts of a trainer, which repeated searches do not have."""
 OFF = ("auto", "csv", "default", "false", "none", "null")
-"""Values that turn a part off, and those of a run without overrides."""
+"""Values that disable a part, and values of a run without overrides."""
 
 
 def refuse_unused(modes: Sequence[str], arguments: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # the help needs neither torch nor matplotlib
     from nas.benchmarks.accuracy_range import AccuracyRange
 
 FILE, PICTURE = "accuracy_range.csv", "accuracy_range.png"
-"""Files of the command, those of the callback."""
+"""Files of the command, equal to the files of the callback."""
 DESCRIPTION = f"""Sample architectures from the learned distribution of each epoch of a finished search, and write the
 minimum, mean and maximum of their benchmark test accuracies, and the accuracy of the distribution's mode, to {FILE} and
 {PICTURE} in the run directory. The files equal those of callbacks=accuracy_range."""

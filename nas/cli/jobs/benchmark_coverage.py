@@ -16,7 +16,7 @@ from nas.utils.errors import NasError
 
 
 def check_benchmark_coverage(cfg: DictConfig) -> None:
-    """Raise NasError if the evaluator is a benchmark whose table lacks what the options ask for.
+    """Raise NasError if the evaluator is a benchmark whose table lacks the requested results.
 
     ``cfg`` includes Hydra's part. Any other mistake is left to the run, which reports it as usual.
     """

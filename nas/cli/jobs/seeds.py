@@ -222,7 +222,7 @@ def _run_one(
 ) -> float | None:
     """Run the search with one seed and record its end; return None if it fails.
 
-    Only the ``first`` search prints what all searches have in common. Their log files have all lines.
+    Only the ``first`` search prints the common lines of all searches. Their log files have all lines.
     """
     record.save(output)
     failure: str | None = "interrupted"

@@ -208,7 +208,7 @@ def _refuse_outputs(defaults: DictConfig, parts: Sequence[Override]) -> None:
 
 
 def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictConfig | None) -> NasError:
-    """Return the one line for an error of Hydra's composition, which has several."""
+    """Return a single line for an error of Hydra's composition, which has several lines."""
     choice = missing_choice(error)
     if choice is not None:
         group, name, available = choice

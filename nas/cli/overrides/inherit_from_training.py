@@ -86,7 +86,7 @@ def _network_overrides(arguments: list[str], search_path: Sequence[Path]) -> lis
 
 
 def _run_of(path: Path) -> Path | None:
-    """Return the run directory ``path``, or the one that holds it as model.pt, genotype.json or checkpoints/*.ckpt."""
+    """Return the run directory ``path``, or the run directory of a model.pt, genotype.json or checkpoints/*.ckpt."""
     places = (path, path.parent, path.parent.parent) if os.path.isfile(path) else (path,)
     return next((place for place in places if os.path.isdir(place / ".hydra")), None)
 

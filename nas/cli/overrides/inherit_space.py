@@ -49,7 +49,7 @@ def _has_own_parts(directory: Path) -> bool:
 
 
 def _run_of(source: str) -> Path | None:
-    """Return the run directory ``source``, or the one that holds it as a file or checkpoint."""
+    """Return the run directory ``source``, or the run directory that contains it as a file or checkpoint."""
     path = user_path(source)
     try:
         places = (path, path.parent, path.parent.parent) if os.path.isfile(path) else (path,)

@@ -31,7 +31,7 @@ NAMES = (
 
 
 def original_directory() -> chdir[str]:
-    """Return a context in which the working directory is the one of the command line."""
+    """Return a context in which the working directory is that of the command line."""
     return chdir(HydraConfig.get().runtime.cwd)
 
 

@@ -101,7 +101,7 @@ def holds_repetitions(directory: Path) -> bool:
 
 
 def run_directory(path: Path) -> Path | None:
-    """Return the run directory ``path``, or the one with ``path`` in its checkpoints/; None for any other file."""
+    """Return the run directory ``path``, or that of a checkpoint ``path``; None for any other file."""
     if path.is_dir():
         return path
     if not path.exists():

@@ -37,7 +37,7 @@ SHOWN = (
     "train_seconds",
     "images_per_second",
 )
-"""Columns of results in the printed table, the most important first. Those that do not fit are in sweep.csv alone."""
+"""Columns of results in the printed table, the most important first. Columns that do not fit are only in sweep.csv."""
 CONSTANT = ("method", "proxy", "space", "dataset", "seed")
 """Columns that the title shows, if they are the same for all jobs."""
 WIDEST = 24  # characters of a swept value; longer ones are folded

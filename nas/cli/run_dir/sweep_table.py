@@ -187,7 +187,7 @@ def _row(record: JobRecord, started: bool) -> Row:
 
 
 def _columns(rows: Sequence[Row], mode: str, swept: Sequence[str]) -> list[str]:
-    """Return the columns of the modes that occur, without swept keys and those that no job has."""
+    """Return the columns of the modes that occur, without swept keys and columns that no job has."""
     modes = dict.fromkeys(row["mode"] for row in rows if "mode" in row) or (mode,)
     names = dict.fromkeys(name for mode in modes for name in COLUMNS[mode])
     text = any(name in row for row in rows for name in PERPLEXITIES)

@@ -44,7 +44,7 @@ class RewriteOnResume(pl.Callback):
         directory: run directory of the resumed run.
         checkpoint: content of the checkpoint.
         cfg: configuration of the resumed run.
-        in_place: whether ``directory`` is the one that the checkpoint was written to.
+        in_place: whether ``directory`` is the directory that the checkpoint was written to.
 
     Raises:
         NasError: if a line of the files is damaged or missing; nothing has been changed then.

@@ -94,7 +94,7 @@ def _interval(value: float, resampled: Sequence[float]) -> Interval:
 
 
 def _top_k(x: Values, k: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
-    """Return masks of the certain members of the top k and of those tied for its last places, and their number."""
+    """Return masks of the certain members of the top k and of members tied for its last places, and their number."""
     last = np.partition(x, len(x) - k)[len(x) - k]
     certain = x > last
     return certain, x == last, k - int(certain.sum())

@@ -56,7 +56,7 @@ class SizedNetwork(Network):
     Args:
         widths: output channels of the five layers; the stem is as wide as the first layer.
         options: of the ops in the cells. The reductions always have affine batch norm.
-        ends: of the batch norm in the stem and of the one before the pooling.
+        ends: of the batch norms in the stem and before the pooling.
         shape: (C, H, W) of an image.
         classes: number of classes.
     """
