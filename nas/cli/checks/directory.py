@@ -16,13 +16,13 @@ from nas.cli.overrides.run_record import FOLDER, overrides_file, saved_overrides
 from nas.cli.run_dir.hydra_config import hydra_config_of
 from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import (
-    METRICS_FILE,
+    FIRST_EPOCH,
     SWEEP_FILE,
     holds_ranking,
     holds_repetitions,
     holds_run,
     last_checkpoint,
-    left_first_steps,
+    left_first_epoch,
     run_directory,
     seed_directory,
 )
@@ -122,16 +122,17 @@ def is_repeated(option: str, directory: Path, overrides: Sequence[str]) -> bool:
     if option.startswith("seeds."):
         own = overrides_of_seed(own, option.removeprefix("seeds."))
     try:
-        return left_first_steps(directory) and saved_overrides(directory) == own
+        return left_first_epoch(directory) and saved_overrides(directory) == own
     except NasError:  # the record is damaged
         return False
 
 
-def remove_first_steps(directories: Directories, overrides: Sequence[str]) -> None:
-    """Remove the metrics of a run that was stopped in its first epoch, whose steps this run repeats."""
+def remove_first_epoch(directories: Directories, overrides: Sequence[str]) -> None:
+    """Remove the files of a run that was stopped in its first epoch, which this run repeats."""
     for option, directory in directories.items():
         if is_repeated(option, directory, overrides):
-            (directory / METRICS_FILE).unlink()
+            for name in FIRST_EPOCH:
+                (directory / name).unlink(missing_ok=True)
 
 
 def check_sweep_directory(directory: Path) -> None:
@@ -171,7 +172,7 @@ def _is_resumed(directory: Path, given: str | None, option: str) -> bool:
 def _taken(directory: Path, option: str, inside: Path | None) -> NasError:
     if inside is not None:
         return NasError(f"{option}: {directory} is a folder of the run {inside}. Choose another directory.")
-    if left_first_steps(directory):
+    if left_first_epoch(directory):
         return NasError(
             f"{option}: {directory} holds another run, which was stopped in its first epoch and cannot be resumed. "
             "Remove it, or choose another directory."

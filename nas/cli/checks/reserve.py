@@ -20,7 +20,7 @@ from nas.cli.checks.directory import (
     check_record,
     check_sweep_directory,
     output_directories,
-    remove_first_steps,
+    remove_first_epoch,
     run_directories,
     sweep_directory,
     unresolved,
@@ -172,7 +172,7 @@ def reserved(plan: Plan) -> Iterator[list[str]]:
             stack.enter_context(DirectoryLock(directory, name, kind, _is_lock_required(plan.cfg), token))
         plan.check()  # again: another process may have written there before the lock was taken
         if plan.sweep is None:
-            remove_first_steps(label, plan.overrides)
+            remove_first_epoch(label, plan.overrides)
             mark_start(plan.cfg, label[option])
         found = {name: str(label[name].absolute()) for name in (option, "paths.output") if name in label}
         if is_distributed(plan.cfg) and (token is None or not _is_lock_required(plan.cfg)):

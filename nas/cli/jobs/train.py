@@ -27,6 +27,7 @@ from nas.cli.build import (
 from nas.cli.checks.batch import apply_plan
 from nas.cli.checks.inputs import check_genotype_inputs
 from nas.cli.checks.processes import check_processes
+from nas.cli.checks.protocol import check_protocol
 from nas.cli.interrupt import report_unfinished
 from nas.cli.jobs.batch_size import choose_batch_size
 from nas.cli.jobs.build_training import build_training, training_results
@@ -75,6 +76,7 @@ def run(cfg: DictConfig) -> float | None:
     log_dataset_defaults(cfg)
     output = Path(cfg.paths.output)
     entry, genotype = find_published(cfg.genotype), load_genotype(cfg.genotype)
+    check_protocol(str(cfg.genotype), genotype, cfg)
     cfg.genotype_name = cfg.genotype_name or genotype_name(str(cfg.genotype), genotype, entry)
     checkpoint = checkpoint_file(cfg.ckpt_path, cfg.paths.output)
     if checkpoint is None:

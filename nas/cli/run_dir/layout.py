@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 from nas.utils.errors import NasError
+from nas.utils.read_file import read_bytes, read_text
 from nas.utils.user_path import real_path, user_path
 
 FAILURE_FILE = "failure.txt"  # the error of a job of a sweep
@@ -17,6 +19,8 @@ WANDB_RECORD = "wandb.json"  # id, name, group, project, entity and mode of the 
 SEARCHED = (SUMMARY_FILE, "genotype.json", "history.jsonl", REPETITIONS, RANKING)
 TABLES = (METRICS_FILE, "classes.csv", "confusion.csv", "scores.parquet", "report.json", "queries.jsonl")
 RESULTS = (*SEARCHED, *TABLES, "model.pt", "model.onnx", "model.pt2", "logits.pt", "confusion.png")
+FIRST_EPOCH = (METRICS_FILE, "genotype.json", "history.jsonl", "alphas.jsonl", "queries.jsonl", "accuracy_range.csv")
+"""Results and logs that a run writes in an epoch before its checkpoint; a repeated first epoch writes them again."""
 REPORT_FILE = "report.html"  # the page of a run
 SWEEP_FILE = "sweep.csv"  # the table of a sweep, in the directory that holds its jobs
 STUDY_RESULTS = "optimization_results.yaml"  # the best trials of a sweep by Optuna
@@ -54,16 +58,30 @@ def holds_run(directory: Path) -> bool:
     return any((directory / name).exists() for name in RESULTS) or any((directory / "checkpoints").glob("*.ckpt"))
 
 
-def left_first_steps(directory: Path) -> bool:
-    """Return whether a run was stopped in its first epoch: besides its record, it has left metrics of steps alone."""
+def left_first_epoch(directory: Path) -> bool:
+    """Return whether a run was stopped before the checkpoint of its first epoch: it has left files of that epoch."""
     left = [name for name in RESULTS if (directory / name).exists()]
     recorded = (directory / ".hydra" / "overrides.yaml").is_file()
-    return recorded and left == [METRICS_FILE] and not any((directory / "checkpoints").glob("*.ckpt"))
+    if not left or not recorded or any((directory / "checkpoints").glob("*.ckpt")):
+        return False
+    return set(left) <= set(FIRST_EPOCH) and _has_one_epoch(directory)
+
+
+def _has_one_epoch(directory: Path) -> bool:
+    """Return whether no log of a run has a second epoch; the checkpoints of a longer run have been removed."""
+    history, metrics = directory / "history.jsonl", directory / METRICS_FILE
+    try:
+        rows = read_text(metrics).splitlines() if metrics.exists() else []
+        epochs = [float(row["epoch"]) for row in csv.DictReader(rows) if row.get("epoch")]
+        one = not history.exists() or read_bytes(history).count(b"\n") <= 1
+    except (OSError, ValueError, csv.Error):  # such as a file of another program
+        return False
+    return one and all(epoch < 1 for epoch in epochs)
 
 
 def another_directory(directory: Path) -> str:
     """Return " in another directory" for advice to start a run again if it would overwrite files, else nothing."""
-    return " in another directory" if holds_run(directory) and not left_first_steps(directory) else ""
+    return " in another directory" if holds_run(directory) and not left_first_epoch(directory) else ""
 
 
 def has_failed(directory: Path) -> bool:

@@ -78,8 +78,41 @@ def test_searches_of_seeds_start_again_after_a_kill_in_their_first_epoch(tmp_pat
         prepare("search", [*given[:1], "seeds=[2]", given[2]])
 
 
-@pytest.mark.parametrize("files", [(), ("genotype.json",), ("scores.jsonl",), ("model.pt",)])
-def test_other_runs_do_not_start_in_a_directory_of_first_steps(files: tuple[str, ...], tmp_path: Path) -> None:
+FIRST_EPOCH = ("genotype.json", "history.jsonl", "alphas.jsonl", "queries.jsonl", "accuracy_range.csv")
+
+
+@pytest.mark.parametrize("count", range(len(FIRST_EPOCH) + 1))
+def test_command_starts_again_after_a_kill_before_its_first_checkpoint(count: int, tmp_path: Path) -> None:
+    """The files of an epoch are written one after another, and the checkpoint after all of them."""
+    directory = tmp_path / "run"
+    stopped(directory, "- method=gdas\n", *FIRST_EPOCH[:count])
+    (directory / "metrics.csv").write_text("epoch,step,train/loss\r\n0,0,5.0\r\n")
+    plan = prepare("search", ["method=gdas", f"hydra.run.dir={directory}"]).plan
+    assert plan is not None
+    with reserved(plan):
+        assert not {path.name for path in directory.iterdir()} & {*FIRST_EPOCH, "metrics.csv"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("history.jsonl", '{"epoch": 0}\n{"epoch": 1}\n'),
+        ("metrics.csv", "epoch,step,train/loss\r\n0,0,5.0\r\n1,4,4.0\r\n"),
+        ("metrics.csv", "epoch,step,train/loss\r\nx,0,5.0\r\n"),
+    ],
+)
+def test_longer_run_without_its_checkpoints_is_kept(name: str, text: str, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    stopped(directory, "- method=gdas\n", "genotype.json")
+    (directory / name).write_text(text)
+    before = snapshot(tmp_path)
+    with pytest.raises(NasError, match="holds the files of another run"):
+        prepare("search", ["method=gdas", f"hydra.run.dir={directory}"])
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("files", [(), ("scores.jsonl",), ("model.pt",)])
+def test_other_runs_do_not_start_in_a_directory_of_a_first_epoch(files: tuple[str, ...], tmp_path: Path) -> None:
     stopped(tmp_path / "run", "- method=gdas\n", *files)
     before = snapshot(tmp_path)
     given = [*(["method=gdas"] if files else ["method=darts"]), f"hydra.run.dir={tmp_path}/run"]
