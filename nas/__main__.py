@@ -12,6 +12,7 @@ import sys  # noqa: E402
 from collections.abc import Mapping, Sequence  # noqa: E402
 
 from nas.cli.command_list import COMMANDS, Subcommand, describe_commands  # noqa: E402
+from nas.cli.entry import check_working_directory  # noqa: E402
 from nas.cli.streams import protect_streams  # noqa: E402
 from nas.utils.one_line_errors import one_line_errors  # noqa: E402
 
@@ -41,6 +42,7 @@ def main() -> int:
         return 1
     del sys.argv[1]
     protect_streams()
+    check_working_directory()
     raise_interrupts()
 
     @one_line_errors

@@ -31,6 +31,7 @@ def run_program(name: str) -> None:
         name: dotted name of the module.
     """
     protect_streams()
+    check_working_directory()
     present = (signal.default_int_handler, signal.SIG_DFL)  # the latter by end_without_traceback
     handled = _is_main_thread() and signal.getsignal(signal.SIGINT) in present
     try:
@@ -46,6 +47,16 @@ def run_program(name: str) -> None:
         raise SystemExit(INTERRUPTED) from None
     finally:
         _default_signals()
+
+
+def check_working_directory() -> None:
+    """End the process with one line if its working directory has been removed: no relative path has a meaning."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        reason = (error.strerror or "unknown").lower()
+        print(f"error: the working directory cannot be used ({reason}). Change to another one by cd.", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _is_main_thread() -> bool:

@@ -13,11 +13,16 @@ from collections.abc import Iterator
 from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
+from nas.utils.environment_errors import environment_error
 from nas.utils.errors import NasError, one_line
+from nas.utils.long_names import too_long
 from nas.utils.printable import printable
 from nas.utils.rank import rank_of
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNREADABLE = (errno.ELOOP, errno.EIO, errno.ESTALE)
+"""Errors of a loop of links, a damaged disk and a network file system."""
+
 MAX_MESSAGE = 4000  # characters
 LOST_RANK = re.compile(r"gloo|NCCL|Timed out (waiting|after)|Connection (closed|reset) by peer")
 """Messages of torch.distributed about a process that does not answer."""
@@ -69,14 +74,14 @@ def _line(error: BaseException) -> str | None:
     if isinstance(error, NasError):
         return str(error)
     if isinstance(error, OSError):
-        return _operating_system(error)
+        return environment_error(error) or _operating_system(error)
     if kind == "MisconfigurationException":
         return f"trainer: {one_line(error) or 'Lightning rejects its options. Check devices, num_nodes and strategy.'}"
     if kind == "OutOfMemoryError" or isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
         text = one_line(error).partition(". ")[0]
         return f"the device is out of memory ({text}). Use a smaller dataset.batch_size or a smaller space."
     if type(error).__module__.startswith("wandb."):
-        return f"logger.wandb: {one_line(error)}. Run wandb login, or set logger.wandb.offline=true."
+        return _wandb(error)
     if isinstance(error, ValueError | RuntimeError) and "SLURM" in str(error):
         return f"trainer: {one_line(error)}"
     if kind == "TerminatedWorkerError":
@@ -99,7 +104,14 @@ def _line(error: BaseException) -> str | None:
             "Choose a size above 1 that leaves no single image for the last batch; for the auxiliary head, set "
             "network.auxiliary=false."
         )
-    return _by_place(error)
+    return environment_error(error) or _by_place(error)
+
+
+def _wandb(error: BaseException) -> str:
+    text = one_line(error).removesuffix(".")
+    if type(error).__name__ == "UsageError":  # such as a slash in the id of a run
+        return f"logger.wandb: {text}. Change the option of logger.wandb, or its environment variable WANDB_*."
+    return f"logger.wandb: {text}. Run wandb login, or set logger.wandb.offline=true."
 
 
 def _by_place(error: BaseException) -> str | None:
@@ -147,7 +159,13 @@ def _lost_rank(error: BaseException, kept: str | None, resume: str) -> str:
 
 def _operating_system(error: OSError) -> str | None:
     name = error.filename2 or error.filename  # of a rename, the file that was to be replaced
+    if error.errno == errno.ENAMETOOLONG and name:
+        return too_long(str(name), sys.argv[1:])
     file = f" ({name})" if name else ""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{os.strerror(error.errno).lower()}{file}: raise the limit of this shell, such as ulimit -n 4096."
+    if error.errno in UNREADABLE and name:
+        return f"{os.strerror(error.errno).lower()}{file}: choose another file or directory."
     if error.errno == errno.EROFS:
         return f"{os.strerror(error.errno).lower()}{file}: choose a writable directory."
     if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError) and name:

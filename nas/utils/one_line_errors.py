@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol
 
+from nas.utils.environment_errors import environment_error
 from nas.utils.errors import NasError, is_interrupt, one_line, unexplained
+from nas.utils.long_names import too_long
+from nas.utils.printable import printable
 
+MAX_MESSAGE = 4000  # characters
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C stopped."""
 
@@ -41,7 +46,7 @@ def one_line_errors(main: Main) -> Main:
             if line is None and os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
             line = line or f"{unexplained(error)} (HYDRA_FULL_ERROR=1 shows the traceback)"
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {printable(line, MAX_MESSAGE)}", file=sys.stderr)
             return 1
 
     return decorated
@@ -51,8 +56,12 @@ def _line(error: BaseException) -> str | None:
     """Return the line of a mistake of the user or of a file that cannot be used, None for any other error."""
     if isinstance(error, NasError):
         return one_line(error)
+    if (line := environment_error(error)) is not None:
+        return line
     if isinstance(error, MemoryError):
         return "the memory of this machine is exhausted. Use smaller values."
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and error.filename:
+        return too_long(str(error.filename), sys.argv[1:])
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         reason = (error.strerror or os.strerror(error.errno)).lower()
         return f"{error.filename}: {reason}. Choose another file or directory."

@@ -10,5 +10,8 @@ RANK_NAMES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "LOCAL
 
 
 def rank_of(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the position of this process among the ranks, "0" if it is no rank of a distributed run."""
-    return next((environment[name] for name in RANK_NAMES if name in environment), "0")
+    """Return the position of this process among the ranks, "0" if it is no rank of a distributed run.
+
+    Variables that are no numbers are ignored.
+    """
+    return next((environment[name] for name in RANK_NAMES if environment.get(name, "").isdecimal()), "0")

@@ -122,4 +122,8 @@ def test_convert_checks_destination_before_reading_source(
     monkeypatch.setattr(Path, "open", refuse_write)
     assert main([str(tss_release), str(tmp_path / "out.parquet")]) == 1
     erred = capsys.readouterr().err
-    assert erred.startswith("error: ") and erred.endswith("permission denied\n") and str(tmp_path) in erred
+    assert (
+        erred.startswith("error: ")
+        and erred.endswith("permission denied. Choose another file or directory.\n")
+        and str(tmp_path) in erred
+    )

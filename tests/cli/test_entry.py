@@ -127,3 +127,14 @@ def test_other_programs_keep_their_handlers(tmp_path: Path) -> None:
     )
     done = python("notebook.py", folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "handled\nTrue\n", "")
+
+
+@PROGRAMS
+def test_removed_working_directory_is_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    command = ["bash", "-c", 'rmdir "$PWD" && exec "$@"', "bash", sys.executable, *words, "method=gdas"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    line = "error: the working directory cannot be used (no such file or directory). Change to another one by cd.\n"
+    assert (done.returncode, done.stderr, done.stdout) == (1, line, "")

@@ -80,6 +80,12 @@ def test_explain_returns_one_line_for_errors_of_the_user() -> None:
     assert explain(ValueError("x")) is None
     assert explain(OSError(errno.ENOENT, "x")) is None
     assert "permission denied (/x)" in (explain(PermissionError(errno.EACCES, "x", "/x")) or "")
+    for number in (errno.ELOOP, errno.EIO, errno.ESTALE):
+        line = explain(OSError(number, "x", "/x"))
+        assert line == f"{os.strerror(number).lower()} (/x): choose another file or directory."
+    assert (explain(OSError(errno.EMFILE, "x", "/x")) or "").endswith(
+        "(/x): raise the limit of this shell, such as ulimit -n 4096."
+    )
     handler = explain(ValueError("Unable to configure handler 'file'")) or ""
     assert handler.startswith("hydra.job_logging: Unable to configure handler 'file'. Leave out")
     kind = type("OutOfMemoryError", (RuntimeError,), {})

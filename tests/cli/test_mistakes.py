@@ -196,11 +196,14 @@ def test_suggestions_ignore_capitals() -> None:
 
 
 def test_explain_covers_errors_of_other_libraries() -> None:
-    wandb = type("CommError", (Exception,), {"__module__": "wandb.errors"})
+    wandb, used = (type(name, (Exception,), {"__module__": "wandb.errors"}) for name in ("CommError", "UsageError"))
     cases = {
         MemoryError(): "out of memory",
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 4 bytes"): "out of memory",
         RuntimeError("Storage size calculation overflowed with sizes=[1]"): "out of memory",
+        used(
+            "Run ID cannot contain /."
+        ): "logger.wandb: Run ID cannot contain /. Change the option of logger.wandb, or its",
         wandb("no network"): "logger.wandb: no network. Run wandb login, or set logger.wandb.offline=true.",
         pl.utilities.exceptions.MisconfigurationException(): "trainer: Lightning rejects its options",
     }

@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from nas.cli.checks.launchers import check_tasks, launcher_properties
-from nas.cli.run_dir.launch import Sizes, is_slurm, is_torchrun, launched_sizes
+from nas.cli.run_dir.launch import Sizes, check_numbers, is_slurm, is_torchrun, launched_sizes
 from nas.cli.run_dir.ranks import is_distributed
 from nas.utils.errors import NasError
 from nas.utils.program import program
@@ -28,6 +28,7 @@ def check_processes(cfg: Any, sweeping: bool | None = None, environment: Mapping
         sweeping: whether the run is a sweep or a job of one; None: read it from Hydra's state.
         environment: variables of the process.
     """
+    check_numbers(environment)
     before = "hydra" in cfg
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN if sweeping is None else sweeping
     if sweeping and before and (properties := launcher_properties(cfg)).starts_ranks:

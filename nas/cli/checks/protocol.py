@@ -74,7 +74,7 @@ def _spaces_with(keys: set[str]) -> str:
 
 
 def _fix(name: str, accepted: Sequence[str]) -> str:
-    """Return advice: the published protocol of networks with the options ``accepted`` that has the most similar name."""
+    """Return advice with a published protocol of networks with the options ``accepted``, of the same data if any."""
     task = name.rpartition("_")[2]
     keys = {choice: _keys(choice) for choice in group_choices("protocol")}
     fitting = [choice for choice in keys if keys[choice] and keys[choice] <= {*accepted}]

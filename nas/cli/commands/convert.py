@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.utils.errors import NasError, one_line
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.tool_parser import ToolParser
 
 SPACES = ("trans_nas_bench_101_micro", "trans_nas_bench_101_macro")
 """Spaces of the release of TransNAS-Bench-101."""
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = ToolParser(
@@ -29,22 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--partial", action="store_true", help="accept a source with missing architectures")
     parser.add_argument("--as", dest="name", metavar="NAME", help="original name of a renamed SRC")
     parser.add_argument("--space", choices=SPACES, help="space to convert, if SRC has several (TransNAS-Bench-101)")
-    try:
-        given = parser.parse(arguments)
-        from nas.benchmarks.convert import convert  # the help needs no torch
+    given = parser.parse(arguments)
+    from nas.benchmarks.convert import convert  # the help needs no torch
 
-        options = {"force": given.force, "partial": given.partial, "space": given.space}
-        print(convert(given.source, given.destination, given.name, **options))
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else one_line(error)
-        print(f"error: {error.filename or given.destination}: {reason}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"interrupted: {given.destination} was not written", file=sys.stderr)
-        return 130
+    options = {"force": given.force, "partial": given.partial, "space": given.space}
+    print(convert(given.source, given.destination, given.name, **options))
     return 0
 
 

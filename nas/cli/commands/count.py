@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nas.cli.run_dir.summary import format_limited
 from nas.utils.errors import NasError
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser
 
@@ -25,6 +26,7 @@ NETWORK is any value of genotype= of train.py, or PACKAGE.MODULE:FUNCTION, a use
 a torch.nn.Module."""
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
@@ -33,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         cost, budget = count_of(options)
     except NasError as error:
-        print(f"error: {_with_flags(str(error))}", file=sys.stderr)
-        return 1
+        raise NasError(_with_flags(str(error))) from error
     print(_as_json(cost, budget) if options.json else _as_table(cost, budget))
     return 0
 

@@ -10,7 +10,15 @@ import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
+from nas.utils.errors import NasError
+
 SUBMITIT_LOCAL = "SUBMITIT_LOCAL_"
+POSITIONS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+"""Variables from which Lightning reads the position of any process."""
+NODES = ("NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "MASTER_PORT")
+"""Variables that Lightning also reads in a process of torchrun, or one with LOCAL_RANK."""
+TASKS = ("SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NODEID", "MASTER_PORT")
+"""Variables that Lightning also reads in a task of SLURM."""
 INTERACTIVE = ("bash", "interactive")
 """Names of jobs of SLURM in which Lightning ignores the variables of SLURM."""
 
@@ -48,6 +56,19 @@ def is_slurm(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether this process belongs to a job of SLURM whose tasks are the ranks of a run."""
     interactive = environment.get("SLURM_JOB_NAME") in INTERACTIVE
     return "SLURM_NTASKS" in environment and not interactive and not is_torchrun(environment)
+
+
+def check_numbers(environment: Mapping[str, str] = os.environ) -> None:
+    """Raise NasError for a variable of a launcher that is no whole number, which Lightning would fail to read."""
+    of_nodes = NODES if is_torchrun(environment) or "LOCAL_RANK" in environment else ()
+    of_tasks = TASKS if is_slurm(environment) else ()
+    for name in (*POSITIONS, *of_nodes, *of_tasks):
+        value = environment.get(name, "0")
+        if not (value.isascii() and value.isdecimal()):
+            raise NasError(
+                f"{name}={value}: launchers set this environment variable to a whole number from 0. Run unset {name}, "
+                "or start the command by torchrun or srun."
+            )
 
 
 def launched_sizes(environment: Mapping[str, str] = os.environ) -> Sizes | None:

@@ -12,7 +12,7 @@ from nas.cli.checks.processes import check_processes, devices_of
 from nas.cli.main import prepare
 from nas.utils.errors import NasError
 from tests.support.compose_tools import composed
-from tests.support.error_tools import SEARCH
+from tests.support.error_tools import SEARCH, run
 from tests.support.node_tools import MULTINODE, node_environment
 
 ADDRESS = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
@@ -106,3 +106,32 @@ def test_launcher_that_is_not_installed_names_its_extra(monkeypatch: pytest.Monk
             NasError, match=rf"hydra/launcher=.* is not installed. Run pip install 'nas-compose\[{extra}\]'"
         ):
             prepare("search", ["-m", *SEARCH, "method=gdas", argument, "seed=0,1"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "others"),
+    [
+        ("RANK", "x", {}),
+        ("LOCAL_RANK", "", {}),
+        ("SLURM_PROCID", "1.0", {}),
+        ("NODE_RANK", "-1", {"LOCAL_RANK": "0"}),
+        ("MASTER_PORT", "http", {"LOCAL_RANK": "0"}),
+        ("GROUP_RANK", "\u0663", {"TORCHELASTIC_RUN_ID": "x"}),
+        ("SLURM_NTASKS", "", {"SLURM_JOB_NAME": "x"}),
+        ("SLURM_LOCALID", "x", {"SLURM_NTASKS": "1"}),
+    ],
+)
+def test_variable_of_a_launcher_that_is_no_number_is_refused(
+    name: str, value: str, others: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, text in {**others, name: value}.items():
+        monkeypatch.setenv(variable, text)
+    found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/run")
+    found.refused(f"{name}={value}: launchers set", f"Run unset {name}, or start the command by torchrun or srun.")
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_other_launchers_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NODE_RANK", "WORLD_SIZE", "MASTER_PORT", "SLURM_LOCALID"):
+        monkeypatch.setenv(name, "x")
+    assert prepare("search", [*SEARCH, "method=gdas"]).plan is not None

@@ -33,6 +33,7 @@ def test_protocol_of_another_space_is_refused(
 
 def test_options_of_the_command_line_are_not_those_of_the_protocol(tmp_path: Path) -> None:
     given = (f"genotype={NB201}", "protocol=nas_bench_201_12_cifar10", f"paths.data={tmp_path}/none")
-    run("train", *given, "network.layers=3", f"hydra.run.dir={tmp_path}/a").refused("network.layers: the networks of space=nas_bench_201 do not have it")
-    options = (*TRAIN, "network.layers=null", "network.auxiliary=null", "protocol=darts_cifar10", "training.drop_path=0")
+    found = run("train", *given, "network.layers=3", f"hydra.run.dir={tmp_path}/a")
+    found.refused("network.layers: the networks of space=nas_bench_201 do not have it")
+    options = (*TRAIN, "network.layers=null", "network.auxiliary=null", "protocol=darts_cifar10", "dataset.cutout=0")
     run("train", f"genotype={NB201}", *options, f"hydra.run.dir={tmp_path}/b").succeeded()

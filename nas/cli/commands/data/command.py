@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from nas.cli.overrides.compose import compose_job
 from nas.cli.overrides.hydra_internals import split_arguments
 from nas.cli.overrides.parse import quote
 from nas.utils.errors import NasError, one_line, unknown
+from nas.utils.one_line_errors import one_line_errors
 from nas.utils.program import program
 from nas.utils.user_path import user_path
 
@@ -47,6 +47,7 @@ def usage() -> str:
     )
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -59,14 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _list(data, benchmark, " ".join([f"{program('search')} data get {{name}}", *words]))
         with _log_to_stdout():
             get(names, data, benchmark)
-    except NasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("error: interrupted. Run the same command again to resume.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # of `data | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

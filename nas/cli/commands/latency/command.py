@@ -8,8 +8,11 @@ from collections.abc import Sequence
 
 from nas.cli.commands.latency.options import parse_options
 from nas.cli.errors import explain, full_errors
+from nas.utils.errors import NasError
+from nas.utils.one_line_errors import one_line_errors
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -19,13 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(measure_space(options))
     except Exception as error:
-        if full_errors():
-            raise
-        line = explain(error)
+        line = None if full_errors() else explain(error)
         if line is None:
             raise
-        print(f"error: {line}", file=sys.stderr)
-        return 1
+        raise NasError(line) from error
     return 0
 
 

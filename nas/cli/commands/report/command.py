@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ def _write(paths: Sequence[str], output: str | None, overwrite: bool) -> Path:
 def _check_output(path: Path, overwrite: bool) -> None:
     """Raise NasError if a file cannot be written, or exists and must not be replaced."""
     try:
-        if path.is_dir() or (path.exists() and not overwrite):
+        if path.is_dir() or (os.path.lexists(path) and not overwrite):
             fix = "Give a file." if path.is_dir() else "Add --overwrite, or give another file."
             raise NasError(f"--output={path}: exists already. {fix}")
         if not path.parent.is_dir():

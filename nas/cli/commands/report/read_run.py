@@ -249,7 +249,12 @@ def _times(directory: Path) -> tuple[datetime | None, datetime | None]:
     starts = [path.stat().st_mtime for path in (overrides_file(directory),) if path.is_file()]
     names = ("summary.json", "history.jsonl", "metrics.csv", FAILURE_FILE)
     ends = [path.stat().st_mtime for path in map(directory.joinpath, names) if path.is_file()]
-    return (
-        datetime.fromtimestamp(starts[0]) if starts else None,
-        datetime.fromtimestamp(max(ends)) if ends else None,
-    )
+    return _time(starts), _time(ends)
+
+
+def _time(seconds: Sequence[float]) -> datetime | None:
+    """Return the last of some times, None if there are none, or if a wrong clock has set one beyond any date."""
+    try:
+        return datetime.fromtimestamp(max(seconds)) if seconds else None
+    except (OSError, OverflowError, ValueError):
+        return None

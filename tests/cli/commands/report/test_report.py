@@ -78,6 +78,14 @@ def test_page_is_not_overwritten_by_default(page: Page, search: Path, capsys: py
     )
 
 
+def test_link_is_not_replaced(search: Path, tmp_path: Path) -> None:
+    for name, target in {"dangling": tmp_path / "absent", "loop": tmp_path / "loop"}.items():
+        link = tmp_path / name
+        link.symlink_to(target)
+        run("search", "report", search, "--output", link).refused(f"--output={link}: exists already. Add --overwrite")
+        assert link.is_symlink() and not (tmp_path / "absent").exists()
+
+
 def test_text_of_a_run_is_escaped(search: Path, tmp_path: Path) -> None:
     source = shutil.copytree(search, tmp_path / "a<script>b")
     (source / "report.html").unlink(missing_ok=True)
@@ -156,6 +164,18 @@ def test_failure_before_the_results_is_ignored(search: Path, tmp_path: Path) -> 
     os.utime(source / "failure.txt", (0, 0))
     found = read_run(source, "run", detailed=False)
     assert (found.status, found.failure) == ("finished", "")
+
+
+def test_time_beyond_any_date_is_left_out(search: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory file systems store any time that a wrong clock or another program has set."""
+    shutil.copytree(search, tmp_path / "run")
+    status = os.stat_result((0o100644, 1, 1, 1, 0, 0, 10, 10**12, 10**12, 10**12))
+    stat = Path.stat
+    monkeypatch.setattr(
+        Path, "stat", lambda path, **options: status if path.name == "history.jsonl" else stat(path, **options)
+    )
+    found = read_run(tmp_path / "run", "run")
+    assert found.started is not None and found.ended is None and found.status == "finished"
 
 
 def test_lone_surrogates_are_replaced(tmp_path: Path) -> None:
