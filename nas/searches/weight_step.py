@@ -24,7 +24,7 @@ from nas.utils.distributed import mean_over_ranks
 from nas.utils.foreach_sgd import use_foreach
 from nas.utils.ranges import POSITIVE, check_ranges
 
-ClipParams = Literal["weights", "all", "all_accumulated", "all_stale"]
+ClipParams = Literal["weights", "all", "all_accumulated"]
 
 
 @check_ranges(clip_norm=POSITIVE)
@@ -39,8 +39,7 @@ class WeightStep:
         clip_norm: maximum norm of the gradient; None: no clipping.
         clip_params: parameters that count towards the norm. "weights": the supernet alone. "all": also the gradient of
             alpha in the weight loss. "all_accumulated": also the gradient that the last architecture step left in
-            alpha, as in AutoDL-Projects, which clears only its own gradients before each step. "all_stale": alpha's
-            gradient of the last architecture step alone (Lambda-DARTS).
+            alpha, as in AutoDL-Projects, which clears only its own gradients before each step.
         decay_unsampled_weights: keep applying momentum and weight decay to used weights that a sampled path skips.
             This was the effect of zeroed gradients before torch 2.0, which sets them to None.
         perturbation: changes the architecture on which the weights are trained (SDARTS).
@@ -114,7 +113,7 @@ class WeightStep:
     def _architecture(self, search: SupernetSearch, arch: Architecture, batch: Batch) -> Architecture:
         """Return a sampled architecture as the weight step uses it: detached and perturbed."""
         x, target = batch
-        if self.clip_params in ("weights", "all_stale"):  # otherwise the gradient of alpha counts towards the norm
+        if self.clip_params == "weights":  # otherwise the gradient of alpha counts towards the norm
             arch = {name: weights.detach() for name, weights in arch.items()}
         if self.perturbation is None:
             return arch

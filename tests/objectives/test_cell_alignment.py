@@ -130,11 +130,11 @@ class Aligned(ByHand):
 
 
 def test_two_aligned_steps_match_plain_torch() -> None:
-    """The alignment is added before clipping, whose norm contains alpha's gradient of the last architecture step."""
+    """The alignment is added before clipping, whose norm contains alpha's gradients of this and the last step."""
     alignment = CellAlignment(factor=Aligned.strength, radius=1e-6)
-    options = {"clip_norm": 0.2, "clip_params": "all_stale", "alignment": alignment}
+    options = {"clip_norm": 0.2, "clip_params": "all_accumulated", "alignment": alignment}
     search = build_steps(step_order="weights_first", weight=options)
-    hand = Aligned(search, 0.2, "all_stale")
+    hand = Aligned(search, 0.2, "all_accumulated")
     for batch in batches():
         hand.weight_step(batch["train"])
         hand.arch_step(batch["val"])

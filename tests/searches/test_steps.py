@@ -98,8 +98,6 @@ class ByHand:
         elif self.clip_params == "all_accumulated":
             self.alpha_grad = self.alpha_grad + of_alpha
             counted.append(self.alpha_grad)
-        elif self.clip_params == "all_stale":
-            counted.append(self.alpha_grad)
         factor = self.factor(counted)
         self.alpha_grad = factor * self.alpha_grad
         for name, grad in grads.items():
@@ -140,7 +138,7 @@ class ByHand:
 
 
 @pytest.mark.parametrize("clip_norm", [CLIP, None])
-@pytest.mark.parametrize("clip_params", ["weights", "all", "all_accumulated", "all_stale"])
+@pytest.mark.parametrize("clip_params", ["weights", "all", "all_accumulated"])
 @pytest.mark.parametrize("order", ["arch_first", "weights_first"])
 def test_two_bilevel_steps_match_plain_torch(
     order: StepOrder, clip_params: ClipParams, clip_norm: float | None
