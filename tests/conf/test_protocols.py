@@ -31,6 +31,7 @@ CIFAR = {
 STATS_10 = ([0.49139968, 0.48215827, 0.44653124], [0.24703233, 0.24348505, 0.26158768])
 STATS_100 = ([129.3 / 255, 124.1 / 255, 112.4 / 255], [68.2 / 255, 65.4 / 255, 70.4 / 255])
 ROUNDED = ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762])  # RobustDARTS and its derivatives
+P_DARTS = ([0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761])
 FAIR = ([0.50707519, 0.48654887, 0.44091785], [0.26733428, 0.25643846, 0.27615049])
 # Differences from the protocol of DARTS on CIFAR
 CIFARS = {
@@ -47,7 +48,7 @@ CIFARS = {
     "drnas_cifar10": {"drop": 0.3, "batch": 64, "pool": "plain"},
     "te_nas_cifar10": {"drop": 0.3, "epochs": 800, "pool": "plain"},
     "p_darts_cifar10": {"drop": 0.3, "batch": 128},
-    "p_darts_cifar100": {"drop": 0.3, "batch": 128, "stats": STATS_10},
+    "p_darts_cifar100": {"drop": 0.3, "batch": 128, "stats": P_DARTS},
     "snas_cifar10": {"pool": "affine"},
     "gdas_cifar10": {"pool": "plain", "eta": 1e-4},
     "gdas_cifar100": {"pool": "plain", "eta": 1e-4},
