@@ -16,14 +16,16 @@ class Subcommand(NamedTuple):
 COMMANDS: Mapping[str, Subcommand] = {
     "data": Subcommand("nas.cli.commands.data.command", "list and download data sets and benchmark tables"),
     "convert": Subcommand("nas.cli.commands.convert", "convert a published benchmark to one Parquet file"),
-    "report": Subcommand("nas.cli.commands.report.command", "write an HTML page about one run, or comparing several"),
-    "leaderboard": Subcommand("nas.cli.commands.leaderboard.command", "print published results and runs in one table"),
+    "report": Subcommand("nas.cli.commands.report.command", "write an HTML report of one run or of several"),
+    "leaderboard": Subcommand("nas.cli.commands.leaderboard.command", "print a table of published results and runs"),
     "plot": Subcommand("nas.cli.commands.plot", "draw the cells of a genotype"),
-    "accuracy-range": Subcommand("nas.cli.commands.accuracy_range", "benchmark accuracies of sampled architectures"),
+    "accuracy-range": Subcommand(
+        "nas.cli.commands.accuracy_range", "plot benchmark accuracies of sampled architectures"
+    ),
     "count": Subcommand("nas.cli.commands.count", "count the parameters and operations of a network"),
     "latency": Subcommand("nas.cli.commands.latency.command", "measure the latency of the ops and networks of a space"),
-    "predictors": Subcommand("nas.cli.commands.predictors", "draw learning curves of predictors on a benchmark"),
-    "merge": Subcommand("nas.cli.commands.merge", "join the shards of a ranking to one run"),
+    "predictors": Subcommand("nas.cli.commands.predictors", "plot learning curves of predictors on a benchmark"),
+    "merge": Subcommand("nas.cli.commands.merge", "merge the shards of a ranking into one run"),
     "dashboard": Subcommand("nas.cli.commands.dashboard.command", "save a dashboard of searches and trainings in W&B"),
 }
 

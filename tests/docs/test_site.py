@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -56,8 +57,10 @@ def test_navigation_contains_every_page_once_and_new_ones() -> None:
     assert sorted(listed) == sorted(set(pages)) and "new_page.md" in listed
 
 
-def _flat(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
+def _flat(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [value] if isinstance(value, str) else [page for part in value for page in _flat(part)]
 
 
 def test_configuration_reference_has_each_file_with_defaults_and_comments() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nas.utils.one_line_errors import one_line_errors
+from nas.utils.program import program
 from nas.utils.tool_parser import ToolParser
 
 SPACES = ("trans_nas_bench_101_micro", "trans_nas_bench_101_macro")
@@ -17,7 +18,7 @@ SPACES = ("trans_nas_bench_101_micro", "trans_nas_bench_101_macro")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = ToolParser(
-        "python -m nas convert",
+        f"{program('search')} convert",
         description=(
             "Convert a published benchmark to one Parquet file: NATS-Bench, NAS-Bench-101, -201 and -301, "
             "TransNAS-Bench-101, HW-NAS-Bench."

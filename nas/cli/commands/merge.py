@@ -1,4 +1,4 @@
-"""Command ``nas-search merge``: join the shards of a ranking to one run."""
+"""Command ``nas-search merge``: merge the shards of a ranking into one run."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from nas.utils.tool_parser import ToolParser
 if TYPE_CHECKING:  # the help needs no torch
     from nas.proxies.ranking.merge import Shard
 
-DESCRIPTION = """Join the finished runs of all shards of a ranking (mode=rank_proxies ranking.shard=1/N to N/N) to one
-run, and write its report. KEY=VALUE are overrides of the report, such as paths.benchmark=DIR."""
+DESCRIPTION = """Merge the finished runs of all shards of a ranking (mode=rank_proxies ranking.shard=1/N to N/N) into
+one run, and write its report. KEY=VALUE are overrides of the report, such as paths.benchmark=DIR."""
 OUTPUTS = ("ckpt_path", "hydra.run.dir", "paths.output", "ranking.shard")
 """Overrides that the joined run sets itself."""
 DROPPED = ("ranking.shard", "paths.output")

@@ -20,7 +20,7 @@ from nas.utils.user_path import user_path
 if TYPE_CHECKING:  # the help needs no torch
     from nas.latency.table import LatencySetup
 
-OPTIONS = f"""options:
+OPTIONS = f"""values of KEY=VALUE:
   device=cpu           device of PyTorch: cpu, cuda, cuda:1
   backend=torch        torch or onnxruntime (extra export)
   batch=1              images per pass
@@ -29,7 +29,7 @@ OPTIONS = f"""options:
   runs=100 warmup=3    timed passes of each op and network, and passes before them
   statistic=median     median, or low: the 10 % quantile, on a machine with other programs
   networks=50          random networks to fit and test the predictor, at least {FOLDS}
-  predictor=null       sum, ridge; null: the one with the lower error on held-out networks
+  predictor=null       sum, ridge; null: the predictor with the lower error on held-out networks
   seed=0               seed of the random networks
   output=FILE          table (default: latency-SPACE-DEVICE-BACKEND.json); its picture is FILE with suffix .png
   overwrite=false      true: replace an existing table
@@ -94,7 +94,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         epilog=OPTIONS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("arguments", nargs="*", metavar="KEY=VALUE", help="options, see below")
+    parser.add_argument("arguments", nargs="*", metavar="KEY=VALUE", help="options of the measurement, listed below")
     parser.add_argument("-cd", "--config-dir", metavar="DIR", help="directory of the user's configuration files")
     given = parser.parse(arguments)
     options = Options(dict(DEFAULTS), config_dir=given.config_dir)

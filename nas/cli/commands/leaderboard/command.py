@@ -23,9 +23,9 @@ from nas.utils.tool_parser import ToolParser
 from nas.utils.user_path import user_path
 from nas.zoo.results import load_metrics, load_results, load_sources
 
-DESCRIPTION = """Show published results, and finished runs among them. A RUN is a run directory, the directory of a
-sweep, or any directory of runs. Runs that differ in the seed alone are one row with mean, standard deviation and
-number. Each run lists its differences from the published settings of its method."""
+DESCRIPTION = """Print a table of published results and finished runs. A RUN is a run directory, the directory of a
+sweep, or any directory of runs. Runs that differ only in the seed are one row with mean, standard deviation and
+number of runs. Each run lists its differences from the published settings of its method."""
 
 
 @one_line_errors

@@ -21,8 +21,8 @@ from nas.utils.quiet_logger import quiet_logger
 from nas.utils.tool_parser import ToolParser
 from nas.utils.user_path import user_path
 
-DESCRIPTION = """Write one HTML page about a run, or one that compares several runs. It needs no network and no server.
-The directory of a sweep stands for its jobs. Files that are missing or damaged are named in the page."""
+DESCRIPTION = """Write an HTML report of one run, or a comparison of several runs. The page needs no network and no
+server. The directory of a sweep selects all its jobs. The page lists missing and damaged files."""
 
 
 @one_line_errors
