@@ -41,7 +41,7 @@ NETWORKS: Mapping[str, type[Space]] = {
 def check_protocol(source: str, genotype: Genotype, cfg: DictConfig) -> None:
     """Raise NasError if the protocol of the running job sets options that the networks of the genotype do not have.
 
-    Options of the command line are left out, and so are genotypes of own spaces.
+    Options of the command line are left out, and so are genotypes of custom spaces.
 
     Args:
         source: the genotype as given, for the message.
