@@ -94,12 +94,13 @@ def _check(cfg: DictConfig) -> None:
 
 
 def _silence_warnings() -> None:
-    """Silence Lightning's messages at every start, and logging's own report of a full disk."""
+    """Silence messages of Lightning at every start, of damaged compiled code, and logging's report of a full disk."""
     import pytorch_lightning  # noqa: F401, its import resets the level
 
     logging.raiseExceptions = full_errors()
     for name in ("pytorch_lightning", "lightning_fabric"):  # the latter prints a line per rank
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("torch._inductor.codecache").setLevel(logging.ERROR)  # it compiles again what it cannot read
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*passed in a `val_dataloader` but have no `validation_step`")

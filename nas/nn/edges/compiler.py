@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.cell import NONE
+from nas.nn.compile_cache import remove_cut_entries
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
 from nas.nn.ops import Noise
 
@@ -18,6 +20,11 @@ MAX_GRAPHS = 256
 """Largest number of graphs. An edge has one per structure, shape, memory format and kind of step."""
 RANDOM = (Noise, nn.modules.dropout._DropoutNd)
 """Layers that draw random numbers; custom ops may have dropout."""
+
+UNREADABLE = (ImportError, SyntaxError, EOFError, pickle.UnpicklingError)
+"""Errors of a cut or damaged file of compiled code."""
+
+DAMAGED_CACHE = "If an interrupted compilation has damaged the cache, set TORCHINDUCTOR_CACHE_DIR to an empty directory"
 
 
 class EdgeCompiler:
@@ -79,11 +86,17 @@ def _sum(terms: Sequence[Tensor]) -> Tensor:
 
 
 def find_compiler_error(device: torch.device, backend: str = "inductor") -> str | None:
-    """Compile and run a small function, and return the reason if that fails."""
+    """Compile and run a small function, and return the reason if that fails.
+
+    A cut file in the cache of PyTorch is such a reason, and the text names its remedy.
+    """
+    remove_cut_entries()
     try:
         torch.compile(_probe, dynamic=False, backend=backend)(torch.zeros(8, device=device))
     except Exception as error:  # whatever a missing or broken C++ compiler, Triton or platform leads to
-        return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        cause = getattr(error, "inner_exception", error)  # the first line of the outer one names the backend alone
+        text = f"{type(cause).__name__}: {cause}".splitlines()[0][:200]
+        return f"{text}. {DAMAGED_CACHE}" if isinstance(cause, UNREADABLE) else text
     return None
 
 

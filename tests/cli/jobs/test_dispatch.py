@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,12 @@ def test_run_job_refuses_damaged_data(tmp_path: Path) -> None:
     before = snapshot(data)
     run("search", *arguments).refused("batches.meta: damaged", archive.files["batches.meta"], "Delete it")
     assert snapshot(data) == before
+
+
+def test_messages_about_damaged_compiled_code_are_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch prints a traceback for each file of its cache that it cannot read, and compiles again."""
+    logger = logging.getLogger("torch._inductor.codecache")
+    monkeypatch.setattr(logger, "level", logging.WARNING)
+    logger.manager._clear_cache()  # type: ignore[attr-defined]
+    run("search", *SEARCH, "dataset.batch_size=64", f"hydra.run.dir={tmp_path}/run").refused("batch_size=64")
+    assert not logger.isEnabledFor(logging.WARNING)

@@ -140,3 +140,15 @@ def test_broken_compiler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch, "compile", fail)
     assert find_compiler_error(torch.device("cpu")) == "RuntimeError: no C++ compiler"
+
+
+def test_cut_library_in_the_cache_is_reported_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    def fail(*args: Any, **options: Any) -> Any:
+        raise BackendCompilerFailed("inductor", ImportError("main.so: file too short"), None)
+
+    monkeypatch.setattr(torch, "compile", fail)
+    problem = find_compiler_error(torch.device("cpu")) or ""
+    assert problem.startswith("ImportError: main.so: file too short. If an interrupted compilation has damaged")
+    assert "set TORCHINDUCTOR_CACHE_DIR to an empty directory" in problem
