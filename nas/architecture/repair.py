@@ -53,7 +53,7 @@ def repair(cells: Mapping[str, Cell], scores: Mapping[str, Tensor], notation: st
 def cheapest(
     cells: Mapping[str, Cell], notation: str, cost: Callable[[Genotype], float], starts: Sequence[Genotype] = ()
 ) -> Genotype:
-    """Return a genotype whose cost no change of a single node lowers, nor a change of two nodes.
+    """Return a genotype whose cost is a local minimum: no change of one or two nodes lowers it.
 
     Descents from all starts change one node at a time. The best of them is then improved by changes of two nodes, which
     reach genotypes behind inadmissible genotypes. They are left out if a genotype has more than
@@ -79,7 +79,7 @@ def cheapest(
 
 
 def _descend(groups: list[Group], state: State, cost: Callable[[State], float]) -> State:
-    """Change one node at a time, where it lowers the cost most, until no change does."""
+    """Repeat the change of a single node that lowers the cost most, until no change lowers it."""
     while True:
         best = min([state, *(other for other, _ in _neighbors(groups, state))], key=cost)
         if cost(best) >= cost(state):

@@ -34,7 +34,7 @@ class RunProgressBar(RichProgressBar):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
-        """Return Lightning's columns and the remaining time; in a narrow terminal the first columns alone."""
+        """Return Lightning's columns and the remaining time; in a narrow terminal only the first columns."""
         columns = super().configure_columns(trainer)
         return [*(columns if _is_wide() else columns[:NARROW_COLUMNS]), _TimeLeftColumn(self.time_left)]
 

@@ -252,7 +252,7 @@ def set_threads(cfg: DictConfig) -> None:
 
 
 def set_tf32(enabled: bool | None) -> None:
-    """Set whether float32 operations may use TF32 on a GPU; None: PyTorch's default, in convolutions alone.
+    """Set whether float32 operations may use TF32 on a GPU; None: PyTorch's default, only in convolutions.
 
     It is set in any case, because the jobs of a sweep share the process.
     """

@@ -36,7 +36,7 @@ class FutureWorkers(Workers):
         count: number of candidates that are evaluated at the same time.
 
     Attributes:
-        isolated: whether a worker that dies loses its own task alone. Otherwise all running tasks are lost with it.
+        isolated: whether a worker that dies loses only its own task. Otherwise all running tasks are lost with it.
             This does not count as an attempt. Each is repeated alone, so that the next loss is its own fault.
     """
 

@@ -102,7 +102,7 @@ def newest_of_seeds(runs: Iterable[Run]) -> tuple[list[Run], list[tuple[Run, Run
 
 
 def entries_of_runs(runs: Iterable[Run], metrics: Mapping[str, Metric]) -> list[Entry]:
-    """Return one entry per metric for each group of runs that differ in the seed alone.
+    """Return one entry per metric for each group of runs that differ only in the seed.
 
     A group with several runs has their mean, their standard deviation (by n - 1) and their number.
     """

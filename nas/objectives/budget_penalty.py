@@ -37,7 +37,7 @@ class BudgetPenalty(ExpectedCost):
     its swap-regret player, so its guarantees do not apply. Alpha descends along the expected cost under the sampled
     weights, which is differentiable. Each multiplier ascends along the violation by the derived genotype, which is not,
     and stays at least 0. A multiplier therefore grows until the genotype is within its limit, and its size needs no
-    tuning. The multipliers are part of the state_dict. They depend on alpha alone, so they are equal on all ranks.
+    tuning. The multipliers are part of the state_dict. They depend only on alpha, so they are equal on all ranks.
 
     Args:
         limits: the limits.

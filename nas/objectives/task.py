@@ -33,7 +33,7 @@ class MetricInfo(NamedTuple):
 
 
 class Task(ABC):
-    """Loss and metric of a batch of logits and targets. Searches and trainings depend on this interface alone.
+    """Loss and metric of a batch of logits and targets. Searches and trainings depend only on this interface.
 
     A score is higher for a better network, and its mean over examples is the score of an epoch. ``value`` converts a
     score to the metric.

@@ -20,7 +20,7 @@ class Combined(Proxy):
     Rank 1 is the worst of n networks, equal scores share the mean of their ranks, and a score that is not finite is the
     worst. The authors rank all candidates of a search, so that a single network has no score. Here a network is ranked
     among itself and a fixed number of random architectures, which ``ProxyEvaluator`` measures once. The score then
-    depends on the network, the space and the seed alone.
+    depends only on the network, the space and the seed.
 
     Args:
         proxies: the combined proxies, at least one; each uses the first of the common images.

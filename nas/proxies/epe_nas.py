@@ -23,7 +23,7 @@ class EpeNas(Proxy):
     s_c is the sum of log(|r| + 1e-5) over all pairs of images of class c. The score is the sum of |s_c|. With more than
     100 classes s_c is divided by the images of its class. The score is then the sum of |s_a - s_b| over pairs of
     classes, divided by the number of classes; classes with a single image are left out. The score is NaN if the
-    gradient of an image is constant, as in DARTS networks whose last cell ends with batch norms alone.
+    gradient of an image is constant, as in DARTS networks whose last cell ends with batch norms only.
 
     Args:
         batch_size: number of images.

@@ -61,7 +61,7 @@ class ProxyEvaluator:
 
     A genotype may also be given as an architecture string or an index.
 
-    The score depends on the genotype, ``seed`` and the images alone. It is the worst possible score (-inf if
+    The score depends only on the genotype, ``seed`` and the images. It is the worst possible score (-inf if
     ``higher_is_better``, else inf) if it is not finite, or if the network's output does not depend on its input. The
     latter does not apply to proxies of the network's size.
 

@@ -24,7 +24,7 @@ class RelaxedEdges(NamedTuple):
 
 
 class EdgewiseRelaxation(Relaxation):
-    """A relaxation with one distribution per edge. A subclass implements ``relax`` alone."""
+    """A relaxation with one distribution per edge. A subclass implements only ``relax``."""
 
     @abstractmethod
     def relax(self, alpha: Tensor, mask: Tensor) -> RelaxedEdges:

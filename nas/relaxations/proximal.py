@@ -17,7 +17,7 @@ class Proximal(Relaxation):
     """Gradients at the nearest discrete architecture, applied to a continuous alpha: NASP (Yao et al., AAAI 2020).
 
     The proximal step sets the largest alpha of each edge to 1 and all others to 0. A node keeps the ``Cell.inputs``
-    edges with the largest alphas; the other edges get zeros. Weight steps execute the remaining ops alone. Architecture
+    edges with the largest alphas; the other edges get zeros. Weight steps execute only the remaining ops. Architecture
     steps execute all ops, because alpha has the gradient of every mixing weight at the discrete point. After each step
     alpha is clamped to [0, 1].
 

@@ -40,7 +40,7 @@ class Line:
         x, y: the points; NaN leaves a gap.
         color: color of :mod:`nas.report.svg`, or of an op.
         low, high: limits of a band around the line.
-        style: straight lines, steps, or points alone.
+        style: straight lines, steps, or only points.
     """
 
     label: str

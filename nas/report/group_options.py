@@ -17,7 +17,7 @@ IGNORED_OF_TRAINER = (
 )
 """Options of the trainer without an effect on the results of a finished run. A run that a limit stops has none."""
 DEVICES = ("cpu", "gpu")
-"""Values of ``trainer`` that select the accelerator alone."""
+"""Values of ``trainer`` that select only the accelerator."""
 CHOICES = ("method", "space", "dataset", "experiment")
 WITH_GENOTYPE = ("train", "eval", "export")
 """Kinds of runs of a given genotype."""

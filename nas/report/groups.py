@@ -1,4 +1,4 @@
-"""Groups of runs that differ in the seed alone, and their results."""
+"""Groups of runs that differ only in the seed, and their results."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Observation(NamedTuple):
 
 
 class Search(pl.LightningModule, ABC):
-    """A LightningModule whose result is a genotype. Callbacks and entry points rely on this interface alone.
+    """A LightningModule whose result is a genotype. Callbacks and entry points rely only on this interface.
 
     Checkpoints contain the names of the method and the space, and the state of all global random generators. A search
     of another method or space refuses them. A search is resumed from the end of an epoch, unless
@@ -216,7 +216,7 @@ class SupernetSearch(Search):
             self.executor.backward(loss)
 
     def step_outputs(self, x: Any, arch: Architecture) -> Output:
-        """Return all outputs of the supernet in a training step. An executor returns the logits alone."""
+        """Return all outputs of the supernet in a training step. An executor returns only the logits."""
         if self.executor is None:
             return self.supernet.outputs(x, arch)
         logits = self.executor.forward(x, arch)

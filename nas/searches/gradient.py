@@ -184,7 +184,7 @@ class GradientSearch(SupernetSearch):
         self.weight_step.take(self, self.relaxation, batch, optimizer)
 
     def train_architecture(self, batches: Mapping[str, Batch], optimizers: Sequence[Any], update: bool = True) -> None:
-        """Take an architecture step, or without ``update`` compute its gradient alone (warm-up)."""
+        """Take an architecture step, or without ``update`` only compute its gradient (warm-up)."""
         whole = partial(self.arch_forward, network=self.step_network)
         forward = whole if self.images_per_pass is None else self.arch_forward_in_passes
         trained = {name: weight for name, weight in self.weights.items() if weight.requires_grad}

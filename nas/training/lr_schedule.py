@@ -31,7 +31,7 @@ OPTIONS = ("T_max", "schedule", "eta_min", "gamma", "interval", "warmup_start_lr
 class LRDecay(LRScheduler):
     """Cosine, linear or exponential decay over ``T_max`` epochs, with an optional warm-up.
 
-    The learning rate depends on the number of the epoch alone. A warm-up therefore leaves no trace in later epochs,
+    The learning rate depends only on the number of the epoch. A warm-up therefore leaves no trace in later epochs,
     unlike chained schedulers, which stay above their curve when a script overwrites the rate during the warm-up.
     If the rate changes within epochs, ``set_steps_per_epoch`` sets their length and ``step`` is called after each step.
     A resumed run with another ``T_max`` or another number of steps per epoch follows its new curve.

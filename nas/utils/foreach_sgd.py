@@ -8,7 +8,7 @@ from torch.optim import SGD, Optimizer
 def use_foreach(optimizer: Optimizer) -> Optimizer:
     """Let an SGD optimizer of parameters on a CPU update all of them in few calls, and return it.
 
-    PyTorch does so by default on a GPU alone. On a CPU it updates parameters one by one, which takes longer than the
+    By default PyTorch does so only on a GPU. On a CPU it updates parameters one by one, which takes longer than the
     arithmetic if there are many small ones. The results are equal bit for bit. An optimizer is not changed if it is of
     another class, or if an option chooses the implementation.
     """

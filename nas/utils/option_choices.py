@@ -58,7 +58,7 @@ def _values(hint: Any) -> tuple[Any, ...]:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the types of the single parameters, empty if some are imported for type checkers alone."""
+    """Return the types of the single parameters, empty if some are imported only for type checkers."""
     try:
         hints = typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):

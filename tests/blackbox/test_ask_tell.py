@@ -119,7 +119,7 @@ def test_replayed_loop_continues_identically(strategy: type[Strategy], name: str
 
 
 def evaluate_at(genotype: Genotype, fidelity: int) -> QueryResult:
-    """Return a value and seconds that depend on genotype and fidelity alone."""
+    """Return a value and seconds that depend only on genotype and fidelity."""
     return QueryResult(value_of(genotype, f"at {fidelity}"), float(fidelity))
 
 

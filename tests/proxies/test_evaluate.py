@@ -29,7 +29,7 @@ from tests.support.proxy_tools import (
 
 @pytest.mark.parametrize("file", PROXY_FILES, ids=lambda file: file.stem)
 def test_proxy_evaluator_is_deterministic_and_ranks_disconnected_cells_last(file: Path) -> None:
-    """The score depends on genotype, seed and data alone; cells whose output ignores the input are last."""
+    """The score depends only on genotype, seed and data; cells whose output ignores the input are last."""
     space = NasBench201((3, 8, 8), 10, channels=4, cells_per_stage=1)
     first, second = from_ops(CELL), from_ops([CONV3] * 6)
     empty, disconnected = from_ops([NONE] * 6), from_ops([CONV3, NONE, CONV3, NONE, NONE, NONE])

@@ -1,4 +1,4 @@
-"""nas.report.groups and group_options: runs that differ in the seed alone form a group."""
+"""nas.report.groups and group_options: runs that differ only in the seed form a group."""
 
 from __future__ import annotations
 

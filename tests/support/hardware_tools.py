@@ -17,7 +17,7 @@ SOURCE = "HW-NAS-Bench-v1_0.pickle"
 
 
 def value_of(name: str, dataset: str, metric: str) -> float:
-    """Return a value that depends on the arguments alone."""
+    """Return a value that depends only on the arguments."""
     return 0.1 + zlib.crc32(f"{name} {dataset} {metric}".encode()) / 2**32 * 50.0
 
 

@@ -17,12 +17,12 @@ SPLITS = ("train", "valid", "test")
 
 
 def images_of(name: str, epochs: int, repeat: int, split: str) -> int:
-    """Return a number of correct images that depends on the arguments alone."""
+    """Return a number of correct images that depends only on the arguments."""
     return random.Random(f"{name} {epochs} {repeat} {split}").randrange(1000, 10_000)
 
 
 def seconds_of(name: str, epochs: int, repeat: int) -> float:
-    """Return seconds that depend on the arguments alone."""
+    """Return seconds that depend only on the arguments."""
     return 10.0 * epochs + images_of(name, epochs, repeat, "time") / 1024
 
 

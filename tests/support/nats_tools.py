@@ -43,7 +43,7 @@ def shuffled_names(notation: str) -> list[str]:
 
 
 def percentage_of(*key: object) -> float:
-    """Return a percentage that depends on the key alone."""
+    """Return a percentage that depends only on the key."""
     return random.Random(repr(key)).uniform(1.0, 99.0)
 
 

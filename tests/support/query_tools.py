@@ -94,7 +94,7 @@ def _genotype(space: Space, name: str, cell: Cell, pairs: list[tuple[int, str]])
 
 
 def value_of(genotype: Genotype, salt: str = "") -> float:
-    """Return a number from 0 to 100 that depends on the genotype alone."""
+    """Return a number from 0 to 100 that depends only on the genotype."""
     text = repr(sorted((name, cell.links) for name, cell in genotype.cells.items())) + salt
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big") / 2**48 * 100
 

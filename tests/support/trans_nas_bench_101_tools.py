@@ -51,7 +51,7 @@ def macro_names() -> list[str]:
 
 
 def curve_of(name: str, task: str, metric: str) -> list[float]:
-    """Return multiples of 1/64 that depend on the arguments alone; those of a loss are opposite to its negative."""
+    """Return multiples of 1/64 that depend only on the arguments; those of a loss are opposite to its negative."""
     if metric.endswith("neg_loss"):
         return [-value for value in curve_of(name, task, metric.replace("neg_loss", "loss"))]
     rng = random.Random(f"{name} {task} {metric}")

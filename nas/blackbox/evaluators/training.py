@@ -30,7 +30,7 @@ class ShortTraining(Evaluator):
     """Validation accuracy (percent) after a short training from scratch on the training split; measured seconds.
 
     The value of a language model is the perplexity of the validation text, negated.
-    The weights and the order of the images depend on ``seed`` alone, so a genotype always gets the same accuracy.
+    The weights and the order of the images depend only on ``seed``, so a genotype always gets the same accuracy.
     With ``fidelities``, each query is a separate training from the first epoch, with a schedule of that length.
 
     Args:

@@ -21,7 +21,7 @@ class Prediction(NamedTuple):
 class Predictor(ABC):
     """Regression of values on features. ``fit`` starts from scratch each time.
 
-    Results depend on the data and the seed alone, not on the number of threads: callers limit them to one.
+    Results depend only on the data and the seed, not on the number of threads: callers limit them to one.
     """
 
     @abstractmethod

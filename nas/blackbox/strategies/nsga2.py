@@ -22,9 +22,9 @@ MAX_TRIES = 10_000
 class Nsga2(Strategy):
     """Generations by non-dominated sorting and crowding distance, on the decisions of a space.
 
-    The first generation is a uniform sample. A child has each decision from one of two parents, and decisions of its
-    own by mutation. Decisions that take no part in a genotype are inherited too. A generation ends when ``population``
-    values are known, so several genotypes may be evaluated at the same time. A failed evaluation is no member.
+    The first generation is a uniform sample. A child has each decision from one of two parents, and new decisions by
+    mutation. Decisions that take no part in a genotype are inherited too. A generation ends when ``population`` values
+    are known, so several genotypes may be evaluated at the same time. A failed evaluation is no member.
 
     Args:
         space: search space.

@@ -1,4 +1,4 @@
-"""Metrics of the current epoch alone, for every reader of ``trainer.callback_metrics``."""
+"""Metrics of the current epoch, without earlier epochs, for every reader of ``trainer.callback_metrics``."""
 
 from __future__ import annotations
 

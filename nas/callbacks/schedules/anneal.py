@@ -18,7 +18,7 @@ from nas.utils.ranges import COUNT, COUNT_OR_ZERO, FINITE, check, check_ranges, 
 class Anneal(pl.Callback):
     """Move an attribute of the search from ``start`` to ``end``, one value per epoch.
 
-    The value depends on the epoch alone, so a resumed search continues with the same values.
+    The value depends only on the epoch, so a resumed search continues with the same values.
 
     Args:
         path: attribute of the search, such as ``relaxation.tau``. A part ``*`` stands for every module below it:

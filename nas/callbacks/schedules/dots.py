@@ -43,7 +43,7 @@ class Phases(NamedTuple):
 class DotsStages(pl.Callback):
     """Search ops, then the topology of a new supernet with two ops per edge (Gu et al., CVPR 2021).
 
-    Each stage begins with a warm-up that trains the weights alone. At the beginning of the topology stage each edge
+    Each stage begins with a warm-up that trains only the weights. At the beginning of the topology stage each edge
     keeps the best op of each group. Weights, alpha and the state of the optimizers are initialized again; the learning
     rate follows its schedule. The topology search has one level: one forward and one backward pass per batch update
     weights and architecture. Batches come alternately from both parts of the training images, so an epoch has as many
@@ -154,7 +154,7 @@ class DotsStages(pl.Callback):
 
     @staticmethod
     def _topology_stage(search: GradientSearch, masks: Mapping[str, Sequence[Sequence[bool]]], seed: int) -> None:
-        """Switch the relaxation to the topology search, with a supernet that has the unmasked ops alone."""
+        """Switch the relaxation to the topology search, with a supernet that has only the unmasked ops."""
         assert isinstance(search.relaxation, Topology)
         search.relaxation.topology = True
         cells = {name: cell.masked(masks[name]) for name, cell in search.space.cells.items()}

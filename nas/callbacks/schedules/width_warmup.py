@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 @check_ranges(ratio=DROP_PROBABILITY)
 class WidthWarmup(pl.Callback):
-    """Train the weights alone, on random widths, in the first epochs of a search.
+    """Train only the weights, on random widths, in the first epochs of a search.
 
     In epoch e of E, while e / E is below ``ratio``, each block has its full width with probability 1 - e / (E ratio),
     and otherwise a width sampled uniformly. The source is NATS-Bench (Dong et al., TPAMI 2021) and AutoDL-Projects,
-    exps/NATS-algos/search-size.py. The schedule depends on the epoch alone, so a resumed search continues it.
+    exps/NATS-algos/search-size.py. The schedule depends only on the epoch, so a resumed search continues it.
 
     Args:
         ratio: share of the epochs, from 0 to below 1. None disables the warm-up.

@@ -24,7 +24,7 @@ def snapshot(trainer: pl.Trainer, search: GradientSearch) -> Snapshot:
 def restore(trainer: pl.Trainer, search: GradientSearch, saved: Snapshot, epoch: int) -> None:
     """Restore the state at the end of ``epoch``. Call it at the end of a later epoch, before its schedulers step.
 
-    The trainer continues with ``epoch`` + 1. Batches depend on the epoch alone, so they repeat.
+    The trainer continues with ``epoch`` + 1. Batches depend only on the epoch, so they repeat.
     """
     search.load_state_dict(saved["search"])
     for optimizer, state in zip(trainer.optimizers, saved["optimizers"], strict=True):

@@ -34,7 +34,7 @@ GENERAL = frozenset(
 )
 """Options that have the same meaning for all images, or for all texts."""
 IN_PIXELS = frozenset(["pad", "cutout", "image_size", "resize", "crop", "scale"])
-"""Options that depend on the size of the images alone."""
+"""Options that depend only on the size of the images."""
 ANY_SPLIT = ("halves", "nas_bench_201")
 """Values of dataset.split that every data set defines for itself."""
 SYNTHETIC = "nas.data.synthetic.Synthetic"

@@ -62,7 +62,7 @@ def fits(kind: type, value: Any) -> bool:
 
 
 def is_text(hint: Any) -> bool:
-    """Return whether a hint accepts texts and paths alone."""
+    """Return whether a hint accepts only texts and paths."""
     parts = typing.get_args(hint) if typing.get_origin(hint) in UNIONS else (hint,)
     return str in parts and all(part in (*TEXTS, type(None)) for part in parts)
 

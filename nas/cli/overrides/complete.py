@@ -40,7 +40,7 @@ def complete(arguments: list[str], job: str, sweeping: bool, path: Sequence[Path
 
 
 def single_pass(arguments: list[str]) -> list[str]:
-    """Add dataset.batch_size=null if the command line sets dataset.global_batch_size alone.
+    """Add dataset.batch_size=null if the command line sets dataset.global_batch_size without it.
 
     The images of a device are then one pass, whatever the default of the data set is.
     """

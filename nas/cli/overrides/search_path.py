@@ -31,7 +31,7 @@ def search_path(config_dir: str | None, arguments: Sequence[str] = ()) -> list[P
 
 
 def search_path_of_run() -> list[Path]:
-    """Return the directories of the running job; conf/ alone outside of a job."""
+    """Return the directories of the running job; only conf/ outside of a job."""
     if not (HydraConfig.initialized() and GlobalHydra.instance().is_initialized()):
         return [CONF]
     sources = HydraConfig.get().runtime.config_sources

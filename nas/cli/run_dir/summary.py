@@ -35,7 +35,7 @@ class Summary:
 
     Args:
         values: the content of summary.json. The rows of the log follow from the keys that are present.
-        notes: further rows (label, text) for the log alone, such as paths of pictures.
+        notes: further rows (label, text) only for the log, such as paths of pictures.
         report: text printed before the rows.
     """
 

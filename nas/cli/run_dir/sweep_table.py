@@ -149,7 +149,7 @@ def swept_keys(overrides: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def seed_means(rows: Sequence[Row], swept: Sequence[str], columns: Sequence[str]) -> list[Row]:
-    """Return one row for each group of jobs that differ in the seed alone, none if the seed was not swept.
+    """Return one row for each group of jobs that differ only in the seed, none if the seed was not swept.
 
     A row has the swept values, the number n of jobs that succeeded, and ``NAME mean`` and ``NAME std`` (by n - 1) of
     each column with numbers.

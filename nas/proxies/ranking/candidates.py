@@ -26,7 +26,7 @@ class CandidateArchitecture:
 class Candidates:
     """Architectures to rank: all of a space, the given indices, or a random sample without repetition.
 
-    A sample depends on space, count and seed alone.
+    A sample depends only on space, count and seed.
 
     Args:
         space: search space.

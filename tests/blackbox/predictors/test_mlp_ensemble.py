@@ -38,7 +38,7 @@ def test_gradient_and_steps_equal_those_of_torch() -> None:
 
 
 def test_members_do_not_mix() -> None:
-    """The outputs of a member depend on its own inputs alone."""
+    """The outputs of a member depend only on its own inputs."""
     networks, rng = Networks(2, SIZES, np.random.default_rng(1)), np.random.default_rng(2)
     x = rng.normal(size=(2, 3, 6)).astype(np.float32)
     changed = x.copy()

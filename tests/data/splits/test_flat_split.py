@@ -31,7 +31,7 @@ def test_split_flat_takes_a_fraction_of_each_class() -> None:
         file[0] == "abcd"[label] for file, label in zip(test.files, test.labels.tolist(), strict=True)
     )
     assert split_flat(index, 0.2, seed=0)[1].files == test.files != split_flat(index, 0.2, seed=1)[1].files
-    assert split_flat(index_of(100), 0.2, seed=0)[1].files == test.files[:20], "a class depends on itself alone"
+    assert split_flat(index_of(100), 0.2, seed=0)[1].files == test.files[:20], "a class depends only on itself"
     counts = torch.zeros(100)
     for seed in range(200):
         counts[[int(file[2:5]) for file in split_flat(index_of(100), 0.2, seed)[1].files]] += 1
