@@ -67,12 +67,12 @@ class Group:
     members: Sequence[Member]
 
     def results(self, name: str) -> list[float]:
-        """Return the values of a result."""
-        return [member.values[name] for member in self.members if name in member.values]
+        """Return the values of a result, with the digits that ``_rounded`` keeps."""
+        return [_rounded(member.values[name]) for member in self.members if name in member.values]
 
     def by_seed(self, name: str) -> dict[int, float]:
         """Return the values of a result by seed; the last one of several runs with a seed."""
-        return {m.seed: m.values[name] for m in self.members if name in m.values and m.seed is not None}
+        return {m.seed: _rounded(m.values[name]) for m in self.members if name in m.values and m.seed is not None}
 
     @property
     def runs(self) -> list[Run]:
@@ -84,6 +84,11 @@ class Group:
         """True if several members have the same seed."""
         seeds = [member.seed for member in self.members if member.seed is not None]
         return len(set(seeds)) < len(seeds)
+
+
+def _rounded(value: float) -> float:
+    """Return a value with six digits, so that an accuracy in float32 equals the same accuracy in float64."""
+    return float(f"{value:.6g}")
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:

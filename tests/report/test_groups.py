@@ -65,6 +65,17 @@ def test_columns_do_not_repeat_the_accuracy_on_the_data_set_of_the_search() -> N
     assert "CIFAR-10 test (%)" in dict(columns_of(group_runs([*runs, other]))).values()
 
 
+def test_results_that_differ_by_rounding_are_equal() -> None:
+    exact = 20 / 62 * 100  # in the summary of an evaluation; that of a training is in float32
+    runs = [
+        Run("run", "search", summary={"method": "a", "seed": s, "test_accuracy": v})
+        for s, v in enumerate((exact, 32.25806474685669))
+    ]
+    (group,) = group_runs(runs)
+    assert group.results("test_accuracy") == [32.2581, 32.2581]
+    assert set(group.by_seed("test_accuracy").values()) == {32.2581}
+
+
 def test_groups_have_unique_names() -> None:
     summaries = [{"method": "darts", "space": space} for space in ("darts", "", "nas_bench_201")]
     runs = [Run("run", kind, summary=summary) for summary in summaries for kind in ("search", "")]
