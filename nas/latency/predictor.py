@@ -152,7 +152,10 @@ def _check(table: LatencyTable, space: Space, kind: str) -> None:
         ("classes", table.classes, space.classes),
     ):
         if of_table != of_space:
-            raise NasError(f"latency table: measured with {name} {of_table}, and the search has {of_space}.")
+            raise NasError(
+                f"latency table: measured with {name} {of_table}, and the search has {of_space}. Measure one with the "
+                "data set and the options of the search."
+            )
     if not table.networks:
         raise NasError("latency table: it has no whole networks, from which the constant is fitted. Measure a table.")
 
