@@ -43,9 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> ToolParser:
     parser = ToolParser(f"{program('search')} count", description=DESCRIPTION)
     parser.add_argument("network", metavar="NETWORK", help="such as PC_DARTS_cifar, a run, or my_package.nets:resnet")
-    parser.add_values("--shape", _is_whole, "N", type=int, help="shape of an input (default: 3 32 32)")
+    parser.add_values("--shape", _is_whole, "N", type=int, help="shape of an input (that of the run, or 3 32 32)")
     parser.add_argument(
-        "--classes", type=int, default=None, metavar="N", help="classes (10) or words (10000) of a genotype's network"
+        "--classes",
+        type=int,
+        default=None,
+        metavar="N",
+        help="classes (those of the run, or 10) or words (10000) of a genotype's network",
     )
     options = {"dest": "options", "default": [], "help": "options of a genotype's network"}
     parser.add_values("--network", lambda word: "=" in word, "KEY=VALUE", **options)

@@ -14,6 +14,7 @@ from nas.cli.checks.options import check_network
 from nas.cli.overrides.inherit_from_search import searched_run
 from nas.cli.overrides.inherit_layout import searched_network
 from nas.cli.own_parts import named_parts
+from nas.cli.run_dir.layout import SUMMARY_FILE
 from nas.nn.cost import Cost, count
 from nas.nn.custom_ops import CUSTOM_OPS
 from nas.nn.macs import RULES
@@ -24,10 +25,13 @@ from nas.spaces.recurrent.space import Recurrent
 from nas.spaces.registry import space_of
 from nas.utils.errors import NasError, one_line
 from nas.utils.import_name import import_name
+from nas.utils.read_file import read_json
 from nas.utils.tool_parser import named_by_user
 
 IMAGE, CLASSES, WORDS = (3, 32, 32), 10, 10_000
 """Shape of an image and number of classes; number of words of a language model, as in Penn Treebank."""
+MAX_SIZE = 2**16
+"""Largest size of an image and number of classes that are taken from the record of a run."""
 TOKEN_RULES = ("macs", "macs_bias", "flops")
 """Rules that are printed for a token; the other ones were made for images."""
 INPUTS = {Recurrent.notation: Recurrent.inputs}
@@ -90,18 +94,19 @@ def _network_of_genotype(options: argparse.Namespace) -> tuple[nn.Module, tuple[
     """Return the final network of a genotype on the meta device, and the shape of its input.
 
     The network has published options unless others are given, or the layout of the search that ``options.network``
-    names. The input of a language model is a token, of shape ().
+    names. Shape and classes of a run are those of its data set. The input of a language model is a token, of shape ().
     """
     with named_by_user("genotype", "count"):
         genotype = load_genotype(options.network)
-    shape: Any = tuple(options.shape or IMAGE)
+    recorded, classes = _recorded_images(options.network)
+    shape: Any = tuple(options.shape or recorded)
     is_text = INPUTS.get(genotype.space) == "text"
     if is_text and options.shape is not None:
         raise NasError(f"--shape {' '.join(map(str, shape))}: the input of a language model is a token. Leave it out.")
     if len(shape) != 3:
         raise NasError(f"--shape {' '.join(map(str, shape))}: networks of genotypes take images. Set C H W.")
     shape = () if is_text else shape
-    space = space_of(genotype, shape, options.classes or (WORDS if is_text else CLASSES))
+    space = space_of(genotype, shape, options.classes or (WORDS if is_text else classes))
     entry = find_published(options.network)
     published = {} if entry is None else entry.network_options(shape[1:])
     chosen = {**published, **_layout(options.network), **_given(options.options)}
@@ -114,6 +119,24 @@ def _layout(source: str) -> dict[str, Any]:
     """Return the layout of the search whose run directory ``source`` names, if it differs from the published one."""
     directory = searched_run(source)
     return {} if directory is None else searched_network(directory)
+
+
+def _recorded_images(source: str) -> tuple[tuple[int, ...], int]:
+    """Return the shape of the images and the number of classes of a finished run, or ``IMAGE`` and ``CLASSES``."""
+    directory = searched_run(source)
+    try:
+        summary = {} if directory is None else read_json(directory / SUMMARY_FILE)
+    except (OSError, ValueError):
+        summary = {}
+    record: dict[str, Any] = summary if isinstance(summary, dict) else {}
+    shape, classes = record.get("input_shape"), record.get("classes", 0)
+    if not isinstance(shape, list) or len(shape) != 3 or not all(map(_is_size, [*shape, classes])):
+        return IMAGE, CLASSES
+    return tuple(shape), classes
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MAX_SIZE
 
 
 def _given(pairs: Sequence[str]) -> dict[str, Any]:

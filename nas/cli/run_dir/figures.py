@@ -27,10 +27,12 @@ from nas.zoo.architectures import PublishedArchitecture
 def network_cost(space: Space, genotype: Genotype, **options: Any) -> dict[str, Any]:
     """Count the parameters (without the auxiliary head) and multiply-adds of a network by the rule of its space.
 
-    ``network_size`` describes the size of this network.
+    ``network_size`` describes the size of this network. ``input_shape`` and ``classes`` are those of the data set.
     """
     parameters, macs = space.count(genotype, **options)
+    counted_with = {"input_shape": list(space.shape), "classes": space.classes} if len(space.shape) == 3 else {}
     return {
+        **counted_with,
         "parameters": parameters,
         "macs": macs,
         "macs_rule": "macs_bias" if space.counts_bias else "macs",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from torch import Tensor, nn
 
 from nas.cli.commands.count import main
+from nas.cli.run_dir.figures import network_cost
+from nas.spaces.genotype_file import save_genotype
+from nas.spaces.nas_bench_201.space import NasBench201
 
 CELL = "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
@@ -46,6 +50,22 @@ def test_count_gives_published_figures(capsys: pytest.CaptureFixture[str]) -> No
     assert round(large["macs"] / 1e6, 1) == 529.9 and round(large["parameters"] / 1e6, 2) == 4.72
     small = count(capsys, "DARTS_V2", "--network", "layers=8", "channels=16", "auxiliary=false")
     assert small["parameters"] < 0.4e6 and small["auxiliary_parameters"] == 0
+
+
+def test_count_of_a_run_has_the_images_of_its_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = NasBench201((1, 12, 12), 3)
+    genotype = space.parse(CELL)
+    save_genotype(genotype, tmp_path / "genotype.json")
+    summary = tmp_path / "summary.json"
+    figures = network_cost(space, genotype)
+    summary.write_text(json.dumps(figures))
+    found = count(capsys, str(tmp_path))
+    assert (found["parameters"], found["macs_bias"]) == (figures["parameters"], figures["macs"])
+    with_options = count(capsys, str(tmp_path), "--shape", "3", "32", "32", "--classes", "10")
+    assert with_options == count(capsys, CELL)
+    for record in ("[]", "{", '{"input_shape": [1, 12, true], "classes": 3}', '{"input_shape": 5, "classes": "x"}'):
+        summary.write_text(record)
+        assert count(capsys, str(tmp_path)) == with_options
 
 
 def test_count_accepts_any_order_of_arguments(capsys: pytest.CaptureFixture[str]) -> None:
