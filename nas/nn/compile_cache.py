@@ -9,12 +9,18 @@ from pathlib import Path
 FOLDERS = ("fxgraph", "aotautograd")
 """Folders of the cache whose files are pickles."""
 
+STOP = b"."
+"""Last byte of a pickle."""
+
+LENGTHS = {b"\x95": 8, b"\x8e": 8, b"\x8d": 8, b"\x96": 8, b"B": 4, b"X": 4}
+"""Bytes of the length in the head of a frame, and of long bytes and texts between frames."""
+
 
 def remove_cut_entries(cache: Path | None = None) -> None:
     """Remove the entries of the cache that a full disk or the end of the machine has cut off.
 
-    PyTorch compiles a graph again if its entry cannot be read, but prints two tracebacks for it. A pickle ends with a
-    full stop. Other files, and those that another process is writing, are kept.
+    PyTorch compiles a graph again if its entry cannot be read, but prints two tracebacks for it. Other files, and those
+    that another process is writing, are kept.
 
     Args:
         cache: directory of the cache, by default that of this process (TORCHINDUCTOR_CACHE_DIR).
@@ -28,9 +34,18 @@ def remove_cut_entries(cache: Path | None = None) -> None:
 
 
 def _is_cut(path: Path) -> bool:
-    """Return whether a file is empty, or does not end like a pickle."""
+    """Return whether a file is empty, ends unlike a pickle, or has less bytes than the parts of its pickle declare."""
     with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        if file.read(1) != STOP:
             return True
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"."
+        position = 2  # after the number of the protocol
+        while position < size - 3:  # shorter ends have no frame
+            file.seek(position)
+            head = file.read(9)
+            width = LENGTHS.get(head[:1])
+            if width is None:  # an earlier protocol, without frames
+                return False
+            position += 1 + width + int.from_bytes(head[1 : 1 + width], "little")
+        return position > size

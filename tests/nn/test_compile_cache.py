@@ -43,6 +43,24 @@ def test_cut_entries_are_removed_and_other_files_kept(tmp_path: Path) -> None:
     remove_cut_entries(tmp_path / "none")
 
 
+@pytest.mark.parametrize("protocol", [4, 5])
+@pytest.mark.parametrize(
+    "value", [list(range(50_000)), {"code": b"." * 200_000, "text": "." * 200_000, "rest": "."}, b"." * 70_000, "."]
+)
+def test_pickles_are_kept_and_their_starts_removed(value: Any, protocol: int, tmp_path: Path) -> None:
+    """Also a start that happens to end like a pickle."""
+    entry, whole = tmp_path / "fxgraph" / "key" / "entry", pickle.dumps(value, protocol)
+    entry.parent.mkdir(parents=True)
+    entry.write_bytes(whole)
+    remove_cut_entries(tmp_path)
+    assert entry.exists()
+    stops = [place + 1 for place in range(len(whole) - 4) if whole[place] == ord(".")]
+    for length in {0, 1, 2, 5, len(whole) // 2, *stops[:: max(len(stops) // 20, 1)]}:
+        entry.write_bytes(whole[:length])
+        remove_cut_entries(tmp_path)
+        assert not entry.exists(), length
+
+
 def test_cut_entries_are_removed_before_the_first_compilation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **options: Any) -> Any:
         raise RuntimeError("no C++ compiler")

@@ -27,6 +27,7 @@ from nas.cli.run_dir.layout import (
     seed_directory,
 )
 from nas.cli.run_dir.record import overrides_of_seed
+from nas.utils.atomic_write import remove_temporary_files
 from nas.utils.created_directory import created_directory
 from nas.utils.errors import NasError
 from nas.utils.user_path import real_path, user_path
@@ -128,11 +129,17 @@ def is_repeated(option: str, directory: Path, overrides: Sequence[str]) -> bool:
 
 
 def remove_first_epoch(directories: Directories, overrides: Sequence[str]) -> None:
-    """Remove the files of a run that was stopped in its first epoch, which this run repeats."""
+    """Remove the files of a run that was stopped in its first epoch, which this run repeats.
+
+    Temporary files of a run that was killed before its first result are removed as well.
+    """
     for option, directory in directories.items():
-        if is_repeated(option, directory, overrides):
-            for name in FIRST_EPOCH:
-                (directory / name).unlink(missing_ok=True)
+        repeated = is_repeated(option, directory, overrides)
+        for name in FIRST_EPOCH if repeated else ():
+            (directory / name).unlink(missing_ok=True)
+        if repeated or not holds_run(directory):
+            for folder in (directory, directory / "checkpoints", directory / FOLDER):
+                remove_temporary_files(folder)
 
 
 def check_sweep_directory(directory: Path) -> None:

@@ -93,6 +93,22 @@ def test_command_starts_again_after_a_kill_before_its_first_checkpoint(count: in
         assert not {path.name for path in directory.iterdir()} & {*FIRST_EPOCH, "metrics.csv"}
 
 
+@pytest.mark.parametrize("files", [(), ("metrics.csv",)])
+def test_temporary_files_of_a_killed_run_are_removed(files: tuple[str, ...], tmp_path: Path) -> None:
+    stopped(tmp_path / "run", "- method=gdas\n")
+    if not files:
+        (tmp_path / "run" / "metrics.csv").unlink()
+    (tmp_path / "run" / "checkpoints").mkdir()
+    temporary = [f"{name}.{'0a' * 16}.tmp" for name in (".metrics.csv", "checkpoints/.last.ckpt", ".hydra/.x.yaml")]
+    for name in (*temporary, ".mine.tmp"):
+        (tmp_path / "run" / name).touch()
+    plan = prepare("search", ["method=gdas", f"hydra.run.dir={tmp_path}/run"]).plan
+    assert plan is not None
+    with reserved(plan):
+        left = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*.tmp")}
+    assert left == {".mine.tmp"}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
