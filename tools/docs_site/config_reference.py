@@ -64,7 +64,7 @@ def config_pages() -> dict[str, str]:
     for job in ("search", "train"):
         pages[f"config/{job}.md"] = f"# {job}.py\n\n{_file_section(CONF / f'{job}.yaml', '')}"
     for group in groups:
-        files = sorted((CONF / group).rglob("*.yaml"), key=lambda path: path.relative_to(CONF).as_posix())
+        files = sorted((CONF / group).rglob("*.yaml"), key=lambda path: (path.name.startswith("_"), path.as_posix()))
         sections = [
             f"## {path.relative_to(CONF / group).with_suffix('').as_posix()}\n\n{_file_section(path, group)}"
             for path in files
