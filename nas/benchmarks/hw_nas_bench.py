@@ -21,7 +21,7 @@ from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES
 from nas.benchmarks.descriptions import benchmark_directories
 from nas.benchmarks.parquet_schema import ARCHITECTURE
 from nas.benchmarks.parquet_table import open_parquet
-from nas.benchmarks.safe_unpickle import READ_ERRORS, SafeUnpickler
+from nas.benchmarks.safe_unpickle import READ_ERRORS, StreamingUnpickler
 from nas.spaces.nas_bench_201.notation import NOTATION
 from nas.spaces.resolve_genotype import GivenGenotype, resolve_genotype
 from nas.utils.errors import NasError, one_line, unknown
@@ -139,7 +139,7 @@ def read_release(source: Path, partial: bool, progress: Callable[[int, int], Non
     """
     try:
         with source.open("rb") as file:
-            content: Any = SafeUnpickler(file, str(source)).load()
+            content: Any = StreamingUnpickler(file, str(source)).load()
         cells = content["nasbench201"]
         names = [config["arch_str"] for config in cells["cifar10"]["config"]]
         columns: dict[str, pa.Array] = {ARCHITECTURE: pa.array(names, pa.string())}

@@ -157,10 +157,10 @@ def _open_pickle(source: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
             with archive.open(inside[0]) as file:
                 yield _limited(file, source)
     else:
-        if SafeUnpickler(raw, str(source)).load() != TORCH_SAVE_MAGIC:
+        if StreamingUnpickler(raw, str(source)).load() != TORCH_SAVE_MAGIC:
             raise NasError(f"{source} is neither a .pickle.pbz2 nor a file of torch.save")
         for _ in range(2):
-            SafeUnpickler(raw, str(source)).load()
+            StreamingUnpickler(raw, str(source)).load()
         yield raw
 
 
@@ -169,14 +169,14 @@ def load_pickle(source: Path) -> Any:
     if not source.is_file():
         raise NasError(f"SRC: {source} is not a regular file. Set SRC to the downloaded file.")
     with source.open("rb") as raw, _open_pickle(source, raw) as file:
-        content = SafeUnpickler(file, str(source)).load()
+        content = StreamingUnpickler(file, str(source)).load()
         _check_end(source, file, raw)
         return content
 
 
 def _load(path: Path) -> Any:
     with read_errors(path), path.open("rb") as raw, bz2.open(raw) as content:
-        file = _limited(content, path)
+        file = io.BytesIO(_limited(content, path).read())  # to its end, which verifies the checksum
         value = SafeUnpickler(file, str(path)).load()
         _check_end(path, file, None)
         return value
@@ -185,7 +185,7 @@ def _load(path: Path) -> Any:
 def _check_end(path: Path, file: IO[bytes], raw: IO[bytes] | None) -> None:
     """Read to the end, which verifies the checksum of a stream. Torch's older format ends with a list of tensors."""
     if file is raw:
-        SafeUnpickler(file, str(path)).load()
+        StreamingUnpickler(file, str(path)).load()
     elif file.read(1):
         raise NasError(f"{path} has data after its pickle: it is not a file of a benchmark")
 

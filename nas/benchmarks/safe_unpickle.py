@@ -83,7 +83,11 @@ def allowed_global(module: str, name: str, source: str) -> Callable[..., Any]:
 
 
 class SafeUnpickler(pickle.Unpickler):
-    """Unpickler of containers, numbers and text; tensors become None."""
+    """Unpickler of containers, numbers and text; tensors become None.
+
+    A damaged or forged pickle may number an object so high that this fast unpickler allocates gigabytes. Use it for
+    files with a checksum, and ``StreamingUnpickler`` for any other file.
+    """
 
     def __init__(self, file: IO[bytes], source: str) -> None:
         super().__init__(file)
@@ -132,10 +136,12 @@ class StreamingUnpickler(PythonUnpickler):
     """Safe unpickler for files with all architectures in one pickle.
 
     It calls ``on_dict`` with each dictionary after items were added. The callback can empty dictionaries that are no
-    longer needed, since a pickle keeps all of its objects until it ends.
+    longer needed, since a pickle keeps all of its objects until it ends. Its memory is bounded by the size of the file.
     """
 
-    def __init__(self, file: IO[bytes], source: str, on_dict: Callable[[dict[Any, Any]], None]) -> None:
+    def __init__(
+        self, file: IO[bytes], source: str, on_dict: Callable[[dict[Any, Any]], None] = lambda value: None
+    ) -> None:
         super().__init__(file)
         self.memo = CompactMemo()
         self.source = source

@@ -17,25 +17,28 @@ _UNREADABLE = (
 )
 
 
-def unpickle_arrays(content: bytes, path: Path, encoding: str) -> Any:
+def unpickle_arrays(content: bytes, path: Path, encoding: str, verified: bool = True) -> Any:
     """Unpickle NumPy arrays, strings, numbers and containers of them.
 
     Args:
         content: content of the file.
         path: path of the file, for error messages.
         encoding: encoding of strings written by Python 2.
+        verified: whether the content has the published checksum. Otherwise a damaged number of an object would make the
+            fast unpickler allocate gigabytes, and the one in Python is used.
 
     Raises:
         NasError: if the file is not a pickle, or holds any other class or function.
     """
     try:
-        return _ArrayUnpickler(io.BytesIO(content), encoding=encoding).load()
+        kind = _ArrayUnpickler if verified else _BoundedArrayUnpickler
+        return kind(io.BytesIO(content), encoding=encoding).load()
     except _UNREADABLE as error:
         raise NasError(f"{path}: not a pickle of arrays ({one_line(error) or type(error).__name__}).") from error
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickler that resolves only the globals of NumPy arrays and bytes."""
+class _OnlyArrays:
+    """Resolution of the globals of NumPy arrays and bytes alone."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {
@@ -49,6 +52,14 @@ class _ArrayUnpickler(pickle.Unpickler):
         if (module, name) not in allowed:
             raise pickle.UnpicklingError(f"it contains {module}.{name}; only arrays and plain values are allowed")
         return allowed[module, name]
+
+
+class _ArrayUnpickler(_OnlyArrays, pickle.Unpickler):
+    """Fast unpickler of arrays."""
+
+
+class _BoundedArrayUnpickler(_OnlyArrays, pickle._Unpickler):
+    """Unpickler of arrays whose memory is bounded by the size of the file."""
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nas.data.pipeline.unpickle import unpickle_arrays
 from nas.utils.errors import NasError
 from tests.support.cifar_tools import CifarSite, file_contents, unpack_files
 
@@ -60,3 +63,22 @@ def test_unpickle_rejects_code(tmp_path: Path, protocol: int) -> None:
     with pytest.raises(NasError, match=r"data_batch_1: not a pickle of arrays .it contains (posix|nt)\.mkdir"):
         site.data(unpack_files(tmp_path / "data", files)).setup()
     assert not (tmp_path / "harm").exists()
+
+
+def test_content_without_a_checksum_takes_memory_by_its_size(tmp_path: Path) -> None:
+    """A damaged file may number its first object as the four millionth."""
+    content = b"\x80\x04]r" + struct.pack("<I", 1 << 22) + b"."
+    tracemalloc.start()
+    try:
+        assert unpickle_arrays(content, tmp_path, "latin1", verified=False) == []
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_content_without_a_checksum_is_read_alike(protocol: int, tmp_path: Path) -> None:
+    value = {"data": np.arange(12, dtype=np.uint8).reshape(3, 4), "labels": [1, 2, 3], "mean": 0.5}
+    found = unpickle_arrays(pickle.dumps(value, protocol), tmp_path, "latin1", verified=False)
+    assert found["labels"] == [1, 2, 3] and found["mean"] == 0.5
+    np.testing.assert_array_equal(found["data"], value["data"])
