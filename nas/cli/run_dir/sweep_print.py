@@ -100,7 +100,10 @@ def print_comparison(rows: Sequence[Cells], measures: Sequence[str], title: str)
     for name in (name for name in (*measures, "value") if all(f"{name} rank" in row for row in rows)):
         columns[_heading(f"{name} rank")] = [_text(row[f"{name} rank"]) for row in rows]
     console = _console()
-    console.print(f"{title}\nmean ± standard deviation over repetitions, mean rank over seeds", soft_wrap=True)
+    console.print(
+        f"{title}\nmean ± standard deviation over repetitions; the file also has mean ranks and p-values",
+        soft_wrap=True,
+    )
     console.print(_table(columns, 2, console.width))
 
 
