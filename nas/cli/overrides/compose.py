@@ -19,7 +19,7 @@ from nas.cli.overrides.foreign_arguments import foreign_argument
 from nas.cli.overrides.hydra_internals import Override, OverrideType, lowest_value, missing_choice, refused_key
 from nas.cli.overrides.override_type import check_resolved_text, check_type, has_key
 from nas.cli.overrides.parse import key_of, parse
-from nas.cli.overrides.program_groups import check_group
+from nas.cli.overrides.program_groups import check_group, foreign_file
 from nas.cli.overrides.renamed import refuse_renamed, renamed
 from nas.cli.overrides.value_type import output_keys, values_set, wanted_type, wanted_type_in_record
 from nas.utils.errors import NasError, nearest, one_line, unknown
@@ -226,9 +226,9 @@ def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictCon
     if kind == "unknown" and line.startswith("~") and defaults is not None and has_key(defaults, key):
         return NasError(f"~{key}: {key} is null already, and Hydra cannot remove it. Leave out ~{key}.")
     if kind == "unknown":
-        old = renamed(key, line.partition("=")[2] or None, defaults)
-        if old is not None:
-            return old
+        known = renamed(key, line.partition("=")[2] or None, defaults) or foreign_file(str(error))
+        if known is not None:
+            return known
         if defaults is not None:
             return _unknown_key(defaults, key, line.partition("=")[2] or None)
     text = one_line(error) if str(error) else one_line(error.__cause__ or type(error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from nas.cli.overrides.conf_dir import group_choices
@@ -40,3 +41,20 @@ def check_group(job: str, group: str, value: str) -> None:
     if advice is None or (group == "experiment" and value not in group_choices(group)):
         return
     raise NasError(f"{group}={value}: {program(job)} has no group {group}. {advice}")
+
+
+def foreign_file(text: str) -> NasError | None:
+    """Return the error for a file whose defaults choose a group that its program lacks, None for other errors.
+
+    Args:
+        text: the message of Hydra.
+    """
+    found = re.match(r"In '(?P<group>.+)/(?P<name>[^/']+)': Could not override '(?P<key>[^'@]+)", text)
+    if found is None:
+        return None
+    choice, key = f"{found['group']}={found['name']}", found["key"]
+    for job, groups in OTHER_GROUPS.items():
+        if key in groups:
+            other = program("search" if job == "train" else "train")
+            return NasError(f"{choice}: it sets the group {key}, which {program(job)} does not have. Use {other}.")
+    return NasError(f"{choice}: it overrides {key}, which is not in the defaults. Correct the line 'override /{key}'.")

@@ -34,3 +34,17 @@ def test_all_groups_are_directories() -> None:
 def test_command_line_names_the_group(override: str, tmp_path: Path) -> None:
     run("train", "genotype=DARTS_V2", override, f"hydra.run.dir={tmp_path}/run").refused("has no group")
     assert not (tmp_path / "run").exists()
+
+
+def test_file_that_chooses_a_group_of_the_other_program_is_named(tmp_path: Path) -> None:
+    found = run("train", "-m", "hparams_search=darts_lr", f"hydra.sweep.dir={tmp_path}/sweep")
+    found.refused("hparams_search=darts_lr: it sets the group method, which", "does not have. Use")
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_file_that_overrides_an_unknown_group_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "conf" / "experiment" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# @package _global_\ndefaults:\n  - override /methods: darts\n")
+    found = run("search", "-cd", str(tmp_path / "conf"), "experiment=mine", f"hydra.run.dir={tmp_path}/run")
+    found.refused("experiment=mine: it overrides methods, which is not in the defaults. Correct the line")
