@@ -21,6 +21,7 @@ from nas.cli.run_dir.layout import (
     holds_ranking,
     holds_repetitions,
     holds_run,
+    is_finished,
     last_checkpoint,
     left_first_epoch,
     run_directory,
@@ -103,6 +104,8 @@ def check_directories(directories: Directories, ckpt_path: str | None, overrides
     for option, directory in directories.items():
         _check_name(directory, option)
         check_not_in_use(directory, option)
+        if option.startswith("seeds."):
+            _check_seed(directory, option)
         if (directory / "summary.json").exists():
             raise NasError(f"{option}: {directory} holds a finished run (summary.json). Choose another directory.")
         run = _enclosing_run(directory)
@@ -115,6 +118,17 @@ def check_directories(directories: Directories, ckpt_path: str | None, overrides
         if taken and (finished or not accepted):
             raise _taken(directory, option, inside=run)
         check_writable(directory, option)
+
+
+def _check_seed(directory: Path, option: str) -> None:
+    """Raise NasError if a search of a run with ``seeds`` can be resumed, and so can the run as a whole."""
+    run = directory.parent
+    left = (directory / "summary.json").exists() or last_checkpoint(directory) is not None
+    if left and overrides_file(run).is_file() and not is_finished(run):
+        raise NasError(
+            f"{option}: {run} holds an interrupted run with seeds. Resume all of its searches by ckpt_path={run}, or "
+            "choose another directory."
+        )
 
 
 def is_repeated(option: str, directory: Path, overrides: Sequence[str]) -> bool:

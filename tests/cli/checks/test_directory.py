@@ -78,6 +78,24 @@ def test_searches_of_seeds_start_again_after_a_kill_in_their_first_epoch(tmp_pat
         prepare("search", [*given[:1], "seeds=[2]", given[2]])
 
 
+@pytest.mark.parametrize("name", ["summary.json", "checkpoints/last.ckpt"])
+def test_interrupted_run_with_seeds_is_resumed_as_a_whole(name: str, tmp_path: Path) -> None:
+    """A single search of its seeds would be resumed up to rounding only."""
+    given = ["method=gdas", "seeds=[0,1]", f"hydra.run.dir={tmp_path}/run"]
+    for place in ("run", "run/seed_0", "run/seed_1"):
+        (tmp_path / place / ".hydra").mkdir(parents=True)
+        (tmp_path / place / ".hydra" / "overrides.yaml").write_text("- method=gdas\n")
+    (tmp_path / "run" / "seed_0" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "run" / "seed_0" / name).touch()
+    with pytest.raises(NasError, match="^seeds.0: .*/run holds an interrupted run with seeds. Resume all") as error:
+        prepare("search", given)
+    assert f"ckpt_path={tmp_path}/run, or choose another directory." in str(error.value)
+    for seed in (0, 1):
+        (tmp_path / "run" / f"seed_{seed}" / "summary.json").touch()
+    with pytest.raises(NasError, match="seed_0 holds a finished run"):
+        prepare("search", given)
+
+
 FIRST_EPOCH = ("genotype.json", "history.jsonl", "alphas.jsonl", "queries.jsonl", "accuracy_range.csv")
 
 
