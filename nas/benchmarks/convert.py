@@ -124,6 +124,10 @@ def write_table(table: pa.Table, destination: Path, keep: bool = True) -> None:
             os.fsync(file.fileno())
         if keep:
             os.replace(temporary, destination)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # None: of a write to an open file
+            error.filename = str(destination)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

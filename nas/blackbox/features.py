@@ -34,7 +34,7 @@ class Features(ABC):
 
     @abstractmethod
     def indices(self, genotype: Genotype) -> list[int]:
-        """Return the positions of the entries 1 in the vector of a genotype."""
+        """Return the positions of the nonzero entries in the vector of a genotype."""
 
     def encode(self, genotypes: Sequence[Genotype]) -> Table:
         """Return the features [genotypes, size]."""

@@ -109,7 +109,7 @@ def _line(error: BaseException) -> str | None:
 
 def _wandb(error: BaseException) -> str:
     text = one_line(error).removesuffix(".")
-    if type(error).__name__ == "UsageError":  # such as a slash in the id of a run
+    if type(error).__name__ == "UsageError" and "API key" not in text:  # such as a slash in the id of a run
         return f"logger.wandb: {text}. Change the option of logger.wandb, or its environment variable WANDB_*."
     return f"logger.wandb: {text}. Run wandb login, or set logger.wandb.offline=true."
 

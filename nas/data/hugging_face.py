@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -200,7 +201,8 @@ def _load(path: str, config: str | None, **options: Any) -> Mapping[str, Any]:
 @contextmanager
 def _bars_on_terminals_only(datasets: ModuleType) -> Iterator[None]:
     """Show the progress bars of ``datasets`` on a terminal only."""
-    hidden = not sys.stderr.isatty() and not datasets.are_progress_bars_disabled()
+    chosen = os.environ.get("HF_DATASETS_DISABLE_PROGRESS_BARS") is not None
+    hidden = not chosen and not sys.stderr.isatty() and not datasets.are_progress_bars_disabled()
     if hidden:
         datasets.disable_progress_bars()
     try:

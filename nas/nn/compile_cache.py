@@ -34,7 +34,7 @@ def remove_cut_entries(cache: Path | None = None) -> None:
 
 
 def _is_cut(path: Path) -> bool:
-    """Return whether a file is empty, ends unlike a pickle, or has less bytes than the parts of its pickle declare."""
+    """Return whether a file is empty, ends unlike a pickle, or has fewer bytes than the parts of its pickle declare."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - 1, 0))

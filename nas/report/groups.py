@@ -32,6 +32,8 @@ COLUMNS = (
 """Results of a run, keys of summary.json, and their titles."""
 SCORES = tuple(name for name, _ in COLUMNS[:11])
 """Results to compare groups by, the most important first."""
+EXACT = ("spearman", "value")
+"""Results that are compared with all digits."""
 BENCHMARKED = ("cifar10/test", "cifar100/test", "imagenet16_120/test")
 """Test accuracies in a tabular benchmark, one of which usually repeats ``benchmark/test``."""
 MILLIONS = ("parameters", "macs")
@@ -68,11 +70,11 @@ class Group:
 
     def results(self, name: str) -> list[float]:
         """Return the values of a result, with the digits that ``_rounded`` keeps."""
-        return [_rounded(member.values[name]) for member in self.members if name in member.values]
+        return [_rounded(name, member.values[name]) for member in self.members if name in member.values]
 
     def by_seed(self, name: str) -> dict[int, float]:
         """Return the values of a result by seed; the last one of several runs with a seed."""
-        return {m.seed: _rounded(m.values[name]) for m in self.members if name in m.values and m.seed is not None}
+        return {m.seed: _rounded(name, m.values[name]) for m in self.members if name in m.values and m.seed is not None}
 
     @property
     def runs(self) -> list[Run]:
@@ -86,9 +88,9 @@ class Group:
         return len(set(seeds)) < len(seeds)
 
 
-def _rounded(value: float) -> float:
-    """Return a value with six digits, so that an accuracy in float32 equals the same accuracy in float64."""
-    return float(f"{value:.6g}")
+def _rounded(name: str, value: float) -> float:
+    """Return an accuracy or a perplexity with six digits, so that float32 equals float64; other values unchanged."""
+    return float(f"{value:.6g}") if name in SCORES and name not in EXACT else value
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:

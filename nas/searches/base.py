@@ -20,6 +20,7 @@ from nas.objectives.budget_penalty import BudgetPenalty
 from nas.objectives.cost_target import CostTarget
 from nas.objectives.resource_penalty import ResourcePenalty
 from nas.objectives.task_of import task_of
+from nas.searches.lr_interval import drop_lengths
 from nas.searches.step_executor import StepExecutor
 from nas.spaces.base import Output, Space
 from nas.spaces.check_inputs import check_data
@@ -290,5 +291,6 @@ class SupernetSearch(Search):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
+        drop_lengths(checkpoint)
         saved = checkpoint["search"].get("validation")
         self.validation = None if saved is None else Validation(*saved)

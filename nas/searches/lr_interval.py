@@ -1,10 +1,13 @@
-"""Learning-rate schedules of searches that change per step or per epoch."""
+"""Learning-rate schedules of searches: their interval, and their length in a resumed run."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytorch_lightning as pl
+
+LENGTHS = ("T_max", "total_iters")
+"""Attributes of PyTorch's schedulers with the length of the schedule."""
 
 
 def changes_per_step(scheduler: Any) -> bool:
@@ -24,3 +27,10 @@ def step_scheduler(scheduler: Any, per_step: bool) -> None:
     """Step a scheduler, or None, at the end of a step or an epoch if that is its interval."""
     if scheduler is not None and changes_per_step(scheduler) == per_step:
         scheduler.step()
+
+
+def drop_lengths(checkpoint: dict[str, Any]) -> None:
+    """Remove the lengths of schedules from a checkpoint, so that a resumed run of another length has its own."""
+    for state in checkpoint.get("lr_schedulers", ()):
+        for name in LENGTHS:
+            state.pop(name, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -16,6 +17,17 @@ def projection_length(total: int, supernet_epochs: int, projection_epochs: int) 
     return max(1, round(total * projection_epochs / (supernet_epochs + projection_epochs)))
 
 
+class PhasedLR(LRScheduler):
+    """Learning rate in closed form of the epoch, whose options follow the length of a resumed run."""
+
+    options: ClassVar[tuple[str, ...]]
+    """Attributes that a checkpoint does not restore."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the position in the schedule; the options stay those of this instance."""
+        super().load_state_dict({name: value for name, value in state_dict.items() if name not in self.options})
+
+
 @check_ranges(
     T_max=COUNT,
     supernet_epochs=COUNT,
@@ -24,7 +36,7 @@ def projection_length(total: int, supernet_epochs: int, projection_epochs: int) 
     projection_lr_min=NOT_NEGATIVE,
     eta_min=NOT_NEGATIVE,
 )
-class CosineThenProjection(LRScheduler):
+class CosineThenProjection(PhasedLR):
     """Cosine decay for the supernet, then a second cosine decay for the projection (DARTS-PT).
 
     Args:
@@ -36,6 +48,8 @@ class CosineThenProjection(LRScheduler):
         projection_lr_min: last rate of the projection.
         eta_min: last rate of the supernet.
     """
+
+    options = ("first", "second", "projection_lr", "projection_lr_min", "eta_min")
 
     def __init__(
         self,
@@ -74,11 +88,13 @@ def first_epoch_of_stage(stage: int, epochs: int, stages: int) -> int:
 
 
 @check_ranges(T_max=COUNT, stages=COUNT, eta_min=NOT_NEGATIVE)
-class StagedCosine(LRScheduler):
+class StagedCosine(PhasedLR):
     """Cosine decay from the initial rate to ``eta_min`` in each of ``stages`` parts of ``T_max`` epochs (P-DARTS).
 
     The rate is computed in closed form from the number of the epoch.
     """
+
+    options = ("T_max", "stages", "eta_min")
 
     def __init__(self, optimizer: Optimizer, T_max: int, stages: int, eta_min: float = 0.0) -> None:  # noqa: N803
         self.T_max = T_max
@@ -95,7 +111,7 @@ class StagedCosine(LRScheduler):
 
 
 @check_ranges(T_max=COUNT, restart=COUNT_OR_ZERO, of=COUNT, eta_min=NOT_NEGATIVE)
-class RestartedCosine(LRScheduler):
+class RestartedCosine(PhasedLR):
     """Cosine decay that restarts at the initial rate once, when the weights are initialized again (GM-NAS).
 
     Args:
@@ -106,6 +122,8 @@ class RestartedCosine(LRScheduler):
         to_end: True: the second cosine ends with the run. False: it has the length of the whole run and is cut off.
         eta_min: last rate of a complete cosine.
     """
+
+    options = ("T_max", "eta_min", "first", "second")
 
     def __init__(
         self,

@@ -40,8 +40,8 @@ def averaged_sgd(optimizer: Optimizer) -> ASGD:
     """Return averaged SGD for the parameters of an SGD optimizer, with its learning rates and weight decays.
 
     The average covers the weights after each step but the first, and the learning rate does not decay (``t0`` = 0,
-    ``lambd`` = 0). PyTorch applies a learning rate one step after it was set, except for the first
-    step. A learning rate that is scaled per step is therefore applied one step late, in quark0/darts too.
+    ``lambd`` = 0). PyTorch applies a learning rate one step after it was set, except for the first step. A learning
+    rate that is scaled per step is therefore applied one step late, in quark0/darts too.
     """
     groups = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in optimizer.param_groups]
     return ASGD(groups, t0=0, lambd=0.0)

@@ -19,10 +19,12 @@ def too_long(name: str, arguments: Sequence[str]) -> str:
     given = next((word for word in words if _is_part(word, name) or _is_part(word.partition("=")[2], name)), None)
     option = "" if given is None or "=" not in given else f"{given.partition('=')[0]}: "
     longest = max(Path(name).parts, key=len)
-    return f"{option}the file name {longest[:SHOWN]}... or its path is too long. Choose a shorter one."
+    shown = longest if len(longest) <= SHOWN else f"{longest[:SHOWN]}..."
+    return f"{option}the file name {shown} or its path is too long. Choose a shorter one."
 
 
 def _is_part(value: str, path: str) -> bool:
-    """Return whether a path ends in the name of a value, apart from quotes, a suffix and the parts of a run."""
-    name = Path(value.strip("'\"")).name
-    return len(name) > SHOWN and name in path
+    """Return whether a path contains a long value, or its long last name, apart from quotes."""
+    text = value.strip("'\"")
+    name = Path(text).name
+    return len(text) > SHOWN and (text in path or (len(name) > SHOWN and name in path))

@@ -15,6 +15,8 @@ from nas.utils.long_names import too_long
 from nas.utils.printable import printable
 
 MAX_MESSAGE = 4000  # characters
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk and of an exhausted quota."""
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C stopped."""
 
@@ -64,5 +66,6 @@ def _line(error: BaseException) -> str | None:
         return too_long(str(error.filename), sys.argv[1:])
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         reason = (error.strerror or os.strerror(error.errno)).lower()
-        return f"{error.filename}: {reason}. Choose another file or directory."
+        fix = "Free space, or choose another directory" if error.errno in FULL else "Choose another file or directory"
+        return f"{error.filename}: {reason}. {fix}."
     return one_line(error) if isinstance(error, OSError) else None

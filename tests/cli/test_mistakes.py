@@ -204,6 +204,7 @@ def test_explain_covers_errors_of_other_libraries() -> None:
         used(
             "Run ID cannot contain /."
         ): "logger.wandb: Run ID cannot contain /. Change the option of logger.wandb, or its",
+        used("No API key configured"): "logger.wandb: No API key configured. Run wandb login",
         wandb("no network"): "logger.wandb: no network. Run wandb login, or set logger.wandb.offline=true.",
         pl.utilities.exceptions.MisconfigurationException(): "trainer: Lightning rejects its options",
     }

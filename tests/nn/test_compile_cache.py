@@ -70,5 +70,8 @@ def test_cut_entries_are_removed_before_the_first_compilation(tmp_path: Path, mo
     monkeypatch.setattr(torch, "compile", fail)
     assert find_compiler_error(torch.device("cpu")) == "RuntimeError: no C++ compiler"
     assert files(tmp_path) == kept
+    write_cache(tmp_path)
+    cut = files(tmp_path)
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     remove_cut_entries()
+    assert files(tmp_path) == cut, "without the variable nothing is removed"

@@ -74,6 +74,8 @@ def test_results_that_differ_by_rounding_are_equal() -> None:
     (group,) = group_runs(runs)
     assert group.results("test_accuracy") == [32.2581, 32.2581]
     assert set(group.by_seed("test_accuracy").values()) == {32.2581}
+    proxies = [Run("run", "search", summary={"method": "a", "value": value}) for value in (1073466.0, 1073469.0)]
+    assert [group.results("value") for group in group_runs(proxies)] == [[1073466.0, 1073469.0]], "values are exact"
 
 
 def test_groups_have_unique_names() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,13 +56,13 @@ def build(relaxation: Any = None, step_order: StepOrder = "arch_first", weight: 
     ).double()
 
 
-def train(search: GradientSearch, steps: Any, epochs: int = 1) -> GradientSearch:
-    """Train a search on given batches through Lightning's loops."""
+def train(search: GradientSearch, steps: Any, epochs: int = 1, ckpt_path: Path | None = None) -> GradientSearch:
+    """Train a search on given batches through Lightning's loops, from a checkpoint if one is given."""
     options: dict[str, Any] = dict.fromkeys(
         ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
     )
     trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", precision="64-true", **options)
-    trainer.fit(search, DataLoader(steps, batch_size=None))
+    trainer.fit(search, DataLoader(steps, batch_size=None), ckpt_path=ckpt_path, weights_only=False)
     return search
 
 

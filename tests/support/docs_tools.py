@@ -35,7 +35,7 @@ def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
         except ValueError:  # a line of output
             continue
         for position, word in enumerate(found):
-            arguments = list(takewhile(lambda other: not set(other) <= set(";&|()"), found[position + 1 :]))
+            arguments = list(takewhile(lambda other: not (other and set(other) <= set(";&|()")), found[position + 1 :]))
             starts = position == 0 or found[position - 1] in BEFORE
             if word in PROGRAMS and starts and arguments and arguments[0] not in COMMANDS and LIST not in arguments:
                 yield PROGRAMS[word], arguments

@@ -1,6 +1,8 @@
-"""Cosine that restarts with the last split of GM-NAS."""
+"""Learning rates in phases: restarts, lengths and resumed runs."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
-from nas.training.search_lr import RestartedCosine
+from nas.training.search_lr import CosineThenProjection, RestartedCosine, StagedCosine
 
 
 def rates(optimizer: SGD, scheduler: LRScheduler, epochs: int) -> list[float]:
@@ -41,3 +43,23 @@ def test_other_lengths_are_divided_in_proportion() -> None:
     short = optimizer()
     found = rates(short, RestartedCosine(short, 10, 30, 60), 10)
     assert [e for e, rate in enumerate(found) if rate == 0.025] == [0, 5]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda sgd, length: RestartedCosine(sgd, length, 30, 60),
+        lambda sgd, length: StagedCosine(sgd, length, 3),
+        lambda sgd, length: CosineThenProjection(sgd, length, 50, 25),
+    ],
+    ids=["restarted", "staged", "projection"],
+)
+def test_resumed_run_of_another_length_has_the_rates_of_that_length(
+    build: Callable[[SGD, int], LRScheduler],
+) -> None:
+    started, resumed, whole = optimizer(), optimizer(), optimizer()
+    first, second = build(started, 30), build(resumed, 60)
+    rates(started, first, 5)
+    second.load_state_dict(first.state_dict())
+    rates(resumed, second, 1)
+    assert rates(resumed, second, 50) == pytest.approx(rates(whole, build(whole, 60), 56)[6:])

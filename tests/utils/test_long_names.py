@@ -23,12 +23,15 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("option", COMMANDS)
-@pytest.mark.parametrize("value", [LONG, "/".join(["d" * 100] * 60)], ids=["name", "path"])
+@pytest.mark.parametrize(
+    "value", [LONG, "/".join(["d" * 100] * 60), "/".join(["e" * 30] * 200)], ids=["name", "path", "short parts"]
+)
 def test_option_with_a_long_name_is_named(option: str, value: str, tmp_path: Path) -> None:
     script, arguments = COMMANDS[option]
     place = () if option == "ckpt_path" else (f"hydra.run.dir={tmp_path}/run",)
     found = run(script, *arguments, f"{option}={tmp_path}/{value}", *place)
-    shown = f"{value.rpartition('/')[2][:40]}..."
+    name = value.rpartition("/")[2]
+    shown = name if len(name) <= 40 else f"{name[:40]}..."
     found.refused(f"error: {option}: the file name {shown} or its path is too long. Choose a shorter one.")
     assert not list(tmp_path.iterdir())
 

@@ -105,7 +105,7 @@ def check_directories(directories: Directories, ckpt_path: str | None, overrides
         _check_name(directory, option)
         check_not_in_use(directory, option)
         if option.startswith("seeds."):
-            _check_seed(directory, option)
+            _check_seed(directory, option, next(iter(directories.values())))
         if (directory / "summary.json").exists():
             raise NasError(f"{option}: {directory} holds a finished run (summary.json). Choose another directory.")
         run = _enclosing_run(directory)
@@ -120,14 +120,15 @@ def check_directories(directories: Directories, ckpt_path: str | None, overrides
         check_writable(directory, option)
 
 
-def _check_seed(directory: Path, option: str) -> None:
+def _check_seed(directory: Path, option: str, run: Path) -> None:
     """Raise NasError if a search of a run with ``seeds`` can be resumed, and so can the run as a whole."""
-    run = directory.parent
+    results = directory.parent
     left = (directory / "summary.json").exists() or last_checkpoint(directory) is not None
-    if left and overrides_file(run).is_file() and not is_finished(run):
+    if left and overrides_file(run).is_file() and not is_finished(run, results):
+        more = "" if results == run else f" paths.output={results}"
         raise NasError(
-            f"{option}: {run} holds an interrupted run with seeds. Resume all of its searches by ckpt_path={run}, or "
-            "choose another directory."
+            f"{option}: {run} holds an interrupted run with seeds. Resume all of its searches by "
+            f"ckpt_path={run}{more}, or choose another directory."
         )
 
 

@@ -1,4 +1,4 @@
-"""Check that a protocol is one of the space of the genotype."""
+"""Check that a protocol and a genotype belong to the same space."""
 
 from __future__ import annotations
 

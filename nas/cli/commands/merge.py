@@ -35,9 +35,9 @@ if TYPE_CHECKING:  # the help needs no torch
 DESCRIPTION = """Merge the finished runs of all shards of a ranking (mode=rank_proxies ranking.shard=1/N to N/N) into
 one run, and write its report. KEY=VALUE are overrides of the report, such as paths.benchmark=DIR."""
 OUTPUTS = ("ckpt_path", "hydra.run.dir", "paths.output", "ranking.shard")
-"""Overrides that the joined run sets itself."""
+"""Overrides that the merged run sets itself."""
 DROPPED = ("ranking.shard", "paths.output")
-"""Overrides of a shard that the joined run does not have."""
+"""Overrides of a shard that the merged run does not have."""
 
 
 @one_line_errors
@@ -59,7 +59,7 @@ def _parser() -> ToolParser:
         "--output",
         type=Path,
         metavar="DIR",
-        help="directory of the joined run (default: merged, next to the first shard)",
+        help="directory of the merged run (default: merged, next to the first shard)",
     )
     parser.add_argument(
         "-cd", "--config-dir", type=Path, metavar="DIR", help="directory of the user's configuration, as of the shards"
@@ -68,15 +68,15 @@ def _parser() -> ToolParser:
 
 
 def _report_arguments(config_dir: Path | None, overrides: Sequence[str]) -> list[str]:
-    """Return the arguments of the report. Raises NasError for an override that the joined run sets itself."""
+    """Return the arguments of the report. Raises NasError for an override that the merged run sets itself."""
     for line in overrides:
         if key_of(line) in OUTPUTS:
-            raise NasError(f"{line}: the joined run sets {key_of(line)} itself. Use --output for its directory.")
+            raise NasError(f"{line}: the merged run sets {key_of(line)} itself. Use --output for its directory.")
     return [*([] if config_dir is None else ["--config-dir", str(config_dir)]), *overrides]
 
 
 def _merge(runs: Sequence[Path], output: Path | None, arguments: Sequence[str]) -> int:
-    """Write the joined run and its report, and return the exit code of the report; after a failure nothing remains."""
+    """Write the merged run and its report, and return the exit code of the report; after a failure nothing remains."""
     from nas.proxies.ranking.merge import merge_shards
 
     if not runs:
@@ -103,9 +103,9 @@ def _merge(runs: Sequence[Path], output: Path | None, arguments: Sequence[str]) 
 
 
 def _write_report(output: Path, arguments: Sequence[str]) -> int:
-    """Write the report of the joined run and return the exit code of this process.
+    """Write the report of the merged run and return the exit code of this process.
 
-    The joined run is a complete ranking without a report, so that resuming it writes the report.
+    The merged run is a complete ranking without a report, so that resuming it writes the report.
     """
     path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "nas.cli.search", *arguments, f"ckpt_path={output}"]

@@ -94,7 +94,7 @@ def _check(cfg: DictConfig) -> None:
 
 
 def _silence_warnings() -> None:
-    """Silence messages of Lightning at every start, of damaged compiled code, and logging's report of a full disk."""
+    """Silence start messages of Lightning, messages on damaged compiled code, and logging's report of a full disk."""
     import pytorch_lightning  # noqa: F401, its import resets the level
 
     logging.raiseExceptions = full_errors()

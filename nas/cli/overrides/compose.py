@@ -85,12 +85,12 @@ def _compose_job(
 
 
 def _refuse_nameless(cfg: DictConfig, given: Set[str]) -> None:
-    """Raise NasError for a file of a method or a space without a name, which ``given`` keys do not remove."""
+    """Raise NasError for a method or a space whose file lacks a name; keys in ``given`` may have removed it."""
     for group in ("method", "space"):
         node = OmegaConf.select(cfg, group, throw_on_resolution_failure=False)
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):  # refused later
             continue
-        if "name" not in node and f"{group}.name" not in given:
+        if "name" not in node and not {group, f"{group}.name"} & given:
             choice = OmegaConf.select(cfg, f"hydra.runtime.choices.{group}")
             raise NasError(f"{group}={choice}: its file lacks the key name. Add the line 'name: {choice}'.")
 

@@ -57,4 +57,6 @@ def foreign_file(text: str) -> NasError | None:
         if key in groups:
             other = program("search" if job == "train" else "train")
             return NasError(f"{choice}: it sets the group {key}, which {program(job)} does not have. Use {other}.")
-    return NasError(f"{choice}: it overrides {key}, which is not in the defaults. Correct the line 'override /{key}'.")
+    return NasError(
+        f"{choice}: it overrides {key}, which is not in the defaults. Correct the name, or leave out 'override'."
+    )

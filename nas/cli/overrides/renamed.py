@@ -85,7 +85,6 @@ RENAMED = {
     "method.stale": "method.stale_reference",
     "method.warmup_epochs": "method.arch_step.warmup_epochs",
     "method.weight_optimizer": "method.weight_step.optimizer",
-    "method.weight_step.clip_params=all_stale": "method.weight_step.clip_params=all_accumulated",
     "method=scan": "mode=rank_proxies",
     "score": "proxy",
     "training.channels_last": "channels_last",

@@ -64,11 +64,13 @@ def left_first_epoch(directory: Path) -> bool:
     recorded = (directory / ".hydra" / "overrides.yaml").is_file()
     if not left or not recorded or any((directory / "checkpoints").glob("*.ckpt")):
         return False
+    if left == ["genotype.json"]:  # may be all that is kept of a finished run
+        return False
     return set(left) <= set(FIRST_EPOCH) and _has_one_epoch(directory)
 
 
 def _has_one_epoch(directory: Path) -> bool:
-    """Return whether no log of a run has a second epoch; the checkpoints of a longer run have been removed."""
+    """Return whether no log of a run has a second epoch; a longer run without checkpoints is kept."""
     history, metrics = directory / "history.jsonl", directory / METRICS_FILE
     try:
         rows = read_text(metrics).splitlines() if metrics.exists() else []

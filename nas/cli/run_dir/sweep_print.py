@@ -101,7 +101,7 @@ def print_comparison(rows: Sequence[Cells], measures: Sequence[str], title: str)
         columns[_heading(f"{name} rank")] = [_text(row[f"{name} rank"]) for row in rows]
     console = _console()
     console.print(
-        f"{title}\nmean ± standard deviation over repetitions; the file also has mean ranks and p-values",
+        f"{title}\nmean ± standard deviation over repetitions, and mean ranks; the file also has p-values",
         soft_wrap=True,
     )
     console.print(_table(columns, 2, console.width))

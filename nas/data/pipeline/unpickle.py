@@ -24,8 +24,8 @@ def unpickle_arrays(content: bytes, path: Path, encoding: str, verified: bool = 
         content: content of the file.
         path: path of the file, for error messages.
         encoding: encoding of strings written by Python 2.
-        verified: whether the content has the published checksum. Otherwise a damaged number of an object would make the
-            fast unpickler allocate gigabytes, and the one in Python is used.
+        verified: whether the content has the published checksum. False: use the unpickler in Python, because a wrong
+            number of an object in a damaged file makes the fast unpickler allocate gigabytes.
 
     Raises:
         NasError: if the file is not a pickle, or holds any other class or function.
@@ -38,7 +38,7 @@ def unpickle_arrays(content: bytes, path: Path, encoding: str, verified: bool = 
 
 
 class _OnlyArrays:
-    """Resolution of the globals of NumPy arrays and bytes alone."""
+    """Mixin that resolves only the globals of NumPy arrays and bytes."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {

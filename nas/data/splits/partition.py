@@ -108,7 +108,7 @@ class Partition:
         return f"half of the test images ({half})"
 
     def mix_classes(self, loaded: Splits) -> Splits:
-        """Return the images in a fixed random order where the run splits images by position that are sorted by class.
+        """Return the images, in a fixed random order if they are sorted by class and the run splits them by position.
 
         Without it, a part would lack the classes of the other one.
         """
@@ -118,11 +118,11 @@ class Partition:
             if by_position and self.test_split in (None, HALVES) and is_sorted_by_class(test_labels):
                 order = fixed_order(len(test_labels))
                 test_images, test_labels = test_images[order], test_labels[order]
-                log.info("split          the test images are sorted by class, so they are halved in a random order")
+                log.info("split          the test images are sorted by class; their order becomes a fixed random one")
         elif (self.bilevel or self.hold_out) and by_position and is_sorted_by_class(labels):
             order = fixed_order(len(labels))
             images, labels = images[order], labels[order]
-            log.info("split          the training images are sorted by class, so they are split in a random order")
+            log.info("split          the training images are sorted by class; their order becomes a fixed random one")
         return Splits(images, labels, test_images, test_labels)
 
     def select(self, loaded: Splits, published: str) -> Splits:

@@ -145,6 +145,16 @@ def test_longer_run_without_its_checkpoints_is_kept(name: str, text: str, tmp_pa
     assert snapshot(tmp_path) == before
 
 
+def test_genotype_that_is_kept_of_a_finished_run_stays(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    stopped(directory, "- method=gdas\n", "genotype.json")
+    (directory / "metrics.csv").unlink()
+    before = snapshot(tmp_path)
+    with pytest.raises(NasError, match="holds the files of another run"):
+        prepare("search", ["method=gdas", f"hydra.run.dir={directory}"])
+    assert snapshot(tmp_path) == before
+
+
 @pytest.mark.parametrize("files", [(), ("scores.jsonl",), ("model.pt",)])
 def test_other_runs_do_not_start_in_a_directory_of_a_first_epoch(files: tuple[str, ...], tmp_path: Path) -> None:
     stopped(tmp_path / "run", "- method=gdas\n", *files)

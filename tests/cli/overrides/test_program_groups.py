@@ -47,4 +47,4 @@ def test_file_that_overrides_an_unknown_group_is_named(tmp_path: Path) -> None:
     file.parent.mkdir(parents=True)
     file.write_text("# @package _global_\ndefaults:\n  - override /methods: darts\n")
     found = run("search", "-cd", str(tmp_path / "conf"), "experiment=mine", f"hydra.run.dir={tmp_path}/run")
-    found.refused("experiment=mine: it overrides methods, which is not in the defaults. Correct the line")
+    found.refused("experiment=mine: it overrides methods, which is not in the defaults. Correct the name")
