@@ -125,7 +125,7 @@ def write_table(table: pa.Table, destination: Path, keep: bool = True) -> None:
         if keep:
             os.replace(temporary, destination)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # None: of a write to an open file
+        if error.errno is not None and error.filename in (None, str(temporary)):  # None: of a write to an open file
             error.filename = str(destination)
         raise
     finally:

@@ -30,7 +30,7 @@ def write_atomically(path: str | Path, data: str | bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # None: of a write to an open file
+        if error.errno is not None and error.filename in (None, str(temporary)):  # None: of a write to an open file
             error.filename = str(path)
         raise
     finally:

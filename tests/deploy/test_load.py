@@ -212,6 +212,7 @@ def test_load_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pyt
     for directory in ("outputs/train/DATE/TIME", "trained"):
         save_random_model(tmp_path / directory / "model.pt")
     torch.save({"state_dict": random_model().state}, tmp_path / "weights.pt")
+    pytest.importorskip("PIL.Image").new("RGB", (40, 30)).save(tmp_path / "rose.jpg")
     assert examples()
     for example in examples():
         exec(compile(example, "documentation", "exec"), {})

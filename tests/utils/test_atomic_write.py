@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -30,6 +31,16 @@ def test_write_atomically_keeps_the_old_file_on_failure(tmp_path: Path, monkeypa
     with pytest.raises(OSError, match="disk full"):
         write_atomically(file, "second")
     assert file.read_text() == "first" and list(tmp_path.iterdir()) == [file]
+
+
+def test_write_atomically_names_the_file_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        write_atomically(tmp_path / "a.txt", "new")
+    assert error.value.filename == str(tmp_path / "a.txt") and not list(tmp_path.iterdir())
 
 
 def test_write_atomically_names_the_file_that_cannot_be_written(tmp_path: Path) -> None:

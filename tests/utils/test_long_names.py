@@ -30,7 +30,7 @@ def test_option_with_a_long_name_is_named(option: str, value: str, tmp_path: Pat
     script, arguments = COMMANDS[option]
     place = () if option == "ckpt_path" else (f"hydra.run.dir={tmp_path}/run",)
     found = run(script, *arguments, f"{option}={tmp_path}/{value}", *place)
-    name = value.rpartition("/")[2]
+    name = max((tmp_path / value).parts, key=len)
     shown = name if len(name) <= 40 else f"{name[:40]}..."
     found.refused(f"error: {option}: the file name {shown} or its path is too long. Choose a shorter one.")
     assert not list(tmp_path.iterdir())
