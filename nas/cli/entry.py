@@ -50,7 +50,7 @@ def run_program(name: str) -> None:
 
 
 def check_working_directory() -> None:
-    """End the process with one line if its working directory has been removed: no relative path has a meaning."""
+    """Exit with one line if the working directory has been removed, because no relative path can be resolved."""
     try:
         os.getcwd()
     except OSError as error:

@@ -17,7 +17,7 @@ LENGTHS = {b"\x95": 8, b"\x8e": 8, b"\x8d": 8, b"\x96": 8, b"B": 4, b"X": 4}
 
 
 def remove_cut_entries(cache: Path | None = None) -> None:
-    """Remove the entries of the cache that a full disk or the end of the machine has cut off.
+    """Remove the entries of the cache that a full disk or a power loss has truncated.
 
     PyTorch compiles a graph again if its entry cannot be read, but prints two tracebacks for it. Other files, and those
     that another process is writing, are kept.

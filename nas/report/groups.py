@@ -89,7 +89,7 @@ class Group:
 
 
 def _rounded(name: str, value: float) -> float:
-    """Return an accuracy or a perplexity with six digits, so that float32 equals float64; other values unchanged."""
+    """Round accuracies and perplexities to six digits, so that equal results in float32 and float64 are equal."""
     return float(f"{value:.6g}") if name in SCORES and name not in EXACT else value
 
 

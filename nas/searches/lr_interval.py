@@ -30,7 +30,7 @@ def step_scheduler(scheduler: Any, per_step: bool) -> None:
 
 
 def drop_lengths(checkpoint: dict[str, Any]) -> None:
-    """Remove the lengths of schedules from a checkpoint, so that a resumed run of another length has its own."""
+    """Remove the lengths of schedules from a checkpoint, so that a resumed run uses those of its configuration."""
     for state in checkpoint.get("lr_schedulers", ()):
         for name in LENGTHS:
             state.pop(name, None)

@@ -18,7 +18,7 @@ def projection_length(total: int, supernet_epochs: int, projection_epochs: int) 
 
 
 class PhasedLR(LRScheduler):
-    """Learning rate in closed form of the epoch, whose options follow the length of a resumed run."""
+    """Learning-rate schedule in closed form, whose options a checkpoint does not restore."""
 
     options: ClassVar[tuple[str, ...]]
     """Attributes that a checkpoint does not restore."""

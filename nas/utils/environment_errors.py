@@ -1,4 +1,4 @@
-"""Errors that packages raise at their import, because of an environment variable."""
+"""Errors that packages raise on import because of an environment variable."""
 
 from __future__ import annotations
 

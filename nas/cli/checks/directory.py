@@ -121,7 +121,7 @@ def check_directories(directories: Directories, ckpt_path: str | None, overrides
 
 
 def _check_seed(directory: Path, option: str, run: Path) -> None:
-    """Raise NasError if a search of a run with ``seeds`` can be resumed, and so can the run as a whole."""
+    """Raise NasError for the directory of a seed if the interrupted run with all seeds can be resumed."""
     results = directory.parent
     left = (directory / "summary.json").exists() or last_checkpoint(directory) is not None
     if left and overrides_file(run).is_file() and not is_finished(run, results):

@@ -35,7 +35,7 @@ NETWORKS: Mapping[str, type[Space]] = {
     "mobile": MobileNetV2Space,
     "shufflenet": ShuffleNetV2Space,
 }
-"""Spaces of the published protocols. Of spaces with equal options of networks, the first one counts."""
+"""Spaces of the published protocols. If the networks of several spaces have equal options, errors name the first."""
 
 
 def check_protocol(source: str, genotype: Genotype, cfg: DictConfig) -> None:

@@ -1,4 +1,4 @@
-"""Images whose order is that of their classes, which a split by position would separate."""
+"""Detection of images that are sorted by class, and the order that replaces theirs."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Partition:
     def mix_classes(self, loaded: Splits) -> Splits:
         """Return the images, in a fixed random order if they are sorted by class and the run splits them by position.
 
-        Without it, a part would lack the classes of the other one.
+        Otherwise the two parts would have different classes.
         """
         images, labels, test_images, test_labels = vars(loaded).values()
         by_position = self.official is None and (self.split in (HALVES, NAS_BENCH_201) or isinstance(self.split, float))
