@@ -106,11 +106,19 @@ def _cell(group: Group, name: str) -> str:
     if not values:
         return "–"
     mean, std = mean_and_std(values)
-    digits = 3 if name == "parameters" else 4 if name == "spearman" else 2
-    text = f"{mean:.6g}" if name == "value" else f"{mean:.{digits}f}"
+    digits = {"parameters": 3, "spearman": 4, "value": _value_digits(std)}.get(name, 2)
+    text = f"{mean:.6g}" if digits is None else f"{mean:.{digits}f}"
     if std is not None:
-        text += f" ± {std:.3g}" if name == "value" else f" ± {std:.{digits}f}"
+        text += f" ± {std:.3g}" if digits is None else f" ± {std:.{digits}f}"
     return text if len(values) == len(group.members) else f"{text} (n = {len(values)})"
+
+
+def _value_digits(std: float | None) -> int | None:
+    """Return the decimals of mean and standard deviation of values of any magnitude, None for significant digits."""
+    if not std or not math.isfinite(std):
+        return None
+    digits = 2 - math.floor(math.log10(std))  # three significant digits of the deviation
+    return max(digits, 0) if -4 < digits <= 6 else None
 
 
 def _render(template: str, **values: Any) -> str:

@@ -133,7 +133,7 @@ def test_repetitions_of_black_box_searches_count_as_seeds(tmp_path: Path) -> Non
     runs = [str(tmp_path / name) for name in ("random_search", "local_search")]
     assert command.main([*runs, "--output", str(tmp_path / "page.html")]) == 0
     page = Page(tmp_path / "page.html")
-    assert "random_search 5 91.00 ± 0.00 92 ± 1.58" in page.text
+    assert "random_search 5 91.00 ± 0.00 92.00 ± 1.58" in page.text
     assert "random_search local_search 5 -1 0.0625 0.0625" in page.text
     assert command.main(runs[:1]) == 0
     assert "Mean over 5 repetitions" in Page(tmp_path / "random_search" / "report.html").text
