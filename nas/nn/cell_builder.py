@@ -20,13 +20,16 @@ class CellBuilder:
         options: Options of the ops.
         drop_path_on: Target of drop path.
         graph: Module that executes a cell.
+        share_parallel: Whether links between the same two nodes share one op, which is executed once per link.
     """
 
     edge: EdgeFactory = MixedEdge
     options: OpOptions = field(default_factory=OpOptions)
     drop_path_on: DropPathTarget = "op"
     graph: Callable[..., CellGraph] = CellGraph
+    share_parallel: bool = False
 
     def build(self, cell: Cell, channels: int, stride: Callable[[int], int]) -> CellGraph:
         """Build a cell whose nodes have ``channels``; ``stride`` maps the source node of an edge to its stride."""
-        return self.graph(cell, channels, stride, self.edge, self.options, self.drop_path_on)
+        shared = {"share_parallel": True} if self.share_parallel else {}
+        return self.graph(cell, channels, stride, self.edge, self.options, self.drop_path_on, **shared)

@@ -39,6 +39,7 @@ class CellGraph(nn.Module):
         edge: builds an edge.
         options: of the ops; a function maps the source node of an edge to the options of its ops.
         drop_path_on: the target of drop path.
+        share_parallel: whether edges between the same two nodes are one module, which is executed once per edge.
     """
 
     executor: NodeExecutor | None = None
@@ -52,6 +53,7 @@ class CellGraph(nn.Module):
         edge: EdgeFactory,
         options: OpOptions | Callable[[int], OpOptions],
         drop_path_on: DropPathTarget = "op",
+        share_parallel: bool = False,
     ) -> None:
         super().__init__()
         self.cell = cell
@@ -62,6 +64,9 @@ class CellGraph(nn.Module):
         for e, (source, target) in enumerate(cell.edges):
             ops = [op if (e, op) not in cell.excluded else None for op in cell.ops]
             key = f"{source}_{target}"
+            if share_parallel and key in self.edges:
+                self.keys.append(key)
+                continue
             while key in self.edges:
                 key += "x"
             width = channels(source) if callable(channels) else channels

@@ -47,6 +47,7 @@ def test_autodl_protocol_has_the_published_values(name: str) -> None:
         assert training.label_smoothing == (0.1 if imagenet else 0) and training.decay_norm_and_bias is True
         assert (network.channels, network.layers, network.auxiliary) == (channels, layers, True)
         assert (network.lastact or False, network.pool_norm) == (lastact, None)
+        assert network.parallel_ops == ("last" if lastact else None)
         assert (network.auxiliary_norm, network.stem) == ((True, "imagenet") if imagenet else (None, None))
         assert data.cutout == (0 if imagenet else 16)
         if imagenet:

@@ -11,14 +11,15 @@ class AuxiliaryHead(nn.Module):
     Args:
         channels: of the features.
         classes: number of classes.
-        stride: of the average pooling at the published sizes, 3 for CIFAR and 2 for ImageNet.
+        stride: of the average pooling in windows of 5x5, 3 for CIFAR and 2 for ImageNet. Features that these windows do
+            not reduce to 2x2 are pooled adaptively.
         size: side of the features, 0 if they are not square.
         norm: whether a second batch norm follows the last convolution; the ImageNet head of the DARTS family has none.
     """
 
     def __init__(self, channels: int, classes: int, stride: int, size: int, norm: bool) -> None:
         super().__init__()
-        published = (stride == 3 and size == 8) or (stride == 2 and size == 7)
+        published = size >= 5 and (size - 5) // stride == 1  # such windows leave 2x2
         pool = nn.AvgPool2d(5, stride, count_include_pad=False) if published else nn.AdaptiveAvgPool2d(2)
         self.features = nn.Sequential(
             nn.ReLU(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -162,8 +163,7 @@ class DartsNetwork(Network):
         self, channels: int, classes: int, shape: Shape, scale: int, auxiliary: bool | None, norm: bool
     ) -> None:
         """Build the head after the last reduction, whose features have 1 / ``scale`` of the resolution of an image."""
-        sides = {side // scale for side in shape[1:]}
-        size = min(sides)
+        size = min(side // scale for side in shape[1:])
         if auxiliary and size < 2:
             raise NasError(
                 f"network.auxiliary=true: images of {shape[1]}x{shape[2]} leave features of {size}x{size} after the "
@@ -171,7 +171,8 @@ class DartsNetwork(Network):
             )
         build = size >= 2 if auxiliary is None else auxiliary
         stride = 2 if hasattr(self, "stem1") else 3  # of the ImageNet stem
-        side = size if len(sides) == 1 else 0
+        sides = {math.ceil(side / scale) for side in shape[1:]}  # reductions round up
+        side = sides.pop() if len(sides) == 1 else 0
         self.auxiliary_head = AuxiliaryHead(channels, classes, stride, side, norm) if build else None
 
 

@@ -7,9 +7,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-from nas.architecture.cell import Cell, Genotype, Link, format_links
+from nas.architecture.cell import Cell, CellGenotype, Genotype, Link, format_links
 from nas.nn.cell_builder import CellBuilder
 from nas.nn.cell_graph import CellGraph, DropPathTarget
 from nas.nn.custom_ops import CUSTOM_OPS, Ops, check_custom_ops, custom_op, op_table
@@ -25,6 +25,9 @@ from nas.utils.ranges import CHANNELS, LAYERS, Range, check_ranges
 
 OpTable = Mapping[str, Sequence[Sequence[str]]]
 """The candidate ops of each edge, by cell type."""
+
+ParallelOps = Literal["separate", "last"]
+"""Two ops of a node on one predecessor: both, or the last of them twice (AutoDL-Projects)."""
 
 
 @check_ranges(channels=CHANNELS, layers=LAYERS, stem_multiplier=CHANNELS, nodes=Range(1, 100, whole=True))
@@ -126,6 +129,7 @@ class Darts(Space):
         pool_norm: PoolNorm = "none",
         lastact: bool = False,
         drop_path_on: DropPathTarget = "op",
+        parallel_ops: ParallelOps = "separate",
     ) -> Network:
         """Build the evaluation network, by default in CIFAR size.
 
@@ -140,13 +144,15 @@ class Darts(Space):
             auxiliary_norm: whether the auxiliary head has a second batch norm. None adds it in the CIFAR head only, as
                 the DARTS family does.
             drop_path_on: target of drop path: each "op", or the sum of a "node" (FairDARTS).
+            parallel_ops: two ops of a node on one predecessor are "separate", or the "last" of them is applied twice.
         """
         self.check(genotype)
-        cells = {kind: cell.restrict(genotype.cells[kind]) for kind, cell in self.cells.items()}
+        chosen = {k: last_parallel_ops(c) if parallel_ops == "last" else c for k, c in genotype.cells.items()}
+        cells = {kind: cell.restrict(chosen[kind]) for kind, cell in self.cells.items()}
         options = OpOptions(pool_norm=pool_norm, own=self.options.own)
         return DartsNetwork(
             cells,
-            CellBuilder(options=options, drop_path_on=drop_path_on),
+            CellBuilder(options=options, drop_path_on=drop_path_on, share_parallel=parallel_ops == "last"),
             Skeleton(channels, layers, stem, stem_multiplier, lastact),
             self.shape,
             self.classes,
@@ -202,3 +208,9 @@ def _excluded(ops: Sequence[str], edge_ops: OpTable | None, kind: str, edges: in
             f"space.edge_ops.{kind}: it must list ops for each of {edges} edges. Choose from {', '.join(ops)}."
         )
     return frozenset((e, op) for e, row in enumerate(table) for op in ops if op not in row)
+
+
+def last_parallel_ops(cell: CellGenotype) -> CellGenotype:
+    """Return the cell in which links between the same two nodes all have the op of the last of them."""
+    last = {(link.source, link.target): link.op for link in cell.links}
+    return CellGenotype(tuple(Link(last[link[1:]], *link[1:]) for link in cell.links), cell.output)

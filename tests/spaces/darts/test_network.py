@@ -50,6 +50,16 @@ def test_auxiliary_head_is_built_if_the_features_are_large_enough(shape: Shape, 
             space.network(genotype, auxiliary=True, **size)
 
 
+@pytest.mark.parametrize("side", [*range(29, 46, 2), 32, 36, 40, 44])
+def test_auxiliary_head_pools_windows_of_5x5_that_leave_2x2(side: int) -> None:
+    space = Darts((3, side, side), 5)
+    genotype = same_op_everywhere(space, "max_pool_3x3")
+    network = space.network(genotype, channels=4, layers=4, auxiliary=True)
+    assert network.outputs(torch.randn(2, 3, side, side)).auxiliary is not None
+    pool = network.get_submodule("auxiliary_head.features.1")
+    assert isinstance(pool, nn.AvgPool2d) == (29 <= side <= 40)
+
+
 def test_imagenet_supernet_has_the_published_size() -> None:
     """PC-DARTS with 1,000 classes, channel_divisor 2 and a stem of width 48 has 956,512 parameters."""
     space = Darts((3, 224, 224), 1000, stem="imagenet", stem_multiplier=3)
