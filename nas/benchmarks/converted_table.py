@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from nas.benchmarks import checksum, parquet_schema
 from nas.benchmarks.benchmark import Values
 from nas.benchmarks.benchmark_spaces import BENCHMARK_SPACES
-from nas.benchmarks.parquet_table import ParquetTable, StoredColumns, open_parquet
+from nas.benchmarks.parquet_table import ParquetTable, open_parquet
+from nas.benchmarks.stored_columns import StoredColumns
 from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, overload
 
@@ -15,9 +14,12 @@ import pyarrow.parquet as pq
 
 from nas.architecture.cell import CellGenotype, Genotype
 from nas.benchmarks.benchmark import Seed, TabularBenchmark, Values
+from nas.benchmarks.stored_columns import StoredColumns, describe_seeds, describe_training, mean_over_seeds, quoted
+from nas.benchmarks.value_ranges import PERCENT, check_values
 from nas.spaces.notation import native_string, parse_genotype
 from nas.spaces.resolve_genotype import GivenGenotype
 from nas.utils.errors import NasError, unknown
+from nas.utils.ranges import NOT_NEGATIVE, Range
 
 
 class TableSpace(Protocol):
@@ -43,21 +45,6 @@ class TableSpace(Protocol):
 
     def params_and_macs(self, genotype: Genotype, dataset: str) -> tuple[int, int]:
         """Return parameters and multiply-adds of the network of a genotype."""
-
-
-@dataclass(frozen=True)
-class StoredColumns:
-    """Columns of one (dataset, split, epochs).
-
-    Attributes:
-        seeds: column of each seed that is stored separately.
-        mean: column of the mean over seeds, None if it is not stored.
-        complete: whether ``seeds`` are all seeds of the benchmark.
-    """
-
-    seeds: Mapping[int, str]
-    mean: str | None = None
-    complete: bool = True
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -147,25 +134,34 @@ class ParquetTable(TabularBenchmark):
         seed = int(seed) if isinstance(seed, np.integer) else seed
         key = (dataset, split, epochs, seed)
         if key not in self._accuracies:
-            columns = self._columns_of(dataset, split, epochs)
+            columns, content = self._columns_of(dataset, split, epochs), describe_training(dataset, split, epochs)
             if seed != "mean" and (type(seed) is not int or seed not in columns.seeds):
-                raise NasError(
-                    f"seed={_quoted(seed)}: {self.path} has {_seeds(columns)} of {_training(dataset, split, epochs)}"
-                )
-            self._accuracies[key] = self._mean(columns) if seed == "mean" else self.column(columns.seeds[seed])
+                raise NasError(f"seed={quoted(seed)}: {self.path} has {describe_seeds(columns)} of {content}")
+            names = (
+                [columns.seeds[seed]] if seed != "mean" else [columns.mean] if columns.mean else columns.seeds.values()
+            )
+            allowed = self._range_of(dataset, split)
+            stored = [check_values(self.column(name), allowed, content, self.path) for name in names]
+            self._accuracies[key] = stored[0] if len(stored) == 1 else mean_over_seeds(stored)
         return self._accuracies[key]
+
+    def _range_of(self, dataset: str, split: str) -> Range:
+        """Return the range of the values of ``accuracies``."""
+        return PERCENT
 
     def simulated_seconds(self, genotype: GivenGenotype, dataset: str, epochs: int) -> float:
         column = self._seconds.get((dataset, epochs))
         if column is None:
             self._columns_of(dataset, "valid", epochs)
-            column = self._seconds[dataset, epochs] = self._read_seconds(dataset, epochs)
+            values, content = self._read_seconds(dataset, epochs), f"times of {dataset} after {epochs} epochs"
+            column = self._seconds[dataset, epochs] = check_values(values, NOT_NEGATIVE, content, self.path)
         return self._stored_number(column, self.row(genotype), f"times of {dataset} after {epochs} epochs")
 
     def latency(self, genotype: GivenGenotype, dataset: str) -> float:
         self._check_dataset(dataset)
         if dataset not in self._latencies:
-            self._latencies[dataset] = self._read_latency(dataset)
+            values, content = self._read_latency(dataset), f"latencies on {dataset}"
+            self._latencies[dataset] = check_values(values, NOT_NEGATIVE, content, self.path)
         return self._stored_number(self._latencies[dataset], self.row(genotype), f"latency on {dataset}")
 
     def params_and_macs(self, genotype: GivenGenotype, dataset: str) -> tuple[int, int]:
@@ -243,25 +239,16 @@ class ParquetTable(TabularBenchmark):
             raise unknown(f"split of {dataset}", split, splits)
         lengths = sorted(n for d, s, n in self.stored if (d, s) == (dataset, split))
         raise NasError(
-            f"epochs={_quoted(epochs)}: {self.path} has trainings of {', '.join(map(str, lengths))} epochs on "
+            f"epochs={quoted(epochs)}: {self.path} has trainings of {', '.join(map(str, lengths))} epochs on "
             f"{dataset} {split}, and for each only one accuracy"
         )
-
-    def _mean(self, columns: StoredColumns) -> Values:
-        if columns.mean is not None:
-            return self.column(columns.mean)
-        values = np.stack([self.column(name) for name in columns.seeds.values()])
-        stored = ~np.isnan(values)
-        count = stored.sum(axis=0)
-        total = np.where(stored, values, 0.0).sum(axis=0)
-        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        mean.setflags(write=False)
-        return mean
 
     def _each_seed(self, row: int, dataset: str, split: str, epochs: int) -> tuple[float, ...]:
         columns = self._columns_of(dataset, split, epochs)
         if not columns.complete:
-            raise NasError(f"seed=each: {self.path} has {_seeds(columns)} of {_training(dataset, split, epochs)}")
+            raise NasError(
+                f"seed=each: {self.path} has {describe_seeds(columns)} of {describe_training(dataset, split, epochs)}"
+            )
         accuracies = [self.accuracies(dataset, split, epochs, seed) for seed in sorted(columns.seeds)]
         values = tuple(column.item(row) for column in accuracies if not math.isnan(column.item(row)))
         if not values:
@@ -274,7 +261,7 @@ class ParquetTable(TabularBenchmark):
         have = f"; stored seeds: {', '.join(map(str, others))}" if others else ""
         of_seed = "" if seed in ("mean", "each") else f" with seed {seed}"
         return NasError(
-            f"benchmark: {self.path} does not contain {_training(dataset, split, epochs)}{of_seed} for "
+            f"benchmark: {self.path} does not contain {describe_training(dataset, split, epochs)}{of_seed} for "
             f"{self.architecture(row)}{have}"
         )
 
@@ -283,18 +270,3 @@ class ParquetTable(TabularBenchmark):
         if math.isnan(value):
             raise NasError(f"benchmark: {self.path} does not contain {what} for {self.architecture(row)}")
         return value
-
-
-def _quoted(value: object) -> str:
-    """Return a value as given; a string of digits is quoted, since it is not a number."""
-    return repr(value) if isinstance(value, str) and value.isdigit() else str(value)
-
-
-def _training(dataset: str, split: str, epochs: int) -> str:
-    return f"{dataset} {split} after {epochs} epochs"
-
-
-def _seeds(columns: StoredColumns) -> str:
-    if not columns.seeds:
-        return "only the mean over seeds"
-    return f"the mean and {'each of ' if columns.complete else ''}seed {', '.join(map(str, sorted(columns.seeds)))}"

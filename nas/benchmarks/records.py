@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from nas.benchmarks import parquet_schema
 from nas.benchmarks.benchmark_spaces import BenchmarkSpace
+from nas.benchmarks.value_ranges import PERCENT
 from nas.utils.errors import NasError
+from nas.utils.ranges import NOT_NEGATIVE, Range
 
 
 class RecordColumns:
@@ -55,13 +57,15 @@ class RecordColumns:
                 if f"{image_set}@{last}" in training["eval_acc1es"]:
                     accuracies[image_set] = training["eval_acc1es"][f"{image_set}@{last}"]
             for image_set, value in accuracies.items():
-                self._put(parquet_schema.accuracy_column(epochs, run, int(seed), image_set), index, value)
+                column = parquet_schema.accuracy_column(epochs, run, int(seed), image_set)
+                self._put(column, index, _number(value, PERCENT, "accuracy"))
             for image_set, value in _mean_seconds(training).items():
                 seconds.setdefault(image_set, []).append(value)
         for image_set, durations in seconds.items():
-            self._put(parquet_schema.seconds_column(epochs, run, image_set), index, fmean(durations))
+            mean = _number(fmean(durations), NOT_NEGATIVE, "time")
+            self._put(parquet_schema.seconds_column(epochs, run, image_set), index, mean)
         measured = [fmean(training["latency"]) for training in trainings.values() if training.get("latency")]
-        positive = [value for value in measured if value > 0]
+        positive = [_number(value, NOT_NEGATIVE, "latency") for value in measured if value > 0]
         if positive and epochs >= self._latency_epochs.get(run, 0):
             self._latency_epochs[run] = epochs
             self._put(parquet_schema.latency_column(run), index, fmean(positive))
@@ -96,6 +100,14 @@ def check_names(space: BenchmarkSpace, listed: Sequence[str], name_of_index: Map
     for index, name in name_of_index.items():
         if listed[index] != name:
             raise NasError(f"{source} lists {listed[index]} as architecture {index}, its record is of {name}")
+
+
+def _number(value: Any, allowed: Range, name: str) -> float:
+    """Return a number. Raise ValueError if it is outside of its range."""
+    number = float(value)
+    if number not in allowed:
+        raise ValueError(f"{name} {number:g}, which is not {allowed}")
+    return number
 
 
 def _mean_seconds(training: Mapping[str, Any]) -> dict[str, float]:

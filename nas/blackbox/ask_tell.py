@@ -12,7 +12,7 @@ from nas.architecture.cell import Genotype
 from nas.blackbox.evaluator import QueryResult, check_fidelities, tie_of
 from nas.blackbox.strategies.base import Strategy
 from nas.utils.errors import NasError
-from nas.utils.ranges import COUNT, POSITIVE, check_ranges
+from nas.utils.ranges import COUNT, NOT_NEGATIVE, POSITIVE, check_ranges
 
 DEFAULT_QUERIES = 100
 MAX_CACHED_ANSWERS = 1000
@@ -187,7 +187,12 @@ class AskTellLoop:
 
         Returns:
             False if the result exceeds the seconds of the budget. It is discarded, and the run ends.
+
+        Raises:
+            NasError: if the seconds are negative or not finite, or the first query exceeds the budget.
         """
+        if result.seconds not in NOT_NEGATIVE:
+            raise NasError(f"evaluator: a query has a cost of {result.seconds} seconds. Return {NOT_NEGATIVE}.")
         limit = self.budget.seconds
         if limit is not None and self.spent + result.seconds > limit:
             self.ended = "seconds"

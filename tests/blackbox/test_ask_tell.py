@@ -172,3 +172,13 @@ def test_loop_refuses_other_number_of_rungs() -> None:
         AskTellLoop(Bohb(NB201), Budget(), random.Random(0), fidelities=[12, 200])
     with pytest.raises(NasError, match=r"RandomSearch has 1. Remove them, or set method=bohb"):
         AskTellLoop(RandomSearch(NB201), Budget(), random.Random(0), fidelities=[12, 200])
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf])
+def test_loop_refuses_cost_that_no_evaluation_has(seconds: float) -> None:
+    """With it the seconds of the search would never end, or end at once."""
+    for budget in (Budget(queries=3), Budget(seconds=10.0)):
+        with pytest.raises(
+            NasError, match=r"evaluator: a query has a cost of .* seconds\. Return a number of at least 0"
+        ):
+            run(budget, [1.0, seconds, 1.0], [1.0, 2.0, 3.0])

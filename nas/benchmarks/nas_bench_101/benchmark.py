@@ -25,7 +25,8 @@ from nas.benchmarks.nas_bench_101.convert import (
     VERSION,
     decode_graph,
 )
-from nas.benchmarks.parquet_table import ParquetTable, StoredColumns
+from nas.benchmarks.parquet_table import ParquetTable
+from nas.benchmarks.stored_columns import StoredColumns, mean_over_seeds
 from nas.spaces.base import Space
 from nas.spaces.nas_bench_1shot1 import notation as nas_bench_1shot1
 from nas.spaces.nas_bench_1shot1.space import NasBench1Shot1
@@ -130,7 +131,7 @@ class NasBench101(ParquetTable):
     def _read_seconds(self, dataset: str, epochs: int) -> Values:
         """Return the mean seconds of the repeats; the benchmark counts no validation pass."""
         repeats = self.stored[dataset, "valid", epochs].seeds
-        return self._mean(StoredColumns({seed: f"{epochs}/{seed}/{SECONDS}" for seed in repeats}))
+        return mean_over_seeds([self.column(f"{epochs}/{seed}/{SECONDS}") for seed in repeats])
 
     def _read_latency(self, dataset: str) -> Values:
         return np.full(len(self), np.nan)

@@ -15,15 +15,18 @@ from nas.architecture.cell import Genotype
 from nas.benchmarks import checksum
 from nas.benchmarks.benchmark import Values
 from nas.benchmarks.parquet_schema import ARCHITECTURE, INDEX
-from nas.benchmarks.parquet_table import ParquetTable, StoredColumns
+from nas.benchmarks.parquet_table import ParquetTable
+from nas.benchmarks.stored_columns import StoredColumns
 from nas.benchmarks.trans_nas_bench_101.convert import INFO, SECONDS, SIZES, SPACES, VERSION
-from nas.benchmarks.trans_nas_bench_101.tasks import METRICS, SPLITS, TASKS, Direction, split_metric
+from nas.benchmarks.trans_nas_bench_101.tasks import METRICS, SPLITS, TASKS, Direction, quantity, split_metric
+from nas.benchmarks.value_ranges import PERCENT
 from nas.spaces.base import Space
 from nas.spaces.notation import native_string
 from nas.spaces.registry import space_of
 from nas.spaces.resolve_genotype import GivenGenotype
 from nas.spaces.trans_nas_bench_101.cost import encoder_cost
 from nas.utils.errors import NasError, unknown
+from nas.utils.ranges import FINITE, Range
 
 SIDE, TILE = 224, 64
 """Side of the images, and of the tiles of the task jigsaw, for which the authors count operations."""
@@ -169,6 +172,9 @@ class TransNasBench101(ParquetTable):
         values = curves[np.arange(len(curves)), best].astype(np.float64)
         values.setflags(write=False)
         return values
+
+    def _range_of(self, dataset: str, split: str) -> Range:
+        return PERCENT if quantity(dataset, split).unit else FINITE
 
     def _check_metric(self, task: str, metric: str) -> None:
         names = self.metrics(task)
