@@ -80,7 +80,7 @@ def find_reader(source: Path, name: str | None, space: str | None = None) -> tup
     if space is not None:
         raise NasError(f"--space={space}: {source} has one space. Remove --space.")
     if has_models(source):
-        return release, lambda path, partial, progress: read_surrogates(path, progress)
+        return release, lambda path, partial, progress: _read_models(path, name, partial, progress)
     if release == hw_nas_bench.RELEASE:
         return release, hw_nas_bench.read_release
     if release in nas_bench_101.RELEASES:
@@ -91,6 +91,18 @@ def find_reader(source: Path, name: str | None, space: str | None = None) -> tup
         return to_table(columns, release), _contents(columns)
 
     return release, read
+
+
+def _read_models(
+    source: Path, name: str | None, partial: bool, progress: read_release.Progress
+) -> tuple[pa.Table, str]:
+    for option, given in ((f"--as={name}", name is not None), ("--partial", partial)):
+        if given:
+            raise NasError(
+                f"{option}: {source} contains the models of NAS-Bench-301, which are recognized by their names and "
+                f"converted as they are. Remove {option.partition('=')[0]}."
+            )
+    return read_surrogates(source, progress)
 
 
 def to_table(columns: RecordColumns, release: str) -> pa.Table:

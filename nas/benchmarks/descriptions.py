@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.benchmarks.benchmark_spaces import DATASETS
+from nas.benchmarks.nas_bench_301.coverage import check_coverage
 from nas.benchmarks.trans_nas_bench_101.tasks import TASKS, quantity
+from nas.spaces.base import Space
 from nas.spaces.darts.notation import NOTATION as DARTS
 from nas.spaces.nas_bench_1shot1.notation import NOTATION as NAS_BENCH_1SHOT1
 from nas.spaces.nas_bench_101.notation import NOTATION as NAS_BENCH_101
@@ -25,6 +27,8 @@ class Description:
         query_epochs: length of the trainings that a search usually queries; None: that of ``Benchmark.report_epochs``.
         predicted: True if accuracies are predictions of a model.
         best_epoch: True if values belong to the best validation epoch, not to the last epoch.
+        check_space: raises NasError for a space of this notation that the benchmark does not cover; None if it covers
+            all of them.
     """
 
     title: str
@@ -33,6 +37,7 @@ class Description:
     query_epochs: int | None
     predicted: bool = False
     best_epoch: bool = False
+    check_space: Callable[[Space], None] | None = None
 
     def describe(self, dataset: str, epochs: int) -> str:
         """Return the data set, length of training and averaging of the reported accuracies."""
@@ -59,7 +64,7 @@ BENCHMARKS: Mapping[str, Description] = {
     "nats_size": Description("the size space of NATS-Bench", tuple(DATASETS), SPLITS, 12),
     NAS_BENCH_101: Description("NAS-Bench-101", ("cifar10",), SPLITS, 108),
     NAS_BENCH_1SHOT1: Description("NAS-Bench-101", ("cifar10",), SPLITS, 108),
-    DARTS: Description("NAS-Bench-301", ("cifar10",), ("valid",), 100, predicted=True),
+    DARTS: Description("NAS-Bench-301", ("cifar10",), ("valid",), 100, predicted=True, check_space=check_coverage),
     **{
         f"trans_nas_bench_101_{space}": Description(
             f"TransNAS-Bench-101 ({space})", tuple(TASKS), SPLITS, None, best_epoch=True

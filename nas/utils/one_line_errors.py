@@ -30,7 +30,7 @@ class Main(Protocol):
 def one_line_errors(main: Main) -> Main:
     """Decorate the ``main`` of a command so that it prints one line for an error and returns the exit code.
 
-    HYDRA_FULL_ERROR=1 raises errors that are no mistakes of the user, as in a run.
+    HYDRA_FULL_ERROR=1 raises all errors but interrupts, as in a run.
     """
 
     @functools.wraps(main)
@@ -44,10 +44,9 @@ def one_line_errors(main: Main) -> Main:
             if is_interrupt(error):  # also an error of a library that was interrupted
                 print("error: interrupted. Run the command again.", file=sys.stderr)
                 return INTERRUPTED
-            line = _line(error)
-            if line is None and os.environ.get("HYDRA_FULL_ERROR") == "1":
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
-            line = line or f"{unexplained(error)} (HYDRA_FULL_ERROR=1 shows the traceback)"
+            line = _line(error) or f"{unexplained(error)} (HYDRA_FULL_ERROR=1 shows the traceback)"
             print(f"error: {printable(line, MAX_MESSAGE)}", file=sys.stderr)
             return 1
 

@@ -21,6 +21,7 @@ from tests.support.error_tools import SEARCH, run
 SEARCHES = {
     "method=gdass": ["unknown method 'gdass'", "did you mean 'gdas' or 'sgas'"],
     "space=nasbench": ["unknown space 'nasbench'", "'nas_bench_201'"],
+    "dataset=csv": ["unknown dataset 'csv'", "For your own data, use dataset=folder or a class (docs/data.md)."],
     "dataset=cifar": ["unknown dataset 'cifar'", "'cifar10'", "digits"],
     "trainer=tpu": ["unknown trainer 'tpu'", "'gpu'"],
     "logger=tensorbord": ["unknown logger 'tensorbord'", "'tensorboard'"],

@@ -50,6 +50,7 @@ def test_error_is_one_line(error: BaseException, code: int, line: str, capsys: p
 
 def test_traceback_is_raised_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(KeyError):
-        run(KeyError("width"))
-    assert run(NasError("key=1: wrong.")) == 1
+    for error in (KeyError("width"), NasError("key=1: wrong."), FileNotFoundError(2, "No such file", "a.json")):
+        with pytest.raises(type(error)):
+            run(error)
+    assert run(KeyboardInterrupt()) == 130

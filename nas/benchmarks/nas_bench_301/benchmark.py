@@ -12,14 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nas.architecture.cell import NONE, Genotype
+from nas.architecture.cell import Genotype
 from nas.benchmarks import checksum
 from nas.benchmarks.benchmark import Seed
-from nas.benchmarks.nas_bench_301.encoding import CELLS, OPS, encode
+from nas.benchmarks.nas_bench_301.coverage import check_coverage
+from nas.benchmarks.nas_bench_301.encoding import encode
 from nas.benchmarks.nas_bench_301.parquet import ENSEMBLE, from_columns
 from nas.benchmarks.nas_bench_301.trees import Floats, TreeEnsemble
 from nas.spaces.base import Space
-from nas.spaces.darts.notation import EDGES, NOTATION
+from nas.spaces.darts.notation import NOTATION
 from nas.spaces.resolve_genotype import GivenGenotype, resolve_genotype
 from nas.utils.errors import NasError, unknown
 
@@ -120,16 +121,7 @@ class NasBench301:
             raise NasError(f"seed={seed}: {self.path} has the models 0 to {len(self) - 1}, mean and each.")
 
     def check_space(self, space: Space) -> None:
-        for name, cell in space.cells.items():
-            choices = {op for edge in range(len(cell.edges)) for op in cell.choices(edge)}
-            if name not in CELLS or set(cell.edges) != set(EDGES) or not choices <= set(OPS):
-                problem = ", ".join(sorted(choices - set(OPS))) or "other nodes"
-                raise NasError(
-                    f"NAS-Bench-301 does not cover space={space.name}, whose {name} cell has {problem}. Use space=darts"
-                    + (" with space.keeps_none=false." if NONE in choices else ".")
-                )
-        if set(space.cells) != set(CELLS):
-            raise NasError("NAS-Bench-301 covers genotypes with two searched cells. Use space.fixed_reduction=false.")
+        check_coverage(space)
 
     def report_epochs(self, dataset: str) -> int:
         return EPOCHS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -66,6 +66,8 @@ class BenchmarkQuery(Evaluator):
         if space.notation not in BENCHMARKS:
             raise _no_benchmark(space)
         about = BENCHMARKS[space.notation]
+        if about.check_space is not None:
+            _check_space(about.check_space, space)
         if dataset not in about.datasets:
             raise NasError(
                 f"evaluator.dataset={dataset}: {about.title} has {', '.join(about.datasets)}. Set "
@@ -209,6 +211,13 @@ class BenchmarkQuery(Evaluator):
         rows = self.table.rows(self.space)
         for dataset, split, epochs in self._reported:
             yield f"{dataset}/{split}", self.table.accuracies(dataset, split, epochs, "mean")[rows]
+
+
+def _check_space(check: Callable[[Space], None], space: Space) -> None:
+    try:
+        check(space)
+    except NasError as error:
+        raise NasError(f"evaluator=benchmark: {error}") from None
 
 
 def _report_epochs(table: Benchmark, dataset: str) -> int:

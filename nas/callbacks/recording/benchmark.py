@@ -92,6 +92,8 @@ class BenchmarkAccuracy(pl.Callback):
         """Open the benchmark and return the line to log about it."""
         about = BENCHMARKS[notation]
         try:
+            if about.check_space is not None and self._space is not None:
+                about.check_space(self._space)
             benchmark = benchmarks.find_benchmark(self.root, notation)
         except NasError as error:
             return f"not available: {error}"

@@ -21,6 +21,8 @@ MODES = {"search": ("search", "rank_proxies"), "train": ("train", "eval", "expor
 NEEDED = ("method", "space", "dataset", "trainer", "callbacks", "network", "paths", "extras", "mode")
 """Groups that a run cannot do without."""
 
+OWN_DATA = "For your own data, use dataset=folder or a class (docs/data.md)."
+
 
 def check_choices(arguments: Sequence[str]) -> None:
     """Raise NasError for a choice that no file in conf/ and no installed package provides, with the nearest name."""
@@ -35,7 +37,12 @@ def check_choices(arguments: Sequence[str]) -> None:
             if name == "null":
                 raise NasError(f"{argument}: null is not a choice. {_instead_of_null(group, choices)}")
             if name not in choices and name not in (more := installed_choices(group)):
-                raise renamed(group, name) or unknown(group, name, [*choices, *more])
+                raise renamed(group, name) or _unknown_choice(group, name, [*choices, *more])
+
+
+def _unknown_choice(group: str, name: str, choices: Sequence[str]) -> NasError:
+    error = unknown(group, name, choices)
+    return NasError(f"{error} {OWN_DATA}") if group == "dataset" else error
 
 
 def check_flags(flags: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from nas import benchmarks
 from nas.benchmarks.convert import convert
 from nas.benchmarks.nas_bench_301.benchmark import NasBench301
 from nas.blackbox.evaluators.benchmark import BenchmarkQuery
+from nas.cli.commands.convert import main
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.utils.errors import NasError
@@ -97,6 +98,33 @@ def test_find_table_refuses_predictions_and_damage_is_noticed(root: Path, tmp_pa
 def test_benchmark_query_refuses_spaces_with_other_genotypes(space: Space, problem: str, root: Path) -> None:
     with pytest.raises(NasError, match=problem):
         BenchmarkQuery(space, root=str(root))
+
+
+@pytest.mark.parametrize("table", ["present", "absent"])
+def test_search_in_another_space_of_darts_cells_names_what_is_not_covered(
+    table: str, root: Path, tmp_path: Path
+) -> None:
+    """A missing table is not the reason."""
+    place = f"paths.benchmark={root if table == 'present' else tmp_path}"
+    small = ["space=darts_s4", "space.channels=2", "space.layers=3", "epochs=1", place]
+    done = run("search", *TINY, "method=gdas", *small, f"hydra.run.dir={tmp_path / 'run'}")
+    done.succeeded()
+    assert "benchmark      not available: NAS-Bench-301 does not cover space=darts_s4, whose normal cell" in done.said
+    command = ["method=random_search", "evaluator=benchmark", "space=darts_s4", "dataset=cifar10", place]
+    run("search", *command, f"hydra.run.dir={tmp_path / 'no'}").refused(
+        "evaluator=benchmark: NAS-Bench-301 does not cover space=darts_s4", "Use space=darts"
+    )
+
+
+@pytest.mark.parametrize("option", [["--partial"], ["--as", "nb_models"]], ids=" ".join)
+def test_convert_refuses_options_without_effect(
+    option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(MODELS), str(tmp_path / "a.parquet"), *option]) == 1
+    assert capsys.readouterr().err.startswith(
+        f"error: {'='.join(option)}: {MODELS} contains the models of NAS-Bench-301"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_benchmark_query_predicts_with_default_lengths(root: Path) -> None:
