@@ -33,10 +33,10 @@ def run_program(name: str) -> None:
     protect_streams()
     check_working_directory()
     present = (signal.default_int_handler, signal.SIG_DFL)  # the latter by end_without_traceback
-    handled = _is_main_thread() and signal.getsignal(signal.SIGINT) in present
+    handled = is_main_thread() and signal.getsignal(signal.SIGINT) in present
     try:
         if handled:
-            signal.signal(signal.SIGINT, _exit_at_once)
+            signal.signal(signal.SIGINT, exit_at_once)
         main = importlib.import_module(name).main
         if handled:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -59,12 +59,12 @@ def check_working_directory() -> None:
         raise SystemExit(1) from None
 
 
-def _is_main_thread() -> bool:
+def is_main_thread() -> bool:
     """Return whether this thread may set handlers of signals."""
     return threading.current_thread() is threading.main_thread()
 
 
-def _is_own_process() -> bool:
+def is_own_process() -> bool:
     """Return whether a script of this package, or ``python -m nas``, has started the process."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
@@ -73,7 +73,8 @@ def _is_own_process() -> bool:
     return Path(getattr(main, "__file__", None) or "").stem in PROGRAMS
 
 
-def _exit_at_once(number: int, frame: Any) -> None:
+def exit_at_once(number: int, frame: Any) -> None:
+    """Handle a signal: print one line and end the process without raising an exception."""
     with suppress(OSError):
         os.write(2, LINE.encode())
     os._exit(INTERRUPTED)
@@ -85,7 +86,7 @@ def _default_signals() -> None:
     A process of another program, such as a notebook, keeps its handlers.
     """
     sys.stdout.flush()
-    if not _is_main_thread() or not _is_own_process():
+    if not is_main_thread() or not is_own_process():
         return
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         number = getattr(signal, name, None)

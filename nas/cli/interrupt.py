@@ -8,13 +8,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from nas.cli.entry import exit_at_once, is_main_thread, is_own_process
 from nas.cli.errors import log_error
 from nas.cli.run_dir.layout import (
     FAILURE_FILE,
@@ -69,6 +71,27 @@ def interrupt_on_signals() -> None:
     for number in (signal.SIGTERM, usr1):
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, handle)
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """End this process at once and with one line on a signal within the context, in which nothing is written.
+
+    Hydra and OmegaConf lose a KeyboardInterrupt in their own error handling, and report a damaged configuration. A
+    process of another program, such as a notebook, keeps its handlers.
+    """
+    names = ("SIGINT", "SIGTERM", "SIGUSR1") if is_main_thread() and is_own_process() else ()
+    present = {
+        number: signal.getsignal(number) for name in names if (number := getattr(signal, name, None)) is not None
+    }
+    replaced = {number: handler for number, handler in present.items() if callable(handler)}
+    for number in replaced:
+        signal.signal(number, exit_at_once)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
 
 
 class _ResendInterrupt:

@@ -30,6 +30,7 @@ from nas.cli.errors import explain, full_errors, log_error
 from nas.cli.interrupt import (
     INTERRUPTED,
     end_with_parent,
+    exit_on_signals,
     explain_end,
     how_to_resume,
     how_to_resume_sweep,
@@ -57,7 +58,7 @@ from nas.cli.run_dir.rank_log import log_warnings_only
 from nas.cli.run_dir.ranks import DIRECTORY, is_further_rank
 from nas.cli.run_dir.refused import restored_if_refused
 from nas.cli.startup import defer_imports, fast_imports
-from nas.utils.errors import NasError, is_interrupt, unexplained
+from nas.utils.errors import NasError, error_chain, is_interrupt, unexplained
 from nas.utils.program import program
 
 
@@ -71,7 +72,7 @@ def launch(main: Callable[[], Any], job: str) -> None:
     raise_errors()
     command: Command | None = None
     try:
-        with fast_imports():
+        with fast_imports(), exit_on_signals():
             command = prepare(job, sys.argv[1:])
         sys.argv[1:] = command.arguments
         if command.plan is None:
@@ -90,10 +91,16 @@ def launch(main: Callable[[], Any], job: str) -> None:
         if full_errors():
             raise
         if is_interrupt(error):  # also an error of a library that was interrupted
-            log_error(_interrupted_line(command, job))
+            if not _is_reported(error):
+                log_error(_interrupted_line(command, job))
             raise SystemExit(INTERRUPTED) from None
         log_error(explain(error) or f"{unexplained(error)} (HYDRA_FULL_ERROR=1 shows the traceback)")
         raise SystemExit(1) from None
+
+
+def _is_reported(error: BaseException) -> bool:
+    """Return whether the run has reported an interrupt already, after which another signal has caused an error."""
+    return any(isinstance(one, SystemExit) and one.code == INTERRUPTED for one in error_chain(error))
 
 
 def _interrupted_line(command: Command | None, job: str) -> str:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 
 import nas.cli.jobs.sweep_job
 import nas.cli.main
 from nas.cli.interrupt import end_with_parent, how_to_resume, resend_ignored_interrupts
+from tests.support.compose_tools import ROOT
 from tests.support.error_tools import SEARCH, bomb, hydra_files, run, snapshot, unfinished
 
 
@@ -130,6 +135,73 @@ def test_error_of_a_library_that_was_interrupted_before_the_job_is_an_interrupt(
     monkeypatch.setattr(nas.cli.main, name, interrupted)
     run("search", *SEARCH, f"hydra.run.dir={tmp_path}/r").refused("interrupted before the run started", code=130)
     assert not list(tmp_path.iterdir())
+
+
+PROGRAM = """
+import os, signal, time
+import nas.cli.main
+
+
+def prepare(job, arguments):
+    try:
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(5)
+    except KeyboardInterrupt:
+        pass
+    raise AttributeError("a library has lost the interrupt")
+
+
+nas.cli.main.prepare = prepare
+from nas.cli.entry import run_program
+run_program("nas.cli.programs.search")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_signal_before_the_run_is_not_lost_by_a_library(name: str, tmp_path: Path) -> None:
+    """OmegaConf may report a damaged configuration in place of the interrupt."""
+    (tmp_path / "search.py").write_text(PROGRAM.format(name=name))
+    command = [sys.executable, "search.py", "method=gdas"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "error: interrupted before the run started\n"
+
+
+def test_second_signal_during_the_end_of_a_run_prints_no_second_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def interrupted(*args: Any) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            raise KeyboardInterrupt
+
+    def first(cfg: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nas.cli.main, "run_job", first)
+    monkeypatch.setattr(nas.cli.main, "known_mode", interrupted)
+    found = run("search", *SEARCH, f"hydra.run.dir={tmp_path}/r")
+    found.refused("interrupted: there is nothing to resume from", code=130)
+
+
+def test_interrupt_of_a_resume_while_hydra_prepares_it_names_the_run(
+    short_search: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra's configuration is known, the directory of the output is not yet."""
+    directory = unfinished(short_search, tmp_path)
+
+    def interrupted(config: Any, **options: Any) -> None:
+        HydraConfig.instance().set_config(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", HydraConfig.instance().cfg)  # restored after the test
+    monkeypatch.setattr("hydra._internal.hydra.run_job", interrupted)
+    run("search", f"ckpt_path={directory}").refused(
+        "interrupted", f"To resume, run python search.py ckpt_path={directory}", code=130
+    )
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])

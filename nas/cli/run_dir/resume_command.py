@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from nas.cli.run_dir.command import flags_of_run
 from nas.cli.run_dir.launch import is_torchrun, launched_sizes
@@ -20,7 +21,9 @@ def resume_command(output: Path, *more: str) -> str:
         output: directory of the results. The record of the run may be in another directory.
         more: further overrides.
     """
-    run = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else str(output)
+    run = str(output)
+    if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
+        run = HydraConfig.get().runtime.output_dir  # missing while Hydra prepares the job
     if (output / ".hydra").is_dir() or not Path(run, ".hydra").is_dir():
         return command_of(f"ckpt_path={output}", *more)
     return command_of(f"ckpt_path={run}", f"paths.output={output}", *more)
