@@ -7,7 +7,8 @@ ARGS ?=
 DATA ?= data
 
 BIN := .venv/bin
-STAMP := .venv/.installed
+# make BIN=DIR TARGET uses the programs of another environment, and installs nothing
+STAMP := $(if $(filter .venv/bin,$(BIN)),.venv/.installed)
 CODE := $(wildcard nas tests tools search.py train.py setup.py)
 
 .PHONY: help .venv search train test test-all docs mutants campaign lint format bench bench-gpu gpu clean
@@ -15,13 +16,13 @@ CODE := $(wildcard nas tests tools search.py train.py setup.py)
 help: ## Show this list
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
-.venv: $(STAMP) ## Make the virtual environment with the pinned versions
+.venv: .venv/.installed ## Make the virtual environment with the pinned versions
 
-$(STAMP): pyproject.toml setup.py constraints.txt
+.venv/.installed: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -qq -c constraints.txt -e '.[dev]'
-	@touch $@
+	@touch .venv/.installed
 
 search: $(STAMP) ## Search with a small supernet: make search ARGS="method=gdas seed=1"
 	$(BIN)/python search.py $(if $(findstring space.cells_per_stage=,$(ARGS)),,space.cells_per_stage=1) $(ARGS)
@@ -61,26 +62,15 @@ bench: $(STAMP) ## Measure the step of every method for BENCHMARKS.md (1 hour); 
 	$(if $(REFS),$(BIN)/python tools/bench_tenas.py $(REFS)/TENAS)
 
 bench-gpu: $(STAMP) ## Measure the step of five methods on a GPU in 9 minutes; with CIFAR-10 in DATA, also one whole search
-	$(BIN)/python tools/bench.py --seconds 200 --steps 20 --variants plain,fast trainer=gpu trainer.precision=bf16-mixed \
-	  dataset.batch_size=64 method=gdas,darts,drnas,pc_darts,darts_2nd $(if $(REFS),--refs $(REFS)) $(ARGS)
+	-$(BIN)/python tools/bench.py --seconds 150 --steps 20 --variants plain,fast trainer=gpu trainer.precision=bf16-mixed \
+	  dataset.size=4096 dataset.batch_size=64 method=gdas,darts,drnas,pc_darts,darts_2nd $(if $(REFS),--refs $(REFS)) $(ARGS)
 	@if [ -e $(DATA)/cifar-10-batches-py ] || [ -e $(DATA)/cifar-10-python.tar.gz ]; then set -x; \
 	  $(BIN)/python search.py experiment=pc_darts/cifar10 trainer=gpu trainer.precision=bf16-mixed paths.data=$(DATA) \
-	    trainer.max_time="'00:00:05:00'"; \
+	    trainer.max_time="'00:00:04:30'"; \
 	else echo "no CIFAR-10 in $(DATA): make bench-gpu DATA=DIR also runs the search of PC-DARTS"; fi
 
-gpu: $(STAMP) ## On a machine with a GPU: its tests, the speed of every method, and with CIFAR-10 in DATA four whole runs
-	$(BIN)/pytest -m gpu $(ARGS)
-	$(BIN)/python tools/bench.py trainer=gpu
-	$(BIN)/python tools/bench.py trainer=gpu space=nas_bench_201,darts space.fused=true method=darts,drnas,pc_darts,snas
-	$(BIN)/python tools/bench.py trainer=gpu trainer.precision=bf16-mixed space=darts
-	@if [ -e $(DATA)/cifar-10-batches-py ] || [ -e $(DATA)/cifar-10-python.tar.gz ]; then set -x; \
-	  $(BIN)/python search.py method=te_nas space=nas_bench_201 dataset=cifar10 trainer=gpu paths.data=$(DATA) && \
-	  $(BIN)/python search.py -m method=te_nas space=nas_bench_201 dataset=cifar10 trainer=gpu paths.data=$(DATA) seed=0,1,2,3 \
-	    method.init=reference_code method.share_reference=false && \
-	  $(BIN)/python search.py method=te_nas space=darts dataset=cifar10 trainer=gpu paths.data=$(DATA) && \
-	  $(BIN)/python train.py genotype=DARTS_V2 protocol=darts_cifar10 epochs=20 trainer=gpu trainer.precision=bf16-mixed \
-	    training.channels_last=true paths.data=$(DATA); \
-	else echo "no CIFAR-10 in $(DATA): make gpu DATA=DIR also runs TE-NAS and 20 epochs of a published training"; fi
+gpu: $(STAMP) ## On a machine with a GPU, in 9 minutes: its tests, the speed of methods, and with CIFAR-10 in DATA whole runs
+	$(BIN)/python tools/check_gpu.py --data $(DATA) $(ARGS)
 
 clean: ## Remove the virtual environment, caches and build leftovers, but no results
 	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -78,6 +78,8 @@ OPTIONS = {name: {"method.callbacks": "[]"} for name in ("enas", "one_shot", "r_
 OPTIONS["tangle_nas"] = {"fold_weights": "false"}  # its edges combine the weights of their ops instead
 BATCH = {"nas_bench_201": "64", "darts": "16"}
 """Default batch sizes: as published on NAS-Bench-201, and a quarter of it on DARTS, whose steps are long on a CPU."""
+LAST_RUN = 60.0
+"""Seconds that the last run may take beyond ``--seconds``."""
 NO_PROGRAM = 2
 """Exit code of authors_step.py for a method without a program."""
 BEGIN, END = "<!-- begin of make bench -->", "<!-- end of make bench -->"
@@ -124,16 +126,23 @@ class Row:
         return statistics.median(self.start["compiled"]) - statistics.median(self.start["fast"])
 
 
-def measure(overrides: Mapping[str, str], steps: int) -> dict[str, Any]:
-    """Run a short search and return its summary, or the last line of its error."""
+def measure(overrides: Mapping[str, str], steps: int, seconds: float | None = None) -> dict[str, Any]:
+    """Run a short search and return its summary, or the last line of its error and the traceback.
+
+    A run that takes longer than ``seconds`` is stopped.
+    """
     with tempfile.TemporaryDirectory() as directory:
         arguments = [f"{key}={value}" for key, value in overrides.items()]
         command = [sys.executable, str(ROOT / "search.py"), *arguments, f"trainer.limit_train_batches={steps}"]
         command.append(f"hydra.run.dir={directory}/run")
-        done = subprocess.run(command, capture_output=True, text=True, cwd=directory)
-        summary = Path(directory, "run", "summary.json")
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return {"failed": [f"stopped after {seconds:.0f} s"]}
+        summary, failure = Path(directory, "run", "summary.json"), Path(directory, "run", "failure.txt")
         if not summary.exists():
-            return {"failed": (done.stderr or done.stdout).strip().splitlines()[-1:]}
+            text = failure.read_text() if failure.exists() else done.stderr
+            return {"failed": (done.stderr or done.stdout).strip().splitlines()[-1:], "traceback": text}
         return {**json.loads(summary.read_text()), "steps": steps}
 
 
@@ -162,15 +171,18 @@ def run(options: argparse.Namespace, given: Mapping[str, str], rows: list[Row]) 
         rows.append(row)
         for _ in range(options.rounds):
             for variant in variants_of(options, method):
-                if options.seconds is not None and time.monotonic() - began > options.seconds:
+                left = None if options.seconds is None else options.seconds - (time.monotonic() - began)
+                if left is not None and left <= 0:
                     return
                 if variant == "authors":
                     found = measure_authors(options.refs, row, options.steps, given.get("threads"))
                 else:
                     more = {"method": method, "space": space, "dataset.batch_size": batch}
                     own = OPTIONS.get(method, {})
-                    found = measure({**given, **VARIANTS[variant], **own, **more}, WARMUP + options.steps)
+                    limit = None if left is None else left + LAST_RUN
+                    found = measure({**given, **VARIANTS[variant], **own, **more}, WARMUP + options.steps, limit)
                 row.add(variant, found)
+                print(found.get("traceback", ""), end="", file=sys.stderr, flush=True)
                 keys = ("step_seconds", "peak_memory_bytes", "device", "precision", "failed")
                 line: dict[str, Any] = {"method": method, "space": space, "variant": variant}
                 if found.get("step_seconds") and "search_seconds" in found:
@@ -202,7 +214,7 @@ def table(rows: Sequence[Row], variants: Sequence[str]) -> list[str]:
         last, memory = row.median(fastest), row.memory.get(fastest)
         rest = [None if last is None else 2 * row.batch / last, None if memory is None else memory / 2**20]
         cells = [f"`{row.method}`", f"`{row.space}`", str(row.batch)]
-        cells += ["-" if value is None else f"{value:.2f}" for value in (*medians, *ratios)]
+        cells += ["-" if value is None else f"{value:.{2 if value >= 0.1 else 4}f}" for value in (*medians, *ratios)]
         cells += ["-" if value is None else f"{value:.0f}" for value in rest]
         compilation = row.compile_seconds()
         cells += ["-" if compilation is None else f"{compilation:.0f}"] if "compiled" in variants else []
@@ -230,7 +242,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[
     parser.add_argument(
         "--compiled", type=lambda text: text.split(","), default=[], help="methods that are also measured compiled"
     )
-    parser.add_argument("--seconds", type=float, help="time after which no further run starts")
+    parser.add_argument("--seconds", type=float, help="time after which no run starts; the last may take a minute more")
     parser.add_argument("--write", action="store_true", help="store the table in BENCHMARKS.md")
     options, rest = parser.parse_known_args(arguments)
     wrong = [text for text in rest if "=" not in text] + [name for name in options.variants if name not in VARIANTS]

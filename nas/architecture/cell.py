@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nas.utils.device_tensor import device_tensor
 from nas.utils.own_parts import Origin
 
 NONE = "none"
@@ -140,7 +141,7 @@ def one_hot_weights(cell: Cell, chosen: CellGenotype, like: Tensor | None = None
     for op, source, target in chosen.links:
         active[cell.edges.index((source, target))][cell.ops.index(op)] = True
     dtype, device = (torch.float32, None) if like is None else (like.dtype, like.device)
-    return EdgeWeights(torch.tensor(active, dtype=dtype, device=device), active)
+    return EdgeWeights(device_tensor(active, device, dtype), active)
 
 
 def sample_cell(cell: Cell, rng: random.Random) -> CellGenotype:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture, EdgeWeights
 from nas.gradients.base import Reduce
+from nas.utils.device_tensor import device_tensor
 from nas.utils.generators import Generators
 from nas.utils.ranges import COUNT, NOT_NEGATIVE, check_ranges
 
@@ -113,4 +114,4 @@ class Adversarial(RandomNoise):
 
 
 def _mask(weights: EdgeWeights) -> Tensor:
-    return torch.tensor(weights.active, device=weights.op.device)
+    return device_tensor(weights.active, weights.op.device)

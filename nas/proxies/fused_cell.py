@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nas.nn.cell_graph import CellGraph
 from nas.nn.ops import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv, strided
 from nas.nn.pooling import Pool
+from nas.utils.device_tensor import device_tensor
 
 Rows = Sequence[Sequence[bool]]
 FUSED_OPS = (nn.Identity, Pool, ReluConvNorm, SeparableConv, DilatedConv, FactorizedReduce)
@@ -159,7 +160,7 @@ def _norm(y: Tensor, ops: Sequence[PendingOp]) -> Tensor:
     norms = [op.stages[0].norm for op in ops]
     scale, shift = torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
     shares = [1.0 if len(op.stages) > 1 else op.share for op in ops for _ in range(y.shape[1] // len(ops))]
-    factor = torch.tensor(shares, dtype=y.dtype).to(y.device, non_blocking=True)
+    factor = device_tensor(shares, y.device, y.dtype)
     return F.batch_norm(y, None, None, factor * scale, factor * shift, training=True, eps=norms[0].eps)
 
 

@@ -97,6 +97,6 @@ def sample_dirichlet(concentration: Tensor, generator: torch.Generator | None = 
 def dirichlet_kl(concentration: Tensor) -> Tensor:
     """Return KL(Dir(concentration) || Dir(1, ..., 1)) over the last dimension, [..., n] -> [...]."""
     total = concentration.sum(-1)
-    n = concentration.new_tensor(float(concentration.shape[-1]))
+    n = concentration.new_full((), float(concentration.shape[-1]))  # ``new_tensor`` synchronizes a CUDA device
     spread = (concentration - 1) * (concentration.digamma() - total.digamma()[..., None])
     return total.lgamma() - concentration.lgamma().sum(-1) - n.lgamma() + spread.sum(-1)

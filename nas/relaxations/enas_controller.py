@@ -13,6 +13,7 @@ from nas.architecture.cell import Architecture, Cell, EdgeWeights
 from nas.architecture.masks import Masks
 from nas.relaxations.base import Relaxation
 from nas.relaxations.sample_categorical import sample_categorical
+from nas.utils.device_tensor import device_tensor
 from nas.utils.ranges import CHANNELS, LAYERS, NOT_NEGATIVE, POSITIVE, check_ranges
 
 
@@ -110,7 +111,7 @@ class Controller(Relaxation):
             active = [[False] * len(cell.ops) for _ in cell.edges]
             for edge, column in itertools.islice(pairs, len(chosen[name][0])):
                 active[edge][column] = True
-            arch[name] = EdgeWeights(torch.tensor(active).to(self.alpha[name]), active)
+            arch[name] = EdgeWeights(device_tensor(active, self.alpha[name].device, self.alpha[name].dtype), active)
         return SampledPath(arch, state.log_prob, state.entropy)
 
     def update_alpha(self, paths: list[Architecture]) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import EdgeWeights
+from nas.utils.device_tensor import device_tensor
 
 Table = Sequence[Sequence[bool]]
 
@@ -33,4 +34,4 @@ def sample_warmup_widths(allowed: Table, full_prob: float, like: Tensor, generat
         columns = [column for column, on in enumerate(row) if on]
         chosen = columns[-1 if coin < full_prob else int(position * len(columns))] if columns else None
         active.append([column == chosen for column in range(len(row))])
-    return EdgeWeights(torch.tensor(active).to(like), active)
+    return EdgeWeights(device_tensor(active, like.device, like.dtype), active)

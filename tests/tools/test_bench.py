@@ -65,7 +65,7 @@ def test_interrupted_measurement_keeps_its_rows(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(bench, "ROOT", tmp_path)
     measured: list[str] = []
 
-    def measure(overrides: dict[str, str], steps: int) -> dict[str, float]:
+    def measure(overrides: dict[str, str], steps: int, seconds: float | None) -> dict[str, float]:
         measured.append(f"{overrides['method']} {overrides['compile']}")
         if overrides["method"] == "snas":
             raise KeyboardInterrupt

@@ -18,6 +18,7 @@ from nas.nn.ops import LAYERED
 from nas.searches.base import Observation
 from nas.searches.compatibility import single_pass_needed
 from nas.searches.gradient import GradientSearch
+from nas.utils.device_tensor import device_tensor
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, FINITE, check_ranges
 
@@ -162,8 +163,8 @@ class OpEarlyStopping(pl.Callback):
         for members in groups.values():
             first, second = (torch.stack([grads[name] for _, name in members]) for grads in (train, validation))
             values = kernel_similarity(first, first + second if self.compared == "accumulated" else second)
-            counts = values.new_tensor([len(self.ops[i].kernels) for i, _ in members])
-            rows = torch.tensor([i for i, _ in members], device=values.device)
+            counts = device_tensor([len(self.ops[i].kernels) for i, _ in members], values.device, values.dtype)
+            rows = device_tensor([i for i, _ in members], values.device)
             result = result.index_add(0, rows, (values / counts).to(result))
         return result
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, open_dict
-from torch import nn
 
 from nas.cli.build import build_trainer, finish_wandb
 from nas.cli.jobs.load_trained import load_language_model, model_figures
@@ -62,7 +61,7 @@ def run(cfg: DictConfig, data: TextData) -> float:
 def _evaluate(
     cfg: DictConfig, data: TextData, module: LanguageModelTraining, resolved: ResolvedModel, trainer: pl.Trainer
 ) -> dict[str, Any]:
-    model, network = resolved.model, module.network
+    model = resolved.model
     valid = trainer.validate(module, datamodule=data, verbose=False)[0]
     began = time.perf_counter()
     test = trainer.test(module, datamodule=data, verbose=False)[0]
@@ -84,9 +83,5 @@ def _evaluate(
         "columns": data.test_batch_size,
         "tokens_per_second": module.tested_images / seconds,
         "threads": torch.get_num_threads(),
-        **environment(_device(network), str(trainer.precision)),
+        **environment(trainer.strategy.root_device, str(trainer.precision)),
     }
-
-
-def _device(network: nn.Module) -> torch.device:
-    return next(network.parameters()).device

@@ -144,7 +144,7 @@ def _finish(
         **search.results(),
         **benchmark_figures(callbacks, genotype),
         "estimated_memory_bytes": estimated_memory(callbacks),
-        **environment(search.device, str(trainer.precision)),
+        **environment(trainer.strategy.root_device, str(trainer.precision)),
     }
     pictures = filter(Path.is_file, map(output.joinpath, PICTURES))
     notes = [

@@ -195,7 +195,7 @@ def _values(
         "step_seconds": step_seconds(callbacks),
         **batch_figures(trainer, training),
         "estimated_memory_bytes": estimated_memory(callbacks),
-        **environment(training.device, str(trainer.precision)),
+        **environment(trainer.strategy.root_device, str(trainer.precision)),
     }
     if entry is not None:
         values["published"] = published_figures(entry, space, genotype, **options)
