@@ -60,7 +60,7 @@ def parts_of(options: argparse.Namespace) -> list[Part]:
 
 def whole_runs(options: argparse.Namespace) -> dict[str, list[str]]:
     """Return the commands of runs on CIFAR-10 without the trainer."""
-    data, runs = f"paths.data={options.data}", Path(options.output).resolve()
+    data, runs = f"paths.data={Path(options.data).absolute()}", Path(options.output).absolute()
     te_nas = ["search.py", "method=te_nas", "dataset=cifar10", data]
     training = ["train.py", "genotype=DARTS_V2", "protocol=darts_cifar10", "epochs=20", data]
     fast = ["trainer.precision=bf16-mixed", "training.channels_last=true"]

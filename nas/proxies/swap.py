@@ -72,7 +72,7 @@ def count_patterns(network: nn.Module, x: Tensor, state: Mapping[str, Tensor] | 
 
     def mark(features: Tensor) -> None:
         signs = _flat_images(features).float().clone().gt_(0)  # a comparison in place stays in float and is faster
-        occurs[(powers @ signs).long()] = True  # sums of distinct powers below 2^24 are exact in float32
+        occurs.index_fill_(0, (powers @ signs).long(), True)  # sums of distinct powers below 2^24 are exact in float32
 
     _visit_features(network, x, state, mark)
     return int(occurs.count_nonzero())

@@ -22,11 +22,17 @@ pytestmark = [
 ]
 
 
-def run(name: str, directory: Path, *overrides: str) -> dict[str, object]:
+def start(overrides: list[str], directory: Path, name: str = "search") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / f"{name}.py"), *overrides, f"hydra.run.dir={directory}"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HYDRA_FULL_ERROR": "1"})
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, object] = json.loads((directory / "summary.json").read_text())
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HYDRA_FULL_ERROR": "1"})
+
+
+def run(name: str, directory: Path, *overrides: str) -> dict[str, object]:
+    done = start([*overrides], directory, name)
+    failure = directory / "failure.txt"
+    assert done.returncode == 0, done.stdout + done.stderr + (failure.read_text() if failure.exists() else "")
+    summary = directory / "summary.json"
+    found: dict[str, object] = json.loads(summary.read_text()) if summary.exists() else {}
     return found
 
 
@@ -43,19 +49,69 @@ def test_every_method_searches_on_cuda_with_float32_alphas(method: str, precisio
     summary = search(tmp_path / "run", *overrides, "space.cells_per_stage=1")
     assert summary["accelerator"] == "cuda"
     assert int(str(summary["peak_memory_bytes"])) > 0
-    state = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    state = torch.load(tmp_path / "run/checkpoints/last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     alphas = [value for name, value in state.items() if name.startswith("relaxation.alpha")]
     assert alphas
     assert all(alpha.dtype == torch.float32 and bool(alpha.isfinite().all()) for alpha in alphas)
 
 
-@pytest.mark.parametrize("method", ["darts", "drnas"])
-def test_dense_step_does_not_synchronize(method: str, tmp_path: Path) -> None:
-    search(
-        tmp_path / "run",
-        *["trainer=gpu", f"method={method}", "epochs=1", "space.cells_per_stage=1", "trainer.limit_val_batches=0"],
-        "+callbacks.probe._target_=tests.support.gpu_probe.NoSynchronization",
-    )
+@pytest.mark.parametrize("method", ["darts", "drnas", "oles", "rsps", "sdarts_adv", "tangle_nas"])
+def test_step_does_not_synchronize(method: str, tmp_path: Path) -> None:
+    few = ["method.callbacks.0.samples=4"] if method == "rsps" else []
+    options = ["trainer=gpu", f"method={method}", "epochs=1", "space.cells_per_stage=1", "trainer.limit_val_batches=0"]
+    search(tmp_path / "run", *options, *few, "+callbacks.probe._target_=tests.support.gpu_probe.NoSynchronization")
+
+
+OPTIONS = {
+    "one process of DDP": ["trainer=ddp", "method=drnas"],
+    "memory": ["trainer=gpu", "method=darts", "dataset.batch_size=auto", "activation_checkpointing=true"],
+    "common steps": ["trainer=gpu", "method=gdas", "seeds=[0,1]"],
+    "fast": [
+        "trainer=gpu",
+        "method=pc_darts",
+        "channels_last=true",
+        "fold_weights=true",
+        "trainer.precision=bf16-mixed",
+    ],
+    "compiled": ["trainer=gpu", "method=darts", "compile=true"],
+    "fused": ["trainer=gpu", "method=drnas", "space.fused=true"],
+}
+"""Options whose code differs on a GPU."""
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_of_a_search_on_cuda(name: str, tmp_path: Path) -> None:
+    if "trainer=ddp" in OPTIONS[name] and not torch.distributed.is_nccl_available():
+        pytest.skip("no NCCL")
+    search(tmp_path / "run", *OPTIONS[name], "epochs=1", "space.cells_per_stage=1")
+    runs = [tmp_path / "run" / part for part in (("seed_0", "seed_1") if name == "common steps" else ("",))]
+    assert all(json.loads((path / "summary.json").read_text())["accelerator"] == "cuda" for path in runs)
+
+
+def test_resumed_search_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    """Compare alphas to four digits, since sums on a GPU differ in order."""
+    options = ["trainer=gpu", "method=gdas", "space.cells_per_stage=1", "epochs=2"]
+    search(tmp_path / "whole", *options)
+    kill = f"{{_target_: tests.support.compose_tools.KillOnce, flag: {tmp_path}/killed, epoch: 1, batch: 1}}"
+    options.append(f"+callbacks.kill={kill}")
+    start([*DATA, "space.channels=4", *options], tmp_path / "resumed")
+    assert (tmp_path / "killed").exists()
+    search(tmp_path / "resumed", *options, f"ckpt_path={tmp_path}/resumed")
+    states = [
+        torch.load(tmp_path / run / "checkpoints/last.ckpt", "cpu", weights_only=True) for run in ("whole", "resumed")
+    ]
+    one, other = (state["state_dict"]["relaxation.alpha.cell"] for state in states)
+    torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-4)
+
+
+def test_language_model_is_searched_and_trained_on_cuda(tmp_path: Path) -> None:
+    text = ["dataset=text_synthetic", "dataset.words=12", "dataset.size=400", "dataset.eval_size=200"]
+    text += ["dataset.batch_size=16", "dataset.eval_batch_size=8", "dataset.bptt=8", "trainer=gpu", "epochs=1"]
+    small = ["space=recurrent", "space.hidden_size=6", "space.nodes=3", "method=darts"]
+    assert run("search", tmp_path / "run", *text, *small)["accelerator"] == "cuda"
+    trained = run("train", tmp_path / "train", f"genotype={tmp_path}/run", *text)
+    tested = run("train", tmp_path / "eval", "mode=eval", f"weights={tmp_path}/train", *text[:-1])
+    assert trained["accelerator"] == tested["accelerator"] == "cuda"
 
 
 def test_cuda_and_cpu_compute_the_same() -> None:
