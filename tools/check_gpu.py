@@ -43,11 +43,13 @@ def parts_of(options: argparse.Namespace) -> list[Part]:
     """Return the parts in the order of their use if the time runs out."""
     python, trainer = sys.executable, f"trainer={options.trainer}"
     bench = [python, "tools/bench.py", trainer]
-    tests = [python, "-m", "pytest", "-m", "gpu", "-n", str(options.workers), "-p", "no:cacheprovider", "-q", "tests"]
+    tests = [python, "-m", "pytest", "-m", "gpu", "-n", str(options.workers), "-p", "no:cacheprovider", "-q"]
+    tests += ["--continue-on-collection-errors", *gpu_tests()]
     few = ["method=darts,gdas,drnas,pc_darts", "space=nas_bench_201,darts", "dataset.batch_size=64"]
     named: list[tuple[str, list[str], float]] = [
         ("tests", [*tests, *options.pytest], 0.55),
         ("speed", [*bench, *few, *options.bench], 0.4),
+        ("speed_fused", [*bench, *few, "space.fused=true", *options.bench], 0.3),
         ("speed_bf16", [*bench, "trainer.precision=bf16-mixed", *few, *options.bench], 0.5),
     ]
     if has_cifar10(options.data):
@@ -56,6 +58,16 @@ def parts_of(options: argparse.Namespace) -> list[Part]:
     logs = Path(options.output)
     found = [Part(name, command, share, str(logs / f"{name}.log")) for name, command, share in named]
     return [part for part in found if not options.only or part.name in options.only]
+
+
+def gpu_tests() -> list[str]:
+    """Return the files with tests of a GPU. Others may import packages that are not installed."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    return [
+        str(file.relative_to(ROOT))
+        for file in files
+        if "\n@pytest.mark.gpu" in (text := file.read_text()) or "    pytest.mark.gpu," in text
+    ]
 
 
 def whole_runs(options: argparse.Namespace) -> dict[str, list[str]]:

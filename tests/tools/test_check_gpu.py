@@ -64,6 +64,12 @@ def test_parts_do_not_share_names_and_whole_runs_need_data(tmp_path: Path) -> No
     assert len(set(without)) == len(without) and {"te_nas", "training"} <= set(names(tmp_path)) - set(without)
 
 
+def test_files_with_gpu_tests_are_found() -> None:
+    found = check_gpu.gpu_tests()
+    assert {"tests/gpu/test_gpu.py", "tests/nn/test_macs.py", "tests/cli/jobs/test_stop_on_nan.py"} <= set(found)
+    assert len(found) < 10, "only these"
+
+
 def test_failed_measurement_shows_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     with_error = ["--variants", "plain", "--steps", "1", "method=gdas", "space=nas_bench_201", "space.channels=4"]
     with_error += ["+callbacks.broken._target_=tests.tools.test_check_gpu.Broken"]

@@ -59,7 +59,7 @@ def install(synchronized: Callable[[str], None] | None = None) -> None:
     for name, value in {**_devices(), **_streams(), **_memory(device)}.items():
         setattr(torch.cuda, name, value)
     torch.cuda.set_sync_debug_mode = lambda mode: device.sim_set_mode(MODES.get(str(mode), mode))
-    torch.cuda.get_sync_debug_mode = device.sim_mode
+    torch.cuda.get_sync_debug_mode = lambda: int(device.sim_mode())
     device.sim_give_default_generator(True)
     torch.cuda.default_generators = (torch.Generator(device="cuda"),)
     device.sim_give_default_generator(False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from typing import Any
@@ -89,12 +90,13 @@ def main(pairs: list[str]) -> None:
     for pair in pairs:
         method, space = pair.split("@")
         line: dict[str, Any] = {"pair": pair}
+        start = time.process_time()
         try:
             with tempfile.TemporaryDirectory() as output:
                 line["waits"] = take_steps(method, space, waits, output)
         except Exception:
             line["error"] = traceback.format_exc()
-        print(json.dumps(line), flush=True)
+        print(json.dumps(line | {"seconds": round(time.process_time() - start, 2)}), flush=True)
 
 
 if __name__ == "__main__":
