@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import groupby
 from typing import Literal
 
 from torch import Tensor
@@ -62,7 +63,7 @@ def discretize_by_threshold(
         edge_scores: [edges], multiplied with the scores if given.
         threshold: the lowest score to keep.
         keep: "sparse" keeps of each node at most the ``cell.inputs`` strongest edges, each with its best op. "edge"
-            keeps the best two ops of every edge.
+            keeps the best two ops of every edge; of equal ops the last ones, as published.
     """
     table = _table(scores, edge_scores)
     kept: list[ScoredOp] = []
@@ -77,7 +78,8 @@ def discretize_by_threshold(
             edges = sorted(edges, key=lambda ranked: -ranked[0][0])[: cell.inputs]
         only_edge = len(cell.into(node)) == 1 and not cell.keeps_none
         limit = 2 if keep == "edge" and not (cell.keeps_none or only_edge) else 1
-        kept += [entry for ranked in edges for entry in ranked[:limit] if entry[0] >= threshold or only_edge]
+        best = [ranked[:1] if limit == 1 else _last_two(ranked) for ranked in edges]
+        kept += [entry for entries in best for entry in entries if entry[0] >= threshold or only_edge]
     if cell.keeps_none:
         ops = {e: op for _, e, op in kept}
         links = [Link(ops.get(e, NONE), *edge) for e, edge in enumerate(cell.edges)]
@@ -88,6 +90,16 @@ def discretize_by_threshold(
         links = [Link(op, *cell.edges[e])]
     targets = {link.target for link in links}
     return CellGenotype(tuple(links), tuple(node for node in cell.output if node in targets))
+
+
+def _last_two(ranked: list[ScoredOp]) -> list[ScoredOp]:
+    """Return the two strongest ops of an edge as FairDARTS lists them: the weaker one first, of equals the last ones.
+
+    Args:
+        ranked: scored ops, the strongest first, equals in the order of the table.
+    """
+    groups = groupby(reversed(ranked), key=lambda entry: entry[0])
+    return [entry for _, equals in groups for entry in reversed(list(equals))][-2:]
 
 
 def reachable_links(links: Iterable[Link], inputs: int = 2) -> list[Link]:

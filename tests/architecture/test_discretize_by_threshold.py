@@ -146,3 +146,12 @@ def test_discretize_by_threshold_keeps_a_gate_at_the_threshold() -> None:
     scores[0, 4], scores[1, 5], scores[2, 5] = 0.5, 0.75, 0.4375
     found = discretize_by_threshold(TABLE, scores, threshold=0.5)
     assert found == CellGenotype((Link("sep_conv_5x5", 1, 2), Link("sep_conv_3x3", 0, 2)), (2,))
+
+
+def test_threshold_per_edge_keeps_the_last_of_equal_ops_and_lists_the_stronger_one_last() -> None:
+    """Values of ``parse`` of FairDARTS with ``threshold_edge``."""
+    cell = Cell(((0, 2), (1, 2)), ("a", "b", "c", "d"), (2,), 2)
+    scores = torch.tensor([[0.9, 0.9, 0.9, 0.1], [0.9, 0.95, 0.9, 0.9]])
+    found = discretize_by_threshold(cell, scores, keep="edge")
+    assert found.links == (Link("b", 0, 2), Link("c", 0, 2), Link("d", 1, 2), Link("b", 1, 2))
+    assert discretize_by_threshold(cell, scores).links == (Link("b", 1, 2), Link("a", 0, 2))

@@ -53,9 +53,9 @@ def watched_ops(search: GradientSearch) -> Iterator[WatchedOp]:
 def kernel_similarity(first: Tensor, second: Tensor) -> Tensor:
     """Return the mean cosine of two gradients of each of n kernels along their output channels, [n, out, ...] -> [n].
 
-    There is one cosine for each input channel and position of the kernel.
+    There is one cosine for each input channel and position of the kernel, and a single one for a vector.
     """
-    return F.cosine_similarity(first, second, dim=1).flatten(1).mean(dim=1)
+    return F.cosine_similarity(first, second, dim=1).reshape(len(first), -1).mean(dim=1)
 
 
 @check_ranges(window=COUNT, threshold=FINITE)

@@ -65,6 +65,13 @@ def test_kernel_similarity_is_the_mean_of_cosines_along_output_channels() -> Non
         assert float(kernel_similarity(a, b)[n]) == pytest.approx(sum(values) / 18, rel=1e-9)
 
 
+def test_kernel_similarity_of_vectors_is_their_cosine() -> None:
+    """The scales of an affine batch norm have one cosine (``cosine_similarity`` along dimension 0 in OLES)."""
+    first, second = torch.tensor([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]]), torch.tensor([[2.0, 1.0, -2.0], [1.0, 1.0, 1.0]])
+    torch.testing.assert_close(kernel_similarity(first, second), torch.zeros(2), atol=1e-7, rtol=0)
+    torch.testing.assert_close(kernel_similarity(first, first + second)[0], torch.tensor(0.5**0.5))
+
+
 def test_watched_ops_are_convolutions_with_their_kernels() -> None:
     ops = list(watched_ops(build(space=Darts((3, 8, 8), 10, channels=2, layers=3))))
     assert len(ops) == 3 * 14 * 4, "no pools, no skips of stride 2"
