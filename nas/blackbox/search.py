@@ -14,6 +14,7 @@ from nas.architecture.cell import Genotype
 from nas.blackbox.ask_tell import AskTellLoop, Budget
 from nas.blackbox.evaluator import Evaluator, check_fidelities
 from nas.blackbox.parallel import EvaluationBuild, evaluation_of, step
+from nas.blackbox.query_data import QueryDataModule
 from nas.blackbox.query_records import decode_queries, encode_queries
 from nas.blackbox.strategies.base import Strategy
 from nas.blackbox.virtual_workers import VirtualWorkers
@@ -27,26 +28,6 @@ from nas.spaces.base import Space
 from nas.spaces.limits import Limits
 from nas.utils.errors import NasError
 from nas.utils.ranges import COUNT, SEED, Range, check_ranges
-
-MAX_STEPS = 10**9
-"""Steps of an epoch that ends by its share of the seconds."""
-
-
-class QueryDataModule(pl.LightningDataModule):
-    """Data module without data: one empty batch per query.
-
-    Args:
-        queries: number of queries of the search, divided among the epochs; None if only the seconds are limited.
-    """
-
-    def __init__(self, queries: int | None) -> None:
-        super().__init__()
-        self.queries = queries
-
-    def train_dataloader(self) -> range:
-        if self.queries is None or self.trainer is None:
-            return range(MAX_STEPS)
-        return range(-(-self.queries // (self.trainer.max_epochs or 1)))
 
 
 @check_ranges(seed=SEED, repetitions=COUNT, fidelities=COUNT, concurrency=Range(1, MAX_WORKERS, whole=True))
@@ -135,6 +116,14 @@ class BlackBoxSearch(Search):
 
     def has_ended(self) -> bool:
         return self.loop.ended is not None
+
+    def progress(self, finished: float, epochs: int) -> tuple[float, int]:
+        """Return the used share of the budget in epochs. Each epoch has at least one query."""
+        queries, seconds = self.budget.queries, self.budget.seconds
+        number = epochs if queries is None else min(epochs, queries)
+        by_queries = 0.0 if queries is None else len(self.loop.history) / queries
+        by_seconds = 0.0 if seconds is None else self.loop.spent / seconds
+        return number * (1.0 if self.has_ended() else min(max(by_queries, by_seconds), 1.0)), number
 
     def new_loop(self, seed: int, strategy: Callable[[Space], Strategy] | None = None) -> AskTellLoop:
         """Return a run of the strategy that has not made any query."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-from nas.callbacks.recording.time_left import TimeLeft, format_time, progress_of
+from nas.callbacks.recording.time_left import TimeLeft, expected, format_time, progress_of
 
 WIDE = 110  # columns of a terminal for all parts of the bar
 NARROW_COLUMNS = 3  # description, bar, batches
@@ -25,12 +25,12 @@ class RunProgressBar(RichProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        self.time_left.start(progress_of(trainer, 0))
+        self.time_left.start(progress_of(trainer, pl_module, 0)[0])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.time_left.update(progress_of(trainer, batch_idx + 1), trainer.max_epochs or 0)
+        self.time_left.update(*progress_of(trainer, pl_module, batch_idx + 1))
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
@@ -43,7 +43,8 @@ class RunProgressBar(RichProgressBar):
         return dict(super().get_metrics(trainer, pl_module)) if _is_wide() else {}
 
     def _get_train_description(self, current_epoch: int) -> str:
-        description = f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+        _, epochs = expected(self.trainer.lightning_module, current_epoch, self.trainer.max_epochs)
+        description = f"epoch {current_epoch + 1}/{epochs}"
         # padding as in Lightning, so that the bars of training and validation begin at the same place
         return description.ljust(len(self.validation_description))
 

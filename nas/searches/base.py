@@ -93,6 +93,10 @@ class Search(pl.LightningModule, ABC):
         """Return whether the search is complete whatever the number of epochs, such as one with its own budget."""
         return False
 
+    def progress(self, finished: float, epochs: int) -> tuple[float, int]:
+        """Return the progress in epochs after ``finished`` of ``epochs`` epochs, and the expected epochs."""
+        return finished, epochs
+
     def close_workers(self) -> None:  # noqa: B027, most searches have none
         """End the worker processes of the search, also after an error."""
 

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from nas.architecture.cell import op_counts
 from nas.callbacks.recording.epoch_metrics import forget_metrics, limited_validation
-from nas.callbacks.recording.time_left import TimeLeft, format_time
+from nas.callbacks.recording.time_left import TimeLeft, expected, format_time, progress_of
 from nas.searches.base import Search
 from nas.spaces.genotype_file import GENOTYPE_FILE, save_genotype
 from nas.spaces.notation import native_string
@@ -41,7 +41,7 @@ class History(pl.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._left.start(trainer.current_epoch)
+        self._left.start(progress_of(trainer, pl_module, 0)[0])
         self.directory.mkdir(parents=True, exist_ok=True)
         history = self.directory / HISTORY_FILE
         lines = read_history(history)
@@ -74,8 +74,7 @@ class History(pl.Callback):
             with (self.directory / HISTORY_FILE).open("a") as file:
                 file.write(to_json(line) + "\n")
             line["skips"] = line["ops"].get(SKIP, 0) if _has_skips(pl_module) else None
-            validated = limited_validation(trainer, pl_module)
-            _log_line(line, trainer, self._left, validated, _metric_of(pl_module))
+            _log_line(line, trainer, pl_module, self._left)
 
 
 class EpochPrinter(pl.Callback):
@@ -86,7 +85,7 @@ class EpochPrinter(pl.Callback):
         self._left = TimeLeft()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._left.start(trainer.current_epoch)
+        self._left.start(progress_of(trainer, pl_module, 0)[0])
         self._began = time.perf_counter()  # a run resumed within an epoch has no on_train_epoch_start
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -97,8 +96,7 @@ class EpochPrinter(pl.Callback):
         if trainer.is_global_zero:
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             line = {"epoch": trainer.current_epoch, **metrics, "seconds": time.perf_counter() - self._began}
-            validated = limited_validation(trainer, pl_module)
-            _log_line(line, trainer, self._left, validated, _metric_of(pl_module))
+            _log_line(line, trainer, pl_module, self._left)
 
 
 def read_history(path: Path, needed: int = 0) -> list[dict[str, Any]]:
@@ -126,21 +124,21 @@ def _metric_of(module: pl.LightningModule) -> Any:
     return getattr(getattr(module, "task", None), "metric", None)
 
 
-def _log_line(
-    line: dict[str, Any], trainer: pl.Trainer, time_left: TimeLeft, validated: int | None, metric: Any = None
-) -> None:
+def _log_line(line: dict[str, Any], trainer: pl.Trainer, module: pl.LightningModule, time_left: TimeLeft) -> None:
     """Log the metrics of an epoch. Narrow terminals show the first of the ``shorter`` texts of the record that fits."""
-    time_left.update(line["epoch"] + 1, trainer.max_epochs or 0)
+    done, epochs = expected(module, line["epoch"] + 1, trainer.max_epochs)
+    time_left.update(done, epochs)
     seconds = time_left.seconds()
     remaining = f"{format_time(seconds)} left" if seconds else ""
-    texts = [_format_line(line, trainer.max_epochs, remaining, validated, detail, metric) for detail in (2, 1, 0)]
+    validated, metric = limited_validation(trainer, module), _metric_of(module)
+    texts = [_format_line(line, epochs, remaining, validated, detail, metric) for detail in (2, 1, 0)]
     genotype = line.get("genotype", "")
     log.info("%s", f"{texts[0]}  {genotype}".rstrip(), extra={"shorter": texts})
 
 
 def _format_line(
     line: dict[str, Any],
-    epochs: int | None,
+    epochs: int,
     remaining: str,
     validated: int | None = None,
     detail: int = 2,

@@ -9,6 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 
+from nas.searches.base import Search
+
 log = logging.getLogger(__name__)
 PATIENCE = 30.0  # seconds of a first epoch after which the expected time is logged
 
@@ -57,9 +59,9 @@ class ExpectedTime(pl.Callback):
             return
         self._steps += 1
         if self._steps == 1:
-            self._left.start(progress_of(trainer, batch_idx + 1))
+            self._left.start(progress_of(trainer, pl_module, batch_idx + 1)[0])
             return
-        self._left.update(progress_of(trainer, batch_idx + 1), trainer.max_epochs)
+        self._left.update(*progress_of(trainer, pl_module, batch_idx + 1))
         seconds = self._left.seconds()
         if seconds is not None and self._left.passed() > PATIENCE:
             self._logged = True
@@ -76,7 +78,14 @@ def format_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def progress_of(trainer: pl.Trainer, batches: int) -> float:
-    """Return the finished epochs, with ``batches`` of the current one."""
+def progress_of(trainer: pl.Trainer, module: pl.LightningModule, batches: int) -> tuple[float, int]:
+    """Return the progress of a run in epochs, with ``batches`` of the current epoch, and the expected epochs."""
     total = trainer.num_training_batches
-    return trainer.current_epoch + (batches / total if isinstance(total, int) and total > 0 else 0.0)
+    part = batches / total if isinstance(total, int) and total > 0 else 0.0
+    return expected(module, trainer.current_epoch + part, trainer.max_epochs)
+
+
+def expected(module: pl.LightningModule, finished: float, epochs: int | None) -> tuple[float, int]:
+    """Return ``Search.progress``; for other modules the given numbers."""
+    number = epochs or 0
+    return module.progress(finished, number) if isinstance(module, Search) else (finished, number)
