@@ -56,6 +56,11 @@ def run_directories(cfg: DictConfig, job: int | None = None) -> dict[str, Path]:
             cfg.hydra.job.num, cfg.hydra.job.id = job, str(job)
     with hydra_config_of(cfg):
         directory = Path(cfg.hydra.run.dir) if job is None else Path(cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir)
+    if "${" in os.path.abspath(directory):
+        raise NasError(
+            f"{label}: {os.path.abspath(directory)} contains '${{', which Hydra reads as an interpolation. Choose "
+            "another directory."
+        )
     with read_write(cfg.hydra), open_dict(cfg.hydra):
         cfg.hydra.runtime.output_dir = os.path.abspath(directory)
     with hydra_config_of(cfg):

@@ -33,6 +33,8 @@ ELSEWHERE = (
     *("ranking.report", "dataset.global_batch_size"),
 )
 """Keys that a node holds for another part than its target."""
+LARGEST = 2**63
+"""Bound of the whole numbers of PyTorch."""
 
 
 def check_options(cfg: DictConfig) -> None:
@@ -48,6 +50,8 @@ def check_options(cfg: DictConfig) -> None:
             source, value = _source(cfg, f"{key}.{name}", given[name])
             written = isinstance(value, float) and value.is_integer() and limits[name].whole  # 1e3 is a whole number
             check(source, int(value) if written else value, limits[name])
+        for name in (name for name, value in given.items() if type(value) is int and abs(value) >= LARGEST):
+            raise NasError(f"{key}.{name}={given[name]}: a whole number has at most 64 bits. Use 1e30 for 10^30.")
 
 
 def _is_elsewhere(option: str, value: Any) -> bool:

@@ -164,3 +164,14 @@ def test_other_runs_do_not_start_in_a_directory_of_a_first_epoch(files: tuple[st
         prepare("search", given)
     assert files or "was stopped in its first epoch" in str(error.value)
     assert snapshot(tmp_path) == before
+
+
+def test_working_directory_with_an_interpolation_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "${x}"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    for options in ((), ("-m", "seed=0,1")):
+        run("search", *SEARCH, *options).refused(
+            f"{directory}/", "contains '${', which Hydra reads as an interpolation"
+        )
+    assert not list(directory.iterdir())
