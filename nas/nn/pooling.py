@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -67,6 +68,19 @@ class Pool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return compute_once(self.memo, self.kind, x, self.pool)
+
+
+@contextmanager
+def separate_pools(network: nn.Module) -> Iterator[None]:
+    """Compute every pool of a network once per edge within a block, so that hooks see each of its calls."""
+    memos = [(module, module.memo) for module in network.modules() if isinstance(module, Pool)]
+    for pool, _ in memos:
+        pool.memo = None
+    try:
+        yield
+    finally:
+        for pool, memo in memos:
+            pool.memo = memo
 
 
 class BoxSum(torch.autograd.Function):

@@ -37,8 +37,8 @@ class Expressivity(Proxy):
         return self.of_entropies(torch.stack(found))
 
     def of_entropies(self, entropies: Tensor) -> float:
-        """Return the score of the entropies of successive features."""
-        return float(entropies.sum())
+        """Return the score of the entropies of successive features, -inf if a feature is constant."""
+        return _lowest_if_undefined(entropies.sum())
 
 
 class Progressivity(Expressivity):
@@ -47,13 +47,14 @@ class Progressivity(Expressivity):
     name = "progressivity"
 
     def of_entropies(self, entropies: Tensor) -> float:
-        return float(entropies.diff().min())
+        return _lowest_if_undefined(entropies.diff().min())
 
 
 class Trainability(Expressivity):
     """Mean over cells of 2 - s - 1 / s, with the spectral norm s of the backward pass (``block_spectra``).
 
-    It is close to 0 if gradients keep their size, and negative otherwise; minus infinity with an identity as a cell.
+    It is close to 0 if gradients keep their size, and negative otherwise; minus infinity with an identity as a cell. A
+    cell whose output does not depend on its input has s = 0.
     """
 
     name = "trainability"
@@ -62,7 +63,7 @@ class Trainability(Expressivity):
         x = _normal(batch[0], generator)
         found = features(network, x, kaiming_weights(network, generator), gradients=True)
         signs = [torch.randint(0, 2, f.shape, generator=generator).to(f) * 2 - 1 for f in reversed(found[1:])]
-        return float(trainability(block_spectra(found, signs)))
+        return _lowest_if_undefined(trainability(block_spectra(found, signs)))
 
 
 def trainability(spectra: Tensor) -> Tensor:
@@ -86,13 +87,19 @@ def features(network: nn.Module, x: Tensor, state: dict[str, Tensor], gradients:
         found.append(first if isinstance(first, Tensor) else first[0])
 
     def save_output(cell: nn.Module, inputs: object, output: Tensor | dict[int, Tensor]) -> None:
-        found.append(output if isinstance(output, Tensor) else output[max(output)])
+        feature = output if isinstance(output, Tensor) else output[max(output)]
+        found.append(feature if feature.requires_grad else feature.requires_grad_(gradients))
 
     hooks = [cells[0].register_forward_pre_hook(save_input)]
     hooks += [cell.register_forward_hook(save_output) for cell in cells]
     with temporary_hooks(hooks), stateless_forward(network, state) as forward, torch.set_grad_enabled(gradients):
         forward(x.requires_grad_(gradients))
     return found
+
+
+def _lowest_if_undefined(score: Tensor) -> float:
+    """Return a score, -inf in place of NaN, as in the authors' code."""
+    return float("-inf") if bool(score.isnan()) else float(score)
 
 
 def feature_entropy(feature: Tensor) -> Tensor:
@@ -118,7 +125,8 @@ def block_spectra(found: Sequence[Tensor], signs: Sequence[Tensor]) -> Tensor:
     norms = []
     pairs = list(zip(found[:-1], found[1:], strict=True))
     for (before, after), v in zip(reversed(pairs), signs, strict=True):
-        (u,) = torch.autograd.grad(after, before, v, retain_graph=True)
+        (gradient,) = torch.autograd.grad(after, before, v, retain_graph=True, allow_unused=True)
+        u = torch.zeros_like(before) if gradient is None else gradient
         if torch.equal(u, v):
             norms.append(u.new_tensor(float("inf")))
             continue

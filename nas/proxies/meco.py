@@ -12,6 +12,7 @@ from nas.nn.cell_graph import CellGraph
 from nas.nn.cell_sequence import CellSequence
 from nas.nn.drop_path import DropPath
 from nas.nn.edges.mixed import MixedEdge
+from nas.nn.pooling import separate_pools
 from nas.nn.restored_state import temporary_hooks
 from nas.proxies.proxy import Batch, Proxy, stateless_forward
 from nas.proxies.pruned import PrunedSupernet, unpruned
@@ -70,7 +71,7 @@ class Meco(Proxy):
             found.append((names[module], smallest_eigenvalue(rows) * (count / len(rows))))
 
         hooks = [module.register_forward_hook(measure) for module in names]
-        with temporary_hooks(hooks), stateless_forward(network) as forward, torch.no_grad():
+        with temporary_hooks(hooks), separate_pools(network), stateless_forward(network) as forward, torch.no_grad():
             forward(x[:1])
         return found
 

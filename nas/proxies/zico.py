@@ -16,7 +16,8 @@ class Zico(LayerwiseProxy):
 
     The deviation is that of the population. Weights whose gradient is equal in all batches do not count, and neither do
     layers without other weights. With two batches each weight counts at least 1, so the score grows with the number of
-    parameters and layers. Where the gradients of the batches almost agree, float32 is imprecise.
+    parameters and layers. Where the gradients of the batches almost agree, float32 is imprecise. The score is NaN if a
+    gradient is not finite.
 
     Args:
         batch_size: number of images of all batches together.
@@ -50,6 +51,6 @@ def zico_of_batches(network: nn.Module, batches: list[Batch]) -> dict[str, Tenso
     for name, parts in zip(weights, zip(*grads, strict=True), strict=True):
         stacked = torch.stack(parts)
         deviation = stacked.std(dim=0, correction=0)
-        ratio = torch.where(deviation > 0, stacked.abs().mean(dim=0) / deviation, 0.0).sum()
-        shares[name] = torch.where(ratio > 0, ratio.log(), 0.0)
+        ratio = torch.where(deviation != 0, stacked.abs().mean(dim=0) / deviation, 0.0).sum()
+        shares[name] = torch.where(ratio != 0, ratio.log(), 0.0)
     return shares

@@ -9,9 +9,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nas.proxies.az_nas import Expressivity, Progressivity, Trainability, block_spectra, feature_entropy, trainability
+from nas.proxies.az_nas import (
+    Expressivity,
+    Progressivity,
+    Trainability,
+    block_spectra,
+    feature_entropy,
+    features,
+    trainability,
+)
 from nas.spaces.nas_bench_201.space import NasBench201
-from tests.support.proxy_tools import random_batch, small_network
+from tests.support.proxy_tools import formula_images, formula_network, random_batch, small_network
 
 DOUBLE = torch.float64
 
@@ -72,3 +80,31 @@ def test_az_nas_scores_depend_on_the_generator_and_not_on_the_images() -> None:
         assert found != proxy(network, other, torch.Generator().manual_seed(1))
     assert Progressivity().of_entropies(torch.tensor([1.0, 3.0, 2.5])) == -0.5
     assert Expressivity().of_entropies(torch.tensor([1.0, 3.0, 2.5])) == 6.5
+
+
+@pytest.mark.parametrize(
+    ("arch", "expected"),
+    [
+        (
+            "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|none~0|none~1|none~2|",
+            (-math.inf, -math.inf, -600002.9335376399),
+        ),
+        (
+            "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|",
+            (9.022940352683813, -0.4375556349832683, -600002.2476782943),
+        ),
+    ],
+)
+def test_scores_match_the_authors_where_cells_lose_the_signal(arch: str, expected: tuple[float, float, float]) -> None:
+    """The numbers are those of the authors' program for the same weights and images, with all signs positive."""
+    found = features(formula_network(arch), formula_images(6, 3, 12, 12), {}, gradients=True)
+    entropies = torch.stack([feature_entropy(feature) for feature in found])
+    spectra = block_spectra(found, [torch.ones_like(feature) for feature in reversed(found[1:])])
+    scores = Expressivity().of_entropies(entropies), Progressivity().of_entropies(entropies), trainability(spectra)
+    assert [float(score) for score in scores] == pytest.approx(expected, rel=1e-9)
+
+
+def test_scores_of_a_network_without_signal_are_the_lowest() -> None:
+    network = formula_network("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|").float()
+    for proxy in (Expressivity(), Progressivity(), Trainability()):
+        assert proxy(network, random_batch(6, torch.float32), generator()) < -1e5

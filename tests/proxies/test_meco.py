@@ -12,6 +12,7 @@ from torch import nn
 from nas.proxies.meco import Meco, smallest_eigenvalue
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.trans_nas_bench_101.micro import TransNasBench101Micro
+from tests.support.proxy_tools import formula_images, formula_network
 
 DOUBLE = torch.float64
 
@@ -46,3 +47,24 @@ def test_list_of_cells_is_no_module_of_the_authors(build: type[NasBench201] | ty
     network = build((3, 64, 64), 10).network(build((3, 64, 64), 10).sample(random.Random(0)), channels=4)
     names = [name for name, _ in Meco().module_scores(network, torch.randn(1, 3, 64, 64), generator())]
     assert "cells" not in names and {"cells.0", "cells.1"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("arch", "expected"),
+    [
+        (
+            "|avg_pool_3x3~0|+|avg_pool_3x3~0|avg_pool_3x3~1|+|avg_pool_3x3~0|avg_pool_3x3~1|avg_pool_3x3~2|",
+            8.419843084613426,
+        ),
+        (
+            "|skip_connect~0|+|avg_pool_3x3~0|none~1|+|avg_pool_3x3~0|avg_pool_3x3~1|nor_conv_3x3~2|",
+            10.027483195082715,
+        ),
+    ],
+)
+def test_pools_of_a_node_count_once_per_edge(arch: str, expected: float) -> None:
+    """The numbers are those of the authors' program for the same weights and image."""
+    network, x = formula_network(arch), formula_images(1, 3, 12, 12)
+    before = network(x)
+    assert Meco()(network, (x, torch.zeros(1)), generator()) == pytest.approx(expected, rel=1e-9)
+    assert torch.equal(network(x), before)

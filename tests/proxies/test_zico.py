@@ -41,3 +41,9 @@ def test_zico_ignores_layers_with_equal_gradients() -> None:
     network, (x, y) = small_network(), random_batch(3)
     batch = torch.cat([x, x]), torch.cat([y, y])
     assert Zico()(network, batch, generator()) == 0
+
+
+def test_zico_is_undefined_with_gradients_that_are_not_finite() -> None:
+    network = small_network()
+    network.classifier.bias.data[0] = math.nan
+    assert math.isnan(Zico()(network, random_batch(6), generator()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -46,3 +47,23 @@ def load_proxy(file: Path) -> Proxy:
     options = {"zen": {"repeats": 2}, "swap": {"repeats": 2}, "combined": {"references": 3}}.get(file.stem, {})
     found: Proxy = instantiate(OmegaConf.load(file), **options)
     return found
+
+
+def formula_network(arch: str, size: int = 12) -> NasBench201Network:
+    """Build the network of an architecture string in float64, with weights from a formula.
+
+    Images are [3, ``size``, ``size``]. Parameter t, counted in the order of the network, has the entries
+    cos(i ** 1.5 + t).
+    """
+    space = NasBench201((3, size, size), 10)
+    found = space.network(space.parse(arch), channels=4, cells_per_stage=1)
+    assert isinstance(found, NasBench201Network)
+    with torch.no_grad():
+        for t, parameter in enumerate(found.double().train().parameters()):
+            parameter.copy_(formula_images(*parameter.shape, phase=t))
+    return found
+
+
+def formula_images(*shape: int, phase: float = 0.0) -> torch.Tensor:
+    """Return a float64 tensor with the entries cos(i ** 1.5 + ``phase``)."""
+    return torch.cos(torch.arange(math.prod(shape), dtype=torch.float64) ** 1.5 + phase).reshape(shape)
