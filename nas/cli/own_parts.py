@@ -71,7 +71,7 @@ def _entries(key: str, ops: Any) -> list[tuple[str, Any]]:
     for op in ops if isinstance(ops, ListConfig) else [ops]:
         if isinstance(op, DictConfig):
             entries |= {str(op["_target_"]): op} if "_target_" in op else dict(op)
-        elif "." in str(op):
+        elif "." in str(op) and not str(op).rpartition(".")[2].isdigit():  # a number is a width, shuffle_3x3_1.4
             entries[str(op)] = op
     names = {name: part for name, part in entries.items() if part is not None}
     return [(name.rpartition(".")[2], _build(f"{key}.{name}", part)) for name, part in names.items()]

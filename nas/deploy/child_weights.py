@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.architecture.cell import Genotype
+from nas.nn.edges.mixed import module_key
 from nas.spaces.single_path.chain import CHAIN, chain_ops
 from nas.spaces.single_path.chain_body import SKIP
 
@@ -16,7 +17,7 @@ PREFIX = "supernet."
 """Prefix of the weights of a supernet in the checkpoint of a search."""
 BODIES = {"features": ("features", 0), "chain": ("blocks", 1)}
 """Body of a supernet, with the body of a network and the number of its first searched block."""
-_CANDIDATE = re.compile(r"(features|chain)\.graph\.edges\.(\d+)_\d+\.(\w[\w.]*?)\.((?:branch|conv|bn|se)[\w.]*)")
+_CANDIDATE = re.compile(r"(features|chain)\.graph\.edges\.(\d+)_\d+\.(\w+)\.((?:branch|conv|bn|se)[\w.]*)")
 
 
 def child_weights(state: Mapping[str, Tensor], genotype: Genotype) -> dict[str, Tensor] | None:
@@ -39,7 +40,7 @@ def child_weights(state: Mapping[str, Tensor], genotype: Genotype) -> dict[str, 
         match = _CANDIDATE.fullmatch(name)
         if match is not None:
             layer = int(match[2])
-            if layer >= len(ops) or ops[layer] != match[3]:
+            if layer >= len(ops) or module_key(ops[layer]) != match[3]:
                 continue
             body, first = BODIES[match[1]]
             name = f"{body}.{first + kept.index(layer)}.{match[4]}"

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from nas.deploy.mobile_names import mobile_names
 from nas.deploy.published_recurrent import convert_recurrent
 from nas.nn.cell_graph import CellGraph
+from nas.nn.edges.mixed import module_key
 from nas.spaces.base import Network
 from nas.spaces.single_path.mobilenet_v2_network import MobileNetV2Network
 from nas.utils.errors import NasError
@@ -159,9 +160,10 @@ def _numbered_ops(network: Network) -> Iterator[tuple[str, tuple[str, nn.Module]
             ops = [op for op in graph.cell.ops if (e, op) not in graph.cell.excluded]
             parallel = graph.cell.edges[:e].count((source, target))
             for column, op in enumerate(ops):
-                if op not in dict(edge.named_children()):
+                key = module_key(op)
+                if key not in dict(edge.named_children()):
                     continue
-                ours = f"{path}.edges.{graph.keys[e]}.{op}", edge.get_submodule(op)
+                ours = f"{path}.edges.{graph.keys[e]}.{key}", edge.get_submodule(key)
                 if cell in ("features", "chain"):
                     yield f"features.{e}.{column}", ours
                     yield f"blocks.{e + 1}.mobile_inverted_conv.candidate_ops.{column}", ours

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import ItemsView, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -100,6 +100,11 @@ class EdgeExecutor(Protocol):
         ...
 
 
+def module_key(op: str) -> str:
+    """Return the name of the module of an op, which has no dot: ``shuffle_3x3_1_4`` for ``shuffle_3x3_1.4``."""
+    return op.replace(".", "_")
+
+
 class MixedEdge(nn.ModuleDict):
     """The weighted sum of the active candidate ops, [B, C, H, W] -> [B, C, H/s, W/s].
 
@@ -121,7 +126,8 @@ class MixedEdge(nn.ModuleDict):
     def __init__(
         self, ops: Sequence[str | None], channels: int, stride: int, options: OpOptions, add_inactive: bool = False
     ) -> None:
-        super().__init__({op: options.build(op, channels, stride) for op in ops if op is not None and op != NONE})
+        built = [op for op in ops if op is not None and op != NONE]
+        super().__init__({module_key(op): options.build(op, channels, stride) for op in built})
         self.names = tuple(ops)
         self.stride = stride
         self.add_inactive = add_inactive
@@ -131,6 +137,17 @@ class MixedEdge(nn.ModuleDict):
         out = next((op(x) for op in self.values()), None) if row is None else self._mixture(x, row)
         extra = self.extra_output(x)
         return extra if out is None else out if extra is None else out + extra
+
+    def __getitem__(self, name: str) -> nn.Module:
+        return super().__getitem__(module_key(name))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(module_key(name))
+
+    def items(self) -> ItemsView[str, nn.Module]:
+        """Return the modules by the names of their ops."""
+        names = {module_key(name): name for name in self.names if name is not None}
+        return {names.get(key, key): module for key, module in self._modules.items() if module is not None}.items()
 
     def op_output(self, name: str, x: Tensor) -> Tensor:
         """Return the output of one candidate before it is weighted."""

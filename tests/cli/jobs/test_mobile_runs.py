@@ -58,9 +58,10 @@ def test_supernet_and_evolution_under_a_limit(tmp_path: Path) -> None:
 
 
 @SLOW
-def test_dsnas_search_and_child_without_retraining(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ops", [(), ("space.ops=[shuffle_3x3_1.4,xception_3x3_0.6]",)], ids=["units", "widths"])
+def test_dsnas_search_and_child_without_retraining(tmp_path: Path, ops: tuple[str, ...]) -> None:
     """The child has the layout of the search and, at learning rate zero, the weights of the supernet."""
-    search = ["method=dsnas", *small("shufflenet"), "space.affine=true", "space.norm_eps=1e-2", *TINY, *QUIET]
+    search = ["method=dsnas", *ops, *small("shufflenet"), "space.affine=true", "space.norm_eps=1e-2", *TINY, *QUIET]
     search += ["method.arch_step.resource.strength=1e-9", "epochs=2", f"hydra.run.dir={tmp_path}/search"]
     run("search", *search).succeeded()
     child = [f"genotype={tmp_path}/search", f"init_weights={tmp_path}/search", "network.norm_eps=1e-2", *QUIET[1:]]
@@ -73,7 +74,7 @@ def test_dsnas_search_and_child_without_retraining(tmp_path: Path) -> None:
     state = torch.load(tmp_path / "search" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     model = torch.load(tmp_path / "child" / "model.pt", weights_only=True)["state_dict"]
     (op, *_) = chain_ops(ShuffleNetV2Space((3, 8, 8), 10).parse(summary(tmp_path / "search")["genotype"]))
-    name = "branch_main.0.weight"
+    op, name = op.replace(".", "_"), "branch_main.0.weight"
     assert torch.equal(model[f"features.0.{name}"], state[f"supernet.features.graph.edges.0_1.{op}.{name}"])
     assert not torch.equal(model["conv_last.1.running_mean"], state["supernet.conv_last.1.running_mean"])
     other = run("train", *child, "network.widths=[8,16]", f"hydra.run.dir={tmp_path}/other")

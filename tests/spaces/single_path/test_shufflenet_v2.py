@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import nas
-from nas.deploy.published_weights import load_published_weights
-from nas.nn.macs import count_parameters
+from nas.deploy.child_weights import child_weights
+from nas.deploy.published_weights import load_published_weights, translate_state_dict
+from nas.nn.macs import count_macs, count_parameters
 from nas.spaces.genotype_file import load_genotype
-from nas.spaces.single_path.chain import chain_ops
+from nas.spaces.single_path.chain import chain_from_ops, chain_ops
 from nas.spaces.single_path.layout import Layer
 from nas.spaces.single_path.shufflenet_v2 import OPS, UNITS, ShuffleNetV2Space, parse, unit_spec
 from nas.spaces.single_path.shufflenet_v2_network import ConvNorm, ShuffleUnit, UnitSpec
@@ -87,3 +90,22 @@ def test_load_infers_the_classes_of_published_weights(tmp_path: Path) -> None:
     state = {name.replace("classifier.", "classifier.0."): value for name, value in network.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "weights.pt")
     assert nas.load(tmp_path / "weights.pt", genotype="DSNAS").classes == 7
+
+
+def test_supernet_of_several_inner_widths_computes_its_networks() -> None:
+    """Each path has the outputs, the cost and the published names of the network of its genotype."""
+    ops = ("shuffle_3x3", "shuffle_3x3_1.4", "xception_3x3_0.6")
+    layout: Any = {"widths": [8, 12], "depths": [2, 1], "strides": [2, 1], "stem_width": 4, "head": 8}
+    space = ShuffleNetV2Space((3, 16, 16), 5, ops, affine=True, **layout)
+    supernet, x = space.supernet().eval(), torch.randn(2, 3, 16, 16)
+    for choice in itertools.product(ops, repeat=3):
+        genotype = chain_from_ops(space.notation, choice)
+        network = space.network(genotype).eval()
+        state = {f"supernet.{key}": value for key, value in supernet.state_dict().items()}
+        network.load_state_dict(child_weights(state, genotype) or {})
+        assert torch.allclose(supernet(x, space.encode(genotype)), network(x), atol=1e-6)
+        assert space.macs(genotype) == count_macs(network, space.shape)
+    published = {"features.1.2.branch_main.0.weight": torch.zeros(())}
+    assert list(translate_state_dict(published, supernet)) == [
+        "features.graph.edges.1_2.xception_3x3_0_6.branch_main.0.weight"
+    ]
