@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from nas.architecture.cell import CellGenotype, Genotype, Link
 from nas.spaces.base import Space
+from nas.spaces.darts import notation as darts_notation
 from nas.spaces.darts.notation import DARTS_OPS, NODES
 from nas.spaces.darts.space import Darts
 from nas.spaces.genotype_file import load_genotype, save_genotype
 from nas.spaces.nas_bench_201.notation import OPS, from_ops
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.spaces.notation import native_string, parse_genotype
+from nas.spaces.recurrent import notation as recurrent_notation
 from nas.utils.errors import NasError
 
 BENCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
@@ -144,3 +146,14 @@ def test_check_refuses_genotypes_of_other_spaces() -> None:
         changed = {name: cell._replace(**{field: edit(getattr(cell, field))}) for name, cell in cells.items()}
         with pytest.raises(NasError, match=message):
             space.network(Genotype(space.notation, changed))
+
+
+def test_fields_of_published_namedtuples_have_ranges() -> None:
+    """The authors' files write ``concat=range(2, 6)``, which is a range in Python."""
+    pairs = [("sep_conv_3x3", 1), ("skip_connect", 0)] * 4
+    fields = {"normal": pairs, "normal_concat": range(2, 6), "reduce": pairs, "reduce_concat": range(3, 6)}
+    found = darts_notation.from_fields(fields)
+    assert (found.cells["normal"].output, found.cells["reduce"].output) == ((2, 3, 4, 5), (3, 4, 5))
+    nodes = [("tanh", 0), ("relu", 1)]
+    cell = recurrent_notation.from_fields({"recurrent": nodes, "concat": range(1, 3)}).cells["recurrent"]
+    assert cell.output == (1, 2)

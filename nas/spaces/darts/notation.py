@@ -126,7 +126,7 @@ def from_fields(fields: Mapping[Any, Any], text: str = "") -> Genotype:
             raise NasError(f"genotype={text}: the normal cell is None. Only the reduction cell may be fixed.")
         if not isinstance(entries, list | tuple):
             raise NasError(f"genotype={text}: not a DARTS genotype, since '{kind}' is not a list of links.")
-        if output is not None and not (isinstance(output, list | tuple) and all(map(_is_node, output))):
+        if output is not None and not (isinstance(output, list | tuple | range) and all(map(_is_node, output))):
             raise NasError(f"genotype={text}: {kind}_concat must list nodes, for example [2, 3, 4, 5].")
         cells[kind] = cell_of(entries, output, text)
     return Genotype(NOTATION, cells)

@@ -65,7 +65,7 @@ def from_fields(fields: Mapping[Any, Any], text: str = "") -> Genotype:
     links = tuple(Link(*_pair(pair, node, text), node) for node, pair in enumerate(pairs, start=1))
     nodes = range(1, len(links) + 1)
     output = fields.get("concat") or list(nodes)
-    if not isinstance(output, list | tuple) or not all(type(node) is int and node in nodes for node in output):
+    if not isinstance(output, list | tuple | range) or not all(type(node) is int and node in nodes for node in output):
         raise NasError(f"genotype={text}: concat must list nodes of the cell, 1 to {len(links)}.")
     return Genotype(NOTATION, {CELL: CellGenotype(links, tuple(output))})
 
