@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from nas.utils.errors import NasError
+
 Batch = tuple[Any, Tensor]
 """Images [B, C, H, W] and labels [B], or a ``Chunk`` of text and the following tokens [T*B]."""
 Weights = Mapping[str, Tensor]
@@ -61,6 +63,19 @@ class ArchGradient(Protocol):
     def __call__(self, step: BilevelStep) -> list[Tensor]:
         """Return one gradient per tensor of ``step.alphas``, averaged over ranks by ``step.reduce``."""
         ...
+
+
+def check_gradients(gradient: object, grads: object, alphas: Sequence[Tensor]) -> None:
+    """Raise NasError unless ``grads`` has one tensor for each of ``alphas``, of its shape."""
+    shapes = [tuple(alpha.shape) for alpha in alphas]
+    returned: object = type(grads).__name__
+    if isinstance(grads, (list, tuple)):
+        returned = [tuple(grad.shape) if isinstance(grad, Tensor) else type(grad).__name__ for grad in grads]
+    if returned != shapes:
+        raise NasError(
+            f"method.arch_step.gradient={type(gradient).__name__}: it returned {returned}, and the shapes of "
+            f"step.alphas are {shapes}. Return a list with one gradient per tensor."
+        )
 
 
 def nested_gradients(gradient: object) -> list[object]:

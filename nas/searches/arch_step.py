@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from nas.architecture.cell import Architecture
 from nas.architecture.masks import Masks
-from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights, grad_or_zeros
+from nas.gradients.base import ArchGradient, Batch, BilevelStep, Weights, check_gradients, grad_or_zeros
 from nas.gradients.first_order import FirstOrder
 from nas.objectives.budget_penalty import BudgetPenalty
 from nas.objectives.cost_target import CostTarget
@@ -129,13 +129,13 @@ class ArchStep:
             update: False in the warm-up: compute the gradient, but do not take the step.
         """
         alphas = list(relaxation.parameters())
-        passes: dict[str, ArchForward] = {}
+        passes: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
         def loss(batch: Batch, weights: Weights | None = None) -> Tensor:
             result = forward(batch, weights)
             search.observe("arch", result.loss, batch, result.arch)
-            if batch is batches["val"]:
-                passes["val"] = result
+            part = "val" if batch is batches["val"] else "other"
+            passes[part] = (result.loss.detach(), result.logits.detach(), batch[1])
             return result.loss
 
         with self._precision(search.device.type):
@@ -143,9 +143,11 @@ class ArchStep:
             parts = (batches["train"], batches["val"], optimizers[0], mean_over_ranks, differentiate)
             step = BilevelStep(loss, alphas, weights, *parts)
             grads = self.gradient(step)
+        check_gradients(self.gradient, grads, alphas)
         if update:
             self.apply(search, relaxation, grads, optimizers[1])
-        search.log_step("arch", passes["val"].loss, passes["val"].logits, batches["val"][1])
+        if passes:
+            search.log_step("arch", *(passes.get("val") or passes["other"]))
 
     def apply(self, search: SupernetSearch, relaxation: Relaxation, grads: Sequence[Tensor], optimizer: Any) -> None:
         """Update the parameters of the relaxation by given gradients; ``optimizer`` is in Lightning's wrapper."""

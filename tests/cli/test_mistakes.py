@@ -188,6 +188,14 @@ def test_advice_against_null_works(refused: str, phrase: str, works: str, tmp_pa
     assert works in prepare("search", [works, place]).arguments
 
 
+def test_mapping_with_a_new_key_names_the_override_that_adds_it() -> None:
+    given = "method.arch_step.gradient={_target_:nas.gradients.unrolled.Unrolled,radius:0.01}"
+    with pytest.raises(NasError, match="the mapping has a key that the present value lacks") as refused:
+        prepare("search", ["method=darts", given])
+    (works,) = re.findall(r"Write '(.*)'\.$", str(refused.value))
+    assert prepare("search", ["method=darts", works]).plan is not None
+
+
 def test_suggestions_ignore_capitals() -> None:
     assert "did you mean 'gdas'?" in str(unknown("method", "GDAS", ["gdas", "darts"]))
     assert nearest("cifar10", ["CIFAR10", "digits"], 1) == ["CIFAR10"]

@@ -13,11 +13,12 @@ import pytest
 import torch
 import yaml
 
+from nas.architecture.masks import Masks
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from tests.support.compose_tools import ROOT
 from tests.support.custom_packages import install, python_blocks, write_package
-from tests.support.error_tools import run
+from tests.support.error_tools import SEARCH, run
 
 PAGE, MODULE = "extending.md", "my_parts"
 
@@ -47,6 +48,24 @@ def test_relaxation_has_weights_that_sum_to_one(parts: Any) -> None:
     weights = relaxation.relax(torch.randn(6, 5), mask).weights
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(6))
     assert weights[0, 0] == 0
+
+
+def test_regularizer_is_the_mean_square_of_alpha(parts: Any) -> None:
+    space = NasBench201((1, 8, 8), 2, channels=2, cells_per_stage=1)
+    relaxation = parts.Squared(space.cells, init_mean=2.0, init_std=0.0)
+    assert float(parts.SquaredAlpha(0.5)(relaxation.alpha, Masks(space.cells)).detach()) == pytest.approx(2.0)
+
+
+def test_method_of_own_parts_searches(parts: Any, tmp_path: Path) -> None:
+    method = tmp_path / "my_conf" / "method" / "mine.yaml"
+    method.parent.mkdir(parents=True)
+    lines = re.findall(r"^`((?:relaxation|arch_step): \{.*\})` ", (ROOT / "docs" / PAGE).read_text(), re.MULTILINE)
+    step = {name: part for line in lines for name, part in (yaml.safe_load(line).get("arch_step") or {}).items()}
+    parts_of = {"defaults": ["darts", "_self_"], "name": "mine", **yaml.safe_load(lines[0]), "arch_step": step}
+    method.write_text(yaml.safe_dump(parts_of))
+    small = (*SEARCH, "method=mine", "trainer.limit_train_batches=2", f"hydra.run.dir={tmp_path}/run")
+    assert {*step} == {"regularizer", "gradient"}
+    run("search", "-cd", str(method.parent.parent), *small).succeeded()
 
 
 def test_op_is_a_candidate_of_the_darts_space(parts: Any) -> None:

@@ -172,7 +172,11 @@ def check_sweep_directory(directory: Path) -> None:
     taken = [path for path in sorted(directory.glob("*")) if path.is_dir() and holds_run(path)]
     if taken or (directory / SWEEP_FILE).exists():
         name = taken[0].name if taken else SWEEP_FILE
-        raise NasError(f"{option}: {directory} holds the jobs of another sweep ({name}). Choose another directory.")
+        unfinished = [path for path in taken if last_checkpoint(path) is not None and not is_finished(path)]
+        resume = f" Resume an unfinished job by ckpt_path={unfinished[0]}." if unfinished else ""
+        raise NasError(
+            f"{option}: {directory} holds the jobs of another sweep ({name}). Choose another directory.{resume}"
+        )
     check_writable(directory, option)
 
 

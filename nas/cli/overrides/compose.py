@@ -225,6 +225,9 @@ def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictCon
         return NasError(f"{key} is chosen more than once. Write {key}=NAME, once and without +.")
     if kind == "unknown" and line.startswith("~") and defaults is not None and has_key(defaults, key):
         return NasError(f"~{key}: {key} is null already, and Hydra cannot remove it. Leave out ~{key}.")
+    replaced = any(key.startswith(f"{part.key_or_group}.") and isinstance(part.value(), dict) for part in parts)
+    if line.startswith(f"{key}={{") and not replaced and defaults is not None and has_key(defaults, key):
+        return NasError(f"{key}: the mapping has a key that the present value lacks. Write '++{line}'.")
     if kind == "unknown":
         known = renamed(key, line.partition("=")[2] or None, defaults) or foreign_file(str(error))
         if known is not None:

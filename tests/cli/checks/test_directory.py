@@ -11,7 +11,7 @@ from nas.cli.checks.reserve import reserved
 from nas.cli.main import prepare
 from nas.utils.errors import NasError
 from tests.support.compose_tools import ROOT, lines, script
-from tests.support.error_tools import SEARCH, run, snapshot
+from tests.support.error_tools import SEARCH, run, snapshot, unfinished
 
 
 def test_check_directory_refuses_directories_of_other_runs(tmp_path: Path) -> None:
@@ -26,6 +26,17 @@ def test_check_directory_refuses_directories_of_other_runs(tmp_path: Path) -> No
             str(sweep), "hydra.sweep.dir", "Choose another"
         )
         assert snapshot(tmp_path) == before
+
+
+def test_directory_of_a_killed_sweep_names_the_job_to_resume(short_search: Path, tmp_path: Path) -> None:
+    job = unfinished(short_search, tmp_path / "sweep" / "1")
+    unfinished(short_search, tmp_path / "sweep" / "0")
+    (tmp_path / "sweep" / "0" / "summary.json").write_text("{}")
+    refused = run("search", "-m", *SEARCH, "epochs=2", "seed=0,1", f"hydra.sweep.dir={tmp_path}/sweep")
+    refused.refused(f"Choose another directory. Resume an unfinished job by ckpt_path={job}.")
+    run("search", f"ckpt_path={job}").succeeded()
+    again = run("search", "-m", *SEARCH, "epochs=2", "seed=0,1", f"hydra.sweep.dir={tmp_path}/sweep")
+    assert "ckpt_path" not in again.erred
 
 
 def test_check_directory_refuses_an_unwritable_place(tmp_path: Path) -> None:
