@@ -135,7 +135,7 @@ def test_width_methods_search_on_cuda(method: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("space", ["nas_bench_201", "darts"])
 def test_te_nas_prunes_on_cuda(space: str, tmp_path: Path) -> None:
-    small = ["method.repeats=1", "method.ntk_batch=4", "method.proxies.1.batch_size=50"]
+    small = ["method.repeats=1", "method.ntk_batch=4", "method.proxies.1.batch_size=20", "dataset.shape=[3,16,16]"]
     summary = search(tmp_path / "run", "trainer=gpu", "method=te_nas", f"space={space}", *small)
     assert summary["accelerator"] == "cuda"
 
