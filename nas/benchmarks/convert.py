@@ -18,6 +18,7 @@ from nas.benchmarks.nas_bench_301.convert import has_models, read_surrogates
 from nas.benchmarks.records import RecordColumns
 from nas.benchmarks.trans_nas_bench_101 import convert as trans_nas_bench_101
 from nas.benchmarks.trans_nas_bench_101.tasks import RELEASE as TRANS_NAS_BENCH_101
+from nas.utils.atomic_write import publish
 from nas.utils.errors import NasError
 from nas.utils.progress_bar import progress_bar
 from nas.utils.user_path import user_path
@@ -51,7 +52,7 @@ def convert(
     if destination.is_dir():
         raise NasError(f"DEST: {destination} is a directory. Name a file in it, such as nas_bench_201.parquet.")
     if destination.exists() and not force:
-        raise NasError(f"DEST: {destination} exists. Choose another name, or --force to replace it.")
+        raise _exists(destination)
     if not destination.parent.is_dir():
         raise NasError(f"DEST: there is no directory {destination.parent}")
     if destination.suffix != ".parquet":
@@ -62,7 +63,7 @@ def convert(
     with bar:
         task = bar.add_task(release)
         table, contents = read(source, partial, lambda n, total: bar.update(task, completed=n, total=total))
-    write_table(table, destination)
+    write_table(table, destination, replace=force)
     return f"wrote {destination}: {contents}, {destination.stat().st_size / 1e6:.1f} MB, from {release}"
 
 
@@ -123,10 +124,17 @@ def to_table(columns: RecordColumns, release: str) -> pa.Table:
     return pa.table(arrays).replace_schema_metadata(metadata)
 
 
-def write_table(table: pa.Table, destination: Path, keep: bool = True) -> None:
+def write_table(table: pa.Table, destination: Path, keep: bool = True, replace: bool = True) -> None:
     """Write a temporary file beside the destination and rename it, so that a failure keeps the old file.
 
-    Without ``keep``, delete the temporary file instead: a test of whether the destination can be written.
+    Args:
+        table: content.
+        destination: the file.
+        keep: False to delete the temporary file instead, a test of whether the destination can be written.
+        replace: whether a file replaces an existing destination, such as one that another process has just written.
+
+    Raises:
+        NasError: if the destination exists and must not be replaced.
     """
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
     try:
@@ -134,14 +142,20 @@ def write_table(table: pa.Table, destination: Path, keep: bool = True) -> None:
             file.write(encode_table(table))
             file.flush()
             os.fsync(file.fileno())
-        if keep:
+        if keep and replace:
             os.replace(temporary, destination)
+        elif keep and not publish(temporary, destination):
+            raise _exists(destination)
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(temporary)):  # None: of a write to an open file
             error.filename = str(destination)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _exists(destination: Path) -> NasError:
+    return NasError(f"DEST: {destination} exists. Choose another name, or --force to replace it.")
 
 
 def _order(column: str) -> list[tuple[int, str]]:

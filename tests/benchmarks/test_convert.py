@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -103,6 +104,23 @@ def test_convert_refuses_unusable_destination(
         assert main(given) == 1
         assert phrase in capsys.readouterr().err
     assert destination.read_bytes() == b"mine"
+    assert main([str(tss_release), str(destination), "--force"]) == 0
+    assert len(open_table(destination)) == 64 and not list(tmp_path.glob(".*"))
+
+
+def test_convert_keeps_a_file_that_another_process_writes_meanwhile(
+    tss_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    destination, read = tmp_path / "out.parquet", read_release.read_release
+
+    def read_and_write(*arguments: Any) -> Any:
+        destination.write_bytes(b"of another process")
+        return read(*arguments)
+
+    monkeypatch.setattr(read_release, "read_release", read_and_write)
+    assert main([str(tss_release), str(destination)]) == 1
+    assert "exists. Choose another name, or --force" in capsys.readouterr().err
+    assert destination.read_bytes() == b"of another process" and not list(tmp_path.glob(".*"))
     assert main([str(tss_release), str(destination), "--force"]) == 0
     assert len(open_table(destination)) == 64 and not list(tmp_path.glob(".*"))
 
