@@ -190,5 +190,6 @@ def test_network_is_trained_evaluated_and_exported_on_cuda(precision: str, tmp_p
     assert float(str(tested["images_per_second"])) > 0
     file = f"export.file={tmp_path}/model.pt2"
     command = ["mode=export", "export.format=torch_export", f"weights={tmp_path}/run", *DATA, file]
+    command.append(f"hydra.run.dir={tmp_path}/export")
     done = subprocess.run([sys.executable, str(ROOT / "train.py"), *command], capture_output=True, text=True)
     assert done.returncode == 0 and (tmp_path / "model.pt2").is_file(), done.stdout + done.stderr
