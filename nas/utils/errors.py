@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
+import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import dropwhile
 from pathlib import Path
 
 MAX_LISTED = 40
 """Number of choices up to which a message lists all of them."""
+PACKAGE = Path(__file__).parents[1]
 
 
 class NasError(Exception):
@@ -77,7 +80,24 @@ def one_line(error: object) -> str:
 
 
 def unexplained(error: BaseException) -> str:
-    """Return one line for an unexpected error: its type, its text, and its place."""
+    """Return one line for an unexpected error: its type, its text, and its place.
+
+    The place is the last line of a user's code that this package has called, or else the last line of all.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    called = list(dropwhile(lambda frame: not _is_in(frame.filename, PACKAGE), frames))
+    own = [frame for frame in called if _is_users(frame.filename)]
+    last = (own or frames)[-1:]
+    place = f" in {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
     return f"unexpected {one_line(''.join(traceback.format_exception_only(error)))}{place}"
+
+
+def _is_users(filename: str) -> bool:
+    """Return whether a file of code belongs neither to this project nor to an installed package nor to Python."""
+    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders = [PACKAGE, PACKAGE.parent / "hydra_plugins", *map(Path, libraries)]
+    return Path(filename).is_file() and not any(_is_in(filename, folder) for folder in folders)
+
+
+def _is_in(filename: str, folder: Path) -> bool:
+    return Path(filename).resolve().is_relative_to(folder.resolve())
