@@ -202,7 +202,7 @@ def test_pages_escape_what_comes_from_runs(runs: Path, tmp_path: Path) -> None:
     page = board(runs, tmp_path / "board.html", "--metric", "*")
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
     assert page.count("<script") == 1 and "http" not in page.partition("<tbody>")[0]
-    assert "experiment=drnas/<wbr>nas_bench_201" in page
+    assert "experiment=<wbr>drnas/<wbr>nas_<wbr>bench_<wbr>201" in page
     text = board(runs, tmp_path / "board.md", "--metric", "*")
     assert "\\<script\\>alert(1)\\</script\\>\\|" in text and "<script" not in text.replace("\\<", "")
     assert "| **" in text and "## NAS-Bench-201, CIFAR-10: Test accuracy (%)" in text
