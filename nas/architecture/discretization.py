@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import groupby
 from typing import Literal
 
 from torch import Tensor
@@ -98,8 +97,7 @@ def _last_two(ranked: list[ScoredOp]) -> list[ScoredOp]:
     Args:
         ranked: scored ops, the strongest first, equals in the order of the table.
     """
-    groups = groupby(reversed(ranked), key=lambda entry: entry[0])
-    return [entry for _, equals in groups for entry in reversed(list(equals))][-2:]
+    return sorted(ranked, key=lambda entry: entry[0])[-2:]
 
 
 def reachable_links(links: Iterable[Link], inputs: int = 2) -> list[Link]:

@@ -14,7 +14,13 @@ import pyarrow.parquet as pq
 
 from nas.architecture.cell import CellGenotype, Genotype
 from nas.benchmarks.benchmark import Seed, TabularBenchmark, Values
-from nas.benchmarks.stored_columns import StoredColumns, describe_seeds, describe_training, mean_over_seeds, quoted
+from nas.benchmarks.stored_columns import (
+    StoredColumns,
+    describe_seeds,
+    describe_training,
+    mean_over_seeds,
+    quote_digits,
+)
 from nas.benchmarks.value_ranges import PERCENT, check_values
 from nas.spaces.notation import native_string, parse_genotype
 from nas.spaces.resolve_genotype import GivenGenotype
@@ -136,7 +142,7 @@ class ParquetTable(TabularBenchmark):
         if key not in self._accuracies:
             columns, content = self._columns_of(dataset, split, epochs), describe_training(dataset, split, epochs)
             if seed != "mean" and (type(seed) is not int or seed not in columns.seeds):
-                raise NasError(f"seed={quoted(seed)}: {self.path} has {describe_seeds(columns)} of {content}")
+                raise NasError(f"seed={quote_digits(seed)}: {self.path} has {describe_seeds(columns)} of {content}")
             names = (
                 [columns.seeds[seed]] if seed != "mean" else [columns.mean] if columns.mean else columns.seeds.values()
             )
@@ -239,7 +245,7 @@ class ParquetTable(TabularBenchmark):
             raise unknown(f"split of {dataset}", split, splits)
         lengths = sorted(n for d, s, n in self.stored if (d, s) == (dataset, split))
         raise NasError(
-            f"epochs={quoted(epochs)}: {self.path} has trainings of {', '.join(map(str, lengths))} epochs on "
+            f"epochs={quote_digits(epochs)}: {self.path} has trainings of {', '.join(map(str, lengths))} epochs on "
             f"{dataset} {split}, and for each only one accuracy"
         )
 

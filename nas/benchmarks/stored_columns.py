@@ -25,7 +25,7 @@ class StoredColumns:
     complete: bool = True
 
 
-def quoted(value: object) -> str:
+def quote_digits(value: object) -> str:
     """Return a value as given; a string of digits is quoted, since it is not a number."""
     return repr(value) if isinstance(value, str) and value.isdigit() else str(value)
 

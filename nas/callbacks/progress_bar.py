@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-from nas.callbacks.recording.time_left import TimeLeft, expected, format_time, progress_of
+from nas.callbacks.recording.time_left import TimeLeft, expected_progress, format_time, progress_of
 
 WIDE = 110  # columns of a terminal for all parts of the bar
 NARROW_COLUMNS = 3  # description, bar, batches
@@ -43,7 +43,7 @@ class RunProgressBar(RichProgressBar):
         return dict(super().get_metrics(trainer, pl_module)) if _is_wide() else {}
 
     def _get_train_description(self, current_epoch: int) -> str:
-        _, epochs = expected(self.trainer.lightning_module, current_epoch, self.trainer.max_epochs)
+        _, epochs = expected_progress(self.trainer.lightning_module, current_epoch, self.trainer.max_epochs)
         description = f"epoch {current_epoch + 1}/{epochs}"
         # padding as in Lightning, so that the bars of training and validation begin at the same place
         return description.ljust(len(self.validation_description))

@@ -75,7 +75,7 @@ def interrupt_on_signals() -> None:
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """End this process at once and with one line on a signal within the context, in which nothing is written.
+    """End this process at once and with one line on a signal within the context, in which no results are written.
 
     Hydra and OmegaConf lose a KeyboardInterrupt in their own error handling, and report a damaged configuration. A
     process of another program, such as a notebook, keeps its handlers.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nas.nn.edges.mixed import module_key
 from nas.nn.edges.partial_channels import PartialChannels
 from nas.nn.ops import FactorizedReduce
 from nas.utils.errors import NasError
@@ -57,9 +58,12 @@ def plan_widening(old: nn.Module, new: nn.Module, generator: torch.Generator, re
             wide_edge = new.get_submodule(path)
             assert isinstance(wide_edge, PartialChannels)
             for name, op in edge.items():
-                wide = wide_edge.get_submodule(name)
+                wide = wide_edge[name]
                 inputs = sample_copies(edge.op_channels, wide_edge.op_channels, generator)
-                plan |= {f"{path}.{name}.{key}": copies for key, copies in _op(op, wide, inputs, generator, rescale)}
+                plan |= {
+                    f"{path}.{module_key(name)}.{key}": copies
+                    for key, copies in _op(op, wide, inputs, generator, rescale)
+                }
     return plan
 
 

@@ -176,7 +176,7 @@ def test_loop_refuses_other_number_of_rungs() -> None:
 
 @pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf])
 def test_loop_refuses_cost_that_no_evaluation_has(seconds: float) -> None:
-    """With it the seconds of the search would never end, or end at once."""
+    """A budget of seconds with such a cost would never end, or end at once."""
     for budget in (Budget(queries=3), Budget(seconds=10.0)):
         with pytest.raises(
             NasError, match=r"evaluator: a query has a cost of .* seconds\. Return a number of at least 0"

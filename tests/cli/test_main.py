@@ -47,7 +47,7 @@ SEARCHES = {
     "epochs=-1": ["epochs=-1", "whole number"],
     "epochs=0": ["epochs=0", "at least 1"],
     "trainer.max_epochs=-1": ["trainer.max_epochs=-1", "whole number"],
-    "method.weight_step.optimizer.weight_decay=1000000000000000000000": ["a whole number has at most 64 bits", "1e30"],
+    "method.weight_step.optimizer.weight_decay=1000000000000000000000": ["supports whole numbers below 2^63", "1e21"],
     "seed=x": ["seed=x", "whole number"],
     "seed=-1": ["seed=-1", "whole number"],
     "seed=null": ["seed=None", "from 0 to 4294967295"],

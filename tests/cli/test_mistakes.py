@@ -188,12 +188,18 @@ def test_advice_against_null_works(refused: str, phrase: str, works: str, tmp_pa
     assert works in prepare("search", [works, place]).arguments
 
 
-def test_mapping_with_a_new_key_names_the_override_that_adds_it() -> None:
-    given = "method.arch_step.gradient={_target_:nas.gradients.unrolled.Unrolled,radius:0.01}"
+@pytest.mark.parametrize("method", ["darts", "darts_2nd"])  # the latter has a mapping with another key
+def test_mapping_with_a_new_key_names_the_overrides_that_add_it(method: str) -> None:
+    part = (
+        "nas.gradients.clipped.Clipped,norm:1.0"
+        if method == "darts_2nd"
+        else "nas.gradients.unrolled.Unrolled,radius:0.01"
+    )
+    given = f"method.arch_step.gradient={{_target_:{part}}}"
     with pytest.raises(NasError, match="the mapping has a key that the present value lacks") as refused:
-        prepare("search", ["method=darts", given])
-    (works,) = re.findall(r"Write '(.*)'\.$", str(refused.value))
-    assert prepare("search", ["method=darts", works]).plan is not None
+        prepare("search", [f"method={method}", given])
+    works = re.findall(r"'([^']+)'", str(refused.value).partition("Write")[2])
+    assert prepare("search", [f"method={method}", *works]).plan is not None
 
 
 def test_suggestions_ignore_capitals() -> None:

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from nas.architecture.cell import op_counts
 from nas.callbacks.recording.epoch_metrics import forget_metrics, limited_validation
-from nas.callbacks.recording.time_left import TimeLeft, expected, format_time, progress_of
+from nas.callbacks.recording.time_left import TimeLeft, expected_progress, format_time, progress_of
 from nas.searches.base import Search
 from nas.spaces.genotype_file import GENOTYPE_FILE, save_genotype
 from nas.spaces.notation import native_string
@@ -126,7 +126,7 @@ def _metric_of(module: pl.LightningModule) -> Any:
 
 def _log_line(line: dict[str, Any], trainer: pl.Trainer, module: pl.LightningModule, time_left: TimeLeft) -> None:
     """Log the metrics of an epoch. Narrow terminals show the first of the ``shorter`` texts of the record that fits."""
-    done, epochs = expected(module, line["epoch"] + 1, trainer.max_epochs)
+    done, epochs = expected_progress(module, line["epoch"] + 1, trainer.max_epochs)
     time_left.update(done, epochs)
     seconds = time_left.seconds()
     remaining = f"{format_time(seconds)} left" if seconds else ""

@@ -82,10 +82,10 @@ def progress_of(trainer: pl.Trainer, module: pl.LightningModule, batches: int) -
     """Return the progress of a run in epochs, with ``batches`` of the current epoch, and the expected epochs."""
     total = trainer.num_training_batches
     part = batches / total if isinstance(total, int) and total > 0 else 0.0
-    return expected(module, trainer.current_epoch + part, trainer.max_epochs)
+    return expected_progress(module, trainer.current_epoch + part, trainer.max_epochs)
 
 
-def expected(module: pl.LightningModule, finished: float, epochs: int | None) -> tuple[float, int]:
+def expected_progress(module: pl.LightningModule, finished: float, epochs: int | None) -> tuple[float, int]:
     """Return ``Search.progress``; for other modules the given numbers."""
     number = epochs or 0
     return module.progress(finished, number) if isinstance(module, Search) else (finished, number)

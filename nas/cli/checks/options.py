@@ -51,7 +51,9 @@ def check_options(cfg: DictConfig) -> None:
             written = isinstance(value, float) and value.is_integer() and limits[name].whole  # 1e3 is a whole number
             check(source, int(value) if written else value, limits[name])
         for name in (name for name, value in given.items() if type(value) is int and abs(value) >= LARGEST):
-            raise NasError(f"{key}.{name}={given[name]}: a whole number has at most 64 bits. Use 1e30 for 10^30.")
+            raise NasError(
+                f"{key}.{name}={given[name]}: PyTorch supports whole numbers below 2^63. Use 1e21 for 10^21."
+            )
 
 
 def _is_elsewhere(option: str, value: Any) -> bool:

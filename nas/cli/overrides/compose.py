@@ -227,7 +227,8 @@ def _not_composed(error: Exception, parts: Sequence[Override], defaults: DictCon
         return NasError(f"~{key}: {key} is null already, and Hydra cannot remove it. Leave out ~{key}.")
     replaced = any(key.startswith(f"{part.key_or_group}.") and isinstance(part.value(), dict) for part in parts)
     if line.startswith(f"{key}={{") and not replaced and defaults is not None and has_key(defaults, key):
-        return NasError(f"{key}: the mapping has a key that the present value lacks. Write '++{line}'.")
+        advice = f"'~{key}' '+{line}'" if "_target_" in line else f"'++{line}'"  # ++ keeps the keys of another class
+        return NasError(f"{key}: the mapping has a key that the present value lacks. Write {advice}.")
     if kind == "unknown":
         known = renamed(key, line.partition("=")[2] or None, defaults) or foreign_file(str(error))
         if known is not None:

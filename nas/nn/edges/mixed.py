@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Sequence
+from collections.abc import ItemsView, Iterator, KeysView, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -143,6 +143,19 @@ class MixedEdge(nn.ModuleDict):
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and super().__contains__(module_key(name))
+
+    def __setitem__(self, name: str, module: nn.Module) -> None:
+        super().__setitem__(module_key(name), module)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(module_key(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> KeysView[str]:
+        """Return the names of the ops that have a module."""
+        return dict(self.items()).keys()
 
     def items(self) -> ItemsView[str, nn.Module]:
         """Return the modules by the names of their ops."""

@@ -104,7 +104,7 @@ def test_benchmark_query_refuses_spaces_with_other_genotypes(space: Space, probl
 def test_search_in_another_space_of_darts_cells_names_what_is_not_covered(
     table: str, root: Path, tmp_path: Path
 ) -> None:
-    """A missing table is not the reason."""
+    """The message does not name a missing table."""
     place = f"paths.benchmark={root if table == 'present' else tmp_path}"
     small = ["space=darts_s4", "space.channels=2", "space.layers=3", "epochs=1", place]
     done = run("search", *TINY, "method=gdas", *small, f"hydra.run.dir={tmp_path / 'run'}")

@@ -27,8 +27,8 @@ def missing() -> str | None:
     if torch.cuda.is_available() or torch.version.cuda is not None:
         return "this PyTorch has CUDA"
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
-    if version < (2, 11):
-        return "the simulated device needs PyTorch 2.11"
+    if not (2, 11) <= version <= (2, 13):  # the library replaces an interface of these versions
+        return "the simulated device needs PyTorch 2.11 to 2.13"
     return None if shutil.which("g++") else "there is no g++"
 
 
@@ -38,6 +38,8 @@ def library() -> Path:
     file = Path(tempfile.gettempdir(), f"simulated_cuda_{os.getuid()}", f"{key}.so")
     if not file.exists():
         file.parent.mkdir(mode=0o700, exist_ok=True)
+        if file.parent.stat().st_uid != os.getuid():
+            raise OSError(f"{file.parent} belongs to another user")
         root, part = Path(torch.__file__).parent, file.with_suffix(f".{os.getpid()}")
         include = [f"-I{root}/include", f"-I{root}/include/torch/csrc/api/include"]
         link = [f"-L{root}/lib", "-ltorch_cpu", "-lc10", f"-Wl,-rpath,{root}/lib"]
