@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import dropwhile
 from pathlib import Path
 
+from nas.utils.user_path import real_path
+
 MAX_LISTED = 40
 """Number of choices up to which a message lists all of them."""
 PACKAGE = Path(__file__).parents[1]
@@ -100,4 +102,4 @@ def _is_users(filename: str) -> bool:
 
 
 def _is_in(filename: str, folder: Path) -> bool:
-    return Path(filename).resolve().is_relative_to(folder.resolve())
+    return real_path(filename).is_relative_to(real_path(folder))
