@@ -21,7 +21,7 @@ help: ## Show this list
 .venv/.installed: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -qq -c constraints.txt -e '.[dev]'
+	.venv/bin/pip install -qq -c constraints.txt -e '.[dev]'
 	@touch .venv/.installed
 
 search: $(STAMP) ## Search with a small supernet: make search ARGS="method=gdas seed=1"
@@ -37,7 +37,7 @@ test-all: lint ## Run the linters, the type checker and all tests
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 docs: $(STAMP) ## Build the documentation site in site/; a broken link is an error
-	$(BIN)/pip install -qq -c constraints.txt -e '.[docs]'
+	$(if $(STAMP),$(BIN)/pip install -qq -c constraints.txt -e '.[docs]')
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
 	@echo "site/index.html"
 
@@ -58,8 +58,8 @@ format: $(STAMP) ## Rewrite the code in the house format
 	$(BIN)/ruff format $(CODE)
 
 bench: $(STAMP) ## Measure the step of every method for BENCHMARKS.md (1 hour); REFS=DIR compares with the authors' code in DIR
-	$(BIN)/python tools/bench.py --write --compiled darts $(if $(REFS),--refs $(REFS)) $(ARGS)
-	$(if $(REFS),$(BIN)/python tools/bench_tenas.py $(REFS)/TENAS)
+	code=0; $(BIN)/python tools/bench.py --write --compiled darts $(if $(REFS),--refs $(REFS)) $(ARGS) || code=1; \
+	  $(if $(REFS),$(BIN)/python tools/bench_tenas.py $(REFS)/TENAS || code=1;) exit $$code
 
 bench-gpu: $(STAMP) ## Measure the step of five methods on a GPU in 9 minutes; with CIFAR-10 in DATA, also one whole search
 	-$(BIN)/python tools/bench.py --seconds 150 --steps 20 --variants plain,fast trainer=gpu trainer.precision=bf16-mixed \
@@ -69,7 +69,7 @@ bench-gpu: $(STAMP) ## Measure the step of five methods on a GPU in 9 minutes; w
 	    trainer.max_time="'00:00:04:30'"; \
 	else echo "no CIFAR-10 in $(DATA): make bench-gpu DATA=DIR also runs the search of PC-DARTS"; fi
 
-gpu: $(STAMP) ## On a machine with a GPU, in 9 minutes: its tests, the speed of methods, and with CIFAR-10 in DATA whole runs
+gpu: $(STAMP) ## On a machine with a GPU, in 9 minutes: its tests, the speed of methods; with CIFAR-10 in DATA, also runs on it
 	$(BIN)/python tools/check_gpu.py --data $(DATA) $(ARGS)
 
 clean: ## Remove the virtual environment, caches and build leftovers, but no results

@@ -12,7 +12,8 @@ Arguments with "=" are overrides of search.py; ``method`` and ``space`` accept l
     authors   the authors' own step (tools/authors_step.py), with --refs
 
 All variants of a method run in turn in each round, so a ratio compares runs shortly after each other. Ratios are
-medians over the rounds. Prints one JSON line per run, then a table, which --write stores in BENCHMARKS.md.
+medians over the rounds. Prints one JSON line per run, then a table, which --write stores in BENCHMARKS.md. The exit
+code is 1 if a run failed.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from tools.authors_step import PROGRAMS  # noqa: E402
+from tools.processes import raise_on_signals, run_group  # noqa: E402
 
 EXCLUDED = ("mask_gumbel", "mask_rl", "tas")  # layer widths only
 EXCLUDED += ("darts_pt", "shapley_nas")  # steps of darts, and long evaluations between epochs
@@ -136,7 +138,7 @@ def measure(overrides: Mapping[str, str], steps: int, seconds: float | None = No
         command = [sys.executable, str(ROOT / "search.py"), *arguments, f"trainer.limit_train_batches={steps}"]
         command.append(f"hydra.run.dir={directory}/run")
         try:
-            done = subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=seconds)
+            done = run_group(command, seconds, directory)
         except subprocess.TimeoutExpired:
             return {"failed": [f"stopped after {seconds:.0f} s"]}
         summary, failure = Path(directory, "run", "summary.json"), Path(directory, "run", "failure.txt")
@@ -146,12 +148,17 @@ def measure(overrides: Mapping[str, str], steps: int, seconds: float | None = No
         return {**json.loads(summary.read_text()), "steps": steps}
 
 
-def measure_authors(refs: Path, row: Row, steps: int, threads: str | None) -> dict[str, Any]:
-    """Run the authors' step in a separate process."""
+def measure_authors(
+    refs: Path, row: Row, steps: int, threads: str | None, seconds: float | None = None
+) -> dict[str, Any]:
+    """Run the authors' step in a separate process for at most ``seconds``."""
     command = [sys.executable, str(ROOT / "tools" / "authors_step.py"), str(refs), row.method, row.space]
     command += ["--steps", str(steps), "--batch-size", str(row.batch)]
     command += [] if threads is None else ["--threads", threads]
-    done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        done = run_group(command, seconds)
+    except subprocess.TimeoutExpired:
+        return {"failed": [f"stopped after {seconds:.0f} s"]}
     if done.returncode == NO_PROGRAM:
         return {}
     if done.returncode:
@@ -174,12 +181,12 @@ def run(options: argparse.Namespace, given: Mapping[str, str], rows: list[Row]) 
                 left = None if options.seconds is None else options.seconds - (time.monotonic() - began)
                 if left is not None and left <= 0:
                     return
+                limit = None if left is None else left + LAST_RUN
                 if variant == "authors":
-                    found = measure_authors(options.refs, row, options.steps, given.get("threads"))
+                    found = measure_authors(options.refs, row, options.steps, given.get("threads"), limit)
                 else:
                     more = {"method": method, "space": space, "dataset.batch_size": batch}
                     own = OPTIONS.get(method, {})
-                    limit = None if left is None else left + LAST_RUN
                     found = measure({**given, **VARIANTS[variant], **own, **more}, WARMUP + options.steps, limit)
                 row.add(variant, found)
                 print(found.get("traceback", ""), end="", file=sys.stderr, flush=True)
@@ -206,20 +213,29 @@ def table(rows: Sequence[Row], variants: Sequence[str]) -> list[str]:
     header += [f"images a second, {fastest}", f"MiB, {fastest}"] + (
         ["compilation, s"] if "compiled" in variants else []
     )
+    times = [_times(row, variants, fastest) for row in rows]
+    places = [2 if all(value is None or value >= 0.1 for value in column) else 4 for column in zip(*times, strict=True)]
     lines = [header, ["---"] * len(header)]
-    for row in rows:
-        medians = [row.median(name) for name in variants]
-        ratios = [row.ratio(base, name) for base, name in itertools.pairwise(variants)]
-        ratios += [row.ratio(variants[0], fastest)] if len(variants) > 2 else []
+    for row, values in zip(rows, times, strict=True):
         last, memory = row.median(fastest), row.memory.get(fastest)
         rest = [None if last is None else 2 * row.batch / last, None if memory is None else memory / 2**20]
         cells = [f"`{row.method}`", f"`{row.space}`", str(row.batch)]
-        cells += ["-" if value is None else f"{value:.{2 if value >= 0.1 else 4}f}" for value in (*medians, *ratios)]
-        cells += ["-" if value is None else f"{value:.0f}" for value in rest]
-        compilation = row.compile_seconds()
-        cells += ["-" if compilation is None else f"{compilation:.0f}"] if "compiled" in variants else []
+        cells += [_number(value, digits) for value, digits in zip(values, places, strict=True)]
+        cells += [_number(value, 0) for value in rest]
+        cells += [_number(row.compile_seconds(), 0)] if "compiled" in variants else []
         lines.append(cells)
     return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def _times(row: Row, variants: Sequence[str], fastest: str) -> list[float | None]:
+    """Return the medians and ratios of a row."""
+    ratios = [row.ratio(base, name) for base, name in itertools.pairwise(variants)]
+    ratios += [row.ratio(variants[0], fastest)] if len(variants) > 2 else []
+    return [*(row.median(name) for name in variants), *ratios]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def write(lines: Sequence[str], command: str, rounds: int, threads: str | None) -> None:
@@ -251,13 +267,15 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[
     return options, DEFAULTS | dict(text.split("=", 1) for text in rest)
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print the table and return the exit code."""
     options, given = parse_arguments(arguments)
     rows: list[Row] = []
     try:
         run(options, given, rows)
     finally:  # an interrupted measurement keeps what it has measured
         report(rows, options, arguments, given.get("threads"))
+    return int(any(row.failed for row in rows))
 
 
 def report(rows: Sequence[Row], options: argparse.Namespace, arguments: Sequence[str], threads: str | None) -> None:
@@ -273,4 +291,5 @@ def report(rows: Sequence[Row], options: argparse.Namespace, arguments: Sequence
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    raise_on_signals()
+    raise SystemExit(main(sys.argv[1:]))

@@ -42,6 +42,19 @@ def test_failed_run_is_a_dash_and_a_reason() -> None:
     assert " - " in bench.table([found], ["authors", "fast"])[2]
 
 
+def test_numbers_of_a_column_have_the_same_decimals() -> None:
+    short = bench.Row("gdas", "darts", 64)
+    short.add("plain", {"step_seconds": 0.0512, "peak_memory_bytes": 2**30})
+    short.add("fast", {"step_seconds": 0.2, "peak_memory_bytes": 2**30})
+    lines = bench.table([row(), short], ["plain", "fast"])[2:]
+    assert [line.split(" | ")[3:5] for line in lines] == [["2.0000", "1.00"], ["0.0512", "0.20"]]
+
+
+def test_authors_step_has_a_time_limit(tmp_path: Path) -> None:
+    found = bench.measure_authors(tmp_path, bench.Row("darts", "darts", 16), 1, None, seconds=0.01)
+    assert found == {"failed": ["stopped after 0 s"]}
+
+
 def test_table_replaces_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "BENCHMARKS.md"
     page.write_text(f"before\n{bench.BEGIN}\nold\n{bench.END}\nafter\n")
