@@ -35,7 +35,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from tools.bench import LAST_RUN  # noqa: E402
-from tools.processes import raise_on_signals, signal_group  # noqa: E402
+from tools.processes import raise_on_signals, signal_group, start_group  # noqa: E402
 
 GRACE = 20.0
 """Seconds between the interrupt of a part and its end by force."""
@@ -117,17 +117,8 @@ def run_part(part: Part, seconds: float) -> str:
     """Run a part for at most ``seconds``; print its output and store it. Return "passed", or how it ended."""
     command = with_limit(part.command, seconds)
     print(f"\n== {part.name}, at most {seconds:.0f} s: {' '.join(command)}", flush=True)
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,  # a signal reaches its own processes, too
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    process = start_group(command, ROOT, stderr=subprocess.STDOUT, env=environment)
     copy = threading.Thread(target=_copy, args=(process.stdout, part.log), daemon=True)
     try:
         copy.start()

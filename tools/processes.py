@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,6 +37,20 @@ def signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None
         os.killpg(process.pid, number)
 
 
+def start_group(command: Sequence[str], cwd: Path | str | None, **options: Any) -> subprocess.Popen[str]:
+    """Start a command in a group of its own, without standard input and with its output as text in a pipe."""
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+        **options,
+    )
+
+
 def run_group(
     command: Sequence[str], seconds: float | None = None, cwd: Path | str | None = None
 ) -> subprocess.CompletedProcess[str]:
@@ -44,16 +59,7 @@ def run_group(
     Raises:
         subprocess.TimeoutExpired: the command takes longer than ``seconds``.
     """
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as process:
+    with start_group(command, cwd, stderr=subprocess.PIPE) as process:
         try:
             out, err = process.communicate(timeout=seconds)
         finally:

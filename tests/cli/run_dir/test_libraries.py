@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+from logging.config import dictConfig
 
-from tests.support.compose_tools import script, succeeded, tiny
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from tests.support.compose_tools import CONF
 
 
-def test_first_line_is_not_that_of_a_library(tmp_path: Path) -> None:
-    """Without a font cache, as on a new machine, matplotlib logs that it makes one."""
-    fonts, run = tmp_path / "fonts", tmp_path / "run"
-    fonts.mkdir()
-    done = script("search", *tiny(), f"hydra.run.dir={run}", cwd=tmp_path, env={"MPLCONFIGDIR": str(fonts)})
-    assert succeeded(done).splitlines()[0].split()[0] in ("defaults", "run")
-    assert any(fonts.iterdir())
-    assert "font" not in (run / "search.log").read_text()
+@pytest.mark.parametrize("program", ["search", "train"])
+def test_libraries_log_warnings_alone(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a new machine, matplotlib logs that it makes a font cache, before the first row of a run."""
+    font_manager, requests = logging.getLogger("matplotlib.font_manager"), logging.getLogger("httpx")
+    for name in ("matplotlib", "httpx", "nas"):
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.INFO)
+    with initialize_config_dir(str(CONF), version_base="1.3", job_name=program):
+        cfg = compose(program, return_hydra_config=True)
+    dictConfig({"version": 1, "incremental": True, "loggers": OmegaConf.to_container(cfg.hydra.job_logging.loggers)})
+    assert not font_manager.isEnabledFor(logging.INFO) and font_manager.isEnabledFor(logging.WARNING)
+    assert not requests.isEnabledFor(logging.INFO)
+    assert logging.getLogger("nas.cli").isEnabledFor(logging.INFO)
