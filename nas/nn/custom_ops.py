@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from nas.architecture.cell import NONE
+from nas.nn.edges.mixed import module_key
 from nas.nn.ops import OPS, OpBuilder, OpOptions
 from nas.utils.errors import NasError, one_line, unknown
 from nas.utils.own_parts import Origin, OwnPart, OwnParts, missing_part, target_of
@@ -40,7 +41,7 @@ def op_table(ops: Ops, key: str, space: str) -> OpTable:
         space: name of the space, for error messages.
 
     Raises:
-        NasError: if an op is unknown, occurs twice, or has the name of a built-in op.
+        NasError: if an op is unknown, occurs twice, has the name of a built-in op, or shares its module name.
     """
     parts = [ops] if isinstance(ops, Mapping) else [op if isinstance(op, Mapping) else {_name(op): op} for op in ops]
     entries: list[tuple[str, str | OpBuilder | None]] = [entry for part in parts for entry in part.items()]
@@ -49,6 +50,12 @@ def op_table(ops: Ops, key: str, space: str) -> OpTable:
     for name, given in entries:
         if name in names:
             raise NasError(f"{key}: the op '{name}' occurs twice in space={space}. Name each op once.")
+        same = next((other for other in names if module_key(other) == module_key(name)), None)
+        if same is not None:
+            raise NasError(
+                f"{key}: the ops '{same}' and '{name}' of space={space} have the same module name "
+                f"'{module_key(name)}'. Rename one of them."
+            )
         names.append(name)
         if given is None or isinstance(given, str):
             if name not in (NONE, *OPS):

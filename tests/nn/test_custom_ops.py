@@ -88,6 +88,10 @@ def test_op_table_names_builders() -> None:
         ({"skip_connect": Scaled}, "test_custom_ops.Scaled has the name of the built-in op 'skip_connect'"),
         ({"keys": Scaled}, "an attribute of torch modules"),
         ({"a.b": Scaled}, "test_custom_ops.Scaled has the name 'a.b'"),
+        (
+            {"a_b": Scaled, "a.b": None},
+            "the ops 'a_b' and 'a.b' of space=darts have the same module name 'a_b'. Rename",
+        ),
     ],
 )
 def test_bad_names_raise(ops: Any, message: str) -> None:
