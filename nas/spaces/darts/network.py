@@ -163,16 +163,16 @@ class DartsNetwork(Network):
         self, channels: int, classes: int, shape: Shape, scale: int, auxiliary: bool | None, norm: bool
     ) -> None:
         """Build the head after the last reduction, whose features have 1 / ``scale`` of the resolution of an image."""
-        size = min(side // scale for side in shape[1:])
+        sides = [math.ceil(side / scale) for side in shape[1:]]  # reductions round up
+        size = min(sides)
         if auxiliary and size < 2:
             raise NasError(
-                f"network.auxiliary=true: images of {shape[1]}x{shape[2]} leave features of {size}x{size} after the "
-                "last reduction, and the auxiliary head needs 2x2. Use network.auxiliary=false."
+                f"network.auxiliary=true: images of {shape[1]}x{shape[2]} leave features of {sides[0]}x{sides[1]} "
+                "after the last reduction, and the auxiliary head needs 2x2. Use network.auxiliary=false."
             )
         build = size >= 2 if auxiliary is None else auxiliary
         stride = 2 if hasattr(self, "stem1") else 3  # of the ImageNet stem
-        sides = {math.ceil(side / scale) for side in shape[1:]}  # reductions round up
-        side = sides.pop() if len(sides) == 1 else 0
+        side = size if sides[0] == sides[1] else 0
         self.auxiliary_head = AuxiliaryHead(channels, classes, stride, side, norm) if build else None
 
 
