@@ -18,7 +18,7 @@ from nas.benchmarks.nas_bench_301.convert import has_models, read_surrogates
 from nas.benchmarks.records import RecordColumns
 from nas.benchmarks.trans_nas_bench_101 import convert as trans_nas_bench_101
 from nas.benchmarks.trans_nas_bench_101.tasks import RELEASE as TRANS_NAS_BENCH_101
-from nas.utils.atomic_write import publish
+from nas.utils.atomic_write import publish, temporary_file
 from nas.utils.errors import NasError
 from nas.utils.progress_bar import progress_bar
 from nas.utils.user_path import user_path
@@ -136,22 +136,11 @@ def write_table(table: pa.Table, destination: Path, keep: bool = True, replace: 
     Raises:
         NasError: if the destination exists and must not be replaced.
     """
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(encode_table(table))
-            file.flush()
-            os.fsync(file.fileno())
+    with temporary_file(destination, encode_table(table)) as temporary:
         if keep and replace:
             os.replace(temporary, destination)
         elif keep and not publish(temporary, destination):
             raise _exists(destination)
-    except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):  # None: of a write to an open file
-            error.filename = str(destination)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _exists(destination: Path) -> NasError:

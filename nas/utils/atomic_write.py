@@ -7,7 +7,8 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,24 @@ def write_atomically(path: str | Path, data: str | bytes) -> None:
     Raises:
         OSError: if the file cannot be written. It names ``path``, not the temporary file.
     """
-    path = Path(path)
+    with temporary_file(Path(path), data) as temporary:
+        os.replace(temporary, path)
+
+
+@contextmanager
+def temporary_file(path: Path, data: str | bytes) -> Iterator[Path]:
+    """Write ``data`` to a temporary file beside ``path``, and remove it at the end unless it has been renamed.
+
+    Raises:
+        OSError: if the file cannot be written or renamed. It names ``path``, not the temporary file.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{SUFFIX}")
     try:
         with temporary.open("wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        yield temporary
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(temporary)):  # None: of a write to an open file
             error.filename = str(path)

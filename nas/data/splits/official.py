@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
-import uuid
 from pathlib import Path
 
 import pytorch_lightning as pl
 
-from nas.utils.atomic_write import publish, write_json
+from nas.utils.atomic_write import publish, temporary_file, write_json
 from nas.utils.errors import NasError, one_line
 from nas.utils.read_file import read_bytes, read_json
 from nas.utils.remote_file import RemoteFile, fetch
@@ -158,13 +156,9 @@ def _fetch_once(file: RemoteFile) -> tuple[bytes, str]:
 
 def _write_new(path: Path, content: bytes) -> None:
     """Write a file unless it exists; another process may write the same one."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        publish(temporary, path)
+        with temporary_file(path, content) as temporary:
+            publish(temporary, path)
     except OSError as error:
         log.warning("%s: cannot be written (%s)", path, one_line(error.strerror or error))
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
