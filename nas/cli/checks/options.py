@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.cli.checks.foreign_ranges import foreign_ranges
 from nas.cli.checks.hints import SCALARS, accepts, describe, is_text
+from nas.cli.checks.keywords import check_keywords
 from nas.cli.overrides.hydra_internals import set_by_file
 from nas.cli.overrides.parse import key_of, value_of
 from nas.cli.overrides.renamed import renamed
@@ -39,6 +40,7 @@ LARGEST = 2**63
 
 def check_options(cfg: DictConfig) -> None:
     """Raise NasError for an option that its target does not accept, or a value outside its type or range."""
+    check_keywords(cfg)
     for key, node in _targets(OmegaConf.to_container(cfg, resolve=False), ""):
         target: Any = import_name(f"{key}._target_={node['_target_']}", node["_target_"])
         given = {name: value for name, value in node.items() if not name.startswith("_")}
