@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
@@ -29,5 +30,6 @@ class StartPanel(pl.Callback):
             log.info("network        %.3f M parameters", parameters / 1e6)
         plan = plan_of(trainer, pl_module)
         if plan is not None:
-            log.info("batch          %s", plan.describe())
+            steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+            log.info("batch          %s, %d steps per epoch", plan.describe(), steps)
         finish_panel()
