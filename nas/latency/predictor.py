@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,14 @@ class LatencyPredictor:
         networks = list(table.networks)
         measured = np.array([table.latency(table.networks[genotype]) for genotype in networks])
         self.constant, self.weights = _fit([self.counts(genotype) for genotype in networks], measured, table, kind)
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Conditions under which a measured latency can be compared, empty for another runtime than PyTorch."""
+        setup = self.table.setup
+        same = setup.backend == "torch" and setup.precision == "32"
+        device = setup.device.partition(":")[0]
+        return {"batch": setup.batch, "device": device, "statistic": setup.statistic} if same else {}
 
     def counts(self, genotype: Genotype) -> Counter[PartKey]:
         """Return the number of parts by key. Raises NasError if the table lacks one of them."""

@@ -15,10 +15,12 @@ from nas.utils.is_number import is_number
 from nas.utils.read_file import read_json
 
 MAX_COSTS = 32
+CONDITIONS: Mapping[str, type] = {"batch": int, "device": str, "statistic": str}
+"""Conditions of a predicted latency and their types; files of earlier versions do not have them."""
 
 
-def read_budget(source: str | Path) -> dict[str, dict[str, float]]:
-    """Return ``value`` and ``limit`` of each limited cost, empty for genotypes without limits.
+def read_budget(source: str | Path) -> dict[str, dict[str, Any]]:
+    """Return ``value``, ``limit`` and ``CONDITIONS`` of each limited cost, empty for genotypes without limits.
 
     Values are those of the final network of the search. Strings, published names, files of other notations and files
     of earlier versions record no limits.
@@ -41,11 +43,18 @@ def read_budget(source: str | Path) -> dict[str, dict[str, float]]:
     return {} if budget is None else _decode(budget, path)
 
 
-def _decode(budget: Any, path: Path) -> dict[str, dict[str, float]]:
+def _decode(budget: Any, path: Path) -> dict[str, dict[str, Any]]:
     valid = isinstance(budget, dict) and len(budget) <= MAX_COSTS
     if not valid or not all(re.fullmatch(r"[\w.]{1,80}", name) and _is_cost(cost) for name, cost in budget.items()):
         raise NasError(f"{path} is damaged: every cost of 'budget' needs the numbers 'value' and 'limit'.")
-    return {name: {"value": cost["value"], "limit": cost["limit"]} for name, cost in budget.items()}
+    return {
+        name: {
+            "value": cost["value"],
+            "limit": cost["limit"],
+            **{key: cost[key] for key, kind in CONDITIONS.items() if type(cost.get(key)) is kind},
+        }
+        for name, cost in budget.items()
+    }
 
 
 def _is_cost(cost: Any) -> bool:

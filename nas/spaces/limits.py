@@ -139,9 +139,16 @@ class Limits:
                 )
         return all(value <= limit.value for limit, value in zip(self.limits, values, strict=True))
 
-    def report(self, genotype: Genotype) -> dict[str, dict[str, float]]:
-        """Return the cost of a genotype and its limit, by the name of the cost."""
-        return {one.cost.name: {"value": _plain(one.cost(genotype)), "limit": _plain(one.value)} for one in self.limits}
+    def report(self, genotype: Genotype) -> dict[str, dict[str, Any]]:
+        """Return the cost of a genotype, its limit and the conditions of its measurement, by the name of the cost."""
+        return {
+            one.cost.name: {
+                "value": _plain(one.cost(genotype)),
+                "limit": _plain(one.value),
+                **getattr(one.cost, "conditions", {}),
+            }
+            for one in self.limits
+        }
 
     def best(self, scores: Mapping[str, Tensor], cells: Mapping[str, Cell] | None = None) -> Genotype | None:
         """Return the genotype within the limits whose links have the highest sum of scores, None if none is found.

@@ -96,8 +96,21 @@ def test_latency_is_limited_by_a_table(tmp_path: Path) -> None:
     found = (*SEARCH, *given, LIMITS["nas_bench_201"][1], f"hydra.run.dir={tmp_path}/found")
     run("search", *found).succeeded()
     cost = json.loads((tmp_path / "found" / "summary.json").read_text())["budget"]["latency_ms"]
-    assert cost == {"value": pytest.approx(predictor(load_genotype(tmp_path / "found"))), "limit": limit}
+    predicted = predictor(load_genotype(tmp_path / "found"))
+    conditions = {"batch": 1, "device": "cpu", "statistic": "median"}
+    assert cost == {"value": pytest.approx(predicted), "limit": limit, **conditions}
     assert cost["value"] <= limit
+    run("train", *TINY, "epochs=1", f"genotype={tmp_path}/found", f"hydra.run.dir={tmp_path}/trained").succeeded()
+    evaluation = ("mode=eval", f"weights={tmp_path}/trained", "evaluation.runs=3", f"hydra.run.dir={tmp_path}/eval")
+    done = run("train", *evaluation)
+    done.succeeded()
+    summary = json.loads((tmp_path / "eval" / "summary.json").read_text())
+    measured = summary["budget"]["latency_ms"]
+    assert measured == {**conditions, "value": 1e3 * summary["image_seconds"]["median"], "limit": limit} | {
+        "predicted": pytest.approx(predicted)
+    }
+    state = "of at most" if measured["value"] <= limit else "exceeds the limit"
+    assert f"budget         latency_ms {measured['value']:.4g} {state} {limit:.4g} (measured; predicted" in done.said
     other = (*SEARCH, *given, f"hydra.run.dir={tmp_path}/other")
     run("search", *other).refused("measured with channels=4, but budget.network has channels=16")
 

@@ -16,6 +16,7 @@ from nas.callbacks.recording.pictures import log_picture
 from nas.cli.build import build_data, build_trainer, finish_wandb, follow_split, seed_and_threads
 from nas.cli.checks.processes import check_processes
 from nas.cli.jobs.evaluate_text import run as evaluate_text
+from nas.cli.jobs.evaluated_budget import evaluated_budget
 from nas.cli.jobs.load_trained import load_trained, model_figures
 from nas.cli.run_dir.environment import environment
 from nas.cli.run_dir.figures import network_cost, split_figures
@@ -92,6 +93,7 @@ def _values(
 ) -> dict[str, Any]:
     model = resolved.model
     space = space_of(model.genotype, data.shape, data.classes)
+    cost = network_cost(space, model.genotype, **model.options)
     return {
         "mode": "eval",
         **model_figures(resolved, space),
@@ -103,7 +105,8 @@ def _values(
         "test_top5_accuracy": report.top5,
         "test_loss": report.loss,
         "calibration_error": report.calibration_error,
-        **network_cost(space, model.genotype, **model.options),
+        **cost,
+        **evaluated_budget(cfg, resolved, cost, report, trainer.strategy.root_device),
         "network": dict(model.options),
         "mean": list(model.mean or ()),
         "std": list(model.std or ()),

@@ -110,7 +110,8 @@ def _cost(values: Values) -> Iterator[Row]:
 
 def _budget(values: Values) -> Iterator[Row]:
     for name, cost in values.get("budget", {}).items():
-        yield "budget", f"{name} {format_limited(cost)}"
+        measured = f" (measured; predicted {cost['predicted']:.4g})" if "predicted" in cost else ""
+        yield "budget", f"{name} {format_limited(cost)}{measured}"
 
 
 def _search(values: Values) -> Iterator[Row]:
