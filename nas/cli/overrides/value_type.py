@@ -20,6 +20,10 @@ NAMED = ("trainer.strategy",)
 """Parts that are given by keys, or by a name instead."""
 
 
+NEGATIVE = ("callbacks.checkpoint.save_top_k",)
+"""Whole numbers that may be negative although their default is not."""
+
+
 def wanted_type(key: str, default: Any, value: Any) -> str | None:
     """Return the kind of value that ``key`` takes if ``value`` is of another kind; Lightning checks its own options."""
     if key.startswith("paths."):
@@ -40,17 +44,17 @@ def wanted_type(key: str, default: Any, value: Any) -> str | None:
     if isinstance(default, bool):
         return None if isinstance(value, bool) else "true or false"
     if isinstance(default, int | float):
-        return _wanted_number(default, value)
+        return _wanted_number(key, default, value)
     if isinstance(default, ListConfig | list):
         return None if isinstance(value, list) else f"a list (such as {one_line(default)})"
     return None
 
 
-def _wanted_number(default: float, value: Any) -> str | None:
+def _wanted_number(key: str, default: float, value: Any) -> str | None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, float):
         return None if number else f"a number (such as {default})"
-    if number and value < 0 <= default:
+    if number and value < 0 <= default and key not in NEGATIVE:
         return "a whole number, not below 0"
     return None if number and (isinstance(value, int) or value.is_integer()) else f"a whole number (such as {default})"
 
