@@ -21,7 +21,8 @@ from nas.cli.errors import log_error
 from nas.cli.run_dir.layout import (
     FAILURE_FILE,
     SUMMARY_FILE,
-    another_directory,
+    holds_run,
+    how_to_restart,
     kept_files,
     last_checkpoint,
     seed_directories,
@@ -148,8 +149,8 @@ def how_to_resume(output: Path) -> str:
     if any(last_checkpoint(path) is not None for path in seeds):
         return f"interrupted: the last complete epochs are kept. To resume, run {resume_command(output)}"
     if kept is None:
-        place = another_directory(output)
-        return f"interrupted: there is nothing to resume from in {output}. Start from scratch{place}."
+        restart = how_to_restart(output) if holds_run(output) else "Start from scratch."
+        return f"interrupted: there is nothing to resume from in {output}. {restart}"
     return f"interrupted: {kept} kept. To resume, run {resume_command(output)}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from nas.cli.interrupt import (
     interrupt_on_signals,
 )
 from nas.cli.jobs.dispatch import run_job
+from nas.cli.jobs.reported_sweep import reported_sweep
 from nas.cli.jobs.sweep_job import run_sweep_job
 from nas.cli.launchers.options import check_launcher, prefer_own_launcher
 from nas.cli.overrides.complete import complete
@@ -51,12 +52,12 @@ from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
 from nas.cli.overrides.working_directory import make_paths_absolute
 from nas.cli.run_dir.failure import report_failure
-from nas.cli.run_dir.job_record import JobRecord, read_records, remove_records
 from nas.cli.run_dir.launch import adopt_submitit_ranks
 from nas.cli.run_dir.layout import holds_run
 from nas.cli.run_dir.rank_log import log_warnings_only
 from nas.cli.run_dir.ranks import DIRECTORY, is_further_rank
 from nas.cli.run_dir.refused import restored_if_refused
+from nas.cli.run_dir.resume_command import sweep_command
 from nas.cli.startup import defer_imports, fast_imports
 from nas.utils.errors import NasError, error_chain, is_interrupt, unexplained
 from nas.utils.program import program
@@ -71,18 +72,20 @@ def launch(main: Callable[[], Any], job: str) -> None:
     interrupt_on_signals()
     raise_errors()
     command: Command | None = None
+    typed = sys.argv[1:]
     try:
         with fast_imports(), exit_on_signals():
-            command = prepare(job, sys.argv[1:])
+            command = prepare(job, typed)
         sys.argv[1:] = command.arguments
         if command.plan is None:
             main()
             return
+        resume = None if command.plan.sweep is None else sweep_command(typed, command.plan.sweep.absolute(), job)
         with reserved(command.plan) as added:
             sys.argv[1:] += added
             with (
                 _restored_if_refused(command.plan),
-                _reported_sweep(command.plan),
+                reported_sweep(command.plan, resume),
                 known_mode(command.plan.cfg.hydra.mode),
                 jobs_remove_keys(),
             ):
@@ -122,35 +125,6 @@ def _restored_if_refused(plan: Plan) -> AbstractContextManager[None]:
         return nullcontext()
     hydra = plan.cfg.hydra
     return restored_if_refused(run_directories(plan.cfg).values(), hydra.output_subdir, f"{hydra.job.name}.log")
-
-
-@contextmanager
-def _reported_sweep(plan: Plan) -> Iterator[None]:
-    """Write the table of a sweep at its end, also after an error. A failed job leads to exit code 1."""
-    if plan.sweep is None or plan.is_further_rank:
-        yield
-        return
-    # imported here, because rich is not needed for a mistake in the command line
-    from nas.cli.run_dir.sweep_print import print_next
-    from nas.cli.run_dir.sweep_table import report_sweep
-    from nas.cli.study.print_results import print_results
-
-    sweep, mode = plan.sweep.absolute(), plan.cfg.mode
-    planned = [JobRecord(job.number, str(job.output), job.overrides) for job in plan.jobs]
-    remove_records(sweep)  # of a sweep that was killed before its first job had a result
-    try:
-        yield
-    except BaseException:
-        if read_records(sweep):  # otherwise no job has started
-            report_sweep(sweep, mode, planned)
-        print_results(sweep)
-        print_next(sweep)
-        raise
-    succeeded = not plan.jobs and not read_records(sweep) or report_sweep(sweep, mode, planned)
-    print_results(sweep)
-    print_next(sweep)
-    if not succeeded:
-        raise SystemExit(1)
 
 
 @dataclass(frozen=True)

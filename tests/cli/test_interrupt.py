@@ -91,6 +91,11 @@ def test_interrupt_with_files_of_the_first_epoch_names_another_directory(tmp_pat
     assert how_to_resume(tmp_path).endswith("Start from scratch.")
     (tmp_path / "metrics.csv").touch()  # the directory is refused from now on
     assert how_to_resume(tmp_path).endswith("Start from scratch in another directory.")
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("- seed=1\n")
+    advice = f"Start from scratch: run the same command again with hydra.run.dir={tmp_path}, or in another directory."
+    assert how_to_resume(tmp_path).endswith(advice)
+    run("search", f"ckpt_path={tmp_path}").refused("the run was stopped before its first epoch ended", advice)
 
 
 def test_resume_command_of_several_searches_names_their_run(tmp_path: Path) -> None:

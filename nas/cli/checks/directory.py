@@ -17,13 +17,13 @@ from nas.cli.run_dir.hydra_config import hydra_config_of
 from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import (
     FIRST_EPOCH,
-    SWEEP_FILE,
     holds_ranking,
     holds_repetitions,
     holds_run,
     is_finished,
     last_checkpoint,
     left_first_epoch,
+    remove_failure,
     run_directory,
     seed_directory,
 )
@@ -107,7 +107,7 @@ def check_directories(directories: Directories, ckpt_path: str | None, overrides
         overrides: those of the run. One with the same overrides that was stopped in its first epoch starts again.
     """
     for option, directory in directories.items():
-        _check_name(directory, option)
+        check_name(directory, option)
         check_not_in_use(directory, option)
         if option.startswith("seeds."):
             _check_seed(directory, option, next(iter(directories.values())))
@@ -151,33 +151,16 @@ def is_repeated(option: str, directory: Path, overrides: Sequence[str]) -> bool:
 def remove_first_epoch(directories: Directories, overrides: Sequence[str]) -> None:
     """Remove the files of a run that was stopped in its first epoch, which this run repeats.
 
-    Temporary files of a run that was killed before its first result are removed as well.
+    Temporary files and the error of a run that was stopped before its first result are removed as well.
     """
     for option, directory in directories.items():
         repeated = is_repeated(option, directory, overrides)
         for name in FIRST_EPOCH if repeated else ():
             (directory / name).unlink(missing_ok=True)
         if repeated or not holds_run(directory):
+            remove_failure(directory)  # it may be newer than the results, if the clock has been set back
             for folder in (directory, directory / "checkpoints", directory / FOLDER):
                 remove_temporary_files(folder)
-
-
-def check_sweep_directory(directory: Path) -> None:
-    """Raise NasError if the directory of a sweep belongs to another sweep, run or process."""
-    option = "hydra.sweep.dir"
-    _check_name(directory, option)
-    check_not_in_use(directory, option)
-    if holds_run(directory):
-        raise NasError(f"{option}: {directory} holds a run. Choose another directory.")
-    taken = [path for path in sorted(directory.glob("*")) if path.is_dir() and holds_run(path)]
-    if taken or (directory / SWEEP_FILE).exists():
-        name = taken[0].name if taken else SWEEP_FILE
-        unfinished = [path for path in taken if last_checkpoint(path) is not None and not is_finished(path)]
-        resume = f" Resume an unfinished job by ckpt_path={unfinished[0]}." if unfinished else ""
-        raise NasError(
-            f"{option}: {directory} holds the jobs of another sweep ({name}). Choose another directory.{resume}"
-        )
-    check_writable(directory, option)
 
 
 def _enclosing_run(directory: Path) -> Path | None:
@@ -216,7 +199,7 @@ def _taken(directory: Path, option: str, inside: Path | None) -> NasError:
     )
 
 
-def _check_name(directory: Path, option: str) -> None:
+def check_name(directory: Path, option: str) -> None:
     """Raise NasError for a name that is too long for the file system."""
     path = directory.absolute()
     for name in path.parts:

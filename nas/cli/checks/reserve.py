@@ -18,7 +18,6 @@ from nas.cli.checks.directory import (
     Directories,
     check_directories,
     check_record,
-    check_sweep_directory,
     output_directories,
     remove_first_epoch,
     run_directories,
@@ -26,9 +25,13 @@ from nas.cli.checks.directory import (
     unresolved,
 )
 from nas.cli.checks.restart import mark_start, name_of_attempt, name_of_command, without_resumed_seeds
+from nas.cli.checks.resumed_sweep import ResumedSweep
 from nas.cli.checks.sweep_jobs import SweepJob, check_jobs, is_hydra, plan_sweep
+from nas.cli.overrides.complete import PER_JOB, inherited
+from nas.cli.overrides.conf_dir import CONF
 from nas.cli.overrides.parse import quote, value_of
-from nas.cli.run_dir.job_record import SWEEP_DIRECTORY
+from nas.cli.overrides.search_path import search_path
+from nas.cli.run_dir.job_record import RESUMED_SWEEP, SWEEP_DIRECTORY
 from nas.cli.run_dir.launch import command_name, launch_name, launch_token, restart_count
 from nas.cli.run_dir.ranks import (
     ADDED_OVERRIDES,
@@ -59,6 +62,7 @@ class Plan:
         sweep: the directory of the sweep, None for a single run.
         jobs: the jobs of the sweep.
         overrides: those of a single run, without Hydra's own.
+        path: directories of the user's configuration.
     """
 
     cfg: DictConfig
@@ -66,6 +70,7 @@ class Plan:
     sweep: Path | None = None
     jobs: Sequence[SweepJob] = ()
     overrides: Sequence[str] = ()
+    path: Sequence[Path] = (CONF,)
 
     @property
     def is_further_rank(self) -> bool:
@@ -76,11 +81,28 @@ class Plan:
         """Raise NasError if a directory holds another run, or cannot be written."""
         check_record(self.cfg)
         if self.sweep is not None:
-            check_sweep_directory(self.sweep)
-            check_jobs(self.jobs, self.cfg.get("ckpt_path"))
+            resumed = self.resumed()
+            resumed.check_directory(self.sweep)
+            resumed.check_jobs()
+            check_jobs(self.jobs, self.cfg.get("ckpt_path"), resumed.jobs)
         else:
             given = self.cfg.get("ckpt_path")
             check_directories(without_resumed_seeds(run_directories(self.cfg), given), given, self.overrides)
+
+    @property
+    def is_resumable(self) -> bool:
+        """True for a sweep that the same command resumes in its directory."""
+        return bool(self.jobs) and self.cfg.get("ckpt_path") is None
+
+    def resumed(self) -> ResumedSweep:
+        """Return the jobs of the sweep that an earlier call of the same command has started."""
+        return ResumedSweep(self.jobs, self.cfg.mode, self._complete, self.is_resumable)
+
+    def _complete(self, overrides: Sequence[str]) -> Sequence[str]:
+        """Return the overrides of a job with those that it inherits from the run that it names."""
+        if PER_JOB not in self.cfg.hydra.job.env_set:
+            return overrides
+        return inherited(overrides, self.path) or overrides
 
 
 def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.Namespace, sweeping: bool) -> Plan:
@@ -105,7 +127,8 @@ def make_plan(job: str, cfg: DictConfig, given: Sequence[str], flags: argparse.N
             "hydra.run.dir: a sweep does not use it. Use hydra.sweep.dir, which holds one directory per job."
         )
     directory, jobs = plan_sweep(job, [*given, *pinned], flags, cfg)
-    return Plan(cfg, pinned, directory, jobs)
+    path = search_path(flags.config_dir or flags.config_path, given)
+    return Plan(cfg, pinned, directory, jobs, path=path)
 
 
 def pin_time(cfg: DictConfig, sweeping: bool, command: Sequence[str] = ()) -> list[str]:
@@ -184,8 +207,17 @@ def reserved(plan: Plan) -> Iterator[list[str]]:
             added.append(f"+hydra.job.env_set.{SWEEP_DIRECTORY}={quote(found[option])}")
             job = job_id()
             added += [] if job is None else [f"+hydra.job.env_set.{SWEEP_JOB}={quote(job)}"]
+            added += _resume_overrides(plan.resumed())
         ADDED_OVERRIDES[:] = added
         yield added
+
+
+def _resume_overrides(sweep: ResumedSweep) -> list[str]:
+    """Prepare the jobs of a resumed sweep, and return the overrides by which they keep their records."""
+    if not sweep.jobs:
+        return []
+    sweep.prepare()
+    return [f"+hydra.job.env_set.{RESUMED_SWEEP}=1", "hydra.output_subdir=null"]
 
 
 @contextmanager
@@ -200,7 +232,8 @@ def reserved_by_job(cfg: DictConfig) -> Iterator[None]:
     with ExitStack() as stack:
         for option, directory in missing.items():
             stack.enter_context(DirectoryLock(directory, option, required=_is_lock_required(cfg)))
-        check_directories(missing, cfg.get("ckpt_path"))
+        if RESUMED_SWEEP not in os.environ:  # the directories of a resumed sweep are checked before its first job
+            check_directories(missing, cfg.get("ckpt_path"))
         yield
 
 

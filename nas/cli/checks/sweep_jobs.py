@@ -40,9 +40,14 @@ class SweepJob:
     directories: Directories
 
     @property
+    def run(self) -> Path:
+        """The directory of Hydra's record of the job."""
+        return next(iter(self.directories.values())).absolute()
+
+    @property
     def output(self) -> Path:
         """The directory of the results."""
-        return (self.directories.get("paths.output") or next(iter(self.directories.values()))).absolute()
+        return self.directories.get("paths.output", self.run).absolute()
 
 
 def is_hydra(line: str) -> bool:
@@ -94,8 +99,11 @@ def plan_sweep(
         return directory, _locate(lists, hydra, compose, bool(flags.config_dir))
 
 
-def check_jobs(jobs: Sequence[SweepJob], ckpt_path: str | None) -> None:
-    """Raise NasError if two jobs would write to the same directory, or one to that of another run."""
+def check_jobs(jobs: Sequence[SweepJob], ckpt_path: str | None, resumed: Sequence[SweepJob] = ()) -> None:
+    """Raise NasError if two jobs would write to the same directory, or one to that of another run.
+
+    The directories of ``resumed`` jobs are their own.
+    """
     owners: dict[Path, int] = {}
     for job in jobs:
         for option, directory in job.directories.items():
@@ -106,7 +114,8 @@ def check_jobs(jobs: Sequence[SweepJob], ckpt_path: str | None) -> None:
                     "${hydra.job.num} to its name."
                 )
     for job in jobs:
-        check_directories(job.directories, ckpt_path)
+        if job not in resumed:
+            check_directories(job.directories, ckpt_path)
 
 
 def _sweep_directory(arguments: Sequence[str], cfg: DictConfig, compose: Callable[[Sequence[str]], DictConfig]) -> Path:

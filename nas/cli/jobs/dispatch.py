@@ -38,6 +38,7 @@ def run_job(cfg: DictConfig) -> float | None:
         with original_directory():
             completed = complete_job() if "training" in cfg else None
         if completed is not None:
+            completed.ckpt_path = cfg.ckpt_path  # set by a job that is resumed
             cfg = completed
             make_paths_absolute(cfg)
             _check(cfg)

@@ -13,6 +13,7 @@ from nas.cli.checks.restart import resume_job
 from nas.cli.errors import log_error
 from nas.cli.interrupt import INTERRUPTED, how_to_resume
 from nas.cli.jobs.dispatch import run_job
+from nas.cli.jobs.resumed_job import prepare_resumed_job
 from nas.cli.run_dir.failure import report_failure
 from nas.cli.run_dir.job_record import JobRecord
 from nas.cli.run_dir.ranks import is_further_rank
@@ -31,6 +32,10 @@ def run_sweep_job(cfg: DictConfig) -> float | None:
     pruned: str | None = None
     try:
         with reserved_by_job(cfg):
+            if prepare_resumed_job(cfg, output):
+                print(f"finished       {output} holds the results of an earlier attempt", flush=True)
+                failure = None
+                return None
             try:
                 value = run_job(cfg)
                 failure = None

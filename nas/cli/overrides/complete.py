@@ -90,9 +90,8 @@ def complete_job() -> DictConfig | None:
     if PER_JOB not in os.environ:
         return None
     hydra: Any = HydraConfig.get()
-    task = [line for line in task_overrides() if key_of(line) != "dataset"]
-    lines = inherit(task, search_path_of_run())
-    if len(lines) == len(task):
+    lines = inherited(task_overrides(), search_path_of_run())
+    if lines is None:
         return None
     provide_choices(lines)
     completed = compose(hydra.job.config_name, lines, return_hydra_config=True)
@@ -104,6 +103,16 @@ def complete_job() -> DictConfig | None:
     if hydra.output_subdir is not None:
         save_record(Path(hydra.runtime.output_dir) / hydra.output_subdir, completed)
     return completed
+
+
+def inherited(overrides: Sequence[str], path: Sequence[Path]) -> list[str] | None:
+    """Return the overrides of a job that ``complete_sweep`` has marked with those that it inherits.
+
+    None if the job inherits nothing beyond its command line.
+    """
+    task = [line for line in overrides if key_of(line) != "dataset"]
+    lines = inherit(task, path)
+    return None if len(lines) == len(task) else lines
 
 
 def _swept(arguments: Sequence[str]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from nas.cli.overrides.parse import key_of, merge_overrides, quote, value_of
 from nas.cli.overrides.run_record import check_overrides, overrides_file, saved_choices, saved_overrides, saved_seeds
 from nas.cli.run_dir.in_use import check_not_in_use
 from nas.cli.run_dir.layout import (
+    MULTIRUN_FILE,
     checkpoint_file,
     checkpoints_of_seeds,
     holds_ranking,
@@ -46,6 +47,7 @@ def resume(arguments: list[str], job: str, sweeping: bool = False, path: Sequenc
     if directory is not None and here:
         _refuse_finished(given, directory, directory)
     _refuse_sweep_of_seeds(given, directory)
+    _refuse_sweep(given, directory)
     saved = [] if directory is None else saved_overrides(directory)
     output = value_of(arguments, "paths.output") or value_of(saved, "paths.output")
     if directory is not None and here and output is not None:
@@ -93,6 +95,15 @@ def _refuse_sweep_of_seeds(given: str, directory: Path | None) -> None:
         raise NasError(
             f"ckpt_path={given}: it holds the runs of {len(searches)} seeds. Resume each run separately, such as "
             f"ckpt_path={searches[0]}."
+        )
+
+
+def _refuse_sweep(given: str, directory: Path | None) -> None:
+    """Raise NasError for the directory of a sweep."""
+    if directory is not None and (directory / MULTIRUN_FILE).is_file() and not overrides_file(directory).is_file():
+        raise NasError(
+            f"ckpt_path={given}: it holds the jobs of a sweep. Run the command of the sweep again with "
+            f"hydra.sweep.dir={given} and without ckpt_path."
         )
 
 

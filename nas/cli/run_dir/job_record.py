@@ -20,6 +20,8 @@ from nas.utils.atomic_write import write_json
 
 SWEEP_DIRECTORY = "NAS_SWEEP_DIRECTORY"
 """Environment variable with the directory of the sweep that a job belongs to."""
+RESUMED_SWEEP = "NAS_RESUMED_SWEEP"
+"""Environment variable of the jobs of a sweep that a command resumes in its directory."""
 RECORDS = ".jobs"  # the folder of the records
 
 

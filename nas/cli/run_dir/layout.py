@@ -23,6 +23,7 @@ FIRST_EPOCH = (METRICS_FILE, "genotype.json", "history.jsonl", "alphas.jsonl", "
 """Results and logs that a run writes in an epoch before its checkpoint; a repeated first epoch writes them again."""
 REPORT_FILE = "report.html"  # the page of a run
 SWEEP_FILE = "sweep.csv"  # the table of a sweep, in the directory that holds its jobs
+MULTIRUN_FILE = "multirun.yaml"  # Hydra's record of a sweep
 STUDY_RESULTS = "optimization_results.yaml"  # the best trials of a sweep by Optuna
 STUDY_TRIALS = "trials.csv"  # all trials of its study
 PARETO_FILE = "pareto.png"  # the picture of its objectives
@@ -150,10 +151,21 @@ def checkpoint_file(given: str | None, output: str | None = None) -> Path | None
         )
     if not path.is_file():
         raise NasError(
-            f"ckpt_path={given}: there is no {path}; the run was stopped before its first epoch ended. Start it from "
-            "scratch."
+            f"ckpt_path={given}: there is no {path}; the run was stopped before its first epoch ended. "
+            f"{how_to_restart(user_path(given))}"
         )
     return path
+
+
+def how_to_restart(directory: Path) -> str:
+    """Return the sentence on how to start a run without a checkpoint again, from its directory or a file in it."""
+    run = directory if directory.is_dir() or directory.suffix != ".ckpt" else directory.parent.parent
+    option, place = "hydra.run.dir", run
+    if (run.parent / MULTIRUN_FILE).is_file():
+        option, place = "hydra.sweep.dir", run.parent
+    if another_directory(run):
+        return "Start from scratch in another directory."
+    return f"Start from scratch: run the same command again with {option}={place}, or in another directory."
 
 
 def checkpoints_of_seeds(run: Path, output: str | None) -> dict[int, Path]:

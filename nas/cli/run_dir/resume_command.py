@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -39,6 +40,18 @@ def command_of(*overrides: str, job: str = "search") -> str:
     name = HydraConfig.get().job.config_name if HydraConfig.initialized() else job
     command = _launcher(program(name if name in ("search", "train") else job))
     return " ".join([command, *flags_of_run(resumed=True), shlex.join(overrides)])
+
+
+def sweep_command(arguments: Sequence[str], directory: Path, job: str) -> str:
+    """Return the command that resumes a sweep in its directory.
+
+    Args:
+        arguments: command line of the sweep.
+        directory: directory of the sweep.
+        job: "search" or "train".
+    """
+    kept = [line for line in arguments if not line.startswith("hydra.sweep.dir=")]
+    return f"{_launcher(program(job))} {shlex.join([*kept, f'hydra.sweep.dir={directory}'])}"
 
 
 def _launcher(command: str) -> str:

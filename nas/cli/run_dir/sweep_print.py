@@ -85,6 +85,11 @@ def state_columns(rows: Sequence[Cells]) -> list[str]:
     return ["directory", *(["pruned"] if any("pruned" in row for row in rows) else []), "failure"]
 
 
+def print_resume(command: str) -> None:
+    """Print the command that runs the missing jobs of a sweep, and resumes the interrupted ones."""
+    _console().print(f"{'resume':<{WIDTH}} {command}", soft_wrap=True)
+
+
 def print_next(sweep: Path) -> None:
     """Print the command that compares the runs of a sweep, if one has results."""
     if any(sweep.rglob(SUMMARY_FILE)):

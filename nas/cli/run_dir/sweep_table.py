@@ -90,7 +90,7 @@ def report_sweep(sweep: Path, mode: str, planned: Sequence[JobRecord] = ()) -> b
     Args:
         sweep: directory of the sweep.
         mode: ``mode`` of the jobs, in case all of them failed.
-        planned: the jobs that the sweep was to run, if they are known.
+        planned: the jobs that the sweep was to run, if they are known; those of an earlier attempt have ended.
 
     Returns:
         Whether all jobs succeeded.
@@ -177,7 +177,7 @@ def _row(record: JobRecord, started: bool) -> Row:
     row: Row = {"job": record.number, "directory": record.directory, "overrides": parse_overrides(record.overrides)}
     if record.failure is not None:
         return {**row, "failure": record.failure}
-    if not started:
+    if not started and not record.ended:
         return {**row, "failure": "not started"}
     if record.pruned is not None:
         return {**row, "pruned": record.pruned}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,18 @@ def test_command_starts_again_after_a_kill_in_its_first_epoch(tmp_path: Path) ->
     with reserved(plan):
         assert not (tmp_path / "run" / "metrics.csv").exists(), "its steps are repeated"
         assert (tmp_path / "run" / "search.log").is_file()
+
+
+def test_error_of_an_earlier_attempt_is_removed(tmp_path: Path) -> None:
+    """After the clock has been set back, it would be newer than the results of the run."""
+    stopped(tmp_path / "run", "- method=gdas\n")
+    (tmp_path / "run" / "failure.txt").write_text("ValueError\n")
+    future = time.time() + 1e6
+    os.utime(tmp_path / "run" / "failure.txt", (future, future))
+    plan = prepare("search", ["method=gdas", f"hydra.run.dir={tmp_path}/run"]).plan
+    assert plan is not None
+    with reserved(plan):
+        assert not (tmp_path / "run" / "failure.txt").exists()
 
 
 def test_searches_of_seeds_start_again_after_a_kill_in_their_first_epoch(tmp_path: Path) -> None:

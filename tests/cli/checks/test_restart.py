@@ -159,7 +159,7 @@ def test_restarted_run_of_one_process_continues(
     assert [line["epoch"] for line in lines(tmp_path / "a" / "history.jsonl")] == [0, 1]
     (tmp_path / "s").mkdir()
     job = unfinished(short_search, tmp_path / "s" / "0")
-    monkeypatch.setattr("nas.cli.checks.reserve.check_sweep_directory", lambda *_: None)
+    monkeypatch.setattr("nas.cli.checks.resumed_sweep.ResumedSweep.check_directory", lambda *_: None)
     monkeypatch.setattr("nas.cli.checks.reserve.check_jobs", lambda *_: None)
     run("search", "-m", *SEARCH, "epochs=2", "seed=0", f"hydra.sweep.dir={tmp_path}/s").succeeded()
     assert [line["epoch"] for line in lines(job / "history.jsonl")] == [0, 1]
