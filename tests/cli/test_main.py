@@ -110,6 +110,12 @@ def test_prepare_checks_nothing_for_help_and_cfg(tmp_path: Path) -> None:
     assert prepare("train", ["-c", "job"]).arguments == ["-c", "job"]
 
 
+def test_prepare_accepts_that_all_checkpoints_are_kept() -> None:
+    """The default of the option is a number above 0."""
+    plan = prepare("search", ["callbacks.checkpoint.save_top_k=-1"]).plan
+    assert plan is not None and plan.cfg.callbacks.checkpoint.save_top_k == -1
+
+
 @pytest.mark.parametrize("flags", ["-m --cfg job", "--run --multirun", "-m --info all", "--resolve"])
 def test_flags_that_exclude_each_other_are_one_line(flags: str) -> None:
     run("search", *flags.split(), "seed=0,1").refused("--resolve" if flags == "--resolve" else "only one of these")
