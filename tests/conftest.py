@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.clean_checkout import (  # noqa: F401, hooks of pytest
     pytest_sessionstart,
     pytest_terminal_summary,
 )
+from tests.support.composition_cache import cached_compositions
 from tests.support.golden_tools import Golden, load_golden, shared_folder
 
 # Tests run side by side on few cores: more than one thread each makes them many times slower.
@@ -30,6 +32,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the imported modules from garbage collection: each full collection would visit a million objects."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compositions() -> Iterator[None]:
+    """Compose each choice of configuration groups once per process."""
+    with cached_compositions():
+        yield
 
 
 @pytest.fixture(scope="session")
