@@ -26,9 +26,9 @@ from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_1shot1.space import NasBench1Shot1
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
-from tests.support.compose_tools import lines, script, succeeded, tiny
+from tests.support.compose_tools import lines, succeeded, tiny
 from tests.support.error_tools import SEARCH, run
-from tests.support.resume_tools import assert_equal, assert_same_run, checkpoint, kill
+from tests.support.resume_tools import assert_equal, assert_same_run, checkpoint, kill, resume
 from tests.support.resume_tools import run as run_whole
 from tests.support.search_tools import weight_step
 
@@ -242,7 +242,7 @@ def test_killed_search_resumes_with_its_moving_average(tmp_path: Path) -> None:
     arguments = tiny("shapley_nas")
     succeeded(run_whole("search", arguments, whole))
     kill("search", arguments, broken, epoch=3, batch=0)
-    succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    resume("search", broken)
     assert_same_run(whole, broken, "search")
     first, second = (checkpoint(directory)["callbacks"]["ShapleySteps"] for directory in (whole, broken))
     assert_equal(first, second, "average")

@@ -11,7 +11,7 @@ import yaml
 from tests.support.compose_tools import lines, script, succeeded
 from tests.support.error_tools import NB201, run
 from tests.support.folder_tools import image_folder, truncate_file, write_image
-from tests.support.resume_tools import DARTS, assert_equal, checkpoint, metrics
+from tests.support.resume_tools import DARTS, assert_equal, checkpoint, metrics, resume
 
 SMALL = ("network.channels=4", "network.cells_per_stage=1")
 SEARCH = (
@@ -105,7 +105,7 @@ def test_folder_training_resumes_after_a_kill(epoch: int, batch: int | None, roo
     more = [f"+callbacks.kill.{key}={value}" for key, value in kill.items()]
     done = script("train", *arguments, *more, f"hydra.run.dir={broken}", cwd=tmp_path)
     assert done.returncode == -9, done.stderr
-    succeeded(script("train", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    resume("train", broken)
     one, other = checkpoint(whole), checkpoint(broken)
     keys = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "random")
     for key in (*keys, "best", "global_step"):

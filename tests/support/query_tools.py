@@ -19,8 +19,8 @@ from nas.data.synthetic import Synthetic
 from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
-from tests.support.compose_tools import script
 from tests.support.error_tools import run
+from tests.support.forked_script import forked_script
 
 QUICK = ["~callbacks.cell_plots", "logger=none"]
 FORMULA = ["evaluator=benchmark", "evaluator._target_=tests.support.query_tools.Formula"]
@@ -45,7 +45,7 @@ def run_and_kill(arguments: Sequence[str], folder: Path) -> tuple[Path, Path]:
     whole, broken = folder / "whole", folder / "broken"
     run("search", *arguments, f"hydra.run.dir={whole}").succeeded()
     kill = KILL.format(flag=folder / "killed", epoch=2, batch=1)
-    killed = script("search", *arguments, f"hydra.run.dir={broken}", kill, cwd=folder, env={"PYTHONPATH": "."})
+    killed = forked_script("search", *arguments, f"hydra.run.dir={broken}", kill, cwd=folder)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     return whole, broken
 

@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from tests.support.forked_script import preloaded_processes
+
 
 def on_two_ranks(function: Callable[[int], Any], directory: Path) -> list[Any]:
     """Return the results of ``function(rank)`` on two ranks, which must not compute gradients."""
@@ -19,8 +21,12 @@ def on_two_ranks(function: Callable[[int], Any], directory: Path) -> list[Any]:
 
 
 def spawned_ranks(function: Callable[[int, int, str], None], directory: Path) -> list[Any]:
-    """Return the content of the files RANK.pt that ``function(rank, port, directory)`` writes in two new processes."""
-    mp.spawn(function, (_free_port(), str(directory)), nprocs=2)
+    """Return the content of the files RANK.pt that ``function(rank, port, directory)`` writes in two processes.
+
+    They may compute gradients, because their parent has computed none.
+    """
+    preloaded_processes()
+    mp.start_processes(function, (_free_port(), str(directory)), nprocs=2, start_method="forkserver")
     return [torch.load(directory / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 

@@ -16,7 +16,8 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.trainer.states import RunningStage
 from torch import Tensor
 
-from tests.support.compose_tools import lines, script, tiny
+from tests.support.compose_tools import lines, succeeded, tiny
+from tests.support.forked_script import forked_script
 
 EPOCHS = 4
 MEASURED = ("search_seconds", "train_seconds", "step_seconds", "command", "commit")
@@ -33,7 +34,7 @@ DARTS = (
 
 def run(name: str, arguments: list[str], directory: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Run a script in a directory of its own."""
-    return script(
+    return forked_script(
         name, *arguments, f"trainer.max_epochs={EPOCHS}", f"hydra.run.dir={directory}", *more, cwd=directory.parent
     )
 
@@ -50,6 +51,12 @@ def kill(name: str, arguments: list[str], directory: Path, epoch: int, batch: in
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (directory / "summary.json").exists()
     assert checkpoint(directory)["epoch"] == epoch - 1
+
+
+def resume(name: str, directory: Path) -> str:
+    """Resume a killed run, which may be named by its checkpoint, to its end and return its output."""
+    folder = next(path.parent for path in (directory, *directory.parents) if (path / ".hydra").is_dir())
+    return succeeded(forked_script(name, f"ckpt_path={directory}", "~callbacks.kill", cwd=folder))
 
 
 def checkpoint(directory: Path) -> dict[str, Any]:

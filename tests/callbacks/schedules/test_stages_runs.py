@@ -16,8 +16,17 @@ from nas.relaxations.dirichlet import Dirichlet
 from nas.searches.gradient import GradientSearch
 from tests.callbacks.schedules.test_stages import fitted, tiny
 from tests.searches.test_ddp import probed
-from tests.support.compose_tools import script, succeeded
-from tests.support.resume_tools import arguments_of, assert_equal, assert_same_run, checkpoint, history, kill, run
+from tests.support.compose_tools import succeeded
+from tests.support.resume_tools import (
+    arguments_of,
+    assert_equal,
+    assert_same_run,
+    checkpoint,
+    history,
+    kill,
+    resume,
+    run,
+)
 
 STAGED: dict[str, Callable[[], GradientSearch]] = {
     "drnas_progressive": lambda: tiny(relaxation=Dirichlet, callbacks=[DrnasProgressive([3], [2])], warmup_epochs=1),
@@ -51,7 +60,7 @@ def test_search_killed_in_a_later_stage_resumes(method: str, tmp_path: Path) -> 
     kill("search", arguments, broken, epoch=3, batch=1)
     saved = checkpoint(broken)
     assert saved["search"]["stage"] == 1 and saved["search"]["method"] == method
-    said = succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    said = resume("search", broken)
     assert "epoch 4/4" in said and "epoch 3/4" not in said
     assert_same_run(whole, broken, "search")
     assert history(whole) == history(broken)

@@ -20,9 +20,9 @@ from nas.searches.base import Observation, SupernetSearch
 from nas.searches.gradient import GradientSearch
 from nas.spaces.nats_size.space import NatsSize
 from nas.utils.errors import NasError
-from tests.support.compose_tools import SIZED, lines, script, succeeded, tiny
+from tests.support.compose_tools import SIZED, lines, succeeded, tiny
 from tests.support.error_tools import run
-from tests.support.resume_tools import EPOCHS, arguments_of, assert_same_run, history, kill
+from tests.support.resume_tools import EPOCHS, arguments_of, assert_same_run, history, kill, resume
 from tests.support.resume_tools import run as whole_run
 from tests.support.search_tools import weight_step
 
@@ -143,7 +143,7 @@ def test_killed_width_warmup_resumes(method: str, epoch: int, tmp_path: Path) ->
     arguments = [*arguments_of(method), "method.warmup_ratio=0.5"]
     succeeded(whole_run("search", arguments, whole))
     kill("search", arguments, broken, epoch=epoch, batch=1)
-    succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    resume("search", broken)
     assert_same_run(whole, broken, "search")
     assert len(history(whole)) == EPOCHS and history(whole) == history(broken)
 

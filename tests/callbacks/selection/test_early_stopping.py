@@ -26,9 +26,9 @@ from nas.spaces.base import Space
 from nas.spaces.darts.space import Darts
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.errors import NasError
-from tests.support.compose_tools import composed, lines, script, succeeded, tiny
+from tests.support.compose_tools import composed, lines, succeeded, tiny
 from tests.support.ddp_probe import digest
-from tests.support.resume_tools import assert_equal, assert_same_run, checkpoint, kill, run
+from tests.support.resume_tools import assert_equal, assert_same_run, checkpoint, kill, resume, run
 from tests.support.search_tools import weight_step
 
 SPACES: dict[str, Space] = {
@@ -221,7 +221,7 @@ def test_search_killed_after_a_return_resumes(tmp_path: Path) -> None:
     arguments = [*always("regularize"), "dataset.size=128"]
     succeeded(run("search", arguments, whole))
     kill("search", arguments, broken, epoch=3, batch=1)
-    succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    resume("search", broken)
     assert_same_run(whole, broken, "search")
     states = [checkpoint(directory)["callbacks"]["HessianEigenvalue"] for directory in (whole, broken)]
     assert_equal(*states, "curvature")

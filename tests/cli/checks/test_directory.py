@@ -12,8 +12,9 @@ import pytest
 from nas.cli.checks.reserve import reserved
 from nas.cli.main import prepare
 from nas.utils.errors import NasError
-from tests.support.compose_tools import ROOT, lines, script
+from tests.support.compose_tools import lines
 from tests.support.error_tools import SEARCH, run, snapshot, unfinished
+from tests.support.forked_script import forked_script
 
 
 def test_check_directory_refuses_directories_of_other_runs(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_killed_search_is_started_again_by_the_same_command(tmp_path: Path) -> N
     directory, flag = tmp_path / "run", tmp_path / "killed"
     kill = f"+callbacks.kill={{_target_:tests.support.compose_tools.KillOnce,flag:{flag},epoch:0,batch:1}}"
     given = [*SEARCH, "method=gdas", kill, f"hydra.run.dir={directory}"]
-    killed = script("search", *given, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+    killed = forked_script("search", *given, cwd=tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (directory / "metrics.csv").write_text("epoch,step,train/loss\r\n0,0,5.0\r\n")  # written every 100 steps
     run("search", *given, "seed=1").refused("which was stopped in its first epoch and cannot be resumed. Remove it")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.compose_tools import QUERYING, script, searches, succeeded, tiny
+from tests.support.compose_tools import QUERYING, searches, succeeded, tiny
 from tests.support.resume_tools import (
     DARTS,
     EPOCHS,
@@ -19,6 +19,7 @@ from tests.support.resume_tools import (
     assert_same_run,
     history,
     kill,
+    resume,
     run,
 )
 
@@ -46,7 +47,7 @@ def test_killed_search_resumes_bit_equal(method: str, tmp_path: Path, uninterrup
     whole, broken = uninterrupted(method), tmp_path / "broken"
     kill("search", arguments_of(method), broken, epoch=2, batch=1)
     assert len(history(broken)) == 2
-    said = succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    said = resume("search", broken)
     assert "epoch 3/4" in said and "epoch 2/4" not in said
 
     assert_same_run(whole, broken, "search")
@@ -70,7 +71,7 @@ def test_killed_search_in_another_space_resumes_bit_equal(method: str, space: st
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     succeeded(run("search", arguments_of(method, space), whole))
     kill("search", arguments_of(method, space), broken, epoch=2, batch=1)
-    succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    resume("search", broken)
     assert_same_run(whole, broken, "search")
     assert_same_results(whole, broken)
 
@@ -82,7 +83,7 @@ def test_search_killed_before_its_checkpoint_repeats_the_epoch(
     whole, broken = uninterrupted("gdas"), tmp_path / "broken"
     kill("search", arguments_of("gdas"), broken, epoch=2, batch=None)
     assert len(history(broken)) == 3
-    succeeded(script("search", f"ckpt_path={broken}/checkpoints/last.ckpt", "~callbacks.kill", cwd=tmp_path))
+    resume("search", broken / "checkpoints" / "last.ckpt")
     assert_same_run(whole, broken, "search")
     assert history(whole) == history(broken)
 
@@ -95,7 +96,7 @@ def test_killed_distributed_search_resumes_bit_equal(method: str, tmp_path: Path
     arguments = [*arguments_of(method), "trainer=ddp_cpu"]
     succeeded(run("search", arguments, whole))
     kill("search", arguments, broken, epoch=2, batch=0)
-    succeeded(script("search", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    resume("search", broken)
     assert_same_run(whole, broken, "search")
     assert len(history(whole)) == EPOCHS and history(whole) == history(broken)
 
@@ -116,7 +117,7 @@ def test_killed_training_resumes_bit_equal(more: tuple[str, ...], tmp_path: Path
     ]
     succeeded(run("train", arguments, whole))
     kill("train", arguments, broken, epoch=2, batch=1)
-    said = succeeded(script("train", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    said = resume("train", broken)
     assert "epoch 3/4" in said and "epoch 2/4" not in said
     assert "GPU available" not in said, "messages of Lightning are silenced"
     assert_same_run(whole, broken, "random")

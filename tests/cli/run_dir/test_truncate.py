@@ -17,8 +17,8 @@ from nas.cli.run_dir.truncate import complete_epochs, truncated
 from nas.training.network_training import Training
 from nas.utils.errors import NasError
 from tests.support import error_tools
-from tests.support.compose_tools import lines, script, succeeded, tiny
-from tests.support.resume_tools import DARTS, assert_equal, checkpoint, metrics, run
+from tests.support.compose_tools import lines, succeeded, tiny
+from tests.support.resume_tools import DARTS, assert_equal, checkpoint, metrics, resume, run
 from tests.training.test_network_training import SGD, Small, data
 
 
@@ -118,7 +118,7 @@ def test_training_resumes_from_a_checkpoint_within_the_epoch(more: tuple[str, ..
     killed = run("train", arguments, broken, *(f"+callbacks.kill.{option}" for option in options))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert checkpoint(broken)["global_step"] == (3 if more else 6), "taken within the second epoch"
-    succeeded(script("train", f"ckpt_path={broken}", "~callbacks.kill", cwd=tmp_path))
+    resume("train", broken)
     one, other = checkpoint(whole), checkpoint(broken)
     for key in ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "random"):
         assert_equal(one[key], other[key], key)

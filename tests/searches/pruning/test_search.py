@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from nas.cli.build import build_data, build_search, build_space
 from nas.searches.pruning.ranking import first_of_each_edge, nodes_over_limit, prune_ops, removable_ops, rounds_needed
 from nas.searches.pruning.search import PruningSearch
 from nas.spaces.genotype_file import load_genotype
-from tests.support.compose_tools import composed, lines, script, succeeded
+from tests.support.compose_tools import composed, lines, succeeded
 from tests.support.error_tools import run
-from tests.support.query_tools import THREADS
+from tests.support.forked_script import forked_script
+from tests.support.query_tools import KILL, THREADS
+from tests.support.resume_tools import resume
 
 QUICK = [
     *["method=te_nas", "space=nas_bench_201", "method.repeats=1", "method.ntk_batch=3", "threads=1"],
@@ -22,17 +25,13 @@ QUICK = [
 ]
 
 
-def kill(flag: Path, epoch: int, batch: int) -> str:
-    return f"+callbacks.kill={{_target_:tests.support.compose_tools.KillOnce,flag:{flag},epoch:{epoch},batch:{batch}}}"
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run directory of a complete search."""
-    folder = tmp_path_factory.mktemp("whole")
-    said = succeeded(script("search", *QUICK, "hydra.run.dir=run", cwd=folder))
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    said = succeeded(forked_script("search", *QUICK, f"hydra.run.dir={directory}", cwd=directory.parent))
     assert all(f"round {i} prunes cell" in said for i in (1, 2, 3)) and "after 3 rounds  ntk" in said
-    return folder / "run"
+    return directory
 
 
 def test_pruning_search_stops_when_decided(whole: Path) -> None:
@@ -47,16 +46,17 @@ def test_pruning_search_stops_when_decided(whole: Path) -> None:
 
 def test_pruning_search_resumes_bit_for_bit(whole: Path, tmp_path: Path) -> None:
     """Kill the process in the middle of the second round."""
-    env = {"PYTHONPATH": str(Path(__file__).parents[3])}
-    first = script("search", *QUICK, "hydra.run.dir=run", kill(tmp_path / "flag", 1, 0), cwd=tmp_path, env=env)
-    assert first.returncode != 0 and (tmp_path / "flag").exists()
-    succeeded(script("search", "ckpt_path=run", "~callbacks.kill", cwd=tmp_path, env=env))
-    one, other = lines(whole / "history.jsonl"), lines(tmp_path / "run" / "history.jsonl")
+    broken = tmp_path / "run"
+    kill = KILL.format(flag=tmp_path / "flag", epoch=1, batch=0)
+    first = forked_script("search", *QUICK, f"hydra.run.dir={broken}", kill, cwd=tmp_path)
+    assert first.returncode == -signal.SIGKILL and (tmp_path / "flag").exists()
+    resume("search", broken)
+    one, other = lines(whole / "history.jsonl"), lines(broken / "history.jsonl")
     for line in (*one, *other):
         del line["seconds"]
     assert one == other
-    assert load_genotype(whole) == load_genotype(tmp_path / "run")
-    assert (whole / "trajectory.png").read_bytes() == (tmp_path / "run" / "trajectory.png").read_bytes()
+    assert load_genotype(whole) == load_genotype(broken)
+    assert (whole / "trajectory.png").read_bytes() == (broken / "trajectory.png").read_bytes()
 
 
 @pytest.mark.parametrize(("epochs", "left"), [(1, True), (2, False), (3, False)])
@@ -121,12 +121,12 @@ def test_rounds_needed_is_at_most_the_published_epochs(overrides: list[str], exp
 
 def test_pruning_search_warns_about_too_few_epochs(tmp_path: Path) -> None:
     arguments = [part for part in QUICK if not part.startswith("epochs=")]
-    done = script("search", *arguments, "epochs=1", "hydra.run.dir=run", cwd=tmp_path)
-    said = succeeded(done) + done.stderr
-    assert said.index("the search needs 3 more rounds, but epochs allows 1. Set epochs=3") < said.index(
+    done = run("search", *arguments, "epochs=1", f"hydra.run.dir={tmp_path / 'run'}")
+    done.succeeded()
+    assert done.said.index("the search needs 3 more rounds, but epochs allows 1. Set epochs=3") < done.said.index(
         "round 1 prunes"
     )
-    assert "ended after 1 rounds with ops or edges left to prune" in said
+    assert "ended after 1 rounds with ops or edges left to prune" in done.said
 
 
 def test_pruning_search_refuses_small_images(tmp_path: Path) -> None:
