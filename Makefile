@@ -31,10 +31,10 @@ train: $(STAMP) ## Train one architecture from scratch: make train ARGS="genotyp
 	$(BIN)/python train.py $(ARGS)
 
 test: lint ## Run the linters, the type checker and the fast tests
-	$(BIN)/pytest -n $(WORKERS) -m "not slow and not gpu" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not gpu" $(ARGS)
 
 test-all: lint ## Run the linters, the type checker and all tests
-	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 docs: $(STAMP) ## Build the documentation site in site/; a broken link is an error
 	$(if $(STAMP),$(BIN)/pip install -qq -c constraints.txt -e '.[docs]')

@@ -14,25 +14,30 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.defaults_list import DefaultsList
 from hydra.core.config_store import ConfigStore
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from tests.support.compose_tools import CONF
+
+SOURCES = {"pkg://hydra.conf", f"file://{CONF}", "structured://"}
+"""Hydra's own files, conf/, and the configurations that Hydra and its plugins register."""
 
 
 @contextmanager
 def cached_compositions() -> Iterator[None]:
     """Read each file of conf/ once, and compose each choice of groups once.
 
-    Hydra applies the overrides of values to a copy. A composition that reads further directories is not cached, because
-    tests write these.
+    Hydra applies the overrides of values to a copy. What tests write is read each time: files of other directories, and
+    compositions that read such directories.
     """
     load, create_list = ConfigRepository.load_config, config_loader_impl.create_defaults_list
     compose_list = ConfigLoaderImpl._compose_config_from_defaults_list
     cache = _Cache()
 
     def load_config(self: ConfigRepository, config_path: str) -> Any:
-        return cache.copy(self, ("file", config_path), lambda: load(self, config_path))
+        source = self._find_object_source(config_path, ObjectType.CONFIG)
+        return cache.copy([source] if source else [], ("file", config_path), lambda: load(self, config_path))
 
     def create_defaults_list(
         repo: Any, config_name: str | None, overrides_list: Sequence[Override], **options: Any
@@ -40,12 +45,14 @@ def cached_compositions() -> Iterator[None]:
         given = [override for override in overrides_list if not override.is_sweep_override()]
         groups = [override for override in given if _is_choice(repo, override)]
         key = ("list", config_name, *(override.input_line for override in groups), *options.items())
-        found = cache.copy(repo, key, lambda: create_list(repo, config_name, list(overrides_list), **options))
+        found = cache.copy(
+            repo.get_sources(), key, lambda: create_list(repo, config_name, list(overrides_list), **options)
+        )
         return replace(found, config_overrides=[override for override in given if override not in groups])
 
     def compose_config(self: ConfigLoaderImpl, defaults: Sequence[Any], repo: Any) -> DictConfig:
         key = ("config", *map(repr, defaults))
-        composed: DictConfig = cache.copy(repo, key, lambda: compose_list(self, list(defaults), repo))
+        composed: DictConfig = cache.copy(repo.get_sources(), key, lambda: compose_list(self, list(defaults), repo))
         return composed
 
     with (
@@ -62,13 +69,13 @@ class _Cache:
     def __init__(self) -> None:
         self._found: dict[Any, tuple[bytes, object]] = {}
 
-    def copy(self, repo: Any, key: tuple[Any, ...], create: Callable[[], Any]) -> Any:
-        """Return a copy of the result for a key, which ``create`` returns the first time."""
-        sources = [(source.scheme(), source.path) for source in repo.get_sources()]
-        if any(scheme == "file" and path != str(CONF) for scheme, path in sources):
+    def copy(self, sources: Sequence[Any], key: tuple[Any, ...], create: Callable[[], Any]) -> Any:
+        """Return a copy of the result for a key, which ``create`` reads from some sources the first time."""
+        places = {f"{source.scheme()}://{source.path}" for source in sources}
+        if not sources or not places <= SOURCES:
             return create()
         nodes = list(_registered(ConfigStore.instance().repo))
-        key = (*sources, *((name, id(node)) for name, node in nodes), *key)
+        key = (*sorted(places), *((name, id(node)) for name, node in nodes), *key)
         if key not in self._found:
             self._found[key] = (pickle.dumps(create()), nodes)  # the id of a node is unique while the node exists
         return pickle.loads(self._found[key][0])

@@ -11,7 +11,9 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
 import torch
@@ -26,6 +28,8 @@ def preloaded_processes() -> ForkServerContext:
     """Return the context of such processes, whose parent has run no test."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED, __name__])
+    with chdir(ROOT):  # from which the parent imports
+        ensure_running()
     return context
 
 
