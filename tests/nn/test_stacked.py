@@ -29,7 +29,7 @@ def nas_bench_201(**options: object) -> Space:
 
 
 def darts() -> Space:
-    return Darts(SHAPE, 3, channels=4, layers=3)
+    return Darts(SHAPE, 3, channels=4, layers=3, nodes=2)
 
 
 def random_architecture(space: Space, edge: bool = False) -> Architecture:
