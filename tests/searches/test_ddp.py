@@ -20,6 +20,7 @@ from nas.searches.gradient import GradientSearch
 from nas.spaces.nas_bench_201.space import NasBench201
 from nas.utils.distributed import mean_over_ranks
 from tests.support.compose_tools import DATA, QUERYING, lines, script, searches, small, succeeded, tiny
+from tests.support.forked_script import forked_script
 from tests.support.rank_tools import spawned_ranks
 from tests.support.search_tools import weight_step
 from tests.support.sync_norm import SynchronizedOnCpu
@@ -33,7 +34,7 @@ def probed(method: str, space: str, directory: Path, *more: str) -> list[list[di
     directory.mkdir()
     probe = ["+callbacks.probe._target_=tests.support.ddp_probe.Probe", f"+callbacks.probe.directory={directory}"]
     arguments = [*tiny(method, space), "dataset.size=128", "trainer=ddp_cpu", f"trainer.max_epochs={EPOCHS}", *probe]
-    succeeded(script("search", *arguments, *more, f"hydra.run.dir={directory}/run", cwd=directory))
+    succeeded(forked_script("search", *arguments, *more, f"hydra.run.dir={directory}/run", cwd=directory))
     assert sorted(path.name for path in directory.iterdir()) == ["rank0.jsonl", "rank1.jsonl", "run"]
     return [lines(directory / f"rank{rank}.jsonl") for rank in (0, 1)]
 

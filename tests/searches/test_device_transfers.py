@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nas.searches.gradient import GradientSearch
+from tests.support.compose_tools import budget
 from tests.support.error_tools import SEARCH, run
 
 READERS = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__", "__contains__")
@@ -68,7 +69,7 @@ def transfers(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 @pytest.mark.parametrize("method", [*DENSE, *SAMPLED])
 def test_steps_wait_for_the_device_only_to_sample(method: str, tmp_path: Path, transfers: list[list[str]]) -> None:
     options = ("~callbacks.stop_on_nan", "trainer.limit_val_batches=0", "fold_weights=true")
-    run("search", *SEARCH, f"method={method}", *options, f"hydra.run.dir={tmp_path}/r").succeeded()
+    run("search", *SEARCH, f"method={method}", *budget(method), *options, f"hydra.run.dir={tmp_path}/r").succeeded()
     assert transfers
     limit = 2 if method in SAMPLED else 0  # a weight step and an architecture step
     assert all(len(found) <= limit for found in transfers), max(transfers, key=len)

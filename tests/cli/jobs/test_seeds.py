@@ -8,6 +8,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,19 @@ class InterruptAtEnd(pl.Callback):
 SMALL_DARTS = ["space=darts", "space.channels=4", "space.layers=3", "epochs=3"]
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that runs an uninterrupted command once and returns its directory."""
+
+    @cache
+    def search(*command: str) -> Path:
+        directory = tmp_path_factory.mktemp("whole") / "run"
+        run("search", *command, f"hydra.run.dir={directory}").succeeded()
+        return directory
+
+    return search
+
+
 @pytest.mark.parametrize(
     ("method", "more", "bomb", "complete"),
     [
@@ -167,14 +182,15 @@ def test_interrupted_searches_resume_together_bit_equal(
     complete: dict[int, int],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    uninterrupted: Callable[..., Path],
 ) -> None:
     """The finished searches are kept, and those that have not started are run from scratch."""
     obstacle = "a reason" if method == "gdas" else None
     monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: obstacle)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sizes = [*DATA, "~callbacks.cell_plots", *more] if more else THREE
-    command, whole, broken = [f"method={method}", *sizes, "seeds=[0,1,2]"], tmp_path / "whole", tmp_path / "broken"
-    run("search", *command, f"hydra.run.dir={whole}").succeeded()
+    command, broken = [f"method={method}", *sizes, "seeds=[0,1,2]"], tmp_path / "broken"
+    whole = uninterrupted(*command)
     assert run("search", *command, add_callback(bomb), f"hydra.run.dir={broken}").code == 130
     files = [broken / f"seed_{seed}" / "history.jsonl" for seed in range(3)]
     assert {seed: len(lines(file)) if file.exists() else 0 for seed, file in enumerate(files)} == complete
@@ -221,14 +237,18 @@ THREE = [*TINY, "dataset.batch_size=8", "epochs=3"]
     ids=["together", "together within an epoch", "one after another"],
 )
 def test_signal_of_slurm_stops_all_searches_and_the_restart_resumes_them(
-    method: str, grace: float, complete: dict[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str,
+    grace: float,
+    complete: dict[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uninterrupted: Callable[..., Path],
 ) -> None:
     """The results are those of an uninterrupted run bit for bit, in the same directory."""
     monkeypatch.setattr(nas.cli.jobs.seeds, "find_obstacle", lambda cfg: None if method == "darts" else "a reason")
     monkeypatch.setattr(StopOnSignal, "grace", grace)
     command = [f"method={method}", *THREE, "seeds=[0,1,2]"]
-    whole, bomb = tmp_path / "whole", f"+callbacks.bomb={{_target_:{__name__}.EndOfJob,flag:{tmp_path}/sent}}"
-    run("search", *command, f"hydra.run.dir={whole}").succeeded()
+    whole, bomb = uninterrupted(*command), f"+callbacks.bomb={{_target_:{__name__}.EndOfJob,flag:{tmp_path}/sent}}"
     monkeypatch.chdir(tmp_path)
     for name, value in {**install(tmp_path / "slurm"), "SLURM_JOB_ID": "77"}.items():
         monkeypatch.setenv(name, value)
