@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -19,16 +21,22 @@ from tests.support.error_tools import SEARCH, run
 
 @cache
 def composed_names() -> frozenset[str]:
-    """All dotted keys of all choices of the groups, and key=value for each value that is text and for each choice."""
+    """All dotted keys of all choices of the groups, and key=value for each value that is text and for each choice.
+
+    Experiments choose from the other groups, so that only the keys of their files are added.
+    """
     jobs: list[tuple[str, list[str]]] = [("search", ["mode=rank_proxies"]), ("train", [])]
-    for group in ("method", "experiment", "callbacks", "dataset", "space", "logger"):
+    for group in ("method", "callbacks", "dataset", "space", "logger"):
         jobs += [("search", [f"{group}={name}"]) for name in choices(group)]
     jobs += [("search", ["method=random_search", f"evaluator={name}"]) for name in choices("evaluator")]
-    found: set[str] = set()
+    configs: list[Any] = []
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for job, overrides in jobs:
-            for key, value in _entries(compose(job, overrides)):
-                found |= {key} if value is None else {key, f"{key}={value}"}
+            configs.append(compose(job, overrides))
+    configs += [OmegaConf.load(file) for file in (CONF / "experiment").rglob("*.yaml")]
+    found: set[str] = set()
+    for key, value in chain.from_iterable(map(_entries, configs)):
+        found |= {key} if value is None else {key, f"{key}={value}"}
     groups = [path for path in CONF.iterdir() if path.is_dir()]
     return frozenset(found | {f"{group.name}={name}" for group in groups for name in choices(group.name)})
 
