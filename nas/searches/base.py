@@ -221,11 +221,8 @@ class SupernetSearch(Search):
             self.executor.backward(loss)
 
     def step_outputs(self, x: Any, arch: Architecture) -> Output:
-        """Return all outputs of the supernet in a training step. An executor returns only the logits."""
-        if self.executor is None:
-            return self.supernet.outputs(x, arch)
-        logits = self.executor.forward(x, arch)
-        return Output(logits, features=logits)
+        """Return the outputs of the supernet in a training step."""
+        return self.supernet.outputs(x, arch) if self.executor is None else self.executor.outputs(x, arch)
 
     def log_step(self, phase: str, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Log loss and metric of a step, averaged over the epoch, as ``{phase}/loss`` and ``{phase}/accuracy``."""

@@ -16,6 +16,7 @@ from nas.gradients.base import grad_or_zeros
 from nas.nn.stacked import StackedNetworks
 from nas.searches.gradient import GradientSearch
 from nas.searches.joint_update import JointUpdate
+from nas.spaces.base import Output
 from nas.utils.lockstep import Lockstep
 
 
@@ -141,6 +142,11 @@ class JointExecutor:
         key = ("forward", x.shape, x.dtype, active, trained, self.search.supernet.training, autocast)
         logits: Tensor = self.lockstep.request(self.task, key, Forward(x, arch, autocast))
         return logits
+
+    def outputs(self, x: Any, arch: Architecture) -> Output:
+        """Return the logits of the supernet as its only output."""
+        logits = self.forward(x, arch)
+        return Output(logits, features=logits)
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradients of a loss in all parameters."""

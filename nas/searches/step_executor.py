@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nas.architecture.cell import Architecture
+from nas.spaces.base import Output
 
 
 class StepExecutor(Protocol):
     """Alternative execution of the passes of training steps, for example together with other searches."""
 
-    def forward(self, x: Tensor, arch: Architecture) -> Tensor:
+    def forward(self, x: Any, arch: Architecture) -> Tensor:
         """Return the logits of the supernet."""
+        ...
+
+    def outputs(self, x: Any, arch: Architecture) -> Output:
+        """Return the outputs of the supernet, at least the logits."""
         ...
 
     def backward(self, loss: Tensor) -> None:

@@ -60,6 +60,17 @@ class Network(nn.Module, ABC):
         ``arch`` is None in the network of a genotype.
         """
 
+    def pass_inputs(self, x: Any) -> tuple[Tensor, ...]:
+        """Return the tensors that ``compute`` needs for ``x``. A network with a hidden state adds it."""
+        return (x,)
+
+    def compute(self, inputs: Sequence[Tensor], arch: Architecture | None = None) -> Output:
+        """Compute all outputs, a function of ``pass_inputs`` alone."""
+        return self.outputs(inputs[0], arch)
+
+    def end_pass(self, x: Any, inputs: Sequence[Tensor], output: Output) -> None:  # noqa: B027, most have no state
+        """Store what the next pass needs, such as a hidden state."""
+
     def cell_types(self) -> dict[int, str]:
         """Return the type of each searched cell by its position, empty in a network without cells."""
         return {}

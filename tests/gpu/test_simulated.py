@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.support.compose_tools import DATA, QUERYING, REFUSED, ROOT, SIZED, searches, small
 from tests.support.simulated_cuda.install import library, missing
@@ -64,11 +65,62 @@ def test_steps_use_one_device_and_wait_for_paths_alone() -> None:
     assert not [fault for result in results if (fault := faults(result["pair"], result))]
 
 
+REPLAYED = [
+    *("darts@nas_bench_201+trainer.precision=bf16-mixed", "darts_2nd@nas_bench_201", "p_darts@nas_bench_201"),
+    *("noisy_darts@nas_bench_201", "lambda_darts@nas_bench_201", "mask_gumbel@nats_size", "darts@recurrent"),
+    *("gdas@nas_bench_201", "proxyless@nas_bench_201", "one_shot@shufflenet"),
+]
+"""Searches with graphs: kinds of edges, stages, random numbers, hidden states, paths, and a smaller last batch."""
+EPOCHS = 2
+ROUNDED = ("gdas", "setn", "tas")
+"""Methods whose gradients of the mixing weights are added in another order."""
+EVERY = [pair for pair in PAIRS if pair.split("@")[0] not in NO_STEPS]
+
+
+def replay(searches: list[str]) -> dict[str, dict[str, object]]:
+    """Return the differences between eager steps and replayed ones by search."""
+    command = [sys.executable, "-m", "tests.support.simulated_cuda.replays", *searches]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    results = {
+        line["search"]: line for text in done.stdout.splitlines() if text.startswith("{") for line in [json.loads(text)]
+    }
+    assert list(results) == searches, done.stderr
+    assert not [result["error"] for result in results.values() if "error" in result]
+    return results
+
+
+def is_rounded(name: str, result: dict[str, object]) -> bool:
+    return name.split("@")[0] in ROUNDED and float(str(result["largest"])) < 1e-5
+
+
+def test_replayed_steps_equal_eager_steps() -> None:
+    for name, result in replay(REPLAYED).items():
+        assert result["different"] == [] or is_rounded(name, result), name
+        assert result["enabled"], name
+        assert int(str(result["graphs"])) >= 4, name
+        assert int(str(result["replays"])) >= 16, name
+        assert len(list(result["waits"])) == EPOCHS * PATHS.get(name.split("@")[0], 0), name  # type: ignore[call-overload]
+
+
+@pytest.mark.slow
+def test_graphs_change_no_search() -> None:
+    wrong = {name: result for name, result in replay(EVERY).items() if result["different"]}
+    assert not [name for name, result in wrong.items() if not is_rounded(name, result)]
+
+
+def test_graph_cases() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command.append("tests/support/simulated_cuda/graph_cases.py")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 START = "from tests.support.simulated_cuda.install import install; install(); from nas.cli.{0} import main; main()"
 
 
 def run(name: str, directory: Path, *overrides: str) -> dict[str, object]:
-    command = [sys.executable, "-c", START.format(name), *overrides, *DATA, "trainer=gpu", "epochs=1"]
+    command = [sys.executable, "-c", START.format(name), *DATA, "trainer=gpu", "epochs=1", *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command.append(f"hydra.run.dir={directory}")
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
@@ -83,3 +135,17 @@ def test_summary_names_the_gpu_and_its_memory(tmp_path: Path) -> None:
     for summary in (found, trained):
         assert (summary["accelerator"], summary["device"]) == ("cuda", "simulated")
         assert 10_000 < int(str(summary["peak_memory_bytes"])) < 50_000_000, "less than the process"
+
+
+def test_search_resumes_without_graphs(tmp_path: Path) -> None:
+    options = ["method=darts", *small("nas_bench_201")]
+    run("search", tmp_path / "eager", *options, "epochs=2", "cuda_graphs=false")
+    run("search", tmp_path / "first", *options, "epochs=1", "cuda_graphs=true")
+    run("search", tmp_path / "second", *options, "epochs=2", "cuda_graphs=false", f"ckpt_path={tmp_path}/first")
+    whole, resumed = (
+        torch.load(tmp_path / name / "checkpoints/last.ckpt", "cpu", weights_only=True)["state_dict"]
+        for name in ("eager", "second")
+    )
+    assert whole.keys() == resumed.keys()
+    tensors = {key: value for key, value in whole.items() if isinstance(value, torch.Tensor)}
+    assert all(torch.equal(value, resumed[key]) for key, value in tensors.items())

@@ -54,6 +54,7 @@ NO_DIFFERENCE: dict[str, Mapping[str, str]] = {
     "BenchmarkAccuracy": dict.fromkeys(("root", "dataset", "task"), "tests/callbacks/recording/test_benchmark.py"),
     "ChannelsLast": {"mode": "tests/callbacks/test_channels_last.py"},
     "FoldWeights": {"mode": "tests/callbacks/test_fold_weights.py"},
+    "CudaGraphs": {"mode": "a GPU: tests/gpu/test_simulated.py"},
     "CompileEdges": dict.fromkeys(("mode", "backend"), "tests/callbacks/test_compile.py"),
     "CompileNetwork": dict.fromkeys(("mode", "backend"), "tests/callbacks/test_compile_network.py"),
     "DrnasProgressive": {"keep": "tests/callbacks/schedules/test_stages.py"},

@@ -14,8 +14,8 @@ TRAINING_ONLY = (
 UNUSED: Mapping[str, tuple[str, ...]] = {
     "search": (),
     "rank_proxies": (
-        *("activation_checkpointing", "channels_last", "compile", "cpu_minutes", "epochs", "fold_weights", "seeds"),
-        *("budget", "callbacks", "logger"),
+        *("activation_checkpointing", "channels_last", "compile", "cpu_minutes", "cuda_graphs", "epochs"),
+        *("budget", "callbacks", "fold_weights", "logger", "seeds"),
     ),
     "train": ("evaluation", "export", "dataset.bilevel"),
     "eval": (*TRAINING_ONLY, "export", "dataset.bilevel"),
@@ -33,7 +33,7 @@ TRAINER_USED: Mapping[str, tuple[str, ...]] = {
 """Options of the trainer that a mode without a training uses."""
 
 
-OF_TRAINER = ("callbacks", "channels_last", "compile", "cpu_minutes", "fold_weights", "logger")
+OF_TRAINER = ("callbacks", "channels_last", "compile", "cpu_minutes", "cuda_graphs", "fold_weights", "logger")
 """Keys of parts of a trainer, which repeated searches do not have."""
 OFF = ("auto", "csv", "default", "false", "none", "null")
 """Values that disable a part, and values of a run without overrides."""

@@ -16,10 +16,10 @@ from nas.searches.gradient import GradientSearch
 from nas.searches.step_macs import sample_active
 from nas.utils.errors import NasError
 
-SWITCHES = ("compile", "channels_last", "fold_weights", "activation_checkpointing")
+SWITCHES = ("compile", "channels_last", "fold_weights", "cuda_graphs", "activation_checkpointing")
 """Options that stacked supernets do not support."""
 CALLBACKS = (
-    *("channels_last.ChannelsLast", "fold_weights.FoldWeights", "compile.CompileEdges"),
+    *("channels_last.ChannelsLast", "fold_weights.FoldWeights", "compile.CompileEdges", "cuda_graphs.CudaGraphs"),
     *("recording.alphas.AlphaHistory", "recording.curves.Curves", "guards.rank_consistency.RankConsistency"),
     *("guards.non_finite.StopOnNonFinite", "guards.collapse.SkipCollapse", "guards.collapse.EntropyCollapse"),
     *("recording.benchmark.BenchmarkAccuracy", "recording.history.History", "recording.cell_plots.CellPlots"),

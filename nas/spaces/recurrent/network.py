@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nas.architecture.cell import Architecture
 from nas.nn.chunk import Chunk
@@ -61,13 +62,26 @@ class LanguageModel(Network):
                 parameter.zero_() if name == "decoder.bias" else parameter.uniform_(-INIT, INIT)
 
     def outputs(self, x: Any, arch: Architecture | None = None) -> Output:
+        inputs = self.pass_inputs(x)
+        output = self.compute(inputs, arch)
+        self.end_pass(x, inputs, output)
+        return output
+
+    def pass_inputs(self, x: Any) -> tuple[Tensor, ...]:
+        """Return the tokens [T, B] and the hidden state [B, n] before them."""
         chunk = x if isinstance(x, Chunk) else Chunk(x.long()[None])
-        start = self.states.start(chunk, self.size, like=self.embedding.weight)
-        hidden = self.cell(self.embedding_dropout(self.embedding(chunk.tokens)), start, arch)
-        if chunk is x:
-            self.states.keep(chunk, start, hidden[-1])
+        return chunk.tokens, self.states.start(chunk, self.size, like=self.embedding.weight)
+
+    def compute(self, inputs: Sequence[Tensor], arch: Architecture | None = None) -> Output:
+        tokens, start = inputs
+        hidden = self.cell(self.embedding_dropout(self.embedding(tokens)), start, arch)
         features = self.output_dropout(hidden)
         return Output(self.decoder(features.flatten(0, 1)), features, hidden=hidden)
+
+    def end_pass(self, x: Any, inputs: Sequence[Tensor], output: Output) -> None:
+        if isinstance(x, Chunk):
+            assert output.hidden is not None
+            self.states.keep(x, inputs[1], output.hidden[-1])
 
     def use_batch_statistics(self) -> None:
         """Set evaluation mode, in which nothing is dropped, with batch norm on the statistics of the batch."""

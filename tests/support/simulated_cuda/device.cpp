@@ -1,96 +1,18 @@
 // A CUDA device for CPU builds of PyTorch: tensors on cuda:0 whose memory is that of the host and whose operators run
 // on the CPU. Operators on tensors of both devices fail, and synchronizing ones are reported, as on a real device.
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros_like.h>
-#include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
-#include <atomic>
-#include <set>
-#include <string>
-#include <vector>
-
-using at::Tensor;
+#include "recording.h"
 
 namespace {
-
-const c10::Device DEVICE(c10::DeviceType::CUDA, 0);
-std::atomic<int64_t> allocated{0}, peak{0}, limit{0};
-void (*callback)(const char*) = nullptr;  // receives the name of a synchronizing operation
-int mode = 0;                             // 0: allowed, 1: reported, 2: an error
-bool gives_default_generator = false;
-
-void synchronize(const std::string& name) {
-  if (mode && callback) callback(name.c_str());
-  TORCH_CHECK(mode != 2, "called a synchronizing CUDA operation (", name, ")");
-}
-
-void count(int64_t bytes) {
-  const int64_t now = (allocated += bytes);
-  if (bytes > 0 && limit > 0 && now > limit) {
-    allocated -= bytes;
-    TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate ", bytes, " bytes.");
-  }
-  for (int64_t before = peak; now > before && !peak.compare_exchange_weak(before, now);) {
-  }
-}
-
-// Memory of the device is storage of the host that it keeps alive.
-struct Kept {
-  c10::Storage storage;
-  int64_t bytes;
-};
-
-c10::DataPtr on_device(const c10::Storage& host) {
-  const int64_t bytes = host.nbytes();
-  count(bytes);
-  auto release = [](void* context) {
-    auto* kept = static_cast<Kept*>(context);
-    count(-kept->bytes);
-    delete kept;
-  };
-  return {host.mutable_data(), new Kept{host, bytes}, release, DEVICE};
-}
-
-struct Memory : c10::Allocator {
-  c10::DataPtr allocate(size_t bytes) override {
-    c10::Storage host(c10::Storage::use_byte_size_t(), bytes, c10::GetCPUAllocator()->allocate(bytes), nullptr, false);
-    return on_device(host);
-  }
-  void copy_data(void* target, const void* source, size_t bytes) const override { memcpy(target, source, bytes); }
-};
-Memory memory;
-
-struct Generator : c10::GeneratorImpl {
-  at::Generator host = at::detail::createCPUGenerator(c10::default_rng_seed_val);
-  Generator() : GeneratorImpl(DEVICE, c10::DispatchKeySet(c10::DispatchKey::CUDA)) {}
-  void set_current_seed(uint64_t seed) override { host.set_current_seed(seed); }
-  void set_offset(uint64_t) override {}
-  uint64_t get_offset() const override { return 0; }
-  uint64_t current_seed() const override { return host.current_seed(); }
-  uint64_t seed() override { return host.seed(); }
-  void set_state(const c10::TensorImpl& state) override { host.unsafeGetGeneratorImpl()->set_state(state); }
-  c10::intrusive_ptr<c10::TensorImpl> get_state() const override { return host.unsafeGetGeneratorImpl()->get_state(); }
-  Generator* clone_impl() const override {
-    auto* copy = new Generator();
-    copy->host = host.clone();
-    return copy;
-  }
-};
-
-const at::Generator& default_generator() {
-  static const at::Generator generator = at::make_generator<Generator>();
-  return generator;
-}
 
 struct Hooks : at::CUDAHooksInterface {
   void init() const override {}
@@ -139,34 +61,6 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   void synchronizeDevice(const c10::DeviceIndex) const override {}
   void recordDataPtrOnStream(const c10::DataPtr&, const c10::Stream&) const override {}
 };
-
-// ``keys`` of a view are those of its base: views of other tensors are no inference tensors.
-Tensor view(c10::Storage storage, const Tensor& like, c10::DispatchKeySet keys) {
-  Tensor out = at::detail::make_tensor<c10::TensorImpl>(c10::TensorImpl::VIEW, std::move(storage), keys, like.dtype());
-  auto* impl = out.unsafeGetTensorImpl();
-  impl->set_sizes_and_strides(like.sizes(), like.strides(), like.storage_offset());
-  if (like.is_conj()) impl->_set_conj(true);
-  if (like.unsafeGetTensorImpl()->is_wrapped_number()) impl->set_wrapped_number(true);
-  return out;
-}
-
-// A tensor on the host with the memory of a tensor on the device.
-Tensor host_view(const Tensor& x) {
-  auto release = [](void* context) { delete static_cast<c10::Storage*>(context); };
-  c10::DataPtr data(x.storage().mutable_data(), new c10::Storage(x.storage()), release, c10::Device(c10::kCPU));
-  const auto bytes = x.storage().nbytes();
-  c10::Storage storage(c10::Storage::use_byte_size_t(), bytes, std::move(data), c10::GetCPUAllocator(), true);
-  return view(std::move(storage), x, c10::DispatchKeySet(c10::DispatchKey::CPU));
-}
-
-Tensor device_view(const Tensor& host) {
-  const auto bytes = host.storage().nbytes();
-  c10::Storage storage(c10::Storage::use_byte_size_t(), bytes, on_device(host.storage()), &memory, true);
-  const c10::DispatchKeySet keys(c10::DispatchKey::CUDA);
-  Tensor out = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), keys, host.dtype());
-  out.unsafeGetTensorImpl()->set_sizes_and_strides(host.sizes(), host.strides(), host.storage_offset());
-  return out;
-}
 
 // One call of an operator with the arguments and results on the host.
 struct Call {
@@ -230,42 +124,37 @@ void check_synchronization(const std::string& name, const std::string& overload,
   if (ALWAYS.count(op) || repeats || checks_std || gets || puts) synchronize(name);
 }
 
-template <class Function>
-void replace(c10::IValue& value, Function convert) {
-  if (value.isTensor()) {
-    value = convert(value.toTensor());
-  } else if (value.isTensorList()) {
-    c10::List<Tensor> list;
-    for (const Tensor& x : value.toTensorVector()) list.push_back(convert(x));
-    value = list;
-  } else if (value.isOptionalTensorList()) {
-    c10::List<std::optional<Tensor>> list;
-    for (const std::optional<Tensor> x : value.toOptionalTensorList())
-      list.push_back(x.has_value() ? std::optional<Tensor>(convert(*x)) : x);
-    value = list;
-  }
-}
-
-void run_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+Values execute(const c10::OperatorHandle& op, Values arguments) {
   const auto& schema = op.schema();
-  const size_t inputs = schema.arguments().size(), outputs = schema.returns().size();
-  const size_t first = stack->size() - inputs;
-  check_synchronization(schema.name(), schema.overload_name(), c10::ArrayRef<c10::IValue>(stack->data() + first, inputs));
   Call call{schema.name(), {}};
-  for (size_t i = 0; i < inputs; ++i) {
-    c10::IValue& value = (*stack)[first + i];
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    c10::IValue& value = arguments[i];
     replace(value, [&](const Tensor& x) { return call.argument(x); });
     if (value.isDevice()) value = c10::Device(c10::kCPU);
     if (schema.arguments()[i].name() == "generator") {
       const at::Generator given = value.isGenerator() ? value.toGenerator() : default_generator();
       TORCH_CHECK(given.device().is_cuda(), call.name, ": expected a 'cuda' device type for generator but found 'cpu'");
+      TORCH_CHECK(!capture || given == default_generator(), call.name, ": the generator is not registered with the graph");
       value = static_cast<Generator*>(given.unsafeGetGeneratorImpl())->host;
     }
   }
-  op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
+  const bool dropout = call.name == "aten::native_dropout";  // without an argument for a generator
+  if (dropout) exchange_random_states();
+  op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), &arguments);
+  if (dropout) exchange_random_states();
   call.finish();
-  for (size_t i = 0; i < outputs; ++i)
-    replace((*stack)[stack->size() - outputs + i], [&](const Tensor& x) { return call.result(x); });
+  for (c10::IValue& value : arguments) replace(value, [&](const Tensor& x) { return call.result(x); });
+  return arguments;
+}
+
+void run_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const auto& schema = op.schema();
+  const auto first = stack->end() - schema.arguments().size();
+  Values values(first, stack->end());
+  stack->erase(first, stack->end());
+  check_synchronization(schema.name(), schema.overload_name(), values);
+  const auto run = [op](Values arguments) { return execute(op, std::move(arguments)); };
+  for (c10::IValue& value : capture ? record(values, run) : run(std::move(values))) stack->push_back(std::move(value));
 }
 
 using Type = std::optional<at::ScalarType>;
@@ -273,20 +162,31 @@ using Layout = std::optional<at::Layout>;
 using Device = std::optional<at::Device>;
 const c10::DispatchKeySet KEYS(c10::DispatchKey::CUDA);
 
+Tensor recorded(Tensor x) {
+  if (capture) allocate(x);
+  return x;
+}
+
 Tensor empty(at::IntArrayRef size, Type type, Layout, Device, std::optional<bool>, std::optional<at::MemoryFormat> format) {
-  return at::detail::empty_generic(size, &memory, KEYS, c10::dtype_or_default(type), format);
+  return recorded(at::detail::empty_generic(size, &memory, KEYS, c10::dtype_or_default(type), format));
 }
 
 Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, Type type, Layout, Device, std::optional<bool>) {
-  return at::detail::empty_strided_generic(size, stride, &memory, KEYS, c10::dtype_or_default(type));
+  return recorded(at::detail::empty_strided_generic(size, stride, &memory, KEYS, c10::dtype_or_default(type)));
 }
 
 Tensor& copy_(Tensor& self, const Tensor& source, bool non_blocking) {
   if (self.is_same(source)) return self;
   if (self.is_cuda() != source.is_cuda() && !non_blocking) synchronize("copy between host and device");
-  at::AutoDispatchBelowADInplaceOrView guard;
-  Tensor target = self.is_cuda() ? host_view(self) : self;
-  target.copy_(source.is_cuda() ? host_view(source) : source);
+  TORCH_CHECK(!capture || self.is_cuda() == source.is_cuda(), "a CUDA graph copies from memory of the host");
+  const auto copy = [](Values values) {
+    at::AutoDispatchBelowADInplaceOrView guard;
+    const Tensor &to = values[0].toTensor(), &from = values[1].toTensor();
+    Tensor target = to.is_cuda() ? host_view(to) : to;
+    target.copy_(from.is_cuda() ? host_view(from) : from);
+    return Values();
+  };
+  capture ? record({self, source}, copy) : copy({self, source});
   return self;
 }
 
@@ -309,31 +209,49 @@ Tensor& set_whole(Tensor& self, c10::Storage source) {
 }
 
 // The fused cell exists for CUDA alone.
+Values run_lstm_cell(Values in) {
+  at::AutoDispatchBelowADInplaceOrView guard;
+  Tensor gates = host_view(in[0].toTensor()) + host_view(in[1].toTensor());
+  for (size_t bias : {3, 4})
+    if (in[bias].isTensor()) gates = gates + host_view(in[bias].toTensor());
+  auto parts = gates.chunk(4, 1);
+  const Tensor i = parts[0].sigmoid(), f = parts[1].sigmoid(), g = parts[2].tanh(), o = parts[3].sigmoid();
+  const Tensor cy = f * host_view(in[2].toTensor()) + i * g;
+  return {device_view(o * cy.tanh()), device_view(cy), device_view(at::cat({i, f, g, o}, 1))};
+}
+
+Values run_lstm_cell_backward(Values in) {
+  at::AutoDispatchBelowADInplaceOrView guard;
+  auto parts = host_view(in[4].toTensor()).chunk(4, 1);
+  const Tensor i = parts[0], f = parts[1], g = parts[2], o = parts[3], y = host_view(in[3].toTensor()).tanh();
+  auto value = [&](const c10::IValue& x) { return x.isTensor() ? host_view(x.toTensor()) : at::zeros_like(y); };
+  const Tensor dh = value(in[0]), dc = value(in[1]) + dh * o * (1 - y * y);
+  const Tensor before = host_view(in[2].toTensor());
+  const Tensor gates = at::cat(
+      {dc * g * i * (1 - i), dc * before * f * (1 - f), dc * i * (1 - g * g), dh * y * o * (1 - o)}, 1);
+  return {device_view(gates), device_view(dc * f), in[5].toBool() ? device_view(gates.sum(0)) : Tensor()};
+}
+
+c10::IValue optional(const std::optional<Tensor>& x) {
+  return x.has_value() && x->defined() ? c10::IValue(*x) : c10::IValue();
+}
+
+template <Values (*Function)(Values)>
+std::tuple<Tensor, Tensor, Tensor> run_composed(Values values) {
+  const Values out = capture ? record(values, Function) : Function(values);
+  return {out[0].toTensor(), out[1].toTensor(), out[2].toTensor()};
+}
+
 std::tuple<Tensor, Tensor, Tensor> lstm_cell(
     const Tensor& from_input, const Tensor& from_state, const Tensor& cx, const std::optional<Tensor>& input_bias,
     const std::optional<Tensor>& state_bias) {
-  at::AutoDispatchBelowADInplaceOrView guard;
-  Tensor gates = host_view(from_input) + host_view(from_state);
-  if (input_bias.has_value() && input_bias->defined()) gates = gates + host_view(*input_bias) + host_view(*state_bias);
-  auto parts = gates.chunk(4, 1);
-  const Tensor i = parts[0].sigmoid(), f = parts[1].sigmoid(), g = parts[2].tanh(), o = parts[3].sigmoid();
-  const Tensor cy = f * host_view(cx) + i * g;
-  return {device_view(o * cy.tanh()), device_view(cy), device_view(at::cat({i, f, g, o}, 1))};
+  return run_composed<run_lstm_cell>({from_input, from_state, cx, optional(input_bias), optional(state_bias)});
 }
 
 std::tuple<Tensor, Tensor, Tensor> lstm_cell_backward(
     const std::optional<Tensor>& grad_hy, const std::optional<Tensor>& grad_cy, const Tensor& cx, const Tensor& cy,
     const Tensor& workspace, bool has_bias) {
-  at::AutoDispatchBelowADInplaceOrView guard;
-  auto parts = host_view(workspace).chunk(4, 1);
-  const Tensor i = parts[0], f = parts[1], g = parts[2], o = parts[3], y = host_view(cy).tanh();
-  auto value = [&](const std::optional<Tensor>& x) {
-    return x.has_value() && x->defined() ? host_view(*x) : at::zeros_like(y);
-  };
-  const Tensor dh = value(grad_hy), dc = value(grad_cy) + dh * o * (1 - y * y);
-  const Tensor gates = at::cat(
-      {dc * g * i * (1 - i), dc * host_view(cx) * f * (1 - f), dc * i * (1 - g * g), dh * y * o * (1 - o)}, 1);
-  return {device_view(gates), device_view(dc * f), has_bias ? device_view(gates.sum(0)) : Tensor()};
+  return run_composed<run_lstm_cell_backward>({optional(grad_hy), optional(grad_cy), cx, cy, workspace, has_bias});
 }
 
 }  // namespace

@@ -16,7 +16,9 @@ from typing import Any
 
 import torch
 
-SOURCE = Path(__file__).with_name("device.cpp")
+from tests.support.simulated_cuda.graphs import graph_functions
+
+SOURCES = [Path(__file__).with_name(name) for name in ("device.cpp", "memory.h", "recording.h")]
 MODES = {"default": 0, "warn": 1, "error": 2}
 _kept: list[Any] = []
 """Objects that the library refers to."""
@@ -34,7 +36,9 @@ def missing() -> str | None:
 
 def library() -> Path:
     """Return the compiled library, which is compiled once per version of PyTorch and of the source."""
-    key = hashlib.sha256(SOURCE.read_bytes() + torch.__version__.encode()).hexdigest()[:16]
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES) + torch.__version__.encode()).hexdigest()[
+        :16
+    ]
     file = Path(tempfile.gettempdir(), f"simulated_cuda_{os.getuid()}", f"{key}.so")
     if not file.exists():
         file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -43,7 +47,7 @@ def library() -> Path:
         root, part = Path(torch.__file__).parent, file.with_suffix(f".{os.getpid()}")
         include = [f"-I{root}/include", f"-I{root}/include/torch/csrc/api/include"]
         link = [f"-L{root}/lib", "-ltorch_cpu", "-lc10", f"-Wl,-rpath,{root}/lib"]
-        command = ["g++", "-std=c++20", "-O0", "-w", "-fPIC", "-shared", str(SOURCE), "-o", str(part)]
+        command = ["g++", "-std=c++20", "-O0", "-w", "-fPIC", "-shared", str(SOURCES[0]), "-o", str(part)]
         subprocess.run([*command, *include, *link], check=True, capture_output=True, text=True)
         part.replace(file)
     return file
@@ -58,7 +62,7 @@ def install(synchronized: Callable[[str], None] | None = None) -> None:
     function = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda name: synchronized and synchronized(name.decode()))
     _kept.extend([device, function])
     device.sim_set_callback(function)
-    for name, value in {**_devices(), **_streams(), **_memory(device)}.items():
+    for name, value in {**_devices(), **_streams(), **_memory(device), **graph_functions(device)}.items():
         setattr(torch.cuda, name, value)
     torch.cuda.set_sync_debug_mode = lambda mode: device.sim_set_mode(MODES.get(str(mode), mode))
     torch.cuda.get_sync_debug_mode = lambda: int(device.sim_mode())
@@ -104,7 +108,6 @@ def _streams() -> dict[str, Any]:
     return {
         "synchronize": lambda device=None: None,
         "Event": _Event,
-        "is_current_stream_capturing": lambda: False,
     }
 
 

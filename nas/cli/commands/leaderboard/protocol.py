@@ -57,8 +57,8 @@ FURTHER = ("callbacks", "ranking", "init_weights", "weights")
 """Parts of the configuration that affect the result, in addition to those that a resumed run must not change."""
 NEUTRAL = (
     *("nas.callbacks.recording.", "nas.callbacks.channels_last.", "nas.callbacks.fold_weights."),
-    *("nas.callbacks.compile.", "nas.callbacks.compile_network.", "nas.callbacks.progress_bar."),
-    *("nas.callbacks.guards.rank_consistency.", "nas.callbacks.guards.non_finite."),
+    *("nas.callbacks.compile.", "nas.callbacks.compile_network.", "nas.callbacks.cuda_graphs."),
+    *("nas.callbacks.guards.rank_consistency.", "nas.callbacks.guards.non_finite.", "nas.callbacks.progress_bar."),
     "nas.callbacks.guards.cpu_budget.",  # see cpu_minutes
 )
 """Modules of callbacks that do not change the result of a run that has finished."""
