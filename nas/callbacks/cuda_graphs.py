@@ -39,7 +39,7 @@ class CudaGraphs(ExecutionSwitch):
             raise NasError("cuda_graphs=true: this search uses no CUDA device. Use trainer=gpu, or cuda_graphs=auto.")
         if not self.applies(trainer, pl_module):
             raise NasError(
-                "cuda_graphs=true: this search has no passes to capture: it has no edges, or it differentiates its steps "
+                "cuda_graphs=true: this search has no passes to capture: it has no edges, or differentiates its steps "
                 "twice. Use cuda_graphs=auto."
             )
 

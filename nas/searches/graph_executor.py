@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -150,7 +151,9 @@ class SupernetGraph:
     ) -> None:
         self._fields: list[str] = []
         device = inputs[0].device.type
-        autocast = (device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
+        dtype, enabled = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+        # the cache would keep casts of weights, which a replay must repeat
+        self._autocast = partial(torch.autocast, device, dtype, enabled=enabled, cache_enabled=False)
         arch = {name: _with_own_flags(weights) for name, weights in arch.items()}
         self._arch = arch
         # the lists of an edge identify it
@@ -158,14 +161,13 @@ class SupernetGraph:
 
         def run(*tensors: Tensor) -> list[Tensor]:
             x, mixing = tensors[: len(inputs)], iter(tensors[len(inputs) :])
-            # the cache would keep casts of weights, which a replay must repeat
-            with torch.autocast(autocast[0], autocast[1], enabled=autocast[2], cache_enabled=False):
+            with self._autocast():
                 output = network.compute(x, {name: _with_tensors(weights, mixing) for name, weights in arch.items()})
             self._fields = [name for name, tensor in zip(Output._fields, output, strict=True) if tensor is not None]
             return [tensor for tensor in output if tensor is not None]
 
         tensors = [*inputs, *_tensors(arch)]
-        self._tolerance = TOLERANCE[autocast[1] if autocast[2] else torch.float32]
+        self._tolerance = TOLERANCE[dtype if enabled else torch.float32]
         self._pass: GraphedFunction | GraphedPath
         if is_path(arch):
             self._pass, self._unchecked = GraphedPath(run, network, tensors, parameters, buffers), CHECKED_PATHS
@@ -180,7 +182,8 @@ class SupernetGraph:
             RuntimeError: if a capture or a check fails.
         """
         if isinstance(self._pass, GraphedPath):
-            self._pass.select(lambda flags: self._flags(arch, flags))
+            with self._autocast():
+                self._pass.select(lambda flags: self._flags(arch, flags))
         if self._unchecked:
             self._unchecked -= 1
             for name, weights in self._arch.items():

@@ -63,7 +63,7 @@ struct Graph {
   std::map<Block, size_t> references;  // of the recorded tensors
   std::vector<c10::Storage> own;         // memory that the capture allocated
   std::set<Block> reused;              // memory of earlier graphs of the pool that was free before the capture
-  std::set<Block> used;                // memory of no graph
+  std::set<Block> used;                // memory of no graph of the pool
 
   void refer(const Values& values);
   void replay() const;
@@ -92,7 +92,7 @@ void Graph::refer(const Values& values) {
   for (const Tensor& x : device_tensors(values)) {
     const Block memory = x.storage().unsafeGetStorageImpl();
     ++references[memory];
-    if (!owners.count(memory)) used.insert(memory);
+    if (!owners.count(memory) || owners.at(memory)->pool != pool) used.insert(memory);
   }
 }
 
