@@ -29,7 +29,7 @@ class GraphMemory:
 
     @property
     def is_busy(self) -> bool:
-        """Whether the backward pass of a call is still possible. Another call would make it wrong."""
+        """Return whether the backward pass of a call is still possible. Another call would make it wrong."""
         return self._unfinished() is not None
 
     def begin(self) -> object:

@@ -69,7 +69,7 @@ class EdgeGraphs:
         with capturing(self.backward, pool):
             self.parameter_grads = self._backward(self._result)
         self.has_output = self._result is not None
-        """Whether the edge has an output under these ops; otherwise it contributes zeros."""
+        """Flag of an edge that has an output under these ops; another one contributes zeros."""
         _clear_memos(edge)
 
     def _backward_of_forward(self) -> None:
