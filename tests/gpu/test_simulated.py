@@ -71,7 +71,6 @@ REPLAYED = [
     *("gdas@nas_bench_201", "proxyless@nas_bench_201", "one_shot@shufflenet"),
 ]
 """Searches with graphs: kinds of edges, stages, random numbers, hidden states, paths, and a smaller last batch."""
-EPOCHS = 2
 ROUNDED = ("gdas", "setn", "tas")
 """Methods whose gradients of the mixing weights are added in another order."""
 EVERY = [pair for pair in PAIRS if pair.split("@")[0] not in NO_STEPS]
@@ -100,7 +99,7 @@ def test_replayed_steps_equal_eager_steps() -> None:
         assert result["enabled"], name
         assert int(str(result["graphs"])) >= 4, name
         assert int(str(result["replays"])) >= 16, name
-        assert len(list(result["waits"])) == EPOCHS * PATHS.get(name.split("@")[0], 0), name  # type: ignore[call-overload]
+        assert result["waits"] == 0, name
 
 
 @pytest.mark.slow
@@ -119,11 +118,15 @@ def test_graph_cases() -> None:
 START = "from tests.support.simulated_cuda.install import install; install(); from nas.cli.{0} import main; main()"
 
 
-def run(name: str, directory: Path, *overrides: str) -> dict[str, object]:
+def start(name: str, directory: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", START.format(name), *DATA, "trainer=gpu", "epochs=1", *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command.append(f"hydra.run.dir={directory}")
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+
+
+def run(name: str, directory: Path, *overrides: str) -> dict[str, object]:
+    done = start(name, directory, *overrides)
     assert done.returncode == 0, done.stdout + done.stderr
     summary: dict[str, object] = json.loads((directory / "summary.json").read_text())
     return summary
@@ -138,13 +141,16 @@ def test_summary_names_the_gpu_and_its_memory(tmp_path: Path) -> None:
 
 
 def test_search_resumes_without_graphs(tmp_path: Path) -> None:
-    options = ["method=darts", *small("nas_bench_201")]
-    run("search", tmp_path / "eager", *options, "epochs=2", "cuda_graphs=false")
-    run("search", tmp_path / "first", *options, "epochs=1", "cuda_graphs=true")
-    run("search", tmp_path / "second", *options, "epochs=2", "cuda_graphs=false", f"ckpt_path={tmp_path}/first")
+    options = ["method=darts", *small("nas_bench_201"), "epochs=2"]
+    run("search", tmp_path / "eager", *options, "cuda_graphs=false")
+    kill = f"{{_target_: tests.support.compose_tools.KillOnce, flag: {tmp_path}/killed, epoch: 1, batch: 1}}"
+    options.append(f"+callbacks.kill={kill}")
+    start("search", tmp_path / "both", *options, "cuda_graphs=true")
+    assert (tmp_path / "killed").exists()
+    run("search", tmp_path / "both", *options, "cuda_graphs=false", f"ckpt_path={tmp_path}/both")
     whole, resumed = (
         torch.load(tmp_path / name / "checkpoints/last.ckpt", "cpu", weights_only=True)["state_dict"]
-        for name in ("eager", "second")
+        for name in ("eager", "both")
     )
     assert whole.keys() == resumed.keys()
     tensors = {key: value for key, value in whole.items() if isinstance(value, torch.Tensor)}
