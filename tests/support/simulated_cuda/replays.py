@@ -3,7 +3,7 @@
     python -m tests.support.simulated_cuda.replays METHOD@SPACE[+OPTION...] ...
 
 Prints one JSON line per search: some tensors that differ, the largest relative difference, the numbers of captured
-graphs and of replays, and how many more operations wait for the device than in eager steps, or the error.
+graphs and of replays, and the waits for the device in addition to those of eager steps. A failed search has its error.
 """
 
 from __future__ import annotations
