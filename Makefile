@@ -62,8 +62,8 @@ bench: $(STAMP) ## Measure the step of every method for BENCHMARKS.md (1 hour); 
 	  $(if $(REFS),$(BIN)/python tools/bench_tenas.py $(REFS)/TENAS || code=1;) exit $$code
 
 bench-gpu: $(STAMP) ## Measure the step of five methods on a GPU in 9 minutes; with CIFAR-10 in DATA, also one whole search
-	-$(BIN)/python tools/bench.py --seconds 150 --steps 20 --variants plain,fast trainer=gpu trainer.precision=bf16-mixed \
-	  dataset.size=4096 dataset.batch_size=64 method=gdas,darts,drnas,pc_darts,darts_2nd $(if $(REFS),--refs $(REFS)) $(ARGS)
+	-$(BIN)/python tools/bench.py --seconds 150 --steps 40 --variants plain,fast trainer=gpu trainer.precision=bf16-mixed \
+	  dataset.size=8192 dataset.batch_size=64 method=gdas,darts,drnas,pc_darts,darts_2nd $(if $(REFS),--refs $(REFS)) $(ARGS)
 	@if [ -e $(DATA)/cifar-10-batches-py ] || [ -e $(DATA)/cifar-10-python.tar.gz ]; then set -x; \
 	  $(BIN)/python search.py experiment=pc_darts/cifar10 trainer=gpu trainer.precision=bf16-mixed paths.data=$(DATA) \
 	    trainer.max_time="'00:00:04:30'"; \

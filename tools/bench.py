@@ -6,8 +6,8 @@
 
 Arguments with "=" are overrides of search.py; ``method`` and ``space`` accept lists. Each variant is a process:
 
-    plain     channels_last=false fold_weights=false compile=false
-    fast      channels_last=true fold_weights=true (tangle_nas: channels_last=true)
+    plain     channels_last=false fold_weights=false cuda_graphs=false compile=false
+    fast      channels_last=true fold_weights=true cuda_graphs=auto (tangle_nas: without fold_weights)
     compiled  the same with compile=true
     authors   the authors' own step (tools/authors_step.py), with --refs
 
@@ -46,8 +46,8 @@ from tools.processes import raise_on_signals, run_group  # noqa: E402
 EXCLUDED = ("mask_gumbel", "mask_rl", "tas")  # layer widths only
 EXCLUDED += ("darts_pt", "shapley_nas")  # steps of darts, and long evaluations between epochs
 WARMUP = 3  # steps that StepTimer does not count
-PLAIN = {"channels_last": "false", "fold_weights": "false", "compile": "false"}
-FAST = {"channels_last": "true", "fold_weights": "true", "compile": "false"}
+PLAIN = {"channels_last": "false", "fold_weights": "false", "cuda_graphs": "false", "compile": "false"}
+FAST = {"channels_last": "true", "fold_weights": "true", "cuda_graphs": "auto", "compile": "false"}
 VARIANTS = {"plain": PLAIN, "fast": FAST, "compiled": FAST | {"compile": "true"}}
 METHODS = ROOT / "conf" / "method"
 

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 
 from nas.callbacks.execution_switch import ExecutionSwitch, Mode
 from nas.gradients.base import nested_gradients
+from nas.gradients.implicit import Implicit
 from nas.nn.edges.mixed import MixedEdge
 from nas.searches.base import SupernetSearch
 from nas.searches.gradient import GradientSearch
@@ -39,8 +40,8 @@ class CudaGraphs(ExecutionSwitch):
             raise NasError("cuda_graphs=true: this search uses no CUDA device. Use trainer=gpu, or cuda_graphs=auto.")
         if not self.applies(trainer, pl_module):
             raise NasError(
-                "cuda_graphs=true: this search has no passes to capture: it has no edges, or differentiates its steps "
-                "twice. Use cuda_graphs=auto."
+                "cuda_graphs=true: this search has no passes to capture: it has no edges, or it may differentiate its "
+                "steps twice. Use cuda_graphs=auto."
             )
 
     def applies(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
@@ -64,9 +65,19 @@ class CudaGraphs(ExecutionSwitch):
     def change(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, SupernetSearch)
         if module.executor is None or isinstance(module.executor, GraphExecutor):
-            module.executor = GraphExecutor(module.supernet)
+            gradients = nested_gradients(module.arch_step.gradient) if isinstance(module, GradientSearch) else []
+            twice = any(isinstance(gradient, Implicit) for gradient in gradients)
+            module.executor = GraphExecutor(module.supernet, other_weights=not twice)
 
 
 def _differentiates_twice(module: GradientSearch) -> bool:
-    """Return whether the architecture gradient of a search is a derivative of a gradient of the supernet."""
-    return any(getattr(gradient, "exact", False) for gradient in nested_gradients(module.arch_step.gradient))
+    """Return whether the architecture gradient of a search may be a derivative of a gradient of the supernet.
+
+    Gradients of users may be.
+    """
+    gradients = nested_gradients(module.arch_step.gradient)
+    return any(getattr(gradient, "exact", False) or not _is_own(gradient) for gradient in gradients)
+
+
+def _is_own(gradient: object) -> bool:
+    return type(gradient).__module__.startswith("nas.gradients.")

@@ -14,6 +14,7 @@ from nas.nn.replayed_pass import (
     capturing,
     differentiate,
     preserved,
+    release_memory,
     warm_up,
 )
 
@@ -43,14 +44,15 @@ class GraphedFunction(ReplayedPass):
         super().__init__(function, inputs, parameters, state, GraphMemory() if memory is None else memory)
         self._sources = [x for x in (*self.inputs, *self.parameters) if x.requires_grad]
         with preserved(self.state, self.inputs[0].device):
-            warm_up(self._warm_up)
+            warm_up(self._warm_up, self.memory)
+        release_memory()
         self._forward, self._backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        with capturing(self._forward, self.memory.pool):
+        with capturing(self._forward, self.memory):
             outputs = function(*self.inputs)
         self.set_outputs(outputs)
         self._grads: list[Tensor | None] = []
         if self.differentiable:
-            with capturing(self._backward, self.memory.pool):
+            with capturing(self._backward, self.memory):
                 self._grads = differentiate(outputs, self._sources, self.output_grads)
 
     def replay_forward(self) -> None:

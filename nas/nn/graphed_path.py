@@ -17,9 +17,11 @@ from nas.nn.replayed_pass import (
     GraphMemory,
     ReplayedPass,
     begin_capture,
+    capture_stream,
     differentiate,
     end_capture,
     preserved,
+    release_memory,
     warm_up,
 )
 
@@ -30,16 +32,15 @@ Path = Callable[[Sequence[bool]], tuple[Sequence[bool], Sequence[bool] | None]]
 class Tape:
     """Work that is captured in several graphs, with places for the graphs of edges between them."""
 
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
+    def __init__(self, memory: GraphMemory) -> None:
+        self._memory = memory
         self._items: list[torch.cuda.CUDAGraph | int] = []
         self._graph: torch.cuda.CUDAGraph | None = None
 
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Capture the work of the context."""
-        torch.cuda.synchronize()
-        with torch.cuda.stream(torch.cuda.Stream()):
+        with capture_stream(self._memory):
             self._begin()
             try:
                 yield
@@ -59,7 +60,7 @@ class Tape:
 
     def _begin(self) -> None:
         self._graph = torch.cuda.CUDAGraph()
-        begin_capture(self._graph, self._pool)
+        begin_capture(self._graph, self._memory)
 
     def _end(self) -> None:
         assert self._graph is not None
@@ -103,8 +104,9 @@ class GraphedPath(ReplayedPass):
         self._slots: list[EdgeSlot] = []
         self._selected: list[EdgeGraphs] = []
         with preserved(self.state, self.inputs[0].device), self._replaced(self._probe):
-            warm_up(self._warm_up)
-        self._tapes = Tape(self.memory.pool), Tape(self.memory.pool)
+            warm_up(self._warm_up, self.memory)
+        release_memory()
+        self._tapes = Tape(self.memory), Tape(self.memory)
         self._places: dict[Any, int] = {}  # positions of edges by their nodes in the autograd graph
         self._sources_of: list[Any] = []  # node of the input of each edge
         with self._replaced(self._place), self._tapes[0].recording():
@@ -211,7 +213,9 @@ class GraphedPath(ReplayedPass):
         if len({(out.shape, out.dtype) for out in found}) > 1:
             raise RuntimeError("the outputs of the ops of an edge differ in dtype or shape")
         self._flags.append(row.active)
-        self._slots.append(EdgeSlot(edge, [value.detach() for value in _inputs(x, row)], found[0].detach()))
+        self._slots.append(
+            EdgeSlot(edge, [value.detach() for value in _inputs(x, row)], found[0].detach(), self.memory.stream)
+        )
         return found[0]
 
     def _place(self, edge: MixedEdge, x: Tensor, row: EdgeRow) -> Tensor:

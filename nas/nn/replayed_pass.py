@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import warnings
 import weakref
@@ -21,10 +22,16 @@ WARMUP = 3
 
 
 class GraphMemory:
-    """Memory pool of graphs. A pass of one of them overwrites the results of all others, so passes must not overlap."""
+    """Memory pool of graphs. A pass of one of them overwrites the results of all others, so passes must not overlap.
 
-    def __init__(self) -> None:
+    Args:
+        stream: stream of the captures, by default a new one. Graphs share memory only if they have one stream, and a
+            backward pass is executed on the stream of its forward pass.
+    """
+
+    def __init__(self, stream: torch.cuda.Stream | None = None) -> None:
         self.pool = torch.cuda.graph_pool_handle()
+        self.stream = torch.cuda.Stream() if stream is None else stream
         self._unfinished: Callable[[], object | None] = lambda: None
 
     @property
@@ -188,25 +195,31 @@ def differentiate(
     return list(torch.autograd.grad(results, list(sources), list(grads), retain_graph=keep, allow_unused=True))
 
 
-def warm_up(run: Callable[[], object]) -> None:
-    """Execute a pass on another stream, because a capture must not be the first use of a library.
+def warm_up(run: Callable[[], object], memory: GraphMemory) -> None:
+    """Execute a pass on the stream of its capture, because a capture must not be the first use of a library.
 
     Raises:
         RuntimeError: if the pass draws random numbers on the host, which would be constants of a graph.
     """
-    stream, host = torch.cuda.Stream(), _host_random_state()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
+    host = _host_random_state()
+    memory.stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(memory.stream):
         for _ in range(WARMUP):
             run()
-    torch.cuda.current_stream().wait_stream(stream)
+    torch.cuda.current_stream().wait_stream(memory.stream)
     if _host_random_state() != host:
         raise RuntimeError("the pass draws random numbers on the host, which a replay would repeat")
 
 
-def begin_capture(graph: torch.cuda.CUDAGraph, pool: Any) -> None:
-    """Begin a capture on the current stream, which is not the default one; other threads may use the device."""
-    graph.capture_begin(pool, capture_error_mode="thread_local")
+def release_memory() -> None:
+    """Free unused objects and cached memory before a large capture, which must not free any memory itself."""
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def begin_capture(graph: torch.cuda.CUDAGraph, memory: GraphMemory) -> None:
+    """Begin a capture on the current stream, that of the memory. Other threads may use the device meanwhile."""
+    graph.capture_begin(memory.pool, capture_error_mode="thread_local")
 
 
 def end_capture(graph: torch.cuda.CUDAGraph) -> bool:
@@ -218,11 +231,18 @@ def end_capture(graph: torch.cuda.CUDAGraph) -> bool:
 
 
 @contextmanager
-def capturing(graph: torch.cuda.CUDAGraph, pool: Any) -> Iterator[None]:
-    """Capture the work of a context."""
+def capture_stream(memory: GraphMemory) -> Iterator[None]:
+    """Use the stream of the captures after all earlier work."""
     torch.cuda.synchronize()
-    with torch.cuda.stream(torch.cuda.Stream()):
-        begin_capture(graph, pool)
+    with torch.cuda.stream(memory.stream):
+        yield
+
+
+@contextmanager
+def capturing(graph: torch.cuda.CUDAGraph, memory: GraphMemory) -> Iterator[None]:
+    """Capture the work of a context."""
+    with capture_stream(memory):
+        begin_capture(graph, memory)
         try:
             yield
         finally:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, NamedTuple
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from nas.architecture.cell import Architecture, Genotype
 from nas.architecture.masks import Masks
@@ -257,12 +256,11 @@ class SupernetSearch(Search):
         because its running statistics belong to the mixture that was trained. The supernet is not changed.
         """
         x, target = batch
-        buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
         training = self.supernet.training
         self.supernet.use_batch_statistics()
         try:
             with torch.no_grad():
-                logits = functional_call(self.supernet, buffers, (x, arch))
+                logits = self.supernet.call_with({}, x, arch)
         finally:
             self.supernet.train(training)
         return self.task.loss(logits, target, training=False), self.task.score(logits, target)

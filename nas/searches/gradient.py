@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.optim import Optimizer
 
 from nas.architecture.cell import Architecture, Cell, Genotype
@@ -160,8 +159,8 @@ class GradientSearch(SupernetSearch):
         if weights is None:
             logits = network(x, arch)
         else:
-            buffers = {name: buffer.clone() for name, buffer in self.supernet.named_buffers()}
-            logits = functional_call(self.supernet, {**weights, **buffers}, (x, arch))
+            call = self.supernet.call_with if self.executor is None else self.executor.call_with
+            logits = call(weights, x, arch)
         loss = self.task.loss(logits, target, training=self.arch_step.smooth_labels)
         return ArchForward(with_costs(self, self.arch_step, self.relaxation, loss, arch), logits, arch)
 

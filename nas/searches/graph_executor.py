@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from nas.architecture.cell import Architecture, EdgeWeights
-from nas.gradients.base import grad_or_zeros
+from nas.gradients.base import Weights, grad_or_zeros
 from nas.nn.graphed_function import GraphedFunction
 from nas.nn.graphed_path import GraphedPath
 from nas.nn.replayed_pass import GraphMemory
@@ -40,13 +40,14 @@ class GraphExecutor:
 
     Args:
         network: the supernet.
+        other_weights: whether ``call_with`` is replayed, too. Its results are then differentiable once.
     """
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, other_weights: bool = True) -> None:
+        self.network, self.other_weights = network, other_weights
         self.memory = GraphMemory()
         self.enabled = True
-        self._graphs: OrderedDict[Hashable, SupernetGraph | None] = OrderedDict()
+        self._graphs: OrderedDict[Hashable, Graphs | None] = OrderedDict()
         self._parameters, self._buffers = list(network.parameters()), list(network.buffers())
         self._values = list(_values(network))
 
@@ -59,12 +60,26 @@ class GraphExecutor:
         if not self.enabled or self.memory.is_busy:
             return self.network.outputs(x, arch)
         inputs = self.network.pass_inputs(x)
-        graph = self._graph(inputs, arch) if all(isinstance(x, Tensor) for x in inputs) else None
-        if graph is None or graph.memory.is_busy or not self._prepared(graph, inputs, arch):
+        if not all(isinstance(x, Tensor) for x in inputs):
+            return self.network.outputs(x, arch)
+        graph = self._get(self._kind(inputs, arch), lambda: self._capture(inputs, arch))
+        if not isinstance(graph, SupernetGraph) or graph.memory.is_busy or not self._prepared(graph, inputs, arch):
             return self.network.outputs(x, arch)
         output = graph(inputs, arch)
         self.network.end_pass(x, inputs, output)
         return output
+
+    def call_with(self, weights: Weights, x: Any, arch: Architecture) -> Tensor:
+        """Return the logits with ``weights`` in place of the parameters; a pass under a path is executed eagerly."""
+        possible = self.enabled and self.other_weights and not self.memory.is_busy
+        if not possible or not isinstance(x, Tensor) or is_path(arch):
+            return self.network.call_with(weights, x, arch)
+        tensors = [x, *_tensors(arch), *weights.values()]
+        kind = self._kind((x,), arch), tuple([weight.requires_grad for weight in weights.values()])
+        graph = self._get(kind, lambda: self._capture_with(tensors, arch, list(weights)))
+        if not isinstance(graph, GraphedFunction):
+            return self.network.call_with(weights, x, arch)
+        return graph(*tensors)[0]
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradients of a loss in all parameters."""
@@ -78,26 +93,38 @@ class GraphExecutor:
         """Return the gradients of a loss with respect to ``inputs``."""
         return grad_or_zeros(loss, inputs)
 
-    def _graph(self, inputs: Sequence[Tensor], arch: Architecture) -> SupernetGraph | None:
-        """Return the graph of a pass, None if it is the first one of its kind."""
-        kind = self._kind(inputs, arch)
-        graph = self._graphs.get(kind)
-        if graph is None and kind in self._graphs:
-            graph = self._capture(inputs, arch)
-        if self.enabled:
-            self._graphs[kind] = graph
-            self._graphs.move_to_end(kind)
-            while len(self._graphs) > MAX_GRAPHS:
-                self._graphs.popitem(last=False)
-        return graph
+    def _get(self, kind: Hashable, capture: Callable[[], Graphs]) -> Graphs | None:
+        """Return the graphs of a kind; None in its first pass, and if they cannot be captured."""
+        graphs = self._graphs.get(kind)
+        if graphs is None and kind in self._graphs:
+            try:
+                graphs = capture()
+            except RuntimeError as error:  # whatever an operator that cannot be captured leads to
+                self._disable(error)
+                return None
+        self._graphs[kind] = graphs
+        self._graphs.move_to_end(kind)
+        while len(self._graphs) > MAX_GRAPHS:
+            self._graphs.popitem(last=False)
+        return graphs
 
-    def _capture(self, inputs: Sequence[Tensor], arch: Architecture) -> SupernetGraph | None:
-        """Capture a pass; None if that is impossible."""
-        try:
-            return SupernetGraph(self.network, inputs, arch, self._parameters, self._buffers, self.memory)
-        except RuntimeError as error:  # whatever an operator that cannot be captured leads to
-            self._disable(error)
-            return None
+    def _capture(self, inputs: Sequence[Tensor], arch: Architecture) -> SupernetGraph:
+        return SupernetGraph(self.network, inputs, arch, self._parameters, self._buffers, self.memory)
+
+    def _capture_with(self, tensors: Sequence[Tensor], arch: Architecture, names: Sequence[str]) -> GraphedFunction:
+        """Capture a pass with other weights, the last ones of ``tensors``, and check its first replay."""
+        autocast, tolerance = precision_of(tensors[0])
+
+        def run(x: Tensor, *others: Tensor) -> list[Tensor]:
+            mixing = iter(others[: -len(names)])
+            weights = dict(zip(names, others[-len(names) :], strict=True))
+            with autocast():
+                own = {name: _with_tensors(value, mixing) for name, value in arch.items()}
+                return [self.network.call_with(weights, x, own)]
+
+        graph = GraphedFunction(run, tensors, (), (), self.memory)
+        graph.check(tensors, tolerance)
+        return graph
 
     def _prepared(self, graph: SupernetGraph, inputs: Sequence[Tensor], arch: Architecture) -> bool:
         """Prepare a replay, and return whether that was possible."""
@@ -150,10 +177,7 @@ class SupernetGraph:
         memory: GraphMemory,
     ) -> None:
         self._fields: list[str] = []
-        device = inputs[0].device.type
-        dtype, enabled = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
-        # the cache would keep casts of weights, which a replay must repeat
-        self._autocast = partial(torch.autocast, device, dtype, enabled=enabled, cache_enabled=False)
+        self._autocast, self._tolerance = precision_of(inputs[0])
         arch = {name: _with_own_flags(weights) for name, weights in arch.items()}
         self._arch = arch
         # the lists of an edge identify it
@@ -167,7 +191,6 @@ class SupernetGraph:
             return [tensor for tensor in output if tensor is not None]
 
         tensors = [*inputs, *_tensors(arch)]
-        self._tolerance = TOLERANCE[dtype if enabled else torch.float32]
         self._pass: GraphedFunction | GraphedPath
         if is_path(arch):
             self._pass, self._unchecked = GraphedPath(run, network, tensors, parameters, buffers), CHECKED_PATHS
@@ -202,6 +225,20 @@ class SupernetGraph:
         name, row = self._rows[id(flags)]
         measured = arch[name].measured
         return arch[name].active[row], None if measured is None else measured[row]
+
+
+Graphs = SupernetGraph | GraphedFunction
+
+
+def precision_of(x: Tensor) -> tuple[Callable[[], Any], float]:
+    """Return the current autocast as a context without its cache, and the tolerance of a check in its precision.
+
+    The cache would keep casts of weights, which a replay must repeat.
+    """
+    device = x.device.type
+    dtype, enabled = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+    context = partial(torch.autocast, device, dtype, enabled=enabled, cache_enabled=False)
+    return context, TOLERANCE[dtype if enabled else torch.float32]
 
 
 def _tensors(arch: Architecture) -> list[Tensor]:

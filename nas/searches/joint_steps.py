@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nas.architecture.cell import Architecture
-from nas.gradients.base import grad_or_zeros
+from nas.gradients.base import Weights, grad_or_zeros
 from nas.nn.stacked import StackedNetworks
 from nas.searches.gradient import GradientSearch
 from nas.searches.joint_update import JointUpdate
@@ -147,6 +147,10 @@ class JointExecutor:
         """Return the logits of the supernet as its only output."""
         logits = self.forward(x, arch)
         return Output(logits, features=logits)
+
+    def call_with(self, weights: Weights, x: Any, arch: Architecture) -> Tensor:
+        """Return the logits with ``weights`` in place of the supernet's parameters, in a pass of its own."""
+        return self.search.supernet.call_with(weights, x, arch)
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradients of a loss in all parameters."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nas.architecture.cell import Architecture
+from nas.gradients.base import Weights
 from nas.spaces.base import Output
 
 
@@ -21,6 +22,10 @@ class StepExecutor(Protocol):
 
     def outputs(self, x: Any, arch: Architecture) -> Output:
         """Return the outputs of the supernet, at least the logits."""
+        ...
+
+    def call_with(self, weights: Weights, x: Any, arch: Architecture) -> Tensor:
+        """Return the logits with ``weights`` in place of the supernet's parameters, without effect on its buffers."""
         ...
 
     def backward(self, loss: Tensor) -> None:

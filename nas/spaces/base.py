@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from nas.architecture.cell import (
     Architecture,
@@ -78,6 +79,12 @@ class Network(nn.Module, ABC):
     def forward(self, x: Any, arch: Architecture | None = None) -> Tensor:
         """Return the logits [B, classes], or [T*B, words] of a language model."""
         return self.outputs(x, arch).logits
+
+    def call_with(self, weights: Mapping[str, Tensor], x: Any, arch: Architecture | None = None) -> Tensor:
+        """Return the logits with ``weights`` in place of the parameters of these names, without effect on buffers."""
+        buffers = {name: buffer.clone() for name, buffer in self.named_buffers()}
+        logits: Tensor = functional_call(self, {**weights, **buffers}, (x, arch))
+        return logits
 
     def use_batch_statistics(self) -> None:
         """Set the mode for the evaluation of a genotype in a supernet: statistics of the batch, without dropout."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from nas.nn.edges.mixed import EdgeRow, MixedEdge
-from nas.nn.replayed_pass import capturing, differentiate, preserved, warm_up
+from nas.nn.replayed_pass import GraphMemory, capturing, differentiate, preserved, warm_up
 
 Flags = tuple[bool, ...]
 
@@ -21,15 +20,16 @@ class EdgeSlot:
         edge: the edge.
         inputs: examples of its input [B, C, H, W], of its weights [ops] and, if there is one, of its scale.
         output: example of its output; all of its ops have outputs of this shape and dtype.
+        stream: stream of the captures.
     """
 
-    def __init__(self, edge: MixedEdge, inputs: Sequence[Tensor], output: Tensor) -> None:
+    def __init__(self, edge: MixedEdge, inputs: Sequence[Tensor], output: Tensor, stream: torch.cuda.Stream) -> None:
         self.edge = edge
         self.inputs: list[Tensor] = []
         self.grads = [torch.zeros_like(x) for x in inputs]
         self.out, self.out_grad = torch.zeros_like(output), torch.zeros_like(output)
         self._graphs: dict[tuple[Flags, Flags | None], EdgeGraphs] = {}
-        self._pool: Any = None
+        self._memory = GraphMemory(stream)
 
     def attach(self, inputs: Sequence[Tensor]) -> None:
         """Set the tensors that the edge reads. They keep their memory."""
@@ -39,34 +39,32 @@ class EdgeSlot:
         """Return the graphs of the edge under active ops, which are captured at their first use."""
         key = tuple(active), None if measured is None else tuple(measured)
         if key not in self._graphs:
-            if self._pool is None:
-                self._pool = torch.cuda.graph_pool_handle()
-            self._graphs[key] = EdgeGraphs(self, *key, self._pool)
+            self._graphs[key] = EdgeGraphs(self, *key, self._memory)
         return self._graphs[key]
 
 
 class EdgeGraphs:
     """Forward and backward pass of an edge under its active ops, from the memory of a slot to that of the slot.
 
-    Ops of one slot share a memory pool, because only one of them runs in a pass.
+    Ops of one slot share their memory, because only one of them runs in a pass.
 
     Args:
         slot: memory of inputs, output and gradients.
         active, measured: flags of the ops (``EdgeRow``).
-        pool: memory pool of the graphs.
+        memory: memory of the graphs.
     """
 
-    def __init__(self, slot: EdgeSlot, active: Flags, measured: Flags | None, pool: Any) -> None:
+    def __init__(self, slot: EdgeSlot, active: Flags, measured: Flags | None, memory: GraphMemory) -> None:
         edge, self._slot = slot.edge, slot
         self._active, self._measured = active, measured
         self.parameters = [p for p in edge.parameters() if p.requires_grad]
         self._sources = [*(x for x in slot.inputs if x.requires_grad), *self.parameters]
         with preserved(list(edge.buffers()), slot.out.device):
-            warm_up(self._backward_of_forward)
+            warm_up(self._backward_of_forward, memory)
         self.forward, self.backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        with capturing(self.forward, pool):
+        with capturing(self.forward, memory):
             self._result = self._forward()
-        with capturing(self.backward, pool):
+        with capturing(self.backward, memory):
             self.parameter_grads = self._backward(self._result)
         self.has_output = self._result is not None
         """Flag of an edge that has an output under these ops; another one contributes zeros."""
