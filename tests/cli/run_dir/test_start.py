@@ -13,6 +13,7 @@ from nas.cli.build import build_trainer
 from nas.cli.run_dir.begin import begin_output
 from nas.cli.run_dir.start import log_start_without_trainer
 from tests.support.compose_tools import composed, tiny
+from tests.support.error_tools import NB201, SEARCH, TRAIN, run
 
 
 def test_start_names_directory_choices_and_device(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -74,3 +75,13 @@ def test_print_config_shows_the_resolved_configuration(shown: bool, capsys: pyte
         begin_output(cfg)
     text = capsys.readouterr().out
     assert ("├── seed: 7" in text and "lr: 0.025" in text and "${" not in text) if shown else text == ""
+
+
+def test_start_states_the_steps_per_epoch(tmp_path: Path) -> None:
+    """The last batch of an epoch may be smaller, and so may the last step of several passes."""
+    smaller = [line.replace("dataset.size=64", "dataset.size=72") for line in (*SEARCH, "logger=none")]
+    said = run("search", *smaller, f"hydra.run.dir={tmp_path}/search").said  # 36 of 72 images for the weights
+    assert "batch          16 images per step, 3 steps per epoch\n" in said
+    passes = ["trainer.accumulate_grad_batches=3", "logger=none", f"hydra.run.dir={tmp_path}/training"]
+    said = run("train", *TRAIN, f"genotype={NB201}", *passes).said  # 4 batches
+    assert "batch          48 images per step (3 passes x 16 images), 2 steps per epoch\n" in said
