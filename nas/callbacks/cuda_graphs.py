@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from nas.callbacks.execution_switch import ExecutionSwitch, Mode
 from nas.gradients.base import nested_gradients
 from nas.gradients.implicit import Implicit
 from nas.nn.edges.mixed import MixedEdge
+from nas.nn.replayed_pass import release_memory
 from nas.searches.base import SupernetSearch
 from nas.searches.gradient import GradientSearch
 from nas.searches.graph_executor import GraphExecutor
@@ -21,7 +23,7 @@ class CudaGraphs(ExecutionSwitch):
     """Capture the passes of training steps through the supernet as CUDA graphs, and replay them (``GraphExecutor``).
 
     Weight steps and architecture steps have graphs of their own, and sampled paths those of their edges. Results are
-    those of eager steps. A search with graphs resumes without them, and the reverse. "auto" uses graphs on a GPU.
+    those of eager steps. A search with graphs resumes without them, and the reverse. "auto" uses graphs on one GPU.
 
     Raises:
         NasError: in ``setup`` if ``mode`` is True and the search has no GPU or no passes to capture.
@@ -29,9 +31,10 @@ class CudaGraphs(ExecutionSwitch):
 
     option = "cuda_graphs"
 
-    def __init__(self, mode: Mode = "auto") -> None:
+    def __init__(self, mode: Mode = False) -> None:
         super().__init__(mode)
-        self._weights: object = None
+        self._weights = 0  # identity of the weights by name
+        self._stream: torch.cuda.Stream | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self.mode is not True or stage != "fit":
@@ -40,12 +43,12 @@ class CudaGraphs(ExecutionSwitch):
             raise NasError("cuda_graphs=true: this search uses no CUDA device. Use trainer=gpu, or cuda_graphs=auto.")
         if not self.applies(trainer, pl_module):
             raise NasError(
-                "cuda_graphs=true: this search has no passes to capture: it has no edges, or it may differentiate its "
-                "steps twice. Use cuda_graphs=auto."
+                "cuda_graphs=true: this search has no passes to capture: it uses several devices, has no edges, or may "
+                "differentiate its steps twice. Use cuda_graphs=auto."
             )
 
     def applies(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
-        if not isinstance(module, GradientSearch) or _differentiates_twice(module):
+        if trainer.world_size > 1 or not isinstance(module, GradientSearch) or _differentiates_twice(module):
             return False
         mixes = any(sum(row) > 1 for rows in sample_active(module).values() for row in rows)
         return mixes or any(isinstance(part, MixedEdge) for part in module.supernet.modules())
@@ -57,17 +60,23 @@ class CudaGraphs(ExecutionSwitch):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        weights = getattr(pl_module, "weights", None)
-        if weights is not self._weights:  # a stage may add weights to the same supernet
+        weights = id(getattr(pl_module, "weights", None))
+        if weights != self._weights:  # a stage may add weights to the same supernet
             self._weights, self._changed = weights, lambda: None
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def change(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, SupernetSearch)
-        if module.executor is None or isinstance(module.executor, GraphExecutor):
+        current = module.executor
+        if isinstance(current, GraphExecutor) and not current.enabled:
+            current.network = module.supernet  # what cannot be captured in one stage cannot be in the next
+        elif current is None or isinstance(current, GraphExecutor):
+            module.executor = None  # a cycle of references may keep the graphs of the last stage
+            release_memory()
+            self._stream = torch.cuda.Stream() if self._stream is None else self._stream
             gradients = nested_gradients(module.arch_step.gradient) if isinstance(module, GradientSearch) else []
             twice = any(isinstance(gradient, Implicit) for gradient in gradients)
-            module.executor = GraphExecutor(module.supernet, other_weights=not twice)
+            module.executor = GraphExecutor(module.supernet, not twice, self._stream, required=self.mode is True)
 
 
 def _differentiates_twice(module: GradientSearch) -> bool:

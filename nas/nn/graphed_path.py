@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -44,8 +45,11 @@ class Tape:
             self._begin()
             try:
                 yield
-            finally:
-                self._end()
+            except BaseException:
+                with suppress(RuntimeError):  # it would hide the first error
+                    self._end()
+                raise
+            self._end()
 
     def cut(self, position: int) -> None:
         """Insert the place of an edge."""
@@ -81,6 +85,7 @@ class GraphedPath(ReplayedPass):
         inputs: example inputs.
         parameters: tensors apart from the inputs that the results depend on. They must keep their memory.
         state: tensors that the function changes.
+        stream: stream of the captures.
 
     Raises:
         RuntimeError: if the function cannot be captured.
@@ -93,8 +98,9 @@ class GraphedPath(ReplayedPass):
         inputs: Sequence[Tensor],
         parameters: Sequence[Tensor],
         state: Sequence[Tensor],
+        stream: torch.cuda.Stream | None = None,
     ) -> None:
-        super().__init__(function, inputs, parameters, state, GraphMemory())
+        super().__init__(function, inputs, parameters, state, GraphMemory(stream))
         self._edges = [module for module in network.modules() if isinstance(module, MixedEdge)]
         of_edges = {id(p) for edge in self._edges for p in edge.parameters()}
         self._anchor = torch.zeros((), device=self.inputs[0].device, requires_grad=True)
@@ -114,6 +120,7 @@ class GraphedPath(ReplayedPass):
         self.set_outputs(outputs)
         self._reached = [self._upstream([node]) for node in self._sources_of]
         self._reached_by_outputs = self._upstream([x.grad_fn for x in outputs])
+        self._places, self._sources_of = {}, []  # the garbage collector does not see references from these nodes
         self._kept = outputs  # their autograd graph keeps the memory of the forward pass until the backward pass
         self._grads: list[Tensor | None] = []
         if self.differentiable:
@@ -249,7 +256,7 @@ class _Place(torch.autograd.Function):
         slot = path.slot(position)
         slot.attach(inputs)
         path.cut(False, position)
-        ctx.path, ctx.position = path, position
+        ctx.path, ctx.position = weakref.proxy(path), position  # a path keeps the nodes of its autograd graph
         return slot.out.view_as(slot.out)
 
     @staticmethod

@@ -8,7 +8,7 @@ import warnings
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -121,7 +121,8 @@ class ReplayedPass(ABC):
             given = gradients[i]
             static.zero_() if given is None else static.copy_(given)
         grads = self.replay_backward()
-        copies = iter(torch._foreach_clone([grad for grad in grads if grad is not None]))
+        found = [grad for grad in grads if grad is not None]
+        copies = iter(torch._foreach_clone(found) if found else [])
         return [None if grad is None else next(copies) for grad in grads]
 
     def check(self, inputs: Sequence[Tensor], tolerance: float) -> None:
@@ -199,16 +200,30 @@ def warm_up(run: Callable[[], object], memory: GraphMemory) -> None:
     """Execute a pass on the stream of its capture, because a capture must not be the first use of a library.
 
     Raises:
-        RuntimeError: if the pass draws random numbers on the host, which would be constants of a graph.
+        RuntimeError: if the pass waits for the device, or draws random numbers on the host. They would be constants of
+            a graph. A capture that fails would leave the allocator in an undefined state, so waits are found before.
     """
     host = _host_random_state()
     memory.stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(memory.stream):
-        for _ in range(WARMUP):
+        for _ in range(WARMUP - 1):
+            run()
+        with _refused_waits():
             run()
     torch.cuda.current_stream().wait_stream(memory.stream)
     if _host_random_state() != host:
         raise RuntimeError("the pass draws random numbers on the host, which a replay would repeat")
+
+
+@contextmanager
+def _refused_waits() -> Iterator[None]:
+    """Let operations that wait for the device fail."""
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 def release_memory() -> None:
@@ -245,8 +260,11 @@ def capturing(graph: torch.cuda.CUDAGraph, memory: GraphMemory) -> Iterator[None
         begin_capture(graph, memory)
         try:
             yield
-        finally:
-            end_capture(graph)
+        except BaseException:
+            with suppress(RuntimeError):  # it would hide the first error
+                end_capture(graph)
+            raise
+        end_capture(graph)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,16 +15,13 @@ from torch.optim import Optimizer
 from nas.architecture.cell import Architecture, EdgeWeights
 from nas.gradients.base import Weights, grad_or_zeros
 from nas.nn.graphed_function import GraphedFunction
-from nas.nn.graphed_path import GraphedPath
 from nas.nn.replayed_pass import GraphMemory
+from nas.searches.supernet_graph import SupernetGraph, is_path, precision_of, tensors_of, with_tensors
 from nas.spaces.base import Network, Output
+from nas.utils.errors import NasError
 
 log = logging.getLogger(__name__)
 
-TOLERANCE = {torch.float32: 1e-2, torch.bfloat16: 0.1, torch.float16: 0.1}
-"""Largest relative difference between a replay and the pass itself, by the dtype of autocast."""
-CHECKED_PATHS = 3
-"""Number of sampled paths whose replays are compared with the pass itself."""
 MAX_GRAPHS = 64
 """Largest number of kinds of passes that are kept. A language model has one per length of a chunk."""
 
@@ -41,40 +37,41 @@ class GraphExecutor:
     Args:
         network: the supernet.
         other_weights: whether ``call_with`` is replayed, too. Its results are then differentiable once.
+        stream: stream of the captures. Executors of the same weights need the same one.
+        required: whether a pass that cannot be captured is an error.
     """
 
-    def __init__(self, network: Network, other_weights: bool = True) -> None:
-        self.network, self.other_weights = network, other_weights
-        self.memory = GraphMemory()
+    def __init__(
+        self,
+        network: Network,
+        other_weights: bool = True,
+        stream: torch.cuda.Stream | None = None,
+        required: bool = False,
+    ) -> None:
+        self.network, self.other_weights, self.required = network, other_weights, required
+        self.memory = GraphMemory(stream)
         self.enabled = True
-        self._graphs: OrderedDict[Hashable, Graphs | None] = OrderedDict()
+        self._graphs: OrderedDict[Hashable, Graphs] = OrderedDict()
+        self._seen: OrderedDict[Hashable, None] = OrderedDict()  # kinds of one pass
         self._parameters, self._buffers = list(network.parameters()), list(network.buffers())
         self._values = list(_values(network))
 
     def forward(self, x: Any, arch: Architecture) -> Tensor:
         """Return the logits of the supernet."""
-        return self.outputs(x, arch).logits
+        output = self._replay(x, arch)
+        return self.network(x, arch) if output is None else output.logits
 
     def outputs(self, x: Any, arch: Architecture) -> Output:
         """Return the outputs of the supernet."""
-        if not self.enabled or self.memory.is_busy:
-            return self.network.outputs(x, arch)
-        inputs = self.network.pass_inputs(x)
-        if not all(isinstance(x, Tensor) for x in inputs):
-            return self.network.outputs(x, arch)
-        graph = self._get(self._kind(inputs, arch), lambda: self._capture(inputs, arch))
-        if not isinstance(graph, SupernetGraph) or graph.memory.is_busy or not self._prepared(graph, inputs, arch):
-            return self.network.outputs(x, arch)
-        output = graph(inputs, arch)
-        self.network.end_pass(x, inputs, output)
-        return output
+        output = self._replay(x, arch)
+        return self.network.outputs(x, arch) if output is None else output
 
     def call_with(self, weights: Weights, x: Any, arch: Architecture) -> Tensor:
         """Return the logits with ``weights`` in place of the parameters; a pass under a path is executed eagerly."""
         possible = self.enabled and self.other_weights and not self.memory.is_busy
         if not possible or not isinstance(x, Tensor) or is_path(arch):
             return self.network.call_with(weights, x, arch)
-        tensors = [x, *_tensors(arch), *weights.values()]
+        tensors = [x, *tensors_of(arch), *weights.values()]
         kind = self._kind((x,), arch), tuple([weight.requires_grad for weight in weights.values()])
         graph = self._get(kind, lambda: self._capture_with(tensors, arch, list(weights)))
         if not isinstance(graph, GraphedFunction):
@@ -93,20 +90,43 @@ class GraphExecutor:
         """Return the gradients of a loss with respect to ``inputs``."""
         return grad_or_zeros(loss, inputs)
 
+    def _replay(self, x: Any, arch: Architecture) -> Output | None:
+        """Return the outputs of a replay, None if the pass is to be executed eagerly."""
+        if not self.enabled or self.memory.is_busy:
+            return None
+        inputs = self.network.pass_inputs(x)
+        if not all(isinstance(x, Tensor) for x in inputs):
+            return None
+        graph = self._get(self._kind(inputs, arch), lambda: self._capture(inputs, arch))
+        if not isinstance(graph, SupernetGraph) or graph.memory.is_busy or not self._prepared(graph, inputs, arch):
+            return None
+        output = graph(inputs, arch)
+        self.network.end_pass(x, inputs, output)
+        return output
+
     def _get(self, kind: Hashable, capture: Callable[[], Graphs]) -> Graphs | None:
         """Return the graphs of a kind; None in its first pass, and if they cannot be captured."""
         graphs = self._graphs.get(kind)
-        if graphs is None and kind in self._graphs:
+        if graphs is None and kind in self._seen:
             try:
+                if any(m._forward_hooks or m._forward_pre_hooks for m in self.network.modules()):
+                    raise RuntimeError("a module has forward hooks, which a replay does not call")
                 graphs = capture()
             except RuntimeError as error:  # whatever an operator that cannot be captured leads to
                 self._disable(error)
                 return None
-        self._graphs[kind] = graphs
-        self._graphs.move_to_end(kind)
-        while len(self._graphs) > MAX_GRAPHS:
-            self._graphs.popitem(last=False)
+        self._remember(kind, graphs)
         return graphs
+
+    def _remember(self, kind: Hashable, graphs: Graphs | None) -> None:
+        """Store a kind of pass and its graphs, and remove the oldest ones if there are too many."""
+        self._seen[kind] = None
+        if graphs is not None:
+            self._graphs[kind] = graphs
+            self._graphs.move_to_end(kind)
+        for kinds in (self._seen, self._graphs):
+            while len(kinds) > MAX_GRAPHS:
+                kinds.popitem(last=False)
 
     def _capture(self, inputs: Sequence[Tensor], arch: Architecture) -> SupernetGraph:
         return SupernetGraph(self.network, inputs, arch, self._parameters, self._buffers, self.memory)
@@ -119,7 +139,7 @@ class GraphExecutor:
             mixing = iter(others[: -len(names)])
             weights = dict(zip(names, others[-len(names) :], strict=True))
             with autocast():
-                own = {name: _with_tensors(value, mixing) for name, value in arch.items()}
+                own = {name: with_tensors(value, mixing) for name, value in arch.items()}
                 return [self.network.call_with(weights, x, own)]
 
         graph = GraphedFunction(run, tensors, (), (), self.memory)
@@ -136,10 +156,14 @@ class GraphExecutor:
         return True
 
     def _disable(self, error: RuntimeError) -> None:
-        """Execute all further passes eagerly, and log the reason."""
+        """Execute all further passes eagerly, and log the reason. Raises NasError if graphs are required."""
         self.enabled = False
         self._graphs.clear()
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        if self.required:
+            raise NasError(
+                f"cuda_graphs=true: the steps cannot be captured ({reason}). Use cuda_graphs=auto."
+            ) from error
         log.warning("cuda_graphs    not available, steps run eagerly: %s", reason)
 
     def _kind(self, inputs: Sequence[Tensor], arch: Architecture) -> Hashable:
@@ -152,109 +176,11 @@ class GraphExecutor:
             tuple((name, _kind_of(weights, path)) for name, weights in arch.items()),
             tuple([p.requires_grad for p in self._parameters]),
             tuple([p.data_ptr() for p in self._parameters]),
-            tuple([values[name] for values, name in self._values]),
+            tuple([values.get(name) for values, name in self._values]),
         )
 
 
-class SupernetGraph:
-    """A pass through a supernet under architectures of one kind, as CUDA graphs.
-
-    Args:
-        network: the supernet.
-        inputs: the tensors of ``Network.pass_inputs``.
-        arch: an architecture of the kind.
-        parameters, buffers: of the network.
-        memory: memory of the graphs of a pass that mixes ops. A pass under a sampled path has memory of its own.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        inputs: Sequence[Tensor],
-        arch: Architecture,
-        parameters: Sequence[Tensor],
-        buffers: Sequence[Tensor],
-        memory: GraphMemory,
-    ) -> None:
-        self._fields: list[str] = []
-        self._autocast, self._tolerance = precision_of(inputs[0])
-        arch = {name: _with_own_flags(weights) for name, weights in arch.items()}
-        self._arch = arch
-        # the lists of an edge identify it
-        self._rows = {id(row): (name, e) for name, weights in arch.items() for e, row in enumerate(weights.active)}
-
-        def run(*tensors: Tensor) -> list[Tensor]:
-            x, mixing = tensors[: len(inputs)], iter(tensors[len(inputs) :])
-            with self._autocast():
-                output = network.compute(x, {name: _with_tensors(weights, mixing) for name, weights in arch.items()})
-            self._fields = [name for name, tensor in zip(Output._fields, output, strict=True) if tensor is not None]
-            return [tensor for tensor in output if tensor is not None]
-
-        tensors = [*inputs, *_tensors(arch)]
-        self._pass: GraphedFunction | GraphedPath
-        if is_path(arch):
-            self._pass, self._unchecked = GraphedPath(run, network, tensors, parameters, buffers), CHECKED_PATHS
-        else:
-            self._pass, self._unchecked = GraphedFunction(run, tensors, parameters, buffers, memory), 1
-        self.memory = self._pass.memory
-
-    def prepare(self, inputs: Sequence[Tensor], arch: Architecture) -> None:
-        """Capture the ops of a path that are not captured yet, and check the first replays.
-
-        Raises:
-            RuntimeError: if a capture or a check fails.
-        """
-        if isinstance(self._pass, GraphedPath):
-            with self._autocast():
-                self._pass.select(lambda flags: self._flags(arch, flags))
-        if self._unchecked:
-            self._unchecked -= 1
-            for name, weights in self._arch.items():
-                for row, flags in zip(weights.active, arch[name].active, strict=True):
-                    row[:] = flags
-                for row, flags in zip(weights.measured or [], arch[name].measured or [], strict=True):
-                    row[:] = flags
-            self._pass.check([*inputs, *_tensors(arch)], self._tolerance)
-
-    def __call__(self, inputs: Sequence[Tensor], arch: Architecture) -> Output:
-        """Return the outputs for the inputs and the architecture of ``prepare``."""
-        return Output(**dict(zip(self._fields, self._pass(*inputs, *_tensors(arch)), strict=True)))
-
-    def _flags(self, arch: Architecture, flags: Sequence[bool]) -> tuple[Sequence[bool], Sequence[bool] | None]:
-        """Return the active and the measured ops of the edge that had ``flags`` in the capture."""
-        name, row = self._rows[id(flags)]
-        measured = arch[name].measured
-        return arch[name].active[row], None if measured is None else measured[row]
-
-
 Graphs = SupernetGraph | GraphedFunction
-
-
-def precision_of(x: Tensor) -> tuple[Callable[[], Any], float]:
-    """Return the current autocast as a context without its cache, and the tolerance of a check in its precision.
-
-    The cache would keep casts of weights, which a replay must repeat.
-    """
-    device = x.device.type
-    dtype, enabled = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
-    context = partial(torch.autocast, device, dtype, enabled=enabled, cache_enabled=False)
-    return context, TOLERANCE[dtype if enabled else torch.float32]
-
-
-def _tensors(arch: Architecture) -> list[Tensor]:
-    return [tensor for weights in arch.values() for tensor in (weights.op, weights.edge) if tensor is not None]
-
-
-def _with_tensors(weights: EdgeWeights, tensors: Iterator[Tensor]) -> EdgeWeights:
-    op = next(tensors)
-    return weights._replace(op=op, edge=None if weights.edge is None else next(tensors))
-
-
-def _with_own_flags(weights: EdgeWeights) -> EdgeWeights:
-    active, measured = weights.active, weights.measured
-    return weights._replace(
-        active=[list(row) for row in active], measured=None if measured is None else [list(row) for row in measured]
-    )
 
 
 def _kind_of(weights: EdgeWeights, path: bool) -> Hashable:
@@ -265,19 +191,19 @@ def _kind_of(weights: EdgeWeights, path: bool) -> Hashable:
     return shapes, weights.edge is None, weights.measured is None, flags
 
 
-def is_path(arch: Architecture) -> bool:
-    """Return whether each edge has at most one active op."""
-    return all(sum(row) <= 1 for weights in arch.values() for row in weights.active)
-
-
 def _values(network: nn.Module) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield the Python values that a pass depends on and that may change between steps, by their owner and name.
 
-    These are numbers such as the probability of drop path, and the modes of the network and of modules with numbers.
-    Those of batch norm are constants.
+    These are numbers such as the probability of drop path, attributes of custom ops, and the modes of the network, of
+    batch norms and of modules with numbers.
     """
     yield vars(network), "training"
     for module in network.modules():
-        names = [name for name, value in vars(module).items() if isinstance(value, float)]
-        if names and not isinstance(module, _BatchNorm):
+        kinds: tuple[type, ...] = (float,)
+        if not type(module).__module__.startswith(("torch.", "nas.")):
+            kinds = (float, int, str)  # a custom op
+        names = [name for name, value in vars(module).items() if isinstance(value, kinds) and name != "training"]
+        if isinstance(module, _BatchNorm):
+            yield vars(module), "training"
+        elif names:
             yield from ((vars(module), name) for name in (*names, "training"))

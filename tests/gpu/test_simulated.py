@@ -145,7 +145,7 @@ def test_search_resumes_without_graphs(tmp_path: Path) -> None:
     run("search", tmp_path / "eager", *options, "cuda_graphs=false")
     kill = f"{{_target_: tests.support.compose_tools.KillOnce, flag: {tmp_path}/killed, epoch: 1, batch: 1}}"
     options.append(f"+callbacks.kill={kill}")
-    start("search", tmp_path / "both", *options, "cuda_graphs=true")
+    start("search", tmp_path / "both", *options, "cuda_graphs=true")  # a failed capture would be an error
     assert (tmp_path / "killed").exists()
     run("search", tmp_path / "both", *options, "cuda_graphs=false", f"ckpt_path={tmp_path}/both")
     whole, resumed = (

@@ -207,17 +207,28 @@ def reserved(plan: Plan) -> Iterator[list[str]]:
             added.append(f"+hydra.job.env_set.{SWEEP_DIRECTORY}={quote(found[option])}")
             job = job_id()
             added += [] if job is None else [f"+hydra.job.env_set.{SWEEP_JOB}={quote(job)}"]
-            added += _resume_overrides(plan.resumed())
+            added += _resume_overrides(plan)
         ADDED_OVERRIDES[:] = added
         yield added
 
 
-def _resume_overrides(sweep: ResumedSweep) -> list[str]:
-    """Prepare the jobs of a resumed sweep, and return the overrides by which they keep their records."""
+def _resume_overrides(plan: Plan) -> list[str]:
+    """Prepare the jobs of a resumed sweep, and return the overrides by which they keep their records.
+
+    Raises:
+        NasError: if a launcher has started several ranks, which would not skip the same jobs.
+    """
+    sweep = plan.resumed()
     if not sweep.jobs:
         return []
+    if is_distributed(plan.cfg):
+        raise NasError(
+            f"hydra.sweep.dir: {plan.sweep} holds jobs of this sweep, and a sweep of several processes (srun, torchrun) "
+            "is not resumed. Resume its jobs one by one by ckpt_path, or choose another directory."
+        )
     sweep.prepare()
-    return [f"+hydra.job.env_set.{RESUMED_SWEEP}=1", "hydra.output_subdir=null"]
+    numbers = ",".join(str(job.number) for job in sweep.jobs)
+    return [f"+hydra.job.env_set.{RESUMED_SWEEP}={quote(numbers)}", "hydra.output_subdir=null"]
 
 
 @contextmanager
@@ -232,7 +243,8 @@ def reserved_by_job(cfg: DictConfig) -> Iterator[None]:
     with ExitStack() as stack:
         for option, directory in missing.items():
             stack.enter_context(DirectoryLock(directory, option, required=_is_lock_required(cfg)))
-        if RESUMED_SWEEP not in os.environ:  # the directories of a resumed sweep are checked before its first job
+        # the directories of resumed jobs are checked before the first job
+        if str(hydra.job.num) not in os.environ.get(RESUMED_SWEEP, "").split(","):
             check_directories(missing, cfg.get("ckpt_path"))
         yield
 

@@ -26,7 +26,10 @@ from nas.utils.read_file import read_text
 from nas.utils.user_path import real_path
 
 OPTION = "hydra.sweep.dir"
-FREE = ("paths.data", "paths.benchmark", "ckpt_path", "dataset.root", "dataset.download", "dataset.num_workers")
+FREE = (
+    *("paths.data", "paths.benchmark", "ckpt_path", "cuda_graphs"),
+    *("dataset.root", "dataset.download", "dataset.num_workers"),
+)
 """Keys whose values may change when a sweep is resumed; the jobs check the options of their course themselves."""
 REPEATED = ("eval", "export")
 """Modes without checkpoints: an interrupted job writes its files again."""
@@ -123,8 +126,8 @@ class ResumedSweep:
     def _check_restart(job: SweepJob, option: str, directory: Path) -> None:
         if not is_repeated(option, directory, saved_overrides(job.run)):
             raise NasError(
-                f"{option}: job {job.number} was interrupted and has no checkpoint in {directory}. Remove this "
-                "directory to start the job again, or choose another hydra.sweep.dir."
+                f"{option}: job {job.number} was interrupted and has no checkpoint in {directory}. Choose "
+                "another hydra.sweep.dir, or remove this directory to start the job again."
             )
 
     def prepare(self) -> None:

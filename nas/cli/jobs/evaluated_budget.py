@@ -17,6 +17,9 @@ from nas.spaces.genotype_budget import read_budget
 from nas.spaces.genotype_file import load_genotype
 from nas.utils.errors import NasError
 
+FLOAT32 = ("32", "32-true")
+"""Precisions of the measurements in a table of latencies."""
+
 
 def evaluated_budget(
     cfg: DictConfig,
@@ -27,8 +30,8 @@ def evaluated_budget(
 ) -> dict[str, Any]:
     """Return the entry ``budget`` of summary.json, empty for a network whose search had no limits.
 
-    The latency is compared if the evaluation has measured it as the table of the search: in PyTorch on the same kind of
-    device, with the same number of images per pass.
+    The latency is compared if the evaluation has measured it as the table of the search: in PyTorch and float32, on the
+    same kind of device, with the same number of images per pass.
 
     Args:
         cfg: configuration of the evaluation.
@@ -42,7 +45,8 @@ def evaluated_budget(
         return {}
     figures = budget_figures(source, counted).get("budget", {})
     latency = read_budget(source).get(LATENCY)
-    if latency is not None and latency.get("device") == device.type:
+    precise = str(cfg.trainer.precision) in FLOAT32
+    if latency is not None and latency.get("device") == device.type and precise:
         measured = _measured(latency, (report.single, report.batched))
         if measured is not None:
             figures[LATENCY] = {**latency, "value": 1e3 * measured, "predicted": latency["value"]}

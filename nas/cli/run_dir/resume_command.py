@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from nas.cli.overrides.parse import key_of, quote
 from nas.cli.run_dir.command import flags_of_run
 from nas.cli.run_dir.launch import is_torchrun, launched_sizes
 from nas.utils.program import program
@@ -50,8 +52,10 @@ def sweep_command(arguments: Sequence[str], directory: Path, job: str) -> str:
         directory: directory of the sweep.
         job: "search" or "train".
     """
-    kept = [line for line in arguments if not line.startswith("hydra.sweep.dir=")]
-    return f"{_launcher(program(job))} {shlex.join([*kept, f'hydra.sweep.dir={directory}'])}"
+    kept = [line for line in arguments if key_of(line) != "hydra.sweep.dir"]
+    text = str(directory)
+    value = text if re.fullmatch(r"[\w./-]+", text) else quote(text)
+    return f"{_launcher(program(job))} {shlex.join([*kept, f'hydra.sweep.dir={value}'])}"
 
 
 def _launcher(command: str) -> str:

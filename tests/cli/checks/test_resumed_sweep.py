@@ -168,7 +168,7 @@ def test_jobs_without_a_checkpoint_start_again(short_search: Path, tmp_path: Pat
     (sweep / "1" / "history.jsonl").write_text('{"epoch": 0}\n{"epoch": 1}\n')
     before = snapshot(tmp_path)
     run("search", *command).refused(
-        f"hydra.sweep.subdir: job 1 was interrupted and has no checkpoint in {sweep}/1. Remove this directory"
+        f"hydra.sweep.subdir: job 1 was interrupted and has no checkpoint in {sweep}/1. Choose another hydra.sweep.dir"
     )
     assert snapshot(tmp_path) == before
 

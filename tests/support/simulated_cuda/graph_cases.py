@@ -5,8 +5,10 @@ The name of the file keeps pytest from collecting it elsewhere, because the devi
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -18,6 +20,7 @@ from nas.nn.graphed_function import GraphedFunction
 from nas.nn.replayed_pass import GraphMemory
 from nas.searches.graph_executor import GraphExecutor
 from nas.spaces.nas_bench_201.space import NasBench201
+from nas.utils.errors import NasError
 from tests.support.simulated_cuda.graphs import Graph
 from tests.support.simulated_cuda.install import install
 
@@ -116,7 +119,7 @@ def test_results_are_differentiable_once(net: Net) -> None:
 IMPOSSIBLE: dict[str, Callable[[Tensor], Tensor]] = {
     "draws random numbers on the host": lambda x: x * random.random(),
     "random numbers": lambda x: x * torch.rand(()),
-    "capturing": lambda x: x * x.sum().item(),
+    "synchronizing": lambda x: x * x.sum().item(),
     "copies from memory of the host": lambda x: x * torch.ones(3).to("cuda", non_blocking=True),
 }
 
@@ -262,3 +265,33 @@ def test_a_path_keeps_its_results_until_its_backward_pass(executor: GraphExecuto
         torch.autograd.grad(first.square().sum(), [arch["cell"].op])[0],
         torch.autograd.grad(third.square().sum(), [arch["cell"].op])[0],
     )
+
+
+def test_dropped_graphs_free_the_supernet(executor: GraphExecutor) -> None:
+    x = images(0)
+    for arch in (path(executor, (3, 2, 3, 2, 0, 1)), architecture(executor)):
+        for _ in range(3):
+            executor.forward(x, arch).sum().backward()
+    network, graphs = weakref.ref(executor.network), [weakref.ref(graph) for graph in executor._graphs.values()]
+    assert len(graphs) == 2
+    executor._graphs.clear()
+    executor.network = None  # type: ignore[assignment]
+    executor._parameters, executor._buffers, executor._values = [], [], []
+    gc.collect()
+    assert [ref() for ref in (network, *graphs)] == [None] * 3
+
+
+def test_hooks_are_called(executor: GraphExecutor) -> None:
+    calls: list[int] = []
+    executor.network.get_submodule("classifier").register_forward_hook(lambda *args: calls.append(1))
+    for _ in range(4):
+        executor.forward(images(0), architecture(executor))
+    assert len(calls) == 4
+
+
+def test_a_required_capture_that_fails_is_an_error(executor: GraphExecutor) -> None:
+    executor.required = True
+    executor.network.get_submodule("classifier").register_forward_hook(lambda *args: None)
+    executor.forward(images(0), architecture(executor))
+    with pytest.raises(NasError, match="cuda_graphs=true: the steps cannot be captured"):
+        executor.forward(images(0), architecture(executor))

@@ -93,10 +93,11 @@ def compare(method: str, space: str, options: list[str], waits: list[str]) -> di
     created, replays = Graph.created, Graph.replays
     found, enabled = train(method, space, options, "auto", watch)
     different = [n for n in eager if n not in found or not torch.equal(eager[n], found[n])]
-    norms = [float((eager[n] - found[n]).norm() / eager[n].norm()) for n in different if n in found and n != "random"]
+    rounded = [n for n in different if n in found and n != "random" and bool(found[n].isfinite().all())]
+    norms = [float((eager[n] - found[n]).norm() / eager[n].norm()) for n in rounded]
     return {
         "different": different[:5],
-        "largest": max(norms, default=0.0),
+        "largest": float("inf") if len(rounded) < len(different) else max(norms, default=0.0),
         "graphs": Graph.created - created,
         "replays": Graph.replays - replays,
         "enabled": enabled,
