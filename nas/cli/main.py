@@ -46,7 +46,7 @@ from nas.cli.overrides.foreign_arguments import foreign_flag
 from nas.cli.overrides.hydra_internals import adapt_help, jobs_remove_keys, known_mode, raise_errors, split_arguments
 from nas.cli.overrides.installed import provide_choices
 from nas.cli.overrides.job_options import defer_to_jobs
-from nas.cli.overrides.parse import add_or_override, key_of, quote, quote_texts, value_of
+from nas.cli.overrides.parse import add_or_override, in_directory, key_of, quote, quote_texts, value_of
 from nas.cli.overrides.program_groups import OTHER_GROUPS, SETTINGS
 from nas.cli.overrides.resume import saved_lines
 from nas.cli.overrides.search_path import search_path
@@ -80,7 +80,8 @@ def launch(main: Callable[[], Any], job: str) -> None:
         if command.plan is None:
             main()
             return
-        resume = None if command.plan.sweep is None else sweep_command(typed, command.plan.sweep.absolute(), job)
+        sweep = command.plan.sweep
+        resume = None if sweep is None else sweep_command(in_directory(typed, sweep.absolute()), job)
         with reserved(command.plan) as added:
             sys.argv[1:] += added
             with (

@@ -223,8 +223,8 @@ def _resume_overrides(plan: Plan) -> list[str]:
         return []
     if is_distributed(plan.cfg):
         raise NasError(
-            f"hydra.sweep.dir: {plan.sweep} holds jobs of this sweep, and a sweep of several processes (srun, torchrun) "
-            "is not resumed. Resume its jobs one by one by ckpt_path, or choose another directory."
+            f"hydra.sweep.dir: {plan.sweep} holds jobs of this sweep, and a sweep of several processes (srun, "
+            "torchrun) is not resumed. Resume its jobs one by one by ckpt_path, or choose another directory."
         )
     sweep.prepare()
     numbers = ",".join(str(job.number) for job in sweep.jobs)
@@ -243,8 +243,9 @@ def reserved_by_job(cfg: DictConfig) -> Iterator[None]:
     with ExitStack() as stack:
         for option, directory in missing.items():
             stack.enter_context(DirectoryLock(directory, option, required=_is_lock_required(cfg)))
+        number = "" if OmegaConf.is_missing(hydra.job, "num") else str(hydra.job.num)
         # the directories of resumed jobs are checked before the first job
-        if str(hydra.job.num) not in os.environ.get(RESUMED_SWEEP, "").split(","):
+        if not number or number not in os.environ.get(RESUMED_SWEEP, "").split(","):
             check_directories(missing, cfg.get("ckpt_path"))
         yield
 

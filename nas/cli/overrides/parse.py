@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.errors import HydraException
 
@@ -68,6 +69,13 @@ def quote_for_shell(key: str, value: str) -> str:
         return f"'{key}=\"{value}\"'"  # in double quotes the shell replaces variables
     override = f"{key}={quote(value)}"
     return shlex.quote(override) if set('"$`\\') & set(override) else f'"{override}"'
+
+
+def in_directory(arguments: Sequence[str], directory: Path) -> list[str]:
+    """Return the command line of a sweep with another directory."""
+    text = str(directory)
+    value = text if re.fullmatch(r"[\w./-]+", text) else quote(text)
+    return [*(line for line in arguments if key_of(line) != "hydra.sweep.dir"), f"hydra.sweep.dir={value}"]
 
 
 def quote_texts(argument: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from nas.cli.overrides.parse import key_of, quote
 from nas.cli.run_dir.command import flags_of_run
 from nas.cli.run_dir.launch import is_torchrun, launched_sizes
 from nas.utils.program import program
@@ -44,18 +42,14 @@ def command_of(*overrides: str, job: str = "search") -> str:
     return " ".join([command, *flags_of_run(resumed=True), shlex.join(overrides)])
 
 
-def sweep_command(arguments: Sequence[str], directory: Path, job: str) -> str:
-    """Return the command that resumes a sweep in its directory.
+def sweep_command(arguments: Sequence[str], job: str) -> str:
+    """Return the command of a sweep.
 
     Args:
-        arguments: command line of the sweep.
-        directory: directory of the sweep.
+        arguments: its command line.
         job: "search" or "train".
     """
-    kept = [line for line in arguments if key_of(line) != "hydra.sweep.dir"]
-    text = str(directory)
-    value = text if re.fullmatch(r"[\w./-]+", text) else quote(text)
-    return f"{_launcher(program(job))} {shlex.join([*kept, f'hydra.sweep.dir={value}'])}"
+    return f"{_launcher(program(job))} {shlex.join(arguments)}"
 
 
 def _launcher(command: str) -> str:

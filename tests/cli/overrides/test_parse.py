@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from nas.cli.main import prepare
-from nas.cli.overrides.parse import merge_overrides, parse, quote, quote_for_shell, quote_texts, value_of
+from nas.cli.overrides.parse import in_directory, merge_overrides, parse, quote, quote_for_shell, quote_texts, value_of
 from tests.support.error_tools import NB201
 
 DARTS = "Genotype(normal=[('sep_conv_3x3', 1), ('none', 0)], normal_concat=range(2, 6), reduce=[])"
@@ -52,3 +52,9 @@ def test_merge_overrides_removes_an_added_part() -> None:
 def test_quote_is_read_back() -> None:
     for text in ("x\\", "a\\'b", "\\\\", "\\'\"", "a\\b", "'", "\\\"'", "{a:b}, c=${d}"):
         assert parse([f"key={quote(text)}"])[0].value() == text
+
+
+def test_command_line_of_a_sweep_in_another_directory() -> None:
+    typed = ["-m", "seed=0,1", "+hydra.sweep.dir=old"]
+    assert in_directory(typed, Path("/runs/darts,gdas")) == ["-m", "seed=0,1", "hydra.sweep.dir='/runs/darts,gdas'"]
+    assert in_directory(typed[:2], Path("/runs/a-b")) == ["-m", "seed=0,1", "hydra.sweep.dir=/runs/a-b"]
