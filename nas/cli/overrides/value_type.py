@@ -12,14 +12,12 @@ from nas.utils.errors import one_line
 PER_CHANNEL = ("dataset.mean", "dataset.std")  # of synthetic images: one number for all channels, or one per channel
 
 AUTO = "auto"
-AUTOMATIC = ("dataset.batch_size",)
-"""Numbers that a run can choose itself, if they are ``AUTO``."""
+AUTOMATIC = ("dataset.batch_size", "cuda_graphs", "callbacks.cuda_graphs.mode")
+"""Values that a run can choose itself, if they are ``AUTO``."""
 LABELS = ("run_name", "group", "job_type", "genotype_name", "tags")
 """Names of a run."""
 NAMED = ("trainer.strategy",)
 """Parts that are given by keys, or by a name instead."""
-
-
 NEGATIVE = ("callbacks.checkpoint.save_top_k",)
 """Whole numbers that may be negative although their default is not."""
 
