@@ -77,10 +77,11 @@ class GraphedPath(ReplayedPass):
 
     The work between the edges is captured once. An edge has a pair of graphs for each of its ops. A new path thus
     needs no capture once its ops have been used. Results are those of the function, but that an edge without output
-    contributes zeros. All conditions of ``GraphedFunction`` apply.
+    contributes zeros. The conditions of ``ReplayedPass`` apply.
 
     Args:
-        function: maps tensors to at least one tensor; it executes edges of ``network``, on rows with ``flags``.
+        function: maps tensors to at least one tensor; it executes edges of ``network``. The list ``EdgeRow.active`` of
+            an edge is the same object in each call, and ``select`` passes it to the path.
         network: the supernet.
         inputs: example inputs.
         parameters: tensors apart from the inputs that the results depend on. They must keep their memory.
@@ -115,17 +116,22 @@ class GraphedPath(ReplayedPass):
         self._tapes = Tape(self.memory), Tape(self.memory)
         self._places: dict[Any, int] = {}  # positions of edges by their nodes in the autograd graph
         self._sources_of: list[Any] = []  # node of the input of each edge
+        self._grads: list[Tensor | None] = []
+        # the autograd graph of the results keeps the memory of the forward pass until the backward pass
+        self._kept = self._capture()
+
+    def _capture(self) -> Sequence[Tensor]:
+        """Capture the work between the edges, and return the results of the forward pass."""
         with self._replaced(self._place), self._tapes[0].recording():
-            outputs = function(*self.inputs)
+            outputs = self.function(*self.inputs)
         self.set_outputs(outputs)
         self._reached = [self._upstream([node]) for node in self._sources_of]
         self._reached_by_outputs = self._upstream([x.grad_fn for x in outputs])
         self._places, self._sources_of = {}, []  # the garbage collector does not see references from these nodes
-        self._kept = outputs  # their autograd graph keeps the memory of the forward pass until the backward pass
-        self._grads: list[Tensor | None] = []
         if self.differentiable:
             with torch.autograd.set_multithreading_enabled(False), self._tapes[1].recording():
                 self._grads = self._differentiate(outputs, self.output_grads)
+        return outputs
 
     def select(self, path: Path) -> None:
         """Use the ops of a path in the following call."""

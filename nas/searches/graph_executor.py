@@ -159,6 +159,7 @@ class GraphExecutor:
         """Execute all further passes eagerly, and log the reason. Raises NasError if graphs are required."""
         self.enabled = False
         self._graphs.clear()
+        self._parameters, self._buffers, self._values = [], [], []  # a later stage may replace the supernet
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         if self.required:
             raise NasError(

@@ -27,7 +27,7 @@ from nas.searches.graph_executor import GraphExecutor
 from tests.support.compose_tools import budget, composed, data_of, small
 from tests.support.simulated_cuda.graphs import Graph
 from tests.support.simulated_cuda.install import install
-from tests.support.simulated_cuda.steps import SHORT
+from tests.support.simulated_cuda.steps import SHORT, trainer_of
 
 STEPS, EPOCHS = 6, 2
 SIZE = 168
@@ -60,21 +60,7 @@ def train(method: str, space: str, options: list[str], mode: Any, watch: Watch) 
     with composed("search", *overrides, f"epochs={EPOCHS}") as cfg, tempfile.TemporaryDirectory() as output:
         pl.seed_everything(0, verbose=False)
         data, search = build(cfg)
-        trainer = pl.Trainer(
-            accelerator="gpu",
-            devices=1,
-            max_epochs=EPOCHS,
-            limit_train_batches=STEPS,
-            limit_val_batches=1,
-            precision=cfg.trainer.precision,
-            callbacks=[CudaGraphs(mode), watch],
-            default_root_dir=output,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
+        trainer = trainer_of(cfg, output, EPOCHS, STEPS, CudaGraphs(mode), watch)
         trainer.fit(search, datamodule=search.batches(data))
     named = (*search.named_parameters(), *search.named_buffers())
     tensors = {name: tensor.detach().clone() for name, tensor in named}

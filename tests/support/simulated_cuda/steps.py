@@ -17,6 +17,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import DictConfig
 
 from nas.cli.jobs.search import build
 from tests.support.compose_tools import budget, composed, data_of, small
@@ -53,6 +54,25 @@ class Watch(pl.Callback):
             self.steps.append(list(self.waits))
 
 
+def trainer_of(cfg: DictConfig, output: str, epochs: int, steps: int, *callbacks: pl.Callback) -> pl.Trainer:
+    """Return a trainer on the simulated device, with one batch of validation per epoch and without any files."""
+    return pl.Trainer(
+        accelerator="gpu",
+        devices=1,
+        max_epochs=epochs,
+        limit_train_batches=steps,
+        limit_val_batches=1,
+        precision=cfg.trainer.precision,
+        callbacks=list(callbacks),
+        default_root_dir=output,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
 def take_steps(method: str, space: str, waits: list[str], output: str) -> list[str]:
     """Take the steps of an epoch and its validation, and return the operations of the step with most of them."""
     short = SHORT.get(method, budget(method))
@@ -63,20 +83,7 @@ def take_steps(method: str, space: str, waits: list[str], output: str) -> list[s
         pl.seed_everything(0, verbose=False)
         data, search = build(cfg)
         watch = Watch(waits)
-        trainer = pl.Trainer(
-            accelerator="gpu",
-            devices=1,
-            max_epochs=1,
-            limit_train_batches=STEPS,
-            limit_val_batches=1,
-            precision=cfg.trainer.precision,
-            callbacks=[watch],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
+        trainer = trainer_of(cfg, output, 1, STEPS, watch)
         trainer.fit(search, datamodule=search.batches(data))
         search.genotype()
     return max(watch.steps, key=len, default=[])
